@@ -1,0 +1,106 @@
+"""Connection URLs: the one place where they are read and built.
+
+A URL reads `scheme://user:password@host:port/database`. `valkey://` and
+`valkeys://` mean the same as `redis://` and `rediss://`; those are the ones that
+are built, since most clients know no others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, urlsplit
+
+from valkeykit.errors import ConfigurationError
+
+DEFAULT_PORT = 6379
+
+_SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_EXAMPLE = "write it as redis://user:password@host:6379/0"
+_ENCODE = (
+    "percent-encode the user and the password: "
+    "python3 -c 'import getpass,urllib.parse as u;print(u.quote(getpass.getpass(),\"\"))'"
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a URL says. The password never shows in `repr`."""
+
+    host: str = "localhost"
+    port: int = DEFAULT_PORT
+    tls: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    database: int = 0
+
+    @property
+    def url(self) -> str:
+        """`redis://` or `rediss://`, with user and password percent-encoded."""
+        scheme = "rediss" if self.tls else "redis"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{self._credentials()}{host}:{self.port}/{self.database}"
+
+    def _credentials(self) -> str:
+        if self.password is None:
+            return f"{quote(self.username, safe='')}@" if self.username else ""
+        return f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@"
+
+
+def parse(url: str) -> Address:
+    """Read a connection URL.
+
+    Raises:
+        ConfigurationError: the URL can't be read; the message never repeats it,
+            since it may hold a password.
+    """
+    scheme, separator, rest = url.strip().partition("://")
+    if not separator or scheme.lower() not in _SCHEMES:
+        known = ", ".join(f"{name}://" for name in _SCHEMES)
+        raise ConfigurationError(f"the connection URL must start with one of {known}", fix=_EXAMPLE)
+    if _holds_raw_characters(rest):
+        raise ConfigurationError(
+            "the connection URL holds a character that has a meaning of its own in a URL "
+            "(one of @ / ? # % [ ] or a space, in the user or the password)",
+            fix=_ENCODE,
+        )
+    try:
+        parts = urlsplit(f"//{rest}")
+        port = parts.port
+    except ValueError:  # its text may quote a part of a password
+        raise ConfigurationError("the connection URL has no valid host and port", fix=_EXAMPLE) from None
+    if port == 0:
+        raise ConfigurationError("the connection URL's port is 0", fix=_EXAMPLE)
+    if parts.query:
+        raise ConfigurationError("the connection URL has a query (?…), which nothing here reads", fix=_EXAMPLE)
+    return Address(
+        host=parts.hostname or "localhost",
+        port=DEFAULT_PORT if port is None else port,
+        tls=_SCHEMES[scheme.lower()],
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        database=_database(parts.path),
+    )
+
+
+def _holds_raw_characters(rest: str) -> bool:
+    """True where the user or the password wasn't encoded, so that the parts can't be told apart."""
+    authority, _, tail = rest.partition("/")
+    credentials, _, _ = authority.rpartition("@")
+    return (
+        "@" in tail
+        or "#" in rest
+        or any(character in credentials for character in "@?[]")
+        or any(character.isspace() for character in rest)
+        or bool(_BAD_ESCAPE.search(credentials))
+    )
+
+
+def _database(path: str) -> int:
+    name = path.strip("/")
+    if not name:
+        return 0
+    if not name.isascii() or not name.isdigit():
+        raise ConfigurationError("the connection URL's database must be a whole number", fix=_EXAMPLE)
+    return int(name)
