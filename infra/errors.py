@@ -1,0 +1,9 @@
+"""The infrastructure's branch of the error tree whose root is `valkeykit.errors.ValkeykitError`."""
+
+from __future__ import annotations
+
+from valkeykit.errors import ValkeykitError
+
+
+class ProvisioningError(ValkeykitError):
+    """A server can't be brought into the state that was asked for. Nothing is lost by it."""

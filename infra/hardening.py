@@ -1,0 +1,135 @@
+"""Hardening: what is set on a server, why, and where it can't be.
+
+One table, `RULES`, and one list of users, `USERS`. Each target renders from them what
+it can set; what it can't is listed by `gaps` and shown to the operator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Workload = Literal["cache", "queue", "mixed"]
+Target = Literal["embedded", "docker", "aws", "gcp"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One directive of valkey.conf, which self-hosted servers always take."""
+
+    directive: str
+    value: str | Mapping[Workload, str]
+    """For all workloads, or one for each."""
+    why: str
+    clouds: tuple[Target, ...] = ()
+    """Managed services that let it be set too; elsewhere the service decides."""
+
+    def for_workload(self, workload: Workload) -> str:
+        return self.value if isinstance(self.value, str) else self.value[workload]
+
+    def reaches(self, target: Target) -> bool:
+        return target in SELF_HOSTED or target in self.clouds
+
+
+SELF_HOSTED: tuple[Target, ...] = ("embedded", "docker")
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "maxmemory-policy",
+        {"cache": "allkeys-lru", "queue": "noeviction", "mixed": "volatile-lru"},
+        "a cache evicts what is used least; an evicted job is a lost job",
+        ("aws", "gcp"),
+    ),
+    Rule("maxmemory-clients", "10%", "slow readers can't take the data's memory", ("gcp",)),
+    Rule("maxclients", "10000", "a leak of connections in one application has an end", ("gcp",)),
+    Rule("tcp-keepalive", "300", "connections of peers that vanished are closed", ("aws",)),
+    Rule("protected-mode", "yes", "strangers get no answer should every user be lost"),
+    Rule("enable-protected-configs", "no", "no client moves the data folder or the ACL file"),
+    Rule("enable-debug-command", "no", "DEBUG can stop the server"),
+    Rule("enable-module-command", "no", "MODULE LOAD runs any code"),
+    Rule("sanitize-dump-payload", "clients", "a forged RESTORE payload is checked first"),
+    Rule("hide-user-data-from-log", "yes", "keys and values stay out of the log"),
+    Rule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
+    Rule("appendfsync", "everysec", "the usual balance of loss and speed"),
+    Rule("aof-load-truncated", "yes", "a write cut short by a crash doesn't stop the start"),
+    Rule("save", "3600 1", "a snapshot an hour for backups; the append-only file does the rest"),
+    Rule(
+        "stop-writes-on-bgsave-error",
+        {"cache": "no", "queue": "yes", "mixed": "yes"},
+        "jobs that can't be saved are refused; a cache goes on",
+    ),
+    Rule("slowlog-log-slower-than", "10000", "commands over 10 ms are kept for SLOWLOG GET", ("aws", "gcp")),
+    Rule("slowlog-max-len", "512", "enough of them to see a pattern", ("aws",)),
+    Rule("latency-monitor-threshold", "100", "LATENCY DOCTOR has something to say after an incident"),
+    Rule("loglevel", "notice", "what an operator needs, without noise"),
+    Rule(
+        "client-output-buffer-limit",
+        "normal 268435456 134217728 60 replica 268435456 67108864 60 pubsub 33554432 8388608 60",
+        "one stuck reader is cut off before memory is gone",
+    ),
+)
+
+TLS_GAP = "connections are in plain text: the wheel's server is built without TLS; it answers on loopback only"
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    rules: str
+    """Without the password, in the form of an ACL file."""
+    why: str
+
+
+USERS: tuple[User, ...] = (
+    User(
+        "app",
+        # INFO and CLIENT LIST: the common queue libraries fail without them.
+        "~* &* +@all -@admin -@dangerous +info +client|list",
+        "what applications get: every data command, nothing that stops or empties a server",
+    ),
+    User("admin", "~* &* +@all", "operators: configuration, backup, migration"),
+    User(
+        "monitor",
+        "%R~* resetchannels -@all +ping +info +dbsize +config|get +slowlog|get +slowlog|len +slowlog|help "
+        "+latency|latest +latency|history +latency|histogram +latency|doctor +memory|stats +memory|usage "
+        "+memory|doctor +client|list +client|info +client|setname +client|setinfo +client|id +select +scan +type "
+        "+command +acl|whoami +cluster|info +cluster|shards +role",
+        "exporters and dashboards: reads figures, never values",
+    ),
+)
+
+# Not `-@all`: Valkey 8.1 checks the default user when it replays MULTI and scripts from the append-only file,
+# and drops what it may not run (valkey #3983). `off` alone refuses every login.
+DEFAULT_USER = "user default off resetpass ~* &* +@all"
+
+
+def directives(workload: Workload, maxmemory: int, target: Target) -> dict[str, str]:
+    """The directives that the target can set, for a workload and `maxmemory` in bytes."""
+    rendered = {rule.directive: rule.for_workload(workload) for rule in RULES if rule.reaches(target)}
+    return {"maxmemory": str(maxmemory), **rendered}
+
+
+def gaps(target: Target) -> list[str]:
+    """What the target can't do of the table, a sentence each."""
+    unset = [f"{rule.directive} is the service's own choice" for rule in RULES if not rule.reaches(target)]
+    return [TLS_GAP, *unset] if target == "embedded" else unset
+
+
+def acl(passwords: Mapping[str, str]) -> str:
+    """An ACL file for `USERS`, given a password for each name. Only SHA-256 hashes stand in it.
+
+    The hash has no salt, so the passwords must be random: see `infra.local.password`.
+    """
+    lines = [f"user {user.name} on #{_sha256(passwords[user.name])} {user.rules}" for user in USERS]
+    return "\n".join([DEFAULT_USER, *lines]) + "\n"
+
+
+def valkey_conf(values: Mapping[str, str]) -> str:
+    """Directives as valkey.conf. `save` and the buffer limits take several words; all else takes one."""
+    return "".join(f"{name} {value}\n" for name, value in values.items())
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

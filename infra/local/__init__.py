@@ -1,0 +1,1 @@
+"""Drivers for what runs on this machine, and the thin Pulumi providers over them."""

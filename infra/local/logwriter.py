@@ -1,0 +1,26 @@
+"""Keeps a server's log within a size: reads standard input, writes a file, rotates it.
+
+The server only appends to its log, and nobody else is there between two `pulumi up`. It ends
+with the server, when its input does.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from logging.handlers import RotatingFileHandler
+
+MAX_BYTES = 5 * 1024**2
+BACKUPS = 3
+
+
+def main(path: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="replace")
+    for line in sys.stdin:
+        handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

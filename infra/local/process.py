@@ -1,0 +1,122 @@
+"""Server processes: found by where they work, never by a number in a file alone.
+
+A process id in a file may be another program's by now. What tells a server apart is its
+program and its working folder, which the kernel knows; psutil checks both again, with the
+time of its start, before a signal is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from infra.errors import ProvisioningError
+from infra.local import binary, logwriter
+from infra.local.folder import Folder
+
+HOST = "127.0.0.1"
+STOP_SECONDS = 120.0
+"""How long a server may take to write its snapshot before it counts as stuck."""
+
+_outliving: list[subprocess.Popen[bytes]] = []
+"""Held so that Python doesn't warn of children that are meant to outlive it."""
+
+_SERVERS = ("valkey-server", "redis-server")
+
+
+def find(folder: Folder) -> psutil.Process | None:
+    """The server that works in the folder; None where there is none."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it ended, is a zombie, or is somebody else's
+            if process.name().startswith(_SERVERS) and _works_in(process, folder) and not _is_child(process):
+                return process
+    return None
+
+
+def start(folder: Folder, *overrides: str) -> subprocess.Popen[bytes]:
+    """Start the server in its folder, apart from this process, its log kept within a size.
+
+    It gets a session of its own, since Pulumi ends a provider with its whole process group, and
+    an empty environment, since Pulumi's holds the passphrase.
+    """
+    writer = subprocess.Popen(
+        [sys.executable, logwriter.__file__, str(folder.log)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        umask=0o077,
+        env={},
+    )
+    server = subprocess.Popen(
+        [str(binary.path()), f"../{folder.config.name}", *overrides],
+        cwd=folder.data,
+        stdin=subprocess.DEVNULL,
+        stdout=writer.stdin,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        umask=0o077,
+        env={},
+    )
+    if writer.stdin is not None:
+        writer.stdin.close()  # the server holds the only end now, so the writer ends with it
+    _outliving.extend([writer, server])
+    return server
+
+
+def stop(process: psutil.Process) -> None:
+    """SIGTERM, and wait until the data is on disk and the process is gone.
+
+    Raises:
+        ProvisioningError: it is still there after `STOP_SECONDS`; it is never killed.
+    """
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            raise ProvisioningError(
+                f"valkey-server (pid {process.pid}) didn't stop within {STOP_SECONDS:.0f} s; "
+                "it refuses to while it can't save its data",
+                fix=f"read the log beside {process.cwd()}, make room on the disk, try again",
+            ) from None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def port_holder(port: int) -> str:
+    """Who listens on a port, for a message."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another program"
+
+
+def _works_in(process: psutil.Process, folder: Folder) -> bool:
+    return Path(process.cwd()) == folder.data.resolve()
+
+
+def _is_child(process: psutil.Process) -> bool:
+    """True for the fork that writes a snapshot: its parent is the server."""
+    parent = process.parent()
+    return parent is not None and parent.name().startswith(_SERVERS) and parent.cwd() == process.cwd()

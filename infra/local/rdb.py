@@ -1,0 +1,49 @@
+"""RDB files: whether the server would load one, told before anything is touched."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from infra.errors import ProvisioningError
+from infra.local import binary
+
+NEWEST_REDIS = 11
+"""The RDB version of Redis 7.2 and Valkey 7.2 to 8.x; Redis' own later ones (12, 13) are refused by Valkey."""
+
+NEWEST_VALKEY = 80
+"""The RDB version of Valkey 9.x."""
+
+_HEADER = re.compile(rb"(?P<engine>REDIS0|VALKEY)(?P<version>[0-9]{3,4})")
+
+
+def objection(file: Path) -> ProvisioningError | None:
+    """Why a server can't start from the file, or None. Reads all of it, its checksum included."""
+    try:
+        with file.open("rb") as dump:
+            header = dump.read(10)
+    except OSError as problem:
+        return ProvisioningError(f"{file}: {problem.strerror}", fix="pulumi config set restoreFrom <an RDB file>")
+    if (match := _HEADER.match(header)) is None:
+        return ProvisioningError(f"{file} is no RDB file", fix="make one: redis-cli --rdb dump.rdb")
+    version, newest = int(match["version"]), NEWEST_VALKEY if match["engine"] == b"VALKEY" else NEWEST_REDIS
+    if version > newest:
+        return ProvisioningError(
+            f"{file} is of RDB version {version} (Redis 7.4 or newer), Valkey {binary.version()} reads Redis' files up "
+            f"to {NEWEST_REDIS}",
+            fix="take the dump from a Redis up to 7.2 or from a Valkey",
+        )
+    if reason := _check(file):
+        return ProvisioningError(f"{file} is truncated or damaged: {reason}", fix="make the dump again")
+    return None
+
+
+def _check(file: Path) -> str | None:
+    """The server's binary is the checker too when it is called by that name."""
+    command = ["valkey-check-rdb", str(file)]
+    result = subprocess.run(command, executable=binary.path(), capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return None
+    reasons = re.findall(r"^\[offset \d+\] (?!Checking|Check RDB)(.*)$", result.stdout, re.MULTILINE)
+    return reasons[-1] if reasons else "it can't be read"
