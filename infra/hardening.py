@@ -49,7 +49,6 @@ RULES: tuple[Rule, ...] = (
     Rule("enable-protected-configs", "no", "no client moves the data folder or the ACL file"),
     Rule("enable-debug-command", "no", "DEBUG can stop the server"),
     Rule("enable-module-command", "no", "MODULE LOAD runs any code"),
-    Rule("sanitize-dump-payload", "clients", "a forged RESTORE payload is checked first"),
     Rule("hide-user-data-from-log", "yes", "keys and values stay out of the log"),
     Rule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
     Rule("appendfsync", "everysec", "the usual balance of loss and speed"),
@@ -82,6 +81,8 @@ class User:
     why: str
 
 
+ADMIN = "admin"
+
 USERS: tuple[User, ...] = (
     User(
         "app",
@@ -89,7 +90,7 @@ USERS: tuple[User, ...] = (
         "~* &* +@all -@admin -@dangerous +info +client|list",
         "what applications get: every data command, nothing that stops or empties a server",
     ),
-    User("admin", "~* &* +@all", "operators: configuration, backup, migration"),
+    User(ADMIN, "~* &* +@all", "operators: configuration, backup, migration"),
     User(
         "monitor",
         "%R~* resetchannels -@all +ping +info +dbsize +config|get +slowlog|get +slowlog|len +slowlog|help "

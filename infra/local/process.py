@@ -8,7 +8,6 @@ time of its start, before a signal is sent.
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from infra.errors import ProvisioningError
 from infra.local import binary, logwriter
 from infra.local.folder import Folder
 
-HOST = "127.0.0.1"
 STOP_SECONDS = 120.0
 """How long a server may take to write its snapshot before it counts as stuck."""
 
@@ -87,29 +85,19 @@ def stop(process: psutil.Process) -> None:
             ) from None
 
 
+def port(server: psutil.Process) -> int | None:
+    """The port that the server listens on; None where it doesn't yet, or ended."""
+    with contextlib.suppress(psutil.Error):
+        for connection in server.net_connections("tcp4"):
+            if connection.status == psutil.CONN_LISTEN:
+                return int(connection.laddr[1])
+    return None
+
+
 def is_alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
-
-
-def port_is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def port_holder(port: int) -> str:
-    """Who listens on a port, for a message."""
-    with contextlib.suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    return "another program"
 
 
 def _works_in(process: psutil.Process, folder: Folder) -> bool:

@@ -8,25 +8,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import redis
 from valkeykit.connection import connect
-from valkeykit.url import DEFAULT_PORT, Address
+from valkeykit.url import Address
 
 from infra import hardening
 from infra.errors import ProvisioningError
-from infra.local import binary, process
+from infra.local import binary, ports, process
 from infra.local.files import write_private
 from infra.local.folder import Claim, Folder
 
-ADMIN = "admin"
+T = TypeVar("T")
 
 START_SECONDS = 10.0
 """How long a server may take until it listens."""
@@ -83,7 +83,7 @@ def ensure(spec: Spec) -> State:
 def inspect(spec: Spec) -> State | None:
     """How the server is now; None where it doesn't run or doesn't take the password."""
     running = process.find(spec.folder)
-    if running is None or (client := _login(spec, running, _configured_port(spec.folder))) is None:
+    if running is None or (client := _login(spec, running)) is None:
         return None
     with client:
         return _inspect(spec, client)
@@ -102,27 +102,11 @@ def remove(spec: Spec, *, keep_snapshot: bool) -> None:
         with contextlib.suppress(ProvisioningError):
             _start(spec).close()
     if running := process.find(spec.folder):
-        if keep_snapshot and (client := _login(spec, running, _configured_port(spec.folder))):
+        if keep_snapshot and (client := _login(spec, running)):
             with client, contextlib.suppress(redis.TimeoutError):  # it answers when the snapshot is written
                 client.shutdown(save=True)
         process.stop(running)
     spec.folder.retire(keep_snapshot=keep_snapshot)
-
-
-def choose_ports(folder: Folder, port: int) -> Iterable[int]:
-    """The given port, else the one that the folder's server had, else each free one from 6379.
-
-    Raises:
-        ProvisioningError: the port is another program's.
-    """
-    if kept := port or _configured_port(folder):
-        if not process.port_is_free(kept):
-            raise ProvisioningError(
-                f"port {kept} is in use by {process.port_holder(kept)}",
-                fix="stop that, or pulumi config set port <another>",
-            )
-        return [kept]
-    return filter(process.port_is_free, range(DEFAULT_PORT, 65536))
 
 
 def _ensure(spec: Spec) -> State:
@@ -137,7 +121,7 @@ def _ensure(spec: Spec) -> State:
         spec.folder.take(spec.claim)
         return state
     if running:
-        if client := _login(spec, running, _configured_port(spec.folder)):
+        if client := _login(spec, running):
             with client:
                 if _apply_live(spec, client):
                     return _inspect(spec, client)
@@ -152,11 +136,11 @@ def _apply_live(spec: Spec, client: redis.Redis) -> bool:
     _refuse_to_fill_up(client, spec.directives)
     port = spec.port or current.port
     if port != current.port:
-        choose_ports(spec.folder, port)  # refuses one that is taken, while the server still runs on the old one
+        ports.candidates(spec.folder, port)  # refuses one that is taken, while the server still runs on the old one
     _write_files(spec, port)
     complete = (port, binary.version()) == (current.port, current.version)
     for name, value in spec.directives.items():
-        if current.directives[name] != value:
+        if current.directives.get(name) != value:
             try:
                 client.config_set(name, value)
             except redis.ResponseError:  # it is fixed at the start
@@ -177,15 +161,15 @@ def _refuse_to_fill_up(client: redis.Redis, wanted: Mapping[str, str]) -> None:
 
 def _start(spec: Spec, *overrides: str) -> redis.Redis:
     """Start the server, which isn't running, and wait until it has read its data."""
-    for port in choose_ports(spec.folder, spec.port):
+    for port in ports.candidates(spec.folder, spec.port):
         _write_files(spec, port)
         started = process.start(spec.folder, *overrides)
-        if client := _login(spec, psutil.Process(started.pid), port):
+        if client := _login(spec, psutil.Process(started.pid)):
             return client
         if started.poll() is None:
             process.stop(psutil.Process(started.pid))
             raise ProvisioningError("valkey-server runs but doesn't take the password that it was given")
-        if process.port_is_free(port):
+        if ports.is_free(port):
             break  # it wasn't the port that was taken meanwhile
     raise ProvisioningError(f"valkey-server didn't start: {_last_words(spec.folder)}", fix=f"read {spec.folder.log}")
 
@@ -227,28 +211,33 @@ def _wait_for_append_only(client: redis.Redis) -> None:
     raise ProvisioningError("the append-only file can't be written", fix="make room on the disk, then try again")
 
 
-def _login(spec: Spec, server: psutil.Process, port: int) -> redis.Redis | None:
-    """A client of the server, once it has read its data; None where it ended or refuses the password."""
-    client = connect(Address(process.HOST, port, username=ADMIN, password=spec.password).url)
-    listens = time.monotonic() + START_SECONDS
-    for _ in _until(LOAD_SECONDS):
-        answer = _ping(client)
-        if answer is None:
-            return client
-        if isinstance(answer, redis.AuthenticationError) or not process.is_alive(server):
-            break
-        if time.monotonic() > listens and not isinstance(answer, redis.exceptions.BusyLoadingError):
-            break
+def _login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
+    """A client of the server, once it has read its data; None where it ended or doesn't let us in."""
+    port = _first(lambda: process.port(server), START_SECONDS, server)
+    if port is None:
+        return None
+    client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=spec.password).url)
+    if _first(lambda: _answers(client), LOAD_SECONDS, server):
+        return client
     client.close()
     return None
 
 
-def _ping(client: redis.Redis) -> redis.RedisError | None:
-    """What is in the way of an answer, or None."""
+def _answers(client: redis.Redis) -> bool | None:
+    """True when the server has read its data, False when it refuses the password, None while it loads."""
     try:
-        client.ping()
-    except (redis.ConnectionError, redis.TimeoutError) as problem:
-        return problem
+        return bool(client.ping())
+    except redis.AuthenticationError:
+        return False
+    except (redis.ConnectionError, redis.TimeoutError):  # loading is a ConnectionError of redis-py's too
+        return None
+
+
+def _first(probe: Callable[[], T | None], seconds: float, server: psutil.Process) -> T | None:
+    """The probe's first answer; None when the time is over or the server ended."""
+    for _ in _until(seconds):
+        if (answer := probe()) is not None or not process.is_alive(server):
+            return answer
     return None
 
 
@@ -266,7 +255,7 @@ def _inspect(spec: Spec, client: redis.Redis) -> State:
 def _write_files(spec: Spec, port: int) -> None:
     folder = spec.folder
     local = {
-        "bind": process.HOST,
+        "bind": ports.HOST,
         "port": str(port),
         "dir": ".",  # the server starts in its data folder; nothing here names a place, so the project can be moved
         "aclfile": f"../{folder.acl.name}",
@@ -276,14 +265,6 @@ def _write_files(spec: Spec, port: int) -> None:
     write_private(folder.config, hardening.valkey_conf({**local, **spec.directives}))
 
 
-def _configured_port(folder: Folder) -> int:
-    """The port in the folder's valkey.conf; 0 where there is none yet."""
-    if not folder.config.exists():
-        return 0
-    match = re.search(r"^port (\d+)$", folder.config.read_text(), re.MULTILINE)
-    return int(match[1]) if match else 0
-
-
 def _last_words(folder: Folder) -> str:
     """The end of the log, without what comes before the last start."""
     time.sleep(0.1)  # the log is written by another process
@@ -291,7 +272,7 @@ def _last_words(folder: Folder) -> str:
     return " / ".join(lines[-3:]) or "it left no log"
 
 
-def _until(seconds: float) -> Iterable[None]:
+def _until(seconds: float) -> Iterator[None]:
     """Once at once, then every few milliseconds until the time is over."""
     deadline = time.monotonic() + seconds
     for _ in itertools.count():

@@ -12,7 +12,7 @@ from valkeykit.errors import ConfigurationError, ValkeykitError
 
 from infra import hardening, project
 from infra.errors import ProvisioningError
-from infra.local import binary, process, rdb, server
+from infra.local import binary, ports, process, rdb
 from infra.local.folder import Claim, Folder
 from infra.local.providers import Password, Server
 from infra.settings import Settings
@@ -46,7 +46,7 @@ class Embedded(pulumi.ComponentResource):
                 "port": settings.port,
                 "directives": hardening.directives(settings.workload, settings.maxmemory, "embedded"),
                 "acl": pulumi.Output.all(**passwords).apply(hardening.acl),
-                "password": passwords[server.ADMIN],
+                "password": passwords[hardening.ADMIN],
                 "restoreFrom": str(project.root() / settings.restoreFrom) if settings.restoreFrom else "",
                 "finalSnapshot": settings.finalSnapshot,
             },
@@ -56,7 +56,7 @@ class Embedded(pulumi.ComponentResource):
             lambda known: Endpoint(
                 target="embedded",
                 topology="single",
-                nodes=(Node(process.HOST, int(known[0])),),
+                nodes=(Node(ports.HOST, int(known[0])),),
                 tls=False,
                 version=known[1],
                 workload=settings.workload,
@@ -98,7 +98,7 @@ def _problems(settings: Settings, folder: Folder, stack: str) -> Iterator[Valkey
 
 def _problems_of_a_start(settings: Settings, folder: Folder) -> Iterator[ValkeykitError]:
     try:
-        server.choose_ports(folder, settings.port)
+        ports.candidates(folder, settings.port)
     except ProvisioningError as problem:
         yield problem
     dump = project.root() / settings.restoreFrom if settings.restoreFrom and folder.claim() is None else None

@@ -1,0 +1,57 @@
+"""Which port a server listens on: loopback only, and the same one for its whole life."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+from collections.abc import Iterable
+
+import psutil
+from valkeykit.url import DEFAULT_PORT
+
+from infra.errors import ProvisioningError
+from infra.local.folder import Folder
+
+HOST = "127.0.0.1"
+
+
+def candidates(folder: Folder, port: int) -> Iterable[int]:
+    """The given port, else the one that the folder's server had, else each free one from 6379.
+
+    Raises:
+        ProvisioningError: the port is another program's.
+    """
+    if kept := port or configured(folder):
+        if not is_free(kept):
+            raise ProvisioningError(
+                f"port {kept} is in use by {_holder(kept)}", fix="stop that, or pulumi config set port <another>"
+            )
+        return [kept]
+    return filter(is_free, range(DEFAULT_PORT, 65536))
+
+
+def configured(folder: Folder) -> int:
+    """The port in the folder's valkey.conf; 0 where there is none yet."""
+    if not folder.config.exists():
+        return 0
+    match = re.search(r"^port (\d+)$", folder.config.read_text(), re.MULTILINE)
+    return int(match[1]) if match else 0
+
+
+def is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _holder(port: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another program"
