@@ -1,0 +1,136 @@
+"""The smoke suite's frame: which server, which checks apply, and a table for people at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+from valkeykit.errors import ValkeykitError
+from valkeykit.url import parse
+
+from tests.smoke.subject import Subject
+
+NOT_HERE = {
+    "connections in plain text are refused, the certificate is valid": "the server has no TLS",
+    "a replica follows, and refuses writes": "the topology is single",
+    "every slot of the cluster is served": "the topology is single",
+}
+"""What the suite has no check for on today's targets; listed so that nobody takes it for passed."""
+
+
+@dataclass
+class Report:
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def add(self, result: str, check: str, detail: str = "") -> None:
+        self.rows.append((result, check, detail))
+
+
+REPORT = pytest.StashKey[Report]()
+SUBJECT = pytest.StashKey[Subject]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("smoke")
+    group.addoption("--stack", help="the Pulumi stack to check")
+    group.addoption("--url", help="a URL to check; rather set VALKEY_URL, a command line is no place for a password")
+    group.addoption("--disruptive", action="store_true", help="also kill the server and bring it back")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gate: what comes after makes no sense without it")
+    config.addinivalue_line("markers", "needs(*what): can't apply without these; see Subject.lacks")
+    config.addinivalue_line("markers", "disruptive: runs with --disruptive only")
+    config.stash[REPORT] = Report()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out what can't apply, and say so in the table."""
+    subject, report = _subject(config), config.stash[REPORT]
+    applicable = []
+    for item in sorted(items, key=lambda item: item.get_closest_marker("gate") is None):
+        reason = _why_not(item, subject, disruptive=config.getoption("--disruptive"))
+        if reason:
+            report.add("n/a", _name(item), reason)
+        else:
+            applicable.append(item)
+    for check, reason in NOT_HERE.items():
+        report.add("n/a", check, reason)
+    items[:] = applicable
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    outcome = yield
+    failed = outcome.failed
+    if call.when == "call" or failed:
+        item.config.stash[REPORT].add("FAILED" if failed else "ok", _name(item), _reason(call) if failed else "")
+    if failed and item.get_closest_marker("gate"):
+        item.session.shouldfail = "the server can't be used, so the other checks weren't run"
+    return outcome
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = sorted(config.stash[REPORT].rows, key=lambda row: ["ok", "FAILED", "n/a"].index(row[0]))
+    terminalreporter.section("smoke checks")
+    for result, check, detail in rows:
+        colour = {"ok": "green", "FAILED": "red", "n/a": "yellow"}[result]
+        terminalreporter.write(f"{result:7}", **{colour: True})
+        terminalreporter.write_line(f" {check}{f': {detail}' if detail else ''}")
+
+
+@pytest.fixture(scope="session")
+def subject(pytestconfig: pytest.Config) -> Subject:
+    return _subject(pytestconfig)
+
+
+@pytest.fixture
+def app(subject: Subject) -> Iterator[redis.Redis]:
+    with subject.as_app() as client:
+        yield client
+
+
+@pytest.fixture
+def monitor(subject: Subject) -> Iterator[redis.Redis]:
+    with subject.as_monitor() as client:
+        yield client
+
+
+def _subject(config: pytest.Config) -> Subject:
+    if SUBJECT not in config.stash:
+        try:
+            config.stash[SUBJECT] = _find_subject(config.getoption("--stack"), config.getoption("--url"))
+        except ValkeykitError as problem:
+            pytest.exit(f"error: {problem}", returncode=1)
+    return config.stash[SUBJECT]
+
+
+def _find_subject(stack: str | None, url: str | None) -> Subject:
+    if stack:
+        return Subject.of_stack(stack)
+    named = url or os.environ.get("VALKEY_URL") or os.environ.get("REDIS_URL")
+    if not named:
+        pytest.exit("error: which server? -> --stack NAME, or set VALKEY_URL", returncode=1)
+    parse(named)
+    return Subject.of_url(named)
+
+
+def _why_not(item: pytest.Item, subject: Subject, *, disruptive: bool) -> str | None:
+    if item.get_closest_marker("disruptive") and not disruptive:
+        return "it restarts the server: make smoke DISRUPTIVE=1"
+    needs = [need for marker in item.iter_markers("needs") for need in marker.args]
+    return next((reason for need in needs if (reason := subject.lacks(need))), None)
+
+
+def _name(item: pytest.Item) -> str:
+    doc = getattr(getattr(item, "function", None), "__doc__", None)
+    return doc.splitlines()[0].rstrip(".") if doc else item.name
+
+
+def _reason(call: pytest.CallInfo[None]) -> str:
+    return str(call.excinfo.value).splitlines()[0] if call.excinfo else ""

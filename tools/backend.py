@@ -1,0 +1,74 @@
+"""Where Pulumi keeps the state: where the user says, else in the project itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+FOLDER = ".valkey"
+"""The project's folder for state, passphrase and the embedded servers; git ignores it."""
+
+
+def environment(root: Path, binaries: Path) -> dict[str, str]:
+    """The environment of every `pulumi` command of this project.
+
+    A backend that the user chose (PULUMI_BACKEND_URL, `pulumi login`) is left alone. Without one, the
+    state lies in .valkey/state, encrypted by .valkey/passphrase, unless the user has a passphrase set.
+    """
+    path = os.pathsep.join([str(binaries), str(root / ".venv" / "bin"), os.environ.get("PATH", "")])
+    variables = {**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "1"}
+    if not is_local(os.environ):
+        return variables
+    (root / FOLDER / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
+    variables["PULUMI_BACKEND_URL"] = f"file://{root / FOLDER / 'state'}"
+    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
+        variables["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file(root))
+    return variables
+
+
+def is_local(environ: Mapping[str, str]) -> bool:
+    """Whether the project's own backend is used."""
+    if environ.get("PULUMI_BACKEND_URL") or environ.get("PULUMI_ACCESS_TOKEN"):
+        return False
+    home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    try:
+        return not json.loads((home / "credentials.json").read_text()).get("current")
+    except (OSError, ValueError):
+        return True
+
+
+def drop_dead_locks(root: Path, stack: str) -> None:
+    """Remove the locks that killed commands of this machine left on a stack of the project's own backend."""
+    for file in (root / FOLDER / "state" / ".pulumi" / "locks").glob(f"organization/*/{stack}/*.json"):
+        lock = json.loads(file.read_text())
+        if lock["hostname"] == os.uname().nodename and not _is_pulumi(lock["pid"]):
+            file.unlink(missing_ok=True)
+
+
+def _passphrase_file(root: Path) -> Path:
+    """Made once, 0600; without it the state's secrets are lost."""
+    file = root / FOLDER / "passphrase"
+    if not file.exists():
+        temporary = file.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(secrets.token_urlsafe(32))
+        try:
+            file.hardlink_to(temporary)  # never over one that another command made meanwhile
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return file
+
+
+def _is_pulumi(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).name().startswith("pulumi")
+    except psutil.Error:
+        return False

@@ -1,0 +1,67 @@
+"""A stack's variables in a file: dotenv, shell, JSON or a Kubernetes Secret."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+from infra.local.files import write_private
+from tools.backend import FOLDER
+from tools.errors import ToolError
+
+
+def _dotenv(_stack: str, variables: Mapping[str, str]) -> str:
+    return "".join(f"{name}='{value}'\n" for name, value in variables.items())
+
+
+def _shell(_stack: str, variables: Mapping[str, str]) -> str:
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def _json(_stack: str, variables: Mapping[str, str]) -> str:
+    return json.dumps(dict(variables), indent=2) + "\n"
+
+
+def _kubernetes(stack: str, variables: Mapping[str, str]) -> str:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"valkey-{stack}".lower().replace("_", "-")},
+        "type": "Opaque",
+        "stringData": dict(variables),
+    }
+    return yaml.safe_dump(secret, sort_keys=False)
+
+
+FORMATS: dict[str, tuple[str, Callable[[str, Mapping[str, str]], str]]] = {
+    "dotenv": ("env", _dotenv),
+    "shell": ("sh", _shell),
+    "json": ("json", _json),
+    "k8s": ("yaml", _kubernetes),
+}
+
+
+def write(root: Path, stack: str, variables: Mapping[str, str], form: str, out: Path | None) -> Path:
+    """Write the variables, 0600 and all at once, to `out` or .valkey/<stack>.<ending>.
+
+    Raises:
+        ToolError: no such format, or the folder isn't there.
+    """
+    if form not in FORMATS:
+        raise ToolError(f"FORMAT is {form!r}, allowed is {', '.join(FORMATS)}", fix="make env FORMAT=dotenv")
+    ending, render = FORMATS[form]
+    path = out or root / FOLDER / f"{stack}.{ending}"
+    if not path.parent.is_dir():
+        raise ToolError(f"{path.parent} is no folder", fix=f"mkdir -p {path.parent}")
+    write_private(path, render(stack, variables))
+    return path
+
+
+def forget(root: Path, stack: str) -> None:
+    """Remove the files of a stack that is gone: their passwords open nothing any more."""
+    for ending, _ in FORMATS.values():
+        (root / FOLDER / f"{stack}.{ending}").unlink(missing_ok=True)

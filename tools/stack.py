@@ -1,0 +1,120 @@
+"""A stack's life: up, down, and what it says of itself, by the real Pulumi CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools import backend, pulumi_cli
+from tools.errors import ToolError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+_MENDS = {
+    "passphrase": "set PULUMI_CONFIG_PASSPHRASE_FILE to the file that the stack was made with "
+    f"(the project's own is {backend.FOLDER}/passphrase)",
+    "currently locked": "wait for the other command; if it is gone: pulumi cancel",
+    "no stack named": "make up STACK=<name>",
+    "not a valid stack name": "letters, digits, hyphens, underscores and dots: make up STACK=dev",
+    "protect": "this is production: pulumi state unprotect --all, then make down again",
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    name: str
+    environment: dict[str, str]
+    root: Path
+    has_own_backend: bool
+
+    @classmethod
+    def open(cls, name: str, root: Path = PROJECT) -> Stack:
+        """A stack by name, which need not exist yet.
+
+        Raises:
+            ToolError: there is no Pulumi CLI.
+        """
+        return cls(name, backend.environment(root, pulumi_cli.find()), root, backend.is_local(os.environ))
+
+    def up(self) -> bool:
+        """Create the stack or bring it up to its configuration; True if anything changed.
+
+        Drift is looked for too, so that a server that was killed comes back.
+
+        Raises:
+            ToolError: Pulumi failed; it has said why.
+        """
+        self._forget_killed_commands()
+        self._query("stack", "select", "--create", self.name)
+        self._run("up", "--yes", "--skip-preview", "--refresh", "--stack", self.name)
+        last = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))[0]
+        return set(last["resourceChanges"]) != {"same"}
+
+    def down(self) -> None:
+        """Take down all that the stack has; its configuration stays.
+
+        Raises:
+            ToolError: there is no such stack, or Pulumi failed.
+        """
+        self._must_exist()
+        self._forget_killed_commands()
+        self._run("destroy", "--yes", "--skip-preview", "--stack", self.name)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in clear.
+
+        Raises:
+            ToolError: there is no such stack, it isn't up, or its secrets can't be read.
+        """
+        self._must_exist()
+        outputs = json.loads(self._query("stack", "output", "--json", "--show-secrets", "--stack", self.name))
+        if "endpoint" not in outputs:
+            raise ToolError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
+        if "[secret]" in json.dumps(outputs):
+            raise ToolError("Pulumi didn't show the secrets", fix="use a Pulumi CLI that knows --show-secrets")
+        return dict(outputs)
+
+    def _must_exist(self) -> None:
+        known = [stack["name"] for stack in json.loads(self._query("stack", "ls", "--json"))]
+        if self.name not in known:
+            raise ToolError(
+                f"there is no stack {self.name} (there is {', '.join(known) or 'none'})",
+                fix=f"make up STACK={self.name}",
+            )
+
+    def _forget_killed_commands(self) -> None:
+        if self.has_own_backend:
+            backend.drop_dead_locks(self.root, self.name)
+
+    def _query(self, *arguments: str) -> str:
+        """Run a quick command and return what it prints."""
+        command = ["pulumi", "--non-interactive", *arguments]
+        result = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            raise _explain(result.stderr)
+        return result.stdout
+
+    def _run(self, *arguments: str) -> None:
+        """Run a long command before the user's eyes."""
+        command = ["pulumi", *arguments]
+        with subprocess.Popen(command, cwd=self.root, env=self.environment, stderr=subprocess.PIPE, text=True) as run:
+            said = ""
+            for line in run.stderr or ():
+                sys.stderr.write(line)
+                said += line
+        if run.returncode:
+            raise _explain(said)
+
+
+def _explain(said: str) -> ToolError:
+    errors = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+    message = errors[0] if errors else said.strip() or "pulumi failed, see above"
+    mend = next((mend for sign, mend in _MENDS.items() if sign in said), "")
+    return ToolError(message, fix=mend)
