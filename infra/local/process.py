@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -73,16 +74,18 @@ def stop(process: psutil.Process) -> None:
     Raises:
         ProvisioningError: it is still there after `STOP_SECONDS`; it is never killed.
     """
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            raise ProvisioningError(
-                f"valkey-server (pid {process.pid}) didn't stop within {STOP_SECONDS:.0f} s; "
-                "it refuses to while it can't save its data",
-                fix=f"read the log beside {process.cwd()}, make room on the disk, try again",
-            ) from None
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psutil.TimeoutExpired):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()  # repeated, as it is dropped while a first append-only file is being written
+                process.wait(1.0)
+            return
+    raise ProvisioningError(
+        f"valkey-server (pid {process.pid}) didn't stop within {STOP_SECONDS:.0f} s; "
+        "it refuses to while it can't save its data",
+        fix=f"read the log beside {process.cwd()}, make room on the disk, try again",
+    )
 
 
 def port(server: psutil.Process) -> int | None:

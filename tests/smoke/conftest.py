@@ -77,7 +77,8 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     rows = sorted(config.stash[REPORT].rows, key=lambda row: ["ok", "FAILED", "n/a"].index(row[0]))
-    terminalreporter.section("smoke checks")
+    if rows:
+        terminalreporter.section("smoke checks")
     for result, check, detail in rows:
         colour = {"ok": "green", "FAILED": "red", "n/a": "yellow"}[result]
         terminalreporter.write(f"{result:7}", **{colour: True})

@@ -65,7 +65,6 @@ class Subject:
             "admin": (self.admin_url, "no admin's URL: use --stack, or set VALKEY_ADMIN_URL"),
             "monitor": (self.monitor_url, "no monitor's URL: use --stack, or set VALKEY_MONITOR_URL"),
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
-            "password": (self.address.password, "the URL has no password"),
             "restart": (
                 self.stack and self.endpoint and self.endpoint.target == "embedded",
                 "only a stack of this machine can be restarted",

@@ -23,18 +23,14 @@ DANGEROUS = (
 """SHUTDOWN isn't here: every server refuses it inside MULTI, so a probe would prove nothing."""
 
 
-@pytest.mark.needs("password")
 def test_no_credentials(subject: Subject) -> None:
     """Nobody gets in without a password."""
-    with subject.as_user(None, None) as client, pytest.raises(redis.AuthenticationError):
-        client.ping()
+    assert not _gets_in(subject.as_user(None, None)), "the server is open to whoever reaches it"
 
 
-@pytest.mark.needs("password")
 def test_wrong_password(subject: Subject) -> None:
     """A wrong password is refused."""
-    with subject.as_user(subject.address.username, "wrong") as client, pytest.raises(redis.AuthenticationError):
-        client.ping()
+    assert not _gets_in(subject.as_user(subject.address.username, "wrong")), "any password will do"
 
 
 @pytest.mark.needs("admin")
@@ -53,7 +49,6 @@ def test_users(subject: Subject) -> None:
             assert client.acl_whoami() == name
 
 
-@pytest.mark.needs("endpoint")
 def test_dangerous(subject: Subject) -> None:
     """The application can't stop, empty or reconfigure the server."""
     with subject.as_app() as app:
@@ -69,6 +64,14 @@ def test_monitor(subject: Subject, monitor: redis.Redis) -> None:
     with subject.as_admin() as admin:
         allowed = [" ".join(c) for c in commands if admin.execute_command("ACL DRYRUN", "monitor", *c) == "OK"]
     assert not allowed, f"allowed: {', '.join(allowed)}"
+
+
+def _gets_in(client: redis.Redis) -> bool:
+    with client:
+        try:
+            return bool(client.ping())
+        except redis.AuthenticationError:
+            return False
 
 
 def _is_refused(client: redis.Redis, command: tuple[str, ...]) -> bool:

@@ -1,0 +1,53 @@
+"""A real server for the driver's tests, taken down whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from valkeykit.connection import connect
+from valkeykit.url import Address
+
+from infra import hardening
+from infra.local import binary, ports, process
+from infra.local.folder import Claim, Folder
+from infra.local.server import Spec
+
+PASSWORDS = {user.name: f"{user.name}-password" for user in hardening.USERS}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    place = Folder(tmp_path / "server")
+    yield place
+    if running := process.find(place):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            running.kill()
+            running.wait(10)
+
+
+@pytest.fixture
+def spec(folder: Folder) -> Spec:
+    return Spec(
+        folder=folder,
+        claim=Claim("valkey/test", "resource-1", binary.version()),
+        port=0,
+        directives=hardening.directives("cache", 64 * 1024**2, "embedded"),
+        acl=hardening.acl(PASSWORDS),
+        password=PASSWORDS["admin"],
+    )
+
+
+def client_of(spec: Spec, user: str = "admin") -> redis.Redis:
+    port = ports.configured(spec.folder)
+    return connect(Address(ports.HOST, port, username=user, password=PASSWORDS[user]).url)
+
+
+def pid_of(spec: Spec) -> int:
+    running = process.find(spec.folder)
+    assert running is not None
+    return running.pid

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import hashlib
+from typing import get_args
+
+import pytest
+
+from infra import hardening
+from infra.hardening import Target, Workload
+
+PASSWORDS = {user.name: f"secret of {user.name}" for user in hardening.USERS}
+
+
+@pytest.mark.parametrize(
+    ("workload", "policy"), [("cache", "allkeys-lru"), ("queue", "noeviction"), ("mixed", "volatile-lru")]
+)
+def test_the_policy_follows_from_the_workload(workload: Workload, policy: str) -> None:
+    assert hardening.directives(workload, 1, "embedded")["maxmemory-policy"] == policy
+
+
+def test_every_rule_says_why_and_covers_every_workload() -> None:
+    for rule in hardening.RULES:
+        assert rule.why
+        assert all(rule.for_workload(workload) for workload in get_args(Workload))
+    assert len({rule.directive for rule in hardening.RULES}) == len(hardening.RULES)
+
+
+@pytest.mark.parametrize("target", get_args(Target))
+def test_a_rule_is_set_or_its_gap_is_told(target: Target) -> None:
+    told = " ".join(hardening.gaps(target))
+    rendered = hardening.directives("cache", 1, target)
+    assert all((rule.directive in rendered) != (f"{rule.directive} is" in told) for rule in hardening.RULES)
+
+
+def test_the_embedded_target_tells_that_it_has_no_tls() -> None:
+    assert any("plain text" in gap for gap in hardening.gaps("embedded"))
+
+
+def test_only_hashes_stand_in_the_acl_file() -> None:
+    text = hardening.acl(PASSWORDS)
+    for password in PASSWORDS.values():
+        assert password not in text
+        assert f"#{hashlib.sha256(password.encode()).hexdigest()}" in text
+
+
+def test_the_default_user_is_off_in_the_form_that_loses_no_data() -> None:
+    first, *others = hardening.acl(PASSWORDS).splitlines()
+    assert first == "user default off resetpass ~* &* +@all"
+    assert not any("nopass" in line for line in others)
+
+
+def test_the_file_has_one_directive_a_line() -> None:
+    text = hardening.valkey_conf({"save": "3600 1", "port": "1"})
+    assert text == "save 3600 1\nport 1\n"

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from valkeykit.errors import ConfigurationError
+
+from infra import settings
+from tools.stack import PROJECT
+
+MISTAKES = {
+    "target": ("embeded", "embedded"),
+    "topology": ("ring", "single"),
+    "workload": ("cash", "cache, queue or mixed"),
+    "version": ("9", "major.minor"),
+    "memory": ("2 gigs", "16mb or more"),
+    "environment": ("production", "dev or prod"),
+    "port": ("80", "1024 to 65535"),
+    "finalSnapshot": ("maybe", "true or false"),
+}
+
+
+def load(**values: str) -> settings.Settings:
+    return settings.load({f"valkey:{key}": value for key, value in values.items()})
+
+
+def test_defaults_are_those_that_pulumi_shows() -> None:
+    schema: dict[str, Any] = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+    assert {key: entry["default"] for key, entry in schema.items()} == settings.Settings().model_dump()
+    assert all(len(entry["description"]) > 10 for entry in schema.values())
+
+
+def test_values_arrive_as_text() -> None:
+    wanted = load(memory="2gb", port="7000", finalSnapshot="false", workload="queue")
+    assert (wanted.maxmemory, wanted.port, wanted.finalSnapshot) == (2 * 1024**3, 7000, False)
+
+
+def test_other_namespaces_are_left_alone() -> None:
+    assert settings.load({"aws:region": "eu-central-1"}) == settings.Settings()
+
+
+@pytest.mark.parametrize(("key", "value", "allowed"), [(key, *rest) for key, rest in MISTAKES.items()])
+def test_a_mistake_names_key_value_allowed_values_and_the_mend(key: str, value: str, allowed: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(**{key: value})
+    text = str(caught.value)
+    assert all(part in text for part in (f"valkey:{key} is '{value}'", allowed, f"pulumi config set {key} "))
+
+
+@pytest.mark.parametrize("key", MISTAKES)
+def test_the_mend_of_a_mistake_is_right(key: str) -> None:
+    example = settings._EXAMPLE[key]
+    assert load(**{key: example})
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=f"{len(MISTAKES)} mistakes") as caught:
+        load(**{key: value for key, (value, _) in MISTAKES.items()})
+    assert all(f"valkey:{key} " in str(caught.value) for key in MISTAKES)
+
+
+@pytest.mark.parametrize("memory", ["0mb", "15mb", "-1gb", "1.5gb", "1GB ", "lots", "", "1tb", "1gb\n"])
+def test_sizes_that_are_none(memory: str) -> None:
+    with pytest.raises(ConfigurationError, match="valkey:memory"):
+        load(memory=memory)
+
+
+@pytest.mark.parametrize("port", ["1023", "65536", "-1", "6379.5", "six"])
+def test_ports_that_are_none(port: str) -> None:
+    with pytest.raises(ConfigurationError, match="valkey:port"):
+        load(port=port)
+
+
+def test_an_unknown_key_is_refused_without_its_value() -> None:
+    with pytest.raises(ConfigurationError, match=r"valkey:memroy is no key \(did you mean memory") as caught:
+        load(memroy="a-secret")
+    assert "a-secret" not in str(caught.value)
