@@ -21,7 +21,6 @@ _MENDS = {
     "currently locked": "wait for the other command; if it is gone: pulumi cancel",
     "no stack named": "make up STACK=<name>",
     "not a valid stack name": "letters, digits, hyphens, underscores and dots: make up STACK=dev",
-    "protect": "this is production: pulumi state unprotect --all, then make down again",
 }
 
 

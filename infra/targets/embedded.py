@@ -31,9 +31,9 @@ class Embedded(pulumi.ComponentResource):
         Raises:
             ConfigurationError: this machine can't run what is asked for; every reason is named.
         """
-        super().__init__("valkey:target:Embedded", name)
         folder = settings.dataDir or f".valkey/{stack.rpartition('/')[2]}"
         refuse(settings, Folder(project.root() / folder), stack)
+        super().__init__("valkey:target:Embedded", name)
         child = pulumi.ResourceOptions(parent=self)
         passwords = {user.name: Password(user.name, child).value for user in hardening.USERS}
         self.passwords = passwords
