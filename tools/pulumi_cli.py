@@ -48,8 +48,8 @@ def find() -> Path:
         if _version(binaries / "pulumi"):
             return binaries
         reasons = [f"PATH: {why_not}"]
-        for way in (_download, _build):
-            _say(f"Pulumi CLI {pinned_version()}: {(way.__doc__ or '').splitlines()[0]}")
+        for description, way in (("downloading it", _download), ("building it with Go, 5 minutes, once", _build)):
+            sys.stderr.write(f"Pulumi CLI {pinned_version()}: {description}\n")
             if problem := way(cache):
                 reasons.append(problem)
             else:
@@ -92,7 +92,7 @@ def _version(binary: Path) -> tuple[int, ...] | None:
 
 
 def _download(cache: Path) -> str | None:
-    """the official download"""
+    """Install the official release. Returns why that didn't work, or None."""
     from pulumi.automation import PulumiCommand
     from semver import VersionInfo
 
@@ -108,7 +108,7 @@ def _download(cache: Path) -> str | None:
 
 
 def _build(cache: Path) -> str | None:
-    """building it with Go, about 5 minutes, once"""
+    """Build it from the pinned modules. Returns why that didn't work, or None."""
     if shutil.which("go") is None:
         return "build: no go on PATH"
     cache.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,3 @@ def _locked(cache: Path) -> Iterator[Path]:
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield cache
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -12,7 +12,7 @@ import redis
 
 from tests.smoke.subject import Subject
 
-CONNECT_SECONDS = 3.0
+CONNECT_SECONDS = 2.0
 LATENCY_BUDGET = 0.1
 """Seconds, median of 20 PINGs: a server further away than that is in another region."""
 

