@@ -1,83 +1,19 @@
-"""A project of its own for each test: the real CLI, its own state, its own servers."""
+"""Each test has a project of its own."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
-import redis
-from valkeykit.connection import connect
 
-from infra.local import process
-from infra.local.folder import Folder
-from tools.stack import PROJECT, Stack
-
-
-@dataclass
-class Project:
-    root: Path
-    stack: Stack
-
-    @property
-    def folder(self) -> Folder:
-        return Folder(self.root / ".valkey" / self.stack.name)
-
-    def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the CLI by hand on the stack; the caller looks at the exit code."""
-        command = ["pulumi", "--non-interactive", *arguments, "--stack", self.stack.name]
-        return subprocess.run(
-            command, cwd=self.root, env=self.stack.environment, capture_output=True, text=True, check=False
-        )
-
-    def configure(self, **values: str) -> None:
-        self.stack._query("stack", "select", "--create", self.stack.name)
-        for key, value in values.items():
-            done = self.pulumi("config", "set", key, value)
-            assert done.returncode == 0, done.stderr
-
-    def resources(self) -> list[dict[str, Any]]:
-        exported = self.pulumi("stack", "export")
-        assert exported.returncode == 0, exported.stderr
-        return list(json.loads(exported.stdout)["deployment"].get("resources", []))
-
-    def server(self) -> psutil.Process:
-        running = process.find(self.folder)
-        assert running is not None, "no server runs"
-        return running
-
-    def client(self, output: str = "adminUrl") -> redis.Redis:
-        return connect(self.stack.outputs()[output])
+from tests.project import USERS_CHOICE, Project
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    for name in (
-        "PULUMI_BACKEND_URL",
-        "PULUMI_ACCESS_TOKEN",
-        "PULUMI_CONFIG_PASSPHRASE",
-        "PULUMI_CONFIG_PASSPHRASE_FILE",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PROJECT / "Pulumi.yaml", root)
-    ignored = shutil.ignore_patterns(".venv", "__pycache__", "*.egg-info")
-    shutil.copytree(PROJECT / "infra", root / "infra", ignore=ignored)
-    for link in (root / ".venv", root / "infra" / ".venv"):
-        link.symlink_to(PROJECT / ".venv")
-    made = Project(root, Stack.open("test", root))
+    for name in (*USERS_CHOICE, "PULUMI_HOME"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+    made = Project.make(tmp_path)
     yield made
-    for folder in (root / ".valkey").glob("*"):
-        if running := process.find(Folder(folder)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                running.kill()
-                running.wait(10)
+    made.end()

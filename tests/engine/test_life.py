@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from infra.local import process
-from tests.engine.conftest import Project
+from tests.project import Project
 from tools.errors import ToolError
 
 

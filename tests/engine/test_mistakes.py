@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.local import ports
-from tests.engine.conftest import Project
+from tests.project import Project
 from tools.errors import ToolError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 from valkeykit.url import parse
 
-from tests.engine.conftest import Project
+from tests.project import Project
 
 
 def test_no_secret_is_left_anywhere(project: Project, tmp_path: Path) -> None:

@@ -96,6 +96,16 @@ def test_a_fixed_setting_takes_a_restart_that_keeps_the_data(spec: Spec) -> None
     assert count(spec) == 1000
 
 
+def test_what_the_machine_doesnt_allow_takes_no_restart(spec: Spec) -> None:
+    server.ensure(spec)
+    pid = pid_of(spec)
+    with client_of(spec) as admin:
+        admin.config_set("maxclients", 50)
+        psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE, (100, 100))
+    assert server.ensure(spec).directives["maxclients"] == "50"
+    assert pid_of(spec) == pid
+
+
 def test_what_was_turned_off_by_hand_is_saved_before_a_restart(spec: Spec) -> None:
     server.ensure(spec)
     with client_of(spec) as admin:

@@ -1,0 +1,104 @@
+"""`pulumi up` on the embedded target: what it costs beside an empty program, and how long a newcomer waits."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bench.report import Row, at_most, publish
+from infra import hardening
+from infra.local import binary, server
+from infra.local.folder import Claim, Folder
+from tests.project import Project
+from tools.stack import PROJECT
+
+ROUNDS = 5
+EMPTY = "name: empty\nruntime: python\n"
+
+
+def run() -> None:
+    """About a minute."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project.make(Path(folder))
+        try:
+            rows = [*_newcomer(project), *_no_change(project, Path(folder) / "empty"), _start(Path(folder))]
+        finally:
+            project.end()
+    publish("up", rows)
+
+
+def _newcomer(project: Project) -> list[Row]:
+    """From nothing to smoke-tested, with tools and dependencies installed."""
+    provision, check = _seconds(project.stack.up), _seconds(lambda: _smoke(project))
+    return [
+        at_most("from nothing to smoke-tested, s", provision + check, 10),
+        at_most("the smoke suite, s", check, 5),
+    ]
+
+
+def _no_change(project: Project, empty: Path) -> list[Row]:
+    """In turn, so that both see the same machine; the medians count."""
+    empty.mkdir()
+    (empty / "Pulumi.yaml").write_text(EMPTY)
+    (empty / "__main__.py").write_text("import pulumi\n")
+    other = replace(project.stack, root=empty)
+    ours, theirs, refreshed = [], [], []
+    for stack in (project.stack, other):
+        stack._query("stack", "select", "--create", stack.name)
+        _up(stack.root, stack.environment)
+    for _ in range(ROUNDS):
+        ours.append(_seconds(lambda: _up(project.root, project.stack.environment)))
+        theirs.append(_seconds(lambda: _up(empty, other.environment)))
+        refreshed.append(_seconds(lambda: _up(project.root, project.stack.environment, "--refresh")))
+    base = statistics.median(theirs)
+    return [
+        at_most("pulumi up without a change, s", statistics.median(ours), 1.5, peer=base, peer_name="empty"),
+        at_most("the same with --refresh, s", statistics.median(refreshed), 2.5, peer=base, peer_name="empty"),
+    ]
+
+
+def _start(folder: Path) -> Row:
+    """A new server's way until it answers."""
+    passwords = {user.name: "password" for user in hardening.USERS}
+    spec = server.Spec(
+        folder=Folder(folder / "server"),
+        claim=Claim("bench/up", "bench", binary.version()),
+        port=0,
+        directives=hardening.directives("cache", 64 * 1024**2, "embedded"),
+        acl=hardening.acl(passwords),
+        password="password",  # noqa: S106
+    )
+    times = []
+    for _ in range(ROUNDS):
+        times.append(_seconds(lambda: server.ensure(spec)))
+        server.remove(spec, keep_snapshot=False)
+    return at_most("the server's start until it answers, s", statistics.median(times), 1)
+
+
+def _up(root: Path, environment: dict[str, str], *options: str) -> None:
+    command = ["pulumi", "up", "--yes", "--skip-preview", *options, "--stack", "test"]
+    subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _smoke(project: Project) -> None:
+    outputs = project.stack.outputs()
+    environment = {
+        **project.stack.environment,
+        "VALKEY_URL": outputs["url"],
+        "VALKEY_ADMIN_URL": outputs["adminUrl"],
+        "VALKEY_MONITOR_URL": outputs["monitorUrl"],
+    }
+    command = [sys.executable, "-m", "pytest", "tests/smoke", "-q", "--tb=no"]
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin

@@ -1,0 +1,70 @@
+"""What the README says is what happens: its blocks run, in their order, as one newcomer's session."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from infra.local import process
+from infra.local.folder import Folder
+from tools import reference
+from tools.stack import PROJECT
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUNNERS = {"sh": "{}", "python": ".venv/bin/python - <<'PYTHON'\n{}PYTHON\n"}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What git has of the working tree, with this one's virtual environment."""
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "VALKEY_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    root = tmp_path / "checkout"
+    for name in listed.stdout.splitlines():
+        if (PROJECT / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, root / name, follow_symlinks=False)
+    (root / ".venv").symlink_to(PROJECT / ".venv")
+    return root
+
+
+def test_every_block_of_the_readme_runs(checkout: Path) -> None:
+    blocks = BLOCK.findall((checkout / "README.md").read_text())
+    assert {language for language, _ in blocks} <= set(RUNNERS)
+    script = "set -e\n" + "".join(RUNNERS[language].format(text) for language, text in blocks)
+    try:
+        session = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=False)
+        assert session.returncode == 0, session.stdout + session.stderr
+        assert "\nhello\n" in session.stdout
+        assert "Nothing changed" not in session.stderr
+        assert process.find(Folder(checkout / ".valkey" / "dev")) is None
+        assert 'failures="0"' in (checkout / "build" / "smoke.xml").read_text()
+    finally:
+        for name in ("dev", "second"):
+            if running := process.find(Folder(checkout / ".valkey" / name)):
+                running.kill()
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in (PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_reference_is_that_of_the_code() -> None:
+    assert reference.FILE.read_text() == reference.render(), "run: python -m tools.reference"
+
+
+def test_every_command_of_make_is_in_its_help() -> None:
+    shown = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    rules = re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert all(f"make {rule} " in shown for rule in rules)

@@ -1,0 +1,68 @@
+"""docs/reference.md, made from what it describes: `python -m tools.reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from infra.hardening import DEFAULT_USER, RULES, USERS, Workload
+from tools.stack import PROJECT
+
+FILE = PROJECT / "docs" / "reference.md"
+
+
+def render(project: Path = PROJECT) -> str:
+    schema: dict[str, Any] = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "Made by `python -m tools.reference` from the code; a test holds them together.",
+            *_section("Configuration", "`pulumi config set KEY VALUE`; the keys stand in the namespace `valkey`."),
+            *_table(
+                ("key", "default", "meaning"),
+                [(f"`{key}`", f"`{_plain(entry['default'])}`", entry["description"]) for key, entry in schema.items()],
+            ),
+            *_section("Hardening", "What is set on a server, by workload, and why."),
+            *_table(
+                ("directive", *get_args(Workload), "why"),
+                [
+                    (f"`{rule.directive}`", *(f"`{rule.for_workload(w)}`" for w in get_args(Workload)), rule.why)
+                    for rule in RULES
+                ],
+            ),
+            *_section("Users", f"Beside them the default user, which can't log in: `{DEFAULT_USER}`."),
+            *_table(("user", "rules", "for"), [(f"`{user.name}`", f"`{user.rules}`", user.why) for user in USERS]),
+            *_section("Outputs", "Of the stack; `pulumi stack output --show-secrets`, or a StackReference."),
+            *_table(
+                ("output", "secret", "what"),
+                [
+                    ("`endpoint`", "no", "target, topology, nodes, tls, ca, version, workload, maxmemory, users"),
+                    ("`url`", "yes", "the application's URL, user `app`"),
+                    ("`adminUrl`, `monitorUrl`", "yes", "the other users' URLs"),
+                    ("`env`", "yes", "the variables of an application: `VALKEY_URL`, `REDIS_URL`"),
+                    ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
+                ],
+            ),
+            "",
+        ]
+    )
+
+
+def _section(title: str, text: str) -> list[str]:
+    return ["", f"## {title}", "", text, ""]
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, ("---",) * len(head), *rows)]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) or " "
+
+
+if __name__ == "__main__":
+    FILE.write_text(render())
