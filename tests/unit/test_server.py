@@ -304,6 +304,14 @@ def test_a_folder_that_isnt_ours_is_refused_and_left_as_it_is(spec: Spec, prepar
     assert sorted(spec.folder.path.rglob("*")) == before
 
 
+def test_a_folder_of_another_user_is_refused(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec.folder.path.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: spec.folder.path.stat().st_uid + 1)
+    with pytest.raises(ProvisioningError, match="belongs to another user"):
+        server.ensure(spec)
+    assert list(spec.folder.path.iterdir()) == []
+
+
 def test_a_full_disk_is_told_in_one_line(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device", "users.acl")
