@@ -1,16 +1,35 @@
-"""Valkey for applications: where it is, and a connection to it.
+"""Valkey for applications: where it is, a connection to it, a cache and a job queue.
 
 import valkeykit
 
 valkey = valkeykit.connect()        # VALKEY_URL, REDIS_URL or redis://localhost:6379
 valkey.set("greeting", "hello")
+
+What needs redis-py is imported when it is first used: redis-py takes several
+hundred milliseconds to import where OpenTelemetry is installed.
 """
 
-from valkeykit.connection import connect
-from valkeykit.endpoint import Endpoint, Node
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from valkeykit.endpoint import Endpoint
 from valkeykit.environment import resolve
 from valkeykit.errors import ConfigurationError, UnreachableError, ValkeykitError
-from valkeykit.url import Address, parse
+from valkeykit.url import Address, Node, parse
+
+if TYPE_CHECKING:
+    from valkeykit.aconnection import aconnect
+    from valkeykit.causes import explain, explained
+    from valkeykit.connection import connect
+
+_LAZY = {
+    "aconnect": "valkeykit.aconnection",
+    "connect": "valkeykit.connection",
+    "explain": "valkeykit.causes",
+    "explained": "valkeykit.causes",
+}
 
 __all__ = [
     "Address",
@@ -19,7 +38,18 @@ __all__ = [
     "Node",
     "UnreachableError",
     "ValkeykitError",
+    "aconnect",
     "connect",
+    "explain",
+    "explained",
     "parse",
     "resolve",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'valkeykit' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
