@@ -22,9 +22,14 @@ from valkeykit.url import Address, Node, parse
 if TYPE_CHECKING:
     from valkeykit.aconnection import aconnect
     from valkeykit.causes import explain, explained
+    from valkeykit.queue import AsyncQueue, Queue, Worker, current_job
     from valkeykit.connection import connect
 
 _LAZY = {
+    "AsyncQueue": "valkeykit.queue",
+    "Queue": "valkeykit.queue",
+    "Worker": "valkeykit.queue",
+    "current_job": "valkeykit.queue",
     "aconnect": "valkeykit.aconnection",
     "connect": "valkeykit.connection",
     "explain": "valkeykit.causes",
@@ -33,13 +38,17 @@ _LAZY = {
 
 __all__ = [
     "Address",
+    "AsyncQueue",
     "ConfigurationError",
     "Endpoint",
     "Node",
+    "Queue",
     "UnreachableError",
     "ValkeykitError",
+    "Worker",
     "aconnect",
     "connect",
+    "current_job",
     "explain",
     "explained",
     "parse",

@@ -72,7 +72,7 @@ def _single(settings: Settings, node: Node) -> aioredis.Redis:
 
 
 def _cluster(settings: Settings) -> aioredis.RedisCluster:
-    from redis.asyncio.cluster import ClusterNode  # noqa: PLC0415
+    from redis.asyncio.cluster import ClusterNode
 
     return aioredis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
@@ -86,7 +86,7 @@ def _cluster(settings: Settings) -> aioredis.RedisCluster:
 
 
 async def _sentinel(settings: Settings) -> aioredis.Redis:
-    from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
+    from redis.asyncio.sentinel import Sentinel
 
     manager = Sentinel(
         [(node.host, node.port) for node in settings.address.nodes],
@@ -101,21 +101,21 @@ async def _only_service(manager: Any) -> str:
     for sentinel in manager.sentinels:
         try:
             return only(await sentinel.sentinel_masters())
-        except RedisError as error:  # noqa: PERF203
+        except RedisError as error:
             failure = error
     assert failure is not None  # noqa: S101  (a URL names at least one node)
     raise failure
 
 
 def _replicated(settings: Settings) -> aioredis.Redis:
-    from valkeykit.replicas import AsyncPrimaryFinder  # noqa: PLC0415
+    from valkeykit.replicas import AsyncPrimaryFinder
 
     finder = AsyncPrimaryFinder(settings.address.nodes, lambda node: _single(settings, node))
     return _pooled(settings, NODES_SERVICE, finder)
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> aioredis.Redis:
-    from redis.asyncio.sentinel import SentinelConnectionPool  # noqa: PLC0415
+    from redis.asyncio.sentinel import SentinelConnectionPool
 
     pool = SentinelConnectionPool(
         service,

@@ -96,7 +96,7 @@ def _single(settings: Settings, node: Node) -> redis.Redis:
 
 
 def _cluster(settings: Settings) -> redis.RedisCluster:
-    from redis.cluster import ClusterNode  # noqa: PLC0415
+    from redis.cluster import ClusterNode
 
     return redis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
@@ -110,7 +110,7 @@ def _cluster(settings: Settings) -> redis.RedisCluster:
 
 
 def _sentinel(settings: Settings) -> redis.Redis:
-    from redis.sentinel import Sentinel  # noqa: PLC0415
+    from redis.sentinel import Sentinel
 
     manager = Sentinel(
         [(node.host, node.port) for node in settings.address.nodes],
@@ -126,7 +126,7 @@ def _only_service(manager: Any) -> str:
     for sentinel in manager.sentinels:
         try:
             return only(sentinel.sentinel_masters())
-        except RedisError as error:  # noqa: PERF203
+        except RedisError as error:
             failure = error
     assert failure is not None  # noqa: S101  (a URL names at least one node)
     raise failure
@@ -159,14 +159,14 @@ def sentinel_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def _replicated(settings: Settings) -> redis.Redis:
-    from valkeykit.replicas import PrimaryFinder  # noqa: PLC0415
+    from valkeykit.replicas import PrimaryFinder
 
     finder = PrimaryFinder(settings.address.nodes, lambda node: _single(settings, node))
     return _pooled(settings, NODES_SERVICE, finder)
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> redis.Redis:
-    from redis.sentinel import SentinelConnectionPool  # noqa: PLC0415
+    from redis.sentinel import SentinelConnectionPool
 
     pool = SentinelConnectionPool(
         service,

@@ -78,8 +78,8 @@ class ElastiCacheIam(_Renewed):
         self._session = session or _botocore_session()
 
     def _sign(self) -> tuple[str, float]:
-        from botocore.model import ServiceId  # noqa: PLC0415
-        from botocore.signers import RequestSigner  # noqa: PLC0415
+        from botocore.model import ServiceId
+        from botocore.signers import RequestSigner
 
         credentials = self._session.get_credentials()
         if credentials is None:
@@ -115,7 +115,7 @@ class MemorystoreIam(_Renewed):
         self._google = credentials or _google_credentials()
 
     def _sign(self) -> tuple[str, float]:
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+        from google.auth.exceptions import GoogleAuthError
 
         try:
             self._google.refresh(_google_request())
@@ -129,14 +129,14 @@ class MemorystoreIam(_Renewed):
 
 
 def _utc() -> Any:
-    from datetime import timezone  # noqa: PLC0415
+    from datetime import timezone
 
     return timezone.utc
 
 
 def _botocore_session() -> Any:
     try:
-        from botocore.session import Session  # noqa: PLC0415
+        from botocore.session import Session
     except ImportError:
         raise ConfigurationError("ElastiCacheIam needs botocore", fix="pip install 'valkeykit[aws]'") from None
     return Session()
@@ -144,7 +144,7 @@ def _botocore_session() -> Any:
 
 def _google_credentials() -> Any:
     try:
-        import google.auth  # noqa: PLC0415
+        import google.auth
     except ImportError:
         raise ConfigurationError("MemorystoreIam needs google-auth", fix="pip install 'valkeykit[gcp]'") from None
     found, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
@@ -152,6 +152,6 @@ def _google_credentials() -> Any:
 
 
 def _google_request() -> Any:
-    from google.auth.transport.requests import Request  # noqa: PLC0415
+    from google.auth.transport.requests import Request
 
     return Request()

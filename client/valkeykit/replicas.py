@@ -47,7 +47,7 @@ class PrimaryFinder:
             try:
                 if self._role(node) == "slave":
                     found.append((node.host, node.port))
-            except RedisError:  # noqa: PERF203  (a dead node is no reason to give up)
+            except RedisError:
                 continue
         return found
 
@@ -84,7 +84,7 @@ class AsyncPrimaryFinder:
             try:
                 if await self._role(node) == "slave":
                     found.append((node.host, node.port))
-            except RedisError:  # noqa: PERF203
+            except RedisError:
                 continue
         return found
 
@@ -102,6 +102,6 @@ def _role(info: Any) -> str:
 
 def _not_found(service: str, failure: RedisError | None) -> RedisError:
     """The cause where there is one, a login refused for example: nothing else would be as clear."""
-    from redis.sentinel import MasterNotFoundError  # noqa: PLC0415
+    from redis.sentinel import MasterNotFoundError
 
     return failure or MasterNotFoundError(f"no node of {service} is a primary")

@@ -44,7 +44,7 @@ class Settings:
 
     def client_arguments(self) -> dict[str, Any]:
         """What a client of redis-py takes in any topology, less host and port. Holds the password."""
-        from redis.maint_notifications import MaintNotificationsConfig  # noqa: PLC0415  (redis is slow to import)
+        from redis.maint_notifications import MaintNotificationsConfig
 
         return self.login() | {
             "socket_connect_timeout": self.connect_timeout,

@@ -1,0 +1,197 @@
+"""Queue for asyncio: the same names and arguments, which are described there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError
+
+from valkeykit.aconnection import AsyncClient, open_async_client
+from valkeykit.causes import explain
+from valkeykit.queue import requirements, waiting
+from valkeykit.queue.base import QueueBase
+from valkeykit.queue.calls import Added, Call, DeadLetter, JobState, Statistics
+from valkeykit.queue.options import JobOptions, milliseconds
+from valkeykit.queue.patience import is_passing, pauses
+from valkeykit.queue.repeats import Repeat
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+T = TypeVar("T")
+
+
+class AsyncQueue(QueueBase):
+    """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
+
+    _client: AsyncClient | None = None
+
+    async def add(
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        delay: float = 0,
+        at: datetime | None = None,
+        id: str | None = None,  # noqa: A002  (what it is)
+        key: str | None = None,
+        key_ttl: float = 60,
+        **options: Unpack[JobOptions],
+    ) -> Added:
+        """As Queue.add."""
+        description = self.describe(job, arguments, delay, at, id, key, key_ttl, options)
+        if self.local is not None:
+            return await asyncio.to_thread(self.local.add, description)
+        return await self.send(self.calls.add(description))
+
+    async def add_many(
+        self,
+        job: str | Callable[..., Any],
+        many: Iterable[Mapping[str, Any] | None],
+        *,
+        delay: float = 0,
+        at: datetime | None = None,
+        **options: Unpack[JobOptions],
+    ) -> list[str]:
+        """As Queue.add_many."""
+        descriptions = (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        if self.local is not None:
+            return [(await asyncio.to_thread(self.local.add, description)).id for description in descriptions]
+        identities: list[str] = []
+        for call in self.calls.add_many(descriptions):
+            identities += await self.send(call)
+        return identities
+
+    async def repeat(
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        cron: str | None = None,
+        every: float | None = None,
+        zone: str = "UTC",
+        **options: Unpack[JobOptions],
+    ) -> bool:
+        """As Queue.repeat."""
+        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, options)
+        return await self.send(self.calls.repeat(repeat, await self.send(self.calls.now())))
+
+    async def repeats(self) -> list[Repeat]:
+        """As Queue.repeats."""
+        return await self.send(self.calls.repeats())
+
+    async def stop_repeating(self, name: str) -> bool:
+        """As Queue.stop_repeating."""
+        return await self.send(self.calls.stop_repeating(name))
+
+    async def job(self, id: str) -> JobState:  # noqa: A002
+        """As Queue.job."""
+        return self.local.state(id) if self.local is not None else await self.send(self.calls.job(id))
+
+    async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002, ASYNC109
+        """As Queue.result."""
+        for pause in waiting.pauses(timeout):
+            state = await self.job(id)
+            if waiting.is_over(state):
+                break
+            await asyncio.sleep(pause)
+        return waiting.result(state)
+
+    async def cancel(self, id: str) -> str:  # noqa: A002
+        """As Queue.cancel."""
+        return await self.send(self.calls.cancel(id))
+
+    async def pause(self) -> None:
+        """As Queue.pause."""
+        await self.send(self.calls.pause(True))
+
+    async def resume(self) -> None:
+        """As Queue.resume."""
+        await self.send(self.calls.pause(False))
+
+    async def limit(self, jobs: int, per: float = 1.0) -> None:
+        """As Queue.limit."""
+        await self.send(self.calls.limit(jobs, milliseconds("per", per, least=0.001)))
+
+    async def statistics(self) -> Statistics:
+        """As Queue.statistics."""
+        return await self.send(self.calls.statistics())
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """As Queue.dead_letters."""
+        return await self.send(self.calls.dead(limit))
+
+    async def requeue(self, ids: Sequence[str]) -> int:
+        """As Queue.requeue."""
+        return await self.send(self.calls.requeue(ids)) if ids else 0
+
+    async def check(self) -> None:
+        """As Queue.check."""
+        await self._patiently(self._connected)
+
+    async def close(self) -> None:
+        """As Queue.close."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def __aenter__(self) -> AsyncQueue:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def wait_for_wake(self, seconds: float) -> None:
+        """Block until something may be there to take, `seconds` at most. What redis-py raises comes through."""
+        client = self._client or await self._connected()
+        await client.blpop([self.calls.wake_key], timeout=seconds)
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a call, again where that may help."""
+        return call.read(await self._patiently(lambda: self._run(call)))
+
+    async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
+        left = None
+        while True:
+            try:
+                return await action()
+            except (RedisError, OSError) as error:
+                left = left or pauses(self.retry_for)
+                pause = next(left, None) if is_passing(error) else None
+                if pause is None:
+                    raise explain(error) from error
+                if isinstance(error, ReadOnlyError):
+                    await self.close()  # the primary is elsewhere now
+                await asyncio.sleep(pause)
+
+    async def _run(self, call: Call[Any]) -> Any:
+        client = self._client or await self._connected()
+        try:
+            return await client.evalsha(call.script.sha, 1, self.calls.base, *call.arguments)
+        except NoScriptError:
+            return await client.eval(call.script.source, 1, self.calls.base, *call.arguments)
+
+    async def _connected(self) -> AsyncClient:
+        if self._client is None:
+            client = await self._connect()
+            if self._client is None:  # another task may have been faster
+                self._client = client
+            else:
+                await client.aclose()
+        return self._client
+
+    async def _connect(self) -> AsyncClient:
+        client = await open_async_client(self.settings())
+        try:
+            server, memory = await client.info("server"), await client.info("memory")
+            requirements.check(server, memory, allow_eviction=self.allow_eviction)
+        except NoPermissionError:
+            pass  # INFO is closed to this user, so nothing can be said of the server
+        except BaseException:
+            await client.aclose()
+            raise
+        return client
