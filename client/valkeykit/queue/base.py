@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+MAX_CONNECTIONS = 500
+"""One for each thread that adds at the same time; they are made when they are needed."""
+
+
 class QueueBase(Definition):
     """A queue's name, handlers and settings."""
 
@@ -49,4 +53,4 @@ class QueueBase(Definition):
         Raises:
             ConfigurationError: the URL or an option can't be used.
         """
-        return settle(self.source, **(self.options | {"decode": False}))
+        return settle(self.source, **({"max_connections": MAX_CONNECTIONS} | self.options | {"decode": False}))

@@ -16,9 +16,10 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """The script of that name, with what all of them share."""
+    """The script of that name, after the shared functions that its second line names."""
     folder = files("valkeykit.queue") / "scripts"
-    flags, _, body = (folder / f"{name}.lua").read_text(encoding="utf-8").partition("\n")
-    common = (folder / "common.lua").read_text(encoding="utf-8")
-    source = f"{flags}\n{common}{body}"
+    flags, shared, body = (folder / f"{name}.lua").read_text(encoding="utf-8").split("\n", 2)
+    names = ["keys", *shared.removeprefix("-- shared:").split()]
+    parts = [(folder / "shared" / f"{part}.lua").read_text(encoding="utf-8") for part in names]
+    source = "\n".join([flags, *parts, body])
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import NoPermissionError, ReadOnlyError, RedisError
 
 from valkeykit.causes import explain
-from valkeykit.connection import Client, open_client
+from valkeykit.connection import open_client
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Added, Call, DeadLetter, JobState, Statistics
+from valkeykit.queue.channel import Channel
 from valkeykit.queue.options import JobOptions, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -32,7 +33,7 @@ class Queue(QueueBase):
     or one of their kind where the server can't do it; no call takes effect twice.
     """
 
-    _client: Client | None = None
+    _channel: Channel | None = None
     _connecting = threading.Lock()
 
     def add(
@@ -174,9 +175,9 @@ class Queue(QueueBase):
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def __enter__(self) -> Queue:
         return self
@@ -203,19 +204,16 @@ class Queue(QueueBase):
                 time.sleep(pause)
 
     def _run(self, call: Call[Any]) -> Any:
-        client = self._client or self._connected()
-        try:
-            return client.evalsha(call.script.sha, 1, self.calls.base, *call.arguments)
-        except NoScriptError:
-            return client.eval(call.script.source, 1, self.calls.base, *call.arguments)
+        channel = self._channel or self._connected()
+        return channel.run(call.script, self.calls.base, call.arguments)
 
-    def _connected(self) -> Client:
+    def _connected(self) -> Channel:
         with self._connecting:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+            if self._channel is None:
+                self._channel = self._connect()
+            return self._channel
 
-    def _connect(self) -> Client:
+    def _connect(self) -> Channel:
         client = open_client(self.settings())
         try:
             requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)
@@ -224,4 +222,4 @@ class Queue(QueueBase):
         except BaseException:
             client.close()
             raise
-        return client
+        return Channel(client)

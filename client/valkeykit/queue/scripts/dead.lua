@@ -1,4 +1,5 @@
 #!lua flags=no-writes
+-- shared: 
 -- Dead letters, the latest first.
 -- ARGV: how many
 -- Returns id, record, attempts, error, when (ms) for each.

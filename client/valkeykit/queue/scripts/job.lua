@@ -1,4 +1,5 @@
 #!lua flags=no-writes
+-- shared: 
 -- Everything known of one job.
 -- ARGV: id
 -- Returns state, record, attempts, error, progress, result.

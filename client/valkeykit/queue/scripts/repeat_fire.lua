@@ -1,4 +1,5 @@
 #!lua
+-- shared: clock waiting wake
 -- Adds the job of a repeat, if no other worker has: the due time is the fence.
 -- ARGV: name, due (ms), next (ms), priority, header, id, payload
 local name = ARGV[1]
