@@ -22,8 +22,8 @@ from valkeykit.url import Address, Node, parse
 if TYPE_CHECKING:
     from valkeykit.aconnection import aconnect
     from valkeykit.causes import explain, explained
-    from valkeykit.queue import AsyncQueue, Queue, Worker, current_job
     from valkeykit.connection import connect
+    from valkeykit.queue import AsyncQueue, Queue, Worker, current_job
 
 _LAZY = {
     "AsyncQueue": "valkeykit.queue",

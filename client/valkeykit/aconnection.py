@@ -73,10 +73,11 @@ def _single(settings: Settings, node: Node) -> aioredis.Redis:
 
 def _cluster(settings: Settings) -> aioredis.RedisCluster:
     from redis.asyncio.cluster import ClusterNode
+    from redis.cluster import LoadBalancingStrategy
 
     return aioredis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
-        read_from_replicas=settings.read_from_replicas,
+        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN_REPLICAS if settings.read_from_replicas else None,
         max_connections=settings.max_connections,
         retry=_once(),
         ssl=settings.address.tls,

@@ -10,6 +10,9 @@ from redis import exceptions as redis_errors
 from valkeykit import errors
 from valkeykit.errors import ValkeykitError
 
+FOREIGN = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
+"""What redis-py raises for a server; the second is no RedisError."""
+
 _Rule = tuple[type[Exception], str, type[ValkeykitError], str, str]
 
 # The first rule fits whose class and whose text (in lower case) both do.
@@ -33,8 +36,10 @@ _RULES: tuple[_Rule, ...] = (
      "the command's keys live on different nodes of the cluster", "give the keys one {tag}, or send a command for each"),
     (redis_errors.ClusterDownError, "", errors.UnreachableError,
      "the cluster is down: a part of its slots has no primary", "look at CLUSTER INFO on a node"),
-    (redis_errors.RedisError, "cluster mode is not enabled", errors.TopologyError,
+    (redis_errors.RedisClusterException, "cluster mode is not enabled", errors.TopologyError,
      "the server is a single node, and the client is one for a cluster", "connect(…, topology=\"single\")"),
+    (redis_errors.RedisClusterException, "", errors.UnreachableError,
+     "no node of the cluster can be used", "check the hosts and CLUSTER INFO on a node"),
     (redis_errors.ReadOnlyError, "", errors.ReadOnlyError,
      "a replica was asked to write", "connect to the primary, or by connect(…, topology=\"replicated\")"),
     (redis_errors.RedisError, "the previous master is now a slave", errors.ReadOnlyError,
@@ -106,5 +111,5 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except (redis_errors.RedisError, OSError) as error:
+    except FOREIGN as error:
         raise explain(error) from error

@@ -96,11 +96,11 @@ def _single(settings: Settings, node: Node) -> redis.Redis:
 
 
 def _cluster(settings: Settings) -> redis.RedisCluster:
-    from redis.cluster import ClusterNode
+    from redis.cluster import ClusterNode, LoadBalancingStrategy
 
     return redis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
-        read_from_replicas=settings.read_from_replicas,
+        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN_REPLICAS if settings.read_from_replicas else None,
         max_connections=settings.max_connections,
         retry=_once(),
         ssl=settings.address.tls,

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError
 
 from valkeykit.aconnection import AsyncClient, open_async_client
-from valkeykit.causes import explain
+from valkeykit.causes import FOREIGN, explain
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Added, Call, DeadLetter, JobState, Statistics
@@ -92,7 +92,7 @@ class AsyncQueue(QueueBase):
         """As Queue.job."""
         return self.local.state(id) if self.local is not None else await self.send(self.calls.job(id))
 
-    async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002, ASYNC109
+    async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """As Queue.result."""
         for pause in waiting.pauses(timeout):
             state = await self.job(id)
@@ -159,7 +159,7 @@ class AsyncQueue(QueueBase):
         while True:
             try:
                 return await action()
-            except (RedisError, OSError) as error:
+            except FOREIGN as error:
                 left = left or pauses(self.retry_for)
                 pause = next(left, None) if is_passing(error) else None
                 if pause is None:

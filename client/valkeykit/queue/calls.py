@@ -160,9 +160,7 @@ class Calls:
     def take(self, worker: str, limit: int, lease_ms: int) -> Call[Assignment]:
         return Call(script("take"), (worker, limit, lease_ms), _read_assignment)
 
-    def finish(
-        self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]
-    ) -> Call[list[bytes]]:
+    def finish(self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]) -> Call[list[bytes]]:
         """plain: id, attempt, … flat; with_results: id, attempt, ttl in ms, result, … flat."""
         return Call(script("finish"), (worker, len(plain) // 2, *plain, *with_results), list)
 

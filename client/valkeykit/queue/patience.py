@@ -20,6 +20,7 @@ _PASSING = (
     redis_errors.ClusterDownError,
     redis_errors.TryAgainError,
     redis_errors.SlotNotCoveredError,
+    redis_errors.RedisClusterException,
     OSError,
 )
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, ReadOnlyError, RedisError
+from redis.exceptions import NoPermissionError, ReadOnlyError
 
-from valkeykit.causes import explain
+from valkeykit.causes import FOREIGN, explain
 from valkeykit.connection import open_client
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.base import QueueBase
@@ -194,7 +194,7 @@ class Queue(QueueBase):
         while True:
             try:
                 return action()
-            except (RedisError, OSError) as error:
+            except FOREIGN as error:
                 left = left or pauses(self.retry_for)
                 pause = next(left, None) if is_passing(error) else None
                 if pause is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import cron
 from valkeykit.queue.options import Description, Spec, check_word
@@ -46,9 +47,7 @@ class Repeat:
         return cls(name, Spec.from_header(header), payload.encode(), expression, every, zone)
 
 
-def repeated(
-    name: str, spec: Spec, payload: bytes, *, cron: str | None, every: float | None, zone: str
-) -> Repeat:
+def repeated(name: str, spec: Spec, payload: bytes, *, cron: str | None, every: float | None, zone: str) -> Repeat:
     """A repeat, checked.
 
     Raises:

@@ -11,8 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
-
+from valkeykit.causes import FOREIGN
 from valkeykit.errors import ConfigurationError, LoginError, UnsupportedServerError, ValkeykitError
 from valkeykit.queue import events
 from valkeykit.queue.aqueue import AsyncQueue
@@ -93,12 +92,13 @@ class Worker:
         await self.serve()
 
     def stop(self) -> None:
-        """Stop taking jobs; `serve` then ends within the drain time."""
+        """Stop taking jobs; `serve` then ends within the drain time. It may be called from any thread."""
         if self._stopping is not None:
-            self._stopping.set()
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def serve(self) -> None:
         """Work until `stop` is called. Raises as `run`."""
+        self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         settings = self._definition.settings()
         self._queue = AsyncQueue(
@@ -206,7 +206,7 @@ class Worker:
     async def _wait_for_work(self, next_event: int) -> None:
         """Until a job is added, or until one is due. Several idle workers are woken one by one."""
         seconds = BLOCK if next_event < 0 else max(0.001, min(BLOCK, next_event / 1000))
-        with contextlib.suppress(RedisError, OSError):  # the take that follows finds out what is wrong
+        with contextlib.suppress(*FOREIGN):  # the take that follows finds out what is wrong
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_repeats(self) -> None:
@@ -302,9 +302,12 @@ def _event(queue: str, outcome: Outcome, now: float, *, lost: bool) -> Event:
 
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, ValkeykitError):
-        await task
+    """End a task. It is asked again, since redis-py sometimes swallows the first cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.05)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.debug("a task ended with %r", error)
 
 
 def _concurrency(given: int | None) -> int:
