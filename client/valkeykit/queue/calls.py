@@ -15,6 +15,7 @@ from valkeykit.queue.options import Description, check_queue_name
 from valkeykit.queue.repeats import Repeat
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 BATCH_JOBS = 500
 BATCH_BYTES = 512 * 1024
@@ -25,12 +26,12 @@ CALLS_OF_A_PRODUCER = 1 << 16
 
 
 @dataclass(frozen=True)
-class Call(Generic[T]):
+class Call(Generic[T_co]):
     """One script, its arguments, and what its answer means. It may be sent again: nothing is done twice."""
 
     script: Script
     arguments: Sequence[Any]
-    read: Callable[[Any], T]
+    read: Callable[[Any], T_co]
 
 
 class Added(NamedTuple):

@@ -79,7 +79,7 @@ class Definition:
 
         return register if function is None else register(function)
 
-    def describe(
+    def describe(  # noqa: PLR0917  (called by `add` alone)
         self,
         job: str | Callable[..., Any],
         arguments: Mapping[str, Any] | None,
@@ -104,7 +104,7 @@ class Definition:
             key_ttl=0 if key is None else milliseconds("key_ttl", key_ttl, least=0.001),
         )
 
-    def describe_repeat(
+    def describe_repeat(  # noqa: PLR0917  (called by `repeat` alone)
         self,
         job: str | Callable[..., Any],
         arguments: Mapping[str, Any] | None,
@@ -138,7 +138,7 @@ class Definition:
                 known = self._specs[name] = specify(name, **(handler.options if handler else {}))
             return known
         handler = self.handlers.get(name)
-        return specify(name, **((handler.options if handler else {}) | options))  # type: ignore[typeddict-item]
+        return specify(name, **((handler.options if handler else {}) | options))
 
 
 def runs_on_server() -> bool:

@@ -91,9 +91,7 @@ def specify(
     """
     check_word("the job's name", name)
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= 9:
-        raise InvalidJobError(
-            f"priority is {priority!r}, not a whole number from 0 to 9", fix="priority=5; 9 runs first"
-        )
+        raise InvalidJobError(f"priority is {priority!r}, not a whole number from 0 to 9", fix="priority=5")
     if not isinstance(attempts, int) or isinstance(attempts, bool) or not 1 <= attempts <= 1000:
         raise InvalidJobError(f"attempts is {attempts!r}, not a whole number from 1 to 1000", fix="attempts=5")
     return Spec(
@@ -141,9 +139,7 @@ def milliseconds(what: str, seconds: float, *, least: float = 0.0) -> int:
     except TypeError:
         fits = False
     if not fits:
-        raise InvalidJobError(
-            f"{what} is {seconds!r}, not a number of seconds from {least} to a year", fix=f"{what}=60"
-        )
+        raise InvalidJobError(f"{what} is {seconds!r}, not seconds from {least} to a year", fix=f"{what}=60")
     return round(seconds * 1000)
 
 

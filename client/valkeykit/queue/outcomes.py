@@ -69,7 +69,7 @@ def next_delay(job: Job, error: BaseException) -> int:
     """Milliseconds until the next attempt, twice as long each time, with jitter; -1 for no more."""
     if isinstance(error, CorruptJobError) or job.attempt >= job.spec.attempts:
         return -1
-    longest = min(MAX_BACKOFF, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
+    longest: int = min(MAX_BACKOFF, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
     return round(longest * random.uniform(0.5, 1.0))  # noqa: S311  (not for secrets)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
 import threading
 import time
 from collections import deque
@@ -161,10 +162,10 @@ class Slots:
         except asyncio.CancelledError as error:
             if job.interrupt is None:
                 raise  # the worker itself is cancelled
-            if hasattr(task, "uncancel"):
+            if sys.version_info >= (3, 11) and task is not None:
                 task.uncancel()
             self.end(job, error=_interruption(job, error))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             self.end(job, error=error)
         else:
             self.end(job, value)
@@ -189,7 +190,7 @@ class Slots:
                 value = job.handler.function(**job.arguments)
             except _Interrupt:
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
                 return self.end(job, error=error)
             return self.end(job, value)
         except _Interrupt as error:  # it may come a moment after the function has ended

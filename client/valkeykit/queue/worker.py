@@ -140,9 +140,9 @@ class Worker:
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({taking, stopped, *helpers}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (taking, *helpers):
-                if task.done():
-                    await task  # raises what ended it
+            for work in (taking, *helpers):
+                if work.done():
+                    await work  # raises what ended it
             await _cancelled(taking)
             await self._wind_down()
         finally:
@@ -275,7 +275,7 @@ class Worker:
             for listener in self._listeners:
                 try:
                     listener(event)
-                except Exception:
+                except Exception:  # noqa: BLE001  (it must not stop the worker)
                     logger.exception("queue %s: a listener failed", self._queue.name)
 
     async def _keep_forever(self) -> None:

@@ -35,7 +35,7 @@ def take(queue: Queue, limit: int = 100, worker: str = "w", lease_ms: int = 30_0
 def test_jobs_are_taken_in_order_and_by_priority(queue: Queue) -> None:
     first, second = queue.add("send").id, queue.add("send", {"to": "b"}).id
     urgent = queue.add("send", priority=9).id
-    assert [id for id, _ in take(queue)] == [urgent, first, second]
+    assert [one for one, _ in take(queue)] == [urgent, first, second]
     assert queue.statistics().active == 3
 
 
@@ -131,8 +131,8 @@ def test_a_call_that_is_sent_twice_takes_effect_once(queue: Queue) -> None:
     for call in (*calls, *calls):
         queue.send(call)
     assert queue.statistics().waiting == 5
-    done = [id for id, _ in take(queue)]
-    queue.send(queue.calls.finish("w", [part for id in done for part in (id, 1)], []))
+    done = [one for one, _ in take(queue)]
+    queue.send(queue.calls.finish("w", [part for one in done for part in (one, 1)], []))
     for call in calls:  # the stalled first copy arrives when the second is long done
         queue.send(call)
     assert queue.statistics().waiting == 0
@@ -143,7 +143,7 @@ def test_add_many_keeps_order_over_batches(queue: Queue) -> None:
     assert len(set(ids)) == 1203
     taken: list[str] = []
     while batch := take(queue, 500):
-        taken += [id for id, _ in batch]
+        taken += [one for one, _ in batch]
     assert taken == ids
 
 
@@ -151,7 +151,7 @@ def test_cancel_wherever_a_job_is(queue: Queue) -> None:
     active = queue.add("send").id
     take(queue)
     waiting, delayed = queue.add("send").id, queue.add("send", delay=60).id
-    assert [queue.cancel(id) for id in (waiting, delayed, active, "nobody")] == [
+    assert [queue.cancel(job) for job in (waiting, delayed, active, "nobody")] == [
         "waiting",
         "delayed",
         "active",
@@ -159,7 +159,7 @@ def test_cancel_wherever_a_job_is(queue: Queue) -> None:
     ]
     assert queue.send(queue.calls.renew("w", 1000, [active, 1])) == ([], [active.encode()])
     assert queue.send(queue.calls.drop_cancelled("w", active.encode(), 1)) == "active"
-    assert [queue.job(id).state for id in (waiting, delayed, active)] == ["missing"] * 3
+    assert [queue.job(job).state for job in (waiting, delayed, active)] == ["missing"] * 3
     assert queue.statistics().cancelled == 3
 
 
@@ -295,8 +295,9 @@ def test_a_server_that_evicts_jobs_is_refused_unless_told(own_server: Server) ->
 
 
 def test_a_replica_is_explained(tmp_path: Path, server: Server) -> None:
-    with servers.running(tmp_path, "--replicaof", f"{servers.HOST} {server.port}") as replica:
-        with Queue("mail", replica.url, retry_for=0.2) as queue, pytest.raises(errors.ReadOnlyError):
+    following = servers.running(tmp_path, "--replicaof", f"{servers.HOST} {server.port}")
+    with following as replica, Queue("mail", replica.url, retry_for=0.2) as queue:
+        with pytest.raises(errors.ReadOnlyError):
             queue.add("send")
 
 
@@ -328,7 +329,7 @@ def test_threads_and_forked_processes_share_a_queue(queue: Queue) -> None:
 def test_a_cluster_holds_a_queue_on_one_node(tmp_path: Path) -> None:
     with servers.cluster(tmp_path) as nodes, Queue("mail", nodes[0].url) as queue:
         ids = [*queue.add_many("send", [{}] * 10), queue.add("send", id="mine").id]
-        assert [id for id, _ in take(queue)] == ids
+        assert [one for one, _ in take(queue)] == ids
 
 
 def test_the_asyncio_queue_has_the_same_methods(server: Server) -> None:
