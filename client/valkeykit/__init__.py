@@ -21,11 +21,14 @@ from valkeykit.url import Address, Node, parse
 
 if TYPE_CHECKING:
     from valkeykit.aconnection import aconnect
+    from valkeykit.cache import AsyncCache, Cache
     from valkeykit.causes import explain, explained
     from valkeykit.connection import connect
     from valkeykit.queue import AsyncQueue, Queue, Worker, current_job
 
 _LAZY = {
+    "AsyncCache": "valkeykit.cache",
+    "Cache": "valkeykit.cache",
     "AsyncQueue": "valkeykit.queue",
     "Queue": "valkeykit.queue",
     "Worker": "valkeykit.queue",
@@ -38,7 +41,9 @@ _LAZY = {
 
 __all__ = [
     "Address",
+    "AsyncCache",
     "AsyncQueue",
+    "Cache",
     "ConfigurationError",
     "Endpoint",
     "Node",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError
@@ -28,6 +29,10 @@ class AsyncQueue(QueueBase):
     """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
 
     _client: AsyncClient | None = None
+
+    @cached_property
+    def _connecting(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     async def add(
         self,
@@ -176,13 +181,10 @@ class AsyncQueue(QueueBase):
             return await client.eval(call.script.source, 1, self.calls.base, *call.arguments)
 
     async def _connected(self) -> AsyncClient:
-        if self._client is None:
-            client = await self._connect()
-            if self._client is None:  # another task may have been faster
-                self._client = client
-            else:
-                await client.aclose()
-        return self._client
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
 
     async def _connect(self) -> AsyncClient:
         client = await open_async_client(self.settings())
