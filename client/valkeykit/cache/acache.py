@@ -55,7 +55,7 @@ class AsyncCache(CacheBase):
     async def get_or_compute(
         self,
         key: str,
-        compute: Callable[[], T | Awaitable[T]],
+        compute: Callable[[], Awaitable[T]] | Callable[[], T],
         ttl: float = API_RESPONSE,
         *,
         stale: float = 0,

@@ -194,6 +194,8 @@ class Operations:
             names.append(entry[position : position + length].decode(errors="replace"))
             versions.append(entry[position + length : position + length + 8])
             position += length + 8
+        if not all(names) or position > len(entry):
+            return None
         try:
             current = yield Send([("GET", self._tag(name)) for name in names])
         except SERVER_ERRORS:

@@ -213,7 +213,7 @@ def test_what_the_server_refuses_leaves_the_breaker_closed(own_server: Server) -
         ("k", 1, -5),
         ("k", 1, float("nan")),
         ("k", 1, "1"),
-    ],  # fmt: skip
+    ],
 )
 def test_bad_input_is_an_error_even_so(cache: Cache, key: str, value: Any, life: Any) -> None:
     with pytest.raises(errors.ConfigurationError):

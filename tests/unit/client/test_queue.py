@@ -296,9 +296,8 @@ def test_a_server_that_evicts_jobs_is_refused_unless_told(own_server: Server) ->
 
 def test_a_replica_is_explained(tmp_path: Path, server: Server) -> None:
     following = servers.running(tmp_path, "--replicaof", f"{servers.HOST} {server.port}")
-    with following as replica, Queue("mail", replica.url, retry_for=0.2) as queue:
-        with pytest.raises(errors.ReadOnlyError):
-            queue.add("send")
+    with following as replica, Queue("mail", replica.url, retry_for=0.2) as queue, pytest.raises(errors.ReadOnlyError):
+        queue.add("send")
 
 
 def test_enqueue_goes_on_after_a_restart(own_server: Server) -> None:
