@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -55,18 +55,17 @@ class AsyncCache(CacheBase):
     async def get_or_compute(
         self,
         key: str,
-        compute: Callable[[], Awaitable[T]] | Callable[[], T],
+        compute: Callable[[], Any],
         ttl: float = API_RESPONSE,
         *,
         stale: float = 0,
         negative_ttl: float = NEGATIVE,
         tags: Iterable[str] = (),
         lease: float = LEASE,
-    ) -> T:
-        """As Cache.get_or_compute."""
+    ) -> Any:
+        """As Cache.get_or_compute; `compute` may be a coroutine function."""
         steps = self._operations.get_or_compute(key, compute, ttl, stale, negative_ttl, list(tags), lease)
-        value: T = await self._run(steps)
-        return value
+        return await self._run(steps)
 
     async def touch(self, key: str, ttl: float, default: Any = None) -> Any:
         """As Cache.touch."""
