@@ -60,13 +60,13 @@ class Producer(threading.Thread):
         super().__init__()
         self._queue = Queue("faults", url, retry_for=20, topology=topology, read_timeout=0.5, connect_timeout=0.5)
         self._pause = pause
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.acknowledged: dict[int, str] = {}
         self.refused = 0
 
     def run(self) -> None:
         number = 0
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             number += 1
             try:
                 self.acknowledged[number] = self._queue.add(
@@ -74,11 +74,11 @@ class Producer(threading.Thread):
                 ).id
             except errors.ValkeykitError:
                 self.refused += 1
-            time.sleep(self._pause)
+            self._ended.wait(self._pause)
         self._queue.close()
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join(30)
         assert not self.is_alive()
 
