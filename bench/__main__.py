@@ -1,0 +1,16 @@
+"""python -m bench queue|cache"""
+
+from __future__ import annotations
+
+import sys
+
+from bench import cache, queue
+
+BENCHMARKS = {"cache": cache.run, "queue": queue.run}
+
+if __name__ == "__main__":
+    names = sys.argv[1:] or sorted(BENCHMARKS)
+    if unknown := set(names) - set(BENCHMARKS):
+        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(sorted(BENCHMARKS))}")
+    for name in names:
+        BENCHMARKS[name]()
