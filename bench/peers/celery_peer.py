@@ -19,4 +19,6 @@ def noop(x: str) -> None:
 if __name__ == "__main__":
     COUNTER.added(lambda: [noop.delay(PAYLOAD) for _ in range(JOBS)] and None)
     COUNTER.start()
-    APP.worker_main(["worker", "-P", "solo", "--loglevel=ERROR", "--without-gossip", "--without-mingle", "--without-heartbeat"])
+    APP.worker_main(
+        ["worker", "-P", "solo", "--loglevel=ERROR", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    )

@@ -8,13 +8,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError
+from redis.exceptions import NoPermissionError, ReadOnlyError
 
-from valkeykit.aconnection import AsyncClient, open_async_client
+from valkeykit.aconnection import open_async_client
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Added, Call, DeadLetter, JobState, Statistics
+from valkeykit.queue.channel import AsyncChannel
 from valkeykit.queue.options import JobOptions, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -28,7 +29,7 @@ T = TypeVar("T")
 class AsyncQueue(QueueBase):
     """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
 
-    _client: AsyncClient | None = None
+    _channel: AsyncChannel | None = None
 
     @cached_property
     def _connecting(self) -> asyncio.Lock:
@@ -140,9 +141,9 @@ class AsyncQueue(QueueBase):
 
     async def close(self) -> None:
         """As Queue.close."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
 
     async def __aenter__(self) -> AsyncQueue:
         return self
@@ -152,8 +153,8 @@ class AsyncQueue(QueueBase):
 
     async def wait_for_wake(self, seconds: float) -> None:
         """Block until something may be there to take, `seconds` at most. What redis-py raises comes through."""
-        client = self._client or await self._connected()
-        await client.blpop([self.calls.wake_key], timeout=seconds)
+        channel = self._channel or await self._connected()
+        await channel.send("BLPOP", self.calls.wake_key, seconds)
 
     async def send(self, call: Call[T]) -> T:
         """Send a call, again where that may help."""
@@ -174,19 +175,16 @@ class AsyncQueue(QueueBase):
                 await asyncio.sleep(pause)
 
     async def _run(self, call: Call[Any]) -> Any:
-        client = self._client or await self._connected()
-        try:
-            return await client.evalsha(call.script.sha, 1, self.calls.base, *call.arguments)
-        except NoScriptError:
-            return await client.eval(call.script.source, 1, self.calls.base, *call.arguments)
+        channel = self._channel or await self._connected()
+        return await channel.run(call.script, self.calls.base, call.arguments)
 
-    async def _connected(self) -> AsyncClient:
+    async def _connected(self) -> AsyncChannel:
         async with self._connecting:
-            if self._client is None:
-                self._client = await self._connect()
-            return self._client
+            if self._channel is None:
+                self._channel = await self._connect()
+            return self._channel
 
-    async def _connect(self) -> AsyncClient:
+    async def _connect(self) -> AsyncChannel:
         client = await open_async_client(self.settings())
         try:
             server, memory = await client.info("server"), await client.info("memory")
@@ -196,4 +194,4 @@ class AsyncQueue(QueueBase):
         except BaseException:
             await client.aclose()
             raise
-        return client
+        return AsyncChannel(client)

@@ -1,4 +1,4 @@
-"""The shortest way from a sync queue to a script on the server.
+"""The shortest way from a queue to a script on the server.
 
 A single `add` is mostly redis-py's own time: about half of it goes when the command is
 packed once and the connection is kept here rather than in its pool. It may be stale, then;
@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
+import redis.asyncio
 from hiredis import pack_command
 from redis.exceptions import NoScriptError
 
+from valkeykit.aconnection import AsyncClient
 from valkeykit.connection import Client
 from valkeykit.queue.lua import Script
 
@@ -64,3 +66,41 @@ class Channel:
             return self._idle.pop()
         except IndexError:
             return client.connection_pool.get_connection()
+
+
+class AsyncChannel:
+    """Channel for asyncio."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self.client = client
+        self._idle: deque[Any] = deque()
+
+    async def run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:
+        """The script's answer. What redis-py raises comes through."""
+        try:
+            return await self.send("EVALSHA", script.sha, 1, key, *arguments)
+        except NoScriptError:
+            return await self.send("EVAL", script.source, 1, key, *arguments)
+
+    async def send(self, *command: Any) -> Any:
+        """The answer to any command on one key, as the server gives it."""
+        if not isinstance(self.client, redis.asyncio.Redis):
+            return await self.client.execute_command(*command)
+        pool = self.client.connection_pool
+        connection = self._idle.pop() if self._idle else await pool.get_connection()
+        try:
+            await connection.send_packed_command([pack_command(command)], check_health=False)
+            answer = await connection.read_response()
+        except redis.ResponseError:
+            self._idle.append(connection)
+            raise
+        except BaseException:  # a cancelled read too: its answer would be taken for the next one's
+            await connection.disconnect(nowait=True)
+            await pool.release(connection)
+            raise
+        self._idle.append(connection)
+        return answer
+
+    async def close(self) -> None:
+        self._idle.clear()
+        await self.client.aclose()
