@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-from valkeykit.aconnection import AsyncClient, open_async_client
+from redis.exceptions import ConnectionError  # noqa: A004
+
+from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.operations import LEASE, MISSING
 from valkeykit.cache.steps import Compute, Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.causes import FOREIGN
+from valkeykit.channel import AsyncChannel
 
 T = TypeVar("T")
 
@@ -22,7 +25,7 @@ T = TypeVar("T")
 class AsyncCache(CacheBase):
     """A cache on the server, for asyncio. Arguments, answers and errors are those of Cache."""
 
-    _client: AsyncClient | None = None
+    _channel: AsyncChannel | None = None
 
     @cached_property
     def _connecting(self) -> asyncio.Lock:
@@ -74,7 +77,7 @@ class AsyncCache(CacheBase):
 
     async def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
         """As Cache.commands."""
-        return await self._send(Send(list(commands), loud=True))
+        return await self._send(Send(list(commands), loud=True, once=True))
 
     def key(self, name: str) -> str:
         """As Cache.key."""
@@ -82,9 +85,9 @@ class AsyncCache(CacheBase):
 
     async def close(self) -> None:
         """As Cache.close."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
 
     async def __aenter__(self) -> AsyncCache:
         return self
@@ -118,23 +121,26 @@ class AsyncCache(CacheBase):
         self._admit(loud=step.loud)
         began = time.perf_counter()
         try:
-            answers = await self._ask(step.commands)
+            answers = await self._ask(step.commands, once=step.once)
         except FOREIGN as error:
             raise self._failed(error) from error
         self._succeeded(began)
         return answers
 
-    async def _ask(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        client = self._client or await self._connected()
-        if len(commands) == 1:
-            return [await client.execute_command(*commands[0])]
-        pipeline = client.pipeline(transaction=False)
+    async def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
+        channel = self._channel or await self._connected()
+        if len(commands) == 1 and not once:
+            try:
+                return [await channel.send(*commands[0])]
+            except ConnectionError:
+                return [await channel.send(*commands[0])]
+        pipeline = channel.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return list(await pipeline.execute()) if commands else []
 
-    async def _connected(self) -> AsyncClient:
+    async def _connected(self) -> AsyncChannel:
         async with self._connecting:
-            if self._client is None:
-                self._client = await open_async_client(self._settings())
-            return self._client
+            if self._channel is None:
+                self._channel = AsyncChannel(await open_async_client(self._settings()))
+            return self._channel

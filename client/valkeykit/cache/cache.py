@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from redis.exceptions import ConnectionError  # noqa: A004
+
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.operations import LEASE, MISSING
 from valkeykit.cache.steps import Compute, Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.causes import FOREIGN
-from valkeykit.connection import Client, open_client
+from valkeykit.channel import Channel
+from valkeykit.connection import open_client
 
 T = TypeVar("T")
 
@@ -25,7 +28,7 @@ class Cache(CacheBase):
     a server that can't be asked.
     """
 
-    _client: Client | None = None
+    _channel: Channel | None = None
     _connecting = threading.Lock()
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -93,7 +96,7 @@ class Cache(CacheBase):
 
     def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
         """Send commands as they are, in one round trip; keys are completed by `key`. Fails loud."""
-        return self._send(Send(list(commands), loud=True))
+        return self._send(Send(list(commands), loud=True, once=True))
 
     def key(self, name: str) -> str:
         """The key on the server, with the namespace."""
@@ -101,9 +104,9 @@ class Cache(CacheBase):
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
     def __enter__(self) -> Cache:
         return self
@@ -135,23 +138,26 @@ class Cache(CacheBase):
         self._admit(loud=step.loud)
         began = time.perf_counter()
         try:
-            answers = self._ask(step.commands)
+            answers = self._ask(step.commands, once=step.once)
         except FOREIGN as error:
             raise self._failed(error) from error
         self._succeeded(began)
         return answers
 
-    def _ask(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        client = self._client or self._connected()
-        if len(commands) == 1:
-            return [client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-        pipeline = client.pipeline(transaction=False)
+    def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
+        channel = self._channel or self._connected()
+        if len(commands) == 1 and not once:
+            try:
+                return [channel.send(*commands[0])]
+            except ConnectionError:
+                return [channel.send(*commands[0])]
+        pipeline = channel.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return list(pipeline.execute()) if commands else []
 
-    def _connected(self) -> Client:
+    def _connected(self) -> Channel:
         with self._connecting:
-            if self._client is None:
-                self._client = open_client(self._settings())
-            return self._client
+            if self._channel is None:
+                self._channel = Channel(open_client(self._settings()))
+            return self._channel

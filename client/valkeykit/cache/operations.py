@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from redis.exceptions import NoScriptError
@@ -16,6 +13,7 @@ from valkeykit.cache.codec import Codec, CorruptEntryError
 from valkeykit.cache.statistics import Statistics
 from valkeykit.cache.steps import Compute, Send, Sleep, Steps
 from valkeykit.errors import ConfigurationError, RefusedError, UnreachableError
+from valkeykit.lua import script as load
 
 MISSING: Final = object()
 """What a read gives where there is nothing and no default was passed, so that None can be cached."""
@@ -206,12 +204,12 @@ class Operations:
         return f"{self._prefix}tag:{_checked(tag)}"
 
     def _script(self, name: str, key: str, *arguments: Any) -> Steps[Any]:
-        source, sha = _script(name)
+        script = load("valkeykit.cache", name)
         keys = (2, key, _lease(key))
         try:
-            (answer,) = yield Send([("EVALSHA", sha, *keys, *arguments)])
+            (answer,) = yield Send([("EVALSHA", script.sha, *keys, *arguments)])
         except NoScriptError:
-            (answer,) = yield Send([("EVAL", source, *keys, *arguments)])
+            (answer,) = yield Send([("EVAL", script.source, *keys, *arguments)])
         return answer
 
     def _count(self, value: Any, default: Any) -> Any:
@@ -233,9 +231,3 @@ def _checked(name: str) -> str:
     if "{" in name or "}" in name:
         return name.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
     return name
-
-
-@cache
-def _script(name: str) -> tuple[str, str]:
-    source = (files("valkeykit.cache") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
-    return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

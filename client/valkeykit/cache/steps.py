@@ -17,6 +17,8 @@ class Send(NamedTuple):
     commands: list[tuple[Any, ...]]
     loud: bool = False
     """Whether it goes to the server even while the breaker is open."""
+    once: bool = False
+    """Whether it must not be sent again on a fresh connection when the first one turns out to be stale."""
 
 
 class Sleep(NamedTuple):

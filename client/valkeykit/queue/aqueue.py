@@ -12,10 +12,10 @@ from redis.exceptions import NoPermissionError, ReadOnlyError
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.causes import FOREIGN, explain
+from valkeykit.channel import AsyncChannel
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Added, Call, DeadLetter, JobState, Statistics
-from valkeykit.queue.channel import AsyncChannel
 from valkeykit.queue.options import JobOptions, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -176,7 +176,7 @@ class AsyncQueue(QueueBase):
 
     async def _run(self, call: Call[Any]) -> Any:
         channel = self._channel or await self._connected()
-        return await channel.run(call.script, self.calls.base, call.arguments)
+        return await channel.run(call.script, (self.calls.base,), call.arguments)
 
     async def _connected(self) -> AsyncChannel:
         async with self._connecting:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from valkeykit.queue.lua import Script, script
+from valkeykit.lua import Script
+from valkeykit.lua import script as load
 from valkeykit.queue.options import Description, check_queue_name
 from valkeykit.queue.repeats import Repeat
 
@@ -128,6 +129,11 @@ class Producer:
             self._renew()
             return self.next()
         return self.name, call
+
+
+def script(name: str) -> Script:
+    """A script of the queue's."""
+    return load("valkeykit.queue", name)
 
 
 class Calls:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import NoPermissionError, ReadOnlyError
 
 from valkeykit.causes import FOREIGN, explain
+from valkeykit.channel import Channel
 from valkeykit.connection import open_client
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Added, Call, DeadLetter, JobState, Statistics
-from valkeykit.queue.channel import Channel
 from valkeykit.queue.options import JobOptions, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -205,7 +205,7 @@ class Queue(QueueBase):
 
     def _run(self, call: Call[Any]) -> Any:
         channel = self._channel or self._connected()
-        return channel.run(call.script, self.calls.base, call.arguments)
+        return channel.run(call.script, (self.calls.base,), call.arguments)
 
     def _connected(self) -> Channel:
         with self._connecting:

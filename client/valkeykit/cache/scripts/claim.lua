@@ -1,3 +1,5 @@
+#!lua
+-- shared:
 -- A value, or the right to compute it.
 -- KEYS: entry, lease. ARGV: token, lease (ms), stale (ms: how long before its end an entry counts as stale)
 -- Returns the entry (or nil) and what to do: fresh, compute or wait.

@@ -1,3 +1,5 @@
+#!lua
+-- shared:
 -- Stores what was computed, unless the lease is gone: then the key was deleted meanwhile, or it took too long.
 -- KEYS: entry, lease. ARGV: token, entry ("" stores nothing), time to live (ms)
 if redis.call("GET", KEYS[2]) ~= ARGV[1] then

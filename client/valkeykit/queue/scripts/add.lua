@@ -1,5 +1,5 @@
 #!lua
--- shared: clock waiting wake once
+-- shared: keys clock waiting wake once
 -- Adds jobs under ids that only this producer makes, all or none, once.
 -- ARGV: producer, call number, priority, delay (ms), header, then for each job: id, payload
 -- Returns how many were added; 0 where this very call has already run, and its answer was lost.

@@ -1,5 +1,5 @@
 #!lua
--- shared: clock waiting wake once
+-- shared: keys clock waiting wake once
 -- Adds one job under an id that may exist, or under a key that may be taken, once.
 -- ARGV: producer, call number, priority, delay (ms), header, id, payload, key ("" for none), its window (ms)
 -- Returns the id, and 1 where it was added; else that of the job that was there, and 0.

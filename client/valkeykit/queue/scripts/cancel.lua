@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock waiting count header fence forget
+-- shared: keys clock waiting count header fence forget
 -- Cancels a job. One that runs is marked, and its worker sees the mark when it renews the lease.
 -- ARGV: id, worker and attempt (both "" for one that doesn't run)
 -- Returns what it was: waiting, delayed, active; or missing.

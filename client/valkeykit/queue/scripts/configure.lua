@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock wake
+-- shared: keys clock wake
 -- Pauses, resumes or limits the queue.
 -- ARGV: "paused", 1 or 0; or "rate", jobs, period (ms); jobs 0 = no limit
 if ARGV[1] == "paused" and ARGV[2] == "1" then

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- shared: 
+-- shared: keys
 -- Dead letters, the latest first.
 -- ARGV: how many
 -- Returns id, record, attempts, error, when (ms) for each.

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock wake count fence bury
+-- shared: keys clock wake count fence bury
 -- Records failed attempts, where the worker still holds the jobs.
 -- ARGV: worker, then for each job: id, attempt, delay until the next (ms; -1: no more), error
 -- Returns the ids of those that it no longer held.

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock count fence forget
+-- shared: keys clock count fence forget
 -- Acknowledges jobs that are done, where the worker still holds them.
 -- ARGV: worker, how many have no result, then for each of those: id, attempt;
 --       then for each of the others: id, attempt, how long to keep the result (ms), result

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- shared: 
+-- shared: keys
 -- Everything known of one job.
 -- ARGV: id
 -- Returns state, record, attempts, error, progress, result.

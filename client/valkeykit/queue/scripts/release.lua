@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: waiting wake header fence
+-- shared: keys waiting wake header fence
 -- Gives back jobs that were taken and not started, to the head of the line; the attempt doesn't count.
 -- ARGV: worker, then for each job: id, attempt
 local worker, ids, attempts, attempt_of = ARGV[1], {}, {}, {}

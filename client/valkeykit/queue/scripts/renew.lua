@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock fence
+-- shared: keys clock fence
 -- Renews leases.
 -- ARGV: worker, lease (ms), then for each job: id, attempt
 -- Returns two lists: the ids that the worker no longer holds, and those that were cancelled.

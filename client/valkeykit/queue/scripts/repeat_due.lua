@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- shared: clock
+-- shared: keys clock
 -- Returns now (ms), then name, plan and due time (ms) of each repeat; ARGV[1] = 1 for those that are due.
 local reply = { now }
 local last = ARGV[1] == "1" and now or "+inf"

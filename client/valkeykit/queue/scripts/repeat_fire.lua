@@ -1,5 +1,5 @@
 #!lua
--- shared: clock waiting wake
+-- shared: keys clock waiting wake
 -- Adds the job of a repeat, if no other worker has: the due time is the fence.
 -- ARGV: name, due (ms), next (ms), priority, header, id, payload
 local name = ARGV[1]

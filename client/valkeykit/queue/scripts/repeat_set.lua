@@ -1,5 +1,5 @@
 #!lua
--- shared: wake
+-- shared: keys wake
 -- Sets or removes what is repeated. One that is set again as it was keeps its next time.
 -- ARGV: name, plan ("" removes it), when it is due next (ms)
 -- Returns 1 where that changed something.

@@ -1,5 +1,5 @@
 #!lua
--- shared: waiting wake header
+-- shared: keys waiting wake header
 -- Puts dead letters back into their line, with all their attempts before them.
 -- ARGV: ids
 -- Returns how many there were.

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- shared: clock waiting
+-- shared: keys clock waiting
 -- Counts of the queue, as a flat list of names and numbers.
 local lines, oldest = 0, nil
 local heads = {}

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock waiting wake count header forget bury
+-- shared: keys clock waiting wake count header forget bury
 -- Leases up to `limit` jobs to a worker. Each take counts as an attempt.
 -- ARGV: worker, limit, lease (ms)
 -- Returns: ms until there may be more to do (-1: nobody knows), 1 where the one job is to run alone,

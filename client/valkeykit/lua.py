@@ -1,4 +1,4 @@
-"""The queue's scripts: every change of state is one of them, and runs on the server as a whole."""
+"""Scripts that run on the server, as a whole or not at all. They lie beside the code that sends them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Script:
 
 
 @cache
-def script(name: str) -> Script:
-    """The script of that name, after the shared functions that its second line names."""
-    folder = files("valkeykit.queue") / "scripts"
+def script(package: str, name: str) -> Script:
+    """A package's script, after the shared functions that its second line names."""
+    folder = files(package) / "scripts"
     flags, shared, body = (folder / f"{name}.lua").read_text(encoding="utf-8").split("\n", 2)
-    names = ["keys", *shared.removeprefix("-- shared:").split()]
+    names = shared.removeprefix("-- shared:").split()
     parts = [(folder / "shared" / f"{part}.lua").read_text(encoding="utf-8") for part in names]
     source = "\n".join([flags, *parts, body])
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

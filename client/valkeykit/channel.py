@@ -1,8 +1,9 @@
-"""The shortest way from a queue to a script on the server.
+"""The shortest way to the server for a single command.
 
-A single `add` is mostly redis-py's own time: about half of it goes when the command is
-packed once and the connection is kept here rather than in its pool. It may be stale, then;
-that is an error like any other, and the call is sent again.
+Such a command is mostly redis-py's own time: about half of it goes when the command is
+packed once and the connection is kept here rather than in its pool. It may be stale, then,
+which the pool would have noticed: that is an error like any other, and whoever calls may
+send again only what may run twice.
 """
 
 from __future__ import annotations
@@ -19,31 +20,28 @@ from redis.exceptions import NoScriptError
 
 from valkeykit.aconnection import AsyncClient
 from valkeykit.connection import Client
-from valkeykit.queue.lua import Script
+from valkeykit.lua import Script
 
 
 class Channel:
-    """Runs scripts over a client of any topology; from several threads at once."""
+    """Sends commands over a client of any topology; from several threads at once."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self._idle: deque[Any] = deque()
         self._process = os.getpid()
 
-    def run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:
+    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """The script's answer. What redis-py raises comes through."""
-        send = self._send if isinstance(self.client, redis.Redis) else self.client.execute_command
         try:
-            return send("EVALSHA", script.sha, 1, key, *arguments)
+            return self.send("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except NoScriptError:
-            return send("EVAL", script.source, 1, key, *arguments)
+            return self.send("EVAL", script.source, len(keys), *keys, *arguments)
 
-    def close(self) -> None:
-        self._idle.clear()
-        self.client.close()
-
-    def _send(self, *command: Any) -> Any:
-        assert isinstance(self.client, redis.Redis)  # noqa: S101
+    def send(self, *command: Any) -> Any:
+        """The answer as the server gives it. What redis-py raises comes through."""
+        if not isinstance(self.client, redis.Redis):
+            return self.client.execute_command(*command)
         connection = self._connection(self.client)
         try:
             connection.send_packed_command([pack_command(command)], check_health=False)
@@ -52,11 +50,17 @@ class Channel:
             self._idle.append(connection)
             raise
         except BaseException:
-            connection.disconnect()
-            self.client.connection_pool.release(connection)
+            self._drop(connection)
+            while self._idle:  # those that were idle are most likely stale too
+                self._drop(self._idle.pop())
             raise
         self._idle.append(connection)
         return answer
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._idle.clear()
+        self.client.close()
 
     def _connection(self, client: redis.Redis) -> Any:
         if self._process != os.getpid():  # a connection must not be shared with the parent
@@ -67,6 +71,10 @@ class Channel:
         except IndexError:
             return client.connection_pool.get_connection()
 
+    def _drop(self, connection: Any) -> None:
+        connection.disconnect()
+        self.client.connection_pool.release(connection)  # type: ignore[union-attr]  # not a cluster's
+
 
 class AsyncChannel:
     """Channel for asyncio."""
@@ -75,19 +83,18 @@ class AsyncChannel:
         self.client = client
         self._idle: deque[Any] = deque()
 
-    async def run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:
-        """The script's answer. What redis-py raises comes through."""
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """As Channel.run."""
         try:
-            return await self.send("EVALSHA", script.sha, 1, key, *arguments)
+            return await self.send("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await self.send("EVAL", script.source, 1, key, *arguments)
+            return await self.send("EVAL", script.source, len(keys), *keys, *arguments)
 
     async def send(self, *command: Any) -> Any:
-        """The answer to any command on one key, as the server gives it."""
+        """As Channel.send."""
         if not isinstance(self.client, redis.asyncio.Redis):
             return await self.client.execute_command(*command)
-        pool = self.client.connection_pool
-        connection = self._idle.pop() if self._idle else await pool.get_connection()
+        connection = self._idle.pop() if self._idle else await self.client.connection_pool.get_connection()
         try:
             await connection.send_packed_command([pack_command(command)], check_health=False)
             answer = await connection.read_response()
@@ -95,12 +102,18 @@ class AsyncChannel:
             self._idle.append(connection)
             raise
         except BaseException:  # a cancelled read too: its answer would be taken for the next one's
-            await connection.disconnect(nowait=True)
-            await pool.release(connection)
+            await self._drop(connection)
+            while self._idle:
+                await self._drop(self._idle.pop())
             raise
         self._idle.append(connection)
         return answer
 
     async def close(self) -> None:
+        """Close the connections."""
         self._idle.clear()
         await self.client.aclose()
+
+    async def _drop(self, connection: Any) -> None:
+        await connection.disconnect(nowait=True)
+        await self.client.connection_pool.release(connection)  # type: ignore[union-attr]  # not a cluster's
