@@ -113,6 +113,7 @@ class Worker:
         self._slots = Slots(self.concurrency, self._on_ended)
         self._keeper = Keeper(self._queue, self._slots, self.name, self._lease)
         self._pace = Pace(self.concurrency)
+        self._taking = asyncio.Lock()
         try:
             await self._start()
             await self._work()
@@ -143,6 +144,8 @@ class Worker:
             for work in (taking, *helpers):
                 if work.done():
                     await work  # raises what ended it
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._taking.acquire(), BLOCK)
             await _cancelled(taking)
             await self._wind_down()
         finally:
@@ -151,7 +154,8 @@ class Worker:
 
     async def _wind_down(self) -> None:
         end = time.monotonic() + self._drain
-        await self._keeper.give_back(self._slots.withdraw())
+        self._slots.withdraw()
+        await self._keeper.give_back([job for job in self._keeper.held.values() if not job.started and not job.over])
         while self._slots.busy and time.monotonic() < end:
             await asyncio.sleep(0.02)
         rest = [job for job in tuple(self._slots.running) if not job.over]
@@ -169,19 +173,25 @@ class Worker:
                 await self._something_changed()
                 continue
             try:
-                assignment = await self._queue.send(self._queue.calls.take(self.name, room, round(self._lease * 1000)))
-                self.last_take = time.monotonic()
+                assignment, jobs = await self._take(room)
                 if assignment.repeats_due:
                     await self._fire_repeats()
-                await self._hand_out(assignment)
+                await self._hand_out(assignment, jobs)
             except (LoginError, UnsupportedServerError):
                 raise
             except ValkeykitError as error:
                 logger.warning("queue %s: can't take jobs: %s", self._queue.name, error)
                 await asyncio.sleep(0.5)
 
-    async def _hand_out(self, assignment: Assignment) -> None:
-        jobs = self._unpack(assignment)
+    async def _take(self, room: int) -> tuple[Assignment, list[Job]]:
+        """The lock keeps `stop` from ending it half-way: jobs that nobody knows of would wait for their lease's end."""
+        async with self._taking:
+            call = self._queue.calls.take(self.name, room, round(self._lease * 1000))
+            assignment = await self._queue.send(call)
+            self.last_take = time.monotonic()
+            return assignment, self._unpack(assignment)
+
+    async def _hand_out(self, assignment: Assignment, jobs: list[Job]) -> None:
         if assignment.alone:
             await self._until_idle()
         self._pace.begin(idle=self._slots.is_idle)

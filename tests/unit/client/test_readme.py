@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-
-from tests.servers import Server
 from valkeykit import Queue
 
+from tests.servers import Server
+
 README = Path(__file__).parents[3] / "client" / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))

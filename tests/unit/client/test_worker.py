@@ -294,6 +294,19 @@ def test_sigterm_finishes_what_runs_and_gives_back_the_rest(queue: Queue, tmp_pa
     assert [(queue.job(job).state, queue.job(job).attempts) for job in (long, waiting)] == [("waiting", 0)] * 2
 
 
+def test_a_worker_that_is_stopped_while_it_is_busy_loses_no_lease(queue: Queue) -> None:
+    @queue.handler
+    def note() -> None: ...
+
+    queue.add_many("note", [{}] * 60_000)
+    for _ in range(4):
+        before = queue.statistics().completed
+        with working(queue):
+            until(lambda before=before: queue.statistics().completed > before + 500)  # type: ignore[misc]
+        counts = queue.statistics()
+        assert (counts.active, counts.waiting + counts.completed) == (0, 60_000)
+
+
 def test_a_worker_waits_for_its_server_and_outlives_it(own_server: Server) -> None:
     own_server.stop()
     done: list[int] = []
