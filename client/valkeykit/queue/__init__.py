@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.calls import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.events import Event, Listener, telemetry
 from valkeykit.queue.job import Job, current_job
 from valkeykit.queue.options import JobOptions

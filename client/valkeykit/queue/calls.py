@@ -8,10 +8,23 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
+from valkeykit.queue.answers import (
+    Added,
+    Assignment,
+    DeadLetter,
+    DueRepeat,
+    JobState,
+    Statistics,
+    read_assignment,
+    read_dead,
+    read_due,
+    read_job,
+    read_statistics,
+)
 from valkeykit.queue.options import Description, check_queue_name
 from valkeykit.queue.repeats import Repeat
 
@@ -33,79 +46,6 @@ class Call(Generic[T_co]):
     script: Script
     arguments: Sequence[Any]
     read: Callable[[Any], T_co]
-
-
-class Added(NamedTuple):
-    """A job that was added, or (new=False) the one that was there before it."""
-
-    id: str
-    new: bool
-
-
-class Assignment(NamedTuple):
-    """What a take brought: jobs as (id, attempt, record).
-
-    next_event: ms until there may be more, -1 for nobody knows.
-    alone: the one job has lost a worker before, so it runs with no other beside it.
-    """
-
-    next_event: int
-    alone: bool
-    repeats_due: int
-    jobs: list[tuple[bytes, int, bytes]]
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Counts of a queue. waiting, active, delayed, dead: now. The totals: since the queue began."""
-
-    waiting: int
-    active: int
-    delayed: int
-    dead: int
-    completed: int
-    failed: int
-    retried: int
-    lost: int
-    cancelled: int
-    completed_last_minute: int
-    failed_last_minute: int
-    oldest_ms: int
-    paused: bool
-
-
-@dataclass(frozen=True)
-class JobState:
-    """Everything known of one job. state: waiting, active, delayed, dead, completed or missing."""
-
-    id: str
-    state: str
-    name: str | None
-    attempts: int
-    error: str | None
-    progress: Any
-    result: Any
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A job that was given up. failed_at: seconds since the epoch, by the server's clock."""
-
-    id: str
-    name: str
-    arguments: Any
-    attempts: int
-    error: str
-    failed_at: float
-
-
-@dataclass(frozen=True)
-class DueRepeat:
-    """A repeat, when it is due, and what the time is: ms by the server's clock."""
-
-    repeat: Repeat
-    at: int
-    now: int
 
 
 class Producer:
@@ -165,7 +105,7 @@ class Calls:
             yield Call(script("add"), arguments, partial(_known, identities))
 
     def take(self, worker: str, limit: int, lease_ms: int) -> Call[Assignment]:
-        return Call(script("take"), (worker, limit, lease_ms), _read_assignment)
+        return Call(script("take"), (worker, limit, lease_ms), read_assignment)
 
     def finish(self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]) -> Call[list[bytes]]:
         """plain: id, attempt, … flat; with_results: id, attempt, ttl in ms, result, … flat."""
@@ -207,19 +147,26 @@ class Calls:
         return Call(script("repeat_set"), (name, "", 0), bool)
 
     def repeats(self) -> Call[list[Repeat]]:
-        return Call(script("repeat_due"), (0,), lambda answer: [due.repeat for due in _read_due(answer)])
+        return Call(
+            script("repeat_due"),
+            (0,),
+            lambda answer: [Repeat.from_plan(due.name, due.plan) for due in read_due(answer)],
+        )
 
     def repeats_due(self) -> Call[list[DueRepeat]]:
-        return Call(script("repeat_due"), (1,), _read_due)
+        return Call(script("repeat_due"), (1,), read_due)
 
     def fire(self, due: DueRepeat) -> Call[bool]:
-        """Add the job of a repeat. Its id is made of name and time, so that nobody adds it twice."""
-        description = due.repeat.description()
-        arguments = (
-            due.repeat.name, due.at, round(due.repeat.after(due.now / 1000) * 1000), description.spec.priority,
-            description.spec.header, f"{due.repeat.name}@{due.at}", description.payload,
-        )  # fmt: skip
-        return Call(script("repeat_fire"), arguments, bool)
+        """Add the job of a repeat. Its id is made of name and time, so that nobody adds it twice.
+
+        Raises:
+            InvalidJobError: its plan is corrupt, or has no further time.
+        """
+        repeat = Repeat.from_plan(due.name, due.plan)
+        upcoming = round(repeat.after(due.now / 1000) * 1000)
+        identity = f"{due.name}@{due.at}"
+        job = (repeat.spec.priority, repeat.spec.header, identity, repeat.payload)
+        return Call(script("repeat_fire"), (due.name, due.at, upcoming, *job), bool)
 
     def pause(self, paused: bool) -> Call[None]:
         return Call(script("configure"), ("paused", int(paused)), _nothing)
@@ -228,13 +175,13 @@ class Calls:
         return Call(script("configure"), ("rate", jobs, period_ms), _nothing)
 
     def statistics(self) -> Call[Statistics]:
-        return Call(script("statistics"), (), _read_statistics)
+        return Call(script("statistics"), (), read_statistics)
 
     def job(self, identity: str) -> Call[JobState]:
-        return Call(script("job"), (identity,), lambda answer: _read_job(identity, answer))
+        return Call(script("job"), (identity,), lambda answer: read_job(identity, answer))
 
     def dead(self, limit: int) -> Call[list[DeadLetter]]:
-        return Call(script("dead"), (limit,), _read_dead)
+        return Call(script("dead"), (limit,), read_dead)
 
 
 def _batches(jobs: Iterable[Description]) -> Iterator[list[Description]]:
@@ -260,63 +207,3 @@ def _nothing(_: Any) -> None:
 
 def _text(answer: bytes) -> str:
     return answer.decode()
-
-
-def _read_assignment(answer: list[Any]) -> Assignment:
-    return Assignment(
-        answer[0], answer[1] == 1, answer[2], list(zip(answer[3::3], answer[4::3], answer[5::3], strict=True))
-    )
-
-
-def _read_due(answer: list[Any]) -> list[DueRepeat]:
-    now, *flat = answer
-    return [
-        DueRepeat(Repeat.from_plan(name.decode(), plan.decode()), at, now)
-        for name, plan, at in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-    ]
-
-
-def _read_statistics(answer: list[Any]) -> Statistics:
-    values = {name.decode(): int(value) for name, value in zip(answer[::2], answer[1::2], strict=True)}
-    return Statistics(**values | {"paused": values["paused"] == 1})  # type: ignore[arg-type]  # one bool among integers
-
-
-def _read_job(identity: str, answer: list[Any]) -> JobState:
-    state, record, attempts, error, progress, result = answer
-    return JobState(
-        id=identity,
-        state=state.decode(),
-        name=_name(record) if record else None,
-        attempts=attempts,
-        error=error.decode(errors="replace") if error else None,
-        progress=_value(progress),
-        result=_value(result),
-    )
-
-
-def _read_dead(answer: list[Any]) -> list[DeadLetter]:
-    return [
-        DeadLetter(
-            id=identity.decode(errors="replace"),
-            name=_name(record),
-            arguments=_value(record.partition(b"\n")[2]),
-            attempts=attempts,
-            error=error.decode(errors="replace"),
-            failed_at=when / 1000,
-        )
-        for identity, record, attempts, error, when in zip(*(answer[i::5] for i in range(5)), strict=True)
-    ]
-
-
-def _name(record: bytes) -> str:
-    """The job's name; "?" where the record is corrupt."""
-    fields = record.partition(b"\n")[0].split(b" ")
-    return fields[6].decode(errors="replace") if len(fields) == 7 else "?"
-
-
-def _value(text: bytes | None) -> Any:
-    """The JSON value; None where there is none or it is corrupt."""
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        return None

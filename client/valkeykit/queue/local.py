@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.calls import Added, JobState
+from valkeykit.queue.answers import Added, JobState
 from valkeykit.queue.definition import Handler
 from valkeykit.queue.options import Description, Spec
 

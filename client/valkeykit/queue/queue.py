@@ -14,8 +14,9 @@ from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
 from valkeykit.queue import requirements, waiting
+from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.calls import Added, Call, DeadLetter, JobState, Statistics
+from valkeykit.queue.calls import Call
 from valkeykit.queue.options import JobOptions, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat

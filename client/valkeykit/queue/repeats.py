@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import cron
-from valkeykit.queue.options import Description, Spec, check_word
+from valkeykit.queue.options import Spec, check_word
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,6 @@ class Repeat:
             return (moment // self.every + 1) * self.every
         return cron.parse(self.cron or "", self.zone).after(moment)
 
-    def description(self) -> Description:
-        return Description(self.spec, self.payload)
-
     @property
     def plan(self) -> str:
         """As the server keeps it."""
@@ -42,9 +39,16 @@ class Repeat:
 
     @classmethod
     def from_plan(cls, name: str, plan: str) -> Repeat:
-        """Read what `plan` wrote."""
-        header, payload, expression, every, zone = json.loads(plan)
-        return cls(name, Spec.from_header(header), payload.encode(), expression, every, zone)
+        """Read what `plan` wrote.
+
+        Raises:
+            InvalidJobError: it is something else.
+        """
+        try:
+            header, payload, expression, every, zone = json.loads(plan)
+            return cls(name, Spec.from_header(header), payload.encode(), expression, every, zone)
+        except (ValueError, TypeError, AttributeError):
+            raise InvalidJobError(f"the repeat {name!r} is corrupt on the server", fix="set it again") from None
 
 
 def repeated(name: str, spec: Spec, payload: bytes, *, cron: str | None, every: float | None, zone: str) -> Repeat:

@@ -50,7 +50,6 @@ class Slots:
         self._lock = threading.Lock()
         self._go: SimpleQueue[bool] = SimpleQueue()
         self._threads = 0
-        self._idle_threads = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property

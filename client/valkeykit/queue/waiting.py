@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from valkeykit.errors import InvalidJobError, JobFailedError, TimedOutError
-from valkeykit.queue.calls import JobState
+from valkeykit.queue.answers import JobState
 
 
 def pauses(timeout: float) -> Iterator[float]:

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkeykit.causes import FOREIGN
-from valkeykit.errors import ConfigurationError, LoginError, UnsupportedServerError, ValkeykitError
+from valkeykit.errors import ConfigurationError, InvalidJobError, LoginError, UnsupportedServerError, ValkeykitError
 from valkeykit.queue import events
+from valkeykit.queue.answers import Assignment, DueRepeat
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.calls import Assignment
-from valkeykit.queue.events import Event, Listener, logger
+from valkeykit.queue.events import Listener, logger
 from valkeykit.queue.job import CorruptJobError, Job, unpack
 from valkeykit.queue.keeper import TICK, Keeper
 from valkeykit.queue.options import Spec
-from valkeykit.queue.outcomes import Outcome, report
 from valkeykit.queue.pace import Pace
+from valkeykit.queue.reporter import Reporter
 from valkeykit.queue.slots import Slots
 
 LEASE = 30.0
@@ -36,8 +36,6 @@ BLOCK = 2.0
 
 CONCURRENCY = 10
 """Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
-
-_REPORT = 1000
 
 
 class Worker:
@@ -113,6 +111,14 @@ class Worker:
         self._slots = Slots(self.concurrency, self._on_ended)
         self._keeper = Keeper(self._queue, self._slots, self.name, self._lease)
         self._pace = Pace(self.concurrency)
+        self._reporter = Reporter(
+            queue=self._queue,
+            slots=self._slots,
+            keeper=self._keeper,
+            pace=self._pace,
+            worker=self.name,
+            listeners=self._listeners,
+        )
         self._taking = asyncio.Lock()
         try:
             await self._start()
@@ -147,7 +153,10 @@ class Worker:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._taking.acquire(), BLOCK)
             await _cancelled(taking)
-            await self._wind_down()
+            try:
+                await self._wind_down()
+            except ValkeykitError as error:
+                logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, error)
         finally:
             for task in (taking, stopped, *helpers):
                 await _cancelled(task)
@@ -162,7 +171,7 @@ class Worker:
         await self._keeper.give_back(rest)
         for job in rest:
             self._slots.interrupt(job, "lost")
-        await self._report()
+        await self._reporter.report()
 
     # taking
 
@@ -220,8 +229,22 @@ class Worker:
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_repeats(self) -> None:
-        for due in await self._queue.send(self._queue.calls.repeats_due()):
-            await self._queue.send(self._queue.calls.fire(due))
+        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
+        try:
+            for due in await self._queue.send(self._queue.calls.repeats_due()):
+                await self._fire(due)
+        except ValkeykitError as error:
+            logger.warning("queue %s: repeats can't be added: %s", self._queue.name, error)
+            await asyncio.sleep(0.5)
+
+    async def _fire(self, due: DueRepeat) -> None:
+        try:
+            call = self._queue.calls.fire(due)
+        except InvalidJobError as error:
+            logger.error("queue %s: the repeat %s is removed: %s", self._queue.name, due.name, error)
+            await self._queue.send(self._queue.calls.stop_repeating(due.name))
+        else:
+            await self._queue.send(call)
 
     async def _until_idle(self) -> None:
         while not self._slots.is_idle:
@@ -241,52 +264,8 @@ class Worker:
         while True:
             await self._reported.wait()
             self._reported.clear()
-            await self._report()
-
-    async def _report(self) -> None:
-        """Tell the server of every job that has ended; until it has heard, they stay held."""
-        outcomes = self._slots.outcomes
-        while outcomes:
-            batch = [outcomes.popleft() for _ in range(min(len(outcomes), _REPORT))]
-            while True:
-                try:
-                    lost = await self._send_report(batch)
-                except (LoginError, UnsupportedServerError):
-                    raise
-                except ValkeykitError as error:
-                    logger.warning("queue %s: can't acknowledge jobs: %s", self._queue.name, error)
-                    await asyncio.sleep(0.5)
-                else:
-                    break
-            for outcome in batch:
-                self._keeper.held.pop(outcome.job.key, None)
-            self._pace.ended(len(batch))
-            self._publish(batch, lost)
+            await self._reporter.report()
             self._changed.set()
-
-    async def _send_report(self, batch: list[Outcome]) -> set[bytes]:
-        """Each call may be sent again after an error: a job that is not held any more is left alone."""
-        calls, told = self._queue.calls, report(batch)
-        lost: set[bytes] = set()
-        if told.plain or told.with_results:
-            lost.update(await self._queue.send(calls.finish(self.name, told.plain, told.with_results)))
-        if told.failed:
-            lost.update(await self._queue.send(calls.fail(self.name, told.failed)))
-        for job in told.cancelled:
-            await self._queue.send(calls.drop_cancelled(self.name, job.key, job.attempt))
-        return lost
-
-    def _publish(self, batch: list[Outcome], lost: set[bytes]) -> None:
-        if len(self._listeners) == 1 and not lost and all(outcome.error is None for outcome in batch):
-            return  # nobody listens to jobs that went well
-        now = time.monotonic()
-        for outcome in batch:
-            event = _event(self._queue.name, outcome, now, lost=outcome.job.key in lost)
-            for listener in self._listeners:
-                try:
-                    listener(event)
-                except Exception:  # noqa: BLE001  (it must not stop the worker)
-                    logger.exception("queue %s: a listener failed", self._queue.name)
 
     async def _keep_forever(self) -> None:
         while True:
@@ -297,18 +276,6 @@ class Worker:
                 self._pace.reset()
                 with contextlib.suppress(ValkeykitError):  # their leases end, then
                     await self._keeper.give_back(self._slots.withdraw())
-
-
-def _event(queue: str, outcome: Outcome, now: float, *, lost: bool) -> Event:
-    job, _, error = outcome
-    kind = "completed"
-    if lost:
-        kind = "lost"
-    elif job.interrupt == "cancelled":
-        kind = "cancelled"
-    elif error is not None:
-        kind = "dead" if isinstance(error, CorruptJobError) or job.attempt >= job.spec.attempts else "failed"
-    return Event(kind, queue, job.id, job.spec.name, job.attempt, now - (job.started or now), error)
 
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:

@@ -224,6 +224,20 @@ def test_repeats_run(queue: Queue) -> None:
     assert all(run % 0.2 < 0.1 for run in runs)
 
 
+def test_a_corrupt_repeat_is_removed_and_the_rest_goes_on(queue: Queue, server: Server) -> None:
+    done: list[int] = []
+
+    @queue.handler
+    def note() -> None:
+        done.append(1)
+
+    with closing(server.client()) as admin, working(queue):
+        admin.hset("valkeykit:{mail}:repeats", "bad", "nonsense")
+        admin.zadd("valkeykit:{mail}:repeating", {"bad": 1})
+        queue.add("note")
+        until(lambda: done == [1] and not admin.exists("valkeykit:{mail}:repeats"))
+
+
 def test_a_blocked_worker_gives_back_what_it_took_ahead(queue: Queue) -> None:
     release, others = threading.Event(), []
 
