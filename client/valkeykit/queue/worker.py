@@ -34,6 +34,9 @@ DRAIN = 25.0
 BLOCK = 2.0
 """Seconds that an idle worker waits in one command: it sends one command a second."""
 
+LAST_WORDS = 3.0
+"""Seconds beyond the drain time in which the server is told; one that is gone must not keep the worker."""
+
 CONCURRENCY = 10
 """Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
 
@@ -154,9 +157,9 @@ class Worker:
                 await asyncio.wait_for(self._taking.acquire(), BLOCK)
             await _cancelled(taking)
             try:
-                await self._wind_down()
-            except ValkeykitError as error:
-                logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, error)
+                await asyncio.wait_for(self._wind_down(), self._drain + LAST_WORDS)
+            except (ValkeykitError, asyncio.TimeoutError) as error:
+                logger.warning("queue %s: jobs can't be given back, their leases end: %r", self._queue.name, error)
         finally:
             for task in (taking, stopped, *helpers):
                 await _cancelled(task)

@@ -341,6 +341,25 @@ def test_a_worker_waits_for_its_server_and_outlives_it(own_server: Server) -> No
             until(lambda: done == [1, 2])
 
 
+def test_a_worker_ends_although_its_server_is_gone(own_server: Server) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    with Queue("mail", own_server.url) as queue:
+
+        @queue.handler
+        def note() -> None:
+            started.set()
+            go_on.wait(10)
+
+        with working(queue, drain=0.5):
+            queue.add("note")
+            assert started.wait(5)
+            own_server.kill()
+            go_on.set()
+            time.sleep(0.5)  # its end can't be told any more
+            began = time.monotonic()
+        assert time.monotonic() - began < 10
+
+
 def test_a_server_that_does_not_suit_stops_the_worker(own_server: Server) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("maxmemory-policy", "allkeys-lru")
