@@ -1,38 +1,69 @@
-"""Valkey for applications: where it is, and a connection to it.
+"""Valkey for applications: where it is, a connection to it, a cache and a job queue.
 
 import valkeykit
 
 valkey = valkeykit.connect()        # VALKEY_URL, REDIS_URL or redis://localhost:6379
 valkey.set("greeting", "hello")
+
+What needs redis-py is imported when it is first used: redis-py takes several
+hundred milliseconds to import where OpenTelemetry is installed.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from valkeykit.endpoint import Endpoint, Node
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from valkeykit.endpoint import Endpoint
 from valkeykit.environment import resolve
 from valkeykit.errors import ConfigurationError, UnreachableError, ValkeykitError
-from valkeykit.url import Address, parse
+from valkeykit.url import Address, Node, parse
 
 if TYPE_CHECKING:
+    from valkeykit.aconnection import aconnect
+    from valkeykit.cache import AsyncCache, Cache
+    from valkeykit.causes import explain, explained
     from valkeykit.connection import connect
+    from valkeykit.queue import AsyncQueue, Queue, Worker, current_job
+
+_LAZY = {
+    "AsyncCache": "valkeykit.cache",
+    "Cache": "valkeykit.cache",
+    "AsyncQueue": "valkeykit.queue",
+    "Queue": "valkeykit.queue",
+    "Worker": "valkeykit.queue",
+    "current_job": "valkeykit.queue",
+    "aconnect": "valkeykit.aconnection",
+    "connect": "valkeykit.connection",
+    "explain": "valkeykit.causes",
+    "explained": "valkeykit.causes",
+}
 
 __all__ = [
     "Address",
+    "AsyncCache",
+    "AsyncQueue",
+    "Cache",
     "ConfigurationError",
     "Endpoint",
     "Node",
+    "Queue",
     "UnreachableError",
     "ValkeykitError",
+    "Worker",
+    "aconnect",
     "connect",
+    "current_job",
+    "explain",
+    "explained",
     "parse",
     "resolve",
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """redis-py takes 0.3 s to import, so it is loaded by the first connection only."""
-    if name == "connect":
-        from valkeykit.connection import connect
-
-        return connect
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'valkeykit' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value

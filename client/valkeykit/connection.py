@@ -1,56 +1,182 @@
-"""Connections: redis-py's client with defaults that suit a server in production."""
+"""Connections: redis-py's clients with defaults that suit a server in production.
+
+A command is sent once: redis-py's own default sends it up to 11 times, which
+doubles an LPUSH or an INCR whose answer was lost.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
 import redis
 from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from valkeykit import environment
-from valkeykit import url as urls
 from valkeykit.errors import ConfigurationError
+from valkeykit.settings import CONNECT_TIMEOUT, READ_TIMEOUT, Settings, Source, settle
+from valkeykit.url import Node
 
-CONNECT_TIMEOUT = 1.0
-"""Seconds to wait for a connection."""
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-READ_TIMEOUT = 2.0
-"""Seconds to wait for an answer."""
+    from valkeykit.settings import ConnectOptions
+
+__all__ = ["CONNECT_TIMEOUT", "READ_TIMEOUT", "Client", "connect", "open_client"]
+
+Client = redis.Redis | redis.RedisCluster
+
+NODES_SERVICE = "nodes"
+"""What a pool calls its primary where no Sentinel has named it."""
 
 
-def connect(
-    url: str | None = None,
-    *,
-    ca: str | None = None,
-    connect_timeout: float = CONNECT_TIMEOUT,
-    read_timeout: float = READ_TIMEOUT,
-) -> redis.Redis:
-    """A client for the URL, or for the one that the environment names. Nothing is sent yet.
+def connect(url: Source = None, **options: Unpack[ConnectOptions]) -> redis.Redis:
+    """A client for a URL, an Endpoint, or what the environment names.
 
-    A command is sent once: redis-py's own default sends it up to 11 times, which
-    doubles an LPUSH or an INCR whose answer was lost.
+    url: where to connect; None for VALKEY_URL, REDIS_URL or redis://localhost:6379.
+    options: see ConnectOptions.
 
-    ca: PEM text of the authority that signed the server's certificate; None for the system's.
+    For a cluster it is a redis.RedisCluster, which has the same commands.
 
     Raises:
-        ConfigurationError: the URL can't be read, or DISABLE_REDIS is on.
+        ConfigurationError: an argument or the URL can't be read, or DISABLE_REDIS is on.
     """
-    address = urls.parse(url) if url is not None else environment.resolve()
-    if address is None:
-        raise ConfigurationError("DISABLE_REDIS is on, so there is no server to connect to", fix="unset DISABLE_REDIS")
-    return redis.Redis(
-        host=address.host,
-        port=address.port,
-        db=address.database,
-        username=address.username,
-        password=address.password,
-        socket_connect_timeout=connect_timeout,
-        socket_timeout=read_timeout,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-        # Both are commands that Valkey refuses or that tell it nothing, sent on each connect.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        driver_info=None,
-        ssl=address.tls,
-        ssl_ca_data=ca,
+    return cast("redis.Redis", open_client(settle(url, **options)))
+
+
+def open_client(settings: Settings) -> Client:
+    """The client for settled settings."""
+    if settings.topology == "cluster":
+        return _cluster(settings)
+    if settings.topology == "sentinel":
+        return _sentinel(settings)
+    if settings.topology == "replicated":
+        return _replicated(settings)
+    client = _single(settings, Node(settings.address.host, settings.address.port))
+    mode = "standalone" if settings.topology == "single" else _mode(client)
+    if mode == "cluster":
+        client.close()
+        return _cluster(settings)
+    if mode == "sentinel":
+        client.close()
+        return _sentinel(settings)
+    return client
+
+
+def _mode(client: redis.Redis) -> str:
+    """standalone, cluster or sentinel; standalone too where the server doesn't say."""
+    try:
+        return mode_of(client.info("server"))
+    except RedisError:
+        return "standalone"
+
+
+def mode_of(info: Any) -> str:
+    """What INFO says of itself; the field's name changed with Valkey 8."""
+    return str(info.get("server_mode") or info.get("redis_mode") or "standalone")
+
+
+def _once() -> Retry:
+    return Retry(NoBackoff(), 0)
+
+
+def _single(settings: Settings, node: Node) -> redis.Redis:
+    pool = redis.BlockingConnectionPool(
+        connection_class=redis.SSLConnection if settings.address.tls else redis.Connection,
+        host=node.host,
+        port=node.port,
+        db=settings.address.database,
+        max_connections=settings.max_connections,
+        timeout=settings.connect_timeout,
+        retry=_once(),
+        **settings.client_arguments(),
+        **settings.tls_arguments(),
     )
+    return redis.Redis.from_pool(pool)
+
+
+def _cluster(settings: Settings) -> redis.RedisCluster:
+    from redis.cluster import ClusterNode, LoadBalancingStrategy
+
+    return redis.RedisCluster(
+        startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
+        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN_REPLICAS if settings.read_from_replicas else None,
+        max_connections=settings.max_connections,
+        retry=_once(),
+        ssl=settings.address.tls,
+        **settings.client_arguments(),
+        **settings.tls_arguments(),
+    )
+
+
+def _sentinel(settings: Settings) -> redis.Redis:
+    from redis.sentinel import Sentinel
+
+    manager = Sentinel(
+        [(node.host, node.port) for node in settings.address.nodes],
+        sentinel_kwargs=sentinel_arguments(settings) | {"retry": _once()},
+    )
+    service = settings.address.service or _only_service(manager)
+    return _pooled(settings, service, manager)
+
+
+def _only_service(manager: Any) -> str:
+    """The name of the primary that the Sentinels watch, where they watch one."""
+    failure: RedisError | None = None
+    for sentinel in manager.sentinels:
+        try:
+            return only(sentinel.sentinel_masters())
+        except RedisError as error:
+            failure = error
+    assert failure is not None  # noqa: S101  (a URL names at least one node)
+    raise failure
+
+
+def only(primaries: dict[str, Any]) -> str:
+    """The one name of a Sentinel's answer.
+
+    Raises:
+        ConfigurationError: it watches none, or several.
+    """
+    if len(primaries) != 1:
+        names = ", ".join(sorted(primaries)) or "none"
+        raise ConfigurationError(
+            f"the Sentinel watches {len(primaries)} primaries ({names}), so the URL must name one",
+            fix="valkey+sentinel://host:26379/primary-name",
+        )
+    return next(iter(primaries))
+
+
+def sentinel_arguments(settings: Settings) -> dict[str, Any]:
+    """How a Sentinel itself is reached."""
+    user, password = settings.sentinel_credentials or (None, None)
+    return (
+        settings.client_arguments()
+        | settings.tls_arguments()
+        | {"username": user, "password": password, "decode_responses": True, "ssl": settings.address.tls}
+        | {"credential_provider": None}
+    )
+
+
+def _replicated(settings: Settings) -> redis.Redis:
+    from valkeykit.replicas import PrimaryFinder
+
+    finder = PrimaryFinder(settings.address.nodes, lambda node: _single(settings, node))
+    return _pooled(settings, NODES_SERVICE, finder)
+
+
+def _pooled(settings: Settings, service: str, manager: Any) -> redis.Redis:
+    from redis.sentinel import SentinelConnectionPool
+
+    pool = SentinelConnectionPool(
+        service,
+        manager,
+        is_master=not settings.read_from_replicas,
+        ssl=settings.address.tls,
+        db=settings.address.database,
+        max_connections=settings.max_connections,
+        retry=_once(),
+        **settings.client_arguments(),
+        **settings.tls_arguments(),
+    )
+    return redis.Redis.from_pool(pool)

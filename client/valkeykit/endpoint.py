@@ -7,15 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from valkeykit.errors import ConfigurationError
-from valkeykit.url import Address
+from valkeykit.url import Address, Node
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Node:
-    host: str
-    port: int
 
 
 @dataclass(frozen=True)
@@ -44,8 +38,22 @@ class Endpoint:
 
     def url(self, username: str, password: str, database: int = 0) -> str:
         """The URL of the first node for one user."""
-        node = self.nodes[0]
-        return Address(node.host, node.port, self.tls, username, password, database).url
+        return self.address(username, password, database).url
+
+    def address(self, username: str | None = None, password: str | None = None, database: int = 0) -> Address:
+        """All that a client needs of this record, for one user."""
+        first, *others = self.nodes
+        return Address(
+            first.host,
+            first.port,
+            self.tls,
+            username,
+            password,
+            database,
+            # a serverless cache speaks the cluster protocol
+            topology="cluster" if self.topology == "serverless" else self.topology,
+            others=tuple(others),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the stack output `endpoint` has them."""

@@ -3,17 +3,25 @@
 A URL reads `scheme://user:password@host:port/database`. `valkey://` and
 `valkeys://` mean the same as `redis://` and `rediss://`; those are the ones that
 are built, since most clients know no others.
+
+A scheme may say the topology, and then name several hosts, with commas between:
+
+    valkey+cluster://user:password@a:6379,b:6379
+    valkeys+replicated://user:password@a:6379,b:6379
+    valkey+sentinel://user:password@a:26379,b:26379/primary-name/database
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from valkeykit.errors import ConfigurationError
 
 DEFAULT_PORT = 6379
+
+TOPOLOGIES = ("single", "replicated", "sentinel", "cluster")
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -25,8 +33,19 @@ _ENCODE = (
 
 
 @dataclass(frozen=True)
+class Node:
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Address:
-    """What a URL says. The password never shows in `repr`."""
+    """What a URL says. The password never shows in `repr`.
+
+    topology: one of TOPOLOGIES; None where the URL doesn't say.
+    service: the name by which Sentinel knows the primary; None for the only one it knows.
+    others: further nodes, used where the first one doesn't answer.
+    """
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -34,6 +53,14 @@ class Address:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     database: int = 0
+    topology: str | None = None
+    service: str | None = None
+    others: tuple[Node, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that the URL names, the first one first."""
+        return (Node(self.host, self.port), *self.others)
 
     @property
     def url(self) -> str:
@@ -56,15 +83,39 @@ def parse(url: str) -> Address:
             since it may hold a password.
     """
     scheme, separator, rest = url.strip().partition("://")
-    if not separator or scheme.lower() not in _SCHEMES:
+    name, plus, topology = scheme.lower().partition("+")
+    if not separator or name not in _SCHEMES or (plus and topology not in TOPOLOGIES):
         known = ", ".join(f"{name}://" for name in _SCHEMES)
-        raise ConfigurationError(f"the connection URL must start with one of {known}", fix=_EXAMPLE)
+        raise ConfigurationError(
+            f"the connection URL must start with one of {known} (or +cluster, +sentinel, +replicated before the ://)",
+            fix=_EXAMPLE,
+        )
     if _holds_raw_characters(rest):
         raise ConfigurationError(
             "the connection URL holds a character that has a meaning of its own in a URL "
             "(one of @ / ? # % [ ] or a space, in the user or the password)",
             fix=_ENCODE,
         )
+    authority, slash, tail = rest.partition("/")
+    first, *further = authority.split(",") if plus else [authority]
+    parts, port = _split(f"{first}{slash}{tail}")
+    if parts.query:
+        raise ConfigurationError("the connection URL has a query (?…), which nothing here reads", fix=_EXAMPLE)
+    service, path = _service(parts.path) if topology == "sentinel" else (None, parts.path)
+    return Address(
+        host=parts.hostname or "localhost",
+        port=port,
+        tls=_SCHEMES[name],
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        database=_database(path),
+        topology=topology or None,
+        service=service,
+        others=tuple(_node(node) for node in further),
+    )
+
+
+def _split(rest: str) -> tuple[SplitResult, int]:
     try:
         parts = urlsplit(f"//{rest}")
         port = parts.port
@@ -72,16 +123,18 @@ def parse(url: str) -> Address:
         raise ConfigurationError("the connection URL has no valid host and port", fix=_EXAMPLE) from None
     if port == 0:
         raise ConfigurationError("the connection URL's port is 0", fix=_EXAMPLE)
-    if parts.query:
-        raise ConfigurationError("the connection URL has a query (?…), which nothing here reads", fix=_EXAMPLE)
-    return Address(
-        host=parts.hostname or "localhost",
-        port=DEFAULT_PORT if port is None else port,
-        tls=_SCHEMES[scheme.lower()],
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-        database=_database(parts.path),
-    )
+    return parts, DEFAULT_PORT if port is None else port
+
+
+def _node(text: str) -> Node:
+    parts, port = _split(text)
+    return Node(parts.hostname or "localhost", port)
+
+
+def _service(path: str) -> tuple[str | None, str]:
+    """The primary's name, which comes before the database in a Sentinel URL."""
+    service, _, database = path.strip("/").partition("/")
+    return unquote(service) or None, database
 
 
 def _holds_raw_characters(rest: str) -> bool:

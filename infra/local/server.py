@@ -217,7 +217,7 @@ def _login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
     port = _first(lambda: process.port(server), START_SECONDS, server)
     if port is None:
         return None
-    client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=spec.password).url)
+    client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=spec.password), topology="single")
     if _first(lambda: _answers(client), LOAD_SECONDS, server):
         return client
     client.close()

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import psutil
 import pulumi
-from valkeykit.endpoint import Endpoint, Node
+from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError, ValkeykitError
+from valkeykit.url import Node
 
 from infra import hardening, project
 from infra.errors import ProvisioningError

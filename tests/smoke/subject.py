@@ -75,4 +75,4 @@ class Subject:
 
     def _client(self, url: str | None) -> redis.Redis:
         assert url is not None, "a check used a URL that it doesn't declare as needed"
-        return connect(url, ca=self.endpoint.ca if self.endpoint else None)
+        return connect(url, topology="single", ca=self.endpoint.ca if self.endpoint else None)

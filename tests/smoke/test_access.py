@@ -90,6 +90,6 @@ def _is_refused(client: redis.Redis, command: tuple[str, ...]) -> bool:
         connection.disconnect()
 
 
-def _send(connection: Any, *command: str) -> None:  # noqa: ANN401
+def _send(connection: Any, *command: str) -> None:
     connection.send_command(*command)
     connection.read_response()

@@ -1,0 +1,47 @@
+"""A circuit breaker: after failures in a row, a dead server isn't asked for a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class CircuitBreaker:
+    """Closed: calls go through. Open: none does. Half open: one call tries.
+
+    failures: this many in a row open it.
+    cooldown: seconds that it stays open before one call may try.
+    """
+
+    def __init__(self, failures: int = 3, cooldown: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = failures
+        self._cooldown = cooldown
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failed = 0
+        self._retry_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are held back now."""
+        return self._failed >= self._limit and self._clock() < self._retry_at
+
+    def allows(self) -> bool:
+        """Whether the call may go to the server. While half open, only one caller gets yes."""
+        if self._failed < self._limit:
+            return True
+        with self._lock:
+            now = self._clock()
+            if now < self._retry_at:
+                return False
+            self._retry_at = now + self._cooldown
+            return True
+
+    def succeeded(self) -> None:
+        self._failed = 0
+
+    def failed(self) -> None:
+        with self._lock:
+            self._failed += 1
+            self._retry_at = self._clock() + self._cooldown

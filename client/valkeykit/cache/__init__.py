@@ -1,0 +1,25 @@
+"""A cache: computed once, jittered, invalidated by tag, open where the server is gone."""
+
+from __future__ import annotations
+
+from valkeykit.cache import ttl
+from valkeykit.cache.acache import AsyncCache
+from valkeykit.cache.cache import Cache
+from valkeykit.cache.codec import JsonSerializer, Serializer
+from valkeykit.cache.leaderboard import Leaderboard, Place
+from valkeykit.cache.operations import MISSING
+from valkeykit.cache.sessions import Sessions
+from valkeykit.cache.statistics import Statistics
+
+__all__ = [
+    "MISSING",
+    "AsyncCache",
+    "Cache",
+    "JsonSerializer",
+    "Leaderboard",
+    "Place",
+    "Serializer",
+    "Sessions",
+    "Statistics",
+    "ttl",
+]

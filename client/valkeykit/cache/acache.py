@@ -1,0 +1,146 @@
+"""Cache for asyncio: the same names and arguments, which are described there."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from redis.exceptions import ConnectionError  # noqa: A004
+
+from valkeykit.aconnection import open_async_client
+from valkeykit.cache.base import CacheBase
+from valkeykit.cache.operations import LEASE, MISSING
+from valkeykit.cache.steps import Compute, Send, Sleep, Steps
+from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
+from valkeykit.causes import FOREIGN
+from valkeykit.channel import AsyncChannel
+
+T = TypeVar("T")
+
+
+class AsyncCache(CacheBase):
+    """A cache on the server, for asyncio. Arguments, answers and errors are those of Cache."""
+
+    _channel: AsyncChannel | None = None
+
+    @cached_property
+    def _connecting(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """As Cache.get."""
+        return await self._run(self._operations.get(key, default))
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """As Cache.get_many."""
+        return await self._run(self._operations.get_many(list(keys)))
+
+    async def set(self, key: str, value: Any, ttl: float = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
+        """As Cache.set."""
+        return await self._run(self._operations.set(key, value, ttl, list(tags)))
+
+    async def set_many(self, values: Mapping[str, Any], ttl: float = API_RESPONSE) -> bool:
+        """As Cache.set_many."""
+        return await self._run(self._operations.set_many(values, ttl))
+
+    async def delete(self, *keys: str) -> int:
+        """As Cache.delete."""
+        return await self._run(self._operations.delete(keys))
+
+    async def invalidate(self, *tags: str) -> None:
+        """As Cache.invalidate."""
+        await self._run(self._operations.invalidate(tags))
+
+    async def get_or_compute(
+        self,
+        key: str,
+        compute: Callable[[], Any],
+        ttl: float = API_RESPONSE,
+        *,
+        stale: float = 0,
+        negative_ttl: float = NEGATIVE,
+        tags: Iterable[str] = (),
+        lease: float = LEASE,
+    ) -> Any:
+        """As Cache.get_or_compute; `compute` may be a coroutine function."""
+        steps = self._operations.get_or_compute(key, compute, ttl, stale, negative_ttl, list(tags), lease)
+        return await self._run(steps)
+
+    async def touch(self, key: str, ttl: float, default: Any = None) -> Any:
+        """As Cache.touch."""
+        value = await self._run(self._operations.touch(key, ttl))
+        return default if value is MISSING else value
+
+    async def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """As Cache.commands."""
+        return await self._send(Send(list(commands), loud=True, once=True))
+
+    def key(self, name: str) -> str:
+        """As Cache.key."""
+        return self._operations.key(name)
+
+    async def close(self) -> None:
+        """As Cache.close."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def __aenter__(self) -> AsyncCache:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _run(self, steps: Steps[T]) -> T:
+        answer: Any = None
+        failure: Exception | None = None
+        while True:
+            try:
+                step = steps.send(answer) if failure is None else steps.throw(failure)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            answer, failure = None, None
+            try:
+                if type(step) is Send:
+                    answer = await self._send(step)
+                elif type(step) is Compute:
+                    answer = step.function()
+                    if inspect.isawaitable(answer):
+                        answer = await answer
+                elif type(step) is Sleep:
+                    await asyncio.sleep(step.seconds)
+            except Exception as error:  # noqa: BLE001  (the steps decide)
+                failure = error
+
+    async def _send(self, step: Send) -> list[Any]:
+        self._admit(loud=step.loud)
+        began = time.perf_counter()
+        try:
+            answers = await self._ask(step.commands, once=step.once)
+        except FOREIGN as error:
+            raise self._failed(error) from error
+        self._succeeded(began)
+        return answers
+
+    async def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
+        channel = self._channel or await self._connected()
+        if len(commands) == 1 and not once:
+            try:
+                return [await channel.send(*commands[0])]
+            except ConnectionError:
+                return [await channel.send(*commands[0])]
+        pipeline = channel.client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return list(await pipeline.execute()) if commands else []
+
+    async def _connected(self) -> AsyncChannel:
+        async with self._connecting:
+            if self._channel is None:
+                self._channel = AsyncChannel(await open_async_client(self._settings()))
+            return self._channel

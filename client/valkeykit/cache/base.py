@@ -1,0 +1,89 @@
+"""How a cache is made, whichever way it does its I/O."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from redis.exceptions import NoScriptError
+
+from valkeykit import environment
+from valkeykit.breaker import CircuitBreaker
+from valkeykit.cache.codec import COMPRESS_FROM, Codec, Serializer
+from valkeykit.cache.operations import Operations
+from valkeykit.cache.statistics import Statistics
+from valkeykit.cache.ttl import JITTER
+from valkeykit.causes import explain
+from valkeykit.errors import BreakerOpenError, RefusedError
+from valkeykit.settings import ConnectOptions, Settings, Source, settle
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+TIMEOUT = 0.5
+"""Seconds that a cache waits for a connection and for an answer: what is cached can be had elsewhere."""
+
+_logger = logging.getLogger("valkeykit.cache")
+
+
+class CacheBase:
+    """A cache's settings, counts and breaker. See Cache."""
+
+    def __init__(
+        self,
+        url: Source = None,
+        *,
+        namespace: str = "",
+        serializer: Serializer | None = None,
+        compress_from: int | None = COMPRESS_FROM,
+        jitter: float = JITTER,
+        breaker: CircuitBreaker | None = None,
+        **options: Unpack[ConnectOptions],
+    ) -> None:
+        """Nothing is sent.
+
+        url, options: as `valkeykit.connect` takes them; connect_timeout and read_timeout are 0.5 s here.
+        namespace: goes before every key, with a colon.
+        serializer: what turns values into bytes; JSON by default.
+        compress_from: bytes from which on values are compressed; None for never.
+        jitter: the share by which an entry may live shorter.
+        breaker: by default, three failures in a row stop calls for two seconds.
+        """
+        self.statistics = Statistics()
+        self.breaker = breaker or CircuitBreaker()
+        self._source = url
+        self._disabled = url is None and environment.resolve() is None
+        self._options = options
+        self._operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
+
+    def _settings(self) -> Settings:
+        timeouts: ConnectOptions = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
+        return settle(self._source, **(timeouts | self._options | {"decode": False}))
+
+    def _admit(self, *, loud: bool) -> None:
+        if self._disabled:
+            raise BreakerOpenError("DISABLE_REDIS is on, so there is no cache", fix="unset DISABLE_REDIS")
+        if not loud and not self.breaker.allows():
+            self.statistics.errors += 1
+            raise BreakerOpenError(
+                "the cache failed a moment ago, so it isn't asked", fix="wait; see the log before it"
+            )
+
+    def _succeeded(self, began: float) -> None:
+        self.statistics.calls += 1
+        self.statistics.seconds += time.perf_counter() - began
+        self.breaker.succeeded()
+
+    def _failed(self, error: Exception) -> Exception:
+        """The error that the steps get. One that the server itself gave leaves the breaker closed."""
+        if isinstance(error, NoScriptError):
+            return error
+        self.statistics.errors += 1
+        ours = explain(error)
+        if isinstance(ours, RefusedError):
+            self.breaker.succeeded()
+        else:
+            self.breaker.failed()
+        _logger.warning("cache: %s", ours)
+        return ours

@@ -1,0 +1,73 @@
+"""How values become bytes: a mark, then the value, compressed where that is worth it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any, Protocol
+
+from valkeykit.errors import ConfigurationError
+
+COMPRESS_FROM = 4096
+"""Bytes from which on a value is compressed."""
+
+_PLAIN = b"\x01"
+_COMPRESSED = b"\x02"
+
+
+class Serializer(Protocol):
+    """Turns values into bytes and back."""
+
+    def dumps(self, value: Any) -> bytes: ...
+
+    def loads(self, data: bytes) -> Any: ...
+
+
+class JsonSerializer:
+    """JSON: readable by every language, and safe to read from a server that others write to."""
+
+    _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
+
+    def dumps(self, value: Any) -> bytes:
+        return self._encode(value).encode()
+
+    def loads(self, data: bytes) -> Any:
+        return json.loads(data)
+
+
+class CorruptEntryError(Exception):
+    """What the server holds is no entry of this cache; it counts as a miss."""
+
+
+class Codec:
+    """compress_from: bytes; None compresses nothing."""
+
+    def __init__(self, serializer: Serializer | None = None, compress_from: int | None = COMPRESS_FROM) -> None:
+        self._serializer = serializer or JsonSerializer()
+        self._compress_from = compress_from
+
+    def encode(self, value: Any) -> bytes:
+        """Raises ConfigurationError where the serializer can't take the value."""
+        try:
+            data = self._serializer.dumps(value)
+        except (TypeError, ValueError, RecursionError) as problem:
+            raise ConfigurationError(
+                f"the value can't be cached: {problem}", fix="store plain data, or pass a serializer"
+            ) from None
+        if self._compress_from is not None and len(data) >= self._compress_from:
+            packed = zlib.compress(data, 1)
+            if len(packed) < len(data):
+                return _COMPRESSED + packed
+        return _PLAIN + data
+
+    def decode(self, entry: bytes) -> Any:
+        """Raises CorruptEntryError where the bytes aren't what `encode` wrote."""
+        mark = entry[:1]
+        try:
+            if mark == _PLAIN:
+                return self._serializer.loads(entry[1:])
+            if mark == _COMPRESSED:
+                return self._serializer.loads(zlib.decompress(entry[1:]))
+        except Exception as problem:  # noqa: BLE001  (a pluggable serializer may raise anything)
+            raise CorruptEntryError(str(type(problem))) from None
+        raise CorruptEntryError("no such mark")

@@ -1,0 +1,31 @@
+"""What a cache has done in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Statistics:
+    """Counts since the cache was made. errors: calls that failed or were held back by the breaker.
+
+    calls, seconds: round trips and the time that they took together.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    errors: int = 0
+    computed: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits among all reads, 0 to 1."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else 0.0
+
+    @property
+    def latency(self) -> float:
+        """Seconds that a round trip takes on average."""
+        return self.seconds / self.calls if self.calls else 0.0

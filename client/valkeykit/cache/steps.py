@@ -1,0 +1,34 @@
+"""What a cache does, written once: generators that yield steps.
+
+The sync and the asyncio cache both run them; only how a step is done differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Send(NamedTuple):
+    """Commands for the server, in one round trip; the step's value is the list of their answers."""
+
+    commands: list[tuple[Any, ...]]
+    loud: bool = False
+    """Whether it goes to the server even while the breaker is open."""
+    once: bool = False
+    """Whether it must not be sent again on a fresh connection when the first one turns out to be stale."""
+
+
+class Sleep(NamedTuple):
+    seconds: float
+
+
+class Compute(NamedTuple):
+    """Call the user's function; the step's value is what it returns."""
+
+    function: Callable[[], Any]
+
+
+Steps = Generator[Send | Sleep | Compute, Any, T]

@@ -1,0 +1,52 @@
+"""How long things are kept, in seconds, and the jitter that keeps them from ending all at once."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from valkeykit.errors import ConfigurationError
+
+SESSION = 30 * 60
+"""A login session; each read starts it anew."""
+
+API_RESPONSE = 60
+"""An answer of another service."""
+
+PAGE = 5 * 60
+"""A rendered page or fragment."""
+
+QUERY = 10 * 60
+"""The result of a database query."""
+
+LEADERBOARD = 24 * 3600
+"""A board of the day."""
+
+CONFIGURATION = 3600
+"""Settings and feature flags."""
+
+TOKEN = 15 * 60
+"""A one-time code or a password reset."""
+
+NEGATIVE = 30
+"""That there is nothing: short, since it may appear."""
+
+JITTER = 0.1
+"""Entries live up to this share shorter, so that those which were stored together don't end together."""
+
+LONGEST = 366 * 86_400
+
+
+def milliseconds(seconds: float, jitter: float = 0.0) -> int:
+    """A time to live for the server.
+
+    Raises:
+        ConfigurationError: not a number of seconds above 0, up to a year.
+    """
+    try:
+        fits = math.isfinite(seconds) and 0 < seconds <= LONGEST
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ConfigurationError(f"the TTL is {seconds!r}, not seconds above 0, up to a year", fix="ttl=60")
+    return max(1, round(seconds * 1000 * (1 - jitter * random.random())))  # noqa: S311  (not for secrets)

@@ -1,0 +1,21 @@
+"""The command `valkeykit` (extra `cli`). The server is the environment's: VALKEY_URL, else REDIS_URL."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command; exit 1 on an error that has a name, 2 on wrong usage."""
+    try:
+        from valkeykit.commands import app
+    except ImportError as problem:
+        if problem.name not in {"typer", "rich"}:
+            raise
+        sys.exit("error: the command needs typer and rich -> pip install 'valkeykit[cli]'")
+    from valkeykit.errors import ValkeykitError
+
+    try:
+        app()
+    except ValkeykitError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,14 @@
+"""The commands, one file each."""
+
+from __future__ import annotations
+
+import typer
+
+from valkeykit.commands.queue import queue
+from valkeykit.commands.worker import worker
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Valkey for applications."
+)
+app.command()(worker)
+app.command()(queue)

@@ -1,0 +1,157 @@
+"""Logins that a cloud signs: a fresh one at each connect, none kept on disk.
+
+Each is passed as `connect(…, credentials=…)`. Tokens are renewed before they end,
+so that a burst of connects signs once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from redis.credentials import CredentialProvider
+
+from valkeykit.errors import ConfigurationError, LoginError
+
+ELASTICACHE_TOKEN_SECONDS = 900
+"""How long ElastiCache takes a signed token (the service's own limit is 15 minutes)."""
+
+RENEW_BEFORE_SECONDS = 120
+"""A token is renewed this long before it ends."""
+
+
+class _Renewed(CredentialProvider):
+    """Keeps a login until shortly before it ends."""
+
+    def __init__(self, username: str, clock: Callable[[], float] = time.time) -> None:
+        self._username = username
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token = ""
+        self._renew_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._username}>"
+
+    def get_credentials(self) -> tuple[str, str]:
+        """User and token.
+
+        Raises:
+            LoginError: the cloud gave no token.
+        """
+        with self._lock:
+            if self._clock() >= self._renew_at:
+                self._token, ends = self._sign()
+                self._renew_at = ends - RENEW_BEFORE_SECONDS
+            return self._username, self._token
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        """As get_credentials; the cloud is asked in a thread."""
+        return await asyncio.to_thread(self.get_credentials)
+
+    def _sign(self) -> tuple[str, float]:
+        """A new token, and when it ends in seconds since the epoch."""
+        raise NotImplementedError
+
+
+class ElastiCacheIam(_Renewed):
+    """IAM authentication of AWS ElastiCache (extra `aws`).
+
+    A connection that logged in so is closed by the service after 12 hours; the pool then makes another.
+
+    username: of the ElastiCache user, which has IAM authentication.
+    name: of the replication group or the serverless cache, in lower case.
+    region: such as eu-central-1.
+    serverless: whether `name` is a serverless cache.
+    session: a botocore session; None for one with the machine's own credentials.
+    """
+
+    def __init__(self, username: str, name: str, region: str, *, serverless: bool = False, session: Any = None) -> None:
+        super().__init__(username)
+        self._name = name.lower()  # the signature is checked against the lower-case name
+        self._region = region
+        self._serverless = serverless
+        self._session = session or _botocore_session()
+
+    def _sign(self) -> tuple[str, float]:
+        from botocore.model import ServiceId
+        from botocore.signers import RequestSigner
+
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise LoginError("AWS gave no credentials to sign with", fix="give this machine a role, or set AWS_PROFILE")
+        signer = RequestSigner(
+            ServiceId("elasticache"),
+            self._region,
+            "elasticache",
+            "v4",
+            credentials,
+            self._session.get_component("event_emitter"),
+        )
+        query = f"Action=connect&User={quote(self._username, safe='')}"
+        if self._serverless:
+            query += "&ResourceType=ServerlessCache"
+        signed: str = signer.generate_presigned_url(
+            {"method": "GET", "url": f"https://{self._name}/?{query}", "body": {}, "headers": {}, "context": {}},
+            operation_name="connect",
+            expires_in=ELASTICACHE_TOKEN_SECONDS,
+            region_name=self._region,
+        )
+        return signed.removeprefix("https://"), self._clock() + ELASTICACHE_TOKEN_SECONDS
+
+
+class MemorystoreIam(_Renewed):
+    """IAM authentication of Google Memorystore for Valkey (extra `gcp`).
+
+    credentials: of google-auth; None for the machine's own.
+    """
+
+    def __init__(self, *, credentials: Any = None) -> None:
+        super().__init__("default")
+        self._google = credentials or _google_credentials()
+
+    def _sign(self) -> tuple[str, float]:
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            self._google.refresh(_google_request())
+        except GoogleAuthError as problem:
+            raise LoginError(
+                f"Google gave no token: {type(problem).__name__}", fix="gcloud auth application-default login"
+            ) from None
+        ends = self._google.expiry  # naive, in UTC
+        seconds = ends.replace(tzinfo=_utc()).timestamp() if ends else self._clock() + RENEW_BEFORE_SECONDS
+        return str(self._google.token), seconds
+
+
+def _utc() -> Any:
+    from datetime import timezone
+
+    return timezone.utc
+
+
+def _botocore_session() -> Any:
+    try:
+        from botocore.session import Session
+    except ImportError:
+        raise ConfigurationError("ElastiCacheIam needs botocore", fix="pip install 'valkeykit[aws]'") from None
+    return Session()
+
+
+def _google_credentials() -> Any:
+    try:
+        import google.auth
+    except ImportError:
+        raise ConfigurationError("MemorystoreIam needs google-auth", fix="pip install 'valkeykit[gcp]'") from None
+    found, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return found
+
+
+def _google_request() -> Any:
+    from google.auth.transport.requests import Request
+
+    return Request()

@@ -1,0 +1,198 @@
+"""Queue for asyncio: the same names and arguments, which are described there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.exceptions import NoPermissionError, ReadOnlyError
+
+from valkeykit.aconnection import open_async_client
+from valkeykit.causes import FOREIGN, explain
+from valkeykit.channel import AsyncChannel
+from valkeykit.queue import requirements, waiting
+from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
+from valkeykit.queue.base import QueueBase
+from valkeykit.queue.calls import Call
+from valkeykit.queue.options import JobOptions, milliseconds
+from valkeykit.queue.patience import is_passing, pauses
+from valkeykit.queue.repeats import Repeat
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+T = TypeVar("T")
+
+
+class AsyncQueue(QueueBase):
+    """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
+
+    _channel: AsyncChannel | None = None
+
+    @cached_property
+    def _connecting(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
+    async def add(
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        delay: float = 0,
+        at: datetime | None = None,
+        id: str | None = None,  # noqa: A002  (what it is)
+        key: str | None = None,
+        key_ttl: float = 60,
+        **options: Unpack[JobOptions],
+    ) -> Added:
+        """As Queue.add."""
+        description = self.describe(job, arguments, delay, at, id, key, key_ttl, options)
+        if self.local is not None:
+            return await asyncio.to_thread(self.local.add, description)
+        return await self.send(self.calls.add(description))
+
+    async def add_many(
+        self,
+        job: str | Callable[..., Any],
+        many: Iterable[Mapping[str, Any] | None],
+        *,
+        delay: float = 0,
+        at: datetime | None = None,
+        **options: Unpack[JobOptions],
+    ) -> list[str]:
+        """As Queue.add_many."""
+        descriptions = (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        if self.local is not None:
+            return [(await asyncio.to_thread(self.local.add, description)).id for description in descriptions]
+        identities: list[str] = []
+        for call in self.calls.add_many(descriptions):
+            identities += await self.send(call)
+        return identities
+
+    async def repeat(
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        cron: str | None = None,
+        every: float | None = None,
+        zone: str = "UTC",
+        **options: Unpack[JobOptions],
+    ) -> bool:
+        """As Queue.repeat."""
+        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, options)
+        return await self.send(self.calls.repeat(repeat, await self.send(self.calls.now())))
+
+    async def repeats(self) -> list[Repeat]:
+        """As Queue.repeats."""
+        return await self.send(self.calls.repeats())
+
+    async def stop_repeating(self, name: str) -> bool:
+        """As Queue.stop_repeating."""
+        return await self.send(self.calls.stop_repeating(name))
+
+    async def job(self, id: str) -> JobState:  # noqa: A002
+        """As Queue.job."""
+        return self.local.state(id) if self.local is not None else await self.send(self.calls.job(id))
+
+    async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
+        """As Queue.result."""
+        for pause in waiting.pauses(timeout):
+            state = await self.job(id)
+            if waiting.is_over(state):
+                break
+            await asyncio.sleep(pause)
+        return waiting.result(state)
+
+    async def cancel(self, id: str) -> str:  # noqa: A002
+        """As Queue.cancel."""
+        return await self.send(self.calls.cancel(id))
+
+    async def pause(self) -> None:
+        """As Queue.pause."""
+        await self.send(self.calls.pause(True))
+
+    async def resume(self) -> None:
+        """As Queue.resume."""
+        await self.send(self.calls.pause(False))
+
+    async def limit(self, jobs: int, per: float = 1.0) -> None:
+        """As Queue.limit."""
+        await self.send(self.calls.limit(jobs, milliseconds("per", per, least=0.001)))
+
+    async def statistics(self) -> Statistics:
+        """As Queue.statistics."""
+        return await self.send(self.calls.statistics())
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """As Queue.dead_letters."""
+        return await self.send(self.calls.dead(limit))
+
+    async def requeue(self, ids: Sequence[str]) -> int:
+        """As Queue.requeue."""
+        return await self.send(self.calls.requeue(ids)) if ids else 0
+
+    async def check(self) -> None:
+        """As Queue.check."""
+        await self._patiently(self._connected)
+
+    async def close(self) -> None:
+        """As Queue.close."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def __aenter__(self) -> AsyncQueue:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def wait_for_wake(self, seconds: float) -> None:
+        """Block until something may be there to take, `seconds` at most. What redis-py raises comes through."""
+        channel = self._channel or await self._connected()
+        await channel.send("BLPOP", self.calls.wake_key, seconds)
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a call, again where that may help."""
+        return call.read(await self._patiently(lambda: self._run(call)))
+
+    async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
+        left = None
+        while True:
+            try:
+                return await action()
+            except FOREIGN as error:
+                left = left or pauses(self.retry_for)
+                pause = next(left, None) if is_passing(error) else None
+                if pause is None:
+                    raise explain(error) from error
+                if isinstance(error, ReadOnlyError):
+                    await self.close()  # the primary is elsewhere now
+                await asyncio.sleep(pause)
+
+    async def _run(self, call: Call[Any]) -> Any:
+        channel = self._channel or await self._connected()
+        return await channel.run(call.script, (self.calls.base,), call.arguments)
+
+    async def _connected(self) -> AsyncChannel:
+        async with self._connecting:
+            if self._channel is None:
+                self._channel = await self._connect()
+            return self._channel
+
+    async def _connect(self) -> AsyncChannel:
+        client = await open_async_client(self.settings())
+        try:
+            server, memory = await client.info("server"), await client.info("memory")
+            requirements.check(server, memory, allow_eviction=self.allow_eviction)
+        except NoPermissionError:
+            pass  # INFO is closed to this user, so nothing can be said of the server
+        except BaseException:
+            await client.aclose()
+            raise
+        return AsyncChannel(client)

@@ -1,0 +1,56 @@
+"""How a queue is made, whichever way it does its I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from valkeykit.queue.definition import Definition, runs_on_server
+from valkeykit.queue.local import LocalJobs
+from valkeykit.queue.patience import RETRY_FOR
+from valkeykit.settings import ConnectOptions, Settings, Source, settle
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+MAX_CONNECTIONS = 500
+"""One for each thread that adds at the same time; they are made when they are needed."""
+
+
+class QueueBase(Definition):
+    """A queue's name, handlers and settings."""
+
+    def __init__(
+        self,
+        name: str,
+        url: Source = None,
+        *,
+        retry_for: float = RETRY_FOR,
+        allow_eviction: bool = False,
+        **options: Unpack[ConnectOptions],
+    ) -> None:
+        """Nothing is sent.
+
+        name: of the queue; all its keys lie in one hash slot.
+        url, options: as `valkeykit.connect` takes them.
+        retry_for: seconds that a call is tried again while the server can't be reached.
+        allow_eviction: use a server that may evict jobs.
+
+        Raises:
+            InvalidJobError: the name can't be used.
+            ConfigurationError: USE_VALKEY_QUEUE is neither true nor false.
+        """
+        super().__init__(name)
+        self.local = None if runs_on_server() else LocalJobs(self.handlers)
+        self.retry_for = retry_for
+        self.allow_eviction = allow_eviction
+        self.source = url
+        self.options = options
+
+    def settings(self) -> Settings:
+        """How this queue connects; answers are bytes.
+
+        Raises:
+            ConfigurationError: the URL or an option can't be used.
+        """
+        return settle(self.source, **({"max_connections": MAX_CONNECTIONS} | self.options | {"decode": False}))

@@ -1,0 +1,155 @@
+"""What the sync and the asyncio queue have in common: a name, handlers, and how a job is described."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from valkeykit.errors import ConfigurationError, InvalidJobError
+from valkeykit.queue.calls import Calls
+from valkeykit.queue.options import (
+    Description,
+    JobOptions,
+    Spec,
+    check_word,
+    delay_until,
+    encode_arguments,
+    milliseconds,
+    specify,
+)
+from valkeykit.queue.repeats import Repeat, repeated
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_ON = {"", "1", "true", "yes", "on"}
+_OFF = {"0", "false", "no", "off"}
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A function that runs jobs of one name. It is called with the job's arguments as keywords."""
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+    options: JobOptions
+
+
+class Definition:
+    """A queue's name and handlers, without a connection."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.calls = Calls(name)
+        self.handlers: dict[str, Handler] = {}
+        self._specs: dict[str, Spec] = {}
+
+    @overload
+    def handler(self, function: Function) -> Function: ...
+
+    @overload
+    def handler(self, *, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[Function], Function]: ...
+
+    def handler(
+        self, function: Function | None = None, *, name: str | None = None, **options: Unpack[JobOptions]
+    ) -> Function | Callable[[Function], Function]:
+        """Let a function run the jobs of its name; `options` are the defaults of such jobs.
+
+        @queue.handler
+        def send(to: str) -> None: ...
+
+        Raises:
+            InvalidJobError: an option can't be used, or the name is taken.
+        """
+
+        def register(function: Function) -> Function:
+            known = name or function.__name__
+            specify(known, **options)
+            if known in self.handlers:
+                raise InvalidJobError(f"the queue has a handler for {known!r} already", fix='handler(name="…")')
+            self.handlers[known] = Handler(known, function, inspect.iscoroutinefunction(function), options)
+            return function
+
+        return register if function is None else register(function)
+
+    def describe(  # noqa: PLR0917  (called by `add` alone)
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None,
+        delay: float,
+        at: datetime | None,
+        identity: str | None,
+        key: str | None,
+        key_ttl: float,
+        options: JobOptions,
+    ) -> Description:
+        """Check all that `add` takes.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        return Description(
+            spec=self.specify(job if isinstance(job, str) else self._name_of(job), options),
+            payload=encode_arguments(arguments),
+            delay=delay_until(delay, at) if delay or at else 0,
+            id=None if identity is None else check_word("id", identity),
+            key=None if key is None else check_word("key", key),
+            key_ttl=0 if key is None else milliseconds("key_ttl", key_ttl, least=0.001),
+        )
+
+    def describe_repeat(  # noqa: PLR0917  (called by `repeat` alone)
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None,
+        name: str | None,
+        cron: str | None,
+        every: float | None,
+        zone: str,
+        options: JobOptions,
+    ) -> Repeat:
+        """Check all that `repeat` takes.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        known = job if isinstance(job, str) else self._name_of(job)
+        spec = self.specify(known, options)
+        return repeated(name or known, spec, encode_arguments(arguments), cron=cron, every=every, zone=zone)
+
+    def _name_of(self, job: Callable[..., Any]) -> str:
+        for name, handler in self.handlers.items():
+            if handler.function is job:
+                return name
+        raise InvalidJobError(f"{job!r} is neither a name nor a handler of this queue", fix="@queue.handler before it")
+
+    def specify(self, name: str, options: JobOptions) -> Spec:
+        """The job's name and options, those of its handler filled in. The usual case is looked up."""
+        if not options:
+            known = self._specs.get(name)
+            if known is None:
+                handler = self.handlers.get(name)
+                known = self._specs[name] = specify(name, **(handler.options if handler else {}))
+            return known
+        handler = self.handlers.get(name)
+        return specify(name, **((handler.options if handler else {}) | options))
+
+
+def runs_on_server() -> bool:
+    """USE_VALKEY_QUEUE: on where it isn't set.
+
+    Raises:
+        ConfigurationError: it is neither true nor false.
+    """
+    value = os.environ.get("USE_VALKEY_QUEUE", "").strip().lower()
+    if value not in _ON | _OFF:
+        raise ConfigurationError(
+            f"USE_VALKEY_QUEUE is {value!r}, which is neither true nor false", fix="USE_VALKEY_QUEUE=1"
+        )
+    return value in _ON

@@ -1,0 +1,176 @@
+"""What may be said of a job when it is added, checked before anything is sent."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, TypedDict
+
+from valkeykit.errors import InvalidJobError
+
+MAX_PAYLOAD = 1024 * 1024
+"""Bytes that a job's arguments may take; bigger data belongs elsewhere, its address into the job."""
+
+MAX_DELAY = 366 * 86_400.0
+"""Seconds that a job may be delayed, a year: more is a mistake in the unit."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
+class JobOptions(TypedDict, total=False):
+    """How a job is run.
+
+    priority: 0 to 9, 9 first; 0 by default.
+    attempts: how often it is tried before it is a dead letter; 5 by default.
+    timeout: seconds that an attempt may take; None for no limit.
+    backoff: seconds before the second attempt; each further one waits twice as long, at most an hour.
+    result_ttl: seconds that the result is kept; 0, the default, keeps none.
+    """
+
+    priority: int
+    attempts: int
+    timeout: float | None
+    backoff: float
+    result_ttl: float
+
+
+@dataclass(frozen=True)
+class Spec:
+    """JobOptions, checked and complete. Times are whole milliseconds; 0 means none."""
+
+    name: str
+    priority: int = 0
+    attempts: int = 5
+    timeout: int = 0
+    result_ttl: int = 0
+    backoff: int = 1000
+
+    @property
+    def header(self) -> str:
+        """As a record holds it, after the time when the server took it."""
+        return f"{self.priority} {self.attempts} {self.timeout} {self.result_ttl} {self.backoff} {self.name}"
+
+    @classmethod
+    def from_header(cls, header: str) -> Spec:
+        """Read what `header` wrote.
+
+        Raises:
+            ValueError: it isn't one.
+        """
+        priority, attempts, timeout, result_ttl, backoff, name = header.split(" ")
+        return cls(name, int(priority), int(attempts), int(timeout), int(result_ttl), int(backoff))
+
+
+class Description(NamedTuple):
+    """A job that is to be added, all of it checked. Times are milliseconds."""
+
+    spec: Spec
+    payload: bytes
+    delay: int = 0
+    id: str | None = None
+    key: str | None = None
+    key_ttl: int = 0
+
+
+def specify(
+    name: str,
+    *,
+    priority: int = 0,
+    attempts: int = 5,
+    timeout: float | None = None,
+    backoff: float = 1.0,
+    result_ttl: float = 0,
+) -> Spec:
+    """Check a job's name and options.
+
+    Raises:
+        InvalidJobError: one of them can't be used; it is named.
+    """
+    check_word("the job's name", name)
+    if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= 9:
+        raise InvalidJobError(f"priority is {priority!r}, not a whole number from 0 to 9", fix="priority=5")
+    if not isinstance(attempts, int) or isinstance(attempts, bool) or not 1 <= attempts <= 1000:
+        raise InvalidJobError(f"attempts is {attempts!r}, not a whole number from 1 to 1000", fix="attempts=5")
+    return Spec(
+        name,
+        priority,
+        attempts,
+        0 if timeout is None else milliseconds("timeout", timeout, least=0.001),
+        milliseconds("result_ttl", result_ttl),
+        milliseconds("backoff", backoff),
+    )
+
+
+def check_word(what: str, text: str) -> str:
+    """A name, an id or a key: it becomes a part of the server's keys and of a record.
+
+    Raises:
+        InvalidJobError: empty, too long, or with white space or control characters.
+    """
+    if not isinstance(text, str) or not 0 < len(text) <= 200 or not text.isprintable() or " " in text:
+        raise InvalidJobError(
+            f"{what} is {text!r:.80}, not 1 to 200 printable characters without a space", fix='"send-mail"'
+        )
+    return text
+
+
+def check_queue_name(name: str) -> str:
+    """A queue's name. Braces are refused: they would move its keys to another slot.
+
+    Raises:
+        InvalidJobError: it can't be used.
+    """
+    if "{" in check_word("the queue's name", name) or "}" in name:
+        raise InvalidJobError(f"the queue's name {name!r} holds a brace", fix='Queue("mail")')
+    return name
+
+
+def milliseconds(what: str, seconds: float, *, least: float = 0.0) -> int:
+    """Seconds as whole milliseconds.
+
+    Raises:
+        InvalidJobError: not a number from `least` to a year.
+    """
+    try:
+        fits = math.isfinite(seconds) and least <= seconds <= MAX_DELAY
+    except TypeError:
+        fits = False
+    if not fits:
+        raise InvalidJobError(f"{what} is {seconds!r}, not seconds from {least} to a year", fix=f"{what}=60")
+    return round(seconds * 1000)
+
+
+def delay_until(delay: float, at: datetime | None) -> int:
+    """Milliseconds until a job is due; a moment that has passed means now.
+
+    Raises:
+        InvalidJobError: a negative delay, or a time without a zone.
+    """
+    if at is None:
+        return milliseconds("delay", delay)
+    if at.tzinfo is None:
+        raise InvalidJobError(f"at is {at.isoformat()}, which has no time zone", fix="datetime.now(timezone.utc)")
+    return milliseconds("at", max(0.0, (at - datetime.now(timezone.utc)).total_seconds()))
+
+
+def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
+    """A job's arguments as JSON.
+
+    Raises:
+        InvalidJobError: they aren't a mapping of names to JSON values, or too big.
+    """
+    if not arguments:
+        return b"{}"
+    try:
+        payload = _encode(dict(arguments)).encode()
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise InvalidJobError(f"the job's arguments aren't JSON: {problem}", fix='add("name", {"user": 5})') from None
+    if len(payload) > MAX_PAYLOAD:
+        raise InvalidJobError(
+            f"the job's arguments take {len(payload)} bytes, and {MAX_PAYLOAD} is the limit",
+            fix="store the data elsewhere and pass its address",
+        )
+    return payload

