@@ -342,20 +342,20 @@ def test_a_worker_waits_for_its_server_and_outlives_it(own_server: Server) -> No
 
 
 def test_a_worker_ends_although_its_server_is_gone(own_server: Server) -> None:
-    started, go_on = threading.Event(), threading.Event()
+    started = threading.Semaphore(0)
     with Queue("mail", own_server.url) as queue:
 
         @queue.handler
-        def note() -> None:
-            started.set()
-            go_on.wait(10)
+        def note(seconds: float) -> None:
+            started.release()
+            time.sleep(seconds)
 
         with working(queue, drain=0.5):
-            queue.add("note")
-            assert started.wait(5)
+            queue.add_many("note", [{"seconds": 0.5}, {"seconds": 1}])
+            assert started.acquire(timeout=5)
+            assert started.acquire(timeout=5)
             own_server.kill()
-            go_on.set()
-            time.sleep(0.5)  # its end can't be told any more
+            time.sleep(1.5)  # one end is being told in vain, the other waits for its turn
             began = time.monotonic()
         assert time.monotonic() - began < 10
 
