@@ -22,9 +22,6 @@ from infra.local.folder import Folder
 STOP_SECONDS = 120.0
 """How long a server may take to write its snapshot before it counts as stuck."""
 
-_outliving: list[subprocess.Popen[bytes]] = []
-"""Held so that Python doesn't warn of children that are meant to outlive it."""
-
 _SERVERS = ("valkey-server", "redis-server")
 
 
@@ -37,7 +34,7 @@ def find(folder: Folder) -> psutil.Process | None:
     return None
 
 
-def start(folder: Folder, *overrides: str) -> subprocess.Popen[bytes]:
+def start(folder: Folder, *overrides: str) -> psutil.Process:
     """Start the server in its folder, apart from this process, its log kept within a size.
 
     It gets a session of its own, since Pulumi ends a provider with its whole process group, and
@@ -64,8 +61,8 @@ def start(folder: Folder, *overrides: str) -> subprocess.Popen[bytes]:
     )
     if writer.stdin is not None:
         writer.stdin.close()  # the server holds the only end now, so the writer ends with it
-    _outliving.extend([writer, server])
-    return server
+    _let_go(writer)
+    return _let_go(server)
 
 
 def stop(process: psutil.Process) -> None:
@@ -101,6 +98,13 @@ def is_alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
+
+
+def _let_go(child: subprocess.Popen[bytes]) -> psutil.Process:
+    """It is meant to outlive this process, so Python shall neither wait for it nor warn of it."""
+    process = psutil.Process(child.pid)
+    child.returncode = 0
+    return process
 
 
 def _works_in(process: psutil.Process, folder: Folder) -> bool:

@@ -165,10 +165,10 @@ def _start(spec: Spec, *overrides: str) -> redis.Redis:
     for port in ports.candidates(spec.folder, spec.port):
         _write_files(spec, port)
         started = process.start(spec.folder, *overrides)
-        if client := _login(spec, psutil.Process(started.pid)):
+        if client := _login(spec, started):
             return client
-        if started.poll() is None:
-            process.stop(psutil.Process(started.pid))
+        if process.is_alive(started):
+            process.stop(started)
             raise ProvisioningError("valkey-server runs but doesn't take the password that it was given")
         if ports.is_free(port):
             break  # it wasn't the port that was taken meanwhile
