@@ -6,14 +6,16 @@ from valkeykit.cache import ttl
 from valkeykit.cache.acache import AsyncCache
 from valkeykit.cache.cache import Cache
 from valkeykit.cache.codec import JsonSerializer, Serializer
-from valkeykit.cache.leaderboard import Leaderboard, Place
+from valkeykit.cache.leaderboard import AsyncLeaderboard, Leaderboard, Place
 from valkeykit.cache.operations import MISSING
-from valkeykit.cache.sessions import Sessions
+from valkeykit.cache.sessions import AsyncSessions, Sessions
 from valkeykit.cache.statistics import Statistics
 
 __all__ = [
     "MISSING",
     "AsyncCache",
+    "AsyncLeaderboard",
+    "AsyncSessions",
     "Cache",
     "JsonSerializer",
     "Leaderboard",

@@ -33,27 +33,27 @@ class AsyncCache(CacheBase):
 
     async def get(self, key: str, default: Any = None) -> Any:
         """As Cache.get."""
-        return await self._run(self._operations.get(key, default))
+        return await self.run(self._operations.get(key, default))
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """As Cache.get_many."""
-        return await self._run(self._operations.get_many(list(keys)))
+        return await self.run(self._operations.get_many(list(keys)))
 
     async def set(self, key: str, value: Any, ttl: float = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
         """As Cache.set."""
-        return await self._run(self._operations.set(key, value, ttl, list(tags)))
+        return await self.run(self._operations.set(key, value, ttl, list(tags)))
 
     async def set_many(self, values: Mapping[str, Any], ttl: float = API_RESPONSE) -> bool:
         """As Cache.set_many."""
-        return await self._run(self._operations.set_many(values, ttl))
+        return await self.run(self._operations.set_many(values, ttl))
 
     async def delete(self, *keys: str) -> int:
         """As Cache.delete."""
-        return await self._run(self._operations.delete(keys))
+        return await self.run(self._operations.delete(keys))
 
     async def invalidate(self, *tags: str) -> None:
         """As Cache.invalidate."""
-        await self._run(self._operations.invalidate(tags))
+        await self.run(self._operations.invalidate(tags))
 
     async def get_or_compute(
         self,
@@ -68,20 +68,16 @@ class AsyncCache(CacheBase):
     ) -> Any:
         """As Cache.get_or_compute; `compute` may be a coroutine function."""
         steps = self._operations.get_or_compute(key, compute, ttl, stale, negative_ttl, list(tags), lease)
-        return await self._run(steps)
+        return await self.run(steps)
 
     async def touch(self, key: str, ttl: float, default: Any = None) -> Any:
         """As Cache.touch."""
-        value = await self._run(self._operations.touch(key, ttl))
+        value = await self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
     async def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
         """As Cache.commands."""
         return await self._send(Send(list(commands), loud=True, once=True))
-
-    def key(self, name: str) -> str:
-        """As Cache.key."""
-        return self._operations.key(name)
 
     async def close(self) -> None:
         """As Cache.close."""
@@ -95,7 +91,8 @@ class AsyncCache(CacheBase):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _run(self, steps: Steps[T]) -> T:
+    async def run(self, steps: Steps[T]) -> T:
+        """As Cache.run."""
         answer: Any = None
         failure: Exception | None = None
         while True:

@@ -57,6 +57,10 @@ class CacheBase:
         self._options = options
         self._operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
 
+    def key(self, name: str) -> str:
+        """The key on the server, with the namespace."""
+        return self._operations.key(name)
+
     def _settings(self) -> Settings:
         timeouts: ConnectOptions = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
         return settle(self._source, **(timeouts | self._options | {"decode": False}))

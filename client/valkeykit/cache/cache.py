@@ -33,11 +33,11 @@ class Cache(CacheBase):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value, or the default where there is none or the server can't be asked."""
-        return self._run(self._operations.get(key, default))
+        return self.run(self._operations.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values that exist, by key, in one round trip."""
-        return self._run(self._operations.get_many(list(keys)))
+        return self.run(self._operations.get_many(list(keys)))
 
     def set(self, key: str, value: Any, ttl: float = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
         """Store a value for `ttl` seconds, a little less by the jitter. False where the server can't be asked.
@@ -47,11 +47,11 @@ class Cache(CacheBase):
         Raises:
             ConfigurationError: the value can't be serialized, or key or TTL can't be used.
         """
-        return self._run(self._operations.set(key, value, ttl, list(tags)))
+        return self.run(self._operations.set(key, value, ttl, list(tags)))
 
     def set_many(self, values: Mapping[str, Any], ttl: float = API_RESPONSE) -> bool:
         """Store values by key, in one round trip."""
-        return self._run(self._operations.set_many(values, ttl))
+        return self.run(self._operations.set_many(values, ttl))
 
     def delete(self, *keys: str) -> int:
         """Delete entries; returns how many there were.
@@ -59,11 +59,11 @@ class Cache(CacheBase):
         Raises:
             ValkeykitError: the server can't be asked, so they may still be there.
         """
-        return self._run(self._operations.delete(keys))
+        return self.run(self._operations.delete(keys))
 
     def invalidate(self, *tags: str) -> None:
         """End all entries of these tags. Raises as `delete` does."""
-        self._run(self._operations.invalidate(tags))
+        self.run(self._operations.invalidate(tags))
 
     def get_or_compute(
         self,
@@ -86,21 +86,17 @@ class Cache(CacheBase):
         Raises what `compute` raises, unless there is an old value.
         """
         steps = self._operations.get_or_compute(key, compute, ttl, stale, negative_ttl, list(tags), lease)
-        value: T = self._run(steps)
+        value: T = self.run(steps)
         return value
 
     def touch(self, key: str, ttl: float, default: Any = None) -> Any:
         """The value, whose life starts anew with `ttl` seconds."""
-        value = self._run(self._operations.touch(key, ttl))
+        value = self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
     def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
         """Send commands as they are, in one round trip; keys are completed by `key`. Fails loud."""
         return self._send(Send(list(commands), loud=True, once=True))
-
-    def key(self, name: str) -> str:
-        """The key on the server, with the namespace."""
-        return self._operations.key(name)
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
@@ -114,7 +110,8 @@ class Cache(CacheBase):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, steps: Steps[T]) -> T:
+    def run(self, steps: Steps[T]) -> T:
+        """Run what a cache or what is built on it does."""
         answer: Any = None
         failure: Exception | None = None
         while True:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from valkeykit.cache.acache import AsyncCache
+from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
+from valkeykit.cache.steps import Send, Steps
 from valkeykit.cache.ttl import LEADERBOARD, milliseconds
 
 
@@ -16,50 +19,107 @@ class Place(NamedTuple):
     score: float
 
 
-class Leaderboard:
-    """A board in a cache; it ends `ttl` seconds after the last change. Each method is one round trip and fails loud."""
+class _Board:
+    """What a board does, as steps; the two classes below run them."""
 
-    def __init__(self, cache: Cache, name: str, ttl: float = LEADERBOARD) -> None:
-        self._cache = cache
+    def __init__(self, cache: CacheBase, name: str, ttl: float) -> None:
         self._key = cache.key(f"board:{name}")
         self._life = milliseconds(ttl)
 
-    def add(self, member: str, score: float) -> None:
-        """Set a member's score."""
-        self._cache.commands(("ZADD", self._key, score, member), self._alive())
+    def add(self, member: str, score: float) -> Steps[None]:
+        yield _once(("ZADD", self._key, score, member), self._alive())
 
-    def increment(self, member: str, by: float = 1) -> float:
-        """Raise a member's score; returns what it is then."""
-        score, _ = self._cache.commands(("ZINCRBY", self._key, by, member), self._alive())
+    def increment(self, member: str, by: float) -> Steps[float]:
+        score, _ = yield _once(("ZINCRBY", self._key, by, member), self._alive())
         return float(score)
 
-    def remove(self, member: str) -> bool:
-        """Take a member off the board; False where it wasn't on it."""
-        return bool(self._cache.commands(("ZREM", self._key, member))[0])
+    def remove(self, member: str) -> Steps[bool]:
+        (removed,) = yield _once(("ZREM", self._key, member))
+        return bool(removed)
 
-    def top(self, number: int = 10) -> list[Place]:
-        """The first places."""
-        (found,) = self._cache.commands(("ZRANGE", self._key, 0, number - 1, "REV", "WITHSCORES"))
-        return _places(found, 1)
+    def places(self, first: int, last: int) -> Steps[list[Place]]:
+        """From rank `first` to rank `last`, both included."""
+        (found,) = yield _once(("ZRANGE", self._key, first - 1, last - 1, "REV", "WITHSCORES"))
+        # RESP3 gives pairs, RESP2 a flat list; redis-py makes pairs of both.
+        return [Place(rank, member.decode(), float(score)) for rank, (member, score) in enumerate(found, first)]
 
-    def rank(self, member: str) -> int | None:
-        """A member's rank, 1 for the first; None where it isn't on the board."""
-        (rank,) = self._cache.commands(("ZREVRANK", self._key, member))
+    def rank(self, member: str) -> Steps[int | None]:
+        (rank,) = yield _once(("ZREVRANK", self._key, member))
         return None if rank is None else int(rank) + 1
 
-    def around(self, member: str, number: int = 2) -> list[Place]:
-        """A member's place and up to `number` before and behind it; none where it isn't on the board."""
-        rank = self.rank(member)
+    def around(self, member: str, number: int) -> Steps[list[Place]]:
+        rank = yield from self.rank(member)
         if rank is None:
             return []
-        first = max(0, rank - 1 - number)
-        (found,) = self._cache.commands(("ZRANGE", self._key, first, rank - 1 + number, "REV", "WITHSCORES"))
-        return _places(found, first + 1)
+        return (yield from self.places(max(1, rank - number), rank + number))
 
     def _alive(self) -> tuple[Any, ...]:
         return ("PEXPIRE", self._key, self._life)
 
 
-def _places(found: list[Any], first: int) -> list[Place]:
-    """RESP3 gives pairs, RESP2 a flat list; redis-py makes pairs of both."""
-    return [Place(rank, member.decode(), float(score)) for rank, (member, score) in enumerate(found, first)]
+def _once(*commands: tuple[Any, ...]) -> Send:
+    return Send(list(commands), loud=True, once=True)
+
+
+class Leaderboard:
+    """A board in a cache; it ends `ttl` seconds after the last change. It fails loud, and sends a change once."""
+
+    def __init__(self, cache: Cache, name: str, ttl: float = LEADERBOARD) -> None:
+        self._run = cache.run
+        self._board = _Board(cache, name, ttl)
+
+    def add(self, member: str, score: float) -> None:
+        """Set a member's score."""
+        self._run(self._board.add(member, score))
+
+    def increment(self, member: str, by: float = 1) -> float:
+        """Raise a member's score; returns what it is then."""
+        return self._run(self._board.increment(member, by))
+
+    def remove(self, member: str) -> bool:
+        """Take a member off the board; False where it wasn't on it."""
+        return self._run(self._board.remove(member))
+
+    def top(self, number: int = 10) -> list[Place]:
+        """The first places."""
+        return self._run(self._board.places(1, number))
+
+    def rank(self, member: str) -> int | None:
+        """A member's rank, 1 for the first; None where it isn't on the board."""
+        return self._run(self._board.rank(member))
+
+    def around(self, member: str, number: int = 2) -> list[Place]:
+        """A member's place and up to `number` before and behind it; none where it isn't on the board."""
+        return self._run(self._board.around(member, number))
+
+
+class AsyncLeaderboard:
+    """A board in an AsyncCache. Arguments and answers are those of Leaderboard."""
+
+    def __init__(self, cache: AsyncCache, name: str, ttl: float = LEADERBOARD) -> None:
+        self._run = cache.run
+        self._board = _Board(cache, name, ttl)
+
+    async def add(self, member: str, score: float) -> None:
+        """As Leaderboard.add."""
+        await self._run(self._board.add(member, score))
+
+    async def increment(self, member: str, by: float = 1) -> float:
+        """As Leaderboard.increment."""
+        return await self._run(self._board.increment(member, by))
+
+    async def remove(self, member: str) -> bool:
+        """As Leaderboard.remove."""
+        return await self._run(self._board.remove(member))
+
+    async def top(self, number: int = 10) -> list[Place]:
+        """As Leaderboard.top."""
+        return await self._run(self._board.places(1, number))
+
+    async def rank(self, member: str) -> int | None:
+        """As Leaderboard.rank."""
+        return await self._run(self._board.rank(member))
+
+    async def around(self, member: str, number: int = 2) -> list[Place]:
+        """As Leaderboard.around."""
+        return await self._run(self._board.around(member, number))

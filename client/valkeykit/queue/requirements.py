@@ -24,7 +24,7 @@ def check(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow_evictio
     if info.get("server_name", "valkey" if "valkey_version" in info else "redis") != "valkey":
         raise UnsupportedServerError(
             f"the server is a Redis {info.get('redis_version', '')}, and the queue is made for Valkey",
-            fix="run Valkey 7.2 or newer; valkeykit brings data over",
+            fix="run Valkey 7.2 or newer",
         )
     version = str(info.get("valkey_version", "0"))
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:

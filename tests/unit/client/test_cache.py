@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from valkeykit import AsyncCache, Cache, errors
-from valkeykit.cache import MISSING, Leaderboard, Sessions, ttl
+from valkeykit.cache import MISSING, AsyncLeaderboard, AsyncSessions, Leaderboard, Sessions, ttl
 
 from tests import servers
 from tests.servers import Server
@@ -233,6 +233,32 @@ def test_a_leaderboard(cache: Cache) -> None:
     assert not board.remove("p1")
 
 
+def test_boards_and_sessions_for_asyncio(server: Server) -> None:
+    async def use() -> None:
+        async with AsyncCache(server.url) as cache:
+            board = AsyncLeaderboard(cache, "today")
+            await board.add("ada", 50)
+            await board.add("bob", 10)
+            assert await board.increment("bob", 45) == 55
+            assert [place.member for place in await board.top(1)] == ["bob"]
+            assert (await board.rank("ada"), await board.rank("nobody")) == (2, None)
+            assert [place.member for place in await board.around("ada", 5)] == ["bob", "ada"]
+            assert await board.remove("bob")
+            sessions = AsyncSessions(cache)
+            session = await sessions.create({"user": 5})
+            assert await sessions.read(session) == {"user": 5}
+            assert await sessions.end(session)
+            assert await sessions.read(session) is None
+
+    asyncio.run(use())
+    for one, other in ((Leaderboard, AsyncLeaderboard), (Sessions, AsyncSessions)):
+        assert _public(one) == _public(other)
+
+
+def _public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
 def test_sessions_slide(cache: Cache) -> None:
     sessions = Sessions(cache, ttl=0.2)
     session = sessions.create({"user": 5})
@@ -269,8 +295,7 @@ def test_the_asyncio_cache_has_the_same_methods(server: Server) -> None:
 
     asyncio.run(use())
     assert len(computed) == 1
-    public = {name for name in vars(Cache) if not name.startswith("_")}
-    assert public <= {name for name in vars(AsyncCache) if not name.startswith("_")}
+    assert _public(Cache) <= _public(AsyncCache)
 
 
 def test_a_cluster_holds_a_cache_on_all_nodes(tmp_path: Path) -> None:
