@@ -70,14 +70,10 @@ def _latency(server: Server) -> list[Row]:
 
 
 def _million(server: Server) -> list[Row]:
-    empty, full = [], []
-    memory = 0.0
-    for _ in range(3):
-        found = measure(OURS, "peers/million.py", server.url, "1000000", "100000")
-        empty.append(found["alone"])
-        full.append(found["among"])
-        memory = found["memory"]
+    """Each run has both figures within seconds; the run whose ratio is the median counts."""
+    runs = [measure(OURS, "peers/million.py", server.url, "1000000", "100000") for _ in range(3)]
+    median = sorted(runs, key=lambda run: run["among"] / run["alone"])[1]
     return [
-        at_least("jobs/s with 1 million waiting / without", max(full), max(empty), "itself", 0.9),
-        at_most("memory a job among 1 million, bytes", memory, 1.5 * PAYLOAD + 200),
+        at_least("jobs/s with 1 million waiting / without", median["among"], median["alone"], "itself", 0.9),
+        at_most("memory a job among 1 million, bytes", median["memory"], 1.5 * PAYLOAD + 200),
     ]
