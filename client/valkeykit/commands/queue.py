@@ -18,6 +18,12 @@ from valkeykit.queue import DeadLetter, Queue, Statistics
 WATCH = 1.0
 """Seconds between two looks."""
 
+BATCH = 500
+"""Dead letters of one round trip."""
+
+PATIENCE = 2.0
+"""Seconds to try a server that doesn't answer: somebody is waiting for the screen."""
+
 
 def queue(  # noqa: PLR0917  (typer makes them options)
     name: Annotated[str, typer.Argument(help="The queue's name.")],
@@ -31,7 +37,7 @@ def queue(  # noqa: PLR0917  (typer makes them options)
     ca: Annotated[str | None, typer.Option(help="The authority's certificate, a path.")] = None,
 ) -> None:
     """Show a queue: counts, rate, age, dead letters."""
-    with Queue(name, ca=ca) as shown:
+    with Queue(name, ca=ca, retry_for=PATIENCE) as shown:
         if pause:
             shown.pause()
         if resume:
@@ -49,8 +55,11 @@ def queue(  # noqa: PLR0917  (typer makes them options)
 
 
 def _requeue_all(shown: Queue) -> None:
-    while letters := shown.dead_letters(500):
-        shown.requeue([letter.id for letter in letters])
+    """Those that are dead now; one that dies again meanwhile stays dead."""
+    number = shown.statistics().dead
+    ids = [letter.id for letter in shown.dead_letters(number)] if number else []
+    for first in range(0, len(ids), BATCH):
+        shown.requeue(ids[first : first + BATCH])
 
 
 def _watch(shown: Queue, dead: int) -> None:
@@ -65,14 +74,23 @@ def _record(counts: Statistics, letters: list[DeadLetter]) -> dict[str, Any]:
 
 
 def _page(name: str, counts: Statistics, letters: list[DeadLetter]) -> RenderableType:
-    table = Table(title=f"queue {name}" + (" (paused)" if counts.paused else ""), title_justify="left")
-    for column in ("waiting", "active", "delayed", "dead", "completed", "per minute", "retried", "lost", "oldest"):
-        table.add_column(column, justify="right")
-    numbers = (
-        counts.waiting, counts.active, counts.delayed, counts.dead, counts.completed, counts.completed_last_minute,
-        counts.retried, counts.lost,
-    )  # fmt: skip
-    table.add_row(*(f"{number:,}" for number in numbers), f"{counts.oldest_ms / 1000:,.1f} s")
+    table = Table(
+        title=f"queue {name}" + (" (paused)" if counts.paused else ""), title_justify="left", show_header=False
+    )
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for label, number in (
+        ("waiting", counts.waiting),
+        ("active", counts.active),
+        ("delayed", counts.delayed),
+        ("dead letters", counts.dead),
+        ("completed", counts.completed),
+        ("completed in the last minute", counts.completed_last_minute),
+        ("retried", counts.retried),
+        ("leases lost", counts.lost),
+    ):
+        table.add_row(label, f"{number:,}")
+    table.add_row("the oldest waits, seconds", f"{counts.oldest_ms / 1000:,.1f}")
     return Group(table, _letters(letters)) if letters else table
 
 

@@ -41,6 +41,24 @@ def test_the_dashboard(server: Server) -> None:
         assert not queue.statistics().paused
 
 
+def test_requeue_all_takes_every_dead_letter(server: Server) -> None:
+    with Queue("mail", server.url) as queue:
+        ids = queue.add_many("send", [{}] * 1200, attempts=1)
+        for first in range(0, len(ids), 600):
+            queue.send(queue.calls.take("w", 600, 1000))
+            for job in ids[first : first + 600]:
+                queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no"]))
+        assert queue.statistics().dead == 1200
+        assert run(server, "queue", "mail", "--requeue-all").returncode == 0
+        assert (queue.statistics().dead, queue.statistics().waiting) == (0, 1200)
+
+
+def test_a_server_that_is_gone_is_told_soon(tmp_path: Path) -> None:
+    shown = run(Server(tmp_path), "queue", "mail")  # never started
+    assert shown.returncode == 1
+    assert shown.stderr.startswith("error: nothing listens")
+
+
 def test_a_worker_runs_until_it_is_told_to_stop(server: Server, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "from valkeykit import Queue\nqueue = Queue('mail')\n"
