@@ -20,9 +20,6 @@ from pathlib import Path
 
 from tools.errors import ToolError
 
-MINIMUM = (3, 248, 0)
-"""The oldest CLI that this project was tried with."""
-
 DOWNLOAD_SECONDS = 20.0
 """How long the download's server may stay silent before the CLI is built instead."""
 
@@ -73,8 +70,8 @@ def _on_path() -> tuple[Path | None, str]:
     if found is None:
         return None, "no pulumi there"
     version = _version(Path(found))
-    if version is None or version < MINIMUM:
-        return None, f"{found} is older than {'.'.join(map(str, MINIMUM))}"
+    if version is None or version < tuple(map(int, pinned_version().split("."))):
+        return None, f"{found} is older than {pinned_version()}, which this project is tested with"
     if shutil.which("pulumi-language-python") is None:
         return None, f"{found} has no pulumi-language-python beside it"
     return Path(found).parent, ""
