@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -35,29 +36,13 @@ def find(folder: Folder) -> psutil.Process | None:
 
 
 def start(folder: Folder, *overrides: str) -> psutil.Process:
-    """Start the server in its folder, apart from this process, its log kept within a size.
-
-    It gets a session of its own, since Pulumi ends a provider with its whole process group, and
-    an empty environment, since Pulumi's holds the passphrase.
-    """
-    writer = subprocess.Popen(
-        [sys.executable, logwriter.__file__, str(folder.log)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        umask=0o077,
-        env={},
-    )
-    server = subprocess.Popen(
+    """Start the server in its folder, its log kept within a size. It outlives this process."""
+    writer = _apart([sys.executable, logwriter.__file__, str(folder.log)], stdin=subprocess.PIPE)
+    server = _apart(
         [str(binary.path()), f"../{folder.config.name}", *overrides],
         cwd=folder.data,
-        stdin=subprocess.DEVNULL,
         stdout=writer.stdin,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
-        umask=0o077,
-        env={},
     )
     if writer.stdin is not None:
         writer.stdin.close()  # the server holds the only end now, so the writer ends with it
@@ -98,6 +83,22 @@ def is_alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
+
+
+def _apart(
+    command: list[str],
+    *,
+    cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] | None = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """A session of its own, since Pulumi ends a provider with its whole process group; an empty environment,
+    since Pulumi's holds the passphrase; and files that only their owner reads.
+    """
+    return subprocess.Popen(
+        command, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True, umask=0o077, env={}
+    )
 
 
 def _let_go(child: subprocess.Popen[bytes]) -> psutil.Process:
