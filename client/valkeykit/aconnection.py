@@ -59,30 +59,19 @@ def _once() -> Retry:
 def _single(settings: Settings, node: Node) -> aioredis.Redis:
     pool = aioredis.BlockingConnectionPool(
         connection_class=aioredis.SSLConnection if settings.address.tls else aioredis.Connection,
-        host=node.host,
-        port=node.port,
-        db=settings.address.database,
-        max_connections=settings.max_connections,
-        timeout=settings.connect_timeout,
         retry=_once(),
-        **settings.client_arguments(),
-        **settings.tls_arguments(),
+        **settings.pool_arguments(node),
     )
     return aioredis.Redis.from_pool(pool)
 
 
 def _cluster(settings: Settings) -> aioredis.RedisCluster:
     from redis.asyncio.cluster import ClusterNode
-    from redis.cluster import LoadBalancingStrategy
 
     return aioredis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
-        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN_REPLICAS if settings.read_from_replicas else None,
-        max_connections=settings.max_connections,
         retry=_once(),
-        ssl=settings.address.tls,
-        **settings.client_arguments(),
-        **settings.tls_arguments(),
+        **settings.cluster_arguments(),
     )
 
 
@@ -121,12 +110,7 @@ def _pooled(settings: Settings, service: str, manager: Any) -> aioredis.Redis:
     pool = SentinelConnectionPool(
         service,
         manager,
-        is_master=not settings.read_from_replicas,
-        ssl=settings.address.tls,
-        db=settings.address.database,
-        max_connections=settings.max_connections,
         retry=_once(),
-        **settings.client_arguments(),
-        **settings.tls_arguments(),
+        **settings.sentinel_pool_arguments(),
     )
     return aioredis.Redis.from_pool(pool)

@@ -83,29 +83,19 @@ def _once() -> Retry:
 def _single(settings: Settings, node: Node) -> redis.Redis:
     pool = redis.BlockingConnectionPool(
         connection_class=redis.SSLConnection if settings.address.tls else redis.Connection,
-        host=node.host,
-        port=node.port,
-        db=settings.address.database,
-        max_connections=settings.max_connections,
-        timeout=settings.connect_timeout,
         retry=_once(),
-        **settings.client_arguments(),
-        **settings.tls_arguments(),
+        **settings.pool_arguments(node),
     )
     return redis.Redis.from_pool(pool)
 
 
 def _cluster(settings: Settings) -> redis.RedisCluster:
-    from redis.cluster import ClusterNode, LoadBalancingStrategy
+    from redis.cluster import ClusterNode
 
     return redis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
-        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN_REPLICAS if settings.read_from_replicas else None,
-        max_connections=settings.max_connections,
         retry=_once(),
-        ssl=settings.address.tls,
-        **settings.client_arguments(),
-        **settings.tls_arguments(),
+        **settings.cluster_arguments(),
     )
 
 
@@ -171,12 +161,7 @@ def _pooled(settings: Settings, service: str, manager: Any) -> redis.Redis:
     pool = SentinelConnectionPool(
         service,
         manager,
-        is_master=not settings.read_from_replicas,
-        ssl=settings.address.tls,
-        db=settings.address.database,
-        max_connections=settings.max_connections,
         retry=_once(),
-        **settings.client_arguments(),
-        **settings.tls_arguments(),
+        **settings.sentinel_pool_arguments(),
     )
     return redis.Redis.from_pool(pool)

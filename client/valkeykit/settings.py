@@ -10,7 +10,7 @@ from valkeykit import environment
 from valkeykit import url as urls
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
-from valkeykit.url import TOPOLOGIES, Address
+from valkeykit.url import TOPOLOGIES, Address, Node
 
 if TYPE_CHECKING:
     from redis.credentials import CredentialProvider
@@ -53,6 +53,41 @@ class Settings:
             # Both are commands that Valkey refuses or that tell it nothing, sent on each connect.
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
             "driver_info": None,
+        }
+
+    def pool_arguments(self, node: Node) -> dict[str, Any]:
+        """What a pool of connections to one node takes."""
+        return {
+            "host": node.host,
+            "port": node.port,
+            "db": self.address.database,
+            "max_connections": self.max_connections,
+            "timeout": self.connect_timeout,
+            **self.client_arguments(),
+            **self.tls_arguments(),
+        }
+
+    def cluster_arguments(self) -> dict[str, Any]:
+        """What a cluster's client takes, less its nodes."""
+        from redis.cluster import LoadBalancingStrategy
+
+        return {
+            "load_balancing_strategy": LoadBalancingStrategy.ROUND_ROBIN_REPLICAS if self.read_from_replicas else None,
+            "max_connections": self.max_connections,
+            "ssl": self.address.tls,
+            **self.client_arguments(),
+            **self.tls_arguments(),
+        }
+
+    def sentinel_pool_arguments(self) -> dict[str, Any]:
+        """What a pool takes that asks for its primary at each connect."""
+        return {
+            "is_master": not self.read_from_replicas,
+            "ssl": self.address.tls,
+            "db": self.address.database,
+            "max_connections": self.max_connections,
+            **self.client_arguments(),
+            **self.tls_arguments(),
         }
 
     def login(self) -> dict[str, Any]:
