@@ -121,7 +121,7 @@ def gaps(target: Target) -> list[str]:
 def acl(passwords: Mapping[str, str]) -> str:
     """An ACL file for `USERS`, given a password for each name. Only SHA-256 hashes stand in it.
 
-    The hash has no salt, so the passwords must be random: see `infra.local.password`.
+    The hash has no salt, so the passwords must be random: see `infra.local.providers`.
     """
     lines = [f"user {user.name} on #{_sha256(passwords[user.name])} {user.rules}" for user in USERS]
     return "\n".join([DEFAULT_USER, *lines]) + "\n"
