@@ -4,15 +4,14 @@ import pulumi
 from pulumi.runtime.config import CONFIG
 from valkeykit.errors import ValkeykitError
 
-from infra import endpoint, hardening, settings
-from infra.targets.embedded import Embedded
+from infra import endpoint, hardening, settings, targets
 
 try:
     wanted = settings.load(CONFIG.get())
-    deployed = Embedded("valkey", wanted, f"{pulumi.get_project()}/{pulumi.get_stack()}")
+    deployed = targets.provision(wanted, f"{pulumi.get_project()}/{pulumi.get_stack()}")
 except ValkeykitError as problem:
     raise pulumi.RunError(str(problem)) from None
 
 for gap in hardening.gaps(wanted.target):
     pulumi.log.info(f"{wanted.target}: {gap}")
-endpoint.export(deployed.endpoint, deployed.passwords)
+endpoint.export(deployed)

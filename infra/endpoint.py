@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pulumi
 from valkeykit.endpoint import SCHEMA_VERSION, Endpoint
 
+from infra.targets import Deployment
 
-def export(endpoint: pulumi.Input[Endpoint], passwords: Mapping[str, pulumi.Output[str]]) -> None:
+
+def export(deployed: Deployment) -> None:
     """Export the connection record, a URL for each user, and the variables of an application.
 
     The secret mark of a password follows into what is made from it.
     """
-    known = pulumi.Output.from_input(endpoint)
-    urls = {name: _url(known, name, password) for name, password in passwords.items()}
+    known = deployed.endpoint
+    urls = {name: _url(known, name, password) for name, password in deployed.passwords.items()}
     pulumi.export("schemaVersion", SCHEMA_VERSION)
     pulumi.export("endpoint", known.apply(Endpoint.to_dict))
     pulumi.export("url", urls["app"])
     pulumi.export("adminUrl", urls["admin"])
     pulumi.export("monitorUrl", urls["monitor"])
     pulumi.export("env", urls["app"].apply(lambda url: {"VALKEY_URL": url, "REDIS_URL": url}))
+    for name, value in deployed.outputs.items():
+        pulumi.export(name, value)
 
 
 def _url(endpoint: pulumi.Output[Endpoint], name: str, password: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -7,12 +7,13 @@ it can set; what it can't is listed by `gaps` and shown to the operator.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Workload = Literal["cache", "queue", "mixed"]
 Target = Literal["embedded", "docker", "aws", "gcp"]
+Topology = Literal["single", "replicated", "cluster"]
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,12 @@ class User:
     rules: str
     """Without the password, in the form of an ACL file."""
     why: str
+    topologies: tuple[Topology, ...] = ("single", "replicated", "cluster")
 
 
 ADMIN = "admin"
+REPLICA = "replica"
+SENTINEL = "sentinel"
 
 USERS: tuple[User, ...] = (
     User(
@@ -101,6 +105,38 @@ USERS: tuple[User, ...] = (
     ),
 )
 
+SYSTEM_USERS: tuple[User, ...] = (
+    User(
+        REPLICA,
+        "resetchannels -@all +psync +sync +replconf +ping",
+        "replicas and backups: reads the whole data as a stream",
+    ),
+    User(
+        SENTINEL,
+        "&* -@all +ping +info +role +multi +exec +subscribe +publish +replicaof +slaveof +config|rewrite "
+        "+client|setname +client|kill +script|kill",
+        "Sentinels: watch, and make a replica the primary",
+        ("replicated",),
+    ),
+    User("health", "resetchannels -@all +ping", "health checks: nothing but PING"),
+)
+"""Who the servers' own parts log in as; no application gets their passwords."""
+
+SENTINEL_USERS: tuple[User, ...] = (
+    User(
+        "app",
+        "&* -@all +ping +hello +auth +info +role +subscribe +psubscribe +unsubscribe +punsubscribe +client|setname "
+        "+client|setinfo +client|id +client|getname +command +sentinel|get-master-addr-by-name "
+        "+sentinel|get-primary-addr-by-name +sentinel|master +sentinel|masters +sentinel|primary +sentinel|primaries "
+        "+sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid",
+        "clients: ask who is the primary",
+    ),
+    User(ADMIN, "&* +@all", "operators"),
+    User(SENTINEL, "&* +@all", "the other Sentinels"),
+    User("health", "resetchannels -@all +ping", "health checks"),
+)
+"""On a Sentinel itself, which holds no data."""
+
 # Not `-@all`: Valkey 8.1 checks the default user when it replays MULTI and scripts from the append-only file,
 # and drops what it may not run (valkey #3983). `off` alone refuses every login.
 DEFAULT_USER = "user default off resetpass ~* &* +@all"
@@ -112,18 +148,41 @@ def directives(workload: Workload, maxmemory: int, target: Target) -> dict[str, 
     return {"maxmemory": str(maxmemory), **rendered}
 
 
+def topology_directives(topology: Topology, replicas: int) -> dict[str, str]:
+    """What a data node is told of the others, beside the role that it has for the moment."""
+    if topology == "single":
+        return {}
+    shared = {
+        "repl-diskless-sync-delay": "1",  # not 5: a new replica is wanted soon, and there are few to wait for
+        "replica-read-only": "yes",
+        "replica-serve-stale-data": "yes",
+    }
+    if topology == "replicated":
+        # A primary that comes back after a failover has no replica: it takes no write until Sentinel has demoted it.
+        fence = "1" if replicas > 1 else "0"
+        return {**shared, "min-replicas-to-write": fence, "min-replicas-max-lag": "10"}
+    return {
+        **shared,
+        "cluster-enabled": "yes",
+        "cluster-config-file": "nodes.conf",
+        "cluster-node-timeout": "5000",  # milliseconds; a failover takes about one and a half of it
+        "cluster-require-full-coverage": "no",  # shards that live go on
+        "cluster-allow-replica-migration": "no",  # the layout stays as it was asked for
+    }
+
+
 def gaps(target: Target) -> list[str]:
     """What the target can't do of the table, a sentence each."""
     unset = [f"{rule.directive} is the service's own choice" for rule in RULES if not rule.reaches(target)]
     return [TLS_GAP, *unset] if target == "embedded" else unset
 
 
-def acl(passwords: Mapping[str, str]) -> str:
-    """An ACL file for `USERS`, given a password for each name. Only SHA-256 hashes stand in it.
+def acl(passwords: Mapping[str, str], users: Sequence[User] = USERS) -> str:
+    """An ACL file for users, given a password for each name. Only SHA-256 hashes stand in it.
 
     The hash has no salt, so the passwords must be random: see `infra.local.providers`.
     """
-    lines = [f"user {user.name} on #{_sha256(passwords[user.name])} {user.rules}" for user in USERS]
+    lines = [f"user {user.name} on #{_sha256(passwords[user.name])} {user.rules}" for user in users]
     return "\n".join([DEFAULT_USER, *lines]) + "\n"
 
 

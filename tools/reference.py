@@ -8,6 +8,7 @@ from typing import Any, get_args
 import yaml
 
 from infra.hardening import DEFAULT_USER, RULES, USERS, Workload
+from infra.settings import loading
 from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "reference.md"
@@ -25,6 +26,7 @@ def render(project: Path = PROJECT) -> str:
                 ("key", "default", "meaning"),
                 [(f"`{key}`", f"`{_plain(entry['default'])}`", entry["description"]) for key, entry in schema.items()],
             ),
+            *_sections(),
             *_section("Hardening", "What is set on a server, by workload, and why."),
             *_table(
                 ("directive", *get_args(Workload), "why"),
@@ -49,6 +51,20 @@ def render(project: Path = PROJECT) -> str:
             "",
         ]
     )
+
+
+def _sections() -> list[str]:
+    """The keys that only one target has."""
+    keys = [(path, key) for path, key in loading.described() if "." in path]
+    if not keys:
+        return []
+    return [
+        *_section("Configuration of one target", "`pulumi config set --path valkey:KEY VALUE`."),
+        *_table(
+            ("key", "allowed", "such as", "meaning"),
+            [(f"`{path}`", key.allowed, f"`{key.example}`", key.meaning) for path, key in keys],
+        ),
+    ]
 
 
 def _section(title: str, text: str) -> list[str]:

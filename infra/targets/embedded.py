@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import psutil
 import pulumi
@@ -38,6 +39,7 @@ class Embedded(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         passwords = {user.name: Password(user.name, child).value for user in hardening.USERS}
         self.passwords = passwords
+        self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         self.server = Server(
             "server",
             {

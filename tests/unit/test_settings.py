@@ -7,11 +7,14 @@ import yaml
 from valkeykit.errors import ConfigurationError
 
 from infra import settings
+from infra.settings import loading, rules
 from tools.stack import PROJECT
 
 MISTAKES = {
     "target": ("embeded", "embedded"),
     "topology": ("ring", "single"),
+    "shards": ("many", "3 or more"),
+    "replicas": ("6", "0 to 5"),
     "workload": ("cash", "cache, queue or mixed"),
     "version": ("9", "major.minor"),
     "memory": ("2 gigs", "16mb or more"),
@@ -27,7 +30,8 @@ def load(**values: str) -> settings.Settings:
 
 def test_defaults_are_those_that_pulumi_shows() -> None:
     schema: dict[str, Any] = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
-    assert {key: entry["default"] for key, entry in schema.items()} == settings.Settings().model_dump()
+    assert settings.Settings(**{key: entry["default"] for key, entry in schema.items()}) == settings.Settings()
+    assert {*schema, *rules.SECTIONS} == set(settings.Settings.model_fields)
     assert all(len(entry["description"]) > 10 for entry in schema.values())
 
 
@@ -48,9 +52,9 @@ def test_a_mistake_names_key_value_allowed_values_and_the_mend(key: str, value: 
     assert all(part in text for part in (f"valkey:{key} is '{value}'", allowed, f"pulumi config set {key} "))
 
 
-@pytest.mark.parametrize("key", MISTAKES)
+@pytest.mark.parametrize("key", [key for key in MISTAKES if key not in ("shards", "replicas")])
 def test_the_mend_of_a_mistake_is_right(key: str) -> None:
-    example = settings._EXAMPLE[key]
+    example = dict(loading.described())[key].example
     assert load(**{key: example})
 
 
@@ -76,3 +80,34 @@ def test_an_unknown_key_is_refused_without_its_value() -> None:
     with pytest.raises(ConfigurationError, match=r"valkey:memroy is no key \(did you mean memory") as caught:
         load(memroy="a-secret")
     assert "a-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "mend"),
+    [
+        ({"shards": "3"}, "shards", "pulumi config set topology cluster"),
+        ({"topology": "cluster", "shards": "2"}, "shards", "pulumi config set shards 3"),
+        ({"replicas": "1"}, "replicas", "pulumi config set topology replicated"),
+        ({"topology": "replicated", "replicas": "0"}, "replicas", "pulumi config set replicas 2"),
+        ({"target": "docker", "dataDir": "/srv"}, "dataDir", "pulumi config rm dataDir"),
+    ],
+)
+def test_keys_that_contradict_each_other(values: dict[str, str], key: str, mend: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(**values)
+    assert f"valkey:{key} " in str(caught.value)
+    assert mend in str(caught.value)
+
+
+def test_every_key_of_a_section_says_what_it_means() -> None:
+    assert all(key.meaning for path, key in loading.described() if "." in path)
+
+
+def test_a_section_that_is_none() -> None:
+    with pytest.raises(ConfigurationError, match=r"valkey:docker is a section"):
+        load(target="docker", docker="yes")
+
+
+def test_an_unknown_key_of_a_section() -> None:
+    with pytest.raises(ConfigurationError, match=r"valkey:docker\.imagee is no key.*config rm --path valkey:docker"):
+        load(target="docker", docker='{"imagee": "x"}')

@@ -1,0 +1,36 @@
+"""What several keys may not say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.settings.keys import Mistake, drop, put
+from infra.settings.stack import Settings
+
+SECTIONS = ("docker",)
+"""Each bears its target's name."""
+
+ONLY = {"dataDir": ("embedded",)}
+"""Keys of the common words that only some targets have."""
+
+
+def mistakes(settings: Settings) -> Iterator[Mistake]:
+    """Everything that contradicts itself."""
+    for section in SECTIONS:
+        if settings.target != section and getattr(settings, section).model_fields_set:
+            yield Mistake(section, f"is set, but the target is {settings.target}", f"pulumi config rm {section}")
+    for key, targets in ONLY.items():
+        if settings.target not in targets and getattr(settings, key):
+            yield Mistake(key, f"is set, but the target {settings.target} has no such thing", drop(key))
+    yield from _shape(settings)
+
+
+def _shape(settings: Settings) -> Iterator[Mistake]:
+    if settings.topology != "cluster" and settings.shards not in (None, 1):
+        yield Mistake("shards", f"is {settings.shards}, but only a cluster has several", put("topology", "cluster"))
+    if settings.topology == "cluster" and settings.shard_count < 3:
+        yield Mistake("shards", f"is {settings.shards}, but a cluster needs 3 to agree", put("shards", "3"))
+    if settings.topology == "single" and settings.replicas:
+        yield Mistake("replicas", f"is {settings.replicas}, but the topology is single", put("topology", "replicated"))
+    if settings.topology == "replicated" and settings.replicas == 0:
+        yield Mistake("replicas", "is 0, but the topology is replicated", put("replicas", "2"))
