@@ -38,7 +38,7 @@ class Embedded(pulumi.ComponentResource):
         super().__init__("valkey:target:Embedded", name)
         child = pulumi.ResourceOptions(parent=self)
         passwords = {user.name: Password(user.name, child).value for user in hardening.USERS}
-        self.passwords = passwords
+        self.passwords: Mapping[str, pulumi.Output[str]] = passwords
         self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         self.server = Server(
             "server",
