@@ -119,7 +119,9 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
     live = {rule.directive for rule in RULES if rule.live} | {"maxmemory"} | _LIVE_OF_TOPOLOGY
     fixed = {directive: value for directive, value in told.items() if directive not in live}
-    parts = [service, SERVICES.read_text(), fixed, files.fixed(plan, nodes[name]) if name in nodes else {}]
+    limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
+    lasting = {key: value for key, value in service.items() if key not in limits}
+    parts = [lasting, SERVICES.read_text(), fixed, files.fixed(plan, nodes[name]) if name in nodes else {}]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.hardening import RULES, SENTINEL, topology_directives
 from infra.local.docker import files
 from infra.local.docker.deployment import Deployment
-from infra.local.docker.engine import EngineError
 from infra.local.docker.plan import SERVICE, Plan
 
 _FIXED = {rule.directive for rule in RULES if not rule.live} | {"cluster-enabled", "cluster-config-file"}
@@ -46,11 +47,11 @@ def apply(deployment: Deployment) -> None:
         deployment.console.ask(node, _commands(plan, deployment.secrets.passwords))
         _give_memory(deployment, node, grow=False)
     for sentinel in plan.sentinels:
-        if _answers(deployment, sentinel.name):
+        if deployment.answers(sentinel.name):
             deployment.console.ask(sentinel.name, _commands_of_sentinel(deployment.secrets.passwords[SENTINEL]))
 
 
-def _commands(plan: Plan, passwords: hardening.Mapping[str, str]) -> list[tuple[str, ...]]:
+def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
     settings = [("CONFIG", "SET", name, value) for name, value in directives(plan).items()]
     certificates = [word for pair in files.CERTIFICATES for word in pair]
     commands: list[tuple[str, ...]] = [("ACL", "LOAD"), *settings, ("CONFIG", "SET", *certificates)]
@@ -78,11 +79,4 @@ def _give_memory(deployment: Deployment, node: str, *, grow: bool) -> None:
 
 
 def _running(deployment: Deployment) -> list[str]:
-    return [node.name for node in deployment.plan.nodes if _answers(deployment, node.name)]
-
-
-def _answers(deployment: Deployment, server: str) -> bool:
-    try:
-        return bool(deployment.console.run(server, "PING") == "PONG")
-    except EngineError:  # its container is gone, or stands still
-        return False
+    return [node.name for node in deployment.plan.nodes if deployment.answers(node.name)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,10 @@ from infra.local.docker import compose, files, volumes
 from infra.local.docker.console import Console
 from infra.local.docker.deployment import START_SECONDS, Deployment
 from infra.local.docker.engine import EngineError
+from infra.local.docker.waiting import wait_until
 
 MARK = "restored"
 """A file beside the configuration that says that the data is whole."""
-
-_POLL_SECONDS = 0.2
 
 
 def is_done(deployment: Deployment) -> bool:
@@ -114,24 +112,25 @@ def _scratch(deployment: Deployment, source: Path, volume: str, network: str) ->
 
 
 def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
-    for _ in _until(START_SECONDS):
+    def loaded() -> bool:
         with contextlib.suppress(ProvisioningError):
-            if console.info("scratch", "persistence")["loading"] == "0":
-                return
+            return console.info("scratch", "persistence")["loading"] == "0"
         if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
             said = deployment.engine.docker("logs", "--tail", "3", container).strip().splitlines()
             raise EngineError(f"{source} can't be loaded: {said[-1] if said else 'the server ended'}")
-    raise ProvisioningError(f"{source} wasn't loaded within {START_SECONDS} s")
+        return False
+
+    wait_until(loaded, START_SECONDS, f"{source} isn't loaded yet")
 
 
 def _wait_for_append_only(console: Console) -> None:
-    for _ in _until(START_SECONDS):
+    def written() -> bool:
         state = console.info("scratch", "persistence")
-        if state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0":
-            if state["aof_last_bgrewrite_status"] == "ok":
-                return
-            break
-    raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk, try again")
+        if state["aof_last_bgrewrite_status"] != "ok":
+            raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
+        return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
+
+    wait_until(written, START_SECONDS, "the append-only file isn't written yet")
 
 
 def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
@@ -141,10 +140,3 @@ def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
             f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
             fix="pulumi config set memory <more>",
         )
-
-
-def _until(seconds: float) -> Iterator[None]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        yield None
-        time.sleep(_POLL_SECONDS)

@@ -5,18 +5,17 @@ It asks and tells servers through a console; it knows nothing of containers.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from infra.errors import ProvisioningError
 from infra.local.docker.plan import SERVICE, Plan
+from infra.local.docker.waiting import wait_until
 
 SYNC_SECONDS = 900.0
 """How long a replica may take to read all of its primary's data."""
 
 HAND_OVER_SECONDS = 30.0
-_POLL_SECONDS = 0.3
 
 
 class Console(Protocol):
@@ -40,7 +39,7 @@ def wait_for_replicas(console: Console, plan: Plan) -> None:
     """
     if plan.topology != "single":
         names = [node.name for node in plan.nodes]
-        _await(lambda: _settled(console, names, plan.shards), SYNC_SECONDS, "the replicas don't follow")
+        wait_until(lambda: _settled(console, names, plan.shards), SYNC_SECONDS, "the replicas don't follow")
 
 
 def hand_over(console: Console, plan: Plan, primary: str) -> None:
@@ -56,28 +55,31 @@ def hand_over(console: Console, plan: Plan, primary: str) -> None:
 
 
 def _hand_over_shard(console: Console, plan: Plan, primary: str) -> None:
-    me = next(node for node in plan.nodes if node.name == primary)
+    successor = _replica_of(console, plan, primary)
+    console.run(successor, "CLUSTER", "FAILOVER")
+    wait_until(lambda: _is_primary(console, successor), HAND_OVER_SECONDS, f"{successor} didn't take over")
+
+
+def _replica_of(console: Console, plan: Plan, primary: str) -> str:
+    address = next((node.ip, node.port) for node in plan.nodes if node.name == primary)
     for node in plan.nodes:
         role = console.run(node.name, "ROLE")
-        if role[0] == "slave" and (role[1], role[2]) in {(me.ip, me.port), (plan.host, me.port)}:
-            console.run(node.name, "CLUSTER", "FAILOVER")
-            _await(
-                lambda name=node.name: _is_primary(console, name), HAND_OVER_SECONDS, f"{node.name} didn't take over"
-            )
-            return
+        if role[0] == "slave" and (role[1], role[2]) == address:
+            return node.name
     raise ProvisioningError(f"{primary} has no replica that could take over")
-    _await(lambda: _is_primary(console, successor), HAND_OVER_SECONDS, f"{successor} didn't take over")
 
 
 def _hand_over_to_sentinels_choice(console: Console, plan: Plan, primary: str) -> None:
     """Writes wait until the replicas have all; then whichever Sentinel chooses has all."""
     console.run(primary, "CLIENT", "PAUSE", str(int(HAND_OVER_SECONDS * 1000)), "WRITE")
     try:
-        _await(lambda: _has_equals(console, primary), HAND_OVER_SECONDS, f"the replicas of {primary} don't catch up")
+        wait_until(
+            lambda: _has_equals(console, primary), HAND_OVER_SECONDS, f"the replicas of {primary} don't catch up"
+        )
         sentinel = plan.sentinels[0].name
-        _await(lambda: _starts(console, sentinel), HAND_OVER_SECONDS, "the Sentinels start no failover")
+        wait_until(lambda: _starts(console, sentinel), HAND_OVER_SECONDS, "the Sentinels start no failover")
         others = [node.name for node in plan.nodes if node.name != primary]
-        _await(
+        wait_until(
             lambda: len(primaries(console, others)) == 1 and not _is_primary(console, primary),
             HAND_OVER_SECONDS,
             f"no replica took over from {primary}",
@@ -109,11 +111,3 @@ def _settled(console: Console, nodes: Sequence[str], shards: int) -> bool:
         return False
     follow = [role for role in roles if role[0] == "slave" and role[3] == "connected"]
     return len(follow) == len(nodes) - shards
-
-
-def _await(condition: Callable[[], bool], seconds: float, problem: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ProvisioningError(problem, fix="docker compose logs says why; then run the same command again")
-        time.sleep(_POLL_SECONDS)

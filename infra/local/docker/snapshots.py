@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 from infra.errors import ProvisioningError
 from infra.local.docker import roles, volumes
 from infra.local.docker.deployment import Deployment
+from infra.local.docker.waiting import wait_until
 
 SAVE_SECONDS = 900.0
-_POLL_SECONDS = 0.2
 
 
 def take(deployment: Deployment, folder: Path, name: str) -> list[Path]:
@@ -35,14 +34,14 @@ def take(deployment: Deployment, folder: Path, name: str) -> list[Path]:
 def _save(deployment: Deployment, node: str) -> None:
     console = deployment.console
     before = console.info(node, "persistence")["rdb_saves"]
-    console.run(node, "BGSAVE", "SCHEDULE")
-    deadline = time.monotonic() + SAVE_SECONDS
-    while True:
+
+    def saved() -> bool:
         facts = console.info(node, "persistence")
-        if facts["rdb_last_bgsave_status"] != "ok" and facts["rdb_bgsave_in_progress"] == "0":
-            raise ProvisioningError(f"{node} can't save its data", fix="make room on its disk; docker compose logs")
-        if facts["rdb_saves"] != before and facts["rdb_bgsave_in_progress"] == "0":
-            return
-        if time.monotonic() > deadline:
-            raise ProvisioningError(f"{node} didn't save its data within {SAVE_SECONDS:.0f} s")
-        time.sleep(_POLL_SECONDS)
+        if facts["rdb_bgsave_in_progress"] == "1":
+            return False
+        if facts["rdb_last_bgsave_status"] != "ok":
+            raise ProvisioningError(f"{node} can't save its data", fix="make room on its disk; docker logs says more")
+        return facts["rdb_saves"] != before
+
+    console.run(node, "BGSAVE", "SCHEDULE")
+    wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,25 +14,21 @@ from infra.local.docker.engine import Engine, EngineError
 OWNER = 999
 """User and group of the official image's valkey."""
 
-_BLOCK = 1024**2
-
 
 def put(engine: Engine, volume: str, image: str, files: Mapping[str, str]) -> None:
     """Write small files into a volume, readable for the server's user alone."""
-    with _mounted(engine, volume, image) as container, engine.writing("cp", "-", f"{container}:/volume") as stream:
-        with tarfile.open(fileobj=stream, mode="w|") as archive:
-            for folder in sorted({path.rpartition("/")[0] for path in files if "/" in path}):
-                archive.addfile(_entry(folder, tarfile.DIRTYPE, 0o500))
-            for path, text in files.items():
-                data = text.encode()
-                archive.addfile(_entry(path, tarfile.REGTYPE, 0o400, len(data)), io.BytesIO(data))
+    with _writing(engine, volume, image) as archive:
+        for folder in sorted({path.rpartition("/")[0] for path in files if "/" in path}):
+            archive.addfile(_entry(folder, tarfile.DIRTYPE, 0o500))
+        for path, text in files.items():
+            data = text.encode()
+            archive.addfile(_entry(path, tarfile.REGTYPE, 0o400, len(data)), io.BytesIO(data))
 
 
 def upload(engine: Engine, volume: str, image: str, source: Path, name: str) -> None:
     """Copy a file of this machine into a volume, for the server to own."""
-    with _mounted(engine, volume, image) as container, engine.writing("cp", "-", f"{container}:/volume") as stream:
-        with tarfile.open(fileobj=stream, mode="w|") as archive, source.open("rb") as file:
-            archive.addfile(_entry(name, tarfile.REGTYPE, 0o600, source.stat().st_size), file)
+    with _writing(engine, volume, image) as archive, source.open("rb") as file:
+        archive.addfile(_entry(name, tarfile.REGTYPE, 0o600, source.stat().st_size), file)
 
 
 def exists(engine: Engine, volume: str, image: str, name: str) -> bool:
@@ -49,13 +46,25 @@ def download(engine: Engine, container: str, path: str, target: Path) -> None:
     partial = target.with_name(f"{target.name}.part")
     partial.unlink(missing_ok=True)
     partial.touch(mode=0o600)
-    with engine.reading("cp", f"{container}:{path}", "-") as stream, partial.open("wb") as file:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for entry in archive:
-                if source := archive.extractfile(entry):
-                    while block := source.read(_BLOCK):
-                        file.write(block)
+    with (
+        engine.reading("cp", f"{container}:{path}", "-") as stream,
+        tarfile.open(fileobj=stream, mode="r|") as archive,
+        partial.open("wb") as file,
+    ):
+        for entry in archive:
+            if source := archive.extractfile(entry):
+                shutil.copyfileobj(source, file)
     partial.replace(target)
+
+
+@contextlib.contextmanager
+def _writing(engine: Engine, volume: str, image: str) -> Iterator[tarfile.TarFile]:
+    with (
+        _mounted(engine, volume, image) as container,
+        engine.writing("cp", "-", f"{container}:/volume") as stream,
+        tarfile.open(fileobj=stream, mode="w|") as archive,
+    ):
+        yield archive
 
 
 @contextlib.contextmanager
