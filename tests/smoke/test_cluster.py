@@ -42,4 +42,5 @@ def test_transaction(app: Client, key: str) -> None:
     with app.pipeline(transaction=True) as pipeline:
         pipeline.set(key, "1", ex=60)
         pipeline.set(f"{key}:active", "2", ex=60)
-        assert pipeline.execute() == [True, True]
+        assert all(pipeline.execute())
+    assert app.get(key) == "1"

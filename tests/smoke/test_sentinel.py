@@ -46,11 +46,4 @@ def _primary(subject: Subject, node: Node) -> dict[str, Any]:
     """What a Sentinel says of the one primary that it watches."""
     with subject.at(node) as client:
         (info,) = client.execute_command("SENTINEL MASTERS").values()
-    return {
-        "ip": info["ip"],
-        "port": info["port"],
-        "quorum": info["quorum"],
-        "num-slaves": info["num-slaves"],
-        "num-other-sentinels": info["num-other-sentinels"],
-        "flags": info["flags"],
-    }
+    return dict(info)
