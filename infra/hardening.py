@@ -133,15 +133,16 @@ SYSTEM_USERS: tuple[User, ...] = (
 )
 """Who the servers' own parts log in as; no application gets their passwords."""
 
+_ASKS_SENTINELS = (
+    "&* -@all +ping +hello +auth +info +role +subscribe +psubscribe +unsubscribe +punsubscribe +client|setname "
+    "+client|setinfo +client|id +client|getname +command +sentinel|get-master-addr-by-name "
+    "+sentinel|get-primary-addr-by-name +sentinel|master +sentinel|masters +sentinel|primary +sentinel|primaries "
+    "+sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid"
+)
+
 SENTINEL_USERS: tuple[User, ...] = (
-    User(
-        "app",
-        "&* -@all +ping +hello +auth +info +role +subscribe +psubscribe +unsubscribe +punsubscribe +client|setname "
-        "+client|setinfo +client|id +client|getname +command +sentinel|get-master-addr-by-name "
-        "+sentinel|get-primary-addr-by-name +sentinel|master +sentinel|masters +sentinel|primary +sentinel|primaries "
-        "+sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid",
-        "clients: ask who is the primary",
-    ),
+    User("app", _ASKS_SENTINELS, "clients: ask who is the primary"),
+    User("monitor", _ASKS_SENTINELS, "exporters and dashboards: find the primary as any client does"),
     User(ADMIN, "&* +@all", "operators"),
     User(SENTINEL, "&* +@all", "the other Sentinels"),
     User(
