@@ -121,7 +121,14 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     fixed = {directive: value for directive, value in told.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
-    parts = [lasting, SERVICES.read_text(), fixed, files.fixed(plan, nodes[name]) if name in nodes else {}]
+    read_at_start = plan.certificate if service["command"][1].endswith("start-sentinel") else ""
+    parts = [
+        lasting,
+        read_at_start,
+        SERVICES.read_text(),
+        fixed,
+        files.fixed(plan, nodes[name]) if name in nodes else {},
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

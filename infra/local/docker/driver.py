@@ -24,13 +24,16 @@ from infra.local.docker.plan import Plan, Secrets, port_count
 class Spec:
     """What shall be.
 
-    plan: ports () and subnet "" leave the choice to the engine's free ones.
+    version: major.minor or more, which the image must have.
+    plan: without image and ports, which are settled here.
+    first_port: of the ports in a row; 0 for free ones.
     restore_from: an RDB file that a new deployment starts with.
     keep_in: a folder on this machine for the snapshots before an upgrade and at the end.
     """
 
     engine: Engine
     source: Source
+    version: str
     plan: Plan
     secrets: Secrets
     keep_in: Path
@@ -42,15 +45,15 @@ class Spec:
 class State:
     """What is.
 
-    engine: its id. ports, subnet: those in use. version: the servers'.
-    primaries: names of the nodes. directives, acl: what the servers report, by node; acl as a digest.
+    engine: its id. ports, image: those in use. version: the servers'.
+    primaries: numbers of data nodes. directives, acl: what the servers report, by node; acl as a digest.
     """
 
     engine: str
     ports: tuple[int, ...]
-    subnet: str
+    image: str
     version: str
-    primaries: tuple[str, ...]
+    primaries: tuple[int, ...]
     directives: Mapping[str, Mapping[str, str]]
     acl: Mapping[str, str]
 
@@ -66,7 +69,7 @@ def ensure(spec: Spec, known: State | None) -> State:
     engine = _same_engine(spec, known)
     image = images.ensure(spec.engine, spec.source)
     version = images.version(spec.engine, image)
-    _refuse_downgrade(version, known)
+    _refuse_version(version, spec, known)
     plan = _settle(replace(spec.plan, image=image), spec, known)
     deployment = Deployment(spec.engine, plan, spec.secrets)
     deployment.refuse_strangers()
@@ -110,7 +113,8 @@ def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
 
 
 def _known(spec: Spec, known: State) -> Deployment:
-    plan = replace(spec.plan, ports=known.ports, subnet=known.subnet, image=spec.source.reference)
+    certificate = _digest(spec.secrets.certificate.certificate)
+    plan = replace(spec.plan, ports=known.ports, image=known.image, certificate=certificate)
     return Deployment(spec.engine, plan, spec.secrets)
 
 
@@ -124,7 +128,12 @@ def _same_engine(spec: Spec, known: State | None) -> str:
     return engine
 
 
-def _refuse_downgrade(version: str, known: State | None) -> None:
+def _refuse_version(version: str, spec: Spec, known: State | None) -> None:
+    if not f"{version}.".startswith(f"{spec.version}."):
+        raise ProvisioningError(
+            f"{spec.source.reference} holds Valkey {version}, not {spec.version}",
+            fix=f"pulumi config set version {version.rpartition('.')[0]}, or another docker.image",
+        )
     if known and parse_version(known.version) > parse_version(version):
         raise ProvisioningError(
             f"the data was written by Valkey {known.version}; {version} is older and may not read it",
@@ -133,14 +142,13 @@ def _refuse_downgrade(version: str, known: State | None) -> None:
 
 
 def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
-    """Ports and subnet: those that the deployment has, else free ones."""
+    """The ports that the deployment has, else free ones."""
     count = port_count(plan.topology, plan.shards, plan.replicas)
     ports = known.ports if known else ()
     if len(ports) != count or spec.first_port not in (0, ports[0]):
         ports = places.free_ports(spec.engine, plan.bind, count, spec.first_port)
-    subnet = plan.subnet or (known.subnet if known else places.free_subnet(spec.engine, plan.stack))
-    places.refuse_overlap(spec.engine, subnet, plan.project)
-    return replace(plan, ports=ports, subnet=subnet)
+    places.refuse_overlap(spec.engine, plan.subnet, plan.project)
+    return replace(plan, ports=ports, certificate=_digest(spec.secrets.certificate.certificate))
 
 
 def _create(deployment: Deployment, spec: Spec) -> None:
@@ -175,13 +183,17 @@ def _inspect(deployment: Deployment, engine: str, version: str) -> State:
     for name in names:
         answers = console.ask(name, [("CONFIG", "GET", *live.directives(plan)), ("ACL", "LIST")])
         directives[name] = {str(key): str(value) for key, value in answers[0].items()}
-        acl[name] = hashlib.sha256("\n".join(sorted(answers[1])).encode()).hexdigest()
+        acl[name] = _digest("\n".join(sorted(answers[1])))
     return State(
         engine=engine,
         ports=plan.ports,
-        subnet=plan.subnet,
+        image=plan.image,
         version=version,
-        primaries=tuple(roles.primaries(console, names)),
+        primaries=tuple(names.index(name) for name in roles.primaries(console, names)),
         directives=directives,
         acl=acl,
     )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

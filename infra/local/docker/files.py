@@ -28,7 +28,7 @@ CERTIFICATES = tuple(_TLS.items())
 
 def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
     """Path → text."""
-    passwords = {user.name: secrets.passwords[user.name] for user in hardening.SYSTEM_USERS}
+    passwords = {user.name: secrets.passwords[user.name] for user in plan.users if user in hardening.SYSTEM_USERS}
     return {
         "users.acl": hardening.acl(secrets.passwords, plan.users, secrets.previous),
         "tls/ca.crt": secrets.ca,

@@ -1,17 +1,13 @@
-"""Ports and addresses that are free on the engine."""
+"""Ports that are free on the engine, and a network that is."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import ipaddress
-import itertools
 import os
 import re
 import socket
 from collections.abc import Iterator
-
-import psutil
 
 from infra.local.docker.engine import Engine, EngineError
 
@@ -40,18 +36,6 @@ def free_ports(engine: Engine, bind: str, count: int, first: int = 0) -> tuple[i
     raise EngineError(f"no {count} free ports in a row from {FIRST_PORT}", fix="pulumi config set port <the first>")
 
 
-def free_subnet(engine: Engine, stack: str) -> str:
-    """A private /24 that no network of the engine and, where it is this machine's, no interface uses."""
-    taken = [*_networks(engine), *(_interfaces() if _is_local(engine) else [])]
-    start = int(hashlib.sha256(stack.encode()).hexdigest(), 16)
-    for offset in range(2**12):
-        number = (start + offset) % 2**12
-        candidate = ipaddress.ip_network(f"10.{208 + number // 256}.{number % 256}.0/24")
-        if not any(candidate.overlaps(network) for network in taken):
-            return str(candidate)
-    raise EngineError("no private /24 is free", fix="pulumi config set --path valkey:docker.subnet <a free /24>")
-
-
 def refuse_overlap(engine: Engine, subnet: str, project: str) -> None:
     """See that a subnet is free, or this deployment's own.
 
@@ -63,7 +47,7 @@ def refuse_overlap(engine: Engine, subnet: str, project: str) -> None:
         if network.overlaps(wanted):
             raise EngineError(
                 f"the subnet {subnet} overlaps with {network}, which the engine uses",
-                fix="pulumi config rm --path valkey:docker.subnet",
+                fix="pulumi config set --path valkey:docker.subnet <a private /24 that is free>",
             )
 
 
@@ -92,9 +76,3 @@ def _networks(engine: Engine, other_than: str = "") -> Iterator[ipaddress.IPv4Ne
         for config in network["IPAM"]["Config"] or []:
             with contextlib.suppress(ValueError):
                 yield ipaddress.IPv4Network(config["Subnet"])
-
-
-def _interfaces() -> Iterator[ipaddress.IPv4Network]:
-    for address in itertools.chain.from_iterable(psutil.net_if_addrs().values()):
-        if address.family == socket.AF_INET and address.netmask:
-            yield ipaddress.IPv4Network(f"{address.address}/{address.netmask}", strict=False)

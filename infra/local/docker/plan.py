@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class Plan:
     ports: of the data nodes, then of the Sentinels; the same inside and outside.
     bind: the engine's address that they are published on. host: the name that clients know it by.
     subnet: of the deployment's own network, a /24.
+    certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
     directives: of valkey.conf, the same on every data node.
     """
 
@@ -80,6 +82,7 @@ class Plan:
     host: str
     subnet: str
     directives: Mapping[str, str]
+    certificate: str = ""
     backups: Backups | None = None
     exporter: str = ""
 
@@ -92,6 +95,16 @@ class Plan:
     @cached_property
     def sentinels(self) -> tuple[Member, ...]:
         return self._members("sentinel", self._sentinel_count, _FIRST_SENTINEL, self.ports[len(self.nodes) :])
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of all members, which need no ports yet."""
+        network, count = ipaddress.ip_network(self.subnet), self.shards * (1 + self.replicas)
+        numbers = [
+            *range(_FIRST_NODE, _FIRST_NODE + count),
+            *range(_FIRST_SENTINEL, _FIRST_SENTINEL + self._sentinel_count),
+        ]
+        return [str(network[number]) for number in numbers]
 
     @property
     def memory_limit(self) -> int:
@@ -127,3 +140,9 @@ class Plan:
 def port_count(topology: Topology, shards: int, replicas: int) -> int:
     """How many ports a deployment publishes."""
     return shards * (1 + replicas) + (SENTINELS if topology == "replicated" else 0)
+
+
+def default_subnet(stack: str) -> str:
+    """A private /24 that follows from the stack's name, among 4,096 that few networks use."""
+    number = int(hashlib.sha256(stack.encode()).hexdigest(), 16) % 2**12
+    return f"10.{208 + number // 256}.{number % 256}.0/24"
