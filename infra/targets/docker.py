@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -16,6 +17,7 @@ from infra.errors import ProvisioningError
 from infra.local import certificates
 from infra.local.binary import parse_version
 from infra.local.certificates import Pair
+from infra.local.docker import exporter
 from infra.local.docker.engine import Engine
 from infra.local.docker.plan import Plan, default_subnet
 from infra.local.docker.providers import Authority, Certificate, Containers
@@ -40,7 +42,7 @@ class Docker(pulumi.ComponentResource):
             ConfigurationError: the engine, or a file that is named, can't be used; every reason is named.
         """
         docker = settings.docker
-        plan = _plan(settings, stack)
+        plan = plan_of(settings, stack)
         refuse(settings)
         super().__init__("valkey:target:Docker", name)
         child = pulumi.ResourceOptions(parent=self)
@@ -80,6 +82,12 @@ class Docker(pulumi.ComponentResource):
                 "backupKeep": docker.backupKeep,
                 "backupFolder": docker.backupFolder,
                 "exporter": docker.exporter,
+                "backupUrl": docker.backupUrl,
+                "backupEndpoint": docker.backupEndpoint,
+                "backupRegion": docker.backupRegion,
+                "backupAccessKey": docker.backupAccessKey,
+                "backupSecretKey": pulumi.Output.secret(docker.backupSecretKey),
+                "uploader": docker.uploader,
                 "keepIn": f".valkey/{stack.rpartition('/')[2]}",
                 "restoreFrom": settings.restoreFrom,
                 "finalSnapshot": settings.finalSnapshot,
@@ -91,7 +99,11 @@ class Docker(pulumi.ComponentResource):
         ).apply(lambda known: _endpoint(settings, *known))
         self.containers.runs.apply(_warn_if_old)
         rules = self.containers.listens.apply(lambda ports: firewall(settings, ports))
-        self.outputs = {"firewall": rules} if docker.allow else {}
+        scraped = self.containers.listens.apply(lambda ports: exporter.targets(replace(plan, ports=_numbers(ports))))
+        self.outputs = {
+            **({"firewall": rules} if docker.allow else {}),
+            **({"prometheusTargets": scraped} if docker.exporter else {}),
+        }
         self.register_outputs({})
 
 
@@ -114,7 +126,12 @@ def firewall(settings: Settings, ports: Sequence[float]) -> list[str]:
     return rules
 
 
-def _plan(settings: Settings, stack: str) -> Plan:
+def _numbers(ports: Sequence[float]) -> tuple[int, ...]:
+    """Pulumi's numbers are floats."""
+    return tuple(int(port) for port in ports)
+
+
+def plan_of(settings: Settings, stack: str) -> Plan:
     """What is known before an engine is asked: everything but the ports."""
     return Plan(
         project=settings.docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
@@ -128,6 +145,7 @@ def _plan(settings: Settings, stack: str) -> Plan:
         host=settings.docker.announced,
         subnet=settings.docker.subnet or default_subnet(stack),
         directives=hardening.directives(settings.workload, settings.maxmemory, "docker"),
+        exporter=settings.docker.exporter,
     )
 
 
@@ -164,7 +182,7 @@ def _endpoint(
     count = settings.shard_count * (1 + settings.replica_count)
     leading = [int(number) for number in primaries]
     order = leading + [number for number in range(count) if number not in leading]
-    known = [Node(settings.docker.announced, int(port)) for port in ports]
+    known = [Node(settings.docker.announced, port) for port in _numbers(ports)]
     return Endpoint(
         target="docker",
         topology=settings.topology,

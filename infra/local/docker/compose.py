@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.hardening import RULES, topology_directives
-from infra.local.docker import files
+from infra.local.docker import exporter, files, uploader
 from infra.local.docker.plan import Member, Plan
 
 FOLDER = Path(__file__).resolve().parents[3] / "compose"
@@ -21,6 +21,7 @@ alone recreate nothing."""
 
 STACK = "valkey.stack"
 CONF = "conf"
+BACKUPS = "backups"
 
 SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
 
@@ -36,10 +37,12 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
         **{node.name: _node(plan, node) for node in plan.nodes},
         **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
         **({"keeper": _keeper(plan)} if plan.topology == "cluster" else {}),
+        **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),
+        **({"uploader": uploader.service(plan, plan.upload, BACKUPS, _helper())} if plan.upload else {}),
     }
     mount = f"{conf or CONF}:{files.HOME}:ro"
     for name, service in services.items():
-        service["image"] = plan.image
+        service.setdefault("image", plan.image)
         service["volumes"] = [mount, *service.get("volumes", [])]
         service["labels"] = {STACK: plan.stack, DEFINITION: _definition(plan, name, service)}
     volumes = [member.name for member in (*plan.nodes, *plan.sentinels)]
@@ -96,6 +99,10 @@ def _keeper(plan: Plan) -> Service:
     }
 
 
+def _helper() -> Service:
+    return {**_extends("helper"), **_memory(HELPER_MEMORY)}
+
+
 def _extends(template: str) -> Service:
     return {"extends": {"file": SERVICES.name, "service": template}}
 
@@ -121,10 +128,10 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     fixed = {directive: value for directive, value in told.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
-    read_at_start = plan.certificate if service["command"][1].endswith("start-sentinel") else ""
+    read_at_start = {"sentinel": plan.certificate, "exporter": plan.certificate + plan.login}
     parts = [
         lasting,
-        read_at_start,
+        read_at_start.get(name.partition("-")[0], ""),
         SERVICES.read_text(),
         fixed,
         files.fixed(plan, nodes[name]) if name in nodes else {},

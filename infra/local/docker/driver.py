@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local.binary import parse_version
 from infra.local.docker import images, live, places, restore, roles, rolling, snapshots
@@ -113,8 +114,7 @@ def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
 
 
 def _known(spec: Spec, known: State) -> Deployment:
-    certificate = _digest(spec.secrets.certificate.certificate)
-    plan = replace(spec.plan, ports=known.ports, image=known.image, certificate=certificate)
+    plan = replace(_digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
     return Deployment(spec.engine, plan, spec.secrets)
 
 
@@ -143,12 +143,20 @@ def _refuse_version(version: str, spec: Spec, known: State | None) -> None:
 
 def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
     """The ports that the deployment has, else free ones."""
-    count = port_count(plan.topology, plan.shards, plan.replicas)
-    ports = known.ports if known else ()
-    if len(ports) != count or spec.first_port not in (0, ports[0]):
-        ports = places.free_ports(spec.engine, plan.bind, count, spec.first_port)
+    servers, exporters = port_count(plan.topology, plan.shards, plan.replicas), 1 if plan.exporter else 0
+    ports = known.ports[: servers + exporters] if known else ()
+    if len(ports) < servers or spec.first_port not in (0, ports[0]):
+        ports = places.free_ports(spec.engine, plan.bind, servers + exporters, spec.first_port)
+    if len(ports) < servers + exporters:  # the servers stay where their clients know them
+        ports += places.free_ports(spec.engine, plan.bind, exporters, lowest=ports[-1] + 1)
     places.refuse_overlap(spec.engine, plan.subnet, plan.project)
-    return replace(plan, ports=ports, certificate=_digest(spec.secrets.certificate.certificate))
+    return replace(_digested(plan, spec.secrets), ports=ports)
+
+
+def _digested(plan: Plan, secrets: Secrets) -> Plan:
+    """With digests of what some containers read only when they start."""
+    login = secrets.passwords[hardening.MONITOR] + secrets.ca
+    return replace(plan, certificate=_digest(secrets.certificate.certificate), login=_digest(login))
 
 
 def _create(deployment: Deployment, spec: Spec) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from infra import hardening
-from infra.local.docker.plan import BUS_OFFSET, SERVICE, Member, Plan, Secrets
+from infra.local.docker.plan import BUS_OFFSET, SERVICE, Member, Plan, Secrets, Upload
 
 HOME = "/etc/valkey"
 SCRIPTS = Path(__file__).resolve().parents[3] / "compose" / "bin"
@@ -22,6 +23,8 @@ _TLS = {
     "tls-key-file": f"{HOME}/tls/server.key",
     "tls-ca-cert-file": f"{HOME}/tls/ca.crt",
 }
+EXPORTER_PASSWORDS = "exporter/passwords.json"
+
 CERTIFICATES = tuple(_TLS.items())
 """Setting these again, to the same paths, makes a server read new files."""
 
@@ -39,7 +42,14 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
         **{f"nodes/{node.name}.conf": node_conf(plan, node, secrets) for node in plan.nodes},
         **(_of_cluster(plan) if plan.topology == "cluster" else {}),
         **(_of_sentinels(plan, secrets) if plan.sentinels else {}),
+        **({EXPORTER_PASSWORDS: _exporter_passwords(plan, secrets)} if plan.exporter else {}),
+        **({"upload/rclone.conf": _rclone_conf(plan.upload, secrets)} if plan.upload else {}),
     }
+
+
+def monitored(member: Member) -> str:
+    """What the exporter is asked for to have a server's figures."""
+    return f"rediss://{hardening.MONITOR}@{member.ip}:{member.port}"
 
 
 def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
@@ -122,3 +132,21 @@ def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
         "sentinel deny-scripts-reconfig": "yes",
     }
     return hardening.valkey_conf(values)
+
+
+def _exporter_passwords(plan: Plan, secrets: Secrets) -> str:
+    password = secrets.passwords[hardening.MONITOR]
+    return json.dumps({monitored(member): password for member in (*plan.nodes, *plan.sentinels)})
+
+
+def _rclone_conf(upload: Upload, secrets: Secrets) -> str:
+    access, secret = secrets.bucket or ("", "")
+    values = {
+        "type": "s3",
+        "provider": "Other" if upload.endpoint else "AWS",
+        "endpoint": upload.endpoint,
+        "region": upload.region,
+        "access_key_id": access,
+        "secret_access_key": secret,
+    }
+    return "".join(["[backups]\n", *(f"{name} = {value}\n" for name, value in values.items() if value)])

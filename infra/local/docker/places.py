@@ -16,24 +16,24 @@ _PORTS_TRIED = 2000
 _PUBLISHED = re.compile(r":(\d+)->")
 
 
-def free_ports(engine: Engine, bind: str, count: int, first: int = 0) -> tuple[int, ...]:
+def free_ports(engine: Engine, bind: str, count: int, first: int = 0, lowest: int = FIRST_PORT) -> tuple[int, ...]:
     """As many ports in a row as are needed.
 
-    first: where the row must start; 0 for the first row that is free, from 6379.
+    first: where the row must start; 0 for the first row that is free, from `lowest`.
 
     Raises:
         EngineError: a port that must be had is taken.
     """
     taken = _published(engine)
     here = bind if _is_local(engine) else None
-    for start in [first] if first else range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED):
+    for start in [first] if first else range(lowest, lowest + _PORTS_TRIED):
         row = range(start, start + count)
         busy = next((port for port in row if port in taken or (here and not _can_bind(here, port))), None)
         if busy is None:
             return tuple(row)
         if first:
             raise EngineError(f"port {busy} of {bind} is taken", fix="pulumi config set port <another>, or 0")
-    raise EngineError(f"no {count} free ports in a row from {FIRST_PORT}", fix="pulumi config set port <the first>")
+    raise EngineError(f"no {count} free ports in a row from {lowest}", fix="pulumi config set port <the first>")
 
 
 def refuse_overlap(engine: Engine, subnet: str, project: str) -> None:

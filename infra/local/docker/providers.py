@@ -145,7 +145,9 @@ class Containers(Resource, module="valkey", name="Containers"):
     primaries: pulumi.Output[list[int]]
 
     def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["passwords", "previous", "key", "registryPassword"])
+        secret = pulumi.ResourceOptions(
+            additional_secret_outputs=["passwords", "previous", "key", "registryPassword", "backupSecretKey"]
+        )
         super().__init__(
             ContainersProvider(),
             name,
@@ -208,7 +210,7 @@ def _spec(props: Props) -> Spec:
     from infra.local.docker.driver import Spec
     from infra.local.docker.engine import Engine
     from infra.local.docker.images import Source
-    from infra.local.docker.plan import Backups, Plan, Secrets
+    from infra.local.docker.plan import Backups, Plan, Secrets, Upload
     from infra.project import root
 
     plan = Plan(
@@ -226,6 +228,7 @@ def _spec(props: Props) -> Spec:
         backups=Backups(int(props["backupEvery"]), int(props["backupKeep"]), props["backupFolder"])
         if props["backupEvery"]
         else None,
+        upload=Upload(props["uploader"], *_bucket(props)) if props.get("backupUrl") else None,
         exporter=props["exporter"],
     )
     return Spec(
@@ -240,12 +243,21 @@ def _spec(props: Props) -> Spec:
         version=props["version"],
         plan=plan,
         secrets=Secrets(
-            props["passwords"], props["previous"], Pair(props["certificate"], props["key"]), props["authority"]
+            props["passwords"],
+            props["previous"],
+            Pair(props["certificate"], props["key"]),
+            props["authority"],
+            (props.get("backupAccessKey", ""), props.get("backupSecretKey", "")),
         ),
         keep_in=root() / props["keepIn"],
         first_port=int(props["port"]),
         restore_from=Path(root() / props["restoreFrom"]) if props["restoreFrom"] else None,
     )
+
+
+def _bucket(props: Props) -> tuple[str, str, str]:
+    """With its path, the service, the region."""
+    return props["backupUrl"].removeprefix("s3://"), props["backupEndpoint"], props["backupRegion"]
 
 
 def _drift(known: State, found: State | None) -> list[str]:
