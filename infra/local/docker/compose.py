@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.hardening import RULES, topology_directives
 from infra.local.docker import files
-from infra.local.docker.plan import Member, Plan
+from infra.local.docker.plan import Backups, Member, Plan
 
 FOLDER = Path(__file__).resolve().parents[3] / "compose"
 SERVICES = FOLDER / "services.yaml"
@@ -21,6 +21,8 @@ alone recreate nothing."""
 
 STACK = "valkey.stack"
 CONF = "conf"
+BACKUPS = "backups"
+"""A volume that outlives the deployment."""
 
 SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
 
@@ -36,6 +38,7 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
         **{node.name: _node(plan, node) for node in plan.nodes},
         **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
         **({"keeper": _keeper(plan)} if plan.topology == "cluster" else {}),
+        **({"backup": _backup(plan, plan.backups)} if plan.backups else {}),
     }
     mount = f"{conf or CONF}:{files.HOME}:ro"
     for name, service in services.items():
@@ -50,8 +53,14 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
         "volumes": {
             **{name: {"labels": {STACK: plan.stack}} for name in volumes},
             **({} if conf else {CONF: {"external": True, "name": f"{plan.project}_{CONF}"}}),
+            **({BACKUPS: {"external": True, "name": f"{plan.project}_{BACKUPS}"}} if keeps_backups(plan) else {}),
         },
     }
+
+
+def keeps_backups(plan: Plan) -> bool:
+    """Whether there are backups in a volume, not in a folder of the engine's machine."""
+    return plan.backups is not None and not plan.backups.folder
 
 
 def _node(plan: Plan, node: Member) -> Service:
@@ -93,6 +102,19 @@ def _keeper(plan: Plan) -> Service:
             "start_period": "120s",
         },
         "depends_on": {node.name: {"condition": "service_started"} for node in plan.nodes},
+    }
+
+
+def _backup(plan: Plan, backups: Backups) -> Service:
+    """Saves every primary and loads what it saved, so it may take as much memory as a node."""
+    return {
+        **_extends("helper"),
+        "command": ["sh", f"{files.HOME}/bin/backup", str(backups.interval), str(backups.keep)],
+        "working_dir": f"/backup/{plan.project}",
+        **_memory(plan.memory_limit),
+        "volumes": [f"{backups.folder or BACKUPS}:/backup"],
+        "healthcheck": {"test": ["CMD", "test", "-f", "/tmp/ok"], "interval": "5s"},  # noqa: S108  (as above)
+        "depends_on": {node.name: {"condition": "service_healthy"} for node in plan.nodes},
     }
 
 

@@ -172,6 +172,7 @@ def _change(deployment: Deployment) -> None:
     live.refuse_to_fill_up(deployment)
     deployment.write_files()
     live.apply(deployment)
+    rolling.renew_the_sick(deployment)
     deployment.up()
     rolling.restart(deployment)
 

@@ -223,7 +223,7 @@ def _spec(props: Props) -> Spec:
         host=props["host"],
         subnet=props["subnet"],
         directives=props["directives"],
-        backups=Backups(int(props["backupEvery"]), int(props["backupKeep"]), props["backupFolder"])
+        backups=Backups(int(props["backupEvery"]) * 3600, int(props["backupKeep"]), props["backupFolder"])
         if props["backupEvery"]
         else None,
         exporter=props["exporter"],

@@ -6,6 +6,12 @@ from infra.local.docker import roles
 from infra.local.docker.deployment import Deployment
 
 
+def renew_the_sick(deployment: Deployment) -> None:
+    """A container of another definition that isn't healthy serves nobody, and the new one may mend it."""
+    for service in deployment.outdated(sick=True):
+        deployment.renew(service)
+
+
 def restart(deployment: Deployment) -> None:
     """Renew the containers of another definition than is wanted; at each moment the data is served.
 
