@@ -41,12 +41,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Secrets:
-    """passwords: of every user, the system's too. previous: those that are still valid beside them."""
+    """passwords: of every user, the system's too. previous: those that shall be valid beside them.
+
+    login: what the servers take from the administrator as long as they don't know the new one; "" where there is none.
+    """
 
     passwords: Mapping[str, str] = field(repr=False)
     previous: Mapping[str, str] = field(repr=False)
     certificate: Pair
     ca: str
+    login: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from infra.local.docker.deployment import Deployment
 
 
 def renew_the_sick(deployment: Deployment) -> None:
-    """A container of another definition that isn't healthy serves nobody, and the new one may mend it."""
+    """A container that serves nobody, and that a new one may mend."""
     for service in deployment.outdated(sick=True):
         deployment.renew(service)
 
