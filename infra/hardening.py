@@ -113,7 +113,7 @@ USERS: tuple[User, ...] = (
 SYSTEM_USERS: tuple[User, ...] = (
     User(
         REPLICA,
-        "resetchannels -@all +psync +sync +replconf +ping",
+        "resetchannels -@all +psync +sync +replconf +ping +role",
         "replicas and backups: reads the whole data as a stream",
     ),
     User(

@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.hardening import RULES, topology_directives
 from infra.local.docker import exporter, files, uploader
-from infra.local.docker.plan import Member, Plan
+from infra.local.docker.plan import Backups, Member, Plan, Upload
 
 FOLDER = Path(__file__).resolve().parents[3] / "compose"
 SERVICES = FOLDER / "services.yaml"
@@ -22,6 +22,7 @@ alone recreate nothing."""
 STACK = "valkey.stack"
 CONF = "conf"
 BACKUPS = "backups"
+"""A volume that outlives the deployment."""
 
 SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
 
@@ -37,8 +38,9 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
         **{node.name: _node(plan, node) for node in plan.nodes},
         **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
         **({"keeper": _keeper(plan)} if plan.topology == "cluster" else {}),
+        **({"backup": _backup(plan, plan.backups)} if plan.backups else {}),
+        **({"uploader": _uploader(plan, plan.backups, plan.upload)} if plan.backups and plan.upload else {}),
         **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),
-        **({"uploader": uploader.service(plan, plan.upload, BACKUPS, _helper())} if plan.upload else {}),
     }
     mount = f"{conf or CONF}:{files.HOME}:ro"
     for name, service in services.items():
@@ -53,8 +55,14 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
         "volumes": {
             **{name: {"labels": {STACK: plan.stack}} for name in volumes},
             **({} if conf else {CONF: {"external": True, "name": f"{plan.project}_{CONF}"}}),
+            **({BACKUPS: {"external": True, "name": f"{plan.project}_{BACKUPS}"}} if keeps_backups(plan) else {}),
         },
     }
+
+
+def keeps_backups(plan: Plan) -> bool:
+    """Whether there are backups in a volume, not in a folder of the engine's machine."""
+    return plan.backups is not None and not plan.backups.folder
 
 
 def _node(plan: Plan, node: Member) -> Service:
@@ -99,6 +107,23 @@ def _keeper(plan: Plan) -> Service:
     }
 
 
+def _backup(plan: Plan, backups: Backups) -> Service:
+    """Saves every primary and loads what it saved, so it may take as much memory as a node."""
+    return {
+        **_extends("helper"),
+        "command": ["sh", f"{files.HOME}/bin/backup", str(backups.interval), str(backups.keep)],
+        "working_dir": f"/backup/{plan.project}",
+        **_memory(plan.memory_limit),
+        "volumes": [f"{backups.folder or BACKUPS}:/backup"],
+        "healthcheck": {"test": ["CMD", "test", "-f", "/tmp/ok"], "interval": "5s"},  # noqa: S108  (as above)
+        "depends_on": {node.name: {"condition": "service_healthy"} for node in plan.nodes},
+    }
+
+
+def _uploader(plan: Plan, backups: Backups, upload: Upload) -> Service:
+    return uploader.service(plan, upload, backups.folder or BACKUPS, _helper())
+
+
 def _helper() -> Service:
     return {**_extends("helper"), **_memory(HELPER_MEMORY)}
 
@@ -128,7 +153,7 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     fixed = {directive: value for directive, value in told.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
-    read_at_start = {"sentinel": plan.certificate, "exporter": plan.certificate + plan.login}
+    read_at_start = {"sentinel": plan.certificate, "exporter": plan.certificate + plan.monitor}
     parts = [
         lasting,
         read_at_start.get(name.partition("-")[0], ""),

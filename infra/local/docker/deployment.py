@@ -35,7 +35,8 @@ class Deployment:
         members = (*self.plan.nodes, *self.plan.sentinels)
         containers = {member.name: self.container(member.name) for member in members}
         ports = {member.name: member.port for member in members}
-        return Console(self.engine, containers, ports, self.secrets.passwords[hardening.ADMIN])
+        passwords = list(filter(None, (self.secrets.passwords[hardening.ADMIN], self.secrets.login)))
+        return Console(self.engine, containers, ports, passwords)
 
     def container(self, service: str) -> str:
         return f"{self.plan.project}-{service}-1"
@@ -60,7 +61,7 @@ class Deployment:
         volumes = self.engine.labelled("volume", f"{_PROJECT}={self.plan.project}")
         for kind, names in (
             ("container", self.engine.labelled("container", f"{_PROJECT}={self.plan.project}")),
-            ("volume", [*volumes, self.volume(compose.CONF)]),
+            ("volume", [*volumes, self.volume(compose.CONF), self.volume(compose.BACKUPS)]),
         ):
             for found in self.engine.inspect(kind, *names):
                 labels = (found["Config"] if kind == "container" else found)["Labels"] or {}
@@ -74,8 +75,12 @@ class Deployment:
     def write_files(self) -> None:
         """Put configuration, users, certificates and scripts into their volume."""
         conf = self.volume(compose.CONF)
-        self.engine.docker("volume", "create", "--label", f"{compose.STACK}={self.plan.stack}", conf)
+        for volume in [conf, *([self.volume(compose.BACKUPS)] if compose.keeps_backups(self.plan) else [])]:
+            self.engine.docker("volume", "create", "--label", f"{compose.STACK}={self.plan.stack}", volume)
         volumes.put(self.engine, conf, self.plan.image, files.render(self.plan, self.secrets))
+        if self.plan.backups:
+            place = self.plan.backups.folder or self.volume(compose.BACKUPS)
+            volumes.make_folder(self.engine, place, self.plan.image, self.plan.project)
 
     def create(self) -> None:
         """Make containers and volumes, and start nothing."""
@@ -99,33 +104,31 @@ class Deployment:
             return False
 
     def down(self) -> None:
-        """Remove containers, network and volumes."""
+        """Remove containers, network and volumes, but for the backups."""
         self.compose("down", "--volumes", "--remove-orphans")
         self.engine.docker("volume", "rm", "--force", self.volume(compose.CONF))
 
     def wrong(self) -> list[str]:
         """What differs from what compose was told: lost, stopped, sick or changed containers."""
-        found = {facts["Name"].lstrip("/"): facts for facts in self.engine.inspect("container", *self._containers())}
-        return [
-            f"{service}: {problem}"
-            for service, wanted in self.project["services"].items()
-            if (problem := _problem(found.get(self.container(service)), wanted))
-        ]
+        found, services = self._facts(), self.project["services"]
+        problems = {service: _problem(found.get(service), wanted) for service, wanted in services.items()}
+        return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
-    def outdated(self) -> list[str]:
-        """Services whose container was made of another definition."""
-        found = {facts["Name"].lstrip("/"): facts for facts in self.engine.inspect("container", *self._containers())}
-        return [
-            service
-            for service, wanted in self.project["services"].items()
-            if _definition(found.get(self.container(service))) != wanted["labels"][compose.DEFINITION]
-        ]
+    def outdated(self, *, sick: bool = False) -> list[str]:
+        """Services whose container was made of another definition; with `sick`, those that serve nobody."""
+        found, services = self._facts(), self.project["services"]
+        there = {name: wanted for name, wanted in services.items() if name in found}
+        if sick:
+            return [name for name, wanted in there.items() if _is_sick(found[name], wanted)]
+        return [name for name, wanted in there.items() if _is_outdated(found[name], wanted)]
 
     def compose(self, *arguments: str) -> str:
         return self.engine.compose(self.project, *arguments)
 
-    def _containers(self) -> list[str]:
-        return [self.container(service) for service in self.project["services"]]
+    def _facts(self) -> dict[str, dict[str, Any]]:
+        """What the engine knows of each service's container; without those that are gone."""
+        services = {self.container(service): service for service in self.project["services"]}
+        return {services[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *services)}
 
     def _start(self, *arguments: str) -> None:
         try:
@@ -135,28 +138,40 @@ class Deployment:
 
     def _last_words(self) -> str:
         """The last line of the first container that isn't healthy."""
-        for facts in self.engine.inspect("container", *self._containers()):
-            state = facts["State"]
-            if state.get("Health", {}).get("Status") != "healthy":
-                name = facts["Name"].lstrip("/")
-                lines = self.compose("logs", "--no-log-prefix", "--tail", "3", name.split("-", 1)[1][:-2]).splitlines()
-                return f"; {name} says: {lines[-1].strip()}" if lines else ""
+        for service, facts in self._facts().items():
+            if _health(facts) != "healthy":
+                lines = self.compose("logs", "--no-log-prefix", "--tail", "3", service).strip().splitlines()
+                return f"; {service} says: {lines[-1].strip()}" if lines else ""
         return ""
 
 
-def _definition(facts: dict[str, Any] | None) -> str:
-    return str(facts["Config"]["Labels"].get(compose.DEFINITION)) if facts else ""
+def _health(facts: dict[str, Any]) -> str:
+    return str(facts["State"].get("Health", {}).get("Status", "")) if facts["State"]["Running"] else "stopped"
+
+
+def _is_sick(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether nothing can be lost by a new container."""
+    lost = facts["State"]["Running"] and not _has_address(facts, wanted)
+    return lost or (_is_outdated(facts, wanted) and _health(facts) != "healthy")
+
+
+def _is_outdated(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return bool(facts["Config"]["Labels"].get(compose.DEFINITION) != wanted["labels"][compose.DEFINITION])
+
+
+def _has_address(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    addresses = [network["IPAddress"] for network in facts["NetworkSettings"]["Networks"].values()]
+    expected = wanted.get("networks", {}).get("default", {}).get("ipv4_address")
+    return expected in addresses if expected else bool(addresses)
 
 
 def _problem(facts: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
     if facts is None:
         return "its container is gone"
-    if not facts["State"]["Running"]:
-        return "it doesn't run"
-    if facts["State"].get("Health", {}).get("Status") == "unhealthy":
-        return "it isn't healthy"
+    if (health := _health(facts)) in ("stopped", "unhealthy"):
+        return f"it is {health}"
+    if not _has_address(facts, wanted):
+        return "it isn't in its network"
     if facts["HostConfig"]["Memory"] != wanted["mem_limit"]:
         return "its memory limit was changed"
-    if _definition(facts) != wanted["labels"][compose.DEFINITION]:
-        return "it was made of another definition"
-    return None
+    return "it was made of another definition" if _is_outdated(facts, wanted) else None

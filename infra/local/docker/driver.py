@@ -155,8 +155,8 @@ def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
 
 def _digested(plan: Plan, secrets: Secrets) -> Plan:
     """With digests of what some containers read only when they start."""
-    login = secrets.passwords[hardening.MONITOR] + secrets.ca
-    return replace(plan, certificate=_digest(secrets.certificate.certificate), login=_digest(login))
+    monitor = secrets.passwords[hardening.MONITOR] + secrets.ca
+    return replace(plan, certificate=_digest(secrets.certificate.certificate), monitor=_digest(monitor))
 
 
 def _create(deployment: Deployment, spec: Spec) -> None:
@@ -180,6 +180,7 @@ def _change(deployment: Deployment) -> None:
     live.refuse_to_fill_up(deployment)
     deployment.write_files()
     live.apply(deployment)
+    rolling.renew_the_sick(deployment)
     deployment.up()
     rolling.restart(deployment)
 

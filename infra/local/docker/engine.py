@@ -88,18 +88,18 @@ class Engine:
 
     @contextlib.contextmanager
     def _streaming(self, arguments: Sequence[str], stdin: int, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
-        with tempfile.TemporaryFile() as errors:
-            run = subprocess.Popen(
-                self._command(arguments), stdin=stdin, stdout=stdout, stderr=errors, env=_environment()
-            )
+        command = self._command(arguments)
+        with (
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, env=_environment()) as run,
+        ):
             try:
                 with contextlib.suppress(BrokenPipeError):  # it says why on its other stream
                     yield run
             except BaseException:
                 run.kill()
                 raise
-            finally:
-                run.wait()
+            run.wait()
             if run.returncode:
                 errors.seek(0)
                 raise _explain(errors.read().decode(errors="replace"))

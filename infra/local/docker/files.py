@@ -40,7 +40,8 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
         **{f"passwords/{name}": password for name, password in passwords.items()},
         **{f"bin/{script.name}": script.read_text() for script in sorted(SCRIPTS.iterdir())},
         **{f"nodes/{node.name}.conf": node_conf(plan, node, secrets) for node in plan.nodes},
-        **(_of_cluster(plan) if plan.topology == "cluster" else {}),
+        "nodes/list": "".join(_line(plan, node) for node in plan.nodes),
+        "nodes/primaries": f"{plan.shards}\n",
         **(_of_sentinels(plan, secrets) if plan.sentinels else {}),
         **({EXPORTER_PASSWORDS: _exporter_passwords(plan, secrets)} if plan.exporter else {}),
         **({"upload/rclone.conf": _rclone_conf(plan.upload, secrets)} if plan.upload else {}),
@@ -90,13 +91,11 @@ def fixed(plan: Plan, node: Member) -> dict[str, str]:
     return values
 
 
-def _of_cluster(plan: Plan) -> Mapping[str, str]:
-    lines = []
-    for node in plan.nodes:
-        primary = plan.primary_of(node)
-        place = f"- {primary.ip}" if primary else "{} {}".format(*plan.slots_of(node))
-        lines.append(f"{node.ip} {node.port} {place}\n")
-    return {"nodes/list": "".join(lines)}
+def _line(plan: Plan, node: Member) -> str:
+    """IP, port and name; then first and last slot, or `-` and the primary's IP."""
+    primary = plan.primary_of(node)
+    place = f"- {primary.ip}" if primary else "{} {}".format(*plan.slots_of(node))
+    return f"{node.ip} {node.port} {node.name} {place}\n"
 
 
 def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:

@@ -41,8 +41,9 @@ class Member:
 
 @dataclass(frozen=True)
 class Secrets:
-    """passwords: of every user, the system's too. previous: those that are still valid beside them.
+    """passwords: of every user, the system's too. previous: those that shall be valid beside them.
 
+    login: what the servers take from the administrator as long as they don't know the new one; "" where there is none.
     bucket: access key and secret key of where backups are copied to.
     """
 
@@ -50,6 +51,7 @@ class Secrets:
     previous: Mapping[str, str] = field(repr=False)
     certificate: Pair
     ca: str
+    login: str = field(default="", repr=False)
     bucket: tuple[str, str] | None = field(repr=False, default=None)
 
 
@@ -82,7 +84,7 @@ class Plan:
     bind: the engine's address that they are published on. host: the name that clients know it by.
     subnet: of the deployment's own network, a /24.
     certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
-    login: a digest of what the exporter logs in with, which it reads only when it starts.
+    monitor: a digest of what the exporter logs in with, which it reads only when it starts.
     directives: of valkey.conf, the same on every data node.
     """
 
@@ -98,7 +100,7 @@ class Plan:
     subnet: str
     directives: Mapping[str, str]
     certificate: str = ""
-    login: str = ""
+    monitor: str = ""
     backups: Backups | None = None
     upload: Upload | None = None
     exporter: str = ""

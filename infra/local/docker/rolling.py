@@ -6,6 +6,12 @@ from infra.local.docker import roles
 from infra.local.docker.deployment import Deployment
 
 
+def renew_the_sick(deployment: Deployment) -> None:
+    """A container that serves nobody, and that a new one may mend."""
+    for service in deployment.outdated(sick=True):
+        deployment.renew(service)
+
+
 def restart(deployment: Deployment) -> None:
     """Renew the containers of another definition than is wanted; at each moment the data is served.
 

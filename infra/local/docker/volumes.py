@@ -25,6 +25,12 @@ def put(engine: Engine, volume: str, image: str, files: Mapping[str, str]) -> No
             archive.addfile(_entry(path, tarfile.REGTYPE, 0o400, len(data)), io.BytesIO(data))
 
 
+def make_folder(engine: Engine, volume: str, image: str, name: str) -> None:
+    """Make a folder for the server's user in a volume (or a folder of the engine's machine)."""
+    with _writing(engine, volume, image) as archive:
+        archive.addfile(_entry(name, tarfile.DIRTYPE, 0o700))
+
+
 def upload(engine: Engine, volume: str, image: str, source: Path, name: str) -> None:
     """Copy a file of this machine into a volume, for the server to own."""
     with _writing(engine, volume, image) as archive, source.open("rb") as file:
