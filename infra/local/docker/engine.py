@@ -28,6 +28,7 @@ _CAUSES = (
     ("error during connect", "start the engine, or name another one by DOCKER_HOST or docker.context"),
     ("permission denied while trying to connect", "let your user use Docker, or run this as one that may"),
     ("context not found", "docker context ls, then pulumi config set --path valkey:docker.context <name>"),
+    ("unknown command: docker compose", "install docker compose (the package is docker-compose-plugin)"),
     ("is not a docker command", "install docker compose (the package is docker-compose-plugin)"),
     ("pool overlaps with other one", "pulumi config set --path valkey:docker.subnet <a free /24>"),
     ("port is already allocated", "pulumi config set port <another>"),
@@ -161,8 +162,10 @@ def _refuse_older(what: str, version: str, minimum: tuple[int, int]) -> None:
 
 
 def _explain(said: str) -> EngineError:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    message = lines[-1] if lines else "docker failed without a word"
-    lowered = said.lower()
-    fix = next((fix for sign, fix in _CAUSES if sign in lowered), "")
-    return EngineError(message.removeprefix("Error response from daemon: "), fix=fix)
+    """The line that says why, with what mends it; the last line where no cause is known."""
+    lines = [line.strip().removeprefix("Error response from daemon: ") for line in said.splitlines() if line.strip()]
+    for sign, fix in _CAUSES:
+        for line in lines:
+            if sign in line.lower():
+                return EngineError(line, fix=fix)
+    return EngineError(lines[-1] if lines else "docker failed without a word")
