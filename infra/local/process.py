@@ -37,6 +37,7 @@ def find(folder: Folder) -> psutil.Process | None:
 
 def start(folder: Folder, *overrides: str) -> psutil.Process:
     """Start the server in its folder, its log kept within a size. It outlives this process."""
+    folder.data.mkdir(mode=0o700, exist_ok=True)
     writer = _apart([sys.executable, logwriter.__file__, str(folder.log)], stdin=subprocess.PIPE)
     server = _apart(
         [str(binary.path()), f"../{folder.config.name}", *overrides],
@@ -73,9 +74,8 @@ def stop(process: psutil.Process) -> None:
 def port(server: psutil.Process) -> int | None:
     """The port that the server listens on; None where it doesn't yet, or ended."""
     with contextlib.suppress(psutil.Error):
-        for connection in server.net_connections("tcp4"):
-            if connection.status == psutil.CONN_LISTEN:
-                return int(connection.laddr[1])
+        listening = [c.laddr[1] for c in server.net_connections("tcp4") if c.status == psutil.CONN_LISTEN]
+        return min(listening, default=None)  # that for the other nodes of a cluster is higher
     return None
 
 

@@ -29,7 +29,7 @@ from pulumi.dynamic import (
 from valkeykit.errors import ValkeykitError
 
 if TYPE_CHECKING:
-    from infra.local.server import Spec, State
+    from infra.local.instance import Spec, State
 
 Props = dict[str, Any]
 P = ParamSpec("P")
@@ -146,10 +146,10 @@ def _ensure(resource: str, props: Props, port: int) -> Props:
 
 
 def _spec(resource: str, props: Props, port: int) -> Spec:
-    from infra.local import folder, server
+    from infra.local import folder, instance
     from infra.project import root
 
-    return server.Spec(
+    return instance.Spec(
         folder=folder.Folder(root() / props["folder"]),
         claim=folder.Claim(stack=props["stack"], resource=resource, version=props["version"]),
         port=port,

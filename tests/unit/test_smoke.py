@@ -14,7 +14,7 @@ import pytest
 from valkeykit.url import Address
 
 from infra.local import ports, server
-from infra.local.server import Spec
+from infra.local.instance import Spec
 from tests.unit.conftest import PASSWORDS, client_of, pid_of
 from tools.stack import PROJECT
 
