@@ -59,9 +59,9 @@ def form(console: Console, members: Sequence[Member], shards: int) -> None:
     """
     ids = {member.name: str(console.run(member.name, "CLUSTER", "MYID")) for member in members}
     _number(console, members)
-    _meet(console, members, ids)
     _forget_the_lost(console, members, ids)
-    _share_slots(console, members[:shards])
+    _share_slots(console, members, shards)  # before they meet, as that tells everybody
+    _meet(console, members, ids)
     _attach(console, members)
     wait_until(
         lambda: not list(problems(console, members)), SYNC_SECONDS, "the cluster doesn't come together: see its logs"
@@ -73,8 +73,7 @@ def problems(console: Console, members: Sequence[Member]) -> Iterator[str]:
     followers = []
     for member in members:
         state = info(console, member.name, "replication")
-        served = frozenset[int]().union(*(row.slots for row in rows(console, member.name)))
-        if _state(console, member) != "ok" or len(served) < SLOTS:
+        if _state(console, member) != "ok" or len(_served(console, member.name)) < SLOTS:
             yield f"{member.name} says that the cluster isn't whole"
         if state["role"] == "slave":
             followers.append(f"{state['master_host']}:{state['master_port']}")
@@ -159,28 +158,30 @@ def _met(console: Console, member: Member) -> set[str]:
 def _forget_the_lost(console: Console, members: Sequence[Member], ids: dict[str, str]) -> None:
     """Nodes that were members and are gone for good, such as one whose folder was removed."""
     known = {row.id: row for member in members for row in rows(console, member.name)}
-    for lost in (row for row in known.values() if row.id not in ids.values() and not row.slots):
+    followed = {row.primary for row in known.values() if row.id in ids.values()}
+    for lost in set(known) - set(ids.values()) - followed:
+        if "handshake" in known[lost].flags:
+            continue
         for member in members:
             with contextlib.suppress(RefusedError):  # it knows it no more
-                console.run(member.name, "CLUSTER", "FORGET", lost.id)
+                console.run(member.name, "CLUSTER", "FORGET", lost)
 
 
-def _share_slots(console: Console, first: Sequence[Member]) -> None:
+def _share_slots(console: Console, members: Sequence[Member], shards: int) -> None:
     """Give each of the first members its part of the slots that nobody serves."""
-    served = frozenset[int]().union(*(row.slots for member in first for row in rows(console, member.name)))
-    for number, member in enumerate(first):
-        part = range(number * SLOTS // len(first), (number + 1) * SLOTS // len(first))
+    served = frozenset[int]().union(*(row.slots for member in members for row in rows(console, member.name)))
+    for number, member in enumerate(members[:shards]):
+        part = range(number * SLOTS // shards, (number + 1) * SLOTS // shards)
         missing = [slot for slot in part if slot not in served]
         if missing:
             console.run(member.name, "CLUSTER", "ADDSLOTSRANGE", *_ranges(missing))
-    wait_until(
-        lambda: all(_state(console, member) == "ok" for member in first), FORM_SECONDS, "not every slot is served"
-    )
 
 
 def _attach(console: Console, members: Sequence[Member]) -> None:
     """Make every primary without slots a replica of the primary that has the fewest."""
-    view = rows(console, members[0].name)
+    first = members[0].name
+    wait_until(lambda: len(_served(console, first)) == SLOTS, FORM_SECONDS, f"{first} doesn't see every slot served")
+    view = rows(console, first)
     counts = {row.id: sum(other.primary == row.id for other in view) for row in view if row.is_primary and row.slots}
     for member in members:
         (own,) = (row for row in rows(console, member.name) if "myself" in row.flags)
@@ -197,6 +198,11 @@ def _replicate(console: Console, member: Member, primary: str) -> None:
         FORM_SECONDS,
         f"{member.name} can't be made a replica",
     )
+
+
+def _served(console: Console, node: str) -> frozenset[int]:
+    """The slots that a node knows a server of."""
+    return frozenset[int]().union(*(known.slots for known in rows(console, node)))
 
 
 def _state(console: Console, member: Member) -> str:

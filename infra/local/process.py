@@ -8,9 +8,11 @@ time of its start, before a signal is sent.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -28,11 +30,17 @@ _SERVERS = ("valkey-server", "redis-server")
 
 def find(folder: Folder) -> psutil.Process | None:
     """The server that works in the folder; None where there is none."""
-    for process in psutil.process_iter():
+    for process in itertools.chain(_named_in_file(folder), psutil.process_iter()):
         with contextlib.suppress(psutil.Error):  # it ended, is a zombie, or is somebody else's
             if process.name().startswith(_SERVERS) and _works_in(process, folder) and not _is_child(process):
                 return process
     return None
+
+
+def _named_in_file(folder: Folder) -> Iterator[psutil.Process]:
+    """Where to look first: whatever it is by now, it is checked like any other process."""
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        yield psutil.Process(int(folder.pid.read_text()))
 
 
 def start(folder: Folder, *overrides: str) -> psutil.Process:
