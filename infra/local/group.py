@@ -22,6 +22,17 @@ from infra.local.folder import Claim, Folder
 from infra.local.instance import Spec
 
 SENTINELS = 3
+SENTINEL_PORTS = 10
+
+
+def places(topology: Topology, shards: int, replicas: int) -> dict[str, int]:
+    """The servers by name, and how far each one's port lies above the first: the first primaries, then the replicas.
+
+    The Sentinels' lie where more replicas leave them room.
+    """
+    nodes = {f"node-{number}": number for number in range(shards * (1 + replicas))}
+    sentinels = {f"sentinel-{number}": SENTINEL_PORTS + number for number in range(SENTINELS)}
+    return {**nodes, **sentinels} if topology == "replicated" else nodes
 
 
 @dataclass(frozen=True)
@@ -49,13 +60,15 @@ class GroupSpec:
     @property
     def nodes(self) -> dict[str, Spec]:
         """Each node by its name; the first `shards` are the first primaries."""
-        return {f"node-{number}": self._node(number) for number in range(self._count)}
+        return {name: self._node(name, number) for name, number in self._places.items() if name.startswith("node")}
 
     @property
     def sentinels(self) -> dict[str, Spec]:
-        if self.topology != "replicated":
-            return {}
-        return {f"sentinel-{number}": self._sentinel(number) for number in range(SENTINELS)}
+        return {
+            name: self._server(name, number, sentinel.DIRECTIVES, self.sentinel_acl, {})
+            for name, number in self._places.items()
+            if name.startswith("sentinel")
+        }
 
     @property
     def everybody(self) -> dict[str, Spec]:
@@ -72,15 +85,12 @@ class GroupSpec:
         return next(member for member in self.members if member.name == name)
 
     @property
-    def _count(self) -> int:
-        return self.shards * (1 + self.replicas)
+    def _places(self) -> dict[str, int]:
+        return places(self.topology, self.shards, self.replicas)
 
-    def _node(self, number: int) -> Spec:
+    def _node(self, name: str, number: int) -> Spec:
         login = {"masteruser": hardening.REPLICA, "masterauth": self.passwords[hardening.REPLICA]}
-        return self._server(f"node-{number}", number, self.directives, self.acl, login)
-
-    def _sentinel(self, number: int) -> Spec:
-        return self._server(f"sentinel-{number}", self._count + number, sentinel.DIRECTIVES, self.sentinel_acl, {})
+        return self._server(name, number, self.directives, self.acl, login)
 
     def _server(
         self, name: str, number: int, directives: Mapping[str, str], acl: str, secrets: Mapping[str, str]

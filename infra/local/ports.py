@@ -28,6 +28,10 @@ def candidates(folder: Folder, port: int, *, has_bus: bool = False) -> Iterable[
         ProvisioningError: the port is another program's.
     """
     if kept := port or configured(folder):
+        if (highest := max(_all(kept, has_bus=has_bus))) > LAST:
+            raise ProvisioningError(
+                f"port {highest} is needed and there is none above {LAST}", fix="pulumi config set port <a lower one>"
+            )
         for taken in (number for number in _all(kept, has_bus=has_bus) if not is_free(number)):
             raise ProvisioningError(
                 f"port {taken} is in use by {_holder(taken)}", fix="stop that, or pulumi config set port <another>"
