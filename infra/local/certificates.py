@@ -78,6 +78,11 @@ def must_renew(certificate: str, names: Iterable[str], now: datetime | None = No
     return late or not set(names) <= names_of(leaf)
 
 
+def ends(certificate: str) -> datetime:
+    """When a certificate ends; of several, the first."""
+    return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+
+
 def names_of(leaf: x509.Certificate) -> set[str]:
     """The host names and addresses that a certificate is for."""
     try:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from valkeykit.connection import connect
-from valkeykit.url import Address
 
 from infra import hardening
 from infra.hardening import Topology
@@ -42,6 +40,7 @@ class GroupSpec:
     port: the first of their ports, which follow each other; 0 for those that they had, else free ones.
     replicas: of each primary.
     passwords: of the users admin, replica and sentinel.
+    former: the admin's password that those that run may still have.
     restore_from: an RDB file that new servers start with, for a cluster also a folder of several.
     """
 
@@ -56,6 +55,7 @@ class GroupSpec:
     sentinel_acl: str = field(repr=False)
     passwords: Mapping[str, str] = field(repr=False)
     restore_from: Path | None = None
+    former: str = field(repr=False, default="")
 
     @property
     def nodes(self) -> dict[str, Spec]:
@@ -103,6 +103,7 @@ class GroupSpec:
             acl=acl,
             password=self.passwords[hardening.ADMIN],
             secrets=secrets,
+            former=self.former,
         )
 
 
@@ -136,11 +137,9 @@ class Clients:
         if node not in self._clients:
             spec = self._specs[node]
             running = process.find(spec.folder)  # a password is sent to no other program that listens there
-            port = process.port(running) if running else None
-            if port is None:
-                raise SilentError(f"{node} doesn't run")
-            address = Address(ports.HOST, port, username=hardening.ADMIN, password=spec.password)
-            client = connect(address, topology="single")
+            client = instance.login(spec, running) if running else None
+            if client is None:
+                raise SilentError(f"{node} doesn't run, or doesn't take the password")
             client.response_callbacks.clear()
             self._clients[node] = client
         return self._clients[node]

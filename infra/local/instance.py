@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +40,7 @@ class Spec:
 
     port: 0 for the one it had, else the first free one from 6379.
     secrets: directives that stand in no state and no report.
+    former: the password that a server that runs may still have.
     watches: what a Sentinel is told of those that it watches; it has secrets too.
     restore_from: an RDB file that a new server starts with.
     """
@@ -52,6 +54,7 @@ class Spec:
     restore_from: Path | None = None
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     watches: str = field(repr=False, default="")
+    former: str = field(repr=False, default="")
 
     @property
     def has_bus(self) -> bool:
@@ -133,10 +136,11 @@ def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
     port = first_answer(lambda: process.port(server), START_SECONDS, server)
     if port is None:
         return None
-    client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=spec.password), topology="single")
-    if first_answer(lambda: _answers(client), LOAD_SECONDS, server):
-        return client
-    client.close()
+    for password in filter(None, (spec.password, spec.former)):
+        client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=password), topology="single")
+        if first_answer(partial(_answers, client), LOAD_SECONDS, server):
+            return client
+        client.close()
     return None
 
 

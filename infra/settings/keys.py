@@ -60,6 +60,14 @@ Blank = BeforeValidator(_empty)
 
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
 
+
+def _split(text: object) -> object:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+Listed = BeforeValidator(_split)
+"""A list; as text, with commas between."""
+
 SIZE = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>mb|gb)")
 _UNITS = {"mb": 1024**2, "gb": 1024**3}
 Size = Annotated[str, Field(pattern=f"^{SIZE.pattern}$")]

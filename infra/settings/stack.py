@@ -37,6 +37,8 @@ class Settings(Section):
     dataDir: Annotated[str, Key("a folder", "/srv/valkey")] = ""  # noqa: N815 — the key as the operator writes it
     restoreFrom: Annotated[str, Key("an RDB file", "dump.rdb")] = ""  # noqa: N815
     finalSnapshot: Annotated[Flag, Key("true or false", "true")] = True  # noqa: N815
+    rotation: Annotated[str, Key("any word", "2026-12")] = ""
+    retired: Annotated[str, Key("the word of the rotation", "2026-12")] = ""
     docker: DockerSettings = DockerSettings()
 
     @field_validator("memory")
@@ -52,6 +54,11 @@ class Settings(Section):
         if 0 < port < 1024:
             raise ValueError("privileged")
         return port
+
+    @property
+    def keeps_old_passwords(self) -> bool:
+        """Whether the passwords before the last rotation are still valid."""
+        return self.rotation != self.retired
 
     @property
     def maxmemory(self) -> int:

@@ -29,6 +29,10 @@ def provision(settings: Settings, stack: str) -> Deployment:
     Raises:
         ConfigurationError: what is asked for can't be had; nothing was registered.
     """
+    if settings.target == "docker":
+        from infra.targets.docker import Docker
+
+        return Docker("valkey", settings, stack)
     from infra.targets.embedded import Embedded
 
     return Embedded("valkey", settings, stack)

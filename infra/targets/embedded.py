@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -40,8 +40,9 @@ class Embedded(pulumi.ComponentResource):
         self._protected = pulumi.ResourceOptions.merge(
             self._child, pulumi.ResourceOptions(protect=settings.environment == "prod")
         )
-        passwords = {user.name: Password(user.name, self._child).value for user in hardening.USERS}
-        self.passwords: Mapping[str, pulumi.Output[str]] = passwords
+        self._settings = settings
+        self._made: dict[str, Password] = {}
+        self.passwords: Mapping[str, pulumi.Output[str]] = self._know(user.name for user in hardening.USERS)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         common = {
             "folder": folder,
@@ -61,7 +62,7 @@ class Embedded(pulumi.ComponentResource):
                 version=known["runs"],
                 workload=settings.workload,
                 maxmemory=settings.maxmemory,
-                users=tuple(passwords),
+                users=tuple(self.passwords),
                 sentinels=_nodes(known["sentinels"]),
             )
         )
@@ -74,7 +75,7 @@ class Embedded(pulumi.ComponentResource):
             {
                 **common,
                 "directives": hardening.directives(settings.workload, settings.maxmemory, "embedded"),
-                "acl": pulumi.Output.all(**self.passwords).apply(hardening.acl),
+                "acl": self._acl(hardening.USERS),
                 "password": self.passwords[hardening.ADMIN],
             },
             self._protected,
@@ -84,14 +85,8 @@ class Embedded(pulumi.ComponentResource):
 
     def _group(self, settings: Settings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
         """The servers of the other topologies, with the users that they are to each other."""
-        users = [*hardening.USERS, *(user for user in hardening.SYSTEM_USERS if user.name in _TO_EACH_OTHER)]
-        passwords = {
-            **self.passwords,
-            **{name: Password(name, self._child).value for name in _TO_EACH_OTHER},
-        }
-        known_to_nodes = [user for user in users if settings.topology in user.topologies]
-        known_to_sentinels = [user for user in hardening.SENTINEL_USERS if user.name in passwords]
-        every = pulumi.Output.all(**passwords)
+        passwords = {**self.passwords, **self._know(_TO_EACH_OTHER)}
+        known = [user for user in hardening.node_users(settings.topology) if user.name in passwords]
         servers = ServerGroup(
             "servers",
             {
@@ -103,13 +98,28 @@ class Embedded(pulumi.ComponentResource):
                     **hardening.directives(settings.workload, settings.maxmemory, "embedded"),
                     **hardening.topology_directives(settings.topology, settings.replica_count),
                 },
-                "acl": every.apply(lambda known: hardening.acl(known, known_to_nodes)),
-                "sentinelAcl": every.apply(lambda known: hardening.acl(known, known_to_sentinels)),
+                "acl": self._acl(known),
+                "sentinelAcl": self._acl([user for user in hardening.SENTINEL_USERS if user.name in passwords]),
                 "passwords": {name: passwords[name] for name in (hardening.ADMIN, *_TO_EACH_OTHER)},
             },
             self._protected,
         )
         return pulumi.Output.all(listens=servers.listens, sentinels=servers.sentinels, runs=servers.runs)
+
+    def _know(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
+        """Make a password for each name."""
+        made = {name: Password(name, self._settings.rotation, self._child) for name in names}
+        self._made.update(made)
+        return {name: password.value for name, password in made.items()}
+
+    def _acl(self, users: Sequence[hardening.User]) -> pulumi.Output[str]:
+        """An ACL file; during a rotation the passwords before are valid too."""
+        values = {user.name: self._made[user.name].value for user in users}
+        keeps = self._settings.keeps_old_passwords
+        previous = {name: self._made[name].previous for name in values if keeps}
+        return pulumi.Output.all(pulumi.Output.all(**values), pulumi.Output.all(**previous)).apply(
+            lambda valid: hardening.acl(valid[0], users, valid[1])
+        )
 
 
 _TO_EACH_OTHER = (hardening.REPLICA, hardening.SENTINEL)

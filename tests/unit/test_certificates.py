@@ -49,7 +49,7 @@ def test_a_client_trusts_every_name(tmp_path: Path, authority: Pair, host: str) 
 
 
 def test_a_client_trusts_no_other_name(tmp_path: Path, authority: Pair) -> None:
-    with pytest.raises(ssl.SSLCertVerificationError, match="doesn't match|not valid for"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for"):
         handshake(tmp_path, certificates.issue(authority, NAMES), authority.certificate, "node-1")
 
 
