@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -36,7 +38,15 @@ SHAPES: dict[Topology, tuple[int, int]] = {"replicated": (1, 2), "cluster": (3, 
 """Shards, and replicas of each."""
 
 
-def made(folder: Path, topology: Topology) -> GroupSpec:
+_bases = itertools.count(1100 + os.getpid() % 200 * 20, 20)
+
+
+def free_ports() -> int:
+    """The first of some that nobody uses, away from where stacks and other tests look for theirs."""
+    return next(base for base in _bases if all(ports.is_free(base + above) for above in range(20)))
+
+
+def made(folder: Path, topology: Topology, port: int = 0) -> GroupSpec:
     shards, replicas = SHAPES[topology]
     return GroupSpec(
         folder=Folder(folder),
@@ -44,7 +54,7 @@ def made(folder: Path, topology: Topology) -> GroupSpec:
         topology=topology,
         shards=shards,
         replicas=replicas,
-        port=0,
+        port=port,
         directives=directives(topology),
         acl=hardening.acl(PASSWORDS, hardening.node_users(topology)),
         sentinel_acl=hardening.acl(PASSWORDS, hardening.SENTINEL_USERS),
@@ -59,13 +69,23 @@ def directives(topology: Topology, memory: int = 64 * 1024**2) -> dict[str, str]
 
 @pytest.fixture(params=SHAPES)
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GroupSpec]:
-    group = made(tmp_path / "group", request.param)
+    """Servers of a test's own, which don't run yet."""
+    group = made(tmp_path / "group", request.param, free_ports())
     yield group
     end(group.folder.path)
 
 
-replicated = pytest.mark.parametrize("spec", ["replicated"], indirect=True)
-clustered = pytest.mark.parametrize("spec", ["cluster"], indirect=True)
+@pytest.fixture(scope="module", params=SHAPES)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GroupSpec]:
+    """Servers that several tests use, one after the other: each begins with `ensure`, which mends what there is."""
+    group = made(tmp_path_factory.mktemp("shared") / "group", request.param, free_ports())
+    yield group
+    end(group.folder.path)
+
+
+replicated = pytest.mark.parametrize("shared", ["replicated"], indirect=True, scope="module")
+clustered = pytest.mark.parametrize("shared", ["cluster"], indirect=True, scope="module")
+own_cluster = pytest.mark.parametrize("spec", ["cluster"], indirect=True)
 
 
 def end(folder: Path) -> None:
@@ -165,6 +185,9 @@ def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec
     first = servers.ensure(spec)
     assert time.monotonic() - begin < 20  # five and eight on a machine of one's own
     before = pids(spec)
+    assert sorted(first.listens) == list(range(spec.port, spec.port + len(spec.nodes)))
+    above = [spec.port + 10, spec.port + 11, spec.port + 12]
+    assert list(first.sentinels) == (above if spec.topology == "replicated" else [])
     assert (len(first.listens), list(first.problems)) == (len(spec.nodes), [])
     assert servers.ensure(spec) == first
     assert pids(spec) == before
@@ -178,115 +201,105 @@ def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec
         assert psutil.Process(pid).environ() == {}
         assert not [password for password in PASSWORDS.values() if password in str(psutil.Process(pid).cmdline())]
     paths = [spec.folder.path, *spec.folder.path.rglob("*")]
-    assert {str(path): oct(stat.S_IMODE(path.stat().st_mode) & 0o077) for path in paths if path.exists()}.keys()
-    assert not [path for path in paths if path.exists() and path.stat().st_mode & 0o077]
+    assert not [path for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     assert not [password for password in PASSWORDS.values() if password in repr(spec) + repr(first)]
 
 
-def test_a_live_setting_is_changed_live_on_every_node(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    before = pids(spec)
-    state = servers.ensure(replace(spec, directives=directives(spec.topology, 96 * 1024**2)))
+def test_a_live_setting_is_changed_live_on_every_node(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    before = pids(shared)
+    state = servers.ensure(replace(shared, directives=directives(shared.topology, 96 * 1024**2)))
     assert {known["maxmemory"] for known in state.reported.values()} == {str(96 * 1024**2)}
-    assert len(state.reported) == len(spec.nodes)
-    assert pids(spec) == before
+    assert len(state.reported) == len(shared.nodes)
+    assert pids(shared) == before
 
 
-def test_a_fixed_setting_restarts_one_after_the_other_and_no_write_is_lost(spec: GroupSpec) -> None:
+def test_a_fixed_setting_restarts_one_after_the_other_and_no_write_is_lost(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    before = pids(shared)
+    with Writer(shared) as writer:
+        writer.wait_for(20)
+        state = servers.ensure(replace(shared, directives={**shared.directives, "databases": "4"}))
+        writer.wait_for(20)
+    assert {known["databases"] for known in state.reported.values()} == {"4"}
+    after = pids(shared)
+    assert not [name for name in shared.nodes if before[name] == after[name]]
+    assert_all_there(shared, writer)
+
+
+def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) -> None:
     servers.ensure(spec)
     before = pids(spec)
     with Writer(spec) as writer:
-        writer.wait_for(20)
-        state = servers.ensure(replace(spec, directives={**spec.directives, "databases": "4"}))
-        writer.wait_for(20)
-    assert {known["databases"] for known in state.reported.values()} == {"4"}
-    after = pids(spec)
-    assert not [name for name in spec.nodes if before[name] == after[name]]
+        writer.wait_for(10)
+        assert servers.ensure(replace(_turned(spec, PASSWORDS), former=PASSWORDS["admin"])).problems == []
+        writer.wait_for(10)
+    assert pids(spec) == before
+    assert_all_there(spec, writer)
+    assert servers.ensure(_turned(spec, {"app": PASSWORDS["app"]}, "other")).problems == []
+    assert set(pids(spec).values()).isdisjoint(before.values())
     assert_all_there(spec, writer)
 
 
-def test_new_passwords_are_taken_live(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    before = pids(spec)
-    new = {name: f"new-{password}" for name, password in PASSWORDS.items()}
-    turned = replace(
+def _turned(spec: GroupSpec, previous: dict[str, str], prefix: str = "new") -> GroupSpec:
+    new = {name: f"{prefix}-{password}" for name, password in PASSWORDS.items()}
+    return replace(
         spec,
-        acl=hardening.acl(new, hardening.node_users(spec.topology), PASSWORDS),
-        sentinel_acl=hardening.acl(new, hardening.SENTINEL_USERS, PASSWORDS),
-        passwords=new,
-        former=PASSWORDS["admin"],
-    )
-    with Writer(spec) as writer:
-        writer.wait_for(10)
-        assert servers.ensure(turned).problems == []
-        writer.wait_for(10)
-    assert pids(spec) == before
-
-
-def test_passwords_that_nobody_knows_any_more_are_replaced_with_the_data_kept(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    with contextlib.closing(client_of(spec)) as client:
-        client.set("key", "kept")
-    new = {name: f"new-{password}" for name, password in PASSWORDS.items()}
-    made_anew = replace(
-        spec,
-        acl=hardening.acl({**new, "app": PASSWORDS["app"]}, hardening.node_users(spec.topology)),
-        sentinel_acl=hardening.acl({**new, "app": PASSWORDS["app"]}, hardening.SENTINEL_USERS),
+        acl=hardening.acl(new, hardening.node_users(spec.topology), previous),
+        sentinel_acl=hardening.acl(new, hardening.SENTINEL_USERS, previous),
         passwords=new,
     )
-    assert servers.ensure(made_anew).problems == []
-    with contextlib.closing(client_of(spec)) as client:
-        assert client.get("key") == "kept"
 
 
 @pytest.mark.parametrize(
     "victims",
-    [lambda names: names[-1:], lambda names: names[:1], lambda names: names],
-    ids=["a-replica", "a-primary", "all"],
+    [lambda names: names[-1:], lambda names: names[:4], lambda names: names],
+    ids=["one", "several", "all"],
 )
-def test_dead_nodes_are_seen_and_brought_back(spec: GroupSpec, victims: Callable[[list[str]], list[str]]) -> None:
-    state = servers.ensure(spec)
-    with contextlib.closing(client_of(spec)) as client:
-        client.mset_nonatomic({f"key:{n}": n for n in range(100)}) if isinstance(  # type: ignore[no-untyped-call]
-            client, redis.RedisCluster
-        ) else client.mset({f"key:{n}": n for n in range(100)})
-    dead = victims(list(spec.everybody) if len(victims(list(spec.everybody))) > 1 else list(spec.nodes))
-    kill(spec, *dead)
-    assert [f"{name} doesn't run" for name in spec.everybody if name in dead] == list(servers.inspect(spec).problems)
-    healed = servers.ensure(spec)
+def test_dead_nodes_are_seen_and_brought_back(shared: GroupSpec, victims: Callable[[list[str]], list[str]]) -> None:
+    state = servers.ensure(shared)
+    with contextlib.closing(client_of(shared)) as client:
+        for number in range(100):
+            client.set(f"key:{number}", number)
+    dead = victims([*shared.sentinels, *shared.nodes])
+    kill(shared, *dead)
+    assert [f"{name} doesn't run" for name in shared.everybody if name in dead] == list(
+        servers.inspect(shared).problems
+    )
+    healed = servers.ensure(shared)
     assert healed.problems == []
     assert sorted(healed.listens) == sorted(state.listens)
-    with contextlib.closing(client_of(spec)) as client:
+    with contextlib.closing(client_of(shared)) as client:
         assert [client.get(f"key:{n}") for n in range(100)] == [str(n) for n in range(100)]
 
 
-def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    with contextlib.closing(client_of(spec)) as client:
-        holder = _holder(spec, client)
-    with Writer(spec) as writer:
+def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    with contextlib.closing(client_of(shared)) as client:
+        holder = _holder(shared, client)
+    with Writer(shared) as writer:
         writer.wait_for(50)
-        kill(spec, holder)
+        kill(shared, holder)
         assert writer.wait_for(20, seconds=15) < 12
-        assert servers.ensure(spec).problems == []
+        assert servers.ensure(shared).problems == []
         writer.wait_for(20)
-    assert holder not in primaries(spec)
-    assert_all_there(spec, writer)
+    assert holder not in primaries(shared)
+    assert_all_there(shared, writer)
 
 
-def test_a_primary_that_died_a_moment_ago_isnt_started_as_one(spec: GroupSpec) -> None:
+def test_a_primary_that_died_a_moment_ago_isnt_started_as_one(shared: GroupSpec) -> None:
     """Before anybody else has noticed: the replica may know more than the dead one's file."""
-    servers.ensure(spec)
-    with contextlib.closing(client_of(spec)) as client:
-        holder = _holder(spec, client)
+    servers.ensure(shared)
+    with contextlib.closing(client_of(shared)) as client:
+        holder = _holder(shared, client)
         client.set("{tag}", "kept")
         assert _wait(client) >= 1
-    kill(spec, holder)
-    for file in (spec.nodes[holder].folder.data / "appendonlydir").glob("*.incr.aof"):
+    kill(shared, holder)
+    for file in (shared.nodes[holder].folder.data / "appendonlydir").glob("*.incr.aof"):
         file.write_bytes(b"")  # as a crash leaves it before the last second reached the disk
-    assert servers.ensure(spec).problems == []
-    assert holder not in primaries(spec)
-    with contextlib.closing(client_of(spec)) as client:
+    assert servers.ensure(shared).problems == []
+    assert holder not in primaries(shared)
+    with contextlib.closing(client_of(shared)) as client:
         assert client.get("{tag}") == "kept"
 
 
@@ -299,44 +312,45 @@ def _holder(spec: GroupSpec, client: Client) -> str:
 
 
 @replicated
-def test_a_second_primary_is_made_a_replica_again(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    with contextlib.closing(Clients(spec.everybody)) as clients:
-        clients.run("node-1", "REPLICAOF", "NO", "ONE")
-        assert "node-1 doesn't follow node-0" in servers.inspect(spec).problems
-        assert servers.ensure(spec).problems == []
-    assert primaries(spec) == ["node-0"]
+def test_a_second_primary_is_made_a_replica_again(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    with contextlib.closing(Clients(shared.everybody)) as clients:
+        (first,) = primaries(shared)
+        other = next(name for name in shared.nodes if name != first)
+        clients.run(other, "REPLICAOF", "NO", "ONE")
+        assert f"{other} doesn't follow {first}" in servers.inspect(shared).problems
+        assert servers.ensure(shared).problems == []
+    assert primaries(shared) == [first]
 
 
 @replicated
-def test_sentinels_that_are_gone_are_made_anew(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    kill(spec, *spec.sentinels)
-    for known in spec.sentinels.values():
+def test_sentinels_that_are_gone_are_made_anew(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    (first,) = primaries(shared)
+    kill(shared, *shared.sentinels)
+    for known in shared.sentinels.values():
         known.folder.config.unlink()
-    assert servers.ensure(spec).problems == []
-    assert sentinel.last_primary([known.folder for known in spec.sentinels.values()]) == spec.member("node-0").address
+    assert servers.ensure(shared).problems == []
+    folders = [known.folder for known in shared.sentinels.values()]
+    assert sentinel.last_primary(folders) == shared.member(first).address
 
 
 @replicated
-def test_more_replicas(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    assert len(servers.ensure(replace(spec, replicas=3)).listens) == 4
+def test_more_replicas(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    more = replace(shared, replicas=3)
+    assert len(servers.ensure(more).listens) == 4
+    assert servers.inspect(more).problems == []
+    end(shared.folder.path)
+    shutil.rmtree(shared.folder.path)
 
 
 @clustered
-def test_a_node_whose_folder_is_gone_is_replaced(spec: GroupSpec) -> None:
-    servers.ensure(spec)
-    kill(spec, "node-5")
-    spec.nodes["node-5"].folder.retire(keep_snapshot=False)
-    assert servers.ensure(spec).problems == []
-
-
-def test_ports_follow_each_other_where_the_first_is_given(spec: GroupSpec) -> None:
-    given = replace(spec, port=7600)
-    state = servers.ensure(given)
-    assert sorted(state.listens) == list(range(7600, 7600 + len(spec.nodes)))
-    assert list(state.sentinels) == ([7610, 7611, 7612] if spec.topology == "replicated" else [])
+def test_a_node_whose_folder_is_gone_is_replaced(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    kill(shared, "node-5")
+    shared.nodes["node-5"].folder.retire(keep_snapshot=False)
+    assert servers.ensure(shared).problems == []
 
 
 def test_down_leaves_the_last_state_that_a_new_one_starts_with(spec: GroupSpec, tmp_path: Path) -> None:
@@ -351,7 +365,7 @@ def test_down_leaves_the_last_state_that_a_new_one_starts_with(spec: GroupSpec, 
     assert pids(spec) == {}
     assert snapshot.is_dir() == (spec.topology == "cluster")
     for source in (snapshot, *([min(snapshot.iterdir())] if snapshot.is_dir() else [])):
-        other = replace(made(tmp_path / "other", spec.topology), restore_from=source)
+        other = replace(made(tmp_path / "other", spec.topology, free_ports()), restore_from=source)
         try:
             assert servers.ensure(other).problems == []
             with contextlib.closing(client_of(other)) as client:
@@ -381,7 +395,7 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
         assert client.get("key:1") == "1"
 
 
-@clustered
+@own_cluster
 def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: GroupSpec, tmp_path: Path) -> None:
     big = replace(spec, restore_from=_dump(tmp_path, b"x" * 1024**2, 40), directives=directives("cluster", 8 * 1024**2))
     with pytest.raises(ProvisioningError, match="pulumi config set memory"):
@@ -391,7 +405,7 @@ def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec:
         assert all(client.exists(f"key:{number}") for number in range(40))
 
 
-@clustered
+@own_cluster
 def test_what_a_cluster_cant_hold_is_refused(spec: GroupSpec, tmp_path: Path) -> None:
     with pytest.raises(ProvisioningError, match="keys in db3, and a cluster has only db0"):
         servers.ensure(replace(spec, restore_from=_dump(tmp_path, database=3)))
@@ -402,7 +416,7 @@ def _dump(folder: Path, value: bytes | None = None, count: int = 100, database: 
     single = instance.Spec(
         folder=Folder(folder / "single"),
         claim=Claim("valkey/single", "resource", binary.version()),
-        port=0,
+        port=free_ports(),
         directives=hardening.directives("queue", 64 * 1024**2, "embedded"),
         acl=hardening.acl(PASSWORDS),
         password=PASSWORDS["admin"],
@@ -438,7 +452,7 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
         program = (
             "import sys; from pathlib import Path; from dataclasses import replace\n"
             "from infra.local import servers; from tests.unit.test_servers import made\n"
-            f"spec = made(Path({str(spec.folder.path)!r}), {spec.topology!r})\n"
+            f"spec = made(Path({str(spec.folder.path)!r}), {spec.topology!r}, {spec.port})\n"
             f"servers.ensure(replace(spec, directives={{**spec.directives, 'databases': '{number + 2}'}}))\n"
         )
         driver = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, stderr=subprocess.DEVNULL)
