@@ -99,12 +99,16 @@ def hand_over_the_dead(console: Console, members: Sequence[Member]) -> None:
         return
     addresses = {member.address: member for member in live}
     view = rows(console, live[0].name)
-    for dead in (row for row in view if row.is_primary and row.slots and row.address not in addresses):
+    serving = [row for row in view if row.is_primary and row.slots]
+    lost = [row for row in serving if row.address not in addresses]
+    if 2 * len(lost) >= len(serving):
+        return  # without a majority of primaries nobody is made one
+    for dead in lost:
         replicas = [addresses[row.address] for row in view if row.primary == dead.id and row.address in addresses]
         candidates = [replica for replica in replicas if _has_followed(console, replica)]
         if candidates:
             latest = max(candidates, key=lambda replica: _offset(console, replica))
-            with contextlib.suppress(ProvisioningError):  # without a majority of primaries nobody is made one
+            with contextlib.suppress(ProvisioningError):  # then the dead one comes back as what it was
                 promote(console, latest, force=True)
 
 

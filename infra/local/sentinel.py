@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import redis
 from valkeykit.endpoint import SERVICE
@@ -55,8 +56,9 @@ def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
     if running := process.find(spec.folder):
         if client := instance.login(spec, running):
             with client:
-                _apply_live(spec, client, watcher)
-            return
+                if _can_write(spec, client):
+                    _apply_live(spec, client, watcher)
+                    return
         process.stop(running)
     told = replication.sentinel_conf(primary, count, hardening.SENTINEL, watcher)
     learned = _LEARNED.findall(spec.folder.config.read_text()) if remembers(spec.folder) else []
@@ -65,6 +67,11 @@ def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
     lines = [*(line for line in learned if " monitor " in line), *kept]
     lines += [line for line in learned if " monitor " not in line]
     instance.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
+
+
+def _can_write(spec: Spec, client: redis.Redis) -> bool:
+    """False after the project's folder was moved: it writes what it learns to where it was started."""
+    return Path(client.info("server")["config_file"]) == spec.folder.config.resolve()
 
 
 def _apply_live(spec: Spec, client: redis.Redis, watcher: str) -> None:

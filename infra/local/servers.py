@@ -96,7 +96,9 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
     with _shape(spec) as shape:
         keepers = shape.keepers() if keep_snapshot else []
     for name in sorted(spec.everybody, key=lambda name: name in keepers):  # the others first
-        server.remove(spec.everybody[name], keep_snapshot=name in keepers)
+        node = spec.everybody[name]
+        if known := node.folder.claim():
+            server.remove(replace(node, claim=known), keep_snapshot=name in keepers)
     _collect_snapshots(spec)
     spec.folder.retire(keep_snapshot=False)
 
@@ -156,8 +158,11 @@ def _inspect(spec: GroupSpec, shape: Shape) -> GroupState:
             reported[name] = {**state.directives, "users": state.acl, "port": str(state.port)}
     first: list[str] = []
     if not problems:
-        problems += shape.problems()
-        first = shape.primaries()
+        try:
+            problems += shape.problems()
+            first = shape.primaries()
+        except ProvisioningError as problem:
+            problems.append(str(problem.args[0]))
     names = sorted(spec.nodes, key=lambda name: name not in first)
     return GroupState(
         listens=[ports.configured(spec.nodes[name].folder) for name in names],
