@@ -63,7 +63,7 @@ class Console:
         token = secrets.token_hex(8)  # tells where one answer ends and the next begins
         lines = [password]
         for command in commands:
-            lines += [" ".join(_quoted(word) for word in command), f"PING {token}"]
+            lines += [" ".join(hardening.quoted(word) for word in command), f"PING {token}"]
         script = f"{_LOGIN}{self.ports[node]}"
         said = self.engine.docker(
             "exec", "-i", self.containers[node], "sh", "-c", script, stdin="\n".join([*lines, ""]).encode()
@@ -94,8 +94,3 @@ def _reply(node: str, text: str) -> Any:
         return json.loads(body)
     except ValueError:
         return body
-
-
-def _quoted(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

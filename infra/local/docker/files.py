@@ -57,7 +57,10 @@ def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
     """The configuration of one data node."""
     values = {**fixed(plan, node), **plan.directives, **hardening.topology_directives(plan.topology, plan.replicas)}
     if plan.topology != "single":
-        values |= {"primaryuser": hardening.REPLICA, "primaryauth": secrets.passwords[hardening.REPLICA]}
+        values |= {
+            "primaryuser": hardening.REPLICA,
+            "primaryauth": hardening.quoted(secrets.passwords[hardening.REPLICA]),
+        }
     if plan.topology == "replicated" and (primary := plan.primary_of(node)):
         values["replicaof"] = f"{primary.ip} {primary.port}"
     return hardening.valkey_conf(values)
@@ -107,7 +110,7 @@ def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
 
 
 def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
-    password, primary = secrets.passwords[hardening.SENTINEL], plan.nodes[0]
+    password, primary = hardening.quoted(secrets.passwords[hardening.SENTINEL]), plan.nodes[0]
     values = {
         "bind": "* -::*",
         "port": "0",
