@@ -143,7 +143,7 @@ _ASKS_SENTINELS = (
 
 SENTINEL_USERS: tuple[User, ...] = (
     User("app", _ASKS_SENTINELS, "clients: ask who is the primary"),
-    User(MONITOR, _ASKS_SENTINELS, "exporters and dashboards: find the primary as any client does"),
+    User(MONITOR, f"{_ASKS_SENTINELS} +sentinel|ckquorum", "exporters and dashboards: can they fail over?"),
     User(ADMIN, "&* +@all", "operators"),
     User(SENTINEL, "&* +@all", "the other Sentinels"),
     User(

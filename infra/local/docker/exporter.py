@@ -33,7 +33,11 @@ def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:
 
 def targets(plan: Plan) -> list[dict[str, Any]]:
     """What Prometheus reads by `file_sd_configs`: each server, and the exporter that asks it."""
-    shared = {"stack": plan.stack.rpartition("/")[2], "exporter": f"{plan.host}:{plan.exporter_port}"}
+    shared = {
+        "stack": plan.stack.rpartition("/")[2],
+        "policy": plan.directives["maxmemory-policy"],
+        "exporter": f"{plan.host}:{plan.exporter_port}",
+    }
     kinds: list[tuple[str, tuple[Member, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
     return [
         {"targets": [monitored(member)], "labels": {**shared, "node": member.name, "kind": kind}}
