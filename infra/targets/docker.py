@@ -19,10 +19,11 @@ from infra.local.binary import parse_version
 from infra.local.certificates import Pair
 from infra.local.docker import exporter
 from infra.local.docker.engine import Engine
-from infra.local.docker.plan import Plan, default_subnet
+from infra.local.docker.plan import Backups, Plan, Upload, default_subnet
 from infra.local.docker.providers import Authority, Certificate, Containers
 from infra.local.providers import Password
 from infra.settings import Settings
+from infra.settings.docker import DockerSettings
 
 NEWEST = {"8.0": "8.0.10", "8.1": "8.1.9", "9.0": "9.0.5", "9.1": "9.1.2"}
 """The patch version of each line that is the least to run: CVE-2026-56684 (TLS and CLIENT KILL) is mended in it."""
@@ -96,7 +97,7 @@ class Docker(pulumi.ComponentResource):
         )
         self.endpoint = pulumi.Output.all(
             self.containers.listens, self.containers.primaries, self.containers.runs, ca
-        ).apply(lambda known: _endpoint(settings, *known))
+        ).apply(lambda known: endpoint_of(settings, *known))
         self.containers.runs.apply(_warn_if_old)
         rules = self.containers.listens.apply(lambda ports: firewall(settings, ports))
         scraped = self.containers.listens.apply(lambda ports: exporter.targets(replace(plan, ports=_numbers(ports))))
@@ -133,20 +134,30 @@ def _numbers(ports: Sequence[float]) -> tuple[int, ...]:
 
 def plan_of(settings: Settings, stack: str) -> Plan:
     """What is known before an engine is asked: everything but the ports."""
+    docker = settings.docker
     return Plan(
-        project=settings.docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
+        project=docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
         stack=stack,
         image="",
         topology=settings.topology,
         shards=settings.shard_count,
         replicas=settings.replica_count,
         ports=(),
-        bind=settings.docker.bind,
-        host=settings.docker.announced,
-        subnet=settings.docker.subnet or default_subnet(stack),
+        bind=docker.bind,
+        host=docker.announced,
+        subnet=docker.subnet or default_subnet(stack),
         directives=hardening.directives(settings.workload, settings.maxmemory, "docker"),
-        exporter=settings.docker.exporter,
+        backups=Backups(docker.backupEvery * 3600, docker.backupKeep, docker.backupFolder)
+        if docker.backupEvery
+        else None,
+        upload=_upload(docker) if docker.backupUrl else None,
+        exporter=docker.exporter,
     )
+
+
+def _upload(docker: DockerSettings) -> Upload:
+    bucket = docker.backupUrl.removeprefix("s3://")
+    return Upload(docker.uploader, bucket, docker.backupEndpoint, docker.backupRegion)
 
 
 def _certificates(
@@ -175,7 +186,7 @@ def _given(settings: Settings) -> tuple[Pair, str]:
     return Pair(texts[0], texts[1]), texts[2]
 
 
-def _endpoint(
+def endpoint_of(
     settings: Settings, ports: Sequence[float], primaries: Sequence[float], version: str, ca: str
 ) -> Endpoint:
     """The current primaries come first."""

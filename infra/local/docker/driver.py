@@ -114,7 +114,7 @@ def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
 
 
 def _known(spec: Spec, known: State) -> Deployment:
-    plan = replace(_digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
+    plan = replace(digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
     return Deployment(spec.engine, plan, spec.secrets)
 
 
@@ -150,10 +150,10 @@ def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
     if len(ports) < servers + exporters:  # the servers stay where their clients know them
         ports += places.free_ports(spec.engine, plan.bind, exporters, lowest=ports[-1] + 1)
     places.refuse_overlap(spec.engine, plan.subnet, plan.project)
-    return replace(_digested(plan, spec.secrets), ports=ports)
+    return replace(digested(plan, spec.secrets), ports=ports)
 
 
-def _digested(plan: Plan, secrets: Secrets) -> Plan:
+def digested(plan: Plan, secrets: Secrets) -> Plan:
     """With digests of what some containers read only when they start."""
     monitor = secrets.passwords[hardening.MONITOR] + secrets.ca
     return replace(plan, certificate=_digest(secrets.certificate.certificate), monitor=_digest(monitor))
