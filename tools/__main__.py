@@ -57,6 +57,19 @@ def env(options: argparse.Namespace) -> None:
     print(path)
 
 
+def backup(options: argparse.Namespace) -> None:
+    from tools import backup as backups
+
+    print(backups.take(Stack.open(options.stack)))
+
+
+def drill(options: argparse.Namespace) -> None:
+    from tools import backup as backups
+
+    for line in backups.rehearse(Stack.open(options.stack)):
+        print(line)
+
+
 def shell(_options: argparse.Namespace) -> None:
     """Print what makes `pulumi` work by hand on this project's stacks."""
     for name, value in backend.environment(PROJECT, pulumi_cli.find()).items():
@@ -70,7 +83,7 @@ _SMOKE_STYLE = ("-q", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider")
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools")
     commands = parser.add_subparsers(required=True)
-    for run in (up, down, smoke, env, shell):
+    for run in (up, down, smoke, env, backup, drill, shell):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run, pytest=[])
         command.add_argument("--stack", default="dev")

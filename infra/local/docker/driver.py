@@ -98,6 +98,16 @@ def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
         return None, wrong or [str(problem)]
 
 
+def snapshot(spec: Spec, known: State, folder: Path) -> None:
+    """Save every primary's data as an RDB file in a folder of this machine.
+
+    Raises:
+        ProvisioningError: a server can't save.
+    """
+    _same_engine(spec, known)
+    snapshots.take(_known(spec, known), folder, "backup")
+
+
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
     """Take the deployment down with its volumes; with `keep_snapshot`, leave RDB files of its last state.
 
