@@ -71,6 +71,12 @@ class Deployment:
                         fix="pulumi config set --path valkey:docker.project <another name>",
                     )
 
+    def write_users(self) -> None:
+        """Put what servers know of users into the volume, and nothing else."""
+        rendered = files.render(self.plan, self.secrets)
+        users = {path: text for path, text in rendered.items() if path.endswith(".acl")}
+        volumes.put(self.engine, self.volume(compose.CONF), self.plan.image, users)
+
     def write_files(self) -> None:
         """Put configuration, users, certificates and scripts into their volume."""
         conf = self.volume(compose.CONF)

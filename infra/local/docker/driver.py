@@ -180,6 +180,8 @@ def _create(deployment: Deployment, spec: Spec) -> None:
 def _change(deployment: Deployment) -> None:
     """Live what can be; then what is missing comes back; then what must restart does, one by one."""
     live.refuse_to_fill_up(deployment)
+    deployment.write_users()
+    live.load_users(deployment)  # before anybody uses a new password
     deployment.write_files()
     live.apply(deployment)
     rolling.renew_the_sick(deployment)
