@@ -51,8 +51,7 @@ def render(project: Path = PROJECT) -> str:
                     (
                         "`env`",
                         "yes",
-                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and where there are such "
-                        "`VALKEY_TOPOLOGY`, `VALKEY_NODES`, `VALKEY_SENTINELS`, `VALKEY_CA`",
+                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and what a URL can't say",
                     ),
                     ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
                 ],

@@ -10,6 +10,7 @@ import pytest
 
 from infra.errors import ProvisioningError
 from infra.local import certificates
+from infra.local.console import answers
 from infra.local.docker.plan import Secrets
 from tests.docker.bed import NEW, OLD, Bed, Writer, new_secrets
 
@@ -140,7 +141,7 @@ def test_a_crashed_server_comes_back_by_itself(bed: Bed) -> None:
     pid = int(facts["State"]["Pid"])
     bed.spec.engine.docker("exec", bed.deployment.container("node-0"), "sh", "-c", "kill -9 $(pidof valkey-server)")
     deadline = time.monotonic() + 30
-    while bed.container("node-0")["State"]["Pid"] in (0, pid) or not bed.deployment.answers("node-0"):
+    while bed.container("node-0")["State"]["Pid"] in (0, pid) or not answers(bed.deployment.console, "node-0"):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert has(bed, "first")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 from infra import hardening
 from infra.local.docker.places import FIRST_PORT

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra import hardening
-from infra.errors import ProvisioningError
-from infra.local.docker.engine import Engine
+from infra.local.console import RefusedError, SilentError
+from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.files import HOME
 
 _LOGIN = (
@@ -23,10 +23,6 @@ _LOGIN = (
     f"exec valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt "
     "-h 127.0.0.1 -p "
 )
-
-
-class RefusedError(ProvisioningError):
-    """A server answered with an error."""
 
 
 class WrongPasswordError(RefusedError):
@@ -47,7 +43,7 @@ class Console:
 
         Raises:
             RefusedError: the server answered with an error.
-            EngineError: it can't be reached.
+            SilentError: it can't be reached.
         """
         return self.ask(node, [command])[0]
 
@@ -65,24 +61,17 @@ class Console:
         for command in commands:
             lines += [" ".join(hardening.quoted(word) for word in command), f"PING {token}"]
         script = f"{_LOGIN}{self.ports[node]}"
-        said = self.engine.docker(
-            "exec", "-i", self.containers[node], "sh", "-c", script, stdin="\n".join([*lines, ""]).encode()
-        )
+        text = "\n".join([*lines, ""]).encode()
+        try:
+            said = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)
+        except EngineError as problem:  # its container is gone, or stands still
+            raise SilentError(f"{node} can't be asked: {problem.args[0]}", fix=problem.fix) from None
         answers = said.split(f'"{token}"\n')[:-1]
         if "NOAUTH" in said.partition("\n")[0]:
             raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")
         if len(answers) < len(commands):
             raise RefusedError(f"{node}: {said.strip().splitlines()[-1] if said.strip() else 'no answer'}")
         return [_reply(node, answer) for answer in answers]
-
-    def info(self, node: str, section: str) -> dict[str, str]:
-        """A section of INFO, its values as text."""
-        return parse_info(str(self.run(node, "INFO", section)))
-
-
-def parse_info(text: str) -> dict[str, str]:
-    pairs = (line.strip().partition(":") for line in text.splitlines() if ":" in line)
-    return {name: value for name, _, value in pairs}
 
 
 def _reply(node: str, text: str) -> Any:

@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from infra import hardening
-from infra.errors import ProvisioningError
+from infra.local.console import answers, wait_until
 from infra.local.docker import compose, files, volumes
 from infra.local.docker.console import Console
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.plan import Plan, Secrets
-from infra.local.docker.waiting import wait_until
 
 START_SECONDS = 900
 """How long the servers may take to read their data."""
@@ -72,6 +71,12 @@ class Deployment:
                         fix="pulumi config set --path valkey:docker.project <another name>",
                     )
 
+    def write_users(self) -> None:
+        """Put what servers know of users into the volume, and nothing else."""
+        rendered = files.render(self.plan, self.secrets)
+        users = {path: text for path, text in rendered.items() if path.endswith(".acl")}
+        volumes.put(self.engine, self.volume(compose.CONF), self.plan.image, users)
+
     def write_files(self) -> None:
         """Put configuration, users, certificates and scripts into their volume."""
         conf = self.volume(compose.CONF)
@@ -94,14 +99,7 @@ class Deployment:
         """A new container of one service, with its volume; returns when its server has read its data."""
         self.compose("up", "--detach", "--no-deps", "--force-recreate", service)
         if service in self.console.ports:
-            wait_until(lambda: self.answers(service), START_SECONDS, f"{service} doesn't answer")
-
-    def answers(self, server: str) -> bool:
-        """Whether a server runs and has read its data."""
-        try:
-            return bool(self.console.run(server, "PING") == "PONG")
-        except ProvisioningError:
-            return False
+            wait_until(lambda: answers(self.console, service), START_SECONDS, f"{service} doesn't answer")
 
     def down(self) -> None:
         """Remove containers, network and volumes, but for the backups."""

@@ -80,7 +80,7 @@ def ensure(spec: Spec, known: State | None) -> State:
         _change(deployment)
     else:
         _create(deployment, spec)
-    roles.wait_for_replicas(deployment.console, plan)
+    roles.wait_until_whole(deployment.console, plan)
     return _inspect(deployment, engine, version)
 
 
@@ -97,6 +97,16 @@ def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
         return _inspect(deployment, known.engine, known.version), wrong
     except ProvisioningError as problem:
         return None, wrong or [str(problem)]
+
+
+def snapshot(spec: Spec, known: State, folder: Path) -> None:
+    """Save every primary's data as an RDB file in a folder of this machine.
+
+    Raises:
+        ProvisioningError: a server can't save.
+    """
+    _same_engine(spec, known)
+    snapshots.take(_known(spec, known), folder, "backup")
 
 
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
@@ -178,6 +188,8 @@ def _create(deployment: Deployment, spec: Spec) -> None:
 def _change(deployment: Deployment) -> None:
     """Live what can be; then what is missing comes back; then what must restart does, one by one."""
     live.refuse_to_fill_up(deployment)
+    deployment.write_users()
+    live.load_users(deployment)  # before anybody uses a new password
     deployment.write_files()
     live.apply(deployment)
     rolling.renew_the_sick(deployment)
@@ -198,7 +210,7 @@ def _inspect(deployment: Deployment, engine: str, version: str) -> State:
         ports=plan.ports,
         image=plan.image,
         version=version,
-        primaries=tuple(names.index(name) for name in roles.primaries(console, names)),
+        primaries=tuple(names.index(name) for name in roles.primaries(console, plan)),
         directives=directives,
         acl=acl,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.local.console import Member
 from infra.local.docker.files import EXPORTER_PASSWORDS, HOME, monitored
-from infra.local.docker.plan import Member, Plan
+from infra.local.docker.plan import Plan
 
 
 def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:

@@ -157,6 +157,13 @@ class Containers(Resource, module="valkey", name="Containers"):
         )
 
 
+def snapshot(props: Props, folder: Path) -> None:
+    """Save every primary of a deployment, as the state knows it, into a folder of this machine."""
+    from infra.local.docker import driver
+
+    driver.snapshot(_spec(props), _state(props), folder)
+
+
 _OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")
 _KEPT = ("project", "stack")
 
