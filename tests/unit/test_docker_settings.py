@@ -76,13 +76,13 @@ def test_the_image_is_pinned_to_a_patch(version: str, image: str) -> None:
 
 
 def test_memory_and_the_containers_limit_follow_from_each_other() -> None:
-    plan = docker._plan(load(memory="512mb"), "valkey/dev")
+    plan = docker.plan_of(load(memory="512mb"), "valkey/dev")
     assert int(plan.directives["maxmemory"]) / plan.memory_limit < 0.45
     assert plan.project == "valkey-dev"
 
 
 def test_names_are_safe_for_compose() -> None:
-    plan = docker._plan(load(), "valkey/My.Stack")
+    plan = docker.plan_of(load(), "valkey/My.Stack")
     assert plan.project == "valkey-my-stack"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from valkeykit.errors import ConfigurationError
 
@@ -14,7 +15,18 @@ from tools.errors import ToolError
 from tools.render import compose, native
 from tools.render.folder import Folder
 
-FORMS = {"compose": compose, "native": native}
+
+class Form(Protocol):
+    """What can be rendered. HAS_NOT: keys that mean nothing there."""
+
+    HAS_NOT: set[str]
+
+    def write(self, settings: Settings, folder: Folder) -> str:
+        """Write the folder; return what to do with it."""
+        ...
+
+
+FORMS: dict[str, Form] = {"compose": compose, "native": native}
 
 _PATHS = r"(?:--path )?(?:valkey:)?"
 _WORDS = (

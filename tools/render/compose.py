@@ -44,8 +44,11 @@ def write(settings: Settings, folder: Folder) -> str:
     if settings.docker.backupUrl:
         secrets = replace(secrets, bucket=(settings.docker.backupAccessKey, settings.docker.backupSecretKey))
     plan = driver.digested(plan, secrets)
+    conf = folder.path / CONF
     for path, text in files.render(plan, secrets).items():
-        _readable(folder.path / CONF / path, text)
+        _readable(conf / path, text)
+    for inner in (conf, *(path for path in conf.iterdir() if path.is_dir())):
+        inner.chmod(0o755)
     shutil.copy(compose.SERVICES, folder.path)
     rendered = yaml.safe_dump(compose.render(plan, f"./{CONF}"), sort_keys=False).replace("$", "$$")
     _readable(folder.path / "compose.yaml", rendered)
@@ -77,7 +80,7 @@ def _refuse_older(folder: Folder, version: str) -> None:
 
 def _readable(path: Path, text: str) -> None:
     """For the servers' user, who is another one; the folder around is closed to all but its owner."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_text(text)
     new.chmod(0o444)
