@@ -36,7 +36,7 @@ _STRINGS = re.compile(r'"[^"]*"')
 _METRIC = re.compile(r"\bredis_[a-z_]+")
 
 
-@pytest.fixture(scope="module", params=list(SHAPES))
+@pytest.fixture(scope="module", params=list(SHAPES), ids=list(SHAPES))
 def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     topology: Topology = request.param
     with running(make_spec(tmp_path_factory.mktemp(topology), topology, exporter=EXPORTER)) as bed:
@@ -66,7 +66,8 @@ def expressions() -> list[str]:
 
 
 def promtool(folder: Path, *arguments: str) -> str:
-    return Engine().docker("run", "--rm", "-v", f"{folder}:/m:ro", "--entrypoint", "promtool", PROMETHEUS, *arguments)
+    box = ["--rm", "--network", "none", "-v", f"{folder}:/m:ro", "--entrypoint", "promtool"]
+    return Engine().docker("run", *box, PROMETHEUS, *arguments)
 
 
 def test_every_server_is_seen_by_the_monitor_over_tls(watched: Bed) -> None:
@@ -86,10 +87,11 @@ def test_inspecting_the_exporter_shows_no_secret(watched: Bed) -> None:
     assert not [user for user, password in watched.spec.secrets.passwords.items() if password in shown]
 
 
+@pytest.mark.parametrize("watched", ["replicated"], indirect=True)
 def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(watched: Bed, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     for file in MONITORING.iterdir():
-        (tmp_path / file.name).write_text(file.read_text())
+        (tmp_path / file.name).write_text(file.read_text().replace("15s", "2s"))
     (tmp_path / "ca.pem").write_text(watched.spec.secrets.ca)
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets" / "stack.json").write_text(json.dumps(exporter.targets(watched.deployment.plan)))
@@ -116,8 +118,10 @@ def test_an_exporter_comes_and_goes_and_the_servers_stay(tmp_path: Path) -> None
         bed.ensure(plan=replace(bed.spec.plan, exporter=EXPORTER))
         assert bed.known.ports[:-1] == ports
         assert "redis_up 1" in scrape(bed, exporter.targets(bed.deployment.plan)[0])
-        rotated = new_secrets(["localhost", "127.0.0.1", *bed.spec.plan.addresses], bed.spec.plan.users)
-        bed.ensure(secrets=replace(rotated, login=bed.spec.secrets.passwords["admin"]))
+        old = bed.spec.secrets
+        new = replace(new_secrets(["x"], bed.spec.plan.users), certificate=old.certificate, ca=old.ca)
+        bed.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
+        bed.ensure(secrets=new)
         assert "redis_up 1" in scrape(bed, exporter.targets(bed.deployment.plan)[0])
         bed.ensure(plan=replace(bed.spec.plan, exporter=""))
         assert bed.known.ports == ports

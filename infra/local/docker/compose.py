@@ -122,7 +122,8 @@ def _backup(plan: Plan, backups: Backups) -> Service:
 
 
 def _uploader(plan: Plan, backups: Backups, upload: Upload) -> Service:
-    return uploader.service(plan, upload, backups.folder or BACKUPS, _helper())
+    helper = {**_helper(), **_memory(uploader.MEMORY)}
+    return uploader.service(plan, upload, backups.folder or BACKUPS, helper)
 
 
 def _helper() -> Service:

@@ -9,6 +9,9 @@ from infra.local.docker.plan import Plan, Upload
 
 BACKUP = "/backup"
 
+MEMORY = 256 * 1024**2
+"""Bytes: the program alone is 60 MB, and it holds the parts that it sends."""
+
 
 def service(plan: Plan, upload: Upload, backups: str, helper: dict[str, Any]) -> dict[str, Any]:
     """Healthy while the last copy went well.
