@@ -232,4 +232,5 @@ def _problems(settings: Settings) -> Iterator[ValkeykitError]:
 def _dumps(settings: Settings) -> list[Path]:
     """What to restore: a file, or for a cluster also a folder's files."""
     source = project.root() / settings.restoreFrom
-    return rdb.files(source) if settings.topology == "cluster" or source.is_file() else []
+    found = rdb.files(source) if settings.topology == "cluster" else [source]
+    return [file for file in found if file.is_file()]
