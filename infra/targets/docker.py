@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -14,7 +15,7 @@ from valkeykit.url import Node
 
 from infra import hardening, project
 from infra.errors import ProvisioningError
-from infra.local import certificates
+from infra.local import certificates, rdb
 from infra.local.binary import parse_version
 from infra.local.certificates import Pair
 from infra.local.docker import exporter
@@ -238,10 +239,16 @@ def _problems(settings: Settings) -> Iterator[ValkeykitError]:
     except ProvisioningError as problem:
         yield problem
     files = {key: getattr(settings.docker, key) for key in ("certificate", "key", "ca", "imageFile")}
-    files["restoreFrom"] = settings.restoreFrom
     missing = {key: path for key, path in files.items() if path and not (project.root() / path).is_file()}
+    if settings.restoreFrom and not _dumps(settings):
+        yield ProvisioningError(
+            f"restoreFrom is {settings.restoreFrom}, where no RDB file is",
+            fix="pulumi config set restoreFrom <an RDB file>",
+        )
     for key, path in missing.items():
-        yield ProvisioningError(f"{key} is {path}, which is no file", fix=f"put it there, or {_drop(key)}")
+        yield ProvisioningError(
+            f"{key} is {path}, which is no file", fix=f"put it there, or pulumi config rm --path valkey:docker.{key}"
+        )
     if settings.docker.certificate and not missing:
         pair, ca = _given(settings)
         if objection := certificates.objection(pair, ca, [settings.docker.announced]):
@@ -251,5 +258,8 @@ def _problems(settings: Settings) -> Iterator[ValkeykitError]:
             )
 
 
-def _drop(key: str) -> str:
-    return f"pulumi config rm {key}" if key == "restoreFrom" else f"pulumi config rm --path valkey:docker.{key}"
+def _dumps(settings: Settings) -> list[Path]:
+    """What to restore: a file, or for a cluster also a folder's files."""
+    source = project.root() / settings.restoreFrom
+    found = rdb.files(source) if settings.topology == "cluster" else [source]
+    return [file for file in found if file.is_file()]

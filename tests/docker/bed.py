@@ -62,11 +62,11 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
     wanted = replace(wanted, **plan)
     known = new_secrets(["localhost", "127.0.0.1", *wanted.addresses], wanted.users)
     return Spec(
-        Engine(), Source(f"{IMAGE}:{version}"), version, wanted, known, folder, _first_port(len(wanted.addresses))
+        Engine(), Source(f"{IMAGE}:{version}"), version, wanted, known, folder, first_port(len(wanted.addresses))
     )
 
 
-def _first_port(count: int) -> int:
+def first_port(count: int) -> int:
     """Of a row that nobody listens on, away from where embedded stacks begin and the kernel hands out ports."""
     for first in itertools.count(12_000 + os.getpid() % 800 * 10, 10):
         with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:

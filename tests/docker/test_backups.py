@@ -66,6 +66,14 @@ def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology:
         assert is_whole(bed), "the append-only file isn't whole"
 
 
+def test_a_clusters_own_snapshots_start_another(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path / "old", "cluster")) as bed:
+        fill(bed)
+        bed.remove(keep_snapshot=True)
+    with running(replace(make_spec(tmp_path / "new", "cluster"), restore_from=tmp_path / "old")) as bed:
+        assert is_whole(bed)
+
+
 def test_a_restore_that_was_killed_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(make_spec(tmp_path, "single")) as bed:
         fill(bed)

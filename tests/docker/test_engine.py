@@ -13,7 +13,7 @@ from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
 from infra.local.docker.engine import Engine
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port
 from tests.project import USERS_CHOICE, Project
 from tools.stack import PROJECT, Stack
 
@@ -32,7 +32,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
 
 def choose(project: Project, topology: str, version: str = NEW) -> None:
-    project.configure(target="docker", topology=topology, version=version, memory="64mb", workload="queue")
+    port = str(first_port(6))  # away from those that embedded stacks begin with
+    project.configure(target="docker", topology=topology, version=version, memory="64mb", workload="queue", port=port)
     assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{version}").returncode == 0
 
 

@@ -28,7 +28,7 @@ class Spec:
     version: major.minor or more, which the image must have.
     plan: without image and ports, which are settled here.
     first_port: of the ports in a row; 0 for free ones.
-    restore_from: an RDB file that a new deployment starts with.
+    restore_from: an RDB file that a new deployment starts with; for a cluster also a folder of them.
     keep_in: a folder on this machine for the snapshots before an upgrade and at the end.
     """
 

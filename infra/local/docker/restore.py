@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infra import hardening
 from infra.errors import ProvisioningError
+from infra.local import rdb
 from infra.local.console import info, wait_until
 from infra.local.docker import compose, files, volumes
 from infra.local.docker.console import Console
@@ -27,7 +28,7 @@ def is_done(deployment: Deployment) -> bool:
 
 
 def load(deployment: Deployment, source: Path) -> None:
-    """Bring up the deployment with the file's data.
+    """Bring up the deployment with the data of a file; for a cluster also of a folder's files.
 
     Raises:
         ProvisioningError: it can't be loaded, or is larger than what is asked for.
@@ -35,7 +36,8 @@ def load(deployment: Deployment, source: Path) -> None:
     deployment.create()
     if deployment.plan.topology == "cluster":
         deployment.up()
-        _into_cluster(deployment, source)
+        for dump in rdb.files(source):
+            _into_cluster(deployment, dump)
     else:
         _into_node(deployment, source)
         deployment.up()
