@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.docker.engine import Engine
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, _first_port
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port
 from tools.render import render
 from tools.stack import PROJECT
 
@@ -39,7 +39,7 @@ def rendered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[P
     topology = str(request.param)
     given = [
         f"topology={topology}",
-        f"port={_first_port(7)}",
+        f"port={first_port(7)}",
         "memory=64mb",
         f"docker.project=render-{topology}-{os.getpid()}",
         f"docker.image={IMAGE}:{NEW}",
@@ -88,7 +88,7 @@ def test_debians_package_serves_with_the_rendered_folder_and_keeps_its_data(mach
     _until(lambda: "OK" in run("sh", "-c", "valkey-cli -s /tmp/own set before yes || true"))
     run("valkey-cli", "-s", "/tmp/own", "shutdown", "save")
 
-    render("native", folder, [f"port={_first_port(1)}", "memory=64mb", "workload=queue"])
+    render("native", folder, [f"port={first_port(1)}", "memory=64mb", "workload=queue"])
     engine.docker("cp", str(folder), f"{machine}:/root/valkey")
     said = run("/root/valkey/install")
     assert "wrote /etc/valkey/valkey.conf" in said

@@ -155,7 +155,7 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     fixed = {directive: value for directive, value in told.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
-    read_at_start = {"sentinel": plan.certificate, "exporter": plan.certificate + plan.monitor}
+    read_at_start = {"sentinel": plan.certificate, "exporter": plan.certificate + plan.monitor, "uploader": plan.bucket}
     parts = [
         lasting,
         read_at_start.get(name.partition("-")[0], ""),

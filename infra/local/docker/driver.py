@@ -166,7 +166,12 @@ def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
 def digested(plan: Plan, secrets: Secrets) -> Plan:
     """With digests of what some containers read only when they start."""
     monitor = secrets.passwords[hardening.MONITOR] + secrets.ca
-    return replace(plan, certificate=_digest(secrets.certificate.certificate), monitor=_digest(monitor))
+    return replace(
+        plan,
+        certificate=_digest(secrets.certificate.certificate),
+        monitor=_digest(monitor),
+        bucket=_digest(repr((plan.upload, secrets.bucket))),
+    )
 
 
 def _create(deployment: Deployment, spec: Spec) -> None:

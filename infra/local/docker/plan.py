@@ -74,6 +74,7 @@ class Plan:
     subnet: of the deployment's own network, a /24.
     certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
     monitor: a digest of what the exporter logs in with, which it reads only when it starts.
+    bucket: a digest of where the uploader copies to, and with which keys: a sick one starts anew with others.
     directives: of valkey.conf, the same on every data node.
     """
 
@@ -90,6 +91,7 @@ class Plan:
     directives: Mapping[str, str]
     certificate: str = ""
     monitor: str = ""
+    bucket: str = ""
     backups: Backups | None = None
     upload: Upload | None = None
     exporter: str = ""
