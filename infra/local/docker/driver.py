@@ -156,7 +156,7 @@ def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
     count = port_count(plan.topology, plan.shards, plan.replicas)
     ports = known.ports if known else ()
     if len(ports) != count or spec.first_port not in (0, ports[0]):
-        ports = places.free_ports(spec.engine, plan.bind, count, spec.first_port)
+        ports = places.free_ports(spec.engine, plan.project, plan.bind, count, spec.first_port)
     places.refuse_overlap(spec.engine, plan.subnet, plan.project)
     return replace(plan, ports=ports, certificate=_digest(spec.secrets.certificate.certificate))
 
