@@ -33,10 +33,16 @@ class Forwarder:
                 if self.drop_after is not None and self.seen > self.drop_after:
                     client.close()
                     continue
-                engine = socket.socket(socket.AF_UNIX)
-                engine.connect(SOCKET)
-                for ends in ((client, engine), (engine, client)):
-                    threading.Thread(target=_copy, args=ends, daemon=True).start()
+                threading.Thread(target=_serve, args=(client,), daemon=True).start()
+
+
+def _serve(client: socket.socket) -> None:
+    with client, socket.socket(socket.AF_UNIX) as engine:
+        engine.connect(SOCKET)
+        back = threading.Thread(target=_copy, args=(engine, client), daemon=True)
+        back.start()
+        _copy(client, engine)
+        back.join()
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

@@ -101,7 +101,7 @@ def test_a_wrong_key_or_address_is_told_and_a_good_one_mends_it(bed: Bed, servic
     _until(lambda: "uploader: it is unhealthy" in bed.wrong(), 150)
     assert "status code: 403" in bed.deployment.compose("logs", "uploader")
     nowhere = replace(upload, endpoint=f"{upload.endpoint.rpartition(':')[0]}:9")
-    with pytest.raises(EngineError, match=r"uploader says: .*connection refused"):
+    with pytest.raises(EngineError, match=r"uploader is unhealthy; it says: .*connection refused"):
         bed.ensure(plan=replace(plan, upload=nowhere), secrets=secrets)
     bed.ensure(plan=plan)
     assert bed.wrong() == []

@@ -156,9 +156,9 @@ def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
     servers, exporters = port_count(plan.topology, plan.shards, plan.replicas), 1 if plan.exporter else 0
     ports = known.ports[: servers + exporters] if known else ()
     if len(ports) < servers or spec.first_port not in (0, ports[0]):
-        ports = places.free_ports(spec.engine, plan.bind, servers + exporters, spec.first_port)
+        ports = places.free_ports(spec.engine, plan.project, plan.bind, servers + exporters, spec.first_port)
     if len(ports) < servers + exporters:  # the servers stay where their clients know them
-        ports += places.free_ports(spec.engine, plan.bind, exporters, lowest=ports[-1] + 1)
+        ports += places.free_ports(spec.engine, plan.project, plan.bind, exporters, lowest=ports[-1] + 1)
     places.refuse_overlap(spec.engine, plan.subnet, plan.project)
     return replace(digested(plan, spec.secrets), ports=ports)
 

@@ -28,6 +28,5 @@ def service(plan: Plan, upload: Upload, backups: str, helper: dict[str, Any]) ->
         "healthcheck": {
             "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
             "interval": "5s",
-            "retries": 12,  # a service out of reach says so after a while
         },
     }
