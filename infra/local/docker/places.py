@@ -17,7 +17,7 @@ _PUBLISHED = re.compile(r":(\d+)->")
 
 
 def free_ports(
-    engine: Engine, project: str, bind: str, count: int, first: int = 0, lowest: int = FIRST_PORT
+    engine: Engine, project: str, bind: str, count: int, first: int = 0, *, lowest: int = FIRST_PORT
 ) -> tuple[int, ...]:
     """As many ports in a row as are needed. Those that the project's own containers have count as free.
 
