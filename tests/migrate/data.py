@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -100,33 +100,33 @@ def fields_that_end(client: Any, key: bytes, number: int = 5) -> None:
         client.execute_command("HPEXPIRE", key, DAY + count, "FIELDS", 1, f"f{count}")
 
 
-def snapshot(client: Any) -> dict[bytes, Any]:
-    """What a client sees of every key: type, value, and when it ends."""
-    return {key: look(client, key) for key in client.scan_iter(count=1000)}
+def snapshot(client: Any, *, plain: bool = False) -> dict[bytes, Any]:
+    """What a client sees of every key: type, value, and when it ends, in milliseconds since the epoch.
+
+    plain: leave out what servers before 7.0 don't know: when a key ends to the millisecond, a stream's counters.
+    """
+    return {key: look(client, key, plain=plain) for key in client.scan_iter(count=1000)}
 
 
-def look(client: Any, key: bytes) -> Any:
+def look(client: Any, key: bytes, *, plain: bool = False) -> Any:
     """One key's type, value and end."""
-    kind = client.type(key)
-    kind = kind.decode() if isinstance(kind, bytes) else kind
-    left = client.pttl(key)
-    return kind, VALUES[kind](client, key), left > 0
+    kind = client.type(key).decode()
+    ends = client.pttl(key) > 0 if plain else client.execute_command("PEXPIRETIME", key)
+    value = _stream_value(client, key, plain=plain) if kind == "stream" else VALUES[kind](client, key)
+    return kind, value, ends
 
 
-def ends(client: Any, key: bytes) -> int:
-    """When a key ends, in milliseconds since the epoch."""
-    return int(client.execute_command("PEXPIRETIME", key))
-
-
-def _stream_value(client: Any, key: bytes) -> Any:
+def _stream_value(client: Any, key: bytes, *, plain: bool) -> Any:
     info = client.xinfo_stream(key)
-    kept = ("length", "last-generated-id", "entries-added", "max-deleted-entry-id")
+    kept = ("length", "last-generated-id") if plain else (
+        "length", "last-generated-id", "entries-added", "max-deleted-entry-id"
+    )  # fmt: skip
     groups = []
     for group in client.xinfo_groups(key):
         pending = client.xpending_range(key, group["name"], "-", "+", 1000)
         consumers = sorted(one["name"] for one in client.xinfo_consumers(key, group["name"]))
         seen = [(one["message_id"], one["consumer"], one["times_delivered"]) for one in pending]
-        groups.append((group["name"], group["last-delivered-id"], group.get("entries-read"), seen, consumers))
+        groups.append((group["name"], group["last-delivered-id"], None if plain else group["entries-read"], seen, consumers))
     return [info.get(name) for name in kept], client.xrange(key), sorted(groups)
 
 
@@ -136,16 +136,9 @@ VALUES: dict[str, Callable[[Any, bytes], Any]] = {
     "set": lambda client, key: client.smembers(key),
     "zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
     "hash": lambda client, key: client.hgetall(key),
-    "stream": _stream_value,
 }
 
 
 def raw(port: int) -> redis.Redis:
     """A client that answers bytes."""
     return redis.Redis(host="127.0.0.1", port=port)
-
-
-def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
-    """Slices of a list."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
