@@ -40,10 +40,13 @@ class String:
         return int(router.call(key, "STRLEN", key))
 
     def slices(self, router: Router, key: bytes, step: int) -> Iterator[tuple[int, bytes]]:
-        start = 0
-        while piece := router.call(key, "GETRANGE", key, start, start + step - 1):
-            yield start, piece
+        start, piece = 0, router.call(key, "GETRANGE", key, 0, step - 1)
+        yield start, piece  # an empty string is a value too
+        while piece:
             start += len(piece)
+            piece = router.call(key, "GETRANGE", key, start, start + step - 1)
+            if piece:
+                yield start, piece
 
     def write(self, key: bytes, piece: tuple[int, bytes]) -> list[bytes]:
         return [pack("APPEND", key, piece[1])]

@@ -87,7 +87,7 @@ class Stream:
                  "FORCE", "JUSTID")
             for one in piece.pending
         ]  # fmt: skip
-        return [*block, pack("XDEL", key, *ghosts)] if ghosts else block
+        return block + _without(key, piece, ghosts)
 
     def finish(self, router: Router, key: bytes, place: bytes, *, counters: bool) -> list[bytes]:
         """The commands that set what XADD doesn't: last id, counters, groups' positions, idle consumers.
@@ -140,6 +140,23 @@ class Stream:
             for group in map(_facts, router.call(key, "XINFO", "GROUPS", key))
         )
         return [about[name] for name in kept], groups
+
+
+def _without(key: bytes, piece: Piece, ghosts: set[bytes]) -> list[bytes]:
+    """The commands that take the ghosts away.
+
+    What XTRIM took at the source comes before every entry. It is trimmed here too, since XDEL
+    would leave its mark in the stream's counters.
+    """
+    first = min(map(order, piece.entries), default=None)
+    trimmed = {ghost for ghost in ghosts if piece.start == _FIRST and (first is None or order(ghost) < first)}
+    block = []
+    if trimmed:
+        keep = ["MINID", b"%d-%d" % first] if first else ["MAXLEN", 0]
+        block.append(pack("XTRIM", key, *keep))
+    if deleted := ghosts - trimmed:
+        block.append(pack("XDEL", key, *deleted))
+    return block
 
 
 def order(identity: bytes) -> tuple[int, int]:
