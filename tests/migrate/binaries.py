@@ -124,7 +124,8 @@ def _unpack_debian(packages: tuple[str, ...], folder: Path) -> None:
 
 def _make_starter(build: Build, folder: Path) -> None:
     """A script that finds the program beside itself, with its libraries."""
-    (folder / build.program).chmod(0o755)
+    for file in (folder / build.program).parent.iterdir():  # modules lie beside it
+        file.chmod(0o755)
     starter = folder / "start"
     libraries = f'LD_LIBRARY_PATH="$here/{build.libraries}" ' if build.libraries else ""
     starter.write_text(f'#!/bin/sh\nhere=$(dirname "$0")\n{libraries}exec "$here/{build.program}" "$@"\n')

@@ -25,9 +25,9 @@ def name(dice: random.Random, number: int, prefix: bytes = b"") -> bytes:
     return prefix + b"%d:" % number + tail
 
 
-def write(client: Any, dice: random.Random, key: bytes) -> None:
+def write(client: Any, dice: random.Random, key: bytes, kinds: tuple[str, ...] = KINDS) -> None:
     """Make a key what another type's value may have been before."""
-    kind = dice.choice(KINDS)
+    kind = dice.choice(kinds)
     client.delete(key)
     MAKERS[kind](client, dice, key)
     if dice.random() < 0.3:

@@ -18,12 +18,15 @@ class Writers:
 
     connect: makes a client for each.
     fields: also write hashes with TTLs of fields.
+    kinds: of data.KINDS.
     """
 
-    def __init__(self, connect: Callable[[], Any], seed: int, *, keys: int = 3000, fields: bool = False) -> None:
+    def __init__(self, connect: Callable[[], Any], seed: int, *, keys: int, fields: bool = False,
+                 kinds: tuple[str, ...] = data.KINDS) -> None:  # fmt: skip
         self._connect = connect
         self._keys = keys
         self._fields = fields
+        self._kinds = kinds
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(seed, number)) for number in range(THREADS)]
         self.writes = 0
@@ -73,4 +76,4 @@ class Writers:
             client.delete(key)
             data.fields_that_end(client, key, 2)
         else:
-            data.write(client, dice, key)
+            data.write(client, dice, key, self._kinds)

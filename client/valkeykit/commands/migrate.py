@@ -90,12 +90,13 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
                 "--conflict skip has no cut-over: older copies can't be told from the target's own keys",
                 fix="--conflict replace",
             )
+        come_from, go_to = sides.named(source, sides.SOURCE_URL), sides.named(target, sides.TARGET_URL)
         with (
-            sides.source(sides.named(source, sides.SOURCE_URL), source_ca, scratch_server) as old,
+            sides.source(come_from, source_ca, scratch_server) as old,
             contextlib.closing(State(state)) as kept,
             Reporter(_voice(as_json=as_json)) as reporter,
         ):
-            new = Server(sides.settings(sides.named(target, sides.TARGET_URL), target_ca))
+            new = Server(sides.settings(go_to, target_ca))
             migration = Migration(old, new, options, kept, reporter)
             with _stoppable(migration.stop):
                 if dry_run:

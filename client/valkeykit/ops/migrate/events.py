@@ -61,7 +61,7 @@ class LineVoice:
 
     def __init__(self) -> None:
         self._name = ""
-        self._said = 0.0
+        self._said = time.monotonic()
 
     def stage(self, name: str, total: int, facts: dict[str, Any]) -> None:  # noqa: ARG002
         self._name = name

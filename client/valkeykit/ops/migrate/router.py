@@ -20,6 +20,9 @@ REDIRECTS = (AskError, TryAgainError, ClusterDownError)
 PATIENCE = 10.0
 """Seconds in which a key must find its node."""
 
+RETRY_EVERY = 0.02
+"""Seconds between two questions to a cluster that can't answer now."""
+
 ASKING = pack("ASKING")
 
 
@@ -124,14 +127,20 @@ class Router:
 
     def _follow(self, key: bytes, command: bytes, answer: Any) -> Any:
         """Ask again where a node said that the key is elsewhere."""
-        end = time.monotonic() + PATIENCE
+        end, stale = time.monotonic() + PATIENCE, False
         while isinstance(answer, REDIRECTS) and time.monotonic() < end:
-            if isinstance(answer, AskError) and not isinstance(answer, MovedError):
-                answer = self._wire(Node(answer.host, answer.port)).ask([ASKING, command])[1]
+            if isinstance(answer, AskError):
+                host = answer.host or self._holder(key).host  # empty where it is the same one
+                wire, moved = self._wire(Node(host, answer.port)), isinstance(answer, MovedError)
+                answer = wire.ask([command] if moved else [ASKING, command])[-1]
+                stale = stale or moved
             else:
-                time.sleep(0.02)
+                time.sleep(RETRY_EVERY)
                 self._read_layout()
                 answer = self._wire(self._holder(key)).ask([command])[0]
+        if stale:
+            self._read_layout()
+        if isinstance(answer, REDIRECTS): print("DBG", key, answer, flush=True)
         return answer
 
     def _holder(self, key: bytes) -> Node:

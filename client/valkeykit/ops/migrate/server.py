@@ -9,6 +9,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from valkeykit import connection
+from valkeykit.causes import explained
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate.payload import Format
 from valkeykit.ops.migrate.wire import Wire
@@ -34,14 +35,21 @@ class Server:
     """What is known of one side, and the way to its nodes."""
 
     def __init__(self, settings: Settings, label: str = "") -> None:
-        """label: a name to show instead of the address."""
+        """Connect.
+
+        label: a name to show instead of the address.
+
+        Raises:
+            ValkeykitError: nothing answers there, or it refused the login.
+        """
         topology = settings.topology
         if topology in {"sentinel", "replicated"}:
             settings = _at_primary(settings)
         self.settings = settings
         self._label = label
         self._seed = Node(settings.address.host, settings.address.port)
-        with_info = self.info(self._seed, "server")
+        with explained():
+            with_info = self.info(self._seed, "server")
         mode = connection.mode_of(with_info)
         if mode == "sentinel":
             raise ConfigurationError(
