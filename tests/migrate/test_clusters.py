@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,14 @@ def fill(nodes: list[Server], dice: random.Random, keys: int) -> None:
 
 def contents(nodes: list[Server]) -> dict[bytes, Any]:
     found: dict[bytes, Any] = {}
-    with contextlib.closing(client_of(nodes)) as client:
-        for key in client.scan_iter(count=1000):
-            kind = client.type(key).decode()
-            value = data.VALUES[kind](client, key) if kind != "stream" else client.xrange(key)
-            found[key] = kind, value, client.pexpiretime(key)
+    for node in nodes:
+        with data.raw(node.port) as client:
+            found |= data.snapshot(client)
     return found
 
 
 def test_a_cluster_to_a_cluster(cluster: list[Server], target: list[Server], state: Path) -> None:
-    fill(cluster, random.Random(1), 1500)
+    fill(cluster, random.Random(1), 600)
     report = harness.migrate(cluster[0].url, target[1].url, state, slice_above=2000)
     assert report.complete, report.record()
     assert contents(cluster) == contents(target)
@@ -102,11 +101,11 @@ def test_a_cluster_to_a_single_server(cluster: list[Server], new: Server, theirs
 
 def test_slots_that_move_during_the_copy(cluster: list[Server], target: list[Server], state: Path) -> None:
     with contextlib.closing(client_of(cluster)) as client:
-        client.mset_nonatomic({f"key:{number}": number for number in range(6000)})
-    mover = threading.Thread(target=_move, args=(cluster[0], cluster[1], range(0, 400)))
-    mover.start()
-    report = harness.migrate(cluster[0].url, target[0].url, state, rate=4000, batch=100)
-    mover.join()
+        client.mset_nonatomic({f"key:{number}": number for number in range(3000)})
+    with ThreadPoolExecutor() as pool:
+        moving = pool.submit(_move, cluster[0], cluster[1], range(300))
+        report = harness.migrate(cluster[0].url, target[0].url, state, rate=2000, batch=100)
+        moving.result()
     assert report.complete, report.record()
     assert contents(target) == contents(cluster)
 
@@ -115,12 +114,11 @@ def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: 
     from valkeykit.ops.migrate.run import CutOver
 
     fill(cluster, random.Random(4), 1000)
-    mover = threading.Thread(target=_move, args=(cluster[0], cluster[1], range(1000, 1400)))
-    with Writers(lambda: client_of(cluster), 5, keys=1000, kinds=SIMPLE) as writers:
-        mover.start()
+    with ThreadPoolExecutor() as pool, Writers(lambda: client_of(cluster), 5, keys=1000, kinds=SIMPLE, ends=False) as writers:
+        moving = pool.submit(_move, cluster[0], cluster[1], range(1000, 1100))
         threading.Timer(4, writers.stop).start()
-        report = harness.migrate(cluster[0].url, target[0].url, state, CutOver(quiet=0.5), rate=1500, batch=100)
-        mover.join()
+        report = harness.migrate(cluster[0].url, target[0].url, state, CutOver(quiet=0.5), rate=1500, batch=100, patience=15.0)
+        moving.result()
     assert report.complete, report.record()
     assert report.cut_over
     assert contents(target) == contents(cluster)
@@ -134,7 +132,7 @@ def _move(giver: Server, taker: Server, slots: range) -> None:
             take.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", giver_id)
             give.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", taker_id)
             while keys := give.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-                give.execute_command("MIGRATE", HOST, taker.port, "", 0, 5000, "KEYS", *keys)
+                give.execute_command("MIGRATE", HOST, taker.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
             take.execute_command("CLUSTER SETSLOT", slot, "NODE", taker_id)
             give.execute_command("CLUSTER SETSLOT", slot, "NODE", taker_id)
 

@@ -19,14 +19,16 @@ class Writers:
     connect: makes a client for each.
     fields: also write hashes with TTLs of fields.
     kinds: of data.KINDS.
+    ends: let some keys end soon.
     """
 
     def __init__(self, connect: Callable[[], Any], seed: int, *, keys: int, fields: bool = False,
-                 kinds: tuple[str, ...] = data.KINDS) -> None:  # fmt: skip
+                 kinds: tuple[str, ...] = data.KINDS, ends: bool = True) -> None:  # fmt: skip
         self._connect = connect
         self._keys = keys
         self._fields = fields
         self._kinds = kinds
+        self._ends = ends
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(seed, number)) for number in range(THREADS)]
         self.writes = 0
@@ -70,7 +72,7 @@ class Writers:
         chance = dice.random()
         if chance < 0.15:
             client.delete(key)
-        elif chance < 0.25:
+        elif chance < 0.25 and self._ends:
             client.pexpire(key, dice.randrange(1, 1500))
         elif chance < 0.3 and self._fields:
             client.delete(key)

@@ -140,7 +140,6 @@ class Router:
                 answer = self._wire(self._holder(key)).ask([command])[0]
         if stale:
             self._read_layout()
-        if isinstance(answer, REDIRECTS): print("DBG", key, answer, flush=True)
         return answer
 
     def _holder(self, key: bytes) -> Node:

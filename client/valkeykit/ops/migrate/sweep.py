@@ -26,6 +26,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import TimeoutError as LateError
 
+from valkeykit.errors import RefusedError
 from valkeykit.ops.migrate.job import Job, StoppedError
 from valkeykit.ops.migrate.server import Primary, Server, parse_info
 from valkeykit.ops.migrate.state import DONE
@@ -81,18 +82,24 @@ class Sweep:
 
         Raises:
             redis.RedisError: a side refused, or was out of reach for longer than the patience.
+            RefusedError: slots of the cluster stay half-moved for longer than the patience.
             StoppedError: the run was told to stop.
         """
         layout = self.side.primaries()
-        pending = layout
+        pending, give_up = layout, 0.0
         while pending:
             self._through(pending)
             self._forget()
+            give_up = give_up or time.monotonic() + self.job.options.patience
             before = {primary.node: primary.slots for primary in layout}
             moving, layout = self.side.is_moving(), self.side.primaries()
             pending = layout if moving else [one for one in layout if one.slots - before.get(one.node, frozenset())]
-            if moving:
-                time.sleep(PAUSE)
+            if moving and time.monotonic() > give_up:
+                raise RefusedError(
+                    "a slot of the cluster is on its way from one node to another, and stays so",
+                    fix="finish or undo the resharding (--cluster fix), then run the command again",
+                )
+            time.sleep(PAUSE if moving else 0)
 
     def _forget(self) -> None:
         if self.name:
