@@ -1,12 +1,12 @@
-"""python -m bench cache|queue|up"""
+"""python -m bench cache|migrate|queue|up"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import cache, queue, up
+from bench import cache, migrate, queue, up
 
-BENCHMARKS = {"cache": cache.run, "queue": queue.run, "up": up.run}
+BENCHMARKS = {"cache": cache.run, "migrate": migrate.run, "queue": queue.run, "up": up.run}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or sorted(BENCHMARKS)

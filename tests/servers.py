@@ -113,9 +113,7 @@ def running(folder: Path, *options: str, program: str | None = None) -> Iterator
 
 
 @contextlib.contextmanager
-def cluster(
-    folder: Path, primaries: int = 3, replicas: int = 0, program: str | None = None
-) -> Iterator[list[Server]]:
+def cluster(folder: Path, primaries: int = 3, replicas: int = 0, program: str | None = None) -> Iterator[list[Server]]:
     """A cluster of nodes; the replicas come last, the first of them that of the first primary."""
     nodes = [_cluster_node(folder / str(number), program) for number in range(primaries * (1 + replicas))]
     try:

@@ -126,7 +126,9 @@ def _stream_value(client: Any, key: bytes, *, plain: bool) -> Any:
         pending = client.xpending_range(key, group["name"], "-", "+", 1000)
         consumers = sorted(one["name"] for one in client.xinfo_consumers(key, group["name"]))
         seen = [(one["message_id"], one["consumer"], one["times_delivered"]) for one in pending]
-        groups.append((group["name"], group["last-delivered-id"], None if plain else group["entries-read"], seen, consumers))
+        groups.append(
+            (group["name"], group["last-delivered-id"], None if plain else group["entries-read"], seen, consumers)
+        )
     return [info.get(name) for name in kept], client.xrange(key), sorted(groups)
 
 

@@ -151,7 +151,9 @@ def test_a_target_that_may_not_be_written_to(old: Server, new: Server, ours: Any
     assert "the target refuses RESTORE, RENAME" in refusals(report.plan)["rights at the target"]
 
 
-def test_a_key_that_cannot_be_restored(old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_cannot_be_restored(
+    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A target that refuses one payload gets the key by commands."""
     from valkeykit.ops.migrate import commands
 
@@ -187,7 +189,10 @@ def test_what_cannot_be_moved_is_named_first(new: Server, theirs: Any, state: Pa
 
 
 def test_field_ttls_that_the_target_does_not_have(state: Path, tmp_path: Path) -> None:
-    with harness.started(tmp_path / "old", "redis-7.4") as source, harness.started(tmp_path / "new", "valkey-8.1") as target:
+    with (
+        harness.started(tmp_path / "old", "redis-7.4") as source,
+        harness.started(tmp_path / "new", "valkey-8.1") as target,
+    ):
         with data.raw(source.port) as client:
             data.fields_that_end(client, b"ends")
             client.hset("stays", "a", 1)
@@ -207,7 +212,10 @@ def test_a_database_that_the_target_lacks(old: Server, ours: Any, state: Path, t
 def test_a_state_of_another_migration(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
     ours.set("a", 1)
     harness.migrate(old.url, new.url, state)
-    with harness.started(tmp_path / "third", "valkey-9.1") as third, pytest.raises(ConfigurationError, match="target differ"):
+    with (
+        harness.started(tmp_path / "third", "valkey-9.1") as third,
+        pytest.raises(ConfigurationError, match="target differ"),
+    ):
         harness.migrate(old.url, third.url, state)
 
 
@@ -232,7 +240,11 @@ def test_a_redis_is_no_target(old: Server, new: Server, state: Path) -> None:
 
 
 def test_no_sides(tmp_path: Path) -> None:
-    for arguments, text in (([], "no source is named"), (["redis://x:1"], "no target is named"), (["@gone", "redis://x:1"], "can't read")):
+    for arguments, text in (
+        ([], "no source is named"),
+        (["redis://x:1"], "no target is named"),
+        (["@gone", "redis://x:1"], "can't read"),
+    ):
         shown = harness.command(*arguments, cwd=tmp_path, SOURCE_URL="", TARGET_URL="")
         assert shown.returncode == 1
         assert text in shown.stderr

@@ -114,10 +114,15 @@ def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: 
     from valkeykit.ops.migrate.run import CutOver
 
     fill(cluster, random.Random(4), 1000)
-    with ThreadPoolExecutor() as pool, Writers(lambda: client_of(cluster), 5, keys=1000, kinds=SIMPLE, ends=False) as writers:
+    with (
+        ThreadPoolExecutor() as pool,
+        Writers(lambda: client_of(cluster), 5, keys=1000, kinds=SIMPLE, ends=False) as writers,
+    ):
         moving = pool.submit(_move, cluster[0], cluster[1], range(1000, 1100))
         threading.Timer(4, writers.stop).start()
-        report = harness.migrate(cluster[0].url, target[0].url, state, CutOver(quiet=0.5), rate=1500, batch=100, patience=15.0)
+        report = harness.migrate(
+            cluster[0].url, target[0].url, state, CutOver(quiet=0.5), rate=1500, batch=100, patience=15.0
+        )
         moving.result()
     assert report.complete, report.record()
     assert report.cut_over

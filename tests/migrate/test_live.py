@@ -36,7 +36,9 @@ QUICKLY = ("--quiet", "0.5", "--cut-over", "--json")
         ("valkey-9.1", "valkey-9.1", "AKE", 6),
     ],
 )
-def test_nothing_is_lost_whenever_it_is_killed(source: str, target: str, notify: str, seed: int, tmp_path: Path) -> None:
+def test_nothing_is_lost_whenever_it_is_killed(
+    source: str, target: str, notify: str, seed: int, tmp_path: Path
+) -> None:
     dice = random.Random(seed)
     with (
         harness.started(tmp_path / "old", source, "--notify-keyspace-events", notify) as old,
@@ -87,7 +89,17 @@ def test_a_copy_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     ):
         ours.mset({f"key:{number}": "v" * 50 for number in range(9000)})
         running = subprocess.Popen(
-            [*harness.COMMAND, old.url, new.url, "--state", str(tmp_path / "state"), "--rate", "2000", "--batch", "100"],
+            [
+                *harness.COMMAND,
+                old.url,
+                new.url,
+                "--state",
+                str(tmp_path / "state"),
+                "--rate",
+                "2000",
+                "--batch",
+                "100",
+            ],
             stderr=subprocess.DEVNULL,
         )
         time.sleep(3)
@@ -148,7 +160,9 @@ def test_the_way_back(tmp_path: Path) -> None:
         with Writers(lambda: data.raw(new.port), 2, keys=500):
             time.sleep(1)
         theirs.delete(*theirs.keys("1*"))
-        back = harness.command(new.url, old.url, "--way-back", "--state", tmp_path / "back", "--follow", 3, cwd=tmp_path)
+        back = harness.command(
+            new.url, old.url, "--way-back", "--state", tmp_path / "back", "--follow", 3, cwd=tmp_path
+        )
         assert back.returncode == 0, back.stderr + back.stdout
         assert data.snapshot(ours) == data.snapshot(theirs)
 

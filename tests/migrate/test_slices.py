@@ -116,7 +116,9 @@ def test_the_place_of_a_key_under_way_is_in_its_slot(name: bytes) -> None:
     assert slot_of(place) == slot_of(name)
 
 
-def test_slices_are_bounded_by_what_they_weigh(old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_are_bounded_by_what_they_weigh(
+    old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[int] = []
     write = shapes.Hash.write
 

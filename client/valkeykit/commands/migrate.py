@@ -85,7 +85,7 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
             accept_loss=accept_loss, way_back=way_back, notifications=notifications, verify=verify, patience=patience,
         )  # fmt: skip
         change = CutOver(quiet, pause_writes) if cut_over or pause_writes else None
-        if change and conflict == "skip":
+        if (change or follow) and options.conflict == "skip":
             raise ConfigurationError(
                 "--conflict skip has no cut-over: older copies can't be told from the target's own keys",
                 fix="--conflict replace",
@@ -103,7 +103,7 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
                     plan = migration.plan()
                     code = 0 if plan.is_go else NO_GO
                 else:
-                    report = migration.run(change) if follow is None else migration.follow(follow)
+                    report = migration.run(change, follow=follow)
                     plan = report.plan
                     code = _code(report)
     _show(plan, None if dry_run else report, as_json=as_json)

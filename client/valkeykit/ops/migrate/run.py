@@ -80,8 +80,11 @@ class Migration:
             self._reporter.stage("inventory", sum(self._job.source.sizes().values()))
             return preflight.examine(self._job, full=True, continuing=False)
 
-    def run(self, cut_over: CutOver | None = None) -> Report:
+    def run(self, cut_over: CutOver | None = None, *, follow: float | None = None) -> Report:
         """Migrate; the same call continues what a kill or an error ended.
+
+        cut_over: wait until writes stop, and verify then; None to verify while they may go on.
+        follow: keep the target as the source is for so many seconds before that.
 
         Raises:
             ConfigurationError: the state belongs to another migration.
@@ -96,35 +99,13 @@ class Migration:
             self._claim()
             with self._followed(), self._paced():
                 self._copy()
-                self._catch_up()
+                if follow is not None:
+                    self._follow(follow)
                 if cut_over:
+                    self._catch_up()
                     self._cut_over(cut_over, report)
                 else:
                     report.verification = self._verify()
-        return self._finish(report, began)
-
-    def follow(self, seconds: float) -> Report:
-        """Keep the target as the source is, for so long; then verify.
-
-        Raises:
-            ValkeykitError: as run.
-        """
-        began = time.time()
-        with _explained():
-            report = Report(self._examine(), started=began)
-            if not report.plan.is_go:
-                report.write(self._job.state)
-                return report
-            self._claim()
-            with self._followed(), self._paced():
-                self._copy()
-                self._reporter.stage("following")
-                end = time.monotonic() + seconds
-                while time.monotonic() < end:
-                    self._delta()
-                    self._job.stop.wait(LOOK_EVERY)
-                    self._job.check_stop()
-                report.verification = self._verify()
         return self._finish(report, began)
 
     def _examine(self) -> Plan:
@@ -207,10 +188,16 @@ class Migration:
             else:
                 self._libraries[name] = functions.load(job.target, code, replace=job.overwrites)
 
+    def _follow(self, seconds: float) -> None:
+        self._reporter.stage("following")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._delta()
+            self._job.stop.wait(LOOK_EVERY)
+            self._job.check_stop()
+
     def _catch_up(self) -> None:
         """Delta passes until few keys change between two of them."""
-        if self._job.options.conflict == "skip":
-            return
         for number in range(1, PASSES + 1):
             self._reporter.stage(f"delta pass {number}")
             changed = self._delta()
@@ -227,6 +214,9 @@ class Migration:
         return len(keys)
 
     def _verify(self) -> Verification:
+        """Compare everything, or a sample; what changed since it was copied is copied first where that is known."""
+        if self._changes is not None and (keys := self._changes.take()):
+            copy_keys(self._job, keys)
         self._reporter.stage("verification", sum(self._job.source.sizes().values()))
         return reconcile(self._job, sample=self._job.options.verify == "sample")
 
@@ -241,7 +231,6 @@ class Migration:
             while True:
                 quiet_since, total = self._await_quiet(writes, how, end)
                 self._reporter.note("writes have stopped: last delta and verification")
-                self._delta()
                 report.verification = self._verify()
                 if writes.total() == total:
                     break

@@ -49,7 +49,7 @@ class Survey:
     def record(self) -> dict[str, Any]:
         """Plain values."""
         rows = [asdict(one) | {"connections": number} for one, number in self.connections.items()]
-        return asdict(self) | {"connections": rows, "idle": self.is_idle}
+        return vars(self) | {"connections": rows, "idle": self.is_idle}
 
 
 def take(server: Server, other: Server | None, *, seconds: float = 0.0) -> Survey:
