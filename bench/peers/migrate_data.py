@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import redis
 
-BLOCK = 1000
 
-
-def mixed(pipe, dice, number):
+def mixed(pipe: Any, dice: random.Random, number: int) -> None:
     key = f"key:{number}"
     kind = number % 5
     if kind < 2:
@@ -26,27 +26,33 @@ def mixed(pipe, dice, number):
         pipe.expire(key, 100_000)
 
 
-def strings(pipe, dice, number):
+def strings(pipe: Any, dice: random.Random, number: int) -> None:
     pipe.set(f"key:{number}", dice.randbytes(100_000))
 
 
-def collections(pipe, dice, number):
+def collections(pipe: Any, dice: random.Random, number: int) -> None:
     word = b"%020d" % number
     pipe.hset("hash", word, word).sadd("set", word).zadd("zset", {word: number}).rpush("list", word)
 
 
-def giant(pipe, dice, number):
+def giant(pipe: Any, dice: random.Random, number: int) -> None:
     """A hash of so many MiB."""
     pipe.hset("hash", mapping={b"%d:%d" % (number, field): dice.randbytes(1000) for field in range(1000)})
 
 
-def main():
-    url, kind, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+KINDS: dict[str, tuple[Callable[[Any, random.Random, int], None], int]] = {
+    "mixed": (mixed, 1000), "strings": (strings, 50), "collections": (collections, 1000), "giant": (giant, 1),
+}  # fmt: skip
+"""What writes one item, and how many go together."""
+
+
+def main() -> None:
+    url, number = sys.argv[1], int(sys.argv[3])
+    write, block = KINDS[sys.argv[2]]
     dice = random.Random(1)
-    block = {"mixed": BLOCK, "strings": 50, "collections": BLOCK, "giant": 1}[kind]
     pipe = redis.Redis.from_url(url, socket_timeout=60).pipeline(transaction=False)
     for count in range(number):
-        globals()[kind](pipe, dice, count)
+        write(pipe, dice, count)
         if count % block == block - 1:
             pipe.execute()
     pipe.execute()

@@ -15,30 +15,31 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import redis
 
 
-def plain(source, target):
+def plain(source: str, target: str) -> None:
     old, new = redis.Redis.from_url(source), redis.Redis.from_url(target)
-    cursor, moved = 0, 0
+    cursor = 0
     while True:
         cursor, keys = old.scan(cursor, count=1000)
         read = old.pipeline(transaction=False)
         for key in keys:
             read.dump(key).pttl(key)
         answers = read.execute()
-        moved += sum(map(len, answers[::2]))
         write = new.pipeline(transaction=False)
         for place, key in enumerate(keys):
             write.restore(key, max(answers[2 * place + 1], 0), answers[2 * place], replace=True)
         write.execute()
         if not cursor:
-            return moved
+            return
 
 
-def valkeykit(source, target, figures):
+def valkeykit(source: str, target: str, figures: dict[str, float]) -> None:
     from valkeykit.ops.migrate import sides
     from valkeykit.ops.migrate.events import LineVoice, Reporter
     from valkeykit.ops.migrate.options import Options
@@ -46,10 +47,10 @@ def valkeykit(source, target, figures):
     from valkeykit.ops.migrate.server import Server
     from valkeykit.ops.migrate.state import State
 
-    stages = {}
+    stages: dict[str, float] = {}
 
     class Timed(Reporter):
-        def stage(self, name, total=0, **facts):
+        def stage(self, name: str, total: int = 0, **facts: Any) -> None:
             stages[name] = time.perf_counter()
             super().stage(name, total, **facts)
 
@@ -68,11 +69,11 @@ def valkeykit(source, target, figures):
     figures["verify"] = ended - stages["verification"]
 
 
-def limit(source, target):
+def limit(source: str, target: str) -> float:
     """Four collections, one after the other, as migrate does."""
-    old, new = redis.Redis.from_url(source), redis.Redis.from_url(target)
+    old, new = redis.Redis.from_url(source, protocol=2), redis.Redis.from_url(target)
     pages = {}
-    for key in old.keys():
+    for key in old.scan_iter():
         kind = old.type(key)
         pages[key] = _write_commands(kind, key, _pages(old, kind, key))
     began = time.perf_counter()
@@ -85,7 +86,7 @@ def limit(source, target):
     return time.perf_counter() - began
 
 
-def _pages(client, kind, key):
+def _pages(client: Any, kind: bytes, key: bytes) -> Iterator[list[bytes]]:
     if kind == b"list":
         for start in range(0, client.llen(key), 5000):
             yield client.lrange(key, start, start + 4999)
@@ -93,26 +94,37 @@ def _pages(client, kind, key):
     command = {b"hash": "HSCAN", b"set": "SSCAN", b"zset": "ZSCAN"}[kind]
     cursor = 0
     while True:
-        cursor, page = client.execute_command(command, key, cursor, "COUNT", 5000)
+        cursor, page = _raw(client, command, key, cursor, "COUNT", 5000)
         yield page
         if not int(cursor):
             return
 
 
-def _write_commands(kind, key, pages):
-    commands = []
+def _raw(client: Any, *words: Any) -> Any:
+    """An answer as the server gives it."""
+    connection = client.connection_pool.get_connection()
+    try:
+        connection.send_command(*words)
+        return connection.read_response()
+    finally:
+        client.connection_pool.release(connection)
+
+
+def _write_commands(kind: bytes, key: bytes, pages: Iterator[list[bytes]]) -> list[tuple[Any, ...]]:
+    commands: list[tuple[Any, ...]] = []
     for page in pages:
         if kind == b"hash":
-            commands.append(("HSET", key, *(word for pair in dict(page).items() for word in pair)))
+            commands.append(("HSET", key, *page))
         elif kind == b"zset":
-            commands.append(("ZADD", key, *(word for member, score in page for word in (score, member))))
+            pairs = zip(page[1::2], page[::2], strict=True)
+            commands.append(("ZADD", key, *(word for pair in pairs for word in pair)))
         else:
             commands.append(("SADD" if kind == b"set" else "RPUSH", key, *page))
     return commands
 
 
-def shake(source, target):
-    def address(url):
+def shake(source: str, target: str) -> None:
+    def address(url: str) -> str:
         return url.partition("//")[2].partition("/")[0]
 
     with tempfile.TemporaryDirectory() as folder:
@@ -125,12 +137,12 @@ def shake(source, target):
         subprocess.run(["redis-shake", str(config)], check=True, capture_output=True, cwd=folder)
 
 
-def main():
+def main() -> None:
     how, source, target = sys.argv[1:]
     with redis.Redis.from_url(source) as client:
         keys, size = client.dbsize(), client.info("memory")["used_memory_dataset"]
-        elements = sum(_length(client, key) for key in client.keys()) if keys < 100 else keys
-    figures = {}
+        elements = sum(_length(client, key) for key in client.scan_iter()) if keys < 100 else keys
+    figures: dict[str, float] = {}
     began = time.perf_counter()
     if how == "valkeykit":
         valkeykit(source, target, figures)
@@ -152,9 +164,10 @@ def main():
     print(json.dumps(figures))
 
 
-def _length(client, key):
+def _length(client: Any, key: bytes) -> int:
     kind = client.type(key)
-    return {b"hash": client.hlen, b"set": client.scard, b"zset": client.zcard, b"list": client.llen}[kind](key)
+    measures = {b"hash": client.hlen, b"set": client.scard, b"zset": client.zcard, b"list": client.llen}
+    return int(measures[kind](key))
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ def test_field_ttls_that_the_target_does_not_have(state: Path, tmp_path: Path) -
         assert harness.migrate(source.url, target.url, state, accept_loss=True).complete
 
 
-def test_a_database_that_the_target_lacks(old: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+def test_a_database_that_the_target_lacks(old: Server, state: Path, tmp_path: Path) -> None:
     with data.raw(old.port) as client, harness.started(tmp_path / "new", "valkey-9.1", "--databases", "1") as few:
         client.select(3)
         client.set("a", 1)

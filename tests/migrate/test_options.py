@@ -45,7 +45,7 @@ def test_a_renamed_prefix(old: Server, new: Server, ours: Any, theirs: Any, stat
     assert theirs.keys() == [b"[c]:2"]
 
 
-def test_databases(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+def test_databases(old: Server, new: Server, state: Path, tmp_path: Path) -> None:
     for number in (0, 3, 5):
         with redis.Redis(port=old.port, db=number) as client:
             client.set(f"in:{number}", number)

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import redis
 
@@ -14,7 +13,7 @@ from tests.migrate import harness
 from tests.servers import Server
 
 
-def test_clients_and_commands_are_told(old: Server, ours: Any, new: Server, tmp_path: Path) -> None:
+def test_clients_and_commands_are_told(old: Server, new: Server, tmp_path: Path) -> None:
     with redis.Redis(port=old.port, client_name="shop") as client:
         client.set("a", 1)
         client.execute_command("LOLWUT")

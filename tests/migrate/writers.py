@@ -63,7 +63,7 @@ class Writers:
             while not self._stop.wait(0.001):
                 self._step(client, dice, share)
                 self.writes += 1
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (whatever ended it, the test tells)
             self._failure = problem
         finally:
             client.close()

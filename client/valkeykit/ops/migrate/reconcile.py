@@ -106,10 +106,19 @@ def _look(job: Job, *, sample: bool) -> _Findings:
     found = _Findings()
     limit = SAMPLE if sample else None
     scope = job.options.scope
+    before = job.tally.get("equal")
     Sweep(job, job.source, lambda number: Comparer(job, number, found.add), pattern=scope.pattern, limit=limit).run()
-    if job.mirrors and not sample:
+    if job.mirrors and not sample and not _is_all(job, job.tally.get("equal") - before):
         Sweep(job, job.target, lambda number: _Extras(job, number, found), pattern=scope.target_pattern).run()
     return found
+
+
+def _is_all(job: Job, equal: int) -> bool:
+    """Whether both sides have just the keys that were found equal, so that the target has no others."""
+    if not job.options.scope.is_everything:
+        return False
+    ours, theirs = job.source.sizes(), job.target.sizes()
+    return ours == theirs and sum(theirs.values()) == equal
 
 
 class _Extras:
