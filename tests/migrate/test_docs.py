@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner
-
 from valkeykit.commands import app
 
 from tests.migrate import binaries

@@ -67,11 +67,11 @@ class Copier:
         answers = self._pair.target.receive()
         sent, self._sent = self._sent, []
         refused: list[tuple[bytes, int]] = []
-        copied = 0
+        copied = size = 0
         for (key, value, weight), answer in zip(sent, answers, strict=True):
             if not isinstance(answer, ResponseError):
                 copied += 1
-                self._job.tally.add("bytes", len(value.payload))
+                size += len(value.payload)
             elif str(answer).startswith("BUSYKEY"):
                 self._job.tally.add("kept")
             elif any(text in str(answer) for text in _BAD_PAYLOAD):
@@ -79,6 +79,7 @@ class Copier:
             else:
                 raise answer
         self._job.tally.add("copied", copied)
+        self._job.tally.add("bytes", size)
         for key, weight in refused:
             self._copy_large(key, weight)
 

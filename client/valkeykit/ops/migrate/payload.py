@@ -6,7 +6,6 @@ type byte both know is laid out alike: it needs another version and checksum, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 import anycrc
@@ -19,7 +18,7 @@ MODULES = frozenset({6, 7})
 _LAST_TYPE = {9: 15, 10: 19, 11: 21}
 """The highest type byte that each version of the format knows."""
 
-_checksum = anycrc.Model("CRC64-REDIS")
+_checksum = anycrc.Model("CRC64-REDIS").calc
 
 
 class Way(Enum):
@@ -31,14 +30,17 @@ class Way(Enum):
     NOT = "not at all"
 
 
-@dataclass(frozen=True)
 class Format:
     """What a server's RESTORE reads.
 
     version: of the payloads that it writes itself.
     """
 
-    version: int
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self._common = min(version, COMMON_VERSION)  # the newest that both engines know and this server reads
+        self._mark = self._common.to_bytes(2, "little")
+        self._last_type = _LAST_TYPE[self._common]
 
     @classmethod
     def of(cls, engine: str, version: tuple[int, ...]) -> Format:
@@ -50,22 +52,17 @@ class Format:
                 return cls(number)
         return cls(9)
 
-    @property
-    def common(self) -> int:
-        """The newest version that both engines know and this server reads."""
-        return min(self.version, COMMON_VERSION)
-
     def way(self, payload: bytes) -> Way:
         """How this server takes a payload."""
         kind, version = payload[0], payload[-10] | payload[-9] << 8
         if kind in MODULES:
             return Way.NOT
-        if version == self.version or version <= self.common:
+        if version == self.version or version <= self._common:
             return Way.AS_IS
-        return Way.REWRITTEN if kind <= _LAST_TYPE[self.common] else Way.LOGICAL
+        return Way.REWRITTEN if kind <= self._last_type else Way.LOGICAL
 
     def rewrite(self, payload: bytes) -> bytes:
         """The payload with the version that this server reads, and its checksum."""
-        body = payload[:-FOOTER] + self.common.to_bytes(2, "little")
-        checksum: int = _checksum.calc(body)
+        body = payload[:-FOOTER] + self._mark
+        checksum: int = _checksum(body)
         return body + checksum.to_bytes(8, "little")

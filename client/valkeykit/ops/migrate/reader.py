@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -15,8 +14,7 @@ NEVER = 0
 GONE = -2
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A key as it was at one moment. expires: milliseconds since the epoch, or NEVER."""
 
     payload: bytes
