@@ -63,6 +63,8 @@ def valkeykit(source: str, target: str, figures: dict[str, float]) -> None:
         old, new = (Server(sides.settings(url, None)) for url in (source, target))
         report = Migration(old, new, Options(), state, reporter).run()
         ended = time.perf_counter()
+        old.close()
+        new.close()
     if not report.complete:
         raise SystemExit(f"not all is there: {report.record()}")
     figures["copy"] = stages["verification"] - stages["copy"]

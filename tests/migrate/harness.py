@@ -35,8 +35,12 @@ def started(folder: Path, name: str, *options: str) -> Iterator[servers.Server]:
 @contextlib.contextmanager
 def prepared(source: str, target: str, folder: Path, options: Options) -> Iterator[Migration]:
     """A migration whose state lies in a folder."""
-    with contextlib.closing(State(folder)) as state, Reporter(LineVoice()) as reporter:
-        old, new = Server(sides.settings(source, None)), Server(sides.settings(target, None))
+    with (
+        contextlib.closing(Server(sides.settings(source, None))) as old,
+        contextlib.closing(Server(sides.settings(target, None))) as new,
+        contextlib.closing(State(folder)) as state,
+        Reporter(LineVoice()) as reporter,
+    ):
         yield Migration(old, new, options, state, reporter)
 
 

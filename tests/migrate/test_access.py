@@ -86,8 +86,8 @@ def test_a_deployment_with_sentinels(new: Server, theirs: Any, state: Path, tmp_
             client.set("a", 1)
         assert harness.migrate(sentinels.url, new.url, state).complete
         nodes = f"{HOST}:{sentinels.replica.port},{HOST}:{sentinels.primary.port}"
-        replicated = Side(sides.settings(f"valkey+replicated://{nodes}", None))
-        assert [primary.node.port for primary in replicated.primaries()] == [sentinels.primary.port]
+        with contextlib.closing(Side(sides.settings(f"valkey+replicated://{nodes}", None))) as side:
+            assert [primary.node.port for primary in side.primaries()] == [sentinels.primary.port]
     finally:
         sentinels.kill()
     with contextlib.closing(theirs):

@@ -93,10 +93,10 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
         come_from, go_to = sides.named(source, sides.SOURCE_URL), sides.named(target, sides.TARGET_URL)
         with (
             sides.source(come_from, source_ca, scratch_server) as old,
+            contextlib.closing(Server(sides.settings(go_to, target_ca))) as new,
             contextlib.closing(State(state)) as kept,
             Reporter(_voice(as_json=as_json)) as reporter,
         ):
-            new = Server(sides.settings(go_to, target_ca))
             migration = Migration(old, new, options, kept, reporter)
             with _stoppable(migration.stop):
                 if dry_run:
@@ -200,15 +200,20 @@ def _verification_table(report: Report) -> Table:
 
 def _survey(source: str | None, target: str | None, source_ca: Path | None, target_ca: Path | None,
             idle: float | None, *, as_json: bool) -> None:  # fmt: skip
-    server = Server(sides.settings(sides.named(source, sides.SOURCE_URL), source_ca))
-    other = Server(sides.settings(sides.named(target, sides.TARGET_URL), target_ca)) if target else None
-    found = survey.take(server, other, seconds=idle or 0.0)
+    with contextlib.ExitStack() as stack:
+        server = _opened(stack, sides.named(source, sides.SOURCE_URL), source_ca)
+        other = _opened(stack, sides.named(target, sides.TARGET_URL), target_ca) if target else None
+        found = survey.take(server, other, seconds=idle or 0.0)
     if as_json:
         typer.echo(json.dumps(found.record()))
     else:
         _print_survey(found)
     if idle is not None and not found.is_idle:
         raise typer.Exit(INCOMPLETE)
+
+
+def _opened(stack: contextlib.ExitStack, url: str, ca: Path | None) -> Server:
+    return stack.enter_context(contextlib.closing(Server(sides.settings(url, ca))))
 
 
 def _print_survey(found: Survey) -> None:

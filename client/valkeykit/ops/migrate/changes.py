@@ -53,19 +53,11 @@ def restore(server: Server, before: dict[str, str]) -> None:
 
 def _set(server: Server, value: Callable[[str], str]) -> None:
     for primary in server.primaries():
-        wire = server.wire(primary.node)
-        try:
-            wire.call("CONFIG", "SET", SETTING, value(primary.name))
-        finally:
-            wire.close()
+        server.ask(primary.node, "CONFIG", "SET", SETTING, value(primary.name))
 
 
 def _setting(server: Server, primary: Primary) -> str:
-    wire = server.wire(primary.node)
-    try:
-        return bytes(wire.call("CONFIG", "GET", SETTING)[1]).decode()
-    finally:
-        wire.close()
+    return bytes(server.ask(primary.node, "CONFIG", "GET", SETTING)[1]).decode()
 
 
 class Changes:

@@ -46,11 +46,7 @@ class Writes:
         return found
 
     def _writing_commands(self) -> set[str]:
-        wire = self._server.wire(self._server.primaries()[0].node)
-        try:
-            rows = wire.call("COMMAND")
-        finally:
-            wire.close()
+        rows = self._server.ask(self._server.primaries()[0].node, "COMMAND")
         return {row[0].decode().lower() for row in rows if b"write" in _flags(row[2])} - WHEREVER
 
 
@@ -93,8 +89,4 @@ def _renew(server: Server, seconds: float, ended: threading.Event) -> None:
 
 def _each(server: Server, *words: str | int) -> None:
     for primary in server.primaries():
-        wire = server.wire(primary.node)
-        try:
-            wire.call(*words)
-        finally:
-            wire.close()
+        server.ask(primary.node, *words)

@@ -17,11 +17,7 @@ def libraries(server: Server) -> dict[str, str]:
     """
     if not server.has_functions:
         return {}
-    wire = server.wire(server.primaries()[0].node)
-    try:
-        rows = wire.call("FUNCTION", "LIST", "WITHCODE")
-    finally:
-        wire.close()
+    rows = server.ask(server.primaries()[0].node, "FUNCTION", "LIST", "WITHCODE")
     found = [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
     return {_text(row[b"library_name"]): _text(row[b"library_code"]) for row in found}
 
@@ -34,11 +30,8 @@ def load(server: Server, code: str, *, replace: bool) -> str | None:
     """Load a library on every primary; what the server says where it refuses, else None."""
     words = ["FUNCTION", "LOAD", *(["REPLACE"] if replace else []), code]
     for primary in server.primaries():
-        wire = server.wire(primary.node)
         try:
-            wire.call(*words)
+            server.ask(primary.node, *words)
         except ResponseError as problem:
             return str(problem).splitlines()[0][:200]
-        finally:
-            wire.close()
     return None

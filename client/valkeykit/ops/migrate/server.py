@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as BrokenError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as LateError
 
 from valkeykit import connection
 from valkeykit.causes import explained
@@ -47,6 +50,8 @@ class Server:
             settings = _at_primary(settings)
         self.settings = settings
         self._label = label
+        self._guard = threading.Lock()
+        self._controls: dict[Node, Wire] = {}
         self._seed = Node(settings.address.host, settings.address.port)
         with explained():
             with_info = self.info(self._seed, "server")
@@ -98,21 +103,48 @@ class Server:
         """A new connection to one of the nodes."""
         return Wire(self.settings, node, database)
 
+    def ask(self, node: Node, *words: str | int) -> Any:
+        """A command's answer, over the one connection to a node that is kept for such questions.
+
+        Raises:
+            redis.RedisError: the node can't be reached, or refuses.
+        """
+        with self._guard:
+            kept = self._controls.pop(node, None)
+            if kept is not None:
+                try:
+                    return self._over(kept, words)
+                except (BrokenError, LateError):  # it had ended meanwhile
+                    pass
+            return self._over(self.wire(node), words)
+
+    def _over(self, wire: Wire, words: tuple[str | int, ...]) -> Any:
+        try:
+            answer = wire.call(*words)
+        except ResponseError:
+            self._controls[wire.node] = wire
+            raise
+        except RedisError:
+            wire.close()
+            raise
+        self._controls[wire.node] = wire
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that are kept for questions."""
+        with self._guard:
+            for wire in self._controls.values():
+                wire.close()
+            self._controls.clear()
+
     def info(self, node: Node, *sections: str) -> dict[str, str]:
         """INFO of a node, as text."""
         return parse_info(self.lines(node, *sections))
 
     def lines(self, node: Node, *sections: str) -> list[str]:
         """As info, for sections that name a thing several times."""
-        wire = self.wire(node)
-        try:
-            return [
-                line
-                for section in sections
-                for line in wire.call("INFO", section).decode(errors="replace").splitlines()
-            ]
-        finally:
-            wire.close()
+        text = [self.ask(node, "INFO", section).decode(errors="replace") for section in sections]
+        return [line for part in text for line in part.splitlines()]
 
     def primaries(self) -> list[Primary]:
         """The nodes that hold data, as the cluster has it now.
@@ -132,11 +164,7 @@ class Server:
         raise failure
 
     def _layout(self, node: Node) -> list[Primary]:
-        wire = self.wire(node)
-        try:
-            ranges = wire.call("CLUSTER", "SLOTS")
-        finally:
-            wire.close()
+        ranges = self.ask(node, "CLUSTER", "SLOTS")
         slots: dict[Node, set[int]] = {}
         for first, last, primary, *_ in ranges:
             host = primary[0].decode() if primary[0] else node.host
@@ -149,11 +177,7 @@ class Server:
         if not self.is_cluster:
             return False
         for primary in self.primaries():
-            wire = self.wire(primary.node)
-            try:
-                nodes = wire.call("CLUSTER", "NODES").decode()
-            finally:
-                wire.close()
+            nodes = self.ask(primary.node, "CLUSTER", "NODES").decode()
             if any("[" in line.partition(" connected")[2] for line in nodes.splitlines()):
                 return True
         return False

@@ -55,7 +55,10 @@ def source(text: str, ca: Path | None, scratch: str | None) -> Iterator[Server]:
         redis.RedisError: the server can't be reached.
     """
     if not files.is_file(text):
-        yield Server(settings(text, ca))
+        with contextlib.closing(Server(settings(text, ca))) as server:
+            yield server
         return
     with files.served(Path(text), scratch or files.program()) as address:
-        yield Server(settle(address, decode=False, read_timeout=READ_TIMEOUT), label=Path(text).name)
+        loaded = settle(address, decode=False, read_timeout=READ_TIMEOUT)
+        with contextlib.closing(Server(loaded, label=Path(text).name)) as server:
+            yield server

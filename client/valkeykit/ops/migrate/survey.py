@@ -8,10 +8,12 @@ from typing import Any
 
 from valkeykit.errors import RefusedError
 from valkeykit.ops.migrate.server import Server, fields_of
-from valkeykit.ops.migrate.wire import pack
 
 OURS = frozenset({"info", "command", "client", "cluster", "hello", "auth", "select", "ping", "replconf", "psync"})
 """Commands that say nothing of an application."""
+
+KINDS = ("normal", "pubsub")
+"""Of connections: a replica's isn't an application's."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,9 @@ def _commands(server: Server) -> dict[str, int]:
 def _connections(server: Server) -> dict[Connection, int]:
     found: dict[Connection, int] = {}
     for primary in server.primaries():
-        wire = server.wire(primary.node)
-        try:
-            own = wire.call("CLIENT", "ID")
-            rows = [_words(line) for line in bytes(wire.call("CLIENT", "LIST", "TYPE", "normal")).decode().splitlines()]
-            rows += [
-                _words(line) for line in bytes(wire.call("CLIENT", "LIST", "TYPE", "pubsub")).decode().splitlines()
-            ]
-        finally:
-            wire.close()
+        own = server.ask(primary.node, "CLIENT", "ID")
+        lists = [bytes(server.ask(primary.node, "CLIENT", "LIST", "TYPE", kind)).decode() for kind in KINDS]
+        rows = [_words(line) for text in lists for line in text.splitlines()]
         for row in rows:
             if row.get("id") == str(own):
                 continue
@@ -114,9 +110,5 @@ def _unknown(server: Server, commands: dict[str, int]) -> list[str]:
     names = sorted({name.partition("|")[0] for name in commands})
     if not names:
         return []
-    wire = server.wire(server.primaries()[0].node)
-    try:
-        rows = wire.ask([pack("COMMAND", "INFO", *names)])[0]
-    finally:
-        wire.close()
+    rows = server.ask(server.primaries()[0].node, "COMMAND", "INFO", *names)
     return [name for name, row in zip(names, rows, strict=True) if not row]
