@@ -11,6 +11,7 @@ import pytest
 import redis
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate.options import Options, Scope
+from valkeykit.ops.migrate.run import CutOver
 
 from tests.migrate import harness
 from tests.servers import Server
@@ -174,3 +175,39 @@ def test_the_report_is_a_page_too(old: Server, new: Server, ours: Any, state: Pa
 def test_options_that_make_no_sense(make: Any) -> None:
     with pytest.raises(ConfigurationError):
         make()
+
+
+def test_more_differences_than_are_remembered(
+    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.MOST", 10)
+    ours.mset({f"key:{number}": number for number in range(60)})
+    assert harness.migrate(old.url, new.url, state).complete
+    theirs.flushall()
+    assert harness.migrate(old.url, new.url, state).complete
+    assert theirs.dbsize() == 60
+    ours.flushall()
+    assert harness.migrate(old.url, new.url, state).complete
+    assert theirs.dbsize() == 0
+
+
+def test_a_sampled_cut_over_still_brings_everything(
+    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.SAMPLE", 10)
+    ours.mset({f"key:{number}": number for number in range(3000)})
+    assert harness.migrate(old.url, new.url, state, verify="sample", batch=10).complete
+    ours.mset({f"key:{number}": "new" for number in range(3000)})
+    assert harness.migrate(old.url, new.url, state, CutOver(quiet=0.5), verify="sample", batch=10).complete
+    assert set(theirs.mget([f"key:{number}" for number in range(3000)])) == {b"new"}
+
+
+def test_a_library_that_the_target_refuses(
+    old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours.function_load(CODE)
+    monkeypatch.setattr("valkeykit.ops.migrate.functions.load", lambda *_, **__: "ERR no")
+    for _ in range(2):
+        report = harness.migrate(old.url, new.url, state)
+        assert not report.complete
+        assert report.libraries == {"shop": "ERR no"}

@@ -6,6 +6,7 @@ equal then is told apart: it ended, it was deleted, it changes all the time, or 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -71,16 +72,31 @@ class Verification:
 
 
 class _Findings:
-    """Keys that aren't equal, from several threads: appending to a list is safe."""
+    """Keys that aren't equal, from several threads.
 
-    def __init__(self) -> None:
-        self.kept: list[Finding] = []
-        self.number = 0
+    number: of those that are to be mended; `listed` has the first of them.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._skips = job.options.conflict == "skip"
+        self._guard = threading.Lock()
+        self.listed: list[Finding] = []
+        self.number = self.unmovable = self.kept = 0
 
     def add(self, finding: Finding) -> None:
-        self.number += 1
-        if len(self.kept) < MOST:
-            self.kept.append(finding)
+        with self._guard:
+            if finding.verdict is Verdict.UNMOVABLE:
+                self.unmovable += 1
+            elif self._skips and finding.verdict is Verdict.DIFFERENT:
+                self.kept += 1
+            else:
+                self.number += 1
+                if len(self.listed) < MOST:
+                    self.listed.append(finding)
+
+    @property
+    def unlisted(self) -> int:
+        return self.number - len(self.listed)
 
 
 def reconcile(job: Job, *, sample: bool = False) -> Verification:
@@ -90,20 +106,26 @@ def reconcile(job: Job, *, sample: bool = False) -> Verification:
         redis.RedisError: a side refused, or was out of reach for too long.
     """
     began = time.monotonic()
-    before = job.tally.get("compared")
+    compared = job.tally.get("compared")
     found = _look(job, sample=sample)
     result = Verification(full=not sample, first=found.number)
-    while found.number > len(found.kept):  # too many to remember: mend these, look again
-        _settle(job, found.kept, Verification())
+    while found.unlisted:  # too many to remember: copy everything, mend these, look again
+        before = found.number
+        copy_all(job)
+        _settle(job, found.listed, Verification())
         found = _look(job, sample=sample)
-    _settle(job, found.kept, result)
-    result.compared = job.tally.get("compared") - before
+        if found.number >= before:
+            break
+    result.unmovable, result.kept = found.unmovable, found.kept
+    _settle(job, found.listed, result)
+    result.different += found.unlisted
+    result.compared = job.tally.get("compared") - compared
     result.seconds = time.monotonic() - began
     return result
 
 
 def _look(job: Job, *, sample: bool) -> _Findings:
-    found = _Findings()
+    found = _Findings(job)
     limit = SAMPLE if sample else None
     scope = job.options.scope
     before = job.tally.get("equal")
@@ -153,15 +175,7 @@ class _Extras:
 
 def _settle(job: Job, found: list[Finding], result: Verification) -> None:
     """Mend and look again, until what is left is what can't be mended."""
-    pending = []
-    for finding in found:
-        if finding.verdict is Verdict.UNMOVABLE:
-            result.unmovable += 1
-            result.findings.append(finding)
-        elif job.options.conflict == "skip" and finding.verdict is Verdict.DIFFERENT:
-            result.kept += 1
-        else:
-            pending.append(finding)
+    pending = found
     for _ in range(ROUNDS):
         if not pending:
             return
@@ -171,6 +185,11 @@ def _settle(job: Job, found: list[Finding], result: Verification) -> None:
         pending = _still_there(job, again, result)
         time.sleep(SETTLE if pending else 0)
     _judge(job, pending, result)
+
+
+def copy_all(job: Job) -> None:
+    """Copy every key in scope anew."""
+    Sweep(job, job.source, lambda number: Copier(job, number), pattern=job.options.scope.pattern).run()
 
 
 def copy_keys(job: Job, keys: Iterable[tuple[int, bytes]]) -> None:
@@ -189,7 +208,7 @@ def copy_keys(job: Job, keys: Iterable[tuple[int, bytes]]) -> None:
 
 def _again(job: Job, findings: list[Finding]) -> list[Finding]:
     """Those that are still not equal."""
-    found = _Findings()
+    found = _Findings(job)
     by_key = {(finding.database, finding.key): finding for finding in findings}
     for number, names in _by_database(by_key).items():
         comparer = Comparer(job, number, found.add)
@@ -202,7 +221,7 @@ def _again(job: Job, findings: list[Finding]) -> list[Finding]:
         finally:
             comparer.close()
             extras.close()
-    return found.kept
+    return found.listed
 
 
 def _still_there(job: Job, findings: list[Finding], result: Verification) -> list[Finding]:

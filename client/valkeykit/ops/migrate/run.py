@@ -158,21 +158,15 @@ class Migration:
 
     def _copy(self) -> None:
         job = self._job
-        if job.state.get("copied"):
-            self._miss_changes()
-            return
-        if job.state.get("begun"):
-            self._miss_changes()
-        job.state.put("begun", True)
         self._load_libraries()
+        if job.state.get("begun") and self._changes is not None:
+            self._changes.miss()  # what changed between two runs
+        if job.state.get("copied"):
+            return
+        job.state.put("begun", True)
         self._reporter.stage("copy", sum(job.source.sizes().values()))
         Sweep(job, job.source, lambda number: Copier(job, number), name="copy", pattern=job.options.scope.pattern).run()
         job.state.put("copied", True)
-
-    def _miss_changes(self) -> None:
-        """What changed between two runs wasn't listened to."""
-        if self._changes is not None:
-            self._changes.miss()
 
     def _load_libraries(self) -> None:
         job = self._job
@@ -213,12 +207,16 @@ class Migration:
         copy_keys(self._job, keys)
         return len(keys)
 
-    def _verify(self) -> Verification:
-        """Compare everything, or a sample; what changed since it was copied is copied first where that is known."""
-        if self._changes is not None and (keys := self._changes.take()):
-            copy_keys(self._job, keys)
+    def _verify(self, *, last: bool = False) -> Verification:
+        """Compare everything, or a sample; what changed since it was copied is copied first where that is known.
+
+        last: nothing comes after it, so a sample is enough only where all changes are known.
+        """
+        keys = self._changes.take() if self._changes is not None else None
+        copy_keys(self._job, keys or [])
         self._reporter.stage("verification", sum(self._job.source.sizes().values()))
-        return reconcile(self._job, sample=self._job.options.verify == "sample")
+        sample = self._job.options.verify == "sample" and not (last and keys is None)
+        return reconcile(self._job, sample=sample)
 
     def _cut_over(self, how: CutOver, report: Report) -> None:
         writes = Writes(self._job.source)
@@ -231,7 +229,7 @@ class Migration:
             while True:
                 quiet_since, total = self._await_quiet(writes, how, end)
                 self._reporter.note("writes have stopped: last delta and verification")
-                report.verification = self._verify()
+                report.verification = self._verify(last=True)
                 if writes.total() == total:
                     break
                 self._reporter.note("writes went on during the verification: once more")
@@ -241,7 +239,7 @@ class Migration:
     def _await_quiet(self, writes: Writes, how: CutOver, end: float) -> tuple[float, int]:
         """When the last write was seen, and the count of writes by then."""
         total, since = writes.total(), time.monotonic()
-        needed = 0.0 if how.pause else how.quiet
+        needed = LOOK_EVERY if how.pause else how.quiet  # notifications may still be under way
         while time.monotonic() - since < needed:
             if time.monotonic() > end:
                 raise ConfigurationError(
