@@ -6,7 +6,8 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from tests import servers
 from tests.migrate import binaries
 
 COMMAND = [sys.executable, "-c", "from valkeykit.cli import main; main()", "migrate"]
+
+WAITS = 30.0
+"""Seconds for what must come true: the machine may be busy."""
 
 
 @contextlib.contextmanager
@@ -67,3 +71,15 @@ def command(*arguments: object, cwd: Path, **variables: str) -> subprocess.Compl
 def environment(**variables: str) -> dict[str, str]:
     """Of a user whose terminal is wide."""
     return os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | variables
+
+
+def eventually(condition: Callable[[], bool], problem: str) -> None:
+    """Wait until something is so.
+
+    Raises:
+        AssertionError: it isn't, after a while.
+    """
+    end = time.monotonic() + WAITS
+    while not condition():
+        assert time.monotonic() < end, problem
+        time.sleep(0.02)

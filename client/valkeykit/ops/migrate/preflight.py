@@ -226,7 +226,10 @@ def _matches(job: Job, number: int, pattern: bytes) -> bool:
 
 
 def _memory(job: Job) -> Check:
-    needed = sum(_number(job.source, node, "used_memory_dataset") for node in job.source.primaries()) * OVERHEAD
+    needed = OVERHEAD * sum(
+        _number(job.source, primary, "used_memory") - _number(job.source, primary, "used_memory_startup")
+        for primary in job.source.primaries()
+    )
     free = 0
     for primary in job.target.primaries():
         limit = _number(job.target, primary, "maxmemory") or _number(job.target, primary, "total_system_memory")

@@ -120,7 +120,7 @@ def reconcile(job: Job, *, sample: bool = False) -> Verification:
     _settle(job, found.listed, result)
     result.different += found.unlisted
     result.compared = job.tally.get("compared") - compared
-    result.seconds = time.monotonic() - began
+    result.seconds = round(time.monotonic() - began, 2)
     return result
 
 
