@@ -49,15 +49,13 @@ def test_every_block_runs(page: Path, old: Server, new: Server, ours: Any, their
     }  # fmt: skip
     for language, text in blocks:
         if language == "sh":
-            theirs_before = theirs.dbsize()
-            if "dump.rdb --state" in text and "conflict" not in text:
+            if text.startswith("valkeykit migrate dump.rdb"):  # a page's other commands have filled the target
                 theirs.flushall()
             theirs.connection_pool.disconnect()
             done = subprocess.run(
                 ["bash", "-ec", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
-            assert theirs_before <= theirs.dbsize() or theirs_before == 100
     assert theirs.dbsize() == 100
 
 

@@ -133,11 +133,9 @@ def test_sides_are_named_by_argument_file_or_variable(tmp_path: Path, monkeypatc
     assert sides.named(None, sides.SOURCE_URL) == "redis://from-the-environment"
     assert sides.named(f"@{tmp_path / 'url'}", sides.SOURCE_URL) == "redis://from-a-file"
     assert sides.named("redis://argument", sides.SOURCE_URL) == "redis://argument"
-    for empty in ("", "\n"):
-        (tmp_path / "url").write_text(empty)
-        if not empty:
-            with pytest.raises(ConfigurationError, match="can't read"):
-                sides.named(f"@{tmp_path / 'url'}", sides.SOURCE_URL)
+    (tmp_path / "url").write_text("")
+    with pytest.raises(ConfigurationError, match="can't read"):
+        sides.named(f"@{tmp_path / 'url'}", sides.SOURCE_URL)
 
 
 def test_info_is_read() -> None:

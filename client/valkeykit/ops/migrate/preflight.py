@@ -6,31 +6,16 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redis.exceptions import AskError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from valkeykit.ops.migrate import functions, inventory, reader
+from valkeykit.ops.migrate import functions, inventory, reader, rights
 from valkeykit.ops.migrate.inventory import Inventory
 from valkeykit.ops.migrate.job import Job
 from valkeykit.ops.migrate.router import Router
 from valkeykit.ops.migrate.server import Server, fields_of, same
-from valkeykit.ops.migrate.wire import pack
 
 OLDEST_SOURCE = (6, 2)
 OLDEST_TARGET = (7, 2)
-
-PROBE = b"valkeykit:migrate:probe"
-
-READS: tuple[tuple[str | int, ...], ...] = (
-    ("DUMP",), ("PTTL",), ("TYPE",), ("EXISTS",), ("STRLEN",), ("GETRANGE", 0, 1), ("LLEN",), ("LRANGE", 0, 1),
-    ("SCARD",), ("SSCAN", 0), ("ZCARD",), ("ZSCAN", 0), ("HLEN",), ("HSCAN", 0), ("XLEN",), ("XRANGE", "-", "+"),
-)  # fmt: skip
-"""Commands that each side needs; the key comes second."""
-
-WRITES: tuple[tuple[str | int, ...], ...] = (
-    ("RESTORE", 0, ""), ("UNLINK",), ("PEXPIREAT", 1), ("APPEND", "x"), ("RPUSH", "x"),
-    ("SADD", "x"), ("ZADD", 1, "x"), ("HSET", "x", "y"), ("XADD", "*", "x", "y"),
-)  # fmt: skip
-"""Commands that only the target needs."""
 
 OVERHEAD = 1.1
 """The target needs this much of what the data takes at the source."""
@@ -82,7 +67,8 @@ def examine(job: Job, *, full: bool, continuing: bool) -> Plan:
     sizes = {number: size for number, size in job.source.sizes().items() if job.options.scope.includes(number)}
     keys = sum(sizes.values())
     plan = Plan(job.source.name, job.target.name, keys, _estimate(job, sizes))
-    plan.checks += [_versions(job), _distinct(job), *_rights(job, sizes), _databases(job, sizes)]
+    plan.checks += [_versions(job), _distinct(job), _databases(job, sizes)]
+    plan.checks += [_rights(side, names) for side, names in rights.refused(job, sizes).items()]
     if plan.is_go:
         plan.checks += [*_libraries(job), _eviction(job.target)]
         if not continuing:
@@ -109,69 +95,15 @@ def _distinct(job: Job) -> Check:
     return Check("two servers", True, "source and target are different servers")
 
 
-def _rights(job: Job, sizes: dict[int, int]) -> list[Check]:
-    number, key = _some_key(job, sizes)
-    if isinstance(key, RedisError):
-        return [_refusal("source", ["SCAN"])]
-    source = Router(job.source, number)
-    target = Router(job.target)
-    reads = [*READS, ("PEXPIRETIME",)] if job.source.has_absolute_ttl else [*READS]
-    try:
-        refused = _refused(source, key, [pack("MEMORY", "USAGE", key), *(_command(words, key) for words in reads)])
-        name = job.options.scope.name(key)
-        refused_there = _refused(
-            target, name, [*(_command(words, name) for words in (*READS, *WRITES)), pack("RENAME", name, name)]
-        )
-    finally:
-        source.close()
-        target.close()
-    return [
-        _refusal("source", refused) if refused else Check("rights at the source", True, "every command that is needed"),
-        _refusal("target", refused_there)
-        if refused_there
-        else Check("rights at the target", True, "every command that is needed"),
-    ]
-
-
-def _some_key(job: Job, sizes: dict[int, int]) -> tuple[int, Any]:
-    """A database and a key that the user may touch, or why there is none."""
-    pattern = job.options.scope.pattern
-    number = min(sizes, default=0)
-    for primary in job.source.primaries():
-        wire = job.source.wire(primary.node, number)
-        try:
-            _, keys = wire.call("SCAN", 0, *(("MATCH", pattern) if pattern else ()), "COUNT", 100)
-        except ResponseError as problem:
-            return number, problem
-        finally:
-            wire.close()
-        if keys:
-            return number, keys[0]
-    return number, PROBE
-
-
-def _command(words: tuple[str | int, ...], key: bytes) -> bytes:
-    return pack(words[0], key, *words[1:])
-
-
-def _refused(router: Router, key: bytes, block: list[bytes]) -> list[str]:
-    """The commands that the server won't take; they are queued in a transaction that is then discarded."""
-    wire = router.holder(key)
-    answers = wire.ask([pack("MULTI"), *block, pack("DISCARD")])
-    names = ["MULTI", *(command.split(b"\r\n")[2].decode() for command in block)]
-    return [
-        name
-        for name, answer in zip(names, answers, strict=False)
-        if isinstance(answer, RedisError) and not isinstance(answer, AskError | OutOfMemoryError)
-    ]
-
-
-def _refusal(side: str, names: list[str]) -> Check:
+def _rights(side: str, refused: list[str]) -> Check:
+    name = f"rights at the {side}"
+    if not refused:
+        return Check(name, True, "every command that is needed")
     return Check(
-        f"rights at the {side}",
+        name,
         False,
-        f"the {side} refuses {', '.join(names)}",
-        f"let its user run them on the keys that are meant, such as ACL SETUSER … +{names[0].split()[0].lower()}; "
+        f"the {side} refuses {', '.join(refused)}",
+        f"let its user run them on the keys that are meant, such as ACL SETUSER … +{refused[0].split()[0].lower()}; "
         "or log in as another user",
     )
 
@@ -303,8 +235,8 @@ def _estimate(job: Job, sizes: dict[int, int]) -> float:
     """Seconds that the copy may take, from reading a few keys."""
     if not sizes:
         return 0.0
-    number, key = _some_key(job, sizes)
-    if isinstance(key, RedisError):
+    number, key = rights.some_key(job, sizes)
+    if key is None:
         return 0.0
     source = Router(job.source, number)
     wire = source.holder(key)
