@@ -1,12 +1,18 @@
-"""python -m bench cache|docker|queue|up"""
+"""python -m bench cache|docker|migrate|queue|up"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import cache, docker, queue, up
+from bench import cache, docker, migrate, queue, up
 
-BENCHMARKS = {"cache": cache.run, "docker": docker.run, "queue": queue.run, "up": up.run}
+BENCHMARKS = {
+    "cache": cache.run,
+    "docker": docker.run,
+    "migrate": migrate.run,
+    "queue": queue.run,
+    "up": up.run,
+}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or sorted(BENCHMARKS)
