@@ -15,6 +15,7 @@ from infra.local.docker.engine import Engine
 from tests.docker.bed import IMAGE, NEW, SHAPES, Bed, make_spec, running
 
 BACK_WITHIN = 120.0
+BRIDGE = "valkeytest0"
 NETWORKS = "10.208.0.0/12"
 """Where the networks of all deployments lie."""
 
@@ -31,7 +32,7 @@ class PrivateEngine:
         folder = str(self._folder)
         command = [
             "dockerd", "--host", self.url, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
-            "--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false",
+            "--pidfile", f"{folder}/pid", "--bridge", BRIDGE, "--iptables=false",
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -47,12 +48,15 @@ class PrivateEngine:
 
 
 @pytest.fixture
-def _bridges_forward() -> Iterator[None]:
-    """The packet filter's rules are another engine's, and drop what they don't know."""
+def _network() -> Iterator[None]:
+    """A bridge, since an engine without one removes everybody's; and a rule of the packet filter, whose other rules
+    are another engine's and drop what they don't know."""
     rule = ["FORWARD", "-s", NETWORKS, "-d", NETWORKS, "-j", "ACCEPT"]
+    subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
     subprocess.run(["iptables", "-I", *rule], check=True)
     yield
     subprocess.run(["iptables", "-D", *rule], check=True)
+    subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
 
 
 def _answers() -> bool:
@@ -76,7 +80,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateE
         subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
-@pytest.mark.usefixtures("_bridges_forward")
+@pytest.mark.usefixtures("_network")
 def test_every_topology_comes_back_after_a_reboot(engine: PrivateEngine, tmp_path: Path) -> None:
     with ExitStack() as stack:
         beds = [stack.enter_context(running(make_spec(tmp_path, shape))) for shape in SHAPES]  # type: ignore[arg-type]

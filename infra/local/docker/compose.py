@@ -21,6 +21,7 @@ DEFINITION = "valkey.definition"
 alone recreate nothing."""
 
 STACK = "valkey.stack"
+KEEPER = "keeper"
 CONF = "conf"
 BACKUPS = "backups"
 """A volume that outlives the deployment."""
@@ -38,7 +39,7 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
     services = {
         **{node.name: _node(plan, node) for node in plan.nodes},
         **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
-        **({"keeper": _keeper(plan)} if plan.topology == "cluster" else {}),
+        **({KEEPER: _keeper(plan)} if plan.topology == "cluster" else {}),
         **({"backup": _backup(plan, plan.backups)} if plan.backups else {}),
         **({"uploader": _uploader(plan, plan.backups, plan.upload)} if plan.backups and plan.upload else {}),
         **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),

@@ -146,8 +146,10 @@ class Deployment:
             time.sleep(_POLL_SECONDS)
 
     def _not_healthy(self) -> dict[str, dict[str, Any]]:
+        """Of the servers, and of what joins them: a helper that is sick keeps nobody from being mended."""
+        awaited = {*(member.name for member in (*self.plan.nodes, *self.plan.sentinels)), compose.KEEPER}
         found = self._facts()
-        return {service: found[service] for service in found if not health.is_healthy(found[service])}
+        return {name: facts for name, facts in found.items() if name in awaited and not health.is_healthy(facts)}
 
     def _last_words(self, service: str) -> str:
         lines = self.compose("logs", "--no-log-prefix", "--tail", "3", service).strip().splitlines()
