@@ -152,17 +152,19 @@ def running(spec: Spec) -> Iterator[Bed]:
         bed.ensure()
         yield bed
     finally:
-        sweep(spec)
+        sweep(spec.plan.stack)
 
 
-def sweep(spec: Spec) -> None:
-    """Remove whatever a test left of a project."""
-    engine, label = spec.engine, f"valkey.stack={spec.plan.stack}"
-    for kind, command in (("container", ("rm", "--force", "--volumes")), ("network", ("network", "rm"))):
+def sweep(stack: str) -> None:
+    """Remove whatever a test left of a stack (project/stack)."""
+    engine, label = Engine(), f"valkey.stack={stack}"
+    for kind, command in (
+        ("container", ("rm", "--force", "--volumes")),
+        ("network", ("network", "rm")),
+        ("volume", ("volume", "rm", "--force")),
+    ):
         if names := engine.labelled(kind, label):
             engine.docker(*command, *names)
-    if names := engine.labelled("volume", label):
-        engine.docker("volume", "rm", "--force", *names)
 
 
 class Writer:

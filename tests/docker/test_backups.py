@@ -88,7 +88,7 @@ def test_a_restore_that_was_killed_begins_anew(tmp_path: Path, monkeypatch: pyte
         with running(spec) as bed:
             assert is_whole(bed)
     finally:
-        sweep(spec)
+        sweep(spec.plan.stack)
 
 
 def _kill(*_: object) -> None:

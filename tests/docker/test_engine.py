@@ -13,7 +13,7 @@ from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
 from infra.local.docker.engine import Engine
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
 from tests.project import USERS_CHOICE, Project
 from tools.stack import PROJECT, Stack
 
@@ -25,10 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made = Project.make(tmp_path)
     made.stack = Stack.open(f"t{abs(hash(str(tmp_path))) % 10**6}", made.root)
     yield made
-    engine, label = Engine(), f"valkey.stack=valkey/{made.stack.name}"
-    for kind, command in (("container", "rm"), ("network", "network"), ("volume", "volume")):
-        if names := engine.labelled(kind, label):
-            engine.docker(*([command] if kind == "container" else [command, "rm"]), "--force", *names)
+    sweep(f"valkey/{made.stack.name}")
 
 
 def choose(project: Project, topology: str, version: str = NEW) -> None:

@@ -52,7 +52,7 @@ def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line
             assert client.set("key", "value")
     finally:
         line.drop_after = None
-        sweep(spec)
+        sweep(spec.plan.stack)
 
 
 def test_a_line_that_is_down_is_one_error(tmp_path: Path, line: Forwarder) -> None:
