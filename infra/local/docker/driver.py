@@ -85,7 +85,7 @@ def ensure(spec: Spec, known: State | None) -> State:
 
 
 def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
-    """How the deployment is now, None where it doesn't answer; and what is wrong with its containers.
+    """How the deployment is now, None where it doesn't answer; and what is wrong with it, a line each.
 
     Raises:
         ProvisioningError: the engine can't be asked.
@@ -94,7 +94,8 @@ def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
     deployment = _known(spec, known)
     wrong = deployment.wrong()
     try:
-        return _inspect(deployment, known.engine, known.version), wrong
+        state = _inspect(deployment, known.engine, known.version)
+        return state, wrong or roles.problems(deployment.console, deployment.plan)
     except ProvisioningError as problem:
         return None, wrong or [str(problem)]
 

@@ -21,13 +21,17 @@ def wait_until_whole(console: Console, plan: Plan) -> None:
     Raises:
         ProvisioningError: it took too long.
     """
+    wait_until(lambda: not problems(console, plan), SYNC_SECONDS, "not every replica follows its primary")
+
+
+def problems(console: Console, plan: Plan) -> list[str]:
+    """What is wrong between servers that all run, a line each."""
     if plan.topology == "cluster":
-        problem = "the cluster isn't whole"
-        wait_until(lambda: not list(cluster.problems(console, plan.nodes)), SYNC_SECONDS, problem)
-    elif plan.topology == "replicated":
-        sentinels = [sentinel.name for sentinel in plan.sentinels]
-        primary = replication.wait_for_primary(console, sentinels, plan.nodes)
-        replication.wait_until_in_sync(console, primary, plan.nodes)
+        return list(cluster.problems(console, plan.nodes))
+    if plan.topology == "replicated":
+        primary = replication.named_primary(console, [sentinel.name for sentinel in plan.sentinels], plan.nodes)
+        return list(replication.astray(console, primary, plan.nodes)) if primary else ["no Sentinel names a primary"]
+    return []
 
 
 def hand_over(console: Console, plan: Plan, primary: str) -> None:
