@@ -13,7 +13,7 @@ READY := .venv/.ready
 DEV   := .venv/.dev
 PARTS := unit engine faults migrate docs
 
-.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down shell test lint bench
+.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down shell test site lint bench
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -64,6 +64,10 @@ shell: $(READY) ## For eval: makes `pulumi` work by hand
 test: $(DEV) ## Run the tests (ONLY=unit|engine|faults|migrate|docs|docker, ROUNDS=n faults)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(addprefix tests/,$(or $(ONLY),$(PARTS)))
+
+site: $(DEV) ## docs/ as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo build/site/index.html
 
 lint: $(DEV) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
