@@ -76,8 +76,7 @@ def _can_write(spec: Spec, client: redis.Redis) -> bool:
 
 def _is_shut_out(client: redis.Redis) -> bool:
     """Whether it takes the primary for dead, perhaps since a login failed: it never logs in again by itself."""
-    (known,) = client.sentinel_masters().values()
-    return bool(known["is_sdown"])
+    return bool(client.sentinel_master(SERVICE)["is_sdown"])
 
 
 def _apply_live(spec: Spec, client: redis.Redis, watcher: str) -> None:
