@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import redis
 from valkeykit.endpoint import SERVICE
@@ -76,7 +77,8 @@ def _can_write(spec: Spec, client: redis.Redis) -> bool:
 
 def _is_shut_out(client: redis.Redis) -> bool:
     """Whether it takes the primary for dead, perhaps since a login failed: it never logs in again by itself."""
-    return bool(client.sentinel_master(SERVICE)["is_sdown"])
+    known: Any = client.sentinel_master(SERVICE)
+    return bool(known["is_sdown"])
 
 
 def _apply_live(spec: Spec, client: redis.Redis, watcher: str) -> None:
