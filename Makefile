@@ -10,7 +10,7 @@ BIN   := .venv/bin
 RUN   := $(BIN)/python -m tools
 READY := .venv/.ready
 DEV   := .venv/.dev
-PARTS := unit engine faults migrate docs
+PARTS := unit engine faults migrate clients docs
 
 .PHONY: help up smoke env backup drill render down shell test lint bench
 
@@ -42,9 +42,9 @@ down: $(READY) ## Take a stack down; its last state stays as an RDB file
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|faults|migrate|docs|docker, ROUNDS=n faults)
+test: $(DEV) ## Run the tests (ONLY=unit|engine|faults|migrate|clients|docs|docker, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
-	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(addprefix tests/,$(or $(ONLY),$(PARTS)))
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
 lint: $(DEV) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
