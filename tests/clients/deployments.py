@@ -154,7 +154,7 @@ def _endpoint(topology: Topology, listens: Sequence[int], sentinels: Sequence[in
 
 def _application(endpoint: Endpoint, passwords: Mapping[str, str], folder: Path) -> Application:
     variables = endpoint.variables(endpoint.url("app", passwords["app"]))
-    file = export.write(folder, endpoint.topology, variables, "dotenv", folder / "app.env")
+    file = export.write(folder, endpoint.topology, variables, "dotenv", folder / f"{endpoint.topology}.env")
     return Application(endpoint, file, passwords["app"], passwords[hardening.ADMIN])
 
 

@@ -30,7 +30,7 @@ SOURCED = 'set -a; . "$1"; shift; exec "$@"'
 @pytest.mark.parametrize(("application", "client"), MATRIX, indirect=["application"], scope="session")
 def test_a_client_works(application: Application, client: Client, results: page.Results) -> None:
     language = LANGUAGES[client.language]
-    program = language.command(client.program, language.ready())
+    program = language.command(client.program, language.installation.ready())
     application.refused()
     done = subprocess.run(
         ["bash", "-c", SOURCED, "-", application.variables, *program],
@@ -49,8 +49,9 @@ def test_a_client_works(application: Application, client: Client, results: page.
 @pytest.mark.parametrize("application", ["single"], indirect=True, scope="session")
 def test_a_refusal_is_noticed(application: Application) -> None:
     application.refused()
-    with connect(application.endpoint, username="app", password=application.password) as client:
-        pytest.raises(redis.exceptions.NoPermissionError, client.keys)
+    client = connect(application.endpoint, username="app", password=application.password)
+    with client, pytest.raises(redis.exceptions.NoPermissionError):
+        client.keys()
     assert application.refused() == {"keys"}
 
 
