@@ -23,10 +23,13 @@ INTRODUCTION = """\
 # Clients
 
 What was tried with the variables of `make env`: as the user `app`, whose password holds every character that has
-a meaning in a URL, on the embedded target in plain text and on the docker target over TLS. Each client connects,
-writes, reads and runs a script; a queue's job is run by a real worker. *Replicated* means that it finds the primary
-by itself, after a failover too. Over TLS a `replicated` stack has no Sentinels that clients outside can ask, so there
-`VALKEY_URL` counts (valkeykit and GLIDE ask the nodes).
+a meaning in a URL, on the embedded target in plain text and on the docker target over TLS. A client writes, reads and
+runs a script; a cache stores and counts; a queue's job is run by a real worker. Nothing that one of them asked for was
+refused.
+
+*Replicated* means that it finds the primary by itself: the tests fail over first. *TLS* means each of its topologies.
+On the docker target no Sentinel can be asked from outside, so there `VALKEY_URL` counts, which names the new primary
+only after the next `make up`; valkeykit and GLIDE ask the nodes.
 
 Made by `python -m tests.clients.page` from what `make test ONLY=clients` and `make test ONLY=clients TLS=1` found.
 """

@@ -52,7 +52,7 @@ def test_kubernetes_takes_the_deployment_and_the_secret(secret: Path) -> None:
     program = installs.python(HERE / "kubernetes").ready() / "bin" / "kubernetes-validate"
     done = subprocess.run([program, "--strict", DEPLOYMENT, secret], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr.count(" passed ") == 2
+    assert done.stdout.count(" passed ") == 2
 
 
 def test_kubernetes_refuses_a_mistake(tmp_path: Path) -> None:
