@@ -8,15 +8,16 @@ ROUNDS ?= 10
 
 BIN   := .venv/bin
 RUN   := $(BIN)/python -m tools
+REHEARSE = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev
 PARTS := unit engine faults migrate clients docs
 
-.PHONY: help up smoke env backup drill render down shell test lint bench
+.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down shell test site lint bench
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
-	@echo "  STACK=name picks the stack (dev)"
+	@echo "  STACK=name picks the stack (dev); DRY=1 rehearses restore, rotate, failover, upgrade and scale"
 
 up: $(READY) ## Provision the stack, prove it by the smoke suite, say how to use it
 	@$(RUN) up --stack "$(STACK)"
@@ -29,6 +30,24 @@ env: $(READY) ## Write a stack's URLs to a file and print its name (FORMAT=doten
 
 backup: $(READY) ## Save the data into .valkey/<stack>/backups/<time> and print that folder
 	@$(RUN) backup --stack "$(STACK)"
+
+restore: $(READY) ## A backup as a stack of its own (INTO=name, FROM=file or folder instead of the newest)
+	@$(RUN) restore --stack "$(STACK)" --into "$(INTO)" $(if $(FROM),--from "$(FROM)") $(REHEARSE)
+
+rotate: $(READY) ## New passwords beside the old; FINISH=1 ends the old ones
+	@$(RUN) rotate --stack "$(STACK)" $(if $(FINISH),--finish) $(if $(FORCE),--force) $(REHEARSE)
+
+failover: $(READY) ## Every primary hands over to a replica, and what that cost an application
+	@$(RUN) failover --stack "$(STACK)" $(REHEARSE)
+
+upgrade: $(READY) ## Another version of Valkey (TO=9.1)
+	@$(RUN) upgrade --stack "$(STACK)" --to "$(TO)" $(REHEARSE)
+
+scale: $(READY) ## MEMORY=1gb, SHARDS=n, REPLICAS=n
+	@$(RUN) scale --stack "$(STACK)" --memory "$(MEMORY)" --shards "$(SHARDS)" --replicas "$(REPLICAS)" $(REHEARSE)
+
+card: $(READY) ## A page for the team's wiki, without secrets
+	@$(RUN) card --stack "$(STACK)"
 
 drill: $(READY) ## Load the newest backup beside what runs: its keys, the time it takes, its age
 	@$(RUN) drill --stack "$(STACK)"
@@ -45,6 +64,10 @@ shell: $(READY) ## For eval: makes `pulumi` work by hand
 test: $(DEV) ## Run the tests (ONLY=unit|engine|faults|migrate|clients|docs|docker, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
+
+site: $(DEV) ## docs/ as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo build/site/index.html
 
 lint: $(DEV) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cache, docker, migrate, queue, up
+from bench import cache, docker, migrate, page, queue, up
 
 BENCHMARKS = {
     "cache": cache.run,
@@ -20,3 +20,4 @@ if __name__ == "__main__":
         sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(sorted(BENCHMARKS))}")
     for name in names:
         BENCHMARKS[name]()
+    page.FILE.write_text(page.render(page.read(), page.machine()))

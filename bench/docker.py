@@ -15,7 +15,8 @@ from pathlib import Path
 
 from bench.report import Row, at_most, publish
 from infra.hardening import Topology
-from tests.docker.bed import Bed, Writer, make_spec, new_secrets, running
+from tests.docker.bed import Bed, make_spec, new_secrets, running
+from tools.probe import Writer
 from tools.stack import PROJECT
 
 UP_GOALS: dict[Topology, float] = {"single": 15, "replicated": 30, "cluster": 40}

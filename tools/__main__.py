@@ -7,12 +7,14 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ValkeykitError
 
 from tools import backend, export, pulumi_cli
+from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
 
@@ -57,6 +59,84 @@ def env(options: argparse.Namespace) -> None:
     print(path)
 
 
+def rotate(options: argparse.Namespace) -> int:
+    """New passwords beside the old; with --finish the old ones end."""
+    from tools import rotation
+
+    stack = Stack.open(options.stack)
+    changes = rotation.second_step(stack, force=options.force) if options.finish else rotation.first_step(stack)
+    if failed := _change(options, stack, changes):
+        return failed
+    if not options.dry and not options.finish:
+        _say(
+            f"Both passwords are valid. Give every application the new one: make env STACK={stack.name}\n"
+            f"Then end the old one: make rotate STACK={stack.name} FINISH=1"
+        )
+    return 0
+
+
+def upgrade(options: argparse.Namespace) -> int:
+    if not options.to:
+        raise ToolError("upgrade to which version?", fix=f"make upgrade STACK={options.stack} TO=9.1")
+    return _change(options, Stack.open(options.stack), {"version": options.to})
+
+
+def scale(options: argparse.Namespace) -> int:
+    wanted = {key: getattr(options, key) for key in _SCALES}
+    changes = {key: value for key, value in wanted.items() if value}
+    if not changes:
+        raise ToolError("scale what?", fix=f"make scale STACK={options.stack} MEMORY=1gb, SHARDS=n or REPLICAS=n")
+    return _change(options, Stack.open(options.stack), changes)
+
+
+def failover(options: argparse.Namespace) -> int:
+    from tools import failover as drills
+
+    stack = Stack.open(options.stack)
+    for line in drills.rehearse(stack) if options.dry else drills.carry_out(stack):
+        print(line)
+    if options.dry:
+        return 0
+    stack.up()  # the endpoint names the new primaries first
+    return smoke(options)
+
+
+def restore(options: argparse.Namespace) -> int:
+    """A backup as a new stack."""
+    from tools import restoring
+
+    if not options.into:
+        raise ToolError("restore into which new stack?", fix=f"make restore STACK={options.stack} INTO=<name>")
+    stack, into = Stack.open(options.stack), Stack.open(options.into)
+    dump = restoring.prepare(stack, into, options.source, dry=options.dry)
+    _say(f"{into.name}: as {stack.name} is configured, from {dump}")
+    if options.dry:
+        return _rehearsed()
+    options.stack = into.name
+    return up(options)
+
+
+def card(options: argparse.Namespace) -> None:
+    from tools import card as cards
+
+    print(cards.render(Stack.open(options.stack)))
+
+
+def _change(options: argparse.Namespace, stack: Stack, changes: Mapping[str, str]) -> int:
+    from tools import change
+
+    if options.dry:
+        change.rehearse(stack, changes)
+        return _rehearsed()
+    change.carry_out(stack, changes)
+    return smoke(options)
+
+
+def _rehearsed() -> int:
+    _say("A rehearsal: nothing was changed. The same command without DRY=1 does it.")
+    return 0
+
+
 def backup(options: argparse.Namespace) -> None:
     from tools import backup as backups
 
@@ -83,13 +163,15 @@ def shell(_options: argparse.Namespace) -> None:
             print(f"export {name}={shlex.quote(value)}")
 
 
+_SCALES = ("memory", "shards", "replicas")
+_REHEARSED = (rotate, upgrade, scale, failover, restore)
 _SMOKE_STYLE = ("-q", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools")
     commands = parser.add_subparsers(required=True)
-    for run in (up, down, smoke, env, backup, drill, shell):
+    for run in (up, down, smoke, env, backup, drill, card, shell, *_REHEARSED):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run, pytest=[])
         command.add_argument("--stack", default="dev")
@@ -98,6 +180,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             command.add_argument("--out", type=Path)
         if run is smoke:
             command.add_argument("pytest", nargs="*", help="more options for pytest")
+        if run in _REHEARSED:
+            command.add_argument("--dry", action="store_true", help="say what would happen, and change nothing")
+        if run is rotate:
+            command.add_argument("--finish", action="store_true", help="end the passwords before the last rotation")
+            command.add_argument("--force", action="store_true", help="though somebody may still use them")
+        if run is upgrade:
+            command.add_argument("--to", default="")
+        if run is scale:
+            for key in _SCALES:
+                command.add_argument(f"--{key}")
+        if run is restore:
+            command.add_argument("--into", default="", help="the new stack")
+            command.add_argument("--from", dest="source", type=Path, help="instead of the newest backup")
     _add_render(commands.add_parser(render.__name__))
     return parser.parse_args(arguments)
 

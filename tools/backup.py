@@ -22,6 +22,9 @@ from tools.stack import Stack
 
 SAVE_SECONDS = 900.0
 
+TARGETS = ("embedded", "docker")
+"""Whose data a backup of this module holds; clouds take their own."""
+
 
 def take(stack: Stack) -> Path:
     """Save every primary's data into .valkey/<stack>/backups/<UTC time>/, one RDB file each, 0600.
@@ -46,6 +49,19 @@ def take(stack: Stack) -> Path:
     return folder
 
 
+def newest(stack: Stack) -> Path:
+    """The folder of the last backup.
+
+    Raises:
+        ToolError: there is none.
+    """
+    folder = stack.root / FOLDER / stack.name / "backups"
+    taken = sorted(folder.glob("*Z"))
+    if not taken:
+        raise ToolError(f"there is no backup in {folder}", fix=f"make backup STACK={stack.name}")
+    return taken[-1]
+
+
 def rehearse(stack: Stack) -> Iterator[str]:
     """Load the newest backup beside what runs, and say what is in it, a line a file.
 
@@ -53,11 +69,7 @@ def rehearse(stack: Stack) -> Iterator[str]:
         ToolError: there is no backup.
         ProvisioningError: one can't be loaded.
     """
-    folder = stack.root / FOLDER / stack.name / "backups"
-    taken = sorted(folder.glob("*Z"))
-    if not taken:
-        raise ToolError(f"there is no backup in {folder}", fix=f"make backup STACK={stack.name}")
-    for dump in sorted(taken[-1].glob("*.rdb")):
+    for dump in sorted(newest(stack).glob("*.rdb")):
         loaded, minutes = drill.load(dump), drill.age(dump) / 60
         yield f"{dump}: {loaded.keys} keys in {loaded.seconds:.1f} s; it is {minutes:.0f} minutes old"
 

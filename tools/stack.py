@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,9 @@ from tools import backend, pulumi_cli
 from tools.errors import ToolError
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+NAMESPACE = "valkey:"
+"""Of this project's keys in a stack's configuration."""
 
 _MENDS = {
     "passphrase": "set PULUMI_CONFIG_PASSPHRASE_FILE to the file that the stack was made with "
@@ -54,6 +61,60 @@ class Stack:
         last = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))[0]
         return set(last["resourceChanges"]) != {"same"}
 
+    def configuration(self) -> dict[str, str]:
+        """The configuration's plain values, by key.
+
+        Raises:
+            ToolError: there is no such stack.
+        """
+        self._must_exist()
+        known = json.loads(self._query("config", "--json", "--stack", self.name))
+        return {name.removeprefix(NAMESPACE): entry["value"] for name, entry in known.items() if "value" in entry}
+
+    def configure(self, changes: Mapping[str, str]) -> None:
+        """Set keys of the configuration.
+
+        Raises:
+            ToolError: there is no such stack.
+        """
+        self._must_exist()
+        self._query("config", "set-all", *_settings(changes), "--stack", self.name)
+
+    def copy_configuration(self, other: Stack, leaving_out: Sequence[str]) -> None:
+        """Make this stack with the other's configuration, some keys aside.
+
+        Raises:
+            ToolError: there is no such other stack.
+        """
+        other._must_exist()
+        self._query("stack", "select", "--create", self.name)
+        self._query("config", "cp", "--stack", other.name, "--dest", self.name)
+        for key in leaving_out:
+            self._query("config", "rm", "--path", NAMESPACE + key, "--stack", self.name)
+
+    @contextlib.contextmanager
+    def trial(self, changes: Mapping[str, str]) -> Iterator[Path]:
+        """A copy of the configuration with the changes made, in a file that goes away.
+
+        Raises:
+            ToolError: there is no such stack.
+        """
+        self._must_exist()
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / f"Pulumi.{self.name}.yaml"
+            with contextlib.suppress(FileNotFoundError):  # a stack whose configuration is all defaults
+                shutil.copyfile(self.root / copy.name, copy)
+            self._query("config", "set-all", *_settings(changes), "--config-file", str(copy), "--stack", self.name)
+            yield copy
+
+    def preview(self, configuration: Path) -> None:
+        """Show what `up` would do with another configuration.
+
+        Raises:
+            ToolError: the program refuses; it has said why.
+        """
+        self._run("preview", "--refresh", "--config-file", str(configuration), "--stack", self.name)
+
     def down(self) -> None:
         """Take down all that the stack has; its configuration stays.
 
@@ -63,6 +124,11 @@ class Stack:
         self._must_exist()
         self._forget_killed_commands()
         self._run("destroy", "--yes", "--skip-preview", "--stack", self.name)
+
+    def is_up(self) -> bool:
+        """Whether there is such a stack, and something in it."""
+        known = {stack["name"]: stack for stack in json.loads(self._query("stack", "ls", "--json"))}
+        return bool(known.get(self.name, {}).get("resourceCount"))
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear.
@@ -77,6 +143,11 @@ class Stack:
         if "[secret]" in json.dumps(outputs):
             raise ToolError("Pulumi didn't show the secrets", fix="use a Pulumi CLI that knows --show-secrets")
         return dict(outputs)
+
+    def last_change(self) -> str:
+        """When the stack was last changed, UTC."""
+        (last,) = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))
+        return str(last["endTime"])
 
     def resource(self, kind: str) -> dict[str, Any]:
         """What the state holds of the stack's only resource of a kind, secrets in clear.
@@ -123,6 +194,10 @@ class Stack:
                 said += line
         if run.returncode:
             raise _explain(said)
+
+
+def _settings(changes: Mapping[str, str]) -> list[str]:
+    return [part for key, value in changes.items() for part in ("--plaintext", f"{key}={value}")]
 
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"

@@ -30,9 +30,12 @@ class Clustered:
     def fill(self, source: Path) -> None:
         distribution.fill(self._spec, self._clients, source)
 
+    def hand_over(self, name: str) -> None:
+        cluster.fail_over(self._clients, self._spec.members, self._spec.member(name))
+
     def restart(self, name: str) -> None:
         if self._spec.replicas and name in self.primaries():
-            cluster.fail_over(self._clients, self._spec.members, self._spec.member(name))
+            self.hand_over(name)
         self._clients.forget(name)
         group.stop([self._spec.nodes[name]])
         group.start(self._spec.nodes[name])

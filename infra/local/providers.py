@@ -273,6 +273,13 @@ def _ensure_group(resource: str, props: Props, former: str = "") -> Props:
     }
 
 
+def hand_over(props: Props) -> None:
+    """Make a replica the primary of each shard of a group, as the state knows it."""
+    from infra.local import servers
+
+    servers.hand_over(_group("", props))
+
+
 def _group(resource: str, props: Props) -> GroupSpec:
     from infra.local import folder, group
     from infra.project import root

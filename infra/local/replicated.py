@@ -44,10 +44,13 @@ class Replicated:
     def fill(self, source: Path) -> None:
         """The primary has loaded it, the replicas have it from there."""
 
+    def hand_over(self, name: str) -> None:
+        replication.fail_over(self._clients, self._sentinels, self._spec.members, self._spec.member(name))
+
     def restart(self, name: str) -> None:
+        if name == self._primary().name:
+            self.hand_over(name)
         primary = self._primary()
-        if name == primary.name:
-            primary = replication.fail_over(self._clients, self._sentinels, self._spec.members, primary)
         self._clients.forget(name)
         group.stop([self._spec.nodes[name]])
         group.start(self._spec.nodes[name], *self._as_replica_of(primary))

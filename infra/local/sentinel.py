@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import redis
 from valkeykit.endpoint import SERVICE
@@ -74,10 +75,17 @@ def _can_write(spec: Spec, client: redis.Redis) -> bool:
     return Path(client.info("server")["config_file"]) == spec.folder.config.resolve()
 
 
+def _is_shut_out(client: redis.Redis) -> bool:
+    """Whether it takes the primary for dead, perhaps since a login failed: it never logs in again by itself."""
+    known: Any = client.sentinel_master(SERVICE)
+    return bool(known["is_sdown"])
+
+
 def _apply_live(spec: Spec, client: redis.Redis, watcher: str) -> None:
     write_private(spec.folder.acl, spec.acl)
     client.execute_command("ACL LOAD")
     known = client.execute_command("SENTINEL CONFIG GET", "sentinel-pass")
-    if watcher not in (known.values() if isinstance(known, dict) else known):
+    knows_it = watcher in (known.values() if isinstance(known, dict) else known)
+    if not knows_it or _is_shut_out(client):
         client.execute_command("SENTINEL SET", SERVICE, "auth-pass", watcher)
         client.execute_command("SENTINEL CONFIG SET", "sentinel-pass", watcher)

@@ -32,6 +32,9 @@ class Shape(Protocol):
     def fill(self, source: Path) -> None:
         """Restore what `bring_up` hasn't."""
 
+    def hand_over(self, name: str) -> None:
+        """Make a replica of a primary the primary; no acknowledged write is lost."""
+
     def restart(self, name: str) -> None:
         """Restart a node without a loss; a primary hands over first."""
 
@@ -84,6 +87,18 @@ def inspect(spec: GroupSpec) -> GroupState:
         return _inspect(spec, shape)
 
 
+def hand_over(spec: GroupSpec) -> None:
+    """Make a replica the primary of each shard, and wait until the others follow.
+
+    Raises:
+        ProvisioningError: no replica took over.
+    """
+    with _shape(spec) as shape:
+        for name in shape.primaries():
+            shape.hand_over(name)
+        shape.join()
+
+
 def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
     """Stop the servers and remove their data; with `keep_snapshot`, leave the last state: an RDB file, or a folder
     of one for each primary of a cluster.
@@ -114,8 +129,9 @@ def _ensure(spec: GroupSpec, shape: Shape) -> GroupState:
     source = str(spec.restore_from or "") if previous is None else previous.restoring
     spec.folder.take(replace(spec.claim, restoring=source))
     group.stop([known for known in spec.everybody.values() if _refuses_us(known)])
+    # Before anybody uses a new password: a Sentinel whose login failed once takes its node for dead.
+    stale = [name for name in group.running(spec.nodes) if not _apply_live(spec.nodes[name])]
     shape.bring_up(Path(source) if source else None)
-    stale = [name for name, node in spec.nodes.items() if not _apply_live(node)]
     shape.join()
     primaries = shape.primaries()
     for name in sorted(stale, key=lambda name: name in primaries):  # replicas first

@@ -39,6 +39,7 @@ class Settings(Section):
     finalSnapshot: Annotated[Flag, Key("true or false", "true")] = True  # noqa: N815
     rotation: Annotated[str, Key("any word", "2026-12")] = ""
     retired: Annotated[str, Key("the word of the rotation", "2026-12")] = ""
+    contacts: Annotated[str, Key("what: whom; what: whom", "down: #oncall; full: data team")] = ""
     docker: DockerSettings = DockerSettings()
 
     @field_validator("memory")

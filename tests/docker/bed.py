@@ -7,9 +7,7 @@ import itertools
 import os
 import secrets
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -165,50 +163,3 @@ def sweep(stack: str) -> None:
     ):
         if names := engine.labelled(kind, label):
             engine.docker(*command, *names)
-
-
-class Writer:
-    """Writes numbers under keys of its own, as an application that tries again; what was acknowledged is counted.
-
-    wait: replicas that must have a write before it counts.
-    """
-
-    def __init__(self, client: Callable[[], redis.Redis], wait: int = 0) -> None:
-        self._client = client
-        self._wait = wait
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._stop = threading.Event()
-        self.acknowledged = 0
-        self.failed: list[str] = []
-        self.longest = 0.0
-
-    def __enter__(self) -> Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-
-    def _run(self) -> None:
-        client = self._client()
-        last = time.monotonic()
-        with client:
-            while not self._stop.is_set():
-                number = self.acknowledged
-                try:
-                    client.set(f"load:{number}", number)
-                    if self._wait and int(client.execute_command("WAIT", self._wait, 2000)) < self._wait:
-                        continue
-                except redis.RedisError as problem:
-                    self.failed.append(f"{type(problem).__name__}: {problem}")
-                    time.sleep(0.05)
-                    continue
-                self.acknowledged += 1
-                self.longest = max(self.longest, time.monotonic() - last)
-                last = time.monotonic()
-
-    def lost(self) -> list[int]:
-        """Acknowledged numbers that aren't there."""
-        with self._client() as client:
-            return [number for number in range(self.acknowledged) if client.get(f"load:{number}") != str(number)]

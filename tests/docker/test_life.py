@@ -12,7 +12,8 @@ from infra.errors import ProvisioningError
 from infra.local import certificates
 from infra.local.console import answers
 from infra.local.docker.plan import Secrets
-from tests.docker.bed import NEW, OLD, Bed, Writer, new_secrets
+from tests.docker.bed import NEW, OLD, Bed, new_secrets
+from tools.probe import Writer
 
 SECONDS_WITHOUT_WRITES = 10.0
 

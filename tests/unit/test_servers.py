@@ -232,13 +232,22 @@ def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) ->
     before = pids(spec)
     with Writer(spec) as writer:
         writer.wait_for(10)
-        assert servers.ensure(replace(_turned(spec, PASSWORDS), former=PASSWORDS["admin"])).problems == []
+        turned = _turned(spec, PASSWORDS)
+        assert servers.ensure(replace(turned, former=PASSWORDS["admin"])).problems == []
         writer.wait_for(10)
+    assert strangers(turned) == []
     assert pids(spec) == before
     assert_all_there(spec, writer)
     assert servers.ensure(_turned(spec, {"app": PASSWORDS["app"]}, "other")).problems == []
     assert set(pids(spec).values()).isdisjoint(before.values())
     assert_all_there(spec, writer)
+
+
+def strangers(spec: GroupSpec) -> list[str]:
+    """Connections to nodes that didn't log in: Sentinels with a password that isn't known there."""
+    with contextlib.closing(Clients(spec.nodes)) as console:
+        lines = [line for name in spec.nodes for line in str(console.run(name, "CLIENT", "LIST")).splitlines()]
+    return [line for line in lines if " user=default " in line]
 
 
 def _turned(spec: GroupSpec, previous: dict[str, str], prefix: str = "new") -> GroupSpec:

@@ -110,6 +110,20 @@ def snapshot(spec: Spec, known: State, folder: Path) -> None:
     snapshots.take(_known(spec, known), folder, "backup")
 
 
+def hand_over(spec: Spec, known: State) -> None:
+    """Make a replica the primary of each shard; no acknowledged write is lost.
+
+    Raises:
+        ProvisioningError: no replica took over.
+    """
+    _same_engine(spec, known)
+    deployment = _known(spec, known)
+    roles.wait_until_whole(deployment.console, deployment.plan)
+    for primary in roles.primaries(deployment.console, deployment.plan):
+        roles.hand_over(deployment.console, deployment.plan, primary)
+    roles.wait_until_whole(deployment.console, deployment.plan)
+
+
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
     """Take the deployment down with its volumes; with `keep_snapshot`, leave RDB files of its last state.
 

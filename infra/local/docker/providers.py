@@ -164,6 +164,13 @@ def snapshot(props: Props, folder: Path) -> None:
     driver.snapshot(_spec(props), _state(props), folder)
 
 
+def hand_over(props: Props) -> None:
+    """Make a replica the primary of each shard of a deployment, as the state knows it."""
+    from infra.local.docker import driver
+
+    driver.hand_over(_spec(props), _state(props))
+
+
 _OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")
 _KEPT = ("project", "stack")
 

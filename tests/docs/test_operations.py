@@ -1,0 +1,42 @@
+"""The runbooks' blocks run, page after page, on one replicated stack."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import checkout as checkout_of
+from tests.project import USERS_CHOICE
+
+PAGES = ("README", "failover", "scale", "upgrade", "restore", "rotate", "diagnose")
+
+BEGIN = """set -e
+eval "$(make -s shell)"
+pulumi stack select --create web
+pulumi config set topology replicated
+make up STACK=web
+"""
+
+
+def test_every_block_of_the_runbooks_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*USERS_CHOICE, "VALKEY_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    checkout = checkout_of.copy(tmp_path / "checkout")
+    pages = checkout / "docs" / "operations"
+    assert {page.stem for page in pages.glob("*.md")} == set(PAGES)
+    blocks = [text for page in PAGES for _, text in checkout_of.blocks(pages / f"{page}.md")]
+    try:
+        session = subprocess.run(
+            ["bash", "-c", BEGIN + "".join(blocks)], cwd=checkout, capture_output=True, text=True, check=False
+        )
+        said = session.stdout + session.stderr
+        assert session.returncode == 0, said
+        assert "acknowledged, none lost" in session.stdout
+        assert "| down | on call |" in session.stdout
+        assert session.stderr.count("A rehearsal: nothing was changed.") == 5
+    finally:
+        for stack in ("web", "web2"):
+            subprocess.run(["make", "down", f"STACK={stack}"], cwd=checkout, capture_output=True, check=False)

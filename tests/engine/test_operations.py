@@ -1,0 +1,98 @@
+"""What an operator does to a stack that is up, and what is refused before anything is touched."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from valkeykit.connection import connect
+
+from tests.project import Project
+from tools import backup, card, change, failover, restoring, rotation
+from tools.errors import ToolError
+from tools.stack import Stack
+
+
+def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
+    project.stack.up()
+    with pytest.raises(ToolError):
+        change.carry_out(project.stack, {"memory": "1kb"})
+    with pytest.raises(ToolError):
+        change.carry_out(project.stack, {"version": "1.0", "memory": "64mb"})
+    assert project.stack.configuration()["memory"] == "256mb"
+    assert not project.stack.up()
+
+
+def test_a_rehearsal_changes_nothing(project: Project) -> None:
+    project.stack.up()
+    change.rehearse(project.stack, {"memory": "64mb"})
+    assert project.stack.configuration()["memory"] == "256mb"
+    with project.client() as client:
+        assert client.config_get("maxmemory") == {"maxmemory": str(256 * 1024**2)}
+    assert change.carry_out(project.stack, {"memory": "64mb"})
+    with project.client() as client:
+        assert client.config_get("maxmemory") == {"maxmemory": str(64 * 1024**2)}
+
+
+def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Project) -> None:
+    project.stack.up()
+    with pytest.raises(ToolError, match="no rotation is under way"):
+        rotation.second_step(project.stack, force=False)
+    with connect(project.stack.outputs()["url"]) as old:
+        old.set("key", "value")
+        change.carry_out(project.stack, rotation.first_step(project.stack))
+        old.get("key")
+        with pytest.raises(ToolError, match="isn't finished"):
+            rotation.first_step(project.stack)
+        with connect(project.stack.outputs()["url"]) as new:
+            new.get("key")
+            with pytest.raises(ToolError, match=re.escape("perhaps by an old password: app from 127.0.0.1 (1)")):
+                rotation.second_step(project.stack, force=False)
+        assert rotation.second_step(project.stack, force=True)
+    change.carry_out(project.stack, rotation.second_step(project.stack, force=False))
+    with pytest.raises(ToolError, match="no rotation is under way"):
+        rotation.second_step(project.stack, force=False)
+
+
+def test_who_has_no_replica_has_nobody_to_fail_over_to(project: Project) -> None:
+    project.stack.up()
+    for drill in (failover.rehearse, failover.carry_out):
+        with pytest.raises(ToolError, match="its topology is single"):
+            list(drill(project.stack))
+
+
+def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
+    into = Stack.open("second", project.root)
+    project.configure(port="7399", memory="64mb")
+    project.stack.up()
+    with project.client() as client:
+        client.set("key", "value")
+    with pytest.raises(ToolError, match="there is no backup"):
+        restoring.prepare(project.stack, into, None, dry=False)
+    backup.take(project.stack)
+    restoring.prepare(project.stack, into, None, dry=True)
+    with pytest.raises(ToolError, match="there is no stack second"):
+        into.configuration()
+    for _ in range(2):  # as after one that was killed
+        restoring.prepare(project.stack, into, None, dry=False)
+    into.up()
+    with connect(into.outputs()["url"]) as client:
+        assert client.get("key") == "value"
+    assert into.configuration()["memory"] == "64mb"
+    with pytest.raises(ToolError, match="the stack second is up"):
+        restoring.prepare(project.stack, into, None, dry=False)
+    into.down()
+
+
+def test_the_card_holds_no_secret(project: Project) -> None:
+    project.configure(contacts="down: on call; full: the data team")
+    project.stack.up()
+    page = card.render(project.stack)
+    outputs = project.stack.outputs()
+    for url in ("url", "adminUrl", "monitorUrl"):
+        password = re.search(r":([^:@/]+)@", outputs[url])
+        assert password
+        assert password[1] not in page
+    node = outputs["endpoint"]["nodes"][0]
+    assert f"| app | redis://app:<password>@{node['host']}:{node['port']} |" in page
+    assert "| full | the data team |" in page

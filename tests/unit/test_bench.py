@@ -1,0 +1,21 @@
+"""The page of the benchmarks says what was measured, and misses are told as such."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import page, report
+from bench.report import at_least, at_most
+
+
+def test_the_page_is_made_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "FOLDER", tmp_path)
+    report.publish("queue", [at_least("jobs/s", 42_329, 1_933.4, "dramatiq", 8), at_most("p50, ms", 2.5, 2)])
+    lines = page.render(page.read(tmp_path), "a machine").splitlines()
+    assert "a machine" in lines
+    assert "## Job queue: `make bench ONLY=queue`" in lines
+    assert "| jobs/s | 42,329 | 1,933, dramatiq | 21.89 | 8 | met |" in lines
+    assert "| p50, ms | 2.50 |  |  | 2 | missed |" in lines
+    assert not any("ONLY=up" in line for line in lines if line.startswith("##"))

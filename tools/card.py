@@ -1,0 +1,135 @@
+"""A page for the team's wiki: what runs where, what it is called, what to do. It holds no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from valkeykit.endpoint import Endpoint
+from valkeykit.url import parse
+
+from infra.hardening import RULES, USERS, Workload
+from infra.local import drill
+from tools import backup
+from tools.errors import ToolError
+from tools.stack import Stack
+
+RUNBOOKS = (
+    ("it doesn't answer, or is slow", "diagnose.md"),
+    ("new passwords", "rotate.md"),
+    ("a backup, a restore, a drill", "restore.md"),
+    ("a failover", "failover.md"),
+    ("another version", "upgrade.md"),
+    ("more or less memory, shards or replicas", "scale.md"),
+)
+
+_URLS = (("url", "app"), ("adminUrl", "admin"), ("monitorUrl", "monitor"))
+
+
+def render(stack: Stack) -> str:
+    """The card, in Markdown.
+
+    Raises:
+        ToolError: there is no such stack, or it isn't up.
+    """
+    outputs = stack.outputs()
+    endpoint = Endpoint.from_dict(outputs["endpoint"])
+    configuration = stack.configuration()
+    return "\n".join(
+        [
+            f"# Valkey: {stack.name}",
+            "",
+            f"Made by `make card STACK={stack.name}`; last changed {stack.last_change()}.",
+            *_table("What runs where", _what(endpoint, configuration)),
+            *_table("URLs, without their passwords", _urls(outputs)),
+            *_table("Secrets", _secrets(stack, outputs)),
+            *_table("Limits", _limits(endpoint)),
+            *_table("Backups", _backups(stack, endpoint, configuration)),
+            *_table("Alarms", _alarms(outputs)),
+            *_table("Whom to call", _contacts(stack, configuration)),
+            *_table("What to do", [(case, f"docs/operations/{page}") for case, page in RUNBOOKS]),
+            "",
+        ]
+    )
+
+
+def _what(endpoint: Endpoint, configuration: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    yield "target", f"{endpoint.target}, {endpoint.topology}"
+    yield "version", f"Valkey {endpoint.version}"
+    yield "for", f"{endpoint.workload}, {configuration.get('environment', 'dev')}"
+    yield "nodes", _addresses(endpoint.nodes)
+    if endpoint.sentinels:
+        yield "Sentinels", _addresses(endpoint.sentinels)
+    yield "TLS", "yes" + (", by the stack's own authority" if endpoint.ca else "") if endpoint.tls else "no"
+
+
+def _urls(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for output, user in _URLS:
+        address = parse(outputs[output])
+        scheme = "rediss" if address.tls else "redis"
+        yield user, f"{scheme}://{address.username or ''}:<password>@{address.host}:{address.port}"
+
+
+def _secrets(stack: Stack, outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "an application's", f"`make env STACK={stack.name}`"
+    yield "all", f"`pulumi stack output --show-secrets --stack {stack.name}`"
+    for target in ("aws", "gcp"):
+        for name, value in (outputs.get(target) or {}).items():
+            if name.lower().startswith("secret"):
+                yield "in the cloud's store", str(value)
+
+
+def _limits(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    workload: Workload = endpoint.workload  # type: ignore[assignment]  # the endpoint has it as text
+    yield "memory for data, of a shard", f"{endpoint.maxmemory / 1024**2:.0f} MiB"
+    wanted = ("maxmemory-policy", "maxclients", "maxmemory-clients")
+    yield from ((rule.directive, rule.for_workload(workload)) for rule in RULES if rule.directive in wanted)
+    yield from ((f"user {user.name}", user.why) for user in USERS)
+
+
+def _backups(stack: Stack, endpoint: Endpoint, configuration: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    if endpoint.target not in backup.TARGETS:
+        yield "by the cloud", f"see docs/{endpoint.target}.md"
+        return
+    every = configuration.get("docker.backupEvery")
+    yield "scheduled", f"every {every} hours" if every else "no"
+    try:
+        newest = backup.newest(stack)
+    except ToolError as problem:
+        yield "by hand", str(problem.args[0])
+        return
+    hours = min(drill.age(dump) for dump in newest.glob("*.rdb")) / 3600
+    yield "the newest by hand", f"{_within(stack, newest)}, {hours:.0f} hours old"
+
+
+def _alarms(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "prometheusTargets" in outputs:
+        yield "Prometheus", "rules in compose/monitoring, targets in the output `prometheusTargets`"
+    for target in ("aws", "gcp"):
+        for name in ("topicArn", "dashboard", "notificationChannels"):
+            if value := (outputs.get(target) or {}).get(name):
+                yield name, str(value)
+
+
+def _contacts(stack: Stack, configuration: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """`what: whom; what: whom`, as the key has it."""
+    if not configuration.get("contacts"):
+        yield "nobody is named", f'`pulumi config set contacts "down: …; full: …" --stack {stack.name}`'
+    for entry in filter(None, configuration.get("contacts", "").split(";")):
+        what, _, whom = entry.partition(":")
+        yield what.strip(), whom.strip()
+
+
+def _addresses(nodes: Sequence[object]) -> str:
+    return ", ".join(str(node) for node in nodes)
+
+
+def _within(stack: Stack, path: Path) -> str:
+    return str(path.relative_to(stack.root)) if path.is_relative_to(stack.root) else str(path)
+
+
+def _table(title: str, rows: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> list[str]:
+    """Nothing where there are no rows."""
+    lines = [f"| {name} | {value} |" for name, value in rows]
+    return ["", f"## {title}", "", "| | |", "|---|---|", *lines] if lines else []

@@ -1,0 +1,71 @@
+"""An application that writes while something is done to its server: how long it can't, and what it loses."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+import redis
+
+KEPT = 600
+"""Seconds that a key lives."""
+
+
+class Writer:
+    """Writes numbers under keys of its own, as an application that tries again, and counts what was acknowledged.
+
+    client: makes one. wait: replicas that must have a write before it counts.
+    longest: seconds without an acknowledged write, at most.
+    """
+
+    def __init__(self, client: Callable[[], redis.Redis], wait: int = 0) -> None:
+        self._client = client
+        self._wait = wait
+        self._prefix = f"probe:{uuid.uuid4().hex}"
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._stop = threading.Event()
+        self.acknowledged = 0
+        self.failed: list[str] = []
+        self.longest = 0.0
+
+    def __enter__(self) -> Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        client = self._client()
+        last = time.monotonic()
+        with client:
+            while not self._stop.is_set():
+                number = self.acknowledged
+                try:
+                    client.set(self._key(number), number, ex=KEPT)
+                    if self._wait and int(client.execute_command("WAIT", self._wait, 2000)) < self._wait:
+                        continue
+                except redis.RedisError as problem:
+                    self.failed.append(f"{type(problem).__name__}: {problem}")
+                    time.sleep(0.05)
+                    continue
+                self.acknowledged += 1
+                self.longest = max(self.longest, time.monotonic() - last)
+                last = time.monotonic()
+
+    def lost(self) -> list[int]:
+        """Acknowledged numbers that aren't there."""
+        with self._client() as client:
+            return [number for number in range(self.acknowledged) if client.get(self._key(number)) != str(number)]
+
+    def forget(self) -> None:
+        """Remove its keys; they end by themselves too."""
+        with self._client() as client:
+            for number in range(self.acknowledged):
+                client.unlink(self._key(number))
+
+    def _key(self, number: int) -> str:
+        return f"{self._prefix}:{number}"

@@ -1,0 +1,44 @@
+"""A backup as a stack of its own, beside the one that it was taken of: nothing that runs is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools import backup
+from tools.errors import ToolError
+from tools.stack import Stack
+
+_ITS_OWN = ("port", "dataDir", "rotation", "retired", "docker.subnet", "docker.project")
+"""Keys of the first stack that a second one beside it can't have too."""
+
+
+def prepare(stack: Stack, into: Stack, source: Path | None, *, dry: bool) -> Path:
+    """Make a stack that is configured as another is, and starts with a backup: the newest, or `source`.
+
+    Returns the backup. dry: only look. Killed half-way, it can be run again.
+
+    Raises:
+        ToolError: there is no such stack or backup, or `into` is up.
+    """
+    outputs = stack.outputs()
+    if outputs["endpoint"]["target"] not in backup.TARGETS:
+        raise ToolError(
+            f"the target {outputs['endpoint']['target']} restores its own backups", fix="see its page in docs/"
+        )
+    if into.name == stack.name or into.is_up():
+        raise ToolError(
+            f"the stack {into.name} is up: what it holds would be lost", fix="name one that isn't: INTO=<name>"
+        )
+    dump = source.resolve() if source else _whole(backup.newest(stack))
+    if not dump.exists():
+        raise ToolError(f"there is no {dump}", fix=f"ls {stack.root}/.valkey/{stack.name}/backups")
+    if not dry:
+        into.copy_configuration(stack, leaving_out=_ITS_OWN)
+        into.configure({"restoreFrom": str(dump)})
+    return dump
+
+
+def _whole(folder: Path) -> Path:
+    """A folder of one file is that file; a cluster's has one for each primary."""
+    files = list(folder.glob("*.rdb"))
+    return files[0] if len(files) == 1 else folder
