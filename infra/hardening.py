@@ -95,8 +95,9 @@ HEALTH = "health"
 USERS: tuple[User, ...] = (
     User(
         "app",
-        # INFO and CLIENT LIST: the common queue libraries fail without them.
-        "~* &* +@all -@admin -@dangerous +info +client|list",
+        # INFO and CLIENT LIST: the common queue libraries fail without them. ROLE: clients that were told of a primary
+        # by a Sentinel ask it whether it is one (valkey-go does; INFO tells the same).
+        "~* &* +@all -@admin -@dangerous +info +client|list +role",
         "what applications get: every data command, nothing that stops or empties a server",
     ),
     User(ADMIN, "~* &* +@all", "operators: configuration, backup, migration"),
@@ -134,9 +135,10 @@ SYSTEM_USERS: tuple[User, ...] = (
 )
 """Who the servers' own parts log in as; no application gets their passwords."""
 
+# CLIENT TRACKING: valkey-go turns it on at each server that it connects to; a Sentinel has no keys to track.
 _ASKS_SENTINELS = (
     "&* -@all +ping +hello +auth +info +role +subscribe +psubscribe +unsubscribe +punsubscribe +client|setname "
-    "+client|setinfo +client|id +client|getname +command +sentinel|get-master-addr-by-name "
+    "+client|setinfo +client|id +client|getname +client|tracking +command +sentinel|get-master-addr-by-name "
     "+sentinel|get-primary-addr-by-name +sentinel|master +sentinel|masters +sentinel|primary +sentinel|primaries "
     "+sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid"
 )

@@ -1,0 +1,64 @@
+"""A shop: its prices come from a cache, its mails go by a queue.
+
+uvicorn app:api
+valkeykit worker app:mails
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+from valkeykit import AsyncCache, AsyncQueue, ValkeykitError
+
+cache = AsyncCache(namespace="shop")
+mails = AsyncQueue("mails")
+
+
+@mails.handler(attempts=5, timeout=30, result_ttl=3600)
+async def send(to: str) -> str:
+    return f"sent to {to}"
+
+
+@asynccontextmanager
+async def lifespan(_api: FastAPI) -> AsyncIterator[None]:
+    yield
+    await cache.close()
+    await mails.close()
+
+
+api = FastAPI(lifespan=lifespan)
+
+
+async def look_up(product: str) -> dict[str, Any]:
+    """Stands for what is slow: a database, a supplier."""
+    await asyncio.sleep(0.1)
+    return {"product": product, "price": 9.99}
+
+
+@api.get("/prices/{product}")
+async def price(product: str) -> Any:
+    """From the cache; computed once, however many ask, and served without a server too."""
+    return await cache.get_or_compute(f"price:{product}", lambda: look_up(product), ttl=60, stale=300)
+
+
+@api.post("/mails", status_code=202)
+async def add_mail(to: str) -> dict[str, str]:
+    return {"id": (await mails.add(send, {"to": to})).id}
+
+
+@api.get("/mails/{id}")
+async def mail(id: str) -> dict[str, Any]:  # noqa: A002  (what the path calls it)
+    return {"result": await mails.result(id, timeout=10)}
+
+
+@api.get("/health")
+async def health() -> dict[str, int]:
+    """Ready when jobs can be taken; the cache alone doesn't make it sick."""
+    try:
+        return {"waiting": (await mails.statistics()).waiting}
+    except ValkeykitError as problem:
+        raise HTTPException(503, str(problem)) from problem

@@ -1,0 +1,38 @@
+"""The applications' environments, a deployment of each topology at a time, and what the clients did with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from infra.hardening import Topology
+from tests.clients import deployments, page
+from tests.clients.deployments import Application
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tls", action="store_true", help="over TLS, against containers: see tests/docker/prepare")
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> str:
+    return "docker" if request.config.getoption("--tls") else "embedded"
+
+
+@pytest.fixture(scope="session")
+def results(target: str) -> Iterator[page.Results]:
+    """Filled by the tests; what is there at the end is what the page is made of."""
+    found: page.Results = {}
+    yield found
+    page.write_results(target, found)
+
+
+@pytest.fixture(scope="session")
+def application(
+    request: pytest.FixtureRequest, target: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Application]:
+    topology = cast("Topology", request.param)
+    with deployments.TARGETS[target](topology, tmp_path_factory.mktemp(topology)) as made:
+        yield made
