@@ -36,8 +36,8 @@ class Endpoint:
     users: tuple[str, ...]
     ca: str | None = None
 
-    def url(self, username: str, password: str, database: int = 0) -> str:
-        """The URL of the first node for one user."""
+    def url(self, username: str, password: str | None, database: int = 0) -> str:
+        """The URL of the first node for one user; without a password where the client signs its logins."""
         return self.address(username, password, database).url
 
     def address(self, username: str | None = None, password: str | None = None, database: int = 0) -> Address:

@@ -60,6 +60,14 @@ Blank = BeforeValidator(_empty)
 
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
 
+
+def _listed(value: object) -> object:
+    """A list, or one text with commas, which is what one `pulumi config set` can say."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
 SIZE = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>mb|gb)")
 _UNITS = {"mb": 1024**2, "gb": 1024**3}
 Size = Annotated[str, Field(pattern=f"^{SIZE.pattern}$")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pulumi
@@ -11,15 +12,23 @@ from valkeykit.endpoint import Endpoint
 from infra.settings import Settings
 
 
+@dataclass(frozen=True)
+class Login:
+    """user: its name on the server. password: None where the client signs each login."""
+
+    user: str
+    password: pulumi.Output[str] | None = None
+
+
 class Deployment(Protocol):
     """What every target has to offer when it is up.
 
-    passwords: of each user that has one.
+    logins: of app, admin and monitor, which may have other names on the server.
     outputs: what only this target can tell, by the stack output's name.
     """
 
     endpoint: pulumi.Output[Endpoint]
-    passwords: Mapping[str, pulumi.Output[str]]
+    logins: Mapping[str, Login]
     outputs: Mapping[str, pulumi.Input[Any]]
 
 

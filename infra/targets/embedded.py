@@ -18,6 +18,7 @@ from infra.local import binary, ports, process, rdb
 from infra.local.folder import Claim, Folder
 from infra.local.providers import Password, Server
 from infra.settings import Settings
+from infra.targets import Login
 
 DISK_RESERVE = 64 * 1024**2
 """Bytes that must be free beside the data, for the log and a snapshot's first pages."""
@@ -38,7 +39,7 @@ class Embedded(pulumi.ComponentResource):
         super().__init__("valkey:target:Embedded", name)
         child = pulumi.ResourceOptions(parent=self)
         passwords = {user.name: Password(user.name, child).value for user in hardening.USERS}
-        self.passwords: Mapping[str, pulumi.Output[str]] = passwords
+        self.logins: Mapping[str, Login] = {name: Login(name, password) for name, password in passwords.items()}
         self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         self.server = Server(
             "server",

@@ -1,0 +1,67 @@
+"""Mocks that record what a program registers, and refuse what a test doesn't know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
+
+Inputs = dict[str, Any]
+Answer = Callable[[str, Inputs], Inputs]
+"""Of a resource's name and inputs (or a function's token and arguments): the outputs."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One registered resource; `kind` is its type token."""
+
+    kind: str
+    name: str
+    inputs: Inputs
+
+
+@dataclass
+class Recorder(Mocks):
+    """resources: by type token. calls: by function token. Anything else fails the test."""
+
+    resources: Mapping[str, Answer]
+    calls: Mapping[str, Answer] = field(default_factory=dict)
+    recorded: list[Recorded] = field(default_factory=list)
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, Inputs]:
+        if not args.custom:
+            return "", args.inputs
+        if args.typ not in self.resources:
+            raise AssertionError(f"the program registers {args.typ}, which the test doesn't know")
+        self.recorded.append(Recorded(args.typ, args.name, args.inputs))
+        return f"{args.name}-id", {**args.inputs, **self.resources[args.typ](args.name, args.inputs)}
+
+    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        if args.token not in self.calls:
+            raise AssertionError(f"the program calls {args.token}, which the test doesn't know")
+        return self.calls[args.token](args.token, args.args), None
+
+    def of(self, kind: str) -> list[Recorded]:
+        """The recorded resources of a type, in the order of their registration."""
+        return [resource for resource in self.recorded if resource.kind == kind]
+
+    def one(self, kind: str) -> Recorded:
+        """The only recorded resource of a type."""
+        (resource,) = self.of(kind)
+        return resource
+
+
+def record(recorder: Recorder, program: Callable[[], pulumi.Output[Any] | None]) -> Any:
+    """Run a program against the recorder until all is registered; returns its output's value."""
+    pulumi.runtime.set_mocks(recorder, project="valkey", stack="test", preview=False)
+    values: list[Any] = []
+
+    def run() -> pulumi.Output[Any] | None:
+        output = program()
+        return output.apply(values.append) if output is not None else None
+
+    pulumi.runtime.test(run)()  # type: ignore[no-untyped-call]
+    return values[0] if values else None
