@@ -13,7 +13,7 @@ from typing import Literal
 
 Workload = Literal["cache", "queue", "mixed"]
 Target = Literal["embedded", "docker", "aws", "gcp"]
-Topology = Literal["single", "replicated", "cluster"]
+Topology = Literal["single", "replicated", "cluster", "serverless"]
 
 
 @dataclass(frozen=True)
