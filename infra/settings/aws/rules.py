@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infra.settings.aws.catalogue import DURABLE_FAMILIES, FAMILIES, MAXIMUM_NODES, NODE_TYPES, largest, smallest
+from infra.settings.aws.catalogue import FAMILIES, MAXIMUM_NODES
+from infra.settings.aws.nodes import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
 from infra.settings.aws.windows import overlap, too_short
 from infra.settings.keys import Mistake, drop, put
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from infra.settings.aws.catalogue import LOG_DAYS, NODE_TYPES, REGIONS
+from infra.settings.aws.catalogue import LOG_DAYS, REGIONS
+from infra.settings.aws.nodes import NODE_TYPES
 from infra.settings.keys import Blank, Flag, Key, Listed, Section
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
