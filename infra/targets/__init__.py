@@ -38,6 +38,10 @@ def provision(settings: Settings, stack: str) -> Deployment:
     Raises:
         ConfigurationError: what is asked for can't be had; nothing was registered.
     """
+    if settings.target == "aws":
+        from infra.targets.aws import Aws
+
+        return Aws("valkey", settings, stack)
     from infra.targets.embedded import Embedded
 
     return Embedded("valkey", settings, stack)

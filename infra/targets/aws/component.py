@@ -1,0 +1,112 @@
+"""The aws target: all its parts, in the order in which they need each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi_aws import Provider
+from valkeykit.endpoint import Endpoint
+
+from infra.errors import ProvisioningError
+from infra.settings import Settings
+from infra.targets import Login
+from infra.targets.aws import access, alarms, dashboard, encryption, network, policies, replication, secret, serverless
+from infra.targets.aws.cache import ALLOW, Cache, Surroundings
+from infra.targets.aws.context import Context, labels, safe_name
+
+GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
+SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
+
+
+class Aws(pulumi.ComponentResource):
+    """ElastiCache for Valkey with network, users, backups, logs, alarms and a connection record."""
+
+    def __init__(self, name: str, settings: Settings, stack: str) -> None:
+        """
+        stack: project/stack; the names of all resources follow from it.
+
+        Raises:
+            ConfigurationError: the network can't hold what is asked for; nothing was registered.
+        """
+        provider = Provider("aws", region=settings.aws.region)
+        place = network.look_up(settings, provider)
+        super().__init__("valkey:target:Aws", name, None, pulumi.ResourceOptions(state_migrations=[_keeper(settings)]))
+        child = pulumi.ResourceOptions(parent=self, provider=provider)
+        context = Context(settings, safe_name(stack), labels(settings, stack), child)
+        users = access.make(context)
+        topic = alarms.topic(context)
+        key = encryption.make(context)
+        placed = network.make(context, place)
+        around = Surroundings(placed, users, key, topic)
+        cache = _cache(context, around)
+        dimensions = _watch(context, cache, topic)
+        self.logins: Mapping[str, Login] = users.logins
+        self.endpoint = _endpoint(settings, cache, users.logins)
+        self.outputs: Mapping[str, pulumi.Input[Any]] = {
+            "aws": {
+                "region": settings.aws.region,
+                "cache": cache.name,
+                "serverless": settings.topology == "serverless",
+                "vpcId": placed.vpc_id,
+                "subnetIds": list(placed.subnet_ids),
+                "securityGroupId": placed.servers,
+                "clientSecurityGroupId": placed.clients,
+                "topicArn": topic,
+                "dashboard": dashboard.make(context, dimensions),
+                "secretArn": secret.make(context, self.endpoint, users.logins, key),
+                **({"connectPolicies": policies.make(context, users, cache)} if settings.aws.auth == "iam" else {}),
+            }
+        }
+        self.register_outputs({})
+
+
+def _cache(context: Context, around: Surroundings) -> Cache:
+    if context.settings.topology != "serverless":
+        return replication.make(context, around)
+    for note in serverless.NOTES:
+        pulumi.log.info(f"aws: {note}")
+    return serverless.make(context, around)
+
+
+def _watch(context: Context, cache: Cache, topic: pulumi.Output[str]) -> list[alarms.Dimension]:
+    """Make the alarms; returns what CloudWatch knows the cache by."""
+    settings = context.settings
+    if settings.topology == "serverless":
+        dimensions = [(dimension, cache.name) for dimension in alarms.SERVERLESS_DIMENSIONS]
+        rules = list(alarms.rules_of_serverless(settings))
+    else:
+        dimensions = [("CacheClusterId", node) for node in replication.node_ids(cache.name, settings)]
+        rules = list(alarms.rules_of_nodes(settings, replication.node_type(settings)))
+    alarms.make(context, rules, dimensions, topic)
+    return dimensions
+
+
+def _endpoint(settings: Settings, cache: Cache, logins: Mapping[str, Login]) -> pulumi.Output[Endpoint]:
+    return pulumi.Output.all(nodes=cache.nodes, version=cache.version).apply(
+        lambda known: Endpoint(
+            target="aws",
+            topology=settings.topology,
+            nodes=tuple(known["nodes"]),
+            tls=True,
+            version=known["version"],
+            workload=settings.workload,
+            maxmemory=cache.maxmemory,
+            users=tuple(login.user for login in logins.values()),
+        )
+    )
+
+
+def _keeper(settings: Settings) -> pulumi.StateMigration:
+    """A cache with nodes and a serverless one are different resources: changing from one to the other deletes."""
+    unwanted = GROUP if settings.topology == "serverless" else SERVERLESS
+
+    def refuse(prior: pulumi.StateMigrationArgs) -> None:
+        if any(resource["type"] == unwanted for resource in prior.old_state) and not settings.aws.allowReplacement:
+            raise ProvisioningError(
+                "the topology would change between serverless and nodes, and the cache with its data be deleted",
+                fix=f"put valkey:topology back, or allow it: {ALLOW}",
+            )
+
+    return refuse
