@@ -17,15 +17,16 @@ Inputs = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """One call of the API, by botocore's names."""
+    """One call of the API, by botocore's names. at_end: of the resource's deletion."""
 
     service: str
     operation: str
     parameters: dict[str, Any]
+    at_end: bool = False
 
 
 def creation(kind: str, inputs: Inputs) -> list[Request]:
-    """The requests that make a resource; `kind` is its type token, `inputs` are the provider's.
+    """The requests that make a resource, and that its deletion adds; `kind` is its type token.
 
     Raises:
         AssertionError: an unknown type, or an input that no request takes.
@@ -219,7 +220,7 @@ def _key(inputs: dict[str, Any]) -> list[Request]:
     return [
         Request("kms", "CreateKey", make),
         Request("kms", "EnableKeyRotation", {"KeyId": "0"}),
-        Request("kms", "ScheduleKeyDeletion", {"KeyId": "0", "PendingWindowInDays": window}),
+        Request("kms", "ScheduleKeyDeletion", {"KeyId": "0", "PendingWindowInDays": window}, at_end=True),
     ]
 
 
@@ -266,7 +267,7 @@ def _secret(inputs: dict[str, Any]) -> list[Request]:
     how = {"RecoveryWindowInDays": window} if window else {"ForceDeleteWithoutRecovery": True}
     return [
         Request("secretsmanager", "CreateSecret", make),
-        Request("secretsmanager", "DeleteSecret", {"SecretId": make["Name"], **how}),
+        Request("secretsmanager", "DeleteSecret", {"SecretId": make["Name"], **how}, at_end=True),
     ]
 
 

@@ -74,7 +74,7 @@ def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
         (service.GROUP, {"engineVersion": "8.0.1"}, "version 8.0.1"),
         (service.GROUP, {"authToken": "short"}, "token and user group"),
         (service.GROUP, {"networkType": "ipv5"}, "not one of"),
-        (service.GROUP, {"numCacheClusters": "two"}, "Invalid type"),
+        (service.GROUP, {"kmsKeyId": 5}, "Invalid type"),
         ("aws:elasticache/user:User", {"accessString": "~* +@all"}, "off"),
         ("aws:elasticache/user:User", {"userId": "9lives"}, "user id"),
         ("aws:cloudwatch/metricAlarm:MetricAlarm", {"treatMissingData": ""}, "Invalid length"),

@@ -49,7 +49,7 @@ def hook(guard: Guard, moment: str) -> Any:
 def remember(guard: Guard, kind: str, inputs: dict[str, Any]) -> None:
     """As the engine does before it plans: the component, then what is below it."""
     migration = next(iter(guard.watch().state_migrations or []))
-    subtree = [{"type": "component"}, {"type": kind, "inputs": inputs}]
+    subtree: list[dict[str, Any]] = [{"type": "component"}, {"type": kind, "inputs": inputs}]
     assert migration(pulumi.StateMigrationArgs("urn", subtree)) is None
 
 
