@@ -80,7 +80,8 @@ What replaces a resource, and what waits for the maintenance window, is the prov
 
 - **live**: when `pulumi up` runs; clients may see a short reconnect where nodes are added or moved.
 - **at the next window**: in `aws.maintenanceWindow`, or when `pulumi up` runs where `aws.applyImmediately` is true.
-- **a replacement**: the cache would begin empty. It is refused, in a preview already, until `aws.allowReplacement` is true.
+- **a replacement**: the cache would begin empty. It is refused, in a preview too, until
+  `aws.allowReplacement` is true.
 
 """
 

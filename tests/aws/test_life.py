@@ -12,6 +12,7 @@ from valkeykit.url import parse
 
 from tests.aws.recorded import MINIMAL
 from tests.aws.test_requests import TOPOLOGIES
+from tests.cloud.secrets import absent_from_files, absent_from_processes, absent_from_text
 from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
 
