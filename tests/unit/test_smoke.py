@@ -6,15 +6,20 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from valkeykit.url import Address
+from valkeykit.url import Address, Node, join_nodes, parse
 
 from infra.local import ports, server
-from infra.local.server import Spec
+from infra.local.instance import Spec
+from tests import servers, tls
+from tests.smoke.sockets import answers_plain_text
 from tests.unit.conftest import PASSWORDS, client_of, pid_of
 from tools.stack import PROJECT
 
@@ -50,8 +55,8 @@ def test_it_passes_on_a_hardened_server_and_writes_junit(urls: dict[str, str], t
         (("ACL", "SETUSER", "default", "on", ">guess"), "FAILED  The default user is off"),
         (("ACL", "SETUSER", "app", "+flushall"), "FAILED  The application can't stop, empty or reconfigure the server"),
         (("ACL", "SETUSER", "monitor", "+get"), "FAILED  The monitor reads figures, but no values"),
-        (("CONFIG", "SET", "maxmemory", "0"), "FAILED  Memory has a limit: maxmemory is 0"),
-        (("CONFIG", "SET", "appendonly", "no"), "FAILED  Writes reach the append-only file: it is off"),
+        (("CONFIG", "SET", "maxmemory", "0"), "maxmemory is 0: the server grows"),
+        (("CONFIG", "SET", "appendonly", "no"), "it is off: a restart loses"),
         (("ACL", "SETUSER", "app", "-eval"), "FAILED  Scripts run"),
         (("ACL", "SETUSER", "app", "off"), "FAILED  The application's URL logs in and PING is answered: user app"),
     ],
@@ -65,11 +70,77 @@ def test_it_fails_for_what_is_broken(spec: Spec, urls: dict[str, str], breakage:
     assert not [password for password in PASSWORDS.values() if password in result.stdout + result.stderr]
 
 
+def _as_it_is(_context: ssl.SSLContext) -> None:
+    """A context of today speaks TLS 1.2 and newer."""
+
+
+def _old_protocol(context: ssl.SSLContext) -> None:
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+
+
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        ((tls.LOCAL, 30, _as_it_is), "ok      The certificate is valid for a week more: 30 days"),
+        ((tls.LOCAL, 6, _as_it_is), "FAILED  The certificate is valid for a week more: 127.0.0.1:"),
+        ((tls.LOCAL, 30, _old_protocol), "FAILED  Nothing older than TLS 1.2 is spoken: 127.0.0.1:"),
+        (
+            ("DNS:elsewhere.example", 30, _as_it_is),
+            "FAILED  The application's URL logs in and PING is answered: no answer",
+        ),
+    ],
+)
+def test_it_looks_at_the_certificate(
+    urls: dict[str, str], tmp_path: Path, certificate: tuple[str, int, Callable[[ssl.SSLContext], None]], said: str
+) -> None:
+    names, days, change = certificate
+    context = tls.context(tmp_path, names, days)
+    change(context)
+    plain = parse(urls["VALKEY_URL"])
+    with tls.end(tmp_path, plain.port, context) as answering:
+        secure = {
+            name: replace(parse(url), port=answering.port, tls=True).url.replace("rediss", "valkeys")
+            for name, url in urls.items()
+        }
+        result = smoke(**secure, VALKEY_CA=str(answering.ca))
+    assert said in result.stdout
+    assert ("FAILED" in result.stdout) == ("FAILED" in said)
+
+
+def test_it_sees_a_tls_port_that_answers_in_plain_text(urls: dict[str, str]) -> None:
+    address = parse(urls["VALKEY_URL"])
+    assert answers_plain_text(Node(address.host, address.port))
+
+
+def test_it_looks_at_every_node(tmp_path: Path) -> None:
+    """On a cluster of which one node doesn't follow, and another one's memory has no limit."""
+    with servers.cluster(tmp_path, replicas=1) as nodes:
+        for node in nodes[:-1]:
+            with node.client() as client:
+                client.config_set("maxmemory", 64 * 1024**2)
+        known = join_nodes(Node(servers.HOST, node.port) for node in nodes)
+        nodes[3].pause()
+        try:
+            result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
+        finally:
+            nodes[3].resume()
+        assert "FAILED  The application's URL logs in and PING is answered: no answer to PING" in result.stdout
+        result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
+        assert f"FAILED  Memory has a limit: 127.0.0.1:{nodes[5].port}: maxmemory is 0" in result.stdout
+        assert "ok      The cluster serves every slot" in result.stdout
+        with nodes[4].client() as client:
+            client.execute_command("CLUSTER RESET")
+        result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
+        assert "FAILED  Each shard has one primary" in result.stdout
+        assert "FAILED  The cluster serves every slot" in result.stdout
+
+
 def test_it_fails_at_once_when_nobody_answers(spec: Spec, urls: dict[str, str]) -> None:
     os.kill(pid_of(spec), signal.SIGKILL)
     result = smoke(**urls)
     assert result.returncode == 1
-    assert "FAILED  The server's port answers: 127.0.0.1:" in result.stdout
+    assert "FAILED  Every server's port answers: 127.0.0.1:" in result.stdout
     assert "Connection refused" in result.stdout
     assert "1 failed" in result.stdout
 
@@ -110,5 +181,5 @@ def test_it_fails_within_its_time_when_packets_vanish() -> None:
             filler.connect_ex(hole.getsockname())
         result = smoke(VALKEY_URL=f"redis://{ports.HOST}:{hole.getsockname()[1]}")
     assert result.returncode == 1
-    assert "FAILED  The server's port answers" in result.stdout
+    assert "FAILED  Every server's port answers" in result.stdout
     assert "1 failed" in result.stdout

@@ -86,6 +86,7 @@ class AwsSettings(Section):
         Key("an id such as vpc-0a1b2c3d", "vpc-0a1b2c3d", "An existing VPC; empty makes one of its own, isolated"),
     ] = ""
     subnetIds: Annotated[
+        tuple[str, ...],
         Listed,
         _each_fits(r"subnet-[0-9a-f]+"),
         Key("ids such as subnet-0a1b,subnet-2c3d", "subnet-0a1b,subnet-2c3d", "Private subnets of that VPC"),
@@ -102,11 +103,13 @@ class AwsSettings(Section):
     ] = "10.60.0.0/24"
     zones: Annotated[int, Field(ge=2, le=3), Key("2 or 3", "3", "Zones of the VPC of its own")] = 2
     allowedSecurityGroups: Annotated[
+        tuple[str, ...],
         Listed,
         _each_fits(r"sg-[0-9a-f]+"),
         Key("ids such as sg-0a1b", "sg-0a1b", "Whose members may connect, beside the group `clientSecurityGroupId`"),
     ] = ()
     allowedCidrs: Annotated[
+        tuple[str, ...],
         Listed,
         AfterValidator(_closed),
         Key("networks of /8 or smaller (IPv6: /32), such as 10.0.0.0/16", "10.0.0.0/16", "Who else may connect"),
@@ -115,11 +118,6 @@ class AwsSettings(Section):
         Literal["password", "iam"],
         Key("password or iam", "password", "How users log in; with iam each client signs its logins"),
     ] = "password"
-    passwordGeneration: Annotated[
-        int,
-        Field(ge=1),
-        Key("1 or more", "1", "Raise it by one to rotate: this one and the one before are valid"),
-    ] = 1
     kmsKey: Annotated[
         str,
         Field(pattern=rf"^(own|{_ARN}:kms:[a-z0-9-]+:\d{{12}}:key/[0-9a-zA-Z-]+)?$"),
@@ -165,6 +163,7 @@ class AwsSettings(Section):
         Key(f"one of {', '.join(map(str, LOG_DAYS))}", "30", "How long slow and engine logs stay"),
     ] = 30
     alarmEmails: Annotated[
+        tuple[str, ...],
         Listed,
         _each_fits(_EMAIL.pattern),
         Key("addresses such as ops@example.org", "ops@example.org", "Who gets the alarms; each must confirm once"),

@@ -1,0 +1,85 @@
+"""Commands for the servers of a deployment, by valkey-cli inside their containers.
+
+Their ports may be out of reach from here, and the password goes in by standard input, so no list of processes
+and no inspection shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra import hardening
+from infra.local.console import RefusedError, SilentError
+from infra.local.docker.engine import Engine, EngineError
+from infra.local.docker.files import HOME
+
+_LOGIN = (
+    "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
+    f"exec valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt "
+    "-h 127.0.0.1 -p "
+)
+
+
+class WrongPasswordError(RefusedError):
+    """The server doesn't let the administrator in."""
+
+
+@dataclass(frozen=True)
+class Console:
+    """containers, ports: of each server, by its name. passwords: the first that a server takes is used."""
+
+    engine: Engine
+    containers: Mapping[str, str]
+    ports: Mapping[str, int]
+    passwords: Sequence[str] = field(repr=False)
+
+    def run(self, node: str, *command: str) -> Any:
+        """One command; the answer as text, numbers, lists or a mapping.
+
+        Raises:
+            RefusedError: the server answered with an error.
+            SilentError: it can't be reached.
+        """
+        return self.ask(node, [command])[0]
+
+    def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """Several commands in one go; the first error ends it."""
+        *others, last = self.passwords
+        for password in others:
+            with contextlib.suppress(WrongPasswordError):
+                return self._ask(node, commands, password)
+        return self._ask(node, commands, last)
+
+    def _ask(self, node: str, commands: Sequence[Sequence[str]], password: str) -> list[Any]:
+        token = secrets.token_hex(8)  # tells where one answer ends and the next begins
+        lines = [password]
+        for command in commands:
+            lines += [" ".join(hardening.quoted(word) for word in command), f"PING {token}"]
+        script = f"{_LOGIN}{self.ports[node]}"
+        text = "\n".join([*lines, ""]).encode()
+        try:
+            said = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)
+        except EngineError as problem:  # its container is gone, or stands still
+            raise SilentError(f"{node} can't be asked: {problem.args[0]}", fix=problem.fix) from None
+        answers = said.split(f'"{token}"\n')[:-1]
+        if "NOAUTH" in said.partition("\n")[0]:
+            raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")
+        if len(answers) < len(commands):
+            raise RefusedError(f"{node}: {said.strip().splitlines()[-1] if said.strip() else 'no answer'}")
+        return [_reply(node, answer) for answer in answers]
+
+
+def _reply(node: str, text: str) -> Any:
+    body = text.strip()
+    for sign in ("error:", "ERR ", "NOPERM", "LOADING", "NOREPLICAS", "READONLY"):
+        if body.startswith(sign):
+            raise RefusedError(f"{node}: {body.removeprefix('error:')}")
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
