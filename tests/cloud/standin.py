@@ -38,9 +38,6 @@ from pulumi.provider.experimental.provider import (
 Properties = dict[str, Any]
 """Plain values by the provider's names; numbers without a fraction are whole ones."""
 
-_PLACES = ("region", "project")
-"""Inputs of a provider that say where all its resources are: another place means other resources."""
-
 _GIVEN = "__given"
 """The names of a resource's inputs, kept in its state: Pulumi's Diff shows outputs and inputs in one."""
 
@@ -82,8 +79,7 @@ class Standin(Provider):
     async def diff_config(self, request: DiffRequest) -> DiffResponse:
         former, inputs = plain(request.old_state), plain(request.new_inputs)
         changed = sorted(name for name in {*former, *inputs} if former.get(name) != inputs.get(name))
-        moved = [name for name in changed if name in _PLACES]
-        return DiffResponse(changes=bool(changed), replaces=moved, diffs=changed)
+        return DiffResponse(changes=bool(changed), diffs=changed)
 
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:  # noqa: ARG002
         return ConfigureResponse(accept_secrets=True, supports_preview=True)

@@ -67,6 +67,13 @@ def guard(settings: Settings) -> Guard | None:
     )
 
 
+def region_guard(settings: Settings) -> Guard | None:
+    """Another region is another provider, and everything that it made would be made again there."""
+    if settings.aws.allowReplacement:
+        return None
+    return Guard(("pulumi:providers:aws",), "the region", put("aws.allowReplacement", "true"), ("region",), _moves)
+
+
 def kept(guard: Guard | None) -> pulumi.ResourceOptions:
     """The options of the cache: kept by its guard, or free to be replaced under its own name."""
     return guard.keep() if guard else pulumi.ResourceOptions(delete_before_replace=True)
@@ -81,6 +88,11 @@ def changes_refused(former: Inputs, new: Inputs, version: str) -> Iterator[str]:
     elif before == after:
         yield f"{former.get('engine')} becomes {new.get('engine')} in place only together with another version"
     yield from _detours(former, new)
+
+
+def _moves(former: Inputs, new: Inputs) -> Iterator[str]:
+    if former.get("region") != new.get("region"):
+        yield f"all would be made anew in {new.get('region')}, and what is in {former.get('region')} be deleted"
 
 
 def _detours(former: Inputs, new: Inputs) -> Iterator[str]:

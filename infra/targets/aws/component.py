@@ -12,7 +12,7 @@ from valkeykit.endpoint import Endpoint
 from infra.settings import Settings
 from infra.targets import Login
 from infra.targets.aws import access, alarms, dashboard, encryption, network, policies, replication, secret, serverless
-from infra.targets.aws.cache import Cache, Surroundings, guard
+from infra.targets.aws.cache import Cache, Surroundings, guard, region_guard
 from infra.targets.aws.context import Context, labels, safe_name
 
 
@@ -26,7 +26,7 @@ class Aws(pulumi.ComponentResource):
         Raises:
             ConfigurationError: the network can't hold what is asked for; nothing was registered.
         """
-        provider = Provider("aws", region=settings.aws.region)
+        provider = _provider(settings)
         place = network.look_up(settings, provider)
         keeper = guard(settings)
         super().__init__("valkey:target:Aws", name, None, keeper.watch() if keeper else None)
@@ -57,6 +57,12 @@ class Aws(pulumi.ComponentResource):
             }
         }
         self.register_outputs({})
+
+
+def _provider(settings: Settings) -> Provider:
+    keeper = region_guard(settings)
+    options = pulumi.ResourceOptions.merge(keeper.watch(), keeper.keep()) if keeper else None
+    return Provider("aws", region=settings.aws.region, opts=options)
 
 
 def _cache(context: Context, around: Surroundings) -> Cache:
