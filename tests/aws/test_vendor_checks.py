@@ -53,9 +53,9 @@ def test_a_good_cache_passes(account: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "check"),
     [
-        ("plain", {"TransitEncryptionMode": "preferred"}, lambda s, c: checks.test_encrypted(s, c)),
-        ("disk", {"AtRestEncryptionEnabled": False}, lambda s, c: checks.test_encrypted(s, c)),
-        ("token", {"AuthToken": "a-token-of-sixteen"}, lambda s, c: checks.test_users(s, c)),
+        ("plain", {"TransitEncryptionMode": "preferred"}, checks.test_encrypted),
+        ("disk", {"AtRestEncryptionEnabled": False}, checks.test_encrypted),
+        ("token", {"AuthToken": "a-token-of-sixteen"}, checks.test_users),
         ("forgetful", {"SnapshotRetentionLimit": 0}, lambda _s, c: checks.test_backups(c)),
     ],
 )
