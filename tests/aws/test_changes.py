@@ -101,7 +101,7 @@ def walk(stack: CloudStack, name: str) -> Iterator[Row]:
         assert done.succeeded or refused, f"{key}: {done.said}"
         if refused:
             assert "or allow it: pulumi config set --path valkey:aws.allowReplacement true" in done.said
-            yield Row(key, "a replacement", guarded=True, touched=("ReplicationGroup",))
+            yield Row(key, "a replacement", guarded=True, touched=())
         else:
             configuration = wanted
             does = effect(done.steps, service.HOLDING, service.AT_WINDOW)

@@ -12,7 +12,7 @@ from valkeykit.endpoint import Endpoint
 from infra.settings import Settings
 from infra.targets import Login
 from infra.targets.aws import access, alarms, dashboard, encryption, network, policies, replication, secret, serverless
-from infra.targets.aws.cache import Cache, Surroundings, guard, region_guard
+from infra.targets.aws.cache import Cache, Surroundings, guard
 from infra.targets.aws.context import Context, labels, safe_name
 
 
@@ -31,12 +31,12 @@ class Aws(pulumi.ComponentResource):
         keeper = guard(settings)
         super().__init__("valkey:target:Aws", name, None, keeper.watch() if keeper else None)
         child = pulumi.ResourceOptions(parent=self, provider=provider)
-        context = Context(settings, safe_name(stack), labels(settings, stack), child)
+        context = Context(settings, safe_name(stack), labels(settings, stack), child, keeper)
         users = access.make(context)
         topic = alarms.topic(context)
         key = encryption.make(context)
         placed = network.make(context, place)
-        around = Surroundings(placed, users, key, topic, keeper)
+        around = Surroundings(placed, users, key, topic)
         cache = _cache(context, around)
         dimensions = _watch(context, cache, topic)
         self.logins: Mapping[str, Login] = users.logins
@@ -60,8 +60,10 @@ class Aws(pulumi.ComponentResource):
 
 
 def _provider(settings: Settings) -> Provider:
-    keeper = region_guard(settings)
-    options = pulumi.ResourceOptions.merge(keeper.watch(), keeper.keep()) if keeper else None
+    """Another region is another provider, and everything that it made would be made again there."""
+    keeper = guard(settings)
+    kept = keeper.keep("the region with all that is there", ("region",)) if keeper else None
+    options = pulumi.ResourceOptions.merge(keeper.watch(), kept) if keeper else None
     return Provider("aws", region=settings.aws.region, opts=options)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.settings import Settings
+from infra.targets.guard import Guard
 
 NAME_LENGTH = 28
 """Of the name that all others begin with: with the longest ending, `-iam-monitor`, it makes 40, a user id's limit."""
@@ -16,12 +17,16 @@ NAME_LENGTH = 28
 
 @dataclass(frozen=True)
 class Context:
-    """name: what the names of all resources begin with. child: the options of each of them."""
+    """name: what the names of all resources begin with. child: the options of each of them.
+
+    guard: keeps what the data hangs on; None where replacements are allowed.
+    """
 
     settings: Settings
     name: str
     tags: dict[str, str]
     child: pulumi.ResourceOptions
+    guard: Guard | None
 
     @property
     def is_production(self) -> bool:
@@ -35,6 +40,10 @@ class Context:
         for options in more:
             merged = pulumi.ResourceOptions.merge(merged, options)
         return merged
+
+    def kept(self, what: str, *causes: str) -> pulumi.ResourceOptions:
+        """The options of a resource that the cache can't do without."""
+        return self.options(self.guard.keep(what, causes)) if self.guard else self.options()
 
 
 def safe_name(stack: str) -> str:
