@@ -125,8 +125,14 @@ def _becomes_a_cluster(former: Deployed, after: Deployed) -> bool:
 
 @functools.cache
 def predictions() -> dict[str, Row]:
-    """Of every key, each from its walk's configuration."""
-    rows = {key: predicted(base, key, value) for base, changes in WALKS.values() for key, value in changes}
+    """Of every key, in its walk."""
+    rows = {}
+    for base, changes in WALKS.values():
+        configuration = base
+        for key, value in changes:
+            rows[key] = predicted(configuration, key, value)
+            if not rows[key].guarded:
+                configuration = configuration | {key: value}
     return rows | {key: replace(rows[same], key=key) for key, same in SAME_AS.items()}
 
 
