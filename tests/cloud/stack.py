@@ -1,0 +1,71 @@
+"""A project of its own whose cloud is a stand-in, driven by the real CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cloud.changes import Step, steps
+from tests.cloud.space import Configuration, nested
+from tests.project import Project
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did, and all that it said."""
+
+    succeeded: bool
+    steps: list[Step]
+    said: str
+
+
+@dataclass
+class CloudStack:
+    project: Project
+
+    @classmethod
+    def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> CloudStack:
+        """plugins: the folder of the stand-in's executable. variables: for the stand-in."""
+        made = cls(Project.make(folder))
+        environment = made.project.stack.environment
+        environment.update(variables)
+        environment["PATH"] = os.pathsep.join([str(plugins), environment["PATH"]])
+        made.project.stack._query("stack", "select", "--create", made.project.stack.name)
+        return made
+
+    @property
+    def settings_file(self) -> Path:
+        return self.project.root / f"Pulumi.{self.project.stack.name}.yaml"
+
+    def configure(self, configuration: Configuration) -> None:
+        """Replace the whole configuration; faster than a command for each key."""
+        known = yaml.safe_load(self.settings_file.read_text())
+        known["config"] = nested(configuration)
+        self.settings_file.write_text(yaml.safe_dump(known))
+
+    def up(self, *options: str) -> Outcome:
+        return self._run("up", "--yes", "--skip-preview", *options)
+
+    def preview(self) -> Outcome:
+        """Without its steps, which a preview tells in another form."""
+        done = self.project.pulumi("preview")
+        return Outcome(done.returncode == 0, [], done.stdout + done.stderr)
+
+    def destroy(self) -> Outcome:
+        return self._run("destroy", "--yes", "--skip-preview")
+
+    def outputs(self) -> dict[str, Any]:
+        return self.project.stack.outputs()
+
+    def _run(self, *command: str) -> Outcome:
+        done = self.project.pulumi(*command, "--json")
+        events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        messages = [event["diagnosticEvent"] for event in events if "diagnosticEvent" in event]
+        said = "".join(message["message"] for message in messages if message["severity"] != "debug")
+        return Outcome(done.returncode == 0, steps(events), said + done.stderr)
