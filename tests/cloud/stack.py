@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,29 @@ import yaml
 from tests.cloud.changes import Step, steps
 from tests.cloud.space import Configuration, nested
 from tests.project import Project
+
+
+def plugin(folder: Path, package: str, module: str, project: Path) -> Path:
+    """Write pulumi-resource-<package>, which runs a module of the project; returns the folder for PATH."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"pulumi-resource-{package}"
+    file.write_text(f"#!/bin/sh\ncd '{project}' && exec '{sys.executable}' -m {module} \"$@\"\n")
+    file.chmod(0o700)
+    return folder
+
+
+@contextmanager
+def running(package: str, module: str, project: Path, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """A stand-in for many runs of the engine, none of which waits for its start; yields the variables they need."""
+    command = [sys.executable, "-m", module]
+    environment = {**os.environ, **variables}
+    with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        try:
+            yield {"PULUMI_DEBUG_PROVIDERS": f"{package}:{port}"}
+        finally:
+            process.terminate()
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,11 @@ class Subject:
 
     def at(self, node: Node, user: str = "app") -> redis.Redis:
         """A client of one node, for a user whose URL is known."""
-        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
-        return self._at(node, self.address if user == "app" else self._named(urls[user]))
+        return self._at(node, self._of(user))
+
+    def username(self, user: str) -> str | None:
+        """What a user is called on the server."""
+        return self._of(user).username
 
     def as_user(self, node: Node, username: str | None, password: str | None) -> redis.Redis:
         return self._at(node, replace(self.address, username=username, password=password))
@@ -137,14 +140,29 @@ class Subject:
             ),
         }
 
+    def _of(self, user: str) -> Address:
+        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
+        return self.address if user == "app" else self._named(urls[user])
+
     def _named(self, url: str | None) -> Address:
         assert url is not None, "a check used a URL that it doesn't declare as needed"
         known = parse(url)
         return replace(self.address, username=known.username, password=known.password)
 
     def _client(self, address: Address) -> Client:
-        return connect(replace(address, topology=address.topology or self.topology), ca=self.ca)
+        named = replace(address, topology=address.topology or self.topology)
+        return connect(named, ca=self.ca, credentials=self._signer(address))
 
     def _at(self, node: Node, address: Address) -> redis.Redis:
         here = Address(node.host, node.port, address.tls, address.username, address.password)
-        return connect(here, topology="single", ca=self.ca)
+        return connect(here, topology="single", ca=self.ca, credentials=self._signer(address))
+
+    def _signer(self, address: Address) -> Any:
+        """Signs logins where a stack wants that, unless a password is tried."""
+        if not self.aws or self.aws["auth"] != "iam" or address.username is None or address.password is not None:
+            return None
+        from valkeykit.credentials import ElastiCacheIam
+
+        return ElastiCacheIam(
+            address.username, self.aws["cache"], self.aws["region"], serverless=self.aws["serverless"]
+        )

@@ -12,6 +12,7 @@ from infra.settings.aws.catalogue import LOG_DAYS, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES
 from infra.settings.keys import Blank, Flag, Key, Listed, Section
 
+_TAG = re.compile(r"[\w .:/=+@-]*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
@@ -36,12 +37,21 @@ def _each_fits(pattern: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_SHARED = ipaddress.IPv4Network("100.64.0.0/10")
+"""Carriers' addresses, which VPCs use too (RFC 6598); Python doesn't count them as private."""
+
+
 def _closed(networks: tuple[str, ...]) -> tuple[str, ...]:
     for text in networks:
         network = ipaddress.ip_network(text)
-        if network.prefixlen < (8 if network.version == 4 else 32):
+        if network.prefixlen < (24 if _is_public(network) else 8 if network.version == 4 else 32):
             raise ValueError("open to a large part of the internet")
     return networks
+
+
+def _is_public(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Of IPv6, all counts as not public: VPCs have no other addresses."""
+    return isinstance(network, ipaddress.IPv4Network) and not (network.is_private or network.subnet_of(_SHARED))
 
 
 def _splittable(text: str) -> str:
@@ -62,6 +72,8 @@ def _labels(value: object) -> object:
 def _not_reserved(tags: dict[str, str]) -> dict[str, str]:
     if any(not 0 < len(name) <= 128 or name.lower().startswith("aws:") for name in tags):
         raise ValueError("AWS keeps such names to itself")
+    if not all(_TAG.fullmatch(text) for pair in tags.items() for text in pair):
+        raise ValueError("signs that not all services take")
     return tags
 
 
@@ -112,7 +124,11 @@ class AwsSettings(Section):
         tuple[str, ...],
         Listed,
         AfterValidator(_closed),
-        Key("networks of /8 or smaller (IPv6: /32), such as 10.0.0.0/16", "10.0.0.0/16", "Who else may connect"),
+        Key(
+            "networks of /8 or smaller (public ones: /24, IPv6: /32), such as 10.0.0.0/16",
+            "10.0.0.0/16",
+            "Who else may connect",
+        ),
     ] = ()
     auth: Annotated[
         Literal["password", "iam"],
@@ -173,7 +189,11 @@ class AwsSettings(Section):
         Field(max_length=40),  # of AWS's 50; ours and some services' own come on top
         BeforeValidator(_labels),
         AfterValidator(_not_reserved),
-        Key("40 names and values at most, none that begins with aws:", "team=web", "On everything, beside our own"),
+        Key(
+            "40 names and values at most, of letters, digits, spaces and _.:/=+@-, none that begins with aws:",
+            "team=web",
+            "On everything, beside our own",
+        ),
     ] = Field(default_factory=dict)
     existing: Annotated[
         str,
