@@ -39,7 +39,8 @@ def make(
         lambda known: _record(known["endpoint"], users, known["passwords"])
     )
     SecretVersion("connection", secret_id=secret.id, secret_string=record, opts=context.options())
-    return secret.arn
+    arn: pulumi.Output[str] = secret.arn
+    return arn
 
 
 def _record(endpoint: Endpoint, users: Mapping[str, str], passwords: Mapping[str, str | None]) -> str:
