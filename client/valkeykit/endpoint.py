@@ -41,8 +41,8 @@ class Endpoint:
     ca: str | None = None
     sentinels: tuple[Node, ...] = ()
 
-    def url(self, username: str, password: str, database: int = 0) -> str:
-        """The URL of the first node for one user."""
+    def url(self, username: str, password: str | None, database: int = 0) -> str:
+        """The URL of the first node for one user; without a password where the client signs its logins."""
         return self.address(username, password, database).url
 
     def address(self, username: str | None = None, password: str | None = None, database: int = 0) -> Address:
@@ -64,7 +64,7 @@ class Endpoint:
 
     def variables(self, url: str) -> dict[str, str]:
         """The environment of an application that has this URL: `valkeykit.environment` reads it."""
-        nodes = {"VALKEY_TOPOLOGY": self.topology, "VALKEY_NODES": join_nodes(self.nodes)}
+        nodes = {"VALKEY_TOPOLOGY": str(self.address().topology), "VALKEY_NODES": join_nodes(self.nodes)}
         return {
             "VALKEY_URL": url,
             "REDIS_URL": url,

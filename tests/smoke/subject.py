@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import redis
@@ -26,6 +27,8 @@ class Subject:
     ca: str | None = field(repr=False, default=None)
     endpoint: Endpoint | None = None
     stack: str | None = None
+    aws: Mapping[str, Any] | None = None
+    """The output `aws` of a stack that has one."""
 
     @classmethod
     def of_stack(cls, name: str) -> Subject:
@@ -40,6 +43,7 @@ class Subject:
             ca=endpoint.ca,
             endpoint=endpoint,
             stack=name,
+            aws=outputs.get("aws"),
         )
 
     @classmethod
@@ -80,8 +84,11 @@ class Subject:
 
     def at(self, node: Node, user: str = "app") -> redis.Redis:
         """A client of one node, for a user whose URL is known."""
-        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
-        return self._at(node, self.address if user == "app" else self._named(urls[user]))
+        return self._at(node, self._of(user))
+
+    def username(self, user: str) -> str | None:
+        """What a user is called on the server."""
+        return self._of(user).username
 
     def as_user(self, node: Node, username: str | None, password: str | None) -> redis.Redis:
         return self._at(node, replace(self.address, username=username, password=password))
@@ -115,6 +122,9 @@ class Subject:
             "admin": (self.admin_url, "no admin's URL: use --stack, or set VALKEY_ADMIN_URL"),
             "monitor": (self.monitor_url, "no monitor's URL: use --stack, or set VALKEY_MONITOR_URL"),
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
+            "aws": (self.aws, "the target isn't aws"),
+            "boto3": (find_spec("boto3"), "boto3 isn't there: pip install boto3"),
+            "files": (not self.aws, "the service keeps no files of its own: see its daily backups"),
             "kill": (embedded, "only processes of this machine's stacks can be killed from here"),
             "tls": (self.address.tls, "the server has no TLS: its URL is redis://"),
             "single": (self.topology == "single", f"the topology is {self.topology}"),
@@ -130,14 +140,29 @@ class Subject:
             ),
         }
 
+    def _of(self, user: str) -> Address:
+        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
+        return self.address if user == "app" else self._named(urls[user])
+
     def _named(self, url: str | None) -> Address:
         assert url is not None, "a check used a URL that it doesn't declare as needed"
         known = parse(url)
         return replace(self.address, username=known.username, password=known.password)
 
     def _client(self, address: Address) -> Client:
-        return connect(replace(address, topology=address.topology or self.topology), ca=self.ca)
+        named = replace(address, topology=address.topology or self.topology)
+        return connect(named, ca=self.ca, credentials=self._signer(address))
 
     def _at(self, node: Node, address: Address) -> redis.Redis:
         here = Address(node.host, node.port, address.tls, address.username, address.password)
-        return connect(here, topology="single", ca=self.ca)
+        return connect(here, topology="single", ca=self.ca, credentials=self._signer(address))
+
+    def _signer(self, address: Address) -> Any:
+        """Signs logins where a stack wants that, unless a password is tried."""
+        if not self.aws or self.aws["auth"] != "iam" or address.username is None or address.password is not None:
+            return None
+        from valkeykit.credentials import ElastiCacheIam
+
+        return ElastiCacheIam(
+            address.username, self.aws["cache"], self.aws["region"], serverless=self.aws["serverless"]
+        )

@@ -1,0 +1,48 @@
+"""The connection record in Secrets Manager, for applications that read it there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_aws.secretsmanager.secret import Secret
+from pulumi_aws.secretsmanager.secret_version import SecretVersion
+from valkeykit.endpoint import Endpoint
+
+from infra.targets import Login
+from infra.targets.aws.context import Context
+
+URL_NAMES = {"app": "url", "admin": "adminUrl", "monitor": "monitorUrl"}
+"""As the stack's outputs name them."""
+
+
+def make(
+    context: Context,
+    endpoint: pulumi.Output[Endpoint],
+    logins: Mapping[str, Login],
+    key: pulumi.Input[str] | None,
+) -> pulumi.Output[str]:
+    """Returns the secret's ARN. A deleted name is free at once in dev, and can be brought back in prod."""
+    secret = Secret(
+        "connection",
+        name=f"{context.name}/connection",
+        description="How to connect to Valkey",
+        kms_key_id=key,
+        recovery_window_in_days=30 if context.is_production else 0,
+        tags=context.tags,
+        opts=context.options(),
+    )
+    passwords = {role: login.password for role, login in logins.items()}
+    users = {role: login.user for role, login in logins.items()}
+    record = pulumi.Output.all(endpoint=endpoint, passwords=passwords).apply(
+        lambda known: _record(known["endpoint"], users, known["passwords"])
+    )
+    SecretVersion("connection", secret_id=secret.id, secret_string=record, opts=context.options())
+    arn: pulumi.Output[str] = secret.arn
+    return arn
+
+
+def _record(endpoint: Endpoint, users: Mapping[str, str], passwords: Mapping[str, str | None]) -> str:
+    urls = {name: endpoint.url(users[role], passwords[role]) for role, name in URL_NAMES.items()}
+    return json.dumps({"endpoint": endpoint.to_dict(), **urls})
