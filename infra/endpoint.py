@@ -20,7 +20,7 @@ def export(deployed: Deployment) -> None:
     pulumi.export("url", urls["app"])
     pulumi.export("adminUrl", urls["admin"])
     pulumi.export("monitorUrl", urls["monitor"])
-    pulumi.export("env", urls["app"].apply(lambda url: {"VALKEY_URL": url, "REDIS_URL": url}))
+    pulumi.export("env", pulumi.Output.all(known, urls["app"]).apply(lambda parts: parts[0].variables(parts[1])))
     for name, value in deployed.outputs.items():
         pulumi.export(name, value)
 

@@ -24,6 +24,8 @@ class Rule:
     value: str | Mapping[Workload, str]
     """For all workloads, or one for each."""
     why: str
+    live: bool = True
+    """Whether a running server takes a change."""
     clouds: tuple[Target, ...] = ()
     """Managed services that let it be set too; elsewhere the service decides."""
 
@@ -41,15 +43,15 @@ RULES: tuple[Rule, ...] = (
         "maxmemory-policy",
         {"cache": "allkeys-lru", "queue": "noeviction", "mixed": "volatile-lru"},
         "a cache evicts what is used least; an evicted job is a lost job",
-        ("aws", "gcp"),
+        clouds=("aws", "gcp"),
     ),
-    Rule("maxmemory-clients", "10%", "slow readers can't take the data's memory", ("gcp",)),
-    Rule("maxclients", "10000", "a leak of connections in one application has an end", ("gcp",)),
-    Rule("tcp-keepalive", "300", "connections of peers that vanished are closed", ("aws",)),
+    Rule("maxmemory-clients", "10%", "slow readers can't take the data's memory", clouds=("gcp",)),
+    Rule("maxclients", "10000", "a leak of connections in one application has an end", clouds=("gcp",)),
+    Rule("tcp-keepalive", "300", "connections of peers that vanished are closed", clouds=("aws",)),
     Rule("protected-mode", "yes", "strangers get no answer should every user be lost"),
-    Rule("enable-protected-configs", "no", "no client moves the data folder or the ACL file"),
-    Rule("enable-debug-command", "no", "DEBUG can stop the server"),
-    Rule("enable-module-command", "no", "MODULE LOAD runs any code"),
+    Rule("enable-protected-configs", "no", "no client moves the data folder or the ACL file", live=False),
+    Rule("enable-debug-command", "no", "DEBUG can stop the server", live=False),
+    Rule("enable-module-command", "no", "MODULE LOAD runs any code", live=False),
     Rule("hide-user-data-from-log", "yes", "keys and values stay out of the log"),
     Rule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
     Rule("appendfsync", "everysec", "the usual balance of loss and speed"),
@@ -60,8 +62,8 @@ RULES: tuple[Rule, ...] = (
         {"cache": "no", "queue": "yes", "mixed": "yes"},
         "jobs that can't be saved are refused; a cache goes on",
     ),
-    Rule("slowlog-log-slower-than", "10000", "commands over 10 ms are kept for SLOWLOG GET", ("aws", "gcp")),
-    Rule("slowlog-max-len", "512", "enough of them to see a pattern", ("aws",)),
+    Rule("slowlog-log-slower-than", "10000", "commands over 10 ms are kept for SLOWLOG GET", clouds=("aws", "gcp")),
+    Rule("slowlog-max-len", "512", "enough of them to see a pattern", clouds=("aws",)),
     Rule("latency-monitor-threshold", "100", "LATENCY DOCTOR has something to say after an incident"),
     Rule("loglevel", "notice", "what an operator needs, without noise"),
     Rule(
@@ -87,6 +89,8 @@ class User:
 ADMIN = "admin"
 REPLICA = "replica"
 SENTINEL = "sentinel"
+CLUSTER = "cluster"
+HEALTH = "health"
 
 USERS: tuple[User, ...] = (
     User(
@@ -109,7 +113,7 @@ USERS: tuple[User, ...] = (
 SYSTEM_USERS: tuple[User, ...] = (
     User(
         REPLICA,
-        "resetchannels -@all +psync +sync +replconf +ping",
+        "resetchannels -@all +psync +sync +replconf +ping +role",
         "replicas and backups: reads the whole data as a stream",
     ),
     User(
@@ -119,22 +123,34 @@ SYSTEM_USERS: tuple[User, ...] = (
         "Sentinels: watch, and make a replica the primary",
         ("replicated",),
     ),
-    User("health", "resetchannels -@all +ping", "health checks: nothing but PING"),
+    User(
+        CLUSTER,
+        "resetchannels -@all +ping +info +cluster|info +cluster|nodes +cluster|meet +cluster|addslotsrange "
+        "+cluster|replicate",
+        "what joins the nodes of a cluster",
+        ("cluster",),
+    ),
+    User(HEALTH, "resetchannels -@all +ping", "health checks: nothing but PING"),
 )
 """Who the servers' own parts log in as; no application gets their passwords."""
 
+_ASKS_SENTINELS = (
+    "&* -@all +ping +hello +auth +info +role +subscribe +psubscribe +unsubscribe +punsubscribe +client|setname "
+    "+client|setinfo +client|id +client|getname +command +sentinel|get-master-addr-by-name "
+    "+sentinel|get-primary-addr-by-name +sentinel|master +sentinel|masters +sentinel|primary +sentinel|primaries "
+    "+sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid"
+)
+
 SENTINEL_USERS: tuple[User, ...] = (
-    User(
-        "app",
-        "&* -@all +ping +hello +auth +info +role +subscribe +psubscribe +unsubscribe +punsubscribe +client|setname "
-        "+client|setinfo +client|id +client|getname +command +sentinel|get-master-addr-by-name "
-        "+sentinel|get-primary-addr-by-name +sentinel|master +sentinel|masters +sentinel|primary +sentinel|primaries "
-        "+sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid",
-        "clients: ask who is the primary",
-    ),
+    User("app", _ASKS_SENTINELS, "clients: ask who is the primary"),
+    User("monitor", _ASKS_SENTINELS, "exporters and dashboards: find the primary as any client does"),
     User(ADMIN, "&* +@all", "operators"),
     User(SENTINEL, "&* +@all", "the other Sentinels"),
-    User("health", "resetchannels -@all +ping", "health checks"),
+    User(
+        HEALTH,
+        "resetchannels -@all +ping +sentinel|get-primary-addr-by-name",
+        "health checks, and nodes that start: ask who is the primary",
+    ),
 )
 """On a Sentinel itself, which holds no data."""
 
@@ -172,18 +188,29 @@ def topology_directives(topology: Topology, replicas: int) -> dict[str, str]:
     }
 
 
+def node_users(topology: Topology) -> tuple[User, ...]:
+    """Everybody whom a data node knows."""
+    return (*USERS, *(user for user in SYSTEM_USERS if topology in user.topologies))
+
+
 def gaps(target: Target) -> list[str]:
     """What the target can't do of the table, a sentence each."""
     unset = [f"{rule.directive} is the service's own choice" for rule in RULES if not rule.reaches(target)]
     return [TLS_GAP, *unset] if target == "embedded" else unset
 
 
-def acl(passwords: Mapping[str, str], users: Sequence[User] = USERS) -> str:
+def acl(passwords: Mapping[str, str], users: Sequence[User] = USERS, previous: Mapping[str, str] | None = None) -> str:
     """An ACL file for users, given a password for each name. Only SHA-256 hashes stand in it.
+
+    previous: passwords that are valid too, for the time of a rotation; empty ones count as none.
 
     The hash has no salt, so the passwords must be random: see `infra.local.providers`.
     """
-    lines = [f"user {user.name} on #{_sha256(passwords[user.name])} {user.rules}" for user in users]
+    old = previous or {}
+    lines = []
+    for user in users:
+        valid = filter(None, (passwords[user.name], old.get(user.name)))
+        lines.append(f"user {user.name} on {' '.join(f'#{_sha256(password)}' for password in valid)} {user.rules}")
     return "\n".join([DEFAULT_USER, *lines]) + "\n"
 
 

@@ -1,4 +1,8 @@
-"""A stack's variables in a file: dotenv, shell, JSON or a Kubernetes Secret."""
+"""A stack's variables in a file: dotenv, shell, JSON or a Kubernetes Secret.
+
+The authority of a server's certificate is PEM text, which no line of a dotenv or shell file holds well: there
+VALKEY_CA names a file beside.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,9 @@ def _kubernetes(stack: str, variables: Mapping[str, str]) -> str:
     return yaml.safe_dump(secret, sort_keys=False)
 
 
+WITH_FILES = ("dotenv", "shell")
+"""Formats that only this machine reads, so that a variable may name a file."""
+
 FORMATS: dict[str, tuple[str, Callable[[str, Mapping[str, str]], str]]] = {
     "dotenv": ("env", _dotenv),
     "shell": ("sh", _shell),
@@ -57,11 +64,20 @@ def write(root: Path, stack: str, variables: Mapping[str, str], form: str, out: 
     path = out or root / FOLDER / f"{stack}.{ending}"
     if not path.parent.is_dir():
         raise ToolError(f"{path.parent} is no folder", fix=f"mkdir -p {path.parent}")
+    if "VALKEY_CA" in variables and form in WITH_FILES:
+        authority = _authority(path.parent, stack)
+        write_private(authority, variables["VALKEY_CA"])
+        variables = {**variables, "VALKEY_CA": str(authority.resolve())}
     write_private(path, render(stack, variables))
     return path
 
 
 def forget(root: Path, stack: str) -> None:
     """Remove the files of a stack that is gone: their passwords open nothing any more."""
-    for ending, _ in FORMATS.values():
-        (root / FOLDER / f"{stack}.{ending}").unlink(missing_ok=True)
+    folder = root / FOLDER
+    for file in (_authority(folder, stack), *(folder / f"{stack}.{ending}" for ending, _ in FORMATS.values())):
+        file.unlink(missing_ok=True)
+
+
+def _authority(folder: Path, stack: str) -> Path:
+    return folder / f"{stack}.ca.pem"

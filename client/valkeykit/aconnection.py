@@ -79,7 +79,7 @@ async def _sentinel(settings: Settings) -> aioredis.Redis:
     from redis.asyncio.sentinel import Sentinel
 
     manager = Sentinel(
-        [(node.host, node.port) for node in settings.address.nodes],
+        [(node.host, node.port) for node in settings.sentinels],
         sentinel_kwargs=sentinel_arguments(settings) | {"retry": _once()},
     )
     service = settings.address.service or await _only_service(manager)

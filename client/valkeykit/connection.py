@@ -103,7 +103,7 @@ def _sentinel(settings: Settings) -> redis.Redis:
     from redis.sentinel import Sentinel
 
     manager = Sentinel(
-        [(node.host, node.port) for node in settings.address.nodes],
+        [(node.host, node.port) for node in settings.sentinels],
         sentinel_kwargs=sentinel_arguments(settings) | {"retry": _once()},
     )
     service = settings.address.service or _only_service(manager)

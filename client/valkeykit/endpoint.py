@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from valkeykit.errors import ConfigurationError
-from valkeykit.url import Address, Node
+from valkeykit.url import Address, Node, join_nodes
 
 SCHEMA_VERSION = 1
+
+SERVICE = "valkey"
+"""The name by which a deployment's Sentinels know its primary."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,13 @@ class Endpoint:
 
     target: where it runs: embedded, docker, aws, gcp.
     topology: single, replicated, cluster.
-    nodes: where a client connects first; the first one is enough.
+    nodes: every node with data; the first one is enough to connect, and is the primary where there is one.
     tls: whether connections are encrypted; `ca` is the PEM that signs the server, None for the system's.
     version: Valkey's version, such as 9.1.2.
     workload: cache, queue, mixed: it fixes the eviction policy.
     maxmemory: bytes that the data may take.
     users: names on the server, each of which has a URL of its own.
+    sentinels: who knows the current primary, by the name SERVICE; they know the same users.
     """
 
     target: str
@@ -35,6 +39,7 @@ class Endpoint:
     maxmemory: int
     users: tuple[str, ...]
     ca: str | None = None
+    sentinels: tuple[Node, ...] = ()
 
     def url(self, username: str, password: str | None, database: int = 0) -> str:
         """The URL of the first node for one user; without a password where the client signs its logins."""
@@ -52,15 +57,29 @@ class Endpoint:
             database,
             # a serverless cache speaks the cluster protocol
             topology="cluster" if self.topology == "serverless" else self.topology,
+            service=SERVICE if self.sentinels else None,
             others=tuple(others),
+            sentinels=self.sentinels,
         )
+
+    def variables(self, url: str) -> dict[str, str]:
+        """The environment of an application that has this URL: `valkeykit.environment` reads it."""
+        nodes = {"VALKEY_TOPOLOGY": self.topology, "VALKEY_NODES": join_nodes(self.nodes)}
+        return {
+            "VALKEY_URL": url,
+            "REDIS_URL": url,
+            **(nodes if self.topology != "single" else {}),
+            **({"VALKEY_SENTINELS": join_nodes(self.sentinels)} if self.sentinels else {}),
+            **({"VALKEY_CA": self.ca} if self.ca else {}),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the stack output `endpoint` has them."""
         return {
             "schemaVersion": SCHEMA_VERSION,
             **asdict(self),
-            "nodes": [asdict(n) for n in self.nodes],
+            "nodes": [asdict(node) for node in self.nodes],
+            "sentinels": [asdict(node) for node in self.sentinels],
             "users": list(self.users),
         }
 
@@ -79,9 +98,9 @@ class Endpoint:
                 fix="install the valkeykit that belongs to the stack",
             )
         try:
-            nodes = tuple(Node(str(node["host"]), int(node["port"])) for node in fields.pop("nodes"))
             return cls(
-                nodes=nodes,
+                nodes=_nodes(fields.pop("nodes")),
+                sentinels=_nodes(fields.pop("sentinels", [])),
                 users=tuple(fields.pop("users")),
                 maxmemory=int(fields.pop("maxmemory")),  # Pulumi's numbers are floats
                 **fields,
@@ -90,3 +109,7 @@ class Endpoint:
             raise ConfigurationError(
                 "the endpoint isn't a record that valkeykit wrote", fix="pass the stack output `endpoint` as it is"
             ) from None
+
+
+def _nodes(records: Iterable[Mapping[str, Any]]) -> tuple[Node, ...]:
+    return tuple(Node(str(node["host"]), int(node["port"])) for node in records)

@@ -1,9 +1,14 @@
-"""Which server the environment names: VALKEY_URL, then REDIS_URL, then a local one."""
+"""Which server the environment names: VALKEY_URL, then REDIS_URL, then a local one.
+
+Beside the URL may stand what a URL can't say: VALKEY_TOPOLOGY, VALKEY_NODES, VALKEY_SENTINELS
+and VALKEY_CA. The stack output `env` has them all.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from valkeykit import url
 from valkeykit.errors import ConfigurationError
@@ -12,19 +17,32 @@ DEFAULT_URL = "redis://localhost:6379"
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
+_TOPOLOGIES = {"single": "single", "replicated": "replicated", "cluster": "cluster", "serverless": "cluster"}
+"""How a client connects to each; a serverless cache speaks the cluster protocol."""
 
 
 def resolve(environ: Mapping[str, str] | None = None) -> url.Address | None:
     """The address that the environment names; None where DISABLE_REDIS says to use none.
 
-    An empty variable counts as one that isn't set.
+    An empty variable counts as one that isn't set. What the URL's scheme says of the topology wins.
 
     Raises:
-        ConfigurationError: the variable that is used can't be read; it is named.
+        ConfigurationError: a variable that is used can't be read; it is named.
     """
     variables = os.environ if environ is None else environ
     if _is_disabled(variables):
         return None
+    address = _address(variables)
+    return address if address.topology else _with_nodes(address, variables)
+
+
+def authority(environ: Mapping[str, str] | None = None) -> str | None:
+    """VALKEY_CA, the authority of the server's certificate: PEM text or a path; None for the system's."""
+    variables = os.environ if environ is None else environ
+    return variables.get("VALKEY_CA", "").strip() or None
+
+
+def _address(variables: Mapping[str, str]) -> url.Address:
     for name in ("VALKEY_URL", "REDIS_URL"):
         if value := variables.get(name, "").strip():
             try:
@@ -32,6 +50,34 @@ def resolve(environ: Mapping[str, str] | None = None) -> url.Address | None:
             except ConfigurationError as problem:
                 raise ConfigurationError(f"{name}: {problem.args[0]}", fix=problem.fix) from None
     return url.parse(DEFAULT_URL)
+
+
+def _with_nodes(address: url.Address, variables: Mapping[str, str]) -> url.Address:
+    """The URL's address with the nodes that stand beside it."""
+    topology = variables.get("VALKEY_TOPOLOGY", "").strip()
+    if topology and topology not in _TOPOLOGIES:
+        known = ", ".join(_TOPOLOGIES)
+        raise ConfigurationError(f"VALKEY_TOPOLOGY is {topology!r}, not one of {known}", fix="unset VALKEY_TOPOLOGY")
+    first = url.Node(address.host, address.port)
+    nodes = _nodes(variables, "VALKEY_NODES")
+    if nodes and first not in nodes:
+        raise ConfigurationError(
+            f"VALKEY_NODES doesn't name the URL's {first}, so they belong to two deployments",
+            fix="set both from one `make env`, or unset VALKEY_NODES, VALKEY_SENTINELS and VALKEY_TOPOLOGY",
+        )
+    return replace(
+        address,
+        topology=_TOPOLOGIES.get(topology),
+        others=tuple(node for node in nodes if node != first),
+        sentinels=_nodes(variables, "VALKEY_SENTINELS"),
+    )
+
+
+def _nodes(variables: Mapping[str, str], name: str) -> tuple[url.Node, ...]:
+    try:
+        return url.parse_nodes(variables.get(name, ""))
+    except ConfigurationError:
+        raise ConfigurationError(f"{name} isn't a list of hosts and ports", fix=f"{name}=host:port,host:port") from None
 
 
 def _is_disabled(variables: Mapping[str, str]) -> bool:

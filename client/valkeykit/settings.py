@@ -40,7 +40,7 @@ class Settings:
     decode: bool
     read_from_replicas: bool
     credentials: CredentialProvider | None = field(repr=False)
-    sentinel_credentials: tuple[str | None, str] | None = field(repr=False)
+    sentinel_credentials: tuple[str | None, str | None] | None = field(repr=False)
 
     def client_arguments(self) -> dict[str, Any]:
         """What a client of redis-py takes in any topology, less host and port. Holds the password."""
@@ -90,6 +90,11 @@ class Settings:
             **self.tls_arguments(),
         }
 
+    @property
+    def sentinels(self) -> tuple[Node, ...]:
+        """Who is asked for the primary; a Sentinel URL has no other nodes."""
+        return self.address.sentinels or self.address.nodes
+
     def login(self) -> dict[str, Any]:
         """User and password; a provider is asked at each connect instead."""
         if self.credentials is not None:
@@ -105,7 +110,8 @@ class ConnectOptions(TypedDict, total=False):
     """How to connect: the keyword arguments of everything here that connects.
 
     username, password: the user, for an Endpoint; a URL has its own.
-    ca: the authority that signed the server's certificate, PEM text or a path; None for the system's.
+    ca: the authority that signed the server's certificate, PEM text or a path; None for the Endpoint's or
+        the environment's own, else the system's.
     topology: single, replicated, sentinel or cluster. None: what the URL or the Endpoint says,
         else the server is asked once; where it doesn't answer, it counts as single.
     connect_timeout, read_timeout: seconds; CONNECT_TIMEOUT and READ_TIMEOUT.
@@ -113,7 +119,8 @@ class ConnectOptions(TypedDict, total=False):
     decode: text (True) instead of bytes.
     read_from_replicas: all reads of this client go to replicas (a cluster's writes still find their primary).
     credentials: signs the login at each connect (valkeykit.credentials).
-    sentinel_credentials: user and password of the Sentinels themselves.
+    sentinel_credentials: user and password of the Sentinels themselves; None: an Endpoint's or the environment's
+        Sentinels know the user, others ask for none.
     """
 
     username: str | None
@@ -126,7 +133,7 @@ class ConnectOptions(TypedDict, total=False):
     decode: bool
     read_from_replicas: bool
     credentials: CredentialProvider | None
-    sentinel_credentials: tuple[str | None, str] | None
+    sentinel_credentials: tuple[str | None, str | None] | None
 
 
 def settle(
@@ -142,7 +149,7 @@ def settle(
     decode: bool = True,
     read_from_replicas: bool = False,
     credentials: CredentialProvider | None = None,
-    sentinel_credentials: tuple[str | None, str] | None = None,
+    sentinel_credentials: tuple[str | None, str | None] | None = None,
 ) -> Settings:
     """Check the arguments of `connect`, which ConnectOptions describes, and fill in what they leave open.
 
@@ -159,7 +166,9 @@ def settle(
             f"topology is {topology!r}, not one of {', '.join(TOPOLOGIES)}", fix='topology="cluster", or leave it out'
         )
     address, authority = _locate(source, username, password)
-    settled = topology or address.topology
+    settled = topology or ("sentinel" if address.sentinels else address.topology)
+    if address.sentinels and sentinel_credentials is None:
+        sentinel_credentials = (address.username, address.password)
     if settled == "cluster" and address.database:
         raise ConfigurationError(
             f"the URL names database {address.database}, and a cluster has only 0", fix="end the URL with /0"
@@ -167,7 +176,7 @@ def settle(
     return Settings(
         address=address,
         topology=settled,
-        ca=_pem(ca) if ca is not None else authority,
+        ca=_pem(ca if ca is not None else authority),
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,
         max_connections=max_connections,
@@ -179,6 +188,7 @@ def settle(
 
 
 def _locate(source: Source, username: str | None, password: str | None) -> tuple[Address, str | None]:
+    """The address, and the authority that belongs to it."""
     if isinstance(source, Endpoint):
         return source.address(username, password), source.ca
     if username is not None or password is not None:
@@ -187,15 +197,17 @@ def _locate(source: Source, username: str | None, password: str | None) -> tuple
         )
     if isinstance(source, Address):
         return source, None
-    address = urls.parse(source) if source is not None else environment.resolve()
+    if source is not None:
+        return urls.parse(source), None
+    address = environment.resolve()
     if address is None:
         raise ConfigurationError("DISABLE_REDIS is on, so there is no server to connect to", fix="unset DISABLE_REDIS")
-    return address, None
+    return address, environment.authority()
 
 
-def _pem(ca: str | Path) -> str:
+def _pem(ca: str | Path | None) -> str | None:
     """The authority's certificate itself, from its text or its path."""
-    if isinstance(ca, str) and "-----BEGIN" in ca:
+    if ca is None or (isinstance(ca, str) and "-----BEGIN" in ca):
         return ca
     try:
         text = Path(ca).read_text(encoding="ascii")

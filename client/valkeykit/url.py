@@ -14,6 +14,7 @@ A scheme may say the topology, and then name several hosts, with commas between:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -37,6 +38,9 @@ class Node:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class Address:
@@ -45,6 +49,7 @@ class Address:
     topology: one of TOPOLOGIES; None where the URL doesn't say.
     service: the name by which Sentinel knows the primary; None for the only one it knows.
     others: further nodes, used where the first one doesn't answer.
+    sentinels: who knows the primary of a replicated deployment; they know this user and password too.
     """
 
     host: str = "localhost"
@@ -56,6 +61,7 @@ class Address:
     topology: str | None = None
     service: str | None = None
     others: tuple[Node, ...] = ()
+    sentinels: tuple[Node, ...] = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -66,8 +72,7 @@ class Address:
     def url(self) -> str:
         """`redis://` or `rediss://`, with user and password percent-encoded."""
         scheme = "rediss" if self.tls else "redis"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{self._credentials()}{host}:{self.port}/{self.database}"
+        return f"{scheme}://{self._credentials()}{Node(self.host, self.port)}/{self.database}"
 
     def _credentials(self) -> str:
         if self.password is None:
@@ -113,6 +118,20 @@ def parse(url: str) -> Address:
         service=service,
         others=tuple(_node(node) for node in further),
     )
+
+
+def parse_nodes(text: str) -> tuple[Node, ...]:
+    """Read `host:port,host:port`.
+
+    Raises:
+        ConfigurationError: it can't be read.
+    """
+    return tuple(_node(part.strip()) for part in text.split(",") if part.strip())
+
+
+def join_nodes(nodes: Iterable[Node]) -> str:
+    """`host:port,host:port`, as `parse_nodes` reads it."""
+    return ",".join(map(str, nodes))
 
 
 def _split(rest: str) -> tuple[SplitResult, int]:

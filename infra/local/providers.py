@@ -40,7 +40,7 @@ PASSWORD_LENGTH = 43
 """Letters and digits, 43 of them: 256 bits, and no character that any URL, shell or service minds."""
 
 
-def _one_line(method: Callable[P, T]) -> Callable[P, T]:
+def one_line(method: Callable[P, T]) -> Callable[P, T]:
     """Pulumi prints what a provider raises with its traceback; an operator's mistake deserves one line."""
 
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -54,24 +54,34 @@ def _one_line(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class PasswordProvider(ResourceProvider):
-    """A random password, made once."""
+    """A random password; with another rotation a new one, and the one before is kept beside it."""
 
     serialize_as_secret_always = False
 
-    def create(self, _props: Props) -> CreateResult:
-        value = "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
-        return CreateResult(uuid.uuid4().hex, {"value": value})
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": _password(), "previous": ""})
 
-    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        return DiffResult(changes=False)
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        return DiffResult(changes=olds.get("rotation", "") != news["rotation"])
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult({"rotation": news["rotation"], "value": _password(), "previous": olds["value"]})
+
+
+def _password() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 
 class Password(Resource, module="valkey", name="Password"):
-    value: pulumi.Output[str]
+    """value: what is handed out. previous: the one before the last rotation, or nothing."""
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["value"])
-        super().__init__(PasswordProvider(), name, {"value": None}, pulumi.ResourceOptions.merge(opts, secret))
+    value: pulumi.Output[str]
+    previous: pulumi.Output[str | None]
+
+    def __init__(self, name: str, rotation: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["value", "previous"])
+        props = {"rotation": rotation, "value": None, "previous": None}
+        super().__init__(PasswordProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
 
 
 class ServerProvider(ResourceProvider):
@@ -86,23 +96,23 @@ class ServerProvider(ResourceProvider):
         changed = any(olds.get(key) != news.get(key) for key in (*_INPUTS, "__provider"))
         return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
 
-    @_one_line
+    @one_line
     def create(self, props: Props) -> CreateResult:
         resource = uuid.uuid4().hex
         return CreateResult(resource, _ensure(resource, props, port=int(props["port"])))
 
-    @_one_line
+    @one_line
     def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
         return UpdateResult(_ensure(resource, news, port=int(news["port"] or olds["listens"])))
 
-    @_one_line
+    @one_line
     def read(self, resource: str, props: Props) -> ReadResult:
         from infra.local import server
 
         state = server.inspect(_spec(resource, props, int(props["listens"])))
         return ReadResult(resource, {**props, "drift": _drift(props, state)})
 
-    @_one_line
+    @one_line
     def delete(self, resource: str, props: Props) -> None:
         from infra.local import server
 

@@ -66,7 +66,10 @@ def _listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Listed = BeforeValidator(_listed)
+"""A list; as text, with commas between."""
+
+Names = Annotated[tuple[str, ...], Listed]
 
 SIZE = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>mb|gb)")
 _UNITS = {"mb": 1024**2, "gb": 1024**3}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infra.settings import docker
 from infra.settings.aws import rules as aws
 from infra.settings.keys import Mistake, drop, put
 from infra.settings.stack import Settings
 
 SECTIONS = ("docker", "aws")
 """Each bears its target's name."""
+
+MOST_NODES = 100
+"""Fixed addresses of data nodes in the deployment's network."""
 
 ONLY = {"dataDir": ("embedded",)}
 """Keys of the common words that only some targets have."""
@@ -26,6 +30,9 @@ def mistakes(settings: Settings) -> Iterator[Mistake]:
     if settings.topology == "serverless" and settings.target != "aws":
         yield Mistake("topology", f"is serverless, which {settings.target} has not", put("topology", "single"))
     yield from _shape(settings)
+    if settings.target == "docker":
+        yield from docker.mistakes(settings.docker)
+        yield from _ports(settings)
     if settings.target == "aws":
         yield from aws.mistakes(settings)
 
@@ -40,3 +47,12 @@ def _shape(settings: Settings) -> Iterator[Mistake]:
         yield Mistake("replicas", reason, put("topology", "replicated"))
     if settings.topology == "replicated" and settings.replicas == 0:
         yield Mistake("replicas", "is 0, but the topology is replicated", put("replicas", "2"))
+
+
+def _ports(settings: Settings) -> Iterator[Mistake]:
+    """The cluster's bus is 10,000 above a node's port."""
+    highest = 55_000 if settings.topology == "cluster" else 65_000
+    if settings.port > highest:
+        yield Mistake("port", f"is {settings.port}, and the nodes' ports follow it", put("port", "6379"))
+    if settings.shard_count * (1 + settings.replica_count) > MOST_NODES:
+        yield Mistake("shards", f"and replicas make more than {MOST_NODES} nodes on one engine", put("shards", "3"))

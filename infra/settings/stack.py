@@ -40,6 +40,8 @@ class Settings(Section):
         str, Key("an RDB file; on aws a snapshot's name or an RDB file's ARN in S3", "dump.rdb")
     ] = ""
     finalSnapshot: Annotated[Flag, Key("true or false", "true")] = True  # noqa: N815
+    rotation: Annotated[str, Key("any word", "2026-12")] = ""
+    retired: Annotated[str, Key("the word of the rotation", "2026-12")] = ""
     docker: DockerSettings = DockerSettings()
     aws: AwsSettings = AwsSettings()
 
@@ -56,6 +58,11 @@ class Settings(Section):
         if 0 < port < 1024:
             raise ValueError("privileged")
         return port
+
+    @property
+    def keeps_old_passwords(self) -> bool:
+        """Whether the passwords before the last rotation are still valid."""
+        return self.rotation != self.retired
 
     @property
     def maxmemory(self) -> int:

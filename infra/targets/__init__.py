@@ -38,6 +38,10 @@ def provision(settings: Settings, stack: str) -> Deployment:
     Raises:
         ConfigurationError: what is asked for can't be had; nothing was registered.
     """
+    if settings.target == "docker":
+        from infra.targets.docker import Docker
+
+        return Docker("valkey", settings, stack)
     if settings.target == "aws":
         from infra.targets.aws import Aws
 

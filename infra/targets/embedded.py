@@ -38,7 +38,9 @@ class Embedded(pulumi.ComponentResource):
         refuse(settings, Folder(project.root() / folder), stack)
         super().__init__("valkey:target:Embedded", name)
         child = pulumi.ResourceOptions(parent=self)
-        passwords = {user.name: Password(user.name, child).value for user in hardening.USERS}
+        made = {user.name: Password(user.name, settings.rotation, child) for user in hardening.USERS}
+        passwords = {name: password.value for name, password in made.items()}
+        previous = {name: password.previous for name, password in made.items() if settings.keeps_old_passwords}
         self.logins: Mapping[str, Login] = {name: Login(name, password) for name, password in passwords.items()}
         self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         self.server = Server(
@@ -49,7 +51,9 @@ class Embedded(pulumi.ComponentResource):
                 "version": binary.version(),
                 "port": settings.port,
                 "directives": hardening.directives(settings.workload, settings.maxmemory, "embedded"),
-                "acl": pulumi.Output.all(**passwords).apply(hardening.acl),
+                "acl": pulumi.Output.all(pulumi.Output.all(**passwords), pulumi.Output.all(**previous)).apply(
+                    lambda valid: hardening.acl(valid[0], previous=valid[1])
+                ),
                 "password": passwords[hardening.ADMIN],
                 "restoreFrom": str(project.root() / settings.restoreFrom) if settings.restoreFrom else "",
                 "finalSnapshot": settings.finalSnapshot,

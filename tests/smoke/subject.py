@@ -1,24 +1,29 @@
-"""What the smoke suite looks at: a server, by the URLs that there are."""
+"""What the smoke suite looks at: a deployment, by the URLs and nodes that are known of it."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import redis
-from valkeykit.connection import connect
+from valkeykit import environment
+from valkeykit.connection import Client, connect, mode_of
 from valkeykit.endpoint import Endpoint
-from valkeykit.url import Address, parse
+from valkeykit.errors import ConfigurationError
+from valkeykit.url import Address, Node, parse
 
 
 @dataclass(frozen=True)
 class Subject:
-    """url: an application's. endpoint: what the server is said to be; None where only a URL is known."""
+    """address: an application's. endpoint: what the deployment is said to be; None where only a URL is known."""
 
-    url: str = field(repr=False)
+    address: Address
     admin_url: str | None = field(repr=False, default=None)
     monitor_url: str | None = field(repr=False, default=None)
+    ca: str | None = field(repr=False, default=None)
     endpoint: Endpoint | None = None
     stack: str | None = None
 
@@ -27,52 +32,112 @@ class Subject:
         from tools.stack import Stack
 
         outputs = Stack.open(name).outputs()
+        endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
         return cls(
-            url=outputs["url"],
+            address=endpoint.address(app.username, app.password),
             admin_url=outputs["adminUrl"],
             monitor_url=outputs["monitorUrl"],
-            endpoint=Endpoint.from_dict(outputs["endpoint"]),
+            ca=endpoint.ca,
+            endpoint=endpoint,
             stack=name,
         )
 
     @classmethod
-    def of_url(cls, url: str) -> Subject:
+    def of_environment(cls, variables: Mapping[str, str] = os.environ) -> Subject:
         """Other users' URLs come from the environment only, as no password belongs on a command line."""
+        address = environment.resolve(variables)
+        if address is None:
+            raise ConfigurationError("DISABLE_REDIS is on, so there is nothing to check", fix="unset DISABLE_REDIS")
         return cls(
-            url=url, admin_url=os.environ.get("VALKEY_ADMIN_URL"), monitor_url=os.environ.get("VALKEY_MONITOR_URL")
+            address=address,
+            admin_url=variables.get("VALKEY_ADMIN_URL"),
+            monitor_url=variables.get("VALKEY_MONITOR_URL"),
+            ca=environment.authority(variables),
         )
 
     @cached_property
-    def address(self) -> Address:
-        return parse(self.url)
+    def topology(self) -> str:
+        """single, replicated or cluster; a server that nothing is said of is asked."""
+        if self.address.topology:
+            return "replicated" if self.address.topology == "sentinel" else self.address.topology
+        try:
+            with self.at(self.address.nodes[0]) as client:
+                return "cluster" if mode_of(client.info("server")) == "cluster" else "single"
+        except redis.RedisError:
+            return "single"
 
-    def as_app(self) -> redis.Redis:
-        return self._client(self.url)
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All that is known to hold data."""
+        return self.address.nodes
 
-    def as_admin(self) -> redis.Redis:
-        return self._client(self.admin_url)
+    def as_app(self) -> Client:
+        """A client for the whole deployment, which finds the primary by itself."""
+        return self._client(self.address)
 
-    def as_monitor(self) -> redis.Redis:
-        return self._client(self.monitor_url)
+    def as_admin(self) -> Client:
+        return self._client(self._named(self.admin_url))
 
-    def as_user(self, username: str | None, password: str | None) -> redis.Redis:
-        known = self.address
-        return self._client(Address(known.host, known.port, known.tls, username, password).url)
+    def at(self, node: Node, user: str = "app") -> redis.Redis:
+        """A client of one node, for a user whose URL is known."""
+        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
+        return self._at(node, self.address if user == "app" else self._named(urls[user]))
+
+    def as_user(self, node: Node, username: str | None, password: str | None) -> redis.Redis:
+        return self._at(node, replace(self.address, username=username, password=password))
+
+    def everywhere(self, section: str) -> dict[Node, dict[str, Any]]:
+        """A section of INFO, of every node."""
+        found = {}
+        for node in self.nodes:
+            with self.at(node) as client:
+                found[node] = client.info(section)
+        return found
+
+    def wrong(self, section: str, problem: Callable[[dict[str, Any]], str | None]) -> str:
+        """What is wrong with a section of INFO, of the nodes where something is; empty where nothing is."""
+        found = {node: problem(info) for node, info in self.everywhere(section).items()}
+        return "; ".join(f"{node}: {reason}" for node, reason in found.items() if reason)
+
+    def in_role(self, role: str) -> list[Node]:
+        """The nodes that say they are a `master` or a `slave`."""
+        return [node for node, info in self.everywhere("replication").items() if info["role"] == role]
 
     def lacks(self, need: str) -> str | None:
         """Why a check that needs something can't apply; None where it can."""
-        reasons = {
+        has, reason = self._needs[need]
+        return None if has else reason
+
+    @cached_property
+    def _needs(self) -> dict[str, tuple[object, str]]:
+        embedded = self.stack and self.endpoint and self.endpoint.target == "embedded"
+        return {
             "admin": (self.admin_url, "no admin's URL: use --stack, or set VALKEY_ADMIN_URL"),
             "monitor": (self.monitor_url, "no monitor's URL: use --stack, or set VALKEY_MONITOR_URL"),
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
-            "restart": (
-                self.stack and self.endpoint and self.endpoint.target == "embedded",
-                "only a stack of this machine can be restarted",
+            "kill": (embedded, "only processes of this machine's stacks can be killed from here"),
+            "tls": (self.address.tls, "the server has no TLS: its URL is redis://"),
+            "single": (self.topology == "single", f"the topology is {self.topology}"),
+            "cluster": (self.topology == "cluster", f"the topology is {self.topology}"),
+            "replicas": (
+                len(self.nodes) > 1,
+                "one node is known, so there are no replicas: use --stack, or set VALKEY_NODES",
+            ),
+            "sentinels": (self.address.sentinels, "no Sentinels are known: use --stack, or set VALKEY_SENTINELS"),
+            "failover": (
+                self.address.sentinels or (self.topology == "cluster" and len(self.nodes) > 1),
+                "there is nobody to fail over to, or nobody who does it",
             ),
         }
-        has, reason = reasons[need]
-        return None if has else reason
 
-    def _client(self, url: str | None) -> redis.Redis:
+    def _named(self, url: str | None) -> Address:
         assert url is not None, "a check used a URL that it doesn't declare as needed"
-        return connect(url, topology="single", ca=self.endpoint.ca if self.endpoint else None)
+        known = parse(url)
+        return replace(self.address, username=known.username, password=known.password)
+
+    def _client(self, address: Address) -> Client:
+        return connect(replace(address, topology=address.topology or self.topology), ca=self.ca)
+
+    def _at(self, node: Node, address: Address) -> redis.Redis:
+        here = Address(node.host, node.port, address.tls, address.username, address.password)
+        return connect(here, topology="single", ca=self.ca)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -25,45 +26,49 @@ DANGEROUS = (
 
 def test_no_credentials(subject: Subject) -> None:
     """Nobody gets in without a password."""
-    assert not _gets_in(subject.as_user(None, None)), "the server is open to whoever reaches it"
+    for node in subject.nodes:
+        assert not _gets_in(subject.as_user(node, None, None)), f"{node} is open to whoever reaches it"
 
 
 def test_wrong_password(subject: Subject) -> None:
     """A wrong password is refused."""
-    assert not _gets_in(subject.as_user(subject.address.username, "wrong")), "any password will do"
+    for node in subject.nodes:
+        assert not _gets_in(subject.as_user(node, subject.address.username, "wrong")), f"{node}: any password will do"
 
 
 @pytest.mark.needs("admin")
 def test_default_user(subject: Subject) -> None:
     """The default user is off."""
-    with subject.as_admin() as admin:
-        assert "off" in admin.acl_getuser("default")["flags"]
+    for node in subject.nodes:
+        with subject.at(node, "admin") as admin:
+            assert "off" in admin.acl_getuser("default")["flags"], f"{node}: it is on"
 
 
 @pytest.mark.needs("endpoint")
 def test_users(subject: Subject) -> None:
     """Each URL is its own user's."""
-    clients = {"app": subject.as_app(), "admin": subject.as_admin(), "monitor": subject.as_monitor()}
-    for name, client in clients.items():
-        with client:
+    for node, name in itertools.product(subject.nodes, ("app", "admin", "monitor")):
+        with subject.at(node, name) as client:
             assert client.acl_whoami() == name
 
 
 def test_dangerous(subject: Subject) -> None:
     """The application can't stop, empty or reconfigure the server."""
-    with subject.as_app() as app:
-        allowed = [" ".join(command) for command in DANGEROUS if not _is_refused(app, command)]
-    assert not allowed, f"allowed: {', '.join(allowed)}"
+    for node in subject.nodes:
+        with subject.at(node) as app:
+            allowed = [" ".join(command) for command in DANGEROUS if not _is_refused(app, command)]
+        assert not allowed, f"{node} allows {', '.join(allowed)}"
 
 
 @pytest.mark.needs("admin", "monitor")
-def test_monitor(subject: Subject, monitor: redis.Redis) -> None:
+def test_monitor(subject: Subject) -> None:
     """The monitor reads figures, but no values, and writes nothing."""
-    assert monitor.info("memory")["used_memory"] > 0
     commands = (("get", "key"), ("set", "key", "1"), ("del", "key"), ("flushall",), ("client", "kill", "id", "1"))
-    with subject.as_admin() as admin:
-        allowed = [" ".join(c) for c in commands if admin.execute_command("ACL DRYRUN", "monitor", *c) == "OK"]
-    assert not allowed, f"allowed: {', '.join(allowed)}"
+    for node in subject.nodes:
+        with subject.at(node, "monitor") as monitor, subject.at(node, "admin") as admin:
+            assert monitor.info("memory")["used_memory"] > 0
+            allowed = [" ".join(c) for c in commands if admin.execute_command("ACL DRYRUN", "monitor", *c) == "OK"]
+        assert not allowed, f"{node} allows {', '.join(allowed)}"
 
 
 def _gets_in(client: redis.Redis) -> bool:

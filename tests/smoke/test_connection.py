@@ -6,9 +6,11 @@ import socket
 import statistics
 import threading
 import time
+from collections.abc import Iterable
 
 import pytest
 import redis
+from valkeykit.url import Node
 
 from tests.smoke.subject import Subject
 
@@ -19,58 +21,71 @@ LATENCY_BUDGET = 0.1
 
 @pytest.mark.gate
 def test_reachable(subject: Subject) -> None:
-    """The server's port answers."""
-    host, port = subject.address.host, subject.address.port
-    problem = _connect(host, port)
-    assert problem is None, f"{host}:{port}: {problem}"
+    """Every server's port answers."""
+    problems = unreachable((*subject.nodes, *subject.address.sentinels))
+    assert not problems, "; ".join(problems)
 
 
 @pytest.mark.gate
-def test_lets_the_application_in(app: redis.Redis, subject: Subject) -> None:
+def test_lets_the_application_in(subject: Subject) -> None:
     """The application's URL logs in and PING is answered."""
-    try:
-        answer = app.ping()
-    except redis.AuthenticationError:
-        pytest.fail(f"user {subject.address.username or 'default'}: the password is wrong or the user is off")
-    except redis.RedisError as problem:
-        pytest.fail(f"no answer to PING: {problem}")
-    assert answer is True
+    for node in subject.nodes:
+        with subject.at(node) as client:
+            try:
+                answer = client.ping()
+            except redis.AuthenticationError:
+                name = subject.address.username or "default"
+                pytest.fail(f"user {name}: the password is wrong or the user is off ({node})")
+            except redis.RedisError as problem:
+                pytest.fail(f"no answer to PING: {problem}")
+        assert answer is True
 
 
-def test_latency(app: redis.Redis) -> None:
+def test_latency(subject: Subject) -> None:
     """PING is answered within 100 ms."""
-    times = [_seconds(app) for _ in range(20)]
-    assert statistics.median(times) < LATENCY_BUDGET, f"median {statistics.median(times) * 1000:.0f} ms"
+    for node in subject.nodes:
+        with subject.at(node) as client:
+            median = statistics.median(_seconds(client) for _ in range(20))
+        assert median < LATENCY_BUDGET, f"{node}: median {median * 1000:.0f} ms"
 
 
-def test_engine(app: redis.Redis) -> None:
+def test_engine(subject: Subject) -> None:
     """It is Valkey, not Redis."""
-    assert app.info("server").get("server_name") == "valkey"
+    problem = subject.wrong("server", lambda info: None if info.get("server_name") == "valkey" else "it is not")
+    assert not problem, problem
 
 
 @pytest.mark.needs("endpoint")
-def test_version(app: redis.Redis, subject: Subject) -> None:
+def test_version(subject: Subject) -> None:
     """It is the version that the stack says."""
     assert subject.endpoint is not None
-    assert app.info("server")["valkey_version"] == subject.endpoint.version
+    wanted = subject.endpoint.version
+    problem = subject.wrong(
+        "server", lambda info: None if info["valkey_version"] == wanted else f"it is {info['valkey_version']}"
+    )
+    assert not problem, problem
 
 
-def _connect(host: str, port: int) -> str | None:
-    """What is in the way of a connection. A name server's silence has no time-out of its own, hence the thread."""
-    outcome: list[str | None] = []
+def unreachable(nodes: Iterable[Node]) -> list[str]:
+    """What is in the way of connections. A name server's silence has no time-out of its own, hence the threads."""
+    outcomes: dict[Node, str | None] = {}
 
-    def attempt() -> None:
+    def attempt(node: Node) -> None:
         try:
-            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+            socket.create_connection((node.host, node.port), timeout=CONNECT_SECONDS).close()
         except OSError as error:
-            outcome.append(error.strerror or str(error) or type(error).__name__)
+            outcomes[node] = error.strerror or str(error) or type(error).__name__
         else:
-            outcome.append(None)
+            outcomes[node] = None
 
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    return outcome[0] if outcome else f"no answer within {CONNECT_SECONDS:.0f} s"
+    threads = {node: threading.Thread(target=attempt, args=(node,), daemon=True) for node in nodes}
+    for thread in threads.values():
+        thread.start()
+    deadline = time.monotonic() + CONNECT_SECONDS
+    for thread in threads.values():
+        thread.join(max(deadline - time.monotonic(), 0))
+    silent = f"no answer within {CONNECT_SECONDS:.0f} s"
+    return [f"{node}: {problem}" for node in threads if (problem := outcomes.get(node, silent))]
 
 
 def _seconds(client: redis.Redis) -> float:

@@ -1,47 +1,62 @@
-"""What happens when memory is full, and when the server stops?"""
+"""What happens when memory is full, and when a server stops?"""
 
 from __future__ import annotations
 
 import pytest
-import redis
 
 from infra import hardening
 from tests.smoke.subject import Subject
 
 
-def test_limited(app: redis.Redis) -> None:
+def test_limited(subject: Subject) -> None:
     """Memory has a limit."""
-    assert app.info("memory")["maxmemory"] > 0, "maxmemory is 0: the server grows until the machine ends it"
+    unlimited = "maxmemory is 0: the server grows until the machine ends it"
+    problem = subject.wrong("memory", lambda info: None if info["maxmemory"] else unlimited)
+    assert not problem, problem
 
 
 @pytest.mark.needs("endpoint")
-def test_limit(app: redis.Redis, subject: Subject) -> None:
+def test_limit(subject: Subject) -> None:
     """The limit is the stack's."""
     assert subject.endpoint is not None
-    assert app.info("memory")["maxmemory"] == subject.endpoint.maxmemory
+    wanted = subject.endpoint.maxmemory
+    problem = subject.wrong(
+        "memory", lambda info: None if info["maxmemory"] == wanted else f"{info['maxmemory']}, not {wanted}"
+    )
+    assert not problem, problem
 
 
 @pytest.mark.needs("endpoint")
-def test_policy(app: redis.Redis, subject: Subject) -> None:
+def test_policy(subject: Subject) -> None:
     """What is evicted suits the workload."""
     assert subject.endpoint is not None
-    wanted = next(rule for rule in hardening.RULES if rule.directive == "maxmemory-policy")
-    found = app.info("memory")["maxmemory_policy"]
-    assert found == wanted.for_workload(subject.endpoint.workload), f"{found} on a {subject.endpoint.workload}"  # type: ignore[arg-type]
+    workload = subject.endpoint.workload
+    rule = next(rule for rule in hardening.RULES if rule.directive == "maxmemory-policy")
+    wanted = rule.for_workload(workload)  # type: ignore[arg-type]
+    problem = subject.wrong(
+        "memory",
+        lambda info: None if info["maxmemory_policy"] == wanted else f"{info['maxmemory_policy']} on a {workload}",
+    )
+    assert not problem, problem
 
 
-def test_append_only(app: redis.Redis) -> None:
+def test_append_only(subject: Subject) -> None:
     """Writes reach the append-only file."""
-    state = app.info("persistence")
-    assert state["aof_enabled"] == 1, "it is off: a restart loses what came since the last snapshot"
-    assert state["aof_last_write_status"] == "ok", "the last write failed: is the disk full?"
+    off = "it is off: a restart loses what came since the last snapshot"
+    problem = subject.wrong("persistence", lambda info: None if info["aof_enabled"] else off)
+    assert not problem, problem
+    failed = "the last write failed: is the disk full?"
+    problem = subject.wrong("persistence", lambda info: None if info["aof_last_write_status"] == "ok" else failed)
+    assert not problem, problem
 
 
-def test_snapshot(app: redis.Redis) -> None:
+def test_snapshot(subject: Subject) -> None:
     """The last snapshot succeeded."""
-    assert app.info("persistence")["rdb_last_bgsave_status"] == "ok"
+    problem = subject.wrong("persistence", lambda info: None if info["rdb_last_bgsave_status"] == "ok" else "it failed")
+    assert not problem, problem
 
 
-def test_primary(app: redis.Redis) -> None:
+@pytest.mark.needs("single")
+def test_primary(subject: Subject) -> None:
     """It takes writes: it is a primary."""
-    assert app.info("replication")["role"] == "master"
+    assert subject.in_role("master") == list(subject.nodes)

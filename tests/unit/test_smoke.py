@@ -50,8 +50,8 @@ def test_it_passes_on_a_hardened_server_and_writes_junit(urls: dict[str, str], t
         (("ACL", "SETUSER", "default", "on", ">guess"), "FAILED  The default user is off"),
         (("ACL", "SETUSER", "app", "+flushall"), "FAILED  The application can't stop, empty or reconfigure the server"),
         (("ACL", "SETUSER", "monitor", "+get"), "FAILED  The monitor reads figures, but no values"),
-        (("CONFIG", "SET", "maxmemory", "0"), "FAILED  Memory has a limit: maxmemory is 0"),
-        (("CONFIG", "SET", "appendonly", "no"), "FAILED  Writes reach the append-only file: it is off"),
+        (("CONFIG", "SET", "maxmemory", "0"), "maxmemory is 0: the server grows"),
+        (("CONFIG", "SET", "appendonly", "no"), "it is off: a restart loses"),
         (("ACL", "SETUSER", "app", "-eval"), "FAILED  Scripts run"),
         (("ACL", "SETUSER", "app", "off"), "FAILED  The application's URL logs in and PING is answered: user app"),
     ],
@@ -69,7 +69,7 @@ def test_it_fails_at_once_when_nobody_answers(spec: Spec, urls: dict[str, str]) 
     os.kill(pid_of(spec), signal.SIGKILL)
     result = smoke(**urls)
     assert result.returncode == 1
-    assert "FAILED  The server's port answers: 127.0.0.1:" in result.stdout
+    assert "FAILED  Every server's port answers: 127.0.0.1:" in result.stdout
     assert "Connection refused" in result.stdout
     assert "1 failed" in result.stdout
 
@@ -110,5 +110,5 @@ def test_it_fails_within_its_time_when_packets_vanish() -> None:
             filler.connect_ex(hole.getsockname())
         result = smoke(VALKEY_URL=f"redis://{ports.HOST}:{hole.getsockname()[1]}")
     assert result.returncode == 1
-    assert "FAILED  The server's port answers" in result.stdout
+    assert "FAILED  Every server's port answers" in result.stdout
     assert "1 failed" in result.stdout

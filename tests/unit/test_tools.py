@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import backend, pulumi_cli
+from tools import backend, export, pulumi_cli
 from tools.errors import ToolError
 
 
@@ -109,3 +109,19 @@ def test_a_passphrase_that_the_user_set_is_used(tmp_path: Path, monkeypatch: pyt
     variables = backend.environment(tmp_path, tmp_path / "bin")
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in variables
     assert not (tmp_path / ".valkey/passphrase").exists()
+
+
+@pytest.mark.parametrize("form", export.FORMATS)
+def test_the_authority_is_a_file_where_a_line_cant_hold_it(tmp_path: Path, form: str) -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
+    (tmp_path / ".valkey").mkdir()
+    text = export.write(tmp_path, "dev", {"VALKEY_CA": pem}, form, None).read_text()
+    authority = tmp_path / ".valkey" / "dev.ca.pem"
+    if form in export.WITH_FILES:
+        assert str(authority) in text
+        assert authority.read_text() == pem
+        assert stat.S_IMODE(authority.stat().st_mode) == 0o600
+    else:
+        assert "BEGIN CERTIFICATE" in text
+    export.forget(tmp_path, "dev")
+    assert list((tmp_path / ".valkey").iterdir()) == []

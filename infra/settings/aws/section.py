@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from infra.settings.aws.catalogue import LOG_DAYS, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES
-from infra.settings.keys import Blank, Flag, Key, Listed, Section
+from infra.settings.keys import Blank, Flag, Key, Names, Section
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
@@ -86,7 +86,7 @@ class AwsSettings(Section):
         Key("an id such as vpc-0a1b2c3d", "vpc-0a1b2c3d", "An existing VPC; empty makes one of its own, isolated"),
     ] = ""
     subnetIds: Annotated[
-        Listed,
+        Names,
         _each_fits(r"subnet-[0-9a-f]+"),
         Key("ids such as subnet-0a1b,subnet-2c3d", "subnet-0a1b,subnet-2c3d", "Private subnets of that VPC"),
     ] = ()
@@ -102,12 +102,12 @@ class AwsSettings(Section):
     ] = "10.60.0.0/24"
     zones: Annotated[int, Field(ge=2, le=3), Key("2 or 3", "3", "Zones of the VPC of its own")] = 2
     allowedSecurityGroups: Annotated[
-        Listed,
+        Names,
         _each_fits(r"sg-[0-9a-f]+"),
         Key("ids such as sg-0a1b", "sg-0a1b", "Whose members may connect, beside the group `clientSecurityGroupId`"),
     ] = ()
     allowedCidrs: Annotated[
-        Listed,
+        Names,
         AfterValidator(_closed),
         Key("networks of /8 or smaller (IPv6: /32), such as 10.0.0.0/16", "10.0.0.0/16", "Who else may connect"),
     ] = ()
@@ -165,7 +165,7 @@ class AwsSettings(Section):
         Key(f"one of {', '.join(map(str, LOG_DAYS))}", "30", "How long slow and engine logs stay"),
     ] = 30
     alarmEmails: Annotated[
-        Listed,
+        Names,
         _each_fits(_EMAIL.pattern),
         Key("addresses such as ops@example.org", "ops@example.org", "Who gets the alarms; each must confirm once"),
     ] = ()

@@ -73,4 +73,4 @@ def _mode(passwords: list[pulumi.Output[str]]) -> Any:
 def _passwords(context: Context, role: str) -> list[pulumi.Output[str]]:
     """Of this generation, and of the one before while clients still have it."""
     newest = context.settings.aws.passwordGeneration
-    return [Password(f"{role}-{number}", context.child).value for number in (newest, newest - 1) if number]
+    return [Password(f"{role}-{number}", "", context.child).value for number in (newest, newest - 1) if number]

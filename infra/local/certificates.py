@@ -1,0 +1,174 @@
+"""Certificates: an authority of the stack's own, and what it signs.
+
+Keys are on P-256, in PEM. Nothing here touches a disk.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from infra.errors import ProvisioningError
+
+AUTHORITY_LIFE = timedelta(days=3650)
+LEAF_LIFE = timedelta(days=397)
+"""The longest that clients on Apple's systems accept (support.apple.com/102028)."""
+
+RENEW_BEFORE = LEAF_LIFE / 3
+"""How long before its end a certificate is renewed: an `up` every four months is often enough."""
+
+_CLOCK_SKEW = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate, with what leads from it to the authority behind it, and its key. All PEM."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+def authority(name: str) -> Pair:
+    """A new authority, which signs leaf certificates only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name)
+    built = (
+        _builder(subject, subject, key.public_key(), AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    return _pair(built.sign(key, hashes.SHA256()), key)
+
+
+def issue(signer: Pair, names: Iterable[str], life: timedelta = LEAF_LIFE) -> Pair:
+    """A new certificate for host names and addresses; it serves and, between the nodes, also calls."""
+    wanted = list(names)
+    issuer = x509.load_pem_x509_certificate(signer.certificate.encode())
+    signing = serialization.load_pem_private_key(signer.key.encode(), None)
+    if not isinstance(signing, ec.EllipticCurvePrivateKey):
+        raise ProvisioningError("the authority's key isn't one that this project made")
+    key = ec.generate_private_key(ec.SECP256R1())
+    built = (
+        _builder(_name(wanted[0]), issuer.subject, key.public_key(), life)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in wanted]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
+    )
+    return _pair(built.sign(signing, hashes.SHA256()), key)
+
+
+def must_renew(certificate: str, names: Iterable[str], now: datetime | None = None) -> bool:
+    """Whether a leaf nears its end, or doesn't name all that it should."""
+    leaf = x509.load_pem_x509_certificate(certificate.encode())
+    late = leaf.not_valid_after_utc - (now or datetime.now(timezone.utc)) < RENEW_BEFORE
+    return late or not set(names) <= names_of(leaf)
+
+
+def ends(certificate: str) -> datetime:
+    """When a certificate ends; of several, the first."""
+    return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+
+
+def names_of(leaf: x509.Certificate) -> set[str]:
+    """The host names and addresses that a certificate is for."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    hosts = names.get_values_for_type(x509.DNSName)
+    return {*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress))}
+
+
+def objection(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
+    """Why an operator's own certificate can't be used for all of these hosts, or None: what a client would say."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        with tempfile.NamedTemporaryFile("w") as chain:  # 0600; the ssl module reads keys from files only
+            chain.write(given.certificate.rstrip() + "\n" + given.key)
+            chain.flush()
+            server.load_cert_chain(chain.name, password="")
+        client = ssl.create_default_context(cadata=ca)
+    except ssl.SSLError as problem:
+        if problem.reason == "KEY_VALUES_MISMATCH":
+            return "belongs to another key"
+        return "is no PEM certificate, key and authority (a key must not be encrypted)"
+    refusals = (_refusal(server, client, host) for host in hosts)
+    return next((refusal for refusal in refusals if refusal), None)
+
+
+def _refusal(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> str | None:
+    """What a client that wants this host says to the certificate, without a network."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=host),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for end in ends * 2:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError as problem:
+            return f"isn't one that a client accepts for {host}: {problem.verify_message}"
+    return None
+
+
+def _general_name(name: str) -> x509.DNSName | x509.IPAddress:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(timezone.utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now + life)
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common[:64])])
+
+
+def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return Pair(certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode())

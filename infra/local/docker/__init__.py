@@ -1,0 +1,1 @@
+"""The driver of containers: one deployment on one Docker engine. It knows nothing of Pulumi."""

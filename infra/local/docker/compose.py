@@ -1,0 +1,160 @@
+"""The compose file of a deployment: every service extends one of compose/services.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.hardening import RULES, topology_directives
+from infra.local.docker import files
+from infra.local.docker.plan import Backups, Member, Plan
+
+FOLDER = Path(__file__).resolve().parents[3] / "compose"
+SERVICES = FOLDER / "services.yaml"
+
+DEFINITION = "valkey.definition"
+"""The label by which a container is known to be of another definition than is wanted: changes of mounted files
+alone recreate nothing."""
+
+STACK = "valkey.stack"
+CONF = "conf"
+BACKUPS = "backups"
+"""A volume that outlives the deployment."""
+
+SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
+
+Service = dict[str, Any]
+
+
+def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
+    """The compose file.
+
+    conf: a folder beside it that has the files; None where they are in a volume.
+    """
+    services = {
+        **{node.name: _node(plan, node) for node in plan.nodes},
+        **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
+        **({"keeper": _keeper(plan)} if plan.topology == "cluster" else {}),
+        **({"backup": _backup(plan, plan.backups)} if plan.backups else {}),
+    }
+    mount = f"{conf or CONF}:{files.HOME}:ro"
+    for name, service in services.items():
+        service["image"] = plan.image
+        service["volumes"] = [mount, *service.get("volumes", [])]
+        service["labels"] = {STACK: plan.stack, DEFINITION: _definition(plan, name, service)}
+    volumes = [member.name for member in (*plan.nodes, *plan.sentinels)]
+    return {
+        "name": plan.project,
+        "services": services,
+        "networks": {"default": _network(plan)},
+        "volumes": {
+            **{name: {"labels": {STACK: plan.stack}} for name in volumes},
+            **({} if conf else {CONF: {"external": True, "name": f"{plan.project}_{CONF}"}}),
+            **({BACKUPS: {"external": True, "name": f"{plan.project}_{BACKUPS}"}} if keeps_backups(plan) else {}),
+        },
+    }
+
+
+def keeps_backups(plan: Plan) -> bool:
+    """Whether there are backups in a volume, not in a folder of the engine's machine."""
+    return plan.backups is not None and not plan.backups.folder
+
+
+def _node(plan: Plan, node: Member) -> Service:
+    conf = f"{files.HOME}/nodes/{node.name}.conf"
+    script = ["sh", f"{files.HOME}/bin/start-node", node.name, node.ip]
+    return {
+        **_server(plan, node),
+        "command": script if plan.topology == "replicated" else ["valkey-server", conf],
+        **_memory(plan.memory_limit),
+    }
+
+
+def _sentinel(plan: Plan, sentinel: Member) -> Service:
+    command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
+    return {**_server(plan, sentinel), "command": command, **_memory(SENTINEL_MEMORY)}
+
+
+def _server(plan: Plan, member: Member) -> Service:
+    bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
+    return {
+        **_extends("node"),
+        "hostname": member.name,
+        "ports": [f"{bind}:{member.port}:{member.port}"],
+        "networks": {"default": {"ipv4_address": member.ip}},
+        "volumes": [f"{member.name}:/data"],
+        "healthcheck": {"test": ["CMD", "sh", f"{files.HOME}/bin/healthy", str(member.port)]},
+    }
+
+
+def _keeper(plan: Plan) -> Service:
+    """Joins the nodes of a cluster; healthy when every slot is served, which `up --wait` waits for."""
+    return {
+        **_extends("helper"),
+        "command": ["sh", f"{files.HOME}/bin/keep-cluster"],
+        **_memory(HELPER_MEMORY),
+        "healthcheck": {
+            "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
+            "interval": "5s",
+            "start_period": "120s",
+        },
+        "depends_on": {node.name: {"condition": "service_started"} for node in plan.nodes},
+    }
+
+
+def _backup(plan: Plan, backups: Backups) -> Service:
+    """Saves every primary and loads what it saved, so it may take as much memory as a node."""
+    return {
+        **_extends("helper"),
+        "command": ["sh", f"{files.HOME}/bin/backup", str(backups.interval), str(backups.keep)],
+        "working_dir": f"/backup/{plan.project}",
+        **_memory(plan.memory_limit),
+        "volumes": [f"{backups.folder or BACKUPS}:/backup"],
+        "healthcheck": {"test": ["CMD", "test", "-f", "/tmp/ok"], "interval": "5s"},  # noqa: S108  (as above)
+        "depends_on": {node.name: {"condition": "service_healthy"} for node in plan.nodes},
+    }
+
+
+def _extends(template: str) -> Service:
+    return {"extends": {"file": SERVICES.name, "service": template}}
+
+
+def _memory(limit: int) -> Service:
+    return {"mem_limit": limit, "memswap_limit": limit}
+
+
+def _network(plan: Plan) -> dict[str, Any]:
+    subnet = ipaddress.ip_network(plan.subnet)
+    _, dynamic = subnet.subnets(prefixlen_diff=1)  # what has no fixed address takes one of the upper half
+    return {
+        "labels": {STACK: plan.stack},
+        "ipam": {"config": [{"subnet": str(subnet), "ip_range": str(dynamic)}]},
+    }
+
+
+def _definition(plan: Plan, name: str, service: Service) -> str:
+    """A digest of what only a new container, or a restart, can change."""
+    nodes = {node.name: node for node in plan.nodes}
+    told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
+    live = {rule.directive for rule in RULES if rule.live} | {"maxmemory"} | _LIVE_OF_TOPOLOGY
+    fixed = {directive: value for directive, value in told.items() if directive not in live}
+    limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
+    lasting = {key: value for key, value in service.items() if key not in limits}
+    read_at_start = plan.certificate if service["command"][1].endswith("start-sentinel") else ""
+    parts = [
+        lasting,
+        read_at_start,
+        SERVICES.read_text(),
+        fixed,
+        files.fixed(plan, nodes[name]) if name in nodes else {},
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_LIVE_OF_TOPOLOGY = {
+    *topology_directives("replicated", 1),
+    *topology_directives("cluster", 1),
+} - {"cluster-enabled", "cluster-config-file"}

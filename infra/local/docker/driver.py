@@ -1,0 +1,200 @@
+"""The driver: bring a deployment of containers into a state, look at it, take it down.
+
+`ensure` can be killed at any moment and run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.errors import ProvisioningError
+from infra.local.binary import parse_version
+from infra.local.docker import images, live, places, restore, roles, rolling, snapshots
+from infra.local.docker.deployment import Deployment
+from infra.local.docker.engine import Engine, EngineError
+from infra.local.docker.images import Source
+from infra.local.docker.plan import Plan, Secrets, port_count
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What shall be.
+
+    version: major.minor or more, which the image must have.
+    plan: without image and ports, which are settled here.
+    first_port: of the ports in a row; 0 for free ones.
+    restore_from: an RDB file that a new deployment starts with.
+    keep_in: a folder on this machine for the snapshots before an upgrade and at the end.
+    """
+
+    engine: Engine
+    source: Source
+    version: str
+    plan: Plan
+    secrets: Secrets
+    keep_in: Path
+    first_port: int = 0
+    restore_from: Path | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What is.
+
+    engine: its id. ports, image: those in use. version: the servers'.
+    primaries: numbers of data nodes. directives, acl: what the servers report, by node; acl as a digest.
+    """
+
+    engine: str
+    ports: tuple[int, ...]
+    image: str
+    version: str
+    primaries: tuple[int, ...]
+    directives: Mapping[str, Mapping[str, str]]
+    acl: Mapping[str, str]
+
+
+def ensure(spec: Spec, known: State | None) -> State:
+    """Make the deployment be as the spec says, with as little disturbance as that takes.
+
+    known: what the last run returned; None for a new deployment.
+
+    Raises:
+        ProvisioningError: it can't be had.
+    """
+    engine = _same_engine(spec, known)
+    image = images.ensure(spec.engine, spec.source)
+    version = images.version(spec.engine, image)
+    _refuse_version(version, spec, known)
+    plan = _settle(replace(spec.plan, image=image), spec, known)
+    deployment = Deployment(spec.engine, plan, spec.secrets)
+    deployment.refuse_strangers()
+    if known and known.version != version:
+        snapshots.take(deployment, spec.keep_in, f"before-{version}")
+    if deployment.exists() and (known or spec.restore_from is None):
+        _change(deployment)
+    else:
+        _create(deployment, spec)
+    roles.wait_for_replicas(deployment.console, plan)
+    return _inspect(deployment, engine, version)
+
+
+def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
+    """How the deployment is now, None where it doesn't answer; and what is wrong with its containers.
+
+    Raises:
+        ProvisioningError: the engine can't be asked.
+    """
+    _same_engine(spec, known)
+    deployment = _known(spec, known)
+    wrong = deployment.wrong()
+    try:
+        return _inspect(deployment, known.engine, known.version), wrong
+    except ProvisioningError as problem:
+        return None, wrong or [str(problem)]
+
+
+def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
+    """Take the deployment down with its volumes; with `keep_snapshot`, leave RDB files of its last state.
+
+    Raises:
+        ProvisioningError: the snapshot can't be taken, or the engine is another one.
+    """
+    _same_engine(spec, known)
+    deployment = _known(spec, known)
+    if keep_snapshot and deployment.exists():
+        deployment.up()
+        snapshots.take(deployment, spec.keep_in, "final")
+    deployment.down()
+
+
+def _known(spec: Spec, known: State) -> Deployment:
+    certificate = _digest(spec.secrets.certificate.certificate)
+    plan = replace(spec.plan, ports=known.ports, image=known.image, certificate=certificate)
+    return Deployment(spec.engine, plan, spec.secrets)
+
+
+def _same_engine(spec: Spec, known: State | None) -> str:
+    engine = spec.engine.check()
+    if known and known.engine != engine:
+        raise EngineError(
+            "this is another Docker engine than the one that the stack runs on",
+            fix="set DOCKER_HOST or docker.context as they were; or destroy the stack there first",
+        )
+    return engine
+
+
+def _refuse_version(version: str, spec: Spec, known: State | None) -> None:
+    if not f"{version}.".startswith(f"{spec.version}."):
+        raise ProvisioningError(
+            f"{spec.source.reference} holds Valkey {version}, not {spec.version}",
+            fix=f"pulumi config set version {version.rpartition('.')[0]}, or another docker.image",
+        )
+    if known and parse_version(known.version) > parse_version(version):
+        raise ProvisioningError(
+            f"the data was written by Valkey {known.version}; {version} is older and may not read it",
+            fix=f"pulumi config set version {known.version}, or move the data to a new stack",
+        )
+
+
+def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
+    """The ports that the deployment has, else free ones."""
+    count = port_count(plan.topology, plan.shards, plan.replicas)
+    ports = known.ports if known else ()
+    if len(ports) != count or spec.first_port not in (0, ports[0]):
+        ports = places.free_ports(spec.engine, plan.bind, count, spec.first_port)
+    places.refuse_overlap(spec.engine, plan.subnet, plan.project)
+    return replace(plan, ports=ports, certificate=_digest(spec.secrets.certificate.certificate))
+
+
+def _create(deployment: Deployment, spec: Spec) -> None:
+    if spec.restore_from and not restore.is_done(deployment):
+        deployment.down()  # a restore that was killed half-way
+    fresh = not deployment.has_data()
+    try:
+        deployment.write_files()
+        if spec.restore_from and fresh:
+            restore.load(deployment, spec.restore_from)
+        deployment.up()
+    except ProvisioningError:
+        if fresh:  # nothing half-made stays; a volume that had data does
+            with contextlib.suppress(ProvisioningError):
+                deployment.down()
+        raise
+
+
+def _change(deployment: Deployment) -> None:
+    """Live what can be; then what is missing comes back; then what must restart does, one by one."""
+    live.refuse_to_fill_up(deployment)
+    deployment.write_files()
+    live.apply(deployment)
+    rolling.renew_the_sick(deployment)
+    deployment.up()
+    rolling.restart(deployment)
+
+
+def _inspect(deployment: Deployment, engine: str, version: str) -> State:
+    plan, console = deployment.plan, deployment.console
+    names = [node.name for node in plan.nodes]
+    directives, acl = {}, {}
+    for name in names:
+        answers = console.ask(name, [("CONFIG", "GET", *live.directives(plan)), ("ACL", "LIST")])
+        directives[name] = {str(key): str(value) for key, value in answers[0].items()}
+        acl[name] = _digest("\n".join(sorted(answers[1])))
+    return State(
+        engine=engine,
+        ports=plan.ports,
+        image=plan.image,
+        version=version,
+        primaries=tuple(names.index(name) for name in roles.primaries(console, names)),
+        directives=directives,
+        acl=acl,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""The files of a deployment, all in one volume (or folder) that every container reads and none writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra import hardening
+from infra.local.docker.plan import BUS_OFFSET, SERVICE, Member, Plan, Secrets
+
+HOME = "/etc/valkey"
+SCRIPTS = Path(__file__).resolve().parents[3] / "compose" / "bin"
+
+DOWN_AFTER = 3000
+"""Milliseconds of silence after which a Sentinel takes a primary for dead."""
+
+FAILOVER_TIMEOUT = 15_000
+"""Milliseconds after which a failover that didn't come through is tried again, twice that."""
+
+_TLS = {
+    "tls-cert-file": f"{HOME}/tls/server.crt",
+    "tls-key-file": f"{HOME}/tls/server.key",
+    "tls-ca-cert-file": f"{HOME}/tls/ca.crt",
+}
+CERTIFICATES = tuple(_TLS.items())
+"""Setting these again, to the same paths, makes a server read new files."""
+
+
+def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
+    """Path → text."""
+    passwords = {user.name: secrets.passwords[user.name] for user in plan.users if user in hardening.SYSTEM_USERS}
+    return {
+        "users.acl": hardening.acl(secrets.passwords, plan.users, secrets.previous),
+        "tls/ca.crt": secrets.ca,
+        "tls/server.crt": secrets.certificate.certificate,
+        "tls/server.key": secrets.certificate.key,
+        **{f"passwords/{name}": password for name, password in passwords.items()},
+        **{f"bin/{script.name}": script.read_text() for script in sorted(SCRIPTS.iterdir())},
+        **{f"nodes/{node.name}.conf": node_conf(plan, node, secrets) for node in plan.nodes},
+        "nodes/list": "".join(_line(plan, node) for node in plan.nodes),
+        "nodes/primaries": f"{plan.shards}\n",
+        **(_of_sentinels(plan, secrets) if plan.sentinels else {}),
+    }
+
+
+def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
+    """The configuration of one data node."""
+    values = {**fixed(plan, node), **plan.directives, **hardening.topology_directives(plan.topology, plan.replicas)}
+    if plan.topology != "single":
+        values |= {"primaryuser": hardening.REPLICA, "primaryauth": secrets.passwords[hardening.REPLICA]}
+    if plan.topology == "replicated" and (primary := plan.primary_of(node)):
+        values["replicaof"] = f"{primary.ip} {primary.port}"
+    return hardening.valkey_conf(values)
+
+
+def fixed(plan: Plan, node: Member) -> dict[str, str]:
+    """What only a restart changes: where a node listens, and how the others know it."""
+    values = {
+        "bind": "* -::*",
+        "port": "0",
+        "tls-port": str(node.port),
+        **_TLS,
+        "tls-auth-clients": "no",
+        "tls-protocols": '"TLSv1.2 TLSv1.3"',
+        "aclfile": f"{HOME}/users.acl",
+        "dir": "/data",
+    }
+    if plan.topology == "replicated":
+        values |= {"tls-replication": "yes", "replica-announce-ip": node.ip, "replica-announce-port": str(node.port)}
+    if plan.topology == "cluster":
+        values |= {
+            "tls-replication": "yes",
+            "tls-cluster": "yes",
+            "cluster-port": str(node.port + BUS_OFFSET),
+            "cluster-announce-ip": node.ip,
+            "cluster-announce-tls-port": str(node.port),
+            "cluster-announce-bus-port": str(node.port + BUS_OFFSET),
+            "cluster-announce-hostname": plan.host,
+            "cluster-preferred-endpoint-type": "hostname",
+        }
+    return values
+
+
+def _line(plan: Plan, node: Member) -> str:
+    """IP, port and name; then first and last slot, or `-` and the primary's IP."""
+    primary = plan.primary_of(node)
+    place = f"- {primary.ip}" if primary else "{} {}".format(*plan.slots_of(node))
+    return f"{node.ip} {node.port} {node.name} {place}\n"
+
+
+def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
+    return {
+        "sentinel.acl": hardening.acl(secrets.passwords, hardening.SENTINEL_USERS, secrets.previous),
+        "sentinels/addresses": "".join(f"{sentinel.ip} {sentinel.port}\n" for sentinel in plan.sentinels),
+        **{f"sentinels/{s.name}.conf": _sentinel_conf(plan, s, secrets) for s in plan.sentinels},
+    }
+
+
+def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
+    password, primary = secrets.passwords[hardening.SENTINEL], plan.nodes[0]
+    values = {
+        "bind": "* -::*",
+        "port": "0",
+        "tls-port": str(sentinel.port),
+        **_TLS,
+        "tls-auth-clients": "no",
+        "tls-protocols": '"TLSv1.2 TLSv1.3"',
+        "tls-replication": "yes",
+        "aclfile": f"{HOME}/sentinel.acl",
+        "dir": "/data",
+        "sentinel announce-ip": sentinel.ip,
+        "sentinel announce-port": str(sentinel.port),
+        "sentinel sentinel-user": hardening.SENTINEL,
+        "sentinel sentinel-pass": password,
+        f"sentinel monitor {SERVICE}": f"{primary.ip} {primary.port} {len(plan.sentinels) // 2 + 1}",
+        f"sentinel auth-user {SERVICE}": hardening.SENTINEL,
+        f"sentinel auth-pass {SERVICE}": password,
+        f"sentinel down-after-milliseconds {SERVICE}": str(DOWN_AFTER),
+        f"sentinel failover-timeout {SERVICE}": str(FAILOVER_TIMEOUT),
+        f"sentinel parallel-syncs {SERVICE}": "1",
+        "sentinel deny-scripts-reconfig": "yes",
+    }
+    return hardening.valkey_conf(values)

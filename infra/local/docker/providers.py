@@ -1,0 +1,280 @@
+"""Pulumi's view of certificates and containers: thin dynamic providers.
+
+As in infra/local/providers.py, this module's path and its class names are part of every stack's state.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from infra.local.providers import Props, one_line
+
+if TYPE_CHECKING:
+    from infra.local.docker.driver import Spec, State
+
+
+class AuthorityProvider(ResourceProvider):
+    """An authority; long before its end a new one takes its place, and both are trusted."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _authority(props["name"], former=""))
+
+    def diff(self, _id: str, olds: Props, _news: Props) -> DiffResult:
+        from infra.local.certificates import ends
+
+        return DiffResult(changes=ends(olds["certificate"]) - datetime.now(timezone.utc) < timedelta(days=800))
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_authority(news["name"], former=olds["certificate"]))
+
+
+class Authority(Resource, module="valkey", name="Authority"):
+    """bundle: the certificates to trust. certificate, key: what signs, PEM."""
+
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+    bundle: pulumi.Output[str]
+
+    def __init__(self, name: str, common_name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["key"])
+        props = {"name": common_name, "certificate": None, "key": None, "bundle": None}
+        super().__init__(AuthorityProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class CertificateProvider(ResourceProvider):
+    """A leaf certificate; a plain `pulumi up` renews it well before its end."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _leaf(props))
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        from infra.local.certificates import must_renew
+
+        other = olds["authority"] != news["authority"]
+        return DiffResult(changes=other or must_renew(olds["certificate"], news["names"]))
+
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_leaf(news))
+
+
+class Certificate(Resource, module="valkey", name="Certificate"):
+    """A certificate for names, signed by an authority."""
+
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, authority: Authority, names: list[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["key", "authorityKey"])
+        props = {
+            "authority": authority.certificate,
+            "authorityKey": authority.key,
+            "names": names,
+            "certificate": None,
+            "key": None,
+        }
+        super().__init__(CertificateProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class ContainersProvider(ResourceProvider):
+    """The containers of a deployment. The driver is imported late: most operations find nothing to do."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        if olds:  # names that a renamed stack keeps: under others it would find empty volumes
+            news = {**news, **{key: olds[key] for key in _KEPT if olds.get(key)}}
+        failures = [CheckFailure(key, reason) for key, reason in _refusals(olds, news)] if olds else []
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        changed = any(olds.get(key) != value for key, value in news.items() if key not in _OUTPUTS)
+        return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
+
+    @one_line
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _ensure(props, None))
+
+    @one_line
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_ensure(news, _state(olds)))
+
+    @one_line
+    def read(self, resource: str, props: Props) -> ReadResult:
+        from infra.local.docker import driver
+
+        state, wrong = driver.inspect(_spec(props), _state(props))
+        return ReadResult(resource, {**props, "drift": wrong or _drift(_state(props), state)})
+
+    @one_line
+    def delete(self, _id: str, props: Props) -> None:
+        from infra.local.docker import driver
+
+        driver.remove(_spec(props), _state(props), keep_snapshot=bool(props["finalSnapshot"]))
+
+
+class Containers(Resource, module="valkey", name="Containers"):
+    """A deployment of containers. Its inputs are those of `infra.local.docker.driver.Spec`, in plain values.
+
+    listens: ports of the data nodes, then of the Sentinels. runs: the version. primaries: numbers of data nodes.
+    """
+
+    listens: pulumi.Output[list[int]]
+    runs: pulumi.Output[str]
+    primaries: pulumi.Output[list[int]]
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["passwords", "previous", "key", "registryPassword"])
+        super().__init__(
+            ContainersProvider(),
+            name,
+            {**props, **dict.fromkeys(_OUTPUTS)},
+            pulumi.ResourceOptions.merge(opts, secret),
+        )
+
+
+_OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")
+_KEPT = ("project", "stack")
+
+
+def _authority(name: str, former: str) -> Props:
+    from infra.local import certificates
+
+    pair = certificates.authority(name)
+    return {"name": name, "certificate": pair.certificate, "key": pair.key, "bundle": pair.certificate + former}
+
+
+def _leaf(props: Props) -> Props:
+    from infra.local.certificates import Pair, issue
+
+    pair = issue(Pair(props["authority"], props["authorityKey"]), props["names"])
+    return {**props, "certificate": pair.certificate, "key": pair.key}
+
+
+def _ensure(props: Props, known: State | None) -> Props:
+    from infra.local.docker import driver
+
+    state = driver.ensure(_spec(props), known)
+    return {
+        **props,
+        "listens": list(state.ports),
+        "runs": state.version,
+        "primaries": list(state.primaries),
+        "engine": state.engine,
+        "runsImage": state.image,
+        "reported": {node: dict(values) for node, values in state.directives.items()},
+        "reportedAcl": dict(state.acl),
+        "drift": [],
+    }
+
+
+def _state(props: Props) -> State:
+    from infra.local.docker.driver import State
+
+    return State(
+        engine=props["engine"],
+        ports=tuple(int(port) for port in props["listens"]),
+        image=props["runsImage"],
+        version=props["runs"],
+        primaries=tuple(int(number) for number in props["primaries"]),
+        directives=props["reported"],
+        acl=props["reportedAcl"],
+    )
+
+
+def _spec(props: Props) -> Spec:
+    from infra.local.certificates import Pair
+    from infra.local.docker.driver import Spec
+    from infra.local.docker.engine import Engine
+    from infra.local.docker.images import Source
+    from infra.local.docker.plan import Backups, Plan, Secrets
+    from infra.project import root
+
+    plan = Plan(
+        project=props["project"],
+        stack=props["stack"],
+        image="",
+        topology=props["topology"],
+        shards=int(props["shards"]),
+        replicas=int(props["replicas"]),
+        ports=(),
+        bind=props["bind"],
+        host=props["host"],
+        subnet=props["subnet"],
+        directives=props["directives"],
+        backups=Backups(int(props["backupEvery"]) * 3600, int(props["backupKeep"]), props["backupFolder"])
+        if props["backupEvery"]
+        else None,
+        exporter=props["exporter"],
+    )
+    return Spec(
+        engine=Engine(props["context"]),
+        source=Source(
+            props["image"],
+            props["digest"],
+            root() / props["imageFile"] if props["imageFile"] else None,
+            props["registryUser"],
+            props["registryPassword"],
+        ),
+        version=props["version"],
+        plan=plan,
+        secrets=Secrets(
+            props["passwords"], props["previous"], Pair(props["certificate"], props["key"]), props["authority"]
+        ),
+        keep_in=root() / props["keepIn"],
+        first_port=int(props["port"]),
+        restore_from=Path(root() / props["restoreFrom"]) if props["restoreFrom"] else None,
+    )
+
+
+def _drift(known: State, found: State | None) -> list[str]:
+    """What differs from what was reported after the last update."""
+    if found is None:
+        return ["it doesn't answer"]
+    changed = [
+        f"{node}: {name}"
+        for node, values in sorted(known.directives.items())
+        for name, value in sorted(values.items())
+        if found.directives.get(node, {}).get(name) != value
+    ]
+    changed += [f"{node}: users" for node, digest in sorted(known.acl.items()) if found.acl.get(node) != digest]
+    if set(found.primaries) != set(known.primaries):
+        changed.append(f"primaries: {', '.join(f'node-{number}' for number in found.primaries)}")
+    return changed
+
+
+def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that can't be made of what is there."""
+    refusals = []
+    for key in ("topology", "shards", "replicas"):
+        if olds[key] != news[key]:
+            reason = (
+                f"is {olds[key]} and can't become {news[key]} in place -> pulumi config set {key} {olds[key]}, or "
+                "make a new stack and move the data: valkeykit migrate"
+            )
+            refusals.append((key, reason))
+    if news["restoreFrom"] not in ("", olds["restoreFrom"]):
+        reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"
+        refusals.append(("restoreFrom", reason))
+    return refusals

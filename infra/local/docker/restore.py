@@ -1,0 +1,142 @@
+"""A new deployment starts with the data of an RDB file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from infra import hardening
+from infra.errors import ProvisioningError
+from infra.local.docker import compose, files, volumes
+from infra.local.docker.console import Console
+from infra.local.docker.deployment import START_SECONDS, Deployment
+from infra.local.docker.engine import EngineError
+from infra.local.docker.waiting import wait_until
+
+MARK = "restored"
+"""A file beside the configuration that says that the data is whole."""
+
+
+def is_done(deployment: Deployment) -> bool:
+    """Whether a restore came to its end here."""
+    conf = deployment.volume(compose.CONF)
+    there = deployment.engine.inspect("volume", conf)
+    return bool(there) and volumes.exists(deployment.engine, conf, deployment.plan.image, MARK)
+
+
+def load(deployment: Deployment, source: Path) -> None:
+    """Bring up the deployment with the file's data.
+
+    Raises:
+        ProvisioningError: it can't be loaded, or is larger than what is asked for.
+    """
+    deployment.create()
+    if deployment.plan.topology == "cluster":
+        deployment.up()
+        _into_cluster(deployment, source)
+    else:
+        _into_node(deployment, source)
+        deployment.up()
+    volumes.put(deployment.engine, deployment.volume(compose.CONF), deployment.plan.image, {MARK: ""})
+
+
+def _into_node(deployment: Deployment, source: Path) -> None:
+    """The first primary's volume gets append-only files: a server that is to have them, but finds a snapshot only,
+    starts empty. The replicas read from it."""
+    node = deployment.plan.nodes[0]
+    volume = deployment.volume(node.name)
+    with _scratch(deployment, source, volume, "none") as console:
+        allowed = int(deployment.plan.directives["maxmemory"])
+        _refuse_too_large(console, source, allowed)
+        console.run("scratch", "CONFIG", "SET", "appendonly", "yes")
+        _wait_for_append_only(console)
+        with contextlib.suppress(ProvisioningError):  # it ends, so it doesn't answer
+            console.run("scratch", "SHUTDOWN", "NOSAVE")
+
+
+def _into_cluster(deployment: Deployment, source: Path) -> None:
+    """A server of its own loads the file, and hands every key to the node that has its slot."""
+    engine, plan = deployment.engine, deployment.plan
+    volume = deployment.volume("scratch")
+    try:
+        with _scratch(deployment, source, volume, f"{plan.project}_default") as console:
+            _refuse_too_large(console, source, int(plan.directives["maxmemory"]) * plan.shards)
+            scratch = engine.inspect("container", console.containers["scratch"])[0]
+            ip = scratch["NetworkSettings"]["Networks"][f"{plan.project}_default"]["IPAddress"]
+            _import(deployment, f"{ip}:{console.ports['scratch']}")
+    finally:
+        with contextlib.suppress(ProvisioningError):
+            engine.docker("volume", "rm", "--force", volume)
+
+
+def _import(deployment: Deployment, scratch: str) -> None:
+    node = deployment.plan.nodes[0]
+    password = deployment.secrets.passwords[hardening.ADMIN]
+    script = (
+        "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
+        f"exec valkey-cli --no-auth-warning --user {hardening.ADMIN} --tls --cacert {files.HOME}/tls/ca.crt "
+        f"--cluster import {node.ip}:{node.port} --cluster-from {scratch} --cluster-copy "
+        f"--cluster-from-user {hardening.ADMIN} --cluster-from-askpass"
+    )
+    said = deployment.engine.docker(
+        "exec", "-i", deployment.container(node.name), "sh", "-c", script, stdin=f"{password}\n{password}\n".encode()
+    )
+    if "[ERR]" in said:
+        raise ProvisioningError(f"the cluster didn't take the data: {said.strip().splitlines()[-1]}")
+
+
+@contextlib.contextmanager
+def _scratch(deployment: Deployment, source: Path, volume: str, network: str) -> Iterator[Console]:
+    """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
+    engine, plan = deployment.engine, deployment.plan
+    name, node = f"{plan.project}-scratch", plan.nodes[0]
+    engine.docker("rm", "--force", name)
+    engine.docker("volume", "create", "--label", f"{compose.STACK}={plan.stack}", volume)
+    volumes.upload(engine, volume, plan.image, source, "dump.rdb")
+    options = ["--appendonly", "no", "--maxmemory", "0", *(["--cluster-enabled", "no"] if plan.shards > 1 else [])]
+    engine.docker(
+        "run", "--detach", "--name", name, "--label", f"{compose.STACK}={plan.stack}", "--network", network,
+        "--user", "999:999", "--cap-drop", "ALL", "--read-only",
+        "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
+        plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
+    )  # fmt: skip
+    console = replace(deployment.console, containers={"scratch": name}, ports={"scratch": node.port})
+    try:
+        _wait_until_loaded(deployment, console, name, source)
+        yield console
+    finally:
+        engine.docker("stop", "--time", "60", name)
+        engine.docker("rm", "--force", name)
+
+
+def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
+    def loaded() -> bool:
+        with contextlib.suppress(ProvisioningError):
+            return console.info("scratch", "persistence")["loading"] == "0"
+        if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
+            said = deployment.engine.docker("logs", "--tail", "3", container).strip().splitlines()
+            raise EngineError(f"{source} can't be loaded: {said[-1] if said else 'the server ended'}")
+        return False
+
+    wait_until(loaded, START_SECONDS, f"{source} isn't loaded yet")
+
+
+def _wait_for_append_only(console: Console) -> None:
+    def written() -> bool:
+        state = console.info("scratch", "persistence")
+        if state["aof_last_bgrewrite_status"] != "ok":
+            raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
+        return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
+
+    wait_until(written, START_SECONDS, "the append-only file isn't written yet")
+
+
+def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
+    used = int(console.info("scratch", "memory")["used_memory"])
+    if used > allowed:
+        raise ProvisioningError(
+            f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
+            fix="pulumi config set memory <more>",
+        )

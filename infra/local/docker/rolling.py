@@ -1,0 +1,35 @@
+"""Restarts one by one: what nobody writes to first, then each primary after it has handed over."""
+
+from __future__ import annotations
+
+from infra.local.docker import roles
+from infra.local.docker.deployment import Deployment
+
+
+def renew_the_sick(deployment: Deployment) -> None:
+    """A container of another definition that isn't healthy serves nobody, and the new one may mend it."""
+    for service in deployment.outdated(sick=True):
+        deployment.renew(service)
+
+
+def restart(deployment: Deployment) -> None:
+    """Renew the containers of another definition than is wanted; at each moment the data is served.
+
+    Raises:
+        ProvisioningError: a step didn't come through; the next run goes on from there.
+    """
+    plan, console = deployment.plan, deployment.console
+    outdated = deployment.outdated()
+    nodes = [node.name for node in plan.nodes if node.name in outdated]
+    for service in outdated:
+        if service not in nodes:
+            deployment.renew(service)
+    if not nodes:
+        return
+    roles.wait_for_replicas(console, plan)
+    leading = roles.primaries(console, nodes)
+    for node in [name for name in nodes if name not in leading] + leading:
+        if node in leading and plan.replicas:
+            roles.hand_over(console, plan, node)
+        deployment.renew(node)
+        roles.wait_for_replicas(console, plan)

@@ -1,0 +1,47 @@
+"""Snapshots of the primaries, as RDB files on this machine."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from infra.errors import ProvisioningError
+from infra.local.docker import roles, volumes
+from infra.local.docker.deployment import Deployment
+from infra.local.docker.waiting import wait_until
+
+SAVE_SECONDS = 900.0
+
+
+def take(deployment: Deployment, folder: Path, name: str) -> list[Path]:
+    """Save every primary's data as <name>-<time>[-<node>].rdb in a folder, 0600.
+
+    Raises:
+        ProvisioningError: a server can't save, or there is no room here.
+    """
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    taken = []
+    for node in roles.primaries(deployment.console, [node.name for node in deployment.plan.nodes]):
+        _save(deployment, node)
+        part = f"-{node}" if deployment.plan.shards > 1 else ""
+        target = folder / f"{name}-{stamp}{part}.rdb"
+        volumes.download(deployment.engine, deployment.container(node), "/data/dump.rdb", target)
+        taken.append(target)
+    return taken
+
+
+def _save(deployment: Deployment, node: str) -> None:
+    console = deployment.console
+    before = console.info(node, "persistence")["rdb_saves"]
+
+    def saved() -> bool:
+        facts = console.info(node, "persistence")
+        if facts["rdb_bgsave_in_progress"] == "1":
+            return False
+        if facts["rdb_last_bgsave_status"] != "ok":
+            raise ProvisioningError(f"{node} can't save its data", fix="make room on its disk; docker logs says more")
+        return facts["rdb_saves"] != before
+
+    console.run(node, "BGSAVE", "SCHEDULE")
+    wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")

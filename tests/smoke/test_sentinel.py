@@ -1,0 +1,49 @@
+"""Will somebody notice when the primary is gone, and would the others agree?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+from valkeykit.url import Node
+
+from tests.smoke.subject import Subject
+
+pytestmark = pytest.mark.needs("sentinels")
+
+
+def test_agree(subject: Subject) -> None:
+    """The Sentinels agree on the primary, and it says that it is one."""
+    named = {node: _primary(subject, node) for node in subject.address.sentinels}
+    said = {f"{info['ip']}:{info['port']}" for info in named.values()}
+    assert len(said) == 1, f"they name {', '.join(sorted(said))}"
+    info = next(iter(named.values()))
+    with subject.at(Node(info["ip"], int(info["port"]))) as client:
+        assert client.info("replication")["role"] == "master"
+
+
+def test_quorum(subject: Subject) -> None:
+    """The Sentinels know each other and every replica, and are enough to fail over."""
+    sentinels, replicas = len(subject.address.sentinels), len(subject.nodes) - 1
+    for node in subject.address.sentinels:
+        info = _primary(subject, node)
+        others = int(info["num-other-sentinels"])
+        assert others == sentinels - 1, f"{node} knows {others} others of {sentinels - 1}"
+        assert int(info["quorum"]) <= sentinels // 2 + 1, f"{node}: the quorum is {info['quorum']} of {sentinels}"
+        assert int(info["num-slaves"]) == replicas, f"{node} knows {info['num-slaves']} replicas of {replicas}"
+        assert info["flags"] == "master", f"{node} says that the primary is {info['flags']}"
+
+
+def test_strangers(subject: Subject) -> None:
+    """Nobody asks a Sentinel without a password."""
+    for node in subject.address.sentinels:
+        with subject.as_user(node, None, None) as client, pytest.raises(redis.AuthenticationError):
+            client.execute_command("SENTINEL MYID")
+
+
+def _primary(subject: Subject, node: Node) -> dict[str, Any]:
+    """What a Sentinel says of the one primary that it watches."""
+    with subject.at(node) as client:
+        (info,) = client.execute_command("SENTINEL MASTERS").values()
+    return dict(info)

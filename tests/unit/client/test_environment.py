@@ -1,0 +1,120 @@
+"""What the environment says of a deployment, and that a client made from nothing else uses it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import valkeykit
+from valkeykit import environment, errors
+from valkeykit.endpoint import SERVICE, Endpoint
+from valkeykit.settings import settle
+from valkeykit.url import Node
+
+from tests import servers
+from tests.servers import Sentinels
+
+NODES = (Node("10.0.0.1", 6379), Node("10.0.0.2", 6380), Node("::1", 6381))
+ENDPOINT = Endpoint(
+    target="embedded", topology="single", nodes=NODES[:1], tls=False, version="9.1.2", workload="queue", maxmemory=1,
+    users=("app",),
+)  # fmt: skip
+REPLICATED = replace(ENDPOINT, topology="replicated", nodes=NODES, sentinels=(Node("a", 26379), Node("b", 26380)))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "topology"),
+    [
+        (ENDPOINT, None),
+        (REPLICATED, "sentinel"),
+        (replace(REPLICATED, sentinels=()), "replicated"),
+        (replace(ENDPOINT, topology="cluster", nodes=NODES), "cluster"),
+        (replace(ENDPOINT, topology="serverless"), "cluster"),
+    ],
+)
+def test_the_variables_of_an_endpoint_are_read_back(endpoint: Endpoint, topology: str | None) -> None:
+    variables = endpoint.variables(endpoint.url("app", "p@ss"))
+    address = environment.resolve(variables)
+    assert address is not None
+    assert (address.nodes, address.sentinels) == (endpoint.nodes, endpoint.sentinels)
+    assert settle(address).topology == topology
+    assert variables["VALKEY_URL"] == variables["REDIS_URL"] == "redis://app:p%40ss@10.0.0.1:6379/0"
+
+
+def test_a_record_is_read_back_with_its_sentinels_and_without() -> None:
+    assert Endpoint.from_dict(REPLICATED.to_dict()) == REPLICATED
+    old = ENDPOINT.to_dict()
+    del old["sentinels"]
+    assert Endpoint.from_dict(old) == ENDPOINT
+
+
+def test_what_an_endpoint_says_is_the_same_without_the_environment() -> None:
+    settings = settle(REPLICATED, username="app", password="secret")
+    assert (settings.topology, settings.address.service, settings.sentinels) == (
+        "sentinel",
+        SERVICE,
+        REPLICATED.sentinels,
+    )
+    assert settings.sentinel_credentials == ("app", "secret")
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"VALKEY_TOPOLOGY": "ring"}, "VALKEY_TOPOLOGY is 'ring', not one of"),
+        ({"VALKEY_NODES": "elsewhere:6379"}, "VALKEY_NODES doesn't name the URL's localhost:6379"),
+        ({"VALKEY_NODES": "localhost:port"}, "VALKEY_NODES isn't a list of hosts and ports"),
+        ({"VALKEY_SENTINELS": "a:0"}, "VALKEY_SENTINELS isn't a list of hosts and ports"),
+    ],
+)
+def test_a_variable_that_cant_be_read_is_named(variables: dict[str, str], said: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match=said):
+        environment.resolve(variables)
+
+
+def test_what_is_given_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in REPLICATED.variables("redis://10.0.0.1:6379").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VALKEY_CA", str(tmp_path / "nowhere.pem"))
+    ca = "-----BEGIN CERTIFICATE-----"
+    assert settle(None, topology="single", ca=ca).topology == "single"
+    assert settle("redis://elsewhere").sentinels == (Node("elsewhere", 6379),)
+    assert settle(None, ca=ca).ca == ca
+    with pytest.raises(errors.ConfigurationError, match=r"can't read '.*nowhere\.pem'"):
+        settle(None)
+    monkeypatch.setenv("VALKEY_CA", ca)
+    assert settle(None).ca == ca
+    monkeypatch.setenv("VALKEY_URL", "valkey+cluster://10.0.0.1")
+    assert settle(None).topology == "cluster"
+
+
+def test_nothing_but_the_environment_follows_a_failover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Sentinels(tmp_path)
+    try:
+        group.start()
+        nodes = (Node(servers.HOST, group.primary.port), Node(servers.HOST, group.replica.port))
+        sentinels = tuple(Node(servers.HOST, sentinel.port) for sentinel in group.sentinels)
+        endpoint = replace(ENDPOINT, topology="replicated", nodes=nodes, sentinels=sentinels)
+        for name, value in endpoint.variables(group.primary.url).items():
+            monkeypatch.setenv(name, value)
+        with closing(valkeykit.connect()) as client:
+            assert client.set("before", "1")
+            group.primary.kill()
+            assert _eventually_writes(client)
+            assert client.info("server")["tcp_port"] == group.replica.port
+    finally:
+        group.kill()
+
+
+def _eventually_writes(client: valkeykit.connection.Client) -> bool:
+    deadline = time.monotonic() + servers.STARTS_WITHIN
+    while time.monotonic() < deadline:
+        try:
+            return bool(client.set("after", "2"))
+        except Exception:  # noqa: BLE001 — whatever it is, it must end
+            time.sleep(0.1)
+    return False
