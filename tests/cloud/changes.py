@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Effect = Literal["live", "next window", "replaces", "nothing"]
+Effect = Literal["live", "at the next window", "a replacement", "nothing"]
 
 REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
 
@@ -36,7 +36,7 @@ def steps(events: Iterable[Mapping[str, Any]]) -> list[Step]:
     found = []
     for event in events:
         metadata = event.get("resourcePreEvent", {}).get("metadata")
-        if metadata and metadata["op"] not in ("same", "read"):
+        if metadata and metadata["op"] not in ("same", "read", "refresh"):
             changed = frozenset(path.split(".")[0].split("[")[0] for path in metadata.get("detailedDiff") or {})
             name = metadata["urn"].rpartition("::")[2]
             found.append(Step(metadata["op"], metadata["type"], name, changed))
@@ -49,9 +49,9 @@ def effect(taken: Sequence[Step], holding: Collection[str], deferred: Mapping[st
     holding: the types of resources that hold data. deferred: of a type, the inputs that wait for its window.
     """
     if any(step.operation in REPLACEMENTS and step.kind in holding for step in taken):
-        return "replaces"
+        return "a replacement"
     if any(step.operation == "update" and step.changed & set(deferred.get(step.kind, ())) for step in taken):
-        return "next window"
+        return "at the next window"
     return "live" if taken else "nothing"
 
 

@@ -38,8 +38,8 @@ from pulumi.provider.experimental.provider import (
 Properties = dict[str, Any]
 """Plain values by the provider's names; numbers without a fraction are whole ones."""
 
-UNKNOWN = Computed()
-"""What a value is at preview that nobody can know yet."""
+_PLACES = ("region", "project")
+"""Inputs of a provider that say where all its resources are: another place means other resources."""
 
 _GIVEN = "__given"
 """The names of a resource's inputs, kept in its state: Pulumi's Diff shows outputs and inputs in one."""
@@ -57,8 +57,8 @@ class Cloud(Protocol):
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         """The new resource's id, and its outputs beside the inputs."""
 
-    def read(self, kind: str, resource: str) -> Properties | None:
-        """The inputs that an existing resource would have; None where there is none."""
+    def read(self, kind: str, resource: str, former: Properties) -> Properties | None:
+        """The inputs that an existing resource has; None where there is none. former: empty for an import."""
 
     def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
         """Change it in place; its outputs beside the inputs."""
@@ -80,13 +80,16 @@ class Standin(Provider):
         return CheckResponse(request.new_inputs)
 
     async def diff_config(self, request: DiffRequest) -> DiffResponse:
-        return DiffResponse(changes=plain(request.old_state) != plain(request.new_inputs))
+        former, inputs = plain(request.old_state), plain(request.new_inputs)
+        changed = sorted(name for name in {*former, *inputs} if former.get(name) != inputs.get(name))
+        moved = [name for name in changed if name in _PLACES]
+        return DiffResponse(changes=bool(changed), replaces=moved, diffs=changed)
 
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:  # noqa: ARG002
         return ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def check(self, request: CheckRequest) -> CheckResponse:
-        refusals = self._cloud.refusals(request.type, plain(request.new_inputs))
+        refusals = self._cloud.refusals(_kind(request), plain(request.new_inputs))
         return CheckResponse(request.new_inputs, [CheckFailure(*refusal) for refusal in refusals])
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
@@ -94,7 +97,7 @@ class Standin(Provider):
         given = set(former.get(_GIVEN, ()))
         changed = {name for name in given | set(inputs) if former.get(name) != inputs.get(name)}
         changed -= set(request.ignore_changes)
-        replaces = self._cloud.replaces(request.type, former, inputs, changed)
+        replaces = self._cloud.replaces(_kind(request), former, inputs, changed)
         details = {
             name: PropertyDiff(
                 PropertyDiffKind.UPDATE_REPLACE if name in replaces else PropertyDiffKind.UPDATE, input_diff=True
@@ -108,25 +111,25 @@ class Standin(Provider):
     async def create(self, request: CreateRequest) -> CreateResponse:
         if request.preview:
             return CreateResponse("", request.properties)
-        resource, outputs = self._cloud.create(request.type, request.name, plain(request.properties))
+        resource, outputs = self._cloud.create(_kind(request), request.name, plain(request.properties))
         return CreateResponse(resource, _state(request.properties, outputs))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
-        found = self._cloud.read(request.type, request.resource_id)
+        former = plain(request.inputs)
+        found = self._cloud.read(_kind(request), request.resource_id, former)
         if found is None:
             return ReadResponse("")
-        inputs = {name: value for name, value in found.items() if not request.inputs or name in request.inputs}
-        marked = {name: wrapped(value) for name, value in inputs.items()}
-        return ReadResponse(request.resource_id, {**request.properties, **_state(marked, found)}, marked)
+        inputs = request.inputs if found == former else {name: wrapped(value) for name, value in found.items()}
+        return ReadResponse(request.resource_id, _state(inputs, plain(request.properties)), inputs)
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         if request.preview:
             return UpdateResponse({**request.olds, **request.news})
-        outputs = self._cloud.update(request.type, request.resource_id, plain(request.olds), plain(request.news))
+        outputs = self._cloud.update(_kind(request), request.resource_id, plain(request.olds), plain(request.news))
         return UpdateResponse(_state(request.news, outputs))
 
     async def delete(self, request: DeleteRequest) -> None:
-        self._cloud.delete(request.type, request.resource_id, plain(request.properties))
+        self._cloud.delete(_kind(request), request.resource_id, plain(request.properties))
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         return InvokeResponse(_wrap_all(self._cloud.invoke(request.tok, plain(request.args))))
@@ -151,6 +154,15 @@ def plain(properties: Mapping[str, PropertyValue]) -> Properties:
     return {name: _plain(value) for name, value in properties.items()}
 
 
+def has_unknown(value: Any) -> bool:
+    """Whether a plain value holds one that nobody can know at preview."""
+    if isinstance(value, dict):
+        return any(has_unknown(item) for item in value.values())
+    if isinstance(value, list):
+        return any(has_unknown(item) for item in value)
+    return isinstance(value, Computed)
+
+
 def wrapped(value: Any) -> PropertyValue:
     """A plain value as Pulumi has it."""
     if isinstance(value, Mapping):
@@ -160,6 +172,11 @@ def wrapped(value: Any) -> PropertyValue:
     if isinstance(value, int) and not isinstance(value, bool):
         return PropertyValue(float(value))
     return PropertyValue(value)
+
+
+def _kind(request: Any) -> str:
+    """The resource's own type token; before it the URN has those of its parents."""
+    return str(request.type.rpartition("$")[2])
 
 
 def _state(inputs: Mapping[str, PropertyValue], outputs: Mapping[str, Any]) -> dict[str, PropertyValue]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pytest
-from pulumi import ResourceHook, ResourceHookArgs
+from pulumi import ResourceHookArgs
 
 from infra.errors import ProvisioningError
 from infra.targets.guard import Guard, Inputs, is_older
@@ -18,57 +19,73 @@ def objections(former: Inputs, new: Inputs) -> Iterator[str]:
         yield "an older version"
 
 
+@dataclass(frozen=True)
+class Hook:
+    """Pulumi's own registers itself with an engine at once."""
+
+    name: str
+    callback: Callable[[ResourceHookArgs], None]
+    opts: pulumi.ResourceHookOptions
+
+
 @pytest.fixture
-def options() -> pulumi.ResourceOptions:
-    return Guard("the group", "pulumi config set allow true", ["port"], objections).options()
+def guard(monkeypatch: pytest.MonkeyPatch) -> Guard:
+    monkeypatch.setattr("infra.targets.guard.ResourceHook", Hook)
+    return Guard(["type", "other type"], "the group", "pulumi config set allow true", ["port"], objections)
 
 
 def planned(**inputs: Any) -> ResourceHookArgs:
     return ResourceHookArgs("urn", "", "group", "type", **inputs)
 
 
-def hook(options: pulumi.ResourceOptions, moment: str) -> Any:
-    assert options.hooks is not None
-    (found,) = getattr(options.hooks, moment)
-    assert isinstance(found, ResourceHook)
-    assert found.opts is not None
+def hook(guard: Guard, moment: str) -> Any:
+    hooks = guard.keep().hooks
+    assert hooks is not None
+    found = getattr(hooks, moment)[0]
     assert found.opts.on_dry_run
     return found.callback
 
 
-def remember(options: pulumi.ResourceOptions, inputs: dict[str, Any]) -> None:
-    assert options.state_migrations is not None
-    (migration,) = options.state_migrations
-    assert migration(pulumi.StateMigrationArgs("urn", [{"inputs": inputs}])) is None
+def remember(guard: Guard, kind: str, inputs: dict[str, Any]) -> None:
+    """As the engine does before it plans: the component, then what is below it."""
+    migration = next(iter(guard.watch().state_migrations or []))
+    subtree: list[dict[str, Any]] = [{"type": "component"}, {"type": kind, "inputs": inputs}]
+    assert migration(pulumi.StateMigrationArgs("urn", subtree)) is None
 
 
-def test_a_first_creation_passes(options: pulumi.ResourceOptions) -> None:
-    hook(options, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
+def test_a_first_creation_passes(guard: Guard) -> None:
+    hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
 
 
-def test_a_replacement_is_refused_with_its_cause_and_its_mend(options: pulumi.ResourceOptions) -> None:
-    remember(options, {"port": 1, "name": "a", "version": "9.0"})
+def test_a_replacement_is_refused_with_its_cause_and_its_mend(guard: Guard) -> None:
+    remember(guard, "type", {"port": 1, "name": "a", "version": "9.0"})
     with pytest.raises(ProvisioningError) as caught:
-        hook(options, "before_create")(planned(new_inputs={"port": 2, "name": "b", "version": "9.0"}))
+        hook(guard, "before_create")(planned(new_inputs={"port": 2, "name": "b", "version": "9.0"}))
     assert "replaced and its data lost, because of port -> " in str(caught.value)
     assert "pulumi config set allow true" in str(caught.value)
 
 
-def test_a_forced_replacement_without_a_change_is_refused_too(options: pulumi.ResourceOptions) -> None:
-    remember(options, {"port": 1, "version": "9.0"})
+def test_a_forced_replacement_without_a_change_is_refused_too(guard: Guard) -> None:
+    remember(guard, "type", {"port": 1, "version": "9.0"})
     with pytest.raises(ProvisioningError, match="because of a forced replacement"):
-        hook(options, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
+        hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
 
 
-def test_an_update_is_refused_for_its_objections_only(options: pulumi.ResourceOptions) -> None:
-    update = hook(options, "before_update")
+def test_a_resource_of_another_type_is_not_dropped_for_a_new_one(guard: Guard) -> None:
+    remember(guard, "other type", {"version": "9.0"})
+    with pytest.raises(ProvisioningError, match="would be deleted"):
+        hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
+
+
+def test_an_update_is_refused_for_its_objections_only(guard: Guard) -> None:
+    update = hook(guard, "before_update")
     update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "9.1"}))
     with pytest.raises(ProvisioningError, match="an older version"):
         update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "8.1"}))
 
 
-def test_nothing_is_deleted_before_the_guard_is_asked(options: pulumi.ResourceOptions) -> None:
-    assert options.delete_before_replace is False
+def test_nothing_is_deleted_before_the_guard_is_asked(guard: Guard) -> None:
+    assert guard.keep().delete_before_replace is False
 
 
 @pytest.mark.parametrize(

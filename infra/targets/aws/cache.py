@@ -12,11 +12,18 @@ from valkeykit.url import Node
 from infra.settings import Settings
 from infra.settings.keys import put
 from infra.targets.aws.access import Access
-from infra.targets.aws.context import Context
 from infra.targets.aws.network import Network
 from infra.targets.guard import Guard, Inputs, is_older
 
-ALLOW = put("aws.allowReplacement", "true")
+GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
+SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
+
+REPLACES = (
+    *("atRestEncryptionEnabled", "dataTieringEnabled", "kmsKeyId", "networkType", "port", "replicationGroupId"),
+    *("snapshotArns", "snapshotName", "subnetGroupName"),
+    *("name", "snapshotArnsToRestores", "subnetIds"),
+)
+"""Inputs of either that can't be changed in place (`ForceNew` in the provider's schema)."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Surroundings:
     access: Access
     key: pulumi.Input[str] | None
     topic: pulumi.Output[str]
+    guard: Guard | None
 
 
 @dataclass(frozen=True)
@@ -40,18 +48,28 @@ class Cache:
     maxmemory: int
 
 
-def guarded(context: Context, what: str, causes: Sequence[str], version: str) -> pulumi.ResourceOptions:
-    """The options that keep a cache from being replaced or taken back to an older version.
-
-    causes: its inputs that can't be changed in place. version: its input that names Valkey's version.
-    """
-    if context.settings.aws.allowReplacement:
-        return pulumi.ResourceOptions(delete_before_replace=True)  # its name is taken until it is gone
+def guard(settings: Settings) -> Guard | None:
+    """Keeps the cache from being replaced or taken back to an older version; None where that is allowed."""
+    if settings.aws.allowReplacement:
+        return None
+    is_serverless = settings.topology == "serverless"
+    version = "majorEngineVersion" if is_serverless else "engineVersion"
 
     def objections(former: Inputs, new: Inputs) -> Iterator[str]:
         yield from changes_refused(former, new, version)
 
-    return Guard(what, ALLOW, causes, objections).options()
+    return Guard(
+        (GROUP, SERVERLESS),
+        "the serverless cache" if is_serverless else "the replication group",
+        put("aws.allowReplacement", "true"),
+        REPLACES,
+        objections,
+    )
+
+
+def kept(guard: Guard | None) -> pulumi.ResourceOptions:
+    """The options of the cache: kept by its guard, or free to be replaced under its own name."""
+    return guard.keep() if guard else pulumi.ResourceOptions(delete_before_replace=True)
 
 
 def changes_refused(former: Inputs, new: Inputs, version: str) -> Iterator[str]:

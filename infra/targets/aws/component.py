@@ -9,15 +9,11 @@ import pulumi
 from pulumi_aws import Provider
 from valkeykit.endpoint import Endpoint
 
-from infra.errors import ProvisioningError
 from infra.settings import Settings
 from infra.targets import Login
 from infra.targets.aws import access, alarms, dashboard, encryption, network, policies, replication, secret, serverless
-from infra.targets.aws.cache import ALLOW, Cache, Surroundings
+from infra.targets.aws.cache import Cache, Surroundings, guard
 from infra.targets.aws.context import Context, labels, safe_name
-
-GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
-SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
 
 
 class Aws(pulumi.ComponentResource):
@@ -32,14 +28,15 @@ class Aws(pulumi.ComponentResource):
         """
         provider = Provider("aws", region=settings.aws.region)
         place = network.look_up(settings, provider)
-        super().__init__("valkey:target:Aws", name, None, pulumi.ResourceOptions(state_migrations=[_keeper(settings)]))
+        keeper = guard(settings)
+        super().__init__("valkey:target:Aws", name, None, keeper.watch() if keeper else None)
         child = pulumi.ResourceOptions(parent=self, provider=provider)
         context = Context(settings, safe_name(stack), labels(settings, stack), child)
         users = access.make(context)
         topic = alarms.topic(context)
         key = encryption.make(context)
         placed = network.make(context, place)
-        around = Surroundings(placed, users, key, topic)
+        around = Surroundings(placed, users, key, topic, keeper)
         cache = _cache(context, around)
         dimensions = _watch(context, cache, topic)
         self.logins: Mapping[str, Login] = users.logins
@@ -96,17 +93,3 @@ def _endpoint(settings: Settings, cache: Cache, logins: Mapping[str, Login]) -> 
             users=tuple(login.user for login in logins.values()),
         )
     )
-
-
-def _keeper(settings: Settings) -> pulumi.StateMigration:
-    """A cache with nodes and a serverless one are different resources: changing from one to the other deletes."""
-    unwanted = GROUP if settings.topology == "serverless" else SERVERLESS
-
-    def refuse(prior: pulumi.StateMigrationArgs) -> None:
-        if any(resource["type"] == unwanted for resource in prior.old_state) and not settings.aws.allowReplacement:
-            raise ProvisioningError(
-                "the topology would change between serverless and nodes, and the cache with its data be deleted",
-                fix=f"put valkey:topology back, or allow it: {ALLOW}",
-            )
-
-    return refuse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -168,7 +169,8 @@ def _subnet_group(context: Context, subnet_ids: Sequence[pulumi.Input[str]]) -> 
         return context.settings.aws.subnetGroup
     group = SubnetGroup(
         "subnets",
-        name=context.name,
+        # Its VPC can't change while nodes lie there: another one is another group, which the guard sees.
+        name=re.sub(r"[./]", "-", f"{context.name}-{context.settings.aws.vpcId or context.settings.aws.vpcCidr}"),
         description="Where Valkey's nodes lie",
         subnet_ids=subnet_ids,
         tags=context.tags,

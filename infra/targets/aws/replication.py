@@ -13,14 +13,8 @@ from infra.local.providers import Password
 from infra.settings import Settings
 from infra.settings.aws.nodes import NODE_TYPES, NodeType, smallest
 from infra.targets.aws import logs, network, parameters
-from infra.targets.aws.cache import Cache, Surroundings, backup_days, guarded, is_immediate, node
+from infra.targets.aws.cache import Cache, Surroundings, backup_days, is_immediate, kept, node
 from infra.targets.aws.context import Context
-
-REPLACES = (
-    *("atRestEncryptionEnabled", "dataTieringEnabled", "kmsKeyId", "networkType", "port", "replicationGroupId"),
-    *("snapshotArns", "snapshotName", "subnetGroupName"),
-)
-"""Inputs that can't be changed in place (`ForceNew` in the provider's schema)."""
 
 
 def node_type(settings: Settings) -> NodeType:
@@ -69,7 +63,7 @@ def make(context: Context, around: Surroundings) -> Cache:
     """The group, kept from being replaced; an existing one is imported first."""
     settings = context.settings
     name = settings.aws.existing or context.name
-    placed = {
+    placed: dict[str, Any] = {
         "kms_key_id": around.key,
         "parameter_group_name": parameters.make(context),
         "subnet_group_name": around.network.subnet_group,
@@ -84,7 +78,7 @@ def make(context: Context, around: Surroundings) -> Cache:
         replication_group_id=name,
         tags=context.tags,
         opts=context.options(
-            guarded(context, "the replication group", REPLACES, "engineVersion"),
+            kept(around.guard),
             pulumi.ResourceOptions(import_=settings.aws.existing or None),
             holds_data=True,
         ),

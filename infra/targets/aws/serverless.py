@@ -8,11 +8,8 @@ from pulumi_aws.elasticache.serverless_cache import ServerlessCache
 
 from infra.settings import Settings
 from infra.settings.aws.rules import gigabytes
-from infra.targets.aws.cache import Cache, Surroundings, backup_days, guarded, node
+from infra.targets.aws.cache import Cache, Surroundings, backup_days, kept, node
 from infra.targets.aws.context import Context
-
-REPLACES = ("kmsKeyId", "name", "snapshotArnsToRestores", "subnetIds")
-"""Inputs that can't be changed in place."""
 
 NOTES = (
     "a serverless cache has no parameter group: it evicts keys that have a TTL, whatever the workload says",
@@ -47,7 +44,7 @@ def make(context: Context, around: Surroundings) -> Cache:
         security_group_ids=[around.network.servers],
         user_group_id=around.access.group,
         tags=context.tags,
-        opts=context.options(guarded(context, "the serverless cache", REPLACES, "majorEngineVersion"), holds_data=True),
+        opts=context.options(kept(around.guard), holds_data=True),
     )
     return Cache(
         name=context.name,

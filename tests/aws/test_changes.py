@@ -1,0 +1,134 @@
+"""What a change of each key does, by the real engine: the table of docs/aws-changes.md comes from here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from infra.settings import loading
+from tests.aws import service
+from tests.aws.recorded import MINIMAL
+from tests.cloud.changes import Row, effect, table, touched
+from tests.cloud.space import Configuration
+from tests.cloud.stack import CloudStack
+from tools.stack import PROJECT
+
+FILE = PROJECT / "docs" / "aws-changes.md"
+
+WRITE = "WRITE_DOCS"
+"""The environment variable that has the table written instead of compared."""
+
+Walk = tuple[Configuration, tuple[tuple[str, str], ...]]
+
+WALKS: dict[str, Walk] = {
+    "nodes": (
+        {"topology": "replicated", "version": "9.0", "aws.applyImmediately": "false"},
+        (
+            ("workload", "queue"),
+            ("version", "9.1"),
+            ("memory", "2gb"),
+            ("replicas", "1"),
+            ("finalSnapshot", "false"),
+            ("port", "7000"),
+            ("restoreFrom", "nightly"),
+            ("topology", "cluster"),
+            ("aws.region", "eu-west-1"),
+            ("aws.nodeType", "cache.r7g.xlarge"),
+            ("aws.vpcCidr", "10.61.0.0/24"),
+            ("aws.zones", "3"),
+            ("aws.allowedSecurityGroups", "sg-0a1b2c3d"),
+            ("aws.allowedCidrs", "10.0.0.0/16"),
+            ("aws.passwordGeneration", "2"),
+            ("aws.kmsKey", "own"),
+            ("aws.backupDays", "3"),
+            ("aws.backupWindow", "01:00-02:00"),
+            ("aws.maintenanceWindow", "sat:05:00-sat:06:00"),
+            ("aws.applyImmediately", "true"),
+            ("aws.multiZone", "false"),
+            ("aws.logDays", "7"),
+            ("aws.alarmEmails", "ops@example.org"),
+            ("aws.tags", "team=web"),
+            ("aws.existing", "another"),
+            ("environment", "prod"),
+        ),
+    ),
+    "cluster": (
+        {"topology": "cluster", "memory": "8gb", "aws.applyImmediately": "false"},
+        (("shards", "4"), ("aws.durability", "sync")),
+    ),
+    "serverless": (
+        {"topology": "serverless", "version": "8.1"},
+        (("aws.maxEcpu", "5000"),),
+    ),
+    "login": ({}, (("aws.auth", "iam"),)),
+}
+"""From a configuration, one change after another; those that the guard refuses are taken back."""
+
+SAME_AS = {"aws.vpcId": "aws.vpcCidr", "aws.subnetIds": "aws.zones", "aws.subnetGroup": "aws.vpcCidr"}
+"""Keys that need a network of somebody else's: they change what the named key changes."""
+
+NOT_IN_TABLE = {"target", "dataDir", "aws.allowReplacement"}
+"""Another target is another deployment; dataDir isn't AWS's; the last one is the guard itself."""
+
+HEAD = """# What a change does on AWS
+
+Made by `tests/aws/test_changes.py`, which makes each change with the real engine and a stand-in for the AWS provider.
+What replaces a resource, and what waits for the maintenance window, is the provider's documentation in code
+(`tests/aws/service.py`); it was not tried on a live account.
+
+- **live**: when `pulumi up` runs; clients may see a short reconnect where nodes are added or moved.
+- **at the next window**: in `aws.maintenanceWindow`, or when `pulumi up` runs where `aws.applyImmediately` is true.
+- **a replacement**: the cache would begin empty. It is refused, in a preview too, until
+  `aws.allowReplacement` is true.
+
+"""
+
+
+def walk(stack: CloudStack, name: str) -> Iterator[Row]:
+    base, changes = WALKS[name]
+    configuration = MINIMAL | base
+    stack.configure(configuration)
+    first = stack.up()
+    assert first.succeeded, first.said
+    for key, value in changes:
+        wanted = configuration | {key: value}
+        stack.configure(wanted)
+        done = stack.up()
+        refused = "guard of" in done.said
+        assert done.succeeded or refused, f"{key}: {done.said}"
+        if refused:
+            assert "or allow it: pulumi config set --path valkey:aws.allowReplacement true" in done.said
+            yield Row(key, "a replacement", guarded=True, touched=("ReplicationGroup",))
+        else:
+            configuration = wanted
+            does = effect(done.steps, service.HOLDING, service.AT_WINDOW)
+            assert does != "a replacement", f"{key} replaces without a guard"
+            yield Row(key, does, guarded=False, touched=touched(done.steps))
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Row]:
+    """Of all walks, filled by the tests in their order."""
+    return {}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_each_change_is_made_or_refused(stack: CloudStack, rows: dict[str, Row], name: str) -> None:
+    rows |= {row.key: row for row in walk(stack, name)}
+    stack.configure(MINIMAL | WALKS[name][0])
+    assert set(rows) >= {key for key, _ in WALKS[name][1]}
+
+
+def test_the_table_of_the_docs_is_that(rows: dict[str, Row]) -> None:
+    if len(rows) < sum(len(changes) for _, changes in WALKS.values()):
+        pytest.fail("the walks have to run before")
+    for key, same in SAME_AS.items():
+        rows[key] = Row(key, rows[same].effect, rows[same].guarded, rows[same].touched)
+    order = [key for key, _ in loading.described() if not key.startswith("docker.") and key not in NOT_IN_TABLE]
+    assert set(rows) == set(order)
+    text = HEAD + table(rows[key] for key in order)
+    if os.environ.get(WRITE):
+        FILE.write_text(text)
+    assert FILE.read_text() == text, f"{WRITE}=1 writes it anew"
