@@ -70,7 +70,7 @@ RULES: tuple[Rule, ...] = (
         "client-output-buffer-limit",
         "normal 268435456 134217728 60 replica 268435456 67108864 60 pubsub 33554432 8388608 60",
         "one stuck reader is cut off before memory is gone",
-        ("aws",),
+        clouds=("aws",),
     ),
 )
 
