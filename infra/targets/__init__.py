@@ -46,6 +46,10 @@ def provision(settings: Settings, stack: str) -> Deployment:
         from infra.targets.aws import Aws
 
         return Aws("valkey", settings, stack)
+    if settings.target == "gcp":
+        from infra.targets.gcp import Gcp
+
+        return Gcp("valkey", settings, stack)
     from infra.targets.embedded import Embedded
 
     return Embedded("valkey", settings, stack)
