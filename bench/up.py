@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.report import Row, at_most, publish
 from infra import hardening
-from infra.local import binary, server
+from infra.local import binary, instance, server
 from infra.local.folder import Claim, Folder
 from tests.project import Project
 from tools.stack import PROJECT
@@ -66,7 +66,7 @@ def _no_change(project: Project, empty: Path) -> list[Row]:
 def _start(folder: Path) -> Row:
     """A new server's way until it answers."""
     passwords = {user.name: "password" for user in hardening.USERS}
-    spec = server.Spec(
+    spec = instance.Spec(
         folder=Folder(folder / "server"),
         claim=Claim("bench/up", "bench", binary.version()),
         port=0,

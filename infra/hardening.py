@@ -219,5 +219,11 @@ def valkey_conf(values: Mapping[str, str]) -> str:
     return "".join(f"{name} {value}\n" for name, value in values.items())
 
 
+def quoted(text: str) -> str:
+    """A word of valkey.conf that may hold any printable character."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

@@ -79,7 +79,7 @@ class Project:
 
     def end(self) -> None:
         """End what a failed test left running."""
-        for folder in (self.root / ".valkey").glob("*"):
+        for folder in (path.parent for path in (self.root / ".valkey").rglob("claim.json")):
             if running := process.find(Folder(folder)):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     running.kill()

@@ -41,10 +41,18 @@ def render(project: Path = PROJECT) -> str:
             *_table(
                 ("output", "secret", "what"),
                 [
-                    ("`endpoint`", "no", "target, topology, nodes, tls, ca, version, workload, maxmemory, users"),
+                    (
+                        "`endpoint`",
+                        "no",
+                        "target, topology, nodes, sentinels, tls, ca, version, workload, maxmemory, users",
+                    ),
                     ("`url`", "yes", "the application's URL, user `app`"),
                     ("`adminUrl`, `monitorUrl`", "yes", "the other users' URLs"),
-                    ("`env`", "yes", "the variables of an application: `VALKEY_URL`, `REDIS_URL`"),
+                    (
+                        "`env`",
+                        "yes",
+                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and what a URL can't say",
+                    ),
                     ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
                 ],
             ),

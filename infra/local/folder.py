@@ -1,10 +1,11 @@
-"""The folder of one server: what lies in it, and whose it is.
+"""The folder of one server, or of several that each have one in it: what lies there, and whose it is.
 
 valkey.conf  users.acl   what the server is told
 valkey.log   valkey.pid  what it tells
 data/                    its working folder: the append-only files and the snapshot
 claim.json               which stack it belongs to; written first, removed last
 final-<time>.rdb         what `pulumi destroy` leaves
+node-0/ sentinel-0/ …    where several belong together, a folder of each
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ class Claim:
     resource: the id of the Pulumi resource; a replaced one has another.
     version: the newest Valkey that wrote here.
     restoring: the RDB file that a new server starts with, until it has all of it.
+    topology, shards: what a folder of several nodes is made for; neither can change.
     """
 
     stack: str
     resource: str
     version: str
     restoring: str = ""
+    topology: str = "single"
+    shards: int = 1
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,6 @@ class Folder:
         """Make the folder, 0700, and put the claim into it."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self._claim, json.dumps(asdict(claim), indent=2) + "\n")
-        self.data.mkdir(mode=0o700, exist_ok=True)
 
     def objection(self, claim: Claim) -> ProvisioningError | None:
         """Why the folder can't be had under this claim, or None."""
@@ -108,6 +111,11 @@ class Folder:
                 return ProvisioningError(f"{self.path} holds files of something else ({strangers[0]})", fix=_OTHER)
         elif present.stack != claim.stack:
             return ProvisioningError(f"{self.path} belongs to the stack {present.stack}", fix=_OTHER)
+        elif (present.topology, present.shards) != (claim.topology, claim.shards):
+            return ProvisioningError(
+                f"{self.path} holds {_shape(present)}, {_shape(claim)} is asked for: that can't be changed in place",
+                fix=f"pulumi config set topology {present.topology}, or make down (it leaves the data for restoreFrom)",
+            )
         elif parse_version(present.version) > parse_version(claim.version):
             return ProvisioningError(
                 f"the data in {self.path} was written by Valkey {present.version}; {claim.version} is older and "
@@ -135,6 +143,10 @@ class Folder:
         self._claim.unlink(missing_ok=True)
         if self.path.exists() and not any(self.path.iterdir()):
             self.path.rmdir()
+
+
+def _shape(claim: Claim) -> str:
+    return f"a cluster of {claim.shards} shards" if claim.topology == "cluster" else f"a {claim.topology} deployment"
 
 
 _OTHER = "pulumi config set dataDir <an empty folder of yours>"

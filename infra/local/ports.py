@@ -15,20 +15,34 @@ from infra.local.folder import Folder
 
 HOST = "127.0.0.1"
 
+LAST = 65535
 
-def candidates(folder: Folder, port: int) -> Iterable[int]:
+BUS = 10_000
+"""How far above its port a node of a cluster listens for the others: Valkey's own default."""
+
+
+def candidates(folder: Folder, port: int, *, has_bus: bool = False) -> Iterable[int]:
     """The given port, else the one that the folder's server had, else each free one from 6379.
 
     Raises:
         ProvisioningError: the port is another program's.
     """
     if kept := port or configured(folder):
-        if not is_free(kept):
+        if (highest := max(_all(kept, has_bus=has_bus))) > LAST:
             raise ProvisioningError(
-                f"port {kept} is in use by {_holder(kept)}", fix="stop that, or pulumi config set port <another>"
+                f"port {highest} is needed and there is none above {LAST}", fix="pulumi config set port <a lower one>"
+            )
+        for taken in (number for number in _all(kept, has_bus=has_bus) if not is_free(number)):
+            raise ProvisioningError(
+                f"port {taken} is in use by {_holder(taken)}", fix="stop that, or pulumi config set port <another>"
             )
         return [kept]
-    return filter(is_free, range(DEFAULT_PORT, 65536))
+    numbers = range(DEFAULT_PORT, LAST + 1 - (BUS if has_bus else 0))
+    return (number for number in numbers if all(map(is_free, _all(number, has_bus=has_bus))))
+
+
+def _all(port: int, *, has_bus: bool) -> tuple[int, ...]:
+    return (port, port + BUS) if has_bus else (port,)
 
 
 def configured(folder: Folder) -> int:

@@ -8,9 +8,11 @@ time of its start, before a signal is sent.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -28,15 +30,22 @@ _SERVERS = ("valkey-server", "redis-server")
 
 def find(folder: Folder) -> psutil.Process | None:
     """The server that works in the folder; None where there is none."""
-    for process in psutil.process_iter():
+    for process in itertools.chain(_named_in_file(folder), psutil.process_iter()):
         with contextlib.suppress(psutil.Error):  # it ended, is a zombie, or is somebody else's
             if process.name().startswith(_SERVERS) and _works_in(process, folder) and not _is_child(process):
                 return process
     return None
 
 
+def _named_in_file(folder: Folder) -> Iterator[psutil.Process]:
+    """Where to look first: whatever it is by now, it is checked like any other process."""
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        yield psutil.Process(int(folder.pid.read_text()))
+
+
 def start(folder: Folder, *overrides: str) -> psutil.Process:
     """Start the server in its folder, its log kept within a size. It outlives this process."""
+    folder.data.mkdir(mode=0o700, exist_ok=True)
     writer = _apart([sys.executable, logwriter.__file__, str(folder.log)], stdin=subprocess.PIPE)
     server = _apart(
         [str(binary.path()), f"../{folder.config.name}", *overrides],
@@ -73,9 +82,8 @@ def stop(process: psutil.Process) -> None:
 def port(server: psutil.Process) -> int | None:
     """The port that the server listens on; None where it doesn't yet, or ended."""
     with contextlib.suppress(psutil.Error):
-        for connection in server.net_connections("tcp4"):
-            if connection.status == psutil.CONN_LISTEN:
-                return int(connection.laddr[1])
+        listening = [c.laddr[1] for c in server.net_connections("tcp4") if c.status == psutil.CONN_LISTEN]
+        return min(listening, default=None)  # that for the other nodes of a cluster is higher
     return None
 
 

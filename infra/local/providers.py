@@ -12,6 +12,7 @@ import string
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -29,7 +30,9 @@ from pulumi.dynamic import (
 from valkeykit.errors import ValkeykitError
 
 if TYPE_CHECKING:
-    from infra.local.server import Spec, State
+    from infra.local.group import GroupSpec
+    from infra.local.instance import Spec, State
+    from infra.local.servers import GroupState
 
 Props = dict[str, Any]
 P = ParamSpec("P")
@@ -103,7 +106,8 @@ class ServerProvider(ResourceProvider):
 
     @one_line
     def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult(_ensure(resource, news, port=int(news["port"] or olds["listens"])))
+        port = int(news["port"] or olds["listens"])
+        return UpdateResult(_ensure(resource, news, port=port, former=olds["password"]))
 
     @one_line
     def read(self, resource: str, props: Props) -> ReadResult:
@@ -141,10 +145,10 @@ class Server(Resource, module="valkey", name="Server"):
 _INPUTS = ("folder", "stack", "version", "port", "directives", "acl", "password", "finalSnapshot")
 
 
-def _ensure(resource: str, props: Props, port: int) -> Props:
+def _ensure(resource: str, props: Props, port: int, former: str = "") -> Props:
     from infra.local import server
 
-    state = server.ensure(_spec(resource, props, port))
+    state = server.ensure(replace(_spec(resource, props, port), former=former))
     return {
         **props,
         "listens": state.port,
@@ -156,10 +160,10 @@ def _ensure(resource: str, props: Props, port: int) -> Props:
 
 
 def _spec(resource: str, props: Props, port: int) -> Spec:
-    from infra.local import folder, server
+    from infra.local import folder, instance
     from infra.project import root
 
-    return server.Spec(
+    return instance.Spec(
         folder=folder.Folder(root() / props["folder"]),
         claim=folder.Claim(stack=props["stack"], resource=resource, version=props["version"]),
         port=port,
@@ -191,4 +195,122 @@ def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
     if olds and news["restoreFrom"] not in ("", olds["restoreFrom"]):
         reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"
         refusals.append(("restoreFrom", reason))
+    return refusals
+
+
+class ServerGroupProvider(ResourceProvider):
+    """Several server processes that belong together: a primary with replicas and Sentinels, or a cluster."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        refusals = [*_refusals(olds, news), *_group_refusals(olds, news)]
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in refusals])
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        changed = any(olds.get(key) != news.get(key) for key in (*_GROUP_INPUTS, "__provider"))
+        return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
+
+    @one_line
+    def create(self, props: Props) -> CreateResult:
+        resource = uuid.uuid4().hex
+        return CreateResult(resource, _ensure_group(resource, props))
+
+    @one_line
+    def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_ensure_group(resource, news, former=olds["passwords"]["admin"]))
+
+    @one_line
+    def read(self, resource: str, props: Props) -> ReadResult:
+        from infra.local import servers
+
+        state = servers.inspect(_group(resource, props))
+        return ReadResult(resource, {**props, "listens": list(state.listens), "drift": _group_drift(props, state)})
+
+    @one_line
+    def delete(self, resource: str, props: Props) -> None:
+        from infra.local import servers
+
+        servers.remove(_group(resource, props), keep_snapshot=bool(props["finalSnapshot"]))
+
+
+class ServerGroup(Resource, module="valkey", name="ServerGroup"):
+    """Running valkey-servers that belong together: one resource, since the order of what is done to them, and who of
+    them is a primary at the moment, concerns them all.
+
+    folder, directives, acl, restoreFrom: as a Server has them; restoreFrom may be a folder for a cluster.
+    port: the first of their ports; 0 for free ones. `listens` says which they are, those of primaries first.
+    passwords: of the users admin, replica and sentinel.
+    """
+
+    listens: pulumi.Output[list[int]]
+    sentinels: pulumi.Output[list[int]]
+    runs: pulumi.Output[str]
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        outputs = {"listens": None, "sentinels": None, "runs": None, "reported": None, "drift": None}
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["acl", "sentinelAcl", "passwords"])
+        super().__init__(ServerGroupProvider(), name, {**props, **outputs}, pulumi.ResourceOptions.merge(opts, secret))
+
+
+_GROUP_INPUTS = (
+    *("folder", "stack", "version", "topology", "shards", "replicas", "directives", "acl", "sentinelAcl"),
+    *("passwords", "finalSnapshot"),
+)
+
+
+def _ensure_group(resource: str, props: Props, former: str = "") -> Props:
+    from infra.local import servers
+
+    state = servers.ensure(replace(_group(resource, props), former=former))
+    return {
+        **props,
+        "listens": list(state.listens),
+        "sentinels": list(state.sentinels),
+        "runs": state.version,
+        "reported": {name: dict(values) for name, values in state.reported.items()},
+        "drift": list(state.problems),
+    }
+
+
+def _group(resource: str, props: Props) -> GroupSpec:
+    from infra.local import folder, group
+    from infra.project import root
+
+    shards = int(props["shards"])
+    return group.GroupSpec(
+        folder=folder.Folder(root() / props["folder"]),
+        claim=folder.Claim(props["stack"], resource, props["version"], topology=props["topology"], shards=shards),
+        topology=props["topology"],
+        shards=shards,
+        replicas=int(props["replicas"]),
+        port=int(props["port"]),
+        directives=props["directives"],
+        acl=props["acl"],
+        sentinel_acl=props["sentinelAcl"],
+        passwords=props["passwords"],
+        restore_from=Path(props["restoreFrom"]) if props["restoreFrom"] else None,
+    )
+
+
+def _group_drift(props: Props, state: GroupState) -> list[str]:
+    """What is wrong, and what differs from what was reported after the last update."""
+    changed = [
+        f"{node}: {name}"
+        for node, found in sorted(state.reported.items())
+        for name, value in sorted(props["reported"].get(node, {}).items())
+        if found.get(name) != value
+    ]
+    return [*state.problems, *changed]
+
+
+def _group_refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that the servers' addresses, or their data, don't allow."""
+    refusals = []
+    if olds and int(olds["port"]) != int(news["port"]):
+        reason = f"the servers know each other by their ports -> pulumi config set port {int(olds['port'])}"
+        refusals.append(("port", reason))
+    if olds and int(news["replicas"]) < int(olds["replicas"]):
+        reason = f"there can only be more of them -> pulumi config set replicas {int(olds['replicas'])}"
+        refusals.append(("replicas", reason))
     return refusals

@@ -18,6 +18,11 @@ NEWEST_VALKEY = 80
 _HEADER = re.compile(rb"(?P<engine>REDIS0|VALKEY)(?P<version>[0-9]{3,4})")
 
 
+def files(source: Path) -> list[Path]:
+    """The file itself; of a folder, all that lie in it."""
+    return sorted(source.glob("*.rdb")) if source.is_dir() else [source]
+
+
 def objection(file: Path) -> ProvisioningError | None:
     """Why a server can't start from the file, or None. Reads all of it, its checksum included."""
     try:

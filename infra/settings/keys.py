@@ -61,15 +61,12 @@ Blank = BeforeValidator(_empty)
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
 
 
-def _listed(value: object) -> object:
-    """A list, or one text with commas, which is what one `pulumi config set` can say."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def _split(text: object) -> object:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
-Listed = BeforeValidator(_listed)
+Listed = BeforeValidator(_split)
 """A list; as text, with commas between."""
-
-Names = Annotated[tuple[str, ...], Listed]
 
 SIZE = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>mb|gb)")
 _UNITS = {"mb": 1024**2, "gb": 1024**3}

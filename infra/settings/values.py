@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
+
+from infra.settings.keys import Listed
+
+Names = Annotated[tuple[str, ...], Listed]
 
 EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"
 

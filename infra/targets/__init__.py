@@ -20,6 +20,11 @@ class Login:
     password: pulumi.Output[str] | None = None
 
 
+def by_password(passwords: Mapping[str, pulumi.Output[str]]) -> dict[str, Login]:
+    """Roles that log in under their own names."""
+    return {name: Login(name, password) for name, password in passwords.items()}
+
+
 class Deployment(Protocol):
     """What every target has to offer when it is up.
 
@@ -38,10 +43,6 @@ def provision(settings: Settings, stack: str) -> Deployment:
     Raises:
         ConfigurationError: what is asked for can't be had; nothing was registered.
     """
-    if settings.target == "docker":
-        from infra.targets.docker import Docker
-
-        return Docker("valkey", settings, stack)
     if settings.target == "aws":
         from infra.targets.aws import Aws
 
@@ -50,6 +51,10 @@ def provision(settings: Settings, stack: str) -> Deployment:
         from infra.targets.gcp import Gcp
 
         return Gcp("valkey", settings, stack)
+    if settings.target == "docker":
+        from infra.targets.docker import Docker
+
+        return Docker("valkey", settings, stack)
     from infra.targets.embedded import Embedded
 
     return Embedded("valkey", settings, stack)

@@ -1,9 +1,9 @@
-"""The embedded target: a valkey-server process on this machine, loopback only."""
+"""The embedded target: valkey-server processes on this machine, loopback only."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -14,22 +14,22 @@ from valkeykit.url import Node
 
 from infra import hardening, project
 from infra.errors import ProvisioningError
-from infra.local import binary, ports, process, rdb
+from infra.local import binary, group, ports, process, rdb
 from infra.local.folder import Claim, Folder
-from infra.local.providers import Password, Server
+from infra.local.providers import Password, Server, ServerGroup
 from infra.settings import Settings
-from infra.targets import Login
+from infra.targets import Login, by_password
 
 DISK_RESERVE = 64 * 1024**2
 """Bytes that must be free beside the data, for the log and a snapshot's first pages."""
 
 
 class Embedded(pulumi.ComponentResource):
-    """Users with random passwords, and the server that knows them."""
+    """Users with random passwords, and the servers that know them."""
 
     def __init__(self, name: str, settings: Settings, stack: str) -> None:
         """
-        stack: project/stack; it owns the server's folder.
+        stack: project/stack; it owns the servers' folder.
 
         Raises:
             ConfigurationError: this machine can't run what is asked for; every reason is named.
@@ -37,42 +37,98 @@ class Embedded(pulumi.ComponentResource):
         folder = settings.dataDir or f".valkey/{stack.rpartition('/')[2]}"
         refuse(settings, Folder(project.root() / folder), stack)
         super().__init__("valkey:target:Embedded", name)
-        child = pulumi.ResourceOptions(parent=self)
-        made = {user.name: Password(user.name, settings.rotation, child) for user in hardening.USERS}
-        passwords = {name: password.value for name, password in made.items()}
-        previous = {name: password.previous for name, password in made.items() if settings.keeps_old_passwords}
-        self.logins: Mapping[str, Login] = {name: Login(name, password) for name, password in passwords.items()}
-        self.outputs: Mapping[str, pulumi.Input[Any]] = {}
-        self.server = Server(
-            "server",
-            {
-                "folder": folder,
-                "stack": stack,
-                "version": binary.version(),
-                "port": settings.port,
-                "directives": hardening.directives(settings.workload, settings.maxmemory, "embedded"),
-                "acl": pulumi.Output.all(pulumi.Output.all(**passwords), pulumi.Output.all(**previous)).apply(
-                    lambda valid: hardening.acl(valid[0], previous=valid[1])
-                ),
-                "password": passwords[hardening.ADMIN],
-                "restoreFrom": str(project.root() / settings.restoreFrom) if settings.restoreFrom else "",
-                "finalSnapshot": settings.finalSnapshot,
-            },
-            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=settings.environment == "prod")),
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._protected = pulumi.ResourceOptions.merge(
+            self._child, pulumi.ResourceOptions(protect=settings.environment == "prod")
         )
-        self.endpoint = pulumi.Output.all(self.server.listens, self.server.runs).apply(
+        self._settings = settings
+        self._made: dict[str, Password] = {}
+        self.passwords: Mapping[str, pulumi.Output[str]] = self._know(user.name for user in hardening.USERS)
+        self.logins: Mapping[str, Login] = by_password(self.passwords)
+        self.outputs: Mapping[str, pulumi.Input[Any]] = {}
+        common = {
+            "folder": folder,
+            "stack": stack,
+            "version": binary.version(),
+            "port": settings.port,
+            "restoreFrom": str(project.root() / settings.restoreFrom) if settings.restoreFrom else "",
+            "finalSnapshot": settings.finalSnapshot,
+        }
+        make = self._server if settings.topology == "single" else self._group
+        self.endpoint = make(settings, common).apply(
             lambda known: Endpoint(
                 target="embedded",
-                topology="single",
-                nodes=(Node(ports.HOST, int(known[0])),),
+                topology=settings.topology,
+                nodes=_nodes(known["listens"]),
                 tls=False,
-                version=known[1],
+                version=known["runs"],
                 workload=settings.workload,
                 maxmemory=settings.maxmemory,
-                users=tuple(passwords),
+                users=tuple(self.passwords),
+                sentinels=_nodes(known["sentinels"]),
             )
         )
         self.register_outputs({})
+
+    def _server(self, settings: Settings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
+        """A single server, and what is known of it."""
+        server = Server(
+            "server",
+            {
+                **common,
+                "directives": hardening.directives(settings.workload, settings.maxmemory, "embedded"),
+                "acl": self._acl(hardening.USERS),
+                "password": self.passwords[hardening.ADMIN],
+            },
+            self._protected,
+        )
+        listens = server.listens.apply(lambda port: [port])
+        return pulumi.Output.all(listens=listens, sentinels=[], runs=server.runs)
+
+    def _group(self, settings: Settings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
+        """The servers of the other topologies, with the users that they are to each other."""
+        passwords = {**self.passwords, **self._know(_TO_EACH_OTHER)}
+        known = [user for user in hardening.node_users(settings.topology) if user.name in passwords]
+        servers = ServerGroup(
+            "servers",
+            {
+                **common,
+                "topology": settings.topology,
+                "shards": settings.shard_count,
+                "replicas": settings.replica_count,
+                "directives": {
+                    **hardening.directives(settings.workload, settings.maxmemory, "embedded"),
+                    **hardening.topology_directives(settings.topology, settings.replica_count),
+                },
+                "acl": self._acl(known),
+                "sentinelAcl": self._acl([user for user in hardening.SENTINEL_USERS if user.name in passwords]),
+                "passwords": {name: passwords[name] for name in (hardening.ADMIN, *_TO_EACH_OTHER)},
+            },
+            self._protected,
+        )
+        return pulumi.Output.all(listens=servers.listens, sentinels=servers.sentinels, runs=servers.runs)
+
+    def _know(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
+        """Make a password for each name."""
+        made = {name: Password(name, self._settings.rotation, self._child) for name in names}
+        self._made.update(made)
+        return {name: password.value for name, password in made.items()}
+
+    def _acl(self, users: Sequence[hardening.User]) -> pulumi.Output[str]:
+        """An ACL file; during a rotation the passwords before are valid too."""
+        values = {user.name: self._made[user.name].value for user in users}
+        keeps = self._settings.keeps_old_passwords
+        previous = {name: self._made[name].previous for name in values if keeps}
+        return pulumi.Output.all(pulumi.Output.all(**values), pulumi.Output.all(**previous)).apply(
+            lambda valid: hardening.acl(valid[0], users, valid[1])
+        )
+
+
+_TO_EACH_OTHER = (hardening.REPLICA, hardening.SENTINEL)
+
+
+def _nodes(ports_: Sequence[float]) -> tuple[Node, ...]:
+    return tuple(Node(ports.HOST, int(port)) for port in ports_)
 
 
 def refuse(settings: Settings, folder: Folder, stack: str) -> None:
@@ -98,21 +154,36 @@ def _problems(settings: Settings, folder: Folder, stack: str) -> Iterator[Valkey
             f"memory is {settings.memory}, the machine has {total // 1024**2}mb",
             fix=f"pulumi config set memory {total // 1024**2 // 4}mb",
         )
-    if problem := folder.objection(Claim(stack, resource="", version=installed)):
+    claim = Claim(stack, resource="", version=installed, topology=settings.topology, shards=settings.shard_count)
+    if problem := folder.objection(claim):
         yield problem
-    elif process.find(folder) is None:
+        return
+    for place, port in _places(settings, folder):
+        if process.find(place) is None:
+            try:
+                ports.candidates(place, port, has_bus=settings.topology == "cluster")
+            except ProvisioningError as problem:
+                yield problem
+    if folder.claim() is None:
         yield from _problems_of_a_start(settings, folder)
 
 
+def _places(settings: Settings, folder: Folder) -> list[tuple[Folder, int]]:
+    """Each process's folder, and the port that it is given."""
+    if settings.topology == "single":
+        return [(folder, settings.port)]
+    places = group.places(settings.topology, settings.shard_count, settings.replica_count)
+    return [(Folder(folder.path / name), settings.port and settings.port + above) for name, above in places.items()]
+
+
 def _problems_of_a_start(settings: Settings, folder: Folder) -> Iterator[ValkeykitError]:
-    try:
-        ports.candidates(folder, settings.port)
-    except ProvisioningError as problem:
-        yield problem
-    dump = project.root() / settings.restoreFrom if settings.restoreFrom and folder.claim() is None else None
-    if dump and (objection := rdb.objection(dump)):
-        yield objection
-    needed = DISK_RESERVE + (2 * dump.stat().st_size if dump and dump.exists() else 0)
+    source = project.root() / settings.restoreFrom if settings.restoreFrom else None
+    dumps = rdb.files(source) if source and settings.topology == "cluster" else [source] if source else []
+    if source and not dumps:
+        yield ProvisioningError(f"{source} holds no RDB file", fix="pulumi config set restoreFrom <a file>")
+    objections = [objection for dump in dumps if (objection := rdb.objection(dump))]
+    yield from objections
+    needed = DISK_RESERVE + sum(2 * dump.stat().st_size for dump in dumps if dump.exists())
     place = next(path for path in (folder.path, *folder.path.parents) if path.exists())
     if (free := shutil.disk_usage(place).free) < needed:
         yield ProvisioningError(

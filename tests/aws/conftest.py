@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,5 +40,6 @@ def existing(tmp_path: Path) -> Path:
 def stack(tmp_path: Path, moto: str, existing: Path, monkeypatch: pytest.MonkeyPatch) -> CloudStack:
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
+    urllib.request.urlopen(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
     plugins = plugin(tmp_path / "plugins", "aws", "tests.aws.backend", PROJECT)
     return CloudStack.make(tmp_path, plugins, {ADDRESS: moto, EXISTING: str(existing)})

@@ -47,7 +47,7 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
     ({"restoreFrom": "/tmp/dump.rdb"}, "no snapshot's name", "config rm restoreFrom"),
     ({"restoreFrom": "arn:aws:s3:::a,b/c.rdb"}, "no snapshot's name", "config rm restoreFrom"),
     ({"shards": "4"}, "only a cluster has several", "config set topology cluster"),
-    ({"aws.multiZone": "true"}, "no replicas for another zone", "rm --path valkey:aws.multiZone"),
+    ({"aws.multiZone": "true"}, "no replicas to stand in another zone", "rm --path valkey:aws.multiZone"),
     ({"topology": "cluster", "shards": "20", "replicas": "5"}, "120 nodes; the limit is 90", "config set shards 15"),
     ({"topology": "replicated", "replicas": "6"}, "0 to 5", "config set replicas"),
     ({"aws.maxEcpu": "5000"}, "only a serverless cache", "rm --path valkey:aws.maxEcpu"),

@@ -6,8 +6,8 @@ import pytest
 from valkeykit.connection import Client
 
 from tests.smoke.shards import SLOTS, shards, slots
+from tests.smoke.sockets import unreachable
 from tests.smoke.subject import Subject
-from tests.smoke.test_connection import unreachable
 
 pytestmark = pytest.mark.needs("cluster")
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import statistics
-import threading
 import time
-from collections.abc import Iterable
 
 import pytest
 import redis
-from valkeykit.url import Node
 
+from tests.smoke.sockets import unreachable
 from tests.smoke.subject import Subject
 
-CONNECT_SECONDS = 2.0
 LATENCY_BUDGET = 0.1
 """Seconds, median of 20 PINGs: a server further away than that is in another region."""
 
@@ -64,28 +60,6 @@ def test_version(subject: Subject) -> None:
         "server", lambda info: None if info["valkey_version"] == wanted else f"it is {info['valkey_version']}"
     )
     assert not problem, problem
-
-
-def unreachable(nodes: Iterable[Node]) -> list[str]:
-    """What is in the way of connections. A name server's silence has no time-out of its own, hence the threads."""
-    outcomes: dict[Node, str | None] = {}
-
-    def attempt(node: Node) -> None:
-        try:
-            socket.create_connection((node.host, node.port), timeout=CONNECT_SECONDS).close()
-        except OSError as error:
-            outcomes[node] = error.strerror or str(error) or type(error).__name__
-        else:
-            outcomes[node] = None
-
-    threads = {node: threading.Thread(target=attempt, args=(node,), daemon=True) for node in nodes}
-    for thread in threads.values():
-        thread.start()
-    deadline = time.monotonic() + CONNECT_SECONDS
-    for thread in threads.values():
-        thread.join(max(deadline - time.monotonic(), 0))
-    silent = f"no answer within {CONNECT_SECONDS:.0f} s"
-    return [f"{node}: {problem}" for node in threads if (problem := outcomes.get(node, silent))]
 
 
 def _seconds(client: redis.Redis) -> float:

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from valkeykit.url import Node
 
+from tests.smoke.sockets import ANSWERS_WITHIN, answers_plain_text
 from tests.smoke.subject import Subject
 
 pytestmark = pytest.mark.needs("tls")
 
-ANSWERS_WITHIN = 2.0
 DAYS_LEFT = 7
 """A certificate that ends sooner should have been renewed."""
 
 
 def test_plain_text(subject: Subject) -> None:
     """Plain text is refused."""
-    answering = [str(node) for node in _servers(subject) if _answers_plain_text(node)]
+    answering = [str(node) for node in _servers(subject) if answers_plain_text(node)]
     assert not answering, f"{', '.join(answering)}: a command in plain text was answered"
 
 
@@ -59,15 +59,6 @@ def test_days_left(subject: Subject, record_property: Callable[[str, object], No
 
 def _servers(subject: Subject) -> tuple[Node, ...]:
     return (*subject.nodes, *subject.address.sentinels)
-
-
-def _answers_plain_text(node: Node) -> bool:
-    with socket.create_connection((node.host, node.port), ANSWERS_WITHIN) as connection:
-        try:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64)[:1] in (b"+", b"-")
-        except OSError:
-            return False
 
 
 def _context(subject: Subject) -> ssl.SSLContext:

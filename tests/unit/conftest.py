@@ -15,7 +15,7 @@ from valkeykit.url import Address
 from infra import hardening
 from infra.local import binary, ports, process
 from infra.local.folder import Claim, Folder
-from infra.local.server import Spec
+from infra.local.instance import Spec
 
 PASSWORDS = {user.name: f"{user.name}-password" for user in hardening.USERS}
 

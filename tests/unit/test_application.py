@@ -11,7 +11,7 @@ from valkeykit.url import Address
 
 from infra import hardening
 from infra.local import ports, server
-from infra.local.server import Spec
+from infra.local.instance import Spec
 from tests.unit.conftest import PASSWORDS
 
 

@@ -18,9 +18,9 @@ import redis
 
 from infra import hardening
 from infra.errors import ProvisioningError
-from infra.local import binary, logwriter, ports, process, server
+from infra.local import binary, instance, logwriter, ports, process, server
 from infra.local.folder import Claim, Folder
-from infra.local.server import Spec
+from infra.local.instance import Spec
 from tests.unit.conftest import client_of, pid_of
 
 
@@ -186,7 +186,7 @@ def test_a_port_taken_meanwhile_leaves_the_server_on_the_old_one(spec: Spec) -> 
 def test_what_an_interrupted_change_of_port_left_is_finished(spec: Spec) -> None:
     server.ensure(spec)
     write(spec)
-    server._write_files(spec, 7999)  # killed after this, before the restart
+    instance.write_files(spec, 7999)  # killed after this, before the restart
     assert server.inspect(spec) is not None
     server.ensure(replace(spec, port=7999))
     assert count(spec) == 1000
@@ -263,7 +263,7 @@ def test_an_interrupted_restore_begins_again(spec: Spec, tmp_path: Path, monkeyp
         raise KeyboardInterrupt
 
     restored = replace(spec, restore_from=dump)
-    monkeypatch.setattr(server, "_wait_for_append_only", killed)
+    monkeypatch.setattr(instance, "wait_for_append_only", killed)
     with pytest.raises(KeyboardInterrupt):
         server.ensure(restored)
     monkeypatch.undo()
@@ -316,7 +316,7 @@ def test_a_full_disk_is_told_in_one_line(spec: Spec, monkeypatch: pytest.MonkeyP
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device", "users.acl")
 
-    monkeypatch.setattr(server, "write_private", full)
+    monkeypatch.setattr(instance, "write_private", full)
     with pytest.raises(ProvisioningError, match=r"No space left on device: users\.acl"):
         server.ensure(spec)
 

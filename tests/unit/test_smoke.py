@@ -6,15 +6,20 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from valkeykit.url import Address
+from valkeykit.url import Address, Node, join_nodes, parse
 
 from infra.local import ports, server
-from infra.local.server import Spec
+from infra.local.instance import Spec
+from tests import servers, tls
+from tests.smoke.sockets import answers_plain_text
 from tests.unit.conftest import PASSWORDS, client_of, pid_of
 from tools.stack import PROJECT
 
@@ -63,6 +68,72 @@ def test_it_fails_for_what_is_broken(spec: Spec, urls: dict[str, str], breakage:
     assert result.returncode == 1
     assert check in result.stdout
     assert not [password for password in PASSWORDS.values() if password in result.stdout + result.stderr]
+
+
+def _as_it_is(_context: ssl.SSLContext) -> None:
+    """A context of today speaks TLS 1.2 and newer."""
+
+
+def _old_protocol(context: ssl.SSLContext) -> None:
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+
+
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        ((tls.LOCAL, 30, _as_it_is), "ok      The certificate is valid for a week more: 30 days"),
+        ((tls.LOCAL, 6, _as_it_is), "FAILED  The certificate is valid for a week more: 127.0.0.1:"),
+        ((tls.LOCAL, 30, _old_protocol), "FAILED  Nothing older than TLS 1.2 is spoken: 127.0.0.1:"),
+        (
+            ("DNS:elsewhere.example", 30, _as_it_is),
+            "FAILED  The application's URL logs in and PING is answered: no answer",
+        ),
+    ],
+)
+def test_it_looks_at_the_certificate(
+    urls: dict[str, str], tmp_path: Path, certificate: tuple[str, int, Callable[[ssl.SSLContext], None]], said: str
+) -> None:
+    names, days, change = certificate
+    context = tls.context(tmp_path, names, days)
+    change(context)
+    plain = parse(urls["VALKEY_URL"])
+    with tls.end(tmp_path, plain.port, context) as answering:
+        secure = {
+            name: replace(parse(url), port=answering.port, tls=True).url.replace("rediss", "valkeys")
+            for name, url in urls.items()
+        }
+        result = smoke(**secure, VALKEY_CA=str(answering.ca))
+    assert said in result.stdout
+    assert ("FAILED" in result.stdout) == ("FAILED" in said)
+
+
+def test_it_sees_a_tls_port_that_answers_in_plain_text(urls: dict[str, str]) -> None:
+    address = parse(urls["VALKEY_URL"])
+    assert answers_plain_text(Node(address.host, address.port))
+
+
+def test_it_looks_at_every_node(tmp_path: Path) -> None:
+    """On a cluster of which one node doesn't follow, and another one's memory has no limit."""
+    with servers.cluster(tmp_path, replicas=1) as nodes:
+        for node in nodes[:-1]:
+            with node.client() as client:
+                client.config_set("maxmemory", 64 * 1024**2)
+        known = join_nodes(Node(servers.HOST, node.port) for node in nodes)
+        nodes[3].pause()
+        try:
+            result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
+        finally:
+            nodes[3].resume()
+        assert "FAILED  The application's URL logs in and PING is answered: no answer to PING" in result.stdout
+        result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
+        assert f"FAILED  Memory has a limit: 127.0.0.1:{nodes[5].port}: maxmemory is 0" in result.stdout
+        assert "ok      The cluster serves every slot" in result.stdout
+        with nodes[4].client() as client:
+            client.execute_command("CLUSTER RESET")
+        result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
+        assert "FAILED  Each shard has one primary" in result.stdout
+        assert "FAILED  The cluster serves every slot" in result.stdout
 
 
 def test_it_fails_at_once_when_nobody_answers(spec: Spec, urls: dict[str, str]) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.hardening import RULES, topology_directives
+from infra.local.console import Member
 from infra.local.docker import files
-from infra.local.docker.plan import Backups, Member, Plan
+from infra.local.docker.plan import Backups, Plan
 
 FOLDER = Path(__file__).resolve().parents[3] / "compose"
 SERVICES = FOLDER / "services.yaml"
@@ -65,7 +66,7 @@ def keeps_backups(plan: Plan) -> bool:
 
 def _node(plan: Plan, node: Member) -> Service:
     conf = f"{files.HOME}/nodes/{node.name}.conf"
-    script = ["sh", f"{files.HOME}/bin/start-node", node.name, node.ip]
+    script = ["sh", f"{files.HOME}/bin/start-node", node.name, node.host]
     return {
         **_server(plan, node),
         "command": script if plan.topology == "replicated" else ["valkey-server", conf],
@@ -84,7 +85,7 @@ def _server(plan: Plan, member: Member) -> Service:
         **_extends("node"),
         "hostname": member.name,
         "ports": [f"{bind}:{member.port}:{member.port}"],
-        "networks": {"default": {"ipv4_address": member.ip}},
+        "networks": {"default": {"ipv4_address": member.host}},
         "volumes": [f"{member.name}:/data"],
         "healthcheck": {"test": ["CMD", "sh", f"{files.HOME}/bin/healthy", str(member.port)]},
     }

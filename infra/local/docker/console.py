@@ -6,6 +6,7 @@ and no inspection shows it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra import hardening
-from infra.errors import ProvisioningError
-from infra.local.docker.engine import Engine
+from infra.local.console import RefusedError, SilentError
+from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.files import HOME
 
 _LOGIN = (
@@ -24,64 +25,61 @@ _LOGIN = (
 )
 
 
-class RefusedError(ProvisioningError):
-    """A server answered with an error."""
+class WrongPasswordError(RefusedError):
+    """The server doesn't let the administrator in."""
 
 
 @dataclass(frozen=True)
 class Console:
-    """containers, ports: of each server, by its name."""
+    """containers, ports: of each server, by its name. passwords: the first that a server takes is used."""
 
     engine: Engine
     containers: Mapping[str, str]
     ports: Mapping[str, int]
-    password: str = field(repr=False)
+    passwords: Sequence[str] = field(repr=False)
 
     def run(self, node: str, *command: str) -> Any:
         """One command; the answer as text, numbers, lists or a mapping.
 
         Raises:
             RefusedError: the server answered with an error.
-            EngineError: it can't be reached.
+            SilentError: it can't be reached.
         """
         return self.ask(node, [command])[0]
 
     def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
         """Several commands in one go; the first error ends it."""
+        *others, last = self.passwords
+        for password in others:
+            with contextlib.suppress(WrongPasswordError):
+                return self._ask(node, commands, password)
+        return self._ask(node, commands, last)
+
+    def _ask(self, node: str, commands: Sequence[Sequence[str]], password: str) -> list[Any]:
         token = secrets.token_hex(8)  # tells where one answer ends and the next begins
-        lines = [self.password]
+        lines = [password]
         for command in commands:
-            lines += [" ".join(_quoted(word) for word in command), f"PING {token}"]
+            lines += [" ".join(hardening.quoted(word) for word in command), f"PING {token}"]
         script = f"{_LOGIN}{self.ports[node]}"
-        said = self.engine.docker(
-            "exec", "-i", self.containers[node], "sh", "-c", script, stdin="\n".join([*lines, ""]).encode()
-        )
+        text = "\n".join([*lines, ""]).encode()
+        try:
+            said = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)
+        except EngineError as problem:  # its container is gone, or stands still
+            raise SilentError(f"{node} can't be asked: {problem.args[0]}", fix=problem.fix) from None
         answers = said.split(f'"{token}"\n')[:-1]
+        if "NOAUTH" in said.partition("\n")[0]:
+            raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")
         if len(answers) < len(commands):
             raise RefusedError(f"{node}: {said.strip().splitlines()[-1] if said.strip() else 'no answer'}")
         return [_reply(node, answer) for answer in answers]
 
-    def info(self, node: str, section: str) -> dict[str, str]:
-        """A section of INFO, its values as text."""
-        return parse_info(str(self.run(node, "INFO", section)))
-
-
-def parse_info(text: str) -> dict[str, str]:
-    pairs = (line.strip().partition(":") for line in text.splitlines() if ":" in line)
-    return {name: value for name, _, value in pairs}
-
 
 def _reply(node: str, text: str) -> Any:
     body = text.strip()
-    for sign in ("error:", "ERR ", "NOAUTH", "NOPERM", "WRONGPASS", "LOADING", "NOREPLICAS", "READONLY"):
+    for sign in ("error:", "ERR ", "NOPERM", "LOADING", "NOREPLICAS", "READONLY"):
         if body.startswith(sign):
             raise RefusedError(f"{node}: {body.removeprefix('error:')}")
     try:
         return json.loads(body)
     except ValueError:
         return body
-
-
-def _quoted(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

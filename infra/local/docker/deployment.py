@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from infra import hardening
-from infra.errors import ProvisioningError
+from infra.local.console import answers, wait_until
 from infra.local.docker import compose, files, volumes
 from infra.local.docker.console import Console
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.plan import Plan, Secrets
-from infra.local.docker.waiting import wait_until
 
 START_SECONDS = 900
 """How long the servers may take to read their data."""
@@ -35,7 +34,8 @@ class Deployment:
         members = (*self.plan.nodes, *self.plan.sentinels)
         containers = {member.name: self.container(member.name) for member in members}
         ports = {member.name: member.port for member in members}
-        return Console(self.engine, containers, ports, self.secrets.passwords[hardening.ADMIN])
+        passwords = list(filter(None, (self.secrets.passwords[hardening.ADMIN], self.secrets.login)))
+        return Console(self.engine, containers, ports, passwords)
 
     def container(self, service: str) -> str:
         return f"{self.plan.project}-{service}-1"
@@ -93,14 +93,7 @@ class Deployment:
         """A new container of one service, with its volume; returns when its server has read its data."""
         self.compose("up", "--detach", "--no-deps", "--force-recreate", service)
         if service in self.console.ports:
-            wait_until(lambda: self.answers(service), START_SECONDS, f"{service} doesn't answer")
-
-    def answers(self, server: str) -> bool:
-        """Whether a server runs and has read its data."""
-        try:
-            return bool(self.console.run(server, "PING") == "PONG")
-        except ProvisioningError:
-            return False
+            wait_until(lambda: answers(self.console, service), START_SECONDS, f"{service} doesn't answer")
 
     def down(self) -> None:
         """Remove containers, network and volumes, but for the backups."""
@@ -114,10 +107,12 @@ class Deployment:
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
     def outdated(self, *, sick: bool = False) -> list[str]:
-        """Services whose container was made of another definition; with `sick`, those that aren't healthy."""
+        """Services whose container was made of another definition; with `sick`, those that serve nobody."""
         found, services = self._facts(), self.project["services"]
-        outdated = [name for name, wanted in services.items() if name in found and _is_outdated(found[name], wanted)]
-        return [name for name in outdated if not sick or _health(found[name]) != "healthy"]
+        there = {name: wanted for name, wanted in services.items() if name in found}
+        if sick:
+            return [name for name, wanted in there.items() if _is_sick(found[name], wanted)]
+        return [name for name, wanted in there.items() if _is_outdated(found[name], wanted)]
 
     def compose(self, *arguments: str) -> str:
         return self.engine.compose(self.project, *arguments)
@@ -146,8 +141,20 @@ def _health(facts: dict[str, Any]) -> str:
     return str(facts["State"].get("Health", {}).get("Status", "")) if facts["State"]["Running"] else "stopped"
 
 
+def _is_sick(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether nothing can be lost by a new container."""
+    lost = facts["State"]["Running"] and not _has_address(facts, wanted)
+    return lost or (_is_outdated(facts, wanted) and _health(facts) != "healthy")
+
+
 def _is_outdated(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return bool(facts["Config"]["Labels"].get(compose.DEFINITION) != wanted["labels"][compose.DEFINITION])
+
+
+def _has_address(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    addresses = [network["IPAddress"] for network in facts["NetworkSettings"]["Networks"].values()]
+    expected = wanted.get("networks", {}).get("default", {}).get("ipv4_address")
+    return expected in addresses if expected else bool(addresses)
 
 
 def _problem(facts: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
@@ -155,6 +162,8 @@ def _problem(facts: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None
         return "its container is gone"
     if (health := _health(facts)) in ("stopped", "unhealthy"):
         return f"it is {health}"
+    if not _has_address(facts, wanted):
+        return "it isn't in its network"
     if facts["HostConfig"]["Memory"] != wanted["mem_limit"]:
         return "its memory limit was changed"
     return "it was made of another definition" if _is_outdated(facts, wanted) else None

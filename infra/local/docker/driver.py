@@ -79,7 +79,7 @@ def ensure(spec: Spec, known: State | None) -> State:
         _change(deployment)
     else:
         _create(deployment, spec)
-    roles.wait_for_replicas(deployment.console, plan)
+    roles.wait_until_whole(deployment.console, plan)
     return _inspect(deployment, engine, version)
 
 
@@ -190,7 +190,7 @@ def _inspect(deployment: Deployment, engine: str, version: str) -> State:
         ports=plan.ports,
         image=plan.image,
         version=version,
-        primaries=tuple(names.index(name) for name in roles.primaries(console, names)),
+        primaries=tuple(names.index(name) for name in roles.primaries(console, plan)),
         directives=directives,
         acl=acl,
     )

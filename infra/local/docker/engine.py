@@ -28,7 +28,6 @@ _CAUSES = (
     ("error during connect", "start the engine, or name another one by DOCKER_HOST or docker.context"),
     ("permission denied while trying to connect", "let your user use Docker, or run this as one that may"),
     ("context not found", "docker context ls, then pulumi config set --path valkey:docker.context <name>"),
-    ("is not a docker command", "install docker compose (the package is docker-compose-plugin)"),
     ("pool overlaps with other one", "pulumi config set --path valkey:docker.subnet <a free /24>"),
     ("port is already allocated", "pulumi config set port <another>"),
     ("address already in use", "pulumi config set port <another>"),
@@ -88,18 +87,18 @@ class Engine:
 
     @contextlib.contextmanager
     def _streaming(self, arguments: Sequence[str], stdin: int, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
-        with tempfile.TemporaryFile() as errors:
-            run = subprocess.Popen(
-                self._command(arguments), stdin=stdin, stdout=stdout, stderr=errors, env=_environment()
-            )
+        command = self._command(arguments)
+        with (
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, env=_environment()) as run,
+        ):
             try:
                 with contextlib.suppress(BrokenPipeError):  # it says why on its other stream
                     yield run
             except BaseException:
                 run.kill()
                 raise
-            finally:
-                run.wait()
+            run.wait()
             if run.returncode:
                 errors.seek(0)
                 raise _explain(errors.read().decode(errors="replace"))
@@ -126,8 +125,14 @@ class Engine:
         if not facts.get("ServerVersion"):
             raise _explain("\n".join(facts.get("ServerErrors") or ["the engine doesn't answer"]))
         _refuse_older("Docker engine", facts["ServerVersion"], MINIMUM_ENGINE)
-        _refuse_older("docker compose", self.docker("compose", "version", "--short").strip(), MINIMUM_COMPOSE)
+        _refuse_older("docker compose", self._compose_version(), MINIMUM_COMPOSE)
         return str(facts["ID"])
+
+    def _compose_version(self) -> str:
+        try:
+            return self.docker("compose", "version", "--short").strip()
+        except EngineError:  # what the client says of a plugin that isn't there differs from version to version
+            raise EngineError("docker has no compose", fix="install docker compose (docker-compose-plugin)") from None
 
     def inspect(self, kind: str, *names: str) -> list[dict[str, Any]]:
         """What the engine knows of objects; those that aren't there are left out."""
@@ -161,8 +166,10 @@ def _refuse_older(what: str, version: str, minimum: tuple[int, int]) -> None:
 
 
 def _explain(said: str) -> EngineError:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    message = lines[-1] if lines else "docker failed without a word"
-    lowered = said.lower()
-    fix = next((fix for sign, fix in _CAUSES if sign in lowered), "")
-    return EngineError(message.removeprefix("Error response from daemon: "), fix=fix)
+    """The line that says why, with what mends it; the last line where no cause is known."""
+    lines = [line.strip().removeprefix("Error response from daemon: ") for line in said.splitlines() if line.strip()]
+    for sign, fix in _CAUSES:
+        for line in lines:
+            if sign in line.lower():
+                return EngineError(line, fix=fix)
+    return EngineError(lines[-1] if lines else "docker failed without a word")

@@ -6,16 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra import hardening
-from infra.local.docker.plan import BUS_OFFSET, SERVICE, Member, Plan, Secrets
+from infra.local.console import Member
+from infra.local.docker.plan import Plan, Secrets
+from infra.local.replication import sentinel_conf
 
 HOME = "/etc/valkey"
 SCRIPTS = Path(__file__).resolve().parents[3] / "compose" / "bin"
-
-DOWN_AFTER = 3000
-"""Milliseconds of silence after which a Sentinel takes a primary for dead."""
-
-FAILOVER_TIMEOUT = 15_000
-"""Milliseconds after which a failover that didn't come through is tried again, twice that."""
 
 _TLS = {
     "tls-cert-file": f"{HOME}/tls/server.crt",
@@ -47,9 +43,12 @@ def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
     """The configuration of one data node."""
     values = {**fixed(plan, node), **plan.directives, **hardening.topology_directives(plan.topology, plan.replicas)}
     if plan.topology != "single":
-        values |= {"primaryuser": hardening.REPLICA, "primaryauth": secrets.passwords[hardening.REPLICA]}
+        values |= {
+            "primaryuser": hardening.REPLICA,
+            "primaryauth": hardening.quoted(secrets.passwords[hardening.REPLICA]),
+        }
     if plan.topology == "replicated" and (primary := plan.primary_of(node)):
-        values["replicaof"] = f"{primary.ip} {primary.port}"
+        values["replicaof"] = f"{primary.host} {primary.port}"
     return hardening.valkey_conf(values)
 
 
@@ -66,15 +65,15 @@ def fixed(plan: Plan, node: Member) -> dict[str, str]:
         "dir": "/data",
     }
     if plan.topology == "replicated":
-        values |= {"tls-replication": "yes", "replica-announce-ip": node.ip, "replica-announce-port": str(node.port)}
+        values |= {"tls-replication": "yes", "replica-announce-ip": node.host, "replica-announce-port": str(node.port)}
     if plan.topology == "cluster":
         values |= {
             "tls-replication": "yes",
             "tls-cluster": "yes",
-            "cluster-port": str(node.port + BUS_OFFSET),
-            "cluster-announce-ip": node.ip,
+            "cluster-port": str(node.bus),
+            "cluster-announce-ip": node.host,
             "cluster-announce-tls-port": str(node.port),
-            "cluster-announce-bus-port": str(node.port + BUS_OFFSET),
+            "cluster-announce-bus-port": str(node.bus),
             "cluster-announce-hostname": plan.host,
             "cluster-preferred-endpoint-type": "hostname",
         }
@@ -84,20 +83,20 @@ def fixed(plan: Plan, node: Member) -> dict[str, str]:
 def _line(plan: Plan, node: Member) -> str:
     """IP, port and name; then first and last slot, or `-` and the primary's IP."""
     primary = plan.primary_of(node)
-    place = f"- {primary.ip}" if primary else "{} {}".format(*plan.slots_of(node))
-    return f"{node.ip} {node.port} {node.name} {place}\n"
+    place = f"- {primary.host}" if primary else "{} {}".format(*plan.slots_of(node))
+    return f"{node.host} {node.port} {node.name} {place}\n"
 
 
 def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
     return {
         "sentinel.acl": hardening.acl(secrets.passwords, hardening.SENTINEL_USERS, secrets.previous),
-        "sentinels/addresses": "".join(f"{sentinel.ip} {sentinel.port}\n" for sentinel in plan.sentinels),
+        "sentinels/addresses": "".join(f"{sentinel.host} {sentinel.port}\n" for sentinel in plan.sentinels),
         **{f"sentinels/{s.name}.conf": _sentinel_conf(plan, s, secrets) for s in plan.sentinels},
     }
 
 
 def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
-    password, primary = secrets.passwords[hardening.SENTINEL], plan.nodes[0]
+    password = hardening.quoted(secrets.passwords[hardening.SENTINEL])
     values = {
         "bind": "* -::*",
         "port": "0",
@@ -108,16 +107,9 @@ def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
         "tls-replication": "yes",
         "aclfile": f"{HOME}/sentinel.acl",
         "dir": "/data",
-        "sentinel announce-ip": sentinel.ip,
+        "sentinel announce-ip": sentinel.host,
         "sentinel announce-port": str(sentinel.port),
-        "sentinel sentinel-user": hardening.SENTINEL,
-        "sentinel sentinel-pass": password,
-        f"sentinel monitor {SERVICE}": f"{primary.ip} {primary.port} {len(plan.sentinels) // 2 + 1}",
-        f"sentinel auth-user {SERVICE}": hardening.SENTINEL,
-        f"sentinel auth-pass {SERVICE}": password,
-        f"sentinel down-after-milliseconds {SERVICE}": str(DOWN_AFTER),
-        f"sentinel failover-timeout {SERVICE}": str(FAILOVER_TIMEOUT),
-        f"sentinel parallel-syncs {SERVICE}": "1",
         "sentinel deny-scripts-reconfig": "yes",
     }
-    return hardening.valkey_conf(values)
+    watched = sentinel_conf(plan.nodes[0], len(plan.sentinels), hardening.SENTINEL, password)
+    return hardening.valkey_conf(values) + watched

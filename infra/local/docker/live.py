@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from valkeykit.endpoint import SERVICE
+
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.hardening import RULES, SENTINEL, topology_directives
+from infra.local.console import answers, info
 from infra.local.docker import files
 from infra.local.docker.deployment import Deployment
-from infra.local.docker.plan import SERVICE, Plan
+from infra.local.docker.plan import Plan
 
 _FIXED = {rule.directive for rule in RULES if not rule.live} | {"cluster-enabled", "cluster-config-file"}
 
@@ -30,7 +33,7 @@ def refuse_to_fill_up(deployment: Deployment) -> None:
     if wanted["maxmemory-policy"].startswith("allkeys-"):
         return
     for node in _running(deployment):
-        used, allowed = int(deployment.console.info(node, "memory")["used_memory"]), int(wanted["maxmemory"])
+        used, allowed = int(info(deployment.console, node, "memory")["used_memory"]), int(wanted["maxmemory"])
         if used > allowed:
             raise ProvisioningError(
                 f"{node} holds {used} bytes and may not evict them, so with {allowed} every write would fail",
@@ -47,7 +50,7 @@ def apply(deployment: Deployment) -> None:
         deployment.console.ask(node, _commands(plan, deployment.secrets.passwords))
         _give_memory(deployment, node, grow=False)
     for sentinel in plan.sentinels:
-        if deployment.answers(sentinel.name):
+        if answers(deployment.console, sentinel.name):
             deployment.console.ask(sentinel.name, _commands_of_sentinel(deployment.secrets.passwords[SENTINEL]))
 
 
@@ -79,4 +82,4 @@ def _give_memory(deployment: Deployment, node: str, *, grow: bool) -> None:
 
 
 def _running(deployment: Deployment) -> list[str]:
-    return [node.name for node in deployment.plan.nodes if deployment.answers(node.name)]
+    return [node.name for node in deployment.plan.nodes if answers(deployment.console, node.name)]

@@ -11,12 +11,10 @@ from functools import cached_property
 from infra import hardening
 from infra.hardening import Topology
 from infra.local.certificates import Pair
+from infra.local.cluster import SLOTS
+from infra.local.console import Member
 
-SLOTS = 16384
 SENTINELS = 3
-SERVICE = "valkey"
-"""The name by which Sentinel knows the primary."""
-
 BUS_OFFSET = 10_000
 """A node's port of the cluster bus, which never leaves the network, is this much above its own."""
 
@@ -31,22 +29,17 @@ DATA_SHARE = 0.45
 
 
 @dataclass(frozen=True)
-class Member:
-    """A server of the deployment: a data node or a Sentinel."""
-
-    name: str
-    ip: str
-    port: int
-
-
-@dataclass(frozen=True)
 class Secrets:
-    """passwords: of every user, the system's too. previous: those that are still valid beside them."""
+    """passwords: of every user, the system's too. previous: those that shall be valid beside them.
+
+    login: what the servers take from the administrator as long as they don't know the new one; "" where there is none.
+    """
 
     passwords: Mapping[str, str] = field(repr=False)
     previous: Mapping[str, str] = field(repr=False)
     certificate: Pair
     ca: str
+    login: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ class Plan:
     def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[Member, ...]:
         network = ipaddress.ip_network(self.subnet)
         return tuple(
-            Member(f"{kind}-{number}", str(network[first + number]), port)
+            Member(f"{kind}-{number}", str(network[first + number]), port, port + BUS_OFFSET)
             for number, port in zip(range(count), ports, strict=True)
         )
 

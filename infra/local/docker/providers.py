@@ -23,6 +23,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
+from infra.hardening import ADMIN
 from infra.local.providers import Props, one_line
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class ContainersProvider(ResourceProvider):
 
     @one_line
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult(_ensure(news, _state(olds)))
+        return UpdateResult(_ensure(news, _state(olds), olds["passwords"][ADMIN]))
 
     @one_line
     def read(self, resource: str, props: Props) -> ReadResult:
@@ -172,10 +173,10 @@ def _leaf(props: Props) -> Props:
     return {**props, "certificate": pair.certificate, "key": pair.key}
 
 
-def _ensure(props: Props, known: State | None) -> Props:
+def _ensure(props: Props, known: State | None, login: str = "") -> Props:
     from infra.local.docker import driver
 
-    state = driver.ensure(_spec(props), known)
+    state = driver.ensure(_spec(props, login), known)
     return {
         **props,
         "listens": list(state.ports),
@@ -203,7 +204,7 @@ def _state(props: Props) -> State:
     )
 
 
-def _spec(props: Props) -> Spec:
+def _spec(props: Props, login: str = "") -> Spec:
     from infra.local.certificates import Pair
     from infra.local.docker.driver import Spec
     from infra.local.docker.engine import Engine
@@ -240,7 +241,7 @@ def _spec(props: Props) -> Spec:
         version=props["version"],
         plan=plan,
         secrets=Secrets(
-            props["passwords"], props["previous"], Pair(props["certificate"], props["key"]), props["authority"]
+            props["passwords"], props["previous"], Pair(props["certificate"], props["key"]), props["authority"], login
         ),
         keep_in=root() / props["keepIn"],
         first_port=int(props["port"]),

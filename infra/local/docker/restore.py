@@ -9,11 +9,11 @@ from pathlib import Path
 
 from infra import hardening
 from infra.errors import ProvisioningError
+from infra.local.console import info, wait_until
 from infra.local.docker import compose, files, volumes
 from infra.local.docker.console import Console
 from infra.local.docker.deployment import START_SECONDS, Deployment
 from infra.local.docker.engine import EngineError
-from infra.local.docker.waiting import wait_until
 
 MARK = "restored"
 """A file beside the configuration that says that the data is whole."""
@@ -77,7 +77,7 @@ def _import(deployment: Deployment, scratch: str) -> None:
     script = (
         "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
         f"exec valkey-cli --no-auth-warning --user {hardening.ADMIN} --tls --cacert {files.HOME}/tls/ca.crt "
-        f"--cluster import {node.ip}:{node.port} --cluster-from {scratch} --cluster-copy "
+        f"--cluster import {node.host}:{node.port} --cluster-from {scratch} --cluster-copy "
         f"--cluster-from-user {hardening.ADMIN} --cluster-from-askpass"
     )
     said = deployment.engine.docker(
@@ -114,7 +114,7 @@ def _scratch(deployment: Deployment, source: Path, volume: str, network: str) ->
 def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
     def loaded() -> bool:
         with contextlib.suppress(ProvisioningError):
-            return console.info("scratch", "persistence")["loading"] == "0"
+            return info(console, "scratch", "persistence")["loading"] == "0"
         if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
             said = deployment.engine.docker("logs", "--tail", "3", container).strip().splitlines()
             raise EngineError(f"{source} can't be loaded: {said[-1] if said else 'the server ended'}")
@@ -125,7 +125,7 @@ def _wait_until_loaded(deployment: Deployment, console: Console, container: str,
 
 def _wait_for_append_only(console: Console) -> None:
     def written() -> bool:
-        state = console.info("scratch", "persistence")
+        state = info(console, "scratch", "persistence")
         if state["aof_last_bgrewrite_status"] != "ok":
             raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
         return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
@@ -134,7 +134,7 @@ def _wait_for_append_only(console: Console) -> None:
 
 
 def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
-    used = int(console.info("scratch", "memory")["used_memory"])
+    used = int(info(console, "scratch", "memory")["used_memory"])
     if used > allowed:
         raise ProvisioningError(
             f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",

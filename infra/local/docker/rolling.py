@@ -7,7 +7,7 @@ from infra.local.docker.deployment import Deployment
 
 
 def renew_the_sick(deployment: Deployment) -> None:
-    """A container of another definition that isn't healthy serves nobody, and the new one may mend it."""
+    """A container that serves nobody, and that a new one may mend."""
     for service in deployment.outdated(sick=True):
         deployment.renew(service)
 
@@ -26,10 +26,10 @@ def restart(deployment: Deployment) -> None:
             deployment.renew(service)
     if not nodes:
         return
-    roles.wait_for_replicas(console, plan)
-    leading = roles.primaries(console, nodes)
+    roles.wait_until_whole(console, plan)
+    leading = [node for node in roles.primaries(console, plan) if node in nodes]
     for node in [name for name in nodes if name not in leading] + leading:
         if node in leading and plan.replicas:
             roles.hand_over(console, plan, node)
         deployment.renew(node)
-        roles.wait_for_replicas(console, plan)
+        roles.wait_until_whole(console, plan)

@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from infra.errors import ProvisioningError
+from infra.local.console import info, wait_until
 from infra.local.docker import roles, volumes
 from infra.local.docker.deployment import Deployment
-from infra.local.docker.waiting import wait_until
 
 SAVE_SECONDS = 900.0
 
@@ -22,7 +22,7 @@ def take(deployment: Deployment, folder: Path, name: str) -> list[Path]:
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     taken = []
-    for node in roles.primaries(deployment.console, [node.name for node in deployment.plan.nodes]):
+    for node in roles.primaries(deployment.console, deployment.plan):
         _save(deployment, node)
         part = f"-{node}" if deployment.plan.shards > 1 else ""
         target = folder / f"{name}-{stamp}{part}.rdb"
@@ -33,10 +33,10 @@ def take(deployment: Deployment, folder: Path, name: str) -> list[Path]:
 
 def _save(deployment: Deployment, node: str) -> None:
     console = deployment.console
-    before = console.info(node, "persistence")["rdb_saves"]
+    before = info(console, node, "persistence")["rdb_saves"]
 
     def saved() -> bool:
-        facts = console.info(node, "persistence")
+        facts = info(console, node, "persistence")
         if facts["rdb_bgsave_in_progress"] == "1":
             return False
         if facts["rdb_last_bgsave_status"] != "ok":

@@ -83,9 +83,10 @@ def _restore(settings: Settings) -> Iterator[Mistake]:
 
 
 def _login(settings: Settings) -> Iterator[Mistake]:
-    if settings.aws.auth == "iam" and settings.aws.passwordGeneration > 1:
-        reason = f"is {settings.aws.passwordGeneration}, but with auth iam there are no passwords"
-        yield Mistake("aws.passwordGeneration", reason, drop("aws.passwordGeneration"))
+    if settings.aws.auth == "iam" and settings.rotation:
+        yield Mistake(
+            "rotation", f"is {settings.rotation!r}, but with auth iam there are no passwords", drop("rotation")
+        )
 
 
 def _nodes(settings: Settings) -> Iterator[Mistake]:

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 
 from infra.settings.aws.catalogue import LOG_DAYS, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES
-from infra.settings.keys import Blank, Flag, Key, Names, Section
-from infra.settings.values import EMAIL, Pairs, each_fits, one_of, private_network
+from infra.settings.keys import Blank, Flag, Key, Section
+from infra.settings.values import EMAIL, Names, Pairs, each_fits, one_of, private_network
 
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
@@ -81,11 +81,6 @@ class AwsSettings(Section):
         Literal["password", "iam"],
         Key("password or iam", "password", "How users log in; with iam each client signs its logins"),
     ] = "password"
-    passwordGeneration: Annotated[
-        int,
-        Field(ge=1),
-        Key("1 or more", "1", "Raise it by one to rotate: this one and the one before are valid"),
-    ] = 1
     kmsKey: Annotated[
         str,
         Field(pattern=rf"^(own|{_ARN}:kms:[a-z0-9-]+:\d{{12}}:key/[0-9a-zA-Z-]+)?$"),

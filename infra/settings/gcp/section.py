@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 
 from infra.settings.gcp.catalogue import LOCATIONS
 from infra.settings.gcp.nodes import NODE_TYPES
-from infra.settings.keys import Blank, Flag, Key, Names, Section
-from infra.settings.values import EMAIL, Pairs, each_fits, one_of, private_network
+from infra.settings.keys import Blank, Flag, Key, Section
+from infra.settings.values import EMAIL, Names, Pairs, each_fits, one_of, private_network
 
 _PROJECT = r"[a-z][a-z0-9-]{4,28}[a-z0-9]"
 _NAME = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"

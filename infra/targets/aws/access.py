@@ -37,18 +37,18 @@ def group_name(context: Context) -> str:
 def make(context: Context) -> Access:
     """The users of the hardening table, in a group of their own. The default user is off in such a group."""
     prefix, uses_iam = group_name(context), context.settings.aws.auth == "iam"
-    logins, users = {}, {}
+    passwords = {} if uses_iam else _passwords(context)
+    users, logins = {}, {}
     for user in hardening.USERS:
-        user_id = f"{prefix}-{user.name}"
-        passwords = [] if uses_iam else _passwords(context, user.name)
-        logins[user.name] = Login(user_id if uses_iam else user.name, passwords[0] if passwords else None)
+        user_id, password = f"{prefix}-{user.name}", passwords.get(user.name)
+        logins[user.name] = Login(user.name, password.value) if password else Login(user_id)
         users[user.name] = User(
             f"{user.name}-iam" if uses_iam else user.name,
             user_id=user_id,
             user_name=logins[user.name].user,
             engine="valkey",
             access_string=access_string(user),
-            authentication_mode=_mode(passwords),
+            authentication_mode=_mode(password, keeps_old=context.settings.keeps_old_passwords),
             tags=context.tags,
             opts=context.options(),
         )
@@ -63,14 +63,15 @@ def make(context: Context) -> Access:
     return Access(group.user_group_id, logins, {role: user.arn for role, user in users.items()})
 
 
-def _mode(passwords: list[pulumi.Output[str]]) -> Any:
-    if not passwords:
+def _passwords(context: Context) -> dict[str, Password]:
+    return {user.name: Password(user.name, context.settings.rotation, context.child) for user in hardening.USERS}
+
+
+def _mode(password: Password | None, *, keeps_old: bool) -> Any:
+    """During a rotation the password before is valid too."""
+    if password is None:
         return {"type": "iam"}
-    # The SDK doesn't mark them as secret here; our password resources do.
-    return {"type": "password", "passwords": passwords}
-
-
-def _passwords(context: Context, role: str) -> list[pulumi.Output[str]]:
-    """Of this generation, and of the one before while clients still have it."""
-    newest = context.settings.aws.passwordGeneration
-    return [Password(f"{role}-{number}", "", context.child).value for number in (newest, newest - 1) if number]
+    known = pulumi.Output.all(password.value, password.previous if keeps_old else None)
+    valid = known.apply(lambda values: [value for value in values if value])
+    # The SDK doesn't mark them as secret here.
+    return {"type": "password", "passwords": pulumi.Output[list[str]].secret(valid)}

@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import valkeykit
 from valkeykit import errors
 
-from tests.servers import HOST, Server
+from tests import tls as tls_end
+from tests.servers import Server
+from tests.tls import Tls
 
 
-class Tls(NamedTuple):
-    port: int
-    ca: Path
-
-
-def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=test", "-addext", f"subjectAltName={name}", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return key, certificate
-
-
-@pytest.fixture(params=["IP:127.0.0.1,DNS:localhost"])
+@pytest.fixture(params=[tls_end.LOCAL])
 def tls(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> Iterator[Tls]:
-    key, certificate = _certificate(tmp_path, request.param)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    listener = socket.create_server((HOST, 0))
-    thread = threading.Thread(target=_serve, args=(listener, context, server.port), daemon=True)
-    thread.start()
-    yield Tls(listener.getsockname()[1], certificate)
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(5)
-
-
-def _serve(listener: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            plain, _ = listener.accept()
-            with contextlib.suppress(OSError):
-                _forward(context.wrap_socket(plain, server_side=True), socket.create_connection((HOST, port)))
-
-
-def _forward(client: ssl.SSLSocket, server: socket.socket) -> None:
-    """One connection at a time is enough here: a request, then its answer."""
-    with client, server, contextlib.suppress(OSError):
-        while data := client.recv(65536):
-            server.sendall(data)
-            client.sendall(server.recv(65536))
+    with tls_end.end(tmp_path, server.port, tls_end.context(tmp_path, request.param)) as answering:
+        yield answering
 
 
 def test_an_authority_by_path_or_text(tls: Tls) -> None:

@@ -1,0 +1,84 @@
+"""How the nodes of a deployment are told something, wherever they run.
+
+What forms a deployment (`replication`, `cluster`) needs no more than this: a command on a node, by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from infra.errors import ProvisioningError
+from infra.local.waiting import until
+
+POLL_SECONDS = 0.05
+
+
+class RefusedError(ProvisioningError):
+    """The node answered with an error."""
+
+
+class SilentError(ProvisioningError):
+    """The node didn't answer."""
+
+
+class Console(Protocol):
+    def run(self, node: str, *command: str) -> Any:
+        """Run a command on a node, as its admin.
+
+        Returns what `valkey-cli --json` gives: text, numbers, lists and maps.
+
+        Raises:
+            RefusedError, SilentError: there is no such answer.
+        """
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node, by the name that the console knows, and where the other nodes reach it.
+
+    bus: where it listens for the other nodes of a cluster.
+    """
+
+    name: str
+    host: str
+    port: int
+    bus: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def info(console: Console, node: str, section: str) -> dict[str, str]:
+    """A section of a node's INFO."""
+    lines = str(console.run(node, "INFO", section)).splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def answering(console: Console, members: Sequence[Member]) -> list[Member]:
+    """The members that answer."""
+    return [member for member in members if answers(console, member.name)]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, problem: str) -> None:
+    """Wait for something; nodes that are silent or refuse meanwhile may change their mind.
+
+    Raises:
+        ProvisioningError: with the problem, as it is still not so when the time is over.
+    """
+    for _ in until(seconds, POLL_SECONDS):
+        try:
+            if condition():
+                return
+        except (RefusedError, SilentError):
+            continue
+    raise ProvisioningError(problem, fix="make up, which goes on from here")
+
+
+def answers(console: Console, node: str) -> bool:
+    try:
+        return bool(console.run(node, "PING") == "PONG")
+    except (RefusedError, SilentError):
+        return False

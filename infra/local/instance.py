@@ -1,0 +1,193 @@
+"""One data node's process: its files, its start, a login, what it is, and what it takes live.
+
+Where a node stands among others, and when it may be restarted, is the drivers' business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import redis
+from valkeykit.connection import connect
+from valkeykit.url import Address
+
+from infra import hardening
+from infra.errors import ProvisioningError
+from infra.local import binary, ports, process
+from infra.local.files import write_private
+from infra.local.folder import Claim, Folder
+from infra.local.waiting import until
+
+T = TypeVar("T")
+
+START_SECONDS = 10.0
+"""How long a server may take until it listens."""
+
+LOAD_SECONDS = 900.0
+"""How long it may take to read its data, or to write its first append-only file after a restore."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a server shall be.
+
+    port: 0 for the one it had, else the first free one from 6379.
+    secrets: directives that stand in no state and no report.
+    former: the password that a server that runs may still have.
+    watches: what a Sentinel is told of those that it watches; it has secrets too.
+    restore_from: an RDB file that a new server starts with.
+    """
+
+    folder: Folder
+    claim: Claim
+    port: int
+    directives: Mapping[str, str]
+    acl: str = field(repr=False)
+    password: str = field(repr=False)
+    restore_from: Path | None = None
+    secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
+    watches: str = field(repr=False, default="")
+    former: str = field(repr=False, default="")
+
+    @property
+    def has_bus(self) -> bool:
+        """Whether it listens for the other nodes of a cluster too."""
+        return self.directives.get("cluster-enabled") == "yes"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a server is: `directives` and `acl` (a digest) as it reports them itself."""
+
+    port: int
+    version: str
+    directives: Mapping[str, str]
+    acl: str
+
+
+def apply_live(spec: Spec, client: redis.Redis) -> bool:
+    """Change what differs; False where a restart is needed for the rest."""
+    current = inspect(spec, client)
+    _refuse_to_fill_up(client, spec.directives)
+    port = spec.port or current.port
+    if port != current.port:
+        # Refuses one that is taken, while the server still runs on the old one.
+        ports.candidates(spec.folder, port, has_bus=spec.has_bus)
+    write_files(spec, port)
+    complete = (port, binary.version()) == (current.port, current.version)
+    wanted = {**spec.directives, **spec.secrets}
+    reported = client.config_get(*wanted)
+    for name, value in wanted.items():
+        if reported.get(name) != value:
+            try:
+                client.config_set(name, value)
+            except redis.ResponseError as refusal:
+                # Else the machine doesn't allow it (maxclients): a start, too, would take only what it can.
+                complete = complete and "immutable" not in str(refusal)
+    wait_for_append_only(client)
+    client.acl_load()
+    return complete
+
+
+def _refuse_to_fill_up(client: redis.Redis, wanted: Mapping[str, str]) -> None:
+    used, allowed = int(client.info("memory")["used_memory"]), int(wanted["maxmemory"])
+    if used > allowed and not wanted["maxmemory-policy"].startswith("allkeys-"):
+        raise ProvisioningError(
+            f"the server holds {used} bytes and may not evict them, so with {allowed} every write would fail",
+            fix="pulumi config set memory <more>",
+        )
+
+
+def start(spec: Spec, *overrides: str) -> redis.Redis:
+    """Start the server, which isn't running, and wait until it has read its data."""
+    for port in ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus):
+        write_files(spec, port)
+        started = process.start(spec.folder, *overrides)
+        if client := login(spec, started):
+            return client
+        if process.is_alive(started):
+            process.stop(started)
+            raise ProvisioningError("valkey-server runs but doesn't take the password that it was given")
+        if ports.is_free(port):
+            break  # it wasn't the port that was taken meanwhile
+    raise ProvisioningError(f"valkey-server didn't start: {_last_words(spec.folder)}", fix=f"read {spec.folder.log}")
+
+
+def wait_for_append_only(client: redis.Redis) -> None:
+    """Wait until the append-only file holds everything."""
+    for _ in until(LOAD_SECONDS):
+        state = client.info("persistence")
+        if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:
+            if state["aof_last_bgrewrite_status"] == "ok":
+                return
+            break
+    raise ProvisioningError("the append-only file can't be written", fix="make room on the disk, then try again")
+
+
+def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
+    """A client of the server, once it has read its data; None where it ended or doesn't let us in."""
+    port = first_answer(lambda: process.port(server), START_SECONDS, server)
+    if port is None:
+        return None
+    for password in filter(None, (spec.password, spec.former)):
+        client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=password), topology="single")
+        if first_answer(partial(_answers, client), LOAD_SECONDS, server):
+            return client
+        client.close()
+    return None
+
+
+def _answers(client: redis.Redis) -> bool | None:
+    """True when the server has read its data, False when it refuses the password, None while it loads."""
+    try:
+        return bool(client.ping())
+    except redis.AuthenticationError:
+        return False
+    except (redis.ConnectionError, redis.TimeoutError):  # loading is a ConnectionError of redis-py's too
+        return None
+
+
+def first_answer(probe: Callable[[], T | None], seconds: float, server: psutil.Process) -> T | None:
+    """The probe's first answer; None when the time is over or the server ended."""
+    for _ in until(seconds):
+        if (answer := probe()) is not None or not process.is_alive(server):
+            return answer
+    return None
+
+
+def inspect(spec: Spec, client: redis.Redis) -> State:
+    info = client.info("server")
+    acl = "\n".join(sorted(str(user) for user in client.acl_list()))
+    return State(
+        port=int(info["tcp_port"]),
+        version=str(info["valkey_version"]),
+        directives={str(name): str(value) for name, value in client.config_get(*spec.directives).items()},
+        acl=hashlib.sha256(acl.encode()).hexdigest(),
+    )
+
+
+def write_files(spec: Spec, port: int) -> None:
+    folder = spec.folder
+    local = {
+        "bind": ports.HOST,
+        "port": str(port),
+        "dir": ".",  # the server starts in its data folder; nothing here names a place, so the project can be moved
+        "aclfile": f"../{folder.acl.name}",
+        "pidfile": f"../{folder.pid.name}",
+    }
+    write_private(folder.acl, spec.acl)
+    write_private(folder.config, hardening.valkey_conf({**local, **spec.directives, **spec.secrets}) + spec.watches)
+
+
+def _last_words(folder: Folder) -> str:
+    """The end of the log, without what comes before the last start."""
+    time.sleep(0.1)  # the log is written by another process
+    lines = folder.log.read_text(errors="replace").splitlines() if folder.log.exists() else []
+    return " / ".join(lines[-3:]) or "it left no log"

@@ -1,0 +1,206 @@
+"""A primary, its replicas and the Sentinels that watch them: who is what, and a planned failover.
+
+The Sentinels' word on who is the primary counts, and nobody else's: a primary that comes back
+after a failover still takes itself for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from valkeykit.endpoint import SERVICE
+
+from infra.local.console import Console, Member, RefusedError, SilentError, answering, answers, info, wait_until
+
+DOWN_AFTER_MILLISECONDS = 3000
+FAILOVER_TIMEOUT_MILLISECONDS = 10_000
+
+FAILOVER_SECONDS = 30.0
+ORDER_SECONDS = 5.0
+SYNC_SECONDS = 900.0
+SENTINEL_SECONDS = 30.0
+
+
+def sentinel_conf(primary: Member, sentinels: int, user: str, password: str) -> str:
+    """What a Sentinel is told of the deployment; a secret stands in it."""
+    return "\n".join(
+        [
+            f"sentinel monitor {SERVICE} {primary.host} {primary.port} {sentinels // 2 + 1}",
+            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MILLISECONDS}",
+            f"sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MILLISECONDS}",
+            f"sentinel auth-user {SERVICE} {user}",
+            f"sentinel auth-pass {SERVICE} {password}",
+            f"sentinel sentinel-user {user}",
+            f"sentinel sentinel-pass {password}",
+            "",
+        ]
+    )
+
+
+def named_primary(console: Console, sentinels: Sequence[str], nodes: Sequence[Member]) -> Member | None:
+    """Whom most of the Sentinels that answer name; None where none does."""
+    named: Counter[str] = Counter()
+    for sentinel in sentinels:
+        with contextlib.suppress(RefusedError, SilentError):
+            host, port = console.run(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+            named[f"{host}:{port}"] += 1
+    by_address = {node.address: node for node in nodes}
+    return next((by_address[address] for address, _ in named.most_common() if address in by_address), None)
+
+
+def acting_primary(console: Console, nodes: Sequence[Member]) -> Member | None:
+    """The only node that says it is a primary; None where there is none, or several."""
+    found = [node for node in answering(console, nodes) if role(console, node) == "master"]
+    return found[0] if len(found) == 1 else None
+
+
+def role(console: Console, node: Member) -> str:
+    """`master` or `slave`."""
+    return info(console, node.name, "replication")["role"]
+
+
+def follow(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
+    """Make every other node a replica of the primary."""
+    for node in nodes:
+        if node != primary and not _follows(info(console, node.name, "replication"), primary):
+            console.run(node.name, "REPLICAOF", primary.host, str(primary.port))
+
+
+def wait_until_attached(console: Console, primary: Member, count: int) -> None:
+    """Wait until the primary knows its replicas; they needn't have the data yet."""
+    wait_until(
+        lambda: int(info(console, primary.name, "replication")["connected_slaves"]) >= count,
+        SENTINEL_SECONDS,
+        f"not all replicas reach {primary.name}",
+    )
+
+
+def wait_until_in_sync(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
+    """Wait until every replica has the primary's data."""
+    wait_until(
+        lambda: not list(astray(console, primary, nodes)),
+        SYNC_SECONDS,
+        f"not every replica follows {primary.name}",
+    )
+
+
+def astray(console: Console, primary: Member, nodes: Sequence[Member]) -> Iterator[str]:
+    """What is wrong with the replicas, a line each."""
+    for node in nodes:
+        if node == primary:
+            continue
+        state = info(console, node.name, "replication")
+        if not _follows(state, primary):
+            yield f"{node.name} doesn't follow {primary.name}"
+        elif state["master_link_status"] != "up":
+            yield f"{node.name} has lost {primary.name}"
+
+
+def unwatched(console: Console, sentinels: Sequence[str], replicas: int) -> Iterator[str]:
+    """What is wrong with the Sentinels, a line each."""
+    for sentinel in sentinels:
+        state = console.run(sentinel, "SENTINEL", "MASTER", SERVICE)
+        others, known = int(state["num-other-sentinels"]), int(state["num-slaves"])
+        if others != len(sentinels) - 1:
+            yield f"{sentinel} knows {others} other Sentinels"
+        if known != replicas:
+            yield f"{sentinel} knows {known} replicas"
+        if state["flags"] != "master":
+            yield f"{sentinel} says that the primary is {state['flags']}"
+
+
+def wait_until_watched(console: Console, sentinels: Sequence[str], replicas: int) -> None:
+    """Wait until every Sentinel knows the others and every replica."""
+    wait_until(
+        lambda: not list(unwatched(console, sentinels, replicas)), SENTINEL_SECONDS, "the Sentinels don't see everybody"
+    )
+
+
+def fail_over(console: Console, sentinels: Sequence[str], nodes: Sequence[Member], primary: Member) -> Member:
+    """Have the Sentinels make a replica the primary; a primary that lives loses no write by it.
+
+    Raises:
+        ProvisioningError: no replica can be made the primary.
+    """
+    live = answering(console, nodes)
+    with _writers_waiting(console, primary) if primary in live else contextlib.nullcontext():
+        if primary in live:
+            wait_until_in_sync(console, primary, live)
+            _wait_for_offset(console, primary, live)
+        _order_failover(console, sentinels, nodes, primary)
+        successor = wait_for_primary(console, sentinels, nodes, other_than=primary)
+        if primary in live:
+            follow(console, successor, live)  # before writers go on, so that the old one refuses them
+        return successor
+
+
+@contextlib.contextmanager
+def _writers_waiting(console: Console, primary: Member) -> Iterator[None]:
+    """Writes are held back, so that nothing is acknowledged that the next primary doesn't have."""
+    console.run(primary.name, "CLIENT", "PAUSE", str(int(FAILOVER_SECONDS * 1000)), "WRITE")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(RefusedError, SilentError):
+            console.run(primary.name, "CLIENT", "UNPAUSE")
+
+
+def wait_for_primary(
+    console: Console, sentinels: Sequence[str], nodes: Sequence[Member], other_than: Member | None = None
+) -> Member:
+    """Wait until the Sentinels name a primary that says that it is one.
+
+    Raises:
+        ProvisioningError: they don't within `FAILOVER_SECONDS`.
+    """
+    found: list[Member] = []
+
+    def named() -> bool:
+        primary = named_primary(console, sentinels, nodes)
+        if primary is None or primary == other_than or role(console, primary) != "master":
+            return False
+        found.append(primary)
+        return True
+
+    wait_until(named, FAILOVER_SECONDS, "the Sentinels make no replica the primary")
+    return found[0]
+
+
+def _order_failover(console: Console, sentinels: Sequence[str], nodes: Sequence[Member], primary: Member) -> None:
+    """Tell one Sentinel, unless another primary is named by now. A Sentinel that has just started has no replica
+    to offer yet.
+    """
+
+    def ordered() -> bool:
+        if named_primary(console, sentinels, nodes) != primary:
+            return True
+        try:
+            return bool(console.run(answering_sentinels[0], "SENTINEL", "FAILOVER", SERVICE) == "OK")
+        except RefusedError as refusal:
+            return "INPROG" in str(refusal)
+
+    answering_sentinels = [name for name in sentinels if answers(console, name)]
+    wait_until(ordered, ORDER_SECONDS, f"no replica of {primary.name} can be made the primary")
+
+
+def _wait_for_offset(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
+    written = int(info(console, primary.name, "replication")["master_repl_offset"])
+    replicas = [node for node in nodes if node != primary]
+    wait_until(
+        lambda: all(
+            int(info(console, node.name, "replication").get("slave_repl_offset", 0)) >= written for node in replicas
+        ),
+        FAILOVER_SECONDS,
+        f"the replicas don't catch up with {primary.name}",
+    )
+
+
+def _follows(state: dict[str, str], primary: Member) -> bool:
+    return state["role"] == "slave" and f"{state['master_host']}:{state['master_port']}" == primary.address
+
+
+def latest(console: Console, replicas: Sequence[Member]) -> Member:
+    """The replica that has heard most of its primary."""
+    return max(replicas, key=lambda node: int(info(console, node.name, "replication").get("slave_repl_offset", 0)))

@@ -1,0 +1,83 @@
+"""The driver of one Sentinel's process. What it has learned stands in its configuration, which is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import redis
+from valkeykit.endpoint import SERVICE
+
+from infra import hardening
+from infra.local import instance, process, replication
+from infra.local.console import Member
+from infra.local.files import write_private
+from infra.local.folder import Folder
+from infra.local.instance import Spec
+
+DIRECTIVES = {"protected-mode": "yes", "loglevel": "notice"}
+
+_LEARNED = re.compile(
+    r"^sentinel (?:monitor|myid|known-replica|known-sentinel|config-epoch|leader-epoch|current-epoch) .*$", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Whom a Sentinel took for the primary, and since which failover."""
+
+    epoch: int
+    primary: str
+
+
+def remembers(folder: Folder) -> Memory | None:
+    """What the folder's Sentinel knew at last, also of one that doesn't run; None for a new one."""
+    text = folder.config.read_text() if folder.config.exists() else ""
+    primary = re.search(rf"^sentinel monitor {SERVICE} (\S+) (\d+) ", text, re.MULTILINE)
+    epoch = re.search(rf"^sentinel config-epoch {SERVICE} (\d+)$", text, re.MULTILINE)
+    return Memory(int(epoch[1]) if epoch else 0, f"{primary[1]}:{primary[2]}") if primary else None
+
+
+def last_primary(folders: Sequence[Folder]) -> str | None:
+    """The address of the primary by the Sentinel that has seen the latest failover; None where there is none yet."""
+    memories = [memory for folder in folders if (memory := remembers(folder))]
+    return max(memories, key=lambda memory: memory.epoch).primary if memories else None
+
+
+def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
+    """Make the Sentinel run and watch. watcher: its password on the nodes and on the other Sentinels.
+
+    Raises:
+        ProvisioningError: it doesn't start.
+    """
+    spec.folder.take(spec.claim)
+    if running := process.find(spec.folder):
+        if client := instance.login(spec, running):
+            with client:
+                if _can_write(spec, client):
+                    _apply_live(spec, client, watcher)
+                    return
+        process.stop(running)
+    told = replication.sentinel_conf(primary, count, hardening.SENTINEL, watcher)
+    learned = _LEARNED.findall(spec.folder.config.read_text()) if remembers(spec.folder) else []
+    kept = [line for line in told.splitlines() if not learned or not _LEARNED.match(line)]
+    # The order matters: a primary is named before anything is said of it.
+    lines = [*(line for line in learned if " monitor " in line), *kept]
+    lines += [line for line in learned if " monitor " not in line]
+    instance.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
+
+
+def _can_write(spec: Spec, client: redis.Redis) -> bool:
+    """False after the project's folder was moved: it writes what it learns to where it was started."""
+    return Path(client.info("server")["config_file"]) == spec.folder.config.resolve()
+
+
+def _apply_live(spec: Spec, client: redis.Redis, watcher: str) -> None:
+    write_private(spec.folder.acl, spec.acl)
+    client.execute_command("ACL LOAD")
+    known = client.execute_command("SENTINEL CONFIG GET", "sentinel-pass")
+    if watcher not in (known.values() if isinstance(known, dict) else known):
+        client.execute_command("SENTINEL SET", SERVICE, "auth-pass", watcher)
+        client.execute_command("SENTINEL CONFIG SET", "sentinel-pass", watcher)

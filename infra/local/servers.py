@@ -1,0 +1,187 @@
+"""The driver of several servers that belong together: bring them into a state, look at them, take them down.
+
+`ensure` can be killed at any moment and run again. It knows nothing of Pulumi.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from infra.errors import ProvisioningError
+from infra.local import binary, group, instance, ports, process, server
+from infra.local.clustered import Clustered
+from infra.local.folder import FINAL
+from infra.local.group import Clients, GroupSpec
+from infra.local.instance import Spec
+from infra.local.replicated import Replicated
+
+
+class Shape(Protocol):
+    """What differs between a primary with replicas and a cluster."""
+
+    def bring_up(self, source: Path | None) -> None:
+        """Start every node that doesn't run, in a role that loses no write."""
+
+    def join(self) -> None:
+        """Bring the nodes, which all run, together, and wait until they are."""
+
+    def fill(self, source: Path) -> None:
+        """Restore what `bring_up` hasn't."""
+
+    def restart(self, name: str) -> None:
+        """Restart a node without a loss; a primary hands over first."""
+
+    def primaries(self) -> list[str]:
+        """The nodes that take writes."""
+
+    def keepers(self) -> list[str]:
+        """The nodes, dead or alive, that hold all of the data between them."""
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong between nodes that all run, a line each."""
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """What the servers are.
+
+    listens: the nodes' ports, those of primaries first. sentinels: the Sentinels'.
+    reported: each node's directives and a digest of its users, as it reports them itself.
+    problems: what is wrong between them, a line each.
+    """
+
+    listens: Sequence[int]
+    sentinels: Sequence[int]
+    version: str
+    reported: Mapping[str, Mapping[str, str]]
+    problems: Sequence[str]
+
+
+def ensure(spec: GroupSpec) -> GroupState:
+    """Make the servers be as the spec says, with as little disturbance as that takes.
+
+    Settings are changed live; where one needs a restart, the nodes are restarted one by one, replicas first.
+
+    Raises:
+        ProvisioningError: the spec can't be had.
+    """
+    if problem := spec.folder.objection(spec.claim):
+        raise problem
+    try:
+        with _shape(spec) as shape:
+            return _ensure(spec, shape)
+    except OSError as error:
+        raise ProvisioningError(f"{error.strerror}: {error.filename or spec.folder.path}") from None
+
+
+def inspect(spec: GroupSpec) -> GroupState:
+    """How the servers are now."""
+    with _shape(spec) as shape:
+        return _inspect(spec, shape)
+
+
+def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
+    """Stop the servers and remove their data; with `keep_snapshot`, leave the last state: an RDB file, or a folder
+    of one for each primary of a cluster.
+
+    Does nothing to a folder that another resource claimed since.
+    """
+    claim = spec.folder.claim()
+    if claim is None or claim.resource != spec.claim.resource:
+        return
+    with _shape(spec) as shape:
+        keepers = shape.keepers() if keep_snapshot else []
+    for name in sorted(spec.everybody, key=lambda name: name in keepers):  # the others first
+        node = spec.everybody[name]
+        if known := node.folder.claim():
+            server.remove(replace(node, claim=known), keep_snapshot=name in keepers)
+    _collect_snapshots(spec)
+    spec.folder.retire(keep_snapshot=False)
+
+
+@contextlib.contextmanager
+def _shape(spec: GroupSpec) -> Iterator[Shape]:
+    with contextlib.closing(Clients(spec.everybody)) as clients:
+        yield Clustered(spec, clients) if spec.topology == "cluster" else Replicated(spec, clients)
+
+
+def _ensure(spec: GroupSpec, shape: Shape) -> GroupState:
+    previous = spec.folder.claim()
+    source = str(spec.restore_from or "") if previous is None else previous.restoring
+    spec.folder.take(replace(spec.claim, restoring=source))
+    group.stop([known for known in spec.everybody.values() if _refuses_us(known)])
+    shape.bring_up(Path(source) if source else None)
+    stale = [name for name, node in spec.nodes.items() if not _apply_live(node)]
+    shape.join()
+    primaries = shape.primaries()
+    for name in sorted(stale, key=lambda name: name in primaries):  # replicas first
+        shape.restart(name)
+    if source:
+        shape.fill(Path(source))
+        spec.folder.take(spec.claim)
+    return _inspect(spec, shape)
+
+
+def _refuses_us(spec: Spec) -> bool:
+    """True for one that doesn't know the password: the state was lost and made anew."""
+    running = process.find(spec.folder)
+    if running is None:
+        return False
+    client = instance.login(spec, running)
+    if client:
+        client.close()
+    return client is None
+
+
+def _apply_live(spec: Spec) -> bool:
+    running = process.find(spec.folder)
+    client = instance.login(spec, running) if running else None
+    if client is None:
+        raise ProvisioningError(f"{spec.folder.path.name} has just ended", fix=f"read {spec.folder.log}")
+    with client:
+        return instance.apply_live(spec, client)
+
+
+def _inspect(spec: GroupSpec, shape: Shape) -> GroupState:
+    reported = {}
+    problems = []
+    for name, node in spec.everybody.items():
+        if process.find(node.folder) is None:
+            problems.append(f"{name} doesn't run")
+        elif _refuses_us(node):
+            problems.append(f"{name} doesn't take the password")
+        elif name in spec.nodes and (state := server.inspect(node)):
+            reported[name] = {**state.directives, "users": state.acl, "port": str(state.port)}
+    first: list[str] = []
+    if not problems:
+        try:
+            problems += shape.problems()
+            first = shape.primaries()
+        except ProvisioningError as problem:
+            problems.append(str(problem.args[0]))
+    names = sorted(spec.nodes, key=lambda name: name not in first)
+    return GroupState(
+        listens=[ports.configured(spec.nodes[name].folder) for name in names],
+        sentinels=[ports.configured(sentinel.folder) for sentinel in spec.sentinels.values()],
+        version=binary.version(),
+        reported=reported,
+        problems=problems,
+    )
+
+
+def _collect_snapshots(spec: GroupSpec) -> None:
+    """Move what the nodes left to where a single server's lies."""
+    left = [(name, file) for name, node in spec.nodes.items() for file in node.folder.path.glob(f"{FINAL}*")]
+    for name, file in left:
+        target = spec.folder.path / file.name
+        if spec.topology == "cluster":
+            folder = spec.folder.path / max(file.stem for _, file in left)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            target = folder / f"{name}{file.suffix}"
+        file.replace(target)
+        if not any(file.parent.iterdir()):
+            file.parent.rmdir()

@@ -1,0 +1,212 @@
+"""Real deployments for tests, by the driver alone: as Pulumi would ask for them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import redis
+from valkeykit.connection import connect
+from valkeykit.endpoint import Endpoint
+from valkeykit.url import Node
+
+from infra import hardening
+from infra.hardening import Topology, Workload
+from infra.local import certificates
+from infra.local.docker import driver
+from infra.local.docker.deployment import Deployment
+from infra.local.docker.driver import Spec, State
+from infra.local.docker.engine import Engine
+from infra.local.docker.images import Source
+from infra.local.docker.plan import Plan, Secrets, default_subnet
+
+OLD, NEW = "8.1.1", "9.1.2"
+IMAGE = "valkey-test"
+SHAPES: dict[str, tuple[int, int]] = {"single": (1, 0), "replicated": (1, 2), "cluster": (3, 1)}
+
+_numbers = itertools.count(os.getpid() % 1000 * 10)
+
+
+def new_secrets(names: list[str], users: tuple[hardening.User, ...]) -> Secrets:
+    authority = certificates.authority("Valkey tests")
+    passwords = {user.name: secrets.token_urlsafe(24) for user in users}
+    return Secrets(passwords, {}, certificates.issue(authority, names), authority.certificate)
+
+
+def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int = 64, **plan: Any) -> Spec:
+    """A spec of its own project and network; memory in MB."""
+    name = f"test-{topology}-{next(_numbers)}"
+    shards, replicas = SHAPES[topology]
+    wanted = Plan(
+        project=name,
+        stack=f"valkey/{name}",
+        image="",
+        topology=topology,
+        shards=shards,
+        replicas=replicas,
+        ports=(),
+        bind="127.0.0.1",
+        host="localhost",
+        subnet=default_subnet(name),
+        directives=hardening.directives("queue", memory * 1024**2, "docker"),
+    )
+    wanted = replace(wanted, **plan)
+    known = new_secrets(["localhost", "127.0.0.1", *wanted.addresses], wanted.users)
+    return Spec(
+        Engine(), Source(f"{IMAGE}:{version}"), version, wanted, known, folder, _first_port(len(wanted.addresses))
+    )
+
+
+def _first_port(count: int) -> int:
+    """Of a row that nobody listens on, away from where embedded stacks begin and the kernel hands out ports."""
+    for first in itertools.count(12_000 + os.getpid() % 800 * 10, 10):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:
+            for port in range(first, first + count):
+                open_ones.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError("unreachable")
+
+
+@dataclass
+class Bed:
+    """A deployment, and what is known of it."""
+
+    spec: Spec
+    state: State | None = None
+    history: list[State] = field(default_factory=list)
+
+    @property
+    def known(self) -> State:
+        assert self.state is not None, "it isn't up"
+        return self.state
+
+    @property
+    def deployment(self) -> Deployment:
+        return driver._known(self.spec, self.known)
+
+    def ensure(self, **changes: Any) -> State:
+        self.spec = replace(self.spec, **changes)
+        self.state = driver.ensure(self.spec, self.state)
+        return self.state
+
+    def wrong(self) -> list[str]:
+        from infra.local.docker.providers import _drift
+
+        found, wrong = driver.inspect(self.spec, self.known)
+        return wrong or _drift(self.known, found)
+
+    def remove(self, *, keep_snapshot: bool = False) -> None:
+        driver.remove(self.spec, self.known, keep_snapshot=keep_snapshot)
+
+    def set(self, workload: Workload = "queue", memory: int = 64) -> None:
+        directives = hardening.directives(workload, memory * 1024**2, "docker")
+        self.spec = replace(self.spec, plan=replace(self.spec.plan, directives=directives))
+
+    def use(self, version: str) -> None:
+        self.spec = replace(self.spec, version=version, source=Source(f"{IMAGE}:{version}"))
+
+    @property
+    def endpoint(self) -> Endpoint:
+        plan = self.deployment.plan
+        return Endpoint(
+            target="docker",
+            topology=plan.topology,
+            nodes=tuple(Node(plan.host, node.port) for node in plan.nodes),
+            tls=True,
+            version=self.known.version,
+            workload="queue",
+            maxmemory=int(plan.directives["maxmemory"]),
+            users=tuple(user.name for user in hardening.USERS),
+            ca=self.spec.secrets.ca,
+        )
+
+    def client(self, user: str = "app", **options: Any) -> redis.Redis:
+        return connect(self.endpoint, username=user, password=self.spec.secrets.passwords[user], **options)
+
+    def container(self, service: str) -> dict[str, Any]:
+        (facts,) = self.spec.engine.inspect("container", self.deployment.container(service))
+        return facts
+
+    def primary(self) -> str:
+        """The name of the first node that is a primary now."""
+        for node in self.deployment.plan.nodes:
+            with contextlib.suppress(Exception):
+                if self.deployment.console.run(node.name, "ROLE")[0] == "master":
+                    return node.name
+        raise AssertionError("no primary answers")
+
+
+@contextlib.contextmanager
+def running(spec: Spec) -> Iterator[Bed]:
+    bed = Bed(spec)
+    try:
+        bed.ensure()
+        yield bed
+    finally:
+        sweep(spec)
+
+
+def sweep(spec: Spec) -> None:
+    """Remove whatever a test left of a project."""
+    engine, label = spec.engine, f"valkey.stack={spec.plan.stack}"
+    for kind, command in (("container", ("rm", "--force", "--volumes")), ("network", ("network", "rm"))):
+        if names := engine.labelled(kind, label):
+            engine.docker(*command, *names)
+    if names := engine.labelled("volume", label):
+        engine.docker("volume", "rm", "--force", *names)
+
+
+class Writer:
+    """Writes numbers under keys of its own, as an application that tries again; what was acknowledged is counted.
+
+    wait: replicas that must have a write before it counts.
+    """
+
+    def __init__(self, client: Callable[[], redis.Redis], wait: int = 0) -> None:
+        self._client = client
+        self._wait = wait
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._stop = threading.Event()
+        self.acknowledged = 0
+        self.failed: list[str] = []
+        self.longest = 0.0
+
+    def __enter__(self) -> Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        client = self._client()
+        last = time.monotonic()
+        with client:
+            while not self._stop.is_set():
+                number = self.acknowledged
+                try:
+                    client.set(f"load:{number}", number)
+                    if self._wait and int(client.execute_command("WAIT", self._wait, 2000)) < self._wait:
+                        continue
+                except redis.RedisError as problem:
+                    self.failed.append(f"{type(problem).__name__}: {problem}")
+                    time.sleep(0.05)
+                    continue
+                self.acknowledged += 1
+                self.longest = max(self.longest, time.monotonic() - last)
+                last = time.monotonic()
+
+    def lost(self) -> list[int]:
+        """Acknowledged numbers that aren't there."""
+        with self._client() as client:
+            return [number for number in range(self.acknowledged) if client.get(f"load:{number}") != str(number)]

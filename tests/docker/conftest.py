@@ -1,0 +1,28 @@
+"""These tests need a Docker engine; where there is none they fail: tests/docker/prepare makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from infra.hardening import Topology
+from infra.local.docker.engine import Engine
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, Bed, make_spec, running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine() -> None:
+    engine = Engine()
+    engine.check()
+    images = [f"{IMAGE}:{version}" for version in (OLD, NEW)]
+    assert len(engine.inspect("image", *images)) == len(images), "run tests/docker/prepare first"
+
+
+@pytest.fixture(scope="module", params=list(SHAPES))
+def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """A deployment of each topology, by the old version; its tests run in the order of their file."""
+    topology = cast("Topology", request.param)
+    with running(make_spec(tmp_path_factory.mktemp(topology), topology, OLD)) as made:
+        yield made

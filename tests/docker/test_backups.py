@@ -1,0 +1,131 @@
+"""Backups of real containers: taken on time, loaded before they count, kept as many as asked for, and restored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.errors import ProvisioningError
+from infra.hardening import Topology
+from infra.local.console import answers
+from infra.local.docker import driver, restore
+from infra.local.docker.plan import Backups
+from tests.docker.bed import Bed, make_spec, running, sweep
+
+KEYS = 300
+
+
+def fill(bed: Bed) -> None:
+    with bed.client() as client:
+        for number in range(KEYS):
+            client.set(f"key:{number}", "x" * number, ex=3600 if number % 2 else None)
+
+
+def is_whole(bed: Bed) -> bool:
+    with bed.client() as client:
+        values = [client.get(f"key:{number}") for number in range(KEYS)]
+        assert 3000 < int(client.ttl("key:1")) <= 3600
+        assert int(client.ttl("key:2")) == -1
+    return values == ["x" * number for number in range(KEYS)]
+
+
+def backup(bed: Bed, *arguments: str) -> str:
+    script = ["sh", "/etc/valkey/bin/backup", *arguments]
+    return bed.spec.engine.docker("exec", bed.deployment.container("backup"), *script)
+
+
+def backups(bed: Bed) -> list[str]:
+    return bed.spec.engine.docker("exec", bed.deployment.container("backup"), "ls").split()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("topology", ["single", "replicated", "cluster"])
+def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology: Topology) -> None:
+    """Of a cluster there is one file a shard; one that holds them all comes from a single node."""
+    with running(make_spec(tmp_path, "single")) as bed:
+        fill(bed)
+        bed.remove(keep_snapshot=True)
+        (snapshot,) = tmp_path.glob("final-*.rdb")
+    with running(replace(make_spec(tmp_path, topology), restore_from=snapshot)) as bed:
+        assert bed.wrong() == []
+        assert is_whole(bed)
+        bed.ensure()
+        assert is_whole(bed)
+        bed.spec.engine.docker("restart", bed.deployment.container("node-0"))
+        until(lambda: answers(bed.deployment.console, "node-0"))
+        assert is_whole(bed), "the append-only file isn't whole"
+
+
+def test_a_restore_that_was_killed_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(make_spec(tmp_path, "single")) as bed:
+        fill(bed)
+        bed.remove(keep_snapshot=True)
+        (snapshot,) = tmp_path.glob("final-*.rdb")
+    spec = replace(make_spec(tmp_path, "single"), restore_from=snapshot)
+    try:
+        with monkeypatch.context() as killed:
+            killed.setattr(restore, "_wait_for_append_only", _kill)
+            with pytest.raises(KeyboardInterrupt):
+                driver.ensure(spec, None)
+        with running(spec) as bed:
+            assert is_whole(bed)
+    finally:
+        sweep(spec)
+
+
+def _kill(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path, "single")) as bed:
+        with bed.client() as client:
+            client.set("large", "x" * 4_000_000)
+        bed.remove(keep_snapshot=True)
+        (snapshot,) = tmp_path.glob("final-*.rdb")
+    spec = replace(make_spec(tmp_path, "single", memory=2), restore_from=snapshot)
+    with pytest.raises(ProvisioningError, match="more than the 2097152"):
+        driver.ensure(spec, None)
+    assert not spec.engine.labelled("volume", f"valkey.stack={spec.plan.stack}")
+
+
+@pytest.mark.parametrize("topology", ["replicated", "cluster"])
+def test_backups_are_taken_and_verified(tmp_path: Path, topology: Topology) -> None:
+    spec = make_spec(tmp_path, topology, backups=Backups(interval=3600, keep=2))
+    with running(spec) as bed:
+        fill(bed)
+        until(lambda: len(backups(bed)) == 1)
+        for _ in range(2):
+            time.sleep(1.1)  # a backup is named by its second
+            assert f"{KEYS} keys" in backup(bed, "now", "2")
+        assert len(backups(bed)) == 2
+        newest = max(backups(bed))
+        files = bed.spec.engine.docker("exec", bed.deployment.container("backup"), "ls", newest).split()
+        assert len(files) == spec.plan.shards + 1
+        assert bed.wrong() == []
+        bed.remove()
+        volume = f"{spec.plan.project}_backups"
+        assert spec.engine.inspect("volume", volume), "backups outlive what they are of"
+
+
+def test_a_backup_that_fails_is_seen(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path, "single", backups=Backups(interval=3600, keep=2))
+    with running(spec) as bed:
+        until(lambda: len(backups(bed)) == 1)
+        bed.spec.engine.docker("stop", bed.deployment.container("node-0"))
+        container = bed.deployment.container("backup")
+        bed.spec.engine.docker("exec", container, "sh", "-c", "rm -rf *Z")
+        bed.spec.engine.docker("restart", container)
+        until(lambda: bed.container("backup")["State"]["Health"]["Status"] == "unhealthy")
+        assert "primaries answered" in bed.spec.engine.docker("logs", container)
+        assert backups(bed) == []

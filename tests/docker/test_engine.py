@@ -1,0 +1,120 @@
+"""The docker target by the real Pulumi CLI, as a user has it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeykit.connection import connect
+from valkeykit.endpoint import Endpoint
+
+from infra.local.docker.engine import Engine
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
+from tests.project import USERS_CHOICE, Project
+from tools.stack import PROJECT, Stack
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    for name in (*USERS_CHOICE, "PULUMI_HOME"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+    made = Project.make(tmp_path)
+    made.stack = Stack.open(f"t{abs(hash(str(tmp_path))) % 10**6}", made.root)
+    yield made
+    engine, label = Engine(), f"valkey.stack=valkey/{made.stack.name}"
+    for kind, command in (("container", "rm"), ("network", "network"), ("volume", "volume")):
+        if names := engine.labelled(kind, label):
+            engine.docker(*([command] if kind == "container" else [command, "rm"]), "--force", *names)
+
+
+def choose(project: Project, topology: str, version: str = NEW) -> None:
+    project.configure(target="docker", topology=topology, version=version, memory="64mb", workload="queue")
+    assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{version}").returncode == 0
+
+
+def value(project: Project, key: str, new: str | None = None) -> str | None:
+    outputs = project.stack.outputs()
+    password = outputs["url"].split(":")[2].split("@")[0]
+    with connect(Endpoint.from_dict(outputs["endpoint"]), username="app", password=password) as client:
+        if new is not None:
+            client.set(key, new)
+        return str(client.get(key))
+
+
+def smoke(project: Project) -> subprocess.CompletedProcess[str]:
+    """The suite by the variables that an application gets."""
+    outputs = project.stack.outputs()
+    users = {"VALKEY_ADMIN_URL": outputs["adminUrl"], "VALKEY_MONITOR_URL": outputs["monitorUrl"]}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/smoke", "-q", "-p", "no:cacheprovider"],
+        cwd=PROJECT, env={**project.stack.environment, **outputs["env"], **users}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("topology", list(SHAPES))
+def test_up_is_proven_by_the_smoke_suite_and_a_second_changes_nothing(project: Project, topology: str) -> None:
+    choose(project, topology)
+    assert project.stack.up() is True
+    proven = smoke(project)
+    assert proven.returncode == 0, proven.stdout
+    assert value(project, "key", "kept") == "kept"
+    assert project.stack.up() is False
+    preview = project.pulumi("preview", "--refresh", "--expect-no-changes")
+    assert preview.returncode == 0, preview.stdout
+    project.stack.down()
+    assert not Engine().labelled("container", f"valkey.stack=valkey/{project.stack.name}")
+    assert list((project.root / ".valkey" / project.stack.name).glob("final-*.rdb"))
+
+
+def test_drift_rotation_and_upgrade(project: Project) -> None:
+    choose(project, "single", OLD)
+    project.stack.up()
+    assert value(project, "key", "kept") == "kept"
+    before = project.stack.outputs()["url"]
+    Engine().docker("kill", f"valkey-{project.stack.name}-node-0-1")
+    assert project.pulumi("preview", "--refresh", "--expect-no-changes").returncode != 0
+    assert project.stack.up() is True
+    project.configure(rotation="one")
+    assert project.stack.up() is True
+    assert project.stack.outputs()["url"] != before
+    assert value(project, "key") == "kept"
+    project.configure(retired="one", version=NEW)
+    assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{NEW}").returncode == 0
+    assert project.stack.up() is True
+    assert (value(project, "key"), project.stack.outputs()["endpoint"]["version"]) == ("kept", NEW)
+    project.configure(version=OLD)
+    assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{OLD}").returncode == 0
+    refused = project.pulumi("up", "--yes", "--skip-preview")
+    assert refused.returncode != 0
+    assert f"{OLD} is older and may not read it" in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert value(project, "key") == "kept"
+
+
+def test_a_renamed_stack_keeps_its_data(project: Project) -> None:
+    choose(project, "single")
+    project.stack.up()
+    assert value(project, "key", "kept") == "kept"
+    old = project.stack.name
+    assert project.pulumi("stack", "rename", f"{old}x").returncode == 0
+    project.stack = Stack.open(f"{old}x", project.root)
+    project.stack.up()
+    assert value(project, "key") == "kept"
+    project.stack.down()
+    project.stack = Stack.open(old, project.root)
+
+
+def test_no_secret_is_in_the_state(project: Project) -> None:
+    choose(project, "single")
+    project.stack.up()
+    exported = json.loads(project.pulumi("stack", "export").stdout)
+    text = json.dumps(exported)
+    assert "PRIVATE KEY" not in text
+    for name in ("url", "adminUrl", "monitorUrl"):
+        password = project.stack.outputs()[name].split(":")[2].split("@")[0]
+        assert password not in text

@@ -1,0 +1,478 @@
+"""The driver of several servers on real ones: replicated and cluster, and what may happen to them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from valkeykit.connection import Client, connect
+from valkeykit.url import Address, Node
+
+from infra import hardening
+from infra.errors import ProvisioningError
+from infra.hardening import Topology
+from infra.local import binary, cluster, instance, ports, process, replication, sentinel, server, servers
+from infra.local.folder import Claim, Folder
+from infra.local.group import Clients, GroupSpec
+from tools.stack import PROJECT
+
+ROUNDS = int(os.environ.get("ROUNDS", "10"))
+
+PASSWORDS = {user.name: f"{user.name}-password" for user in (*hardening.USERS, *hardening.SYSTEM_USERS)}
+SHAPES: dict[Topology, tuple[int, int]] = {"replicated": (1, 2), "cluster": (3, 1)}
+"""Shards, and replicas of each."""
+
+
+_bases = itertools.count(1100 + os.getpid() % 200 * 20, 20)
+
+
+def free_ports() -> int:
+    """The first of some that nobody uses, away from where stacks and other tests look for theirs."""
+    return next(base for base in _bases if all(ports.is_free(base + above) for above in range(20)))
+
+
+def made(folder: Path, topology: Topology, port: int = 0) -> GroupSpec:
+    shards, replicas = SHAPES[topology]
+    return GroupSpec(
+        folder=Folder(folder),
+        claim=Claim("valkey/test", "resource-1", binary.version(), topology=topology, shards=shards),
+        topology=topology,
+        shards=shards,
+        replicas=replicas,
+        port=port,
+        directives=directives(topology),
+        acl=hardening.acl(PASSWORDS, hardening.node_users(topology)),
+        sentinel_acl=hardening.acl(PASSWORDS, hardening.SENTINEL_USERS),
+        passwords=PASSWORDS,
+    )
+
+
+def directives(topology: Topology, memory: int = 64 * 1024**2) -> dict[str, str]:
+    of_topology = hardening.topology_directives(topology, SHAPES[topology][1])
+    return {**hardening.directives("queue", memory, "embedded"), **of_topology}
+
+
+@pytest.fixture(params=SHAPES)
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GroupSpec]:
+    """Servers of a test's own, which don't run yet."""
+    group = made(tmp_path / "group", request.param, free_ports())
+    yield group
+    end(group.folder.path)
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GroupSpec]:
+    """Servers that several tests use, one after the other: each begins with `ensure`, which mends what there is."""
+    group = made(tmp_path_factory.mktemp("shared") / "group", request.param, free_ports())
+    yield group
+    end(group.folder.path)
+
+
+replicated = pytest.mark.parametrize("shared", ["replicated"], indirect=True, scope="module")
+clustered = pytest.mark.parametrize("shared", ["cluster"], indirect=True, scope="module")
+own_cluster = pytest.mark.parametrize("spec", ["cluster"], indirect=True)
+
+
+def end(folder: Path) -> None:
+    for claim in folder.rglob("claim.json"):
+        if running := process.find(Folder(claim.parent)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                running.kill()
+                running.wait(10)
+
+
+def kill(spec: GroupSpec, *names: str) -> None:
+    for name in names:
+        running = process.find(spec.everybody[name].folder)
+        assert running is not None
+        running.kill()
+        running.wait(10)
+
+
+def pids(spec: GroupSpec) -> dict[str, int]:
+    found = {name: process.find(node.folder) for name, node in spec.everybody.items()}
+    return {name: running.pid for name, running in found.items() if running}
+
+
+def client_of(spec: GroupSpec, user: str = "app") -> Client:
+    """As an application connects: by the nodes, and the Sentinels where there are some."""
+    nodes = [Node(member.host, member.port) for member in spec.members]
+    watching = tuple(Node(ports.HOST, ports.configured(known.folder)) for known in spec.sentinels.values())
+    first, *others = nodes
+    return connect(
+        Address(
+            first.host, first.port, username=user, password=PASSWORDS[user], topology=spec.topology,
+            others=tuple(others), sentinels=watching,
+        )
+    )  # fmt: skip
+
+
+def primaries(spec: GroupSpec) -> list[str]:
+    with contextlib.closing(Clients(spec.everybody)) as clients:
+        if spec.topology == "cluster":
+            return [member.name for member in cluster.primaries(clients, spec.members)]
+        return [member.name for member in spec.members if replication.role(clients, member) == "master"]
+
+
+class Writer:
+    """Writes until told to stop, and keeps what another node than the primary has acknowledged too."""
+
+    def __init__(self, spec: GroupSpec) -> None:
+        self.acknowledged: list[str] = []
+        self._spec = spec
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(30)
+
+    def wait_for(self, more: int, seconds: float = 20.0) -> float:
+        """How long it takes until some more are acknowledged."""
+        begin, wanted = time.monotonic(), len(self.acknowledged) + more
+        while len(self.acknowledged) < wanted:
+            assert time.monotonic() < begin + seconds, f"no {more} writes in {seconds} s"
+            time.sleep(0.01)
+        return time.monotonic() - begin
+
+    def _write(self) -> None:
+        number = 0
+        client: Client | None = None
+        while not self._over.is_set():
+            number += 1
+            name = f"{{tag}}:{number}"
+            try:
+                client = client or client_of(self._spec)
+                with client.pipeline(transaction=False) as pipeline:
+                    pipeline.set(name, number)
+                    pipeline.execute()
+                if _wait(client) >= 1:
+                    self.acknowledged.append(name)
+            except (redis.RedisError, OSError):
+                time.sleep(0.02)
+        if client:
+            client.close()
+
+
+def _wait(client: Client) -> int:
+    if isinstance(client, redis.RedisCluster):
+        node = client.get_node_from_key("{tag}")
+        return int(client.execute_command("WAIT", 1, 1000, target_nodes=node))
+    return int(client.execute_command("WAIT", 1, 1000))
+
+
+def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec) -> None:
+    begin = time.monotonic()
+    first = servers.ensure(spec)
+    assert time.monotonic() - begin < 20  # five and eight on a machine of one's own
+    before = pids(spec)
+    assert sorted(first.listens) == list(range(spec.port, spec.port + len(spec.nodes)))
+    above = [spec.port + 10, spec.port + 11, spec.port + 12]
+    assert list(first.sentinels) == (above if spec.topology == "replicated" else [])
+    assert (len(first.listens), list(first.problems)) == (len(spec.nodes), [])
+    assert servers.ensure(spec) == first
+    assert pids(spec) == before
+    with contextlib.closing(client_of(spec)) as client:
+        assert client.set("key", "value")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.flushall()
+    for pid in before.values():
+        listening = [c for c in psutil.Process(pid).net_connections() if c.status == psutil.CONN_LISTEN]
+        assert {connection.laddr[0] for connection in listening} == {ports.HOST}
+        assert psutil.Process(pid).environ() == {}
+        assert not [password for password in PASSWORDS.values() if password in str(psutil.Process(pid).cmdline())]
+    paths = [spec.folder.path, *spec.folder.path.rglob("*")]
+    assert not [path for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    assert not [password for password in PASSWORDS.values() if password in repr(spec) + repr(first)]
+
+
+def test_a_live_setting_is_changed_live_on_every_node(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    before = pids(shared)
+    state = servers.ensure(replace(shared, directives=directives(shared.topology, 96 * 1024**2)))
+    assert {known["maxmemory"] for known in state.reported.values()} == {str(96 * 1024**2)}
+    assert len(state.reported) == len(shared.nodes)
+    assert pids(shared) == before
+
+
+def test_a_fixed_setting_restarts_one_after_the_other_and_no_write_is_lost(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    before = pids(shared)
+    with Writer(shared) as writer:
+        writer.wait_for(20)
+        state = servers.ensure(replace(shared, directives={**shared.directives, "databases": "4"}))
+        writer.wait_for(20)
+    assert {known["databases"] for known in state.reported.values()} == {"4"}
+    after = pids(shared)
+    assert not [name for name in shared.nodes if before[name] == after[name]]
+    assert_all_there(shared, writer)
+
+
+def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) -> None:
+    servers.ensure(spec)
+    before = pids(spec)
+    with Writer(spec) as writer:
+        writer.wait_for(10)
+        assert servers.ensure(replace(_turned(spec, PASSWORDS), former=PASSWORDS["admin"])).problems == []
+        writer.wait_for(10)
+    assert pids(spec) == before
+    assert_all_there(spec, writer)
+    assert servers.ensure(_turned(spec, {"app": PASSWORDS["app"]}, "other")).problems == []
+    assert set(pids(spec).values()).isdisjoint(before.values())
+    assert_all_there(spec, writer)
+
+
+def _turned(spec: GroupSpec, previous: dict[str, str], prefix: str = "new") -> GroupSpec:
+    new = {name: f"{prefix}-{password}" for name, password in PASSWORDS.items()}
+    return replace(
+        spec,
+        acl=hardening.acl(new, hardening.node_users(spec.topology), previous),
+        sentinel_acl=hardening.acl(new, hardening.SENTINEL_USERS, previous),
+        passwords=new,
+    )
+
+
+@pytest.mark.parametrize(
+    "victims",
+    [lambda names: names[-1:], lambda names: names[:4], lambda names: names],
+    ids=["one", "several", "all"],
+)
+def test_dead_nodes_are_seen_and_brought_back(shared: GroupSpec, victims: Callable[[list[str]], list[str]]) -> None:
+    state = servers.ensure(shared)
+    with contextlib.closing(client_of(shared)) as client:
+        for number in range(100):
+            client.set(f"key:{number}", number)
+    dead = victims([*shared.sentinels, *shared.nodes])
+    kill(shared, *dead)
+    assert [f"{name} doesn't run" for name in shared.everybody if name in dead] == list(
+        servers.inspect(shared).problems
+    )
+    healed = servers.ensure(shared)
+    assert healed.problems == []
+    assert sorted(healed.listens) == sorted(state.listens)
+    with contextlib.closing(client_of(shared)) as client:
+        assert [client.get(f"key:{n}") for n in range(100)] == [str(n) for n in range(100)]
+
+
+def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    with contextlib.closing(client_of(shared)) as client:
+        holder = _holder(shared, client)
+    with Writer(shared) as writer:
+        writer.wait_for(50)
+        kill(shared, holder)
+        assert writer.wait_for(20, seconds=15) < 12
+        assert servers.ensure(shared).problems == []
+        writer.wait_for(20)
+    assert holder not in primaries(shared)
+    assert_all_there(shared, writer)
+
+
+def test_a_primary_that_died_a_moment_ago_isnt_started_as_one(shared: GroupSpec) -> None:
+    """Before anybody else has noticed: the replica may know more than the dead one's file."""
+    servers.ensure(shared)
+    with contextlib.closing(client_of(shared)) as client:
+        holder = _holder(shared, client)
+        client.set("{tag}", "kept")
+        assert _wait(client) >= 1
+    kill(shared, holder)
+    for file in (shared.nodes[holder].folder.data / "appendonlydir").glob("*.incr.aof"):
+        file.write_bytes(b"")  # as a crash leaves it before the last second reached the disk
+    assert servers.ensure(shared).problems == []
+    assert holder not in primaries(shared)
+    with contextlib.closing(client_of(shared)) as client:
+        assert client.get("{tag}") == "kept"
+
+
+def _holder(spec: GroupSpec, client: Client) -> str:
+    """The node that takes the writer's keys."""
+    if isinstance(client, redis.RedisCluster):
+        port = client.get_node_from_key("{tag}").port
+        return next(member.name for member in spec.members if member.port == port)
+    return primaries(spec)[0]
+
+
+@replicated
+def test_a_second_primary_is_made_a_replica_again(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    with contextlib.closing(Clients(shared.everybody)) as clients:
+        (first,) = primaries(shared)
+        other = next(name for name in shared.nodes if name != first)
+        clients.run(other, "REPLICAOF", "NO", "ONE")
+        assert f"{other} doesn't follow {first}" in servers.inspect(shared).problems
+        assert servers.ensure(shared).problems == []
+    assert primaries(shared) == [first]
+
+
+@replicated
+def test_sentinels_that_are_gone_are_made_anew(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    (first,) = primaries(shared)
+    kill(shared, *shared.sentinels)
+    for known in shared.sentinels.values():
+        known.folder.config.unlink()
+    assert servers.ensure(shared).problems == []
+    folders = [known.folder for known in shared.sentinels.values()]
+    assert sentinel.last_primary(folders) == shared.member(first).address
+
+
+@replicated
+def test_more_replicas(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    more = replace(shared, replicas=3)
+    assert len(servers.ensure(more).listens) == 4
+    assert servers.inspect(more).problems == []
+    end(shared.folder.path)
+    shutil.rmtree(shared.folder.path)
+
+
+@clustered
+def test_a_node_whose_folder_is_gone_is_replaced(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    kill(shared, "node-5")
+    shared.nodes["node-5"].folder.retire(keep_snapshot=False)
+    assert servers.ensure(shared).problems == []
+
+
+def test_down_leaves_the_last_state_that_a_new_one_starts_with(spec: GroupSpec, tmp_path: Path) -> None:
+    servers.ensure(spec)
+    with contextlib.closing(client_of(spec, "admin")) as client:
+        for number in range(500):
+            client.set(f"key:{number}", number, ex=1000)
+        client.function_load("#!lua name=lib\nredis.register_function('f', function() return 1 end)", replace=True)
+    kill(spec, "node-0")  # who is dead is no obstacle
+    servers.remove(spec, keep_snapshot=True)
+    (snapshot,) = spec.folder.path.iterdir()
+    assert pids(spec) == {}
+    assert snapshot.is_dir() == (spec.topology == "cluster")
+    for source in (snapshot, *([min(snapshot.iterdir())] if snapshot.is_dir() else [])):
+        other = replace(made(tmp_path / "other", spec.topology, free_ports()), restore_from=source)
+        try:
+            assert servers.ensure(other).problems == []
+            with contextlib.closing(client_of(other)) as client:
+                found = [client.get(f"key:{number}") for number in range(500)]
+                whole = [str(number) for number in range(500)]
+                assert found == whole if source == snapshot else set(found) < {*whole, None} and any(found)
+                assert 900 < client.ttl(next(f"key:{n}" for n in range(500) if found[n])) <= 1000
+            servers.remove(other, keep_snapshot=False)
+            assert not other.folder.path.exists()
+        finally:
+            end(other.folder.path)
+
+
+def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = _dump(tmp_path)
+    restoring = replace(spec, restore_from=dump)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(instance, "wait_for_append_only" if spec.topology == "replicated" else "inspect", killed)
+    with pytest.raises(KeyboardInterrupt):
+        servers.ensure(restoring)
+    monkeypatch.undo()
+    servers.ensure(spec)  # the claim remembers the file
+    with contextlib.closing(client_of(spec)) as client:
+        assert client.get("key:1") == "1"
+
+
+@own_cluster
+def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: GroupSpec, tmp_path: Path) -> None:
+    big = replace(spec, restore_from=_dump(tmp_path, b"x" * 1024**2, 40), directives=directives("cluster", 8 * 1024**2))
+    with pytest.raises(ProvisioningError, match="pulumi config set memory"):
+        servers.ensure(big)
+    servers.ensure(replace(big, directives=spec.directives))
+    with contextlib.closing(client_of(spec)) as client:
+        assert all(client.exists(f"key:{number}") for number in range(40))
+
+
+@own_cluster
+def test_what_a_cluster_cant_hold_is_refused(spec: GroupSpec, tmp_path: Path) -> None:
+    with pytest.raises(ProvisioningError, match="keys in db3, and a cluster has only db0"):
+        servers.ensure(replace(spec, restore_from=_dump(tmp_path, database=3)))
+
+
+def _dump(folder: Path, value: bytes | None = None, count: int = 100, database: int = 0) -> Path:
+    """An RDB file of a single server."""
+    single = instance.Spec(
+        folder=Folder(folder / "single"),
+        claim=Claim("valkey/single", "resource", binary.version()),
+        port=free_ports(),
+        directives=hardening.directives("queue", 64 * 1024**2, "embedded"),
+        acl=hardening.acl(PASSWORDS),
+        password=PASSWORDS["admin"],
+    )
+    port = server.ensure(single).port
+    with connect(Address(ports.HOST, port, username="admin", password=PASSWORDS["admin"], database=database)) as client:
+        for number in range(count):
+            client.set(f"key:{number}", value or number)
+    server.remove(single, keep_snapshot=True)
+    (snapshot,) = single.folder.path.iterdir()
+    return snapshot
+
+
+@pytest.mark.parametrize("topology", SHAPES)
+def test_a_folder_of_another_shape_is_refused(spec: GroupSpec, topology: Topology) -> None:
+    spec.folder.take(spec.claim)
+    other = made(spec.folder.path, topology)
+    more = replace(other, claim=replace(other.claim, shards=other.claim.shards + 1))
+    with pytest.raises(ProvisioningError, match="can't be changed in place"):
+        servers.ensure(more)
+
+
+def test_a_node_that_doesnt_start_says_why(spec: GroupSpec) -> None:
+    with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive"):
+        servers.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
+
+
+def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
+    """The driver dies after a random time, with a new setting each round, a node may die with it."""
+    acknowledged = 0
+    chance = random.Random(4)
+    for number in range(max(ROUNDS // 3, 2)):
+        program = (
+            "import sys; from pathlib import Path; from dataclasses import replace\n"
+            "from infra.local import servers; from tests.unit.test_servers import made\n"
+            f"spec = made(Path({str(spec.folder.path)!r}), {spec.topology!r}, {spec.port})\n"
+            f"servers.ensure(replace(spec, directives={{**spec.directives, 'databases': '{number + 2}'}}))\n"
+        )
+        driver = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.5, 6.0))
+        driver.send_signal(signal.SIGKILL)
+        driver.wait(10)
+        if acknowledged and (running := pids(spec)):
+            kill(spec, chance.choice(sorted(running)))
+        state = servers.ensure(spec)
+        assert state.problems == []
+        assert len(pids(spec)) == len(spec.everybody)
+        with contextlib.closing(client_of(spec)) as client:
+            assert not acknowledged or int(client.get("{tag}") or 0) == acknowledged
+            acknowledged = number + 1
+            client.set("{tag}", acknowledged)
+            assert _wait(client) >= 1
+
+
+def assert_all_there(spec: GroupSpec, writer: Writer) -> None:
+    assert writer.acknowledged
+    with contextlib.closing(client_of(spec)) as client:
+        lost = [name for name in writer.acknowledged if client.get(name) is None]
+    assert not lost, f"{len(lost)} of {len(writer.acknowledged)} acknowledged writes are lost"
