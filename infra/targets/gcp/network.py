@@ -1,0 +1,104 @@
+"""The network of the endpoints, and the policy that lets Memorystore make them there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+from pulumi_gcp.compute.network import Network
+from pulumi_gcp.compute.subnetwork import Subnetwork
+from pulumi_gcp.networkconnectivity.service_connection_policy import ServiceConnectionPolicy
+
+from infra.errors import ProvisioningError
+from infra.settings.gcp.catalogue import NODE_PORTS, PORT
+from infra.settings.gcp.network import project_of
+from infra.settings.keys import put
+from infra.targets.context import Context
+from infra.targets.gcp import names
+
+SERVICE_CLASS = "gcp-memorystore"
+"""Memorystore for Valkey's; the one for Redis has another."""
+
+
+def make(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Resource:
+    """The service connection policy, which an instance's creation needs."""
+    if context.settings.gcp.connectionPolicy:
+        return _existing_policy(context)
+    return _policy(context, _subnetworks(context, apis), apis)
+
+
+def firewall(addresses: Sequence[str]) -> dict[str, Any]:
+    """What a firewall that closes the way out has to let pass, from clients to the endpoints."""
+    first, last = NODE_PORTS
+    ports = [str(PORT), f"{first}-{last}"]
+    return {"direction": "EGRESS", "protocol": "tcp", "ports": ports, "destinations": [f"{ip}/32" for ip in addresses]}
+
+
+def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[pulumi.Input[str]]:
+    gcp = context.settings.gcp
+    if gcp.network:
+        return gcp.subnetworks
+    network = Network(
+        "network",
+        name=context.name,
+        auto_create_subnetworks=False,
+        project=gcp.project,
+        opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
+    )
+    subnetwork = Subnetwork(
+        "subnetwork",
+        name=context.name,
+        network=network.id,
+        region=gcp.location,
+        ip_cidr_range=gcp.subnetCidr,
+        project=gcp.project,
+        opts=context.options(),
+    )
+    return [subnetwork.id]
+
+
+def _policy(
+    context: Context, subnetworks: Sequence[pulumi.Input[str]], apis: Sequence[pulumi.Resource]
+) -> ServiceConnectionPolicy:
+    gcp, network = context.settings.gcp, names.network(context)
+    # The API wants this number as a text.
+    limit = {"limit": str(gcp.connectionLimit)} if gcp.connectionLimit else {}
+    return ServiceConnectionPolicy(
+        "policy",
+        name=context.name,
+        service_class=SERVICE_CLASS,
+        description="Lets Memorystore make endpoints in this network",
+        location=gcp.location,
+        network=network,
+        project=project_of(network),
+        psc_config={"subnetworks": subnetworks, **limit},  # type: ignore[arg-type]
+        labels=context.tags,
+        opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
+    )
+
+
+def _existing_policy(context: Context) -> ServiceConnectionPolicy:
+    """Read, not managed. It must hold for this network and for Memorystore."""
+    gcp = context.settings.gcp
+    policy = ServiceConnectionPolicy.get("policy", gcp.connectionPolicy, opts=context.options())
+    pulumi.Output.all(policy.network, policy.service_class).apply(lambda found: check(gcp.network, *found))
+    return policy
+
+
+def check(network: str, found_network: str, found_class: str) -> None:
+    """
+    Raises:
+        ProvisioningError: the policy is of another network or another service.
+    """
+    if found_class != SERVICE_CLASS:
+        raise ProvisioningError(
+            f"valkey:gcp.connectionPolicy is one for {found_class}, not for {SERVICE_CLASS}",
+            fix="name the network's policy for Memorystore for Valkey",
+        )
+    # The API may name a project by its number, so only the network's own name can be compared.
+    if found_network.rpartition("/")[2] != network.rpartition("/")[2]:
+        raise ProvisioningError(
+            f"valkey:gcp.connectionPolicy holds for {found_network}, not for {network}",
+            fix=put("gcp.network", found_network),
+        )
