@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
-from valkeykit.errors import ConfigurationError
 
 from tests.aws import requests, service
 from tests.aws.recorded import Deployed
 from tests.cloud.recording import Recorder
-from tests.cloud.space import Configuration, accepted, configurations, load
+from tests.cloud.space import Configuration, accepted, configurations, refusal
 
 TOPOLOGIES: dict[str, Configuration] = {
     "single": {},
@@ -49,15 +48,6 @@ def check(recorder: Recorder) -> list[str]:
                 f"{resource.name}: {violation}" for violation in service.violations(resource.kind, resource.inputs)
             ]
     return found
-
-
-def refusal(configuration: Configuration) -> list[str]:
-    """A line for each mistake."""
-    try:
-        load(configuration)
-    except ConfigurationError as problem:
-        return str(problem).splitlines()[1:]
-    return []
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)

@@ -52,6 +52,15 @@ def nested(configuration: Configuration) -> dict[str, Any]:
     return result
 
 
+def refusal(configuration: Configuration) -> list[str]:
+    """A line for each mistake."""
+    try:
+        load(configuration)
+    except ConfigurationError as problem:
+        return str(problem).splitlines()[1:]
+    return []
+
+
 def mended(configuration: Configuration, problem: ConfigurationError) -> Configuration:
     """The configuration after every command that the refusal names."""
     result = dict(configuration)

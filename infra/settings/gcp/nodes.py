@@ -72,19 +72,12 @@ NODE_TYPES = {node.name: node for node in _ALL}
 the same page; of those that it leaves out, the least of the others."""
 
 _LARGE = ("HIGHMEM_XLARGE", "HIGHMEM_2XLARGE")
-_ONE_SHARD = (
-    "CUSTOM_PICO",
-    "CUSTOM_MICRO",
-    "CUSTOM_MINI",
-    "STANDARD_SMALL",
-    "HIGHMEM_MEDIUM",
-    "STANDARD_LARGE",
-    *_LARGE,
-)
+_SHARDABLE = ("STANDARD_SMALL", "HIGHMEM_MEDIUM", "STANDARD_LARGE", *_LARGE)
+_ONE_SHARD = ("CUSTOM_PICO", "CUSTOM_MICRO", "CUSTOM_MINI", *_SHARDABLE)
 """By memory; each has a service level agreement."""
 
 _GROWING = ("HIGHMEM_MEDIUM", *_LARGE)
-"""Of a cluster, beside STANDARD_SMALL. The engine is one thread: a cluster grows in shards before it does in nodes."""
+"""Of a cluster that may have more shards. The engine is one thread: it grows in shards before it does in nodes."""
 
 LEAST_SHARDS = 3
 """Of a cluster: fewer can't agree on a failover."""
@@ -112,5 +105,6 @@ def _ladder(shape: Shape) -> list[tuple[NodeType, int]]:
     most = shape.shards or MAXIMUM_NODES // (1 + shape.replicas)
     if shape.node_type:
         return [(NODE_TYPES[shape.node_type], most)]
-    small = (NODE_TYPES["STANDARD_SMALL"], shape.shards or LEAST_SHARDS)
-    return [small, *((NODE_TYPES[name], most) for name in _GROWING)]
+    if shape.shards:
+        return [(NODE_TYPES[name], shape.shards) for name in _SHARDABLE]
+    return [(NODE_TYPES["STANDARD_SMALL"], LEAST_SHARDS), *((NODE_TYPES[name], most) for name in _GROWING)]

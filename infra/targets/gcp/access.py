@@ -55,7 +55,7 @@ def logins(settings: Settings) -> dict[str, Login]:
 def make(context: Context, apis: Sequence[pulumi.Resource]) -> Access:
     """The policy, before the instance that it belongs to."""
     settings = context.settings
-    found = rules(settings) if settings.gcp.acl else []
+    found: list[Any] = list(rules(settings)) if settings.gcp.acl else []
     if not found:
         return Access(logins(settings), None, [])
     policy = AclPolicy(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pulumi
-from pulumi_gcp.kms.crypto_key_iam_member import CryptoKeyIAMMember
 from pulumi_gcp.projects.service_identity import ServiceIdentity
-from pulumi_gcp.storage.bucket_iam_member import BucketIAMMember
 
 from infra.settings import Settings
 from infra.targets.context import Context
@@ -33,13 +31,20 @@ def make(context: Context, apis: Sequence[pulumi.Resource]) -> list[pulumi.Resou
         project=gcp.project,
         opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
     )
-    grants: list[pulumi.Resource] = [
-        BucketIAMMember(f"read-{bucket}", bucket=bucket, role=FILES_ROLE, member=account.member, opts=context.options())
-        for bucket in buckets(settings)
-    ]
-    if gcp.kmsKey:
-        key = CryptoKeyIAMMember(
-            "key", crypto_key_id=gcp.kmsKey, role=KEY_ROLE, member=account.member, opts=context.options()
-        )
-        grants.append(key)
-    return grants
+    grants = [_files(context, bucket, account) for bucket in buckets(settings)]
+    return [*grants, _key(context, account)] if gcp.kmsKey else grants
+
+
+def _files(context: Context, bucket: str, account: ServiceIdentity) -> pulumi.Resource:
+    from pulumi_gcp.storage.bucket_iam_member import BucketIAMMember
+
+    return BucketIAMMember(
+        f"read-{bucket}", bucket=bucket, role=FILES_ROLE, member=account.member, opts=context.options()
+    )
+
+
+def _key(context: Context, account: ServiceIdentity) -> pulumi.Resource:
+    from pulumi_gcp.kms.crypto_key_iam_member import CryptoKeyIAMMember
+
+    key = context.settings.gcp.kmsKey
+    return CryptoKeyIAMMember("key", crypto_key_id=key, role=KEY_ROLE, member=account.member, opts=context.options())

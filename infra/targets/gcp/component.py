@@ -81,20 +81,20 @@ def _endpoint(
     settings: Settings, instance: Instance, logins: Mapping[str, Login], authority: str | None
 ) -> pulumi.Output[Endpoint]:
     """Unknown in a preview of a new instance, as its addresses are."""
-    known = pulumi.Output.all(
-        endpoints=instance.endpoints, cas=instance.managed_server_cas, version=instance.engine_version
-    )
-    return known.apply(
+    wanted = endpoints.wanted(settings)
+    nodes = instance.endpoints.apply(lambda found: list(endpoints.nodes(found, wanted)))
+    ca = instance.managed_server_cas.apply(lambda found: endpoints.authority(found, authority))
+    return pulumi.Output.all(nodes=nodes, ca=ca, version=instance.engine_version).apply(
         lambda found: Endpoint(
             target="gcp",
             topology=settings.topology,
-            nodes=endpoints.nodes(found["endpoints"], endpoints.wanted(settings)),
+            nodes=tuple(found["nodes"]),
             tls=settings.gcp.tls,
             version=found["version"].removeprefix("VALKEY_").replace("_", "."),
             workload=settings.workload,
             maxmemory=instances.nodes_of(settings).node.maxmemory,
             users=tuple(sorted({login.user for login in logins.values()} - {""})),
-            ca=endpoints.authority(found["cas"], authority) if settings.gcp.tls else None,
+            ca=found["ca"] if settings.gcp.tls else None,
             check_hostname=settings.gcp.checkHostname,
         )
     )

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pulumi
-from pulumi_gcp.compute.network import Network
-from pulumi_gcp.compute.subnetwork import Subnetwork
 from pulumi_gcp.networkconnectivity.service_connection_policy import ServiceConnectionPolicy
 
 from infra.errors import ProvisioningError
@@ -39,6 +37,10 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
     gcp = context.settings.gcp
     if gcp.network:
         return gcp.subnetworks
+    # Loading this package takes longer than all others together.
+    from pulumi_gcp.compute.network import Network
+    from pulumi_gcp.compute.subnetwork import Subnetwork
+
     network = Network(
         "network",
         name=context.name,
@@ -64,6 +66,7 @@ def _policy(
     gcp, network = context.settings.gcp, names.network(context)
     # The API wants this number as a text.
     limit = {"limit": str(gcp.connectionLimit)} if gcp.connectionLimit else {}
+    addresses: Any = {"subnetworks": subnetworks, **limit}
     return ServiceConnectionPolicy(
         "policy",
         name=context.name,
@@ -72,7 +75,7 @@ def _policy(
         location=gcp.location,
         network=network,
         project=project_of(network),
-        psc_config={"subnetworks": subnetworks, **limit},  # type: ignore[arg-type]
+        psc_config=addresses,
         labels=context.tags,
         opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
     )

@@ -30,10 +30,11 @@ def make(
         project=gcp.project,
         opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
     )
+    record = connection_record(endpoint, logins)
     SecretVersion(
         "connection",
         secret=secret.id,
-        secret_data=pulumi.Output.secret(connection_record(endpoint, logins)),
+        secret_data=record,
         opts=context.options(),
     )
     return secret.name
