@@ -13,13 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.aws import requests, service
+from tests.aws.variables import ADDRESS, EXISTING
 from tests.cloud.standin import Properties, has_unknown, serve
-
-ADDRESS = "STANDIN_AWS"
-"""The environment variable with moto's address."""
-
-EXISTING = "STANDIN_EXISTING"
-"""The variable with a file of replication groups made by others: by id their inputs, as the provider reads them."""
 
 ACCOUNT = "123456789012"
 

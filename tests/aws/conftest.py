@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.aws.backend import ADDRESS, EXISTING
-from tests.cloud.stack import CloudStack
-from tests.cloud.standin import plugin
+from tests.aws.variables import ADDRESS, EXISTING
+from tests.cloud.stack import CloudStack, plugin
 from tests.project import USERS_CHOICE
 from tools.stack import PROJECT
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,15 @@ import yaml
 from tests.cloud.changes import Step, steps
 from tests.cloud.space import Configuration, nested
 from tests.project import Project
+
+
+def plugin(folder: Path, package: str, module: str, project: Path) -> Path:
+    """Write pulumi-resource-<package>, which runs a module of the project; returns the folder for PATH."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"pulumi-resource-{package}"
+    file.write_text(f"#!/bin/sh\ncd '{project}' && exec '{sys.executable}' -m {module} \"$@\"\n")
+    file.chmod(0o700)
+    return folder
 
 
 @dataclass(frozen=True)

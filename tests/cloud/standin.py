@@ -1,14 +1,14 @@
 """A stand-in for a cloud's Pulumi provider: enough of one for the real engine to plan and carry out a program.
 
 It is no copy of the real one: what it says of a type is what a test gives it as a `Cloud`.
-`plugin` writes the executable that the engine finds on PATH.
+`tests.cloud.stack.plugin` writes the executable that the engine finds on PATH. No test imports this module: it
+brings a message that Google's libraries bring too, and one process can't have both.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from pulumi.provider.experimental import server
@@ -138,15 +138,6 @@ class Standin(Provider):
 def serve(cloud: Cloud, version: str) -> None:
     """Answer the engine until it ends."""
     server.main(sys.argv[1:], version, Standin(cloud))
-
-
-def plugin(folder: Path, package: str, module: str, project: Path) -> Path:
-    """Write pulumi-resource-<package>, which runs a module of the project; returns the folder for PATH."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"pulumi-resource-{package}"
-    file.write_text(f"#!/bin/sh\ncd '{project}' && exec '{sys.executable}' -m {module} \"$@\"\n")
-    file.chmod(0o700)
-    return folder
 
 
 def plain(properties: Mapping[str, PropertyValue]) -> Properties:

@@ -10,6 +10,9 @@ from typing import Any
 
 Inputs = dict[str, Any]
 
+FILE = "STANDIN_GCP"
+"""The environment variable with the stand-in's file of all resources: by id their type and inputs."""
+
 INSTANCE = "gcp:memorystore/instance:Instance"
 ACL = "gcp:memorystore/aclPolicy:AclPolicy"
 POLICY = "gcp:networkconnectivity/serviceConnectionPolicy:ServiceConnectionPolicy"

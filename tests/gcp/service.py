@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from tests.gcp.answers import (
@@ -62,9 +63,15 @@ _WRITABLE_GIGABYTES = {
 }
 
 
-def replaces(kind: str, changed: set[str]) -> set[str]:
-    """Which of the changed inputs force a replacement."""
-    return changed - MUTABLE if kind == INSTANCE else changed & FORCES_NEW.get(kind, set())
+def replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
+    """Which of the changed inputs force a replacement; a subnet can only grow in place."""
+    if kind == INSTANCE:
+        return changed - MUTABLE
+    forced = changed & FORCES_NEW.get(kind, set())
+    if kind == SUBNETWORK and "ipCidrRange" in changed:
+        before, after = (ip_network(known["ipCidrRange"]) for known in (former, inputs))
+        forced |= set() if before.subnet_of(after) else {"ipCidrRange"}  # type: ignore[arg-type]
+    return forced
 
 
 def violations(kind: str, inputs: Inputs) -> Iterator[str]:

@@ -131,7 +131,7 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
     ({"restoreFrom": "/tmp/dump.rdb"}, "no gs://bucket/file.rdb", "config rm restoreFrom"),
     ({"restoreFrom": "gs://dumps"}, "no gs://bucket/file.rdb", "config rm restoreFrom"),
     ({"gcp.alertEmails": "nobody"}, "gcp.alertEmails is 'nobody'", "valkey:gcp.alertEmails ops@example.org"),
-    ({"gcp.alertChannels": "12345"}, "gcp.alertChannels is '12345'", "notificationChannels/12345"),
+    ({"gcp.alertChannels": "12345"}, "gcp.alertChannels is 12345", "notificationChannels/12345"),
     ({"gcp.labels": "Team=Web"}, "gcp.labels", "valkey:gcp.labels team=web"),
     ({"gcp.region": "europe-west3"}, "gcp.region is no key", "rm --path valkey:gcp.region"),
     ({"target": "embedded", "version": "9.1"}, "gcp is set, but the target is embedded", "config rm gcp"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf import json_format
+from google.type import dayofweek_pb2
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 
@@ -78,7 +79,7 @@ def test_the_parsed_request_says_what_was_meant() -> None:
     assert body.transit_encryption_mode.name == "SERVER_AUTHENTICATION"
     assert body.automated_backup_config.automated_backup_mode.name == "ENABLED"
     assert body.automated_backup_config.retention.days == 365
-    assert body.maintenance_policy.weekly_maintenance_window[0].day.name == "SUNDAY"
+    assert body.maintenance_policy.weekly_maintenance_window[0].day == dayofweek_pb2.SUNDAY
     assert list(body.gcs_source.uris) == ["gs://dumps/a.rdb", "gs://dumps/b.rdb"]
     assert body.cross_instance_replication_config.instance_role.name == "PRIMARY"
     connection = body.endpoints[0].connections[0].psc_auto_connection
