@@ -66,7 +66,7 @@ class Endpoint:
 
     def variables(self, url: str) -> dict[str, str]:
         """The environment of an application that has this URL: `valkeykit.environment` reads it."""
-        nodes = {"VALKEY_TOPOLOGY": self.topology, "VALKEY_NODES": join_nodes(self.nodes)}
+        nodes = {"VALKEY_TOPOLOGY": str(self.address().topology), "VALKEY_NODES": join_nodes(self.nodes)}
         return {
             "VALKEY_URL": url,
             "REDIS_URL": url,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.settings import Settings
+from infra.targets.guard import Guard
 
 SHORTEST_NAME = 4
 """Characters; some services take no shorter name."""
@@ -17,13 +18,14 @@ SHORTEST_NAME = 4
 @dataclass(frozen=True)
 class Context:
     """name: what the names of all resources begin with. tags: of every resource that can have some.
-    child: the options of each of them.
+    child: the options of each of them. guard: keeps what the data hangs on; None where replacements are allowed.
     """
 
     settings: Settings
     name: str
     tags: dict[str, str]
     child: pulumi.ResourceOptions
+    guard: Guard | None
 
     @property
     def is_production(self) -> bool:
@@ -37,6 +39,10 @@ class Context:
         for options in more:
             merged = pulumi.ResourceOptions.merge(merged, options)
         return merged
+
+    def kept(self, what: str, *causes: str) -> pulumi.ResourceOptions:
+        """The options of a resource that the data can't do without."""
+        return self.options(self.guard.keep(what, causes)) if self.guard else self.options()
 
 
 def safe_name(stack: str, length: int) -> str:

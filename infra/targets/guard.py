@@ -9,7 +9,7 @@ without running its program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pulumi
@@ -24,66 +24,74 @@ Objections = Callable[[Inputs, Inputs], Iterable[str]]
 """Given former and new inputs: what speaks against the update, a sentence each."""
 
 
-class Guard:
-    """Watches the one resource of a component that holds its data.
+def no_objections(_former: Inputs, _new: Inputs) -> Iterable[str]:
+    return ()
 
-    holding: the type tokens that this resource may have.
-    what: the resource, for people: "the replication group".
+
+class Guard:
+    """Watches a component, and keeps those of its resources that its data hangs on.
+
+    holding: the type tokens that the resource with the data may have.
     allow: the command that lifts the guard.
-    causes: inputs whose change replaces the resource; the message names those that changed.
-    objections: rules for updates in place, and for replacements beside that they are refused.
     """
 
-    def __init__(
-        self, holding: Iterable[str], what: str, allow: str, causes: Iterable[str], objections: Objections
-    ) -> None:
+    def __init__(self, holding: Iterable[str], allow: str) -> None:
         self._holding = frozenset(holding)
-        self._what = what
         self._allow = allow
-        self._causes = frozenset(causes)
-        self._objections = objections
-        self._former: dict[str, Inputs] = {}
+        self._former: dict[str, Mapping[str, Any]] = {}
 
     def watch(self) -> pulumi.ResourceOptions:
         """What the component is registered with."""
         return pulumi.ResourceOptions(state_migrations=[self._remember])
 
-    def keep(self) -> pulumi.ResourceOptions:
-        """What the resource is registered with."""
+    def keep(self, what: str, causes: Iterable[str], objections: Objections = no_objections) -> pulumi.ResourceOptions:
+        """What a resource is registered with that may not be replaced.
+
+        what: the resource, for people: "the replication group".
+        causes: inputs whose change replaces it; the message names those that changed.
+        objections: rules for updates in place, and for replacements beside that they are refused.
+        """
+        because = frozenset(causes)
+
+        def before_create(planned: ResourceHookArgs) -> None:
+            self._refuse(self._of_creation(planned, what, because, objections))
+
+        def before_update(planned: ResourceHookArgs) -> None:
+            self._refuse(objections(planned.old_inputs or {}, planned.new_inputs or {}))
+
         on_preview = ResourceHookOptions(on_dry_run=True)
         return pulumi.ResourceOptions(
             # The other order deletes before it asks.
             delete_before_replace=False,
             hooks=ResourceHookBinding(
-                before_create=[ResourceHook(f"guard of {self._what}", self._before_create, on_preview)],
-                before_update=[ResourceHook(f"guard of {self._what}, in place", self._before_update, on_preview)],
+                before_create=[ResourceHook(f"guard of {what}", before_create, on_preview)],
+                before_update=[ResourceHook(f"guard of {what}, in place", before_update, on_preview)],
             ),
         )
 
     def _remember(self, prior: pulumi.StateMigrationArgs) -> None:
-        held = (resource for resource in prior.old_state if resource["type"] in self._holding)
-        self._former = {resource["type"]: resource.get("inputs", {}) for resource in held}
+        self._former = {resource["urn"]: resource for resource in prior.old_state}
 
-    def _before_create(self, planned: ResourceHookArgs) -> None:
-        if not self._former:
-            return
-        former, new = self._former.get(planned.type), planned.new_inputs or {}
-        if former is None:
-            self._refuse([f"what holds the data now would be deleted with it, and {self._what} begin empty"])
-        else:
-            self._refuse(self._objections(former, new))
-            self._refuse([f"{self._what} would be replaced and its data lost, because of {self._cause(former, new)}"])
-
-    def _before_update(self, planned: ResourceHookArgs) -> None:
-        self._refuse(self._objections(planned.old_inputs or {}, planned.new_inputs or {}))
-
-    def _cause(self, former: Inputs, new: Inputs) -> str:
-        changed = {name for name in {*former, *new} if former.get(name) != new.get(name)}
-        return ", ".join(sorted(changed & self._causes or changed)) or "a forced replacement"
+    def _of_creation(
+        self, planned: ResourceHookArgs, what: str, causes: frozenset[str], objections: Objections
+    ) -> Iterator[str]:
+        """What speaks against a creation: nothing where nothing was there before."""
+        kinds = {resource["type"] for resource in self._former.values()}
+        if planned.type in self._holding and kinds & self._holding - {planned.type}:
+            yield f"what holds the data now would be deleted with it, and {what} begin empty"
+        elif planned.urn in self._former:
+            former, new = self._former[planned.urn].get("inputs", {}), planned.new_inputs or {}
+            yield from objections(former, new)
+            yield f"{what} would be replaced and its data lost, because of {_cause(former, new, causes)}"
 
     def _refuse(self, reasons: Iterable[str]) -> None:
         if found := "; ".join(reasons):
             raise ProvisioningError(found, fix=f"put it back, or allow it: {self._allow}")
+
+
+def _cause(former: Inputs, new: Inputs, causes: frozenset[str]) -> str:
+    changed = {name for name in {*former, *new} if former.get(name) != new.get(name)}
+    return ", ".join(sorted(changed & causes or changed)) or "a forced replacement"
 
 
 def is_older(version: str, than: str) -> bool:

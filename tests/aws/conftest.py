@@ -16,6 +16,10 @@ from tests.project import USERS_CHOICE
 from tools.stack import PROJECT
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*what): of the smoke suite, whose checks are tried here")
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """Its address; on loopback only."""

@@ -73,7 +73,10 @@ RESOURCES: Mapping[str, Answer] = {
     "aws:kms/key:Key": _key,
     "aws:elasticache/replicationGroup:ReplicationGroup": _group,
     "aws:elasticache/serverlessCache:ServerlessCache": _serverless,
-    PASSWORD: lambda name, _inputs: {"value": f"secretOf{name}".replace("-", "").ljust(43, "x")},
+    PASSWORD: lambda name, inputs: {
+        "value": f"secretOf{name}{inputs['rotation']}".replace("-", "").ljust(43, "x"),
+        "previous": f"oldSecretOf{name}".ljust(43, "x") if inputs["rotation"] else "",
+    },
     "pulumi:providers:aws": lambda _name, _inputs: {},
 }
 

@@ -40,7 +40,8 @@ WALKS: dict[str, Walk] = {
             ("aws.zones", "3"),
             ("aws.allowedSecurityGroups", "sg-0a1b2c3d"),
             ("aws.allowedCidrs", "10.0.0.0/16"),
-            ("aws.passwordGeneration", "2"),
+            ("rotation", "2026-12"),
+            ("retired", "2026-12"),
             ("aws.kmsKey", "own"),
             ("aws.backupDays", "3"),
             ("aws.backupWindow", "01:00-02:00"),
@@ -100,7 +101,7 @@ def walk(stack: CloudStack, name: str) -> Iterator[Row]:
         assert done.succeeded or refused, f"{key}: {done.said}"
         if refused:
             assert "or allow it: pulumi config set --path valkey:aws.allowReplacement true" in done.said
-            yield Row(key, "a replacement", guarded=True, touched=("ReplicationGroup",))
+            yield Row(key, "a replacement", guarded=True, touched=())
         else:
             configuration = wanted
             does = effect(done.steps, service.HOLDING, service.AT_WINDOW)

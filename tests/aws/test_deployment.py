@@ -107,11 +107,15 @@ def test_users_have_the_hardening_s_rights_and_are_on() -> None:
 
 
 def test_a_rotation_leaves_two_passwords_and_the_url_has_the_new_one() -> None:
-    deployed = Deployed.of({"aws.passwordGeneration": "3"})
-    new, old = deployed.all(USER)["app"]["authenticationMode"]["passwords"]
-    assert (new[:12], old[:12]) == ("secretOfapp3", "secretOfapp2")
-    assert deployed.known["logins"]["app"]["password"] == new
-    assert len(Deployed.of({}).all(USER)["app"]["authenticationMode"]["passwords"]) == 1
+    def passwords(**configuration: str) -> list[str]:
+        valid: list[str] = Deployed.of(configuration).all(USER)["app"]["authenticationMode"]["passwords"]
+        return valid
+
+    assert len(passwords()) == 1
+    new, old = passwords(rotation="2026")
+    assert (new[:15], old[:14]) == ("secretOfapp2026", "oldSecretOfapp")
+    assert passwords(rotation="2026", retired="2026") == [new]
+    assert Deployed.of({"rotation": "2026"}).known["logins"]["app"]["password"] == new
 
 
 def test_with_iam_the_url_has_no_password_and_each_role_has_its_policy() -> None:
@@ -181,6 +185,7 @@ def test_the_endpoint_leads_a_client_to_the_right_host_in_the_right_way(topology
     assert url.startswith(f"rediss://app:p%20w%2F@{host}")
     assert url.endswith(":6379/0")
     assert settle(endpoint, username="app", password="p").topology == client
+    assert endpoint.variables(url).get("VALKEY_TOPOLOGY", "single") == client
     assert endpoint.ca is None
 
 

@@ -29,7 +29,7 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
     ({"aws.vpcCidr": "8.8.8.0/24"}, "aws.vpcCidr is '8.8.8.0/24'", "valkey:aws.vpcCidr 10.60.0.0/24"),
     ({"aws.authToken": "a-token-of-sixteen"}, "aws.authToken is no key", "config rm --path valkey:aws.authToken"),
     ({"aws.auth": "token"}, "allowed is password or iam", "valkey:aws.auth password"),
-    ({"aws.auth": "iam", "aws.passwordGeneration": "2"}, "there are no passwords", "rm --path valkey:aws.password"),
+    ({"aws.auth": "iam", "rotation": "2026-12"}, "there are no passwords", "config rm rotation"),
     ({"aws.backupDays": "40"}, "aws.backupDays is 40, allowed is 1 to 35", "valkey:aws.backupDays 7"),
     ({"aws.backupDays": "0"}, "aws.backupDays is 0", "valkey:aws.backupDays 7"),
     ({"aws.backupWindow": "03:00-03:30"}, "shorter than an hour", "rm --path valkey:aws.backupWindow"),

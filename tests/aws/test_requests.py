@@ -31,7 +31,7 @@ TOPOLOGIES: dict[str, Configuration] = {
         "aws.allowedSecurityGroups": "sg-0a1b",
         "aws.vpcId": "vpc-0a1b2c3d",
         "aws.subnetIds": "subnet-0,subnet-1,subnet-2",
-        "aws.passwordGeneration": "3",
+        "rotation": "2026-12",
         "aws.tags": "team=web,cost=12",
     },
 }
@@ -105,7 +105,8 @@ VALUES = {
     "aws.allowedCidrs": ["10.0.0.0/16", "0.0.0.0/0", "::/0", "0.0.0.0/1", "fd00::/48", "10.0.0.1/16", "all"],
     "aws.allowedSecurityGroups": ["sg-0a1b", "everyone"],
     "aws.auth": ["password", "iam", "token"],
-    "aws.passwordGeneration": ["1", "2", "9", "0"],
+    "rotation": ["", "2026-12"],
+    "retired": ["", "2026-12"],
     "aws.kmsKey": ["", "own", "arn:aws:kms:eu-central-1:123456789012:key/12ab", "alias/mine"],
     "aws.backupDays": ["1", "35", "40", "0"],
     "aws.backupWindow": ["01:00-02:00", "05:30-06:30", "03:00-03:30", "25:00-26:00"],

@@ -41,6 +41,9 @@ Properties = dict[str, Any]
 _PLACES = ("region", "project")
 """Inputs of a provider that say where all its resources are: another place means other resources."""
 
+_NONE, _SOME = 1, 2
+"""Of the protocol's DiffChanges: for a provider's own configuration the SDK hands on a number, not a boolean."""
+
 _GIVEN = "__given"
 """The names of a resource's inputs, kept in its state: Pulumi's Diff shows outputs and inputs in one."""
 
@@ -82,8 +85,10 @@ class Standin(Provider):
     async def diff_config(self, request: DiffRequest) -> DiffResponse:
         former, inputs = plain(request.old_state), plain(request.new_inputs)
         changed = sorted(name for name in {*former, *inputs} if former.get(name) != inputs.get(name))
-        moved = [name for name in changed if name in _PLACES]
-        return DiffResponse(changes=bool(changed), replaces=moved, diffs=changed)
+        replaces = [name for name in changed if name in _PLACES]
+        response = DiffResponse(replaces=replaces, diffs=changed)
+        response.changes = _SOME if changed else _NONE  # type: ignore[assignment]
+        return response
 
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:  # noqa: ARG002
         return ConfigureResponse(accept_secrets=True, supports_preview=True)

@@ -31,7 +31,7 @@ class Hook:
 @pytest.fixture
 def guard(monkeypatch: pytest.MonkeyPatch) -> Guard:
     monkeypatch.setattr("infra.targets.guard.ResourceHook", Hook)
-    return Guard(["type", "other type"], "the group", "pulumi config set allow true", ["port"], objections)
+    return Guard(["type", "other type"], "pulumi config set allow true")
 
 
 def planned(**inputs: Any) -> ResourceHookArgs:
@@ -39,7 +39,7 @@ def planned(**inputs: Any) -> ResourceHookArgs:
 
 
 def hook(guard: Guard, moment: str) -> Any:
-    hooks = guard.keep().hooks
+    hooks = guard.keep("the group", ["port"], objections).hooks
     assert hooks is not None
     found = getattr(hooks, moment)[0]
     assert found.opts.on_dry_run
@@ -49,7 +49,10 @@ def hook(guard: Guard, moment: str) -> Any:
 def remember(guard: Guard, kind: str, inputs: dict[str, Any]) -> None:
     """As the engine does before it plans: the component, then what is below it."""
     migration = next(iter(guard.watch().state_migrations or []))
-    subtree: list[dict[str, Any]] = [{"type": "component"}, {"type": kind, "inputs": inputs}]
+    subtree: list[dict[str, Any]] = [
+        {"urn": "parent", "type": "component"},
+        {"urn": "urn" if kind == "type" else "other", "type": kind, "inputs": inputs},
+    ]
     assert migration(pulumi.StateMigrationArgs("urn", subtree)) is None
 
 
@@ -85,7 +88,7 @@ def test_an_update_is_refused_for_its_objections_only(guard: Guard) -> None:
 
 
 def test_nothing_is_deleted_before_the_guard_is_asked(guard: Guard) -> None:
-    assert guard.keep().delete_before_replace is False
+    assert guard.keep("the group", []).delete_before_replace is False
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import redis
@@ -26,6 +27,8 @@ class Subject:
     ca: str | None = field(repr=False, default=None)
     endpoint: Endpoint | None = None
     stack: str | None = None
+    aws: Mapping[str, Any] | None = None
+    """The output `aws` of a stack that has one."""
 
     @classmethod
     def of_stack(cls, name: str) -> Subject:
@@ -40,6 +43,7 @@ class Subject:
             ca=endpoint.ca,
             endpoint=endpoint,
             stack=name,
+            aws=outputs.get("aws"),
         )
 
     @classmethod
@@ -115,6 +119,9 @@ class Subject:
             "admin": (self.admin_url, "no admin's URL: use --stack, or set VALKEY_ADMIN_URL"),
             "monitor": (self.monitor_url, "no monitor's URL: use --stack, or set VALKEY_MONITOR_URL"),
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
+            "aws": (self.aws, "the target isn't aws"),
+            "boto3": (find_spec("boto3"), "boto3 isn't there: pip install boto3"),
+            "files": (not self.aws, "the service keeps no files of its own: see its daily backups"),
             "kill": (embedded, "only processes of this machine's stacks can be killed from here"),
             "tls": (self.address.tls, "the server has no TLS: its URL is redis://"),
             "single": (self.topology == "single", f"the topology is {self.topology}"),

@@ -12,6 +12,7 @@ from valkeykit.url import Node
 from infra.settings import Settings
 from infra.settings.keys import put
 from infra.targets.aws.access import Access
+from infra.targets.aws.context import Context
 from infra.targets.aws.network import Network
 from infra.targets.guard import Guard, Inputs, is_older
 
@@ -34,7 +35,6 @@ class Surroundings:
     access: Access
     key: pulumi.Input[str] | None
     topic: pulumi.Output[str]
-    guard: Guard | None
 
 
 @dataclass(frozen=True)
@@ -50,26 +50,22 @@ class Cache:
 
 def guard(settings: Settings) -> Guard | None:
     """Keeps the cache from being replaced or taken back to an older version; None where that is allowed."""
-    if settings.aws.allowReplacement:
-        return None
-    is_serverless = settings.topology == "serverless"
+    return None if settings.aws.allowReplacement else Guard((GROUP, SERVERLESS), put("aws.allowReplacement", "true"))
+
+
+def kept(context: Context) -> pulumi.ResourceOptions:
+    """The options of the cache: kept by its guard, or free to be replaced under its own name."""
+    if context.guard is None:
+        return pulumi.ResourceOptions(delete_before_replace=True)
+    is_serverless = context.settings.topology == "serverless"
     version = "majorEngineVersion" if is_serverless else "engineVersion"
 
     def objections(former: Inputs, new: Inputs) -> Iterator[str]:
         yield from changes_refused(former, new, version)
 
-    return Guard(
-        (GROUP, SERVERLESS),
-        "the serverless cache" if is_serverless else "the replication group",
-        put("aws.allowReplacement", "true"),
-        REPLACES,
-        objections,
+    return context.guard.keep(
+        "the serverless cache" if is_serverless else "the replication group", REPLACES, objections
     )
-
-
-def kept(guard: Guard | None) -> pulumi.ResourceOptions:
-    """The options of the cache: kept by its guard, or free to be replaced under its own name."""
-    return guard.keep() if guard else pulumi.ResourceOptions(delete_before_replace=True)
 
 
 def changes_refused(former: Inputs, new: Inputs, version: str) -> Iterator[str]:

@@ -26,17 +26,17 @@ class Aws(pulumi.ComponentResource):
         Raises:
             ConfigurationError: the network can't hold what is asked for; nothing was registered.
         """
-        provider = Provider("aws", region=settings.aws.region)
+        provider = _provider(settings)
         place = network.look_up(settings, provider)
         keeper = guard(settings)
         super().__init__("valkey:target:Aws", name, None, keeper.watch() if keeper else None)
         child = pulumi.ResourceOptions(parent=self, provider=provider)
-        context = Context(settings, safe_name(stack), labels(settings, stack), child)
+        context = Context(settings, safe_name(stack), labels(settings, stack), child, keeper)
         users = access.make(context)
         topic = alarms.topic(context)
         key = encryption.make(context)
         placed = network.make(context, place)
-        around = Surroundings(placed, users, key, topic, keeper)
+        around = Surroundings(placed, users, key, topic)
         cache = _cache(context, around)
         dimensions = _watch(context, cache, topic)
         self.logins: Mapping[str, Login] = users.logins
@@ -57,6 +57,14 @@ class Aws(pulumi.ComponentResource):
             }
         }
         self.register_outputs({})
+
+
+def _provider(settings: Settings) -> Provider:
+    """Another region is another provider, and everything that it made would be made again there."""
+    keeper = guard(settings)
+    kept = keeper.keep("the region with all that is there", ("region",)) if keeper else None
+    options = pulumi.ResourceOptions.merge(keeper.watch(), kept) if keeper else None
+    return Provider("aws", region=settings.aws.region, opts=options)
 
 
 def _cache(context: Context, around: Surroundings) -> Cache:

@@ -97,7 +97,7 @@ def make(context: Context, place: Place) -> Network:
         description="Its members may connect to Valkey",
         vpc_id=vpc_id,
         tags={**context.tags, "Name": f"{context.name}-clients"},
-        opts=context.options(),
+        opts=context.kept("the network of the cache's clients", "vpcId"),
     )
     servers = SecurityGroup(
         "servers",
@@ -105,7 +105,7 @@ def make(context: Context, place: Place) -> Network:
         description="Valkey: who may connect is a rule each",
         vpc_id=vpc_id,
         tags={**context.tags, "Name": f"{context.name}-servers"},
-        opts=context.options(),
+        opts=context.kept("the cache's security group", "vpcId"),
     )
     for port in ports(context.settings):
         _rules(context, port, servers.id, clients.id)
@@ -146,7 +146,7 @@ def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], li
         enable_dns_support=True,
         enable_dns_hostnames=True,
         tags={**context.tags, "Name": context.name},
-        opts=context.options(),
+        opts=context.kept("the cache's VPC", "cidrBlock"),
     )
     quarters = list(ipaddress.IPv4Network(block).subnets(prefixlen_diff=2))[: len(zones)]
     subnets = [

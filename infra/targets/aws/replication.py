@@ -78,7 +78,7 @@ def make(context: Context, around: Surroundings) -> Cache:
         replication_group_id=name,
         tags=context.tags,
         opts=context.options(
-            kept(around.guard),
+            kept(context),
             pulumi.ResourceOptions(import_=settings.aws.existing or None),
             holds_data=True,
         ),

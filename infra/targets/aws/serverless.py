@@ -44,7 +44,7 @@ def make(context: Context, around: Surroundings) -> Cache:
         security_group_ids=[around.network.servers],
         user_group_id=around.access.group,
         tags=context.tags,
-        opts=context.options(kept(around.guard), holds_data=True),
+        opts=context.options(kept(context), holds_data=True),
     )
     return Cache(
         name=context.name,

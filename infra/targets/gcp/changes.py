@@ -46,16 +46,18 @@ TOGETHER = frozenset({"nodeType", "engineConfigs"})
 
 
 def guard(settings: Settings) -> Guard | None:
-    """What keeps the instance; None where its replacement is allowed."""
-    if settings.gcp.allowReplacement:
-        return None
-    return Guard([INSTANCE], "the instance", ALLOW, REPLACES, _objections)
+    """What keeps the data; None where replacements are allowed."""
+    return None if settings.gcp.allowReplacement else Guard([INSTANCE], ALLOW)
 
 
 def watched(keeper: Guard | None) -> pulumi.ResourceOptions:
     """What the instance is registered with."""
     # Its name is taken until it is gone, so a replacement that is allowed deletes first.
-    kept = keeper.keep() if keeper else pulumi.ResourceOptions(delete_before_replace=True)
+    kept = (
+        keeper.keep("the instance", REPLACES, _objections)
+        if keeper
+        else pulumi.ResourceOptions(delete_before_replace=True)
+    )
     hook = ResourceHook("one field an update", _before_update, ResourceHookOptions(on_dry_run=True))
     return pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(hooks=ResourceHookBinding(before_update=[hook])))
 

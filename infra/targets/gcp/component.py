@@ -34,14 +34,14 @@ class Gcp(pulumi.ComponentResource):
         provider = Provider("gcp", project=settings.gcp.project, region=settings.gcp.location)
         super().__init__("valkey:target:Gcp", name, None, guard.watch() if guard else None)
         child = pulumi.ResourceOptions(parent=self, provider=provider)
-        context = Context(settings, names.safe_name(stack), names.labels(settings, stack), child)
+        context = Context(settings, names.safe_name(stack), names.labels(settings, stack), child, guard)
         for note in notes(settings):
             pulumi.log.info(f"gcp: {note}")
         enabled = apis.make(context)
         policy = network.make(context, enabled)
         members = access.make(context, enabled)
         needs = [*enabled, policy, *agent.make(context, enabled), *members.needs]
-        instance = instances.make(context, needs, members.policy, guard)
+        instance = instances.make(context, needs, members.policy)
         access.bind(context)
         alerts.make(context, alerts.channels(context))
         self.logins: Mapping[str, Login] = members.logins

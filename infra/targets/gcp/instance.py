@@ -15,7 +15,6 @@ from infra.settings.gcp.nodes import Sizing
 from infra.settings.gcp.rules import BACKUP, sizing
 from infra.targets.context import Context
 from infra.targets.gcp import changes, configs, names
-from infra.targets.guard import Guard
 
 TIMEOUTS = pulumi.CustomTimeouts(create="60m", update="120m", delete="30m")
 """The provider's own; a creation takes 10 to 20 minutes, a change of size may take an hour."""
@@ -86,7 +85,7 @@ def arguments(context: Context) -> dict[str, Any]:
     }
 
 
-def make(context: Context, needs: Sequence[pulumi.Resource], acl_policy: str | None, guard: Guard | None) -> Instance:
+def make(context: Context, needs: Sequence[pulumi.Resource], acl_policy: str | None) -> Instance:
     """The instance, kept from being replaced.
 
     needs: what must exist before it. acl_policy: the full name of its ACL policy.
@@ -103,7 +102,7 @@ def make(context: Context, needs: Sequence[pulumi.Resource], acl_policy: str | N
                 # A source counts at creation only; without `restoreFrom` nobody says anything about it any more.
                 ignore_changes=sources,
             ),
-            changes.watched(guard),
+            changes.watched(context.guard),
             holds_data=True,
         ),
     )

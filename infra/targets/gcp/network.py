@@ -46,7 +46,7 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
         name=context.name,
         auto_create_subnetworks=False,
         project=gcp.project,
-        opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
+        opts=_kept(context, "the network", apis),
     )
     subnetwork = Subnetwork(
         "subnetwork",
@@ -55,9 +55,13 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
         region=gcp.location,
         ip_cidr_range=gcp.subnetCidr,
         project=gcp.project,
-        opts=context.options(),
+        opts=_kept(context, "the subnet", []),
     )
     return [subnetwork.id]
+
+
+def _kept(context: Context, what: str, apis: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(context.kept(what), pulumi.ResourceOptions(depends_on=list(apis)))
 
 
 def _policy(
@@ -77,7 +81,7 @@ def _policy(
         project=project_of(network),
         psc_config=addresses,
         labels=context.tags,
-        opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
+        opts=_kept(context, "the service connection policy", apis),
     )
 
 
