@@ -12,11 +12,10 @@ from moto.server import ThreadedMotoServer
 
 from bench.report import at_most, publish
 from bench.up import EMPTY, seconds
-from tests.aws.backend import ADDRESS
 from tests.aws.recorded import MINIMAL
 from tests.aws.test_requests import TOPOLOGIES
-from tests.cloud.stack import CloudStack
-from tests.cloud.standin import plugin
+from tests.aws.variables import ADDRESS
+from tests.cloud.stack import CloudStack, plugin
 from tools.stack import PROJECT
 
 ROUNDS = 5

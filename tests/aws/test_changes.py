@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 import pytest
 
 from infra.settings import loading
 from tests.aws import service
 from tests.aws.recorded import MINIMAL
-from tests.cloud.changes import Row, effect, table, touched
-from tests.cloud.space import Configuration
+from tests.cloud.changes import Row
 from tests.cloud.stack import CloudStack
+from tests.cloud.walks import Walk, Walker, compare
 from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "aws-changes.md"
-
-WRITE = "WRITE_DOCS"
-"""The environment variable that has the table written instead of compared."""
-
-Walk = tuple[Configuration, tuple[tuple[str, str], ...]]
 
 WALKS: dict[str, Walk] = {
     "nodes": (
@@ -87,26 +79,11 @@ What replaces a resource, and what waits for the maintenance window, is the prov
 """
 
 
-def walk(stack: CloudStack, name: str) -> Iterator[Row]:
-    base, changes = WALKS[name]
-    configuration = MINIMAL | base
-    stack.configure(configuration)
-    first = stack.up()
-    assert first.succeeded, first.said
-    for key, value in changes:
-        wanted = configuration | {key: value}
-        stack.configure(wanted)
-        done = stack.up()
-        refused = "guard of" in done.said
-        assert done.succeeded or refused, f"{key}: {done.said}"
-        if refused:
-            assert "or allow it: pulumi config set --path valkey:aws.allowReplacement true" in done.said
-            yield Row(key, "a replacement", guarded=True, touched=())
-        else:
-            configuration = wanted
-            does = effect(done.steps, service.HOLDING, service.AT_WINDOW)
-            assert does != "a replacement", f"{key} replaces without a guard"
-            yield Row(key, does, guarded=False, touched=touched(done.steps))
+WALKER = Walker(
+    refusals={"or allow it: pulumi config set --path valkey:aws.allowReplacement true": "a replacement"},
+    holding=service.HOLDING,
+    deferred=service.AT_WINDOW,
+)
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +94,7 @@ def rows() -> dict[str, Row]:
 
 @pytest.mark.parametrize("name", WALKS)
 def test_each_change_is_made_or_refused(stack: CloudStack, rows: dict[str, Row], name: str) -> None:
-    rows |= {row.key: row for row in walk(stack, name)}
-    stack.configure(MINIMAL | WALKS[name][0])
+    rows |= {row.key: row for row in WALKER.walk(stack, MINIMAL, WALKS[name])}
     assert set(rows) >= {key for key, _ in WALKS[name][1]}
 
 
@@ -127,9 +103,8 @@ def test_the_table_of_the_docs_is_that(rows: dict[str, Row]) -> None:
         pytest.fail("the walks have to run before")
     for key, same in SAME_AS.items():
         rows[key] = Row(key, rows[same].effect, rows[same].guarded, rows[same].touched)
-    order = [key for key, _ in loading.described() if not key.startswith("docker.") and key not in NOT_IN_TABLE]
+    order = [
+        key for key, _ in loading.described() if not key.startswith(("docker.", "gcp.")) and key not in NOT_IN_TABLE
+    ]
     assert set(rows) == set(order)
-    text = HEAD + table(rows[key] for key in order)
-    if os.environ.get(WRITE):
-        FILE.write_text(text)
-    assert FILE.read_text() == text, f"{WRITE}=1 writes it anew"
+    compare(FILE, HEAD, rows, order)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Effect = Literal["live", "at the next window", "a replacement", "nothing"]
+Effect = Literal["live", "at the next window", "several updates", "a replacement", "nothing"]
 
 REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
 

@@ -1,0 +1,129 @@
+"""What a change of each key does, by the real engine: the table of docs/gcp-changes.md comes from here."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.settings import loading
+from infra.targets.gcp.changes import ALLOW
+from tests.cloud.changes import Row
+from tests.cloud.stack import CloudStack
+from tests.cloud.walks import Walk, Walker, compare
+from tests.gcp import service
+from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED
+from tests.gcp.test_requests import KEY
+from tools.stack import PROJECT
+
+FILE = PROJECT / "docs" / "gcp-changes.md"
+
+FAR = "projects/my-project/locations/us-east1/instances/valkey-far"
+
+WALKS: dict[str, Walk] = {
+    "instance": (
+        SHARED | {"topology": "replicated", "version": "8.0"},
+        (
+            ("version", "9.0"),
+            ("memory", "2gb"),
+            ("replicas", "1"),
+            ("workload", "mixed"),
+            ("finalSnapshot", "false"),
+            ("port", "6379"),
+            ("restoreFrom", "gs://dumps/a.rdb"),
+            ("topology", "cluster"),
+            ("environment", "prod"),
+            ("gcp.project", "other-project"),
+            ("gcp.location", "us-east1"),
+            ("gcp.zone", "europe-west3-a"),
+            ("gcp.nodeType", "STANDARD_SMALL"),
+            ("gcp.subnetworks", SHARED["gcp.subnetworks"][:-1] + "b"),
+            ("gcp.connectionLimit", "4"),
+            ("gcp.endpointProject", "my-project"),
+            ("gcp.enableApis", "false"),
+            ("gcp.auth", "none"),
+            ("gcp.appMembers", MEMBERS["gcp.appMembers"]),
+            ("gcp.acl", "false"),
+            ("gcp.checkHostname", "false"),
+            ("gcp.persistence", "aof"),
+            ("gcp.kmsKey", KEY),
+            ("gcp.backupDays", "3"),
+            ("gcp.backupHour", "5"),
+            ("gcp.maintenanceWindow", "sat:05:00"),
+            ("gcp.deletionProtection", "true"),
+            ("gcp.alertEmails", "ops@example.org"),
+            ("gcp.alertChannels", "projects/my-project/notificationChannels/12345"),
+            ("gcp.labels", "team=web"),
+        ),
+    ),
+    "cluster": (SHARED | {"topology": "cluster"}, (("shards", "4"),)),
+    "network": ({}, (("gcp.subnetCidr", "10.61.0.0/23"),)),
+    "open": (SHARED | {"gcp.auth": "none"}, (("gcp.tls", "false"),)),
+    "primary": (
+        SHARED | {"gcp.replicationRole": "primary", "gcp.secondaryInstances": f"{FAR}er"},
+        (("gcp.secondaryInstances", FAR),),
+    ),
+}
+"""From a configuration, one change after another; those that are refused are taken back."""
+
+SAME_AS = {
+    "gcp.network": "gcp.endpointProject",
+    "gcp.connectionPolicy": "gcp.subnetworks",
+    "gcp.adminMembers": "gcp.appMembers",
+    "gcp.monitorMembers": "gcp.appMembers",
+    "gcp.serverCa": "gcp.tls",
+    "gcp.caPool": "gcp.tls",
+    "gcp.caFile": "gcp.checkHostname",
+    "gcp.replicationRole": "gcp.secondaryInstances",
+    "gcp.primaryInstance": "gcp.secondaryInstances",
+}
+"""Keys that go only with others, or need a file: they change what the named key changes."""
+
+NOT_IN_TABLE = {"target", "dataDir", "rotation", "retired", "gcp.allowReplacement"}
+"""Another target is another deployment; the next three aren't Google's; the last one is the guard itself."""
+
+WALKER = Walker(
+    refusals={
+        f"or allow it: {ALLOW}": "a replacement",
+        "Memorystore changes one field an update": "several updates",
+    },
+    holding=service.HOLDING,
+)
+
+HEAD = """# What a change does on Google Cloud
+
+Made by `tests/gcp/test_walks.py`, which makes each change with the real engine and a stand-in for the Google provider.
+What replaces a resource is the provider's source in code (`tests/gcp/service.py`); it was not tried on a live project.
+
+- **live**: when `pulumi up` runs. A change of the node type, the shards, the replicas or the version takes minutes to
+  hours; clients may see a short reconnect.
+- **several updates**: Memorystore changes one field an update, and this changes several. It is refused, in a preview
+  too, with the fields and the order; [gcp.md](gcp.md#one-field-an-update) says how it is made.
+- **a replacement**: the instance would begin empty. It is refused, in a preview too, until `gcp.allowReplacement` is
+  true.
+
+From a replicated cache in a network of another project; another start may need more fields for the same key.
+
+"""
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Row]:
+    """Of all walks, filled by the tests in their order."""
+    return {}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_each_change_is_made_or_refused(stack: CloudStack, rows: dict[str, Row], name: str) -> None:
+    rows |= {row.key: row for row in WALKER.walk(stack, MINIMAL, WALKS[name])}
+    assert set(rows) >= {key for key, _ in WALKS[name][1]}
+
+
+def test_the_table_of_the_docs_is_that(rows: dict[str, Row]) -> None:
+    if len(rows) < sum(len(changes) for _, changes in WALKS.values()):
+        pytest.fail("the walks have to run before")
+    for key, same in SAME_AS.items():
+        rows[key] = Row(key, rows[same].effect, rows[same].guarded, rows[same].touched)
+    known = [
+        key for key, _ in loading.described() if not key.startswith(("docker.", "aws.")) and key not in NOT_IN_TABLE
+    ]
+    assert set(rows) == set(known)
+    compare(FILE, HEAD, rows, known)
