@@ -28,6 +28,8 @@ class Google:
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         known = self._load()
         resource = answers.resource_id(kind, name, inputs)
+        if kind == answers.SECRET_VERSION:
+            resource = _next_version(resource, known)
         # Google answers a grant or an enabled API that exists already as if it were new.
         if resource in known and kind not in (answers.SERVICE, answers.AGENT, answers.MEMBER):
             raise ValueError(f"googleapi: Error 409: {resource} already exists")
@@ -66,6 +68,12 @@ class Google:
 
     def _store(self, known: dict[str, Properties]) -> None:
         self._file.write_text(json.dumps(known))
+
+
+def _next_version(first: str, known: dict[str, Properties]) -> str:
+    """Google numbers a secret's versions."""
+    versions = first.removesuffix("1")
+    return versions + str(1 + max((int(name.rpartition("/")[2]) for name in known if versions in name), default=0))
 
 
 def _policies(location: str, network: str, known: dict[str, Properties]) -> list[str]:
