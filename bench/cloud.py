@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import subprocess
 import tempfile
@@ -26,6 +27,7 @@ NETWORK = ("aws.vpcId", "aws.subnetIds")
 
 def run() -> None:
     """About two minutes."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:

@@ -18,7 +18,11 @@ SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
 HOLDING = (GROUP, SERVERLESS)
 """The types whose resources hold data."""
 
+KEPT = (*HOLDING, "aws:ec2/vpc:Vpc", "aws:ec2/securityGroup:SecurityGroup", "pulumi:providers:aws")
+"""The types whose replacement would take the data with it."""
+
 FORCES_NEW: Mapping[str, set[str]] = {
+    "pulumi:providers:aws": {"region"},
     GROUP: {
         *("atRestEncryptionEnabled", "kmsKeyId", "port", "replicationGroupId", "subnetGroupName", "networkType"),
         *("dataTieringEnabled", "snapshotName", "snapshotArns"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
-from infra.settings import loading
 from tests.aws import service
-from tests.aws.recorded import MINIMAL
-from tests.cloud.changes import Row
+from tests.aws.recorded import MINIMAL, Deployed
+from tests.cloud.changes import REPLACEMENTS, Row
+from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
-from tests.cloud.walks import Walk, Walker, compare
+from tests.cloud.walks import Walk, Walker, assert_documented, steps_between
 from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "aws-changes.md"
@@ -67,9 +69,10 @@ NOT_IN_TABLE = {"target", "dataDir", "aws.allowReplacement"}
 
 HEAD = """# What a change does on AWS
 
-Made by `tests/aws/test_changes.py`, which makes each change with the real engine and a stand-in for the AWS provider.
-What replaces a resource, and what waits for the maintenance window, is the provider's documentation in code
-(`tests/aws/service.py`); it was not tried on a live account.
+Made by `tests/aws/test_changes.py` from what the program asks for before and after each change; the same test makes
+the changes with the real engine and a stand-in for the AWS provider. What replaces a resource, and what waits for the
+maintenance window, is the provider's documentation in code (`tests/aws/service.py`); it was not tried on a live
+account.
 
 - **live**: when `pulumi up` runs; clients may see a short reconnect where nodes are added or moved.
 - **at the next window**: in `aws.maintenanceWindow`, or when `pulumi up` runs where `aws.applyImmediately` is true.
@@ -80,31 +83,43 @@ What replaces a resource, and what waits for the maintenance window, is the prov
 
 
 WALKER = Walker(
+    MINIMAL,
+    WALKS,
+    SAME_AS,
     refusals={"or allow it: pulumi config set --path valkey:aws.allowReplacement true": "a replacement"},
     holding=service.HOLDING,
     deferred=service.AT_WINDOW,
 )
 
 
-@pytest.fixture(scope="module")
-def rows() -> dict[str, Row]:
-    """Of all walks, filled by the tests in their order."""
-    return {}
+def predicted(before: Configuration, key: str, value: str) -> Row:
+    """From the inputs of all resources before and after the change."""
+    former, after = Deployed.of(before), Deployed.of(before | {key: value})
+    taken = list(steps_between(former.recorder.recorded, after.recorder.recorded, service.replaces))
+    refused = any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken)
+    if refused or service.GROUP in _dropped(former, after) or _becomes_a_cluster(former, after):
+        return Row(key, "a replacement", guarded=True, touched=())
+    return WALKER.made(key, taken)
+
+
+def _dropped(former: Deployed, after: Deployed) -> set[str]:
+    return {resource.kind for resource in former.recorder.recorded} - {r.kind for r in after.recorder.recorded}
+
+
+def _becomes_a_cluster(former: Deployed, after: Deployed) -> bool:
+    modes = {inputs.get("clusterMode") for made in (former, after) for inputs in made.all(service.GROUP).values()}
+    return len(modes) > 1
+
+
+@functools.cache
+def predictions() -> dict[str, Row]:
+    return WALKER.predictions(predicted)
+
+
+def test_the_table_of_the_docs_is_what_the_program_does() -> None:
+    assert_documented(FILE, HEAD, predictions(), "aws", NOT_IN_TABLE)
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_each_change_is_made_or_refused(stack: CloudStack, rows: dict[str, Row], name: str) -> None:
-    rows |= {row.key: row for row in WALKER.walk(stack, MINIMAL, WALKS[name])}
-    assert set(rows) >= {key for key, _ in WALKS[name][1]}
-
-
-def test_the_table_of_the_docs_is_that(rows: dict[str, Row]) -> None:
-    if len(rows) < sum(len(changes) for _, changes in WALKS.values()):
-        pytest.fail("the walks have to run before")
-    for key, same in SAME_AS.items():
-        rows[key] = Row(key, rows[same].effect, rows[same].guarded, rows[same].touched)
-    order = [
-        key for key, _ in loading.described() if not key.startswith(("docker.", "gcp.")) and key not in NOT_IN_TABLE
-    ]
-    assert set(rows) == set(order)
-    compare(FILE, HEAD, rows, order)
+def test_the_engine_does_what_the_table_says(stack: CloudStack, name: str) -> None:
+    WALKER.assert_as_predicted(stack, name, predictions())

@@ -34,9 +34,13 @@ from pulumi.provider.experimental.provider import (
     UpdateRequest,
     UpdateResponse,
 )
+from pulumi.runtime import rpc
 
 Properties = dict[str, Any]
 """Plain values by the provider's names; numbers without a fraction are whole ones."""
+
+UNKNOWN = rpc.UNKNOWN
+"""How the protocol writes one that is also secret; the SDK leaves it as it is."""
 
 _PLACES = ("region", "project")
 """Inputs of a provider that say where all its resources are: another place means other resources."""
@@ -156,7 +160,7 @@ def has_unknown(value: Any) -> bool:
         return any(has_unknown(item) for item in value.values())
     if isinstance(value, list):
         return any(has_unknown(item) for item in value)
-    return isinstance(value, Computed)
+    return isinstance(value, Computed) or value == UNKNOWN
 
 
 def wrapped(value: Any) -> PropertyValue:

@@ -26,6 +26,9 @@ Inputs = Mapping[str, Any]
 
 HOLDING = (INSTANCE,)
 
+KEPT = (INSTANCE, NETWORK, SUBNETWORK, POLICY)
+"""What the guard keeps from being replaced."""
+
 MUTABLE = {
     *("labels", "deletionProtectionEnabled", "maintenancePolicy", "automatedBackupConfig", "persistenceConfig"),
     *("engineConfigs", "nodeType", "replicaCount", "shardCount", "engineVersion", "aclPolicy"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
-from infra.settings import loading
 from infra.targets.gcp.changes import ALLOW
-from tests.cloud.changes import Row
+from tests.cloud.changes import REPLACEMENTS, Row
+from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
-from tests.cloud.walks import Walk, Walker, compare
+from tests.cloud.walks import Walk, Walker, assert_documented, steps_between
 from tests.gcp import service
-from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED
+from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
 from tests.gcp.test_requests import KEY
 from tools.stack import PROJECT
 
@@ -32,7 +34,6 @@ WALKS: dict[str, Walk] = {
             ("topology", "cluster"),
             ("environment", "prod"),
             ("gcp.project", "other-project"),
-            ("gcp.location", "us-east1"),
             ("gcp.zone", "europe-west3-a"),
             ("gcp.nodeType", "STANDARD_SMALL"),
             ("gcp.subnetworks", SHARED["gcp.subnetworks"][:-1] + "b"),
@@ -55,7 +56,7 @@ WALKS: dict[str, Walk] = {
         ),
     ),
     "cluster": (SHARED | {"topology": "cluster"}, (("shards", "4"),)),
-    "network": ({}, (("gcp.subnetCidr", "10.61.0.0/23"),)),
+    "network": ({}, (("gcp.location", "us-east1"), ("gcp.subnetCidr", "10.60.0.0/15"))),
     "open": (SHARED | {"gcp.auth": "none"}, (("gcp.tls", "false"),)),
     "primary": (
         SHARED | {"gcp.replicationRole": "primary", "gcp.secondaryInstances": f"{FAR}er"},
@@ -80,18 +81,11 @@ SAME_AS = {
 NOT_IN_TABLE = {"target", "dataDir", "rotation", "retired", "gcp.allowReplacement"}
 """Another target is another deployment; the next three aren't Google's; the last one is the guard itself."""
 
-WALKER = Walker(
-    refusals={
-        f"or allow it: {ALLOW}": "a replacement",
-        "Memorystore changes one field an update": "several updates",
-    },
-    holding=service.HOLDING,
-)
-
 HEAD = """# What a change does on Google Cloud
 
-Made by `tests/gcp/test_walks.py`, which makes each change with the real engine and a stand-in for the Google provider.
-What replaces a resource is the provider's source in code (`tests/gcp/service.py`); it was not tried on a live project.
+Made by `tests/gcp/test_changes.py` from what the program asks for before and after each change; the same test makes
+the changes with the real engine and a stand-in for the Google provider. What replaces a resource is the provider's
+source in code (`tests/gcp/service.py`); it was not tried on a live project.
 
 - **live**: when `pulumi up` runs. A change of the node type, the shards, the replicas or the version takes minutes to
   hours; clients may see a short reconnect.
@@ -105,25 +99,39 @@ From a replicated cache in a network of another project; another start may need 
 """
 
 
-@pytest.fixture(scope="module")
-def rows() -> dict[str, Row]:
-    """Of all walks, filled by the tests in their order."""
-    return {}
+WALKER = Walker(
+    MINIMAL,
+    WALKS,
+    SAME_AS,
+    refusals={
+        f"or allow it: {ALLOW}": "a replacement",
+        "Memorystore changes one field an update": "several updates",
+    },
+    holding=service.HOLDING,
+)
+
+
+def predicted(before: Configuration, key: str, value: str) -> Row:
+    """From the inputs of all resources before and after the change."""
+    former, after = Deployed.of(before), Deployed.of(before | {key: value})
+    taken = list(steps_between(former.recorder.recorded, after.recorder.recorded, service.replaces))
+    if any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken):
+        return Row(key, "a replacement", guarded=True, touched=())
+    (fields,) = [step.changed for step in taken if step.kind == service.INSTANCE] or [frozenset()]
+    if len(fields) > 1 and not fields <= {"nodeType", "engineConfigs"}:
+        return Row(key, "several updates", guarded=True, touched=())
+    return WALKER.made(key, taken)
+
+
+@functools.cache
+def predictions() -> dict[str, Row]:
+    return WALKER.predictions(predicted)
+
+
+def test_the_table_of_the_docs_is_what_the_program_does() -> None:
+    assert_documented(FILE, HEAD, predictions(), "gcp", NOT_IN_TABLE)
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_each_change_is_made_or_refused(stack: CloudStack, rows: dict[str, Row], name: str) -> None:
-    rows |= {row.key: row for row in WALKER.walk(stack, MINIMAL, WALKS[name])}
-    assert set(rows) >= {key for key, _ in WALKS[name][1]}
-
-
-def test_the_table_of_the_docs_is_that(rows: dict[str, Row]) -> None:
-    if len(rows) < sum(len(changes) for _, changes in WALKS.values()):
-        pytest.fail("the walks have to run before")
-    for key, same in SAME_AS.items():
-        rows[key] = Row(key, rows[same].effect, rows[same].guarded, rows[same].touched)
-    known = [
-        key for key, _ in loading.described() if not key.startswith(("docker.", "aws.")) and key not in NOT_IN_TABLE
-    ]
-    assert set(rows) == set(known)
-    compare(FILE, HEAD, rows, known)
+def test_the_engine_does_what_the_table_says(stack: CloudStack, name: str) -> None:
+    WALKER.assert_as_predicted(stack, name, predictions())
