@@ -10,9 +10,9 @@ BIN   := .venv/bin
 RUN   := $(BIN)/python -m tools
 READY := .venv/.ready
 DEV   := .venv/.dev
-PARTS := unit engine cloud aws faults docs
+PARTS := unit engine cloud aws faults migrate docs
 
-.PHONY: help up smoke env down shell test lint bench
+.PHONY: help up smoke env backup drill render down shell test lint bench
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,13 +27,22 @@ smoke: $(READY) ## Check a stack that is up (JUNIT=file.xml, DISRUPTIVE=1 also r
 env: $(READY) ## Write a stack's URLs to a file and print its name (FORMAT=dotenv|shell|json|k8s, OUT=file)
 	@$(RUN) env --stack "$(STACK)" --format "$(FORMAT)" $(if $(OUT),--out "$(OUT)")
 
+backup: $(READY) ## Save the data into .valkey/<stack>/backups/<time> and print that folder
+	@$(RUN) backup --stack "$(STACK)"
+
+drill: $(READY) ## Load the newest backup beside what runs: its keys, the time it takes, its age
+	@$(RUN) drill --stack "$(STACK)"
+
+render: $(READY) ## A folder that needs no Pulumi (FOR=compose|native, OUT=folder, SET="memory=1gb topology=cluster")
+	@$(RUN) render --for "$(FOR)" --out "$(OUT)" $(foreach pair,$(SET),--set "$(pair)")
+
 down: $(READY) ## Take a stack down; its last state stays as an RDB file
 	@$(RUN) down --stack "$(STACK)"
 
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|faults|docs, ROUNDS=n faults)
+test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|faults|migrate|docs|docker, ROUNDS=n faults)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
@@ -43,7 +52,7 @@ lint: $(DEV) ## ruff, mypy and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## Measure (ONLY=up|queue|cache|cloud); prints a table, writes build/bench/<name>.json
+bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|migrate|cloud); prints a table, writes build/bench/<name>.json
 	@$(BIN)/python -m bench $(ONLY)
 
 .venv/bin/python:

@@ -1,12 +1,19 @@
-"""python -m bench cache|cloud|queue|up"""
+"""python -m bench cache|cloud|docker|migrate|queue|up"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import cache, cloud, queue, up
+from bench import cache, cloud, docker, migrate, queue, up
 
-BENCHMARKS = {"cache": cache.run, "cloud": cloud.run, "queue": queue.run, "up": up.run}
+BENCHMARKS = {
+    "cache": cache.run,
+    "cloud": cloud.run,
+    "docker": docker.run,
+    "migrate": migrate.run,
+    "queue": queue.run,
+    "up": up.run,
+}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or sorted(BENCHMARKS)

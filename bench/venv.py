@@ -27,10 +27,10 @@ def python(name: str) -> str:
     return str(program)
 
 
-def measure(program: str, script: str, *arguments: str) -> dict[str, Any]:
+def measure(program: str, script: str, *arguments: str, limit: float = LIMIT) -> dict[str, Any]:
     """Run a script that prints its figures as the last line, as JSON."""
     command = [program, "-W", "ignore", str(ROOT / "bench" / script), *arguments]
-    done = subprocess.run(command, capture_output=True, timeout=LIMIT, check=False, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, timeout=limit, check=False, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"{script} failed: {done.stderr.decode()[-2000:]}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

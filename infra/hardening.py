@@ -87,6 +87,7 @@ class User:
 
 
 ADMIN = "admin"
+MONITOR = "monitor"
 REPLICA = "replica"
 SENTINEL = "sentinel"
 CLUSTER = "cluster"
@@ -101,7 +102,7 @@ USERS: tuple[User, ...] = (
     ),
     User(ADMIN, "~* &* +@all", "operators: configuration, backup, migration"),
     User(
-        "monitor",
+        MONITOR,
         "%R~* resetchannels -@all +ping +info +dbsize +config|get +slowlog|get +slowlog|len +slowlog|help "
         "+latency|latest +latency|history +latency|histogram +latency|doctor +memory|stats +memory|usage "
         "+memory|doctor +client|list +client|info +client|setname +client|setinfo +client|id +select +scan +type "
@@ -143,7 +144,7 @@ _ASKS_SENTINELS = (
 
 SENTINEL_USERS: tuple[User, ...] = (
     User("app", _ASKS_SENTINELS, "clients: ask who is the primary"),
-    User("monitor", _ASKS_SENTINELS, "exporters and dashboards: find the primary as any client does"),
+    User(MONITOR, f"{_ASKS_SENTINELS} +sentinel|ckquorum", "exporters and dashboards: can they fail over?"),
     User(ADMIN, "&* +@all", "operators"),
     User(SENTINEL, "&* +@all", "the other Sentinels"),
     User(

@@ -113,9 +113,9 @@ def running(folder: Path, *options: str, program: str | None = None) -> Iterator
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, primaries: int = 3, replicas: int = 0) -> Iterator[list[Server]]:
+def cluster(folder: Path, primaries: int = 3, replicas: int = 0, program: str | None = None) -> Iterator[list[Server]]:
     """A cluster of nodes; the replicas come last, the first of them that of the first primary."""
-    nodes = [_cluster_node(folder / str(number)) for number in range(primaries * (1 + replicas))]
+    nodes = [_cluster_node(folder / str(number), program) for number in range(primaries * (1 + replicas))]
     try:
         for node in nodes:
             node.start()
@@ -126,11 +126,12 @@ def cluster(folder: Path, primaries: int = 3, replicas: int = 0) -> Iterator[lis
             node.kill()
 
 
-def _cluster_node(folder: Path) -> Server:
+def _cluster_node(folder: Path, program: str | None) -> Server:
     bus = str(free_port())
     return Server(
         folder, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1500",
         "--appendonly", "yes", "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
+        program=program,
     )  # fmt: skip
 
 

@@ -57,6 +57,25 @@ def env(options: argparse.Namespace) -> None:
     print(path)
 
 
+def backup(options: argparse.Namespace) -> None:
+    from tools import backup as backups
+
+    print(backups.take(Stack.open(options.stack)))
+
+
+def drill(options: argparse.Namespace) -> None:
+    from tools import backup as backups
+
+    for line in backups.rehearse(Stack.open(options.stack)):
+        print(line)
+
+
+def render(options: argparse.Namespace) -> None:
+    from tools import render as rendering  # loads Pulumi, which nothing else here needs
+
+    _say(rendering.render(options.form, options.out, options.set))
+
+
 def shell(_options: argparse.Namespace) -> None:
     """Print what makes `pulumi` work by hand on this project's stacks."""
     for name, value in backend.environment(PROJECT, pulumi_cli.find()).items():
@@ -70,7 +89,7 @@ _SMOKE_STYLE = ("-q", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider")
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools")
     commands = parser.add_subparsers(required=True)
-    for run in (up, down, smoke, env, shell):
+    for run in (up, down, smoke, env, backup, drill, shell):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run, pytest=[])
         command.add_argument("--stack", default="dev")
@@ -79,7 +98,15 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             command.add_argument("--out", type=Path)
         if run is smoke:
             command.add_argument("pytest", nargs="*", help="more options for pytest")
+    _add_render(commands.add_parser(render.__name__))
     return parser.parse_args(arguments)
+
+
+def _add_render(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=render)
+    command.add_argument("--for", dest="form", choices=("compose", "native"), required=True)
+    command.add_argument("--out", type=Path, required=True, help="a folder, new or one that this made")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for pulumi config set")
 
 
 def _how_to_use(stack: str, endpoint: Endpoint, *, changed: bool) -> str:

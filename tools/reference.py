@@ -53,6 +53,7 @@ def render(project: Path = PROJECT) -> str:
                         "yes",
                         "an application's variables: `VALKEY_URL`, `REDIS_URL`, and what a URL can't say",
                     ),
+                    ("`prometheusTargets`", "no", "with `docker.exporter`: what Prometheus reads by `file_sd_configs`"),
                     ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
                 ],
             ),

@@ -78,6 +78,19 @@ class Stack:
             raise ToolError("Pulumi didn't show the secrets", fix="use a Pulumi CLI that knows --show-secrets")
         return dict(outputs)
 
+    def resource(self, kind: str) -> dict[str, Any]:
+        """What the state holds of the stack's only resource of a kind, secrets in clear.
+
+        Raises:
+            ToolError: there is none, or its secrets can't be read.
+        """
+        self._must_exist()
+        state = json.loads(self._query("stack", "export", "--show-secrets", "--stack", self.name))
+        for resource in state["deployment"].get("resources", []):
+            if resource["type"].endswith(f":{kind}"):
+                return dict(_plain(resource["outputs"]))
+        raise ToolError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
+
     def _must_exist(self) -> None:
         known = [stack["name"] for stack in json.loads(self._query("stack", "ls", "--json"))]
         if self.name not in known:
@@ -110,6 +123,19 @@ class Stack:
                 said += line
         if run.returncode:
             raise _explain(said)
+
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""What Pulumi marks values of a special kind with in the state (sdk/go/common/resource/sig)."""
+
+
+def _plain(value: Any) -> Any:
+    """A value of the state without the marks of secrets."""
+    if isinstance(value, dict):
+        if _SIGNATURE in value and "plaintext" in value:
+            return _plain(json.loads(value["plaintext"]))
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _explain(said: str) -> ToolError:

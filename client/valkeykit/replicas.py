@@ -1,4 +1,6 @@
-"""The primary among nodes that no Sentinel watches: the one that says so.
+"""The primary among nodes: the one that says so and that others follow.
+
+A primary that comes back after a failover says so too, for a moment, but nobody follows it.
 
 Both finders answer the two questions that redis-py's Sentinel pools ask on each
 connect, so that a pool follows a failover made by whoever runs the nodes.
@@ -32,12 +34,18 @@ class PrimaryFinder:
             redis.sentinel.MasterNotFoundError: no node says that it is one.
         """
         failure: RedisError | None = None
+        alone: Node | None = None
         for node in self._nodes:
             try:
-                if self._role(node) == "master":
-                    return node.host, node.port
+                info = self._info(node)
             except RedisError as error:
                 failure = error
+                continue
+            if _leads(info):
+                return node.host, node.port
+            alone = alone or (node if _role(info) == "master" else None)
+        if alone:
+            return alone.host, alone.port
         raise _not_found(service, failure)
 
     def discover_slaves(self, service: str) -> list[Address]:  # noqa: ARG002  (redis-py's interface)
@@ -45,16 +53,16 @@ class PrimaryFinder:
         found = []
         for node in self._nodes:
             try:
-                if self._role(node) == "slave":
+                if _role(self._info(node)) == "slave":
                     found.append((node.host, node.port))
             except RedisError:
                 continue
         return found
 
-    def _role(self, node: Node) -> str:
+    def _info(self, node: Node) -> Any:
         client = self._client(node)
         try:
-            return _role(client.info("replication"))
+            return client.info("replication")
         finally:
             client.close()
 
@@ -69,12 +77,18 @@ class AsyncPrimaryFinder:
     async def discover_master(self, service: str) -> Address:
         """As PrimaryFinder.discover_master."""
         failure: RedisError | None = None
+        alone: Node | None = None
         for node in self._nodes:
             try:
-                if await self._role(node) == "master":
-                    return node.host, node.port
+                info = await self._info(node)
             except RedisError as error:
                 failure = error
+                continue
+            if _leads(info):
+                return node.host, node.port
+            alone = alone or (node if _role(info) == "master" else None)
+        if alone:
+            return alone.host, alone.port
         raise _not_found(service, failure)
 
     async def discover_slaves(self, service: str) -> list[Address]:  # noqa: ARG002  (redis-py's interface)
@@ -82,18 +96,22 @@ class AsyncPrimaryFinder:
         found = []
         for node in self._nodes:
             try:
-                if await self._role(node) == "slave":
+                if _role(await self._info(node)) == "slave":
                     found.append((node.host, node.port))
             except RedisError:
                 continue
         return found
 
-    async def _role(self, node: Node) -> str:
+    async def _info(self, node: Node) -> Any:
         client = self._client(node)
         try:
-            return _role(await client.info("replication"))
+            return await client.info("replication")
         finally:
             await client.aclose()
+
+
+def _leads(info: Any) -> bool:
+    return _role(info) == "master" and int(info["connected_slaves"]) > 0
 
 
 def _role(info: Any) -> str:

@@ -18,19 +18,7 @@ from infra.local import instance, ports, process, sentinel
 from infra.local.console import Member, RefusedError, SilentError
 from infra.local.folder import Claim, Folder
 from infra.local.instance import Spec
-
-SENTINELS = 3
-SENTINEL_PORTS = 10
-
-
-def places(topology: Topology, shards: int, replicas: int) -> dict[str, int]:
-    """The servers by name, and how far each one's port lies above the first: the first primaries, then the replicas.
-
-    The Sentinels' lie where more replicas leave them room.
-    """
-    nodes = {f"node-{number}": number for number in range(shards * (1 + replicas))}
-    sentinels = {f"sentinel-{number}": SENTINEL_PORTS + number for number in range(SENTINELS)}
-    return {**nodes, **sentinels} if topology == "replicated" else nodes
+from infra.local.layout import places
 
 
 @dataclass(frozen=True)

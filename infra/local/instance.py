@@ -30,6 +30,9 @@ T = TypeVar("T")
 START_SECONDS = 10.0
 """How long a server may take until it listens."""
 
+LOG_SECONDS = 3.0
+"""How long its log may take to appear."""
+
 LOAD_SECONDS = 900.0
 """How long it may take to read its data, or to write its first append-only file after a restore."""
 
@@ -189,5 +192,7 @@ def write_files(spec: Spec, port: int) -> None:
 def _last_words(folder: Folder) -> str:
     """The end of the log, without what comes before the last start."""
     time.sleep(0.1)  # the log is written by another process
-    lines = folder.log.read_text(errors="replace").splitlines() if folder.log.exists() else []
-    return " / ".join(lines[-3:]) or "it left no log"
+    for _ in until(LOG_SECONDS):
+        if folder.log.exists() and (lines := folder.log.read_text(errors="replace").splitlines()):
+            return " / ".join(lines[-3:])
+    return "it left no log"

@@ -62,16 +62,16 @@ class PasswordProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def create(self, props: Props) -> CreateResult:
-        return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": _password(), "previous": ""})
+        return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": new_password(), "previous": ""})
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         return DiffResult(changes=olds.get("rotation", "") != news["rotation"])
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult({"rotation": news["rotation"], "value": _password(), "previous": olds["value"]})
+        return UpdateResult({"rotation": news["rotation"], "value": new_password(), "previous": olds["value"]})
 
 
-def _password() -> str:
+def new_password() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 

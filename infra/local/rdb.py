@@ -47,7 +47,9 @@ def objection(file: Path) -> ProvisioningError | None:
 def _check(file: Path) -> str | None:
     """The server's binary is the checker too when it is called by that name."""
     command = ["valkey-check-rdb", str(file)]
-    result = subprocess.run(command, executable=binary.path(), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, executable=binary.path(), capture_output=True, text=True, errors="replace", check=False
+    )
     if result.returncode == 0:
         return None
     reasons = re.findall(r"^\[offset \d+\] (?!Checking|Check RDB)(.*)$", result.stdout, re.MULTILINE)

@@ -54,9 +54,10 @@ class Replicated:
         self.join()
 
     def primaries(self) -> list[str]:
-        """By the Sentinels; where none runs, by what they knew at last."""
+        """By the Sentinels; where none runs, the only one that is a primary, or the one that they knew at last."""
         named = replication.named_primary(self._clients, self._sentinels, self._spec.members)
-        return [named.name if named else self._remembered()]
+        found = named or replication.acting_primary(self._clients, self._spec.members)
+        return [found.name if found else self._remembered()]
 
     def keepers(self) -> list[str]:
         live = answering(self._clients, self._spec.members)

@@ -62,7 +62,10 @@ def role(console: Console, node: Member) -> str:
 
 
 def follow(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
-    """Make every other node a replica of the primary."""
+    """Make every other node a replica of the primary, which must be one already."""
+    wait_until(
+        lambda: role(console, primary) == "master", FAILOVER_SECONDS, f"{primary.name} doesn't become the primary"
+    )
     for node in nodes:
         if node != primary and not _follows(info(console, node.name, "replication"), primary):
             console.run(node.name, "REPLICAOF", primary.host, str(primary.port))

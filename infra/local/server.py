@@ -51,16 +51,23 @@ def remove(spec: Spec, *, keep_snapshot: bool) -> None:
     claim = spec.folder.claim()
     if claim is None or claim.resource != spec.claim.resource:
         return
-    if keep_snapshot and process.find(spec.folder) is None and any(spec.folder.data.glob("*")):
+    if keep_snapshot and any(spec.folder.data.glob("*")):
         # Only a server makes a snapshot of append-only files. Where it can't start, they are kept as they are.
         with contextlib.suppress(ProvisioningError):
-            instance.start(spec).close()
+            _save_and_end(spec)
     if running := process.find(spec.folder):
-        if keep_snapshot and (client := instance.login(spec, running)):
-            with client, contextlib.suppress(redis.TimeoutError):  # it answers when the snapshot is written
-                client.shutdown(save=True)
         process.stop(running)
     spec.folder.retire(keep_snapshot=keep_snapshot)
+
+
+def _save_and_end(spec: Spec) -> None:
+    """One that ends just now, or that doesn't let us in, is started anew."""
+    running = process.find(spec.folder)
+    client = instance.login(spec, running) if running else None
+    if running and client is None:
+        process.stop(running)
+    with client or instance.start(spec) as open_client, contextlib.suppress(redis.TimeoutError):
+        open_client.shutdown(save=True)  # it answers when the snapshot is written
 
 
 def _ensure(spec: Spec) -> State:

@@ -109,10 +109,36 @@ class DockerSettings(Section):
         Image,
         Key(
             "a name with a tag",
-            "oliver006/redis_exporter:v1.80.1",
+            "oliver006/redis_exporter:v1.86.0",
             "an exporter's image for Prometheus; empty for none",
         ),
     ] = ""
+    backupUrl: Annotated[  # noqa: N815
+        str,
+        Field(pattern=r"^$|^s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9._-]+)*$"),
+        Key("s3://bucket/path", "s3://backups/valkey", "where backups are copied to as well; empty for nowhere"),
+    ] = ""
+    backupEndpoint: Annotated[  # noqa: N815
+        str,
+        Field(pattern=r"^$|^https?://[!-~]+$"),
+        Key("a URL", "https://s3.example.com", "of an S3-compatible service; empty for AWS"),
+    ] = ""
+    backupRegion: Annotated[  # noqa: N815
+        str,
+        Field(pattern=r"^[a-z0-9-]*$"),
+        Key("a region", "eu-central-1", "of the bucket; empty for the service's default"),
+    ] = ""
+    backupAccessKey: Annotated[  # noqa: N815
+        str, Field(pattern=r"^[!-~]*$"), Key("an access key", "<key>", "who may write to the bucket")
+    ] = ""
+    backupSecretKey: Annotated[  # noqa: N815
+        str,
+        Field(pattern=r"^[!-~]*$", repr=False),
+        Key("a secret key (with --secret)", "<secret>", "its secret"),
+    ] = ""
+    uploader: Annotated[
+        Image, Key("a name with a tag", "rclone/rclone:1.75.2", "an image with rclone, which copies the backups")
+    ] = "rclone/rclone:1.75.2"
 
     @property
     def announced(self) -> str:
@@ -151,5 +177,17 @@ def mistakes(docker: DockerSettings) -> Iterator[Mistake]:
         yield Mistake(
             "docker.image", "is a tag that crosses major versions", put("docker.image", "valkey/valkey:9.1.2")
         )
-    if docker.exporter.endswith(":latest"):
-        yield Mistake("docker.exporter", "has no fixed version", put("docker.exporter", "<name>:<version>"))
+    for key in ("exporter", "uploader"):
+        if getattr(docker, key).endswith(":latest"):
+            yield Mistake(f"docker.{key}", "has no fixed version", put(f"docker.{key}", "<name>:<version>"))
+    yield from _uploads(docker)
+
+
+def _uploads(docker: DockerSettings) -> Iterator[Mistake]:
+    if not docker.backupUrl:
+        return
+    if not docker.backupEvery:
+        yield Mistake("docker.backupEvery", "is 0, so there is nothing to copy", put("docker.backupEvery", "24"))
+    for key in ("backupAccessKey", "backupSecretKey", "uploader"):
+        if not getattr(docker, key):
+            yield Mistake(f"docker.{key}", "is empty, but docker.backupUrl is set", put(f"docker.{key}", "<it>"))

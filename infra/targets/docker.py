@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -13,14 +15,16 @@ from valkeykit.url import Node
 
 from infra import hardening, project
 from infra.errors import ProvisioningError
-from infra.local import certificates
+from infra.local import certificates, rdb
 from infra.local.binary import parse_version
 from infra.local.certificates import Pair
+from infra.local.docker import exporter
 from infra.local.docker.engine import Engine
-from infra.local.docker.plan import Plan, default_subnet
+from infra.local.docker.plan import Backups, Plan, Upload, default_subnet
 from infra.local.docker.providers import Authority, Certificate, Containers
 from infra.local.providers import Password
 from infra.settings import Settings
+from infra.settings.docker import DockerSettings
 from infra.targets import Login, by_password
 
 NEWEST = {"8.0": "8.0.10", "8.1": "8.1.9", "9.0": "9.0.5", "9.1": "9.1.2"}
@@ -41,7 +45,7 @@ class Docker(pulumi.ComponentResource):
             ConfigurationError: the engine, or a file that is named, can't be used; every reason is named.
         """
         docker = settings.docker
-        plan = _plan(settings, stack)
+        plan = plan_of(settings, stack)
         refuse(settings)
         super().__init__("valkey:target:Docker", name)
         child = pulumi.ResourceOptions(parent=self)
@@ -81,6 +85,12 @@ class Docker(pulumi.ComponentResource):
                 "backupKeep": docker.backupKeep,
                 "backupFolder": docker.backupFolder,
                 "exporter": docker.exporter,
+                "backupUrl": docker.backupUrl,
+                "backupEndpoint": docker.backupEndpoint,
+                "backupRegion": docker.backupRegion,
+                "backupAccessKey": docker.backupAccessKey,
+                "backupSecretKey": pulumi.Output.secret(docker.backupSecretKey),
+                "uploader": docker.uploader,
                 "keepIn": f".valkey/{stack.rpartition('/')[2]}",
                 "restoreFrom": settings.restoreFrom,
                 "finalSnapshot": settings.finalSnapshot,
@@ -89,10 +99,14 @@ class Docker(pulumi.ComponentResource):
         )
         self.endpoint = pulumi.Output.all(
             self.containers.listens, self.containers.primaries, self.containers.runs, ca
-        ).apply(lambda known: _endpoint(settings, *known))
+        ).apply(lambda known: endpoint_of(settings, *known))
         self.containers.runs.apply(_warn_if_old)
         rules = self.containers.listens.apply(lambda ports: firewall(settings, ports))
-        self.outputs = {"firewall": rules} if docker.allow else {}
+        scraped = self.containers.listens.apply(lambda ports: exporter.targets(replace(plan, ports=_numbers(ports))))
+        self.outputs = {
+            **({"firewall": rules} if docker.allow else {}),
+            **({"prometheusTargets": scraped} if docker.exporter else {}),
+        }
         self.register_outputs({})
 
 
@@ -115,21 +129,37 @@ def firewall(settings: Settings, ports: Sequence[float]) -> list[str]:
     return rules
 
 
-def _plan(settings: Settings, stack: str) -> Plan:
+def _numbers(ports: Sequence[float]) -> tuple[int, ...]:
+    """Pulumi's numbers are floats."""
+    return tuple(int(port) for port in ports)
+
+
+def plan_of(settings: Settings, stack: str) -> Plan:
     """What is known before an engine is asked: everything but the ports."""
+    docker = settings.docker
     return Plan(
-        project=settings.docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
+        project=docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
         stack=stack,
         image="",
         topology=settings.topology,
         shards=settings.shard_count,
         replicas=settings.replica_count,
         ports=(),
-        bind=settings.docker.bind,
-        host=settings.docker.announced,
-        subnet=settings.docker.subnet or default_subnet(stack),
+        bind=docker.bind,
+        host=docker.announced,
+        subnet=docker.subnet or default_subnet(stack),
         directives=hardening.directives(settings.workload, settings.maxmemory, "docker"),
+        backups=Backups(docker.backupEvery * 3600, docker.backupKeep, docker.backupFolder)
+        if docker.backupEvery
+        else None,
+        upload=_upload(docker) if docker.backupUrl else None,
+        exporter=docker.exporter,
     )
+
+
+def _upload(docker: DockerSettings) -> Upload:
+    bucket = docker.backupUrl.removeprefix("s3://")
+    return Upload(docker.uploader, bucket, docker.backupEndpoint, docker.backupRegion)
 
 
 def _certificates(
@@ -158,14 +188,14 @@ def _given(settings: Settings) -> tuple[Pair, str]:
     return Pair(texts[0], texts[1]), texts[2]
 
 
-def _endpoint(
+def endpoint_of(
     settings: Settings, ports: Sequence[float], primaries: Sequence[float], version: str, ca: str
 ) -> Endpoint:
     """The current primaries come first."""
     count = settings.shard_count * (1 + settings.replica_count)
     leading = [int(number) for number in primaries]
     order = leading + [number for number in range(count) if number not in leading]
-    known = [Node(settings.docker.announced, int(port)) for port in ports]
+    known = [Node(settings.docker.announced, port) for port in _numbers(ports)]
     return Endpoint(
         target="docker",
         topology=settings.topology,
@@ -210,10 +240,16 @@ def _problems(settings: Settings) -> Iterator[ValkeykitError]:
     except ProvisioningError as problem:
         yield problem
     files = {key: getattr(settings.docker, key) for key in ("certificate", "key", "ca", "imageFile")}
-    files["restoreFrom"] = settings.restoreFrom
     missing = {key: path for key, path in files.items() if path and not (project.root() / path).is_file()}
+    if settings.restoreFrom and not _dumps(settings):
+        yield ProvisioningError(
+            f"restoreFrom is {settings.restoreFrom}, where no RDB file is",
+            fix="pulumi config set restoreFrom <an RDB file>",
+        )
     for key, path in missing.items():
-        yield ProvisioningError(f"{key} is {path}, which is no file", fix=f"put it there, or {_drop(key)}")
+        yield ProvisioningError(
+            f"{key} is {path}, which is no file", fix=f"put it there, or pulumi config rm --path valkey:docker.{key}"
+        )
     if settings.docker.certificate and not missing:
         pair, ca = _given(settings)
         if objection := certificates.objection(pair, ca, [settings.docker.announced]):
@@ -223,5 +259,8 @@ def _problems(settings: Settings) -> Iterator[ValkeykitError]:
             )
 
 
-def _drop(key: str) -> str:
-    return f"pulumi config rm {key}" if key == "restoreFrom" else f"pulumi config rm --path valkey:docker.{key}"
+def _dumps(settings: Settings) -> list[Path]:
+    """What to restore: a file, or for a cluster also a folder's files."""
+    source = project.root() / settings.restoreFrom
+    found = rdb.files(source) if settings.topology == "cluster" else [source]
+    return [file for file in found if file.is_file()]

@@ -14,7 +14,7 @@ from valkeykit.url import Node
 
 from infra import hardening, project
 from infra.errors import ProvisioningError
-from infra.local import binary, group, ports, process, rdb
+from infra.local import binary, layout, ports, process, rdb
 from infra.local.folder import Claim, Folder
 from infra.local.providers import Password, Server, ServerGroup
 from infra.settings import Settings
@@ -172,7 +172,7 @@ def _places(settings: Settings, folder: Folder) -> list[tuple[Folder, int]]:
     """Each process's folder, and the port that it is given."""
     if settings.topology == "single":
         return [(folder, settings.port)]
-    places = group.places(settings.topology, settings.shard_count, settings.replica_count)
+    places = layout.places(settings.topology, settings.shard_count, settings.replica_count)
     return [(Folder(folder.path / name), settings.port and settings.port + above) for name, above in places.items()]
 
 

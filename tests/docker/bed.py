@@ -62,11 +62,11 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
     wanted = replace(wanted, **plan)
     known = new_secrets(["localhost", "127.0.0.1", *wanted.addresses], wanted.users)
     return Spec(
-        Engine(), Source(f"{IMAGE}:{version}"), version, wanted, known, folder, _first_port(len(wanted.addresses))
+        Engine(), Source(f"{IMAGE}:{version}"), version, wanted, known, folder, first_port(len(wanted.addresses))
     )
 
 
-def _first_port(count: int) -> int:
+def first_port(count: int) -> int:
     """Of a row that nobody listens on, away from where embedded stacks begin and the kernel hands out ports."""
     for first in itertools.count(12_000 + os.getpid() % 800 * 10, 10):
         with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:
@@ -152,17 +152,19 @@ def running(spec: Spec) -> Iterator[Bed]:
         bed.ensure()
         yield bed
     finally:
-        sweep(spec)
+        sweep(spec.plan.stack)
 
 
-def sweep(spec: Spec) -> None:
-    """Remove whatever a test left of a project."""
-    engine, label = spec.engine, f"valkey.stack={spec.plan.stack}"
-    for kind, command in (("container", ("rm", "--force", "--volumes")), ("network", ("network", "rm"))):
+def sweep(stack: str) -> None:
+    """Remove whatever a test left of a stack (project/stack)."""
+    engine, label = Engine(), f"valkey.stack={stack}"
+    for kind, command in (
+        ("container", ("rm", "--force", "--volumes")),
+        ("network", ("network", "rm")),
+        ("volume", ("volume", "rm", "--force")),
+    ):
         if names := engine.labelled(kind, label):
             engine.docker(*command, *names)
-    if names := engine.labelled("volume", label):
-        engine.docker("volume", "rm", "--force", *names)
 
 
 class Writer:

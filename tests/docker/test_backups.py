@@ -11,7 +11,6 @@ import pytest
 
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local.console import answers
 from infra.local.docker import driver, restore
 from infra.local.docker.plan import Backups
 from tests.docker.bed import Bed, make_spec, running, sweep
@@ -62,8 +61,16 @@ def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology:
         bed.ensure()
         assert is_whole(bed)
         bed.spec.engine.docker("restart", bed.deployment.container("node-0"))
-        until(lambda: answers(bed.deployment.console, "node-0"))
+        until(lambda: not [problem for problem in bed.wrong() if not problem.startswith("primaries:")])
         assert is_whole(bed), "the append-only file isn't whole"
+
+
+def test_a_clusters_own_snapshots_start_another(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path / "old", "cluster")) as bed:
+        fill(bed)
+        bed.remove(keep_snapshot=True)
+    with running(replace(make_spec(tmp_path / "new", "cluster"), restore_from=tmp_path / "old")) as bed:
+        assert is_whole(bed)
 
 
 def test_a_restore_that_was_killed_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +87,7 @@ def test_a_restore_that_was_killed_begins_anew(tmp_path: Path, monkeypatch: pyte
         with running(spec) as bed:
             assert is_whole(bed)
     finally:
-        sweep(spec)
+        sweep(spec.plan.stack)
 
 
 def _kill(*_: object) -> None:

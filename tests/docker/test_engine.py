@@ -13,7 +13,7 @@ from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
 from infra.local.docker.engine import Engine
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
 from tests.project import USERS_CHOICE, Project
 from tools.stack import PROJECT, Stack
 
@@ -25,14 +25,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made = Project.make(tmp_path)
     made.stack = Stack.open(f"t{abs(hash(str(tmp_path))) % 10**6}", made.root)
     yield made
-    engine, label = Engine(), f"valkey.stack=valkey/{made.stack.name}"
-    for kind, command in (("container", "rm"), ("network", "network"), ("volume", "volume")):
-        if names := engine.labelled(kind, label):
-            engine.docker(*([command] if kind == "container" else [command, "rm"]), "--force", *names)
+    sweep(f"valkey/{made.stack.name}")
 
 
 def choose(project: Project, topology: str, version: str = NEW) -> None:
-    project.configure(target="docker", topology=topology, version=version, memory="64mb", workload="queue")
+    port = str(first_port(6))  # away from those that embedded stacks begin with
+    project.configure(target="docker", topology=topology, version=version, memory="64mb", workload="queue", port=port)
     assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{version}").returncode == 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,34 +10,23 @@ import pytest
 
 from infra.local import process
 from infra.local.folder import Folder
+from tests import checkout as checkout_of
 from tools import reference
 from tools.stack import PROJECT
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNNERS = {"sh": "{}", "python": ".venv/bin/python - <<'PYTHON'\n{}PYTHON\n"}
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What git has of the working tree, with this one's virtual environment."""
     for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "VALKEY_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    root = tmp_path / "checkout"
-    for name in listed.stdout.splitlines():
-        if (PROJECT / name).exists():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, root / name, follow_symlinks=False)
-    (root / ".venv").symlink_to(PROJECT / ".venv")
-    return root
+    return checkout_of.copy(tmp_path / "checkout")
 
 
 def test_every_block_of_the_readme_runs(checkout: Path) -> None:
-    blocks = BLOCK.findall((checkout / "README.md").read_text())
+    blocks = checkout_of.blocks(checkout / "README.md")
     assert {language for language, _ in blocks} <= set(RUNNERS)
     script = "set -e\n" + "".join(RUNNERS[language].format(text) for language, text in blocks)
     try:

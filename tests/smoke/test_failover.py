@@ -99,8 +99,9 @@ def _seconds_until_written(app: Client, shard: Shard) -> float:
 
 
 def _astray(subject: Subject) -> list[str]:
-    """Nodes that neither are a shard's primary nor follow one."""
-    astray = []
+    """Nodes that neither are a shard's primary nor follow one; beside a replicated one's primary there is no other."""
+    found = _primaries(subject)
+    astray = [str(node) for node in found[1:] if subject.topology == "replicated"]
     for node in subject.nodes:
         try:
             with subject.at(node) as client:

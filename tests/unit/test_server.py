@@ -218,6 +218,17 @@ def test_remove_of_a_dead_server_leaves_the_last_state_too(spec: Spec) -> None:
     assert process.find(spec.folder) is None
 
 
+def test_remove_of_a_server_that_lets_nobody_in_leaves_the_last_state_too(spec: Spec) -> None:
+    server.ensure(spec)
+    write(spec)
+    with client_of(spec) as client:
+        client.execute_command("ACL", "SETUSER", "admin", "resetpass", ">another")
+    server.remove(spec, keep_snapshot=True)
+    (snapshot,) = spec.folder.path.iterdir()
+    assert snapshot.suffix == ".rdb"
+    assert process.find(spec.folder) is None
+
+
 def test_remove_of_a_server_that_cant_start_keeps_its_files(spec: Spec) -> None:
     server.ensure(spec)
     write(spec)

@@ -10,8 +10,8 @@ from typing import Any
 
 from infra.hardening import RULES, topology_directives
 from infra.local.console import Member
-from infra.local.docker import files
-from infra.local.docker.plan import Backups, Plan
+from infra.local.docker import exporter, files, uploader
+from infra.local.docker.plan import Backups, Plan, Upload
 
 FOLDER = Path(__file__).resolve().parents[3] / "compose"
 SERVICES = FOLDER / "services.yaml"
@@ -21,6 +21,7 @@ DEFINITION = "valkey.definition"
 alone recreate nothing."""
 
 STACK = "valkey.stack"
+KEEPER = "keeper"
 CONF = "conf"
 BACKUPS = "backups"
 """A volume that outlives the deployment."""
@@ -38,12 +39,14 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
     services = {
         **{node.name: _node(plan, node) for node in plan.nodes},
         **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
-        **({"keeper": _keeper(plan)} if plan.topology == "cluster" else {}),
+        **({KEEPER: _keeper(plan)} if plan.topology == "cluster" else {}),
         **({"backup": _backup(plan, plan.backups)} if plan.backups else {}),
+        **({"uploader": _uploader(plan, plan.backups, plan.upload)} if plan.backups and plan.upload else {}),
+        **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),
     }
     mount = f"{conf or CONF}:{files.HOME}:ro"
     for name, service in services.items():
-        service["image"] = plan.image
+        service.setdefault("image", plan.image)
         service["volumes"] = [mount, *service.get("volumes", [])]
         service["labels"] = {STACK: plan.stack, DEFINITION: _definition(plan, name, service)}
     volumes = [member.name for member in (*plan.nodes, *plan.sentinels)]
@@ -119,6 +122,15 @@ def _backup(plan: Plan, backups: Backups) -> Service:
     }
 
 
+def _uploader(plan: Plan, backups: Backups, upload: Upload) -> Service:
+    helper = {**_helper(), **_memory(uploader.MEMORY)}
+    return uploader.service(plan, upload, backups.folder or BACKUPS, helper)
+
+
+def _helper() -> Service:
+    return {**_extends("helper"), **_memory(HELPER_MEMORY)}
+
+
 def _extends(template: str) -> Service:
     return {"extends": {"file": SERVICES.name, "service": template}}
 
@@ -144,10 +156,10 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     fixed = {directive: value for directive, value in told.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
-    read_at_start = plan.certificate if service["command"][1].endswith("start-sentinel") else ""
+    read_at_start = {"sentinel": plan.certificate, "exporter": plan.certificate + plan.monitor, "uploader": plan.bucket}
     parts = [
         lasting,
-        read_at_start,
+        read_at_start.get(name.partition("-")[0], ""),
         SERVICES.read_text(),
         fixed,
         files.fixed(plan, nodes[name]) if name in nodes else {},

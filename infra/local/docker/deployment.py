@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from infra import hardening
 from infra.local.console import answers, wait_until
-from infra.local.docker import compose, files, volumes
+from infra.local.docker import compose, files, health, volumes
 from infra.local.docker.console import Console
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.plan import Plan, Secrets
@@ -16,6 +17,7 @@ from infra.local.docker.plan import Plan, Secrets
 START_SECONDS = 900
 """How long the servers may take to read their data."""
 
+_POLL_SECONDS = 0.3
 _PROJECT = "com.docker.compose.project"
 
 
@@ -71,6 +73,12 @@ class Deployment:
                         fix="pulumi config set --path valkey:docker.project <another name>",
                     )
 
+    def write_users(self) -> None:
+        """Put what servers know of users into the volume, and nothing else."""
+        rendered = files.render(self.plan, self.secrets)
+        users = {path: text for path, text in rendered.items() if path.endswith(".acl")}
+        volumes.put(self.engine, self.volume(compose.CONF), self.plan.image, users)
+
     def write_files(self) -> None:
         """Put configuration, users, certificates and scripts into their volume."""
         conf = self.volume(compose.CONF)
@@ -103,7 +111,7 @@ class Deployment:
     def wrong(self) -> list[str]:
         """What differs from what compose was told: lost, stopped, sick or changed containers."""
         found, services = self._facts(), self.project["services"]
-        problems = {service: _problem(found.get(service), wanted) for service, wanted in services.items()}
+        problems = {service: health.problem(found.get(service), wanted) for service, wanted in services.items()}
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
     def outdated(self, *, sick: bool = False) -> list[str]:
@@ -111,8 +119,8 @@ class Deployment:
         found, services = self._facts(), self.project["services"]
         there = {name: wanted for name, wanted in services.items() if name in found}
         if sick:
-            return [name for name, wanted in there.items() if _is_sick(found[name], wanted)]
-        return [name for name, wanted in there.items() if _is_outdated(found[name], wanted)]
+            return [name for name, wanted in there.items() if health.is_sick(found[name], wanted)]
+        return [name for name, wanted in there.items() if health.is_outdated(found[name], wanted)]
 
     def compose(self, *arguments: str) -> str:
         return self.engine.compose(self.project, *arguments)
@@ -123,47 +131,26 @@ class Deployment:
         return {services[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *services)}
 
     def _start(self, *arguments: str) -> None:
-        try:
-            self.compose("up", "--detach", "--wait", "--wait-timeout", str(START_SECONDS), *arguments)
-        except EngineError as problem:
-            raise EngineError(f"{problem.args[0]}{self._last_words()}", fix=problem.fix) from None
+        """Compose's own --wait gives up on a container that is unhealthy for the moment."""
+        self.compose("up", "--detach", *arguments)
+        begin = time.monotonic()
+        first: dict[str, tuple[float, int]] = {}
+        while slow := self._not_healthy():
+            now = time.monotonic()
+            first = {service: first.get(service, (now, facts["RestartCount"])) for service, facts in slow.items()}
+            for service, facts in slow.items():
+                since, restarts = first[service]
+                hopeless = health.is_hopeless(facts, now - since, facts["RestartCount"] - restarts)
+                if hopeless or now - begin > START_SECONDS:
+                    raise EngineError(f"{service} is {health.of(facts)}{self._last_words(service)}")
+            time.sleep(_POLL_SECONDS)
 
-    def _last_words(self) -> str:
-        """The last line of the first container that isn't healthy."""
-        for service, facts in self._facts().items():
-            if _health(facts) != "healthy":
-                lines = self.compose("logs", "--no-log-prefix", "--tail", "3", service).strip().splitlines()
-                return f"; {service} says: {lines[-1].strip()}" if lines else ""
-        return ""
+    def _not_healthy(self) -> dict[str, dict[str, Any]]:
+        """Of the servers, and of what joins them: a helper that is sick keeps nobody from being mended."""
+        awaited = {*(member.name for member in (*self.plan.nodes, *self.plan.sentinels)), compose.KEEPER}
+        found = self._facts()
+        return {name: facts for name, facts in found.items() if name in awaited and not health.is_healthy(facts)}
 
-
-def _health(facts: dict[str, Any]) -> str:
-    return str(facts["State"].get("Health", {}).get("Status", "")) if facts["State"]["Running"] else "stopped"
-
-
-def _is_sick(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether nothing can be lost by a new container."""
-    lost = facts["State"]["Running"] and not _has_address(facts, wanted)
-    return lost or (_is_outdated(facts, wanted) and _health(facts) != "healthy")
-
-
-def _is_outdated(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return bool(facts["Config"]["Labels"].get(compose.DEFINITION) != wanted["labels"][compose.DEFINITION])
-
-
-def _has_address(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    addresses = [network["IPAddress"] for network in facts["NetworkSettings"]["Networks"].values()]
-    expected = wanted.get("networks", {}).get("default", {}).get("ipv4_address")
-    return expected in addresses if expected else bool(addresses)
-
-
-def _problem(facts: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
-    if facts is None:
-        return "its container is gone"
-    if (health := _health(facts)) in ("stopped", "unhealthy"):
-        return f"it is {health}"
-    if not _has_address(facts, wanted):
-        return "it isn't in its network"
-    if facts["HostConfig"]["Memory"] != wanted["mem_limit"]:
-        return "its memory limit was changed"
-    return "it was made of another definition" if _is_outdated(facts, wanted) else None
+    def _last_words(self, service: str) -> str:
+        lines = self.compose("logs", "--no-log-prefix", "--tail", "3", service).strip().splitlines()
+        return f"; it says: {lines[-1].strip()}" if lines else ""

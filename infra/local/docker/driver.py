@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local.binary import parse_version
 from infra.local.docker import images, live, places, restore, roles, rolling, snapshots
@@ -27,7 +28,7 @@ class Spec:
     version: major.minor or more, which the image must have.
     plan: without image and ports, which are settled here.
     first_port: of the ports in a row; 0 for free ones.
-    restore_from: an RDB file that a new deployment starts with.
+    restore_from: an RDB file that a new deployment starts with; for a cluster also a folder of them.
     keep_in: a folder on this machine for the snapshots before an upgrade and at the end.
     """
 
@@ -84,7 +85,7 @@ def ensure(spec: Spec, known: State | None) -> State:
 
 
 def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
-    """How the deployment is now, None where it doesn't answer; and what is wrong with its containers.
+    """How the deployment is now, None where it doesn't answer; and what is wrong with it, a line each.
 
     Raises:
         ProvisioningError: the engine can't be asked.
@@ -93,9 +94,20 @@ def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
     deployment = _known(spec, known)
     wrong = deployment.wrong()
     try:
-        return _inspect(deployment, known.engine, known.version), wrong
+        state = _inspect(deployment, known.engine, known.version)
+        return state, wrong or roles.problems(deployment.console, deployment.plan)
     except ProvisioningError as problem:
         return None, wrong or [str(problem)]
+
+
+def snapshot(spec: Spec, known: State, folder: Path) -> None:
+    """Save every primary's data as an RDB file in a folder of this machine.
+
+    Raises:
+        ProvisioningError: a server can't save.
+    """
+    _same_engine(spec, known)
+    snapshots.take(_known(spec, known), folder, "backup")
 
 
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
@@ -113,8 +125,7 @@ def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
 
 
 def _known(spec: Spec, known: State) -> Deployment:
-    certificate = _digest(spec.secrets.certificate.certificate)
-    plan = replace(spec.plan, ports=known.ports, image=known.image, certificate=certificate)
+    plan = replace(digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
     return Deployment(spec.engine, plan, spec.secrets)
 
 
@@ -143,12 +154,25 @@ def _refuse_version(version: str, spec: Spec, known: State | None) -> None:
 
 def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
     """The ports that the deployment has, else free ones."""
-    count = port_count(plan.topology, plan.shards, plan.replicas)
-    ports = known.ports if known else ()
-    if len(ports) != count or spec.first_port not in (0, ports[0]):
-        ports = places.free_ports(spec.engine, plan.bind, count, spec.first_port)
+    servers, exporters = port_count(plan.topology, plan.shards, plan.replicas), 1 if plan.exporter else 0
+    ports = known.ports[: servers + exporters] if known else ()
+    if len(ports) < servers or spec.first_port not in (0, ports[0]):
+        ports = places.free_ports(spec.engine, plan.project, plan.bind, servers + exporters, spec.first_port)
+    if len(ports) < servers + exporters:  # the servers stay where their clients know them
+        ports += places.free_ports(spec.engine, plan.project, plan.bind, exporters, lowest=ports[-1] + 1)
     places.refuse_overlap(spec.engine, plan.subnet, plan.project)
-    return replace(plan, ports=ports, certificate=_digest(spec.secrets.certificate.certificate))
+    return replace(digested(plan, spec.secrets), ports=ports)
+
+
+def digested(plan: Plan, secrets: Secrets) -> Plan:
+    """With digests of what some containers read only when they start."""
+    monitor = secrets.passwords[hardening.MONITOR] + secrets.ca
+    return replace(
+        plan,
+        certificate=_digest(secrets.certificate.certificate),
+        monitor=_digest(monitor),
+        bucket=_digest(repr((plan.upload, secrets.bucket))),
+    )
 
 
 def _create(deployment: Deployment, spec: Spec) -> None:
@@ -170,6 +194,8 @@ def _create(deployment: Deployment, spec: Spec) -> None:
 def _change(deployment: Deployment) -> None:
     """Live what can be; then what is missing comes back; then what must restart does, one by one."""
     live.refuse_to_fill_up(deployment)
+    deployment.write_users()
+    live.load_users(deployment)  # before anybody uses a new password
     deployment.write_files()
     live.apply(deployment)
     rolling.renew_the_sick(deployment)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from infra import hardening
 from infra.local.console import Member
-from infra.local.docker.plan import Plan, Secrets
+from infra.local.docker.plan import Plan, Secrets, Upload
 from infra.local.replication import sentinel_conf
 
 HOME = "/etc/valkey"
@@ -18,6 +19,8 @@ _TLS = {
     "tls-key-file": f"{HOME}/tls/server.key",
     "tls-ca-cert-file": f"{HOME}/tls/ca.crt",
 }
+EXPORTER_PASSWORDS = "exporter/passwords.json"
+
 CERTIFICATES = tuple(_TLS.items())
 """Setting these again, to the same paths, makes a server read new files."""
 
@@ -36,7 +39,14 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
         "nodes/list": "".join(_line(plan, node) for node in plan.nodes),
         "nodes/primaries": f"{plan.shards}\n",
         **(_of_sentinels(plan, secrets) if plan.sentinels else {}),
+        **({EXPORTER_PASSWORDS: _exporter_passwords(plan, secrets)} if plan.exporter else {}),
+        **({"upload/rclone.conf": _rclone_conf(plan.upload, secrets)} if plan.upload else {}),
     }
+
+
+def monitored(member: Member) -> str:
+    """What the exporter is asked for to have a server's figures."""
+    return f"rediss://{hardening.MONITOR}@{member.host}:{member.port}"
 
 
 def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
@@ -113,3 +123,21 @@ def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
     }
     watched = sentinel_conf(plan.nodes[0], len(plan.sentinels), hardening.SENTINEL, password)
     return hardening.valkey_conf(values) + watched
+
+
+def _exporter_passwords(plan: Plan, secrets: Secrets) -> str:
+    password = secrets.passwords[hardening.MONITOR]
+    return json.dumps({monitored(member): password for member in (*plan.nodes, *plan.sentinels)})
+
+
+def _rclone_conf(upload: Upload, secrets: Secrets) -> str:
+    access, secret = secrets.bucket or ("", "")
+    values = {
+        "type": "s3",
+        "provider": "Other" if upload.endpoint else "AWS",
+        "endpoint": upload.endpoint,
+        "region": upload.region,
+        "access_key_id": access,
+        "secret_access_key": secret,
+    }
+    return "".join(["[backups]\n", *(f"{name} = {value}\n" for name, value in values.items() if value)])

@@ -41,6 +41,13 @@ def refuse_to_fill_up(deployment: Deployment) -> None:
             )
 
 
+def load_users(deployment: Deployment) -> None:
+    """Let every server that runs read its users."""
+    for member in (*deployment.plan.nodes, *deployment.plan.sentinels):
+        if answers(deployment.console, member.name):
+            deployment.console.run(member.name, "ACL", "LOAD")
+
+
 def apply(deployment: Deployment) -> None:
     """Tell every server that runs what it can take; the others read it when they start."""
     plan = deployment.plan
@@ -57,7 +64,7 @@ def apply(deployment: Deployment) -> None:
 def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
     settings = [("CONFIG", "SET", name, value) for name, value in directives(plan).items()]
     certificates = [word for pair in files.CERTIFICATES for word in pair]
-    commands: list[tuple[str, ...]] = [("ACL", "LOAD"), *settings, ("CONFIG", "SET", *certificates)]
+    commands: list[tuple[str, ...]] = [*settings, ("CONFIG", "SET", *certificates)]
     if plan.topology != "single":
         commands.append(("CONFIG", "SET", "primaryauth", passwords[hardening.REPLICA]))
     return commands
@@ -65,7 +72,6 @@ def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]
 
 def _commands_of_sentinel(password: str) -> list[tuple[str, ...]]:
     return [
-        ("ACL", "LOAD"),
         ("SENTINEL", "SET", SERVICE, "auth-pass", password),
         ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password),
     ]

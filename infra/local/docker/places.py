@@ -16,24 +16,29 @@ _PORTS_TRIED = 2000
 _PUBLISHED = re.compile(r":(\d+)->")
 
 
-def free_ports(engine: Engine, bind: str, count: int, first: int = 0) -> tuple[int, ...]:
-    """As many ports in a row as are needed.
+def free_ports(
+    engine: Engine, project: str, bind: str, count: int, first: int = 0, *, lowest: int = FIRST_PORT
+) -> tuple[int, ...]:
+    """As many ports in a row as are needed. Those that the project's own containers have count as free.
 
-    first: where the row must start; 0 for the first row that is free, from 6379.
+    first: where the row must start; 0 for the first row that is free, from `lowest`.
 
     Raises:
         EngineError: a port that must be had is taken.
     """
-    taken = _published(engine)
+    own = _published(engine, "--filter", f"label=com.docker.compose.project={project}")
+    taken = _published(engine) - own
     here = bind if _is_local(engine) else None
-    for start in [first] if first else range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED):
+    for start in [first] if first else range(lowest, lowest + _PORTS_TRIED):
         row = range(start, start + count)
-        busy = next((port for port in row if port in taken or (here and not _can_bind(here, port))), None)
+        busy = next(
+            (port for port in row if port in taken or (here and port not in own and not _can_bind(here, port))), None
+        )
         if busy is None:
             return tuple(row)
         if first:
             raise EngineError(f"port {busy} of {bind} is taken", fix="pulumi config set port <another>, or 0")
-    raise EngineError(f"no {count} free ports in a row from {FIRST_PORT}", fix="pulumi config set port <the first>")
+    raise EngineError(f"no {count} free ports in a row from {lowest}", fix="pulumi config set port <the first>")
 
 
 def refuse_overlap(engine: Engine, subnet: str, project: str) -> None:
@@ -57,8 +62,8 @@ def _is_local(engine: Engine) -> bool:
     return host.startswith("unix://")
 
 
-def _published(engine: Engine) -> set[int]:
-    return {int(port) for port in _PUBLISHED.findall(engine.docker("ps", "--format", "{{.Ports}}"))}
+def _published(engine: Engine, *which: str) -> set[int]:
+    return {int(port) for port in _PUBLISHED.findall(engine.docker("ps", *which, "--format", "{{.Ports}}"))}
 
 
 def _can_bind(host: str, port: int) -> bool:

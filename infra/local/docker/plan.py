@@ -33,6 +33,7 @@ class Secrets:
     """passwords: of every user, the system's too. previous: those that shall be valid beside them.
 
     login: what the servers take from the administrator as long as they don't know the new one; "" where there is none.
+    bucket: access key and secret key of where backups are copied to.
     """
 
     passwords: Mapping[str, str] = field(repr=False)
@@ -40,6 +41,7 @@ class Secrets:
     certificate: Pair
     ca: str
     login: str = field(default="", repr=False)
+    bucket: tuple[str, str] | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,27 @@ class Backups:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """Where backups are copied to. image: has rclone. bucket: with the path in it. endpoint: "" for AWS."""
+
+    image: str
+    bucket: str
+    endpoint: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """
     project: the name of the compose project, which volumes and containers bear.
     stack: project/stack, by which the volumes are recognised.
     image: with a digest where one is wanted.
-    ports: of the data nodes, then of the Sentinels; the same inside and outside.
+    ports: of the data nodes, then of the Sentinels, then of the exporter; the same inside and outside.
     bind: the engine's address that they are published on. host: the name that clients know it by.
     subnet: of the deployment's own network, a /24.
     certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
+    monitor: a digest of what the exporter logs in with, which it reads only when it starts.
+    bucket: a digest of where the uploader copies to, and with which keys: a sick one starts anew with others.
     directives: of valkey.conf, the same on every data node.
     """
 
@@ -76,7 +90,10 @@ class Plan:
     subnet: str
     directives: Mapping[str, str]
     certificate: str = ""
+    monitor: str = ""
+    bucket: str = ""
     backups: Backups | None = None
+    upload: Upload | None = None
     exporter: str = ""
 
     @cached_property
@@ -87,7 +104,13 @@ class Plan:
 
     @cached_property
     def sentinels(self) -> tuple[Member, ...]:
-        return self._members("sentinel", self._sentinel_count, _FIRST_SENTINEL, self.ports[len(self.nodes) :])
+        first = len(self.nodes)
+        ports = self.ports[first : first + self._sentinel_count]
+        return self._members("sentinel", self._sentinel_count, _FIRST_SENTINEL, ports)
+
+    @property
+    def exporter_port(self) -> int:
+        return self.ports[-1]
 
     @property
     def addresses(self) -> list[str]:
@@ -131,7 +154,7 @@ class Plan:
 
 
 def port_count(topology: Topology, shards: int, replicas: int) -> int:
-    """How many ports a deployment publishes."""
+    """How many ports the servers of a deployment publish; an exporter takes one more."""
     return shards * (1 + replicas) + (SENTINELS if topology == "replicated" else 0)
 
 

@@ -146,13 +146,22 @@ class Containers(Resource, module="valkey", name="Containers"):
     primaries: pulumi.Output[list[int]]
 
     def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["passwords", "previous", "key", "registryPassword"])
+        secret = pulumi.ResourceOptions(
+            additional_secret_outputs=["passwords", "previous", "key", "registryPassword", "backupSecretKey"]
+        )
         super().__init__(
             ContainersProvider(),
             name,
             {**props, **dict.fromkeys(_OUTPUTS)},
             pulumi.ResourceOptions.merge(opts, secret),
         )
+
+
+def snapshot(props: Props, folder: Path) -> None:
+    """Save every primary of a deployment, as the state knows it, into a folder of this machine."""
+    from infra.local.docker import driver
+
+    driver.snapshot(_spec(props), _state(props), folder)
 
 
 _OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")
@@ -209,7 +218,7 @@ def _spec(props: Props, login: str = "") -> Spec:
     from infra.local.docker.driver import Spec
     from infra.local.docker.engine import Engine
     from infra.local.docker.images import Source
-    from infra.local.docker.plan import Backups, Plan, Secrets
+    from infra.local.docker.plan import Backups, Plan, Secrets, Upload
     from infra.project import root
 
     plan = Plan(
@@ -227,6 +236,7 @@ def _spec(props: Props, login: str = "") -> Spec:
         backups=Backups(int(props["backupEvery"]) * 3600, int(props["backupKeep"]), props["backupFolder"])
         if props["backupEvery"]
         else None,
+        upload=Upload(props["uploader"], *_bucket(props)) if props.get("backupUrl") else None,
         exporter=props["exporter"],
     )
     return Spec(
@@ -241,12 +251,22 @@ def _spec(props: Props, login: str = "") -> Spec:
         version=props["version"],
         plan=plan,
         secrets=Secrets(
-            props["passwords"], props["previous"], Pair(props["certificate"], props["key"]), props["authority"], login
+            props["passwords"],
+            props["previous"],
+            Pair(props["certificate"], props["key"]),
+            props["authority"],
+            login,
+            (props.get("backupAccessKey", ""), props.get("backupSecretKey", "")),
         ),
         keep_in=root() / props["keepIn"],
         first_port=int(props["port"]),
         restore_from=Path(root() / props["restoreFrom"]) if props["restoreFrom"] else None,
     )
+
+
+def _bucket(props: Props) -> tuple[str, str, str]:
+    """With its path, the service, the region."""
+    return props["backupUrl"].removeprefix("s3://"), props["backupEndpoint"], props["backupRegion"]
 
 
 def _drift(known: State, found: State | None) -> list[str]:

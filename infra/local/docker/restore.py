@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from infra import hardening
 from infra.errors import ProvisioningError
+from infra.local import rdb
 from infra.local.console import info, wait_until
 from infra.local.docker import compose, files, volumes
 from infra.local.docker.console import Console
@@ -27,7 +28,7 @@ def is_done(deployment: Deployment) -> bool:
 
 
 def load(deployment: Deployment, source: Path) -> None:
-    """Bring up the deployment with the file's data.
+    """Bring up the deployment with the data of a file; for a cluster also of a folder's files.
 
     Raises:
         ProvisioningError: it can't be loaded, or is larger than what is asked for.
@@ -35,7 +36,8 @@ def load(deployment: Deployment, source: Path) -> None:
     deployment.create()
     if deployment.plan.topology == "cluster":
         deployment.up()
-        _into_cluster(deployment, source)
+        for dump in rdb.files(source):
+            _into_cluster(deployment, dump)
     else:
         _into_node(deployment, source)
         deployment.up()
@@ -47,7 +49,7 @@ def _into_node(deployment: Deployment, source: Path) -> None:
     starts empty. The replicas read from it."""
     node = deployment.plan.nodes[0]
     volume = deployment.volume(node.name)
-    with _scratch(deployment, source, volume, "none") as console:
+    with _scratch(deployment, source, volume, "none", port=node.port) as console:
         allowed = int(deployment.plan.directives["maxmemory"])
         _refuse_too_large(console, source, allowed)
         console.run("scratch", "CONFIG", "SET", "appendonly", "yes")
@@ -57,18 +59,21 @@ def _into_node(deployment: Deployment, source: Path) -> None:
 
 
 def _into_cluster(deployment: Deployment, source: Path) -> None:
-    """A server of its own loads the file, and hands every key to the node that has its slot."""
-    engine, plan = deployment.engine, deployment.plan
-    volume = deployment.volume("scratch")
+    """A server of its own loads the file, and hands every key to the node that has its slot.
+
+    It shares the first node's loopback, since valkey-cli asks the source of an import in plain text.
+    """
+    plan, node = deployment.plan, deployment.plan.nodes[0]
+    volume, tls, plain = deployment.volume("scratch"), node.bus + 1, node.bus + 2
+    alone = ("--cluster-enabled", "no", "--bind", "127.0.0.1", "--tls-port", str(tls), "--port", str(plain))
     try:
-        with _scratch(deployment, source, volume, f"{plan.project}_default") as console:
+        place = f"container:{deployment.container(node.name)}"
+        with _scratch(deployment, source, volume, place, port=tls, more=alone) as console:
             _refuse_too_large(console, source, int(plan.directives["maxmemory"]) * plan.shards)
-            scratch = engine.inspect("container", console.containers["scratch"])[0]
-            ip = scratch["NetworkSettings"]["Networks"][f"{plan.project}_default"]["IPAddress"]
-            _import(deployment, f"{ip}:{console.ports['scratch']}")
+            _import(deployment, f"127.0.0.1:{plain}")
     finally:
         with contextlib.suppress(ProvisioningError):
-            engine.docker("volume", "rm", "--force", volume)
+            deployment.engine.docker("volume", "rm", "--force", volume)
 
 
 def _import(deployment: Deployment, scratch: str) -> None:
@@ -88,21 +93,23 @@ def _import(deployment: Deployment, scratch: str) -> None:
 
 
 @contextlib.contextmanager
-def _scratch(deployment: Deployment, source: Path, volume: str, network: str) -> Iterator[Console]:
+def _scratch(
+    deployment: Deployment, source: Path, volume: str, network: str, *, port: int, more: Sequence[str] = ()
+) -> Iterator[Console]:
     """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
     engine, plan = deployment.engine, deployment.plan
     name, node = f"{plan.project}-scratch", plan.nodes[0]
     engine.docker("rm", "--force", name)
     engine.docker("volume", "create", "--label", f"{compose.STACK}={plan.stack}", volume)
     volumes.upload(engine, volume, plan.image, source, "dump.rdb")
-    options = ["--appendonly", "no", "--maxmemory", "0", *(["--cluster-enabled", "no"] if plan.shards > 1 else [])]
+    options = ["--appendonly", "no", "--maxmemory", "0", *more]
     engine.docker(
         "run", "--detach", "--name", name, "--label", f"{compose.STACK}={plan.stack}", "--network", network,
         "--user", "999:999", "--cap-drop", "ALL", "--read-only",
         "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
         plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
     )  # fmt: skip
-    console = replace(deployment.console, containers={"scratch": name}, ports={"scratch": node.port})
+    console = replace(deployment.console, containers={"scratch": name}, ports={"scratch": port})
     try:
         _wait_until_loaded(deployment, console, name, source)
         yield console

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from infra.local import cluster, replication
 from infra.local.console import Console, info, wait_until
 from infra.local.docker.plan import Plan
@@ -21,13 +23,25 @@ def wait_until_whole(console: Console, plan: Plan) -> None:
     Raises:
         ProvisioningError: it took too long.
     """
+    wait_until(lambda: not problems(console, plan), SYNC_SECONDS, "not every replica follows its primary")
+
+
+def problems(console: Console, plan: Plan) -> list[str]:
+    """What is wrong between servers that all run, a line each."""
     if plan.topology == "cluster":
-        problem = "the cluster isn't whole"
-        wait_until(lambda: not list(cluster.problems(console, plan.nodes)), SYNC_SECONDS, problem)
-    elif plan.topology == "replicated":
-        sentinels = [sentinel.name for sentinel in plan.sentinels]
-        primary = replication.wait_for_primary(console, sentinels, plan.nodes)
-        replication.wait_until_in_sync(console, primary, plan.nodes)
+        return [*cluster.problems(console, plan.nodes), *_nameless(console, plan)]
+    if plan.topology == "replicated":
+        primary = replication.named_primary(console, [sentinel.name for sentinel in plan.sentinels], plan.nodes)
+        return list(replication.astray(console, primary, plan.nodes)) if primary else ["no Sentinel names a primary"]
+    return []
+
+
+def _nameless(console: Console, plan: Plan) -> Iterator[str]:
+    """A node that has just started tells clients `?` for those whose name it hasn't heard yet."""
+    for node in plan.nodes:
+        addresses = [line.split()[1] for line in str(console.run(node.name, "CLUSTER", "NODES")).splitlines()]
+        if not all(f",{plan.host}" in address for address in addresses):
+            yield f"{node.name} doesn't know every name"
 
 
 def hand_over(console: Console, plan: Plan, primary: str) -> None:

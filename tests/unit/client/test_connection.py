@@ -18,7 +18,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Address, Node
 
 from tests import servers
-from tests.servers import HOST, Sentinels, Server, free_port
+from tests.servers import HOST, STARTS_WITHIN, Sentinels, Server, free_port, running
 
 
 def test_sync_and_async_clients_see_the_same_data(server: Server) -> None:
@@ -93,6 +93,30 @@ def _eventually(action: Callable[[], Any]) -> Any:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
+
+
+def test_a_primary_that_nobody_follows_isnt_chosen(tmp_path: Path) -> None:
+    """It came back after a failover, and hasn't been told yet."""
+    with running(tmp_path / "old") as old, running(tmp_path / "new") as new:
+        follower = Server(tmp_path / "replica", "--replicaof", f"{HOST} {new.port}", "--repl-diskless-sync-delay", "0")
+        try:
+            follower.start()
+            with closing(new.client()) as client:
+                _until(lambda: client.info("replication")["connected_slaves"] == 1)
+            with closing(valkeykit.connect(f"valkey+replicated://{HOST}:{old.port},{HOST}:{new.port}")) as client:
+                assert client.info("server")["tcp_port"] == new.port
+                follower.kill()
+            with closing(valkeykit.connect(f"valkey+replicated://{HOST}:{new.port}")) as alone:
+                assert alone.info("server")["tcp_port"] == new.port
+        finally:
+            follower.kill()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + STARTS_WITHIN
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_command_whose_answer_is_late_is_sent_once(own_server: Server) -> None:

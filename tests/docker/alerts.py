@@ -1,0 +1,134 @@
+"""For each alert of compose/monitoring/rules.yaml, series that it fires on and series that it is silent on.
+
+A series is its name and labels, and its values in promtool's notation, one a minute.
+"""
+
+from __future__ import annotations
+
+Series = dict[str, str]
+
+LENGTH = 46
+"""Values: longer than any rule waits."""
+
+AT = "45m"
+
+_NODE = 'stack="s",instance="s/node-0",kind="node"'
+_JOBS, _CACHE = f'{_NODE},policy="noeviction"', f'{_NODE},policy="allkeys-lru"'
+_REPLICA = f'{_NODE},slave_ip="10.0.0.2"'
+
+
+def steady(value: float, change: float = 0) -> str:
+    return f"{value}{change:+}x{LENGTH}"
+
+
+def _one(name: str, labels: str, fires: str, silent: str) -> tuple[Series, Series]:
+    series = f"{name}{{{labels}}}"
+    return {series: fires}, {series: silent}
+
+
+def _roles(*roles: str, cluster: int = 0) -> Series:
+    series = {}
+    for number, role in enumerate(roles):
+        labels = f'stack="s",instance="s/node-{number}",kind="node"'
+        series[f"redis_up{{{labels}}}"] = steady(1)
+        series[f'redis_instance_info{{{labels},role="{role}"}}'] = steady(1)
+        series[f"redis_cluster_enabled{{{labels}}}"] = steady(cluster)
+    return series
+
+
+def _memory(used: int, labels: str = _JOBS) -> Series:
+    return {f"redis_memory_used_bytes{{{labels}}}": steady(used), f"redis_memory_max_bytes{{{labels}}}": steady(100)}
+
+
+CASES: dict[str, tuple[Series, Series]] = {
+    "ValkeyExporterDown": _one("up", f'{_NODE},job="valkey"', steady(0), steady(1)),
+    "ValkeyDown": _one("redis_up", _NODE, steady(0), steady(1)),
+    "ValkeyRestarts": _one("redis_uptime_in_seconds", _NODE, " ".join(["0 600"] * (LENGTH // 2)), steady(0, 30)),
+    "ValkeyNoPrimary": (_roles("slave", "slave"), _roles("slave", "master")),
+    "ValkeyTwoPrimaries": (_roles("master", "master"), _roles("master", "master", "master", cluster=1)),
+    "ValkeyClusterFailing": _one("redis_cluster_state", _NODE, steady(0), steady(1)),
+    "ValkeySentinelsNoQuorum": _one("redis_sentinel_master_ckquorum_status", _NODE, steady(0), steady(1)),
+    "ValkeySentinelMissing": _one("redis_sentinel_master_ok_sentinels", _NODE, steady(2), steady(3)),
+    "ValkeyReplicationBroken": _one("redis_master_link_up", _NODE, steady(0), steady(1)),
+    "ValkeyReplicaLags": (
+        {
+            f"redis_master_repl_offset{{{_NODE}}}": steady(100_000_000),
+            f"redis_connected_slave_offset_bytes{{{_REPLICA}}}": steady(1),
+        },
+        {
+            f"redis_master_repl_offset{{{_NODE}}}": steady(100_000_000),
+            f"redis_connected_slave_offset_bytes{{{_REPLICA}}}": steady(99_999_000),
+            f"redis_connected_slave_lag_seconds{{{_REPLICA}}}": steady(1),
+        },
+    ),
+    "ValkeyMemoryHigh": (_memory(85), _memory(100, _CACHE)),
+    "ValkeyMemoryFull": (_memory(96), _memory(94)),
+    "ValkeyRefusesWrites": (
+        {f'redis_errors_total{{{_NODE},err="OOM"}}': steady(0, 1)},
+        {f'redis_errors_total{{{_NODE},err="WRONGTYPE"}}': steady(0, 1)},
+    ),
+    "ValkeyEvictsJobs": (
+        {f"redis_evicted_keys_total{{{_JOBS}}}": steady(0, 1)},
+        {f"redis_evicted_keys_total{{{_CACHE}}}": steady(0, 1)},
+    ),
+    "ValkeyFragmented": (
+        {
+            f"redis_mem_fragmentation_ratio{{{_NODE}}}": steady(2),
+            f"redis_memory_used_rss_bytes{{{_NODE}}}": steady(1e9),
+        },
+        {
+            f"redis_mem_fragmentation_ratio{{{_NODE}}}": steady(9),
+            f"redis_memory_used_rss_bytes{{{_NODE}}}": steady(1e7),
+        },
+    ),
+    "ValkeyRejectsConnections": _one("redis_rejected_connections_total", _NODE, steady(0, 1), steady(7)),
+    "ValkeyConnectionsHigh": (
+        {f"redis_connected_clients{{{_NODE}}}": steady(90), f"redis_config_maxclients{{{_NODE}}}": steady(100)},
+        {f"redis_connected_clients{{{_NODE}}}": steady(9), f"redis_config_maxclients{{{_NODE}}}": steady(100)},
+    ),
+    "ValkeyClientsBlocked": (
+        {f"redis_blocked_clients{{{_CACHE}}}": steady(1)},
+        {f"redis_blocked_clients{{{_JOBS}}}": steady(9)},
+    ),
+    "ValkeyCutsClientsOff": _one(
+        "redis_client_output_buffer_limit_disconnections_total", _NODE, steady(0, 1), steady(3)
+    ),
+    "ValkeyLoginsDenied": _one("redis_acl_access_denied_auth_total", _NODE, steady(0, 9), steady(0, 1)),
+    "ValkeySlow": _one("redis_slowlog_last_id", _NODE, steady(0, 10), steady(0, 1)),
+    "ValkeyAofFails": _one("redis_aof_last_write_status", _NODE, steady(0), steady(1)),
+    "ValkeySnapshotFails": _one("redis_rdb_last_bgsave_status", _NODE, steady(0), steady(1)),
+    "ValkeySnapshotOld": (
+        {  # promtool's clock starts at 0
+            f"redis_rdb_last_save_timestamp_seconds{{{_NODE}}}": steady(-86400),
+            f"redis_rdb_changes_since_last_save{{{_NODE}}}": steady(1),
+        },
+        {
+            f"redis_rdb_last_save_timestamp_seconds{{{_NODE}}}": steady(-86400),
+            f"redis_rdb_changes_since_last_save{{{_NODE}}}": steady(0),
+        },
+    ),
+}
+
+
+def unit_tests(rules: str) -> dict[str, object]:
+    """The same for promtool."""
+    return {
+        "rule_files": [rules],
+        "evaluation_interval": "3m",
+        "tests": [
+            {
+                "interval": "1m",
+                "name": f"{alert} {'fires' if fires else 'is silent'}",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": f'min(ALERTS{{alertname="{alert}",alertstate="firing"}})',
+                        "eval_time": AT,
+                        "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
+                    }
+                ],
+            }
+            for alert, cases in CASES.items()
+            for fires, series in zip((True, False), cases, strict=True)
+        ],
+    }

@@ -1,0 +1,188 @@
+"""The exporter beside real servers, and what Prometheus and Grafana make of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import ssl
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+
+from infra.hardening import Topology
+from infra.local.docker import exporter
+from infra.local.docker.compose import FOLDER
+from infra.local.docker.engine import Engine
+from tests.docker.alerts import CASES, unit_tests
+from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
+from tests.servers import free_port
+
+EXPORTER = "exporter-test:1.69.0"
+PROMETHEUS = "prometheus-test:2.53.3"
+MONITORING = FOLDER / "monitoring"
+RULES: dict[str, Any] = yaml.safe_load((MONITORING / "rules.yaml").read_text())
+DASHBOARD: dict[str, Any] = json.loads((MONITORING / "dashboard.json").read_text())
+
+_STRINGS = re.compile(r'"[^"]*"')
+_METRIC = re.compile(r"\bredis_[a-z_]+")
+
+
+@pytest.fixture(scope="module", params=list(SHAPES), ids=list(SHAPES))
+def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    topology: Topology = request.param
+    with running(make_spec(tmp_path_factory.mktemp(topology), topology, exporter=EXPORTER)) as bed:
+        with bed.client() as client:
+            client.set("a", "b")
+            with contextlib.suppress(redis.exceptions.NoPermissionError):
+                client.config_get("dir")  # so that there is a refused command to count
+        yield bed
+
+
+_SEEN: set[str] = set()
+"""Names of the metrics of all topologies."""
+
+
+def scrape(bed: Bed, target: dict[str, Any]) -> str:
+    address = urllib.parse.quote(target["targets"][0])
+    context = ssl.create_default_context(cadata=bed.spec.secrets.ca)
+    url = f"https://{target['labels']['exporter']}/scrape?target={address}"
+    with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def expressions() -> list[str]:
+    rules = [rule["expr"] for group in RULES["groups"] for rule in group["rules"]]
+    shown = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+    return rules + shown
+
+
+def promtool(folder: Path, *arguments: str) -> str:
+    box = ["--rm", "--network", "none", "-v", f"{folder}:/m:ro", "--entrypoint", "promtool"]
+    return Engine().docker("run", *box, PROMETHEUS, *arguments)
+
+
+def test_every_server_is_seen_by_the_monitor_over_tls(watched: Bed) -> None:
+    plan = watched.deployment.plan
+    found = exporter.targets(plan)
+    assert [target["labels"]["node"] for target in found] == [m.name for m in (*plan.nodes, *plan.sentinels)]
+    for target in found:
+        text = scrape(watched, target)
+        assert "\nredis_up 1\n" in text
+        assert 'redis_exporter_last_scrape_error{err=""} 0' in text
+        _SEEN.update(re.findall(r"^(redis_[a-z_]+)", text, re.MULTILINE))
+    assert watched.wrong() == []
+
+
+def test_inspecting_the_exporter_shows_no_secret(watched: Bed) -> None:
+    shown = json.dumps(watched.container("exporter"))
+    assert not [user for user, password in watched.spec.secrets.passwords.items() if password in shown]
+
+
+@pytest.mark.parametrize("watched", ["replicated"], indirect=True)
+def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(watched: Bed, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for file in MONITORING.iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace("15s", "2s"))
+    (tmp_path / "ca.pem").write_text(watched.spec.secrets.ca)
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "stack.json").write_text(json.dumps(exporter.targets(watched.deployment.plan)))
+    port = free_port()
+    with _prometheus(tmp_path, port):
+        expected = len(watched.deployment.plan.addresses)
+        found = _eventually(lambda: _query(port, "redis_up == 1"), expected)
+        assert {sample["metric"]["instance"] for sample in found} == {
+            f"{watched.spec.plan.project}/{target['labels']['node']}"
+            for target in exporter.targets(watched.deployment.plan)
+        }
+        assert _query(port, 'ALERTS{alertstate="firing"}') == []
+
+
+def test_every_metric_of_rules_and_dashboard_is_there() -> None:
+    used = {name for text in expressions() for name in _METRIC.findall(_STRINGS.sub("", text))}
+    assert len(used) > 30
+    assert used - _SEEN == set()
+
+
+def test_an_exporter_comes_and_goes_and_the_servers_stay(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path, "single")) as bed:
+        ports, started = bed.known.ports, bed.container("node-0")["State"]["StartedAt"]
+        bed.ensure(plan=replace(bed.spec.plan, exporter=EXPORTER))
+        assert bed.known.ports[:-1] == ports
+        assert "redis_up 1" in scrape(bed, exporter.targets(bed.deployment.plan)[0])
+        old = bed.spec.secrets
+        new = replace(new_secrets(["x"], bed.spec.plan.users), certificate=old.certificate, ca=old.ca)
+        bed.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
+        bed.ensure(secrets=new)
+        assert "redis_up 1" in scrape(bed, exporter.targets(bed.deployment.plan)[0])
+        bed.ensure(plan=replace(bed.spec.plan, exporter=""))
+        assert bed.known.ports == ports
+        assert bed.container("node-0")["State"]["StartedAt"] == started
+
+
+def test_each_rule_fires_where_it_should_and_is_silent_where_not(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "rules.yaml").write_text((MONITORING / "rules.yaml").read_text())
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(unit_tests("rules.yaml")))
+    assert "SUCCESS" in promtool(tmp_path, "check", "rules", "/m/rules.yaml")
+    assert "SUCCESS" in promtool(tmp_path, "test", "rules", "/m/tests.yaml")
+
+
+def test_each_rule_has_cases_and_tells_what_to_do() -> None:
+    rules = [rule for group in RULES["groups"] for rule in group["rules"]]
+    assert {rule["alert"] for rule in rules} == set(CASES)
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert all(rule["annotations"][key] for key in ("summary", "description", "runbook"))
+
+
+def test_the_dashboard_is_whole() -> None:
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert [v["name"] for v in DASHBOARD["templating"]["list"]] == ["datasource", "stack", "instance"]
+    for panel in panels:
+        assert panel["title"]
+        assert set(panel["gridPos"]) == {"h", "w", "x", "y"}
+        assert panel["type"] == "row" or panel["targets"]
+        assert all(target["datasource"]["uid"] == "${datasource}" for target in panel.get("targets", []))
+
+
+@contextlib.contextmanager
+def _prometheus(folder: Path, port: int) -> Iterator[None]:
+    command = [
+        "--config.file=/m/prometheus.yaml", "--storage.tsdb.path=/tmp", f"--web.listen-address=127.0.0.1:{port}"
+    ]  # fmt: skip
+    engine = Engine()
+    container = engine.docker(
+        "run", "--detach", "--network", "host", "-v", f"{folder}:/m:ro", PROMETHEUS, *command
+    ).strip()
+    try:
+        yield
+    finally:
+        engine.docker("rm", "--force", "--volumes", container)
+
+
+def _query(port: int, expression: str) -> list[dict[str, Any]]:
+    query = urllib.parse.urlencode({"query": expression})
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=5) as answer:
+        result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        return result
+
+
+def _eventually(ask: Any, count: int) -> list[dict[str, Any]]:
+    end = time.monotonic() + 40
+    found: list[dict[str, Any]] = []
+    while len(found) < count and time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            found = ask()
+        time.sleep(0.5)
+    assert len(found) == count
+    return found

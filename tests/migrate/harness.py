@@ -1,0 +1,85 @@
+"""Servers of any version, and a migration between two of them: in this process, or as a user types it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from valkeykit.ops.migrate import sides
+from valkeykit.ops.migrate.events import LineVoice, Reporter
+from valkeykit.ops.migrate.options import Options
+from valkeykit.ops.migrate.preflight import Plan
+from valkeykit.ops.migrate.report import Report
+from valkeykit.ops.migrate.run import CutOver, Migration
+from valkeykit.ops.migrate.server import Server
+from valkeykit.ops.migrate.state import State
+
+from tests import servers
+from tests.migrate import binaries
+
+COMMAND = [sys.executable, "-c", "from valkeykit.cli import main; main()", "migrate"]
+
+WAITS = 30.0
+"""Seconds for what must come true: the machine may be busy."""
+
+
+@contextlib.contextmanager
+def started(folder: Path, name: str, *options: str) -> Iterator[servers.Server]:
+    """A server of one of the builds."""
+    with servers.running(folder, *options, program=binaries.program(name)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def prepared(source: str, target: str, folder: Path, options: Options) -> Iterator[Migration]:
+    """A migration whose state lies in a folder."""
+    with (
+        contextlib.closing(Server(sides.settings(source, None))) as old,
+        contextlib.closing(Server(sides.settings(target, None))) as new,
+        contextlib.closing(State(folder)) as state,
+        Reporter(LineVoice()) as reporter,
+    ):
+        yield Migration(old, new, options, state, reporter)
+
+
+def migrate(source: str, target: str, folder: Path, cut_over: CutOver | None = None, **options: Any) -> Report:
+    """Run a migration to its end."""
+    with prepared(source, target, folder, Options(**options)) as migration:
+        return migration.run(cut_over)
+
+
+def plan(source: str, target: str, folder: Path, **options: Any) -> Plan:
+    """Only look."""
+    with prepared(source, target, folder, Options(**options)) as migration:
+        return migration.plan()
+
+
+def command(*arguments: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`valkeykit migrate`, run to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], cwd=cwd, env=environment(**variables),
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Of a user whose terminal is wide."""
+    return os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | variables
+
+
+def eventually(condition: Callable[[], bool], problem: str) -> None:
+    """Wait until something is so.
+
+    Raises:
+        AssertionError: it isn't, after a while.
+    """
+    end = time.monotonic() + WAITS
+    while not condition():
+        assert time.monotonic() < end, problem
+        time.sleep(0.02)

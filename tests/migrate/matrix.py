@@ -1,0 +1,119 @@
+"""Which source goes to which target, type by type: tried on real servers, printed as a table, kept in docs/."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from valkeykit.ops.migrate.payload import Format
+
+from tests.migrate import data, harness
+from tests.servers import Server
+
+FILE = Path(__file__).parents[2] / "docs" / "client" / "migrate-matrix.md"
+
+SOURCES = ("redis-6.2", "redis-7.0", "redis-7.4", "redis-8.2", "valkey-8.1", "valkey-9.1")
+TARGETS = ("valkey-8.1", "valkey-9.1")
+BACK = ("redis-6.2", "redis-7.0", "redis-7.4", "redis-8.2")
+"""The way back, from Valkey 9.1."""
+
+PAIRS = [*((source, target) for source in SOURCES for target in TARGETS), *(("valkey-9.1", old) for old in BACK)]
+
+FIELD_TTL = "field TTLs"
+COLUMNS = (*data.KINDS, FIELD_TTL)
+KNOW_FIELD_TTL = {"redis-7.4", "redis-8.2", "valkey-9.1"}
+KNOW_ENDS = {*SOURCES, *BACK} - {"redis-6.2"}
+
+_INTRODUCTION = """# What goes where
+
+Made by `python -m tests.migrate.matrix` on the servers that it names; a test holds this page and the servers together.
+Each cell says how small values of that type travel, after every one of them was found equal on the other side:
+as they are, with their payload's footer **rewritten**, or **by commands**; `no` is refused unless `--accept-loss`
+is given, `-` can't occur. Keys above 1 MiB always travel by commands, in slices. The last rows are the way back.
+
+"""
+
+
+@contextlib.contextmanager
+def all_servers(folder: Path) -> Iterator[dict[str, Server]]:
+    """One server of each build, and a second one of each that is source and target."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(harness.started(folder / name, name.partition("+")[0]))
+            for name in {*SOURCES, *BACK, *(f"{target}+" for target in TARGETS)}
+        }
+
+
+def cells(servers: dict[str, Server], source: str, target: str, folder: Path) -> dict[str, str]:
+    """How each type travels between two servers.
+
+    Raises:
+        AssertionError: something isn't the same on the other side.
+    """
+    old, new = servers[source], servers[f"{target}+" if f"{target}+" in servers else target]
+    ours, theirs = data.raw(old.port), data.raw(new.port)
+    with contextlib.closing(ours), contextlib.closing(theirs):
+        ours.flushall()
+        theirs.flushall()
+        dice = random.Random(f"{source}{target}")
+        for kind in data.KINDS:
+            for number in range(6):
+                data.MAKERS[kind](ours, dice, f"{kind}:{number}".encode())
+                ours.pexpire(f"{kind}:{number}", data.DAY * (number + 1))
+        knows = source in KNOW_FIELD_TTL
+        if knows:
+            data.fields_that_end(ours, FIELD_TTL.encode() + b":0")
+        lost = knows and target not in KNOW_FIELD_TTL
+        report = harness.migrate(old.url, new.url, folder, accept_loss=lost, way_back=target in BACK)
+        assert report.complete, report.record()
+        assert bool(report.unmovable) == lost
+        plain = not {source, target} <= KNOW_ENDS
+        assert data.snapshot(ours, plain=plain) == data.snapshot(theirs, plain=plain)
+        if knows and not lost:
+            assert _field_ends(ours) == _field_ends(theirs)
+        ways = {kind: _way(ours, target, kind) for kind in data.KINDS}
+        return ways | {FIELD_TTL: "-" if not knows else "no" if lost else _way(ours, target, FIELD_TTL)}
+
+
+def _field_ends(client: Any) -> Any:
+    names = [f"f{number}" for number in range(10)]
+    return client.execute_command("HPEXPIRETIME", f"{FIELD_TTL}:0", "FIELDS", len(names), *names)
+
+
+def _way(client: Any, target: str, kind: str) -> str:
+    engine, _, version = target.partition("-")
+    reads = Format.of(engine, tuple(map(int, version.split("."))))
+    ways = {reads.way(client.dump(key)).value for key in client.scan_iter(f"{kind}:*")}
+    return " / ".join(sorted(ways))
+
+
+def table(rows: dict[tuple[str, str], dict[str, str]]) -> str:
+    """The page."""
+    head = ("from", "to", *COLUMNS)
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
+    for (source, target), row in rows.items():
+        lines.append(f"| {' | '.join((source, target, *(row[column] for column in COLUMNS)))} |")
+    return _INTRODUCTION + "\n".join(lines) + "\n"
+
+
+def measure(folder: Path) -> str:
+    """Try all pairs; the page.
+
+    Raises:
+        AssertionError: something isn't the same on the other side.
+    """
+    with all_servers(folder) as servers:
+        rows = {
+            (source, target): cells(servers, source, target, folder / f"{source} {target}") for source, target in PAIRS
+        }
+    return table(rows)
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        FILE.write_text(measure(Path(place)))

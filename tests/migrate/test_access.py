@@ -1,0 +1,94 @@
+"""TLS, users with few rights, and addresses that name a deployment rather than a node."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from valkeykit.errors import TlsError
+from valkeykit.ops.migrate import sides
+from valkeykit.ops.migrate.run import CutOver
+from valkeykit.ops.migrate.server import Server as Side
+
+from tests.migrate import data, harness
+from tests.servers import HOST, Sentinels, Server, free_port
+
+
+class Encrypted(NamedTuple):
+    """A Redis 7.0 with a TLS port that wants a password."""
+
+    url: str
+    ca: Path
+    plain_port: int
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[Encrypted]:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port()
+    options = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    with harness.started(tmp_path / "tls", "redis-7.0", *options, "--tls-auth-clients", "no") as server:
+        with data.raw(server.port) as client:
+            client.acl_setuser(
+                "mover", enabled=True, passwords=["+x"], categories=["+@all"], keys=["*"], channels=["*"]
+            )
+        yield Encrypted(f"rediss://mover:x@{HOST}:{port}/0", certificate, server.port)
+
+
+def test_tls_at_the_source(encrypted: Encrypted, new: Server, theirs: Any, tmp_path: Path) -> None:
+    with data.raw(encrypted.plain_port) as client:
+        data.fill(client, random.Random(1), 100)
+        done = harness.command(encrypted.url, new.url, "--source-ca", encrypted.ca, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert data.snapshot(client) == data.snapshot(theirs)
+
+
+def test_tls_at_the_target(encrypted: Encrypted, new: Server, theirs: Any, tmp_path: Path) -> None:
+    data.fill(theirs, random.Random(2), 100)
+    done = harness.command(new.url, encrypted.url, "--target-ca", encrypted.ca, "--way-back", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with data.raw(encrypted.plain_port) as client:
+        assert data.snapshot(client) == data.snapshot(theirs)
+
+
+def test_a_certificate_that_is_not_trusted(encrypted: Encrypted, new: Server, state: Path) -> None:
+    with pytest.raises(TlsError):
+        harness.migrate(encrypted.url, new.url, state)
+
+
+def test_users_without_administration(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    """As managed services allow it: no CONFIG, no MONITOR, no CLIENT PAUSE."""
+    for client in (ours, theirs):
+        client.execute_command("ACL", "SETUSER", "mover", "reset", "on", ">x", "~*", "&*", "+@all", "-@admin")
+    data.fill(ours, random.Random(3), 200)
+    urls = [server.url.replace("redis://", "redis://mover:x@") for server in (old, new)]
+    report = harness.migrate(urls[0], urls[1], state, CutOver(quiet=0.5))
+    assert report.complete, report.record()
+    assert report.cut_over
+    assert data.snapshot(ours) == data.snapshot(theirs)
+
+
+def test_a_deployment_with_sentinels(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+    sentinels = Sentinels(tmp_path / "sentinels")
+    try:
+        sentinels.start()
+        with data.raw(sentinels.primary.port) as client:
+            client.set("a", 1)
+        assert harness.migrate(sentinels.url, new.url, state).complete
+        nodes = f"{HOST}:{sentinels.replica.port},{HOST}:{sentinels.primary.port}"
+        with contextlib.closing(Side(sides.settings(f"valkey+replicated://{nodes}", None))) as side:
+            assert [primary.node.port for primary in side.primaries()] == [sentinels.primary.port]
+    finally:
+        sentinels.kill()
+    with contextlib.closing(theirs):
+        assert theirs.get("a") == b"1"

@@ -1,0 +1,273 @@
+"""What goes wrong is said clearly, and the same command continues once it is mended."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from valkeykit.errors import ConfigurationError, LoginError, OutOfMemoryError, UnreachableError
+
+from tests import servers
+from tests.migrate import binaries, data, harness
+from tests.servers import Server
+
+SECRET = "s3cret:p@ss"
+ENCODED = "s3cret%3Ap%40ss"
+
+
+def refusals(plan: Any) -> dict[str, str]:
+    return {check.name: check.text + check.fix for check in plan.checks if check.ok is False}
+
+
+def with_user(url: str, user: str, password: str = "x") -> str:
+    return url.replace("redis://", f"redis://{user}:{password}@")
+
+
+def test_the_same_server_twice(new: Server, state: Path, tmp_path: Path) -> None:
+    report = harness.migrate(new.url, new.url.replace("127.0.0.1", "localhost"), state)
+    assert "the same server" in refusals(report.plan)["two servers"]
+    shown = harness.command(new.url, new.url, "--dry-run", cwd=tmp_path)
+    assert shown.returncode == 3
+    assert "no-go" in shown.stdout
+
+
+def test_a_target_that_has_data(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    ours.set("a", 1)
+    theirs.set("b", 1)
+    report = harness.migrate(old.url, new.url, state)
+    assert "database 0 (1 keys)" in refusals(report.plan)["target"]
+    theirs.flushall()
+    assert harness.migrate(old.url, new.url, state).complete
+
+
+def test_a_target_that_is_too_small(old: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+    ours.mset({f"key:{number}": "x" * 1000 for number in range(20_000)})
+    with harness.started(tmp_path / "small", "valkey-9.1", "--maxmemory", "8mb") as small:
+        report = harness.migrate(old.url, small.url, state)
+        assert "raise maxmemory" in refusals(report.plan)["memory"]
+        with data.raw(small.port) as client:
+            assert client.dbsize() == 0
+            client.config_set("maxmemory", "100mb")
+        assert harness.migrate(old.url, small.url, state).complete
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_wrong_password(side: int, new: Server, old: Server, state: Path, tmp_path: Path) -> None:
+    urls = [old.url, new.url]
+    urls[side] = with_user(urls[side], "nobody", ENCODED)
+    with pytest.raises(LoginError):
+        harness.migrate(urls[0], urls[1], state)
+    shown = harness.command(*urls, cwd=tmp_path)
+    assert shown.returncode == 1
+    assert shown.stderr.splitlines()[-1].startswith("error: the server refused the login")
+    assert SECRET not in shown.stderr + shown.stdout
+    assert ENCODED not in shown.stderr + shown.stdout
+
+
+def test_no_secret_anywhere(old: Server, new: Server, ours: Any, theirs: Any, tmp_path: Path) -> None:
+    for client in (ours, theirs):
+        client.acl_setuser("mover", enabled=True, passwords=[f"+{SECRET}"], categories=["+@all"], keys=["*"])
+    ours.mset({f"key:{number}": number for number in range(5000)})
+    (tmp_path / "source").write_text(with_user(old.url, "mover", ENCODED) + "\n")
+    running = subprocess.Popen(
+        [*harness.COMMAND, "@source", "--rate", "5000", "--batch", "100"], cwd=tmp_path, text=True,
+        env=harness.environment(TARGET_URL=with_user(new.url, "mover", ENCODED)),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    time.sleep(1)
+    seen = Path(f"/proc/{running.pid}/cmdline").read_text()
+    out, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    kept = "".join(path.read_text() for path in (tmp_path / "valkeykit-migration").iterdir())
+    for text in (seen, out, kept):
+        assert SECRET not in text
+        assert ENCODED not in text
+
+
+def test_a_source_that_drops_and_comes_back(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+    with harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as source:
+        with data.raw(source.port) as client:
+            client.mset({f"key:{number}": number for number in range(6000)})
+        threading.Thread(target=_restarted, args=(source,)).start()
+        report = harness.migrate(source.url, new.url, state, rate=4000, batch=100)
+        assert report.complete
+        assert report.counts["reconnects"] > 0
+        assert theirs.dbsize() == 6000
+
+
+def _restarted(server: Server) -> None:
+    time.sleep(0.8)
+    server.kill()
+    time.sleep(0.5)
+    server.start()
+
+
+def test_a_source_that_stays_away(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+    with harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as source:
+        with data.raw(source.port) as client:
+            client.mset({f"key:{number}": number for number in range(6000)})
+        threading.Timer(0.8, source.kill).start()
+        with pytest.raises(UnreachableError):
+            harness.migrate(source.url, new.url, state, rate=4000, batch=100, patience=1.0)
+        assert 0 < theirs.dbsize() < 6000
+        source.start()
+        assert harness.migrate(source.url, new.url, state).complete
+        assert theirs.dbsize() == 6000
+
+
+def test_a_target_that_fills_up(old: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+    with harness.started(tmp_path / "small", "valkey-9.1", "--maxmemory", "200mb") as small:
+        with data.raw(small.port) as client:
+            ours.mset({f"key:{number}": random.Random(number).randbytes(1000) for number in range(20_000)})
+            ours.rpush("large", *(random.Random(number).randbytes(2000) for number in range(2000)))
+            threading.Timer(0.5, lambda: client.config_set("maxmemory", "10mb")).start()
+            with pytest.raises(OutOfMemoryError, match="maxmemory"):
+                harness.migrate(old.url, small.url, state, rate=10_000, batch=200)
+            client.config_set("maxmemory", "200mb")
+        assert harness.migrate(old.url, small.url, state).complete
+
+
+@pytest.mark.parametrize("command", ["scan", "dump"])
+def test_a_command_that_is_forbidden(command: str, old: Server, new: Server, ours: Any, state: Path) -> None:
+    ours.set("a", 1)
+    ours.execute_command("ACL", "SETUSER", "mover", "on", ">x", "~*", "&*", "+@all", f"-{command}")
+    report = harness.migrate(with_user(old.url, "mover"), new.url, state)
+    assert f"the source refuses {command.upper()}" in refusals(report.plan)["rights at the source"]
+    assert f"+{command}" in refusals(report.plan)["rights at the source"]
+    ours.execute_command("ACL", "SETUSER", "mover", f"+{command}")
+    assert harness.migrate(with_user(old.url, "mover"), new.url, state).complete
+
+
+def test_a_target_that_may_not_be_written_to(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    ours.set("a", 1)
+    theirs.execute_command("ACL", "SETUSER", "reader", "on", ">x", "~*", "&*", "+@all", "-restore", "-rename")
+    report = harness.migrate(old.url, with_user(new.url, "reader"), state)
+    assert "the target refuses RESTORE, RENAME" in refusals(report.plan)["rights at the target"]
+
+
+def test_a_key_that_cannot_be_restored(
+    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target that refuses one payload gets the key by commands."""
+    from valkeykit.ops.migrate import commands
+
+    ours.mset({"good": 1, "bad": 2})
+    restore = commands.restore
+
+    def broken(key: bytes, expires: int, payload: bytes, *, replace: bool) -> bytes:
+        return restore(key, expires, payload[:-1] + b"x" if key == b"bad" else payload, replace=replace)
+
+    monkeypatch.setattr(commands, "restore", broken)
+    report = harness.migrate(old.url, new.url, state)
+    assert report.complete
+    assert report.counts["sliced"] == 1
+    assert theirs.mget("good", "bad") == [b"1", b"2"]
+
+
+def test_what_cannot_be_moved_is_named_first(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+    with harness.started(tmp_path / "old", "redis-8.2", "--loadmodule", binaries.module()) as source:
+        with data.raw(source.port) as client:
+            client.set("plain", 1)
+            client.execute_command("GRAPH.QUERY", "graph", "CREATE (:A {name: 'x'})")
+            client.execute_command("VADD", b"vectors\xff", "VALUES", 2, 1.0, 0.5, "element")
+        refused = harness.migrate(source.url, new.url, state)
+        assert "2 keys of types that the target doesn't have" in refusals(refused.plan)["types"]
+        assert theirs.dbsize() == 0
+        named = (state / "unmovable.jsonl").read_text()
+        assert '"graph"' in named
+        assert '"vectors\\\\xff"' in named
+        left = harness.migrate(source.url, new.url, state, accept_loss=True)
+        assert left.complete
+        assert left.unmovable == 2
+        assert theirs.keys() == [b"plain"]
+
+
+def test_field_ttls_that_the_target_does_not_have(state: Path, tmp_path: Path) -> None:
+    with (
+        harness.started(tmp_path / "old", "redis-7.4") as source,
+        harness.started(tmp_path / "new", "valkey-8.1") as target,
+    ):
+        with data.raw(source.port) as client:
+            data.fields_that_end(client, b"ends")
+            client.hset("stays", "a", 1)
+        report = harness.migrate(source.url, target.url, state)
+        assert "1 hashes" in refusals(report.plan)["types"]
+        assert (state / "unmovable.jsonl").read_text().count("\n") == 1
+        assert harness.migrate(source.url, target.url, state, accept_loss=True).complete
+
+
+def test_a_database_that_the_target_lacks(old: Server, state: Path, tmp_path: Path) -> None:
+    with data.raw(old.port) as client, harness.started(tmp_path / "new", "valkey-9.1", "--databases", "1") as few:
+        client.select(3)
+        client.set("a", 1)
+        assert "the target has no [3]" in refusals(harness.plan(old.url, few.url, state))["databases"]
+
+
+def test_a_state_of_another_migration(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+    ours.set("a", 1)
+    harness.migrate(old.url, new.url, state)
+    with (
+        harness.started(tmp_path / "third", "valkey-9.1") as third,
+        pytest.raises(ConfigurationError, match="target differ"),
+    ):
+        harness.migrate(old.url, third.url, state)
+
+
+def test_two_at_once(old: Server, new: Server, state: Path) -> None:
+    from valkeykit.ops.migrate.state import State
+
+    held = State(state)
+    with pytest.raises(ConfigurationError, match="another migration works"):
+        harness.migrate(old.url, new.url, state)
+    held.close()
+
+
+def test_a_state_that_is_broken(old: Server, new: Server, state: Path) -> None:
+    state.mkdir()
+    (state / "run.json").write_text("{")
+    with pytest.raises(ConfigurationError, match="can't be used"):
+        harness.migrate(old.url, new.url, state)
+
+
+def test_a_redis_is_no_target(old: Server, new: Server, state: Path) -> None:
+    assert "the target is no Valkey" in refusals(harness.plan(new.url, old.url, state))["versions"]
+
+
+def test_no_sides(tmp_path: Path) -> None:
+    for arguments, text in (
+        ([], "no source is named"),
+        (["redis://x:1"], "no target is named"),
+        (["@gone", "redis://x:1"], "can't read"),
+    ):
+        shown = harness.command(*arguments, cwd=tmp_path, SOURCE_URL="", TARGET_URL="")
+        assert shown.returncode == 1
+        assert text in shown.stderr
+        assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize("damage", ["truncated", "nonsense"])
+def test_a_broken_rdb_file(damage: str, old: Server, ours: Any, new: Server, tmp_path: Path) -> None:
+    data.fill(ours, random.Random(1), 300)
+    ours.save()
+    whole = (old.folder / "dump.rdb").read_bytes()
+    file = tmp_path / "dump.rdb"
+    file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else os.urandom(100))
+    shown = harness.command(file, new.url, cwd=tmp_path)
+    assert shown.returncode == 1
+    assert "dump.rdb can't be loaded; the server says" in shown.stderr
+
+
+def test_a_file_that_is_not_there(new: Server, tmp_path: Path) -> None:
+    assert "there is no file" in harness.command(tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
+
+
+def test_a_replica_is_not_written_to(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+    ours.set("a", 1)
+    with harness.started(tmp_path / "replica", "valkey-9.1", "--replicaof", f"{servers.HOST} {new.port}") as replica:
+        assert "rights at the target" in refusals(harness.plan(old.url, replica.url, state))

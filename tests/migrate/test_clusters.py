@@ -1,0 +1,150 @@
+"""Clusters at either end, with slots that move during the copy."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.cluster import ClusterNode
+
+from tests import servers
+from tests.migrate import binaries, data, harness
+from tests.migrate.writers import Writers
+from tests.servers import HOST, Server
+
+SIMPLE = tuple(kind for kind in data.KINDS if kind != "stream")
+"""What redis-py's client for clusters writes without help."""
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    with servers.cluster(tmp_path_factory.mktemp("cluster"), program=binaries.program("redis-7.0")) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def shared_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    with servers.cluster(tmp_path_factory.mktemp("target")) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def cluster(shared_cluster: list[Server]) -> list[Server]:
+    return emptied(shared_cluster)
+
+
+@pytest.fixture
+def target(shared_target: list[Server]) -> list[Server]:
+    return emptied(shared_target)
+
+
+def emptied(nodes: list[Server]) -> list[Server]:
+    for node in nodes:
+        with data.raw(node.port) as client:
+            client.flushall()
+    return nodes
+
+
+def client_of(nodes: list[Server]) -> Any:
+    return redis.RedisCluster(startup_nodes=[ClusterNode(HOST, node.port) for node in nodes])
+
+
+def fill(nodes: list[Server], dice: random.Random, keys: int) -> None:
+    """As data.fill, by the node that has each key: redis-py finds it for no command of streams' groups."""
+    with contextlib.closing(client_of(nodes)) as client:
+        for number in range(keys):
+            key = data.name(dice, number)
+            data.write(client.get_redis_connection(client.get_node_from_key(key)), dice, key)
+
+
+def contents(nodes: list[Server]) -> dict[bytes, Any]:
+    found: dict[bytes, Any] = {}
+    for node in nodes:
+        with data.raw(node.port) as client:
+            found |= data.snapshot(client)
+    return found
+
+
+def test_a_cluster_to_a_cluster(cluster: list[Server], target: list[Server], state: Path) -> None:
+    fill(cluster, random.Random(1), 600)
+    report = harness.migrate(cluster[0].url, target[1].url, state, slice_above=2000)
+    assert report.complete, report.record()
+    assert contents(cluster) == contents(target)
+    assert len({node.port for node in target if _size(node)}) == 3
+
+
+def _size(node: Server) -> int:
+    with data.raw(node.port) as client:
+        return int(client.dbsize())
+
+
+def test_a_single_server_to_a_cluster(old: Server, ours: Any, target: list[Server], state: Path) -> None:
+    data.fill(ours, random.Random(2), 500)
+    ours.set("", "empty")
+    ours.set("}{", "odd")
+    assert harness.migrate(old.url, target[0].url, state, slice_above=1).complete
+    assert set(contents(target)) == set(ours.keys())
+
+
+def test_a_cluster_to_a_single_server(cluster: list[Server], new: Server, theirs: Any, state: Path) -> None:
+    fill(cluster, random.Random(3), 500)
+    assert harness.migrate(cluster[2].url, new.url, state).complete
+    assert set(contents(cluster)) == set(theirs.keys())
+
+
+def test_slots_that_move_during_the_copy(cluster: list[Server], target: list[Server], state: Path) -> None:
+    with contextlib.closing(client_of(cluster)) as client:
+        client.mset_nonatomic({f"key:{number}": number for number in range(3000)})
+    with ThreadPoolExecutor() as pool:
+        moving = pool.submit(_move, cluster[0], cluster[1], range(300))
+        report = harness.migrate(cluster[0].url, target[0].url, state, rate=2000, batch=100)
+        moving.result()
+    assert report.complete, report.record()
+    assert contents(target) == contents(cluster)
+
+
+def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: list[Server], state: Path) -> None:
+    from valkeykit.ops.migrate.run import CutOver
+
+    fill(cluster, random.Random(4), 1000)
+    with (
+        ThreadPoolExecutor() as pool,
+        Writers(lambda: client_of(cluster), 5, keys=1000, kinds=SIMPLE, ends=False) as writers,
+    ):
+        moving = pool.submit(_move, cluster[0], cluster[1], range(1000, 1100))
+        threading.Timer(4, writers.stop).start()
+        report = harness.migrate(
+            cluster[0].url, target[0].url, state, CutOver(quiet=0.5), rate=1500, batch=100, patience=15.0
+        )
+        moving.result()
+    assert report.complete, report.record()
+    assert report.cut_over
+    assert contents(target) == contents(cluster)
+
+
+def _move(giver: Server, taker: Server, slots: range) -> None:
+    """What a resharding does, slot by slot."""
+    with data.raw(giver.port) as give, data.raw(taker.port) as take:
+        giver_id, taker_id = (str(client.execute_command("CLUSTER MYID").decode()) for client in (give, take))
+        for slot in slots:
+            take.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", giver_id)
+            give.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", taker_id)
+            while keys := give.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+                give.execute_command("MIGRATE", HOST, taker.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
+            take.execute_command("CLUSTER SETSLOT", slot, "NODE", taker_id)
+            give.execute_command("CLUSTER SETSLOT", slot, "NODE", taker_id)
+
+
+def test_a_database_that_a_cluster_lacks(old: Server, target: list[Server], state: Path) -> None:
+    with data.raw(old.port) as client:
+        client.select(3)
+        client.set("a", 1)
+    plan = harness.plan(old.url, target[0].url, state)
+    assert [check.name for check in plan.checks if check.ok is False] == ["databases"]

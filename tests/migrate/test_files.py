@@ -1,0 +1,84 @@
+"""RDB and append-only files as a source."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.migrate import binaries, data, harness
+from tests.servers import Server
+
+
+@pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "redis-7.4", "valkey-8.1", "valkey-9.1"])
+def test_an_rdb_file(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
+    with harness.started(tmp_path / "old", source) as server, data.raw(server.port) as client:
+        data.fill(client, random.Random(source), 300)
+        client.save()
+        plain = source == "redis-6.2"
+        there = data.snapshot(client, plain=plain)
+    done = harness.command(tmp_path / "old" / "dump.rdb", new.url, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert data.snapshot(theirs, plain=plain) == there
+
+
+def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(new: Server, theirs: Any, tmp_path: Path) -> None:
+    with harness.started(tmp_path / "old", "redis-7.4") as server, data.raw(server.port) as client:
+        data.fields_that_end(client, b"ends")
+        client.save()
+    file = tmp_path / "old" / "dump.rdb"
+    refused = harness.command(file, new.url, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "can't be loaded" in refused.stderr
+    assert "--scratch-server" in refused.stderr
+    assert (
+        harness.command(file, new.url, "--scratch-server", binaries.program("redis-7.4"), cwd=tmp_path).returncode == 0
+    )
+    assert theirs.execute_command("HPTTL", "ends", "FIELDS", 1, "f0")[0] > 0
+
+
+@pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "valkey-9.1"])
+def test_append_only_files(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
+    with harness.started(tmp_path / "old", source, "--appendonly", "yes") as server, data.raw(server.port) as client:
+        data.fill(client, random.Random(source), 200)
+        there = data.snapshot(client, plain=True)  # such a file doesn't keep a stream's counters
+        server.stop()
+    folder = tmp_path / "old"
+    file = folder / "appendonly.aof" if source == "redis-6.2" else folder / "appendonlydir"
+    kept = file.stat().st_mtime_ns
+    done = harness.command(file, new.url, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert data.snapshot(theirs, plain=True) == there
+    assert file.stat().st_mtime_ns == kept
+
+
+def test_a_truncated_append_only_folder(new: Server, tmp_path: Path) -> None:
+    with (
+        harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as server,
+        data.raw(server.port) as client,
+    ):
+        client.mset({f"key:{number}": "v" * 100 for number in range(100)})
+        server.stop()
+    part = next((tmp_path / "old" / "appendonlydir").glob("*.incr.aof"))
+    part.write_bytes(part.read_bytes()[:-20])
+    shown = harness.command(tmp_path / "old" / "appendonlydir", new.url, cwd=tmp_path)
+    assert shown.returncode == 1
+    assert "can't be loaded" in shown.stderr
+
+
+def test_a_folder_that_is_no_append_only_folder(new: Server, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert "0 manifests" in harness.command(tmp_path / "folder", new.url, cwd=tmp_path).stderr
+
+
+def test_the_file_may_go_on_being_written(old: Server, ours: Any, new: Server, theirs: Any, tmp_path: Path) -> None:
+    """A run that was ended goes on with the same file under the same name."""
+    ours.mset({f"key:{number}": number for number in range(1000)})
+    ours.save()
+    shutil.copy(old.folder / "dump.rdb", tmp_path / "dump.rdb")
+    for _ in range(2):
+        assert harness.command("dump.rdb", new.url, cwd=tmp_path).returncode == 0
+    assert theirs.dbsize() == 1000

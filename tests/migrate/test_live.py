@@ -1,0 +1,198 @@
+"""Copies under writes: killed at random, continued, cut over, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from valkeykit.ops.migrate.comparer import Comparer
+from valkeykit.ops.migrate.run import CutOver
+
+from tests.migrate import data, harness
+from tests.migrate.writers import Writers
+
+KEYS = 1500
+
+SHORTEST = 1.6
+"""Seconds after which the keys have ended that the writers let end soon."""
+
+QUICKLY = ("--quiet", "0.5", "--cut-over", "--json")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "notify", "seed"),
+    [
+        ("redis-7.0", "valkey-9.1", "AKE", 1),
+        ("redis-7.0", "valkey-9.1", "", 2),
+        ("redis-7.4", "valkey-9.1", "AKE", 3),
+        ("redis-8.2", "valkey-8.1", "", 4),
+        ("redis-6.2", "valkey-8.1", "AKE", 5),
+        ("valkey-9.1", "valkey-9.1", "AKE", 6),
+    ],
+)
+def test_nothing_is_lost_whenever_it_is_killed(
+    source: str, target: str, notify: str, seed: int, tmp_path: Path
+) -> None:
+    dice = random.Random(seed)
+    with (
+        harness.started(tmp_path / "old", source, "--notify-keyspace-events", notify) as old,
+        harness.started(tmp_path / "new", target) as new,
+        contextlib.closing(data.raw(old.port)) as ours,
+        contextlib.closing(data.raw(new.port)) as theirs,
+    ):
+        data.fill(ours, dice, KEYS)
+        knows = source in {"redis-7.4", "valkey-9.1"}
+        with Writers(lambda: data.raw(old.port), seed, keys=KEYS, fields=knows) as writers:
+            for _ in range(3):
+                _killed(old.url, new.url, tmp_path, after=dice.uniform(0.5, 2.0))
+            running = _start(tmp_path, old.url, new.url, *QUICKLY)
+            time.sleep(1)
+            writers.stop()
+            out, said = running.communicate(timeout=60)
+        assert running.returncode == 0, said + out[-2000:]
+        assert writers.writes > 300
+        report = json.loads(out.splitlines()[-1])
+        assert report["complete"]
+        assert report["cut_over"]
+        assert report["downtime_seconds"] < 30
+        plain = source == "redis-6.2"
+        assert data.snapshot(ours, plain=plain) == data.snapshot(theirs, plain=plain)
+
+
+def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*harness.COMMAND, *arguments, "--state", str(folder / "state"), "--rate", "1500", "--batch", "100"],
+        env=harness.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _killed(source: str, target: str, folder: Path, after: float) -> None:
+    running = _start(folder, source, target, *QUICKLY)
+    time.sleep(after)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
+
+
+def test_a_copy_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    with (
+        harness.started(tmp_path / "old", "redis-7.0") as old,
+        harness.started(tmp_path / "new", "valkey-9.1") as new,
+        contextlib.closing(data.raw(old.port)) as ours,
+        contextlib.closing(data.raw(new.port)) as theirs,
+    ):
+        ours.mset({f"key:{number}": "v" * 50 for number in range(9000)})
+        running = subprocess.Popen(
+            [
+                *harness.COMMAND,
+                old.url,
+                new.url,
+                "--state",
+                str(tmp_path / "state"),
+                "--rate",
+                "2000",
+                "--batch",
+                "100",
+            ],
+            stderr=subprocess.DEVNULL,
+        )
+        harness.eventually(lambda: theirs.dbsize() > 2000, "nothing is copied")
+        running.kill()
+        running.wait()
+        before = theirs.dbsize()
+        assert 2000 < before < 8000
+        report = harness.migrate(old.url, new.url, tmp_path / "state")
+        assert report.complete
+        assert report.counts["copied"] < 9000 - before + 2500  # what half a second brings isn't remembered
+        assert theirs.dbsize() == 9000
+
+
+def test_writes_are_held_back_for_the_cut_over(tmp_path: Path) -> None:
+    with (
+        harness.started(tmp_path / "old", "redis-7.0") as old,
+        harness.started(tmp_path / "new", "valkey-9.1") as new,
+        contextlib.closing(data.raw(old.port)) as ours,
+        contextlib.closing(data.raw(new.port)) as theirs,
+    ):
+        data.fill(ours, random.Random(1), 500)
+        with Writers(lambda: data.raw(old.port), 1, keys=500):
+            report = harness.migrate(old.url, new.url, tmp_path / "state", CutOver(pause=10.0))
+            assert report.complete
+            assert report.downtime is not None
+            assert report.downtime < 10
+            time.sleep(SHORTEST)
+            assert data.snapshot(theirs) == data.snapshot(ours)
+            ours.execute_command("CLIENT UNPAUSE")
+
+
+def test_a_key_that_changes_all_the_time_is_told_from_one_that_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = Comparer.handle
+    with (
+        harness.started(tmp_path / "old", "redis-7.0") as old,
+        harness.started(tmp_path / "new", "valkey-9.1") as new,
+        contextlib.closing(data.raw(old.port)) as ours,
+    ):
+        ours.set("counter", 0)
+
+        def changed_then_compared(self: Comparer, keys: Sequence[bytes]) -> None:
+            ours.incr("counter")  # a thread alone may be starved for as long as a look takes
+            compare(self, keys)
+
+        monkeypatch.setattr(Comparer, "handle", changed_then_compared)
+        stop = threading.Event()
+        thread = threading.Thread(target=lambda: [ours.incr("counter") for _ in iter(stop.is_set, True)])
+        thread.start()
+        report = harness.migrate(old.url, new.url, tmp_path / "state")
+        stop.set()
+        thread.join()
+        assert report.verification is not None
+        assert not report.complete
+        assert (report.verification.changed, report.verification.missing, report.verification.different) == (1, 0, 0)
+
+
+def test_the_way_back(tmp_path: Path) -> None:
+    with (
+        harness.started(tmp_path / "old", "redis-7.0") as old,
+        harness.started(tmp_path / "new", "valkey-9.1", "--notify-keyspace-events", "AKE") as new,
+        contextlib.closing(data.raw(old.port)) as ours,
+        contextlib.closing(data.raw(new.port)) as theirs,
+    ):
+        data.fill(ours, random.Random(1), 500)
+        assert harness.migrate(old.url, new.url, tmp_path / "there").complete
+        with Writers(lambda: data.raw(new.port), 2, keys=500):
+            time.sleep(1)
+        theirs.delete(*theirs.keys("1*"))
+        back = harness.command(
+            new.url, old.url, "--way-back", "--state", tmp_path / "back", "--follow", 3, cwd=tmp_path
+        )
+        assert back.returncode == 0, back.stderr + back.stdout
+        assert data.snapshot(ours) == data.snapshot(theirs)
+
+
+def test_the_way_back_follows(tmp_path: Path) -> None:
+    with (
+        harness.started(tmp_path / "old", "redis-7.0") as old,
+        harness.started(tmp_path / "new", "valkey-9.1") as new,
+        contextlib.closing(data.raw(old.port)) as ours,
+        contextlib.closing(data.raw(new.port)) as theirs,
+    ):
+        data.fill(theirs, random.Random(1), 300)
+        running = subprocess.Popen(
+            [*harness.COMMAND, new.url, old.url, "--way-back", "--follow", "4", "--notifications"],
+            env=harness.environment(), cwd=tmp_path, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        harness.eventually(lambda: ours.dbsize() == 300, "nothing is copied")
+        theirs.set("written:later", "yes")
+        assert running.wait(60) == 0
+        assert ours.get("written:later") == b"yes"
+        assert theirs.config_get("notify-keyspace-events") == {"notify-keyspace-events": ""}

@@ -1,0 +1,219 @@
+"""Filters, conflicts, limits, databases, functions: each as it is documented."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from valkeykit.errors import ConfigurationError
+from valkeykit.ops.migrate.options import Options, Scope
+from valkeykit.ops.migrate.run import CutOver
+
+from tests.migrate import harness
+from tests.servers import Server
+
+CODE = "#!lua name=shop\nredis.register_function('total', function(keys) return 17 end)\n"
+
+
+def some(client: Any) -> None:
+    client.mset({"shop:a": 1, "shop:b": 2, "mail:a": 3})
+    client.rpush("shop:list", 1, 2)
+
+
+def test_a_pattern(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    some(ours)
+    theirs.set("other", 1)  # out of scope: neither a conflict nor removed
+    assert harness.migrate(old.url, new.url, state, scope=Scope(match="shop:*")).complete
+    assert sorted(theirs.keys()) == [b"other", b"shop:a", b"shop:b", b"shop:list"]
+
+
+def test_types(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    some(ours)
+    assert harness.migrate(old.url, new.url, state, scope=Scope(types=frozenset({"list"}))).complete
+    assert theirs.keys() == [b"shop:list"]
+
+
+def test_a_renamed_prefix(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    ours.mset({"a*b:1": 1, "a*b:2": 2, "aXb:3": 3})
+    assert harness.migrate(old.url, new.url, state, scope=Scope(rename=("a*b:", "[c]:"))).complete
+    assert sorted(theirs.keys()) == [b"[c]:1", b"[c]:2"]
+    ours.delete("a*b:1")
+    assert harness.migrate(old.url, new.url, state, scope=Scope(rename=("a*b:", "[c]:"))).complete
+    assert theirs.keys() == [b"[c]:2"]
+
+
+def test_databases(old: Server, new: Server, state: Path, tmp_path: Path) -> None:
+    for number in (0, 3, 5):
+        with redis.Redis(port=old.port, db=number) as client:
+            client.set(f"in:{number}", number)
+    assert harness.migrate(old.url, new.url, state, scope=Scope(databases=frozenset({3}))).complete
+    assert _held(new) == {3: [b"in:3"]}
+    assert harness.migrate(old.url, new.url, tmp_path / "all", conflict="replace").complete
+    assert _held(new) == {0: [b"in:0"], 3: [b"in:3"], 5: [b"in:5"]}
+
+
+def _held(server: Server) -> dict[int, list[Any]]:
+    found = {}
+    for number in range(16):
+        with redis.Redis(port=server.port, db=number) as client:
+            if keys := client.keys():
+                found[number] = keys
+    return found
+
+
+def test_conflicts(old: Server, new: Server, ours: Any, theirs: Any, tmp_path: Path) -> None:
+    some(ours)
+    theirs.set("shop:a", "theirs")
+    theirs.set("extra", "theirs")
+    refused = harness.migrate(old.url, new.url, tmp_path / "fail")
+    assert not refused.plan.is_go
+    assert theirs.dbsize() == 2
+    kept = harness.migrate(old.url, new.url, tmp_path / "skip", conflict="skip")
+    assert kept.complete
+    assert kept.verification is not None
+    assert kept.verification.kept == 1
+    assert theirs.get("shop:a") == b"theirs"
+    assert theirs.get("shop:b") == b"2"
+    assert harness.migrate(old.url, new.url, tmp_path / "replace", conflict="replace").complete
+    assert theirs.get("shop:a") == b"1"
+    assert theirs.get("extra") == b"theirs"
+
+
+def test_a_large_key_that_the_target_has_is_kept(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    ours.rpush("list", *range(50))
+    theirs.rpush("list", "theirs")
+    assert harness.migrate(old.url, new.url, state, conflict="skip", slice_above=1).complete
+    assert theirs.lrange("list", 0, -1) == [b"theirs"]
+
+
+def test_functions(old: Server, new: Server, ours: Any, theirs: Any, state: Path, tmp_path: Path) -> None:
+    ours.function_load(CODE)
+    ours.set("a", 1)
+    assert harness.migrate(old.url, new.url, state).complete
+    assert theirs.fcall("total", 1, "a") == 17
+    theirs.function_load(CODE.replace("17", "18"), replace=True)
+    theirs.flushall()
+    clash = harness.plan(old.url, new.url, tmp_path / "second")
+    assert [check.name for check in clash.checks if check.ok is False] == ["functions"]
+
+
+def test_a_rate(old: Server, new: Server, ours: Any, state: Path) -> None:
+    ours.mset({f"key:{number}": number for number in range(2000)})
+    began = time.monotonic()
+    report = harness.migrate(old.url, new.url, state, rate=2000)
+    assert report.complete
+    assert time.monotonic() - began > 1.5  # a copy and a verification at least
+
+
+def test_a_slow_source_is_spared(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    ours.mset({f"key:{number}": "x" * 500 for number in range(10_000)})
+    harness.migrate(old.url, new.url, state)
+    usual = _scans(ours)
+    theirs.flushall()
+    assert harness.migrate(
+        old.url, new.url, state.with_name("other"), max_latency=0.001
+    ).complete  # no PING is that fast
+    assert _scans(ours) - usual > 2 * usual  # many small batches
+
+
+def _scans(client: Any) -> int:
+    return int(client.info("commandstats")["cmdstat_scan"]["calls"])
+
+
+def test_a_sample(old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.SAMPLE", 500)
+    ours.mset({f"key:{number}": number for number in range(5000)})
+    report = harness.migrate(old.url, new.url, state, verify="sample", batch=100)
+    assert report.complete
+    assert report.verification is not None
+    assert 500 <= report.verification.compared < 1000
+    assert not report.verification.full
+
+
+def test_what_was_deleted_meanwhile_is_deleted(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+    some(ours)
+    harness.migrate(old.url, new.url, state)
+    ours.delete("shop:a")
+    ours.flushdb()
+    ours.set("mail:a", 4)
+    report = harness.migrate(old.url, new.url, state)
+    assert report.complete
+    assert theirs.keys() == [b"mail:a"]
+
+
+def test_events(old: Server, new: Server, ours: Any, tmp_path: Path) -> None:
+    some(ours)
+    done = harness.command(old.url, new.url, "--json", cwd=tmp_path)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert [event["name"] for event in events if event["event"] == "stage"][:2] == ["preflight", "copy"]
+    assert events[-1]["event"] == "report"
+    assert events[-1]["counts"]["copied"] == 4
+    assert any(event["event"] == "progress" for event in events)
+
+
+def test_the_report_is_a_page_too(old: Server, new: Server, ours: Any, state: Path) -> None:
+    some(ours)
+    harness.migrate(old.url, new.url, state)
+    page = (state / "report.md").read_text()
+    assert "**All is there.**" in page
+    assert "Every key was compared on both sides." in page
+    assert json.loads((state / "report.json").read_text())["complete"] is True
+    assert all(path.stat().st_mode & 0o77 == 0 for path in [state, *state.iterdir()])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Scope(types=frozenset({"graph"})),
+        lambda: Scope(match="a*", rename=("a", "b")),
+        lambda: Options(conflict="merge"),
+        lambda: Options(verify="none"),
+        lambda: Options(rate=0),
+        lambda: Options(batch=0),
+    ],
+)
+def test_options_that_make_no_sense(make: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        make()
+
+
+def test_more_differences_than_are_remembered(
+    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.MOST", 10)
+    ours.mset({f"key:{number}": number for number in range(60)})
+    assert harness.migrate(old.url, new.url, state).complete
+    theirs.flushall()
+    assert harness.migrate(old.url, new.url, state).complete
+    assert theirs.dbsize() == 60
+    ours.flushall()
+    assert harness.migrate(old.url, new.url, state).complete
+    assert theirs.dbsize() == 0
+
+
+def test_a_sampled_cut_over_still_brings_everything(
+    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.SAMPLE", 10)
+    ours.mset({f"key:{number}": number for number in range(3000)})
+    assert harness.migrate(old.url, new.url, state, verify="sample", batch=10).complete
+    ours.mset({f"key:{number}": "new" for number in range(3000)})
+    assert harness.migrate(old.url, new.url, state, CutOver(quiet=0.5), verify="sample", batch=10).complete
+    assert set(theirs.mget([f"key:{number}" for number in range(3000)])) == {b"new"}
+
+
+def test_a_library_that_the_target_refuses(
+    old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours.function_load(CODE)
+    monkeypatch.setattr("valkeykit.ops.migrate.functions.load", lambda *_, **__: "ERR no")
+    for _ in range(2):
+        report = harness.migrate(old.url, new.url, state)
+        assert not report.complete
+        assert report.libraries == {"shop": "ERR no"}

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.local import certificates
+from infra.local.certificates import Pair
+from tools.errors import ToolError
+from tools.render import render
+
+SMALL = ["memory=64mb", "port=17000"]
+
+
+def mode(path: Path) -> str:
+    return f"{stat.S_IMODE(path.stat().st_mode):o}"
+
+
+def kept(folder: Path) -> dict[str, object]:
+    known: dict[str, object] = json.loads((folder / "kept.json").read_text())
+    return known
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("form", ["compose", "native"])
+def test_rendering_again_changes_nothing(form: str, tmp_path: Path) -> None:
+    render(form, tmp_path / "v", SMALL)
+    before = contents(tmp_path / "v")
+    render(form, tmp_path / "v", SMALL)
+    assert contents(tmp_path / "v") == before
+
+
+@pytest.mark.parametrize("topology", ["single", "replicated", "cluster"])
+def test_passwords_stand_in_no_compose_file_and_only_the_owner_comes_in(topology: str, tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    render("compose", folder, [*SMALL, f"topology={topology}", "docker.exporter=example/exporter:1"])
+    passwords = kept(folder)["passwords"]
+    assert isinstance(passwords, dict)
+    assert not any(password in (folder / "compose.yaml").read_text() for password in passwords.values())
+    assert mode(folder) == "700"
+    assert mode(folder / "env") == mode(folder / "kept.json") == "600"
+    assert mode(folder / "conf") == mode(folder / "conf" / "tls") == "755"
+    assert mode(folder / "conf" / "tls" / "server.key") == "444"
+    assert yaml.safe_load((folder / "compose.yaml").read_text())["services"]["exporter"]["image"]
+    assert json.loads((folder / "prometheus.json").read_text())[0]["labels"]["node"] == "node-0"
+
+
+def test_a_certificate_near_its_end_is_renewed_and_the_rest_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    render("compose", folder, SMALL)
+    known = kept(folder)
+    authority = Pair(**known["authority"])  # type: ignore[arg-type]
+    known["leaf"] = vars(certificates.issue(authority, ["localhost"], timedelta(days=3)))
+    (folder / "kept.json").write_text(json.dumps(known))
+    assert "docker compose restart" in render("compose", folder, SMALL)
+    now = kept(folder)
+    assert now["leaf"] != known["leaf"]
+    assert (now["passwords"], now["authority"]) == (known["passwords"], known["authority"])
+    assert "docker compose restart" not in render("compose", folder, SMALL)
+
+
+def test_a_folder_stays_what_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    render("compose", folder, SMALL)
+    before = contents(folder)
+    for form, given in (
+        ("compose", [*SMALL, "topology=replicated"]),
+        ("compose", [*SMALL, "version=8.1"]),
+        ("native", SMALL),
+    ):
+        with pytest.raises(ToolError):
+            render(form, folder, given)
+    assert contents(folder) == before
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("")
+    with pytest.raises(ToolError, match="wasn't made by this command"):
+        render("compose", tmp_path, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "fix"),
+    [
+        ("memory=1tb", "valkey:memory is '1tb'", "--set memory=512mb"),
+        ("topology", "says nothing", "--set KEY=VALUE"),
+        ("docker.bind=0.0.0.0", "the whole internet", "--set docker.bind=127.0.0.1"),
+        ("docker.imageFile=x.tar", "no such thing", "leave out --set docker.imageFile"),
+        ("docker.backupSecretKey=@/nowhere", "can't be read", "after the @"),
+    ],
+)
+def test_a_mistake_is_told_with_what_mends_it(given: str, said: str, fix: str, tmp_path: Path) -> None:
+    with pytest.raises(ToolError) as raised:
+        render("compose", tmp_path / "v", [given])
+    told = f"{raised.value} -> {raised.value.fix}"
+    assert said in told
+    assert fix in told
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_native_server_is_a_single_one(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="topology is cluster"):
+        render("native", tmp_path / "v", ["topology=cluster"])
+
+
+def test_a_native_server_has_the_same_hardening(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    render("native", folder, [*SMALL, "workload=queue"])
+    conf = (folder / "valkey.conf").read_text().splitlines()
+    assert {"port 0", "tls-port 17000", "maxmemory-policy noeviction", "appendonly yes"} <= set(conf)
+    assert (folder / "users.acl").read_text().startswith("user default off")
+    assert mode(folder / "install") == "755"

@@ -1,0 +1,91 @@
+"""A stack's data in files of this machine, and the proof that they can be loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from valkeykit.connection import connect
+from valkeykit.endpoint import Endpoint
+from valkeykit.url import Address, Node, parse
+
+from infra.local import drill
+from infra.local.console import wait_until
+from infra.local.docker import providers as containers
+from tools.backend import FOLDER
+from tools.errors import ToolError
+from tools.stack import Stack
+
+SAVE_SECONDS = 900.0
+
+
+def take(stack: Stack) -> Path:
+    """Save every primary's data into .valkey/<stack>/backups/<UTC time>/, one RDB file each, 0600.
+
+    Raises:
+        ToolError: there is no such stack, or its target takes its own backups.
+        ProvisioningError: a server can't save.
+    """
+    outputs = stack.outputs()
+    endpoint = Endpoint.from_dict(outputs["endpoint"])
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    folder = stack.root / FOLDER / stack.name / "backups" / stamp
+    partial = folder.with_suffix(".part")
+    partial.mkdir(mode=0o700, parents=True)
+    if endpoint.target == "docker":
+        containers.snapshot(stack.resource("Containers"), partial)
+    elif endpoint.target == "embedded":
+        _copy_processes(endpoint, parse(outputs["adminUrl"]), partial)
+    else:
+        raise ToolError(f"the target {endpoint.target} takes its own backups", fix="see its page in docs/")
+    partial.rename(folder)
+    return folder
+
+
+def rehearse(stack: Stack) -> Iterator[str]:
+    """Load the newest backup beside what runs, and say what is in it, a line a file.
+
+    Raises:
+        ToolError: there is no backup.
+        ProvisioningError: one can't be loaded.
+    """
+    folder = stack.root / FOLDER / stack.name / "backups"
+    taken = sorted(folder.glob("*Z"))
+    if not taken:
+        raise ToolError(f"there is no backup in {folder}", fix=f"make backup STACK={stack.name}")
+    for dump in sorted(taken[-1].glob("*.rdb")):
+        loaded, minutes = drill.load(dump), drill.age(dump) / 60
+        yield f"{dump}: {loaded.keys} keys in {loaded.seconds:.1f} s; it is {minutes:.0f} minutes old"
+
+
+def _copy_processes(endpoint: Endpoint, admin: Address, folder: Path) -> None:
+    """The servers' folders are on this machine, and they say where."""
+    for number, node in enumerate(endpoint.nodes):
+        with contextlib.closing(_client(node, admin)) as client:
+            if client.info("replication")["role"] != "master":
+                continue
+            _save(client, node)
+            settings: dict[str, Any] = client.config_get("dir", "dbfilename")
+            target = folder / f"node-{number}.rdb"
+            target.touch(mode=0o600)
+            shutil.copyfile(Path(settings["dir"]) / settings["dbfilename"], target)
+
+
+def _client(node: Node, admin: Address) -> Any:
+    address = Address(node.host, node.port, admin.tls, admin.username, admin.password)
+    return connect(address, topology="single")
+
+
+def _save(client: Any, node: Node) -> None:
+    before = client.info("persistence")["rdb_saves"]
+
+    def saved() -> bool:
+        state = client.info("persistence")
+        return not state["rdb_bgsave_in_progress"] and bool(state["rdb_saves"] > before)
+
+    client.bgsave(schedule=True)
+    wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")

@@ -1,0 +1,97 @@
+"""A folder for `docker compose up --wait`."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from infra.local.binary import parse_version
+from infra.local.docker import compose, driver, exporter, files
+from infra.local.docker.places import FIRST_PORT
+from infra.local.docker.plan import Plan, port_count
+from infra.settings import Settings
+from infra.targets import docker
+from tools.errors import ToolError
+from tools.render import variables
+from tools.render.folder import Folder
+
+HAS_NOT = {
+    "dataDir", "restoreFrom", "finalSnapshot", "rotation", "retired", "environment", "docker.context",
+    "docker.imageFile", "docker.registryUser", "docker.registryPassword", "docker.digest", "docker.certificate",
+    "docker.key", "docker.ca",
+}  # fmt: skip
+"""Keys that only mean something where Pulumi makes it."""
+
+CONF = "conf"
+
+
+def write(settings: Settings, folder: Folder) -> str:
+    """Write it; return what to do with it."""
+    image = settings.docker.image or docker.image_of(settings.version)
+    shape = {
+        "topology": settings.topology,
+        "shards": settings.shard_count,
+        "replicas": settings.replica_count,
+        "project": settings.docker.project or f"valkey-{folder.path.resolve().name}".lower().replace(".", "-"),
+    }
+    folder.refuse_other(shape)
+    _refuse_older(folder, settings.version)
+    plan = _plan(settings, str(shape["project"]), image)
+    secrets = folder.secrets(plan.users, docker.names(settings, plan), shape, settings.version)
+    if settings.docker.backupUrl:
+        secrets = replace(secrets, bucket=(settings.docker.backupAccessKey, settings.docker.backupSecretKey))
+    plan = driver.digested(plan, secrets)
+    conf = folder.path / CONF
+    for path, text in files.render(plan, secrets).items():
+        _readable(conf / path, text)
+    for inner in (conf, *(path for path in conf.iterdir() if path.is_dir())):
+        inner.chmod(0o755)
+    shutil.copy(compose.SERVICES, folder.path)
+    rendered = yaml.safe_dump(compose.render(plan, f"./{CONF}"), sort_keys=False).replace("$", "$$")
+    _readable(folder.path / "compose.yaml", rendered)
+    if plan.exporter:
+        _readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))
+    endpoint = docker.endpoint_of(settings, plan.ports, [0], settings.version, secrets.ca)
+    variables.write(folder.path, endpoint, secrets)
+    return _advice(folder, plan, renewed=folder.renewed(secrets))
+
+
+def _plan(settings: Settings, project: str, image: str) -> Plan:
+    plan = docker.plan_of(settings, f"valkey/{project}")
+    if plan.backups and not plan.backups.folder:
+        raise ToolError(
+            "backups need a folder of the engine's machine here", fix="--set docker.backupFolder=/srv/backups"
+        )
+    count = port_count(plan.topology, plan.shards, plan.replicas) + (1 if plan.exporter else 0)
+    first = settings.port or FIRST_PORT
+    return replace(plan, project=project, image=image, ports=tuple(range(first, first + count)))
+
+
+def _refuse_older(folder: Folder, version: str) -> None:
+    written = folder.kept.get("version", version)
+    if parse_version(version)[:2] < parse_version(written)[:2]:
+        raise ToolError(
+            f"the data was written by Valkey {written}; {version} may not read it", fix=f"--set version={written}"
+        )
+
+
+def _readable(path: Path, text: str) -> None:
+    """For the servers' user, who is another one; the folder around is closed to all but its owner."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    new.chmod(0o444)
+    new.replace(path)
+
+
+def _advice(folder: Folder, plan: Plan, *, renewed: bool) -> str:
+    steps = [f"cd {folder.path} && docker compose up --detach --wait"]
+    if renewed:
+        steps.append("the certificate is new; servers that run read it after: docker compose restart")
+    if plan.backups:
+        steps.insert(0, f"once, where the engine is: install -d -o 999 -g 999 -m 700 "
+                        f"{plan.backups.folder} {plan.backups.folder}/{plan.project}")  # fmt: skip
+    return "\n".join([*steps, f"URLs and passwords: {folder.path / variables.FILE}"])

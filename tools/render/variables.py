@@ -1,0 +1,34 @@
+"""The file with the URLs, for applications and for the smoke suite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from valkeykit.endpoint import Endpoint
+
+from infra import hardening
+from infra.local.docker.plan import Secrets
+from infra.local.files import write_private
+from tools import export
+
+FILE = "env"
+CA = "ca.crt"
+
+
+def write(folder: Path, endpoint: Endpoint, secrets: Secrets) -> None:
+    """Beside the application's variables, the URLs of administrator and monitor."""
+    urls = {user.name: endpoint.url(user.name, secrets.passwords[user.name]) for user in hardening.USERS}
+    write_private(folder / CA, secrets.ca)
+    known = {
+        **endpoint.variables(urls["app"]),
+        "VALKEY_ADMIN_URL": urls[hardening.ADMIN],
+        "VALKEY_MONITOR_URL": urls[hardening.MONITOR],
+        "VALKEY_CA": str((folder / CA).resolve()),
+    }
+    _, dotenv = export.FORMATS["dotenv"]
+    write_private(folder / FILE, dotenv("", known))
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, indent=1) + "\n"
