@@ -12,6 +12,10 @@ from tests.project import USERS_CHOICE
 from tools.stack import PROJECT
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*what): of the smoke suite, whose checks are tried here")
+
+
 @pytest.fixture
 def resources(tmp_path: Path) -> Path:
     """The file of all that the stand-in has; a test may describe there what others made."""
