@@ -117,6 +117,14 @@ def test_a_network_of_its_own_has_one_subnet_and_a_policy() -> None:
     assert (policy["location"], policy["serviceClass"]) == ("europe-west3", "gcp-memorystore")
 
 
+def test_each_network_has_a_policy_of_another_name() -> None:
+    """Else its successor's name would be taken until it is gone."""
+    other = {name: value.replace("shared", "other") for name, value in SHARED.items()}
+    names = {Deployed.of(configuration).one(answers.POLICY)["name"] for configuration in ({}, SHARED, other)}
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[a-z][a-z0-9-]{2,61}[a-z0-9]", name) for name in names)
+
+
 @pytest.mark.parametrize(("given", "project"), [("", "host-project"), ("my-project", "my-project")])
 def test_a_shared_vpc_has_policy_and_endpoints_in_the_network_s_project(given: str, project: str) -> None:
     deployed = Deployed.of(SHARED | {"gcp.endpointProject": given, "gcp.connectionLimit": "4"})

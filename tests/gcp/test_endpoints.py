@@ -16,6 +16,7 @@ from valkeykit.url import Node
 
 from infra.errors import ProvisioningError
 from infra.targets.gcp import changes, endpoints
+from tests.gcp.recorded import INSTANCE, Deployed
 
 PRIMARY, READER, DISCOVERY = endpoints.PRIMARY, endpoints.READER, endpoints.DISCOVERY
 
@@ -103,8 +104,9 @@ def test_one_field_or_a_node_type_with_its_limits_is_an_update(change: dict[str,
             "changes persistenceConfig; then engineConfigs",
         ),
         (
-            {"engineVersion": "VALKEY_9_0", "nodeType": "CUSTOM_MINI", "engineConfigs": {}, "replicaCount": 2},
-            "4 would change: engineConfigs (valkey:workload), nodeType (valkey:gcp.nodeType), replicaCount",
+            {"engineVersion": "VALKEY_9_0", "nodeType": "CUSTOM_MINI", "engineConfigs": {}, "replicaCount": 2.0},
+            "engineConfigs (valkey:workload), nodeType from CUSTOM_PICO to CUSTOM_MINI (valkey:gcp.nodeType), "
+            "replicaCount from 1 to 2 (valkey:replicas), engineVersion from VALKEY_8_0 to VALKEY_9_0 (valkey:version)",
             "changes engineConfigs with nodeType; then replicaCount; then engineVersion",
         ),
     ],
@@ -114,6 +116,37 @@ def test_several_fields_are_refused_with_names_and_order(change: dict[str, Any],
         changes.one_field(BEFORE, BEFORE | change)
     assert fields in str(caught.value)
     assert order in str(caught.value)
+
+
+STEPS = {
+    "a cache becomes a queue": (
+        {},
+        ({"gcp.persistence": "aof"}, {"workload": "queue"}),
+    ),
+    "a dev stack becomes a prod one": (
+        {},
+        ({"gcp.backupDays": "7"}, {"gcp.deletionProtection": "true"}, {"environment": "prod"}),
+    ),
+    "a cluster gets larger nodes and more of them": (
+        {"topology": "cluster", "memory": "10gb"},
+        ({"shards": "3", "gcp.nodeType": "HIGHMEM_MEDIUM"}, {"shards": "13"}, {"memory": "100gb"}),
+    ),
+}
+"""A configuration and the changes after it, as docs/gcp.md has them."""
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_documented_steps_change_one_field_each(name: str) -> None:
+    configuration, steps = STEPS[name]
+    former = Deployed.of(configuration).one(INSTANCE)
+    at_once = configuration
+    for step in steps:
+        configuration = configuration | step
+        new = Deployed.of(configuration).one(INSTANCE)
+        changes.one_field(former, new)
+        former = new
+    with pytest.raises(ProvisioningError, match="one field an update"):
+        changes.one_field(Deployed.of(at_once).one(INSTANCE), former)
 
 
 def test_every_field_of_the_service_is_known_to_the_rule() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pulumi
 from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
@@ -79,12 +79,24 @@ def one_field(former: Inputs, new: Inputs) -> None:
     changed = fields(former, new)
     if len(changed) < 2 or TOGETHER.issuperset(changed):
         return
-    each = ", ".join(f"{name} (valkey:{KEYS[name].replace(' or ', ' or valkey:')})" for name in changed)
+    each = ", ".join(_told(name, former.get(name), new.get(name)) for name in changed)
     steps = "; then ".join(_steps(changed))
     raise ProvisioningError(
         f"Memorystore changes one field an update, and {len(changed)} would change: {each}",
         fix=f"set these keys so that a `pulumi up` each changes {steps}",
     )
+
+
+def _told(name: str, before: object, after: object) -> str:
+    """A field with the key that changes it, and with its values where they are short."""
+    is_short = not isinstance(before, Mapping) and not isinstance(after, Mapping)
+    values = f" from {_plain(before)} to {_plain(after)}" if is_short else ""
+    return f"{name}{values} (valkey:{KEYS[name].replace(' or ', ' or valkey:')})"
+
+
+def _plain(value: object) -> str:
+    """Pulumi's whole numbers are floats."""
+    return f"{value:g}" if isinstance(value, float) else str(value or "none")
 
 
 def _steps(changed: list[str]) -> Iterator[str]:

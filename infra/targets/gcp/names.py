@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from infra.settings import Settings
@@ -36,6 +37,12 @@ def network(context: Context) -> str:
     """Of the network in which clients are."""
     gcp = context.settings.gcp
     return gcp.network or f"projects/{gcp.project}/global/networks/{context.name}"
+
+
+def policy(context: Context) -> str:
+    """Of the service connection policy. The same one can't move to another network, so each network's has its own."""
+    digest = hashlib.sha256(network(context).encode()).hexdigest()[:6]
+    return f"{context.name}-{digest}"
 
 
 def _place(context: Context) -> str:

@@ -73,7 +73,7 @@ def _policy(
     addresses: Any = {"subnetworks": subnetworks, **limit}
     return ServiceConnectionPolicy(
         "policy",
-        name=context.name,
+        name=names.policy(context),
         service_class=SERVICE_CLASS,
         description="Lets Memorystore make endpoints in this network",
         location=gcp.location,
