@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import statistics
 import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from moto.server import ThreadedMotoServer
-
 from bench.report import at_most, publish
 from bench.up import EMPTY, seconds
+from tests.aws import account
 from tests.aws.recorded import MINIMAL
 from tests.aws.test_requests import TOPOLOGIES
 from tests.aws.variables import ADDRESS
@@ -27,14 +25,8 @@ NETWORK = ("aws.vpcId", "aws.subnetIds")
 
 def run() -> None:
     """About two minutes."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            ours, empty = _measure(Path(folder), "http://{}:{}".format(*server.get_host_and_port()))
-    finally:
-        server.stop()
+    with account.served() as address, tempfile.TemporaryDirectory() as folder:
+        ours, empty = _measure(Path(folder), address)
     row = at_most("preview of 90 nodes beyond an empty program, s", ours - empty, 3)
     publish("cloud", [at_most("preview of an empty program, s", empty, 3), row])
 

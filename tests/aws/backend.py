@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ NOT_IN_MOTO = {
 
 
 class Aws:
-    def __init__(self, address: str, region: str, existing: Mapping[str, Properties]) -> None:
+    """existing: the file of groups made by others, which may change while this runs."""
+
+    def __init__(self, address: str, region: str, existing: Path | None = None) -> None:
         self._region = region
         self._existing = existing
         self._session = boto3.Session("standin", "standin", region_name=region)
@@ -60,7 +62,7 @@ class Aws:
             self._client("elasticache").describe_replication_groups(ReplicationGroupId=resource)
         except ClientError:
             return None
-        return former or self._existing.get(resource)
+        return former or self._made_by_others().get(resource)
 
     def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
         _check(kind, inputs)
@@ -95,6 +97,9 @@ class Aws:
         (group,) = known["CacheSubnetGroups"]
         subnets = [subnet["SubnetIdentifier"] for subnet in group["Subnets"]]
         return {"name": arguments["name"], "vpcId": group["VpcId"], "subnetIds": subnets}
+
+    def _made_by_others(self) -> dict[str, Properties]:
+        return dict(json.loads(self._existing.read_text())) if self._existing else {}
 
     def _ask(self, request: requests.Request) -> dict[str, Any]:
         client = self._client(request.service)
@@ -218,5 +223,4 @@ _DELETIONS: dict[str, tuple[str, str, str]] = {
 
 if __name__ == "__main__":
     described = Path(os.environ[EXISTING]) if EXISTING in os.environ else None
-    groups = json.loads(described.read_text()) if described else {}
-    serve(Aws(os.environ[ADDRESS], "eu-central-1", groups), "7.51.1")
+    serve(Aws(os.environ[ADDRESS], "eu-central-1", described), "7.51.1")

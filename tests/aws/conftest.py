@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.aws import account
 from tests.aws.variables import ADDRESS, EXISTING
-from tests.cloud.stack import CloudStack, plugin
+from tests.cloud.stack import CloudStack, plugin, running
 from tests.project import USERS_CHOICE
 from tools.stack import PROJECT
 
@@ -23,26 +22,30 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """Its address; on loopback only."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with account.served() as address:
+        yield address
 
 
-@pytest.fixture
-def existing(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def existing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a test describes what it made by hand."""
-    file = tmp_path / "existing.json"
-    file.write_text("{}")
-    return file
+    return tmp_path_factory.mktemp("account") / "existing.json"
+
+
+@pytest.fixture(scope="session")
+def standin(moto: str, existing: Path) -> Iterator[dict[str, str]]:
+    with running("aws", "tests.aws.backend", PROJECT, {ADDRESS: moto, EXISTING: str(existing)}) as variables:
+        yield variables
 
 
 @pytest.fixture
-def stack(tmp_path: Path, moto: str, existing: Path, monkeypatch: pytest.MonkeyPatch) -> CloudStack:
+def stack(
+    tmp_path: Path, moto: str, standin: dict[str, str], existing: Path, monkeypatch: pytest.MonkeyPatch
+) -> CloudStack:
+    """In an account in which there is nothing yet."""
+    existing.write_text("{}")
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
     urllib.request.urlopen(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
     plugins = plugin(tmp_path / "plugins", "aws", "tests.aws.backend", PROJECT)
-    return CloudStack.make(tmp_path, plugins, {ADDRESS: moto, EXISTING: str(existing)})
+    return CloudStack.make(tmp_path, plugins, standin)

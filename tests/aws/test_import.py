@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.aws import service
+from tests.aws.account import client
 from tests.aws.recorded import MINIMAL
-from tests.aws.test_life import client
 from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
 

@@ -5,22 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
 import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
+from tests.aws.account import client
 from tests.aws.recorded import MINIMAL
 from tests.aws.test_requests import TOPOLOGIES
 from tests.cloud.secrets import absent_from_files, absent_from_processes, absent_from_text
 from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
-
-
-def client(moto: str, service: str) -> Any:
-    return boto3.client(
-        service, "eu-central-1", endpoint_url=moto, aws_access_key_id="test", aws_secret_access_key="test"
-    )
 
 
 @pytest.mark.parametrize(
@@ -48,8 +42,7 @@ def test_up_and_again_and_down(stack: CloudStack, moto: str, configuration: Conf
     _assert_secret(stack, outputs, first.said + again.said)
     assert stack.destroy().succeeded
     assert stack.project.resources() == []
-    groups = client(moto, "elasticache").describe_replication_groups()["ReplicationGroups"]
-    assert {group["Status"] for group in groups} <= {"deleting"}, "moto keeps those that are gone"
+    assert client(moto, "elasticache").describe_replication_groups()["ReplicationGroups"] == []
     assert [vpc for vpc in client(moto, "ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
     assert client(moto, "secretsmanager").list_secrets()["SecretList"] == []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.test_life import client
+from tests.aws.account import client
 from tests.smoke import test_aws as checks
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,20 @@ def plugin(folder: Path, package: str, module: str, project: Path) -> Path:
     file.write_text(f"#!/bin/sh\ncd '{project}' && exec '{sys.executable}' -m {module} \"$@\"\n")
     file.chmod(0o700)
     return folder
+
+
+@contextmanager
+def running(package: str, module: str, project: Path, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """A stand-in for many runs of the engine, none of which waits for its start; yields the variables they need."""
+    command = [sys.executable, "-m", module]
+    environment = {**os.environ, **variables}
+    with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        try:
+            yield {"PULUMI_DEBUG_PROVIDERS": f"{package}:{port}"}
+        finally:
+            process.terminate()
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
 """A stand-in for a cloud's Pulumi provider: enough of one for the real engine to plan and carry out a program.
 
 It is no copy of the real one: what it says of a type is what a test gives it as a `Cloud`.
-`tests.cloud.stack.plugin` writes the executable that the engine finds on PATH. No test imports this module: it
-brings a message that Google's libraries bring too, and one process can't have both.
+`tests.cloud.stack` starts it. No test imports this module: it brings a message that Google's libraries bring too, and
+one process can't have both.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from pulumi.provider.experimental import server
+import grpc.aio
+from google.protobuf.empty_pb2 import Empty
 from pulumi.provider.experimental.property_value import Computed, PropertyValue
 from pulumi.provider.experimental.provider import (
     CheckFailure,
@@ -34,7 +36,9 @@ from pulumi.provider.experimental.provider import (
     UpdateRequest,
     UpdateResponse,
 )
+from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime import rpc
+from pulumi.runtime.proto import provider_pb2_grpc
 
 Properties = dict[str, Any]
 """Plain values by the provider's names; numbers without a fraction are whole ones."""
@@ -144,9 +148,25 @@ class Standin(Provider):
         return InvokeResponse(_wrap_all(self._cloud.invoke(request.tok, plain(request.args))))
 
 
+class Servicer(ProviderServicer):
+    """Pulumi's own, which can't be attached to."""
+
+    async def Attach(self, _request: Any, _context: Any) -> Empty:  # noqa: N802
+        return Empty()
+
+
 def serve(cloud: Cloud, version: str) -> None:
-    """Answer the engine until it ends."""
-    server.main(sys.argv[1:], version, Standin(cloud))
+    """Answer engines until the process is ended; the port is the first line that it prints."""
+    asyncio.run(_serve(Servicer(sys.argv[1:], version, Standin(cloud), engine_address="")))
+
+
+async def _serve(servicer: Servicer) -> None:
+    server = grpc.aio.server()
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(port, flush=True)
+    await server.wait_for_termination()
 
 
 def plain(properties: Mapping[str, PropertyValue]) -> Properties:

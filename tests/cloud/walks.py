@@ -4,13 +4,14 @@ and after it, and held against the real engine.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infra.settings import loading
-from tests.cloud.changes import Effect, Row, Step, effect, table, touched
+from tests.cloud.changes import REPLACEMENTS, Effect, Row, Step, effect, table, touched
 from tests.cloud.recording import Inputs, Recorded
 from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
@@ -18,8 +19,14 @@ from tests.cloud.stack import CloudStack
 WRITE = "WRITE_DOCS"
 """The environment variable that has a table written instead of compared."""
 
-Walk = tuple[Configuration, tuple[tuple[str, str], ...]]
-"""A configuration, and the changes from there: a key and its new value each."""
+Batch = tuple[tuple[str, str], ...]
+"""Keys and their new values that one update changes."""
+
+Walk = tuple[Configuration, tuple[Batch, ...]]
+"""A configuration, and the changes from there, one batch after another; what is refused is a batch of its own."""
+
+Plan = Callable[[Configuration, Configuration], list[Step] | Effect]
+"""From one configuration to another: the steps, or what it would have been if it weren't refused."""
 
 Replaces = Callable[[str, Inputs, Inputs, set[str]], set[str]]
 """Of a type, former and new inputs, and the names that differ: those that can't be changed in place."""
@@ -43,58 +50,64 @@ def steps_between(former: Iterable[Recorded], after: Iterable[Recorded], replace
 @dataclass(frozen=True)
 class Walker:
     """walks: refused changes are taken back. same_as: keys that go only with others, by the key that does the same.
-    refusals: what is said of a change that isn't made, and what it would have been.
+    refusals: what the operator is told of a change that isn't made, by what it would have been.
     holding, deferred: as `tests.cloud.changes.effect` wants them.
     """
 
     minimal: Configuration
     walks: Mapping[str, Walk]
     same_as: Mapping[str, str]
-    refusals: Mapping[str, Effect]
+    plan: Plan
+    refusals: Mapping[Effect, str]
     holding: Collection[str]
     deferred: Mapping[str, Collection[str]] = field(default_factory=dict)
 
-    def made(self, key: str, steps: Collection[Step]) -> Row:
-        """The row of a change that isn't refused."""
-        does = effect(list(steps), self.holding, self.deferred)
-        assert does != "a replacement", f"{key} replaces without a guard"
-        return Row(key, does, guarded=False, touched=touched(steps))
-
-    def predictions(self, predict: Callable[[Configuration, str, str], Row]) -> dict[str, Row]:
-        """Of every key, in its walk. predict: of a configuration, a key and its new value."""
+    def predictions(self) -> dict[str, Row]:
+        """Of every key by itself, in its walk."""
         rows = {}
-        for base, changes in self.walks.values():
+        for base, batches in self.walks.values():
             configuration = base
-            for key, value in changes:
-                rows[key] = predict(configuration, key, value)
+            for key, value in itertools.chain(*batches):
+                rows[key] = self._row(key, self.plan(configuration, configuration | {key: value}))
                 if not rows[key].guarded:
                     configuration = configuration | {key: value}
         return rows | {key: replace(rows[same], key=key) for key, same in self.same_as.items()}
 
-    def walk(self, stack: CloudStack, name: str) -> Iterator[Row]:
-        """With the real engine."""
-        base, changes = self.walks[name]
-        configuration = self.minimal | base
-        stack.configure(configuration)
+    def assert_engine_agrees(self, stack: CloudStack, name: str, theirs: Mapping[str, str] | None = None) -> None:
+        """The engine takes the steps of each batch that were predicted, or refuses it as was predicted.
+
+        theirs: what the stand-in's account has instead of some of the values.
+        """
+        configuration, batches = self.walks[name]
+        stack.configure(self.minimal | configuration)
         first = stack.up()
         assert first.succeeded, first.said
-        for key, value in changes:
-            wanted = configuration | {key: value}
-            stack.configure(wanted)
-            done = stack.up()
-            refused = next((does for sign, does in self.refusals.items() if sign in done.said), None)
-            assert done.succeeded == (refused is None), f"{key}: {done.said}"
-            if refused:
-                yield Row(key, refused, guarded=True, touched=())
-            else:
+        for batch in batches:
+            wanted = configuration | {key: (theirs or {}).get(value, value) for key, value in batch}
+            stack.configure(self.minimal | wanted)
+            planned = self.plan(configuration, wanted)
+            if isinstance(planned, list):
+                done = stack.up()
+                assert done.succeeded, f"{batch}: {done.said}"
+                assert _summary(done.steps) == _summary(planned)
                 configuration = wanted
-                yield self.made(key, done.steps)
+            else:
+                assert len(batch) == 1, "which of them is refused can't be seen"
+                refused = stack.preview()
+                assert not refused.succeeded, f"{batch} isn't refused"
+                assert self.refusals[planned] in refused.said
 
-    def assert_as_predicted(self, stack: CloudStack, name: str, predicted: Mapping[str, Row]) -> None:
-        """The engine makes or refuses each change of a walk as it was predicted."""
-        told = {row.key: (row.effect, row.guarded) for row in self.walk(stack, name)}
-        assert list(told) == [key for key, _ in self.walks[name][1]]
-        assert told == {key: (predicted[key].effect, predicted[key].guarded) for key in told}
+    def _row(self, key: str, planned: list[Step] | Effect) -> Row:
+        if not isinstance(planned, list):
+            return Row(key, planned, guarded=True, touched=())
+        does = effect(planned, self.holding, self.deferred)
+        assert does != "a replacement", f"{key} replaces without a guard"
+        return Row(key, does, guarded=False, touched=touched(planned))
+
+
+def _summary(steps: Iterable[Step]) -> set[tuple[str, str, str]]:
+    """What is done to which resource; a replacement is several steps to the engine."""
+    return {("replace" if step.operation in REPLACEMENTS else step.operation, step.kind, step.name) for step in steps}
 
 
 def assert_documented(file: Path, head: str, rows: Mapping[str, Row], target: str, without: Collection[str]) -> None:

@@ -117,6 +117,13 @@ def test_a_network_of_its_own_has_one_subnet_and_a_policy() -> None:
     assert (policy["location"], policy["serviceClass"]) == ("europe-west3", "gcp-memorystore")
 
 
+def test_an_existing_policy_is_read() -> None:
+    policy = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
+    deployed = Deployed.of({"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": policy})
+    (found,) = deployed.recorder.of(answers.POLICY)
+    assert (found.name, "serviceClass" in found.inputs) == ("existing-policy", False)
+
+
 def test_each_network_has_a_policy_of_another_name() -> None:
     """Else its successor's name would be taken until it is gone."""
     other = {name: value.replace("shared", "other") for name, value in SHARED.items()}

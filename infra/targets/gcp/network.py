@@ -88,7 +88,8 @@ def _policy(
 def _existing_policy(context: Context) -> ServiceConnectionPolicy:
     """Read, not managed. It must hold for this network and for Memorystore."""
     gcp = context.settings.gcp
-    policy = ServiceConnectionPolicy.get("policy", gcp.connectionPolicy, opts=context.options())
+    # Another name than that of one of its own: the engine would delete that one as what is replaced.
+    policy = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
     pulumi.Output.all(policy.network, policy.service_class).apply(lambda found: check(gcp.network, *found))
     return policy
 
