@@ -10,7 +10,7 @@ BIN   := .venv/bin
 RUN   := $(BIN)/python -m tools
 READY := .venv/.ready
 DEV   := .venv/.dev
-PARTS := unit engine cloud aws faults migrate docs
+PARTS := unit engine cloud aws gcp faults migrate docs
 
 .PHONY: help up smoke env backup drill render down shell test lint bench
 
@@ -42,7 +42,7 @@ down: $(READY) ## Take a stack down; its last state stays as an RDB file
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|faults|migrate|docs|docker, ROUNDS=n faults)
+test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|docs|docker, ROUNDS=n faults)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 

@@ -45,14 +45,21 @@ class Deployed:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
     def __init__(
-        self, settings: Settings, stack: str = "valkey/test", changed: Mapping[str, Answer] | None = None
+        self, settings: Settings, stack: str = "valkey/test"
     ) -> None:
         self.settings = settings
-        self.recorder = Recorder({**RESOURCES, **(changed or {})})
+        self.recorder = Recorder({**RESOURCES, answers.POLICY: self._policy})
         self.known: dict[str, Any] = record(self.recorder, lambda: self._program(stack))
         self.endpoint: Endpoint = self.known["endpoint"]
         self.outputs: dict[str, Any] = self.known["outputs"]["gcp"]
         self.users: dict[str, str] = self.known["users"]
+
+    def _policy(self, name: str, inputs: Inputs) -> Inputs:
+        """One that is read is the network's, which Google names by its project's number."""
+        if "location" in inputs:
+            return answers.outputs(answers.POLICY, name, inputs)
+        network = self.settings.gcp.network.rpartition("/")[2]
+        return {"network": f"projects/123/global/networks/{network}", "serviceClass": "gcp-memorystore"}
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
         made = Gcp("valkey", self.settings, stack)
@@ -61,9 +68,9 @@ class Deployed:
         return pulumi.Output.all(endpoint=made.endpoint, users=users, outputs=made.outputs)
 
     @classmethod
-    def of(cls, configuration: Configuration, changed: Mapping[str, Answer] | None = None) -> Deployed:
+    def of(cls, configuration: Configuration) -> Deployed:
         """Of a configuration that is right; the target and its place are given."""
-        return cls(load(MINIMAL | configuration), changed=changed)
+        return cls(load(MINIMAL | configuration))
 
     def one(self, kind: str) -> Inputs:
         return self.recorder.one(kind).inputs
