@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 
 from tests.aws import service
@@ -89,18 +87,12 @@ account.
 
 def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     """From the inputs of all resources before and after the change."""
-    former, wanted = _deployed(frozenset(before.items())), _deployed(frozenset(after.items()))
+    former, wanted = Deployed.of(before), Deployed.of(after)
     taken = list(steps_between(former.recorder.recorded, wanted.recorder.recorded, service.replaces))
     replaces = any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken)
     if replaces or service.GROUP in _dropped(former, wanted) or _becomes_a_cluster(former, wanted):
         return "a replacement"
     return taken
-
-
-@functools.cache
-def _deployed(configuration: frozenset[tuple[str, str]]) -> Deployed:
-    """What comes after one change comes before the next one."""
-    return Deployed.of(dict(configuration))
 
 
 def _dropped(former: Deployed, after: Deployed) -> set[str]:

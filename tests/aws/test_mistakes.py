@@ -25,6 +25,7 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
     ({"aws.allowedCidrs": "0.0.0.0/0"}, "aws.allowedCidrs is '0.0.0.0/0'", "valkey:aws.allowedCidrs 10.0.0.0/16"),
     ({"aws.allowedCidrs": "::/0"}, "aws.allowedCidrs is '::/0'", "valkey:aws.allowedCidrs 10.0.0.0/16"),
     ({"aws.allowedCidrs": "0.0.0.0/1,128.0.0.0/1"}, "aws.allowedCidrs", "valkey:aws.allowedCidrs 10.0.0.0/16"),
+    ({"aws.allowedCidrs": "8.0.0.0/8"}, "aws.allowedCidrs is '8.0.0.0/8'", "valkey:aws.allowedCidrs 10.0.0.0/16"),
     ({"aws.allowedCidrs": "10.0.0.1/16"}, "aws.allowedCidrs", "valkey:aws.allowedCidrs 10.0.0.0/16"),
     ({"aws.vpcCidr": "8.8.8.0/24"}, "aws.vpcCidr is '8.8.8.0/24'", "valkey:aws.vpcCidr 10.60.0.0/24"),
     ({"aws.authToken": "a-token-of-sixteen"}, "aws.authToken is no key", "config rm --path valkey:aws.authToken"),
@@ -39,6 +40,12 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
     ({"aws.logDays": "40"}, "aws.logDays is 40", "valkey:aws.logDays 30"),
     ({"aws.alarmEmails": "nobody"}, "aws.alarmEmails is 'nobody'", "valkey:aws.alarmEmails ops@example.org"),
     ({"aws.kmsKey": "alias/mine"}, "aws.kmsKey is 'alias/mine'", "valkey:aws.kmsKey own"),
+    (
+        {"aws.kmsKey": "arn:aws:kms:us-east-1:123456789012:key/12ab"},
+        "is in us-east-1, the stack in eu-central-1",
+        "config rm --path valkey:aws.kmsKey",
+    ),
+    ({"aws.tags": "team=web;night"}, "aws.tags", "valkey:aws.tags team=web"),
     ({"aws.tags": "aws:team=web"}, "aws.tags", "valkey:aws.tags team=web"),
     ({"aws.existing": "a" * 41}, "40 lower-case letters", "valkey:aws.existing my-redis"),
     ({"aws.existing": "a--b"}, "aws.existing is 'a--b'", "valkey:aws.existing my-redis"),
@@ -76,6 +83,11 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
     (SERVERLESS | {"shards": "4"}, "only a cluster has several", "config set topology cluster"),
     (SERVERLESS | {"aws.nodeType": "cache.r7g.large"}, "has no such thing", "rm --path valkey:aws.nodeType"),
     (SERVERLESS | {"aws.logDays": "7"}, "has no such thing", "rm --path valkey:aws.logDays"),
+    (
+        SERVERLESS | {"restoreFrom": "arn:aws:elasticache:us-east-1:123456789012:serverlesssnapshot:nightly"},
+        "restoreFrom is in us-east-1",
+        "config rm restoreFrom",
+    ),
     (SERVERLESS | {"restoreFrom": "nightly"}, "takes a snapshot's ARN", "config rm restoreFrom"),
     (
         SERVERLESS | {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0"},

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 
 from tests.aws import requests, service
-from tests.aws.recorded import Deployed
+from tests.aws.recorded import MINIMAL, Deployed
 from tests.cloud.recording import Recorder
-from tests.cloud.space import Configuration, accepted, configurations, refusal
+from tests.cloud.space import Configuration, accepted, configurations, load, refusal
 
 TOPOLOGIES: dict[str, Configuration] = {
     "single": {},
@@ -71,14 +71,14 @@ def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
     ],
 )
 def test_the_checks_catch_what_is_wrong(kind: str, change: dict[str, object], objection: str) -> None:
-    recorder = Deployed.of({}).recorder
+    recorder = Deployed(load(MINIMAL)).recorder
     broken = next(resource for resource in recorder.recorded if resource.kind == kind)
     broken.inputs.update(change)
     assert objection in " ".join(check(recorder))
 
 
 def test_an_input_that_no_request_takes_is_noticed() -> None:
-    recorder = Deployed.of({}).recorder
+    recorder = Deployed(load(MINIMAL)).recorder
     recorder.one("aws:sns/topic:Topic").inputs["displayNmae"] = "x"
     with pytest.raises(AssertionError, match="nothing takes displayNmae"):
         check(recorder)
@@ -102,7 +102,17 @@ VALUES = {
     "aws.subnetGroup": ["", "their-subnets", "x y"],
     "aws.vpcCidr": ["10.1.0.0/16", "192.168.0.0/26", "10.0.0.0/8", "8.8.8.0/24"],
     "aws.zones": ["2", "3", "4"],
-    "aws.allowedCidrs": ["10.0.0.0/16", "0.0.0.0/0", "::/0", "0.0.0.0/1", "fd00::/48", "10.0.0.1/16", "all"],
+    "aws.allowedCidrs": [
+        "10.0.0.0/16",
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1",
+        "8.8.8.0/24",
+        "100.64.0.0/10",
+        "fd00::/48",
+        "10.0.0.1/16",
+        "all",
+    ],
     "aws.allowedSecurityGroups": ["sg-0a1b", "everyone"],
     "aws.auth": ["password", "iam", "token"],
     "rotation": ["", "2026-12"],
@@ -116,8 +126,8 @@ VALUES = {
     "aws.durability": ["sync", "async", "", "always"],
     "aws.maxEcpu": ["1000", "15000000", "999", "15000001"],
     "aws.logDays": ["30", "3653", "40"],
-    "aws.alarmEmails": ["ops@example.org", "a@b.c,d@e.f", "nobody", "a@b"],
-    "aws.tags": ["team=web", "aws:team=web", "=x"],
+    "aws.alarmEmails": ["ops@example.org", "ops@example.org,ops@example.org", "a@b.c,d@e.f", "nobody", "a@b"],
+    "aws.tags": ["team=web", "team=a;b", "aws:team=web", "=x"],
     "aws.existing": ["my-redis", "My_Redis", "a--b", "a" * 41, ""],
     "aws.authToken": ["a-token-of-sixteen"],
 }

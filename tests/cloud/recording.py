@@ -42,6 +42,8 @@ class Recorder(Mocks):
             return "", args.inputs
         if args.typ not in self.resources:
             raise AssertionError(f"the program registers {args.typ}, which the test doesn't know")
+        if any((args.typ, args.name) == (known.kind, known.name) for known in self.recorded):
+            raise AssertionError(f"the program registers {args.typ} {args.name} twice, which the engine refuses")
         inputs = clear(args.inputs)
         secret = frozenset(name for name, value in args.inputs.items() if SECRET_MARK in repr(value))
         self.recorded.append(Recorded(args.typ, args.name, inputs, secret))

@@ -39,9 +39,7 @@ def resources(google: Path) -> Path:
 
 
 @pytest.fixture
-def stack(
-    tmp_path: Path, standin: dict[str, str], resources: Path, monkeypatch: pytest.MonkeyPatch
-) -> CloudStack:
+def stack(tmp_path: Path, standin: dict[str, str], resources: Path, monkeypatch: pytest.MonkeyPatch) -> CloudStack:
     """In a project in which there is nothing yet."""
     assert resources.read_text() == "{}"
     for name in (*USERS_CHOICE, "PULUMI_HOME"):

@@ -44,9 +44,7 @@ RESOURCES: Mapping[str, Answer] = {
 class Deployed:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
-    def __init__(
-        self, settings: Settings, stack: str = "valkey/test"
-    ) -> None:
+    def __init__(self, settings: Settings, stack: str = "valkey/test") -> None:
         self.settings = settings
         self.recorder = Recorder({**RESOURCES, answers.POLICY: self._policy})
         self.known: dict[str, Any] = record(self.recorder, lambda: self._program(stack))

@@ -104,9 +104,13 @@ def test_one_field_or_a_node_type_with_its_limits_is_an_update(change: dict[str,
             "changes persistenceConfig; then engineConfigs",
         ),
         (
+            {"shardCount": 13.0, "replicaCount": 2.0},
+            "2 would change: replicaCount from 1 to 2 (valkey:replicas), shardCount from none to 13 (valkey:shards)",
+            "changes replicaCount; then shardCount",
+        ),
+        (
             {"engineVersion": "VALKEY_9_0", "nodeType": "CUSTOM_MINI", "engineConfigs": {}, "replicaCount": 2.0},
-            "engineConfigs (valkey:workload), nodeType from CUSTOM_PICO to CUSTOM_MINI (valkey:gcp.nodeType), "
-            "replicaCount from 1 to 2 (valkey:replicas), engineVersion from VALKEY_8_0 to VALKEY_9_0 (valkey:version)",
+            "4 would change: engineConfigs (valkey:workload), nodeType from CUSTOM_PICO to CUSTOM_MINI (valkey:gcp.",
             "changes engineConfigs with nodeType; then replicaCount; then engineVersion",
         ),
     ],

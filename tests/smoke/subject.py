@@ -95,8 +95,11 @@ class Subject:
 
     def at(self, node: Node, user: str = "app") -> redis.Redis:
         """A client of one node, for a user whose URL is known."""
-        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
-        return self._at(node, self.address if user == "app" else self._named(urls[user]))
+        return self._at(node, self._of(user))
+
+    def username(self, user: str) -> str | None:
+        """What a user is called on the server."""
+        return self._of(user).username
 
     def as_user(self, node: Node, username: str | None, password: str | None) -> redis.Redis:
         return self._at(node, replace(self.address, username=username, password=password))
@@ -159,6 +162,10 @@ class Subject:
             ),
         }
 
+    def _of(self, user: str) -> Address:
+        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
+        return self.address if user == "app" else self._named(urls[user])
+
     def _named(self, url: str | None) -> Address:
         assert url is not None, "a check used a URL that it doesn't declare as needed"
         known = parse(url)
@@ -175,11 +182,14 @@ class Subject:
 
     def _signer(self, address: Address) -> Any:
         """Signs logins where a stack wants that, unless a password is tried."""
-        if not self.gcp or self.gcp["auth"] != "iam" or address.username is None or address.password is not None:
+        cloud = self.aws or self.gcp
+        if not cloud or cloud["auth"] != "iam" or address.username is None or address.password is not None:
             return None
-        from valkeykit.credentials import MemorystoreIam
+        from valkeykit.credentials import ElastiCacheIam, MemorystoreIam
 
-        return MemorystoreIam(address.username)
+        if self.gcp:
+            return MemorystoreIam(address.username)
+        return ElastiCacheIam(address.username, cloud["cache"], cloud["region"], serverless=cloud["serverless"])
 
 
 def _forwarded(address: Address, forward: str) -> Address:

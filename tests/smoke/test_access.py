@@ -51,7 +51,7 @@ def test_users(subject: Subject) -> None:
     """Each URL is its own user's."""
     for node, name in itertools.product(subject.nodes, ("app", "admin", "monitor")):
         with subject.at(node, name) as client:
-            assert client.acl_whoami() == name
+            assert client.acl_whoami() == subject.username(name)
 
 
 @pytest.mark.needs("rights")
@@ -67,10 +67,11 @@ def test_dangerous(subject: Subject) -> None:
 def test_monitor(subject: Subject) -> None:
     """The monitor reads figures, but no values, and writes nothing."""
     commands = (("get", "key"), ("set", "key", "1"), ("del", "key"), ("flushall",), ("client", "kill", "id", "1"))
+    name = subject.username("monitor")
     for node in subject.nodes:
         with subject.at(node, "monitor") as monitor, subject.at(node, "admin") as admin:
             assert monitor.info("memory")["used_memory"] > 0
-            allowed = [" ".join(c) for c in commands if admin.execute_command("ACL DRYRUN", "monitor", *c) == "OK"]
+            allowed = [" ".join(c) for c in commands if admin.execute_command("ACL DRYRUN", name, *c) == "OK"]
         assert not allowed, f"{node} allows {', '.join(allowed)}"
 
 

@@ -14,6 +14,7 @@ from infra.settings.keys import Mistake, drop, put
 if TYPE_CHECKING:
     from infra.settings.stack import Settings
 
+_ARN = re.compile(r"arn:aws(-[a-z]+)*:[a-z0-9-]+:(?P<region>[a-z0-9-]*):")
 _S3_FILE = re.compile(r"arn:aws(-[a-z]+)*:s3:::[^,\s]+/[^,\s]+")
 _SNAPSHOT = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,254}")
 _SNAPSHOT_ARN = re.compile(r"arn:aws(-[a-z]+)*:elasticache:[a-z0-9-]+:\d{12}:(serverless)?snapshot:[^,\s]+")
@@ -29,11 +30,21 @@ def mistakes(settings: Settings) -> Iterator[Mistake]:
     if settings.version not in FAMILIES:
         known = ", ".join(FAMILIES)
         yield Mistake("version", f"is {settings.version}, ElastiCache has {known}", put("version", "9.1"))
+    yield from _places(settings)
     yield from _network(settings)
     yield from _windows(settings)
     yield from _restore(settings)
     yield from _login(settings)
     yield from _serverless(settings) if settings.topology == "serverless" else _nodes(settings)
+
+
+def _places(settings: Settings) -> Iterator[Mistake]:
+    """A key and a snapshot of another region are of no use."""
+    for key, arn in (("aws.kmsKey", settings.aws.kmsKey), ("restoreFrom", settings.restoreFrom)):
+        found = _ARN.match(arn)
+        region = found["region"] if found else ""
+        if region and settings.aws.region and region != settings.aws.region:
+            yield Mistake(key, f"is in {region}, the stack in {settings.aws.region}", drop(key))
 
 
 def _network(settings: Settings) -> Iterator[Mistake]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,22 +13,34 @@ from infra.settings.aws.nodes import NODE_TYPES
 from infra.settings.keys import Blank, Flag, Key, Section
 from infra.settings.values import EMAIL, Names, Pairs, each_fits, one_of, private_network
 
+_TAG = re.compile(r"[\w .:/=+@-]*")
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _ARN = r"arn:aws(-[a-z]+)*"
 
 
+_SHARED = ipaddress.IPv4Network("100.64.0.0/10")
+"""Carriers' addresses, which VPCs use too (RFC 6598); Python doesn't count them as private."""
+
+
 def _closed(networks: tuple[str, ...]) -> tuple[str, ...]:
     for text in networks:
         network = ipaddress.ip_network(text)
-        if network.prefixlen < (8 if network.version == 4 else 32):
+        if network.prefixlen < (24 if _is_public(network) else 8 if network.version == 4 else 32):
             raise ValueError("open to a large part of the internet")
     return networks
+
+
+def _is_public(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Of IPv6, all counts as not public: VPCs have no other addresses."""
+    return isinstance(network, ipaddress.IPv4Network) and not (network.is_private or network.subnet_of(_SHARED))
 
 
 def _not_reserved(tags: dict[str, str]) -> dict[str, str]:
     if any(not 0 < len(name) <= 128 or name.lower().startswith("aws:") for name in tags):
         raise ValueError("AWS keeps such names to itself")
+    if not all(_TAG.fullmatch(text) for pair in tags.items() for text in pair):
+        raise ValueError("signs that not all services take")
     return tags
 
 
@@ -75,7 +88,11 @@ class AwsSettings(Section):
     allowedCidrs: Annotated[
         Names,
         AfterValidator(_closed),
-        Key("networks of /8 or smaller (IPv6: /32), such as 10.0.0.0/16", "10.0.0.0/16", "Who else may connect"),
+        Key(
+            "networks of /8 or smaller (public ones: /24, IPv6: /32), such as 10.0.0.0/16",
+            "10.0.0.0/16",
+            "Who else may connect",
+        ),
     ] = ()
     auth: Annotated[
         Literal["password", "iam"],
@@ -135,7 +152,11 @@ class AwsSettings(Section):
         Field(max_length=40),  # of AWS's 50; ours and some services' own come on top
         Pairs,
         AfterValidator(_not_reserved),
-        Key("40 names and values at most, none that begins with aws:", "team=web", "On everything, beside our own"),
+        Key(
+            "40 names and values at most, of letters, digits, spaces and _.:/=+@-, none that begins with aws:",
+            "team=web",
+            "On everything, beside our own",
+        ),
     ] = Field(default_factory=dict)
     existing: Annotated[
         str,

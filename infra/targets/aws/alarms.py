@@ -90,7 +90,7 @@ def _refusals() -> Iterator[Rule]:
 def topic(context: Context) -> pulumi.Output[str]:
     """Where alarms and the service's events go, with a subscription for each address."""
     made = Topic("alarms", name=f"{context.name}-alarms", tags=context.tags, opts=context.options())
-    for address in context.settings.aws.alarmEmails:
+    for address in dict.fromkeys(context.settings.aws.alarmEmails):
         TopicSubscription(
             f"alarms-{address}", topic=made.arn, protocol="email", endpoint=address, opts=context.options()
         )

@@ -46,6 +46,7 @@ class Aws(pulumi.ComponentResource):
                 "region": settings.aws.region,
                 "cache": cache.name,
                 "serverless": settings.topology == "serverless",
+                "auth": settings.aws.auth,
                 "vpcId": placed.vpc_id,
                 "subnetIds": list(placed.subnet_ids),
                 "securityGroupId": placed.servers,
