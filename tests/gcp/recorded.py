@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,11 +68,16 @@ class Deployed:
 
     @classmethod
     def of(cls, configuration: Configuration) -> Deployed:
-        """Of a configuration that is right; the target and its place are given."""
-        return cls(load(MINIMAL | configuration))
+        """Of a configuration that is right; the target and its place are given. It is shared: not to be changed."""
+        return _of(frozenset((MINIMAL | configuration).items()))
 
     def one(self, kind: str) -> Inputs:
         return self.recorder.one(kind).inputs
 
     def all(self, kind: str) -> dict[str, Inputs]:
         return {resource.name: resource.inputs for resource in self.recorder.of(kind)}
+
+
+@functools.cache
+def _of(configuration: frozenset[tuple[str, str]]) -> Deployed:
+    return Deployed(load(dict(configuration)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 
 from infra.targets.gcp.changes import ALLOW
@@ -96,7 +94,7 @@ From a replicated cache in a network of another project; another start may need 
 
 def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     """From the inputs of all resources before and after the change."""
-    former, wanted = _deployed(frozenset(before.items())), _deployed(frozenset(after.items()))
+    former, wanted = Deployed.of(before), Deployed.of(after)
     taken = list(steps_between(former.recorder.recorded, wanted.recorder.recorded, service.replaces))
     if any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken):
         return "a replacement"
@@ -104,12 +102,6 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     if len(fields) > 1 and not fields <= {"nodeType", "engineConfigs"}:
         return "several updates"
     return taken
-
-
-@functools.cache
-def _deployed(configuration: frozenset[tuple[str, str]]) -> Deployed:
-    """What comes after one change comes before the next one."""
-    return Deployed.of(dict(configuration))
 
 
 WALKER = Walker(

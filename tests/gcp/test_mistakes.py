@@ -172,7 +172,7 @@ def test_an_authority_s_file_is_looked_at_first(
     if text is not None:
         (tmp_path / "authority.pem").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
-        Deployed.of(AUTHORITY)
+        Deployed(load(MINIMAL | AUTHORITY))
     assert reason in str(caught.value)
     assert "pulumi config set --path valkey:gcp.caFile" in str(caught.value)
 
@@ -183,4 +183,4 @@ def test_an_authority_that_the_api_doesn_t_tell_is_the_record_s(
     monkeypatch.chdir(tmp_path)
     pem = "-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----\n"
     (tmp_path / "authority.pem").write_text(pem)
-    assert Deployed.of(AUTHORITY).endpoint.ca == pem
+    assert Deployed(load(MINIMAL | AUTHORITY)).endpoint.ca == pem

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 
 from tests.cloud.recording import Recorder
-from tests.cloud.space import Configuration, accepted, configurations, refusal
+from tests.cloud.space import Configuration, accepted, configurations, load, refusal
 from tests.gcp import requests, service
 from tests.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
-from tests.gcp.recorded import MEMBERS, SHARED, Deployed
+from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
 
 BACKUP = "projects/my-project/locations/europe-west3/backupCollections/a/backups/b"
 KEY = "projects/my-project/locations/europe-west3/keyRings/data/cryptoKeys/valkey"
@@ -136,7 +136,7 @@ def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str,
     ],
 )
 def test_the_checks_catch_what_the_messages_let_pass(kind: str, change: dict[str, object], objection: str) -> None:
-    recorder = Deployed.of(MEMBERS).recorder
+    recorder = Deployed(load(MINIMAL | MEMBERS)).recorder
     recorder.of(kind)[0].inputs.update(change)
     assert objection in " ".join(check(recorder))
 
