@@ -162,7 +162,7 @@ def serve(cloud: Cloud, version: str) -> None:
 
 async def _serve(servicer: Servicer) -> None:
     server = grpc.aio.server()
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)

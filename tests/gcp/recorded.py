@@ -37,7 +37,7 @@ MEMBERS: Configuration = {
 INSTANCE = answers.INSTANCE
 
 RESOURCES: Mapping[str, Answer] = {
-    **{kind: lambda name, inputs, kind=kind: answers.outputs(kind, name, inputs) for kind in answers.KINDS},
+    **{kind: functools.partial(answers.outputs, kind) for kind in answers.KINDS},
     "pulumi:providers:gcp": lambda _name, _inputs: {},
 }
 

@@ -9,7 +9,7 @@ from tests.cloud.changes import REPLACEMENTS, Effect, Step
 from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
 from tests.cloud.walks import Walk, Walker, assert_documented, steps_between
-from tests.gcp import service
+from tests.gcp import answers, service
 from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
 from tests.gcp.test_requests import KEY
 from tools.stack import PROJECT
@@ -98,7 +98,7 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     taken = list(steps_between(former.recorder.recorded, wanted.recorder.recorded, service.replaces))
     if any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken):
         return "a replacement"
-    (fields,) = [step.changed for step in taken if step.kind == service.INSTANCE] or [frozenset()]
+    (fields,) = [step.changed for step in taken if step.kind == answers.INSTANCE] or [frozenset()]
     if len(fields) > 1 and not fields <= {"nodeType", "engineConfigs"}:
         return "several updates"
     return taken
