@@ -56,6 +56,8 @@ class Google:
         known = self._load()
         if kind == answers.INSTANCE and former.get("deletionProtectionEnabled"):
             raise ValueError("deletion_protection_enabled is true: set it to false and update before the deletion")
+        if kind == answers.POLICY:
+            _unused(former, known)
         known.pop(resource, None)
         self._store(known)
 
@@ -91,6 +93,14 @@ def _needs_policy(inputs: Properties, known: dict[str, Properties]) -> None:
     (endpoint,) = inputs["desiredAutoCreatedEndpoints"]
     if not _policies(inputs["location"], endpoint["network"], known):
         raise ValueError(f"googleapi: Error 400: no service connection policy for {endpoint['network']}")
+
+
+def _unused(policy: Properties, known: dict[str, Properties]) -> None:
+    for stored in known.values():
+        if stored["kind"] == answers.INSTANCE and stored["inputs"]["location"] == policy["location"]:
+            (endpoint,) = stored["inputs"]["desiredAutoCreatedEndpoints"]
+            if endpoint["network"] == policy["network"]:
+                raise ValueError("googleapi: Error 400: the service connection policy is in use")
 
 
 def _only_one(inputs: Properties, known: dict[str, Properties]) -> None:

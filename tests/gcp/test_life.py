@@ -109,6 +109,25 @@ def test_a_second_policy_of_the_network_is_googles_to_refuse(stack: CloudStack, 
     assert not done.succeeded
     assert "the network has a policy for gcp-memorystore in this region" in done.said
     assert stored(resources, answers.INSTANCE) == []
+    stack.configure(MINIMAL | EXISTING)
+    mended = stack.up()
+    assert mended.succeeded, mended.said
+
+
+def test_an_allowed_replacement_moves_to_another_network(stack: CloudStack, resources: Path) -> None:
+    stack.configure(MINIMAL | SHARED)
+    assert stack.up().succeeded
+    other = {key: value.replace("shared", "other") for key, value in SHARED.items()}
+    stack.configure(MINIMAL | other)
+    refused = stack.up()
+    assert not refused.succeeded
+    assert "would be replaced and its data lost, because of desiredAutoCreatedEndpoints" in refused.said
+    stack.configure(MINIMAL | other | {"gcp.allowReplacement": "true"})
+    done = stack.up()
+    assert done.succeeded, done.said
+    (instance,) = stored(resources, answers.INSTANCE)
+    assert instance["desiredAutoCreatedEndpoints"][0]["network"] == other["gcp.network"]
+    assert [policy["network"] for policy in stored(resources, answers.POLICY)] == [other["gcp.network"]]
 
 
 def test_production_is_deleted_only_by_the_documented_way(stack: CloudStack, resources: Path) -> None:
@@ -120,8 +139,7 @@ def test_production_is_deleted_only_by_the_documented_way(stack: CloudStack, res
     assert "protected" in refused.said
     stack.configure(configuration | {"gcp.deletionProtection": "false"})
     assert stack.up().succeeded
-    (instance,) = [known for known in stack.project.resources() if known["type"] == answers.INSTANCE]
-    assert stack.project.pulumi("state", "unprotect", instance["urn"], "--yes").returncode == 0
+    assert stack.project.pulumi("state", "unprotect", "--all", "--yes").returncode == 0
     assert stack.destroy().succeeded
     assert json.loads(resources.read_text()) == {}
 

@@ -8,6 +8,7 @@ from google.type import dayofweek_pb2
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 
+from infra.settings import loading
 from tests.cloud.recording import Recorder
 from tests.cloud.space import Configuration, accepted, configurations, load, refusal
 from tests.gcp import requests, service
@@ -152,6 +153,9 @@ VALUES = {
     "port": ["0", "6379", "7000", "80"],
     "restoreFrom": ["gs://dumps/a.rdb", BACKUP, "gs://dumps", "/tmp/dump.rdb"],
     "rotation": ["", "2026-12"],
+    "retired": ["", "2026-12"],
+    "finalSnapshot": ["true", "false"],
+    "dataDir": ["", "/srv/valkey"],
     "gcp.project": ["my-project", "My Project", ""],
     "gcp.location": ["europe-west3", "us-east1", "mars-1", ""],
     "gcp.zone": ["", "europe-west3-a", "us-east1-b", "here"],
@@ -167,6 +171,8 @@ VALUES = {
     ],
     "gcp.connectionLimit": ["2", "1"],
     "gcp.endpointProject": ["", "my-project"],
+    "gcp.enableApis": ["true", "false"],
+    "gcp.allowReplacement": ["true", "false"],
     "gcp.auth": ["iam", "none", "token"],
     "gcp.acl": ["true", "false"],
     "gcp.appMembers": [MEMBERS["gcp.appMembers"], "group:all@example.org", "allUsers"],
@@ -190,6 +196,11 @@ VALUES = {
     "gcp.labels": ["team=web", "Team=Web", "=x"],
 }
 """Of each key some values that are right and some that aren't. caFile is left out: it names a file."""
+
+
+def test_every_key_is_tried() -> None:
+    keys = {key for key, _ in loading.described() if key.partition(".")[0] in (key, "gcp")}
+    assert keys - set(VALUES) == {"target", "gcp.caFile"}
 
 
 @limits(max_examples=400, deadline=None)
