@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +13,11 @@ from google.cloud import memorystore_v1beta as api
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 
+from tests import servers, tls
 from tests.gcp import answers, requests
 from tests.gcp.recorded import INSTANCE, MEMBERS, Deployed
 from tests.smoke import test_gcp as checks
+from tests.smoke import test_tls
 from tests.smoke.subject import Subject
 from tools import stack as stacks
 
@@ -142,3 +147,20 @@ def test_a_forward_changes_the_address_alone(subject_of: Callable[..., Subject])
 def test_a_cluster_isn_t_checked_through_a_forward(subject_of: Callable[..., Subject]) -> None:
     with pytest.raises(ConfigurationError, match="unset VALKEY_FORWARD"):
         subject_of(Deployed.of({"topology": "cluster"}), VALKEY_FORWARD="127.0.0.1:7000")
+
+
+def test_through_a_forward_the_chain_is_checked_and_the_name_is_not(
+    tmp_path: Path, subject_of: Callable[..., Subject]
+) -> None:
+    """The certificate is the instance's, which has another address than the forward."""
+    certificate = tls.context(tmp_path, names="IP:10.61.0.3")
+    with servers.running(tmp_path / "server") as server, tls.end(tmp_path, server.port, certificate) as forward:
+        subject = subject_of(Deployed.of({}), VALKEY_FORWARD=f"{servers.HOST}:{forward.port}")
+        signed = replace(subject, ca=str(forward.ca))
+        test_tls.test_certificate(signed)
+        with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+            test_tls.test_certificate(replace(signed, check_hostname=True))
+        (tmp_path / "other").mkdir()
+        tls.context(tmp_path / "other")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            test_tls.test_certificate(replace(subject, ca=str(tmp_path / "other" / "certificate.pem")))
