@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +10,12 @@ import pulumi
 from pulumi_gcp.memorystore.instance import Instance
 from pulumi_gcp.provider import Provider
 from valkeykit.endpoint import Endpoint
+from valkeykit.url import Node
 
 from infra.settings import Settings
 from infra.settings.gcp.catalogue import PREVIEW_VERSIONS
 from infra.targets import Login
+from infra.targets.applied import in_one_line
 from infra.targets.context import Context
 from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secret
 from infra.targets.gcp import instance as instances
@@ -82,9 +84,13 @@ def _endpoint(
 ) -> pulumi.Output[Endpoint]:
     """Unknown in a preview of a new instance, as its addresses are."""
     wanted = endpoints.wanted(settings)
-    nodes = instance.endpoints.apply(lambda found: list(endpoints.nodes(found, wanted)))
+
+    @in_one_line
+    def nodes(found: Sequence[Any] | None) -> list[Node]:
+        return list(endpoints.nodes(found, wanted))
+
     ca = instance.managed_server_cas.apply(lambda found: endpoints.authority(found, authority))
-    return pulumi.Output.all(nodes=nodes, ca=ca, version=instance.engine_version).apply(
+    return pulumi.Output.all(nodes=instance.endpoints.apply(nodes), ca=ca, version=instance.engine_version).apply(
         lambda found: Endpoint(
             target="gcp",
             topology=settings.topology,

@@ -12,6 +12,7 @@ from infra.errors import ProvisioningError
 from infra.settings.gcp.catalogue import NODE_PORTS, PORT
 from infra.settings.gcp.network import project_of
 from infra.settings.keys import put
+from infra.targets.applied import in_one_line
 from infra.targets.context import Context
 from infra.targets.gcp import names
 
@@ -90,7 +91,12 @@ def _existing_policy(context: Context) -> ServiceConnectionPolicy:
     gcp = context.settings.gcp
     # Another name than that of one of its own: the engine would delete that one as what is replaced.
     policy = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
-    pulumi.Output.all(policy.network, policy.service_class).apply(lambda found: check(gcp.network, *found))
+
+    @in_one_line
+    def fits(found: Sequence[str]) -> None:
+        check(gcp.network, *found)
+
+    pulumi.Output.all(policy.network, policy.service_class).apply(fits)
     return policy
 
 
