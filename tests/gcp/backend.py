@@ -46,10 +46,11 @@ class Google:
 
     def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
         known = self._load()
+        asked = known[resource]["inputs"]
         if kind == answers.INSTANCE:
-            _one_field({name for name in inputs | former if former.get(name) != inputs.get(name)}, inputs)
+            _one_field({name for name in {*asked, *inputs} if asked.get(name) != inputs.get(name)})
         self._store({**known, resource: {"kind": kind, "inputs": inputs}})
-        kept = {name: value for name, value in former.items() if name not in inputs}
+        kept = {name: value for name, value in former.items() if name not in {*asked, *inputs}}
         return kept | answers.outputs(kind, resource.rpartition("/")[2], inputs)
 
     def delete(self, kind: str, resource: str, former: Properties) -> None:
@@ -108,11 +109,10 @@ def _only_one(inputs: Properties, known: dict[str, Properties]) -> None:
         raise ValueError("googleapi: Error 409: the network has a policy for gcp-memorystore in this region")
 
 
-def _one_field(changed: set[str], inputs: Properties) -> None:
-    """`changed` holds outputs too, which aren't asked for."""
-    asked = {name for name in changed if name in service.MUTABLE and name != "deletionPolicy"}
-    if immutable := (changed & set(inputs)) - service.MUTABLE:
+def _one_field(changed: set[str]) -> None:
+    if immutable := changed - service.MUTABLE:
         raise ValueError(f"googleapi: Error 400: immutable: {', '.join(sorted(immutable))}")
+    asked = changed - {"deletionPolicy"}
     if "nodeType" in asked and not asked <= {"nodeType", "engineConfigs"}:
         raise ValueError(WITH_NODE_TYPE)
     if len(asked) > 1 and "nodeType" not in asked:

@@ -116,7 +116,7 @@ def test_an_allowed_replacement_moves_to_another_network(stack: CloudStack, reso
     stack.configure(MINIMAL | other)
     refused = stack.up()
     assert not refused.succeeded
-    assert "would be replaced and its data lost, because of desiredAutoCreatedEndpoints" in refused.said
+    assert "the service connection policy would be replaced and its data lost, because of" in refused.said
     stack.configure(MINIMAL | other | {"gcp.allowReplacement": "true"})
     done = stack.up()
     assert done.succeeded, done.said
@@ -126,7 +126,7 @@ def test_an_allowed_replacement_moves_to_another_network(stack: CloudStack, reso
 
 
 def test_production_is_deleted_only_by_the_documented_way(stack: CloudStack, resources: Path) -> None:
-    configuration = MINIMAL | {"environment": "prod"}
+    configuration = MINIMAL | SHARED | {"environment": "prod"}
     stack.configure(configuration)
     assert stack.up().succeeded
     refused = stack.destroy()
@@ -140,13 +140,13 @@ def test_production_is_deleted_only_by_the_documented_way(stack: CloudStack, res
 
 
 def test_a_source_may_be_dropped_after_the_creation(stack: CloudStack, resources: Path) -> None:
-    stack.configure(MINIMAL | {"restoreFrom": "gs://dumps/a.rdb"})
+    stack.configure(MINIMAL | SHARED | {"restoreFrom": "gs://dumps/a.rdb"})
     assert stack.up().succeeded
-    stack.configure(MINIMAL)
+    stack.configure(MINIMAL | SHARED)
     done = stack.up()
     assert done.succeeded, done.said
     assert not [step for step in done.steps if step.kind == answers.INSTANCE]
-    stack.configure(MINIMAL | {"restoreFrom": "gs://dumps/b.rdb"})
+    stack.configure(MINIMAL | SHARED | {"restoreFrom": "gs://dumps/b.rdb"})
     refused = stack.preview()
     assert "would be replaced and its data lost, because of gcsSource" in refused.said
     assert stored(resources, answers.INSTANCE)[0]["gcsSource"] == {"uris": ["gs://dumps/a.rdb"]}
