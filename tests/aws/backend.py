@@ -27,7 +27,7 @@ NOT_IN_MOTO = {
 
 
 class Aws:
-    """existing: the file of groups made by others, which may change while this runs."""
+    """existing: the file of groups that others made or changed; it may change while this runs."""
 
     def __init__(self, address: str, region: str, existing: Path | None = None) -> None:
         self._region = region
@@ -62,7 +62,7 @@ class Aws:
             self._client("elasticache").describe_replication_groups(ReplicationGroupId=resource)
         except ClientError:
             return None
-        return former or self._made_by_others().get(resource)
+        return {**former, **self._done_by_others().get(resource, {})} or None
 
     def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
         _check(kind, inputs)
@@ -98,7 +98,7 @@ class Aws:
         subnets = [subnet["SubnetIdentifier"] for subnet in group["Subnets"]]
         return {"name": arguments["name"], "vpcId": group["VpcId"], "subnetIds": subnets}
 
-    def _made_by_others(self) -> dict[str, Properties]:
+    def _done_by_others(self) -> dict[str, Properties]:
         return dict(json.loads(self._existing.read_text())) if self._existing else {}
 
     def _ask(self, request: requests.Request) -> dict[str, Any]:

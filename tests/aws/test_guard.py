@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from tests.aws import service
 from tests.aws.recorded import MINIMAL
 from tests.cloud.space import Configuration
@@ -34,6 +37,19 @@ def test_what_would_lose_data_is_refused_until_it_is_allowed(stack: CloudStack) 
         done = stack.up()
         assert done.succeeded, done.said
         assert [step for step in done.steps if step.kind in service.HOLDING]
+
+
+def test_a_newer_version_by_aws_itself_is_not_taken_back(stack: CloudStack, existing: Path) -> None:
+    stack.configure(MINIMAL | {"version": "8.0"})
+    assert stack.up().succeeded
+    existing.write_text(json.dumps({"valkey-test": {"engineVersion": "8.1"}}))
+    refused = stack.up("--refresh")
+    assert not refused.succeeded
+    assert "would be replaced and its data lost" in refused.said
+    stack.configure(MINIMAL | {"version": "8.1"})
+    agreed = stack.up("--refresh")
+    assert agreed.succeeded, agreed.said
+    assert not [step for step in agreed.steps if step.kind in service.HOLDING and step.operation != "update"]
 
 
 def test_production_is_protected(stack: CloudStack) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import redis
+from valkeykit.url import parse
 
 from tests.aws.account import client
 from tests.smoke import test_aws as checks
+from tests.smoke.subject import Subject
 
 
 @pytest.fixture
@@ -72,3 +75,22 @@ def test_an_open_door_is_found(account: str) -> None:
     )
     with pytest.raises(AssertionError, match=r"open to 0\.0\.0\.0/0"):
         checks.test_no_way_in(stack)
+
+
+@pytest.mark.usefixtures("account")
+def test_the_suite_signs_its_logins_on_a_stack_with_iam() -> None:
+    stack = {"region": "eu-central-1", "cache": "signed", "serverless": False, "auth": "iam"}
+    address = parse("rediss://signed-iam-app@master.signed.example:6379")
+    subject = Subject(address, monitor_url="rediss://signed-iam-monitor@master.signed.example:6379", aws=stack)
+    (node,) = subject.nodes
+    assert subject.username("monitor") == "signed-iam-monitor"
+    for user in ("app", "monitor"):
+        name, token = provider_of(subject.at(node, user)).get_credentials()
+        assert name == f"signed-iam-{user}"
+        assert f"Action=connect&User={name}" in token
+    assert provider_of(subject.as_user(node, "signed-iam-app", "wrong")) is None
+    assert provider_of(subject.as_user(node, None, None)) is None
+
+
+def provider_of(client: redis.Redis) -> Any:
+    return client.connection_pool.connection_kwargs.get("credential_provider")

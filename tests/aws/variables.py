@@ -4,4 +4,4 @@ ADDRESS = "STANDIN_AWS"
 """The environment variable with moto's address."""
 
 EXISTING = "STANDIN_EXISTING"
-"""The variable with a file of replication groups made by others: by id their inputs, as the provider reads them."""
+"""The variable with a file of what others made or changed: by a group's id its inputs, as the provider reads them."""

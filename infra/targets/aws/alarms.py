@@ -94,7 +94,8 @@ def topic(context: Context) -> pulumi.Output[str]:
         TopicSubscription(
             f"alarms-{address}", topic=made.arn, protocol="email", endpoint=address, opts=context.options()
         )
-    return made.arn
+    arn: pulumi.Output[str] = made.arn
+    return arn
 
 
 def make(

@@ -66,4 +66,5 @@ def make(context: Context, dimensions: Sequence[Dimension]) -> pulumi.Output[str
         dashboard_body=body(settings.aws.region, dimensions, is_serverless=settings.topology == "serverless"),
         opts=context.options(),
     )
-    return made.dashboard_name
+    name: pulumi.Output[str] = made.dashboard_name
+    return name

@@ -23,4 +23,5 @@ def make(context: Context) -> pulumi.Input[str] | None:
         opts=context.options(holds_data=True),
     )
     Alias("key", name=f"alias/{context.name}", target_key_id=key.key_id, opts=context.options())
-    return key.arn
+    arn: pulumi.Output[str] = key.arn
+    return arn

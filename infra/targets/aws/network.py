@@ -176,7 +176,8 @@ def _subnet_group(context: Context, subnet_ids: Sequence[pulumi.Input[str]]) -> 
         tags=context.tags,
         opts=context.options(),
     )
-    return group.name
+    name: pulumi.Output[str] = group.name
+    return name
 
 
 def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pulumi.Output[str]) -> None:

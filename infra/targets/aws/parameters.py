@@ -48,7 +48,8 @@ def make(context: Context) -> pulumi.Output[str]:
         tags=context.tags,
         opts=context.options(),
     )
-    return group.name
+    name: pulumi.Output[str] = group.name
+    return name
 
 
 def _buffer_limits(value: str) -> dict[str, str]:

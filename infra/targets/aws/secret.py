@@ -36,4 +36,5 @@ def make(
         secret_string=connection_record(endpoint, logins),
         opts=context.options(),
     )
-    return secret.arn
+    arn: pulumi.Output[str] = secret.arn
+    return arn

@@ -38,13 +38,17 @@ def make(context: Context, apis: Sequence[pulumi.Resource]) -> list[pulumi.Resou
 def _files(context: Context, bucket: str, account: ServiceIdentity) -> pulumi.Resource:
     from pulumi_gcp.storage.bucket_iam_member import BucketIAMMember
 
-    return BucketIAMMember(
+    grant: pulumi.Resource = BucketIAMMember(
         f"read-{bucket}", bucket=bucket, role=FILES_ROLE, member=account.member, opts=context.options()
     )
+    return grant
 
 
 def _key(context: Context, account: ServiceIdentity) -> pulumi.Resource:
     from pulumi_gcp.kms.crypto_key_iam_member import CryptoKeyIAMMember
 
     key = context.settings.gcp.kmsKey
-    return CryptoKeyIAMMember("key", crypto_key_id=key, role=KEY_ROLE, member=account.member, opts=context.options())
+    grant: pulumi.Resource = CryptoKeyIAMMember(
+        "key", crypto_key_id=key, role=KEY_ROLE, member=account.member, opts=context.options()
+    )
+    return grant

@@ -57,7 +57,8 @@ def make(context: Context) -> pulumi.Output[str]:
         project=context.settings.gcp.project,
         opts=context.options(),
     )
-    return made.id
+    name: pulumi.Output[str] = made.id
+    return name
 
 
 def _series(context: Context, metric: str, aligner: str) -> dict[str, object]:

@@ -22,9 +22,12 @@ SERVICE_CLASS = "gcp-memorystore"
 
 def make(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Resource:
     """The service connection policy, which an instance's creation needs."""
-    if context.settings.gcp.connectionPolicy:
-        return _existing_policy(context)
-    return _policy(context, _subnetworks(context, apis), apis)
+    policy: pulumi.Resource = (
+        _existing_policy(context)
+        if context.settings.gcp.connectionPolicy
+        else _policy(context, _subnetworks(context, apis), apis)
+    )
+    return policy
 
 
 def firewall(addresses: Sequence[str]) -> dict[str, Any]:

@@ -37,4 +37,5 @@ def make(
         secret_data=record,
         opts=context.options(),
     )
-    return secret.name
+    name: pulumi.Output[str] = secret.name
+    return name
