@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from infra.settings import docker
 from infra.settings.aws import rules as aws
+from infra.settings.gcp import rules as gcp
 from infra.settings.keys import Mistake, drop, put
 from infra.settings.stack import Settings
 
-SECTIONS = ("docker", "aws")
+SECTIONS = ("docker", "aws", "gcp")
 """Each bears its target's name."""
 
 MOST_NODES = 100
@@ -35,6 +36,8 @@ def mistakes(settings: Settings) -> Iterator[Mistake]:
         yield from _ports(settings)
     if settings.target == "aws":
         yield from aws.mistakes(settings)
+    if settings.target == "gcp":
+        yield from gcp.mistakes(settings)
 
 
 def _shape(settings: Settings) -> Iterator[Mistake]:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from infra.hardening import Topology, Workload
 from infra.settings.aws import AwsSettings
 from infra.settings.docker import DockerSettings
+from infra.settings.gcp import GcpSettings
 from infra.settings.keys import Blank, Flag, Key, Section, Size, size_in_bytes
 
 MINIMUM_MEMORY = 16 * 1024**2
@@ -18,7 +19,9 @@ MINIMUM_MEMORY = 16 * 1024**2
 class Settings(Section):
     """One attribute a key of the configuration; Pulumi.yaml describes each."""
 
-    target: Annotated[Literal["embedded", "docker", "aws"], Key("embedded, docker or aws", "embedded")] = "embedded"
+    target: Annotated[Literal["embedded", "docker", "aws", "gcp"], Key("embedded, docker, aws or gcp", "embedded")] = (
+        "embedded"
+    )
     topology: Annotated[Topology, Key("single, replicated, cluster, or serverless on aws", "single")] = "single"
     shards: Annotated[
         Annotated[int, Field(ge=1)] | None, Blank, Key("3 or more, or empty for the topology's own", "3")
@@ -37,7 +40,12 @@ class Settings(Section):
     port: Annotated[int, Field(ge=0, le=65535), Key("1024 to 65535, or 0 for the first free one from 6379", "6380")] = 0
     dataDir: Annotated[str, Key("a folder", "/srv/valkey")] = ""  # noqa: N815 — the key as the operator writes it
     restoreFrom: Annotated[  # noqa: N815
-        str, Key("an RDB file; on aws a snapshot's name or an RDB file's ARN in S3", "dump.rdb")
+        str,
+        Key(
+            "an RDB file; on aws a snapshot's name or an RDB file's ARN in S3; on gcp RDB files in Cloud Storage, "
+            "gs://… with commas between, or a backup's name",
+            "dump.rdb",
+        ),
     ] = ""
     finalSnapshot: Annotated[Flag, Key("true or false", "true")] = True  # noqa: N815
     rotation: Annotated[str, Key("any word", "2026-12")] = ""
@@ -45,6 +53,7 @@ class Settings(Section):
     contacts: Annotated[str, Key("what: whom; what: whom", "down: #oncall; full: data team")] = ""
     docker: DockerSettings = DockerSettings()
     aws: AwsSettings = AwsSettings()
+    gcp: GcpSettings = GcpSettings()
 
     @field_validator("memory")
     @classmethod

@@ -47,6 +47,10 @@ def provision(settings: Settings, stack: str) -> Deployment:
         from infra.targets.aws import Aws
 
         return Aws("valkey", settings, stack)
+    if settings.target == "gcp":
+        from infra.targets.gcp import Gcp
+
+        return Gcp("valkey", settings, stack)
     if settings.target == "docker":
         from infra.targets.docker import Docker
 

@@ -38,7 +38,7 @@ class Recorder(Mocks):
     recorded: list[Recorded] = field(default_factory=list)
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, Inputs]:
-        if not args.custom:
+        if args.custom is False:  # of a resource that is read it is None
             return "", args.inputs
         if args.typ not in self.resources:
             raise AssertionError(f"the program registers {args.typ}, which the test doesn't know")

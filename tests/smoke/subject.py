@@ -29,21 +29,31 @@ class Subject:
     stack: str | None = None
     aws: Mapping[str, Any] | None = None
     """The output `aws` of a stack that has one."""
+    gcp: Mapping[str, Any] | None = None
+    """The output `gcp` of a stack that has one."""
+    check_hostname: bool = True
 
     @classmethod
-    def of_stack(cls, name: str) -> Subject:
+    def of_stack(cls, name: str, variables: Mapping[str, str] = os.environ) -> Subject:
+        """Through VALKEY_FORWARD, a host and a port here that lead there, where it is set."""
         from tools.stack import Stack
 
         outputs = Stack.open(name).outputs()
         endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
+        gcp, forward = outputs.get("gcp"), variables.get("VALKEY_FORWARD", "")
+        address = endpoint.address(app.username, app.password)
+        # A machine signs as one account, so it can't be the operator and the monitor too.
+        has_roles = not gcp or gcp["auth"] != "iam"
         return cls(
-            address=endpoint.address(app.username, app.password),
-            admin_url=outputs["adminUrl"],
-            monitor_url=outputs["monitorUrl"],
+            address=_forwarded(address, forward) if forward else address,
+            admin_url=outputs["adminUrl"] if has_roles else None,
+            monitor_url=outputs["monitorUrl"] if has_roles else None,
             ca=endpoint.ca,
             endpoint=endpoint,
             stack=name,
             aws=outputs.get("aws"),
+            gcp=gcp,
+            check_hostname=endpoint.check_hostname and not forward,
         )
 
     @classmethod
@@ -57,6 +67,7 @@ class Subject:
             admin_url=variables.get("VALKEY_ADMIN_URL"),
             monitor_url=variables.get("VALKEY_MONITOR_URL"),
             ca=environment.authority(variables),
+            check_hostname=environment.checks_hostname(variables),
         )
 
     @cached_property
@@ -124,7 +135,18 @@ class Subject:
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
             "aws": (self.aws, "the target isn't aws"),
             "boto3": (find_spec("boto3"), "boto3 isn't there: pip install boto3"),
-            "files": (not self.aws, "the service keeps no files of its own: see its daily backups"),
+            "files": (not (self.aws or self.gcp), "the service keeps no files of its own: see its daily backups"),
+            "gcp": (self.gcp, "the target isn't gcp"),
+            "memorystore": (
+                _has("google.cloud.memorystore_v1beta"),
+                "its library isn't there: pip install google-cloud-memorystore",
+            ),
+            "login": (not self.gcp or self.gcp["auth"] != "none", "the stack asks for no login"),
+            "roles": (not self.gcp, "accounts log in as themselves, not by role"),
+            "rights": (
+                not self.gcp or self.gcp["aclPolicy"],
+                "there is no ACL policy, so every member has all rights",
+            ),
             "kill": (embedded, "only processes of this machine's stacks can be killed from here"),
             "tls": (self.address.tls, "the server has no TLS: its URL is redis://"),
             "single": (self.topology == "single", f"the topology is {self.topology}"),
@@ -151,18 +173,41 @@ class Subject:
 
     def _client(self, address: Address) -> Client:
         named = replace(address, topology=address.topology or self.topology)
-        return connect(named, ca=self.ca, credentials=self._signer(address))
+        return connect(named, ca=self.ca, check_hostname=self.check_hostname, credentials=self._signer(address))
 
     def _at(self, node: Node, address: Address) -> redis.Redis:
         here = Address(node.host, node.port, address.tls, address.username, address.password)
-        return connect(here, topology="single", ca=self.ca, credentials=self._signer(address))
+        signer = self._signer(address)
+        return connect(here, topology="single", ca=self.ca, check_hostname=self.check_hostname, credentials=signer)
 
     def _signer(self, address: Address) -> Any:
         """Signs logins where a stack wants that, unless a password is tried."""
-        if not self.aws or self.aws["auth"] != "iam" or address.username is None or address.password is not None:
+        cloud = self.aws or self.gcp
+        if not cloud or cloud["auth"] != "iam" or address.username is None or address.password is not None:
             return None
-        from valkeykit.credentials import ElastiCacheIam
+        from valkeykit.credentials import ElastiCacheIam, MemorystoreIam
 
-        return ElastiCacheIam(
-            address.username, self.aws["cache"], self.aws["region"], serverless=self.aws["serverless"]
+        if self.gcp:
+            return MemorystoreIam(address.username)
+        return ElastiCacheIam(address.username, cloud["cache"], cloud["region"], serverless=cloud["serverless"])
+
+
+def _forwarded(address: Address, forward: str) -> Address:
+    """
+    Raises:
+        ConfigurationError: a cluster's client is led to addresses that no forward knows.
+    """
+    if address.topology == "cluster":
+        raise ConfigurationError(
+            "a cluster leads its clients to its nodes, which a forward doesn't reach",
+            fix="run the suite inside the network, and unset VALKEY_FORWARD",
         )
+    there = parse(f"redis://{forward}")
+    return replace(address, host=there.host, port=there.port, topology="single", others=())
+
+
+def _has(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False

@@ -24,12 +24,14 @@ DANGEROUS = (
 """SHUTDOWN isn't here: every server refuses it inside MULTI, so a probe would prove nothing."""
 
 
+@pytest.mark.needs("login")
 def test_no_credentials(subject: Subject) -> None:
     """Nobody gets in without a password."""
     for node in subject.nodes:
         assert not _gets_in(subject.as_user(node, None, None)), f"{node} is open to whoever reaches it"
 
 
+@pytest.mark.needs("login")
 def test_wrong_password(subject: Subject) -> None:
     """A wrong password is refused."""
     for node in subject.nodes:
@@ -44,7 +46,7 @@ def test_default_user(subject: Subject) -> None:
             assert "off" in admin.acl_getuser("default")["flags"], f"{node}: it is on"
 
 
-@pytest.mark.needs("endpoint")
+@pytest.mark.needs("endpoint", "roles")
 def test_users(subject: Subject) -> None:
     """Each URL is its own user's."""
     for node, name in itertools.product(subject.nodes, ("app", "admin", "monitor")):
@@ -52,6 +54,7 @@ def test_users(subject: Subject) -> None:
             assert client.acl_whoami() == subject.username(name)
 
 
+@pytest.mark.needs("rights")
 def test_dangerous(subject: Subject) -> None:
     """The application can't stop, empty or reconfigure the server."""
     for node in subject.nodes:

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from infra.settings.aws.catalogue import LOG_DAYS, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES
-from infra.settings.keys import Blank, Flag, Key, Listed, Section
+from infra.settings.keys import Blank, Flag, Key, Section
+from infra.settings.values import EMAIL, Names, Pairs, each_fits, one_of, private_network
 
 _TAG = re.compile(r"[\w .:/=+@-]*")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _ARN = r"arn:aws(-[a-z]+)*"
-
-
-def _one_of(known: Any) -> AfterValidator:
-    def check(value: Any) -> Any:
-        if value not in ("", *known):
-            raise ValueError("unknown")
-        return value
-
-    return AfterValidator(check)
-
-
-def _each_fits(pattern: str) -> AfterValidator:
-    def check(values: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(pattern, value) for value in values):
-            raise ValueError("not such a list")
-        return values
-
-    return AfterValidator(check)
 
 
 _SHARED = ipaddress.IPv4Network("100.64.0.0/10")
@@ -54,21 +36,6 @@ def _is_public(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     return isinstance(network, ipaddress.IPv4Network) and not (network.is_private or network.subnet_of(_SHARED))
 
 
-def _splittable(text: str) -> str:
-    network = ipaddress.IPv4Network(text)
-    if not (network.is_private and 16 <= network.prefixlen <= 26):
-        raise ValueError("no private network of that size")
-    return text
-
-
-def _labels(value: object) -> object:
-    """Names and values, or one text such as team=web,cost=12. A value such as 12 arrives as a number."""
-    if isinstance(value, str):
-        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        return {name.strip(): text.strip() for name, _, text in pairs}
-    return {name: str(text) for name, text in value.items()} if isinstance(value, dict) else value
-
-
 def _not_reserved(tags: dict[str, str]) -> dict[str, str]:
     if any(not 0 < len(name) <= 128 or name.lower().startswith("aws:") for name in tags):
         raise ValueError("AWS keeps such names to itself")
@@ -86,10 +53,10 @@ def _real_id(name: str) -> str:
 class AwsSettings(Section):
     """ElastiCache for Valkey and what belongs to it."""
 
-    region: Annotated[str, _one_of(REGIONS), Key("a region of AWS", "eu-central-1", "Where; needed")] = ""
+    region: Annotated[str, one_of(REGIONS), Key("a region of AWS", "eu-central-1", "Where; needed")] = ""
     nodeType: Annotated[
         str,
-        _one_of(NODE_TYPES),
+        one_of(NODE_TYPES),
         Key("a node type such as cache.r7g.large, or empty", '""', "Instead of the smallest that holds `memory`"),
     ] = ""
     vpcId: Annotated[
@@ -98,9 +65,8 @@ class AwsSettings(Section):
         Key("an id such as vpc-0a1b2c3d", "vpc-0a1b2c3d", "An existing VPC; empty makes one of its own, isolated"),
     ] = ""
     subnetIds: Annotated[
-        tuple[str, ...],
-        Listed,
-        _each_fits(r"subnet-[0-9a-f]+"),
+        Names,
+        each_fits(r"subnet-[0-9a-f]+"),
         Key("ids such as subnet-0a1b,subnet-2c3d", "subnet-0a1b,subnet-2c3d", "Private subnets of that VPC"),
     ] = ()
     subnetGroup: Annotated[
@@ -110,19 +76,17 @@ class AwsSettings(Section):
     ] = ""
     vpcCidr: Annotated[
         str,
-        AfterValidator(_splittable),
+        private_network(16, 26),
         Key("a private network of /16 to /26", "10.60.0.0/24", "Addresses of the VPC of its own"),
     ] = "10.60.0.0/24"
     zones: Annotated[int, Field(ge=2, le=3), Key("2 or 3", "3", "Zones of the VPC of its own")] = 2
     allowedSecurityGroups: Annotated[
-        tuple[str, ...],
-        Listed,
-        _each_fits(r"sg-[0-9a-f]+"),
+        Names,
+        each_fits(r"sg-[0-9a-f]+"),
         Key("ids such as sg-0a1b", "sg-0a1b", "Whose members may connect, beside the group `clientSecurityGroupId`"),
     ] = ()
     allowedCidrs: Annotated[
-        tuple[str, ...],
-        Listed,
+        Names,
         AfterValidator(_closed),
         Key(
             "networks of /8 or smaller (public ones: /24, IPv6: /32), such as 10.0.0.0/16",
@@ -175,19 +139,18 @@ class AwsSettings(Section):
     ] = None
     logDays: Annotated[
         int,
-        _one_of(LOG_DAYS),
+        one_of(LOG_DAYS),
         Key(f"one of {', '.join(map(str, LOG_DAYS))}", "30", "How long slow and engine logs stay"),
     ] = 30
     alarmEmails: Annotated[
-        tuple[str, ...],
-        Listed,
-        _each_fits(_EMAIL.pattern),
+        Names,
+        each_fits(EMAIL),
         Key("addresses such as ops@example.org", "ops@example.org", "Who gets the alarms; each must confirm once"),
     ] = ()
     tags: Annotated[
         dict[str, Annotated[str, Field(max_length=256)]],
         Field(max_length=40),  # of AWS's 50; ours and some services' own come on top
-        BeforeValidator(_labels),
+        Pairs,
         AfterValidator(_not_reserved),
         Key(
             "40 names and values at most, of letters, digits, spaces and _.:/=+@-, none that begins with aws:",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import pulumi
@@ -12,9 +11,7 @@ from valkeykit.endpoint import Endpoint
 
 from infra.targets import Login
 from infra.targets.aws.context import Context
-
-URL_NAMES = {"app": "url", "admin": "adminUrl", "monitor": "monitorUrl"}
-"""As the stack's outputs name them."""
+from infra.targets.record import connection_record
 
 
 def make(
@@ -33,16 +30,11 @@ def make(
         tags=context.tags,
         opts=context.options(),
     )
-    passwords = {role: login.password for role, login in logins.items()}
-    users = {role: login.user for role, login in logins.items()}
-    record = pulumi.Output.all(endpoint=endpoint, passwords=passwords).apply(
-        lambda known: _record(known["endpoint"], users, known["passwords"])
+    SecretVersion(
+        "connection",
+        secret_id=secret.id,
+        secret_string=connection_record(endpoint, logins),
+        opts=context.options(),
     )
-    SecretVersion("connection", secret_id=secret.id, secret_string=record, opts=context.options())
     arn: pulumi.Output[str] = secret.arn
     return arn
-
-
-def _record(endpoint: Endpoint, users: Mapping[str, str], passwords: Mapping[str, str | None]) -> str:
-    urls = {name: endpoint.url(users[role], passwords[role]) for role, name in URL_NAMES.items()}
-    return json.dumps({"endpoint": endpoint.to_dict(), **urls})
