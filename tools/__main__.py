@@ -196,7 +196,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 command.add_argument(f"--{key}")
         if run is restore:
             command.add_argument("--into", default="", help="the new stack")
-            command.add_argument("--from", dest="source", type=Path, help="instead of the newest backup")
+            command.add_argument("--from", dest="source", default="", help="instead of the newest backup")
     _add_render(commands.add_parser(render.__name__))
     return parser.parse_args(arguments)
 
