@@ -77,6 +77,9 @@ class Aws:
         if kind in _DELETIONS:
             service_name, operation, parameter = _DELETIONS[kind]
             self._ask(requests.Request(service_name, operation, {parameter: resource}))
+        elif kind in _REVOCATIONS:
+            rule = {"GroupId": former["securityGroupId"], "SecurityGroupRuleIds": [resource]}
+            self._ask(requests.Request("ec2", _REVOCATIONS[kind], rule))
         elif kind in ("aws:kms/key:Key", "aws:secretsmanager/secret:Secret"):
             inputs = {name: former.get(name) for name in former["__given"]}
             self._ask(_of(requests.creation(kind, inputs)[-1], resource))
@@ -218,7 +221,12 @@ _DELETIONS: dict[str, tuple[str, str, str]] = {
     "aws:sns/topicSubscription:TopicSubscription": ("sns", "Unsubscribe", "SubscriptionArn"),
     "aws:iam/policy:Policy": ("iam", "DeletePolicy", "PolicyArn"),
 }
-"""Rules go with their groups, versions with their secret; what isn't here moto can't delete."""
+"""Versions go with their secret; what isn't here moto can't delete."""
+
+_REVOCATIONS = {
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "RevokeSecurityGroupIngress",
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "RevokeSecurityGroupEgress",
+}
 
 
 if __name__ == "__main__":
