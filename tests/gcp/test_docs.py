@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,13 +10,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import yaml
 
+from infra import settings
 from infra.settings import loading
 from tests import checkout, servers
 from tests.cloud.stack import plugin
 from tests.gcp import answers
 from tests.gcp.conftest import BACKEND
+from tests.gcp.recorded import Deployed
 from tests.gcp.test_life import stored
+from tests.gcp.test_requests import check
 from tests.project import USERS_CHOICE
 from tests.unit.client.test_credentials import google as credentials
 from tools.stack import PROJECT
@@ -27,7 +32,6 @@ MEMBER = "app@my-project.iam.gserviceaccount.com"
 def test_the_session_of_a_reader(
     tmp_path: Path, standin: dict[str, str], resources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All stacks of the page, one after another."""
     for name in (*USERS_CHOICE, "VALKEY_URL"):
         monkeypatch.delenv(name, raising=False)
     root = checkout.copy(tmp_path / "checkout")
@@ -50,6 +54,13 @@ def test_the_session_of_a_reader(
     assert instance["instanceId"] == "valkey-cloud"
     assert instance["persistenceConfig"]["mode"] == "AOF"
     assert instance["engineConfigs"]["maxmemory-policy"] == "noeviction"
+
+
+@pytest.mark.parametrize("text", [text for language, text in checkout.blocks(PAGE) if language == "yaml"])
+def test_an_example_of_a_stack_s_file_asks_for_what_google_takes(text: str) -> None:
+    given = yaml.safe_load(text)["config"]
+    texts = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in given.items()}
+    assert check(Deployed(settings.load(texts)).recorder) == []
 
 
 def test_the_client_s_example_signs_in(
