@@ -11,9 +11,9 @@ RUN   := $(BIN)/python -m tools
 REHEARSE = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev
-PARTS := unit engine faults migrate clients examples docs
+PARTS := unit engine cloud aws gcp faults migrate clients examples docs
 
-.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down shell test site lint bench
+.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down policy shell test site lint bench
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -61,7 +61,7 @@ down: $(READY) ## Take a stack down; its last state stays as an RDB file
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|faults|migrate|clients|examples|docs|docker, ROUNDS=n faults, TLS=1 clients)
+test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|clients|examples|docs|docker, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
@@ -69,13 +69,16 @@ site: $(DEV) ## docs/ as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo build/site/index.html
 
+policy: $(READY) infra/policy/.venv/.ready ## What `up` would make, held against the policies of infra/policy
+	@$(RUN) policy --stack "$(STACK)"
+
 lint: $(DEV) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|migrate); prints a table, writes build/bench/<name>.json
+bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|migrate|cloud); prints a table, writes build/bench/<name>.json
 	@$(BIN)/python -m bench $(ONLY)
 
 .venv/bin/python:
@@ -85,6 +88,11 @@ bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|migrate); prints a table, w
 
 $(READY): .venv/bin/python constraints.txt pyproject.toml client/pyproject.toml infra/requirements.txt
 	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+infra/policy/.venv/.ready: infra/policy/requirements.txt
+	$(PYTHON) -m venv infra/policy/.venv
+	infra/policy/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(DEV): $(READY)

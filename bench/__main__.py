@@ -1,13 +1,14 @@
-"""python -m bench cache|docker|migrate|queue|up"""
+"""python -m bench cache|cloud|docker|migrate|queue|up"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import cache, docker, migrate, page, queue, up
+from bench import cache, cloud, docker, migrate, page, queue, up
 
 BENCHMARKS = {
     "cache": cache.run,
+    "cloud": cloud.run,
     "docker": docker.run,
     "migrate": migrate.run,
     "queue": queue.run,

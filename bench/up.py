@@ -35,7 +35,7 @@ def run() -> None:
 
 def _newcomer(project: Project) -> list[Row]:
     """From nothing to smoke-tested, with tools and dependencies installed."""
-    provision, check = _seconds(project.stack.up), _seconds(lambda: _smoke(project))
+    provision, check = seconds(project.stack.up), seconds(lambda: _smoke(project))
     return [
         at_most("from nothing to smoke-tested, s", provision + check, 10),
         at_most("the smoke suite, s", check, 5),
@@ -53,9 +53,9 @@ def _no_change(project: Project, empty: Path) -> list[Row]:
         stack._query("stack", "select", "--create", stack.name)
         _up(stack.root, stack.environment)
     for _ in range(ROUNDS):
-        ours.append(_seconds(lambda: _up(project.root, project.stack.environment)))
-        theirs.append(_seconds(lambda: _up(empty, other.environment)))
-        refreshed.append(_seconds(lambda: _up(project.root, project.stack.environment, "--refresh")))
+        ours.append(seconds(lambda: _up(project.root, project.stack.environment)))
+        theirs.append(seconds(lambda: _up(empty, other.environment)))
+        refreshed.append(seconds(lambda: _up(project.root, project.stack.environment, "--refresh")))
     base = statistics.median(theirs)
     return [
         at_most("pulumi up without a change, s", statistics.median(ours), 1.5, peer=base, peer_name="empty"),
@@ -76,7 +76,7 @@ def _start(folder: Path) -> Row:
     )
     times = []
     for _ in range(ROUNDS):
-        times.append(_seconds(lambda: server.ensure(spec)))
+        times.append(seconds(lambda: server.ensure(spec)))
         server.remove(spec, keep_snapshot=False)
     return at_most("the server's start until it answers, s", statistics.median(times), 1)
 
@@ -98,7 +98,8 @@ def _smoke(project: Project) -> None:
     subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def _seconds(action: Callable[[], object]) -> float:
+def seconds(action: Callable[[], object]) -> float:
+    """How long an action takes."""
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 from valkeykit.endpoint import SCHEMA_VERSION, Endpoint
 
-from infra.targets import Deployment
+from infra.targets import Deployment, Login
 
 
 def export(deployed: Deployment) -> None:
@@ -14,7 +14,7 @@ def export(deployed: Deployment) -> None:
     The secret mark of a password follows into what is made from it.
     """
     known = deployed.endpoint
-    urls = {name: _url(known, name, password) for name, password in deployed.passwords.items()}
+    urls = {role: _url(known, login) for role, login in deployed.logins.items()}
     pulumi.export("schemaVersion", SCHEMA_VERSION)
     pulumi.export("endpoint", known.apply(Endpoint.to_dict))
     pulumi.export("url", urls["app"])
@@ -25,5 +25,5 @@ def export(deployed: Deployment) -> None:
         pulumi.export(name, value)
 
 
-def _url(endpoint: pulumi.Output[Endpoint], name: str, password: pulumi.Output[str]) -> pulumi.Output[str]:
-    return pulumi.Output.all(endpoint, password).apply(lambda parts: parts[0].url(name, parts[1]))
+def _url(endpoint: pulumi.Output[Endpoint], login: Login) -> pulumi.Output[str]:
+    return pulumi.Output.all(endpoint, login.password).apply(lambda parts: parts[0].url(login.user, parts[1]))

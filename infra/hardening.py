@@ -13,7 +13,7 @@ from typing import Literal
 
 Workload = Literal["cache", "queue", "mixed"]
 Target = Literal["embedded", "docker", "aws", "gcp"]
-Topology = Literal["single", "replicated", "cluster"]
+Topology = Literal["single", "replicated", "cluster", "serverless"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ RULES: tuple[Rule, ...] = (
         "client-output-buffer-limit",
         "normal 268435456 134217728 60 replica 268435456 67108864 60 pubsub 33554432 8388608 60",
         "one stuck reader is cut off before memory is gone",
+        clouds=("aws",),
     ),
 )
 

@@ -96,7 +96,7 @@ def failover(options: argparse.Namespace) -> int:
     for line in drills.rehearse(stack) if options.dry else drills.carry_out(stack):
         print(line)
     if options.dry:
-        return 0
+        return _rehearsed()
     stack.up()  # the endpoint names the new primaries first
     return smoke(options)
 
@@ -156,6 +156,10 @@ def render(options: argparse.Namespace) -> None:
     _say(rendering.render(options.form, options.out, options.set))
 
 
+def policy(options: argparse.Namespace) -> None:
+    Stack.open(options.stack).check_policies()
+
+
 def shell(_options: argparse.Namespace) -> None:
     """Print what makes `pulumi` work by hand on this project's stacks."""
     for name, value in backend.environment(PROJECT, pulumi_cli.find()).items():
@@ -171,7 +175,7 @@ _SMOKE_STYLE = ("-q", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider")
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools")
     commands = parser.add_subparsers(required=True)
-    for run in (up, down, smoke, env, backup, drill, card, shell, *_REHEARSED):
+    for run in (up, down, smoke, env, backup, drill, card, policy, shell, *_REHEARSED):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run, pytest=[])
         command.add_argument("--stack", default="dev")
@@ -192,7 +196,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 command.add_argument(f"--{key}")
         if run is restore:
             command.add_argument("--into", default="", help="the new stack")
-            command.add_argument("--from", dest="source", type=Path, help="instead of the newest backup")
+            command.add_argument("--from", dest="source", default="", help="instead of the newest backup")
     _add_render(commands.add_parser(render.__name__))
     return parser.parse_args(arguments)
 

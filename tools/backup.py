@@ -16,6 +16,7 @@ from valkeykit.url import Address, Node, parse
 from infra.local import drill
 from infra.local.console import wait_until
 from infra.local.docker import providers as containers
+from tools import clouds
 from tools.backend import FOLDER
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -26,27 +27,28 @@ TARGETS = ("embedded", "docker")
 """Whose data a backup of this module holds; clouds take their own."""
 
 
-def take(stack: Stack) -> Path:
-    """Save every primary's data into .valkey/<stack>/backups/<UTC time>/, one RDB file each, 0600.
+def take(stack: Stack) -> str:
+    """Save every primary's data into .valkey/<stack>/backups/<UTC time>/, one RDB file each, 0600; in a cloud, order a
+    backup there. Returns where it is.
 
     Raises:
-        ToolError: there is no such stack, or its target takes its own backups.
+        ToolError: there is no such stack, or its cloud can't be asked.
         ProvisioningError: a server can't save.
     """
     outputs = stack.outputs()
     endpoint = Endpoint.from_dict(outputs["endpoint"])
+    if endpoint.target not in TARGETS:
+        return clouds.backup(outputs)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     folder = stack.root / FOLDER / stack.name / "backups" / stamp
     partial = folder.with_suffix(".part")
     partial.mkdir(mode=0o700, parents=True)
     if endpoint.target == "docker":
         containers.snapshot(stack.resource("Containers"), partial)
-    elif endpoint.target == "embedded":
-        _copy_processes(endpoint, parse(outputs["adminUrl"]), partial)
     else:
-        raise ToolError(f"the target {endpoint.target} takes its own backups", fix="see its page in docs/")
+        _copy_processes(endpoint, parse(outputs["adminUrl"]), partial)
     partial.rename(folder)
-    return folder
+    return str(folder)
 
 
 def newest(stack: Stack) -> Path:

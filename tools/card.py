@@ -54,7 +54,7 @@ def render(stack: Stack) -> str:
     )
 
 
-def _what(endpoint: Endpoint, configuration: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _what(endpoint: Endpoint, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "target", f"{endpoint.target}, {endpoint.topology}"
     yield "version", f"Valkey {endpoint.version}"
     yield "for", f"{endpoint.workload}, {configuration.get('environment', 'dev')}"
@@ -88,11 +88,11 @@ def _limits(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
     yield from ((f"user {user.name}", user.why) for user in USERS)
 
 
-def _backups(stack: Stack, endpoint: Endpoint, configuration: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _backups(stack: Stack, endpoint: Endpoint, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if endpoint.target not in backup.TARGETS:
         yield "by the cloud", f"see docs/{endpoint.target}.md"
         return
-    every = configuration.get("docker.backupEvery")
+    every = configuration.get("docker", {}).get("backupEvery")
     yield "scheduled", f"every {every} hours" if every else "no"
     try:
         newest = backup.newest(stack)
@@ -112,7 +112,7 @@ def _alarms(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield name, str(value)
 
 
-def _contacts(stack: Stack, configuration: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _contacts(stack: Stack, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """`what: whom; what: whom`, as the key has it."""
     if not configuration.get("contacts"):
         yield "nobody is named", f'`pulumi config set contacts "down: …; full: …" --stack {stack.name}`'

@@ -10,6 +10,7 @@ from valkeykit.url import parse
 
 from infra.local import providers
 from infra.local.docker import providers as containers
+from tools import clouds
 from tools.errors import ToolError
 from tools.probe import Writer
 from tools.stack import Stack
@@ -56,13 +57,13 @@ def _endpoint(stack: Stack) -> Endpoint:
             f"the stack {stack.name} has no replica to fail over to: its topology is {endpoint.topology}",
             fix="a failover needs topology replicated or cluster: make a new stack with it and move the data",
         )
-    if endpoint.target not in {"embedded", "docker"}:
-        raise ToolError(f"the target {endpoint.target} has its own failover test", fix="see its page in docs/")
     return endpoint
 
 
 def _hand_over(stack: Stack, endpoint: Endpoint) -> None:
     if endpoint.target == "docker":
         containers.hand_over(stack.resource("Containers"))
-    else:
+    elif endpoint.target == "embedded":
         providers.hand_over(stack.resource("ServerGroup"))
+    else:
+        clouds.fail_over(stack.outputs())

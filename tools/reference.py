@@ -54,6 +54,7 @@ def render(project: Path = PROJECT) -> str:
                         "an application's variables: `VALKEY_URL`, `REDIS_URL`, and what a URL can't say",
                     ),
                     ("`prometheusTargets`", "no", "with `docker.exporter`: what Prometheus reads by `file_sd_configs`"),
+                    ("`aws`, `gcp`", "no", "what only that target can tell: names, network, dashboard, secret"),
                     ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
                 ],
             ),

@@ -8,11 +8,11 @@ from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack
 
-_ITS_OWN = ("port", "dataDir", "rotation", "retired", "docker.subnet", "docker.project")
+_ITS_OWN = ("port", "dataDir", "rotation", "retired", "docker.subnet", "docker.project", "aws.existing")
 """Keys of the first stack that a second one beside it can't have too."""
 
 
-def prepare(stack: Stack, into: Stack, source: Path | None, *, dry: bool) -> Path:
+def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
     """Make a stack that is configured as another is, and starts with a backup: the newest, or `source`.
 
     Returns the backup. dry: only look. Killed half-way, it can be run again.
@@ -20,22 +20,32 @@ def prepare(stack: Stack, into: Stack, source: Path | None, *, dry: bool) -> Pat
     Raises:
         ToolError: there is no such stack or backup, or `into` is up.
     """
-    outputs = stack.outputs()
-    if outputs["endpoint"]["target"] not in backup.TARGETS:
-        raise ToolError(
-            f"the target {outputs['endpoint']['target']} restores its own backups", fix="see its page in docs/"
-        )
+    target = stack.outputs()["endpoint"]["target"]
     if into.name == stack.name or into.is_up():
         raise ToolError(
             f"the stack {into.name} is up: what it holds would be lost", fix="name one that isn't: INTO=<name>"
         )
-    dump = source.resolve() if source else _whole(backup.newest(stack))
-    if not dump.exists():
-        raise ToolError(f"there is no {dump}", fix=f"ls {stack.root}/.valkey/{stack.name}/backups")
+    found = _local(stack, source) if target in backup.TARGETS else _remote(stack, source)
     if not dry:
         into.copy_configuration(stack, leaving_out=_ITS_OWN)
-        into.configure({"restoreFrom": str(dump)})
-    return dump
+        into.configure({"restoreFrom": found})
+    return found
+
+
+def _local(stack: Stack, source: str) -> str:
+    dump = Path(source).resolve() if source else _whole(backup.newest(stack))
+    if not dump.exists():
+        raise ToolError(f"there is no {dump}", fix=f"ls {stack.root}/.valkey/{stack.name}/backups")
+    return str(dump)
+
+
+def _remote(stack: Stack, source: str) -> str:
+    if not source:
+        raise ToolError(
+            "which of the cloud's backups?",
+            fix=f"make backup STACK={stack.name} names a new one, then FROM=<its name>",
+        )
+    return source
 
 
 def _whole(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.policy.rules import POLICIES
 from tools import backend, pulumi_cli
 from tools.errors import ToolError
 
@@ -61,15 +62,16 @@ class Stack:
         last = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))[0]
         return set(last["resourceChanges"]) != {"same"}
 
-    def configuration(self) -> dict[str, str]:
-        """The configuration's plain values, by key.
+    def configuration(self) -> dict[str, Any]:
+        """The configuration's plain values, by key: text, or what a section holds.
 
         Raises:
             ToolError: there is no such stack.
         """
         self._must_exist()
         known = json.loads(self._query("config", "--json", "--stack", self.name))
-        return {name.removeprefix(NAMESPACE): entry["value"] for name, entry in known.items() if "value" in entry}
+        values = {name: entry.get("objectValue", entry.get("value")) for name, entry in known.items()}
+        return {name.removeprefix(NAMESPACE): value for name, value in values.items() if value is not None}
 
     def configure(self, changes: Mapping[str, str]) -> None:
         """Set keys of the configuration.
@@ -114,6 +116,22 @@ class Stack:
             ToolError: the program refuses; it has said why.
         """
         self._run("preview", "--refresh", "--config-file", str(configuration), "--stack", self.name)
+
+    def check_policies(self) -> None:
+        """Hold what `up` would make against the policy pack.
+
+        Raises:
+            ToolError: there is no such stack, or a policy is violated; Pulumi has said which.
+        """
+        known = self.configuration()
+        allowed = _listed(known.get("docker", {}).get("allow", ""))
+        each = {"enforcementLevel": "mandatory", "environment": known.get("environment", "dev"), "allowed": allowed}
+        wanted = {policy.name: each for policy in POLICIES}
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Path(folder) / "policies.json"
+            settings.write_text(json.dumps(wanted))
+            pack = str(self.root / "infra" / "policy" / "pack")
+            self._run("preview", "--policy-pack", pack, "--policy-pack-config", str(settings), "--stack", self.name)
 
     def down(self) -> None:
         """Take down all that the stack has; its configuration stays.
@@ -194,6 +212,12 @@ class Stack:
                 said += line
         if run.returncode:
             raise _explain(said)
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    """A list, or text with commas between."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _settings(changes: Mapping[str, str]) -> list[str]:

@@ -107,11 +107,12 @@ class ElastiCacheIam(_Renewed):
 class MemorystoreIam(_Renewed):
     """IAM authentication of Google Memorystore for Valkey (extra `gcp`).
 
+    username: `default`, or where the instance has an ACL policy the address of the account that logs in.
     credentials: of google-auth; None for the machine's own.
     """
 
-    def __init__(self, *, credentials: Any = None) -> None:
-        super().__init__("default")
+    def __init__(self, username: str = "default", *, credentials: Any = None) -> None:
+        super().__init__(username)
         self._google = credentials or _google_credentials()
 
     def _sign(self) -> tuple[str, float]:

@@ -28,6 +28,7 @@ class Endpoint:
     maxmemory: bytes that the data may take.
     users: names on the server, each of which has a URL of its own.
     sentinels: who knows the current primary, by the name SERVICE; they know the same users.
+    check_hostname: whether the certificate's name is compared with the host; the chain is checked always.
     """
 
     target: str
@@ -40,9 +41,10 @@ class Endpoint:
     users: tuple[str, ...]
     ca: str | None = None
     sentinels: tuple[Node, ...] = ()
+    check_hostname: bool = True
 
-    def url(self, username: str, password: str, database: int = 0) -> str:
-        """The URL of the first node for one user."""
+    def url(self, username: str, password: str | None, database: int = 0) -> str:
+        """The URL of the first node for one user; without a password where the client signs its logins."""
         return self.address(username, password, database).url
 
     def address(self, username: str | None = None, password: str | None = None, database: int = 0) -> Address:
@@ -64,13 +66,14 @@ class Endpoint:
 
     def variables(self, url: str) -> dict[str, str]:
         """The environment of an application that has this URL: `valkeykit.environment` reads it."""
-        nodes = {"VALKEY_TOPOLOGY": self.topology, "VALKEY_NODES": join_nodes(self.nodes)}
+        nodes = {"VALKEY_TOPOLOGY": str(self.address().topology), "VALKEY_NODES": join_nodes(self.nodes)}
         return {
             "VALKEY_URL": url,
             "REDIS_URL": url,
             **(nodes if self.topology != "single" else {}),
             **({"VALKEY_SENTINELS": join_nodes(self.sentinels)} if self.sentinels else {}),
             **({"VALKEY_CA": self.ca} if self.ca else {}),
+            **({} if self.check_hostname else {"VALKEY_CHECK_HOSTNAME": "false"}),
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which server the environment names: VALKEY_URL, then REDIS_URL, then a local one.
 
-Beside the URL may stand what a URL can't say: VALKEY_TOPOLOGY, VALKEY_NODES, VALKEY_SENTINELS
-and VALKEY_CA. The stack output `env` has them all.
+Beside the URL may stand what a URL can't say: VALKEY_TOPOLOGY, VALKEY_NODES, VALKEY_SENTINELS,
+VALKEY_CA and VALKEY_CHECK_HOSTNAME. The stack output `env` has them all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from valkeykit.errors import ConfigurationError
 DEFAULT_URL = "redis://localhost:6379"
 
 _TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"", "0", "false", "no", "off"}
+_FALSE = {"0", "false", "no", "off"}
 _TOPOLOGIES = {"single": "single", "replicated": "replicated", "cluster": "cluster", "serverless": "cluster"}
 """How a client connects to each; a serverless cache speaks the cluster protocol."""
 
@@ -40,6 +40,16 @@ def authority(environ: Mapping[str, str] | None = None) -> str | None:
     """VALKEY_CA, the authority of the server's certificate: PEM text or a path; None for the system's."""
     variables = os.environ if environ is None else environ
     return variables.get("VALKEY_CA", "").strip() or None
+
+
+def checks_hostname(environ: Mapping[str, str] | None = None) -> bool:
+    """VALKEY_CHECK_HOSTNAME: whether a certificate's name is compared with the host. Yes where it isn't set.
+
+    Raises:
+        ConfigurationError: it is neither true nor false.
+    """
+    variables = os.environ if environ is None else environ
+    return _flag(variables, "VALKEY_CHECK_HOSTNAME", default="true")
 
 
 def _address(variables: Mapping[str, str]) -> url.Address:
@@ -81,7 +91,11 @@ def _nodes(variables: Mapping[str, str], name: str) -> tuple[url.Node, ...]:
 
 
 def _is_disabled(variables: Mapping[str, str]) -> bool:
-    value = variables.get("DISABLE_REDIS", "").strip().lower()
+    return _flag(variables, "DISABLE_REDIS", default="false")
+
+
+def _flag(variables: Mapping[str, str], name: str, default: str) -> bool:
+    value = variables.get(name, "").strip().lower() or default
     if value not in _TRUE | _FALSE:
-        raise ConfigurationError(f"DISABLE_REDIS is {value!r}, which is neither true nor false", fix="DISABLE_REDIS=1")
+        raise ConfigurationError(f"{name} is {value!r}, which is neither true nor false", fix=f"{name}=1")
     return value in _TRUE

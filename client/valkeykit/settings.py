@@ -34,6 +34,7 @@ class Settings:
     address: Address
     topology: str | None
     ca: str | None = field(repr=False)
+    check_hostname: bool
     connect_timeout: float
     read_timeout: float
     max_connections: int
@@ -102,8 +103,8 @@ class Settings:
         return {"username": self.address.username, "password": self.address.password}
 
     def tls_arguments(self) -> dict[str, Any]:
-        """redis-py refuses them on a plain connection. It checks chain and host name by default."""
-        return {"ssl_ca_data": self.ca} if self.address.tls else {}
+        """redis-py refuses them on a plain connection. It checks the chain by default."""
+        return {"ssl_ca_data": self.ca, "ssl_check_hostname": self.check_hostname} if self.address.tls else {}
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -112,6 +113,8 @@ class ConnectOptions(TypedDict, total=False):
     username, password: the user, for an Endpoint; a URL has its own.
     ca: the authority that signed the server's certificate, PEM text or a path; None for the Endpoint's or
         the environment's own, else the system's.
+    check_hostname: whether the certificate's name is compared with the host; None for what the Endpoint or the
+        environment says, else yes. The chain is checked always.
     topology: single, replicated, sentinel or cluster. None: what the URL or the Endpoint says,
         else the server is asked once; where it doesn't answer, it counts as single.
     connect_timeout, read_timeout: seconds; CONNECT_TIMEOUT and READ_TIMEOUT.
@@ -126,6 +129,7 @@ class ConnectOptions(TypedDict, total=False):
     username: str | None
     password: str | None
     ca: str | Path | None
+    check_hostname: bool | None
     topology: str | None
     connect_timeout: float
     read_timeout: float
@@ -142,6 +146,7 @@ def settle(
     username: str | None = None,
     password: str | None = None,
     ca: str | Path | None = None,
+    check_hostname: bool | None = None,
     topology: str | None = None,
     connect_timeout: float = CONNECT_TIMEOUT,
     read_timeout: float = READ_TIMEOUT,
@@ -165,7 +170,7 @@ def settle(
         raise ConfigurationError(
             f"topology is {topology!r}, not one of {', '.join(TOPOLOGIES)}", fix='topology="cluster", or leave it out'
         )
-    address, authority = _locate(source, username, password)
+    address, authority, strict = _locate(source, username, password)
     settled = topology or ("sentinel" if address.sentinels else address.topology)
     if address.sentinels and sentinel_credentials is None:
         sentinel_credentials = (address.username, address.password)
@@ -177,6 +182,7 @@ def settle(
         address=address,
         topology=settled,
         ca=_pem(ca if ca is not None else authority),
+        check_hostname=strict if check_hostname is None else check_hostname,
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,
         max_connections=max_connections,
@@ -187,22 +193,22 @@ def settle(
     )
 
 
-def _locate(source: Source, username: str | None, password: str | None) -> tuple[Address, str | None]:
-    """The address, and the authority that belongs to it."""
+def _locate(source: Source, username: str | None, password: str | None) -> tuple[Address, str | None, bool]:
+    """The address, the authority that belongs to it, and whether its host name is checked."""
     if isinstance(source, Endpoint):
-        return source.address(username, password), source.ca
+        return source.address(username, password), source.ca, source.check_hostname
     if username is not None or password is not None:
         raise ConfigurationError(
             "username and password belong to an Endpoint; a URL has its own", fix="put them into the URL"
         )
     if isinstance(source, Address):
-        return source, None
+        return source, None, True
     if source is not None:
-        return urls.parse(source), None
+        return urls.parse(source), None, True
     address = environment.resolve()
     if address is None:
         raise ConfigurationError("DISABLE_REDIS is on, so there is no server to connect to", fix="unset DISABLE_REDIS")
-    return address, environment.authority()
+    return address, environment.authority(), environment.checks_hostname()
 
 
 def _pem(ca: str | Path | None) -> str | None:

@@ -1,23 +1,35 @@
-"""The policy pack: `pulumi up --policy-pack infra/policy`."""
+"""The policy pack: `make policy`, or `pulumi up --policy-pack infra/policy`."""
 
 from __future__ import annotations
 
-import pulumi
+import sys
+from pathlib import Path
+
 from pulumi_policy import (
     EnforcementLevel,
+    PolicyConfigSchema,
     PolicyPack,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
 )
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the pack's environment doesn't have this project
+
 from infra.policy.rules import POLICIES, Policy, Subject
+
+CONFIGURATION = PolicyConfigSchema(
+    properties={
+        "environment": {"type": "string", "enum": ["dev", "prod"], "default": "prod"},
+        "allowed": {"type": "array", "items": {"type": "string"}, "default": []},
+    }
+)
+"""A pack isn't told the stack's configuration: what isn't said is taken for prod."""
 
 
 def _policy(known: Policy) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        subject = Subject(args.resource_type, args.props, bool(args.opts.protect), is_prod, allowed)
-        for problem in known.check(subject):
+        for problem in known.check(_subject(args)):
             report(problem, None)
 
     return ResourceValidationPolicy(
@@ -25,11 +37,19 @@ def _policy(known: Policy) -> ResourceValidationPolicy:
         description=known.description,
         validate=validate,
         enforcement_level=EnforcementLevel.MANDATORY,
+        config_schema=CONFIGURATION,
     )
 
 
-config = pulumi.Config("valkey")
-is_prod = config.get("environment") == "prod"
-allowed = (config.get_object("docker") or {}).get("allow", ())
+def _subject(args: ResourceValidationArgs) -> Subject:
+    config = args.get_config()
+    return Subject(
+        kind=args.resource_type,
+        props=args.props,
+        is_protected=bool(args.opts.protect),
+        is_prod=config["environment"] == "prod",
+        allowed=config["allowed"],
+    )
+
 
 PolicyPack("valkey", [_policy(known) for known in POLICIES])

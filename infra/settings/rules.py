@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.settings import docker
+from infra.settings.aws import rules as aws
+from infra.settings.gcp import rules as gcp
 from infra.settings.keys import Mistake, drop, put
 from infra.settings.stack import Settings
 
-SECTIONS = ("docker",)
+SECTIONS = ("docker", "aws", "gcp")
 """Each bears its target's name."""
 
 MOST_NODES = 100
@@ -26,10 +28,16 @@ def mistakes(settings: Settings) -> Iterator[Mistake]:
     for key, targets in ONLY.items():
         if settings.target not in targets and getattr(settings, key):
             yield Mistake(key, f"is set, but the target {settings.target} has no such thing", drop(key))
+    if settings.topology == "serverless" and settings.target != "aws":
+        yield Mistake("topology", f"is serverless, which {settings.target} has not", put("topology", "single"))
     yield from _shape(settings)
     if settings.target == "docker":
         yield from docker.mistakes(settings.docker)
         yield from _ports(settings)
+    if settings.target == "aws":
+        yield from aws.mistakes(settings)
+    if settings.target == "gcp":
+        yield from gcp.mistakes(settings)
 
 
 def _shape(settings: Settings) -> Iterator[Mistake]:
@@ -37,8 +45,9 @@ def _shape(settings: Settings) -> Iterator[Mistake]:
         yield Mistake("shards", f"is {settings.shards}, but only a cluster has several", put("topology", "cluster"))
     if settings.topology == "cluster" and settings.shard_count < 3:
         yield Mistake("shards", f"is {settings.shards}, but a cluster needs 3 to agree", put("shards", "3"))
-    if settings.topology == "single" and settings.replicas:
-        yield Mistake("replicas", f"is {settings.replicas}, but the topology is single", put("topology", "replicated"))
+    if settings.topology in ("single", "serverless") and settings.replicas:
+        reason = f"is {settings.replicas}, but the topology is {settings.topology}"
+        yield Mistake("replicas", reason, put("topology", "replicated"))
     if settings.topology == "replicated" and settings.replicas == 0:
         yield Mistake("replicas", "is 0, but the topology is replicated", put("replicas", "2"))
 

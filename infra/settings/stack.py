@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from infra.hardening import Topology, Workload
+from infra.settings.aws import AwsSettings
 from infra.settings.docker import DockerSettings
+from infra.settings.gcp import GcpSettings
 from infra.settings.keys import Blank, Flag, Key, Section, Size, size_in_bytes
 
 MINIMUM_MEMORY = 16 * 1024**2
@@ -17,8 +19,10 @@ MINIMUM_MEMORY = 16 * 1024**2
 class Settings(Section):
     """One attribute a key of the configuration; Pulumi.yaml describes each."""
 
-    target: Annotated[Literal["embedded", "docker"], Key("embedded or docker", "embedded")] = "embedded"
-    topology: Annotated[Topology, Key("single, replicated or cluster", "single")] = "single"
+    target: Annotated[Literal["embedded", "docker", "aws", "gcp"], Key("embedded, docker, aws or gcp", "embedded")] = (
+        "embedded"
+    )
+    topology: Annotated[Topology, Key("single, replicated, cluster, or serverless on aws", "single")] = "single"
     shards: Annotated[
         Annotated[int, Field(ge=1)] | None, Blank, Key("3 or more, or empty for the topology's own", "3")
     ] = None
@@ -35,12 +39,21 @@ class Settings(Section):
     environment: Annotated[Literal["dev", "prod"], Key("dev or prod", "dev")] = "dev"
     port: Annotated[int, Field(ge=0, le=65535), Key("1024 to 65535, or 0 for the first free one from 6379", "6380")] = 0
     dataDir: Annotated[str, Key("a folder", "/srv/valkey")] = ""  # noqa: N815 — the key as the operator writes it
-    restoreFrom: Annotated[str, Key("an RDB file", "dump.rdb")] = ""  # noqa: N815
+    restoreFrom: Annotated[  # noqa: N815
+        str,
+        Key(
+            "an RDB file; on aws a snapshot's name or an RDB file's ARN in S3; on gcp RDB files in Cloud Storage, "
+            "gs://… with commas between, or a backup's name",
+            "dump.rdb",
+        ),
+    ] = ""
     finalSnapshot: Annotated[Flag, Key("true or false", "true")] = True  # noqa: N815
     rotation: Annotated[str, Key("any word", "2026-12")] = ""
     retired: Annotated[str, Key("the word of the rotation", "2026-12")] = ""
     contacts: Annotated[str, Key("what: whom; what: whom", "down: #oncall; full: data team")] = ""
     docker: DockerSettings = DockerSettings()
+    aws: AwsSettings = AwsSettings()
+    gcp: GcpSettings = GcpSettings()
 
     @field_validator("memory")
     @classmethod
@@ -73,4 +86,5 @@ class Settings(Section):
     @property
     def replica_count(self) -> int:
         """Replicas of each primary. Two beside one primary: with one gone, a write still has two copies."""
-        return {"single": 0, "replicated": 2, "cluster": 1}[self.topology] if self.replicas is None else self.replicas
+        usual = {"single": 0, "replicated": 2, "cluster": 1, "serverless": 0}[self.topology]
+        return usual if self.replicas is None else self.replicas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pulumi
@@ -11,15 +12,28 @@ from valkeykit.endpoint import Endpoint
 from infra.settings import Settings
 
 
+@dataclass(frozen=True)
+class Login:
+    """user: its name on the server. password: None where the client signs each login."""
+
+    user: str
+    password: pulumi.Output[str] | None = None
+
+
+def by_password(passwords: Mapping[str, pulumi.Output[str]]) -> dict[str, Login]:
+    """Roles that log in under their own names."""
+    return {name: Login(name, password) for name, password in passwords.items()}
+
+
 class Deployment(Protocol):
     """What every target has to offer when it is up.
 
-    passwords: of each user that has one.
+    logins: of app, admin and monitor, which may have other names on the server.
     outputs: what only this target can tell, by the stack output's name.
     """
 
     endpoint: pulumi.Output[Endpoint]
-    passwords: Mapping[str, pulumi.Output[str]]
+    logins: Mapping[str, Login]
     outputs: Mapping[str, pulumi.Input[Any]]
 
 
@@ -29,6 +43,14 @@ def provision(settings: Settings, stack: str) -> Deployment:
     Raises:
         ConfigurationError: what is asked for can't be had; nothing was registered.
     """
+    if settings.target == "aws":
+        from infra.targets.aws import Aws
+
+        return Aws("valkey", settings, stack)
+    if settings.target == "gcp":
+        from infra.targets.gcp import Gcp
+
+        return Gcp("valkey", settings, stack)
     if settings.target == "docker":
         from infra.targets.docker import Docker
 

@@ -25,6 +25,7 @@ from infra.local.docker.providers import Authority, Certificate, Containers
 from infra.local.providers import Password
 from infra.settings import Settings
 from infra.settings.docker import DockerSettings
+from infra.targets import Login, by_password
 
 NEWEST = {"8.0": "8.0.10", "8.1": "8.1.9", "9.0": "9.0.5", "9.1": "9.1.2"}
 """The patch version of each line that is the least to run: CVE-2026-56684 (TLS and CLIENT KILL) is mended in it."""
@@ -34,7 +35,7 @@ class Docker(pulumi.ComponentResource):
     """Users with random passwords, an authority and its certificate, and the containers that know them."""
 
     outputs: Mapping[str, pulumi.Input[Any]]
-    passwords: Mapping[str, pulumi.Output[str]]
+    logins: Mapping[str, Login]
 
     def __init__(self, name: str, settings: Settings, stack: str) -> None:
         """
@@ -53,7 +54,7 @@ class Docker(pulumi.ComponentResource):
         }
         passwords = {user: password.value for user, password in made.items()}
         previous = {user: password.previous for user, password in made.items() if settings.keeps_old_passwords}
-        self.passwords = {user.name: passwords[user.name] for user in hardening.USERS}
+        self.logins = by_password({user.name: passwords[user.name] for user in hardening.USERS})
         certificate, key, ca = _certificates(settings, plan, stack, child)
         self.containers = Containers(
             "containers",

@@ -18,6 +18,7 @@ from infra.local import binary, layout, ports, process, rdb
 from infra.local.folder import Claim, Folder
 from infra.local.providers import Password, Server, ServerGroup
 from infra.settings import Settings
+from infra.targets import Login, by_password
 
 DISK_RESERVE = 64 * 1024**2
 """Bytes that must be free beside the data, for the log and a snapshot's first pages."""
@@ -43,6 +44,7 @@ class Embedded(pulumi.ComponentResource):
         self._settings = settings
         self._made: dict[str, Password] = {}
         self.passwords: Mapping[str, pulumi.Output[str]] = self._know(user.name for user in hardening.USERS)
+        self.logins: Mapping[str, Login] = by_password(self.passwords)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         common = {
             "folder": folder,

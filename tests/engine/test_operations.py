@@ -68,19 +68,19 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     with project.client() as client:
         client.set("key", "value")
     with pytest.raises(ToolError, match="there is no backup"):
-        restoring.prepare(project.stack, into, None, dry=False)
+        restoring.prepare(project.stack, into, "", dry=False)
     backup.take(project.stack)
-    restoring.prepare(project.stack, into, None, dry=True)
+    restoring.prepare(project.stack, into, "", dry=True)
     with pytest.raises(ToolError, match="there is no stack second"):
         into.configuration()
     for _ in range(2):  # as after one that was killed
-        restoring.prepare(project.stack, into, None, dry=False)
+        restoring.prepare(project.stack, into, "", dry=False)
     into.up()
     with connect(into.outputs()["url"]) as client:
         assert client.get("key") == "value"
     assert into.configuration()["memory"] == "64mb"
     with pytest.raises(ToolError, match="the stack second is up"):
-        restoring.prepare(project.stack, into, None, dry=False)
+        restoring.prepare(project.stack, into, "", dry=False)
     into.down()
 
 

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import subprocess
+
+import pytest
+
 from tests.project import Project
+from tools.errors import ToolError
+from tools.stack import PROJECT
 
-PACK = ("--policy-pack", "infra/policy/pack")
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """With the pack's own environment."""
+    environment = "infra/policy/.venv"
+    subprocess.run(["make", f"{environment}/.ready"], cwd=PROJECT, check=True, capture_output=True)
+    (project.root / environment).symlink_to(PROJECT / environment)
+    return project
 
 
-def test_a_stack_of_this_project_keeps_every_policy(project: Project) -> None:
+def test_a_stack_of_this_project_keeps_every_policy(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     project.configure(environment="prod")
-    up = project.pulumi("up", "--yes", "--skip-preview", *PACK)
-    assert up.returncode == 0, up.stdout + up.stderr
-    assert "✅ valkey@" in up.stdout
-    assert project.pulumi("state", "unprotect", "--all", "--yes").returncode == 0
-    project.stack.down()
+    project.stack.up()
+    capfd.readouterr()
+    project.stack.check_policies()
+    assert "✅ valkey@" in capfd.readouterr().out
 
 
-def test_a_violation_ends_the_update_before_anything_is_made(project: Project) -> None:
+def test_a_violation_ends_the_update_before_anything_is_made(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
     project.configure(environment="prod", finalSnapshot="false")
-    up = project.pulumi("up", "--yes", *PACK)
+    with pytest.raises(ToolError):
+        project.stack.check_policies()
+    assert "pulumi config set finalSnapshot true" in capfd.readouterr().out
+    up = project.pulumi("up", "--yes", "--policy-pack", str(project.root / "infra" / "policy" / "pack"))
     assert up.returncode != 0
     assert "backups-in-prod" in up.stdout
-    assert "pulumi config set finalSnapshot true" in up.stdout
     assert not project.folder.path.exists()

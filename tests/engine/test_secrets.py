@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
-import psutil
 from valkeykit.url import parse
 
+from tests.cloud.secrets import absent_from_files, absent_from_processes, absent_from_text
 from tests.project import Project
 
 
@@ -23,18 +22,7 @@ def test_no_secret_is_left_anywhere(project: Project, tmp_path: Path) -> None:
     said.append(project.pulumi("up", "--yes", "--skip-preview", "--refresh", "--logtostderr", "-v=9"))
     for command in said:
         assert command.returncode == 0, command.stderr
-        _assert_none(secrets, command.stdout + command.stderr, " ".join(command.args))
-
-    passphrase = project.root / ".valkey" / "passphrase"
-    for file in tmp_path.rglob("*"):
-        if file.is_file() and not file.is_symlink() and file != passphrase:
-            _assert_none(secrets, file.read_bytes().decode(errors="replace"), str(file))
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            _assert_none(secrets, " ".join(process.cmdline()), f"command line of {process.name()}")
-    _assert_none(secrets, str(project.server().environ()), "the server's environment")
-
-
-def _assert_none(secrets: set[str], text: str, where: str) -> None:
-    found = any(secret in text for secret in secrets)  # not in the assertion itself, which pytest would print
-    assert not found, f"a secret stands in {where}"
+        absent_from_text(secrets, command.stdout + command.stderr, " ".join(command.args))
+    absent_from_files(secrets, tmp_path, keepers=[project.root / ".valkey" / "passphrase"])
+    absent_from_processes(secrets)
+    absent_from_text(secrets, str(project.server().environ()), "the server's environment")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import redis
@@ -26,20 +27,33 @@ class Subject:
     ca: str | None = field(repr=False, default=None)
     endpoint: Endpoint | None = None
     stack: str | None = None
+    aws: Mapping[str, Any] | None = None
+    """The output `aws` of a stack that has one."""
+    gcp: Mapping[str, Any] | None = None
+    """The output `gcp` of a stack that has one."""
+    check_hostname: bool = True
 
     @classmethod
-    def of_stack(cls, name: str) -> Subject:
+    def of_stack(cls, name: str, variables: Mapping[str, str] = os.environ) -> Subject:
+        """Through VALKEY_FORWARD, a host and a port here that lead there, where it is set."""
         from tools.stack import Stack
 
         outputs = Stack.open(name).outputs()
         endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
+        gcp, forward = outputs.get("gcp"), variables.get("VALKEY_FORWARD", "")
+        address = endpoint.address(app.username, app.password)
+        # A machine signs as one account, so it can't be the operator and the monitor too.
+        has_roles = not gcp or gcp["auth"] != "iam"
         return cls(
-            address=endpoint.address(app.username, app.password),
-            admin_url=outputs["adminUrl"],
-            monitor_url=outputs["monitorUrl"],
+            address=_forwarded(address, forward) if forward else address,
+            admin_url=outputs["adminUrl"] if has_roles else None,
+            monitor_url=outputs["monitorUrl"] if has_roles else None,
             ca=endpoint.ca,
             endpoint=endpoint,
             stack=name,
+            aws=outputs.get("aws"),
+            gcp=gcp,
+            check_hostname=endpoint.check_hostname and not forward,
         )
 
     @classmethod
@@ -53,6 +67,7 @@ class Subject:
             admin_url=variables.get("VALKEY_ADMIN_URL"),
             monitor_url=variables.get("VALKEY_MONITOR_URL"),
             ca=environment.authority(variables),
+            check_hostname=environment.checks_hostname(variables),
         )
 
     @cached_property
@@ -80,8 +95,11 @@ class Subject:
 
     def at(self, node: Node, user: str = "app") -> redis.Redis:
         """A client of one node, for a user whose URL is known."""
-        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
-        return self._at(node, self.address if user == "app" else self._named(urls[user]))
+        return self._at(node, self._of(user))
+
+    def username(self, user: str) -> str | None:
+        """What a user is called on the server."""
+        return self._of(user).username
 
     def as_user(self, node: Node, username: str | None, password: str | None) -> redis.Redis:
         return self._at(node, replace(self.address, username=username, password=password))
@@ -115,6 +133,20 @@ class Subject:
             "admin": (self.admin_url, "no admin's URL: use --stack, or set VALKEY_ADMIN_URL"),
             "monitor": (self.monitor_url, "no monitor's URL: use --stack, or set VALKEY_MONITOR_URL"),
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
+            "aws": (self.aws, "the target isn't aws"),
+            "boto3": (find_spec("boto3"), "boto3 isn't there: pip install boto3"),
+            "files": (not (self.aws or self.gcp), "the service keeps no files of its own: see its daily backups"),
+            "gcp": (self.gcp, "the target isn't gcp"),
+            "memorystore": (
+                _has("google.cloud.memorystore_v1beta"),
+                "its library isn't there: pip install google-cloud-memorystore",
+            ),
+            "login": (not self.gcp or self.gcp["auth"] != "none", "the stack asks for no login"),
+            "roles": (not self.gcp, "accounts log in as themselves, not by role"),
+            "rights": (
+                not self.gcp or self.gcp["aclPolicy"],
+                "there is no ACL policy, so every member has all rights",
+            ),
             "kill": (embedded, "only processes of this machine's stacks can be killed from here"),
             "tls": (self.address.tls, "the server has no TLS: its URL is redis://"),
             "single": (self.topology == "single", f"the topology is {self.topology}"),
@@ -130,14 +162,52 @@ class Subject:
             ),
         }
 
+    def _of(self, user: str) -> Address:
+        urls = {"admin": self.admin_url, "monitor": self.monitor_url}
+        return self.address if user == "app" else self._named(urls[user])
+
     def _named(self, url: str | None) -> Address:
         assert url is not None, "a check used a URL that it doesn't declare as needed"
         known = parse(url)
         return replace(self.address, username=known.username, password=known.password)
 
     def _client(self, address: Address) -> Client:
-        return connect(replace(address, topology=address.topology or self.topology), ca=self.ca)
+        named = replace(address, topology=address.topology or self.topology)
+        return connect(named, ca=self.ca, check_hostname=self.check_hostname, credentials=self._signer(address))
 
     def _at(self, node: Node, address: Address) -> redis.Redis:
         here = Address(node.host, node.port, address.tls, address.username, address.password)
-        return connect(here, topology="single", ca=self.ca)
+        signer = self._signer(address)
+        return connect(here, topology="single", ca=self.ca, check_hostname=self.check_hostname, credentials=signer)
+
+    def _signer(self, address: Address) -> Any:
+        """Signs logins where a stack wants that, unless a password is tried."""
+        cloud = self.aws or self.gcp
+        if not cloud or cloud["auth"] != "iam" or address.username is None or address.password is not None:
+            return None
+        from valkeykit.credentials import ElastiCacheIam, MemorystoreIam
+
+        if self.gcp:
+            return MemorystoreIam(address.username)
+        return ElastiCacheIam(address.username, cloud["cache"], cloud["region"], serverless=cloud["serverless"])
+
+
+def _forwarded(address: Address, forward: str) -> Address:
+    """
+    Raises:
+        ConfigurationError: a cluster's client is led to addresses that no forward knows.
+    """
+    if address.topology == "cluster":
+        raise ConfigurationError(
+            "a cluster leads its clients to its nodes, which a forward doesn't reach",
+            fix="run the suite inside the network, and unset VALKEY_FORWARD",
+        )
+    there = parse(f"redis://{forward}")
+    return replace(address, host=there.host, port=there.port, topology="single", others=())
+
+
+def _has(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False

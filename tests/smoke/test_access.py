@@ -24,12 +24,14 @@ DANGEROUS = (
 """SHUTDOWN isn't here: every server refuses it inside MULTI, so a probe would prove nothing."""
 
 
+@pytest.mark.needs("login")
 def test_no_credentials(subject: Subject) -> None:
     """Nobody gets in without a password."""
     for node in subject.nodes:
         assert not _gets_in(subject.as_user(node, None, None)), f"{node} is open to whoever reaches it"
 
 
+@pytest.mark.needs("login")
 def test_wrong_password(subject: Subject) -> None:
     """A wrong password is refused."""
     for node in subject.nodes:
@@ -44,14 +46,15 @@ def test_default_user(subject: Subject) -> None:
             assert "off" in admin.acl_getuser("default")["flags"], f"{node}: it is on"
 
 
-@pytest.mark.needs("endpoint")
+@pytest.mark.needs("endpoint", "roles")
 def test_users(subject: Subject) -> None:
     """Each URL is its own user's."""
     for node, name in itertools.product(subject.nodes, ("app", "admin", "monitor")):
         with subject.at(node, name) as client:
-            assert client.acl_whoami() == name
+            assert client.acl_whoami() == subject.username(name)
 
 
+@pytest.mark.needs("rights")
 def test_dangerous(subject: Subject) -> None:
     """The application can't stop, empty or reconfigure the server."""
     for node in subject.nodes:
@@ -64,10 +67,11 @@ def test_dangerous(subject: Subject) -> None:
 def test_monitor(subject: Subject) -> None:
     """The monitor reads figures, but no values, and writes nothing."""
     commands = (("get", "key"), ("set", "key", "1"), ("del", "key"), ("flushall",), ("client", "kill", "id", "1"))
+    name = subject.username("monitor")
     for node in subject.nodes:
         with subject.at(node, "monitor") as monitor, subject.at(node, "admin") as admin:
             assert monitor.info("memory")["used_memory"] > 0
-            allowed = [" ".join(c) for c in commands if admin.execute_command("ACL DRYRUN", "monitor", *c) == "OK"]
+            allowed = [" ".join(c) for c in commands if admin.execute_command("ACL DRYRUN", name, *c) == "OK"]
         assert not allowed, f"{node} allows {', '.join(allowed)}"
 
 

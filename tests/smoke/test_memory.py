@@ -40,6 +40,7 @@ def test_policy(subject: Subject) -> None:
     assert not problem, problem
 
 
+@pytest.mark.needs("files")
 def test_append_only(subject: Subject) -> None:
     """Writes reach the append-only file."""
     off = "it is off: a restart loses what came since the last snapshot"
@@ -50,6 +51,7 @@ def test_append_only(subject: Subject) -> None:
     assert not problem, problem
 
 
+@pytest.mark.needs("files")
 def test_snapshot(subject: Subject) -> None:
     """The last snapshot succeeded."""
     problem = subject.wrong("persistence", lambda info: None if info["rdb_last_bgsave_status"] == "ok" else "it failed")

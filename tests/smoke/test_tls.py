@@ -29,7 +29,7 @@ def test_plain_text(subject: Subject) -> None:
 
 
 def test_certificate(subject: Subject) -> None:
-    """The certificate is signed by the authority and bears the host's name."""
+    """The certificate is signed by the authority and, where that is checked, bears the host's name."""
     for node in _servers(subject):
         with _connection(node, _context(subject)) as connection:
             assert connection.getpeercert()
@@ -64,7 +64,9 @@ def _servers(subject: Subject) -> tuple[Node, ...]:
 def _context(subject: Subject) -> ssl.SSLContext:
     ca = subject.ca or ""
     is_text = "-----BEGIN" in ca
-    return ssl.create_default_context(cadata=(ca if is_text else Path(ca).read_text()) if ca else None)
+    context = ssl.create_default_context(cadata=(ca if is_text else Path(ca).read_text()) if ca else None)
+    context.check_hostname = subject.check_hostname
+    return context
 
 
 @contextlib.contextmanager

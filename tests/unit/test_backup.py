@@ -46,7 +46,7 @@ def test_every_primary_is_saved_and_can_be_loaded(tmp_path: Path) -> None:
         with closing(redis.RedisCluster(servers.HOST, nodes[0].port)) as client:
             for number in range(99):
                 client.set(f"key:{number}", number)
-        taken = backup.take(stack)
+        taken = Path(backup.take(stack))
     assert len(list(taken.glob("*.rdb"))) == 3
     assert all(file.stat().st_mode & 0o77 == 0 for file in (taken, *taken.iterdir()))
     assert sum(drill.load(file).keys for file in taken.iterdir()) == 99
@@ -60,7 +60,7 @@ def test_a_damaged_backup_is_told(tmp_path: Path) -> None:
         stack = fake(tmp_path, endpoint(node))
         with closing(node.client()) as client:
             client.set("key", "x" * 1000)
-        (dump,) = backup.take(stack).iterdir()
+        (dump,) = Path(backup.take(stack)).iterdir()
     data = bytearray(dump.read_bytes())
     data[len(data) // 2] ^= 255
     dump.write_bytes(data)

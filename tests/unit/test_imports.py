@@ -19,6 +19,13 @@ def test_the_program_loads_no_cloud_and_no_client() -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_the_aws_target_loads_only_the_services_it_uses() -> None:
+    loaded = loaded_by("infra.targets.aws")
+    services = {name.split(".")[1] for name in loaded if name.startswith("pulumi_aws.") and name.count(".") == 2}
+    assert services == {"cloudwatch", "ec2", "elasticache", "iam", "kms", "secretsmanager", "sns", "vpc"}
+    assert not loaded & {"pulumi_gcp", "boto3", "botocore"}
+
+
 def test_the_client_loads_neither_pulumi_nor_the_program() -> None:
     loaded = loaded_by("valkeykit")
     assert not [name for name in loaded if name.split(".")[0] in {"pulumi", "infra", "tools", "pydantic"}]

@@ -47,7 +47,7 @@ def test_the_variables_of_an_endpoint_are_read_back(endpoint: Endpoint, topology
 def test_a_record_is_read_back_with_its_sentinels_and_without() -> None:
     assert Endpoint.from_dict(REPLICATED.to_dict()) == REPLICATED
     old = ENDPOINT.to_dict()
-    del old["sentinels"]
+    del old["sentinels"], old["check_hostname"]
     assert Endpoint.from_dict(old) == ENDPOINT
 
 
@@ -74,6 +74,18 @@ def test_what_an_endpoint_says_is_the_same_without_the_environment() -> None:
 def test_a_variable_that_cant_be_read_is_named(variables: dict[str, str], said: str) -> None:
     with pytest.raises(errors.ConfigurationError, match=said):
         environment.resolve(variables)
+
+
+def test_whether_a_host_name_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALKEY_URL", "rediss://10.0.0.1")
+    assert settle(None).tls_arguments()["ssl_check_hostname"] is True
+    for name, value in replace(ENDPOINT, tls=True, check_hostname=False).variables("rediss://10.0.0.1").items():
+        monkeypatch.setenv(name, value)
+    assert settle(None).tls_arguments()["ssl_check_hostname"] is False
+    assert settle(None, check_hostname=True).tls_arguments()["ssl_check_hostname"] is True
+    monkeypatch.setenv("VALKEY_CHECK_HOSTNAME", "perhaps")
+    with pytest.raises(errors.ConfigurationError, match="VALKEY_CHECK_HOSTNAME is 'perhaps'"):
+        settle(None)
 
 
 def test_what_is_given_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

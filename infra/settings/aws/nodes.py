@@ -1,0 +1,98 @@
+"""Node types: what each holds, and which one is the smallest for a size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RESERVED_PERCENT = 25
+"""Of a node's memory, kept for backups and failovers: `reserved-memory-percent`, the service's default."""
+
+FULL_PERCENT = 80
+"""Of what is left: an alarm begins there, so `memory` must fit below."""
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """memory: bytes, before the reserve. cpus: virtual ones, which the alarms' thresholds follow."""
+
+    name: str
+    memory: int
+    cpus: int
+
+    @property
+    def maxmemory(self) -> int:
+        """Bytes that data may take before the server evicts or refuses."""
+        return self.memory * (100 - RESERVED_PERCENT) // 100
+
+    @property
+    def comfortable(self) -> int:
+        """Bytes that data may take before an alarm begins."""
+        return self.maxmemory * FULL_PERCENT // 100
+
+    @property
+    def tiers_data(self) -> bool:
+        """Whether it moves rarely used data to its SSD; ElastiCache wants to be told so."""
+        return self.name.startswith("cache.r6gd.")
+
+
+_BURSTABLE = ("micro", "small", "medium")
+_GRAVITON = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
+_INTEL = ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")
+
+_FROM_6_GIB = (6854542746, 13891921715, 27966669210, 56116178125)
+_FROM_13_GIB = (14037181030, 28261849702, 56711183565, 113609865216)
+
+_BYTES = {
+    ("t3", "t4g"): (_BURSTABLE, (536870912, 1471026299, 3317862236)),
+    ("m5",): (_INTEL, (*_FROM_6_GIB, 168715971994, 337500562842)),
+    ("r5",): (_INTEL, (*_FROM_13_GIB, 341206346547, 682485973811)),
+    ("m6g", "m7g"): (_GRAVITON, (*_FROM_6_GIB, 111325552312, 168715971994, 225000375228)),
+    ("r6g", "r7g"): (_GRAVITON, (*_FROM_13_GIB, 225000375228, 341206346547, 450000750456)),
+    ("r6gd",): (_GRAVITON[1:], (*_FROM_13_GIB[1:], 225000375228, 341206346547, 450000750456)),
+    ("m8g",): (
+        _GRAVITON,
+        (7294178820, 15222495510, 31866224640, 65856864256, 133838143488, 201819422720, 269800701952),
+    ),
+    ("r8g",): (
+        _GRAVITON,
+        (15222495510, 31866224640, 65856864256, 133838143488, 269800701952, 405763260416, 541725818880),
+    ),
+    ("c7gn",): (_GRAVITON, (3317862236, *_FROM_6_GIB, 84357985997, 113609865216)),
+    ("c8gn",): (
+        _GRAVITON,
+        (3330020474, 7294178820, 15222495510, 31866224640, 65856864256, 99847503872, 133838143488),
+    ),
+}
+
+
+def _cpus(size: str) -> int:
+    """As of the EC2 instances of that size."""
+    return 2 if size in (*_BURSTABLE, "large") else 4 * int(size.removesuffix("xlarge") or 1)
+
+
+NODE_TYPES = {
+    f"cache.{family}.{size}": NodeType(f"cache.{family}.{size}", memory, _cpus(size))
+    for families, (sizes, memories) in _BYTES.items()
+    for family in families
+    for size, memory in zip(sizes, memories, strict=True)
+}
+"""By name. Bytes of memory: ElastiCache User Guide, "Valkey node-type specific parameters"."""
+
+_LADDER = (
+    *(NODE_TYPES[f"cache.t4g.{size}"] for size in _BURSTABLE),
+    NODE_TYPES["cache.m7g.large"],
+    *(NODE_TYPES[f"cache.r7g.{size}"] for size in _GRAVITON),
+)
+"""Graviton nodes by memory; from 13 GiB on the r7g give a gigabyte for less than the m7g."""
+
+DURABLE_FAMILIES = ("m6g", "m7g", "m8g", "r6g", "r7g", "r8g", "c7gn", "c8gn")
+"""Whose nodes can keep a durable log (Valkey 9.0 and newer)."""
+
+
+def smallest(size: int) -> NodeType | None:
+    """The smallest node type that holds `size` bytes of data with head room; None where no node does."""
+    return next((node for node in _LADDER if size <= node.comfortable), None)
+
+
+def largest() -> NodeType:
+    return _LADDER[-1]

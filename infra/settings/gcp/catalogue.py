@@ -1,0 +1,29 @@
+"""What Memorystore for Valkey has: locations, versions, limits."""
+
+from __future__ import annotations
+
+LOCATIONS = (
+    *("africa-south1", "asia-east1", "asia-east2", "asia-northeast1", "asia-northeast2", "asia-northeast3"),
+    *("asia-south1", "asia-south2", "asia-southeast1", "asia-southeast2", "asia-southeast3"),
+    *("australia-southeast1", "australia-southeast2", "europe-central2", "europe-north1", "europe-southwest1"),
+    *("europe-west1", "europe-west2", "europe-west3", "europe-west4", "europe-west6", "europe-west8"),
+    *("europe-west9", "europe-west10", "europe-west12", "me-central1", "me-central2", "me-west1"),
+    *("northamerica-northeast1", "northamerica-northeast2", "southamerica-east1", "us-central1", "us-east1"),
+    *("us-east4", "us-east5", "us-south1", "us-west1", "us-west2", "us-west3", "us-west4"),
+)
+"""Regions with the product ("Memorystore for Valkey locations")."""
+
+VERSIONS = {"7.2": "VALKEY_7_2", "8.0": "VALKEY_8_0", "9.0": "VALKEY_9_0", "9.1": "VALKEY_9_1"}
+"""The API's word for each version ("Supported versions")."""
+
+PREVIEW_VERSIONS = ("9.1",)
+"""Without Google's service level agreement."""
+
+MAXIMUM_NODES = 250
+"""Of one instance: shards with their replicas ("Instance and node specification")."""
+
+PORT = 6379
+"""Where an endpoint answers; it can't be chosen."""
+
+NODE_PORTS = (11000, 13047)
+"""First and last port of the nodes behind a cluster's discovery endpoint ("Networking")."""

@@ -1,0 +1,5 @@
+"""The aws target: ElastiCache for Valkey, its network, its users, and what watches it."""
+
+from infra.targets.aws.component import Aws
+
+__all__ = ["Aws"]

@@ -1,0 +1,70 @@
+"""A CloudWatch dashboard: what one looks at first when something is slow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_aws.cloudwatch.dashboard import Dashboard
+
+from infra.targets.aws.alarms import NAMESPACE, Dimension
+from infra.targets.aws.context import Context
+
+OF_NODES = (
+    ("Engine CPU, %", ("EngineCPUUtilization",)),
+    ("Memory used, % of what data may take", ("DatabaseMemoryUsagePercentage",)),
+    ("Hits and misses", ("CacheHits", "CacheMisses")),
+    ("Connections", ("CurrConnections",)),
+    ("Evictions", ("Evictions",)),
+    ("Replication lag, s", ("ReplicationLag",)),
+    ("Network, bytes", ("NetworkBytesIn", "NetworkBytesOut")),
+    ("Refused logins and commands", ("AuthenticationFailures", "CommandAuthorizationFailures")),
+)
+OF_SERVERLESS = (
+    ("Storage, bytes", ("BytesUsedForCache",)),
+    ("Compute, ECPU", ("ElastiCacheProcessingUnits",)),
+    ("Hits and misses", ("CacheHits", "CacheMisses")),
+    ("Connections", ("CurrConnections",)),
+    ("Throttled commands", ("ThrottledCmds",)),
+    ("Refused logins and commands", ("AuthenticationFailures", "CommandAuthorizationFailures")),
+)
+
+_WIDTH, _HEIGHT = 12, 6
+"""Of a graph; the page is 24 wide."""
+
+
+def body(region: str, dimensions: Sequence[Dimension], *, is_serverless: bool) -> str:
+    """The dashboard as CloudWatch's JSON."""
+    graphs = OF_SERVERLESS if is_serverless else OF_NODES
+    widgets = [
+        {
+            "type": "metric",
+            "x": _WIDTH * (place % 2),
+            "y": _HEIGHT * (place // 2),
+            "width": _WIDTH,
+            "height": _HEIGHT,
+            "properties": {
+                "title": title,
+                "region": region,
+                "period": 60,
+                "stat": "Average",
+                "metrics": [[NAMESPACE, metric, *dimension] for metric in metrics for dimension in dimensions],
+            },
+        }
+        for place, (title, metrics) in enumerate(graphs)
+    ]
+    return json.dumps({"widgets": widgets})
+
+
+def make(context: Context, dimensions: Sequence[Dimension]) -> pulumi.Output[str]:
+    """Returns the dashboard's name."""
+    settings = context.settings
+    made = Dashboard(
+        "dashboard",
+        dashboard_name=context.name,
+        dashboard_body=body(settings.aws.region, dimensions, is_serverless=settings.topology == "serverless"),
+        opts=context.options(),
+    )
+    name: pulumi.Output[str] = made.dashboard_name
+    return name

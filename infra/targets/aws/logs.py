@@ -1,0 +1,34 @@
+"""Slow and engine logs in CloudWatch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pulumi_aws.cloudwatch.log_group import LogGroup
+
+from infra.targets.aws.context import Context
+
+KINDS = ("slow-log", "engine-log")
+
+
+def make(context: Context) -> list[Any]:
+    """A log group each; returns the replication group's delivery configurations."""
+    groups = {
+        kind: LogGroup(
+            kind,
+            name=f"/aws/elasticache/{context.name}/{kind}",
+            retention_in_days=context.settings.aws.logDays,
+            tags=context.tags,
+            opts=context.options(),
+        )
+        for kind in KINDS
+    }
+    return [
+        {
+            "destination": group.name,
+            "destination_type": "cloudwatch-logs",
+            "log_format": "json",
+            "log_type": kind,
+        }
+        for kind, group in groups.items()
+    ]

@@ -1,0 +1,5 @@
+"""The gcp target: Memorystore for Valkey, its network, its members, and what watches it."""
+
+from infra.targets.gcp.component import Gcp
+
+__all__ = ["Gcp"]

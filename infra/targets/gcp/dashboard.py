@@ -1,0 +1,73 @@
+"""A dashboard in Cloud Monitoring: what one looks at first when something is slow."""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+from pulumi_gcp.monitoring.dashboard import Dashboard
+
+from infra.targets.context import Context
+from infra.targets.gcp.metrics import selection
+
+GRAPHS = (
+    ("CPU of the busiest node", "ALIGN_MAX", ("cpu/maximum_utilization",)),
+    ("Memory of the fullest node", "ALIGN_MAX", ("memory/maximum_utilization",)),
+    (
+        "Hits and misses",
+        "ALIGN_RATE",
+        ("stats/total_keyspace_hits_count", "stats/total_keyspace_misses_count"),
+    ),
+    ("Connections", "ALIGN_MAX", ("clients/total_connected_clients",)),
+    ("Refused connections", "ALIGN_RATE", ("stats/total_rejected_connections_count",)),
+    ("Evictions", "ALIGN_RATE", ("stats/total_evicted_keys_count",)),
+    ("Replication: bytes behind", "ALIGN_MAX", ("replication/maximum_offset_diff",)),
+    ("Bytes sent, a second", "ALIGN_RATE", ("stats/total_net_output_bytes_count",)),
+)
+"""Title, how points are aligned, metrics."""
+
+_COLUMNS, _WIDTH, _HEIGHT = 48, 24, 16
+"""Of the page's grid, and of a graph."""
+
+
+def body(context: Context) -> str:
+    """The dashboard as Cloud Monitoring's JSON."""
+    tiles = [
+        {
+            "xPos": _WIDTH * (place % 2),
+            "yPos": _HEIGHT * (place // 2),
+            "width": _WIDTH,
+            "height": _HEIGHT,
+            "widget": {
+                "title": title,
+                "xyChart": {"dataSets": [_series(context, metric, aligner) for metric in metrics]},
+            },
+        }
+        for place, (title, aligner, metrics) in enumerate(GRAPHS)
+    ]
+    layout = {"columns": _COLUMNS, "tiles": tiles}
+    return json.dumps({"displayName": context.name, "mosaicLayout": layout, "labels": {"valkey": ""}})
+
+
+def make(context: Context) -> pulumi.Output[str]:
+    """Returns the dashboard's full name."""
+    made = Dashboard(
+        "dashboard",
+        dashboard_json=body(context),
+        project=context.settings.gcp.project,
+        opts=context.options(),
+    )
+    name: pulumi.Output[str] = made.id
+    return name
+
+
+def _series(context: Context, metric: str, aligner: str) -> dict[str, object]:
+    return {
+        "plotType": "LINE",
+        "timeSeriesQuery": {
+            "timeSeriesFilter": {
+                "filter": selection(context, metric),
+                "aggregation": {"alignmentPeriod": "60s", "perSeriesAligner": aligner},
+            }
+        },
+    }

@@ -1,0 +1,51 @@
+"""A moto server for all tests, and a stack whose AWS is the stand-in."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.aws import account
+from tests.aws.variables import ADDRESS, EXISTING
+from tests.cloud.stack import CloudStack, plugin, running
+from tests.project import USERS_CHOICE
+from tools.stack import PROJECT
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*what): of the smoke suite, whose checks are tried here")
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """Its address; on loopback only."""
+    with account.served() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def existing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a test describes what it made by hand."""
+    return tmp_path_factory.mktemp("account") / "existing.json"
+
+
+@pytest.fixture(scope="session")
+def standin(moto: str, existing: Path) -> Iterator[dict[str, str]]:
+    with running("aws", "tests.aws.backend", PROJECT, {ADDRESS: moto, EXISTING: str(existing)}) as variables:
+        yield variables
+
+
+@pytest.fixture
+def stack(
+    tmp_path: Path, moto: str, standin: dict[str, str], existing: Path, monkeypatch: pytest.MonkeyPatch
+) -> CloudStack:
+    """In an account in which there is nothing yet."""
+    existing.write_text("{}")
+    for name in (*USERS_CHOICE, "PULUMI_HOME"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+    urllib.request.urlopen(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
+    plugins = plugin(tmp_path / "plugins", "aws", "tests.aws.backend", PROJECT)
+    return CloudStack.make(tmp_path, plugins, standin)

@@ -1,0 +1,114 @@
+"""The aws target run against recording mocks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from valkeykit.endpoint import Endpoint
+
+from infra.settings import Settings
+from infra.targets.aws import Aws
+from tests.aws import requests
+from tests.cloud.recording import Answer, Inputs, Recorder, record
+from tests.cloud.space import Configuration, load
+
+MINIMAL: Configuration = {"target": "aws", "aws.region": "eu-central-1"}
+
+ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
+VPC = "vpc-0a1b2c3d"
+SUBNETS = {f"subnet-{number}": zone for number, zone in enumerate(ZONES)}
+"""What the account has beside what the program makes."""
+
+PASSWORD = "pulumi-python:dynamic/valkey:Password"
+
+
+def _subnet(_token: str, arguments: Inputs) -> Inputs:
+    subnet = arguments["id"]
+    vpc = "vpc-0f0f" if subnet == "subnet-abc" else VPC
+    return {"id": subnet, "vpcId": vpc, "availabilityZone": SUBNETS.get(subnet, ZONES[0])}
+
+
+CALLS: Mapping[str, Answer] = {
+    "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _token, _arguments: {"names": list(ZONES)},
+    "aws:ec2/getSubnet:getSubnet": _subnet,
+    "aws:elasticache/getSubnetGroup:getSubnetGroup": lambda _token, arguments: {
+        "name": arguments["name"],
+        "vpcId": VPC,
+        "subnetIds": list(SUBNETS),
+    },
+}
+
+
+def _arn(name: str, _inputs: Inputs) -> Inputs:
+    return {"arn": f"arn:aws:service:eu-central-1:123456789012:{name}"}
+
+
+def _key(name: str, inputs: Inputs) -> Inputs:
+    return _arn(name, inputs) | {"keyId": "1234abcd"}
+
+
+def _group(_name: str, inputs: Inputs) -> Inputs:
+    group = inputs["replicationGroupId"]
+    hosts = {
+        "primaryEndpointAddress": f"master.{group}.abc.euc1.cache.amazonaws.com",
+        "readerEndpointAddress": f"replica.{group}.abc.euc1.cache.amazonaws.com",
+        "configurationEndpointAddress": f"clustercfg.{group}.abc.euc1.cache.amazonaws.com",
+    }
+    return hosts | _arn(f"replicationgroup:{group}", inputs) | {"engineVersionActual": f"{inputs['engineVersion']}.2"}
+
+
+def _serverless(_name: str, inputs: Inputs) -> Inputs:
+    host = f"{inputs['name']}-abc.serverless.euc1.cache.amazonaws.com"
+    return _arn(f"serverlesscache:{inputs['name']}", inputs) | {
+        "endpoints": [{"address": host, "port": 6379}],
+        "readerEndpoints": [{"address": host, "port": 6380}],
+        "fullEngineVersion": f"{inputs['majorEngineVersion']}.1",
+    }
+
+
+RESOURCES: Mapping[str, Answer] = {
+    **dict.fromkeys(requests.KINDS, _arn),
+    "aws:kms/key:Key": _key,
+    "aws:elasticache/replicationGroup:ReplicationGroup": _group,
+    "aws:elasticache/serverlessCache:ServerlessCache": _serverless,
+    PASSWORD: lambda name, inputs: {
+        "value": f"secretOf{name}{inputs['rotation']}".replace("-", "").ljust(43, "x"),
+        "previous": f"oldSecretOf{name}".ljust(43, "x") if inputs["rotation"] else "",
+    },
+    "pulumi:providers:aws": lambda _name, _inputs: {},
+}
+
+
+class Deployed:
+    """A configuration's recorded resources, its endpoint, its logins and its outputs."""
+
+    def __init__(self, settings: Settings, stack: str = "valkey/test") -> None:
+        self.settings = settings
+        self.recorder = Recorder(RESOURCES, CALLS)
+        self.known: dict[str, Any] = record(self.recorder, lambda: self._program(stack))
+        self.endpoint: Endpoint = self.known["endpoint"]
+        self.outputs: dict[str, Any] = self.known["outputs"]["aws"]
+
+    def _program(self, stack: str) -> pulumi.Output[Any]:
+        made = Aws("valkey", self.settings, stack)
+        logins = {role: {"user": login.user, "password": login.password} for role, login in made.logins.items()}
+        return pulumi.Output.all(endpoint=made.endpoint, logins=logins, outputs=made.outputs)
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Deployed:
+        """Of a configuration that is right; the target and its region are given. It is shared: not to be changed."""
+        return _of(frozenset((MINIMAL | configuration).items()))
+
+    def one(self, kind: str) -> Inputs:
+        return self.recorder.one(kind).inputs
+
+    def all(self, kind: str) -> dict[str, Inputs]:
+        return {resource.name: resource.inputs for resource in self.recorder.of(kind)}
+
+
+@functools.cache
+def _of(configuration: frozenset[tuple[str, str]]) -> Deployed:
+    return Deployed(load(dict(configuration)))

@@ -1,0 +1,312 @@
+"""What the target makes of the settings: sizes, names, users, network, alarms, outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import botocore.session
+import pytest
+from valkeykit.settings import settle
+from valkeykit.url import parse
+
+from infra import hardening
+from infra.settings.aws.catalogue import FAMILIES, REGIONS
+from infra.settings.aws.nodes import NODE_TYPES, smallest
+from infra.targets.aws import alarms, parameters, replication
+from infra.targets.aws.context import safe_name
+from tests.aws import service
+from tests.aws.recorded import MINIMAL, Deployed
+from tests.cloud.space import load
+
+GIB = 1024**3
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+USER = "aws:elasticache/user:User"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+
+
+@pytest.mark.parametrize(
+    ("size", "node"),
+    [
+        (256 * 1024**2, "cache.t4g.micro"),
+        (NODE_TYPES["cache.t4g.micro"].comfortable, "cache.t4g.micro"),
+        (NODE_TYPES["cache.t4g.micro"].comfortable + 1, "cache.t4g.small"),
+        (2 * GIB, "cache.m7g.large"),
+        (4 * GIB, "cache.r7g.large"),
+        (200 * GIB, "cache.r7g.16xlarge"),
+    ],
+)
+def test_memory_picks_the_smallest_node_that_holds_it_with_reserve_and_head_room(size: int, node: str) -> None:
+    found = smallest(size)
+    assert found is not None
+    assert found.name == node
+    assert size <= found.memory * 0.75 * 0.8
+
+
+def test_no_node_is_large_enough_for_everything() -> None:
+    assert smallest(1000 * GIB) is None
+
+
+def test_the_node_type_overrides_the_choice() -> None:
+    group = Deployed.of({"aws.nodeType": "cache.r6gd.xlarge"}).one(service.GROUP)
+    assert (group["nodeType"], group["dataTieringEnabled"]) == ("cache.r6gd.xlarge", True)
+
+
+def test_regions_are_those_that_botocore_knows() -> None:
+    session = botocore.session.get_session()
+    partitions = ("aws", "aws-cn", "aws-us-gov")
+    known = {name for p in partitions for name in session.get_available_regions("elasticache", partition_name=p)}
+    assert set(REGIONS) == known
+
+
+@pytest.mark.parametrize("version", FAMILIES)
+def test_the_parameter_group_has_the_version_s_family_in_its_name(version: str) -> None:
+    group = Deployed.of({"version": version}).one("aws:elasticache/parameterGroup:ParameterGroup")
+    assert group["family"] == f"valkey{version[0]}"
+    assert group["family"] in group["name"]
+
+
+@pytest.mark.parametrize("workload", ["cache", "queue", "mixed"])
+def test_the_parameter_group_is_the_hardening_table_as_far_as_it_reaches(workload: str) -> None:
+    rendered = parameters.render(load(MINIMAL | {"workload": workload}))
+    for rule in hardening.RULES:
+        if "aws" in rule.clouds and rule.directive != "client-output-buffer-limit":
+            assert rendered[rule.directive] == rule.for_workload(workload)  # type: ignore[arg-type]
+    assert rendered["client-output-buffer-limit-normal-hard-limit"] == "268435456"
+    assert "client-output-buffer-limit-replica-hard-limit" not in rendered
+    assert rendered["acl-pubsub-default"] == "resetchannels"
+
+
+@pytest.mark.parametrize(
+    ("stack", "name"),
+    [
+        ("valkey/dev", "valkey-dev"),
+        ("valkey/Feature__X", "valkey-feature-x"),
+        ("9lives/--a--", "valkey-9lives-a"),
+        ("valkey/" + "long" * 20, None),
+    ],
+)
+def test_names_are_what_aws_takes(stack: str, name: str | None) -> None:
+    made = safe_name(stack)
+    assert name in (None, made)
+    assert re.fullmatch(r"[a-z](?!.*--)[a-z0-9-]{0,27}(?<!-)", made)
+    assert safe_name(stack + "x") != made
+
+
+def test_users_have_the_hardening_s_rights_and_are_on() -> None:
+    deployed = Deployed.of({})
+    users = deployed.all(USER)
+    for user in hardening.USERS:
+        assert users[user.name]["accessString"] == f"on {user.rules}"
+        assert users[user.name]["userName"] == user.name
+    assert "default" not in str(users)
+    assert {resource.name for resource in deployed.recorder.of(USER) if "authenticationMode" in resource.secret} == set(
+        users
+    )
+
+
+def test_a_rotation_leaves_two_passwords_and_the_url_has_the_new_one() -> None:
+    def passwords(**configuration: str) -> list[str]:
+        valid: list[str] = Deployed.of(configuration).all(USER)["app"]["authenticationMode"]["passwords"]
+        return valid
+
+    assert len(passwords()) == 1
+    new, old = passwords(rotation="2026")
+    assert (new[:15], old[:14]) == ("secretOfapp2026", "oldSecretOfapp")
+    assert passwords(rotation="2026", retired="2026") == [new]
+    assert Deployed.of({"rotation": "2026"}).known["logins"]["app"]["password"] == new
+
+
+def test_with_iam_the_url_has_no_password_and_each_role_has_its_policy() -> None:
+    deployed = Deployed.of({"topology": "replicated", "aws.auth": "iam"})
+    login = deployed.known["logins"]["app"]
+    assert parse(deployed.endpoint.url(login["user"], login["password"])).password is None
+    for user in deployed.all(USER).values():
+        assert user["userName"] == user["userId"]
+        assert user["authenticationMode"] == {"type": "iam"}
+    policies = deployed.outputs["connectPolicies"]
+    document = json.loads(policies["app"]["document"])
+    assert document["Statement"][0]["Action"] == "elasticache:Connect"
+    cache, user = document["Statement"][0]["Resource"]
+    assert cache.endswith("replicationgroup:valkey-test")
+    assert "app" in user
+    assert policies["app"]["arn"].startswith("arn:")
+    assert deployed.recorder.of("pulumi-python:dynamic/valkey:Password")[0].name.startswith("final-snapshot")
+
+
+def test_iam_users_are_others_in_a_group_of_their_own() -> None:
+    before, after = Deployed.of({}), Deployed.of({"aws.auth": "iam"})
+    group = "aws:elasticache/userGroup:UserGroup"
+    assert before.one(group)["userGroupId"] != after.one(group)["userGroupId"]
+    assert not set(before.one(group)["userIds"]) & set(after.one(group)["userIds"])
+
+
+def test_nothing_is_reachable_but_from_who_is_named() -> None:
+    deployed = Deployed.of({"aws.allowedCidrs": "10.0.0.0/16,fd00::/48", "aws.allowedSecurityGroups": "sg-0a1b"})
+    sources = {
+        rule.get("cidrIpv4") or rule.get("cidrIpv6") or rule["referencedSecurityGroupId"]
+        for rule in deployed.all(INGRESS).values()
+    }
+    assert sources == {"10.0.0.0/16", "fd00::/48", "sg-0a1b", "clients-id"}
+    for group in deployed.all("aws:ec2/securityGroup:SecurityGroup").values():
+        assert "ingress" not in group
+        assert "egress" not in group
+    kinds = {resource.kind for resource in deployed.recorder.recorded}
+    assert not [kind for kind in kinds if "nternetGateway" in kind or "natGateway" in kind]
+
+
+@pytest.mark.parametrize("zones", [2, 3])
+def test_a_vpc_of_its_own_is_private_and_spans_zones(zones: int) -> None:
+    subnets = Deployed.of({"aws.zones": str(zones)}).all("aws:ec2/subnet:Subnet")
+    assert len({subnet["availabilityZone"] for subnet in subnets.values()}) == zones
+    assert not any(subnet["mapPublicIpOnLaunch"] for subnet in subnets.values())
+
+
+def test_an_existing_vpc_is_used_as_it_is() -> None:
+    deployed = Deployed.of({"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-1"})
+    assert not deployed.recorder.of("aws:ec2/vpc:Vpc")
+    assert deployed.one("aws:elasticache/subnetGroup:SubnetGroup")["subnetIds"] == ["subnet-0", "subnet-1"]
+    assert Deployed.of({"aws.subnetGroup": "theirs"}).one(service.GROUP)["subnetGroupName"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("topology", "host", "client"),
+    [
+        ("single", "master.valkey-test", "single"),
+        ("replicated", "master.valkey-test", "replicated"),
+        ("cluster", "clustercfg.valkey-test", "cluster"),
+        ("serverless", "valkey-test-abc.serverless", "cluster"),
+    ],
+)
+def test_the_endpoint_leads_a_client_to_the_right_host_in_the_right_way(topology: str, host: str, client: str) -> None:
+    endpoint = Deployed.of({"topology": topology}).endpoint
+    url = endpoint.url("app", "p w/")
+    assert url.startswith(f"rediss://app:p%20w%2F@{host}")
+    assert url.endswith(":6379/0")
+    assert settle(endpoint, username="app", password="p").topology == client
+    assert endpoint.variables(url).get("VALKEY_TOPOLOGY", "single") == client
+    assert endpoint.ca is None
+
+
+def test_a_single_node_is_a_replication_group_of_one() -> None:
+    group = Deployed.of({}).one(service.GROUP)
+    assert (group["engine"], group["numCacheClusters"]) == ("valkey", 1)
+    assert group["automaticFailoverEnabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("restore_from", "field", "value"),
+    [
+        ("nightly", "snapshotName", "nightly"),
+        ("arn:aws:s3:::dumps/redis.rdb", "snapshotArns", ["arn:aws:s3:::dumps/redis.rdb"]),
+    ],
+)
+def test_a_group_starts_from_a_snapshot_or_an_rdb_file(restore_from: str, field: str, value: Any) -> None:
+    assert Deployed.of({"restoreFrom": restore_from}).one(service.GROUP)[field] == value
+
+
+def test_the_final_snapshot_s_name_is_another_one_after_a_replacement() -> None:
+    names = {
+        Deployed.of(change).one(service.GROUP)["finalSnapshotIdentifier"]
+        for change in ({}, {"port": "7000"}, {"aws.kmsKey": "own"})
+    }
+    lives = {
+        resource.name
+        for change in ({}, {"port": "7000"}, {"aws.kmsKey": "own"})
+        for resource in Deployed.of(change).recorder.of("pulumi-python:dynamic/valkey:Password")
+        if resource.name.startswith("final-snapshot")
+    }
+    assert all(re.fullmatch(r"valkey-test-final-[a-z0-9]{8}", name) for name in names)
+    assert len(lives) == 3
+    assert "finalSnapshotIdentifier" not in Deployed.of({"finalSnapshot": "false"}).one(service.GROUP)
+
+
+@pytest.mark.parametrize(("environment", "immediate", "days", "window"), [("dev", True, 1, 0), ("prod", False, 7, 30)])
+def test_production_is_careful(environment: str, immediate: bool, days: int, window: int) -> None:
+    deployed = Deployed.of({"environment": environment})
+    group = deployed.one(service.GROUP)
+    assert (group["applyImmediately"], group["snapshotRetentionLimit"]) == (immediate, days)
+    assert deployed.one("aws:secretsmanager/secret:Secret")["recoveryWindowInDays"] == window
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "ids"),
+    [
+        ("a", {"topology": "replicated"}, ["a-001", "a-002", "a-003"]),
+        ("a", {"topology": "cluster", "shards": "3", "replicas": "0"}, ["a-0001-001", "a-0002-001", "a-0003-001"]),
+    ],
+)
+def test_nodes_are_named_as_cloudwatch_names_them(name: str, settings: dict[str, str], ids: list[str]) -> None:
+    assert replication.node_ids(name, load(MINIMAL | settings)) == ids
+
+
+def test_thresholds_follow_from_the_node_type() -> None:
+    def rules(node: str, **settings: str) -> dict[str, alarms.Rule]:
+        chosen = load(MINIMAL | settings)
+        return {rule.metric: rule for rule in alarms.rules_of_nodes(chosen, NODE_TYPES[node])}
+
+    small, large = rules("cache.t4g.micro"), rules("cache.r7g.2xlarge")
+    assert small["CPUUtilization"].threshold == 45
+    assert large["EngineCPUUtilization"].threshold == 90
+    assert small["FreeableMemory"].threshold < large["FreeableMemory"].threshold == 100 * 1024**2
+    assert large["CurrConnections"].threshold == 52_000
+    assert large["SwapUsage"].threshold == 50 * 1024**2
+    assert "Evictions" not in small, "a full cache evicts"
+    assert rules("cache.t4g.micro", workload="queue")["Evictions"].threshold == 0
+    assert "ReplicationLag" not in small
+    assert rules("cache.t4g.micro", topology="replicated")["ReplicationLag"].threshold == 10
+    for metric in ("AuthenticationFailures", "KeyAuthorizationFailures", "CommandAuthorizationFailures"):
+        assert small[metric].threshold == 0
+
+
+def test_an_alarm_watches_ten_nodes_and_all_nodes_are_watched() -> None:
+    deployed = Deployed.of({"topology": "cluster", "shards": "5", "replicas": "4"})
+    queries = [a["metricQueries"] for name, a in deployed.all(ALARM).items() if name.startswith("SwapUsage")]
+    assert max(len(query) for query in queries) == 11
+    watched = [q["metric"]["dimensions"]["CacheClusterId"] for query in queries for q in query if "metric" in q]
+    assert sorted(watched) == sorted(replication.node_ids("valkey-test", deployed.settings))
+    topic = deployed.outputs["topicArn"]
+    assert all(alarm["alarmActions"] == alarm["okActions"] == [topic] for alarm in deployed.all(ALARM).values())
+
+
+def test_a_serverless_cache_is_watched_against_its_own_limits() -> None:
+    deployed = Deployed.of({"topology": "serverless", "memory": "10gb", "aws.maxEcpu": "5000"})
+    found = {name: alarm["threshold"] for name, alarm in deployed.all(ALARM).items()}
+    assert found["BytesUsedForCache"] == 8 * GIB
+    assert found["ElastiCacheProcessingUnits"] == 240_000
+    assert found["ThrottledCmds"] == 0
+
+
+def test_the_dashboard_shows_every_node() -> None:
+    deployed = Deployed.of({"topology": "replicated"})
+    body = json.loads(deployed.one("aws:cloudwatch/dashboard:Dashboard")["dashboardBody"])
+    for widget in body["widgets"]:
+        shown = {metric[3] for metric in widget["properties"]["metrics"]}
+        assert shown == set(replication.node_ids("valkey-test", deployed.settings))
+
+
+def test_everything_that_can_have_tags_has_them() -> None:
+    deployed = Deployed.of({"aws.tags": "team=web", "aws.auth": "iam", "aws.kmsKey": "own"})
+    bare = {"Alias", "Dashboard", "TopicSubscription", "SecretVersion"}
+    for resource in deployed.recorder.recorded:
+        if resource.kind.startswith("aws:") and resource.kind.rpartition(":")[2] not in bare:
+            assert resource.inputs["tags"]["team"] == "web", resource.kind
+            assert resource.inputs["tags"]["Stack"] == "test"
+
+
+def test_the_secret_holds_the_connection_record() -> None:
+    deployed = Deployed.of({})
+    version = deployed.recorder.one("aws:secretsmanager/secretVersion:SecretVersion")
+    record = json.loads(version.inputs["secretString"])
+    login = deployed.known["logins"]["app"]
+    assert "secretString" in version.secret
+    assert record["url"] == deployed.endpoint.url("app", login["password"])
+    assert record["endpoint"]["target"] == "aws"
+    assert deployed.outputs["secretArn"].startswith("arn:")
+
+
+def test_the_endpoint_says_how_much_data_a_node_takes() -> None:
+    assert Deployed.of({}).endpoint.maxmemory == 536870912 * 3 // 4
+    node = NODE_TYPES["cache.r7g.large"]
+    assert node.maxmemory == 10527885772

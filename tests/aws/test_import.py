@@ -1,0 +1,100 @@
+"""An ElastiCache for Redis that exists already: imported and turned into Valkey in one update, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws import service
+from tests.aws.account import client
+from tests.aws.recorded import MINIMAL
+from tests.cloud.space import Configuration
+from tests.cloud.stack import CloudStack
+
+REDIS: dict[str, Any] = {
+    "replicationGroupId": "my-redis",
+    "description": "made by hand years ago",
+    "engine": "redis",
+    "engineVersion": "7.1",
+    "nodeType": "cache.t4g.small",
+    "numCacheClusters": 2,
+    "automaticFailoverEnabled": True,
+    "multiAzEnabled": False,
+    "port": 6379,
+    "parameterGroupName": "default.redis7",
+    "subnetGroupName": "their-subnets",
+    "atRestEncryptionEnabled": True,
+    "transitEncryptionEnabled": True,
+    "transitEncryptionMode": "required",
+    "snapshotRetentionLimit": 1,
+    "snapshotWindow": "03:00-04:00",
+    "maintenanceWindow": "sun:05:00-sun:06:00",
+}
+"""As the provider reads it; moto itself keeps less of a group."""
+
+TAKEN_OVER: Configuration = MINIMAL | {
+    "topology": "replicated",
+    "replicas": "1",
+    "version": "8.1",
+    "aws.existing": "my-redis",
+    "aws.subnetGroup": "their-subnets",
+    "aws.nodeType": "cache.t4g.small",
+    "aws.multiZone": "false",
+}
+
+
+@pytest.fixture
+def redis(moto: str, stack: CloudStack, existing: Path) -> CloudStack:
+    """A stack whose account has that group."""
+    cache, ec2 = client(moto, "elasticache"), client(moto, "ec2")
+    subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2]
+    cache.create_cache_subnet_group(
+        CacheSubnetGroupName="their-subnets", CacheSubnetGroupDescription="theirs", SubnetIds=subnets
+    )
+    cache.create_replication_group(
+        ReplicationGroupId="my-redis",
+        ReplicationGroupDescription="made by hand years ago",
+        Engine="redis",
+        EngineVersion="7.1",
+        NumCacheClusters=2,
+    )
+    existing.write_text(json.dumps({"my-redis": REDIS}))
+    return stack
+
+
+def test_a_redis_becomes_valkey_in_place_in_one_update(redis: CloudStack) -> None:
+    redis.configure(TAKEN_OVER)
+    preview = redis.preview()
+    assert preview.succeeded, preview.said
+    done = redis.up()
+    assert done.succeeded, done.said
+    taken = [step for step in done.steps if step.kind == service.GROUP]
+    assert [step.operation for step in taken] == ["import", "update"]
+    assert {"engine", "engineVersion"} <= taken[1].changed
+    (group,) = [resource for resource in redis.project.resources() if resource["type"] == service.GROUP]
+    assert (group["id"], group["inputs"]["engine"], group["inputs"]["engineVersion"]) == ("my-redis", "valkey", "8.1")
+    assert redis.up("--expect-no-changes").succeeded
+    assert redis.outputs()["endpoint"]["nodes"][0]["host"].startswith("master.my-redis.")
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ({"transitEncryptionEnabled": False}, "TLS can't be turned on in the same update as users"),
+        ({"engineVersion": "8.1"}, "redis becomes valkey in place only together with another version"),
+        ({"port": 6380}, "may not be replaced"),
+    ],
+)
+def test_what_would_replace_it_or_break_it_is_refused(
+    redis: CloudStack, moto: str, existing: Path, found: dict[str, Any], reason: str
+) -> None:
+    existing.write_text(json.dumps({"my-redis": REDIS | found}))
+    redis.configure(TAKEN_OVER)
+    done = redis.up()
+    assert not done.succeeded
+    assert reason in done.said
+    (group,) = client(moto, "elasticache").describe_replication_groups()["ReplicationGroups"]
+    assert (group["ReplicationGroupId"], group["Status"]) == ("my-redis", "available")

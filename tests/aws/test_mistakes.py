@@ -1,0 +1,148 @@
+"""Bad input: each is refused before anything is registered, with key, value and mend."""
+
+from __future__ import annotations
+
+import pytest
+from valkeykit.errors import ConfigurationError
+
+from tests.aws.recorded import MINIMAL, Deployed
+from tests.cloud.space import Configuration, load, mended
+
+SERVERLESS = {"topology": "serverless"}
+
+MISTAKES: list[tuple[Configuration, str, str]] = [
+    ({"aws.region": "mars-1"}, "aws.region is 'mars-1'", "config set --path valkey:aws.region"),
+    ({"aws.region": ""}, "aws.region is needed", "config set --path valkey:aws.region eu-central-1"),
+    ({"version": "8.0.1"}, "version is 8.0.1", "config set version 9.1"),
+    ({"version": "7.9"}, "ElastiCache has 7.2, 8.0", "config set version 9.1"),
+    ({"aws.nodeType": "cache.z1.large"}, "aws.nodeType is 'cache.z1.large'", 'valkey:aws.nodeType ""'),
+    ({"aws.nodeType": "cache.t4g.micro", "memory": "2gb"}, "holds 307mb", "valkey:aws.nodeType cache.m7g.large"),
+    ({"memory": "900gb"}, "the largest node holds 251gb", "config set memory 251gb"),
+    ({"aws.subnetIds": "subnet-0,subnet-1"}, "no vpcId", "config rm --path valkey:aws.subnetIds"),
+    ({"aws.vpcId": "vpc-0a1b2c3d"}, "no subnetIds", "config rm --path valkey:aws.vpcId"),
+    ({"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-0"}, "names a subnet twice", "subnetIds subnet-0"),
+    ({"aws.subnetGroup": "theirs", "aws.zones": "3"}, "aws.zones is set", "config rm --path valkey:aws.zones"),
+    ({"aws.allowedCidrs": "0.0.0.0/0"}, "aws.allowedCidrs is '0.0.0.0/0'", "valkey:aws.allowedCidrs 10.0.0.0/16"),
+    ({"aws.allowedCidrs": "::/0"}, "aws.allowedCidrs is '::/0'", "valkey:aws.allowedCidrs 10.0.0.0/16"),
+    ({"aws.allowedCidrs": "0.0.0.0/1,128.0.0.0/1"}, "aws.allowedCidrs", "valkey:aws.allowedCidrs 10.0.0.0/16"),
+    ({"aws.allowedCidrs": "8.0.0.0/8"}, "aws.allowedCidrs is '8.0.0.0/8'", "valkey:aws.allowedCidrs 10.0.0.0/16"),
+    ({"aws.allowedCidrs": "10.0.0.1/16"}, "aws.allowedCidrs", "valkey:aws.allowedCidrs 10.0.0.0/16"),
+    ({"aws.vpcCidr": "8.8.8.0/24"}, "aws.vpcCidr is '8.8.8.0/24'", "valkey:aws.vpcCidr 10.60.0.0/24"),
+    ({"aws.authToken": "a-token-of-sixteen"}, "aws.authToken is no key", "config rm --path valkey:aws.authToken"),
+    ({"aws.auth": "token"}, "allowed is password or iam", "valkey:aws.auth password"),
+    ({"aws.auth": "iam", "rotation": "2026-12"}, "there are no passwords", "config rm rotation"),
+    ({"aws.backupDays": "40"}, "aws.backupDays is 40, allowed is 1 to 35", "valkey:aws.backupDays 7"),
+    ({"aws.backupDays": "0"}, "aws.backupDays is 0", "valkey:aws.backupDays 7"),
+    ({"aws.backupWindow": "03:00-03:30"}, "shorter than an hour", "rm --path valkey:aws.backupWindow"),
+    ({"aws.backupWindow": "04:30-05:30"}, "overlaps", "rm --path valkey:aws.backupWindow"),
+    ({"aws.maintenanceWindow": "tue:03:30-tue:04:30"}, "overlaps", "rm --path valkey:aws.maintenanceWindow"),
+    ({"aws.maintenanceWindow": "someday"}, "aws.maintenanceWindow is 'someday'", "sun:05:00-sun:06:00"),
+    ({"aws.logDays": "40"}, "aws.logDays is 40", "valkey:aws.logDays 30"),
+    ({"aws.alarmEmails": "nobody"}, "aws.alarmEmails is 'nobody'", "valkey:aws.alarmEmails ops@example.org"),
+    ({"aws.kmsKey": "alias/mine"}, "aws.kmsKey is 'alias/mine'", "valkey:aws.kmsKey own"),
+    (
+        {"aws.kmsKey": "arn:aws:kms:us-east-1:123456789012:key/12ab"},
+        "is in us-east-1, the stack in eu-central-1",
+        "config rm --path valkey:aws.kmsKey",
+    ),
+    ({"aws.tags": "team=web;night"}, "aws.tags", "valkey:aws.tags team=web"),
+    ({"aws.tags": "aws:team=web"}, "aws.tags", "valkey:aws.tags team=web"),
+    ({"aws.existing": "a" * 41}, "40 lower-case letters", "valkey:aws.existing my-redis"),
+    ({"aws.existing": "a--b"}, "aws.existing is 'a--b'", "valkey:aws.existing my-redis"),
+    ({"aws.existing": "a-"}, "aws.existing is 'a-'", "valkey:aws.existing my-redis"),
+    ({"aws.existing": "my-redis", "restoreFrom": "nightly"}, "the group exists already", "config rm restoreFrom"),
+    ({"restoreFrom": "/tmp/dump.rdb"}, "no snapshot's name", "config rm restoreFrom"),
+    ({"restoreFrom": "arn:aws:s3:::a,b/c.rdb"}, "no snapshot's name", "config rm restoreFrom"),
+    ({"shards": "4"}, "only a cluster has several", "config set topology cluster"),
+    ({"aws.multiZone": "true"}, "no replicas to stand in another zone", "rm --path valkey:aws.multiZone"),
+    ({"topology": "cluster", "shards": "20", "replicas": "5"}, "120 nodes; the limit is 90", "config set shards 15"),
+    ({"topology": "replicated", "replicas": "6"}, "0 to 5", "config set replicas"),
+    ({"aws.maxEcpu": "5000"}, "only a serverless cache", "rm --path valkey:aws.maxEcpu"),
+    ({"aws.durability": "sync"}, "the topology isn't cluster", "rm --path valkey:aws.durability"),
+    (
+        {"topology": "cluster", "version": "8.1", "aws.durability": "sync", "memory": "8gb"},
+        "is 8.1, older than 9.0",
+        "rm --path valkey:aws.durability",
+    ),
+    (
+        {"topology": "cluster", "replicas": "0", "aws.durability": "sync", "memory": "8gb"},
+        "there are no replicas",
+        "rm --path valkey:aws.durability",
+    ),
+    (
+        {"topology": "cluster", "aws.durability": "sync"},
+        "the node type is cache.t4g.micro",
+        "rm --path valkey:aws.durability",
+    ),
+    (SERVERLESS | {"memory": "6000gb"}, "stores 1gb to 5000gb", "config set memory 5000gb"),
+    (SERVERLESS | {"aws.maxEcpu": "999"}, "1000 to 15000000", 'valkey:aws.maxEcpu ""'),
+    (SERVERLESS | {"aws.maxEcpu": "15000001"}, "1000 to 15000000", 'valkey:aws.maxEcpu ""'),
+    (SERVERLESS | {"port": "7000"}, "answers at 6379", "config set port 0"),
+    (SERVERLESS | {"workload": "queue"}, "evicts keys that have a TTL", "config set workload mixed"),
+    (SERVERLESS | {"replicas": "1"}, "the topology is serverless", "config set topology replicated"),
+    (SERVERLESS | {"shards": "4"}, "only a cluster has several", "config set topology cluster"),
+    (SERVERLESS | {"aws.nodeType": "cache.r7g.large"}, "has no such thing", "rm --path valkey:aws.nodeType"),
+    (SERVERLESS | {"aws.logDays": "7"}, "has no such thing", "rm --path valkey:aws.logDays"),
+    (
+        SERVERLESS | {"restoreFrom": "arn:aws:elasticache:us-east-1:123456789012:serverlesssnapshot:nightly"},
+        "restoreFrom is in us-east-1",
+        "config rm restoreFrom",
+    ),
+    (SERVERLESS | {"restoreFrom": "nightly"}, "takes a snapshot's ARN", "config rm restoreFrom"),
+    (
+        SERVERLESS | {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0"},
+        "takes 2 or 3",
+        "valkey:aws.subnetIds subnet-0,subnet-0a1b",
+    ),
+    ({"target": "embedded"}, "aws is set, but the target is embedded", "config rm aws"),
+    (
+        {"target": "docker", "topology": "serverless"},
+        "topology is serverless, which docker",
+        "config set topology single",
+    ),
+]
+
+
+@pytest.mark.parametrize(("configuration", "reason", "mend"), MISTAKES)
+def test_a_mistake_is_told_with_its_mend(configuration: Configuration, reason: str, mend: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(MINIMAL | configuration)
+    text = str(caught.value)
+    assert reason in text
+    assert mend in text
+    assert mended(MINIMAL | configuration, caught.value) != MINIMAL | configuration
+
+
+def test_the_value_of_a_token_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(MINIMAL | {"aws.authToken": "a-token-of-sixteen"})
+    assert "a-token-of-sixteen" not in str(caught.value)
+
+
+IN_ONE_ZONE = {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-9"}
+"""The account's subnets that nobody knows lie in its first zone."""
+
+
+@pytest.mark.parametrize(
+    ("configuration", "reason", "mend"),
+    [
+        (IN_ONE_ZONE | {"topology": "replicated"}, "in one zone only (eu-central-1a)", "valkey:aws.multiZone false"),
+        (IN_ONE_ZONE | SERVERLESS, "two subnets lie in one zone", "rm --path valkey:aws.subnetIds"),
+        (
+            {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-abc"},
+            "subnet-abc aren't in vpc-0a1b2c3d",
+            "config set --path valkey:aws.vpcId",
+        ),
+    ],
+)
+def test_a_network_that_cant_hold_it_is_refused_once_aws_has_said_where_it_is(
+    configuration: Configuration, reason: str, mend: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Deployed.of(configuration)
+    assert reason in str(caught.value)
+    assert mend in str(caught.value)
+
+
+def test_one_zone_is_enough_for_one_node() -> None:
+    assert Deployed.of(IN_ONE_ZONE).endpoint.topology == "single"

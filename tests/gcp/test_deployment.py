@@ -1,0 +1,337 @@
+"""What the target makes of the settings: sizes, names, network, members, backups, alerts, outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from valkeykit.credentials import MemorystoreIam
+from valkeykit.settings import settle
+from valkeykit.url import parse
+
+from infra import hardening
+from infra.settings.gcp.nodes import NODE_TYPES, Shape, plan
+from infra.targets.gcp import access, alerts, configs
+from infra.targets.gcp.component import notes
+from infra.targets.gcp.names import safe_name
+from tests.cloud.space import Configuration, load
+from tests.gcp import answers
+from tests.gcp.recorded import INSTANCE, MEMBERS, MINIMAL, SHARED, Deployed
+from tests.gcp.test_requests import BACKUP, KEY
+
+GIB = 1024**3
+ONE = Shape(sharded=False, shards=None, replicas=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "node", "shards"),
+    [
+        (256 * 1024**2, ONE, "CUSTOM_PICO", 1),
+        (NODE_TYPES["CUSTOM_PICO"].comfortable, ONE, "CUSTOM_PICO", 1),
+        (NODE_TYPES["CUSTOM_PICO"].comfortable + 1, ONE, "CUSTOM_MICRO", 1),
+        (4 * GIB, ONE, "HIGHMEM_MEDIUM", 1),
+        (15 * GIB, ONE, "STANDARD_LARGE", 1),
+        (60 * GIB, ONE, "HIGHMEM_2XLARGE", 1),
+        (2 * GIB, Shape(sharded=True, shards=None, replicas=1), "STANDARD_SMALL", 3),
+        (20 * GIB, Shape(sharded=True, shards=None, replicas=1), "HIGHMEM_MEDIUM", 3),
+        (100 * GIB, Shape(sharded=True, shards=None, replicas=1), "HIGHMEM_MEDIUM", 13),
+        (2000 * GIB, Shape(sharded=True, shards=None, replicas=1), "HIGHMEM_XLARGE", 58),
+        (100 * GIB, Shape(sharded=True, shards=10, replicas=1), "STANDARD_LARGE", 10),
+        (100 * GIB, Shape(sharded=True, shards=None, replicas=1, node_type="STANDARD_SMALL"), "STANDARD_SMALL", 26),
+    ],
+)
+def test_memory_picks_the_nodes_that_hold_it_with_head_room(size: int, shape: Shape, node: str, shards: int) -> None:
+    found = plan(size, shape)
+    assert found is not None
+    assert (found.node.name, found.shards) == (node, shards)
+    assert size <= found.node.maxmemory * 0.8 * shards
+    assert shards * (1 + shape.replicas) <= 250
+
+
+def test_no_node_is_large_enough_for_everything() -> None:
+    assert plan(90 * GIB, ONE) is None
+    assert plan(20_000 * GIB, Shape(sharded=True, shards=None, replicas=5)) is None
+
+
+@pytest.mark.parametrize("workload", ["cache", "queue", "mixed"])
+def test_engine_configs_are_the_hardening_table_as_far_as_it_reaches(workload: str) -> None:
+    settings = load(MINIMAL | {"workload": workload})
+    rendered = configs.engine_configs(settings, NODE_TYPES["STANDARD_SMALL"])
+    wanted = {rule.directive: rule.for_workload(settings.workload) for rule in hardening.RULES if "gcp" in rule.clouds}
+    assert rendered == wanted | {"maxmemory": "5200000000"}
+    small = configs.engine_configs(settings, NODE_TYPES["SHARED_CORE_NANO"])
+    assert small["maxclients"] == "5000", "the node takes no more"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "mode"),
+    [
+        ({}, "RDB"),
+        ({"workload": "queue"}, "AOF"),
+        ({"workload": "mixed"}, "AOF"),
+        ({"gcp.persistence": "disabled"}, "DISABLED"),
+        ({"gcp.persistence": "aof"}, "AOF"),
+    ],
+)
+def test_persistence_follows_from_the_workload(configuration: Configuration, mode: str) -> None:
+    found = Deployed.of(configuration).one(INSTANCE)["persistenceConfig"]
+    assert found["mode"] == mode
+    assert ("aofConfig" in found, "rdbConfig" in found) == (mode == "AOF", mode == "RDB")
+
+
+@pytest.mark.parametrize(
+    ("stack", "name"),
+    [
+        ("valkey/dev", "valkey-dev"),
+        ("a/b", "valkey-a-b"),
+        ("9lives/--a--", "valkey-9lives-a"),
+        ("valkey/" + "long" * 20, None),
+    ],
+)
+def test_names_are_what_google_takes(stack: str, name: str | None) -> None:
+    made = safe_name(stack)
+    assert name in (None, made)
+    assert re.fullmatch(r"[a-z](?!.*--)[a-z0-9-]{2,38}[a-z0-9]", made)
+
+
+def test_the_apis_are_enabled_and_stay_so() -> None:
+    services = Deployed.of(SHARED).all(answers.SERVICE)
+    found = {(known["project"], known["service"].partition(".")[0]) for known in services.values()}
+    own = ("memorystore", "networkconnectivity", "serviceconsumermanagement", "compute", "monitoring", "secretmanager")
+    assert found == {
+        *(("my-project", api) for api in own),
+        ("host-project", "networkconnectivity"),
+        ("host-project", "compute"),
+    }
+    assert not any(known["disableOnDestroy"] for known in services.values())
+    assert Deployed.of({"gcp.enableApis": "false"}).all(answers.SERVICE) == {}
+
+
+def test_a_network_of_its_own_has_one_subnet_and_a_policy() -> None:
+    deployed = Deployed.of({"gcp.subnetCidr": "10.9.0.0/29"})
+    assert deployed.one(answers.NETWORK)["autoCreateSubnetworks"] is False
+    assert deployed.one(answers.SUBNETWORK)["ipCidrRange"] == "10.9.0.0/29"
+    policy = deployed.one(answers.POLICY)
+    assert policy["network"] == "projects/my-project/global/networks/valkey-test"
+    assert (policy["location"], policy["serviceClass"]) == ("europe-west3", "gcp-memorystore")
+
+
+def test_an_existing_policy_is_read() -> None:
+    policy = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
+    deployed = Deployed.of({"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": policy})
+    (found,) = deployed.recorder.of(answers.POLICY)
+    assert (found.name, "serviceClass" in found.inputs) == ("existing-policy", False)
+
+
+def test_each_network_has_a_policy_of_another_name() -> None:
+    """Else its successor's name would be taken until it is gone."""
+    other = {name: value.replace("shared", "other") for name, value in SHARED.items()}
+    names = {Deployed.of(configuration).one(answers.POLICY)["name"] for configuration in ({}, SHARED, other)}
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[a-z][a-z0-9-]{2,61}[a-z0-9]", name) for name in names)
+
+
+@pytest.mark.parametrize(("given", "project"), [("", "host-project"), ("my-project", "my-project")])
+def test_a_shared_vpc_has_policy_and_endpoints_in_the_network_s_project(given: str, project: str) -> None:
+    deployed = Deployed.of(SHARED | {"gcp.endpointProject": given, "gcp.connectionLimit": "4"})
+    assert deployed.recorder.of(answers.NETWORK) == []
+    policy = deployed.one(answers.POLICY)
+    assert (policy["project"], policy["network"]) == ("host-project", SHARED["gcp.network"])
+    assert policy["pscConfig"] == {"subnetworks": [SHARED["gcp.subnetworks"]], "limit": "4"}
+    (endpoint,) = deployed.one(INSTANCE)["desiredAutoCreatedEndpoints"]
+    assert endpoint == {"network": SHARED["gcp.network"], "projectId": project}
+    assert deployed.one(INSTANCE)["project"] == "my-project"
+
+
+def test_members_may_connect_to_this_instance_and_to_no_other() -> None:
+    members = Deployed.of(MEMBERS).all(answers.MEMBER)
+    assert {known["member"] for known in members.values()} == {
+        "serviceAccount:app@my-project.iam.gserviceaccount.com",
+        "user:bob@example.org",
+        "user:ada@example.org",
+        "serviceAccount:monitor@my-project.iam.gserviceaccount.com",
+    }
+    for known in members.values():
+        assert known["role"] == "roles/memorystore.dbConnectionUser"
+        wanted = 'resource.name == "projects/my-project/locations/europe-west3/instances/valkey-test"'
+        assert known["condition"]["expression"] == wanted
+
+
+def test_the_acl_policy_gives_members_the_rights_of_their_role() -> None:
+    deployed = Deployed.of(MEMBERS)
+    policy = deployed.recorder.one(answers.ACL)
+    rights = {rule["username"]: rule["rule"] for rule in policy.inputs["rules"]}
+    rules = {user.name: f"on {user.rules}" for user in hardening.USERS}
+    assert rights == {
+        "app@my-project.iam.gserviceaccount.com": rules["app"],
+        "bob@example.org": rules["app"],
+        "ada@example.org": rules["admin"],
+        "monitor@my-project.iam.gserviceaccount.com": rules["monitor"],
+    }
+    assert "rules" in policy.secret
+    assert deployed.one(INSTANCE)["aclPolicy"] == deployed.outputs["aclPolicy"]
+    assert deployed.users["admin"] == "ada@example.org"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "user"),
+    [
+        ({}, "default"),
+        ({"gcp.acl": "false", "gcp.appMembers": MEMBERS["gcp.appMembers"]}, "default"),
+        ({"gcp.auth": "none"}, ""),
+    ],
+)
+def test_without_an_acl_policy_everybody_is_the_same_user(configuration: Configuration, user: str) -> None:
+    deployed = Deployed.of(configuration)
+    assert deployed.users == dict.fromkeys(("app", "admin", "monitor"), user)
+    assert deployed.recorder.of(answers.ACL) == []
+    assert deployed.endpoint.users == ((user,) if user else ())
+    url = parse(deployed.endpoint.url(user, None))
+    assert (url.username or "", url.password) == (user, None)
+
+
+def test_the_client_signs_and_checks_every_chain() -> None:
+    endpoint = Deployed.of({"topology": "replicated"}).endpoint
+    assert endpoint.ca == "\n".join(answers.CERTIFICATES) + "\n"
+    assert endpoint.variables("x")["VALKEY_CA"] == endpoint.ca
+    login = MemorystoreIam(credentials=object())
+    settings = settle(endpoint, credentials=login)
+    assert settings.login() == {"credential_provider": login}
+    assert settings.tls_arguments() == {"ssl_ca_data": endpoint.ca, "ssl_check_hostname": True}
+
+
+def test_the_host_name_s_check_can_be_left_out() -> None:
+    endpoint = Deployed.of({"gcp.checkHostname": "false"}).endpoint
+    assert settle(endpoint).tls_arguments()["ssl_check_hostname"] is False
+    assert endpoint.variables("x")["VALKEY_CHECK_HOSTNAME"] == "false"
+
+
+def test_without_tls_there_is_no_authority() -> None:
+    deployed = Deployed.of({"gcp.auth": "none", "gcp.tls": "false"})
+    assert (deployed.endpoint.tls, deployed.endpoint.ca) == (False, None)
+    assert "serverCaMode" not in deployed.one(INSTANCE)
+
+
+@pytest.mark.parametrize(("environment", "days", "protected"), [("dev", 1, False), ("prod", 7, True)])
+def test_production_is_careful(environment: str, days: int, protected: bool) -> None:
+    instance = Deployed.of({"environment": environment}).one(INSTANCE)
+    assert instance["automatedBackupConfig"]["retention"] == f"{days * 86400}s"
+    assert instance["deletionProtectionEnabled"] is protected
+    assert instance["zoneDistributionConfig"] == {"mode": "MULTI_ZONE"}
+
+
+@pytest.mark.parametrize(
+    ("source", "field", "value"),
+    [
+        (BACKUP, "managedBackupSource", {"backup": BACKUP}),
+        ("gs://a-b/c.rdb,gs://d-e/f/g.rdb", "gcsSource", {"uris": ["gs://a-b/c.rdb", "gs://d-e/f/g.rdb"]}),
+    ],
+)
+def test_a_source_is_a_backup_or_files_that_the_service_may_read(source: str, field: str, value: object) -> None:
+    deployed = Deployed.of({"restoreFrom": source})
+    assert deployed.one(INSTANCE)[field] == value
+    grants = deployed.all(answers.BUCKET_MEMBER)
+    assert sorted(grant["bucket"] for grant in grants.values()) == (["a-b", "d-e"] if field == "gcsSource" else [])
+    for grant in grants.values():
+        assert grant["member"] == "serviceAccount:service-123@gcp-sa-memorystore.iam.gserviceaccount.com"
+        assert grant["role"] == "roles/storage.objectViewer"
+
+
+def test_a_key_of_its_own_is_granted_to_the_service() -> None:
+    deployed = Deployed.of({"gcp.kmsKey": KEY})
+    grant = deployed.one(answers.KEY_MEMBER)
+    assert (grant["cryptoKeyId"], deployed.one(INSTANCE)["kmsKey"]) == (KEY, KEY)
+    assert "gcp-sa-memorystore" in grant["member"]
+
+
+def test_alerts_are_those_of_the_workload() -> None:
+    def rules(**settings: str) -> dict[str, alerts.Rule]:
+        return {rule.metric: rule for rule in alerts.rules(load(MINIMAL | settings))}
+
+    cache, queue = rules(), rules(workload="queue", topology="replicated")
+    assert set(cache) == {
+        "cpu/maximum_utilization",
+        "stats/total_rejected_connections_count",
+        "backup/last_backup_status",
+    }
+    assert queue["memory/maximum_utilization"].threshold == 0.8
+    assert queue["stats/total_evicted_keys_count"].threshold == 0
+    assert queue["replication/maximum_offset_diff"].threshold == 64 * 1024**2
+    assert (queue["backup/last_backup_status"].threshold, queue["backup/last_backup_status"].below) == (1, True)
+
+
+def test_an_alert_looks_at_this_instance_and_goes_to_everybody_named() -> None:
+    deployed = Deployed.of(
+        {"gcp.alertEmails": "ops@example.org", "gcp.alertChannels": "projects/my-project/notificationChannels/12345"}
+    )
+    made = deployed.one(answers.CHANNEL)
+    assert made["labels"] == {"email_address": "ops@example.org"}
+    for alert in deployed.all(answers.ALERT).values():
+        (condition,) = alert["conditions"]
+        selected = condition["conditionThreshold"]["filter"]
+        assert 'resource.type = "memorystore.googleapis.com/Instance"' in selected
+        assert '"(.*/)?valkey-test"' in selected
+        assert alert["notificationChannels"] == [
+            "projects/my-project/notificationChannels/alerts-ops@example.org",
+            "projects/my-project/notificationChannels/12345",
+        ]
+
+
+def test_the_dashboard_shows_this_instance() -> None:
+    body = json.loads(Deployed.of({}).one(answers.DASHBOARD)["dashboardJson"])
+    tiles = body["mosaicLayout"]["tiles"]
+    assert len({(tile["xPos"], tile["yPos"]) for tile in tiles}) == len(tiles)
+    for tile in tiles:
+        for series in tile["widget"]["xyChart"]["dataSets"]:
+            assert '"(.*/)?valkey-test"' in series["timeSeriesQuery"]["timeSeriesFilter"]["filter"]
+
+
+def test_the_secret_holds_the_connection_record_in_the_instance_s_region() -> None:
+    deployed = Deployed.of({"topology": "replicated"} | MEMBERS)
+    record = json.loads(deployed.one(answers.SECRET_VERSION)["secretData"])
+    assert record["endpoint"] == json.loads(json.dumps(deployed.endpoint.to_dict()))
+    assert record["url"] == "rediss://app%40my-project.iam.gserviceaccount.com@10.61.0.3:6379/0"
+    replication = deployed.one(answers.SECRET)["replication"]
+    assert replication == {"userManaged": {"replicas": [{"location": "europe-west3"}]}}
+
+
+def test_a_reader_has_a_url_of_its_own_where_there_are_replicas() -> None:
+    assert Deployed.of({"topology": "replicated"}).outputs["readerUrl"] == "rediss://default@10.61.0.2:6379/0"
+    assert "readerUrl" not in Deployed.of({}).outputs
+    assert "readerUrl" not in Deployed.of({"topology": "cluster"}).outputs
+
+
+def test_the_firewall_hint_names_every_address_and_port() -> None:
+    hint = Deployed.of({"topology": "cluster"}).outputs["firewall"]
+    assert hint["ports"] == ["6379", "11000-13047"]
+    assert hint["destinations"] == ["10.61.0.2/32", "10.61.0.3/32"]
+    assert hint["direction"] == "EGRESS"
+
+
+def test_everything_that_can_have_labels_has_them() -> None:
+    deployed = Deployed.of({"gcp.labels": "team=web", "gcp.alertEmails": "ops@example.org"} | MEMBERS)
+    labelled = {
+        answers.INSTANCE: "labels",
+        answers.POLICY: "labels",
+        answers.SECRET: "labels",
+        answers.ALERT: "userLabels",
+        answers.CHANNEL: "userLabels",
+    }
+    for kind, field in labelled.items():
+        for resource in deployed.recorder.of(kind):
+            assert resource.inputs[field]["team"] == "web", kind
+            assert resource.inputs[field]["stack"] == "test"
+
+
+def test_the_operator_is_told_what_can_t_be_had() -> None:
+    told = notes(load(MINIMAL | {"version": "9.1"}))
+    assert any("no final snapshot" in note for note in told)
+    assert any("9.1 is a preview" in note for note in told)
+    assert any("no members are named" in note for note in told)
+    assert len(notes(load(MINIMAL | MEMBERS))) == 1
+
+
+def test_only_accounts_log_in() -> None:
+    assert access.logins(load(MINIMAL | MEMBERS))["app"].user == "app@my-project.iam.gserviceaccount.com"
+    assert all(login.password is None for login in access.logins(load(MINIMAL | MEMBERS)).values())

@@ -1,0 +1,87 @@
+"""docs/gcp.md: what it says is what happens. Blocks in `console` need Google, and are checked for their keys only."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from infra import settings
+from infra.settings import loading
+from tests import checkout, servers
+from tests.cloud.stack import plugin
+from tests.gcp import answers
+from tests.gcp.conftest import BACKEND
+from tests.gcp.recorded import Deployed
+from tests.gcp.test_life import stored
+from tests.gcp.test_requests import check
+from tests.project import USERS_CHOICE
+from tests.unit.client.test_credentials import google as credentials
+from tools.stack import PROJECT
+
+PAGE = PROJECT / "docs" / "gcp.md"
+MEMBER = "app@my-project.iam.gserviceaccount.com"
+
+
+def test_the_session_of_a_reader(
+    tmp_path: Path, standin: dict[str, str], resources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*USERS_CHOICE, "VALKEY_URL"):
+        monkeypatch.delenv(name, raising=False)
+    root = checkout.copy(tmp_path / "checkout")
+    plugins = plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT)
+    environment = (
+        os.environ
+        | standin
+        | {
+            "PATH": os.pathsep.join([str(plugins), os.environ["PATH"]]),
+            "PULUMI_HOME": str(tmp_path / "home"),
+            "PULUMI_SKIP_CONFIRMATIONS": "true",
+        }
+    )
+    script = "set -e\n" + "".join(text for language, text in checkout.blocks(PAGE) if language == "sh")
+    session = subprocess.run(
+        ["bash", "-c", script], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert session.returncode == 0, session.stdout + session.stderr
+    (instance,) = stored(resources, answers.INSTANCE)
+    assert instance["instanceId"] == "valkey-cloud"
+    assert instance["persistenceConfig"]["mode"] == "AOF"
+    assert instance["engineConfigs"]["maxmemory-policy"] == "noeviction"
+
+
+@pytest.mark.parametrize("text", [text for language, text in checkout.blocks(PAGE) if language == "yaml"])
+def test_an_example_of_a_stack_s_file_asks_for_what_google_takes(text: str) -> None:
+    given = yaml.safe_load(text)["config"]
+    texts = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in given.items()}
+    assert check(Deployed(settings.load(texts)).recorder) == []
+
+
+def test_the_client_s_example_signs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To a server that knows the member, with its token as the password."""
+    monkeypatch.setattr("google.auth.default", lambda **_: (credentials(), "my-project"))
+    (example,) = (text for language, text in checkout.blocks(PAGE) if language == "python")
+    with servers.running(tmp_path / "server") as server:
+        with server.client() as admin:
+            admin.acl_setuser(
+                MEMBER, enabled=True, passwords=["+ya29.made-up"], keys=["*"], categories=["+@all"], reset=True
+            )
+        monkeypatch.setenv("VALKEY_URL", f"redis://{quote(MEMBER)}@{servers.HOST}:{server.port}/0")
+        exec(compile(example, str(PAGE), "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out == "hello\n"
+
+
+def test_every_key_that_is_named_is_one() -> None:
+    keys = {key for key, _ in loading.described()}
+    named = set(re.findall(r"[`:](gcp\.[a-z]\w*)", PAGE.read_text()))
+    outputs = {"gcp.readerUrl", "gcp.secret", "gcp.firewall"}
+    assert named - outputs <= keys
+    assert len(named - outputs) > 15

@@ -1,0 +1,186 @@
+"""Bad input: each is refused before anything is registered, with key, value and mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from valkeykit.errors import ConfigurationError
+
+from tests.cloud.space import Configuration, load, mended
+from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
+from tests.gcp.test_requests import KEY
+
+NETWORK = {"gcp.network": SHARED["gcp.network"]}
+PRODUCTION = {"environment": "prod"}
+POLICY = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
+FAR = "projects/my-project/locations/us-east1/instances/valkey-far"
+
+MISTAKES: list[tuple[Configuration, str, str]] = [
+    ({"gcp.project": ""}, "gcp.project is needed", "config set --path valkey:gcp.project my-project"),
+    ({"gcp.project": "My Project"}, "gcp.project is 'My Project'", "valkey:gcp.project my-project"),
+    ({"gcp.location": ""}, "gcp.location is needed", "config set --path valkey:gcp.location europe-west3"),
+    ({"gcp.location": "mars-1"}, "gcp.location is 'mars-1'", "valkey:gcp.location europe-west3"),
+    ({"gcp.location": "us-central2"}, "a region that has the product", "valkey:gcp.location europe-west3"),
+    ({"version": "8.1"}, "version is 8.1, Memorystore has 7.2, 8.0, 9.0, 9.1", "config set version 9.0"),
+    ({"version": "9.1"} | PRODUCTION, "9.1, a preview on Memorystore", "config set version 9.0"),
+    ({"port": "7000"}, "port is 7000, Memorystore answers at 6379", "config set port 0"),
+    ({"rotation": "2026-12"}, "log in without passwords", "config rm rotation"),
+    ({"topology": "serverless"}, "topology is serverless, which gcp", "config set topology single"),
+    ({"shards": "3"}, "only a cluster has several", "config set topology cluster"),
+    ({"topology": "replicated", "replicas": "6"}, "0 to 5", "config set replicas"),
+    (
+        {"topology": "cluster", "shards": "251", "replicas": "0"},
+        "251 nodes; the limit is 250",
+        "config set shards 250",
+    ),
+    ({"topology": "cluster", "shards": "50", "replicas": "5"}, "300 nodes; the limit is 250", "config set shards 41"),
+    ({"memory": "90gb"}, "memory is 90gb, this shape holds 67138mb", "config set memory 67138mb"),
+    ({"gcp.nodeType": "HUGE"}, "gcp.nodeType is 'HUGE'", 'valkey:gcp.nodeType ""'),
+    ({"gcp.nodeType": "CUSTOM_PICO", "memory": "2gb"}, "memory is 2gb", "rm --path valkey:gcp.nodeType"),
+    ({"gcp.nodeType": "CUSTOM_PICO", "topology": "cluster"}, "a cluster can't have", "rm --path valkey:gcp.nodeType"),
+    ({"gcp.nodeType": "SHARED_CORE_NANO"} | PRODUCTION, "no service level", "rm --path valkey:gcp.nodeType"),
+    ({"gcp.zone": "us-east1-b"}, "isn't in europe-west3", "rm --path valkey:gcp.zone"),
+    ({"gcp.zone": "europe-west3-a"} | PRODUCTION, "needs several zones", "rm --path valkey:gcp.zone"),
+    ({"gcp.network": "default"}, "gcp.network is 'default'", "projects/my-project/global/networks/default"),
+    (
+        {"gcp.network": "https://www.googleapis.com/compute/v1/projects/p/global/networks/n"},
+        "allowed is projects/PROJECT/global/networks/NAME",
+        "valkey:gcp.network projects/my-project/global/networks/default",
+    ),
+    (NETWORK, "neither subnetworks", "valkey:gcp.subnetworks projects/host-project/regions/europe-west3/subnetworks"),
+    ({"gcp.subnetworks": SHARED["gcp.subnetworks"]}, "no network", "rm --path valkey:gcp.subnetworks"),
+    (
+        NETWORK | {"gcp.subnetworks": "projects/host-project/regions/us-east1/subnetworks/a"},
+        "aren't all in europe-west3",
+        "valkey:gcp.subnetworks projects/host-project/regions/europe-west3/subnetworks/default",
+    ),
+    (
+        NETWORK | {"gcp.subnetworks": "projects/my-project/regions/europe-west3/subnetworks/a"},
+        "aren't all of host-project's",
+        "valkey:gcp.subnetworks projects/host-project",
+    ),
+    (SHARED | {"gcp.subnetCidr": "10.1.0.0/24"}, "an existing one", "rm --path valkey:gcp.subnetCidr"),
+    ({"gcp.subnetCidr": "8.8.8.0/24"}, "gcp.subnetCidr is '8.8.8.0/24'", "valkey:gcp.subnetCidr 10.61.0.0/24"),
+    ({"gcp.subnetCidr": "0.0.0.0/0"}, "a private network", "valkey:gcp.subnetCidr 10.61.0.0/24"),
+    (
+        NETWORK | {"gcp.connectionPolicy": POLICY.replace("europe-west3", "us-east1")},
+        "holds for another region than europe-west3",
+        f"valkey:gcp.connectionPolicy {POLICY}",
+    ),
+    (
+        NETWORK | {"gcp.connectionPolicy": POLICY.replace("host", "other")},
+        "the network belongs to host-project",
+        f"valkey:gcp.connectionPolicy {POLICY}",
+    ),
+    ({"gcp.connectionPolicy": POLICY}, "no network", "rm --path valkey:gcp.connectionPolicy"),
+    (SHARED | {"gcp.connectionPolicy": POLICY}, "has its own", "rm --path valkey:gcp.subnetworks"),
+    ({"gcp.connectionLimit": "1"}, "gcp.connectionLimit is 1", 'valkey:gcp.connectionLimit ""'),
+    ({"gcp.auth": "token"}, "gcp.auth is 'token'", "valkey:gcp.auth iam"),
+    ({"gcp.auth": "none"} | PRODUCTION, "production doesn't allow", "valkey:gcp.auth iam"),
+    ({"gcp.auth": "none"} | MEMBERS, "nobody logs in", "rm --path valkey:gcp.appMembers"),
+    ({"gcp.tls": "false"}, "IAM's tokens need encrypted", "valkey:gcp.tls true"),
+    (
+        {"gcp.tls": "false", "gcp.auth": "none"} | PRODUCTION,
+        "gcp.tls is false, which production",
+        "valkey:gcp.tls true",
+    ),
+    ({"gcp.appMembers": "allUsers"}, "gcp.appMembers is 'allUsers'", "valkey:gcp.appMembers serviceAccount:"),
+    ({"gcp.appMembers": "group:all@example.org"}, "groups and domains can't log in", "valkey:gcp.appMembers"),
+    ({"gcp.adminMembers": "domain:example.org"}, "groups and domains can't log in", "user:ada@example.org"),
+    ({"gcp.acl": "false"} | MEMBERS, "every member has all rights", "valkey:gcp.acl true"),
+    (
+        MEMBERS | {"gcp.adminMembers": "user:bob@example.org"},
+        "names user:bob@example.org, which is named before",
+        "rm --path valkey:gcp.adminMembers",
+    ),
+    ({"gcp.serverCa": "shared"}, "no caFile is named", "rm --path valkey:gcp.serverCa"),
+    ({"gcp.serverCa": "customer", "gcp.caFile": "a.pem"}, "no caPool is named", "valkey:gcp.serverCa shared"),
+    ({"gcp.caFile": "a.pem"}, "Memorystore tells", "rm --path valkey:gcp.caFile"),
+    (
+        {
+            "gcp.serverCa": "customer",
+            "gcp.caFile": "a.pem",
+            "gcp.caPool": "projects/my-project/locations/us-east1/caPools/a",
+        },
+        "isn't in europe-west3",
+        "valkey:gcp.caPool projects/my-project/locations/europe-west3/caPools/a",
+    ),
+    (
+        {"gcp.tls": "false", "gcp.auth": "none", "gcp.checkHostname": "false"},
+        "connections aren't encrypted",
+        "rm --path valkey:gcp.checkHostname",
+    ),
+    ({"workload": "queue", "gcp.persistence": "rdb"}, "a queue would lose jobs", "valkey:gcp.persistence aof"),
+    ({"workload": "mixed", "gcp.persistence": "disabled"}, "would be lost", "valkey:gcp.persistence aof"),
+    ({"gcp.persistence": "tape"}, "gcp.persistence is 'tape'", 'valkey:gcp.persistence ""'),
+    ({"gcp.kmsKey": "mine"}, "gcp.kmsKey is 'mine'", "valkey:gcp.kmsKey projects/"),
+    ({"gcp.kmsKey": KEY.replace("europe-west3", "us-east1")}, "isn't in europe-west3", "rm --path valkey:gcp.kmsKey"),
+    ({"gcp.backupDays": "366"}, "gcp.backupDays is 366, allowed is 1 to 365", "valkey:gcp.backupDays 7"),
+    ({"gcp.backupHour": "99"}, "gcp.backupHour is 99", "valkey:gcp.backupHour 3"),
+    ({"gcp.maintenanceWindow": "sun:24:00"}, "gcp.maintenanceWindow is 'sun:24:00'", "sun:05:00"),
+    ({"gcp.replicationRole": "secondary"}, "no primaryInstance", "rm --path valkey:gcp.replicationRole"),
+    ({"gcp.replicationRole": "primary"}, "no secondaryInstances", "rm --path valkey:gcp.replicationRole"),
+    ({"gcp.primaryInstance": FAR}, "the role isn't secondary", "rm --path valkey:gcp.primaryInstance"),
+    ({"gcp.secondaryInstances": FAR}, "the role isn't primary", "rm --path valkey:gcp.secondaryInstances"),
+    (
+        {"gcp.replicationRole": "secondary", "gcp.primaryInstance": FAR, "restoreFrom": "gs://dumps/a.rdb"},
+        "gets its data from its primary",
+        "config rm restoreFrom",
+    ),
+    ({"restoreFrom": "/tmp/dump.rdb"}, "no gs://bucket/file.rdb", "config rm restoreFrom"),
+    ({"restoreFrom": "gs://dumps"}, "no gs://bucket/file.rdb", "config rm restoreFrom"),
+    ({"gcp.alertEmails": "nobody"}, "gcp.alertEmails is 'nobody'", "valkey:gcp.alertEmails ops@example.org"),
+    ({"gcp.alertChannels": "12345"}, "gcp.alertChannels is 12345", "notificationChannels/12345"),
+    ({"gcp.labels": "Team=Web"}, "gcp.labels", "valkey:gcp.labels team=web"),
+    ({"gcp.region": "europe-west3"}, "gcp.region is no key", "rm --path valkey:gcp.region"),
+    ({"target": "embedded", "version": "9.1"}, "gcp is set, but the target is embedded", "config rm gcp"),
+]
+
+
+@pytest.mark.parametrize(("configuration", "reason", "mend"), MISTAKES)
+def test_a_mistake_is_told_with_its_mend(configuration: Configuration, reason: str, mend: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(MINIMAL | configuration)
+    text = str(caught.value)
+    assert reason in text
+    assert mend in text
+    assert mended(MINIMAL | configuration, caught.value) != MINIMAL | configuration
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="4 mistakes") as caught:
+        load(MINIMAL | {"version": "8.1", "port": "7000", "gcp.zone": "us-east1-b", "gcp.tls": "false"})
+    assert all(f"valkey:{key} is" in str(caught.value) for key in ("version", "port", "gcp.zone", "gcp.tls"))
+
+
+AUTHORITY = {"gcp.serverCa": "shared", "gcp.caFile": "authority.pem"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "can't be read: No such file"),
+        ("certificates, surely", "must hold certificates"),
+        ("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n", "and nothing else"),
+    ],
+)
+def test_an_authority_s_file_is_looked_at_first(
+    text: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "authority.pem").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        Deployed(load(MINIMAL | AUTHORITY))
+    assert reason in str(caught.value)
+    assert "pulumi config set --path valkey:gcp.caFile" in str(caught.value)
+
+
+def test_an_authority_that_the_api_doesn_t_tell_is_the_record_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pem = "-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----\n"
+    (tmp_path / "authority.pem").write_text(pem)
+    assert Deployed(load(MINIMAL | AUTHORITY)).endpoint.ca == pem

@@ -1,0 +1,218 @@
+"""Every instance of every topology asks Memorystore for something that the API's messages and its rules take."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf import json_format
+from google.type import dayofweek_pb2
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
+
+from infra.settings import loading
+from tests.cloud.recording import Recorder
+from tests.cloud.space import Configuration, accepted, configurations, load, refusal
+from tests.gcp import requests, service
+from tests.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
+from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
+
+BACKUP = "projects/my-project/locations/europe-west3/backupCollections/a/backups/b"
+KEY = "projects/my-project/locations/europe-west3/keyRings/data/cryptoKeys/valkey"
+
+TOPOLOGIES: dict[str, Configuration] = {
+    "single": {},
+    "replicated": {"topology": "replicated", "workload": "mixed"} | MEMBERS,
+    "cluster": {"topology": "cluster", "workload": "queue", "memory": "30gb"} | SHARED,
+    "open": {"gcp.auth": "none", "gcp.tls": "false", "gcp.zone": "europe-west3-a"},
+    "everything": {
+        "topology": "cluster",
+        "environment": "prod",
+        "memory": "200gb",
+        "shards": "20",
+        "replicas": "5",
+        "gcp.kmsKey": KEY,
+        "restoreFrom": "gs://dumps/a.rdb,gs://dumps/b.rdb",
+        "gcp.alertEmails": "ops@example.org,night@example.org",
+        "gcp.alertChannels": "projects/my-project/notificationChannels/12345",
+        "gcp.backupDays": "365",
+        "gcp.labels": "team=web,cost=12",
+        "gcp.replicationRole": "primary",
+        "gcp.secondaryInstances": "projects/my-project/locations/us-east1/instances/valkey-far",
+        "gcp.connectionLimit": "4",
+        "gcp.endpointProject": "my-project",
+    }
+    | MEMBERS
+    | SHARED,
+    "secondary": {
+        "gcp.replicationRole": "secondary",
+        "gcp.primaryInstance": "projects/my-project/locations/us-east1/instances/valkey-main",
+    },
+    "restored": {"restoreFrom": BACKUP},
+}
+
+
+def check(recorder: Recorder) -> list[str]:
+    """What the API's messages and the service have against what was recorded."""
+    return [
+        f"{resource.name}: {objection}"
+        for resource in recorder.recorded
+        for objection in (
+            *requests.objections(resource.kind, resource.inputs),
+            *service.violations(resource.kind, resource.inputs),
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_a_topology_asks_for_what_google_takes(name: str) -> None:
+    assert check(Deployed.of(TOPOLOGIES[name]).recorder) == []
+
+
+def test_the_parsed_request_says_what_was_meant() -> None:
+    body = requests.instance(Deployed.of(TOPOLOGIES["everything"]).one(INSTANCE))
+    assert body.name == "projects/my-project/locations/europe-west3/instances/valkey-test"
+    assert (body.mode.name, body.node_type.name, body.shard_count, body.replica_count) == (
+        "CLUSTER",
+        "STANDARD_LARGE",
+        20,
+        5,
+    )
+    assert body.authorization_mode.name == "IAM_AUTH"
+    assert body.transit_encryption_mode.name == "SERVER_AUTHENTICATION"
+    assert body.automated_backup_config.automated_backup_mode.name == "ENABLED"
+    assert body.automated_backup_config.retention.days == 365
+    assert body.maintenance_policy.weekly_maintenance_window[0].day == dayofweek_pb2.SUNDAY
+    assert list(body.gcs_source.uris) == ["gs://dumps/a.rdb", "gs://dumps/b.rdb"]
+    assert body.cross_instance_replication_config.instance_role.name == "PRIMARY"
+    connection = body.endpoints[0].connections[0].psc_auto_connection
+    assert connection.network == "projects/host-project/global/networks/shared"
+    assert body.deletion_protection_enabled
+    assert body.kms_key == KEY
+
+
+@pytest.mark.parametrize(
+    ("change", "objection"),
+    [
+        ({"nodeType": "MEGA_LARGE"}, "nodeType"),
+        ({"authorizationMode": "PASSWORD"}, "authorizationMode"),
+        ({"transitEncryptionMode": "ON"}, "transitEncryptionMode"),
+        ({"persistenceConfig": {"mode": "AOF", "aofConfig": {"appendFsync": "SOMETIMES"}}}, "appendFsync"),
+        ({"persistenceConfig": {"mode": "RDB", "rdbConfig": {"rdbSnapshotPeriod": "2_HOURS"}}}, "rdbSnapshotPeriod"),
+        ({"sizeGb": 3}, "sizeGb"),
+    ],
+)
+def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str, object], objection: str) -> None:
+    inputs = Deployed.of({}).one(INSTANCE) | change
+    with pytest.raises(json_format.ParseError, match=objection):
+        requests.instance(inputs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "objection"),
+    [
+        (INSTANCE, {"engineVersion": "valkey_99"}, "valkey_99"),
+        (INSTANCE, {"engineConfigs": {"maxclients": "1", "maxmemory": "1", "appendonly": "yes"}}, "appendonly"),
+        (INSTANCE, {"shardCount": 3}, "several shards without a cluster"),
+        (INSTANCE, {"mode": "STANDALONE"}, "mode STANDALONE"),
+        (INSTANCE, {"shardCount": "3"}, "no number"),
+        (INSTANCE, {"shard_count": 3}, "another style"),
+        (
+            INSTANCE,
+            {"automatedBackupConfig": {"retention": "86400s", "fixedFrequencySchedule": {"startTime": {"hours": 99}}}},
+            "hour 99",
+        ),
+        (
+            INSTANCE,
+            {"automatedBackupConfig": {"retention": "60s", "fixedFrequencySchedule": {"startTime": {"hours": 1}}}},
+            "retention 60s",
+        ),
+        (INSTANCE, {"instanceId": "9lives"}, "id"),
+        (INSTANCE, {"transitEncryptionMode": "TRANSIT_ENCRYPTION_DISABLED"}, "IAM without TLS"),
+        (INSTANCE, {"engineConfigs": {"maxclients": "9", "maxmemory": str(2 * 1000**3)}}, "maxmemory above"),
+        (INSTANCE, {"engineConfigs": {"maxclients": "65000", "maxmemory": "1"}}, "65000 clients"),
+        (ACL, {"rules": [{"username": "a@b.c", "rule": "~* +@all"}]}, "off"),
+        (POLICY, {"serviceClass": "gcp-memorystore-redis"}, "another service"),
+        (POLICY, {"network": "default"}, "network default"),
+        (POLICY, {"pscConfig": {"subnetworks": ["a"], "limit": 4}}, "no text"),
+        (MEMBER, {"member": "group:all@example.org"}, "can't log in"),
+    ],
+)
+def test_the_checks_catch_what_the_messages_let_pass(kind: str, change: dict[str, object], objection: str) -> None:
+    recorder = Deployed(load(MINIMAL | MEMBERS)).recorder
+    recorder.of(kind)[0].inputs.update(change)
+    assert objection in " ".join(check(recorder))
+
+
+VALUES = {
+    "topology": ["single", "replicated", "cluster", "serverless", "ring"],
+    "workload": ["cache", "queue", "mixed"],
+    "version": ["7.2", "8.0", "8.1", "9.0", "9.1", "9.0.1", "6.2"],
+    "memory": ["16mb", "300mb", "2gb", "20gb", "75gb", "900gb", "9000gb", "2"],
+    "environment": ["dev", "prod"],
+    "shards": ["1", "3", "40", "251", "0"],
+    "replicas": ["0", "1", "5", "6"],
+    "port": ["0", "6379", "7000", "80"],
+    "restoreFrom": ["gs://dumps/a.rdb", BACKUP, "gs://dumps", "/tmp/dump.rdb"],
+    "rotation": ["", "2026-12"],
+    "retired": ["", "2026-12"],
+    "finalSnapshot": ["true", "false"],
+    "dataDir": ["", "/srv/valkey"],
+    "gcp.project": ["my-project", "My Project", ""],
+    "gcp.location": ["europe-west3", "us-east1", "mars-1", ""],
+    "gcp.zone": ["", "europe-west3-a", "us-east1-b", "here"],
+    "gcp.nodeType": ["", "CUSTOM_PICO", "SHARED_CORE_NANO", "HIGHCPU_MEDIUM", "HIGHMEM_2XLARGE", "huge"],
+    "gcp.network": ["", SHARED["gcp.network"], "default"],
+    "gcp.subnetworks": [SHARED["gcp.subnetworks"], "projects/other-project/regions/us-east1/subnetworks/a", "a"],
+    "gcp.subnetCidr": ["10.1.0.0/24", "10.0.0.0/8", "8.8.8.0/24"],
+    "gcp.connectionPolicy": [
+        "",
+        "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs",
+        "projects/other-project/locations/us-east1/serviceConnectionPolicies/theirs",
+        "theirs",
+    ],
+    "gcp.connectionLimit": ["2", "1"],
+    "gcp.endpointProject": ["", "my-project"],
+    "gcp.enableApis": ["true", "false"],
+    "gcp.allowReplacement": ["true", "false"],
+    "gcp.auth": ["iam", "none", "token"],
+    "gcp.acl": ["true", "false"],
+    "gcp.appMembers": [MEMBERS["gcp.appMembers"], "group:all@example.org", "allUsers"],
+    "gcp.adminMembers": [MEMBERS["gcp.adminMembers"], "user:bob@example.org"],
+    "gcp.monitorMembers": [MEMBERS["gcp.monitorMembers"], "domain:example.org"],
+    "gcp.tls": ["true", "false"],
+    "gcp.serverCa": ["instance", "shared", "customer", "mine"],
+    "gcp.caPool": ["", "projects/my-project/locations/europe-west3/caPools/a", "a"],
+    "gcp.checkHostname": ["true", "false"],
+    "gcp.persistence": ["", "disabled", "rdb", "aof", "tape"],
+    "gcp.kmsKey": ["", KEY, KEY.replace("europe-west3", "us-east1"), "mine"],
+    "gcp.backupDays": ["1", "365", "366", "0"],
+    "gcp.backupHour": ["0", "23", "24", "99"],
+    "gcp.maintenanceWindow": ["mon:00:00", "sun:24:00", "someday"],
+    "gcp.replicationRole": ["", "none", "primary", "secondary", "tertiary"],
+    "gcp.primaryInstance": ["", "projects/my-project/locations/us-east1/instances/valkey-main", "main"],
+    "gcp.secondaryInstances": ["projects/my-project/locations/us-east1/instances/valkey-far", "far"],
+    "gcp.deletionProtection": ["true", "false"],
+    "gcp.alertEmails": ["ops@example.org", "nobody"],
+    "gcp.alertChannels": ["projects/my-project/notificationChannels/12345", "12345"],
+    "gcp.labels": ["team=web", "Team=Web", "=x"],
+}
+"""Of each key some values that are right and some that aren't. caFile is left out: it names a file."""
+
+
+def test_every_key_is_tried() -> None:
+    keys = {key for key, _ in loading.described() if key.partition(".")[0] in (key, "gcp")}
+    assert keys - set(VALUES) == {"target", "gcp.caFile"}
+
+
+@limits(max_examples=400, deadline=None)
+@given(configurations(VALUES, target="gcp"))
+def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configuration) -> None:
+    for line in refusal(configuration):
+        assert line.startswith("  valkey:")
+        assert " -> pulumi config " in line
+    accepted(configuration)
+
+
+@limits(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(configurations(VALUES, target="gcp", **{"gcp.project": "my-project", "gcp.location": "europe-west3"}))
+def test_an_accepted_configuration_asks_for_what_google_takes(configuration: Configuration) -> None:
+    assert check(Deployed(accepted(configuration)).recorder) == []

@@ -1,0 +1,80 @@
+"""What is asked of the managed services: each request is one of the vendor's own model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from google.cloud import memorystore_v1beta as api
+
+from tools import clouds
+from tools.errors import ToolError
+
+AT = datetime(2026, 11, 25, 9, 8, 14, tzinfo=timezone.utc)
+GROUP = {"aws": {"cache": "valkey-web", "region": "eu-central-1", "serverless": False}}
+SERVERLESS = {"aws": {"cache": "valkey-web", "region": "eu-central-1", "serverless": True}}
+INSTANCE = "projects/shop/locations/europe-west3/instances/valkey-web"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """Refuses what ElastiCache doesn't know, and what isn't expected."""
+    client: Any = boto3.client(
+        "elasticache", region_name="eu-central-1", aws_access_key_id="none", aws_secret_access_key="none"
+    )
+    monkeypatch.setattr(clouds, "_elasticache", lambda _stack: client)
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def test_a_snapshot_of_a_group(aws: Stubber) -> None:
+    name = "valkey-web-20261125t090814z"
+    aws.add_response("create_snapshot", {}, {"ReplicationGroupId": "valkey-web", "SnapshotName": name})
+    assert clouds.backup(GROUP, AT) == name
+
+
+def test_a_snapshot_of_a_serverless_cache_is_named_by_its_arn(aws: Stubber) -> None:
+    arn = "arn:aws:elasticache:eu-central-1:123456789012:serverlesscachesnapshot:one"
+    wanted = {"ServerlessCacheName": "valkey-web", "ServerlessCacheSnapshotName": "valkey-web-20261125t090814z"}
+    aws.add_response("create_serverless_cache_snapshot", {"ServerlessCacheSnapshot": {"ARN": arn}}, wanted)
+    assert clouds.backup(SERVERLESS, AT) == arn
+
+
+def test_every_shard_fails_over_and_the_next_waits_for_it(aws: Stubber) -> None:
+    wanted = {"ReplicationGroupId": "valkey-web"}
+    shards = [{"NodeGroupId": "0001"}, {"NodeGroupId": "0002"}]
+    described = {"ReplicationGroups": [{"Status": "available", "NodeGroups": shards}]}
+    aws.add_response("describe_replication_groups", described, wanted)
+    for shard in shards:
+        aws.add_response("test_failover", {}, wanted | shard)
+        aws.add_response("describe_replication_groups", described, wanted)
+    clouds.fail_over(GROUP)
+
+
+def test_a_managed_backup_is_named_as_the_api_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def backup_instance(request: dict[str, str]) -> Any:
+        asked.append(api.BackupInstanceRequest(request))
+        collection = "projects/shop/locations/europe-west3/backupCollections/one"
+        return SimpleNamespace(result=lambda: api.Instance(name=INSTANCE, backup_collection=collection))
+
+    monkeypatch.setattr(clouds, "_memorystore", lambda: SimpleNamespace(backup_instance=backup_instance))
+    made = clouds.backup({"gcp": {"instance": INSTANCE}}, AT)
+    assert made == "projects/shop/locations/europe-west3/backupCollections/one/backups/by-hand-20261125t090814z"
+    assert [(request.name, request.backup_id) for request in asked] == [(INSTANCE, "by-hand-20261125t090814z")]
+
+
+def test_what_a_service_doesnt_offer_or_isnt_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ToolError, match="no failover on demand"):
+        clouds.fail_over({"gcp": {"instance": INSTANCE}})
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(ToolError, match="that needs boto3 -> "):
+        clouds.backup(GROUP)

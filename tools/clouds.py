@@ -1,0 +1,70 @@
+"""What an operator asks of a managed service itself, by the stack's outputs. Needs its credentials and its library."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from tools.errors import ToolError
+
+Outputs = Mapping[str, Any]
+
+
+def backup(outputs: Outputs, at: datetime | None = None) -> str:
+    """Order a backup; returns what the key `restoreFrom` of another stack takes.
+
+    Raises:
+        ToolError: the service's library isn't there, or the service refuses.
+    """
+    stamp = (at or datetime.now(timezone.utc)).strftime("%Y%m%dt%H%M%Sz")
+    if "aws" in outputs:
+        return _snapshot(outputs["aws"], stamp)
+    return _managed_backup(outputs["gcp"], stamp)
+
+
+def fail_over(outputs: Outputs) -> None:
+    """Have each shard's primary replaced, and wait until the service is done.
+
+    Raises:
+        ToolError: the service's library isn't there, or the service has no failover on demand.
+    """
+    if "aws" not in outputs:
+        raise ToolError("Memorystore fails over by itself and offers no failover on demand")
+    cache, client = outputs["aws"]["cache"], _elasticache(outputs["aws"])
+    (group,) = client.describe_replication_groups(ReplicationGroupId=cache)["ReplicationGroups"]
+    for shard in group["NodeGroups"]:
+        client.test_failover(ReplicationGroupId=cache, NodeGroupId=shard["NodeGroupId"])
+        client.get_waiter("replication_group_available").wait(ReplicationGroupId=cache)
+
+
+def _snapshot(stack: Outputs, stamp: str) -> str:
+    name, client = f"{stack['cache']}-{stamp}", _elasticache(stack)
+    if not stack["serverless"]:
+        client.create_snapshot(ReplicationGroupId=stack["cache"], SnapshotName=name)
+        return name
+    made = client.create_serverless_cache_snapshot(ServerlessCacheName=stack["cache"], ServerlessCacheSnapshotName=name)
+    return str(made["ServerlessCacheSnapshot"]["ARN"])
+
+
+def _managed_backup(stack: Outputs, stamp: str) -> str:
+    backup_id = f"by-hand-{stamp}"
+    instance = _memorystore().backup_instance(request={"name": stack["instance"], "backup_id": backup_id}).result()
+    return f"{instance.backup_collection}/backups/{backup_id}"
+
+
+def _elasticache(stack: Outputs) -> Any:
+    return _library("boto3").client("elasticache", region_name=stack["region"])
+
+
+def _memorystore() -> Any:
+    return _library("google.cloud.memorystore_v1beta", "google-cloud-memorystore").MemorystoreClient()
+
+
+def _library(module: str, package: str = "") -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        name = package or module
+        raise ToolError(f"that needs {name}", fix=f".venv/bin/pip install {name}") from None
