@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from valkeykit.commands.doctor import doctor
 from valkeykit.commands.migrate import migrate
 from valkeykit.commands.queue import queue
 from valkeykit.commands.worker import worker
@@ -14,3 +15,4 @@ app = typer.Typer(
 app.command()(worker)
 app.command()(queue)
 app.command()(migrate)
+app.command()(doctor)

@@ -1,0 +1,186 @@
+"""The examination: from the outside in, every node at the same time, one login first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+from valkeykit import errors
+from valkeykit.causes import recognise
+from valkeykit.ops.doctor import (
+    access,
+    causes,
+    load,
+    memory,
+    network,
+    persistence,
+    probe,
+    replication,
+    topology,
+    versions,
+)
+from valkeykit.ops.doctor.deadline import Deadline, OutOfTimeError
+from valkeykit.ops.doctor.finding import LAYERS, LIKELY, PROBLEM, WARNING, Finding, Report, order
+from valkeykit.ops.doctor.network import Way
+from valkeykit.ops.doctor.probe import Snapshot
+from valkeykit.ops.doctor.target import Target
+from valkeykit.settings import Settings
+from valkeykit.url import Node
+
+SERVER_SECONDS = 2.2
+"""Limit of all that is asked of a server that takes the login."""
+
+SENTINEL_SECONDS = 1.0
+"""Limit of one Sentinel's answer."""
+
+MOST_NODES = 32
+"""More of a deployment aren't looked at."""
+
+_JUDGES = (
+    ("permissions", access.findings), ("topology", topology.findings), ("memory", memory.findings),
+    ("persistence", persistence.findings), ("replication", replication.findings), ("latency", load.latency),
+    ("clients", load.clients), ("version", versions.findings),
+)  # fmt: skip
+
+One = TypeVar("One")
+Result = TypeVar("Result")
+
+
+def examine(target: Target) -> Report:
+    """Look at all that can be reached, in deadline.TOTAL seconds at most. What goes wrong is a finding, never raised."""
+    began = time.monotonic()
+    found = _Examination(target)
+    found.run()
+    return Report(target.name, order(found.findings), _in_order(found.reached), time.monotonic() - began)
+
+
+class _Examination:
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.deadline = Deadline()
+        self.findings: list[Finding] = []
+        self.reached: set[str] = set()
+
+    def run(self) -> None:
+        address = self.target.address
+        by_sentinel = address.topology == "sentinel" or address.sentinels
+        nodes = self._from_sentinels() if by_sentinel else list(address.nodes)
+        ways = self._walk(nodes)
+        first = next((way for way in ways if way.answers), None)
+        seen = self._look(first) if first else None
+        if first is None or seen is None:
+            return
+        known = {way.node for way in ways}
+        further = [node for node in topology.announced(seen) if node not in known][:MOST_NODES]
+        more = self._walk(further, quietly=True) if further else []
+        self.findings += topology.unreachable(seen, self.target, [way.node for way in more if not way.answers])
+        others = [way for way in (*ways, *more) if way.answers and way is not first]
+        self._at_once(others, self._look)
+
+    def _walk(self, nodes: list[Node], *, quietly: bool = False) -> list[Way]:
+        """quietly: what stands in the way is told by whoever named the nodes."""
+        ways = self._at_once(nodes, self._way)
+        for way in ways:
+            self.reached.update(way.reached)
+            if not quietly:
+                alone = len(ways) == 1 or not any(other.answers for other in ways)
+                self.findings += [one if alone else _less(one) for one in way.findings]
+        return ways
+
+    def _way(self, node: Node) -> Way:
+        """As network.walk, and never longer than the whole may take."""
+        try:
+            return self.deadline.run(self.deadline.left, lambda: network.walk(self.target, node, self.deadline))
+        except OutOfTimeError:
+            late = causes.found("no-answer", "it took too long to come this far", self.target, node, LIKELY)
+            return Way(node, [late])
+
+    def _look(self, way: Way) -> Snapshot | None:
+        """Log in to a node and judge it; None where the login fails."""
+        seen = self._snapshot(self.target.at(way.node), way.node)
+        if seen is None:
+            return None
+        if way.is_open:
+            self.findings += network.open_door(self.target, way.node)
+        if seen.write is not None and not _is_followers(seen):
+            self.findings.append(causes.finding(seen.write, "permissions", self.target, way.node))
+        for layer, judge in _JUDGES:
+            self.reached.add(layer)
+            self.findings += judge(seen, self.target)
+        return seen
+
+    def _snapshot(self, settings: Settings, node: Node) -> Snapshot | None:
+        self.reached.add("authentication")
+        try:
+            return self.deadline.run(SERVER_SECONDS, lambda: probe.take(settings, node))
+        except OutOfTimeError:
+            what = "the server began to answer, and then took too long"
+            self.findings.append(causes.found("no-answer", what, self.target, node))
+        except RedisError as error:
+            self.findings.append(self._login(causes.finding(error, "authentication", self.target, node), error))
+        return None
+
+    def _login(self, finding: Finding, error: RedisError) -> Finding:
+        """A password with the end of a line is refused like any wrong one."""
+        password = self.target.address.password or ""
+        if recognise(error).kind is errors.LoginError and password != password.strip():
+            return replace(finding, why="the password begins or ends with a space or a line break")
+        return finding
+
+    def _from_sentinels(self) -> list[Node]:
+        """The primary that a Sentinel names, and what is wrong with the others."""
+        target = self.target
+        asked = target.address.sentinels or target.address.nodes
+        answers = self._at_once(asked, self._ask_sentinel)
+        named = [answer for answer in answers if answer]
+        if not named:
+            what, why = "no Sentinel names a primary", "a client finds nobody to write to"
+            self.findings.append(Finding("topology", PROBLEM, "no-primary", what, why,
+                                         target.cli(asked[0], "SENTINEL", "MASTERS"), node=str(asked[0])))  # fmt: skip
+            return []
+        return list(dict.fromkeys([*named, *(target.address.nodes if target.address.sentinels else ())]))
+
+    def _ask_sentinel(self, node: Node) -> Node | None:
+        way = self._way(node)
+        self.reached.update(way.reached)
+        self.findings += [_less(one) for one in way.findings]
+        if not way.answers:
+            return None
+        try:
+            settings, service = self.target.at_sentinel(node), self.target.address.service
+            return self.deadline.run(SENTINEL_SECONDS, lambda: probe.primary_of(settings, service))
+        except OutOfTimeError:
+            self.findings.append(_less(causes.found("no-answer", "the Sentinel takes too long", self.target, node)))
+        except RedisError as error:
+            self.findings.append(causes.finding(error, "topology", self.target, node))
+        except errors.ConfigurationError as error:
+            self.findings.append(Finding("topology", PROBLEM, "no-primary", str(error.args[0]), "no primary is known",
+                                         self.target.cli(node, "SENTINEL", "MASTERS"), node=str(node)))  # fmt: skip
+        return None
+
+    def _at_once(self, items: Iterable[One], work: Callable[[One], Result]) -> list[Result]:
+        chosen = list(items)[:MOST_NODES]
+        if not chosen:
+            return []
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            return list(pool.map(work, chosen))
+
+
+def _is_followers(seen: Snapshot) -> bool:
+    """A replica refuses writes by design; whether one should be asked to is the topology's question."""
+    return seen.role == "slave" and recognise(seen.write or RedisError()).name in ("replica-written", "demoted")
+
+
+def _less(finding: Finding) -> Finding:
+    """What one of several nodes lacks is no problem for a client, that asks the next."""
+    severity = WARNING if finding.severity == PROBLEM else finding.severity
+    return replace(finding, severity=severity)
+
+
+def _in_order(reached: set[str]) -> tuple[str, ...]:
+    return tuple(layer for layer in LAYERS if layer in reached)
