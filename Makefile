@@ -10,7 +10,7 @@ BIN   := .venv/bin
 RUN   := $(BIN)/python -m tools
 READY := .venv/.ready
 DEV   := .venv/.dev
-PARTS := unit engine faults migrate docs
+PARTS := unit engine faults migrate doctor docs
 
 .PHONY: help up smoke env backup drill render down shell test lint bench
 
@@ -42,7 +42,7 @@ down: $(READY) ## Take a stack down; its last state stays as an RDB file
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|faults|migrate|docs|docker, ROUNDS=n faults)
+test: $(DEV) ## Run the tests (ONLY=unit|engine|faults|migrate|doctor|docs|docker, ROUNDS=n faults)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
@@ -52,7 +52,7 @@ lint: $(DEV) ## ruff, mypy and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|migrate); prints a table, writes build/bench/<name>.json
+bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|doctor|migrate); prints a table, writes build/bench/<name>.json
 	@$(BIN)/python -m bench $(ONLY)
 
 .venv/bin/python:

@@ -20,6 +20,12 @@ def findings(seen: Snapshot, target: Target) -> list[Finding]:
             "what the server says of itself can't be judged, and connect() can't tell a cluster",
             target.cli(seen.node, "ACL", "SETUSER", user, "+info"), node=node,
         ))  # fmt: skip
+    if not seen.is_probed and seen.mode != "sentinel":
+        found.append(Finding(
+            "permissions", NOTE, "multi-refused", f"the user {user} may not run MULTI",
+            "what else it may do can't be probed without doing it",
+            target.cli(seen.node, "ACL", "SETUSER", user, "+multi", "+discard"), node=node,
+        ))  # fmt: skip
     lacking = [name for name in seen.lacking if name not in _QUEUE_ONLY or target.workload != "cache"]
     if lacking:
         found.append(Finding(

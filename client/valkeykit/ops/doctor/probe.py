@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,7 @@ DANGEROUS: dict[str, tuple[str, ...]] = {
 @dataclass
 class Snapshot:
     """info: INFO of all sections, empty where it isn't permitted. write: what a write would be answered with.
+    is_probed: whether write, lacking and excess are known.
     lacking, excess: of NEEDED and DANGEROUS. config: settings, as far as CONFIG GET is permitted.
     cluster, slots: CLUSTER INFO and CLUSTER SLOTS of a cluster's node. pings: seconds. cpu: share of one core.
     slow: (seconds since, seconds it took, command's name) of the slow log's newest entries.
@@ -63,6 +64,7 @@ class Snapshot:
     node: Node
     info: Mapping[str, Any] = field(default_factory=dict)
     user: str = ""
+    is_probed: bool = False
     write: RedisError | None = None
     lacking: list[str] = field(default_factory=list)
     excess: list[str] = field(default_factory=list)
@@ -126,16 +128,18 @@ def _look(client: Redis, node: Node) -> Snapshot:
     with contextlib.suppress(NoPermissionError):
         client.ping()
     seen.info, when = _allowed(client, "INFO", "everything") or {}, time.monotonic()
-    seen.user = str(_allowed(client, "ACL", "WHOAMI") or "")
+    seen.user = str(_allowed(client, "ACL WHOAMI") or "")
     if seen.mode == "sentinel":
         return seen
-    needed = _queued(client, NEEDED)
-    seen.write = next((answer for answer in needed.values() if _stops_writes(answer)), None)
-    seen.lacking = [name for name, answer in needed.items() if _is_refused(answer)]
-    seen.excess = [name for name, answer in _queued(client, DANGEROUS).items() if answer is None]
-    seen.config = _allowed(client, "CONFIG", "GET", "*") or {}
+    answers = _queued(client, NEEDED | DANGEROUS)
+    seen.is_probed = bool(answers)
+    if answers:
+        seen.write = next((answers[name] for name in NEEDED if _stops_writes(answers[name])), None)
+        seen.lacking = [name for name in NEEDED if _is_refused(answers[name])]
+        seen.excess = [name for name in DANGEROUS if answers[name] is None]
+    seen.config = _allowed(client, "CONFIG GET", "*") or {}
     if seen.mode == "cluster":
-        seen.cluster = _allowed(client, "CLUSTER", "INFO") or {}
+        seen.cluster = _allowed(client, "CLUSTER INFO") or {}
         slots = _raw(client, "CLUSTER", "SLOTS")
         seen.slots = [] if isinstance(slots, RedisError) else slots
     seen.pings = _ping(client)
@@ -156,43 +160,47 @@ def _allowed(client: Redis, *command: str) -> Any:
         return None
 
 
-def _raw(client: Redis, *command: str) -> Any:
-    """The answer as the server gives it, in whichever protocol."""
-    return _exchange(client, [command])[0]
-
-
 def _queued(client: Redis, commands: Mapping[str, tuple[str, ...]]) -> dict[str, RedisError | None]:
-    """Queue each in a transaction of its own that is discarded: None where it would run, else why not.
+    """Queue them in a transaction that is discarded: None where one would run, else why not.
 
-    What was queued wrongly ends the transaction, so DISCARD is answered either way.
+    Nothing is sent before the server has said that it queues; where it doesn't, the answer is empty.
     """
-    lines: list[tuple[str, ...]] = []
-    for command in commands.values():
-        lines += [("MULTI",), command, ("DISCARD",)]
-    answers = _exchange(client, lines)
+    connection = client.connection_pool.get_connection()
+    try:
+        if _answers(connection, [("MULTI",)])[0] not in (b"OK", "OK"):
+            return {}
+        answers = _answers(connection, [*commands.values(), ("DISCARD",)])
+    finally:
+        connection.disconnect()
+        client.connection_pool.release(connection)
     return {
         name: answer if isinstance(answer, RedisError) else None
-        for name, answer in zip(commands, answers[1::3], strict=True)
+        for name, answer in zip(commands, answers, strict=False)
     }
 
 
-def _exchange(client: Redis, lines: list[tuple[str, ...]]) -> list[Any]:
-    """All at once over one connection; errors as values."""
+def _raw(client: Redis, *command: str) -> Any:
+    """The answer as the server gives it, in whichever protocol; an error as a value."""
     connection = client.connection_pool.get_connection()
     try:
-        connection.send_packed_command(connection.pack_commands(lines))
-        answers: list[Any] = []
-        for _ in lines:
-            try:
-                answers.append(connection.read_response())
-            except ResponseError as refusal:
-                answers.append(refusal)
-        return answers
+        return _answers(connection, [command])[0]
     except BaseException:
         connection.disconnect()
         raise
     finally:
         client.connection_pool.release(connection)
+
+
+def _answers(connection: Any, lines: Sequence[tuple[str, ...]]) -> list[Any]:
+    """All at once over one connection; errors as values."""
+    connection.send_packed_command(connection.pack_commands(lines))
+    answers: list[Any] = []
+    for _ in lines:
+        try:
+            answers.append(connection.read_response())
+        except ResponseError as refusal:
+            answers.append(refusal)
+    return answers
 
 
 def _is_refused(answer: RedisError | None) -> bool:

@@ -52,7 +52,7 @@ Result = TypeVar("Result")
 
 
 def examine(target: Target) -> Report:
-    """Look at all that can be reached, in deadline.TOTAL seconds at most. What goes wrong is a finding, never raised."""
+    """Look at all that can be reached, for deadline.TOTAL seconds at most. What goes wrong is found, never raised."""
     began = time.monotonic()
     found = _Examination(target)
     found.run()
@@ -123,6 +123,9 @@ class _Examination:
             self.findings.append(causes.found("no-answer", what, self.target, node))
         except RedisError as error:
             self.findings.append(self._login(causes.finding(error, "authentication", self.target, node), error))
+        except Exception:  # noqa: BLE001  (redis-py raises whatever it comes upon when an answer has no sense)
+            what = "it answers like a Valkey at first, and then otherwise"
+            self.findings.append(causes.found("not-valkey", what, self.target, node, LIKELY))
         return None
 
     def _login(self, finding: Finding, error: RedisError) -> Finding:

@@ -95,7 +95,7 @@ def unreachable(seen: Snapshot, target: Target, missed: list[Node]) -> list[Find
             "topology", PROBLEM if is_cluster else NOTE, "announced-unreachable",
             f"the server names {node}, which can't be reached from here",
             "a client that is sent there fails; the address is one of another network, or the node is down",
-            target.cli(node, "CONFIG", "SET", setting, seen.node.host), LIKELY, str(seen.node),
+            target.cli(seen.node, "CONFIG", "SET", setting, seen.node.host), LIKELY, str(seen.node),
         )
         for node in missed
     ]  # fmt: skip
