@@ -7,6 +7,7 @@ import typer
 from valkeykit.commands.doctor import doctor
 from valkeykit.commands.migrate import migrate
 from valkeykit.commands.queue import queue
+from valkeykit.commands.stats import metrics, stats
 from valkeykit.commands.worker import worker
 
 app = typer.Typer(
@@ -16,3 +17,5 @@ app.command()(worker)
 app.command()(queue)
 app.command()(migrate)
 app.command()(doctor)
+app.command()(stats)
+app.command()(metrics)

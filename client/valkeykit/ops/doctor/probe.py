@@ -11,7 +11,9 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import AskError, MovedError, NoPermissionError, RedisError, ResponseError
 
-from valkeykit.connection import mode_of, only, open_client
+from valkeykit.connection import mode_of
+from valkeykit.ops import fleet
+from valkeykit.ops.stats.reading import cpu_of
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
@@ -99,28 +101,8 @@ def take(settings: Settings, node: Node) -> Snapshot:
     Raises:
         RedisError: the login or the first PING is refused.
     """
-    client = open_client(settings)
-    assert isinstance(client, Redis)  # noqa: S101  (the topology is single)
-    try:
+    with fleet.client_of(settings, node) as client:
         return _look(client, node)
-    finally:
-        client.close()
-
-
-def primary_of(settings: Settings, service: str | None) -> Node:
-    """The primary that a Sentinel names.
-
-    Raises:
-        RedisError: it refuses. ConfigurationError: it watches none, or several and the URL names none.
-    """
-    client = open_client(settings)
-    assert isinstance(client, Redis)  # noqa: S101  (the topology is single)
-    try:
-        primaries: Any = client.sentinel_masters()
-        found = primaries[service if service in primaries else only(primaries)]
-        return Node(str(found["ip"]), int(found["port"]))
-    finally:
-        client.close()
 
 
 def _look(client: Redis, node: Node) -> Snapshot:
@@ -140,15 +122,15 @@ def _look(client: Redis, node: Node) -> Snapshot:
     seen.config = _allowed(client, "CONFIG GET", "*") or {}
     if seen.mode == "cluster":
         seen.cluster = _allowed(client, "CLUSTER INFO") or {}
-        slots = _raw(client, "CLUSTER", "SLOTS")
-        seen.slots = [] if isinstance(slots, RedisError) else slots
+        with contextlib.suppress(ResponseError):
+            seen.slots = fleet.slots_of(client)
     seen.pings = _ping(client)
     seen.slow = _slow(client)
     time.sleep(max(0.0, APART - (time.monotonic() - when)))
     later = _allowed(client, "INFO", "cpu") or {}
     if later and seen.info:
         elapsed = time.monotonic() - when
-        seen.cpu = (_cpu(later) - _cpu(seen.info)) / elapsed
+        seen.cpu = (cpu_of(later) - cpu_of(seen.info)) / elapsed
     return seen
 
 
@@ -235,10 +217,3 @@ def _slow(client: Redis) -> list[tuple[float, float, str]]:
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _cpu(info: Mapping[str, Any]) -> float:
-    """Seconds of CPU time of the thread that runs commands; of the process before Valkey and Redis 6.2."""
-    if "used_cpu_user_main_thread" in info:
-        return float(info["used_cpu_user_main_thread"]) + float(info["used_cpu_sys_main_thread"])
-    return float(info.get("used_cpu_user", 0)) + float(info.get("used_cpu_sys", 0))

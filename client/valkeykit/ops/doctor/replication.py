@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from valkeykit.ops.doctor.finding import LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit.ops.doctor.probe import Snapshot
 from valkeykit.ops.doctor.target import Target
+from valkeykit.ops.fleet import replicas_of
 
 LAG_SECONDS, LAG_BYTES = 10, 64 * 2**20
 """From where on a replica lags, as the alerts of docs/monitoring.md have it."""
@@ -35,7 +34,7 @@ def _of_replica(seen: Snapshot, target: Target) -> list[Finding]:
 
 
 def _of_primary(seen: Snapshot, target: Target) -> list[Finding]:
-    replicas = replicas_of(seen)
+    replicas = replicas_of(seen.info)
     if not replicas:
         if target.address.topology in ("replicated", "sentinel"):
             return [_found(seen, target, WARNING, "no-replica", "the topology is replicated, and no replica follows",
@@ -54,14 +53,6 @@ def _of_primary(seen: Snapshot, target: Target) -> list[Finding]:
             what = f"the replica {name} lags: {replica.get('lag')} s, {behind:,.0f} bytes"
             found.append(_found(seen, target, WARNING, "lag", what, "a failover to it would lose that much", LIKELY))
     return found
-
-
-def replicas_of(seen: Snapshot) -> list[dict[str, Any]]:
-    """A primary's replicas, as INFO has them."""
-    return [
-        value for key, value in seen.info.items()
-        if key.startswith("slave") and key[5:].isdigit() and isinstance(value, dict)
-    ]  # fmt: skip
 
 
 def _found(  # noqa: PLR0917  (a sentence in its order)

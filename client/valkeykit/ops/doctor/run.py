@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from valkeykit import errors
 from valkeykit.causes import recognise
+from valkeykit.ops import fleet
 from valkeykit.ops.doctor import (
     access,
     causes,
@@ -29,7 +30,6 @@ from valkeykit.ops.doctor.finding import LAYERS, LIKELY, PROBLEM, WARNING, Findi
 from valkeykit.ops.doctor.network import Way
 from valkeykit.ops.doctor.probe import Snapshot
 from valkeykit.ops.doctor.target import Target
-from valkeykit.settings import Settings
 from valkeykit.url import Node
 
 SERVER_SECONDS = 2.2
@@ -37,9 +37,6 @@ SERVER_SECONDS = 2.2
 
 SENTINEL_SECONDS = 1.0
 """Limit of one Sentinel's answer."""
-
-MOST_NODES = 32
-"""More of a deployment aren't looked at."""
 
 _JUDGES = (
     ("permissions", access.findings), ("topology", topology.findings), ("memory", memory.findings),
@@ -76,7 +73,9 @@ class _Examination:
         if first is None or seen is None:
             return
         known = {way.node for way in ways}
-        further = [node for node in topology.announced(seen) if node not in known][:MOST_NODES]
+        further = [node for node in fleet.announced(seen.node, seen.info, seen.slots) if node not in known][
+            : fleet.MOST_NODES
+        ]
         more = self._walk(further, quietly=True) if further else []
         self.findings += topology.unreachable(seen, self.target, [way.node for way in more if not way.answers])
         others = [way for way in (*ways, *more) if way.answers and way is not first]
@@ -102,7 +101,7 @@ class _Examination:
 
     def _look(self, way: Way) -> Snapshot | None:
         """Log in to a node and judge it; None where the login fails."""
-        seen = self._snapshot(self.target.at(way.node), way.node)
+        seen = self._snapshot(way.node)
         if seen is None:
             return None
         if way.is_open:
@@ -114,10 +113,10 @@ class _Examination:
             self.findings += judge(seen, self.target)
         return seen
 
-    def _snapshot(self, settings: Settings, node: Node) -> Snapshot | None:
+    def _snapshot(self, node: Node) -> Snapshot | None:
         self.reached.add("authentication")
         try:
-            return self.deadline.run(SERVER_SECONDS, lambda: probe.take(settings, node))
+            return self.deadline.run(SERVER_SECONDS, lambda: probe.take(self.target.settings, node))
         except OutOfTimeError:
             what = "the server began to answer, and then took too long"
             self.findings.append(causes.found("no-answer", what, self.target, node))
@@ -155,8 +154,7 @@ class _Examination:
         if not way.answers:
             return None
         try:
-            settings, service = self.target.at_sentinel(node), self.target.address.service
-            return self.deadline.run(SENTINEL_SECONDS, lambda: probe.primary_of(settings, service))
+            return self.deadline.run(SENTINEL_SECONDS, lambda: fleet.primary_of(self.target.settings, node))
         except OutOfTimeError:
             self.findings.append(_less(causes.found("no-answer", "the Sentinel takes too long", self.target, node)))
         except RedisError as error:
@@ -167,7 +165,7 @@ class _Examination:
         return None
 
     def _at_once(self, items: Iterable[One], work: Callable[[One], Result]) -> list[Result]:
-        chosen = list(items)[:MOST_NODES]
+        chosen = list(items)[: fleet.MOST_NODES]
         if not chosen:
             return []
         with ThreadPoolExecutor(len(chosen)) as pool:

@@ -7,7 +7,7 @@ import json
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +46,6 @@ class Target:
         nodes = ", ".join(map(str, self.address.sentinels or self.address.nodes))
         return f"stack {self.stack} ({nodes})" if self.stack else nodes
 
-    def at(self, node: Node) -> Settings:
-        """For a connection to one node."""
-        return replace(self.settings, topology="single", address=self._single(node, self.address))
-
-    def at_sentinel(self, node: Node) -> Settings:
-        """For a connection to one Sentinel."""
-        user, password = self.settings.sentinel_credentials or (None, None)
-        address = replace(self._single(node, self.address), username=user, password=password, database=0)
-        return replace(self.settings, topology="single", address=address, credentials=None)
-
     def cli(self, node: Node, *command: str) -> str:
         """A shell command that asks for the password."""
         words = ["valkey-cli", "-h", node.host, "-p", str(node.port)]
@@ -71,12 +61,6 @@ class Target:
             return None
         stack = shlex.quote(self.stack)
         return f"pulumi config set {key} {shlex.quote(value)} --stack {stack} && pulumi up --stack {stack}"
-
-    @staticmethod
-    def _single(node: Node, address: Address) -> Address:
-        return replace(
-            address, host=node.host, port=node.port, topology="single", others=(), sentinels=(), service=None
-        )
 
 
 def is_local(host: str) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from valkeykit.ops.doctor import causes
 from valkeykit.ops.doctor.finding import CERTAIN, LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit.ops.doctor.probe import Snapshot
-from valkeykit.ops.doctor.replication import replicas_of
 from valkeykit.ops.doctor.target import Target
 from valkeykit.url import Node
 
@@ -78,14 +77,6 @@ def _refusals(seen: Snapshot, code: str) -> int:
     return int(entry.get("count", 0)) if isinstance(entry, dict) else 0
 
 
-def announced(seen: Snapshot) -> list[Node]:
-    """The nodes that the server sends clients to: a cluster's, or a primary's replicas."""
-    if seen.mode == "cluster":
-        nodes = [Node(_text(entry[0]) or seen.node.host, int(entry[1])) for row in seen.slots for entry in row[2:]]
-        return list(dict.fromkeys(nodes))
-    return [Node(str(one.get("ip")), int(one.get("port", 0))) for one in replicas_of(seen) if one.get("ip")]
-
-
 def unreachable(seen: Snapshot, target: Target, missed: list[Node]) -> list[Finding]:
     """Announced, and not to be had from here: addresses of a container's or a private network, behind NAT."""
     is_cluster = seen.mode == "cluster"
@@ -99,7 +90,3 @@ def unreachable(seen: Snapshot, target: Target, missed: list[Node]) -> list[Find
         )
         for node in missed
     ]  # fmt: skip
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value or "")
