@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from valkeykit.commands.bench import bench
 from valkeykit.commands.doctor import doctor
 from valkeykit.commands.migrate import migrate
 from valkeykit.commands.queue import queue
@@ -19,3 +20,4 @@ app.command()(migrate)
 app.command()(doctor)
 app.command()(stats)
 app.command()(metrics)
+app.command()(bench)

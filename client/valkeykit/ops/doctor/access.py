@@ -35,12 +35,13 @@ def findings(seen: Snapshot, target: Target) -> list[Finding]:
         ))  # fmt: skip
     if seen.excess:
         rights = ("-@admin", "-@dangerous", "+info")
-        another = ("app", "on", ">a-password-of-your-own", "~*", "&*", "+@all", *rights)
         is_default = user == "default"
+        another = target.new_password(seen.node, "app", "~*", "&*", "+@all", *rights)
+        fix = another if is_default else target.cli(seen.node, "ACL", "SETUSER", user, *rights)
         found.append(Finding(
             "permissions", NOTE if is_default else WARNING, "too-much",
             f"the user {user} may run {', '.join(seen.excess)}",
             "an application with this user can empty or reconfigure the server",
-            target.cli(seen.node, "ACL", "SETUSER", *(another if is_default else (user, *rights))), LIKELY, node=node,
+            fix, LIKELY, node=node,
         ))  # fmt: skip
     return found

@@ -252,7 +252,10 @@ def open_door(target: Target, node: Node) -> list[Finding]:
     what = "the server serves whoever comes: its default user is on and has no password"
     if target.address.password is not None:
         what += ", though the URL has one"
-    fix = target.cli(node, "ACL", "SETUSER", "default", "off")
+    if (target.address.username or "default") == "default":
+        fix = target.new_password(node, "default")
+    else:
+        fix = target.cli(node, "ACL", "SETUSER", "default", "off")
     return [Finding("authentication", severity, "open", what, "whoever reaches the port reads and removes everything",
                     fix, CERTAIN, str(node))]  # fmt: skip
 

@@ -55,6 +55,15 @@ class Target:
             words += ["--user", self.address.username or "default", "--askpass"]
         return shlex.join([*words, *command])
 
+    def new_password(self, node: Node, user: str, *rules: str) -> str:
+        """A shell command that makes a password into a file of its own, and a user of it; the server gets its hash."""
+        file = f"{user}-password"
+        command = self.cli(node, "ACL", "SETUSER", user, "on", "resetpass", *rules)
+        return (
+            f"(umask 077; openssl rand -hex 32 | tr -d '\\n' > {shlex.quote(file)}) && "
+            f'{command} "#$(sha256sum < {shlex.quote(file)} | cut -c1-64)"'
+        )
+
     def configure(self, key: str, value: str) -> str | None:
         """The command that sets a key of the stack's configuration; None where there is no stack."""
         if self.stack is None:
