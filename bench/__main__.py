@@ -1,14 +1,15 @@
-"""python -m bench cache|docker|migrate|queue|up"""
+"""python -m bench cache|docker|doctor|migrate|queue|up"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import cache, docker, migrate, queue, up
+from bench import cache, docker, doctor, migrate, queue, up
 
 BENCHMARKS = {
     "cache": cache.run,
     "docker": docker.run,
+    "doctor": doctor.run,
     "migrate": migrate.run,
     "queue": queue.run,
     "up": up.run,

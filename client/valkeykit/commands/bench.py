@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,7 @@ def bench(  # noqa: PLR0917  (typer makes them options)
                 total=len(plan.cells),
                 console=Console(stderr=True),
                 transient=True,
+                disable=not sys.stderr.isatty(),
             )
         )
     if as_json:
@@ -56,18 +58,9 @@ def bench(  # noqa: PLR0917  (typer makes them options)
 
 def _table(measured: list[Cell]) -> Table:
     table = Table()
-    for column in (
-        "",
-        "pipeline",
-        "connections",
-        "a second",
-        "p50, ms",
-        "p99, ms",
-        "client CPU",
-        "server CPU",
-        "limit",
-    ):
-        table.add_column(column, justify="left" if column in {"", "limit"} else "right")
+    for column in ("", "pipeline", "connections", "a second", "p50, ms", "p99, ms", "client CPU", "server CPU"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_column("limit")
     for cell in measured:
         table.add_row(
             cell.command, str(cell.pipeline), str(cell.connections), f"{cell.rate:,.0f}", f"{cell.p50_ms:.2f}",

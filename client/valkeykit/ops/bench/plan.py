@@ -59,7 +59,8 @@ class Plan:
 @dataclass(frozen=True)
 class Cell:
     """A measurement. rate: commands a second. p50_ms, p99_ms: of a round trip, which is a whole pipeline.
-    client, server: CPU time a second, as a share of one core. limit: client, server, or waiting (network or latency).
+    client, server: CPU time a second, as a share of one core. limit: client, server, or waiting where neither is busy:
+    for the network, or for a machine that has other work.
     """
 
     command: str

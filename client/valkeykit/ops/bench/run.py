@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from redis import Redis
@@ -24,6 +24,9 @@ TTL = 300
 """Seconds after which the keys go by themselves, should this process be killed."""
 
 KEYS = 1000
+TRIPS = 20
+"""Round trips that are packed once and then sent again and again."""
+
 FULL = 0.9
 """Share of the memory's limit above which nothing is written: it would evict data of others, or fail."""
 
@@ -38,7 +41,7 @@ class Bench:
         self._tag = f"{PREFIX}{{{secrets.token_hex(4)}}}"
         self._keys = [f"{self._tag}:{number}" for number in range(KEYS)]
 
-    def run(self) -> Iterator[Cell]:
+    def run(self) -> Generator[Cell, None, None]:
         """A cell after the other. Its keys are removed at the end, also of a run that is left early.
 
         Raises:
@@ -79,9 +82,8 @@ class Bench:
             pipeline.execute()
 
     def _measure(self, client: Redis, node: Node, command: str, pipeline: int, connections: int) -> Cell:
-        threads = [
-            _Caller(self._settings, node, self._requests(command, pipeline), pipeline) for _ in range(connections)
-        ]
+        requests = self._requests(command, pipeline)
+        threads = [_Caller(self._settings, node, requests, pipeline) for _ in range(connections)]
         try:
             for thread in threads:
                 thread.connect()
@@ -117,10 +119,8 @@ class Bench:
         rows: list[tuple[Any, ...]] = [
             ("GET", key) if command == "GET" else ("SET", key, value, "EX", TTL) for key in self._keys
         ]
-        return [
-            [rows[(first + step) % KEYS] for step in range(pipeline)]
-            for first in range(0, KEYS, max(pipeline, KEYS // 20))
-        ]
+        stride = max(pipeline, KEYS // TRIPS)
+        return [[rows[(first + step) % KEYS] for step in range(pipeline)] for first in range(0, KEYS, stride)]
 
 
 class _Caller(threading.Thread):
@@ -176,7 +176,7 @@ def _must_have_room(client: Redis, needed: int) -> None:
     limit = limit or int(info.get("total_system_memory", 0))
     if limit and used + needed > limit * FULL:
         raise ConfigurationError(
-            f"the server is nearly full: {used / 2**20:,.0f} of {limit / 2**20:,.0f} MiB, so a benchmark could cost data",
+            f"the server is nearly full: {used / 2**20:,.0f} of {limit / 2**20:,.0f} MiB: a benchmark could cost data",
             fix="raise maxmemory, or measure another server",
         )
 

@@ -24,6 +24,8 @@ class Sampler:
         self._by_frequency = "lfu" in policy
         self._weights: dict[str, int] = {}
         self._heat: dict[str, int] = {}
+        self.counted = 0
+        """How often asking has counted as a hit, in the server's own statistics."""
 
     @property
     def big(self) -> list[tuple[str, int]]:
@@ -54,6 +56,7 @@ class Sampler:
             )
         except RedisError:
             return
+        self.counted += sum(isinstance(heat, int) for heat in answers[1::2])
         for name, weight, heat in zip(names, answers[::2], answers[1::2], strict=True):
             _keep(self._weights, name, weight, 1)
             _keep(self._heat, name, heat, 1 if self._by_frequency else -1)

@@ -67,16 +67,15 @@ class Watch:
             As readings.
         """
         figures = []
-        for reading in self.readings():
+        for plain in self.readings():
+            sampler = self._samplers.setdefault(plain.node, Sampler(plain.policy))
+            reading = replace(plain, hits=plain.hits - sampler.counted)
             before = self._before.get(reading.node)
             self._before[reading.node] = reading
             if self._samples:
-                sampler = self._samplers.setdefault(reading.node, Sampler(reading.policy))
                 sampler.sample(self._clients[reading.node])
             if before:
-                sampled = self._samplers.get(reading.node)
-                one = between(before, reading)
-                figures.append(replace(one, big=sampled.big, hot=sampled.hot) if sampled else one)
+                figures.append(replace(between(before, reading), big=sampler.big, hot=sampler.hot))
         return figures
 
     def _find(self) -> None:
