@@ -67,6 +67,11 @@ def silent(connection: socket.socket) -> None:
         pass
 
 
+def protected(connection: socket.socket) -> None:
+    connection.sendall(b"-DENIED Running in protected mode because protected mode is enabled.\r\n")
+    connection.recv(4096)
+
+
 def byte_a_second(connection: socket.socket) -> None:
     connection.recv(4096)
     for byte in b"+PONG with a long tail\r\n":

@@ -430,6 +430,31 @@ def _multi_refused(folder: Path) -> Iterator[Case]:
         yield Case(f"redis://app:right@{HOST}:{server.port}")
 
 
+@_bed("no-database", MORE)
+def _no_database(folder: Path) -> Iterator[Case]:
+    with running(folder, *LIMIT) as server:
+        yield Case(f"redis://{HOST}:{server.port}/99")
+
+
+@_bed("no-hello", MORE)
+def _no_hello(folder: Path) -> Iterator[Case]:
+    with running(folder, *LIMIT, "--rename-command", "HELLO", "") as server:
+        yield Case(server.url)
+
+
+@_bed("protected-mode", MORE)
+def _protected_mode(_: Path) -> Iterator[Case]:
+    """What a real one says to other machines."""
+    with bed.listening(bed.protected) as port:
+        yield Case(f"redis://{HOST}:{port}")
+
+
+@_bed("info-refused", MORE)
+def _info_refused(folder: Path) -> Iterator[Case]:
+    with running(folder, *LIMIT, *user("app on >right ~* &* +@all -@admin -@dangerous")) as server:
+        yield Case(f"redis://app:right@{HOST}:{server.port}")
+
+
 def name_of(bed_name: str) -> str:
     """The finding's name."""
     return bed_name.partition(":")[0]

@@ -20,7 +20,7 @@ HARMLESS = {"multi-refused"}
 
 WARNINGS = {
     "cross-slot", "expires-soon", "no-replica", "no-limit", "nearly-full", "off", "clients-near", "slow-command",
-    "vulnerable", "ended", "too-much",
+    "vulnerable", "ended", "too-much", "info-refused",
 }  # fmt: skip
 
 

@@ -138,7 +138,12 @@ def test_metrics_once_and_served(server: Server) -> None:
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:
             names = set(re.findall(r"^(valkey_\w+)", answer.read().decode(), re.MULTILINE))
-        assert {"valkey_commands_total", "valkey_memory", "valkey_ping", "valkey_up"} <= names
+        assert {
+            "valkey_commands_processed_total",
+            "valkey_memory_used_bytes",
+            "valkey_ping_seconds",
+            "valkey_up",
+        } <= names
         server.kill()
         with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:
             assert "valkey_up" in answer.read().decode()

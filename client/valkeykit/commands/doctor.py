@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.doctor import run, target
-from valkeykit.ops.doctor.finding import LAYERS, NOTE, PROBLEM, WARNING, Report
+from valkeykit.ops.doctor.finding import LAYERS, NOTE, PROBLEM, WARNING, Finding, Report
 
 HEALTHY, UNHEALTHY, USAGE = 0, 1, 2
 """Exit codes."""
@@ -51,8 +52,16 @@ def _show(report: Report) -> None:
         table = Table(show_lines=True)
         for column in ("layer", "", "what", "sure", "mend"):
             table.add_column(column, overflow="fold")
-        for one in report.findings:
-            what = f"{one.node}: {one.what}: {one.why}"
-            table.add_row(one.layer, one.severity, what, one.sure, one.fix, style=_COLOUR[one.severity])
-        console.print(table, markup=False)
+        for nodes, one in _merged(report):
+            what = f"{nodes}: {one.what}: {one.why}"
+            table.add_row(*map(Text, (one.layer, one.severity, what, one.sure, one.fix)), style=_COLOUR[one.severity])
+        console.print(table)
     console.print(f"{report.verdict} ({report.seconds:.1f} s)", markup=False)
+
+
+def _merged(report: Report) -> list[tuple[str, Finding]]:
+    """What is the same on several nodes stands once, with the first one's mend."""
+    rows: dict[tuple[str, str], list[Finding]] = {}
+    for one in report.findings:
+        rows.setdefault((one.name, one.what), []).append(one)
+    return [(", ".join(dict.fromkeys(one.node for one in same)), same[0]) for same in rows.values()]

@@ -78,6 +78,10 @@ _ROWS: dict[str, _Row] = {
     "disk-refuses": _Row("persistence", _WRITE, _cli("CONFIG", "GET", "dir")),
     "too-few-replicas": _Row("replication", _WRITE, _cli("INFO", "replication")),
     "busy-script": _Row("latency", "nobody else is served meanwhile", _cli("SCRIPT", "KILL")),
+    "protected-mode": _Row("authentication", "clients of other machines are refused", lambda target, node: (
+        target.new_password(node, "default"))),
+    "no-database": _Row("topology", _READ, _cli("CONFIG", "GET", "databases")),
+    "no-hello": _Row("protocol", "redis-py and other clients of today can't log in", _cli("INFO", "server")),
     "too-many-clients": _Row("clients", "new connections are refused", _cli("CONFIG", "SET", "maxclients", "20000")),
     "wrong-host-name": _Row("tls", "whoever checks the certificate can't connect", _shell(_S_CLIENT)),
     "expired": _Row("tls", "whoever checks the certificate can't connect", lambda target, node: (

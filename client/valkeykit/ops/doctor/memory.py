@@ -90,7 +90,7 @@ def _policy(seen: Snapshot, target: Target) -> list[Finding]:
 def _unfit(  # noqa: PLR0917  (a sentence in its order)
     seen: Snapshot, target: Target, severity: str, what: str, why: str, policy: str
 ) -> Finding:
-    fix = target.cli(seen.node, "CONFIG", "SET", "maxmemory-policy", policy)
+    fix = target.repaired(seen.node, "CONFIG", "SET", "maxmemory-policy", policy)
     return Finding("memory", severity, "policy", what, why, fix, node=str(seen.node))
 
 

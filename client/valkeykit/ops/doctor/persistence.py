@@ -33,7 +33,7 @@ def findings(seen: Snapshot, target: Target) -> list[Finding]:
     if _is_kept(seen, target) and not _is_saved(seen):
         found.append(Finding(
             "persistence", WARNING, "off", "nothing is saved to disk, and the server keeps what it is given",
-            "a restart loses it all", target.cli(seen.node, "CONFIG", "SET", "appendonly", "yes"),
+            "a restart loses it all", target.repaired(seen.node, "CONFIG", "SET", "appendonly", "yes"),
             sure="certain" if "save" in seen.config else LIKELY, node=node,
         ))  # fmt: skip
     return found

@@ -28,7 +28,7 @@ PULUMI_SECONDS = 60
 @dataclass(frozen=True)
 class Target:
     """settings: as they were settled for the whole. workload: cache, queue or mixed, None where nobody says.
-    stack: the Pulumi stack, where it is one's endpoint. ca: the path of the authority's certificate, if it has one.
+    stack: the Pulumi stack, where it is one's endpoint. ca: the path of the authority's certificate, if it was given.
     """
 
     settings: Settings
@@ -50,10 +50,15 @@ class Target:
         """A shell command that asks for the password."""
         words = ["valkey-cli", "-h", node.host, "-p", str(node.port)]
         if self.address.tls:
-            words += ["--tls", *(["--cacert", self.ca] if self.ca else [])]
+            words.append("--tls")
         if self.address.password is not None:
             words += ["--user", self.address.username or "default", "--askpass"]
-        return shlex.join([*words, *command])
+        authority = f" --cacert {self._authority()}" if self.address.tls and self.settings.ca else ""
+        return f"{shlex.join(words)}{authority} {shlex.join(command)}"
+
+    def repaired(self, node: Node, *command: str) -> str:
+        """The command for a setting that a stack has of its own: there it has drifted, and Pulumi sets it back."""
+        return f"pulumi up --refresh --stack {shlex.quote(self.stack)}" if self.stack else self.cli(node, *command)
 
     def new_password(self, node: Node, user: str, *rules: str) -> str:
         """A shell command that makes a password into a file of its own, and a user of it; the server gets its hash."""
@@ -63,6 +68,15 @@ class Target:
             f"(umask 077; openssl rand -hex 32 | tr -d '\\n' > {shlex.quote(file)}) && "
             f'{command} "#$(sha256sum < {shlex.quote(file)} | cut -c1-64)"'
         )
+
+    def _authority(self) -> str:
+        """Where a shell finds the authority's certificate."""
+        if self.ca:
+            return shlex.quote(self.ca)
+        if self.stack:
+            read = 'import json, sys; print(json.load(sys.stdin)["ca"])'
+            return f"<(pulumi stack output endpoint --json --stack {shlex.quote(self.stack)} | python3 -c '{read}')"
+        return '<(test -f "$VALKEY_CA" && cat "$VALKEY_CA" || printf "%s" "$VALKEY_CA")'
 
     def configure(self, key: str, value: str) -> str | None:
         """The command that sets a key of the stack's configuration; None where there is no stack."""

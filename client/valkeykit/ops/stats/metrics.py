@@ -15,25 +15,26 @@ from valkeykit.ops.stats.watch import Watch
 from valkeykit.settings import Settings
 
 COUNTERS = {
-    "commands": "Commands since the server's start",
-    "hits": "Reads that found their key",
-    "misses": "Reads that didn't",
-    "evicted": "Keys removed for want of memory",
-    "expired": "Keys whose time was up",
-    "rejected": "Connections refused at maxclients",
-    "cpu": "Seconds of CPU time of the thread that runs commands",
-    "slow": "Entries the slow log was given",
+    "commands_processed": ("commands", "Commands since the server's start"),
+    "keyspace_hits": ("hits", "Reads that found their key"),
+    "keyspace_misses": ("misses", "Reads that didn't"),
+    "evicted_keys": ("evicted", "Keys removed for want of memory"),
+    "expired_keys": ("expired", "Keys whose time was up"),
+    "rejected_connections": ("rejected", "Connections refused at maxclients"),
+    "cpu_seconds": ("cpu", "CPU time of the thread that runs commands"),
+    "slowlog_entries": ("slow", "Entries the slow log was given"),
 }
+"""Names without valkey_ and _total, the fields of a Reading, and what they are."""
 
 GAUGES = {
-    "memory": "Bytes in use",
-    "resident": "Bytes of the process",
-    "maxmemory": "The limit in bytes, 0 for none",
-    "keys": "Keys of all databases",
-    "clients": "Connections",
-    "blocked": "Connections that wait in a blocking command",
-    "lag": "Seconds since a replica heard of its primary, or of a primary's slowest replica",
-    "ping": "Seconds of a PING",
+    "memory_used_bytes": ("memory", "Bytes in use"),
+    "memory_resident_bytes": ("resident", "Bytes of the process"),
+    "memory_max_bytes": ("maxmemory", "The limit, 0 for none"),
+    "keys": ("keys", "Keys of all databases"),
+    "connected_clients": ("clients", "Connections"),
+    "blocked_clients": ("blocked", "Connections that wait in a blocking command"),
+    "replication_lag_seconds": ("lag", "Since a replica heard of its primary; of a primary, its slowest replica"),
+    "ping_seconds": ("ping", "How long a PING takes"),
 }
 
 
@@ -57,15 +58,15 @@ class _Collector:
         if not readings and not missing:
             up.add_metric([""], 0.0)
         yield up
-        for name, text in COUNTERS.items():
-            yield _filled(CounterMetricFamily(f"valkey_{name}", text, labels=labels), name, readings)
-        for name, text in GAUGES.items():
-            yield _filled(GaugeMetricFamily(f"valkey_{name}", text, labels=labels), name, readings)
+        for name, (field, meaning) in COUNTERS.items():
+            yield _filled(CounterMetricFamily(f"valkey_{name}", meaning, labels=labels), field, readings)
+        for name, (field, meaning) in GAUGES.items():
+            yield _filled(GaugeMetricFamily(f"valkey_{name}", meaning, labels=labels), field, readings)
 
 
-def _filled(family: Any, name: str, readings: list[Reading]) -> Any:
+def _filled(family: Any, field: str, readings: list[Reading]) -> Any:
     for one in readings:
-        value = getattr(one, name)
+        value = getattr(one, field)
         if value is not None:
             family.add_metric([str(one.node), one.role], value)
     return family
@@ -77,10 +78,11 @@ def text(settings: Settings) -> str:
     Raises:
         ConfigurationError: prometheus_client is absent.
     """
-    registry = _registry(Watch(settings, samples=False))
-    from prometheus_client import generate_latest
+    with Watch(settings, samples=False) as watch:
+        registry = _registry(watch)
+        from prometheus_client import generate_latest
 
-    return generate_latest(registry).decode()
+        return generate_latest(registry).decode()
 
 
 def serve(settings: Settings, host: str, port: int) -> ThreadingHTTPServer:
