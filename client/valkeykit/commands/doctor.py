@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from valkeykit import cli
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.doctor import run, target
+from valkeykit.ops.doctor.deadline import TOTAL
 from valkeykit.ops.doctor.finding import LAYERS, NOTE, PROBLEM, WARNING, Finding, Report
 
 HEALTHY, UNHEALTHY, USAGE = 0, 1, 2
 """Exit codes."""
+
+WITHIN, LEAST = 4.0, 1.2
+"""Seconds from the start of the command to the verdict, and what the examination gets in any case."""
 
 _COLOUR = {PROBLEM: "red", WARNING: "yellow", NOTE: "dim"}
 
@@ -36,12 +42,18 @@ def doctor(
     except ConfigurationError as problem:
         typer.echo(f"error: {problem}", err=True)
         raise typer.Exit(USAGE) from None
-    report = run.examine(chosen)
+    report = run.examine(chosen, _seconds_left(asked_pulumi=stack is not None))
     if as_json:
         typer.echo(json.dumps(report.record()))
     else:
         _show(report)
     raise typer.Exit(HEALTHY if report.is_healthy else UNHEALTHY)
+
+
+def _seconds_left(*, asked_pulumi: bool) -> float:
+    """What the start of a busy machine has left of WITHIN; asking Pulumi comes on top."""
+    spent = 0.0 if asked_pulumi else time.monotonic() - cli.STARTED
+    return min(TOTAL, max(WITHIN - spent, LEAST))
 
 
 def _show(report: Report) -> None:

@@ -22,7 +22,8 @@ DNS_SECONDS = 1.2
 CONNECT_SECONDS = 0.7
 TLS_SECONDS = 0.8
 ANSWER_SECONDS = 0.9
-"""Limits of each layer."""
+AGAIN_SECONDS = 0.5
+"""Limits of each layer, and of a second look at a server that has answered nothing in TLS."""
 
 EXPIRY_DAYS = 14
 """A certificate that ends sooner is a warning."""
@@ -172,10 +173,10 @@ def _ask(target: Target, way: Way, address: str) -> None:
     way.findings.append(_closed(target, node, address, None) if ended and not said else _stranger(target, node, said))
 
 
-def _answer(connection: socket.socket) -> tuple[bytes, bool]:
+def _answer(connection: socket.socket, seconds: float = ANSWER_SECONDS) -> tuple[bytes, bool]:
     """What is said to a PING until a line is whole, the time is up, or the other side ends; and whether it ended."""
     connection.sendall(PING)
-    said, end = b"", time.monotonic() + ANSWER_SECONDS
+    said, end = b"", time.monotonic() + seconds
     while not said.endswith(b"\n") and (left := end - time.monotonic()) > 0:
         connection.settimeout(left)
         try:
@@ -205,8 +206,6 @@ def _closed(target: Target, node: Node, address: str, error: Exception | None) -
 
 def _stranger(target: Target, node: Node, said: bytes) -> Finding:
     if not said:
-        if not target.address.tls and _does_tls(node.host, node):
-            return _closed(target, node, node.host, None)
         return causes.found("no-answer", "the port takes connections and answers nothing", target, node, LIKELY)
     if said[:2] == b"\x15\x03":
         return _closed(target, node, node.host, None)
@@ -230,7 +229,7 @@ def _speaks(address: str, node: Node) -> bool:
     """Whether a plain PING is answered."""
     try:
         with socket.create_connection((address, node.port), CONNECT_SECONDS) as connection:
-            return _answer(connection)[0].startswith((b"+", b"-"))
+            return _answer(connection, AGAIN_SECONDS)[0].startswith((b"+", b"-"))
     except OSError:
         return False
 

@@ -25,7 +25,7 @@ from valkeykit.ops.doctor import (
     topology,
     versions,
 )
-from valkeykit.ops.doctor.deadline import Deadline, OutOfTimeError
+from valkeykit.ops.doctor.deadline import TOTAL, Deadline, OutOfTimeError
 from valkeykit.ops.doctor.finding import LAYERS, LIKELY, PROBLEM, WARNING, Finding, Report, order
 from valkeykit.ops.doctor.network import Way
 from valkeykit.ops.doctor.probe import Snapshot
@@ -48,18 +48,18 @@ One = TypeVar("One")
 Result = TypeVar("Result")
 
 
-def examine(target: Target) -> Report:
-    """Look at all that can be reached, for deadline.TOTAL seconds at most. What goes wrong is found, never raised."""
+def examine(target: Target, seconds: float = TOTAL) -> Report:
+    """Look at all that can be reached, for so many seconds at most. What goes wrong is found, never raised."""
     began = time.monotonic()
-    found = _Examination(target)
+    found = _Examination(target, seconds)
     found.run()
     return Report(target.name, order(found.findings), _in_order(found.reached), time.monotonic() - began)
 
 
 class _Examination:
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, seconds: float) -> None:
         self.target = target
-        self.deadline = Deadline()
+        self.deadline = Deadline(seconds)
         self.findings: list[Finding] = []
         self.reached: set[str] = set()
 
