@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -75,6 +76,13 @@ def test_wrong_usage(arguments: list[str], variables: dict[str, str], text: str)
     assert text in " ".join(shown.stderr.split())
     assert "Traceback" not in shown.stderr
     assert "cret" not in shown.stderr
+
+
+def test_a_damaged_authority(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n")
+    assert doctor("--ca", str(path), "rediss://localhost").returncode == 2
+    assert "damaged" in doctor(VALKEY_URL="rediss://localhost", VALKEY_CA=str(path)).stderr
 
 
 def test_a_password_with_the_end_of_its_file(server: Server) -> None:
@@ -267,6 +275,28 @@ def test_a_busy_core(tmp_path: Path) -> None:
     looked_at = target.of_url(server.url)
     assert not [one for one in load.latency(replace(loaded, cpu=0.5), looked_at) if one.name == "busy"]
     assert [one for one in load.latency(replace(loaded, cpu=0.97), looked_at) if one.name == "busy"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_server_that_talks_nonsense(seed: int) -> None:
+    """Every kind of answer that a parser may stumble over, also after a right beginning."""
+    chosen = random.Random(seed)
+    parts = [
+        b"+PONG\r\n", b"-ERR \xff\r\n", b"$-7\r\n", b"*3\r\n", b"%1\r\n+a\r\n", b":x\r\n", b"\x00\xff",
+        b"$5\r\nab", b"_\r\n",
+    ]  # fmt: skip
+
+    def babble(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            connection.sendall(b"+PONG\r\n" if seed % 2 else b"".join(chosen.choices(parts, k=3)))
+            if seed % 2:
+                while connection.recv(4096):
+                    connection.sendall(b"".join(chosen.choices(parts, k=5)))
+
+    with bed.listening(babble) as port:
+        report = run.examine(target.of_url(f"redis://{HOST}:{port}"))
+    assert not report.is_healthy
+    assert report.seconds < deadline.TOTAL + 1
 
 
 def test_a_byte_a_second_after_the_login() -> None:

@@ -14,6 +14,7 @@ from valkeykit.ops.doctor.probe import Snapshot
 from valkeykit.ops.doctor.target import Target, of_url
 from valkeykit.url import Node
 
+from tests import tls as tls_end
 from tests.doctor.sick import LIMIT
 from tests.servers import HOST, running
 
@@ -52,6 +53,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
         (replication.findings, {"slave0": {"ip": "b", "port": 1, "state": "wait_bgsave"}}, "syncing", NOTE),
         (load.clients, {"rejected_connections": 3}, "clients-refused", WARNING),
         (load.clients, {"client_output_buffer_limit_disconnections": 3}, "buffers", WARNING),
+        (load.clients, {"mem_clients_normal": 200 * 2**20}, "client-memory", WARNING),
         (load.clients, {"blocked_clients": 3}, "blocked", NOTE),
     ],
 )  # fmt: skip
@@ -108,8 +110,8 @@ def test_the_workload_of_a_full_policy_table(real: Snapshot) -> None:
 
 def test_mends_reach_the_server(tmp_path: Path) -> None:
     """TLS, its authority and the user are in the command; the password never."""
-    authority = tmp_path / "ca.pem"
-    authority.write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")
+    tls_end.context(tmp_path)
+    authority = tmp_path / "certificate.pem"
     secret = "p4ss-w0rd"
     command = of_url(f"rediss://app:{secret}@cache.example:6380", authority).cli(Node("cache.example", 6380), "PING")
     assert command == (f"valkey-cli -h cache.example -p 6380 --tls --user app --askpass --cacert {authority} PING")

@@ -20,6 +20,9 @@ SLOW_COMMAND, RECENT = 0.1, 3600.0
 CLIENTS_NEAR = 0.8
 """Share of maxclients."""
 
+BUFFERS = 0.2
+"""Share of maxmemory that the clients' buffers may take."""
+
 
 def latency(seen: Snapshot, target: Target) -> list[Finding]:
     """PINGs, CPU and the slow log."""
@@ -68,6 +71,14 @@ def clients(seen: Snapshot, target: Target) -> list[Finding]:
         if number := seen.number(field):
             found.append(Finding("clients", WARNING, name, f"since the server's start {number:,.0f} {what}",
                                  "those saw errors", fix, POSSIBLE, node))  # fmt: skip
+    if limit_of_memory := seen.number("maxmemory"):
+        buffers = seen.number("mem_clients_normal")
+        if buffers > BUFFERS * limit_of_memory:
+            what = f"the clients' buffers take {buffers / limit_of_memory:.0%} of maxmemory"
+            found.append(Finding(
+                "clients", WARNING, "client-memory", what, "data is evicted or refused for their sake",
+                target.cli(seen.node, "CONFIG", "SET", "maxmemory-clients", "5%"), node=node,
+            ))  # fmt: skip
     if blocked := seen.number("blocked_clients"):
         found.append(Finding("clients", NOTE, "blocked", f"{blocked:.0f} clients wait in a blocking command",
                              "workers of a queue do", target.cli(seen.node, "CLIENT", "LIST"), node=node))  # fmt: skip

@@ -114,7 +114,8 @@ def _handshake(target: Target, way: Way, address: str) -> bool:
     way.reached.append("tls")
     try:
         with _wrapped(address, node, _context(target)) as connection:
-            way.findings.extend(_expiry(target, node, str(connection.getpeercert()["notAfter"])))  # type: ignore[index]
+            certificate = connection.getpeercert() or {}
+            way.findings.append(_expiry(target, node, str(connection.version()), str(certificate["notAfter"])))
             return True
     except (ssl.SSLError, OSError) as problem:
         way.findings.append(_refusal(target, node, address, problem))
@@ -141,14 +142,16 @@ def _refusal(target: Target, node: Node, address: str, problem: Exception) -> Fi
     return causes.finding(redis_errors.ConnectionError(f"TLS failed: {problem}"), "tls", target, node)
 
 
-def _expiry(target: Target, node: Node, not_after: str) -> list[Finding]:
-    days = (ssl.cert_time_to_seconds(not_after) - time.time()) / 86_400
-    if days >= EXPIRY_DAYS:
-        return []
-    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(not_after), timezone.utc)
-    what = f"the server's certificate ends in {days:.0f} days, on {end:%Y-%m-%d}"
+def _expiry(target: Target, node: Node, version: str, not_after: str) -> Finding:
+    """What was agreed upon, and for how long it will go well."""
+    end = ssl.cert_time_to_seconds(not_after)
+    days = (end - time.time()) / 86_400
+    date = datetime.fromtimestamp(end, timezone.utc)
+    what = f"{version}; the server's certificate ends in {days:.0f} days, on {date:%Y-%m-%d}"
     fix = causes.found("expired", what, target, node).fix
-    return [Finding("tls", WARNING, "expires-soon", what, "then no client can connect", fix, node=str(node))]
+    if days < EXPIRY_DAYS:
+        return Finding("tls", WARNING, "expires-soon", what, "then no client can connect", fix, node=str(node))
+    return Finding("tls", NOTE, "encrypted", what, "its chain and its host name are right", fix, node=str(node))
 
 
 def _ask(target: Target, way: Way, address: str) -> None:

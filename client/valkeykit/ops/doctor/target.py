@@ -6,6 +6,7 @@ import ipaddress
 import json
 import shlex
 import shutil
+import ssl
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +106,20 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
             f"the workload is {workload!r}, not one of {', '.join(WORKLOADS)}", fix="--workload cache"
         )
     settings = settle(url, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+    _check_authority(settings)
     return Target(settings, workload, ca=str(ca) if ca else None)
+
+
+def _check_authority(settings: Settings) -> None:
+    if settings.ca is None:
+        return
+    try:
+        ssl.create_default_context(cadata=settings.ca)
+    except ssl.SSLError:
+        raise ConfigurationError(
+            "the authority's certificate is damaged: its PEM text can't be read",
+            fix="openssl x509 -noout -subject -in FILE, and VALKEY_CA or --ca with one that passes",
+        ) from None
 
 
 def of_stack(name: str, workload: str | None = None) -> Target:
