@@ -24,6 +24,7 @@ from valkeykit.url import Node
 
 from tests import servers
 from tests.doctor.sick import LIMIT, until
+from tests.migrate import binaries
 from tests.servers import HOST, Sentinels, Server, free_port, running
 
 
@@ -75,6 +76,15 @@ def test_a_server_that_was_started_anew_counts_from_zero() -> None:
     node, many, few = Node("a", 1), {"total_commands_processed": 1000}, {"total_commands_processed": 30}
     before, after = (read(node, info, when, slow=0, ping=0) for info, when in ((many, 1.0), (few, 2.0)))
     assert between(before, after).operations == 30
+
+
+@pytest.mark.parametrize("name", ["redis-6.2", "redis-8.2", "valkey-8.1"])
+def test_other_servers(tmp_path: Path, name: str) -> None:
+    with running(tmp_path, *LIMIT, program=binaries.program(name)) as server, Watch(settle(server.url)) as watch:
+        watch.look()
+        [one] = watch.look()
+    assert one.version.startswith(name.partition("-")[2])
+    assert one.operations > 0
 
 
 @pytest.mark.parametrize("replicas", [0, 1])

@@ -9,9 +9,6 @@ from typing import Any
 from valkeykit.ops.fleet import replicas_of
 from valkeykit.url import Node
 
-SECTIONS = ("server", "clients", "memory", "stats", "replication", "cpu", "keyspace")
-"""Of INFO; the others cost more and aren't shown."""
-
 
 @dataclass(frozen=True)
 class Reading:
