@@ -314,3 +314,21 @@ def test_a_byte_a_second_after_the_login() -> None:
         report = run.examine(target.of_url(f"redis://{HOST}:{port}"))
     assert not report.is_healthy
     assert report.seconds < deadline.TOTAL + 1
+
+
+def test_a_node_that_loads_hides_no_other(tmp_path: Path) -> None:
+    """The next one is logged in to; only a refused login ends it all."""
+    with sick.ROWS["loading"](tmp_path / "a") as loading, running(tmp_path / "b", *LIMIT, *AOF) as server:
+        nodes = f"{loading.url.removeprefix('redis://').removesuffix('/0')},{HOST}:{server.port}"
+        report = run.examine(target.of_url(f"valkey+replicated://{nodes}"))
+    assert {"loading", "no-replica"} <= {one.name for one in report.findings}
+    assert report.state("version") == "ok"
+
+
+def test_what_there_was_no_time_for_is_no_problem(tmp_path: Path) -> None:
+    with running(tmp_path / "a", *LIMIT, *AOF) as one, running(tmp_path / "b", *LIMIT, *AOF) as other:
+        nodes = f"{HOST}:{one.port},{HOST}:{other.port}"
+        report = run.examine(target.of_url(f"valkey+replicated://{nodes}"), seconds=0.45)
+    names = {found.name for found in report.findings if found.severity == "problem"}
+    assert not names - {"no-answer"}
+    assert report.seconds < deadline.TOTAL

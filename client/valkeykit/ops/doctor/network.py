@@ -34,13 +34,16 @@ _ADDRESSES = 16
 
 @dataclass
 class Way:
-    """How far a node could be reached. is_open: it serves whoever comes, without a login."""
+    """How far a node could be reached. is_open: it serves whoever comes, without a login.
+    answers: it speaks the protocol. is_late: the time was over before that was known.
+    """
 
     node: Node
     findings: list[Finding] = field(default_factory=list)
     reached: list[str] = field(default_factory=list)
     is_open: bool = False
     answers: bool = False
+    is_late: bool = False
 
 
 def walk(target: Target, node: Node, deadline: Deadline) -> Way:

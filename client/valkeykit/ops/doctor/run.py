@@ -26,7 +26,7 @@ from valkeykit.ops.doctor import (
     versions,
 )
 from valkeykit.ops.doctor.deadline import TOTAL, Deadline, OutOfTimeError
-from valkeykit.ops.doctor.finding import LAYERS, LIKELY, PROBLEM, WARNING, Finding, Report, order
+from valkeykit.ops.doctor.finding import LAYERS, LIKELY, NOTE, PROBLEM, WARNING, Finding, Report, order
 from valkeykit.ops.doctor.network import Way
 from valkeykit.ops.doctor.probe import Snapshot
 from valkeykit.ops.doctor.target import Target
@@ -62,24 +62,25 @@ class _Examination:
         self.deadline = Deadline(seconds)
         self.findings: list[Finding] = []
         self.reached: set[str] = set()
+        self.is_refused = False
 
     def run(self) -> None:
         address = self.target.address
         by_sentinel = address.topology == "sentinel" or address.sentinels
         nodes = self._from_sentinels() if by_sentinel else list(address.nodes)
         ways = self._walk(nodes)
-        first = next((way for way in ways if way.answers), None)
-        seen = self._look(first) if first else None
-        if first is None or seen is None:
+        waiting = [way for way in ways if way.answers]
+        seen: Snapshot | None = None
+        while waiting and seen is None and not self.is_refused:
+            seen = self._look(waiting.pop(0))
+        if seen is None:
             return
         known = {way.node for way in ways}
-        further = [node for node in fleet.announced(seen.node, seen.info, seen.slots) if node not in known][
-            : fleet.MOST_NODES
-        ]
-        more = self._walk(further, quietly=True) if further else []
-        self.findings += topology.unreachable(seen, self.target, [way.node for way in more if not way.answers])
-        others = [way for way in (*ways, *more) if way.answers and way is not first]
-        self._at_once(others, self._look)
+        named = fleet.announced(seen.node, seen.info, seen.slots)[: fleet.MOST_NODES]
+        more = self._walk([node for node in named if node not in known], quietly=True)
+        missed = [way.node for way in more if not way.answers and not way.is_late]
+        self.findings += topology.unreachable(seen, self.target, missed)
+        self._at_once([*waiting, *(way for way in more if way.answers)], self._look)
 
     def _walk(self, nodes: list[Node], *, quietly: bool = False) -> list[Way]:
         """quietly: what stands in the way is told by whoever named the nodes."""
@@ -97,7 +98,7 @@ class _Examination:
             return self.deadline.run(self.deadline.left, lambda: network.walk(self.target, node, self.deadline))
         except OutOfTimeError:
             late = causes.found("no-answer", "it took too long to come this far", self.target, node, LIKELY)
-            return Way(node, [late])
+            return Way(node, [late], is_late=True)
 
     def _look(self, way: Way) -> Snapshot | None:
         """Log in to a node and judge it; None where the login fails."""
@@ -118,19 +119,27 @@ class _Examination:
         try:
             return self.deadline.run(SERVER_SECONDS, lambda: probe.take(self.target.settings, node))
         except OutOfTimeError:
-            what = "the server began to answer, and then took too long"
-            self.findings.append(causes.found("no-answer", what, self.target, node))
+            self.findings.append(self._late(node))
         except RedisError as error:
-            self.findings.append(self._login(causes.finding(error, "authentication", self.target, node), error))
+            self.is_refused = recognise(error).kind is errors.LoginError
+            self.findings.append(self._login(causes.finding(error, "authentication", self.target, node)))
         except Exception:  # noqa: BLE001  (redis-py raises whatever it comes upon when an answer has no sense)
             what = "it answers like a Valkey at first, and then otherwise"
             self.findings.append(causes.found("not-valkey", what, self.target, node, LIKELY))
         return None
 
-    def _login(self, finding: Finding, error: RedisError) -> Finding:
+    def _late(self, node: Node) -> Finding:
+        """Where the time of all is over, it says nothing of this node."""
+        if self.deadline.left == 0.0 and "version" in self.reached:
+            return Finding("protocol", NOTE, "not-looked-at", "the time was over before this node was looked at",
+                           "it may be well or ill", self.target.cli(node, "PING"), node=str(node))  # fmt: skip
+        what = "the server began to answer, and then took too long"
+        return causes.found("no-answer", what, self.target, node)
+
+    def _login(self, finding: Finding) -> Finding:
         """A password with the end of a line is refused like any wrong one."""
         password = self.target.address.password or ""
-        if recognise(error).kind is errors.LoginError and password != password.strip():
+        if self.is_refused and password != password.strip():
             return replace(finding, why="the password begins or ends with a space or a line break")
         return finding
 
