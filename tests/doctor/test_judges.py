@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit.ops.doctor import load, memory, persistence, probe, replication, topology
+from valkeykit.ops.doctor import causes, load, memory, persistence, probe, replication, topology
 from valkeykit.ops.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from valkeykit.ops.doctor.probe import Snapshot
 from valkeykit.ops.doctor.target import Target, of_url
@@ -121,3 +124,41 @@ def test_mends_reach_the_server(tmp_path: Path) -> None:
     )
     assert stack.repaired(stack.address.nodes[0], "PING") == "pulumi up --refresh --stack web"
     assert secret not in repr(stack) + stack.new_password(stack.address.nodes[0], "app")
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "after"),
+    [
+        (causes.WITH_TLS, "redis://a:p@h/0", "rediss://a:p@h/0"),
+        (causes.WITH_TLS, "valkey+cluster://h", "valkeys+cluster://h"),
+        (causes.WITHOUT_TLS, "valkeys://redis:rediss@h", "valkey://redis:rediss@h"),
+        (causes.AS_CLUSTER, "redis+single://a:p@h", "redis+cluster://a:p@h"),
+        (causes.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
+        (causes.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
+        (causes.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
+    ],
+)
+def test_mends_of_a_url_run_in_a_shell(command: str, before: str, after: str) -> None:
+    said = subprocess.run(
+        ["sh", "-c", f'{command}; printf %s "$VALKEY_URL"'], env=os.environ | {"VALKEY_URL": before},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (said.stdout, said.stderr) == (after, "")
+
+
+def test_a_new_password_is_in_its_file_and_its_hash_is_the_users(tmp_path: Path) -> None:
+    """With a valkey-cli that shows what it is given."""
+    program = tmp_path / "valkey-cli"
+    program.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
+    program.chmod(0o755)
+    command = of_url("redis://127.0.0.1:6379").new_password(Node("127.0.0.1", 6379), "app", "~*", "+@all")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    said = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=True
+    )
+    password = (tmp_path / "app-password").read_bytes()
+    assert len(password) == 64
+    assert (tmp_path / "app-password").stat().st_mode & 0o077 == 0
+    assert said.stdout.split()[4:] == [
+        "ACL", "SETUSER", "app", "on", "resetpass", "~*", "+@all", f"#{hashlib.sha256(password).hexdigest()}",
+    ]  # fmt: skip

@@ -31,13 +31,17 @@ def findings(seen: Snapshot, target: Target) -> list[Finding]:
         found.append(Finding(
             "permissions", PROBLEM, "not-permitted", f"the user {user} may not run {', '.join(lacking)}",
             "cache and queue need them; the key's name may be what isn't permitted, too",
-            target.cli(seen.node, "ACL", "SETUSER", user, *(f"+{name.lower()}" for name in lacking)), node=node,
+            target.repaired(seen.node, "ACL", "SETUSER", user, *(f"+{name.lower()}" for name in lacking)), node=node,
         ))  # fmt: skip
     if seen.excess:
         rights = ("-@admin", "-@dangerous", "+info")
         is_default = user == "default"
         another = target.new_password(seen.node, "app", "~*", "&*", "+@all", *rights)
-        fix = another if is_default else target.cli(seen.node, "ACL", "SETUSER", user, *rights)
+        fix = (
+            another
+            if is_default and target.stack is None
+            else target.repaired(seen.node, "ACL", "SETUSER", user, *rights)
+        )
         found.append(Finding(
             "permissions", NOTE if is_default else WARNING, "too-much",
             f"the user {user} may run {', '.join(seen.excess)}",

@@ -34,10 +34,16 @@ def _memory(target: Target, node: Node) -> str:
     return target.configure("valkey:memory", "2gb") or target.cli(node, "CONFIG", "SET", "maxmemory", "2gb")
 
 
-def with_scheme(tls: bool) -> str:
-    """The command that turns a URL's scheme into the one with TLS, or the one without."""
-    edit = r"s/^\(redis\|valkey\)\([+:]\)/\1s\2/" if tls else r"s/^\(redis\|valkey\)s/\1/"
-    return f"""export VALKEY_URL="$(printf %s "$VALKEY_URL" | sed '{edit}')\""""
+def edited(expression: str) -> str:
+    """The command that edits the URL where it stands, so that its password is neither shown nor typed."""
+    return f"""export VALKEY_URL="$(printf %s "$VALKEY_URL" | sed -E '{expression}')\""""
+
+
+WITH_TLS = edited(r"s/^(redis|valkey)([+:])/\1s\2/")
+WITHOUT_TLS = edited(r"s/^(redis|valkey)s/\1/")
+AS_CLUSTER = edited(r"s/^([a-z]+)([+][a-z]+)?:/\1+cluster:/")
+AS_SENTINEL = edited(r"s/^([a-z]+)([+][a-z]+)?:/\1+sentinel:/")
+AS_SINGLE = edited("s/[+]cluster:/:/")
 
 
 def _user(target: Target) -> str:
@@ -64,13 +70,11 @@ _ROWS: dict[str, _Row] = {
     "not-permitted": _Row("permissions", "the commands behind it fail for this user", lambda target, node: target.cli(
         node, "ACL", "GETUSER", _user(target))),
     "out-of-memory": _Row("memory", _WRITE, _memory),
-    "cluster-met-by-single": _Row("topology", "keys of other nodes are answered with MOVED", _shell(
-        """export VALKEY_URL="$(printf %s "$VALKEY_URL" | sed 's/^\\([a-z]*\\):/\\1+cluster:/')\"""")),
+    "cluster-met-by-single": _Row("topology", "keys of other nodes are answered with MOVED", lambda *_: AS_CLUSTER),
     "cross-slot": _Row("topology", "commands with several keys fail", _shell(
         "grep -rnE 'mset|mget|pipeline|eval' . --include='*.py'")),
     "cluster-down": _Row("topology", "keys of the missing slots, or all keys, are refused", _cli("CLUSTER", "NODES")),
-    "single-met-by-cluster": _Row("topology", "a cluster's client refuses to start", _shell(
-        """export VALKEY_URL="$(printf %s "$VALKEY_URL" | sed 's/+cluster:/:/')\"""")),
+    "single-met-by-cluster": _Row("topology", "a cluster's client refuses to start", lambda *_: AS_SINGLE),
     "replica-written": _Row("topology", _WRITE, _cli("INFO", "replication")),
     "demoted": _Row("topology", _WRITE, _cli("INFO", "replication")),
     "loading": _Row("persistence", "commands are refused until the data is loaded", _cli("INFO", "persistence")),
@@ -92,7 +96,7 @@ _ROWS: dict[str, _Row] = {
     "client-certificate": _Row("tls", "the server ends every connection", _cli(
         "CONFIG", "SET", "tls-auth-clients", "no"), LIKELY),
     "old-tls": _Row("tls", "clients of today refuse it", _cli("CONFIG", "SET", "tls-protocols", "TLSv1.2 TLSv1.3")),
-    "no-tls": _Row("tls", "a client that wants TLS waits until its time-out", lambda *_: with_scheme(tls=False)),
+    "no-tls": _Row("tls", "a client that wants TLS waits until its time-out", lambda *_: WITHOUT_TLS),
     "connect-timeout": _Row("tcp", "a firewall or a security group drops the packets, or the host is down", _shell(
         _LISTENERS), LIKELY),
     "no-answer": _Row("protocol", "the process is stopped, swaps, or runs one long command", _cli("--latency"), LIKELY),

@@ -204,7 +204,7 @@ def _closed(target: Target, node: Node, address: str, error: Exception | None) -
         return causes.found("client-certificate", what, target, node, LIKELY)
     if _does_tls(address, node):
         return Finding("tls", PROBLEM, "tls-port", "the port speaks TLS, and the URL says that it doesn't",
-                       "the server ends each connection", causes.with_scheme(tls=True), CERTAIN, str(node))  # fmt: skip
+                       "the server ends each connection", causes.WITH_TLS, CERTAIN, str(node))  # fmt: skip
     return Finding("protocol", PROBLEM, "ends-connections", "the server ends each connection at its first command",
                    "a proxy without a server behind it, or a server that lists who may come",
                    target.cli(node, "PING"), LIKELY, str(node))  # fmt: skip
@@ -257,10 +257,10 @@ def open_door(target: Target, node: Node) -> list[Finding]:
     what = "the server serves whoever comes: its default user is on and has no password"
     if target.address.password is not None:
         what += ", though the URL has one"
-    if (target.address.username or "default") == "default":
+    if target.stack is None and (target.address.username or "default") == "default":
         fix = target.new_password(node, "default")
     else:
-        fix = target.cli(node, "ACL", "SETUSER", "default", "off")
+        fix = target.repaired(node, "ACL", "SETUSER", "default", "off")
     return [Finding("authentication", severity, "open", what, "whoever reaches the port reads and removes everything",
                     fix, CERTAIN, str(node))]  # fmt: skip
 

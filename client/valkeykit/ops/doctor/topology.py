@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from valkeykit.ops.doctor import causes
-from valkeykit.ops.doctor.finding import CERTAIN, LIKELY, NOTE, PROBLEM, WARNING, Finding
+from valkeykit.ops.doctor.finding import LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit.ops.doctor.probe import Snapshot
 from valkeykit.ops.doctor.target import Target
 from valkeykit.url import Node
@@ -23,9 +23,8 @@ def findings(seen: Snapshot, target: Target) -> list[Finding]:
     if seen.mode == "cluster":
         return [*_client_of_cluster(said, target, node), *_cluster(seen, target)]
     if said == "cluster":
-        return [
-            causes.found("single-met-by-cluster", "the server is a single node, and the URL says cluster", target, node)
-        ]
+        what = "the server is a single node, and the URL says cluster"
+        return [causes.found("single-met-by-cluster", what, target, node)]
     if seen.role == "slave" and said in (None, "single"):
         primary = Node(str(seen.info.get("master_host")), int(seen.number("master_port")))
         what = f"the URL names a replica; its primary is {primary}"
@@ -35,16 +34,16 @@ def findings(seen: Snapshot, target: Target) -> list[Finding]:
 
 
 def _sentinel(seen: Snapshot) -> Finding:
-    edit = r"s/^\([a-z]*\):/\1+sentinel:/"
-    fix = f"""export VALKEY_URL="$(printf %s "$VALKEY_URL" | sed '{edit}')\""""
-    return Finding("topology", PROBLEM, "sentinel-port", "a Sentinel answers at this port, which holds no data",
-                   "commands of an application are unknown to it", fix, CERTAIN, str(seen.node))  # fmt: skip
+    return Finding(
+        "topology", PROBLEM, "sentinel-port", "a Sentinel answers at this port, which holds no data",
+        "commands of an application are unknown to it", causes.AS_SENTINEL, node=str(seen.node),
+    )  # fmt: skip
 
 
 def _client_of_cluster(said: str | None, target: Target, node: Node) -> list[Finding]:
     if said == "cluster":
         return []
-    says = "says single" if said else "doesn't say so: valkeykit asks, other clients don't"
+    says = f"says {said}" if said else "doesn't say so: valkeykit asks, other clients don't"
     what = f"the server is a node of a cluster, and the URL {says}"
     shown = causes.found("cluster-met-by-single", what, target, node)
     return [replace(shown, severity=PROBLEM if said else WARNING)]
