@@ -154,7 +154,7 @@ def _expiry(target: Target, node: Node, version: str, not_after: str) -> Finding
     fix = causes.found("expired", what, target, node).fix
     if days < EXPIRY_DAYS:
         return Finding("tls", WARNING, "expires-soon", what, "then no client can connect", fix, node=str(node))
-    return Finding("tls", NOTE, "encrypted", what, "its chain and its host name are right", fix, node=str(node))
+    return Finding("tls", NOTE, "encrypted", what, "its chain and its host name fit", fix, node=str(node))
 
 
 def _ask(target: Target, way: Way, address: str) -> None:
