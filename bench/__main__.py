@@ -22,4 +22,5 @@ if __name__ == "__main__":
         sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(sorted(BENCHMARKS))}")
     for name in names:
         BENCHMARKS[name]()
-    page.FILE.write_text(page.render(page.read(), page.machine()))
+    if not sys.argv[1:]:
+        page.FILE.write_text(page.render(page.read(), page.machine()))

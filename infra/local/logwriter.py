@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 MAX_BYTES = 5 * 1024**2
 BACKUPS = 3
@@ -17,6 +18,8 @@ BACKUPS = 3
 
 def main(path: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not Path(path).exists():
+        return  # the server was removed before this process was ready: it leaves nothing there
     handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="replace")
     for line in sys.stdin:
         handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))

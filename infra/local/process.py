@@ -46,6 +46,7 @@ def _named_in_file(folder: Folder) -> Iterator[psutil.Process]:
 def start(folder: Folder, *overrides: str) -> psutil.Process:
     """Start the server in its folder, its log kept within a size. It outlives this process."""
     folder.data.mkdir(mode=0o700, exist_ok=True)
+    folder.log.touch(mode=0o600)
     writer = _apart([sys.executable, logwriter.__file__, str(folder.log)], stdin=subprocess.PIPE)
     server = _apart(
         [str(binary.path()), f"../{folder.config.name}", *overrides],

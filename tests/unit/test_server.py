@@ -343,8 +343,15 @@ def test_nothing_secret_shows_in_a_repr(spec: Spec) -> None:
     assert "user admin" not in repr(spec)
 
 
+def test_a_log_that_was_removed_before_its_writer_was_ready_stays_away(tmp_path: Path) -> None:
+    command = [sys.executable, logwriter.__file__, str(tmp_path / "valkey.log")]
+    subprocess.run(command, input="a line\n", text=True, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_log_stays_within_its_size(tmp_path: Path) -> None:
     log = tmp_path / "valkey.log"
+    log.touch()
     line = "x" * 1023 + "\n"
     lines = 6 * logwriter.MAX_BYTES // len(line)
     subprocess.run(
