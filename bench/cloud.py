@@ -1,4 +1,7 @@
-"""`pulumi preview` of each cloud's largest configuration beside an empty program, with the stand-ins for the clouds."""
+"""`pulumi preview` of each cloud's largest configuration beside an empty program.
+
+The stand-ins for the clouds' providers run already: their start would say nothing about the real ones.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tests.aws.recorded import MINIMAL as AWS
 from tests.aws.test_requests import TOPOLOGIES as AWS_TOPOLOGIES
 from tests.aws.variables import ADDRESS
 from tests.cloud.space import Configuration
-from tests.cloud.stack import CloudStack, plugin
+from tests.cloud.stack import CloudStack, plugin, running
 from tests.gcp.answers import FILE
 from tests.gcp.recorded import MINIMAL as GCP
 from tests.gcp.test_requests import TOPOLOGIES as GCP_TOPOLOGIES
@@ -52,19 +55,20 @@ def _measure(
 
     variables: for the stand-in.
     """
-    plugins = plugin(folder / "plugins", cloud, f"tests.{cloud}.backend", PROJECT)
-    stack = CloudStack.make(folder, plugins, variables)
-    stack.configure(configuration)
-    other = folder / "empty"
-    other.mkdir()
-    (other / "Pulumi.yaml").write_text(EMPTY)
-    (other / "__main__.py").write_text("import pulumi\n")
-    empty = replace(stack.project.stack, root=other)
-    empty._query("stack", "select", "--create", empty.name)
-    times: dict[Path, list[float]] = {stack.project.root: [], other: []}
-    for _ in range(ROUNDS):
-        for root, taken in times.items():
-            taken.append(seconds(lambda root=root: _preview(root, empty.environment)))  # type: ignore[misc]
+    backend = f"tests.{cloud}.backend"
+    with running(cloud, backend, PROJECT, variables) as attached:
+        stack = CloudStack.make(folder, plugin(folder / "plugins", cloud, backend, PROJECT), attached)
+        stack.configure(configuration)
+        other = folder / "empty"
+        other.mkdir()
+        (other / "Pulumi.yaml").write_text(EMPTY)
+        (other / "__main__.py").write_text("import pulumi\n")
+        empty = replace(stack.project.stack, root=other)
+        empty._query("stack", "select", "--create", empty.name)
+        times: dict[Path, list[float]] = {stack.project.root: [], other: []}
+        for _ in range(ROUNDS):
+            for root, taken in times.items():
+                taken.append(seconds(lambda root=root: _preview(root, empty.environment)))  # type: ignore[misc]
     return statistics.median(times[stack.project.root]), statistics.median(times[other])
 
 
