@@ -11,7 +11,7 @@ RUN   := $(BIN)/python -m tools
 REHEARSE = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev
-PARTS := unit engine cloud aws gcp faults migrate clients examples docs
+PARTS := unit engine cloud aws gcp faults migrate doctor clients examples docs
 
 .PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down policy shell test site lint bench
 
@@ -61,7 +61,7 @@ down: $(READY) ## Take a stack down; its last state stays as an RDB file
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|clients|examples|docs|docker, ROUNDS=n faults, TLS=1 clients)
+test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
@@ -78,7 +78,7 @@ lint: $(DEV) ## ruff, mypy and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|migrate|cloud); prints a table, writes build/bench/<name>.json
+bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|doctor|migrate|cloud); prints a table, writes build/bench/<name>.json
 	@$(BIN)/python -m bench $(ONLY)
 
 .venv/bin/python:

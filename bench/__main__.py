@@ -1,15 +1,16 @@
-"""python -m bench cache|cloud|docker|migrate|queue|up"""
+"""python -m bench cache|cloud|docker|doctor|migrate|queue|up"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import cache, cloud, docker, migrate, page, queue, up
+from bench import cache, cloud, docker, doctor, migrate, page, queue, up
 
 BENCHMARKS = {
     "cache": cache.run,
     "cloud": cloud.run,
     "docker": docker.run,
+    "doctor": doctor.run,
     "migrate": migrate.run,
     "queue": queue.run,
     "up": up.run,

@@ -1,7 +1,4 @@
-"""`pulumi preview` of each cloud's largest configuration beside an empty program.
-
-The stand-ins for the clouds' providers run already: their start would say nothing about the real ones.
-"""
+"""`pulumi preview` of each cloud's largest configuration beside an empty program, with the stand-ins for the clouds."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from tests.aws.recorded import MINIMAL as AWS
 from tests.aws.test_requests import TOPOLOGIES as AWS_TOPOLOGIES
 from tests.aws.variables import ADDRESS
 from tests.cloud.space import Configuration
-from tests.cloud.stack import CloudStack, plugin, running
+from tests.cloud.stack import CloudStack, running
 from tests.gcp.answers import FILE
 from tests.gcp.recorded import MINIMAL as GCP
 from tests.gcp.test_requests import TOPOLOGIES as GCP_TOPOLOGIES
@@ -34,12 +31,12 @@ NETWORK = ("aws.vpcId", "aws.subnetIds")
 def run() -> None:
     """About four minutes."""
     aws = AWS | {key: value for key, value in AWS_TOPOLOGIES["everything"].items() if key not in NETWORK}
-    with account.served() as address, tempfile.TemporaryDirectory() as folder:
-        on_aws = _measure(Path(folder), "aws", aws, {ADDRESS: address})
-    with tempfile.TemporaryDirectory() as folder:
-        resources = Path(folder) / "google.json"
-        resources.write_text("{}")
-        on_gcp = _measure(Path(folder), "gcp", GCP | GCP_TOPOLOGIES["everything"], {FILE: str(resources)})
+    with account.served() as address:
+        on_aws = _measure("aws", aws, {ADDRESS: address})
+    with tempfile.NamedTemporaryFile("w+", suffix=".json") as resources:
+        resources.write("{}")
+        resources.flush()
+        on_gcp = _measure("gcp", GCP | GCP_TOPOLOGIES["everything"], {FILE: resources.name})
     rows = [
         at_most("preview of an empty program, s", statistics.mean([on_aws[1], on_gcp[1]]), 3),
         at_most("aws: preview of 90 nodes beyond that, s", on_aws[0] - on_aws[1], 3),
@@ -48,27 +45,31 @@ def run() -> None:
     publish("cloud", rows)
 
 
-def _measure(
-    folder: Path, cloud: str, configuration: Configuration, variables: Mapping[str, str]
-) -> tuple[float, float]:
+def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, str]) -> tuple[float, float]:
     """The medians of both in seconds, taken in turn, so that both see the same machine.
 
-    variables: for the stand-in.
+    variables: for the stand-in, which runs already: its start says nothing about the real provider's.
     """
-    backend = f"tests.{cloud}.backend"
-    with running(cloud, backend, PROJECT, variables) as attached:
-        stack = CloudStack.make(folder, plugin(folder / "plugins", cloud, backend, PROJECT), attached)
-        stack.configure(configuration)
-        other = folder / "empty"
-        other.mkdir()
-        (other / "Pulumi.yaml").write_text(EMPTY)
-        (other / "__main__.py").write_text("import pulumi\n")
-        empty = replace(stack.project.stack, root=other)
-        empty._query("stack", "select", "--create", empty.name)
-        times: dict[Path, list[float]] = {stack.project.root: [], other: []}
-        for _ in range(ROUNDS):
-            for root, taken in times.items():
-                taken.append(seconds(lambda root=root: _preview(root, empty.environment)))  # type: ignore[misc]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(cloud, f"tests.{cloud}.backend", PROJECT, variables) as attached,
+    ):
+        return _in_turn(Path(folder), configuration, attached)
+
+
+def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str, str]) -> tuple[float, float]:
+    stack = CloudStack.make(folder, folder, variables)
+    stack.configure(configuration)
+    other = folder / "empty"
+    other.mkdir()
+    (other / "Pulumi.yaml").write_text(EMPTY)
+    (other / "__main__.py").write_text("import pulumi\n")
+    empty = replace(stack.project.stack, root=other)
+    empty._query("stack", "select", "--create", empty.name)
+    times: dict[Path, list[float]] = {stack.project.root: [], other: []}
+    for _ in range(ROUNDS):
+        for root, taken in times.items():
+            taken.append(seconds(lambda root=root: _preview(root, empty.environment)))  # type: ignore[misc]
     return statistics.median(times[stack.project.root]), statistics.median(times[other])
 
 

@@ -64,13 +64,14 @@ def node(sources: Path) -> Installation:
 
 
 def go(sources: Path, packages: str = "./...") -> Installation:
-    """The programs of a Go module, or of the tools that it names."""
+    """The programs of a Go module, or of the tools that it names; not optimised, which takes a third longer."""
+    flags = ("-gcflags=all=-N -l", "-ldflags=-w")
     return Installation(
         sources.name,
         sources,
         {"go": "golang"},
         ["go.mod", "go.sum", "**/*.go"],
-        lambda module, folder: (("go", "build", "-C", module, "-o", f"{folder}/", packages),),
+        lambda module, folder: (("go", "build", "-C", module, *flags, "-o", f"{folder}/", packages),),
     )
 
 

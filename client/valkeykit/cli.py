@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+import time
+
+STARTED = time.monotonic()
+"""Before what the commands need is loaded, which takes a second on a busy machine."""
 
 
 def main() -> None:
     """Run the command; exit 1 on an error that has a name, 2 on wrong usage."""
+    from valkeykit.errors import ValkeykitError
+
     try:
         from valkeykit.commands import app
+
+        app()
     except ImportError as problem:
         if problem.name not in {"typer", "rich"}:
             raise
         sys.exit("error: the command needs typer and rich -> pip install 'valkeykit[cli]'")
-    from valkeykit.errors import ValkeykitError
-
-    try:
-        app()
     except ValkeykitError as error:
         sys.exit(f"error: {error}")

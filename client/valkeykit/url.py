@@ -87,6 +87,11 @@ def parse(url: str) -> Address:
         ConfigurationError: the URL can't be read; the message never repeats it,
             since it may hold a password.
     """
+    if any(character in url.strip() for character in "\r\n"):
+        raise ConfigurationError(
+            "the connection URL holds a line break; most often a password was read from a file together with its end",
+            fix=_ENCODE,
+        )
     scheme, separator, rest = url.strip().partition("://")
     name, plus, topology = scheme.lower().partition("+")
     if not separator or name not in _SCHEMES or (plus and topology not in TOPOLOGIES):

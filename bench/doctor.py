@@ -1,0 +1,113 @@
+"""valkeykit doctor: how much of the error table it recognises, its false alarms, its seconds; and what stats costs.
+
+The endpoints are those of its tests, each a real one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from valkeykit.ops.doctor.finding import NOTE
+from valkeykit.ops.stats.reading import cpu_of
+
+from bench.report import Row, at_least, at_most, publish
+from tests.doctor import healthy, sick
+from tests.doctor.bed import Case
+from tests.servers import Server, running
+
+SECONDS = 60.0
+"""How long stats watches, while the server's CPU time is taken."""
+
+KEYS = 10_000
+HANGING = ("connect-timeout", "no-answer:silent", "no-answer:stopped", "no-answer:busy", "no-answer:tls", "too-slow")
+"""Endpoints that make a client wait."""
+
+LIMIT = 5.0
+"""Seconds in which the command must end, Python's start with it."""
+
+Bed = Callable[[Path], contextlib.AbstractContextManager[Case]]
+
+
+def run() -> None:
+    """Run it all, some four minutes."""
+    with tempfile.TemporaryDirectory() as name:
+        rows = [
+            _recognised(Path(name), sick.ROWS, "error table recognised, share"),
+            _recognised(Path(name), sick.MORE, "states without an error recognised, share"),
+            _false_alarms(Path(name)),
+            _longest(Path(name)),
+            _cost_of_stats(Path(name)),
+        ]
+    publish("doctor", rows)
+
+
+def _recognised(folder: Path, beds: Mapping[str, Bed], title: str) -> Row:
+    right = 0
+    for number, (name, bed) in enumerate(beds.items()):
+        with bed(_place(folder, f"{title[:5]}-{number}")) as case:
+            right += sick.name_of(name) in {one.name for one in case.examine().findings}
+    return at_least(title, right, len(beds), "all", 1.0)
+
+
+def _false_alarms(folder: Path) -> Row:
+    alarms = 0
+    for number, (name, bed) in enumerate(healthy.BEDS.items()):
+        with bed(_place(folder, f"healthy-{number}")) as case:
+            found = case.examine().findings
+        alarms += sum(one.severity != NOTE and one.name not in healthy.TRUE.get(name, ()) for one in found)
+    return at_most(f"false alarms on {len(healthy.BEDS)} healthy endpoints", alarms, 0.0)
+
+
+def _longest(folder: Path) -> Row:
+    seconds = []
+    for number, name in enumerate(HANGING):
+        with sick.MORE[name](_place(folder, f"hanging-{number}")) as case:
+            began = time.perf_counter()
+            _valkeykit("doctor", case.url).wait()
+            seconds.append(time.perf_counter() - began)
+    return at_most("seconds until the command ends, at worst", max(seconds), LIMIT)
+
+
+def _cost_of_stats(folder: Path) -> Row:
+    """What the server spends while it is watched, less what it spends alone."""
+    with running(folder / "watched", "--maxmemory", "300mb") as server:
+        with closing(server.client()) as client:
+            client.mset({f"key:{number}": "x" * 100 for number in range(KEYS)})
+        alone = _spent(server)
+        watching = _valkeykit("stats", server.url, "--seconds", str(SECONDS + 10))
+        try:
+            time.sleep(3)  # it has started, and found the nodes
+            watched = _spent(server)
+        finally:
+            watching.kill()
+            watching.wait()
+    return at_most("stats, % of a core of the server's", (watched - alone) / SECONDS * 100, 0.5)
+
+
+def _spent(server: Server) -> float:
+    """Seconds of CPU time in SECONDS."""
+    with closing(server.client()) as client:
+        before = cpu_of(client.info("cpu"))
+        time.sleep(SECONDS)
+        return cpu_of(client.info("cpu")) - before
+
+
+def _valkeykit(*arguments: str) -> subprocess.Popen[bytes]:
+    program = [sys.executable, "-c", "from valkeykit.cli import main; main()"]
+    return subprocess.Popen(
+        [*program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"NO_COLOR": "1"}
+    )
+
+
+def _place(folder: Path, name: str) -> Path:
+    place = folder / name
+    place.mkdir()
+    return place

@@ -1,0 +1,167 @@
+"""valkeykit stats and valkeykit metrics: what every node does now."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from valkeykit.causes import explained
+from valkeykit.errors import ConfigurationError
+from valkeykit.ops import plot as plots
+from valkeykit.ops.stats import metrics as exporter
+from valkeykit.ops.stats.reading import Figures
+from valkeykit.ops.stats.watch import Watch
+from valkeykit.settings import settle
+from valkeykit.url import parse_nodes
+
+EVERY = 1.0
+"""Seconds between two looks."""
+
+PLOT_SECONDS = 60.0
+"""What a plot shows where --seconds doesn't say."""
+
+_MIB = 2**20
+_URL = "A URL; VALKEY_URL, else REDIS_URL, where none is given."
+_CA = "The authority of the server's certificate, a path."
+
+
+def stats(
+    url: Annotated[str | None, typer.Argument(help=_URL)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Once, machine-readable.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="End after so many seconds.", min=0.1)] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw what was seen into this .svg or .png.")] = None,
+    ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
+) -> None:
+    """Watch all nodes: operations, hits, memory, clients, lag, latency, big and hot keys."""
+    if plot:
+        plots.check(plot)
+    with explained(), Watch(settle(url, ca=ca)) as watch:
+        watch.look()
+        if as_json and not plot:
+            time.sleep(seconds or EVERY)
+            typer.echo(json.dumps({"nodes": [one.record() for one in watch.look()], "missing": _missing(watch)}))
+            return
+        seen = _follow(watch, seconds or (PLOT_SECONDS if plot else None))
+    if plot:
+        plots.write(plot, "valkeykit stats", _panels(seen))
+        typer.echo(f"{plot}: {len(seen)} looks", err=True)
+
+
+def metrics(
+    url: Annotated[str | None, typer.Argument(help=_URL)] = None,
+    listen: Annotated[str, typer.Option(help="Where Prometheus may ask.")] = "127.0.0.1:9121",
+    once: Annotated[bool, typer.Option("--once", help="Print them once instead.")] = False,
+    ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
+) -> None:
+    """Serve metrics of all nodes for Prometheus."""
+    settings = settle(url, ca=ca)
+    if once:
+        typer.echo(exporter.text(settings), nl=False)
+        return
+    nodes = parse_nodes(listen)
+    if len(nodes) != 1:
+        raise ConfigurationError(f"--listen {listen!r} isn't a host and a port", fix="--listen 127.0.0.1:9121")
+    server = exporter.serve(settings, nodes[0].host, nodes[0].port)
+    typer.echo(f"http://{nodes[0]}/metrics", err=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        server.shutdown()
+
+
+def _follow(watch: Watch, seconds: float | None) -> list[tuple[float, list[Figures]]]:
+    """Show each look until the time is up or Ctrl-C comes."""
+    began = time.monotonic()
+    seen: list[tuple[float, list[Figures]]] = []
+    keep = seconds is not None
+    with Live(auto_refresh=False) as live:
+        try:
+            while seconds is None or time.monotonic() - began < seconds:
+                time.sleep(min(EVERY, seconds or EVERY))
+                figures = watch.look()
+                live.update(_page(figures, watch), refresh=True)
+                if keep:
+                    seen.append((time.monotonic() - began, figures))
+        except KeyboardInterrupt:
+            pass
+    return seen
+
+
+def _missing(watch: Watch) -> dict[str, str]:
+    return {str(node): why for node, why in watch.missing.items()}
+
+
+_ROWS: dict[str, Callable[[Figures], str]] = {
+    "role": lambda one: f"{one.role} {one.version}",
+    "operations/s": lambda one: f"{one.operations:,.0f}",
+    "hit rate": lambda one: "" if one.hit_rate is None else f"{one.hit_rate:.1%}",
+    "evicted/s, expired/s": lambda one: f"{one.evicted:,.0f}, {one.expired:,.0f}",
+    "CPU": lambda one: f"{one.cpu:.0%}",
+    "memory, MiB": lambda one: (
+        f"{one.memory / _MIB:,.1f}"
+        + (f" of {one.maxmemory / _MIB:,.0f} ({one.memory / one.maxmemory:.0%})" if one.maxmemory else "")
+    ),
+    "fragmentation": lambda one: f"{one.fragmentation:.2f}",
+    "keys": lambda one: f"{one.keys:,}",
+    "clients, blocked": lambda one: f"{one.clients:,}, {one.blocked:,}",
+    "lag, s": lambda one: "" if one.lag is None else f"{one.lag:,.0f}",
+    "slow commands": lambda one: f"{one.slow:,}",
+    "PING, ms": lambda one: f"{one.ping_ms:.2f}",
+}
+
+
+def _page(figures: list[Figures], watch: Watch) -> RenderableType:
+    table = Table()
+    table.add_column("", style="bold")
+    for one in figures:
+        table.add_column(one.node, justify="right", overflow="fold")
+    for label, cell in _ROWS.items():
+        table.add_row(label, *(cell(one) for one in figures))
+    parts: list[RenderableType] = [table, _keys(figures)]
+    parts += [Text(f"{node}: {why}", style="red") for node, why in _missing(watch).items()]
+    return Group(*parts)
+
+
+def _keys(figures: list[Figures]) -> Table:
+    table = Table(title="of the keys that were sampled", title_justify="left")
+    for column in ("node", "big", "KiB", "hot", ""):
+        table.add_column(column, overflow="fold")
+    for one in figures:
+        for index in range(max(len(one.big), len(one.hot))):
+            big = (Text(one.big[index][0]), f"{one.big[index][1] / 1024:,.1f}") if index < len(one.big) else ("", "")
+            hot = (Text(one.hot[index][0]), _heat(one.hot[index][1])) if index < len(one.hot) else ("", "")
+            table.add_row(one.node, *big, *hot)
+    return table
+
+
+def _heat(value: int) -> str:
+    return f"frequency {value}" if value > 0 else f"used {-value} s ago"
+
+
+def _panels(seen: list[tuple[float, list[Figures]]]) -> list[plots.Panel]:
+    def lines(value: Callable[[Figures], float | None]) -> dict[str, list[tuple[float, float]]]:
+        found: dict[str, list[tuple[float, float]]] = {}
+        for second, figures in seen:
+            for one in figures:
+                if (point := value(one)) is not None:
+                    found.setdefault(one.node, []).append((second, point))
+        return found
+
+    return [
+        plots.Panel("operations", "s", "a second", lines(lambda one: one.operations)),
+        plots.Panel("hit rate", "s", "%", lines(lambda one: None if one.hit_rate is None else one.hit_rate * 100)),
+        plots.Panel("memory", "s", "MiB", lines(lambda one: one.memory / _MIB)),
+        plots.Panel("evictions", "s", "a second", lines(lambda one: one.evicted)),
+        plots.Panel("CPU", "s", "% of a core", lines(lambda one: one.cpu * 100)),
+        plots.Panel("PING", "s", "ms", lines(lambda one: one.ping_ms)),
+    ]

@@ -1,0 +1,110 @@
+"""What stands at an endpoint in the doctor's tests, beside a server: strangers, and how they are reached."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from valkeykit.ops.doctor import run, target
+from valkeykit.ops.doctor.finding import Report
+
+from tests.servers import HOST
+
+
+@dataclass(frozen=True)
+class Case:
+    """An endpoint as an operator would name it."""
+
+    url: str
+    ca: Path | None = None
+    workload: str | None = None
+
+    def examine(self) -> Report:
+        return run.examine(target.of_url(self.url, self.ca, self.workload))
+
+
+Conversation = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def listening(talk: Conversation) -> Iterator[int]:
+    """A port where each connection is talked to in a thread of its own."""
+    listener = socket.create_server((HOST, 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=talk_and_close, args=(connection,), daemon=True).start()
+
+    def talk_and_close(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            talk(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def memcached(connection: socket.socket) -> None:
+    while data := connection.recv(4096):
+        connection.sendall(b"ERROR\r\n" * data.count(b"\r\n"))
+
+
+def silent(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
+def protected(connection: socket.socket) -> None:
+    connection.sendall(b"-DENIED Running in protected mode because protected mode is enabled.\r\n")
+    connection.recv(4096)
+
+
+def byte_a_second(connection: socket.socket) -> None:
+    connection.recv(4096)
+    for byte in b"+PONG with a long tail\r\n":
+        connection.sendall(bytes([byte]))
+        time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def http_server() -> Iterator[int]:
+    class Quiet(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing: the tests' output is for the tests."""
+
+    with http.server.ThreadingHTTPServer((HOST, 0), Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join(5)
+
+
+@contextlib.contextmanager
+def black_hole() -> Iterator[int]:
+    """A port whose queue of connections is full: the kernel drops whoever comes."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind((HOST, 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((HOST, port))
+        time.sleep(0.1)
+        yield port

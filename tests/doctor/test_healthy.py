@@ -1,0 +1,24 @@
+"""No false alarms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from valkeykit.ops.doctor.finding import NOTE
+
+from tests.doctor import healthy
+
+
+@pytest.mark.parametrize("name", healthy.BEDS)
+def test_nothing_is_found(name: str, tmp_path: Path) -> None:
+    with healthy.BEDS[name](tmp_path) as case:
+        report = case.examine()
+    alarms = [one for one in report.findings if one.severity != NOTE and one.name not in healthy.TRUE.get(name, ())]
+    assert not alarms
+    assert report.is_healthy
+    assert report.state("version") != "skipped"
+
+
+def test_there_are_twenty_and_more() -> None:
+    assert len(healthy.BEDS) >= 20
