@@ -67,8 +67,8 @@ WALKS: dict[str, Walk] = {
 SAME_AS = {"aws.vpcId": "aws.vpcCidr", "aws.subnetIds": "aws.zones", "aws.subnetGroup": "aws.vpcCidr"}
 """Keys that need a network of somebody else's: they change what the named key changes."""
 
-NOT_IN_TABLE = {"target", "dataDir", "aws.allowReplacement"}
-"""Another target is another deployment; dataDir isn't AWS's; the last one is the guard itself."""
+NOT_IN_TABLE = {"contacts", "target", "dataDir", "aws.allowReplacement"}
+"""Contacts change nothing there; another target is another deployment; dataDir isn't AWS's; the last is the guard itself."""
 
 HEAD = """# What a change does on AWS
 

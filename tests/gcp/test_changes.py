@@ -71,8 +71,8 @@ SAME_AS = {
 }
 """Keys that go only with others, or need a file: they change what the named key changes."""
 
-NOT_IN_TABLE = {"target", "dataDir", "rotation", "retired", "gcp.allowReplacement"}
-"""Another target is another deployment; the next three aren't Google's; the last one is the guard itself."""
+NOT_IN_TABLE = {"contacts", "target", "dataDir", "rotation", "retired", "gcp.allowReplacement"}
+"""Contacts change nothing there; another target is another deployment; three aren't Google's; the last is the guard."""
 
 HEAD = """# What a change does on Google Cloud
 
