@@ -68,7 +68,7 @@ SAME_AS = {"aws.vpcId": "aws.vpcCidr", "aws.subnetIds": "aws.zones", "aws.subnet
 """Keys that need a network of somebody else's: they change what the named key changes."""
 
 NOT_IN_TABLE = {"contacts", "target", "dataDir", "aws.allowReplacement"}
-"""Contacts change nothing there; another target is another deployment; dataDir isn't AWS's; the last is the guard itself."""
+"""Contacts change nothing there; another target is another deployment; dataDir isn't AWS's; the last is the guard."""
 
 HEAD = """# What a change does on AWS
 
