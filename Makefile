@@ -13,7 +13,7 @@ READY := .venv/.ready
 DEV   := .venv/.dev
 PARTS := unit engine cloud aws gcp faults migrate doctor clients examples docs
 
-.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down policy shell test site lint bench
+.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down policy sdk shell test site lint bench
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -58,12 +58,15 @@ render: $(READY) ## A folder that needs no Pulumi (FOR=compose|native, OUT=folde
 down: $(READY) ## Take a stack down; its last state stays as an RDB file
 	@$(RUN) down --stack "$(STACK)"
 
+sdk: $(READY) ## What a cloud's target needs beside (CLOUD=aws|gcp)
+	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -c ../constraints.txt -e '..[$(CLOUD)]'
+
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
 test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
-	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
 site: $(DEV) ## docs/ as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

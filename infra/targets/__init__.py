@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pulumi
 from valkeykit.endpoint import Endpoint
+from valkeykit.errors import ConfigurationError
 
 from infra.settings import Settings
 
@@ -44,11 +46,13 @@ def provision(settings: Settings, stack: str) -> Deployment:
         ConfigurationError: what is asked for can't be had; nothing was registered.
     """
     if settings.target == "aws":
-        from infra.targets.aws import Aws
+        with _sdk("pulumi-aws"):
+            from infra.targets.aws import Aws
 
         return Aws("valkey", settings, stack)
     if settings.target == "gcp":
-        from infra.targets.gcp import Gcp
+        with _sdk("pulumi-gcp"):
+            from infra.targets.gcp import Gcp
 
         return Gcp("valkey", settings, stack)
     if settings.target == "docker":
@@ -58,3 +62,17 @@ def provision(settings: Settings, stack: str) -> Deployment:
     from infra.targets.embedded import Embedded
 
     return Embedded("valkey", settings, stack)
+
+
+@contextlib.contextmanager
+def _sdk(package: str) -> Iterator[None]:
+    """A cloud's SDK takes hundreds of megabytes, so only who uses the cloud installs it."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != package.replace("-", "_"):
+            raise
+        cloud = package.removeprefix("pulumi-")
+        raise ConfigurationError(
+            f"the target {cloud} needs {package}, which isn't installed", fix=f"make sdk CLOUD={cloud}"
+        ) from None

