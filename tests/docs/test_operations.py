@@ -1,4 +1,4 @@
-"""The runbooks' blocks run, page after page, on one replicated stack."""
+"""The blocks of docs/embedded.md make a replicated stack, and those of the runbooks run on it, page after page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ from tests.project import USERS_CHOICE
 
 PAGES = ("README", "failover", "scale", "upgrade", "restore", "rotate", "diagnose")
 
-BEGIN = """set -e
-eval "$(make -s shell)"
-pulumi stack select --create web
-pulumi config set topology replicated
-make up STACK=web
-"""
+BEGIN = 'set -e; export STACK=web; eval "$(make -s shell)"; pulumi stack select --create web\n'
 
 
 def test_every_block_of_the_runbooks_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +22,8 @@ def test_every_block_of_the_runbooks_runs(tmp_path: Path, monkeypatch: pytest.Mo
     checkout = checkout_of.copy(tmp_path / "checkout")
     pages = checkout / "docs" / "operations"
     assert {page.stem for page in pages.glob("*.md")} == set(PAGES)
-    blocks = [text for page in PAGES for _, text in checkout_of.blocks(pages / f"{page}.md")]
+    paths = [checkout / "docs" / "embedded.md", *(pages / f"{page}.md" for page in PAGES)]
+    blocks = [text for path in paths for _, text in checkout_of.blocks(path)]
     try:
         session = subprocess.run(
             ["bash", "-c", BEGIN + "".join(blocks)], cwd=checkout, capture_output=True, text=True, check=False

@@ -1,0 +1,56 @@
+"""Every page: Python runs, and what a command names is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.settings import loading
+from tests import checkout, servers
+from tools.stack import PROJECT
+
+PAGES = sorted((PROJECT / "docs").rglob("*.md"))
+PYTHON = [
+    pytest.param(text, id=f"{page.stem}-{number}")
+    for page in (PROJECT / "docs" / "aws.md", *sorted((PROJECT / "docs" / "client").glob("*.md")))
+    for number, (language, text) in enumerate(checkout.blocks(page))
+    if language == "python"
+]
+
+
+def lines(page: Path) -> list[str]:
+    """Of all blocks that a shell is meant to run."""
+    texts = [text for language, text in checkout.blocks(page) if language in {"sh", "console"}]
+    return [line.strip() for text in texts for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("text", PYTHON)
+def test_the_client_s_examples_run(text: str, tmp_path: Path) -> None:
+    with servers.running(tmp_path / "server") as server:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", text],
+            env={**os.environ, "VALKEY_URL": server.url}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_key_that_a_command_sets_is_one() -> None:
+    keys = {key for key, _ in loading.described()}
+    set_by = re.compile(r"pulumi config (?:set|rm) (?:--path |--secret )*(?:valkey:)?([\w.]+)")
+    named = {(page.name, key) for page in PAGES for line in lines(page) for key in set_by.findall(line)}
+    assert len(named) > 20
+    assert {(page, key) for page, key in named if key not in keys} == set()
+
+
+def test_every_target_that_a_command_makes_is_one() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        (page.name, name) for page in PAGES for line in lines(page) for name in re.findall(r"^make ([a-z]+)", line)
+    }
+    assert len(named) > 10
+    assert {(page, name) for page, name in named if name not in targets} == set()
