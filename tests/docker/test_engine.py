@@ -13,8 +13,11 @@ from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
 from infra.local.docker.engine import Engine
+from infra.policy import rules
+from infra.policy.rules import Subject
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
 from tests.project import USERS_CHOICE, Project
+from tools import failover
 from tools.stack import PROJECT, Stack
 
 
@@ -64,9 +67,22 @@ def test_up_is_proven_by_the_smoke_suite_and_a_second_changes_nothing(project: P
     assert project.stack.up() is False
     preview = project.pulumi("preview", "--refresh", "--expect-no-changes")
     assert preview.returncode == 0, preview.stdout
+    containers = Subject(rules.CONTAINERS, project.stack.resource("Containers"))
+    assert [problem for policy in rules.POLICIES for problem in policy.check(containers)] == []
     project.stack.down()
     assert not Engine().labelled("container", f"valkey.stack=valkey/{project.stack.name}")
     assert list((project.root / ".valkey" / project.stack.name).glob("final-*.rdb"))
+
+
+def test_a_failover_drill_loses_nothing_that_was_acknowledged(project: Project) -> None:
+    choose(project, "replicated")
+    project.stack.up()
+    before = project.stack.outputs()["endpoint"]["nodes"][0]
+    said = " ".join(failover.carry_out(project.stack))
+    assert "acknowledged, none lost" in said
+    project.stack.up()
+    assert project.stack.outputs()["endpoint"]["nodes"][0] != before
+    project.stack.down()
 
 
 def test_drift_rotation_and_upgrade(project: Project) -> None:
