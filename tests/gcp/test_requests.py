@@ -154,6 +154,7 @@ VALUES = {
     "restoreFrom": ["gs://dumps/a.rdb", BACKUP, "gs://dumps", "/tmp/dump.rdb"],
     "rotation": ["", "2026-12"],
     "retired": ["", "2026-12"],
+    "contacts": ["", "down: on call"],
     "finalSnapshot": ["true", "false"],
     "dataDir": ["", "/srv/valkey"],
     "gcp.project": ["my-project", "My Project", ""],
