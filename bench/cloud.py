@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import subprocess
 import tempfile
@@ -69,7 +70,7 @@ def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str,
     times: dict[Path, list[float]] = {stack.project.root: [], other: []}
     for _ in range(ROUNDS):
         for root, taken in times.items():
-            taken.append(seconds(lambda root=root: _preview(root, empty.environment)))  # type: ignore[misc]
+            taken.append(seconds(functools.partial(_preview, root, empty.environment)))
     return statistics.median(times[stack.project.root]), statistics.median(times[other])
 
 

@@ -157,7 +157,9 @@ def render(options: argparse.Namespace) -> None:
 
 
 def policy(options: argparse.Namespace) -> None:
-    Stack.open(options.stack).check_policies()
+    from tools import policies
+
+    policies.check(Stack.open(options.stack))
 
 
 def shell(_options: argparse.Namespace) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
-from valkeykit.url import Address, Node, parse
+from valkeykit.url import Node
 
 from infra.local import drill
 from infra.local.console import wait_until
 from infra.local.docker import providers as containers
-from tools import clouds
+from tools import clouds, nodes
 from tools.backend import FOLDER
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -46,7 +44,7 @@ def take(stack: Stack) -> str:
     if endpoint.target == "docker":
         containers.snapshot(stack.resource("Containers"), partial)
     else:
-        _copy_processes(endpoint, parse(outputs["adminUrl"]), partial)
+        _copy_processes(outputs, partial)
     partial.rename(folder)
     return str(folder)
 
@@ -76,22 +74,16 @@ def rehearse(stack: Stack) -> Iterator[str]:
         yield f"{dump}: {loaded.keys} keys in {loaded.seconds:.1f} s; it is {minutes:.0f} minutes old"
 
 
-def _copy_processes(endpoint: Endpoint, admin: Address, folder: Path) -> None:
+def _copy_processes(outputs: Mapping[str, Any], folder: Path) -> None:
     """The servers' folders are on this machine, and they say where."""
-    for number, node in enumerate(endpoint.nodes):
-        with contextlib.closing(_client(node, admin)) as client:
-            if client.info("replication")["role"] != "master":
-                continue
-            _save(client, node)
-            settings: dict[str, Any] = client.config_get("dir", "dbfilename")
-            target = folder / f"node-{number}.rdb"
-            target.touch(mode=0o600)
-            shutil.copyfile(Path(settings["dir"]) / settings["dbfilename"], target)
-
-
-def _client(node: Node, admin: Address) -> Any:
-    address = Address(node.host, node.port, admin.tls, admin.username, admin.password)
-    return connect(address, topology="single")
+    for number, (node, client) in enumerate(nodes.as_admin(outputs)):
+        if client.info("replication")["role"] != "master":
+            continue
+        _save(client, node)
+        settings: Any = client.config_get("dir", "dbfilename")
+        target = folder / f"node-{number}.rdb"
+        target.touch(mode=0o600)
+        shutil.copyfile(Path(settings["dir"]) / settings["dbfilename"], target)
 
 
 def _save(client: Any, node: Node) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
@@ -67,8 +68,8 @@ def _what(endpoint: Endpoint, configuration: Mapping[str, Any]) -> Iterator[tupl
 def _urls(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for output, user in _URLS:
         address = parse(outputs[output])
-        scheme = "rediss" if address.tls else "redis"
-        yield user, f"{scheme}://{address.username or ''}:<password>@{address.host}:{address.port}"
+        masked = replace(address, password=None if address.password is None else "PASSWORD")
+        yield user, f"`{masked.url}`"
 
 
 def _secrets(stack: Stack, outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -81,7 +82,7 @@ def _secrets(stack: Stack, outputs: Mapping[str, Any]) -> Iterator[tuple[str, st
 
 
 def _limits(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    workload: Workload = endpoint.workload  # type: ignore[assignment]  # the endpoint has it as text
+    workload = cast("Workload", endpoint.workload)
     yield "memory for data, of a shard", f"{endpoint.maxmemory / 1024**2:.0f} MiB"
     wanted = ("maxmemory-policy", "maxclients", "maxmemory-clients")
     yield from ((rule.directive, rule.for_workload(workload)) for rule in RULES if rule.directive in wanted)
@@ -107,7 +108,7 @@ def _alarms(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "prometheusTargets" in outputs:
         yield "Prometheus", "rules in compose/monitoring, targets in the output `prometheusTargets`"
     for target in ("aws", "gcp"):
-        for name in ("topicArn", "dashboard", "notificationChannels"):
+        for name in ("topicArn", "dashboard"):
             if value := (outputs.get(target) or {}).get(name):
                 yield name, str(value)
 

@@ -25,13 +25,11 @@ def backup(outputs: Outputs, at: datetime | None = None) -> str:
 
 
 def fail_over(outputs: Outputs) -> None:
-    """Have each shard's primary replaced, and wait until the service is done.
+    """Have ElastiCache replace each shard's primary, and wait until it is done.
 
     Raises:
-        ToolError: the service's library isn't there, or the service has no failover on demand.
+        ToolError: boto3 isn't there.
     """
-    if "aws" not in outputs:
-        raise ToolError("Memorystore fails over by itself and offers no failover on demand")
     cache, client = outputs["aws"]["cache"], _elasticache(outputs["aws"])
     (group,) = client.describe_replication_groups(ReplicationGroupId=cache)["ReplicationGroups"]
     for shard in group["NodeGroups"]:

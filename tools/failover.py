@@ -18,6 +18,8 @@ from tools.stack import Stack
 ACKNOWLEDGING = 1
 """Replicas that must have a write before the application counts on it."""
 
+BACK_SECONDS = 30.0
+
 
 def rehearse(stack: Stack) -> Iterator[str]:
     """Say what the drill would do, a line each.
@@ -41,7 +43,11 @@ def carry_out(stack: Stack) -> Iterator[str]:
     url = parse(stack.outputs()["url"])
     address = endpoint.address(url.username, url.password)
     with Writer(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING) as writer:
+        if not writer.goes_on(BACK_SECONDS):
+            raise ToolError("nothing can be written before the drill", fix=f"valkeykit doctor --stack {stack.name}")
         _hand_over(stack, endpoint)
+        if not writer.goes_on(BACK_SECONDS):
+            raise ToolError(f"no write for {BACK_SECONDS:.0f} s since the drill", fix=f"make up STACK={stack.name}")
     lost = writer.lost()
     writer.forget()
     if lost:
@@ -57,6 +63,8 @@ def _endpoint(stack: Stack) -> Endpoint:
             f"the stack {stack.name} has no replica to fail over to: its topology is {endpoint.topology}",
             fix="a failover needs topology replicated or cluster: make a new stack with it and move the data",
         )
+    if endpoint.target == "gcp":
+        raise ToolError("Memorystore fails over by itself and offers no failover on demand")
     return endpoint
 
 

@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Callable
 
 import redis
+from valkeykit.causes import FOREIGN
+from valkeykit.connection import Client
 
 KEPT = 600
 """Seconds that a key lives."""
@@ -46,15 +48,22 @@ class Writer:
                 number = self.acknowledged
                 try:
                     client.set(self._key(number), number, ex=KEPT)
-                    if self._wait and int(client.execute_command("WAIT", self._wait, 2000)) < self._wait:
+                    if self._wait and replicas_with(client, self._key(number), self._wait) < self._wait:
                         continue
-                except redis.RedisError as problem:
+                except FOREIGN as problem:
                     self.failed.append(f"{type(problem).__name__}: {problem}")
                     time.sleep(0.05)
                     continue
                 self.acknowledged += 1
                 self.longest = max(self.longest, time.monotonic() - last)
                 last = time.monotonic()
+
+    def goes_on(self, seconds: float) -> bool:
+        """Whether another write is acknowledged within some seconds from now."""
+        known, end = self.acknowledged, time.monotonic() + seconds
+        while self.acknowledged == known and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.acknowledged > known
 
     def lost(self) -> list[int]:
         """Acknowledged numbers that aren't there."""
@@ -69,3 +78,11 @@ class Writer:
 
     def _key(self, number: int) -> str:
         return f"{self._prefix}:{number}"
+
+
+def replicas_with(client: Client, key: str, wanted: int, seconds: float = 2.0) -> int:
+    """How many replicas have what the client has just written to a key, once `wanted` do or the time is over."""
+    if isinstance(client, redis.RedisCluster):
+        node = client.get_node_from_key(key)
+        return int(client.execute_command("WAIT", wanted, int(seconds * 1000), target_nodes=node))
+    return int(client.execute_command("WAIT", wanted, int(seconds * 1000)))

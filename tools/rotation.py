@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from valkeykit.causes import explained
-from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
-from valkeykit.url import Address, parse
 
-from infra.hardening import USERS
+from tools import nodes
 from tools.errors import ToolError
 from tools.stack import Stack
 
@@ -67,19 +63,12 @@ def _logged_in_before(stack: Stack, rotation: str) -> Counter[str]:
     except ValueError:  # a word of the operator's own
         return Counter()
     seconds = (datetime.now(timezone.utc) - begin).total_seconds()
-    names = {user.name for user in USERS}
-    return Counter(
-        f"{client['user']} from {client['addr'].rpartition(':')[0]}"
-        for client in _clients(stack)
-        if client["user"] in names and int(client["age"]) > seconds
-    )
-
-
-def _clients(stack: Stack) -> Iterator[dict[str, str]]:
-    """Who is connected to any node."""
     outputs = stack.outputs()
-    endpoint, admin = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["adminUrl"])
-    for node in endpoint.nodes:
-        address = Address(node.host, node.port, admin.tls, admin.username, admin.password)
-        with explained(), contextlib.closing(connect(address, topology="single", ca=endpoint.ca)) as client:
-            yield from client.client_list()
+    users = set(Endpoint.from_dict(outputs["endpoint"]).users)
+    with explained():
+        return Counter(
+            f"{client['user']} from {client['addr'].rpartition(':')[0]}"
+            for _, admin in nodes.as_admin(outputs)
+            for client in admin.client_list()
+            if client["user"] in users and int(client["age"]) > seconds
+        )

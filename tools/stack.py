@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.policy.rules import POLICIES
 from tools import backend, pulumi_cli
 from tools.errors import ToolError
 
@@ -109,29 +108,14 @@ class Stack:
             self._query("config", "set-all", *_settings(changes), "--config-file", str(copy), "--stack", self.name)
             yield copy
 
-    def preview(self, configuration: Path) -> None:
-        """Show what `up` would do with another configuration.
+    def preview(self, *options: str) -> None:
+        """Show what `up` would do.
 
         Raises:
-            ToolError: the program refuses; it has said why.
+            ToolError: there is no such stack, or it is refused; Pulumi has said why.
         """
-        self._run("preview", "--refresh", "--config-file", str(configuration), "--stack", self.name)
-
-    def check_policies(self) -> None:
-        """Hold what `up` would make against the policy pack.
-
-        Raises:
-            ToolError: there is no such stack, or a policy is violated; Pulumi has said which.
-        """
-        known = self.configuration()
-        allowed = _listed(known.get("docker", {}).get("allow", ""))
-        each = {"enforcementLevel": "mandatory", "environment": known.get("environment", "dev"), "allowed": allowed}
-        wanted = {policy.name: each for policy in POLICIES}
-        with tempfile.TemporaryDirectory() as folder:
-            settings = Path(folder) / "policies.json"
-            settings.write_text(json.dumps(wanted))
-            pack = str(self.root / "infra" / "policy" / "pack")
-            self._run("preview", "--policy-pack", pack, "--policy-pack-config", str(settings), "--stack", self.name)
+        self._must_exist()
+        self._run("preview", *options, "--stack", self.name)
 
     def down(self) -> None:
         """Take down all that the stack has; its configuration stays.
@@ -212,12 +196,6 @@ class Stack:
                 said += line
         if run.returncode:
             raise _explain(said)
-
-
-def _listed(value: str | list[str]) -> list[str]:
-    """A list, or text with commas between."""
-    parts = value.split(",") if isinstance(value, str) else value
-    return [part.strip() for part in parts if part.strip()]
 
 
 def _settings(changes: Mapping[str, str]) -> list[str]:

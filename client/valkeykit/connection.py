@@ -6,7 +6,8 @@ doubles an LPUSH or an INCR whose answer was lost.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["CONNECT_TIMEOUT", "READ_TIMEOUT", "Client", "connect", "open_client"]
 
 Client = redis.Redis | redis.RedisCluster
+
+One = TypeVar("One")
+Answer = TypeVar("Answer")
 
 NODES_SERVICE = "nodes"
 """What a pool calls its primary where no Sentinel has named it."""
@@ -112,13 +116,23 @@ def _sentinel(settings: Settings) -> redis.Redis:
 
 def _only_service(manager: Any) -> str:
     """The name of the primary that the Sentinels watch, where they watch one."""
-    failure: RedisError | None = None
-    for sentinel in manager.sentinels:
+    return first_answer(manager.sentinels, lambda sentinel: only(sentinel.sentinel_masters()))
+
+
+def first_answer(asked: Iterable[One], ask: Callable[[One], Answer]) -> Answer:
+    """What the first one that answers says.
+
+    asked: at least one.
+
+    Raises:
+        RedisError: none answers; it is the last one's.
+    """
+    failure: RedisError = redis.ConnectionError("nobody was asked")
+    for one in asked:
         try:
-            return only(sentinel.sentinel_masters())
+            return ask(one)
         except RedisError as error:
             failure = error
-    assert failure is not None  # noqa: S101  (a URL names at least one node)
     raise failure
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from valkeykit.errors import ConfigurationError
@@ -67,6 +67,10 @@ class Address:
     def nodes(self) -> tuple[Node, ...]:
         """Every node that the URL names, the first one first."""
         return (Node(self.host, self.port), *self.others)
+
+    def at(self, node: Node) -> Address:
+        """One node alone, for the same user."""
+        return replace(self, host=node.host, port=node.port, topology="single", service=None, others=(), sentinels=())
 
     @property
     def url(self) -> str:

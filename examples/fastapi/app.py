@@ -53,9 +53,9 @@ async def add_mail(to: str) -> dict[str, str]:
     return {"id": (await mails.add(send, {"to": to})).id}
 
 
-@api.get("/mails/{id}")
-async def mail(id: str) -> dict[str, Any]:  # noqa: A002  (what the path calls it)
-    return {"result": await mails.result(id, timeout=10)}
+@api.get("/mails/{mail_id}")
+async def mail(mail_id: str) -> dict[str, Any]:
+    return {"result": await mails.result(mail_id, timeout=10)}
 
 
 @api.get("/health")

@@ -39,7 +39,7 @@ class Replicated:
         replication.wait_until_attached(self._clients, primary, self._spec.replicas)
         self._start_sentinels(primary)
         replication.wait_until_in_sync(self._clients, primary, self._spec.members)
-        replication.wait_until_watched(self._clients, self._sentinels, self._spec.replicas)
+        replication.wait_until_watched(self._clients, self._sentinels, primary, self._spec.replicas)
 
     def fill(self, source: Path) -> None:
         """The primary has loaded it, the replicas have it from there."""
@@ -74,7 +74,7 @@ class Replicated:
         if replication.role(self._clients, primary) != "master":
             yield f"{primary.name} isn't the primary that the Sentinels take it for"
         yield from replication.astray(self._clients, primary, self._spec.members)
-        yield from replication.unwatched(self._clients, self._sentinels, self._spec.replicas)
+        yield from replication.unwatched(self._clients, self._sentinels, primary, self._spec.replicas)
 
     def _settle_primary(self) -> str:
         """Who shall be the primary. One that is dead is it only where no node lives that could take its place:

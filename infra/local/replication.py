@@ -101,11 +101,13 @@ def astray(console: Console, primary: Member, nodes: Sequence[Member]) -> Iterat
             yield f"{node.name} has lost {primary.name}"
 
 
-def unwatched(console: Console, sentinels: Sequence[str], replicas: int) -> Iterator[str]:
+def unwatched(console: Console, sentinels: Sequence[str], primary: Member, replicas: int) -> Iterator[str]:
     """What is wrong with the Sentinels, a line each."""
     for sentinel in sentinels:
         state = console.run(sentinel, "SENTINEL", "MASTER", SERVICE)
         others, known = int(state["num-other-sentinels"]), int(state["num-slaves"])
+        if f"{state['ip']}:{state['port']}" != primary.address:
+            yield f"{sentinel} takes another node for the primary"
         if others != len(sentinels) - 1:
             yield f"{sentinel} knows {others} other Sentinels"
         if known != replicas:
@@ -114,10 +116,12 @@ def unwatched(console: Console, sentinels: Sequence[str], replicas: int) -> Iter
             yield f"{sentinel} says that the primary is {state['flags']}"
 
 
-def wait_until_watched(console: Console, sentinels: Sequence[str], replicas: int) -> None:
-    """Wait until every Sentinel knows the others and every replica."""
+def wait_until_watched(console: Console, sentinels: Sequence[str], primary: Member, replicas: int) -> None:
+    """Wait until every Sentinel knows the primary, the other Sentinels and every replica."""
     wait_until(
-        lambda: not list(unwatched(console, sentinels, replicas)), SENTINEL_SECONDS, "the Sentinels don't see everybody"
+        lambda: not list(unwatched(console, sentinels, primary, replicas)),
+        SENTINEL_SECONDS,
+        "the Sentinels don't see everybody",
     )
 
 

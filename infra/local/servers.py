@@ -91,9 +91,11 @@ def hand_over(spec: GroupSpec) -> None:
     """Make a replica the primary of each shard, and wait until the others follow.
 
     Raises:
-        ProvisioningError: no replica took over.
+        ProvisioningError: the servers aren't whole, so nothing was touched; or no replica took over.
     """
     with _shape(spec) as shape:
+        if problems := _inspect(spec, shape).problems:
+            raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
         for name in shape.primaries():
             shape.hand_over(name)
         shape.join()

@@ -14,7 +14,9 @@ from pulumi_policy import (
     ResourceValidationPolicy,
 )
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the pack's environment doesn't have this project
+# The pack's environment doesn't have this project.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "client"))
 
 from infra.policy.rules import POLICIES, Policy, Subject
 

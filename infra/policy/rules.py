@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from valkeykit.ops import vulnerabilities
+
 from infra.hardening import DEFAULT_USER
 
 SERVER = "pulumi-python:dynamic/valkey:Server"
@@ -23,9 +25,6 @@ MEMORYSTORE = "gcp:memorystore/instance:Instance"
 _INGRESS = ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "aws:ec2/securityGroupRule:SecurityGroupRule")
 _DEPLOYMENTS = (SERVER, GROUP, CONTAINERS, ELASTICACHE, SERVERLESS, MEMORYSTORE)
 _IN_CLOUDS = (ELASTICACHE, SERVERLESS, MEMORYSTORE)
-
-OLDEST = (8, 0)
-"""The oldest line of Valkey that gets fixes: https://valkey.io/topics/releases/."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +118,17 @@ def _protection(subject: Subject) -> Iterator[str]:
 
 
 def _version(subject: Subject) -> Iterator[str]:
+    """A service names a line only, and puts the fixes in by itself."""
     props = subject.props
-    if subject.kind == ELASTICACHE and props.get("engine") != "valkey":
+    if subject.kind in {ELASTICACHE, SERVERLESS} and props.get("engine") != "valkey":
         yield f"its engine is {props.get('engine')} -> engine valkey"
+    version = vulnerabilities.parse(str(props.get("version", "")))
+    if subject.kind not in {SERVER, GROUP, CONTAINERS} or version is None:
         return
-    text = str(props.get("engineVersion") or props.get("version") or props.get("majorEngineVersion") or "")
-    numbers = tuple(int(part) for part in text.removeprefix("VALKEY_").replace("_", ".").split(".") if part.isdigit())
-    oldest = OLDEST[: len(numbers)]
-    if subject.kind in _DEPLOYMENTS and numbers and numbers[:2] < oldest:
-        yield f"Valkey {text} gets no fixes any more -> {'.'.join(map(str, OLDEST))} or newer"
+    known = vulnerabilities.affecting("valkey", version, has_tls=subject.kind == CONTAINERS)
+    if known:
+        fixed = vulnerabilities.mended(known, "valkey", f"{version[0]}.{version[1]}")
+        yield f"Valkey {props['version']} is open to {', '.join(one.cve for one in known)} -> {fixed} or newer"
 
 
 def _tags(subject: Subject) -> Iterator[str]:
@@ -154,6 +155,6 @@ POLICIES = (
     Policy("not-public", "The internet doesn't reach it.", _not_public),
     Policy("backups-in-prod", "In prod there are backups.", _backups),
     Policy("protection-in-prod", "In prod nothing that holds data is deleted by mistake.", _protection),
-    Policy("supported-version", "It runs a version of Valkey that gets fixes.", _version),
+    Policy("supported-version", "It runs Valkey, without a known vulnerability.", _version),
     Policy("tags", "In clouds it bears tags or labels.", _tags),
 )  # fmt: skip

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
-from valkeykit.url import Address, Node
+from valkeykit.url import Node
 
 from infra import hardening
 from infra.hardening import Topology
-from infra.local import binary, ports, process, replication, server, servers
+from infra.local import binary, ports, process, server, servers
 from infra.local.folder import Claim, Folder
-from infra.local.group import Clients, GroupSpec
+from infra.local.group import GroupSpec
 from infra.local.instance import Spec
 from tests.docker import bed
 from tools import export
@@ -49,8 +49,8 @@ class Application:
         """What any server, Sentinels too, has refused the user since the last time: commands, keys, channels."""
         found = set()
         for node in (*self.endpoint.nodes, *self.endpoint.sentinels):
-            address = Address(node.host, node.port, self.endpoint.tls, hardening.ADMIN, self.admin)
-            with connect(address, topology="single", ca=self.endpoint.ca) as client:
+            address = self.endpoint.address(hardening.ADMIN, self.admin).at(node)
+            with connect(address, ca=self.endpoint.ca) as client:
                 found |= {entry["object"] for entry in client.acl_log() if entry["username"] == "app"}
                 client.acl_log_reset()
         return found
@@ -122,20 +122,8 @@ def _group(topology: Topology, folder: Path, passwords: Mapping[str, str]) -> En
     )
     state = servers.ensure(spec)
     if topology == "replicated":
-        _fail_over(spec)
+        servers.hand_over(spec)
     return _endpoint(topology, state.listens, state.sentinels)
-
-
-def _fail_over(spec: GroupSpec) -> None:
-    """Give the primary's role to another node, and wait until every Sentinel has heard of it."""
-    with contextlib.closing(Clients(spec.everybody)) as clients:
-        primary = replication.acting_primary(clients, spec.members)
-        assert primary is not None
-        replication.fail_over(clients, list(spec.sentinels), spec.members, primary)
-        for sentinel in spec.sentinels:
-            replication.wait_for_primary(clients, [sentinel], spec.members, other_than=primary)
-        # Until the failover has ended, SENTINEL MASTERS has the old address still, and redis-py asks by that.
-        replication.wait_until_watched(clients, list(spec.sentinels), spec.replicas)
 
 
 def _endpoint(topology: Topology, listens: Sequence[int], sentinels: Sequence[int]) -> Endpoint:

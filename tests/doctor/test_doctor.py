@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import redis
 from valkeykit.causes import recognise
-from valkeykit.ops.doctor import deadline, load, probe, run, target, versions
+from valkeykit.ops import vulnerabilities
+from valkeykit.ops.doctor import deadline, load, probe, run, target
 from valkeykit.ops.doctor.probe import DANGEROUS, KEY
 from valkeykit.url import Node
 
@@ -239,9 +240,9 @@ def test_a_stacks_mends_are_pulumis(server: Server) -> None:
     ],
 )
 def test_vulnerable_versions(engine: str, version: str, cve: str, is_open: bool) -> None:
-    parsed = versions.parse(version)
+    parsed = vulnerabilities.parse(version)
     assert parsed
-    assert (cve in {one.cve for one in versions.affecting(engine, parsed, has_tls=False)}) is is_open
+    assert (cve in {one.cve for one in vulnerabilities.affecting(engine, parsed, has_tls=False)}) is is_open
 
 
 def test_a_lost_primary_is_no_cluster_that_is_down() -> None:

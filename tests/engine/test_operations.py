@@ -94,5 +94,5 @@ def test_the_card_holds_no_secret(project: Project) -> None:
         assert password
         assert password[1] not in page
     node = outputs["endpoint"]["nodes"][0]
-    assert f"| app | redis://app:<password>@{node['host']}:{node['port']} |" in page
+    assert f"| app | `redis://app:PASSWORD@{node['host']}:{node['port']}/0` |" in page
     assert "| full | the data team |" in page

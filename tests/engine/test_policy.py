@@ -7,16 +7,18 @@ import subprocess
 import pytest
 
 from tests.project import Project
+from tools import policies
 from tools.errors import ToolError
 from tools.stack import PROJECT
 
 
 @pytest.fixture
 def project(project: Project) -> Project:
-    """With the pack's own environment."""
+    """With what the pack's own environment reads."""
     environment = "infra/policy/.venv"
     subprocess.run(["make", f"{environment}/.ready"], cwd=PROJECT, check=True, capture_output=True)
-    (project.root / environment).symlink_to(PROJECT / environment)
+    for part in (environment, "client"):
+        (project.root / part).symlink_to(PROJECT / part)
     return project
 
 
@@ -24,7 +26,7 @@ def test_a_stack_of_this_project_keeps_every_policy(project: Project, capfd: pyt
     project.configure(environment="prod")
     project.stack.up()
     capfd.readouterr()
-    project.stack.check_policies()
+    policies.check(project.stack)
     assert "✅ valkey@" in capfd.readouterr().out
 
 
@@ -33,7 +35,7 @@ def test_a_violation_ends_the_update_before_anything_is_made(
 ) -> None:
     project.configure(environment="prod", finalSnapshot="false")
     with pytest.raises(ToolError):
-        project.stack.check_policies()
+        policies.check(project.stack)
     assert "pulumi config set finalSnapshot true" in capfd.readouterr().out
     up = project.pulumi("up", "--yes", "--policy-pack", str(project.root / "infra" / "policy" / "pack"))
     assert up.returncode != 0

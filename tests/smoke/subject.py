@@ -176,9 +176,9 @@ class Subject:
         return connect(named, ca=self.ca, check_hostname=self.check_hostname, credentials=self._signer(address))
 
     def _at(self, node: Node, address: Address) -> redis.Redis:
-        here = Address(node.host, node.port, address.tls, address.username, address.password)
+        here = replace(address.at(node), database=0)
         signer = self._signer(address)
-        return connect(here, topology="single", ca=self.ca, check_hostname=self.check_hostname, credentials=signer)
+        return connect(here, ca=self.ca, check_hostname=self.check_hostname, credentials=signer)
 
     def _signer(self, address: Address) -> Any:
         """Signs logins where a stack wants that, unless a password is tried."""

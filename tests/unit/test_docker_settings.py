@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
+from valkeykit.ops import vulnerabilities
 
 from infra import project, settings
 from infra.local import certificates
@@ -118,3 +119,10 @@ def test_a_certificate_of_ones_own_is_checked(tmp_path: Path, monkeypatch: pytes
 def test_files_that_arent_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(tmp_path, {"imageFile": "none.tar"}, monkeypatch)
     assert "imageFile is none.tar, which is no file" in found
+
+
+@pytest.mark.parametrize("line", docker.NEWEST)
+def test_the_pinned_release_of_a_line_has_no_known_vulnerability(line: str) -> None:
+    version = vulnerabilities.parse(docker.NEWEST[line])
+    assert version is not None
+    assert vulnerabilities.affecting("valkey", version, has_tls=True) == []

@@ -29,6 +29,7 @@ from infra.hardening import Topology
 from infra.local import binary, cluster, instance, ports, process, replication, sentinel, server, servers
 from infra.local.folder import Claim, Folder
 from infra.local.group import Clients, GroupSpec
+from tools.probe import replicas_with
 from tools.stack import PROJECT
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
@@ -165,19 +166,12 @@ class Writer:
                 client = client or client_of(self._spec)
                 client.set(name, number)
                 self.written += 1
-                if _wait(client) >= 1:
+                if replicas_with(client, name, 1, seconds=1.0) >= 1:
                     self.acknowledged.append(name)
             except (redis.RedisError, OSError):
                 time.sleep(0.02)
         if client:
             client.close()
-
-
-def _wait(client: Client) -> int:
-    if isinstance(client, redis.RedisCluster):
-        node = client.get_node_from_key("{tag}")
-        return int(client.execute_command("WAIT", 1, 1000, target_nodes=node))
-    return int(client.execute_command("WAIT", 1, 1000))
 
 
 def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec) -> None:
@@ -296,13 +290,26 @@ def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(share
     assert_all_there(shared, writer)
 
 
+def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSpec) -> None:
+    servers.ensure(spec)
+    before = primaries(spec)
+    servers.hand_over(spec)
+    after = primaries(spec)
+    assert set(before).isdisjoint(after)
+    victim = next(name for name in spec.nodes if name not in after)
+    kill(spec, victim)
+    with pytest.raises(ProvisioningError, match=f"nothing was handed over: {victim} doesn't run"):
+        servers.hand_over(spec)
+    assert primaries(spec) == after
+
+
 def test_a_primary_that_died_a_moment_ago_isnt_started_as_one(shared: GroupSpec) -> None:
     """Before anybody else has noticed: the replica may know more than the dead one's file."""
     servers.ensure(shared)
     with contextlib.closing(client_of(shared)) as client:
         holder = _holder(shared, client)
         client.set("{tag}", "kept")
-        assert _wait(client) >= 1
+        assert replicas_with(client, "{tag}", 1) >= 1
     kill(shared, holder)
     for file in (shared.nodes[holder].folder.data / "appendonlydir").glob("*.incr.aof"):
         file.write_bytes(b"")  # as a crash leaves it before the last second reached the disk
@@ -477,7 +484,7 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
             assert not acknowledged or int(client.get("{tag}") or 0) == acknowledged
             acknowledged = number + 1
             client.set("{tag}", acknowledged)
-            assert _wait(client) >= 1
+            assert replicas_with(client, "{tag}", 1) >= 1
 
 
 def assert_all_there(spec: GroupSpec, writer: Writer) -> None:

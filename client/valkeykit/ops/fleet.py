@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
 
-from valkeykit.connection import mode_of, only, open_client
+from valkeykit.connection import first_answer, mode_of, only, open_client
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
@@ -20,11 +20,7 @@ MOST_NODES = 32
 
 def at(settings: Settings, node: Node) -> Settings:
     """For a connection to one node, as the user of the whole."""
-    address = replace(
-        settings.address,
-        host=node.host, port=node.port, topology="single", others=(), sentinels=(), service=None,
-    )  # fmt: skip
-    return replace(settings, topology="single", address=address)
+    return replace(settings, topology="single", address=settings.address.at(node))
 
 
 def at_sentinel(settings: Settings, node: Node) -> Settings:
@@ -83,16 +79,44 @@ def replicas_of(info: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def slots_of(client: Redis) -> list[Any]:
-    """CLUSTER SLOTS as the server gives it."""
+    """CLUSTER SLOTS as the server gives it.
+
+    Raises:
+        ResponseError: the user may not ask.
+    """
+    answer = raw(client, "CLUSTER", "SLOTS")
+    if isinstance(answer, ResponseError):
+        raise answer
+    return list(answer)
+
+
+def raw(client: Redis, *command: str) -> Any:
+    """The answer as the server gives it, in whichever protocol; a refusal as a value."""
+    return batch(client, [command])[0]
+
+
+def batch(client: Redis, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+    """The answers to several commands in one round trip, as the server gives them; refusals as values."""
     connection: Any = client.connection_pool.get_connection()
     try:
-        connection.send_command("CLUSTER", "SLOTS")
-        return list(connection.read_response())
+        return answers(connection, commands)
     except BaseException:
         connection.disconnect()
         raise
     finally:
         client.connection_pool.release(connection)
+
+
+def answers(connection: Any, lines: Sequence[tuple[str, ...]]) -> list[Any]:
+    """All at once over one connection; refusals as values."""
+    connection.send_packed_command(connection.pack_commands(lines))
+    given: list[Any] = []
+    for _ in lines:
+        try:
+            given.append(connection.read_response())
+        except ResponseError as refusal:
+            given.append(refusal)
+    return given
 
 
 def find(settings: Settings) -> list[Node]:
@@ -102,32 +126,20 @@ def find(settings: Settings) -> list[Node]:
         RedisError: none of them answers.
     """
     nodes = _named(settings)
-    failure: RedisError | None = None
-    for node in nodes:
-        try:
-            with client_of(settings, node) as client:
-                info: Any = client.info()
-                slots = slots_of(client) if mode_of(info) == "cluster" else []
-        except RedisError as error:
-            failure = error
-            continue
-        return list(dict.fromkeys([*nodes, *announced(node, info, slots)]))[:MOST_NODES]
-    assert failure is not None  # noqa: S101  (a URL names at least one node)
-    raise failure
+    return list(dict.fromkeys([*nodes, *first_answer(nodes, lambda node: _ask(settings, node))]))[:MOST_NODES]
+
+
+def _ask(settings: Settings, node: Node) -> list[Node]:
+    with client_of(settings, node) as client:
+        info: Any = client.info()
+        return announced(node, info, slots_of(client) if mode_of(info) == "cluster" else [])
 
 
 def _named(settings: Settings) -> list[Node]:
     address = settings.address
     if address.topology != "sentinel" and not address.sentinels:
         return list(address.nodes)
-    failure: RedisError | None = None
-    for sentinel in address.sentinels or address.nodes:
-        try:
-            return [primary_of(settings, sentinel)]
-        except RedisError as error:
-            failure = error
-    assert failure is not None  # noqa: S101  (a URL names at least one node)
-    raise failure
+    return [first_answer(address.sentinels or address.nodes, lambda sentinel: primary_of(settings, sentinel))]
 
 
 def _opened(settings: Settings) -> Redis:

@@ -114,11 +114,12 @@ def hand_over(spec: Spec, known: State) -> None:
     """Make a replica the primary of each shard; no acknowledged write is lost.
 
     Raises:
-        ProvisioningError: no replica took over.
+        ProvisioningError: the deployment isn't whole, so nothing was touched; or no replica took over.
     """
     _same_engine(spec, known)
     deployment = _known(spec, known)
-    roles.wait_until_whole(deployment.console, deployment.plan)
+    if problems := deployment.wrong() or roles.problems(deployment.console, deployment.plan):
+        raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
     for primary in roles.primaries(deployment.console, deployment.plan):
         roles.hand_over(deployment.console, deployment.plan, primary)
     roles.wait_until_whole(deployment.console, deployment.plan)

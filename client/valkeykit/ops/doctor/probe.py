@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,9 +149,9 @@ def _queued(client: Redis, commands: Mapping[str, tuple[str, ...]]) -> dict[str,
     """
     connection = client.connection_pool.get_connection()
     try:
-        if _answers(connection, [("MULTI",)])[0] not in (b"OK", "OK"):
+        if fleet.answers(connection, [("MULTI",)])[0] not in (b"OK", "OK"):
             return {}
-        answers = _answers(connection, [*commands.values(), ("DISCARD",)])
+        answers = fleet.answers(connection, [*commands.values(), ("DISCARD",)])
     finally:
         connection.disconnect()
         client.connection_pool.release(connection)
@@ -159,30 +159,6 @@ def _queued(client: Redis, commands: Mapping[str, tuple[str, ...]]) -> dict[str,
         name: answer if isinstance(answer, RedisError) else None
         for name, answer in zip(commands, answers, strict=False)
     }
-
-
-def _raw(client: Redis, *command: str) -> Any:
-    """The answer as the server gives it, in whichever protocol; an error as a value."""
-    connection = client.connection_pool.get_connection()
-    try:
-        return _answers(connection, [command])[0]
-    except BaseException:
-        connection.disconnect()
-        raise
-    finally:
-        client.connection_pool.release(connection)
-
-
-def _answers(connection: Any, lines: Sequence[tuple[str, ...]]) -> list[Any]:
-    """All at once over one connection; errors as values."""
-    connection.send_packed_command(connection.pack_commands(lines))
-    answers: list[Any] = []
-    for _ in lines:
-        try:
-            answers.append(connection.read_response())
-        except ResponseError as refusal:
-            answers.append(refusal)
-    return answers
 
 
 def _is_refused(answer: RedisError | None) -> bool:
@@ -208,7 +184,7 @@ def _ping(client: Redis) -> list[float]:
 
 
 def _slow(client: Redis) -> list[tuple[float, float, str]]:
-    entries = _raw(client, "SLOWLOG", "GET", "10")
+    entries = fleet.raw(client, "SLOWLOG", "GET", "10")
     if isinstance(entries, RedisError):
         return []
     now = time.time()

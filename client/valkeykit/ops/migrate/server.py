@@ -154,14 +154,7 @@ class Server:
         """
         if not self.is_cluster:
             return [Primary(self._seed)]
-        failure: RedisError | None = None
-        for node in self.settings.address.nodes:
-            try:
-                return self._layout(node)
-            except RedisError as problem:
-                failure = problem
-        assert failure is not None  # noqa: S101  (an address names at least one node)
-        raise failure
+        return connection.first_answer(self.settings.address.nodes, self._layout)
 
     def _layout(self, node: Node) -> list[Primary]:
         ranges = self.ask(node, "CLUSTER", "SLOTS")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
+
+from valkeykit.ops import fleet
 
 SAMPLE = 10
 """Random keys of each look."""
@@ -41,12 +43,12 @@ class Sampler:
     def sample(self, client: Redis) -> None:
         """One look. A server that refuses any of it is asked no more of that."""
         try:
-            drawn = self._batch(client, [("RANDOMKEY",)] * SAMPLE)
+            drawn = fleet.batch(client, [("RANDOMKEY",)] * SAMPLE)
             names = list({_text(name) for name in drawn if name and not isinstance(name, Exception)})
             if not names:
                 return
             used = "FREQ" if self._by_frequency else "IDLETIME"
-            answers = self._batch(
+            answers = fleet.batch(
                 client,
                 [
                     command
@@ -60,24 +62,6 @@ class Sampler:
         for name, weight, heat in zip(names, answers[::2], answers[1::2], strict=True):
             _keep(self._weights, name, weight, 1)
             _keep(self._heat, name, heat, 1 if self._by_frequency else -1)
-
-    def _batch(self, client: Redis, commands: list[tuple[str, ...]]) -> list[Any]:
-        connection: Any = client.connection_pool.get_connection()
-        try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            return [_answer(connection) for _ in commands]
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            client.connection_pool.release(connection)
-
-
-def _answer(connection: Any) -> Any:
-    try:
-        return connection.read_response()
-    except ResponseError as refusal:
-        return refusal
 
 
 def _keep(found: dict[str, int], name: str, value: Any, sign: int) -> None:

@@ -1,0 +1,46 @@
+"""What an operator's drills go by: a write that is lost is noticed, and so is one that never comes."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from valkeykit.connection import connect
+
+from tests import servers
+from tools.probe import Writer, replicas_with
+
+PATIENCE = 20.0
+
+
+def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
+    with servers.running(tmp_path) as server:
+        with Writer(lambda: connect(server.url)) as writer:
+            assert writer.goes_on(PATIENCE)
+        assert writer.lost() == []
+        with contextlib.closing(server.client()) as client:
+            client.delete(next(iter(client.scan_iter("probe:*:0"))))
+        assert writer.lost() == [0]
+        writer.forget()
+        with contextlib.closing(server.client()) as client:
+            assert client.dbsize() == 0
+
+
+def test_no_write_goes_on_where_nobody_listens(tmp_path: Path) -> None:
+    with servers.running(tmp_path) as server:
+        gone = server.url
+    with Writer(lambda: connect(gone, topology="single")) as writer:
+        assert not writer.goes_on(0.5)
+    assert writer.acknowledged == 0
+    assert writer.failed
+
+
+def test_a_cluster_is_asked_where_the_key_was_written(tmp_path: Path) -> None:
+    with (
+        servers.cluster(tmp_path, replicas=1) as nodes,
+        connect(f"valkey+cluster://{servers.HOST}:{nodes[0].port}") as client,
+    ):
+        for number in range(20):  # of every shard
+            client.set(f"key:{number}", number)
+            assert replicas_with(client, f"key:{number}", 1) == 1
+            assert replicas_with(client, f"key:{number}", 2, seconds=0.01) == 1
