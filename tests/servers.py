@@ -161,9 +161,10 @@ def _known(client: redis.Redis) -> int:
 
 
 def _settled(client: redis.Redis, replicas: int) -> bool:
+    """CLUSTER SLOTS names a replica only when it has heard how far that one has read."""
     info = client.execute_command("CLUSTER INFO")
-    nodes = client.execute_command("CLUSTER NODES")
-    followers = sum("slave" in node["flags"] for node in nodes.values())
+    slots = client.execute_command("CLUSTER SLOTS")
+    followers = sum(len(nodes) - 1 for _, _, *nodes in slots)
     link = client.info("replication")
     return info["cluster_state"] == "ok" and followers == replicas and link.get("master_link_status", "up") == "up"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -84,9 +85,10 @@ def _cell(client: Client, plain: Mapping[str, str | None], topology: str) -> str
 
 
 def _snippets() -> Iterator[str]:
-    for client in CLIENTS:
-        yield f"### {client.name}\n"
-        yield f"```{FENCES[client.language]}\n{snippet(client)}```\n"
+    for _, alike in itertools.groupby(CLIENTS, key=lambda client: client.source):
+        first, *others = alike
+        yield f"### {', '.join(client.name for client in (first, *others))}\n"
+        yield f"```{FENCES[first.language]}\n{snippet(first)}```\n"
 
 
 def snippet(client: Client) -> str:

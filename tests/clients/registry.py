@@ -18,6 +18,7 @@ class Client:
     program: the source, under the language's folder.
     package: the library's name in the language's lock file.
     lacks: why the library can't do a topology.
+    arguments: of a program that tries several libraries.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Client:
     program: str
     package: str
     lacks: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
 
     @property
     def source(self) -> Path:
@@ -49,8 +51,8 @@ CLIENTS: tuple[Client, ...] = (
         {"replicated": "it asks no Sentinel", "cluster": "it knows no cluster"},
     ),
     Client("django-valkey", "python", "django_valkey_cache.py", "django-valkey"),
-    Client("ioredis", "node", "ioredis.js", "ioredis"),
-    Client("iovalkey", "node", "iovalkey.js", "iovalkey"),
+    Client("ioredis", "node", "ioredis.js", "ioredis", arguments=("ioredis",)),
+    Client("iovalkey", "node", "ioredis.js", "iovalkey", arguments=("iovalkey",)),
     Client("node-redis", "node", "node_redis.js", "redis"),
     Client("BullMQ", "node", "bullmq.js", "bullmq"),
     Client("go-redis", "go", "go-redis/main.go", "github.com/redis/go-redis/v9"),

@@ -33,7 +33,7 @@ def test_a_client_works(application: Application, client: Client, results: page.
     program = language.command(client.program, language.installation.ready())
     application.refused()
     done = subprocess.run(
-        ["bash", "-c", SOURCED, "-", application.variables, *program],
+        ["bash", "-c", SOURCED, "-", application.variables, *program, *client.arguments],
         env={name: os.environ[name] for name in ("PATH", "HOME")},
         capture_output=True, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip

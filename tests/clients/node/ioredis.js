@@ -1,7 +1,9 @@
 const assert = require("node:assert");
 const { randomBytes } = require("node:crypto");
 const fs = require("node:fs");
-const { Redis } = require("ioredis");
+
+const library = process.argv[2]; // ioredis, or iovalkey, which began as a copy of it
+const { Redis } = require(library);
 
 // configuration
 const { VALKEY_URL, VALKEY_TOPOLOGY, VALKEY_SENTINELS, VALKEY_CA } = process.env;
@@ -22,14 +24,14 @@ const client = connect();
 async function main() {
   for (let number = 0; number < 10; number++) {
     const value = randomBytes(16).toString("hex");
-    await client.set(`ioredis:${number}`, value, "EX", 60);
-    assert.equal(await client.get(`ioredis:${number}`), value);
+    await client.set(`${library}:${number}`, value, "EX", 60);
+    assert.equal(await client.get(`${library}:${number}`), value);
   }
-  const answers = await client.multi().del("{ioredis}").incr("{ioredis}").incr("{ioredis}").exec();
+  const answers = await client.multi().del(`{${library}}`).incr(`{${library}}`).incr(`{${library}}`).exec();
   assert.deepEqual(answers.slice(1), [[null, 1], [null, 2]]);
-  assert.equal(await client.eval("return ARGV[1]", 1, "ioredis", "script"), "script");
+  assert.equal(await client.eval("return ARGV[1]", 1, library, "script"), "script");
   await client.quit();
-  console.log(JSON.stringify({ version: require("ioredis/package.json").version }));
+  console.log(JSON.stringify({ version: require(`${library}/package.json`).version }));
 }
 
 main();
