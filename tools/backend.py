@@ -13,6 +13,10 @@ import psutil
 FOLDER = ".valkey"
 """The project's folder for state, passphrase and the embedded servers; git ignores it."""
 
+_WHOLE_FILES = "metadata=skip"
+"""Pulumi replaces a file of the state at once, but writes a companion `.attrs` in place: a command that
+is killed while it does leaves one that no later command can read (gocloud.dev/blob/fileblob)."""
+
 
 def environment(root: Path, binaries: Path) -> dict[str, str]:
     """The environment of every `pulumi` command of this project.
@@ -25,7 +29,7 @@ def environment(root: Path, binaries: Path) -> dict[str, str]:
     if not is_local(os.environ):
         return variables
     (root / FOLDER / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
-    variables["PULUMI_BACKEND_URL"] = f"file://{root / FOLDER / 'state'}"
+    variables["PULUMI_BACKEND_URL"] = f"file://{root / FOLDER / 'state'}?{_WHOLE_FILES}"
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
         variables["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file(root))
     return variables

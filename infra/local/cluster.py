@@ -14,6 +14,8 @@ from infra.local.console import Console, Member, RefusedError, answering, info, 
 
 SLOTS = 16384
 
+_AWAY = {"fail", "fail?", "handshake"}
+
 FORM_SECONDS = 30.0
 SYNC_SECONDS = 900.0
 FAILOVER_SECONDS = 15.0
@@ -71,10 +73,15 @@ def form(console: Console, members: Sequence[Member], shards: int) -> None:
 def problems(console: Console, members: Sequence[Member]) -> Iterator[str]:
     """What is wrong with the cluster, a line each."""
     followers = []
+    addresses = {member.address for member in members}
     for member in members:
-        state = info(console, member.name, "replication")
-        if _state(console, member) != "ok" or len(_served(console, member.name)) < SLOTS:
+        view = rows(console, member.name)
+        if _state(console, member) != "ok" or len(_slots(view)) < SLOTS:
             yield f"{member.name} says that the cluster isn't whole"
+        for known in view:
+            if known.address in addresses and known.flags & _AWAY:
+                yield f"{member.name} doesn't hear {known.address}"
+        state = info(console, member.name, "replication")
         if state["role"] == "slave":
             followers.append(f"{state['master_host']}:{state['master_port']}")
             if state["master_link_status"] != "up":
@@ -173,7 +180,7 @@ def _forget_the_lost(console: Console, members: Sequence[Member], ids: dict[str,
 
 def _share_slots(console: Console, members: Sequence[Member], shards: int) -> None:
     """Give each of the first members its part of the slots that nobody serves."""
-    served = frozenset[int]().union(*(row.slots for member in members for row in rows(console, member.name)))
+    served = _slots([row for member in members for row in rows(console, member.name)])
     for number, member in enumerate(members[:shards]):
         part = range(number * SLOTS // shards, (number + 1) * SLOTS // shards)
         missing = [slot for slot in part if slot not in served]
@@ -184,7 +191,7 @@ def _share_slots(console: Console, members: Sequence[Member], shards: int) -> No
 def _attach(console: Console, members: Sequence[Member]) -> None:
     """Make every primary without slots a replica of the primary that has the fewest."""
     first = members[0].name
-    wait_until(lambda: len(_served(console, first)) == SLOTS, FORM_SECONDS, f"{first} doesn't see every slot served")
+    wait_until(lambda: len(_slots(rows(console, first))) == SLOTS, FORM_SECONDS, f"{first} doesn't see every slot served")
     view = rows(console, first)
     counts = {row.id: sum(other.primary == row.id for other in view) for row in view if row.is_primary and row.slots}
     for member in members:
@@ -204,9 +211,9 @@ def _replicate(console: Console, member: Member, primary: str) -> None:
     )
 
 
-def _served(console: Console, node: str) -> frozenset[int]:
-    """The slots that a node knows a server of."""
-    return frozenset[int]().union(*(known.slots for known in rows(console, node)))
+def _slots(view: Sequence[Row]) -> frozenset[int]:
+    """The slots that have a server."""
+    return frozenset[int]().union(*(known.slots for known in view))
 
 
 def _state(console: Console, member: Member) -> str:

@@ -139,6 +139,13 @@ def test_production_is_protected(project: Project, capfd: pytest.CaptureFixture[
     assert process.find(project.folder) is None
 
 
+def test_the_state_has_no_file_that_a_kill_can_cut_short(project: Project) -> None:
+    project.stack.up()
+    state = project.root / ".valkey" / "state"
+    assert list(state.rglob("test.json"))
+    assert list(state.rglob("*.attrs")) == []  # the only ones that Pulumi writes in place
+
+
 @pytest.mark.parametrize("moment", ["claim.json", "valkey.conf", "valkey.pid"])
 def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> None:
     project.stack._query("stack", "select", "--create", project.stack.name)

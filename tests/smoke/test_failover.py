@@ -100,8 +100,11 @@ def _seconds_until_written(app: Client, shard: Shard) -> float:
 
 def _astray(subject: Subject) -> list[str]:
     """Nodes that neither are a shard's primary nor follow one; beside a replicated one's primary there is no other."""
-    found = _primaries(subject)
-    astray = [str(node) for node in found[1:] if subject.topology == "replicated"]
+    if subject.topology == "cluster":
+        placed = {node for shard in shards(subject) for node in (shard.primary, *shard.replicas)}
+        astray = [str(node) for node in subject.nodes if node not in placed]
+    else:
+        astray = [str(node) for node in _primaries(subject)[1:]]
     for node in subject.nodes:
         try:
             with subject.at(node) as client:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -288,6 +289,26 @@ def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(share
         writer.wait_for(20)
     assert holder not in primaries(shared)
     assert_all_there(shared, writer)
+
+
+class Deaf(Clients):
+    """One node hasn't yet heard of another that is back."""
+
+    def run(self, node: str, *command: str) -> Any:
+        answer = super().run(node, *command)
+        if (node, *command) == ("node-1", "CLUSTER", "NODES"):
+            return answer.replace(" slave ", " slave,fail ", 1)
+        return answer
+
+
+@clustered
+def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSpec) -> None:
+    servers.ensure(shared)
+    with contextlib.closing(Clients(shared.everybody)) as clients:
+        assert list(cluster.problems(clients, shared.members)) == []
+    with contextlib.closing(Deaf(shared.everybody)) as clients:
+        (problem,) = cluster.problems(clients, shared.members)
+    assert problem.startswith(f"node-1 doesn't hear {ports.HOST}:")
 
 
 def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSpec) -> None:

@@ -80,7 +80,7 @@ def test_a_build_that_fails_leaves_nothing_half_made(tmp_path: Path, monkeypatch
 
 def test_the_projects_own_backend(tmp_path: Path) -> None:
     variables = backend.environment(tmp_path, tmp_path / "bin")
-    assert variables["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.valkey/state"
+    assert variables["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.valkey/state?metadata=skip"
     passphrase = Path(variables["PULUMI_CONFIG_PASSPHRASE_FILE"])
     assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
     assert len(passphrase.read_text()) >= 43
