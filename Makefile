@@ -18,10 +18,10 @@ PARTS := unit engine cloud aws gcp faults migrate doctor clients examples docs
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
-	@echo "  STACK=name picks the stack (dev); DRY=1 rehearses restore, rotate, failover, upgrade and scale"
+	@echo "  STACK=name picks the stack (dev); DRY=1 rehearses up, restore, rotate, failover, upgrade and scale"
 
 up: $(READY) ## Provision the stack, prove it by the smoke suite, say how to use it
-	@$(RUN) up --stack "$(STACK)"
+	@$(RUN) up --stack "$(STACK)" $(REHEARSE)
 
 smoke: $(READY) ## Check a stack that is up (JUNIT=file.xml, DISRUPTIVE=1 also restarts the server)
 	@$(RUN) smoke --stack "$(STACK)" -- $(if $(JUNIT),--junitxml "$(JUNIT)") $(if $(DISRUPTIVE),--disruptive)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.report import at_most, publish
 from bench.up import EMPTY, seconds
@@ -21,12 +22,20 @@ from tests.cloud.stack import CloudStack, running
 from tests.gcp.answers import FILE
 from tests.gcp.recorded import MINIMAL as GCP
 from tests.gcp.test_requests import TOPOLOGIES as GCP_TOPOLOGIES
-from tools.stack import PROJECT
+from tools.stack import PREVIEW, PROJECT, Stack
 
 ROUNDS = 5
 
 NETWORK = ("aws.vpcId", "aws.subnetIds")
 """Keys that name what the stand-in's account hasn't."""
+
+
+class Times(NamedTuple):
+    """Medians, in seconds. rehearsed: as `make up DRY=1` calls Pulumi."""
+
+    empty: float
+    rehearsed: float
+    by_hand: float
 
 
 def run() -> None:
@@ -38,19 +47,19 @@ def run() -> None:
         resources.write("{}")
         resources.flush()
         on_gcp = _measure("gcp", GCP | GCP_TOPOLOGIES["everything"], {FILE: resources.name})
+    empty = statistics.mean([on_aws.empty, on_gcp.empty])
     rows = [
-        at_most("preview of an empty program, s", statistics.mean([on_aws[1], on_gcp[1]]), 3),
-        at_most("aws: preview of 90 nodes beyond that, s", on_aws[0] - on_aws[1], 3),
-        at_most("gcp: preview of 120 nodes beyond that, s", on_gcp[0] - on_gcp[1], 3),
+        at_most("preview of an empty program, s", empty, 3),
+        at_most("aws: preview of 90 nodes beyond that, s", on_aws.rehearsed - on_aws.empty, 3),
+        at_most("gcp: preview of 120 nodes beyond that, s", on_gcp.rehearsed - on_gcp.empty, 3),
+        at_most("aws: by hand, without make's environment, s", on_aws.by_hand - on_aws.empty, 3),
+        at_most("gcp: by hand, without make's environment, s", on_gcp.by_hand - on_gcp.empty, 3),
     ]
     publish("cloud", rows)
 
 
-def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, str]) -> tuple[float, float]:
-    """The medians of both in seconds, taken in turn, so that both see the same machine.
-
-    variables: for the stand-in, which runs already: its start says nothing about the real provider's.
-    """
+def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, str]) -> Times:
+    """variables: for the stand-in, which runs already: its start says nothing about the real provider's."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running(cloud, f"tests.{cloud}.backend", PROJECT, variables) as attached,
@@ -58,22 +67,27 @@ def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, s
         return _in_turn(Path(folder), configuration, attached)
 
 
-def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str, str]) -> tuple[float, float]:
-    stack = CloudStack.make(folder, folder, variables)
-    stack.configure(configuration)
+def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str, str]) -> Times:
+    """One after the other, so that all see the same machine."""
+    cloud = CloudStack.make(folder, folder, variables)
+    cloud.configure(configuration)
+    stack = cloud.project.stack
     other = folder / "empty"
     other.mkdir()
     (other / "Pulumi.yaml").write_text(EMPTY)
     (other / "__main__.py").write_text("import pulumi\n")
-    empty = replace(stack.project.stack, root=other)
+    empty = replace(stack, root=other)
     empty._query("stack", "select", "--create", empty.name)
-    times: dict[Path, list[float]] = {stack.project.root: [], other: []}
-    for _ in range(ROUNDS):
-        for root, taken in times.items():
-            taken.append(seconds(functools.partial(_preview, root, empty.environment)))
-    return statistics.median(times[stack.project.root]), statistics.median(times[other])
+    ways = [
+        functools.partial(_preview, empty, {}),
+        functools.partial(_preview, stack, PREVIEW),
+        functools.partial(_preview, stack, {}),
+    ]
+    times = [[seconds(way) for way in ways] for _ in range(ROUNDS)]
+    return Times(*(statistics.median(taken) for taken in zip(*times, strict=True)))
 
 
-def _preview(root: Path, environment: dict[str, str]) -> None:
-    command = ["pulumi", "preview", "--stack", "test"]
-    subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
+def _preview(stack: Stack, variables: Mapping[str, str]) -> None:
+    command = ["pulumi", "preview", "--stack", stack.name]
+    environment = {**stack.environment, **variables}
+    subprocess.run(command, cwd=stack.root, env=environment, check=True, stdout=subprocess.DEVNULL)

@@ -31,6 +31,9 @@ def main() -> int:
 
 def up(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
+    if options.dry:
+        stack.rehearse()
+        return _rehearsed()
     changed = stack.up()
     if failed := smoke(options):
         return failed
@@ -170,14 +173,14 @@ def shell(_options: argparse.Namespace) -> None:
 
 
 _SCALES = ("memory", "shards", "replicas")
-_REHEARSED = (rotate, upgrade, scale, failover, restore)
+_REHEARSED = (up, rotate, upgrade, scale, failover, restore)
 _SMOKE_STYLE = ("-q", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools")
     commands = parser.add_subparsers(required=True)
-    for run in (up, down, smoke, env, backup, drill, card, policy, shell, *_REHEARSED):
+    for run in (down, smoke, env, backup, drill, card, policy, shell, *_REHEARSED):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run, pytest=[])
         command.add_argument("--stack", default="dev")

@@ -14,7 +14,7 @@ def rehearse(stack: Stack, changes: Mapping[str, str]) -> None:
         ToolError: there is no such stack, or the program refuses; it has said why.
     """
     with stack.trial(changes) as configuration:
-        stack.preview("--refresh", "--diff", "--suppress-progress", "--config-file", str(configuration))
+        stack.rehearse("--config-file", str(configuration))
 
 
 def carry_out(stack: Stack, changes: Mapping[str, str]) -> bool:

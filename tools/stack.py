@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 NAMESPACE = "valkey:"
 """Of this project's keys in a stack's configuration."""
+
+PREVIEW = {"PULUMI_SKIP_CHECKPOINTS": "true"}
+"""A preview saves nothing; without this Pulumi makes the whole state ready for it after each resource,
+which is a third of its time where there are a hundred."""
 
 _MENDS = {
     "passphrase": "set PULUMI_CONFIG_PASSPHRASE_FILE to the file that the stack was made with "
@@ -109,13 +113,22 @@ class Stack:
             yield copy
 
     def preview(self, *options: str) -> None:
-        """Show what `up` would do.
+        """Show what `up` would do. A stack that doesn't exist is made, with nothing in it.
 
         Raises:
-            ToolError: there is no such stack, or it is refused; Pulumi has said why.
+            ToolError: it is refused; Pulumi has said why.
         """
-        self._must_exist()
-        self._run("preview", *options, "--stack", self.name)
+        self._query("stack", "select", "--create", self.name)
+        saving_nothing = replace(self, environment={**self.environment, **PREVIEW})
+        saving_nothing._run("preview", *options, "--stack", self.name)
+
+    def rehearse(self, *options: str) -> None:
+        """Show in full what `up` would do, drift included.
+
+        Raises:
+            ToolError: it is refused; Pulumi has said why.
+        """
+        self.preview("--refresh", "--diff", "--suppress-progress", *options)
 
     def down(self) -> None:
         """Take down all that the stack has; its configuration stays.

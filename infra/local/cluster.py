@@ -191,7 +191,9 @@ def _share_slots(console: Console, members: Sequence[Member], shards: int) -> No
 def _attach(console: Console, members: Sequence[Member]) -> None:
     """Make every primary without slots a replica of the primary that has the fewest."""
     first = members[0].name
-    wait_until(lambda: len(_slots(rows(console, first))) == SLOTS, FORM_SECONDS, f"{first} doesn't see every slot served")
+    wait_until(
+        lambda: len(_slots(rows(console, first))) == SLOTS, FORM_SECONDS, f"{first} doesn't see every slot served"
+    )
     view = rows(console, first)
     counts = {row.id: sum(other.primary == row.id for other in view) for row in view if row.is_primary and row.slots}
     for member in members:

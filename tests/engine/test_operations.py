@@ -7,6 +7,7 @@ import re
 import pytest
 from valkeykit.connection import connect
 
+from infra.local import process
 from tests.project import Project
 from tools import backup, card, change, failover, restoring, rotation
 from tools.errors import ToolError
@@ -23,9 +24,18 @@ def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
     assert not project.stack.up()
 
 
+def test_up_is_rehearsed_before_there_is_anything(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    project.stack.rehearse()
+    assert "valkey:Server: (create)" in capfd.readouterr().out
+    assert project.resources() == []
+    assert process.find(project.folder) is None
+
+
 def test_a_rehearsal_changes_nothing(project: Project) -> None:
     project.stack.up()
+    state = project.pulumi("stack", "export").stdout
     change.rehearse(project.stack, {"memory": "64mb"})
+    assert project.pulumi("stack", "export").stdout == state
     assert project.stack.configuration()["memory"] == "256mb"
     with project.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(256 * 1024**2)}
