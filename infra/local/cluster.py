@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from infra.errors import ProvisioningError
-from infra.local.console import Console, Member, RefusedError, answering, info, wait_until
+from infra.local.console import Console, Member, RefusedError, answering, fields, info, wait_until
 
 SLOTS = 16384
 
@@ -38,7 +39,7 @@ class Row:
 
 def rows(console: Console, node: str) -> list[Row]:
     """The cluster as a node sees it."""
-    return [row(line) for line in str(console.run(node, "CLUSTER", "NODES")).splitlines()]
+    return _rows(console.run(node, "CLUSTER", "NODES"))
 
 
 def row(line: str) -> Row:
@@ -66,7 +67,9 @@ def form(console: Console, members: Sequence[Member], shards: int) -> None:
     _meet(console, members, ids)
     _attach(console, members)
     wait_until(
-        lambda: not list(problems(console, members)), SYNC_SECONDS, "the cluster doesn't come together: see its logs"
+        lambda: next(problems(console, members), None) is None,
+        SYNC_SECONDS,
+        "the cluster doesn't come together: see its logs",
     )
 
 
@@ -75,13 +78,15 @@ def problems(console: Console, members: Sequence[Member]) -> Iterator[str]:
     followers = []
     addresses = {member.address for member in members}
     for member in members:
-        view = rows(console, member.name)
-        if _state(console, member) != "ok" or len(_slots(view)) < SLOTS:
+        nodes, health, replication = console.ask(
+            member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")]
+        )
+        view, state = _rows(nodes), fields(replication)
+        if fields(health)["cluster_state"] != "ok" or len(_slots(view)) < SLOTS:
             yield f"{member.name} says that the cluster isn't whole"
         for known in view:
             if known.address in addresses and known.flags & _AWAY:
                 yield f"{member.name} doesn't hear {known.address}"
-        state = info(console, member.name, "replication")
         if state["role"] == "slave":
             followers.append(f"{state['master_host']}:{state['master_port']}")
             if state["master_link_status"] != "up":
@@ -213,14 +218,13 @@ def _replicate(console: Console, member: Member, primary: str) -> None:
     )
 
 
+def _rows(text: Any) -> list[Row]:
+    return [row(line) for line in str(text).splitlines()]
+
+
 def _slots(view: Sequence[Row]) -> frozenset[int]:
     """The slots that have a server."""
     return frozenset[int]().union(*(known.slots for known in view))
-
-
-def _state(console: Console, member: Member) -> str:
-    lines = str(console.run(member.name, "CLUSTER", "INFO")).splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)["cluster_state"]
 
 
 def _has_followed(console: Console, replica: Member) -> bool:

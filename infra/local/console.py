@@ -33,6 +33,13 @@ class Console(Protocol):
             RefusedError, SilentError: there is no such answer.
         """
 
+    def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """Several commands in one go, which is far cheaper where a node lives in a container.
+
+        Raises:
+            RefusedError, SilentError: one of the answers is missing.
+        """
+
 
 @dataclass(frozen=True)
 class Member:
@@ -53,8 +60,12 @@ class Member:
 
 def info(console: Console, node: str, section: str) -> dict[str, str]:
     """A section of a node's INFO."""
-    lines = str(console.run(node, "INFO", section)).splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)
+    return fields(console.run(node, "INFO", section))
+
+
+def fields(text: Any) -> dict[str, str]:
+    """What an INFO says, by name."""
+    return dict(line.split(":", 1) for line in str(text).splitlines() if ":" in line)
 
 
 def answering(console: Console, members: Sequence[Member]) -> list[Member]:

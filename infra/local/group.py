@@ -112,6 +112,10 @@ class Clients:
             self.forget(node)
             raise SilentError(f"{node} doesn't answer: {type(problem).__name__}") from None
 
+    def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """See Console."""
+        return [self.run(node, *command) for command in commands]
+
     def forget(self, node: str) -> None:
         """Let go of the connection, as the server is about to be another process."""
         if client := self._clients.pop(node, None):

@@ -39,16 +39,11 @@ class Console:
     passwords: Sequence[str] = field(repr=False)
 
     def run(self, node: str, *command: str) -> Any:
-        """One command; the answer as text, numbers, lists or a mapping.
-
-        Raises:
-            RefusedError: the server answered with an error.
-            SilentError: it can't be reached.
-        """
+        """See Console."""
         return self.ask(node, [command])[0]
 
     def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
-        """Several commands in one go; the first error ends it."""
+        """See Console; the first error ends it."""
         *others, last = self.passwords
         for password in others:
             with contextlib.suppress(WrongPasswordError):

@@ -95,7 +95,7 @@ def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
     wrong = deployment.wrong()
     try:
         state = _inspect(deployment, known.engine, known.version)
-        return state, wrong or roles.problems(deployment.console, deployment.plan)
+        return state, wrong or list(roles.problems(deployment.console, deployment.plan))
     except ProvisioningError as problem:
         return None, wrong or [str(problem)]
 
@@ -118,7 +118,7 @@ def hand_over(spec: Spec, known: State) -> None:
     """
     _same_engine(spec, known)
     deployment = _known(spec, known)
-    if problems := deployment.wrong() or roles.problems(deployment.console, deployment.plan):
+    if problems := deployment.wrong() or list(roles.problems(deployment.console, deployment.plan)):
         raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
     for primary in roles.primaries(deployment.console, deployment.plan):
         roles.hand_over(deployment.console, deployment.plan, primary)

@@ -23,17 +23,22 @@ def wait_until_whole(console: Console, plan: Plan) -> None:
     Raises:
         ProvisioningError: it took too long.
     """
-    wait_until(lambda: not problems(console, plan), SYNC_SECONDS, "not every replica follows its primary")
+    wait_until(
+        lambda: next(problems(console, plan), None) is None, SYNC_SECONDS, "not every replica follows its primary"
+    )
 
 
-def problems(console: Console, plan: Plan) -> list[str]:
+def problems(console: Console, plan: Plan) -> Iterator[str]:
     """What is wrong between servers that all run, a line each."""
     if plan.topology == "cluster":
-        return [*cluster.problems(console, plan.nodes), *_nameless(console, plan)]
+        yield from cluster.problems(console, plan.nodes)
+        yield from _nameless(console, plan)
     if plan.topology == "replicated":
         primary = replication.named_primary(console, [sentinel.name for sentinel in plan.sentinels], plan.nodes)
-        return list(replication.astray(console, primary, plan.nodes)) if primary else ["no Sentinel names a primary"]
-    return []
+        if primary:
+            yield from replication.astray(console, primary, plan.nodes)
+        else:
+            yield "no Sentinel names a primary"
 
 
 def _nameless(console: Console, plan: Plan) -> Iterator[str]:
