@@ -164,7 +164,7 @@ def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> No
             with contextlib.suppress(psutil.NoSuchProcess):  # some end with the command
                 if helper.name() != "valkey-server":
                     helper.kill()
-    assert project.stack.up() is True
+    project.stack.up()
     assert project.stack.up() is False
     with project.client() as client:
         assert client.ping()
