@@ -74,4 +74,10 @@ LANGUAGES: dict[str, Language] = {
         _java_command,
         lambda package: _search("java/pom.xml", rf"<artifactId>{package}</artifactId>\s*<version>([^<]+)"),
     ),
+    "ruby": Language(
+        # Debian's packages: sidekiq's brings ruby and redis-rb, so there is nothing left to install.
+        Installation("ruby", HERE / "ruby", {"sidekiq": "ruby-sidekiq"}, ["gems.rb"], lambda _sources, _folder: ()),
+        lambda program, _folder: ("ruby", HERE / "ruby" / program),
+        lambda package: _search("ruby/gems.rb", rf'^gem "{package}", "([^"]+)"'),
+    ),
 }

@@ -45,7 +45,7 @@ Each is the part of the program that the tests run that differs from library to 
 the Sentinels know the primary.
 """
 
-FENCES = {"python": "python", "node": "js", "go": "go", "java": "java"}
+FENCES = {"python": "python", "node": "js", "go": "go", "java": "java", "ruby": "ruby"}
 
 
 def expected() -> Mapping[str, Results]:
@@ -95,7 +95,7 @@ def snippet(client: Client) -> str:
     """What stands between the two markers of the client's program."""
     lines = client.source.read_text().splitlines()
     first, last = (
-        next(n for n, line in enumerate(lines) if line.strip().lstrip("#/ ") == marker)
+        next(n for n, line in enumerate(lines) if line.strip() in {f"# {marker}", f"// {marker}"})
         for marker in ("configuration", "end")
     )
     inside = lines[first + 1 : last]

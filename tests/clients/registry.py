@@ -60,4 +60,6 @@ CLIENTS: tuple[Client, ...] = (
     Client("asynq", "go", "asynq/main.go", "github.com/hibiken/asynq"),
     Client("Jedis", "java", "Jedis.java", "jedis"),
     Client("Lettuce", "java", "Lettuce.java", "lettuce-core"),
+    Client("redis-rb", "ruby", "redis_rb.rb", "redis"),
+    Client("Sidekiq", "ruby", "sidekiq_app.rb", "sidekiq", {"cluster": "the keys of a push lie in different slots"}),
 )
