@@ -27,6 +27,16 @@ USERS_CHOICE = (
 )
 """Variables that would lead a test to another backend than its own."""
 
+NO_PIP = {"PYTHONPATH": str(PROJECT / "tests" / "nopip")}
+"""An old language host asks pip at each run which plugins to fetch: a second, and there is nothing to fetch."""
+
+
+def link_policies(root: Path) -> None:
+    """Give a copy of the project the policy pack's environment, made in this one."""
+    environment = "infra/policy/.venv"
+    subprocess.run(["make", f"{environment}/.ready"], cwd=PROJECT, check=True, capture_output=True)
+    (root / environment).symlink_to(PROJECT / environment)
+
 
 @dataclass
 class Project:
@@ -76,8 +86,7 @@ class Project:
             os.environ.pop(name, None)
         os.environ["PULUMI_HOME"] = str(folder / "home")
         made = cls(root, Stack.open("test", root))
-        # An old language host asks pip at each run which plugins to fetch: a second, and there is nothing to fetch.
-        made.stack.environment["PYTHONPATH"] = str(PROJECT / "tests" / "nopip")
+        made.stack.environment.update(NO_PIP)
         return made
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.aws import account
 from tests.aws.variables import ADDRESS, EXISTING
+from tests.cloud.reader import Reader
 from tests.cloud.stack import CloudStack, plugin, running
 from tests.project import USERS_CHOICE
 from tools.stack import PROJECT
@@ -43,9 +44,23 @@ def stack(
     tmp_path: Path, moto: str, standin: dict[str, str], existing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CloudStack:
     """In an account in which there is nothing yet."""
-    existing.write_text("{}")
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
+    _empty(moto, existing)
+    return CloudStack.make(tmp_path, _plugins(tmp_path), standin)
+
+
+@pytest.fixture
+def reader(tmp_path: Path, moto: str, standin: dict[str, str], existing: Path) -> Reader:
+    """With such an account."""
+    _empty(moto, existing)
+    return Reader.make(tmp_path, _plugins(tmp_path), standin)
+
+
+def _empty(moto: str, existing: Path) -> None:
+    existing.write_text("{}")
     urllib.request.urlopen(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
-    plugins = plugin(tmp_path / "plugins", "aws", "tests.aws.backend", PROJECT)
-    return CloudStack.make(tmp_path, plugins, standin)
+
+
+def _plugins(folder: Path) -> Path:
+    return plugin(folder / "plugins", "aws", "tests.aws.backend", PROJECT)

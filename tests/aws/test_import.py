@@ -25,7 +25,7 @@ REDIS: dict[str, Any] = {
     "multiAzEnabled": False,
     "port": 6379,
     "parameterGroupName": "default.redis7",
-    "subnetGroupName": "their-subnets",
+    "subnetGroupName": "its-subnet-group",
     "atRestEncryptionEnabled": True,
     "transitEncryptionEnabled": True,
     "transitEncryptionMode": "required",
@@ -35,24 +35,22 @@ REDIS: dict[str, Any] = {
 }
 """As the provider reads it; moto itself keeps less of a group."""
 
-TAKEN_OVER: Configuration = MINIMAL | {
+WHAT_IT_IS: Configuration = MINIMAL | {
     "topology": "replicated",
     "replicas": "1",
     "version": "8.1",
-    "aws.existing": "my-redis",
-    "aws.subnetGroup": "their-subnets",
     "aws.nodeType": "cache.t4g.small",
     "aws.multiZone": "false",
 }
+TAKEN_OVER: Configuration = WHAT_IT_IS | {"aws.existing": "my-redis", "aws.subnetGroup": "its-subnet-group"}
 
 
-@pytest.fixture
-def redis(moto: str, stack: CloudStack, existing: Path) -> CloudStack:
-    """A stack whose account has that group."""
+def make_redis(moto: str, existing: Path) -> None:
+    """By hand, years ago."""
     cache, ec2 = client(moto, "elasticache"), client(moto, "ec2")
     subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2]
     cache.create_cache_subnet_group(
-        CacheSubnetGroupName="their-subnets", CacheSubnetGroupDescription="theirs", SubnetIds=subnets
+        CacheSubnetGroupName="its-subnet-group", CacheSubnetGroupDescription="theirs", SubnetIds=subnets
     )
     cache.create_replication_group(
         ReplicationGroupId="my-redis",
@@ -62,6 +60,12 @@ def redis(moto: str, stack: CloudStack, existing: Path) -> CloudStack:
         NumCacheClusters=2,
     )
     existing.write_text(json.dumps({"my-redis": REDIS}))
+
+
+@pytest.fixture
+def redis(moto: str, stack: CloudStack, existing: Path) -> CloudStack:
+    """A stack whose account has that group."""
+    make_redis(moto, existing)
     return stack
 
 

@@ -1,8 +1,8 @@
-"""docs/docker.md: its blocks run, in their order, as one session of a reader."""
+"""The pages of the docker target and of what stands beside it: their blocks run, in their order."""
 
 from __future__ import annotations
 
-import subprocess
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,34 +11,65 @@ import pytest
 from infra.local.docker.engine import Engine
 from tests import checkout
 from tests.docker.bed import IMAGE, NEW, first_port, sweep
-from tests.project import USERS_CHOICE
+from tests.docker.test_monitoring import EXPORTER, PROMETHEUS
 
-OFFICIAL = f"valkey/valkey:{NEW}"
-LABEL = "valkey.stack=valkey/web"
+OFFICIAL = {f"valkey/valkey:{NEW}": f"{IMAGE}:{NEW}", "oliver006/redis_exporter:v1.86.0": EXPORTER}
+"""The images that the pages name, and those that take their names."""
+
+FIRST = {"Pulumi.yaml": "    default: 0\n", "infra/local/docker/places.py": "FIRST_PORT = 6379"}
+"""Where it is said which port is the first one: a stack's, and a folder's."""
+
+STACKS = ("valkey/web", "valkey/valkey-valkey")
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A checkout on an engine that has an image under the official one's name; ports away from other tests'."""
-    for name in (*USERS_CHOICE, "VALKEY_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A checkout; ports away from other tests'."""
     made = checkout.copy(tmp_path / "checkout")
-    schema = made / "Pulumi.yaml"
-    schema.write_text(schema.read_text().replace("    default: 0\n", f"    default: {first_port(8)}\n"))
+    for file, first in FIRST.items():
+        text = (made / file).read_text()
+        assert first in text
+        (made / file).write_text(text.replace(first, first.replace(first.split()[-1], str(first_port(9)))))
     engine = Engine()
-    engine.docker("tag", f"{IMAGE}:{NEW}", OFFICIAL)
+    for name, image in OFFICIAL.items():
+        engine.docker("tag", image, name)
     yield made
-    sweep("valkey/web")
-    engine.docker("rmi", OFFICIAL)
+    for stack in STACKS:
+        sweep(stack)
+    engine.docker("rmi", *OFFICIAL)
 
 
-def test_every_block_runs(root: Path) -> None:
-    blocks = checkout.blocks(root / "docs" / "docker.md")
-    assert {language for language, _ in blocks} == {"sh"}
-    script = "set -e\n" + "".join(text for _, text in blocks)
-    end = "make backup STACK=web\nmake drill STACK=web\nmake down STACK=web\n"
-    session = subprocess.run(["bash", "-c", script + end], cwd=root, capture_output=True, text=True, check=False)
-    assert session.returncode == 0, session.stdout + session.stderr
-    assert "0 keys in" in session.stdout
-    assert not Engine().labelled("container", LABEL)
+def test_a_stack_with_its_monitoring_and_its_uploads(root: Path) -> None:
+    docs = root / "docs"
+    prometheus = root.parent / "prometheus"
+    monitoring = [
+        text.replace("/etc/prometheus", str(prometheus)) for text in checkout.runnable(docs / "monitoring.md")
+    ]
+    (root / "secret-key").write_text("made-up\n")
+    done = checkout.session(
+        root,
+        *checkout.runnable(docs / "docker.md"),
+        *monitoring,
+        "make backup STACK=web\nmake drill STACK=web\n",
+        *checkout.runnable(docs / "upload.md"),
+        "pulumi preview\nmake down STACK=web\n",
+        PATH=f"{promtool(root.parent / 'bin', prometheus)}:{os.environ['PATH']}",
+    )
+    assert "0 keys in" in done.stdout
+    assert "SUCCESS" in done.stdout
+    assert not Engine().labelled("container", f"valkey.stack={STACKS[0]}")
+
+
+def promtool(folder: Path, readable: Path) -> Path:
+    """Prometheus's own, from its image, as a program in a folder for PATH."""
+    folder.mkdir()
+    box = f"docker run --rm --network none --user 0 --volume '{readable}:{readable}:ro' --entrypoint promtool"
+    (folder / "promtool").write_text(f'#!/bin/sh\nexec {box} {PROMETHEUS} "$@"\n')
+    (folder / "promtool").chmod(0o700)
+    return folder
+
+
+def test_folders_without_pulumi(root: Path) -> None:
+    checkout.session(root, *checkout.runnable(root / "docs" / "native.md"))
+    assert os.access(root / "debian" / "install", os.X_OK)
+    assert Engine().labelled("container", f"valkey.stack={STACKS[1]}")

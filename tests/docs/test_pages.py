@@ -1,4 +1,7 @@
-"""Every page: Python runs, and what a command names is there."""
+"""Every page: Python runs, and what a command names is there.
+
+Blocks in `sh` are run too, each page's by a test that has what they need; those in `console` aren't.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,16 @@ PYTHON = [
     if language == "python"
 ]
 
+NOT_RUN = {
+    "pip install 'valkeykit[aws]'": "it isn't on PyPI",
+    "pip install 'valkeykit[gcp]'": "it isn't on PyPI",
+    "make smoke STACK=cloud": "it asks the cloud's own servers",
+    "HOST=$(pulumi stack output endpoint": "it goes through a machine in the cloud's network",
+    "pulumi up --policy-pack infra/policy": "it takes the policy host of the official CLI",
+    "sudo apt install valkey-server": "it sets up this machine; tests/docker/test_render.py does a container",
+}
+"""How the blocks in `console` begin, and why no test runs them."""
+
 
 def lines(page: Path) -> list[str]:
     """Of all blocks that a shell is meant to run."""
@@ -37,6 +50,13 @@ def test_the_client_s_examples_run(text: str, tmp_path: Path) -> None:
             env={**os.environ, "VALKEY_URL": server.url}, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_not_run_has_its_reason() -> None:
+    not_run = {text for page in PAGES for language, text in checkout.blocks(page) if language == "console"}
+    begun = {text: [start for start in NOT_RUN if text.startswith(start)] for text in not_run}
+    assert [text for text, starts in begun.items() if not starts] == []
+    assert {start for starts in begun.values() for start in starts} == set(NOT_RUN)
 
 
 def test_every_key_that_a_command_sets_is_one() -> None:

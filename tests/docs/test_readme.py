@@ -6,8 +6,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from infra.local import process
 from infra.local.folder import Folder
 from tests import checkout as checkout_of
@@ -17,23 +15,14 @@ from tools.stack import PROJECT
 RUNNERS = {"sh": "{}", "python": ".venv/bin/python - <<'PYTHON'\n{}PYTHON\n"}
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "VALKEY_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
-    return checkout_of.copy(tmp_path / "checkout")
-
-
-def test_every_block_of_the_readme_runs(checkout: Path) -> None:
+def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
+    checkout = checkout_of.copy(tmp_path / "checkout")
     blocks = checkout_of.blocks(checkout / "README.md")
     assert {language for language, _ in blocks} <= set(RUNNERS)
-    script = "set -e\n" + "".join(RUNNERS[language].format(text) for language, text in blocks)
     try:
-        session = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=False)
-        assert session.returncode == 0, session.stdout + session.stderr
-        assert "\nhello\n" in session.stdout
-        assert "Nothing changed" not in session.stderr
+        done = checkout_of.session(checkout, *(RUNNERS[language].format(text) for language, text in blocks))
+        assert "\nhello\n" in done.stdout
+        assert "Nothing changed" not in done.stderr
         assert process.find(Folder(checkout / ".valkey" / "dev")) is None
         assert 'failures="0"' in (checkout / "build" / "smoke.xml").read_text()
     finally:

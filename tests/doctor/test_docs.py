@@ -12,17 +12,17 @@ import pytest
 from typer.testing import CliRunner
 from valkeykit.commands import app
 
+from tests import checkout
 from tests.doctor.sick import LIMIT
 from tests.servers import running
 
 DOCS = Path(__file__).parents[2] / "docs" / "client"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = {"doctor.md": ("doctor",), "operations.md": ("stats", "metrics", "bench")}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_runs(page: str, tmp_path: Path) -> None:
-    blocks = BLOCK.findall((DOCS / page).read_text())
+    blocks = checkout.blocks(DOCS / page)
     assert blocks
     assert {language for language, _ in blocks} == {"sh"}
     program = tmp_path / "valkeykit"

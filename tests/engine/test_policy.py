@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
-from tests.project import Project
+from tests.project import Project, link_policies
 from tools import policies
 from tools.errors import ToolError
 from tools.stack import PROJECT
@@ -15,10 +13,8 @@ from tools.stack import PROJECT
 @pytest.fixture
 def project(project: Project) -> Project:
     """With what the pack's own environment reads."""
-    environment = "infra/policy/.venv"
-    subprocess.run(["make", f"{environment}/.ready"], cwd=PROJECT, check=True, capture_output=True)
-    for part in (environment, "client"):
-        (project.root / part).symlink_to(PROJECT / part)
+    link_policies(project.root)
+    (project.root / "client").symlink_to(PROJECT / "client")
     return project
 
 

@@ -1,11 +1,9 @@
-"""docs/gcp.md: what it says is what happens. Blocks in `console` need Google, and are checked for their keys only."""
+"""docs/gcp.md: what it says is what happens. Blocks in `console` need Google: see tests/docs/test_pages.py."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,13 +13,13 @@ import yaml
 from infra import settings
 from infra.settings import loading
 from tests import checkout, servers
+from tests.cloud.reader import Reader
 from tests.cloud.stack import plugin
 from tests.gcp import answers
 from tests.gcp.conftest import BACKEND
 from tests.gcp.recorded import Deployed
 from tests.gcp.test_life import stored
 from tests.gcp.test_requests import check
-from tests.project import USERS_CHOICE
 from tests.unit.client.test_credentials import google as credentials
 from tools.stack import PROJECT
 
@@ -29,31 +27,16 @@ PAGE = PROJECT / "docs" / "gcp.md"
 MEMBER = "app@my-project.iam.gserviceaccount.com"
 
 
-def test_the_session_of_a_reader(
-    tmp_path: Path, standin: dict[str, str], resources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in (*USERS_CHOICE, "VALKEY_URL"):
-        monkeypatch.delenv(name, raising=False)
-    root = checkout.copy(tmp_path / "checkout")
-    plugins = plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT)
-    environment = (
-        os.environ
-        | standin
-        | {
-            "PATH": os.pathsep.join([str(plugins), os.environ["PATH"]]),
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_SKIP_CONFIRMATIONS": "true",
-        }
-    )
-    script = "set -e\n" + "".join(text for language, text in checkout.blocks(PAGE) if language == "sh")
-    session = subprocess.run(
-        ["bash", "-c", script], cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
-    assert session.returncode == 0, session.stdout + session.stderr
+def test_the_session_of_a_reader(tmp_path: Path, standin: dict[str, str], resources: Path) -> None:
+    reader = Reader.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), standin)
+    *session, end = checkout.runnable(PAGE)
+    reader.run(*session)
     (instance,) = stored(resources, answers.INSTANCE)
     assert instance["instanceId"] == "valkey-cloud"
     assert instance["persistenceConfig"]["mode"] == "AOF"
     assert instance["engineConfigs"]["maxmemory-policy"] == "noeviction"
+    reader.run(end)
+    assert json.loads(resources.read_text()) == {}
 
 
 @pytest.mark.parametrize("text", [text for language, text in checkout.blocks(PAGE) if language == "yaml"])

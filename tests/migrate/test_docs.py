@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 from valkeykit.commands import app
 
+from tests import checkout
 from tests.migrate import binaries
 from tests.servers import Server
 
 DOCS = Path(__file__).parents[2] / "docs"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = (DOCS / "migration.md", DOCS / "client" / "migrate.md")
 
 
@@ -41,7 +41,7 @@ def test_every_block_runs(page: Path, old: Server, new: Server, ours: Any, their
     ours.mset({f"key:{number}": number for number in range(100)})
     ours.save()
     (tmp_path / "dump.rdb").write_bytes((old.folder / "dump.rdb").read_bytes())
-    blocks = BLOCK.findall(page.read_text())
+    blocks = checkout.blocks(page)
     assert {language for language, _ in blocks} <= {"sh", "text"}
     ours.connection_pool.disconnect()
     environment = os.environ | {

@@ -1,0 +1,24 @@
+"""docs/aws.md: what it says is what happens. Blocks in `console` need AWS: see tests/docs/test_pages.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests import checkout
+from tests.aws.account import client
+from tests.aws.recorded import MINIMAL
+from tests.aws.test_import import WHAT_IT_IS, make_redis
+from tests.cloud.reader import Reader, new_stack
+from tools.stack import PROJECT
+
+START, ROTATE, RETIRE, RESTORE, TAKE_OVER, ALLOW = checkout.runnable(PROJECT / "docs" / "aws.md")
+
+
+def test_the_session_of_a_reader(reader: Reader, moto: str, existing: Path) -> None:
+    make_redis(moto, existing)
+    reader.run(START, ROTATE, RETIRE, ALLOW)
+    reader.run(new_stack("dump", MINIMAL), RESTORE, "pulumi preview\n")
+    said = reader.run(new_stack("moved", WHAT_IT_IS), TAKE_OVER).stdout
+    assert "1 imported" in said
+    groups = client(moto, "elasticache").describe_replication_groups()["ReplicationGroups"]
+    assert {group["ReplicationGroupId"] for group in groups} == {"valkey-cloud", "my-redis"}

@@ -1,0 +1,37 @@
+"""Somebody who reads a page and runs its blocks; the cloud is a stand-in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import checkout
+from tests.cloud.space import Configuration
+from tests.project import NO_PIP
+
+ANSWERS = {"PULUMI_OPTION_YES": "true", "PULUMI_OPTION_SKIP_PREVIEW": "true"}
+"""Where the CLI would ask; a page that wants a preview says so."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    root: Path
+    variables: Mapping[str, str]
+
+    @classmethod
+    def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> Reader:
+        """plugins: the folder of the stand-in's executable. variables: for the stand-in."""
+        path = os.pathsep.join([str(plugins), os.environ["PATH"]])
+        return cls(checkout.copy(folder / "checkout"), {**variables, **NO_PIP, **ANSWERS, "PATH": path})
+
+    def run(self, *blocks: str) -> subprocess.CompletedProcess[str]:
+        return checkout.session(self.root, 'eval "$(make -s shell)"\n', *blocks, **self.variables)
+
+
+def new_stack(name: str, configuration: Configuration) -> str:
+    """A block that makes another stack the selected one."""
+    keys = [f"pulumi config set --path 'valkey:{key}' '{value}'\n" for key, value in configuration.items()]
+    return f"pulumi stack select --create {name}\n" + "".join(keys)
