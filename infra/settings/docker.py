@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from infra.settings.keys import Key, Listed, Mistake, Section, drop, put
+from infra.settings.keys import Key, Listed, Mistake, Section, ask, drop, is_secret, put
 
 _REFERENCE = r"^$|^[a-z0-9][a-zA-Z0-9._:/-]*:[a-zA-Z0-9_][a-zA-Z0-9._-]*$"
 
@@ -172,7 +172,7 @@ def mistakes(docker: DockerSettings) -> Iterator[Mistake]:
         )
     if bool(docker.registryUser) != bool(docker.registryPassword):
         missing = "registryPassword" if docker.registryUser else "registryUser"
-        yield Mistake(f"docker.{missing}", "is empty, but the other half is set", put(f"docker.{missing}", "<it>"))
+        yield Mistake(f"docker.{missing}", "is empty, but the other half is set", _fill(missing))
     if docker.image.endswith(":latest"):
         yield Mistake(
             "docker.image", "is a tag that crosses major versions", put("docker.image", "valkey/valkey:9.1.2")
@@ -190,4 +190,8 @@ def _uploads(docker: DockerSettings) -> Iterator[Mistake]:
         yield Mistake("docker.backupEvery", "is 0, so there is nothing to copy", put("docker.backupEvery", "24"))
     for key in ("backupAccessKey", "backupSecretKey", "uploader"):
         if not getattr(docker, key):
-            yield Mistake(f"docker.{key}", "is empty, but docker.backupUrl is set", put(f"docker.{key}", "<it>"))
+            yield Mistake(f"docker.{key}", "is empty, but docker.backupUrl is set", _fill(key))
+
+
+def _fill(key: str) -> str:
+    return ask(f"docker.{key}") if is_secret(DockerSettings, key) else put(f"docker.{key}", "<it>")

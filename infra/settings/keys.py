@@ -37,13 +37,28 @@ class Mistake:
 
 
 def put(key: str, value: str) -> str:
-    """The command that sets a key; one of a section is a path."""
-    return f"pulumi config set {'--path ' if '.' in key else ''}{f'valkey:{key}' if '.' in key else key} {value}"
+    """The command that sets a key."""
+    return f"pulumi config set {_named(key)} {value}"
+
+
+def ask(key: str) -> str:
+    """The command that sets a key whose value is a secret: it asks for it, so that no shell remembers it."""
+    return f"pulumi config set --secret {_named(key)}"
 
 
 def drop(key: str) -> str:
     """The command that removes a key."""
-    return f"pulumi config rm {'--path ' if '.' in key else ''}{f'valkey:{key}' if '.' in key else key}"
+    return f"pulumi config rm {_named(key)}"
+
+
+def is_secret(model: type[BaseModel], name: str) -> bool:
+    """Whether a field's value is shown nowhere."""
+    return not model.model_fields[name].repr
+
+
+def _named(key: str) -> str:
+    """As `pulumi config` wants it; one of a section is a path."""
+    return f"--path valkey:{key}" if "." in key else key
 
 
 def _boolean(text: object) -> object:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from valkeykit.errors import ConfigurationError
 
 from infra.settings import rules
-from infra.settings.keys import Key, Mistake, drop, put
+from infra.settings.keys import Key, Mistake, ask, drop, is_secret, put
 from infra.settings.stack import Settings
 
 NAMESPACE = "valkey"
@@ -62,6 +62,8 @@ def _describe(location: tuple[int | str, ...], value: object) -> Mistake:
     described = _key(model, name)
     if described is None:
         return Mistake(key, "is a section, its keys are set one by one", f"pulumi config rm {key}")
+    if is_secret(model, name):
+        return Mistake(key, f"is something else than {described.allowed}", ask(key))
     return Mistake(key, f"is {value!r}, allowed is {described.allowed}", put(key, described.example))
 
 

@@ -58,6 +58,26 @@ def test_a_password_is_never_shown() -> None:
     assert "very-secret" not in str(caught.value)
 
 
+UPLOAD: dict[str, object] = {"backupUrl": "s3://bucket/path", "backupAccessKey": "key"}
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"registryUser": "deploy"}, "registryPassword"),
+        (UPLOAD, "backupSecretKey"),
+        ({**UPLOAD, "backupSecretKey": "very secret"}, "backupSecretKey"),
+    ],
+    ids=["no password", "no secret key", "not a secret key"],
+)
+def test_the_mend_asks_for_a_secret_and_shows_none(section: dict[str, object], key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(section)
+    assert f"-> pulumi config set --secret --path valkey:docker.{key}" in str(caught.value).splitlines()[-1]
+    assert str(caught.value).endswith(key)
+    assert "very secret" not in str(caught.value)
+
+
 def test_more_nodes_than_addresses() -> None:
     with pytest.raises(ConfigurationError, match="more than 100 nodes"):
         load(topology="cluster", shards="60", replicas="1")
