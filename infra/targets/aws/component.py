@@ -32,8 +32,8 @@ class Aws(pulumi.ComponentResource):
         super().__init__("valkey:target:Aws", name, None, keeper.watch() if keeper else None)
         child = pulumi.ResourceOptions(parent=self, provider=provider)
         context = Context(settings, safe_name(stack), labels(settings, stack), child, keeper)
+        topic = alarms.topic(context)  # first, since most resources wait for it
         users = access.make(context)
-        topic = alarms.topic(context)
         key = encryption.make(context)
         placed = network.make(context, place)
         around = Surroundings(placed, users, key, topic)
