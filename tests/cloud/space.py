@@ -77,8 +77,8 @@ def mended(configuration: Configuration, problem: ConfigurationError) -> Configu
     return result
 
 
-def accepted(configuration: Configuration, rounds: int = 6) -> Settings:
-    """The settings of a configuration; while it is refused, its mends are followed.
+def settled(configuration: Configuration, rounds: int = 6) -> Configuration:
+    """A configuration that is accepted: while it is refused, its mends are followed.
 
     Raises:
         AssertionError: after so many rounds it is still refused.
@@ -86,11 +86,18 @@ def accepted(configuration: Configuration, rounds: int = 6) -> Settings:
     problem = None
     for _ in range(rounds):
         try:
-            return load(configuration)
+            load(configuration)
         except ConfigurationError as refusal:
             problem = refusal
             configuration = mended(configuration, refusal)
+        else:
+            return configuration
     raise AssertionError(f"the mends don't mend: {problem}")
+
+
+def accepted(configuration: Configuration) -> Settings:
+    """The settings of a configuration once it is settled."""
+    return load(settled(configuration))
 
 
 def _typed(value: str) -> object:
