@@ -147,15 +147,14 @@ def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configur
 @limits(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations(VALUES, target="aws", **{"aws.region": "eu-central-1"}))
 @example(
-    # The mends of the first round make it another topology, whose own come only then.
+    # The mends of the first round make it replicated, and only then the zones of its subnets matter.
     {
         "target": "aws",
         "aws.region": "eu-central-1",
         "topology": "serverless",
-        "aws.existing": "my-redis",
+        "replicas": "1",
         "aws.vpcId": "vpc-0a1b2c3d",
         "aws.subnetIds": "subnets",
-        "aws.multiZone": "true",
     }
 )
 def test_an_accepted_configuration_asks_for_what_aws_takes(configuration: Configuration) -> None:
