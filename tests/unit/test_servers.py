@@ -176,9 +176,7 @@ class Writer:
 
 
 def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec) -> None:
-    begin = time.monotonic()
     first = servers.ensure(spec)
-    assert time.monotonic() - begin < 20  # five and eight on a machine of one's own
     before = pids(spec)
     assert sorted(first.listens) == list(range(spec.port, spec.port + len(spec.nodes)))
     above = [spec.port + 10, spec.port + 11, spec.port + 12]
