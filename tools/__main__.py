@@ -32,6 +32,7 @@ def main() -> int:
 def up(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
     if options.dry:
+        stack.make()
         stack.rehearse()
         return _rehearsed()
     changed = stack.up()

@@ -26,6 +26,8 @@ PREVIEW = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 """A preview saves nothing; without this Pulumi makes the whole state ready for it after each resource,
 which is a third of its time where there are a hundred."""
 
+REHEARSAL = ("--refresh", "--diff", "--suppress-progress")
+
 _MENDS = {
     "passphrase": "set PULUMI_CONFIG_PASSPHRASE_FILE to the file that the stack was made with "
     f"(the project's own is {backend.FOLDER}/passphrase)",
@@ -112,13 +114,18 @@ class Stack:
             self._query("config", "set-all", *_settings(changes), "--config-file", str(copy), "--stack", self.name)
             yield copy
 
+    def make(self) -> None:
+        """Make the stack where there is none, with nothing in it; which one is selected stays as it is."""
+        if self.name not in self._known():
+            self._query("stack", "init", "--no-select", self.name)
+
     def preview(self, *options: str) -> None:
-        """Show what `up` would do. A stack that doesn't exist is made, with nothing in it.
+        """Show what `up` would do.
 
         Raises:
-            ToolError: it is refused; Pulumi has said why.
+            ToolError: there is no such stack, or it is refused; Pulumi has said why.
         """
-        self._query("stack", "select", "--create", self.name)
+        self._must_exist()
         saving_nothing = replace(self, environment={**self.environment, **PREVIEW})
         saving_nothing._run("preview", *options, "--stack", self.name)
 
@@ -126,9 +133,9 @@ class Stack:
         """Show in full what `up` would do, drift included.
 
         Raises:
-            ToolError: it is refused; Pulumi has said why.
+            ToolError: there is no such stack, or it is refused; Pulumi has said why.
         """
-        self.preview("--refresh", "--diff", "--suppress-progress", *options)
+        self.preview(*REHEARSAL, *options)
 
     def down(self) -> None:
         """Take down all that the stack has; its configuration stays.
@@ -177,8 +184,11 @@ class Stack:
                 return dict(_plain(resource["outputs"]))
         raise ToolError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
 
+    def _known(self) -> list[str]:
+        return [stack["name"] for stack in json.loads(self._query("stack", "ls", "--json"))]
+
     def _must_exist(self) -> None:
-        known = [stack["name"] for stack in json.loads(self._query("stack", "ls", "--json"))]
+        known = self._known()
         if self.name not in known:
             raise ToolError(
                 f"there is no stack {self.name} (there is {', '.join(known) or 'none'})",

@@ -16,6 +16,7 @@ from infra.local.console import Console, Member, RefusedError, answering, fields
 SLOTS = 16384
 
 _AWAY = {"fail", "fail?", "handshake"}
+"""Flags in CLUSTER NODES of a node that the one that was asked doesn't hear."""
 
 FORM_SECONDS = 30.0
 SYNC_SECONDS = 900.0
@@ -67,9 +68,7 @@ def form(console: Console, members: Sequence[Member], shards: int) -> None:
     _meet(console, members, ids)
     _attach(console, members)
     wait_until(
-        lambda: next(problems(console, members), None) is None,
-        SYNC_SECONDS,
-        "the cluster doesn't come together: see its logs",
+        lambda: not any(problems(console, members)), SYNC_SECONDS, "the cluster doesn't come together: see its logs"
     )
 
 

@@ -83,7 +83,7 @@ def wait_until_attached(console: Console, primary: Member, count: int) -> None:
 def wait_until_in_sync(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
     """Wait until every replica has the primary's data."""
     wait_until(
-        lambda: not list(astray(console, primary, nodes)),
+        lambda: not any(astray(console, primary, nodes)),
         SYNC_SECONDS,
         f"not every replica follows {primary.name}",
     )
@@ -119,7 +119,7 @@ def unwatched(console: Console, sentinels: Sequence[str], primary: Member, repli
 def wait_until_watched(console: Console, sentinels: Sequence[str], primary: Member, replicas: int) -> None:
     """Wait until every Sentinel knows the primary, the other Sentinels and every replica."""
     wait_until(
-        lambda: not list(unwatched(console, sentinels, primary, replicas)),
+        lambda: not any(unwatched(console, sentinels, primary, replicas)),
         SENTINEL_SECONDS,
         "the Sentinels don't see everybody",
     )

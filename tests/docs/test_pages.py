@@ -25,6 +25,16 @@ PYTHON = [
     if language == "python"
 ]
 
+RUN_BY = {
+    "tests/aws/test_docs.py": {"aws.md"},
+    "tests/gcp/test_docs.py": {"gcp.md"},
+    "tests/docker/test_docs.py": {"docker.md", "monitoring.md", "native.md", "upload.md"},
+    "tests/docs/test_operations.py": {"embedded.md", "policies.md"},
+    "tests/doctor/test_docs.py": {"client/doctor.md", "client/operations.md"},
+    "tests/migrate/test_docs.py": {"migration.md", "client/migrate.md"},
+}
+"""Which test runs which page's blocks in `sh`; the one of the runbooks looks for new ones itself."""
+
 NOT_RUN = {
     "pip install 'valkeykit[aws]'": "it isn't on PyPI",
     "pip install 'valkeykit[gcp]'": "it isn't on PyPI",
@@ -50,6 +60,14 @@ def test_the_client_s_examples_run(text: str, tmp_path: Path) -> None:
             env={**os.environ, "VALKEY_URL": server.url}, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_what_runs_is_run_by_a_test() -> None:
+    names = {page.relative_to(PROJECT / "docs").as_posix() for page in PAGES if checkout.runnable(page)}
+    assert {name for name in names if not name.startswith("operations/")} == set[str]().union(*RUN_BY.values())
+    for test, pages in RUN_BY.items():
+        source = (PROJECT / test).read_text()
+        assert [page for page in pages if Path(page).name not in source] == []
 
 
 def test_what_is_not_run_has_its_reason() -> None:

@@ -25,8 +25,11 @@ def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
 
 
 def test_up_is_rehearsed_before_there_is_anything(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    project.stack._query("stack", "select", "--create", "other")
+    project.stack.make()
     project.stack.rehearse()
     assert "valkey:Server: (create)" in capfd.readouterr().out
+    assert project.stack._query("stack", "--show-name").strip() == "other"
     assert project.resources() == []
     assert process.find(project.folder) is None
 

@@ -23,9 +23,7 @@ def wait_until_whole(console: Console, plan: Plan) -> None:
     Raises:
         ProvisioningError: it took too long.
     """
-    wait_until(
-        lambda: next(problems(console, plan), None) is None, SYNC_SECONDS, "not every replica follows its primary"
-    )
+    wait_until(lambda: not any(problems(console, plan)), SYNC_SECONDS, "not every replica follows its primary")
 
 
 def problems(console: Console, plan: Plan) -> Iterator[str]:
