@@ -24,7 +24,7 @@ NAMESPACE = "valkey:"
 
 PREVIEW = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 """A preview saves nothing; without this Pulumi makes the whole state ready for it after each resource,
-which is a third of its time where there are a hundred."""
+a second or more where there are a hundred."""
 
 REHEARSAL = ("--refresh", "--diff", "--suppress-progress")
 
