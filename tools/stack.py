@@ -24,7 +24,7 @@ NAMESPACE = "valkey:"
 
 PREVIEW = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 """A preview saves nothing; without this Pulumi makes the whole state ready for it after each resource,
-a second or more where there are a hundred."""
+which takes about a second where there are a hundred."""
 
 REHEARSAL = ("--refresh", "--diff", "--suppress-progress")
 
