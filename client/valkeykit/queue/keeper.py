@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class Keeper:
         self._lease_ms = round(lease * 1000)
         self._every = lease / RENEWALS
         self._renewed = time.monotonic()
-        self._progress: dict[bytes, Any] = {}
+        self._giving_back = asyncio.Lock()
 
     def hold(self, jobs: Iterable[Job]) -> None:
         now = time.monotonic()
@@ -68,11 +69,12 @@ class Keeper:
         return bool(running) and len(running) == self._slots.concurrency and now - max(running) > STALLED
 
     async def give_back(self, jobs: list[Job]) -> None:
-        """Return jobs that have not started."""
-        for batch in _batches(jobs):
-            for job in batch:
-                self.held.pop(job.key, None)
-            await self._queue.send(self._queue.calls.release(self._worker, _flat(batch)))
+        """Return jobs that have not started, after those that are on their way back already."""
+        async with self._giving_back:
+            for batch in _batches(jobs):
+                for job in batch:
+                    self.held.pop(job.key, None)
+                await self._queue.send(self._queue.calls.release(self._worker, _flat(batch)))
 
     def _watch(self, job: Job, now: float) -> None:
         limit = job.spec.timeout / 1000

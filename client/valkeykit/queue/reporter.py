@@ -41,26 +41,33 @@ class Reporter:
         self._pace = pace
         self._worker = worker
         self._listeners = listeners
+        self._reporting = asyncio.Lock()
 
     async def report(self) -> None:
-        """Tell the server of every job that has ended; until it has heard, they stay held."""
+        """Tell the server of every job that has ended; until it has heard, they stay held.
+
+        When it returns, a report that was on its way before has arrived too: a worker that ends must wait for it.
+        """
         outcomes = self._slots.outcomes
-        while outcomes:
-            batch = [outcomes.popleft() for _ in range(min(len(outcomes), BATCH))]
-            while True:
-                try:
-                    lost = await self._send_report(batch)
-                except (LoginError, UnsupportedServerError):
-                    raise
-                except ValkeykitError as error:
-                    logger.warning("queue %s: can't acknowledge jobs: %s", self._queue.name, error)
-                    await asyncio.sleep(0.5)
-                else:
-                    break
-            for outcome in batch:
-                self._keeper.held.pop(outcome.job.key, None)
-            self._pace.ended(len(batch))
-            self._publish(batch, lost)
+        async with self._reporting:
+            while outcomes:
+                await self._report_batch([outcomes.popleft() for _ in range(min(len(outcomes), BATCH))])
+
+    async def _report_batch(self, batch: list[Outcome]) -> None:
+        while True:
+            try:
+                lost = await self._send_report(batch)
+            except (LoginError, UnsupportedServerError):
+                raise
+            except ValkeykitError as error:
+                logger.warning("queue %s: can't acknowledge jobs: %s", self._queue.name, error)
+                await asyncio.sleep(0.5)
+            else:
+                break
+        for outcome in batch:
+            self._keeper.held.pop(outcome.job.key, None)
+        self._pace.ended(len(batch))
+        self._publish(batch, lost)
 
     async def _send_report(self, batch: list[Outcome]) -> set[bytes]:
         """Each call may be sent again after an error: a job that is not held any more is left alone."""

@@ -72,13 +72,10 @@ class Slots:
 
     def withdraw(self) -> list[Job]:
         """Take back what has not started."""
-        jobs = []
-        for line in (self._coroutines, self._functions):
-            while line:
-                try:
-                    jobs.append(line.popleft())
-                except IndexError:  # a thread was faster
-                    break
+        with self._lock:
+            jobs = [*self._coroutines, *self._functions]
+            self._coroutines.clear()
+            self._functions.clear()
         return jobs
 
     def interrupt(self, job: Job, reason: str) -> None:
@@ -153,8 +150,12 @@ class Slots:
             self._free()
 
     async def _run_coroutine(self, job: Job) -> None:
-        job.task = task = asyncio.current_task()
         self._begin(job)
+        if job.interrupt is not None:
+            self.end(job, error=_interruption(job))
+            return
+        job.task = task = asyncio.current_task()
+        enter(job)
         try:
             assert job.handler is not None  # noqa: S101  (`offer` has checked it)
             value = await job.handler.function(**job.arguments)
@@ -171,19 +172,24 @@ class Slots:
 
     def _thread(self) -> None:
         while self._go.get():
-            while self._functions:
-                try:
-                    job = self._functions.popleft()
-                except IndexError:  # another thread was faster
-                    break
+            while (job := self._next_function()) is not None:
                 if not self._run_function(job):
                     return  # given up, and replaced
             self._loop.call_soon_threadsafe(self._free)
 
+    def _next_function(self) -> Job | None:
+        """The lock leaves no moment in which a job is neither in the line nor begun: it would be given back and run."""
+        with self._lock:
+            if not self._functions:
+                return None
+            job = self._functions.popleft()
+            self._begin(job)
+            return job
+
     def _run_function(self, job: Job) -> bool:
-        job.thread = threading.get_ident()
-        self._begin(job)
+        enter(job)
         try:
+            self._let_interrupt(job)
             assert job.handler is not None  # noqa: S101  (`offer` has checked it)
             try:
                 value = job.handler.function(**job.arguments)
@@ -195,10 +201,16 @@ class Slots:
         except _Interrupt as error:  # it may come a moment after the function has ended
             return self.end(job, error=_interruption(job, error)) or job.over
 
+    def _let_interrupt(self, job: Job) -> None:
+        """From here on an interrupt reaches this thread; one that came before is found here."""
+        with self._lock:
+            if job.interrupt is not None:
+                raise _Interrupt
+            job.thread = threading.get_ident()
+
     def _begin(self, job: Job) -> None:
         job.started = time.monotonic()
         self.running.add(job)
-        enter(job)
 
 
 def _interruption(job: Job, cause: BaseException | None = None) -> BaseException:

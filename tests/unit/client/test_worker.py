@@ -323,6 +323,54 @@ def test_a_worker_that_is_stopped_while_it_is_busy_loses_no_lease(queue: Queue) 
         assert (counts.active, counts.waiting + counts.completed) == (0, 60_000)
 
 
+def test_a_report_that_is_on_its_way_arrives_before_the_worker_ends(queue: Queue, server: Server) -> None:
+    go_on = threading.Event()
+
+    @queue.handler
+    def note() -> None:
+        go_on.wait(5)
+
+    with closing(server.client()) as admin:
+        with working(queue, concurrency=1):
+            queue.add("note")
+            until(lambda: queue.statistics().active == 1)
+            admin.client_pause(3000, all=False)  # longer than a stop waits for a take
+            go_on.set()
+            until(lambda: is_held_up(admin))
+        counts = queue.statistics()
+    assert (counts.active, counts.completed) == (0, 1)
+
+
+def test_jobs_on_their_way_back_arrive_before_the_worker_ends(queue: Queue, server: Server) -> None:
+    go_on, done = threading.Event(), []
+
+    @queue.handler
+    def quick() -> None:
+        done.append(1)
+
+    @queue.handler
+    def block() -> None:
+        go_on.wait(5)
+
+    with closing(server.client()) as admin:
+        with working(queue, concurrency=1) as worker:
+            queue.add_many("quick", [{}] * 2000)
+            until(lambda: len(done) == 2000)
+            queue.add("block")
+            queue.add_many("quick", [{}] * 50)
+            until(lambda: queue.statistics().active > 1)
+            admin.client_pause(1500, all=False)
+            until(lambda: worker._slots.ready == 0)
+            go_on.set()
+        counts = queue.statistics()
+    assert (counts.active, counts.waiting + counts.completed) == (0, 2051)
+
+
+def is_held_up(admin: redis.Redis) -> bool:
+    """Whether a script waits for the end of a pause."""
+    return any("b" in client["flags"] and client["cmd"] in {"evalsha", "eval"} for client in admin.client_list())
+
+
 def test_a_worker_waits_for_its_server_and_outlives_it(own_server: Server) -> None:
     own_server.stop()
     done: list[int] = []

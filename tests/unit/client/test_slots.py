@@ -1,0 +1,82 @@
+"""Where jobs run, without a server: what is given back, and what is ended, before it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from valkeykit.errors import CancelledJobError
+from valkeykit.queue.definition import Handler
+from valkeykit.queue.job import Job
+from valkeykit.queue.options import JobOptions, Spec
+from valkeykit.queue.slots import Slots
+
+
+def jobs_of(function: Callable[[], Any], number: int) -> list[Job]:
+    handler = Handler("note", function, asyncio.iscoroutinefunction(function), JobOptions())
+    return [Job(b"%d" % n, 1, Spec("note"), b"{}", handler) for n in range(number)]
+
+
+@contextmanager
+def threads_that_switch_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_a_job_is_either_withdrawn_or_begun() -> None:
+    async def rounds() -> list[Job]:
+        slots, neither = Slots(4, ended=lambda: None), []
+        for _ in range(300):
+            jobs = jobs_of(lambda: None, 50)
+            slots.offer(jobs)
+            await asyncio.sleep(0)
+            withdrawn = set(slots.withdraw())
+            neither += [job for job in jobs if not job.started and job not in withdrawn]
+            while slots.busy:
+                await asyncio.sleep(0)
+        slots.close()
+        return neither
+
+    with threads_that_switch_often():
+        assert asyncio.run(rounds()) == []
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_is_cancelled_while_it_waits_for_a_slot_does_not_run(is_async: bool) -> None:
+    runs: list[bytes] = []
+
+    async def serve() -> list[tuple[bytes, type | None]]:
+        go_on = threading.Event()
+
+        def function() -> None:
+            go_on.wait(5)
+            runs.append(b"function")
+
+        async def coroutine() -> None:
+            while not go_on.is_set():
+                await asyncio.sleep(0.01)
+            runs.append(b"coroutine")
+
+        slots = Slots(1, ended=lambda: None)
+        first, second = jobs_of(coroutine if is_async else function, 2)
+        slots.offer([first, second])
+        while not first.started:
+            await asyncio.sleep(0.01)
+        slots.interrupt(second, "cancelled")
+        go_on.set()
+        while not slots.is_idle:
+            await asyncio.sleep(0.01)
+        slots.close()
+        return [(outcome.job.key, outcome.error and type(outcome.error)) for outcome in slots.outcomes]
+
+    assert asyncio.run(serve()) == [(b"0", None), (b"1", CancelledJobError)]
+    assert len(runs) == 1
