@@ -1,10 +1,14 @@
 """The Pulumi program: read the settings, provision the target, export the endpoint."""
 
+import gc
+
 import pulumi
 from pulumi.runtime.config import CONFIG
 from valkeykit.errors import ValkeykitError
 
 from infra import endpoint, hardening, settings, targets
+
+gc.disable()  # The program lives for seconds; among a cloud's classes, looking for garbage takes a tenth of them.
 
 try:
     wanted = settings.load(CONFIG.get())
