@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.aws import requests, service
 from tests.aws.variables import ADDRESS, EXISTING
-from tests.cloud.standin import Properties, has_unknown, serve
+from tests.cloud.standin import Properties, serve
 
 ACCOUNT = "123456789012"
 
@@ -37,8 +37,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
 
     def refusals(self, kind: str, inputs: Properties) -> list[tuple[str, str]]:
-        known = not kind.startswith("pulumi:") and not has_unknown(inputs)
-        return [("", text) for text in service.violations(kind, inputs)] if known else []
+        return [("", text) for text in service.violations(kind, inputs)]
 
     def replaces(self, kind: str, former: Properties, inputs: Properties, changed: set[str]) -> set[str]:
         return service.replaces(kind, former, inputs, changed)

@@ -14,9 +14,8 @@ from typing import Any, Protocol
 
 import grpc.aio
 from google.protobuf.empty_pb2 import Empty
-from pulumi.provider.experimental.property_value import Computed, PropertyValue
+from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
-    CheckFailure,
     CheckRequest,
     CheckResponse,
     ConfigureRequest,
@@ -38,13 +37,13 @@ from pulumi.provider.experimental.provider import (
 )
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 Properties = dict[str, Any]
 """Plain values by the provider's names; numbers without a fraction are whole ones."""
 
-UNKNOWN = rpc.UNKNOWN
-"""How the protocol writes one that is also secret; the SDK leaves it as it is."""
+UNKNOWN = rpc.UNKNOWN.encode()
+"""How the protocol writes a value that nobody can know at preview."""
 
 _PLACES = ("region", "project")
 """Inputs of a provider that say where all its resources are: another place means other resources."""
@@ -101,16 +100,12 @@ class Standin(Provider):
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:  # noqa: ARG002
         return ConfigureResponse(accept_secrets=True, supports_preview=True)
 
-    async def check(self, request: CheckRequest) -> CheckResponse:
-        refusals = self._cloud.refusals(_kind(request), plain(request.new_inputs))
-        return CheckResponse(request.new_inputs, [CheckFailure(*refusal) for refusal in refusals])
-
     async def diff(self, request: DiffRequest) -> DiffResponse:
         former, inputs = plain(request.old_state), plain(request.new_inputs)
         given = set(former.get(_GIVEN, ()))
         changed = {name for name in given | set(inputs) if former.get(name) != inputs.get(name)}
         changed -= set(request.ignore_changes)
-        replaces = self._cloud.replaces(_kind(request), former, inputs, changed)
+        replaces = self._cloud.replaces(_kind(request.type), former, inputs, changed)
         details = {
             name: PropertyDiff(
                 PropertyDiffKind.UPDATE_REPLACE if name in replaces else PropertyDiffKind.UPDATE, input_diff=True
@@ -124,12 +119,12 @@ class Standin(Provider):
     async def create(self, request: CreateRequest) -> CreateResponse:
         if request.preview:
             return CreateResponse("", request.properties)
-        resource, outputs = self._cloud.create(_kind(request), request.name, plain(request.properties))
+        resource, outputs = self._cloud.create(_kind(request.type), request.name, plain(request.properties))
         return CreateResponse(resource, _state(request.properties, outputs))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
         former = plain(request.inputs)
-        found = self._cloud.read(_kind(request), request.resource_id, former)
+        found = self._cloud.read(_kind(request.type), request.resource_id, former)
         if found is None:
             return ReadResponse("")
         inputs = request.inputs if found == former else {name: wrapped(value) for name, value in found.items()}
@@ -138,26 +133,40 @@ class Standin(Provider):
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         if request.preview:
             return UpdateResponse({**request.olds, **request.news})
-        outputs = self._cloud.update(_kind(request), request.resource_id, plain(request.olds), plain(request.news))
+        outputs = self._cloud.update(_kind(request.type), request.resource_id, plain(request.olds), plain(request.news))
         return UpdateResponse(_state(request.news, outputs))
 
     async def delete(self, request: DeleteRequest) -> None:
-        self._cloud.delete(_kind(request), request.resource_id, plain(request.properties))
+        self._cloud.delete(_kind(request.type), request.resource_id, plain(request.properties))
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         return InvokeResponse(_wrap_all(self._cloud.invoke(request.tok, plain(request.args))))
 
 
 class Servicer(ProviderServicer):
-    """Pulumi's own, which can't be attached to."""
+    """Pulumi's own, which can't be attached to, and which writes anew what it checks: the engine waits for each."""
+
+    def __init__(self, cloud: Cloud, version: str) -> None:
+        super().__init__(sys.argv[1:], version, Standin(cloud), engine_address="")
+        self._cloud = cloud
 
     async def Attach(self, _request: Any, _context: Any) -> Empty:  # noqa: N802
         return Empty()
 
+    async def Check(self, request: Any, _context: Any) -> provider_pb2.CheckResponse:  # noqa: N802
+        is_known = UNKNOWN not in request.news.SerializeToString()
+        failures = self._failures(request) if is_known else []
+        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+
+    def _failures(self, request: Any) -> list[provider_pb2.CheckFailure]:
+        inputs = plain(PropertyValue.unmarshal_map(request.news))
+        refusals = self._cloud.refusals(_kind(request.urn.split("::")[2]), inputs)
+        return [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in refusals]
+
 
 def serve(cloud: Cloud, version: str) -> None:
     """Answer engines until the process is ended; the port is the first line that it prints."""
-    asyncio.run(_serve(Servicer(sys.argv[1:], version, Standin(cloud), engine_address="")))
+    asyncio.run(_serve(Servicer(cloud, version)))
 
 
 async def _serve(servicer: Servicer) -> None:
@@ -174,15 +183,6 @@ def plain(properties: Mapping[str, PropertyValue]) -> Properties:
     return {name: _plain(value) for name, value in properties.items()}
 
 
-def has_unknown(value: Any) -> bool:
-    """Whether a plain value holds one that nobody can know at preview."""
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return isinstance(value, Computed) or value == UNKNOWN
-
-
 def wrapped(value: Any) -> PropertyValue:
     """A plain value as Pulumi has it."""
     if isinstance(value, Mapping):
@@ -194,9 +194,9 @@ def wrapped(value: Any) -> PropertyValue:
     return PropertyValue(value)
 
 
-def _kind(request: Any) -> str:
-    """The resource's own type token; before it the URN has those of its parents."""
-    return str(request.type.rpartition("$")[2])
+def _kind(types: str) -> str:
+    """The resource's own type token; before it a URN has those of its parents."""
+    return types.rpartition("$")[2]
 
 
 def _state(inputs: Mapping[str, PropertyValue], outputs: Mapping[str, Any]) -> dict[str, PropertyValue]:

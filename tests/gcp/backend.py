@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tests.cloud.standin import Properties, has_unknown, serve
+from tests.cloud.standin import Properties, serve
 from tests.gcp import answers, service
 
 ONE_FIELD = "googleapi: Error 400: exactly 1 update_mask field must be specified per update request"
@@ -18,8 +18,6 @@ class Google:
         self._file = file
 
     def refusals(self, kind: str, inputs: Properties) -> list[tuple[str, str]]:
-        if kind.startswith("pulumi:") or has_unknown(inputs):
-            return []
         return [("", violation) for violation in service.violations(kind, inputs)]
 
     def replaces(self, kind: str, former: Properties, inputs: Properties, changed: set[str]) -> set[str]:
