@@ -144,7 +144,10 @@ class Standin(Provider):
 
 
 class Servicer(ProviderServicer):
-    """Pulumi's own, which can't be attached to, and which writes anew what it checks: the engine waits for each."""
+    """Pulumi's own, which can't be attached to, and which writes anew what it checks: the engine waits for each.
+
+    The methods' names are the protocol's.
+    """
 
     def __init__(self, cloud: Cloud, version: str) -> None:
         super().__init__(sys.argv[1:], version, Standin(cloud), engine_address="")
