@@ -18,7 +18,7 @@ from infra.errors import ProvisioningError
 from infra.local import certificates, rdb
 from infra.local.binary import parse_version
 from infra.local.certificates import Pair
-from infra.local.docker import exporter
+from infra.local.docker import exporter, files
 from infra.local.docker.engine import Engine
 from infra.local.docker.plan import Backups, Plan, Upload, default_subnet
 from infra.local.docker.providers import Authority, Certificate, Containers
@@ -91,6 +91,7 @@ class Docker(pulumi.ComponentResource):
                 "backupAccessKey": docker.backupAccessKey,
                 "backupSecretKey": pulumi.Output.secret(docker.backupSecretKey),
                 "uploader": docker.uploader,
+                "files": files.digest(plan),
                 "keepIn": f".valkey/{stack.rpartition('/')[2]}",
                 "restoreFrom": settings.restoreFrom,
                 "finalSnapshot": settings.finalSnapshot,

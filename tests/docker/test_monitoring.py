@@ -20,8 +20,8 @@ import yaml
 
 from infra.hardening import Topology
 from infra.local.docker import exporter
-from infra.local.docker.compose import FOLDER
 from infra.local.docker.engine import Engine
+from infra.local.docker.files import FOLDER
 from tests.docker.alerts import CASES, unit_tests
 from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
 from tests.servers import free_port

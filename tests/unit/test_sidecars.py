@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,14 +55,54 @@ def test_the_keys_stand_in_the_file_of_rclone_alone(plan: Plan) -> None:
     assert "key+of/it" not in json.dumps(compose.render(plan)) + repr(SECRETS)
 
 
+def definitions(plan: Plan) -> dict[str, str]:
+    """Which container would start anew: by service."""
+    services = compose.render(plan)["services"]
+    return {name: service["labels"][compose.DEFINITION] for name, service in services.items()}
+
+
 @pytest.mark.parametrize("changed", ["monitor", "certificate"])
 def test_an_exporter_starts_anew_with_what_it_reads_at_its_start(plan: Plan, changed: str) -> None:
     changes: dict[str, Any] = {changed: "another"}
+    assert definitions(plan)["exporter"] != definitions(replace(plan, **changes))["exporter"]
 
-    def definition(of: Plan) -> str:
-        return str(compose.render(of)["services"]["exporter"]["labels"][compose.DEFINITION])
 
-    assert definition(plan) != definition(replace(plan, **changes))
+@pytest.fixture
+def cluster() -> Plan:
+    settings = load({"valkey:target": "docker", "valkey:topology": "cluster"})
+    planned = docker.plan_of(settings, "valkey/dev")
+    return replace(planned, image="valkey:1", ports=tuple(range(7000, 7006)), backups=Backups(3600, 3))
+
+
+@pytest.fixture
+def upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Make this package one that brings another script."""
+
+    def change(name: str) -> None:
+        shutil.copytree(files.SCRIPTS, tmp_path / "bin")
+        (tmp_path / "bin" / name).write_text(f"{files.script(name)}# mended\n")
+        monkeypatch.setattr(files, "SCRIPTS", tmp_path / "bin")
+
+    return change
+
+
+@pytest.mark.parametrize(("script", "service"), [("keep-cluster", "keeper"), ("backup", "backup")])
+def test_a_helper_whose_script_was_mended_starts_anew_and_no_server_does(
+    cluster: Plan, upgrade: Callable[[str], None], script: str, service: str
+) -> None:
+    before, digest = definitions(cluster), files.digest(cluster)
+    upgrade(script)
+    after = definitions(cluster)
+    assert [name for name in before if before[name] != after[name]] == [service]
+    assert files.digest(cluster) != digest  # so a plain `pulumi up` comes by
+
+
+def test_an_upgrade_that_lets_a_user_do_more_is_seen(cluster: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files.digest(cluster)
+    assert files.digest(replace(cluster, ports=())) == before
+    first, *others = hardening.USERS
+    monkeypatch.setattr(hardening, "USERS", (replace(first, rules=f"{first.rules} +role"), *others))
+    assert files.digest(cluster) != before
 
 
 @pytest.mark.parametrize(

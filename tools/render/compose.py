@@ -49,7 +49,7 @@ def write(settings: Settings, folder: Folder) -> str:
         _readable(conf / path, text)
     for inner in (conf, *(path for path in conf.iterdir() if path.is_dir())):
         inner.chmod(0o755)
-    shutil.copy(compose.SERVICES, folder.path)
+    shutil.copy(files.SERVICES, folder.path)
     rendered = yaml.safe_dump(compose.render(plan, f"./{CONF}"), sort_keys=False).replace("$", "$$")
     _readable(folder.path / "compose.yaml", rendered)
     if plan.exporter:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-from pathlib import Path
 from typing import Any
 
 from infra.hardening import RULES, topology_directives
 from infra.local.console import Member
 from infra.local.docker import exporter, files, uploader
 from infra.local.docker.plan import Backups, Plan, Upload
-
-FOLDER = Path(__file__).resolve().parents[3] / "compose"
-SERVICES = FOLDER / "services.yaml"
 
 DEFINITION = "valkey.definition"
 """The label by which a container is known to be of another definition than is wanted: changes of mounted files
@@ -132,7 +128,7 @@ def _helper() -> Service:
 
 
 def _extends(template: str) -> Service:
-    return {"extends": {"file": SERVICES.name, "service": template}}
+    return {"extends": {"file": files.SERVICES.name, "service": template}}
 
 
 def _memory(limit: int) -> Service:
@@ -156,11 +152,17 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     fixed = {directive: value for directive, value in told.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
-    read_at_start = {"sentinel": plan.certificate, "exporter": plan.certificate + plan.monitor, "uploader": plan.bucket}
+    read_at_start = {
+        "sentinel": plan.certificate,
+        "exporter": plan.certificate + plan.monitor,
+        "uploader": plan.bucket + files.script("upload"),
+        "backup": files.script("backup"),
+        KEEPER: files.script("keep-cluster"),
+    }
     parts = [
         lasting,
         read_at_start.get(name.partition("-")[0], ""),
-        SERVICES.read_text(),
+        files.SERVICES.read_text(),
         fixed,
         files.fixed(plan, nodes[name]) if name in nodes else {},
     ]

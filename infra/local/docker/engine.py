@@ -18,7 +18,7 @@ from typing import IO, Any
 import yaml
 
 from infra.errors import ProvisioningError
-from infra.local.docker.compose import FOLDER
+from infra.local.docker.files import FOLDER
 
 MINIMUM_ENGINE = (20, 10)
 MINIMUM_COMPOSE = (2, 20)

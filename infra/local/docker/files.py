@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from infra import hardening
+from infra.local.certificates import Pair
 from infra.local.console import Member
 from infra.local.docker.plan import Plan, Secrets, Upload
 from infra.local.replication import sentinel_conf
 
 HOME = "/etc/valkey"
-SCRIPTS = Path(__file__).resolve().parents[3] / "compose" / "bin"
+FOLDER = Path(__file__).resolve().parents[3] / "compose"
+SERVICES = FOLDER / "services.yaml"
+SCRIPTS = FOLDER / "bin"
 
 _TLS = {
     "tls-cert-file": f"{HOME}/tls/server.crt",
@@ -34,7 +39,7 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
         "tls/server.crt": secrets.certificate.certificate,
         "tls/server.key": secrets.certificate.key,
         **{f"passwords/{name}": password for name, password in passwords.items()},
-        **{f"bin/{script.name}": script.read_text() for script in sorted(SCRIPTS.iterdir())},
+        **{f"bin/{path.name}": script(path.name) for path in sorted(SCRIPTS.iterdir())},
         **{f"nodes/{node.name}.conf": node_conf(plan, node, secrets) for node in plan.nodes},
         "nodes/list": "".join(_line(plan, node) for node in plan.nodes),
         "nodes/primaries": f"{plan.shards}\n",
@@ -42,6 +47,19 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
         **({EXPORTER_PASSWORDS: _exporter_passwords(plan, secrets)} if plan.exporter else {}),
         **({"upload/rclone.conf": _rclone_conf(plan.upload, secrets)} if plan.upload else {}),
     }
+
+
+def script(name: str) -> str:
+    """The text of a script of compose/bin."""
+    return (SCRIPTS / name).read_text()
+
+
+def digest(plan: Plan) -> str:
+    """Of all files but for ports and secrets: with an upgrade of this package it may change, though no setting did."""
+    ports = tuple(range(len(plan.addresses)))
+    names = [user.name for user in (*plan.users, *hardening.SENTINEL_USERS)]
+    written = render(replace(plan, ports=ports), Secrets(dict.fromkeys(names, ""), {}, Pair("", ""), ""))
+    return hashlib.sha256(json.dumps([SERVICES.read_text(), written], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def monitored(member: Member) -> str:

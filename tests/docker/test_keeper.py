@@ -1,0 +1,91 @@
+"""compose/bin/keep-cluster among real servers that it finds in states which seldom last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from infra.local.console import wait_until
+from infra.local.docker.engine import Engine, EngineError
+from infra.local.docker.files import SCRIPTS
+from tests.docker.bed import IMAGE, NEW
+
+PORT = 7000
+CLI = f'#!/bin/sh\nhost=$2\nshift 3\nexec valkey-cli -h "$host" -p {PORT} "$@"\n'
+"""In place of compose/bin/cli: these servers have neither TLS nor users."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A container with a server on each of some addresses of its own."""
+
+    engine: Engine
+    container: str
+
+    def ask(self, ip: str, *command: str) -> str:
+        return self.run("valkey-cli", "-h", ip, "-p", str(PORT), *command)
+
+    def run(self, *command: str, detach: bool = False) -> str:
+        return self.engine.docker("exec", *(["--detach"] if detach else []), self.container, *command)
+
+    def serve(self, ip: str) -> None:
+        options = ["--bind", ip, "--port", str(PORT), "--cluster-enabled", "yes", "--cluster-announce-ip", ip]
+        options += ["--cluster-config-file", f"{ip}.conf", "--cluster-node-timeout", "60000"]
+        self.run("valkey-server", *options, "--dir", "/tmp", detach=True)
+        wait_until(lambda: self._answers(ip), 10, f"{ip} doesn't answer")
+
+    def keep(self, *lines: str) -> None:
+        """Start the keeper, with this list of nodes."""
+        listed = "".join(f"{line}\n" for line in lines)
+        self.run("sh", "-c", f"mkdir -p /etc/valkey/nodes && printf '%s' '{listed}' >/etc/valkey/nodes/list")
+        self.run("sh", "/etc/valkey/bin/keep-cluster", detach=True)
+
+    def role(self, ip: str) -> str:
+        return self.ask(ip, "role").split()[0]
+
+    def _answers(self, ip: str) -> bool:
+        try:
+            return self.ask(ip, "ping").strip() == "PONG"
+        except EngineError:
+            return False
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    engine = Engine()
+    options = ["--network", "none", "--user", "0", "--entrypoint", "sleep"]
+    box = Box(engine, engine.docker("run", "--detach", "--rm", *options, f"{IMAGE}:{NEW}", "600").strip())
+    (tmp_path / "cli").write_text(CLI)
+    box.run("mkdir", "-p", "/etc/valkey/bin")
+    for script in (SCRIPTS / "keep-cluster", tmp_path / "cli"):
+        engine.docker("cp", str(script), f"{box.container}:/etc/valkey/bin/{script.name}")
+    yield box
+    engine.docker("kill", box.container)
+
+
+PRIMARY, EARLY, LATE, NOBODY = "127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4"
+
+
+def test_a_node_follows_nobody_whose_hand_it_is_still_shaking(box: Box) -> None:
+    for ip in (PRIMARY, EARLY, LATE):
+        box.serve(ip)
+    box.ask(EARLY, "cluster", "meet", NOBODY, str(PORT))
+    assert f" {NOBODY}:{PORT}@{PORT + 10000} handshake" in box.ask(EARLY, "cluster", "nodes")
+    box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{EARLY} {PORT} b - {NOBODY}", f"{LATE} {PORT} c - {PRIMARY}")
+    wait_until(lambda: box.role(LATE) == "slave", 30, "the keeper does nothing")  # it has been at EARLY before
+    assert "handshake" in box.ask(EARLY, "cluster", "nodes")
+    assert box.role(EARLY) == "master"
+
+
+def test_a_cluster_is_whole_when_everybody_is_in_its_place(box: Box) -> None:
+    for ip in (PRIMARY, LATE):
+        box.serve(ip)
+    box.ask(PRIMARY, "cluster", "addslotsrange", "0", "16383")
+    box.ask(PRIMARY, "cluster", "meet", LATE, str(PORT))
+    wait_until(lambda: "cluster_state:ok" in box.ask(LATE, "cluster", "info"), 30, "they don't meet")
+    box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{LATE} {PORT} b - {PRIMARY}")
+    wait_until(lambda: bool(box.run("find", "/tmp", "-name", "ok").strip()), 30, "the keeper never says so")
+    assert box.role(LATE) == "slave"
