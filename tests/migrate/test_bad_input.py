@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +96,30 @@ def test_a_source_that_drops_and_comes_back(new: Server, theirs: Any, state: Pat
     with harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as source:
         with data.raw(source.port) as client:
             client.mset({f"key:{number}": number for number in range(6000)})
-        threading.Thread(target=_restarted, args=(source,)).start()
-        report = harness.migrate(source.url, new.url, state, rate=4000, batch=100)
+        with _on_the_way(theirs, lambda: _restarted(source)):
+            report = harness.migrate(source.url, new.url, state, rate=4000, batch=100)
         assert report.complete
         assert report.counts["reconnects"] > 0
         assert theirs.dbsize() == 6000
 
 
+@contextlib.contextmanager
+def _on_the_way(theirs: Any, happen: Callable[[], object]) -> Iterator[None]:
+    """Let something happen when some keys have arrived."""
+
+    def wait() -> None:
+        harness.eventually(lambda: theirs.dbsize() > 0, "nothing is copied")
+        happen()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def _restarted(server: Server) -> None:
-    time.sleep(0.8)
     server.kill()
     time.sleep(0.5)
     server.start()
@@ -112,8 +129,7 @@ def test_a_source_that_stays_away(new: Server, theirs: Any, state: Path, tmp_pat
     with harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as source:
         with data.raw(source.port) as client:
             client.mset({f"key:{number}": number for number in range(6000)})
-        threading.Timer(0.8, source.kill).start()
-        with pytest.raises(UnreachableError):
+        with _on_the_way(theirs, source.kill), pytest.raises(UnreachableError):
             harness.migrate(source.url, new.url, state, rate=4000, batch=100, patience=1.0)
         assert 0 < theirs.dbsize() < 6000
         source.start()
@@ -126,8 +142,8 @@ def test_a_target_that_fills_up(old: Server, ours: Any, state: Path, tmp_path: P
         with data.raw(small.port) as client:
             ours.mset({f"key:{number}": random.Random(number).randbytes(1000) for number in range(20_000)})
             ours.rpush("large", *(random.Random(number).randbytes(2000) for number in range(2000)))
-            threading.Timer(0.5, lambda: client.config_set("maxmemory", "10mb")).start()
-            with pytest.raises(OutOfMemoryError, match="maxmemory"):
+            fill = _on_the_way(client, lambda: client.config_set("maxmemory", "10mb"))
+            with fill, pytest.raises(OutOfMemoryError, match="maxmemory"):
                 harness.migrate(old.url, small.url, state, rate=10_000, batch=200)
             client.config_set("maxmemory", "200mb")
         assert harness.migrate(old.url, small.url, state).complete
