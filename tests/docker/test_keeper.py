@@ -34,8 +34,11 @@ class Box:
     def serve(self, ip: str) -> None:
         options = ["--bind", ip, "--port", str(PORT), "--cluster-enabled", "yes", "--cluster-announce-ip", ip]
         options += ["--cluster-config-file", f"{ip}.conf", "--cluster-node-timeout", "60000"]
-        self.run("valkey-server", *options, "--dir", "/tmp", detach=True)
+        self.run("valkey-server", *options, "--dir", "/tmp", "--pidfile", f"/tmp/{ip}.pid", detach=True)
         wait_until(lambda: self._answers(ip), 10, f"{ip} doesn't answer")
+
+    def freeze(self, ip: str) -> None:
+        self.run("sh", "-c", f"kill -STOP $(cat /tmp/{ip}.pid)")
 
     def keep(self, *lines: str) -> None:
         """Start the keeper, with this list of nodes."""
@@ -89,3 +92,11 @@ def test_a_cluster_is_whole_when_everybody_is_in_its_place(box: Box) -> None:
     box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{LATE} {PORT} b - {PRIMARY}")
     wait_until(lambda: bool(box.run("find", "/tmp", "-name", "ok").strip()), 30, "the keeper never says so")
     assert box.role(LATE) == "slave"
+
+
+def test_a_frozen_node_keeps_nobody_waiting(box: Box) -> None:
+    for ip in (PRIMARY, EARLY, LATE):
+        box.serve(ip)
+    box.freeze(EARLY)
+    box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{EARLY} {PORT} b - {PRIMARY}", f"{LATE} {PORT} c - {PRIMARY}")
+    wait_until(lambda: box.role(LATE) == "slave", 60, "the keeper waits for the frozen one")
