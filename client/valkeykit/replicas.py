@@ -8,8 +8,8 @@ connect, so that a pool follows a failover made by whoever runs the nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
@@ -18,6 +18,9 @@ from redis.exceptions import RedisError
 from valkeykit.url import Node
 
 Address = tuple[str, int]
+T = TypeVar("T")
+Steps = Generator[Node, Any, T]
+"""Yields a node to ask, and is sent its INFO replication, or the error instead."""
 
 
 class PrimaryFinder:
@@ -33,36 +36,28 @@ class PrimaryFinder:
         Raises:
             redis.sentinel.MasterNotFoundError: no node says that it is one.
         """
-        failure: RedisError | None = None
-        alone: Node | None = None
-        for node in self._nodes:
-            try:
-                info = self._info(node)
-            except RedisError as error:
-                failure = error
-                continue
-            if _leads(info):
-                return node.host, node.port
-            alone = alone or (node if _role(info) == "master" else None)
-        if alone:
-            return alone.host, alone.port
-        raise _not_found(service, failure)
+        return self._take(_primary(service, self._nodes))
 
     def discover_slaves(self, service: str) -> list[Address]:  # noqa: ARG002  (redis-py's interface)
         """The replicas that answer."""
-        found = []
-        for node in self._nodes:
+        return self._take(_replicas(self._nodes))
+
+    def _take(self, steps: Steps[T]) -> T:
+        answer = None
+        while True:
             try:
-                if _role(self._info(node)) == "slave":
-                    found.append((node.host, node.port))
-            except RedisError:
-                continue
-        return found
+                node = steps.send(answer)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            answer = self._info(node)
 
     def _info(self, node: Node) -> Any:
         client = self._client(node)
         try:
             return client.info("replication")
+        except RedisError as error:
+            return error
         finally:
             client.close()
 
@@ -76,38 +71,55 @@ class AsyncPrimaryFinder:
 
     async def discover_master(self, service: str) -> Address:
         """As PrimaryFinder.discover_master."""
-        failure: RedisError | None = None
-        alone: Node | None = None
-        for node in self._nodes:
-            try:
-                info = await self._info(node)
-            except RedisError as error:
-                failure = error
-                continue
-            if _leads(info):
-                return node.host, node.port
-            alone = alone or (node if _role(info) == "master" else None)
-        if alone:
-            return alone.host, alone.port
-        raise _not_found(service, failure)
+        return await self._take(_primary(service, self._nodes))
 
     async def discover_slaves(self, service: str) -> list[Address]:  # noqa: ARG002  (redis-py's interface)
         """As PrimaryFinder.discover_slaves."""
-        found = []
-        for node in self._nodes:
+        return await self._take(_replicas(self._nodes))
+
+    async def _take(self, steps: Steps[T]) -> T:
+        answer = None
+        while True:
             try:
-                if _role(await self._info(node)) == "slave":
-                    found.append((node.host, node.port))
-            except RedisError:
-                continue
-        return found
+                node = steps.send(answer)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            answer = await self._info(node)
 
     async def _info(self, node: Node) -> Any:
         client = self._client(node)
         try:
             return await client.info("replication")
+        except RedisError as error:
+            return error
         finally:
             await client.aclose()
+
+
+def _primary(service: str, nodes: tuple[Node, ...]) -> Steps[Address]:
+    failure: RedisError | None = None
+    alone: Node | None = None
+    for node in nodes:
+        answer = yield node
+        if isinstance(answer, RedisError):
+            failure = answer
+        elif _leads(answer):
+            return node.host, node.port
+        elif _role(answer) == "master":
+            alone = alone or node
+    if alone:
+        return alone.host, alone.port
+    raise _not_found(service, failure)
+
+
+def _replicas(nodes: tuple[Node, ...]) -> Steps[list[Address]]:
+    found = []
+    for node in nodes:
+        answer = yield node
+        if not isinstance(answer, RedisError) and _role(answer) == "slave":
+            found.append((node.host, node.port))
+    return found
 
 
 def _leads(info: Any) -> bool:
