@@ -6,6 +6,7 @@ Where a node stands among others, and when it may be restarted, is the drivers' 
 from __future__ import annotations
 
 import hashlib
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 START_SECONDS = 10.0
 """How long a server may take until it listens."""
+
+SILENT_SECONDS = 30.0
+"""How long it may say nothing: also one that reads its data, or wants a password, says so at once."""
 
 LOG_SECONDS = 3.0
 """How long its log may take to appear."""
@@ -135,16 +139,35 @@ def wait_for_append_only(client: redis.Redis) -> None:
 
 
 def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
-    """A client of the server, once it has read its data; None where it ended or doesn't let us in."""
+    """A client of the server, once it has read its data; None where it ended or doesn't let us in.
+
+    Raises:
+        ProvisioningError: it runs and says nothing: it is stopped, or waits for a disk.
+    """
     port = first_answer(lambda: process.port(server), START_SECONDS, server)
     if port is None:
         return None
+    _refuse_the_frozen(server, port)
     for password in filter(None, (spec.password, spec.former)):
         client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=password), topology="single")
         if first_answer(partial(_answers, client), LOAD_SECONDS, server):
             return client
         client.close()
     return None
+
+
+def _refuse_the_frozen(server: psutil.Process, port: int) -> None:
+    try:
+        with socket.create_connection((ports.HOST, port), SILENT_SECONDS) as connection:
+            connection.sendall(b"PING\r\n")
+            connection.recv(1)
+    except TimeoutError:
+        raise ProvisioningError(
+            f"valkey-server (pid {server.pid}) runs, but has said nothing for {SILENT_SECONDS:.0f} s",
+            fix=f"see what it waits for; where that never ends: kill -9 {server.pid}, then make up",
+        ) from None
+    except OSError:  # it is just ending
+        return
 
 
 def _answers(client: redis.Redis) -> bool | None:

@@ -78,6 +78,20 @@ def test_a_second_time_changes_nothing(spec: Spec) -> None:
     assert pid_of(spec) == pid
 
 
+def test_a_frozen_server_is_named_and_left_alone(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance, "SILENT_SECONDS", 1.0)
+    first, running = server.ensure(spec), psutil.Process(pid_of(spec))
+    running.suspend()
+    try:
+        for look in (server.ensure, server.inspect):
+            with pytest.raises(ProvisioningError, match=f"pid {running.pid}. runs, but has said nothing"):
+                look(spec)
+    finally:
+        running.resume()
+    assert server.ensure(spec) == first
+    assert pid_of(spec) == running.pid
+
+
 def test_a_live_setting_is_changed_live(spec: Spec) -> None:
     server.ensure(spec)
     pid = pid_of(spec)

@@ -18,11 +18,10 @@ from infra.local.console import RefusedError, SilentError
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.files import HOME
 
-_LOGIN = (
-    "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
-    f"exec valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt "
-    "-h 127.0.0.1 -p "
-)
+SILENT_SECONDS = 20
+"""How long a server may say nothing: one that reads its data says so."""
+
+_CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt -h 127.0.0.1 -p"
 
 
 class WrongPasswordError(RefusedError):
@@ -55,7 +54,10 @@ class Console:
         lines = [password]
         for command in commands:
             lines += [" ".join(hardening.quoted(word) for word in command), f"PING {token}"]
-        script = f"{_LOGIN}{self.ports[node]}"
+        script = (
+            f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; timeout {SILENT_SECONDS} {_CLI} {self.ports[node]}; "
+            f"code=$?; [ $code != 124 ] || echo it has said nothing for {SILENT_SECONDS} s >&2; exit $code"
+        )
         text = "\n".join([*lines, ""]).encode()
         try:
             said = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)

@@ -142,7 +142,10 @@ class Deployment:
                 since, restarts = first[service]
                 hopeless = health.is_hopeless(facts, now - since, facts["RestartCount"] - restarts)
                 if hopeless or now - begin > START_SECONDS:
-                    raise EngineError(f"{service} is {health.of(facts)}{self._last_words(service)}")
+                    raise EngineError(
+                        f"{service} is {health.of(facts)}{self._last_words(service)}",
+                        fix=f"docker logs {self.container(service)}; docker restart it if it stands still; make up",
+                    )
             time.sleep(_POLL_SECONDS)
 
     def _not_healthy(self) -> dict[str, dict[str, Any]]:
