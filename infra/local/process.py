@@ -75,8 +75,8 @@ def stop(process: psutil.Process) -> None:
             return
     raise ProvisioningError(
         f"valkey-server (pid {process.pid}) didn't stop within {STOP_SECONDS:.0f} s; "
-        "it refuses to while it can't save its data",
-        fix=f"read the log beside {process.cwd()}, make room on the disk, try again",
+        "it can't save its data, or stands still",
+        fix=f"read the log beside {process.cwd()}; make room on the disk, or kill -9 {process.pid}; then try again",
     )
 
 

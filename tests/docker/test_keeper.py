@@ -14,8 +14,8 @@ from infra.local.docker.files import SCRIPTS
 from tests.docker.bed import IMAGE, NEW
 
 PORT = 7000
-CLI = f'#!/bin/sh\nhost=$2\nshift 3\nexec valkey-cli -h "$host" -p {PORT} "$@"\n'
-"""In place of compose/bin/cli: these servers have neither TLS nor users."""
+LOGIN = ' --user "$user" --tls --cacert /etc/valkey/tls/ca.crt'
+"""Of compose/bin/cli; these servers have neither TLS nor users."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def box(tmp_path: Path) -> Iterator[Box]:
     engine = Engine()
     options = ["--network", "none", "--user", "0", "--entrypoint", "sleep"]
     box = Box(engine, engine.docker("run", "--detach", "--rm", *options, f"{IMAGE}:{NEW}", "600").strip())
-    (tmp_path / "cli").write_text(CLI)
+    plain = (SCRIPTS / "cli").read_text().replace(LOGIN, "")
+    assert plain != (SCRIPTS / "cli").read_text()
+    (tmp_path / "cli").write_text(plain)
     box.run("mkdir", "-p", "/etc/valkey/bin")
     for script in (SCRIPTS / "keep-cluster", tmp_path / "cli"):
         engine.docker("cp", str(script), f"{box.container}:/etc/valkey/bin/{script.name}")
