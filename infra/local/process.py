@@ -76,7 +76,7 @@ def stop(process: psutil.Process) -> None:
     raise ProvisioningError(
         f"valkey-server (pid {process.pid}) didn't stop within {STOP_SECONDS:.0f} s; "
         "it can't save its data, or stands still",
-        fix=f"read the log beside {process.cwd()}; make room on the disk; kill -9 {process.pid} only if it answers nobody",
+        fix=f"read the log beside {process.cwd()}; make room on the disk; kill -9 {process.pid} if it stays silent",
     )
 
 
