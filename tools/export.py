@@ -11,8 +11,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import yaml
-
+from infra.documents import to_yaml
 from infra.local.files import write_private
 from tools.backend import FOLDER
 from tools.errors import ToolError
@@ -38,7 +37,7 @@ def _kubernetes(stack: str, variables: Mapping[str, str]) -> str:
         "type": "Opaque",
         "stringData": dict(variables),
     }
-    return yaml.safe_dump(secret, sort_keys=False)
+    return to_yaml(secret)
 
 
 WITH_FILES = ("dotenv", "shell")

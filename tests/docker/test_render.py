@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -117,3 +118,11 @@ def _until(condition: object, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "it doesn't come up"
         time.sleep(0.2)
+
+
+@pytest.mark.parametrize("label", ["0123456789012389", "7301234567890e12", "0899"])
+def test_compose_takes_a_label_that_looks_like_a_number_for_text(label: str) -> None:
+    """One that became a number is another than is wanted: its container would be renewed by each `up`."""
+    project = {"name": "labels", "services": {"node": {"image": f"{IMAGE}:{NEW}", "labels": {"some.label": label}}}}
+    read = json.loads(Engine().compose(project, "config", "--format", "json"))
+    assert read["services"]["node"]["labels"] == {"some.label": label}

@@ -6,8 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
+from infra.documents import to_yaml
 from infra.local.binary import parse_version
 from infra.local.docker import compose, driver, exporter, files
 from infra.local.docker.places import FIRST_PORT
@@ -50,7 +49,7 @@ def write(settings: Settings, folder: Folder) -> str:
     for inner in (conf, *(path for path in conf.iterdir() if path.is_dir())):
         inner.chmod(0o755)
     shutil.copy(files.SERVICES, folder.path)
-    rendered = yaml.safe_dump(compose.render(plan, f"./{CONF}"), sort_keys=False).replace("$", "$$")
+    rendered = to_yaml(compose.render(plan, f"./{CONF}")).replace("$", "$$")
     _readable(folder.path / "compose.yaml", rendered)
     if plan.exporter:
         _readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))

@@ -15,8 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-import yaml
-
+from infra.documents import to_yaml
 from infra.errors import ProvisioningError
 from infra.local.docker.files import FOLDER
 
@@ -110,7 +109,7 @@ class Engine:
 
     def compose(self, project: Mapping[str, Any], *arguments: str) -> str:
         """Run a compose command on a rendered project, which is written nowhere."""
-        text = yaml.safe_dump(project, sort_keys=False).replace("$", "$$").encode()
+        text = to_yaml(project).replace("$", "$$").encode()
         return self.docker(
             "compose", "--progress", "plain", "--project-directory", str(FOLDER), "-f", "-", *arguments, stdin=text
         )
