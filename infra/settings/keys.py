@@ -97,6 +97,9 @@ def size_in_bytes(size: str) -> int:
 
 
 class Section(BaseModel):
-    """Keys that belong together; strict, and not to be changed once read."""
+    """Keys that belong together; strict, and not to be changed once read.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A text of digits arrives as a number: `pulumi config set --path` makes it one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)

@@ -53,8 +53,10 @@ def _pairs(value: object) -> object:
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
         return {name.strip(): text.strip() for name, _, text in pairs}
-    return {name: str(text) for name, text in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {name: str(text).lower() if isinstance(text, bool) else text for name, text in value.items()}
+    return value
 
 
 Pairs = BeforeValidator(_pairs)
-"""Names and values, or one text such as team=web,cost=12. A value such as 12 arrives as a number."""
+"""Names and values, or one text such as team=web,cost=12. A value such as true arrives as no text."""

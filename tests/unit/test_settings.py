@@ -40,6 +40,14 @@ def test_values_arrive_as_text() -> None:
     assert (wanted.maxmemory, wanted.port, wanted.finalSnapshot) == (2 * 1024**3, 7000, False)
 
 
+def test_text_of_a_section_that_arrives_as_something_else() -> None:
+    """`pulumi config set --path` makes numbers and booleans of what looks like such."""
+    docker = load(target="docker", docker='{"registryUser": 7, "registryPassword": 12345678}').docker
+    assert (docker.registryUser, docker.registryPassword) == ("7", "12345678")
+    tags = load(target="aws", aws='{"region": "eu-central-1", "tags": {"cost": 12, "public": false}}').aws.tags
+    assert tags == {"cost": "12", "public": "false"}
+
+
 def test_other_namespaces_are_left_alone() -> None:
     assert settings.load({"aws:region": "eu-central-1"}) == settings.Settings()
 
