@@ -128,6 +128,26 @@ def test_backups_are_taken_and_verified(tmp_path: Path, topology: Topology) -> N
         assert spec.engine.inspect("volume", volume), "backups outlive what they are of"
 
 
+LATE = """\
+#!/bin/sh
+[ "$1" != -s ] || [ -e "$0.asked" ] || { touch "$0.asked"; sleep 1; exit 1; }
+exec /usr/bin/valkey-cli "$@"
+"""
+"""Its first question to the scratch server fails: nobody listens yet."""
+
+
+def test_keys_are_counted_when_the_scratch_server_has_loaded_them_all(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path, "single", backups=Backups(interval=3600, keep=2))) as bed:
+        fill(bed)
+        container = bed.deployment.container("backup")
+        make = "mkdir late && printf %s \"$1\" >late/valkey-cli && chmod +x late/valkey-cli"
+        bed.spec.engine.docker("exec", container, "sh", "-c", make, "sh", LATE)
+        path = f"PATH=/backup/{bed.spec.plan.project}/late:/usr/bin:/bin"
+        script = ("sh", "/etc/valkey/bin/backup", "now", "2")
+        said = bed.spec.engine.docker("exec", "--env", path, container, *script)
+        assert f"{KEYS} keys" in said
+
+
 def test_a_backup_that_fails_is_seen(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "single", backups=Backups(interval=3600, keep=2))
     with running(spec) as bed:
