@@ -140,7 +140,7 @@ def test_keys_are_counted_when_the_scratch_server_has_loaded_them_all(tmp_path: 
     with running(make_spec(tmp_path, "single", backups=Backups(interval=3600, keep=2))) as bed:
         fill(bed)
         container = bed.deployment.container("backup")
-        make = "mkdir late && printf %s \"$1\" >late/valkey-cli && chmod +x late/valkey-cli"
+        make = 'mkdir late && printf %s "$1" >late/valkey-cli && chmod +x late/valkey-cli'
         bed.spec.engine.docker("exec", container, "sh", "-c", make, "sh", LATE)
         path = f"PATH=/backup/{bed.spec.plan.project}/late:/usr/bin:/bin"
         script = ("sh", "/etc/valkey/bin/backup", "now", "2")
