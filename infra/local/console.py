@@ -14,6 +14,9 @@ from infra.local.waiting import until
 
 POLL_SECONDS = 0.05
 
+SILENT_SECONDS = 20
+"""How long a server may say nothing: also one that reads its data, or wants a password, says so at once."""
+
 
 class RefusedError(ProvisioningError):
     """The node answered with an error."""

@@ -22,6 +22,7 @@ from valkeykit.url import Address
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local import binary, ports, process
+from infra.local.console import SILENT_SECONDS
 from infra.local.files import write_private
 from infra.local.folder import Claim, Folder
 from infra.local.waiting import until
@@ -30,9 +31,6 @@ T = TypeVar("T")
 
 START_SECONDS = 10.0
 """How long a server may take until it listens."""
-
-SILENT_SECONDS = 30.0
-"""How long it may say nothing: also one that reads its data, or wants a password, says so at once."""
 
 LOG_SECONDS = 3.0
 """How long its log may take to appear."""
@@ -163,7 +161,7 @@ def _refuse_the_frozen(server: psutil.Process, port: int) -> None:
             connection.recv(1)
     except TimeoutError:
         raise ProvisioningError(
-            f"valkey-server (pid {server.pid}) runs, but has said nothing for {SILENT_SECONDS:.0f} s",
+            f"valkey-server (pid {server.pid}) runs, but has said nothing for {SILENT_SECONDS} s",
             fix=f"see what it waits for; where that never ends: kill -9 {server.pid}, then make up",
         ) from None
     except OSError:  # it is just ending

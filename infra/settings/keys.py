@@ -97,7 +97,7 @@ def size_in_bytes(size: str) -> int:
 
 
 class Section(BaseModel):
-    """Keys that belong together; strict, and not to be changed once read.
+    """Keys that belong together, none else, and not to be changed once read.
 
     A text of digits arrives as a number: `pulumi config set --path` makes it one.
     """

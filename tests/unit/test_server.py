@@ -79,7 +79,7 @@ def test_a_second_time_changes_nothing(spec: Spec) -> None:
 
 
 def test_a_frozen_server_is_named_and_left_alone(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instance, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(instance, "SILENT_SECONDS", 1)
     first, running = server.ensure(spec), psutil.Process(pid_of(spec))
     running.suspend()
     try:

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from infra.documents import to_yaml
 from infra.local.binary import parse_version
 from infra.local.docker import compose, driver, exporter, files
 from infra.local.docker.places import FIRST_PORT
@@ -49,8 +48,7 @@ def write(settings: Settings, folder: Folder) -> str:
     for inner in (conf, *(path for path in conf.iterdir() if path.is_dir())):
         inner.chmod(0o755)
     shutil.copy(files.SERVICES, folder.path)
-    rendered = to_yaml(compose.render(plan, f"./{CONF}")).replace("$", "$$")
-    _readable(folder.path / "compose.yaml", rendered)
+    _readable(folder.path / "compose.yaml", compose.to_text(compose.render(plan, f"./{CONF}")))
     if plan.exporter:
         _readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))
     endpoint = docker.endpoint_of(settings, plan.ports, [0], settings.version, secrets.ca)

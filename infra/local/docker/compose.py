@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from infra.documents import to_yaml
 from infra.hardening import RULES, topology_directives
 from infra.local.console import Member
 from infra.local.docker import exporter, files, uploader
@@ -56,6 +58,11 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
             **({BACKUPS: {"external": True, "name": f"{plan.project}_{BACKUPS}"}} if keeps_backups(plan) else {}),
         },
     }
+
+
+def to_text(project: Mapping[str, Any]) -> str:
+    """The file's text; a `$` in it begins no variable."""
+    return to_yaml(project).replace("$", "$$")
 
 
 def keeps_backups(plan: Plan) -> bool:

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra import hardening
-from infra.local.console import RefusedError, SilentError
+from infra.local.console import SILENT_SECONDS, RefusedError, SilentError
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.files import HOME
-
-SILENT_SECONDS = 20
-"""How long a server may say nothing: one that reads its data says so."""
 
 _CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt -h 127.0.0.1 -p"
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from infra.documents import to_yaml
 from infra.errors import ProvisioningError
+from infra.local.docker.compose import to_text
 from infra.local.docker.files import FOLDER
 
 MINIMUM_ENGINE = (20, 10)
@@ -109,10 +109,8 @@ class Engine:
 
     def compose(self, project: Mapping[str, Any], *arguments: str) -> str:
         """Run a compose command on a rendered project, which is written nowhere."""
-        text = to_yaml(project).replace("$", "$$").encode()
-        return self.docker(
-            "compose", "--progress", "plain", "--project-directory", str(FOLDER), "-f", "-", *arguments, stdin=text
-        )
+        options = ["--progress", "plain", "--project-directory", str(FOLDER), "-f", "-"]
+        return self.docker("compose", *options, *arguments, stdin=to_text(project).encode())
 
     def check(self) -> str:
         """See that engine and compose are there and new enough; return the engine's id.
