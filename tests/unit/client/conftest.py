@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from valkeykit import Queue
 
 from tests import servers
 from tests.servers import Server
@@ -29,3 +30,9 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server that a test may kill or set up as it likes."""
     with servers.running(tmp_path / "server", "--appendonly", "yes", "--appendfsync", "always") as server:
         yield server
+
+
+@pytest.fixture
+def queue(server: Server) -> Iterator[Queue]:
+    with Queue("mail", server.url, retry_for=2) as queue:
+        yield queue

@@ -6,7 +6,6 @@ import asyncio
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,12 +18,6 @@ from valkeykit.queue.options import MAX_PAYLOAD
 
 from tests import servers
 from tests.servers import Server
-
-
-@pytest.fixture
-def queue(server: Server) -> Iterator[Queue]:
-    with Queue("mail", server.url, retry_for=2) as queue:
-        yield queue
 
 
 def take(queue: Queue, limit: int = 100, worker: str = "w", lease_ms: int = 30_000) -> list[tuple[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import random
 import shutil
@@ -15,66 +14,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import redis
-from valkeykit.connection import Client, connect
-from valkeykit.url import Address, Node
+from valkeykit.connection import Client
 
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local import binary, cluster, instance, ports, process, replication, sentinel, server, servers
-from infra.local.folder import Claim, Folder
+from infra.local import cluster, ports, sentinel, servers
 from infra.local.group import Clients, GroupSpec
+from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, free_ports, kill, made, pids, primaries
 from tools.probe import replicas_with
 from tools.stack import PROJECT
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
-
-PASSWORDS = {user.name: f"{user.name}-password" for user in (*hardening.USERS, *hardening.SYSTEM_USERS)}
-SHAPES: dict[Topology, tuple[int, int]] = {"replicated": (1, 2), "cluster": (3, 1)}
-"""Shards, and replicas of each."""
-
-
-_bases = itertools.count(1100 + os.getpid() % 200 * 20, 20)
-
-
-def free_ports() -> int:
-    """The first of some that nobody uses, away from where stacks and other tests look for theirs."""
-    return next(base for base in _bases if all(ports.is_free(base + above) for above in range(20)))
-
-
-def made(folder: Path, topology: Topology, port: int = 0) -> GroupSpec:
-    shards, replicas = SHAPES[topology]
-    return GroupSpec(
-        folder=Folder(folder),
-        claim=Claim("valkey/test", "resource-1", binary.version(), topology=topology, shards=shards),
-        topology=topology,
-        shards=shards,
-        replicas=replicas,
-        port=port,
-        directives=directives(topology),
-        acl=hardening.acl(PASSWORDS, hardening.node_users(topology)),
-        sentinel_acl=hardening.acl(PASSWORDS, hardening.SENTINEL_USERS),
-        passwords=PASSWORDS,
-    )
-
-
-def directives(topology: Topology, memory: int = 64 * 1024**2) -> dict[str, str]:
-    of_topology = hardening.topology_directives(topology, SHAPES[topology][1])
-    return {**hardening.directives("queue", memory, "embedded"), **of_topology}
-
-
-@pytest.fixture(params=SHAPES)
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GroupSpec]:
-    """Servers of a test's own, which don't run yet."""
-    group = made(tmp_path / "group", request.param, free_ports())
-    yield group
-    end(group.folder.path)
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -87,48 +43,6 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 replicated = pytest.mark.parametrize("shared", ["replicated"], indirect=True, scope="module")
 clustered = pytest.mark.parametrize("shared", ["cluster"], indirect=True, scope="module")
-own_cluster = pytest.mark.parametrize("spec", ["cluster"], indirect=True)
-
-
-def end(folder: Path) -> None:
-    for claim in folder.rglob("claim.json"):
-        if running := process.find(Folder(claim.parent)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                running.kill()
-                running.wait(10)
-
-
-def kill(spec: GroupSpec, *names: str) -> None:
-    for name in names:
-        running = process.find(spec.everybody[name].folder)
-        assert running is not None
-        running.kill()
-        running.wait(10)
-
-
-def pids(spec: GroupSpec) -> dict[str, int]:
-    found = {name: process.find(node.folder) for name, node in spec.everybody.items()}
-    return {name: running.pid for name, running in found.items() if running}
-
-
-def client_of(spec: GroupSpec, user: str = "app") -> Client:
-    """As an application connects: by the nodes, and the Sentinels where there are some."""
-    nodes = [Node(member.host, member.port) for member in spec.members]
-    watching = tuple(Node(ports.HOST, ports.configured(known.folder)) for known in spec.sentinels.values())
-    first, *others = nodes
-    return connect(
-        Address(
-            first.host, first.port, username=user, password=PASSWORDS[user], topology=spec.topology,
-            others=tuple(others), sentinels=watching,
-        )
-    )  # fmt: skip
-
-
-def primaries(spec: GroupSpec) -> list[str]:
-    with contextlib.closing(Clients(spec.everybody)) as clients:
-        if spec.topology == "cluster":
-            return [member.name for member in cluster.primaries(clients, spec.members)]
-        return [member.name for member in spec.members if replication.role(clients, member) == "master"]
 
 
 class Writer:
@@ -389,83 +303,6 @@ def test_a_node_whose_folder_is_gone_is_replaced(shared: GroupSpec) -> None:
     assert servers.ensure(shared).problems == []
 
 
-def test_down_leaves_the_last_state_that_a_new_one_starts_with(spec: GroupSpec, tmp_path: Path) -> None:
-    servers.ensure(spec)
-    with contextlib.closing(client_of(spec, "admin")) as client:
-        for number in range(500):
-            client.set(f"key:{number}", number, ex=1000)
-        client.function_load("#!lua name=lib\nredis.register_function('f', function() return 1 end)", replace=True)
-    kill(spec, "node-0")  # who is dead is no obstacle
-    servers.remove(spec, keep_snapshot=True)
-    (snapshot,) = spec.folder.path.iterdir()
-    assert pids(spec) == {}
-    assert snapshot.is_dir() == (spec.topology == "cluster")
-    for source in (snapshot, *([min(snapshot.iterdir())] if snapshot.is_dir() else [])):
-        other = replace(made(tmp_path / "other", spec.topology, free_ports()), restore_from=source)
-        try:
-            assert servers.ensure(other).problems == []
-            with contextlib.closing(client_of(other)) as client:
-                found = [client.get(f"key:{number}") for number in range(500)]
-                whole = [str(number) for number in range(500)]
-                assert found == whole if source == snapshot else set(found) < {*whole, None} and any(found)
-                assert 900 < client.ttl(next(f"key:{n}" for n in range(500) if found[n])) <= 1000
-            servers.remove(other, keep_snapshot=False)
-            assert not other.folder.path.exists()
-        finally:
-            end(other.folder.path)
-
-
-def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dump = _dump(tmp_path)
-    restoring = replace(spec, restore_from=dump)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(instance, "wait_for_append_only" if spec.topology == "replicated" else "inspect", killed)
-    with pytest.raises(KeyboardInterrupt):
-        servers.ensure(restoring)
-    monkeypatch.undo()
-    servers.ensure(spec)  # the claim remembers the file
-    with contextlib.closing(client_of(spec)) as client:
-        assert client.get("key:1") == "1"
-
-
-@own_cluster
-def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: GroupSpec, tmp_path: Path) -> None:
-    big = replace(spec, restore_from=_dump(tmp_path, b"x" * 1024**2, 40), directives=directives("cluster", 8 * 1024**2))
-    with pytest.raises(ProvisioningError, match="pulumi config set memory"):
-        servers.ensure(big)
-    servers.ensure(replace(big, directives=spec.directives))
-    with contextlib.closing(client_of(spec)) as client:
-        assert all(client.exists(f"key:{number}") for number in range(40))
-
-
-@own_cluster
-def test_what_a_cluster_cant_hold_is_refused(spec: GroupSpec, tmp_path: Path) -> None:
-    with pytest.raises(ProvisioningError, match="keys in db3, and a cluster has only db0"):
-        servers.ensure(replace(spec, restore_from=_dump(tmp_path, database=3)))
-
-
-def _dump(folder: Path, value: bytes | None = None, count: int = 100, database: int = 0) -> Path:
-    """An RDB file of a single server."""
-    single = instance.Spec(
-        folder=Folder(folder / "single"),
-        claim=Claim("valkey/single", "resource", binary.version()),
-        port=free_ports(),
-        directives=hardening.directives("queue", 64 * 1024**2, "embedded"),
-        acl=hardening.acl(PASSWORDS),
-        password=PASSWORDS["admin"],
-    )
-    port = server.ensure(single).port
-    with connect(Address(ports.HOST, port, username="admin", password=PASSWORDS["admin"], database=database)) as client:
-        for number in range(count):
-            client.set(f"key:{number}", value or number)
-    server.remove(single, keep_snapshot=True)
-    (snapshot,) = single.folder.path.iterdir()
-    return snapshot
-
-
 @pytest.mark.parametrize("topology", SHAPES)
 def test_a_folder_of_another_shape_is_refused(spec: GroupSpec, topology: Topology) -> None:
     spec.folder.take(spec.claim)
@@ -487,7 +324,7 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
     for number in range(max(ROUNDS // 3, 2)):
         program = (
             "import sys; from pathlib import Path; from dataclasses import replace\n"
-            "from infra.local import servers; from tests.unit.test_servers import made\n"
+            "from infra.local import servers; from tests.unit.group.bed import made\n"
             f"spec = made(Path({str(spec.folder.path)!r}), {spec.topology!r}, {spec.port})\n"
             f"servers.ensure(replace(spec, directives={{**spec.directives, 'databases': '{number + 2}'}}))\n"
         )

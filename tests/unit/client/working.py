@@ -1,0 +1,48 @@
+"""A worker that runs beside a test, and waiting for what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from valkeykit import Queue, Worker
+
+
+@contextmanager
+def working(queue: Queue, **options: Any) -> Iterator[Worker]:
+    """A worker that runs beside the test and is stopped at its end."""
+    worker = Worker(queue, **({"concurrency": 4, "drain": 2} | options))
+    failure: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            asyncio.run(worker.serve())
+        except BaseException as error:  # noqa: BLE001  (the test gets it)
+            failure.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(15)
+        assert not thread.is_alive()
+        if failure:
+            raise failure[0]
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it didn't happen in time"
+        time.sleep(0.01)
+
+
+def settled(queue: Queue) -> bool:
+    counts = queue.statistics()
+    return counts.waiting == counts.active == counts.delayed == 0

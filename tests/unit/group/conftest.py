@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.group import GroupSpec
+from tests.unit.group.bed import SHAPES, end, free_ports, made
+
+
+@pytest.fixture(params=SHAPES)
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GroupSpec]:
+    """Servers of a test's own, which don't run yet."""
+    group = made(tmp_path / "group", request.param, free_ports())
+    yield group
+    end(group.folder.path)
