@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from valkeykit.queue.definition import Handler
-from valkeykit.queue.options import Spec
+from valkeykit.queue.options import Spec, check_progress
+from valkeykit.queue.schema import CorruptJobError, read_record
 
 if TYPE_CHECKING:
     import asyncio
 
+    from valkeykit.queue.definition import Handler
+
+Interruption = Literal["timeout", "cancelled", "lost"]
+"""Why a running job is made to end."""
+
 _current: ContextVar[Job] = ContextVar("valkeykit_job")
 
 
-class CorruptJobError(Exception):
-    """What the server holds under this id isn't a job. It is set aside, not tried again."""
-
-
 class Job:
-    """A job that a worker holds.
+    """A job that a worker holds. A handler gets it by `current_job()`.
 
-    spec: its name and options. attempt: 1 for the first. worker-side fields have no underscore-free use elsewhere.
+    Attributes:
+        attempt: 1 for the first.
+        spec: its name and options.
     """
 
     __slots__ = (
-        "_identity", "_payload", "attempt", "handler", "interrupt", "over", "reported", "spec", "started", "taken",
-        "task", "thread",
+        "_identity", "_payload", "attempt", "called", "handler", "interrupt", "interrupted_at", "is_suspect", "kill",
+        "over", "reported", "spec", "started", "taken", "task", "thread",
     )  # fmt: skip
 
     def __init__(self, identity: bytes, attempt: int, spec: Spec, payload: bytes, handler: Handler | None) -> None:
@@ -39,12 +41,16 @@ class Job:
         self.spec = spec
         self.handler = handler
         self.taken = 0.0
-        self.started = 0.0
+        self.started = 0.0  # when a slot took it
+        self.called = 0.0  # when its handler was called
         self.over = False
-        self.interrupt: str | None = None
+        self.is_suspect = False
+        self.interrupt: Interruption | None = None
+        self.interrupted_at = 0.0
         self.reported: Any = None
         self.task: asyncio.Task[None] | None = None
         self.thread: int | None = None
+        self.kill: Callable[[], None] | None = None
 
     @property
     def key(self) -> bytes:
@@ -66,11 +72,21 @@ class Job:
             return {}
         try:
             arguments = json.loads(self._payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CorruptJobError("the arguments aren't JSON") from None
         if not isinstance(arguments, dict):
             raise CorruptJobError("the arguments aren't a mapping")
         return arguments
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the job becomes a dead letter if this attempt fails."""
+        return self.attempt >= self.spec.attempts
+
+    @property
+    def is_in_slot(self) -> bool:
+        """Whether a thread, a process or a task runs it right now."""
+        return self.thread is not None or self.task is not None or self.kill is not None
 
     @property
     def is_interrupted(self) -> bool:
@@ -78,8 +94,15 @@ class Job:
         return self.interrupt is not None
 
     def progress(self, value: Any) -> None:
-        """Report how far the job is, any JSON value; the worker passes on the latest a few times a second."""
-        self.reported = value
+        """Report how far the job is; the worker passes on the latest value a few times a second.
+
+        Args:
+            value: any JSON value, of up to 64 KiB.
+
+        Raises:
+            InvalidJobError: it isn't JSON, or too large.
+        """
+        self.reported = check_progress(value)
 
 
 def current_job() -> Job:
@@ -91,8 +114,13 @@ def current_job() -> Job:
     return _current.get()
 
 
+def current_job_or_none() -> Job | None:
+    """The job that runs here, if one does."""
+    return _current.get(None)
+
+
 def enter(job: Job) -> None:
-    """Make it the current one of this thread or task."""
+    """Make it the current one of this context."""
     _current.set(job)
 
 
@@ -101,19 +129,7 @@ def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, 
 
     Raises:
         CorruptJobError: it isn't one.
+        NewerFormatError: it is one of another version.
     """
-    head, newline, payload = record.partition(b"\n")
-    _, _, header = head.partition(b" ")
-    try:
-        spec = _spec(header)
-    except ValueError:
-        spec, newline = Spec("?"), b""
-    if not newline:
-        raise CorruptJobError("the record has no header")
+    spec, payload, _ = read_record(record)
     return Job(identity, attempt, spec, payload, handlers.get(spec.name))
-
-
-@lru_cache(maxsize=1024)
-def _spec(header: bytes) -> Spec:
-    """Jobs of a kind have the same header, so it is read once."""
-    return Spec.from_header(header.decode())
