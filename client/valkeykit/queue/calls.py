@@ -79,9 +79,8 @@ class Calls:
         line, seen = self._line(job), f"seen:{producer}"
         if job.id is None and job.key is None:
             return self._call("add", head, partial(_known, Added(identity, True)), line, seen)
-        return self._call(
-            "add_unique", (*head, job.key or "", job.key_ttl), _added, line, seen, f"answers:{producer}", f"result:{identity}"
-        )  # fmt: skip
+        keys = (line, seen, f"answers:{producer}", f"result:{identity}")
+        return self._call("add_unique", (*head, job.key or "", job.key_ttl), _added, *keys)
 
     def add_many(self, jobs: Iterable[Description]) -> Iterator[Call[list[str]]]:
         """A call for each batch; the jobs of a call are added all or none, and share spec and delay."""

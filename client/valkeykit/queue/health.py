@@ -1,7 +1,7 @@
 """Whether a worker is well: for liveness and readiness probes.
 
-Live: its loop turns, and a take that has begun is answered or tried again. A worker whose slots are all busy is live, and so
-is one whose server is down: a restart would not help either. Ready: the server has answered within the lease.
+Live: its loop turns, and a take that has begun is answered or tried again. A worker whose slots are all busy is live,
+and so is one whose server is down, since a restart would not help. Ready: the server has answered within the lease.
 """
 
 from __future__ import annotations

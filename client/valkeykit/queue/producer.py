@@ -11,16 +11,10 @@ from typing import NamedTuple
 CALLS_OF_A_PRODUCER = 1 << 16
 """Then it takes a new name, so that what the server keeps of it stays at 8 KiB."""
 
-_forks = itertools.count(1)
-_generation = 0
+_forks: list[None] = []
+"""One element for each fork between the first process and this one."""
 
-
-def _note_fork() -> None:
-    global _generation
-    _generation = next(_forks)
-
-
-os.register_at_fork(after_in_child=_note_fork)
+os.register_at_fork(after_in_child=lambda: _forks.append(None))
 
 
 class _Identity(NamedTuple):
@@ -54,4 +48,4 @@ def _new_identity() -> _Identity:
 
 def _process() -> tuple[int, int]:
     """The second number differs where a process id is used again."""
-    return os.getpid(), _generation
+    return os.getpid(), len(_forks)

@@ -163,7 +163,7 @@ class Queue(QueueBase):
         self.send(self.calls.limit(check_count("jobs", jobs), period))
 
     def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
-        """Keep only the latest dead letters; without a limit all are kept. Those beyond it go when another one is added.
+        """Keep only the latest dead letters; without a limit all are kept. Older ones go when another one is added.
 
         Args:
             count: how many are kept; None for any number.

@@ -65,14 +65,14 @@ class Repeat:
         """
         try:
             fields = json.loads(plan)
-            if fields.pop("v") != PLAN_VERSION:
-                raise ValueError
-            header, payload = fields.pop("header"), fields.pop("payload")
-            return cls(name, Spec.from_header(header), payload.encode(), **fields)
+            if fields.pop("v") == PLAN_VERSION:
+                header, payload = fields.pop("header"), fields.pop("payload")
+                return cls(name, Spec.from_header(header), payload.encode(), **fields)
         except (ValueError, TypeError, AttributeError, KeyError):
-            raise InvalidJobError(
-                f"the repeat {name!r} can't be read by this version of valkeykit", fix="upgrade it, or set it again"
-            ) from None
+            pass
+        raise InvalidJobError(
+            f"the repeat {name!r} can't be read by this version of valkeykit", fix="upgrade it, or set it again"
+        )
 
     @classmethod
     def listed(cls, name: str, plan: str, due: int) -> Repeat:

@@ -104,7 +104,9 @@ class Reporter:
         now = time.monotonic()
         for outcome in report.outcomes:
             key = outcome.job.key
-            events.publish(self._listeners, _event(self._queue.name, outcome, now, key in lost, key in cancelled))
+            events.publish(
+                self._listeners, _event(self._queue.name, outcome, now, lost=key in lost, cancelled=key in cancelled)
+            )
 
 
 def _merge(answers: list[Any]) -> tuple[set[bytes], set[bytes]]:

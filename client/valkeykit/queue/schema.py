@@ -24,10 +24,11 @@
     workers      hash   name -> what the worker says of itself, as JSON
     beats        zset   worker -> when it was last heard of (ms)
     seen:P       bits   calls of a producer that have run; answers:P, hash, what some of them answered
-    taken:W      text   number, suspects and ids of a worker's latest take; report:W, number and answer of its latest report
+    taken:W      text   number, suspects and ids of a worker's latest take
+    report:W     text   number and answer of a worker's latest report
 
-A record is `v1 created key priority attempts timeout result_ttl backoff name`, a line break and the arguments as JSON; the
-key is `-` for none, else `=key`. Its beginning, up to the attempts, stays the same in every version of the format.
+A record is `v1 created key priority attempts timeout result_ttl backoff name`, a line break and the arguments as JSON;
+the key is `-` for none, else `=key`. Its beginning, up to the attempts, is the same in every version of the format.
 
 KEYS[1] of each script is `valkeykit:{name}`, which never exists, and its other keys are all that it touches. So while
 the slot moves to another node key by key, the server answers each call with TRYAGAIN, and no script runs on a part of
@@ -37,7 +38,6 @@ the queue.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from valkeykit.queue.options import Spec
 
@@ -61,21 +61,13 @@ class NewerFormatError(Exception):
     """A record of a version that this package doesn't know. A worker gives it back."""
 
 
-class Record(NamedTuple):
-    """created: ms since the epoch. payload: the arguments as JSON."""
-
-    spec: Spec
-    payload: bytes
-    created: int
-
-
 def base(name: str) -> str:
     """What all keys of a queue begin with, before a colon."""
     return f"valkeykit:{{{name}}}"
 
 
-def read_record(record: bytes) -> Record:
-    """Read a record.
+def read_record(record: bytes) -> tuple[Spec, bytes]:
+    """A record's name and options, and its arguments as JSON.
 
     Raises:
         CorruptJobError: it isn't one.
@@ -84,14 +76,11 @@ def read_record(record: bytes) -> Record:
     head, newline, payload = record.partition(b"\n")
     parts = head.split(b" ", 3)
     version = parts[0]
-    if not newline or version[:1] != b"v" or not version[1:].isdigit() or len(parts) < 4:
+    if not newline or len(parts) < 4 or (version != FORMAT and not (version[:1] == b"v" and version[1:].isdigit())):
         raise CorruptJobError("the record has no header")
-    if version != FORMAT or parts[3].count(b" ") > _FIELDS - 4:
-        raise NewerFormatError(f"the record is of version {version.decode()}, with {len(head.split())} fields")
-    try:
-        return Record(_spec(parts[3]), payload, int(parts[1]))
-    except ValueError:
-        raise CorruptJobError("the record's header can't be read") from None
+    if version != FORMAT:
+        raise NewerFormatError(f"the record is of version {version.decode()}")
+    return _spec(parts[3]), payload
 
 
 def name_of(record: bytes) -> str:
@@ -103,4 +92,9 @@ def name_of(record: bytes) -> str:
 @lru_cache(maxsize=1024)
 def _spec(header: bytes) -> Spec:
     """Jobs of a kind have the same header, so it is read once."""
-    return Spec.from_header(header.decode())
+    if header.count(b" ") > _FIELDS - 4:
+        raise NewerFormatError(f"the record has more than {_FIELDS} fields")
+    try:
+        return Spec.from_header(header.decode())
+    except ValueError:
+        raise CorruptJobError("the record's header can't be read") from None

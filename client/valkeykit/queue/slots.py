@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
-from valkeykit.queue.job import Interruption, Job, enter
+from valkeykit.queue.job import Interruption, Job, call
 from valkeykit.queue.outcomes import EncodedResult, Outcome
 from valkeykit.queue.processes import HandlerProcess
 from valkeykit.queue.schema import CorruptJobError
@@ -200,10 +200,9 @@ class Slots:
         goes_on = True
         try:
             while goes_on and (self._coroutines or self._continued):
-                if self._continued:
-                    goes_on = await self._run_coroutine(*self._continued.popleft())
-                else:
-                    goes_on = await self._run_coroutine(self._coroutines.popleft())
+                job, *rest = self._continued.popleft() if self._continued else (self._coroutines.popleft(),)
+                job.task = task
+                goes_on = await self._run_coroutine(job, *rest)
                 if _is_cancelled(task):
                     return
                 if time.monotonic() > share_ends:
@@ -215,35 +214,32 @@ class Slots:
 
     async def _run_coroutine(self, job: Job, awaitable: Any = None, context: Context | None = None) -> bool:
         """Run a job, or the rest of one that a function began. False where it was given up meanwhile."""
-        if awaitable is None:
+        if context is None:
             self._begin(job)
-        job.task = task = asyncio.current_task()
+        if job.interrupt is not None:
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()
+            return self.end(job, error=_interruption(job))
         try:
-            if job.interrupt is not None:
-                if inspect.iscoroutine(awaitable):
-                    awaitable.close()
-                return self.end(job, error=_interruption(job))
             if context is None:
-                if job.is_last_attempt and not await self._may_run(job):
+                if job.attempt >= job.spec.attempts and not await self._may_run(job):
                     return True
                 context = self._context.copy()
-                context.run(enter, job)
-                assert job.handler is not None  # noqa: S101  (`offer` has checked it)
-                awaitable = context.run(job.handler.function, **job.arguments)
-            if inspect.isasyncgen(awaitable):
-                awaitable = _exhaust_async(awaitable)
-            value = await _InContext(awaitable, context) if inspect.isawaitable(awaitable) else awaitable
+                awaitable = context.run(call, job)
+            value = await _settle(awaitable, context)
         except asyncio.CancelledError as error:
             if self._closed:
                 raise
-            if job.interrupt is None:
-                return self.end(job, error=error)
-            if sys.version_info >= (3, 11) and task is not None:
-                task.uncancel()
-            return self.end(job, error=_interruption(job, error))
+            return self._end_cancelled(job, error)
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             return self.end(job, error=error)
         return self.end(job, value)
+
+    def _end_cancelled(self, job: Job, error: asyncio.CancelledError) -> bool:
+        """An error that the handler itself let out, a cancelled task that it awaited for example, fails the job."""
+        if job.interrupt is not None and sys.version_info >= (3, 11) and job.task is not None:
+            job.task.uncancel()
+        return self.end(job, error=_interruption(job, error))
 
     async def _may_run(self, job: Job) -> bool:
         job.called = 0.0  # the time-out doesn't count until the server has answered
@@ -298,11 +294,9 @@ class Slots:
             if not self._may_run_function(job):
                 return True
             context = self._context.copy()
-            context.run(enter, job)
             self._let_interrupt(job)
-            assert job.handler is not None  # noqa: S101  (`offer` has checked it)
             try:
-                value = context.run(job.handler.function, **job.arguments)
+                value = context.run(call, job)
                 if value is not None and inspect.isgenerator(value):
                     value = context.run(_exhaust, value)
                 if value is not None and (inspect.isawaitable(value) or inspect.isasyncgen(value)):
@@ -336,7 +330,7 @@ class Slots:
         return self.end(job, None if text is None else EncodedResult(text))
 
     def _may_run_function(self, job: Job) -> bool:
-        if not job.is_last_attempt or self._confirm is None:
+        if job.attempt < job.spec.attempts or self._confirm is None:
             return True
         return asyncio.run_coroutine_threadsafe(self._may_run(job), self._loop).result()
 
@@ -375,6 +369,17 @@ def _exhaust(generator: Generator[Any, Any, Any]) -> Any:
             next(generator)
         except StopIteration as end:
             return end.value
+
+
+async def _settle(value: Any, context: Context) -> Any:
+    """What comes of what a handler returned: it is awaited, or run to its end, where it can be."""
+    if inspect.iscoroutine(value):
+        return await _InContext(value, context)
+    if inspect.isasyncgen(value):
+        return await _InContext(_exhaust_async(value), context)
+    if inspect.isgenerator(value):
+        return context.run(_exhaust, value)
+    return await _InContext(value, context) if inspect.isawaitable(value) else value
 
 
 async def _exhaust_async(generator: Any) -> None:

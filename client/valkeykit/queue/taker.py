@@ -143,7 +143,7 @@ class Taker:
 
     def _unpack(self, assignment: Assignment) -> tuple[list[Job], list[Job]]:
         """The jobs that can run here, and those that this worker doesn't know. All of them are held from here on."""
-        jobs, unknown = [], []
+        jobs, unknown = list[Job](), list[Job]()
         for index, (key, attempt, record) in enumerate(assignment.jobs):
             try:
                 job = unpack(key, attempt, record, self._handlers)

@@ -162,12 +162,12 @@ class Worker:
         """The parts, each of which has one task: they know those before them."""
         definition = self._definition
         read_timeout = max(definition.settings().read_timeout, BLOCK + 1)
-        made = {"allow_eviction": definition.allow_eviction, "max_result": definition.max_result}
         self._queue = AsyncQueue(
             definition.name,
             definition.source,
             retry_for=definition.retry_for,
-            **made,
+            allow_eviction=definition.allow_eviction,
+            max_result=definition.max_result,
             **(definition.options | {"read_timeout": read_timeout}),
         )
         self._reported = asyncio.Event()
@@ -194,7 +194,13 @@ class Worker:
         )
         self._started = time.time()
         self._renewal = Renewal(
-            queue=Queue(definition.name, definition.source, retry_for=self._lease / 3, **made, **definition.options),
+            queue=Queue(
+                definition.name,
+                definition.source,
+                retry_for=self._lease / 3,
+                allow_eviction=definition.allow_eviction,
+                **definition.options,
+            ),
             held=self._leases.held,
             worker=self.name,
             lease=self._lease,

@@ -7,7 +7,7 @@
 -- Returns: ms until there may be more to do (-1: unknown), how many repeats are due, how many of the jobs are suspects
 --          (they come first), a list of ids whose lease ended with what became of each (waiting, dead or cancelled),
 --          then for each job its id, its attempt and its record.
-local BATCH, CHUNK = 200, 20
+local BATCH, CHUNK, LARGEST_CHUNK = 200, 20, 200
 local worker, number = ARGV[1], ARGV[2]
 local limit, free, lease, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local reply = { -1, 0, 0, {} }
@@ -185,7 +185,11 @@ local left = false
 for priority = 9, 0, -1 do
   local line = waiting(priority)
   while #given < wanted and size < bytes do
-    if lease_from(line, math.min(CHUNK, wanted - #given)) == 0 then
+    local chunk = CHUNK -- as many as may fit, by the size of those before
+    if size > 0 then
+      chunk = math.max(1, math.min(LARGEST_CHUNK, math.ceil((bytes - size) * #given / size)))
+    end
+    if lease_from(line, math.min(chunk, wanted - #given)) == 0 then
       break
     end
   end
