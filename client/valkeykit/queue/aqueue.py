@@ -64,7 +64,7 @@ class AsyncQueue(QueueBase):
         **options: Unpack[JobOptions],
     ) -> list[str]:
         """As Queue.add_many."""
-        descriptions = (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        descriptions = self.describe_many(job, many, delay, at, options)
         if self.local is not None:
             return [(await asyncio.to_thread(self.local.add, description)).id for description in descriptions]
         identities: list[str] = []
@@ -101,12 +101,14 @@ class AsyncQueue(QueueBase):
 
     async def job(self, id: str) -> JobState:  # noqa: A002
         """As Queue.job."""
-        return self.local.state(id) if self.local is not None else await self.send(self.calls.job(check_word("id", id)))
+        check_word("id", id)
+        return self.local.state(id) if self.local is not None else await self.send(self.calls.job(id))
 
     async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """As Queue.result."""
+        looks = waiting.pauses(timeout)
         state = await self.job(id)
-        for pause in waiting.pauses(timeout):
+        for pause in looks:
             if waiting.is_over(state):
                 break
             await asyncio.sleep(pause)

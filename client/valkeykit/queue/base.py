@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from valkeykit.queue.definition import Definition, runs_on_server
 from valkeykit.queue.local import LocalJobs
-from valkeykit.queue.options import MAX_RESULT, check_count
+from valkeykit.queue.options import MAX_RESULT, check_count, milliseconds
 from valkeykit.queue.patience import RETRY_FOR
 from valkeykit.settings import ConnectOptions, Settings, Source, settle
 
@@ -40,11 +40,12 @@ class QueueBase(Definition):
         max_result: bytes that a job's result may take; a larger one fails the job.
 
         Raises:
-            InvalidJobError: the name can't be used.
+            InvalidJobError: the name, retry_for or max_result can't be used.
             ConfigurationError: USE_VALKEY_QUEUE is neither true nor false.
         """
         super().__init__(name)
         self.local = None if runs_on_server() else LocalJobs(self.handlers)
+        milliseconds("retry_for", retry_for)
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
         self.max_result = check_count("max_result", max_result, least=1)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.queue.events import logger
+from valkeykit.queue.options import shown
 
 if TYPE_CHECKING:
     from valkeykit.queue.leases import Renewal
@@ -36,11 +37,16 @@ WRITE_EVERY = 1.0
 class Health:
     """What is known of a worker's state, as a file and on a port where that is wanted."""
 
-    def __init__(self, queue: str, heartbeat: Path | None, port: int | None) -> None:
+    def __init__(self, queue: str, heartbeat: Path | str | None, port: int | None) -> None:
         if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535):
-            raise ConfigurationError(f"health_port is {port!r}, not a port", fix="health_port=8080")
+            raise ConfigurationError(f"health_port is {shown(port)}, not a port", fix="health_port=8080")
         self._queue = queue
-        self._file = heartbeat
+        try:
+            self._file = None if heartbeat is None else Path(heartbeat)
+        except TypeError:
+            raise ConfigurationError(
+                f"heartbeat is {shown(heartbeat)}, not a path", fix='Path("/run/worker.json")'
+            ) from None
         self._port = port
         self._turned = time.monotonic()
         self._taker: Taker | None = None

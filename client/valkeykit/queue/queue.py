@@ -79,7 +79,7 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: an argument can't be used; the batches before it are added.
         """
-        descriptions = (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        descriptions = self.describe_many(job, many, delay, at, options)
         if self.local is not None:
             return [self.local.add(description).id for description in descriptions]
         identities: list[str] = []
@@ -123,7 +123,8 @@ class Queue(QueueBase):
 
     def job(self, id: str) -> JobState:  # noqa: A002
         """Everything known of a job."""
-        return self.local.state(id) if self.local is not None else self.send(self.calls.job(check_word("id", id)))
+        check_word("id", id)
+        return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
 
     def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """Wait for a job's result, `timeout` seconds at most. It must have been added with a result_ttl.
@@ -133,8 +134,9 @@ class Queue(QueueBase):
             TimedOutError: it isn't done.
             InvalidJobError: it is unknown: it kept no result, was cancelled or never added.
         """
+        looks = waiting.pauses(timeout)
         state = self.job(id)
-        for pause in waiting.pauses(timeout):
+        for pause in looks:
             if waiting.is_over(state):
                 break
             time.sleep(pause)

@@ -93,9 +93,9 @@ class Taker:
             self.began = time.monotonic()
             try:
                 assignment, jobs = await self._take(room)
+                self._hand_out(jobs)
                 if assignment.repeats_due:
                     await self._fire_repeats()
-                self._hand_out(jobs)
                 if until_empty and not jobs and self._slots.is_idle and await self._is_empty():
                     return
                 if not jobs and assignment.next_event != 0:
@@ -203,10 +203,13 @@ class Taker:
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_repeats(self) -> None:
-        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
-        skip = 0
+        """Those that are due now: one that is due again meanwhile must not keep the worker from taking jobs."""
+        skip, now = 0, None
         try:
             while due := await self._queue.send(self._queue.calls.repeats_due(skip)):
+                now = now or due[0].now
+                if due[0].at > now:
+                    break
                 left = [repeat for repeat in due if not await self._fire(repeat)]
                 skip += len(left)
         except ValkeykitError as error:

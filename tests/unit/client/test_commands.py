@@ -26,7 +26,7 @@ def test_the_dashboard(server: Server) -> None:
     with Queue("mail", server.url) as queue:
         job = queue.add("send", {"to": "a"}, attempts=1).id
         queue.send(queue.calls.take("w", 1, 1000))
-        queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no"]))
+        queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no", ""]))
         queue.add_many("send", [{}] * 1234)
         shown = run(server, "queue", "mail")
         assert (shown.returncode, shown.stderr) == (0, "")
@@ -47,7 +47,7 @@ def test_requeue_all_takes_every_dead_letter(server: Server) -> None:
         for first in range(0, len(ids), 600):
             queue.send(queue.calls.take("w", 600, 1000))
             for job in ids[first : first + 600]:
-                queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no"]))
+                queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no", ""]))
         assert queue.statistics().dead == 1200
         assert run(server, "queue", "mail", "--requeue-all").returncode == 0
         assert (queue.statistics().dead, queue.statistics().waiting) == (0, 1200)
