@@ -44,10 +44,10 @@ class CacheBase:
         """Nothing is sent.
 
         url, options: as `valkeykit.connect` takes them; connect_timeout and read_timeout are 0.5 s here.
-        namespace: goes before every key, with a colon.
+        namespace: goes before every key, with a colon; with two if it has one itself.
         serializer: what turns values into bytes; JSON by default.
         compress_from: bytes from which on values are compressed; None for never.
-        jitter: the share by which an entry may live shorter.
+        jitter: the share, 0 to 1, by which an entry may live shorter.
         breaker: by default, three failures in a row stop calls for two seconds.
         """
         self.statistics = Statistics()
@@ -55,11 +55,11 @@ class CacheBase:
         self._source = url
         self._disabled = url is None and environment.resolve() is None
         self._options = options
-        self._operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
+        self.operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
 
     def key(self, name: str) -> str:
         """The key on the server, with the namespace."""
-        return self._operations.key(name)
+        return self.operations.keys.entry(name)
 
     def _settings(self) -> Settings:
         timeouts: ConnectOptions = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import random
 
+from valkeykit.cache.arguments import is_number, show
 from valkeykit.errors import ConfigurationError
 
 SESSION = 30 * 60
@@ -37,16 +37,19 @@ JITTER = 0.1
 LONGEST = 366 * 86_400
 
 
-def milliseconds(seconds: float, jitter: float = 0.0) -> int:
+def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl") -> int:
     """A time to live for the server.
 
     Raises:
         ConfigurationError: not a number of seconds above 0, up to a year.
     """
-    try:
-        fits = math.isfinite(seconds) and 0 < seconds <= LONGEST
-    except TypeError:
-        fits = False
-    if not fits:
-        raise ConfigurationError(f"the TTL is {seconds!r}, not seconds above 0, up to a year", fix="ttl=60")
+    if not is_number(seconds) or not 0 < seconds <= LONGEST:
+        raise ConfigurationError(
+            f"{name} is {show(seconds)}, expected seconds above 0, up to a year", fix=f"pass {name}=60"
+        )
     return max(1, round(seconds * 1000 * (1 - jitter * random.random())))  # noqa: S311  (not for secrets)
+
+
+def expiry(seconds: float | None, jitter: float = 0.0) -> int | None:
+    """As `milliseconds`; None for an entry that never expires."""
+    return None if seconds is None else milliseconds(seconds, jitter)
