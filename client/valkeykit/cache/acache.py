@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -105,7 +105,7 @@ class AsyncCache(CacheBase):
 
         A lease isn't renewed while the event loop is blocked.
         """
-        call = Computation(self.operations, key, ttl, stale, negative_ttl, tags, lease)
+        call = Computation(self.operations, key, compute, ttl, stale, negative_ttl, tags, lease)
         is_closed = False
         try:
             value = await self.run(call.claim())
@@ -177,7 +177,8 @@ class AsyncCache(CacheBase):
         try:
             yield
         finally:
-            task.cancel()
+            with suppress(RuntimeError):  # there is no event loop any more
+                task.cancel()
 
     async def _renew(self, call: Computation) -> None:
         """Cancelled between two calls of the server, never within one: that would cost the connection."""

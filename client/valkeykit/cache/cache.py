@@ -124,7 +124,7 @@ class Cache(CacheBase):
             ConfigurationError: an argument can't be used, or the value can't be serialized.
             BaseException: what `compute` raises, unless there is an old value.
         """
-        call = Computation(self.operations, key, ttl, stale, negative_ttl, tags, lease)
+        call = Computation(self.operations, key, compute, ttl, stale, negative_ttl, tags, lease)
         try:
             value = self.run(call.claim())
             if value is MISSING:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 from valkeykit.cache import ttl as ttls
-from valkeykit.cache.arguments import check_number
+from valkeykit.cache.arguments import check_number, show
 from valkeykit.cache.entries import MISSING, stale_header
 from valkeykit.cache.operations import SERVER_ERRORS, Operations, check_tags
 from valkeykit.cache.steps import Sleep, Steps
-from valkeykit.errors import BreakerOpenError, RefusedError
+from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError
 
 LEASE = 10.0
 """Seconds after which the lease of a caller that died is free."""
@@ -33,12 +33,17 @@ class Computation:
         self,
         operations: Operations,
         name: str,
+        compute: Callable[[], Any],
         ttl: float | None,
         stale: float,
         negative_ttl: float,
         tags: Iterable[str],
         lease: float,
     ) -> None:
+        if not callable(compute):
+            raise ConfigurationError(
+                f"compute is {show(compute)}, expected a function", fix="pass the function without calling it"
+            )
         self._operations = operations
         self._key = operations.keys.entry(name)
         self._tags = check_tags(tags)
@@ -138,12 +143,9 @@ class Computation:
         """Done by the process that claimed the lease: one that it forked has a copy of this."""
         if not self.holds_lease or os.getpid() != self._process:
             return
-        try:
+        with suppress(*SERVER_ERRORS):  # the lease runs out by itself
             yield from self._script("store", self._token, entry, life)
-        except SERVER_ERRORS:
-            return
-        finally:
-            self.holds_lease = False
+        self.holds_lease = False
 
     def _script(self, name: str, *arguments: Any) -> Steps[Any]:
         return self._operations.script(name, self._key, *arguments)

@@ -37,7 +37,7 @@ JITTER = 0.1
 LONGEST = 366 * 86_400
 
 
-def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl") -> int:
+def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix: str = "") -> int:
     """A time to live for the server.
 
     Raises:
@@ -45,11 +45,11 @@ def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl") -> i
     """
     if not is_number(seconds) or not 0 < seconds <= LONGEST:
         raise ConfigurationError(
-            f"{name} is {show(seconds)}, expected seconds above 0, up to a year", fix=f"pass {name}=60"
+            f"{name} is {show(seconds)}, expected seconds above 0, up to a year", fix=fix or f"pass {name}=60"
         )
     return max(1, round(seconds * 1000 * (1 - jitter * random.random())))  # noqa: S311  (not for secrets)
 
 
 def expiry(seconds: float | None, jitter: float = 0.0) -> int | None:
     """As `milliseconds`; None for an entry that never expires."""
-    return None if seconds is None else milliseconds(seconds, jitter)
+    return None if seconds is None else milliseconds(seconds, jitter, fix="pass ttl=60, or None for no expiry")
