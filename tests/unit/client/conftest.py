@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from valkeykit import Queue
+from valkeykit import Cache, Queue
 
 from tests import servers
 from tests.servers import Server
@@ -36,3 +36,9 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 def queue(server: Server) -> Iterator[Queue]:
     with Queue("mail", server.url, retry_for=2) as queue:
         yield queue
+
+
+@pytest.fixture
+def cache(server: Server) -> Iterator[Cache]:
+    with Cache(server.url, namespace="shop") as cache:
+        yield cache
