@@ -18,7 +18,7 @@ TAG_TTL_MS = 31 * 86_400_000
 
 _TAGGED = b"\x03"
 _STALE = b"\x04"
-_MARKS = b"\x03\x04"
+_MARKS = (_TAGGED, _STALE)
 _VERSION = 8
 
 
@@ -34,10 +34,19 @@ class Entries:
         self._keys = keys
         self._codec = codec
 
+    def decode(self, entry: bytes | None) -> Any:
+        """The value of an entry without header; MISSING where there is none or it is corrupt."""
+        if entry is None:
+            return MISSING
+        try:
+            return self._codec.decode(entry)
+        except CorruptEntryError:
+            return MISSING
+
     def read(self, entry: bytes | None) -> Steps[Any]:
         """An entry's value; MISSING where it is corrupt or one of its tags has been invalidated."""
-        if entry and entry[0] not in _MARKS:
-            return self._decode(entry)
+        if not has_header(entry):
+            return self.decode(entry)
         (value,) = yield from self.read_many([entry])
         return value
 
@@ -48,7 +57,7 @@ class Entries:
         versions = (yield Send([("GET", self._key(tag)) for tag in tags])) if tags else []
         current = dict(zip(tags, versions, strict=True))
         return [
-            self._decode(part.value)
+            self.decode(part.value)
             if part and all(current[tag] == version for tag, version in part.tags.items())
             else MISSING
             for part in parts
@@ -89,11 +98,10 @@ class Entries:
     def _key(self, name: str) -> str:
         return self._keys.own("tag", name)
 
-    def _decode(self, value: bytes) -> Any:
-        try:
-            return self._codec.decode(value)
-        except CorruptEntryError:
-            return MISSING
+
+def has_header(entry: bytes | None) -> bool:
+    """Whether it takes more than `decode` to read an entry."""
+    return entry is not None and entry[:1] in _MARKS
 
 
 def stale_header(milliseconds: int) -> bytes:

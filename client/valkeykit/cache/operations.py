@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError
 from valkeykit.cache import ttl as ttls
 from valkeykit.cache.arguments import check_number, check_texts, show
 from valkeykit.cache.codec import Codec
-from valkeykit.cache.entries import MISSING, Entries
+from valkeykit.cache.entries import MISSING, Entries, has_header
 from valkeykit.cache.keys import Keys
 from valkeykit.cache.statistics import Statistics
 from valkeykit.cache.steps import Command, Send, Steps
@@ -37,7 +37,7 @@ class Operations:
         key = self.keys.entry(name)
         try:
             (entry,) = yield Send([("GET", key)])
-            value = yield from self.entries.read(entry)
+            value = (yield from self.entries.read(entry)) if has_header(entry) else self.entries.decode(entry)
         except SERVER_ERRORS:
             return default
         return self.count(value, default)
@@ -60,8 +60,9 @@ class Operations:
         key, life, tags = self.keys.entry(name), ttls.expiry(ttl, self.jitter), check_tags(tags)
         entry = self.codec.encode(value)
         try:
-            versions = yield from self.entries.versions(tags, life)
-            yield Send([set_command(key, versions + entry, life)])
+            if tags:  # one round trip for their versions
+                entry = (yield from self.entries.versions(tags, life)) + entry
+            yield Send([set_command(key, entry, life)])
         except SERVER_ERRORS:
             return False
         return True

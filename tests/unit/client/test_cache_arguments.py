@@ -72,7 +72,8 @@ def test_keys_tags_and_names(cache: Cache, value: Any) -> None:
     refuse(cache, lambda: cache.get(value))
     refuse(cache, lambda: cache.get_many([value]))
     refuse(cache, lambda: cache.set(value, 1))
-    refuse(cache, lambda: cache.set_many({value if isinstance(value, (str, bytes, int)) else 5: 1}))
+    key: Any = "" if isinstance(value, list) else value
+    refuse(cache, lambda: cache.set_many({key: 1}))
     refuse(cache, lambda: cache.delete("k", value))
     refuse(cache, lambda: cache.invalidate("t", value))
     refuse(cache, lambda: cache.touch(value, 60))
@@ -112,7 +113,7 @@ def test_any_error_of_a_serializer_is_one_of_ours() -> None:
             raise KeyError
 
     cache = Cache(f"redis://{servers.HOST}:{servers.free_port()}", serializer=Broken())
-    refuse(cache, lambda: cache.set("k", lambda: {}["missing"]))
+    refuse(cache, lambda: cache.set("k", lambda: 1 // 0))
     refuse(cache, lambda: cache.set("k", lambda: "text"))
     with pytest.raises(errors.ConfigurationError):
         cache.get_or_compute("k", lambda: lambda: b"can't be read back")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from valkeykit import AsyncCache, errors
@@ -105,7 +106,11 @@ def test_one_computes_however_long_it_takes(server: Server) -> None:
 
 def test_a_computation_that_blocks_the_event_loop_is_stored(server: Server) -> None:
     async def test(cache: AsyncCache) -> None:
-        assert await cache.get_or_compute("k", lambda: time.sleep(0.5) or 1, 60, lease=0.1) == 1
+        def block() -> int:
+            time.sleep(0.5)
+            return 1
+
+        assert await cache.get_or_compute("k", block, 60, lease=0.1) == 1
         assert await cache.get("k") == 1
 
     use(server, test)
@@ -114,9 +119,15 @@ def test_a_computation_that_blocks_the_event_loop_is_stored(server: Server) -> N
 def test_values_are_those_of_the_plain_cache(server: Server) -> None:
     async def test(cache: AsyncCache) -> None:
         computed: list[int] = []
+        pair: Any = (1, 2)
+
+        async def compute() -> int | None:
+            computed.append(1)
+            return None
+
         for _ in range(3):
-            assert await cache.get_or_compute("pair", lambda: (1, 2)) == [1, 2]
-            assert await cache.get_or_compute("none", lambda: computed.append(1), stale=300) is None
+            assert await cache.get_or_compute("pair", lambda: pair) == [1, 2]
+            assert await cache.get_or_compute("none", compute, stale=300) is None
         assert len(computed) == 1
         assert await cache.set("forever", 1, None)
         assert await cache.commands(("PTTL", "shop:forever")) == [-1]

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from valkeykit import Cache, errors
@@ -170,7 +171,8 @@ def test_a_lost_answer_leaves_no_lease(cache: Cache, monkeypatch: pytest.MonkeyP
     from valkeykit.channel import Channel
 
     cache.get_or_compute("other", lambda: 1)
-    send, lost = Channel.send, []
+    send = Channel.send
+    lost: list[object] = []
 
     def lose_first(self: Channel, *command: object) -> object:
         answer = send(self, *command)
@@ -186,9 +188,10 @@ def test_a_lost_answer_leaves_no_lease(cache: Cache, monkeypatch: pytest.MonkeyP
 
 
 def test_every_caller_gets_what_the_serializer_reads_back(cache: Cache) -> None:
+    value: Any = {1: (1, 2)}
     dead = Cache(f"redis://{servers.HOST}:{servers.free_port()}")
     for any_cache in (cache, cache, dead):
-        assert any_cache.get_or_compute("k", lambda: {1: (1, 2)}) == {"1": [1, 2]}
+        assert any_cache.get_or_compute("k", lambda: value) == {"1": [1, 2]}
     with pytest.raises(errors.ConfigurationError):
         dead.get_or_compute("k", object)
 
@@ -234,5 +237,5 @@ def test_a_plain_cache_refuses_coroutines(cache: Cache) -> None:
         return 1
 
     with pytest.raises(errors.ConfigurationError, match="use AsyncCache"):
-        cache.get_or_compute("k", compute)
+        cache.get_or_compute("k", compute)  # type: ignore[unused-coroutine]
     assert cache.commands(("DBSIZE",)) == [0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import get_args
 
 import pytest
+import redis
 from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.crc import key_slot
@@ -13,12 +15,14 @@ from valkeykit import Cache, errors
 from valkeykit.cache import Leaderboard, Sessions
 from valkeykit.cache.keys import Keys, Kind, escape
 
+from tests import servers
 from tests.servers import Server
 
 TEXT = st.text(st.sampled_from("ab:{}%7BD\x00\n\ud800é") | st.characters(), min_size=1, max_size=8)
 NAMES = st.tuples(TEXT, TEXT)
 
 COMMANDS = "+get +set +del +getex +pexpire +pttl +persist +eval +evalsha"
+CLUSTER = "+cluster|slots +command +info"
 BOARDS = "+zadd +zincrby +zrem +zrange +zrevrank"
 """What docs/client/cache.md tells operators to allow."""
 
@@ -83,11 +87,14 @@ def test_namespaces_are_apart(server: Server) -> None:
         assert (one.get("b:c"), other.get("c")) == (None, 2)
 
 
+def allow(admin: redis.Redis, rule: str) -> None:
+    admin.execute_command("ACL", "SETUSER", "shop", "reset", "on", ">password", *rule.split())
+
+
 @pytest.mark.parametrize("namespace", ["shop", "shop:v2"])
 def test_the_documented_permissions_suffice(server: Server, namespace: str) -> None:
     with closing(server.client()) as admin:
-        rule = f"reset on >password ~{namespace}:* -@all {COMMANDS} {BOARDS}"
-        admin.execute_command("ACL", "SETUSER", "shop", *rule.split())
+        allow(admin, f"~{namespace}:* -@all {COMMANDS} {BOARDS}")
         try:
             with Cache(server.url.replace("//", "//shop:password@"), namespace=namespace) as cache:
                 assert cache.set("a", 1, None, tags=["t"])
@@ -110,3 +117,18 @@ def test_the_documented_permissions_suffice(server: Server, namespace: str) -> N
         finally:
             admin.execute_command("ACL", "DELUSER", "shop")
         assert {key.startswith(f"{namespace}:") for key in admin.scan_iter()} <= {True}
+
+
+def test_the_documented_permissions_suffice_in_a_cluster(tmp_path: Path) -> None:
+    with servers.cluster(tmp_path) as nodes:
+        for node in nodes:
+            with closing(node.client()) as admin:
+                allow(admin, f"~shop:* -@all {COMMANDS} {CLUSTER}")
+        with Cache(nodes[0].url.replace("//", "//shop:password@"), namespace="shop") as cache:
+            values = {f"key{number}": number for number in range(20)}
+            assert cache.set_many(values)
+            assert cache.get_many(values) == values
+            for _ in range(2):
+                assert [cache.get_or_compute(f"{{a}}{n}", lambda: 1, stale=60, tags=["t"]) for n in range(9)] == [1] * 9
+            assert cache.delete(*values) == 20
+            assert (cache.statistics.errors, cache.statistics.computed) == (0, 9)
