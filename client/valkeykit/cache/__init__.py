@@ -1,4 +1,4 @@
-"""A cache: computed once, jittered, invalidated by tag, open where the server is gone."""
+"""A cache with stampede protection and tags that degrades gracefully when the server is down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the arguments of a cache: one clear error, before anything is sent."""
+"""Validate the arguments of a cache before anything is sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_TEXT = 1024
 
 
 def check_text(what: str, value: Any) -> str:
-    """A key, a tag or a name.
+    """Check a key, a tag or a name.
 
     Raises:
         ConfigurationError: not a text of 1 to 1024 characters.
@@ -25,7 +25,7 @@ def check_text(what: str, value: Any) -> str:
 
 
 def check_texts(what: str, values: Iterable[str]) -> list[str]:
-    """Several keys or tags, in their order, each once.
+    """Check several keys or tags; returns them in order, without duplicates.
 
     Raises:
         ConfigurationError: not a list of texts. A single text would count as a list of its letters.
@@ -36,10 +36,10 @@ def check_texts(what: str, values: Iterable[str]) -> list[str]:
 
 
 def check_number(name: str, value: float, most: float, example: str) -> float:
-    """A number from 0 to `most`, both included.
+    """Check a number from 0 to `most`.
 
     Raises:
-        ConfigurationError: no number (a bool is none, nor is a text), NaN, or out of bounds.
+        ConfigurationError: not a number (bool and text included), NaN, or out of range.
     """
     if not is_number(value) or not 0 <= value <= most:
         raise ConfigurationError(
@@ -49,7 +49,7 @@ def check_number(name: str, value: float, most: float, example: str) -> float:
 
 
 def check_count(name: str, value: int) -> int:
-    """A whole number, 0 or more.
+    """Check a whole number, 0 or more.
 
     Raises:
         ConfigurationError: anything else.
@@ -64,7 +64,7 @@ def is_number(value: object) -> bool:
 
 
 def show(value: object) -> str:
-    """A value as errors quote it: short, and never an error itself."""
+    """Format a value for an error message: short, whatever its repr does."""
     try:
         return f"{value!r:.80}"
     except Exception:  # noqa: BLE001  (a repr may raise anything; that of a huge int does)

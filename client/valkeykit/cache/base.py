@@ -71,7 +71,7 @@ class CacheBase:
         if not loud and not self.breaker.allows():
             self.statistics.errors += 1
             raise BreakerOpenError(
-                "the cache failed a moment ago, so it isn't asked", fix="wait; see the log before it"
+                "the circuit breaker is open after repeated failures", fix="see the previous warnings in the log"
             )
 
     def _succeeded(self, began: float) -> None:

@@ -31,9 +31,8 @@ T = TypeVar("T")
 class Cache(CacheBase):
     """A cache on the server.
 
-    Reads fail open: where the server can't be asked, there is nothing. Writes then return False.
-    Deletes fail loud, since data that should be gone would be served later on. DISABLE_REDIS counts as
-    a server that can't be asked.
+    When the server is unavailable, reads return the default and writes return False. Deletes raise, because
+    deleted data would be served later. DISABLE_REDIS counts as an unavailable server.
     """
 
     _channel: Channel | None = None
@@ -47,7 +46,7 @@ class Cache(CacheBase):
         """Read a value, also one that `get_or_compute` keeps for its stale period.
 
         Returns:
-            The value; the default where there is none or the server can't be asked.
+            The value; the default if there is none or the server is unavailable.
 
         Raises:
             ConfigurationError: the key isn't a text of 1 to 1024 characters.
@@ -64,12 +63,12 @@ class Cache(CacheBase):
         Args:
             key: text of 1 to 1024 characters.
             value: anything that the serializer takes.
-            ttl: seconds, up to a year; the entry lives a little shorter by the jitter. None: it never expires,
-                and ends by `delete`, by `invalidate` or when the server evicts it.
+            ttl: seconds, up to a year, less the jitter. None: no expiry; the entry ends only by `delete`,
+                by `invalidate` or when the server evicts it.
             tags: `invalidate` ends all entries of a tag at once. Reading a tagged entry takes a second round trip.
 
         Returns:
-            False where the server can't be asked.
+            False if the server is unavailable.
 
         Raises:
             ConfigurationError: the value can't be serialized, or another argument can't be used.
@@ -84,7 +83,7 @@ class Cache(CacheBase):
         """Delete entries; returns how many there were.
 
         Raises:
-            ValkeykitError: the server can't be asked, so they may still be there.
+            ValkeykitError: the server is unavailable, so they may still exist.
         """
         return self.run(self.operations.delete(keys))
 
@@ -103,9 +102,9 @@ class Cache(CacheBase):
         tags: Iterable[str] = (),
         lease: float = LEASE,
     ) -> T:
-        """Read a value; where there is none, one caller of all processes computes it.
+        """Read a value; if there is none, one caller of all processes computes it.
 
-        The others wait, however long that takes. A value that is deleted meanwhile isn't stored.
+        The others wait, however long that takes. A value whose key is deleted meanwhile is not stored.
 
         Args:
             key: text of 1 to 1024 characters.
@@ -115,7 +114,7 @@ class Cache(CacheBase):
                 and all do if that fails; without an old value they wait.
             negative_ttl: seconds that None is kept.
             tags: as those of `set`.
-            lease: seconds after which another caller computes if this process dies. It is renewed meanwhile.
+            lease: seconds after which another caller computes if this process dies. Renewed while computing.
 
         Returns:
             The value as the serializer reads it back, for whoever computes it too: JSON makes lists of tuples.
@@ -144,7 +143,7 @@ class Cache(CacheBase):
         return result
 
     def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
-        """Read a value as `get` does; its time to live starts again, with `ttl` seconds or, if None, without end."""
+        """Read a value as `get` does; reset its time to live to `ttl` seconds; None: no expiry."""
         value = self.run(self.operations.touch(key, ttl))
         return default if value is MISSING else value
 

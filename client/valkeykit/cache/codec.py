@@ -1,4 +1,4 @@
-"""How values become bytes: a mark, then the value, compressed where that is worth it."""
+"""Encode values as bytes: a mark, then the value, compressed if that is smaller."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class JsonSerializer:
 
 
 class CorruptEntryError(Exception):
-    """What the server holds is no entry of this cache; it counts as a miss."""
+    """The stored bytes are not an entry of this cache. Counts as a miss."""
 
 
 class Codec:
@@ -48,11 +48,11 @@ class Codec:
         self._compress_from = None if compress_from is None else check_count("compress_from", compress_from)
 
     def encode(self, value: Any) -> bytes:
-        """Raises ConfigurationError where the serializer can't take the value."""
+        """Raises ConfigurationError if the serializer rejects the value."""
         return self._pack(self._dump(value))
 
     def decode(self, entry: bytes) -> Any:
-        """Raises CorruptEntryError where the bytes aren't what `encode` wrote."""
+        """Raises CorruptEntryError if `encode` did not write these bytes."""
         mark = entry[:1]
         try:
             if mark == _PLAIN:
@@ -64,10 +64,10 @@ class Codec:
         raise CorruptEntryError("no such mark")
 
     def encode_and_read(self, value: Any) -> tuple[bytes, Any]:
-        """An entry, and the value that its readers get.
+        """Encode a value; returns the entry and the value as readers get it.
 
         Raises:
-            ConfigurationError: the serializer can't take the value, or can't read what it wrote.
+            ConfigurationError: the serializer rejects the value, or its own output.
         """
         data = self._dump(value)
         try:

@@ -1,4 +1,4 @@
-"""A call of get_or_compute: who computes, for how long, and what is stored."""
+"""The lease protocol of get_or_compute."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from valkeykit.cache.steps import Sleep, Steps
 from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError
 
 LEASE = 10.0
-"""Seconds after which the lease of a caller that died is free."""
+"""Seconds until the lease of a dead caller expires."""
 
 REMEMBERED_MS = 600_000
-"""How long a lease that has run out is remembered: a caller that couldn't renew it may still store its value."""
+"""How long an expired lease stays on the server, so that a caller that could not renew it can store its value."""
 
 _running: ContextVar[tuple[Computation, ...]] = ContextVar("valkeykit_cache_running", default=())
 
 
 class Computation:
-    """Claims the lease, renews it, stores the value and gives the lease back. Each is a sequence of steps."""
+    """One call: claims the lease, renews it, stores the value, releases the lease. Each is a sequence of steps."""
 
     def __init__(  # noqa: PLR0917  (called by the caches alone)
         self,
@@ -57,13 +57,13 @@ class Computation:
         self._versions: bytes | None = None
         self.renew_every = max(lease / 3, 0.01)
         self.stale_value: Any = MISSING
-        """What the caller gets when the computation fails."""
+        """Returned if the computation fails."""
         self.holds_lease = False
-        """Also while it isn't known, since the server's answer was lost."""
+        """Also true while this is unknown because the reply was lost."""
 
     def claim(self) -> Steps[Any]:
-        """The value that there is, waiting for it while another caller computes; MISSING where this one must."""
-        if self._is_nested():  # waiting for the lease would be waiting for this very call
+        """Read the value, or wait while another caller computes it; MISSING if this caller must compute it."""
+        if self._is_nested():  # waiting for the lease would be a deadlock
             return self._compute()
         pause = 0.005
         try:
@@ -89,7 +89,7 @@ class Computation:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While the value is being computed."""
+        """Mark the computation as running, to detect a nested call for the same key."""
         before, self._is_running = _running.set((*_running.get(), self)), True
         try:
             yield
@@ -99,17 +99,17 @@ class Computation:
                 _running.reset(before)
 
     def renew(self) -> Steps[bool]:
-        """Whether the lease is still this caller's. Where the server can't be asked, it is."""
+        """Renew the lease; False if it was deleted or taken over."""
         try:
             return bool((yield from self._script("renew", self._token, self._lease + REMEMBERED_MS)))
         except SERVER_ERRORS:
             return True
 
     def store(self, value: Any) -> Steps[Any]:
-        """Store what was computed; returns it as later readers get it.
+        """Store the computed value; returns it as later readers get it.
 
         Raises:
-            ConfigurationError: the value can't be serialized, whether or not the server can be asked.
+            ConfigurationError: the value can't be serialized, whether or not the server is available.
         """
         data, value = self._operations.codec.encode_and_read(value)
         versions = b"" if not self._tags else self._versions
@@ -122,7 +122,7 @@ class Computation:
         return value
 
     def release(self) -> Steps[None]:
-        """Give the lease back, if it is still held."""
+        """Release the lease if it is held."""
         yield from self._finish(b"", 1)
 
     def _compute(self) -> Any:
@@ -140,10 +140,10 @@ class Computation:
         return entry, verdict
 
     def _finish(self, entry: bytes, life: int) -> Steps[None]:
-        """Done by the process that claimed the lease: one that it forked has a copy of this."""
+        """Only in the process that claimed the lease, not in one that it forked."""
         if not self.holds_lease or os.getpid() != self._process:
             return
-        with suppress(*SERVER_ERRORS):  # the lease runs out by itself
+        with suppress(*SERVER_ERRORS):  # the lease expires by itself
             yield from self._script("store", self._token, entry, life)
         self.holds_lease = False
 

@@ -1,4 +1,4 @@
-"""What the server holds under a key: how long it may be served stale, its tags with their versions, the value."""
+"""The format of an entry: its stale period, its tags with their versions, its value."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from valkeykit.cache.keys import Keys, escape
 from valkeykit.cache.steps import Command, Send, Steps
 
 MISSING: Final = object()
-"""What a read gives where there is nothing and no default was passed, so that None can be cached."""
+"""Marks a missing entry, so that None can be cached."""
 
 TAG_TTL_MS = 31 * 86_400_000
-"""A tag's version is kept this long, and as long as any entry that has it. One that is gone ends its entries."""
+"""Minimum time to live of a tag's version. It also outlives its entries: without it they are misses."""
 
 _TAGGED = b"\x03"
 _STALE = b"\x04"
@@ -28,14 +28,14 @@ class _Parts(NamedTuple):
 
 
 class Entries:
-    """Reads entries and writes what goes before their values."""
+    """Reads entries and writes their headers."""
 
     def __init__(self, keys: Keys, codec: Codec) -> None:
         self._keys = keys
         self._codec = codec
 
     def decode(self, entry: bytes | None) -> Any:
-        """The value of an entry without header; MISSING where there is none or it is corrupt."""
+        """Decode an entry without a header; MISSING if it does not exist or is corrupt."""
         if entry is None:
             return MISSING
         try:
@@ -44,14 +44,14 @@ class Entries:
             return MISSING
 
     def read(self, entry: bytes | None) -> Steps[Any]:
-        """An entry's value; MISSING where it is corrupt or one of its tags has been invalidated."""
+        """Read an entry; MISSING if it is corrupt or one of its tags was invalidated."""
         if not has_header(entry):
             return self.decode(entry)
         (value,) = yield from self.read_many([entry])
         return value
 
     def read_many(self, entries: Sequence[bytes | None]) -> Steps[list[Any]]:
-        """The values of several, with one round trip for the tags of them all."""
+        """Read several entries, with one round trip for all their tags."""
         parts = [_split(entry) for entry in entries]
         tags = list({tag: None for part in parts if part for tag in part.tags})
         versions = (yield Send([("GET", self._key(tag)) for tag in tags])) if tags else []
@@ -64,7 +64,7 @@ class Entries:
         ]
 
     def versions(self, tags: Sequence[str], life: int | None) -> Steps[bytes]:
-        """What goes before a value: its tags and their versions now. Tags without one get one."""
+        """The header with the tags and their current versions. Creates missing versions."""
         if not tags:
             return b""
         names = [escape("tag", tag) for tag in tags]
@@ -78,11 +78,11 @@ class Entries:
         return b"".join(header)
 
     def renewed(self, tag: str) -> Command:
-        """The command that ends all entries of a tag."""
+        """The command that invalidates a tag."""
         return ("SET", self._key(escape("tag", tag)), secrets.token_bytes(_VERSION), "PX", TAG_TTL_MS)
 
     def prolonged(self, key: str, entry: bytes | None, life: int | None) -> list[Command]:
-        """What an entry needs in addition to a new time to live: its stale period and its tags last as long."""
+        """Commands that extend the stale period and the tags of an entry whose time to live was reset."""
         part = _split(entry)
         if entry is None or part is None:
             return []
@@ -91,7 +91,7 @@ class Entries:
         return longer + [self._kept(tag, life) for tag in part.tags]
 
     def _kept(self, name: str, life: int | None) -> Command:
-        """A tag lives no shorter than its entries."""
+        """The command that keeps a tag alive as long as its entry."""
         key = self._key(name)
         return ("PERSIST", key) if life is None else ("PEXPIRE", key, max(life, TAG_TTL_MS), "GT")
 
@@ -100,22 +100,22 @@ class Entries:
 
 
 def has_header(entry: bytes | None) -> bool:
-    """Whether it takes more than `decode` to read an entry."""
+    """Whether `decode` alone cannot read the entry."""
     return entry is not None and entry[:1] in _MARKS
 
 
 def stale_header(milliseconds: int) -> bytes:
-    """Goes first in an entry whose last milliseconds are those in which it is stale; scripts/claim.lua reads it."""
+    """The header of an entry that is stale for the last milliseconds of its life. scripts/claim.lua parses it."""
     return _STALE + milliseconds.to_bytes(8, "big") if milliseconds else b""
 
 
 def stale_period(entry: bytes) -> int:
-    """Milliseconds before its end from which on an entry is stale."""
+    """How many milliseconds before it expires an entry becomes stale."""
     return int.from_bytes(entry[1:9], "big") if entry[:1] == _STALE else 0
 
 
 def _split(entry: bytes | None) -> _Parts | None:
-    """None where there is nothing, or bytes that aren't an entry."""
+    """Parse an entry; None if it does not exist or is corrupt."""
     if not entry:
         return None
     if entry[:1] == _STALE:

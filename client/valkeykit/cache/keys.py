@@ -1,7 +1,7 @@
-"""Names on the server.
+"""Key names on the server.
 
-Entries are `<namespace>:<key>`; what the cache itself keeps is `<namespace>:<kind>:{<name>}`. A text of the
-user never has a brace there, so the two can't meet, and an entry shares the slot of its lease in a cluster.
+Entries are `<namespace>:<key>`. Internal keys are `<namespace>:<kind>:{<name>}`. Braces in a user's text are
+escaped, so the two never collide, and an entry is in the same cluster slot as its lease.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from valkeykit.cache.arguments import check_text
 Kind = Literal["lease", "tag", "session", "board"]
 
 _CHARACTERS = "[%{}\x00-\x1f\x7f\ud800-\udfff]"
-"""The percent sign is among them, which makes the escaping injective."""
+"""Includes the percent sign, which makes the escaping injective."""
 
 _find_character = re.compile(_CHARACTERS).search
 _UNSAFE = re.compile(_CHARACTERS + "|^:|(?<=:):")
-"""No key begins with a colon or has two in a row, so that the end of a namespace can be recognised."""
+"""No key begins with a colon or contains two in a row, so the end of the namespace is unambiguous."""
 
 
 class Keys:
-    """The keys of a namespace. A namespace with colons ends with two, so that none is the beginning of another."""
+    """The keys of a namespace. A double colon ends a namespace that contains a colon, so no two share a key."""
 
     def __init__(self, namespace: str = "") -> None:
         self._prefix = ""
@@ -34,12 +34,12 @@ class Keys:
         return self._prefix + escape("key", name)
 
     def own(self, kind: Kind, name: str) -> str:
-        """A key of the cache itself. The name is escaped, or an entry's key."""
+        """An internal key. The name is escaped already, or the key of an entry."""
         return f"{self._prefix}{kind}:{{{name}}}"
 
 
 def escape(what: str, text: str) -> str:
-    """A different text for each text, without braces; ordinary ones stay as they are.
+    """Escape a text injectively, without braces in the result. Ordinary text stays as it is.
 
     Raises:
         ConfigurationError: not a text, empty or too long.

@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 class _Board:
-    """What a board does, as steps; the two classes below run them."""
+    """The operations on a board as steps, which the two classes below run."""
 
     def __init__(self, cache: CacheBase, name: str, ttl: float | None) -> None:
         self._key = cache.operations.keys.own("board", escape("name", name))
@@ -43,7 +43,7 @@ class _Board:
         return bool(removed)
 
     def top(self, number: int) -> Steps[list[Place]]:
-        if check_count("number", number) == 0:  # to the server, 0 places are all of them
+        if check_count("number", number) == 0:  # ZRANGE 0 -1 would return all
             return []
         return (yield from self.places(1, number))
 
@@ -83,14 +83,17 @@ def _member(member: str) -> str:
     try:
         member.encode()
     except UnicodeEncodeError:
-        raise ConfigurationError(f"the member is {show(member)}, which isn't Unicode", fix="pass a text") from None
+        raise ConfigurationError(
+            f"the member is {show(member)}, expected valid Unicode", fix="remove lone surrogates"
+        ) from None
     return member
 
 
 class Leaderboard:
-    """A board in a cache; it ends `ttl` seconds after the last change. It fails loud, and sends a change once.
+    """A board in a cache.
 
-    A ttl of None is no end.
+    It expires `ttl` seconds after the last change; None means no expiry. Errors of the server are raised, and a
+    change is sent once.
     """
 
     def __init__(self, cache: Cache, name: str, ttl: float | None = LEADERBOARD) -> None:
@@ -102,11 +105,11 @@ class Leaderboard:
         self._run(self._board.add(member, score))
 
     def increment(self, member: str, by: float = 1) -> float:
-        """Raise a member's score; returns what it is then."""
+        """Increment a member's score; returns the new score."""
         return self._run(self._board.increment(member, by))
 
     def remove(self, member: str) -> bool:
-        """Take a member off the board; False where it wasn't on it."""
+        """Remove a member; False if it was not on the board."""
         return self._run(self._board.remove(member))
 
     def top(self, number: int = 10) -> list[Place]:
@@ -114,11 +117,11 @@ class Leaderboard:
         return self._run(self._board.top(number))
 
     def rank(self, member: str) -> int | None:
-        """A member's rank, 1 for the first; None where it isn't on the board."""
+        """A member's rank, 1 for the first; None if it is not on the board."""
         return self._run(self._board.rank(member))
 
     def around(self, member: str, number: int = 2) -> list[Place]:
-        """A member's place and up to `number` before and behind it; none where it isn't on the board."""
+        """A member's place and up to `number` before and behind it; empty if it is not on the board."""
         return self._run(self._board.around(member, number))
 
 

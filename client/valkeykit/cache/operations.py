@@ -20,7 +20,7 @@ from valkeykit.lua import script as load
 MOST_TAGS = 255
 
 SERVER_ERRORS = (UnreachableError, RefusedError)
-"""What a read survives. A mistake of the caller is none of them."""
+"""Reads fail open on these errors. Errors of the caller are not among them."""
 
 
 class Operations:
@@ -83,7 +83,7 @@ class Operations:
         return True
 
     def delete(self, names: Iterable[str]) -> Steps[int]:
-        """Leases go too, so that a value which is being computed from what was before isn't stored."""
+        """Delete the leases as well, so that a value computed from old data is not stored."""
         keys = [self.keys.entry(name) for name in names]
         if not keys:
             return 0
@@ -95,7 +95,7 @@ class Operations:
             yield Send(commands, loud=True)
 
     def touch(self, name: str, ttl: float | None) -> Steps[Any]:
-        """Read an entry; its time to live starts again."""
+        """Read an entry and reset its time to live."""
         key, life = self.keys.entry(name), ttls.expiry(ttl)
         try:
             (entry,) = yield Send([touch_command(key, life)])
@@ -125,7 +125,7 @@ class Operations:
 
 
 def check_tags(tags: Iterable[str]) -> Sequence[str]:
-    """Raises ConfigurationError where they aren't up to 255 texts."""
+    """Raises ConfigurationError unless these are up to 255 texts."""
     if tags == ():
         return ()
     tags = check_texts("tag", tags)

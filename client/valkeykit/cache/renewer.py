@@ -1,4 +1,4 @@
-"""What renews the leases of computations that take long, for synchronous code."""
+"""Renew the leases of long computations, for synchronous code."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class _Lease:
 
 
 class Renewer:
-    """One thread for all computations of a cache. It ends once it finds none running."""
+    """One thread for all computations of a cache. It ends when no computation is running."""
 
     def __init__(self) -> None:
         self.reset()
         _renewers.add(self)
 
     def reset(self) -> None:
-        """Forget everything, as a forked process must: it has no such thread, and its parent's leases."""
+        """Start from scratch after a fork: the child has no thread, and must not renew its parent's leases."""
         self._changed = threading.Condition()
         self._leases: set[_Lease] = set()
         self._is_running = False
@@ -37,7 +37,7 @@ class Renewer:
 
     @contextmanager
     def renewing(self, every: float, renew: Callable[[], bool]) -> Iterator[None]:
-        """Call `renew` every so many seconds, until it returns False."""
+        """Call `renew` every `every` seconds until it returns False."""
         lease = _Lease(every, renew, time.monotonic() + every)
         self._add(lease)
         try:
@@ -68,7 +68,7 @@ class Renewer:
                     self._remove(lease)
 
     def _await_due(self) -> list[_Lease]:
-        """The leases to renew now; none where there aren't any at all."""
+        """Wait for leases that are due; empty if no computation is running."""
         with self._changed:
             while self._leases:
                 now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Login sessions: random ids, and a time to live that starts again with each read."""
+"""Login sessions with random ids and sliding expiration."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from valkeykit.cache.ttl import SESSION, milliseconds
 Data = dict[str, Any]
 
 _is_id = re.compile("[A-Za-z0-9_-]{32}").fullmatch
-"""What `create` returns. An id comes from a cookie, so anything may come instead; it isn't even sent."""
+"""Ids come from cookies and are untrusted. Anything else than this is not sent to the server."""
 
 
 class _Store:
-    """What sessions do, as steps; the two classes below run them."""
+    """The operations on sessions as steps, which the two classes below run."""
 
     def __init__(self, cache: CacheBase, ttl: float) -> None:
         self._operations = cache.operations
@@ -31,7 +31,7 @@ class _Store:
         while True:
             session = secrets.token_urlsafe(24)
             (stored,) = yield Send([("SET", self._key(session), entry, "NX", "PX", self._life)], loud=True)
-            if stored:  # else a first attempt, whose answer was lost, has stored it: no client learns that id
+            if stored:  # otherwise a lost reply: the resend found the key, and this id is discarded
                 return session
 
     def read(self, session: str) -> Steps[Data | None]:
@@ -70,7 +70,7 @@ class Sessions:
 
         Args:
             cache: where the sessions are kept.
-            ttl: seconds that a session lives without being read or written.
+            ttl: seconds until a session expires that is neither read nor written.
 
         Raises:
             ConfigurationError: the TTL can't be used.
@@ -83,23 +83,23 @@ class Sessions:
 
         Raises:
             ConfigurationError: the data can't be serialized.
-            ValkeykitError: it couldn't be stored.
+            ValkeykitError: the server is unavailable or rejected the write.
         """
         return self._run(self._store.create(data))
 
     def read(self, session: str) -> Data | None:
-        """The session's data; None where it has ended, was never one, or the server can't be asked."""
+        """The session's data; None if it has ended, the id is invalid, or the server is unavailable."""
         return self._run(self._store.read(session))
 
     def write(self, session: str, data: Data) -> bool:
-        """Replace the session's data. False where it has ended: that doesn't bring it back. Raises as `create`."""
+        """Replace the session's data; False if the session has ended. Raises as `create` does."""
         return self._run(self._store.write(session, data))
 
     def end(self, session: str) -> bool:
-        """Log out. False where there was no such session.
+        """End the session; False if there was no such session.
 
         Raises:
-            ValkeykitError: the server can't be asked, so the session may live on.
+            ValkeykitError: the server is unavailable, so the session may still exist.
         """
         return self._run(self._store.end(session))
 

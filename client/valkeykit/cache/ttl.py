@@ -1,4 +1,4 @@
-"""How long things are kept, in seconds, and the jitter that keeps them from ending all at once."""
+"""Times to live in seconds, and the jitter that keeps entries from expiring all at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from valkeykit.cache.arguments import is_number, show
 from valkeykit.errors import ConfigurationError
 
 SESSION = 30 * 60
-"""A login session; each read starts it anew."""
+"""A login session, from its last read."""
 
 API_RESPONSE = 60
 """An answer of another service."""
@@ -29,16 +29,16 @@ TOKEN = 15 * 60
 """A one-time code or a password reset."""
 
 NEGATIVE = 30
-"""That there is nothing: short, since it may appear."""
+"""A computed None (negative caching)."""
 
 JITTER = 0.1
-"""Entries live up to this share shorter, so that those which were stored together don't end together."""
+"""Maximum share by which an entry expires early."""
 
 LONGEST = 366 * 86_400
 
 
 def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix: str = "") -> int:
-    """A time to live for the server.
+    """Convert a time to live for the server.
 
     Raises:
         ConfigurationError: not a number of seconds above 0, up to a year.

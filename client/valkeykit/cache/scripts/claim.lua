@@ -1,9 +1,9 @@
 #!lua
 -- shared:
 -- A value, or the right to compute it.
--- KEYS: entry, lease. ARGV: token, lease (ms), how long a lease that has run out is remembered (ms), stale (ms that
--- the caller accepts)
--- Returns the entry, if the caller may have it, and what to do: fresh, compute or wait.
+-- KEYS: entry, lease. ARGV: token, lease (ms), for how long an expired lease is kept (ms), stale period that the
+-- caller accepts (ms)
+-- Returns the entry, unless it is too old for the caller, and one of: fresh, compute, wait.
 local entry = redis.call("GET", KEYS[1])
 if entry then
   local left, stale = redis.call("PTTL", KEYS[1]), 0

@@ -1,6 +1,6 @@
 #!lua
 -- shared:
--- Deletes an entry that its reader can't use, unless there is a new one by now.
+-- Deletes an entry that is corrupt or invalidated, unless it was replaced meanwhile.
 -- KEYS: entry, lease. ARGV: SHA-1 of the entry
 local entry = redis.call("GET", KEYS[1])
 if entry and redis.sha1hex(entry) == ARGV[1] then

@@ -1,8 +1,8 @@
 #!lua
 -- shared:
--- Lets a lease last from now on.
--- KEYS: entry, lease. ARGV: token, lease and the time that it is remembered (ms)
--- Returns 0 where the lease is gone or another caller's.
+-- Renews a lease.
+-- KEYS: entry, lease. ARGV: token, lease plus the time for which an expired one is kept (ms)
+-- Returns 0 if the lease was deleted or taken over.
 if redis.call("GET", KEYS[2]) ~= ARGV[1] then
   return 0
 end

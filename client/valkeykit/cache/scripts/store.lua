@@ -1,8 +1,8 @@
 #!lua
 -- shared:
--- Gives a lease back, and stores what was computed. A lease that is gone means that the key was deleted meanwhile,
--- one of another caller that this one did not renew it in time.
--- KEYS: entry, lease. ARGV: token, entry ("" stores nothing), time to live (ms, 0 for ever)
+-- Releases a lease and stores the computed value. Does nothing if the key was deleted meanwhile (no lease), or if
+-- another caller took over (its lease).
+-- KEYS: entry, lease. ARGV: token, entry ("" stores nothing), time to live (ms, 0: no expiry)
 if redis.call("GET", KEYS[2]) ~= ARGV[1] then
   return 0
 end
