@@ -42,27 +42,27 @@ class AsyncCache(CacheBase):
 
     async def get(self, key: str, default: Any = None) -> Any:
         """As Cache.get."""
-        return await self.run(self.operations.get(key, default))
+        return await self.run(self._operations.get(key, default))
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """As Cache.get_many."""
-        return await self.run(self.operations.get_many(keys))
+        return await self.run(self._operations.get_many(keys))
 
     async def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
         """As Cache.set."""
-        return await self.run(self.operations.set(key, value, ttl, tags))
+        return await self.run(self._operations.set(key, value, ttl, tags))
 
     async def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
         """As Cache.set_many."""
-        return await self.run(self.operations.set_many(values, ttl))
+        return await self.run(self._operations.set_many(values, ttl))
 
     async def delete(self, *keys: str) -> int:
         """As Cache.delete."""
-        return await self.run(self.operations.delete(keys))
+        return await self.run(self._operations.delete(keys))
 
     async def invalidate(self, *tags: str) -> None:
         """As Cache.invalidate."""
-        await self.run(self.operations.invalidate(tags))
+        await self.run(self._operations.invalidate(tags))
 
     @overload
     async def get_or_compute(
@@ -105,7 +105,7 @@ class AsyncCache(CacheBase):
 
         A lease isn't renewed while the event loop is blocked.
         """
-        call = Computation(self.operations, key, compute, ttl, stale, negative_ttl, tags, lease)
+        call = Computation(self._operations, key, compute, ttl, stale, negative_ttl, tags, lease)
         is_closed = False
         try:
             value = await self.run(call.claim())
@@ -131,7 +131,7 @@ class AsyncCache(CacheBase):
 
     async def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
         """As Cache.touch."""
-        value = await self.run(self.operations.touch(key, ttl))
+        value = await self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
     async def commands(self, *commands: tuple[Any, ...]) -> list[Any]:

@@ -55,11 +55,11 @@ class CacheBase:
         self._source = url
         self._disabled = url is None and environment.resolve() is None
         self._options = options
-        self.operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
+        self._operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
 
     def key(self, name: str) -> str:
         """The key on the server, with the namespace."""
-        return self.operations.keys.entry(name)
+        return self._operations.keys.entry(name)
 
     def _settings(self) -> Settings:
         timeouts: ConnectOptions = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}

@@ -51,11 +51,11 @@ class Cache(CacheBase):
         Raises:
             ConfigurationError: the key isn't a text of 1 to 1024 characters.
         """
-        return self.run(self.operations.get(key, default))
+        return self.run(self._operations.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values that exist, by key, in one round trip, and one more if any has tags. Raises as `get` does."""
-        return self.run(self.operations.get_many(keys))
+        return self.run(self._operations.get_many(keys))
 
     def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
         """Store a value.
@@ -73,11 +73,11 @@ class Cache(CacheBase):
         Raises:
             ConfigurationError: the value can't be serialized, or another argument can't be used.
         """
-        return self.run(self.operations.set(key, value, ttl, tags))
+        return self.run(self._operations.set(key, value, ttl, tags))
 
     def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
         """Store values by key, in one round trip. Arguments, result and errors are those of `set`."""
-        return self.run(self.operations.set_many(values, ttl))
+        return self.run(self._operations.set_many(values, ttl))
 
     def delete(self, *keys: str) -> int:
         """Delete entries; returns how many there were.
@@ -85,11 +85,11 @@ class Cache(CacheBase):
         Raises:
             ValkeykitError: the server is unavailable, so they may still exist.
         """
-        return self.run(self.operations.delete(keys))
+        return self.run(self._operations.delete(keys))
 
     def invalidate(self, *tags: str) -> None:
         """End all entries of these tags. Raises as `delete` does."""
-        self.run(self.operations.invalidate(tags))
+        self.run(self._operations.invalidate(tags))
 
     def get_or_compute(
         self,
@@ -123,7 +123,7 @@ class Cache(CacheBase):
             ConfigurationError: an argument can't be used, or the value can't be serialized.
             BaseException: what `compute` raises, unless there is an old value.
         """
-        call = Computation(self.operations, key, compute, ttl, stale, negative_ttl, tags, lease)
+        call = Computation(self._operations, key, compute, ttl, stale, negative_ttl, tags, lease)
         try:
             value = self.run(call.claim())
             if value is MISSING:
@@ -144,7 +144,7 @@ class Cache(CacheBase):
 
     def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
         """Read a value as `get` does; reset its time to live to `ttl` seconds; None: no expiry."""
-        value = self.run(self.operations.touch(key, ttl))
+        value = self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
     def commands(self, *commands: tuple[Any, ...]) -> list[Any]:

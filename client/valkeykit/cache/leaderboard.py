@@ -28,7 +28,7 @@ class _Board:
     """The operations on a board as steps, which the two classes below run."""
 
     def __init__(self, cache: CacheBase, name: str, ttl: float | None) -> None:
-        self._key = cache.operations.keys.own("board", escape("name", name))
+        self._key = cache._operations.keys.own("board", escape("name", name))
         self._life = expiry(ttl)
 
     def add(self, member: str, score: float) -> Steps[None]:

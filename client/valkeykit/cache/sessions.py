@@ -23,7 +23,7 @@ class _Store:
     """The operations on sessions as steps, which the two classes below run."""
 
     def __init__(self, cache: CacheBase, ttl: float) -> None:
-        self._operations = cache.operations
+        self._operations = cache._operations
         self._life = milliseconds(ttl)
 
     def create(self, data: Data) -> Steps[str]:

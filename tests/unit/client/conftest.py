@@ -26,6 +26,12 @@ def server(shared_server: Server) -> Server:
 
 
 @pytest.fixture
+def cache(server: Server) -> Iterator[Cache]:
+    with Cache(server.url, namespace="shop") as cache:
+        yield cache
+
+
+@pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server that a test may kill or set up as it likes."""
     with servers.running(tmp_path / "server", "--appendonly", "yes", "--appendfsync", "always") as server:
@@ -36,9 +42,3 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 def queue(server: Server) -> Iterator[Queue]:
     with Queue("mail", server.url, retry_for=2) as queue:
         yield queue
-
-
-@pytest.fixture
-def cache(server: Server) -> Iterator[Cache]:
-    with Cache(server.url, namespace="shop") as cache:
-        yield cache
