@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from valkeykit.queue.definition import Handler
 
-Interruption = Literal["timeout", "cancelled", "lost"]
-"""Why a running job is made to end."""
+Interruption = Literal["timeout", "cancelled", "lost", "stopped"]
+"""Why a running job is made to end. stopped: its worker ends, and has given it back."""
 
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # of json itself
 

@@ -393,6 +393,6 @@ def _interruption(job: Job, cause: BaseException | None = None) -> BaseException
         return JobTimeoutError(f"it ran longer than {job.spec.timeout / 1000:g} s")
     if job.interrupt == "cancelled":
         return CancelledJobError("it was cancelled while it ran")
-    if job.interrupt == "lost":
+    if job.interrupt in {"lost", "stopped"}:
         return TimedOutError("the lease ended, and another worker may have the job")
     return cause or CorruptJobError("it ended without a reason")

@@ -18,6 +18,7 @@ from valkeykit.queue import events
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.events import Listener, logger
+from valkeykit.queue.guard import LeaseGuard
 from valkeykit.queue.health import Health, package_version
 from valkeykit.queue.job import Interruption
 from valkeykit.queue.leases import TICK, LeaseManager, Renewal
@@ -85,6 +86,7 @@ class Worker:
         self._health = Health(queue.name, heartbeat, health_port)
         self._stopping: asyncio.Event | None = None
         self._hurry: asyncio.Event | None = None
+        self._guard: LeaseGuard | None = None
         self._is_stopped = False
         self._is_serving = False
 
@@ -114,7 +116,13 @@ class Worker:
             LoginError: it refused the login when the worker began.
             ConfigurationError: the worker runs already.
         """
-        asyncio.run(self._run_with_signals(burst=burst))
+        self._guard = LeaseGuard.fork(self._definition, self.name, self._lease)
+        try:
+            asyncio.run(self._run_with_signals(burst=burst))
+        finally:
+            if self._guard is not None:
+                self._guard.close()
+                self._guard = None
 
     async def _run_with_signals(self, *, burst: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -172,7 +180,7 @@ class Worker:
         )
         self._reported = asyncio.Event()
         self._slots = Slots(self.concurrency, self._on_ended, self._confirm)
-        self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease)
+        self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease, self._guard)
         self._pace = Pace(self.concurrency)
         self._reporter = Reporter(
             queue=self._queue,
@@ -206,6 +214,7 @@ class Worker:
             lease=self._lease,
             describe=self._describe,
             interrupt=self._interrupt_soon,
+            guard=self._guard,
         )
         self._health.watch(self._taker, self._renewal, self._lease)
 
@@ -269,7 +278,9 @@ class Worker:
         rest = [job for job in tuple(self._slots.running) if not job.over]
         await self._leases.give_back(rest)
         for job in rest:
-            self._slots.interrupt(job, "lost")
+            self._slots.interrupt(job, "stopped")
+        if rest:
+            logger.info("queue %s: %d running jobs were given back", self._queue.name, len(rest))
         await self._reporter.report()
         await self._queue.send(self._queue.calls.leave(self.name))
 
@@ -281,7 +292,7 @@ class Worker:
         while True:
             await self._reported.wait()
             self._reported.clear()
-            await self._guard(self._reporter.report, "can't report how jobs ended")
+            await self._survive(self._reporter.report, "can't report how jobs ended")
             self._taker.changed.set()
 
     async def _tick_forever(self) -> None:
@@ -295,13 +306,13 @@ class Worker:
                 logger.warning(text, self._queue.name, lag, names)
             self._health.tick()
             if self._leases.held:
-                await self._guard(self._leases.tick, "can't look after running jobs")
+                await self._survive(self._leases.tick, "can't look after running jobs")
             if self._leases.is_stalled():
                 self._pace.reset()
                 with contextlib.suppress(ValkeykitError):  # their leases end, then
                     await self._leases.give_back(self._slots.withdraw())
 
-    async def _guard(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
+    async def _survive(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
         """A worker goes on whatever happens in one step."""
         try:
             await step()
