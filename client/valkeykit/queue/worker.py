@@ -282,6 +282,8 @@ class Worker:
         if rest:
             logger.info("queue %s: %d running jobs were given back", self._queue.name, len(rest))
         await self._reporter.report()
+        self._renewal.stop()
+        await asyncio.to_thread(self._renewal.join, 1)
         await self._queue.send(self._queue.calls.leave(self.name))
 
     def _on_ended(self) -> None:
