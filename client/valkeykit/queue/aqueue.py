@@ -17,6 +17,7 @@ from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Call
+from valkeykit.queue.local import no_server
 from valkeykit.queue.options import JobOptions, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -85,14 +86,20 @@ class AsyncQueue(QueueBase):
     ) -> bool:
         """As Queue.repeat."""
         repeat = self.describe_repeat(job, arguments, name, cron, every, zone, options)
+        if self.local is not None:
+            return self.local.repeat(repeat)
         return await self.send(self.calls.repeat(repeat, await self.send(self.calls.now())))
 
     async def repeats(self) -> list[Repeat]:
         """As Queue.repeats."""
+        if self.local is not None:
+            return self.local.repeats()
         return await self.send(self.calls.repeats())
 
     async def stop_repeating(self, name: str) -> bool:
         """As Queue.stop_repeating."""
+        if self.local is not None:
+            return self.local.stop_repeating(name)
         return await self.send(self.calls.stop_repeating(name))
 
     async def job(self, id: str) -> JobState:  # noqa: A002
@@ -110,35 +117,46 @@ class AsyncQueue(QueueBase):
 
     async def cancel(self, id: str) -> str:  # noqa: A002
         """As Queue.cancel."""
-        return await self.send(self.calls.cancel(id))
+        return self.local.cancel(id) if self.local is not None else await self.send(self.calls.cancel(id))
 
     async def pause(self) -> None:
         """As Queue.pause."""
-        await self.send(self.calls.pause(True))
+        if self.local is not None:
+            self.local.paused = True
+        else:
+            await self.send(self.calls.pause(True))
 
     async def resume(self) -> None:
         """As Queue.resume."""
-        await self.send(self.calls.pause(False))
+        if self.local is not None:
+            self.local.paused = False
+        else:
+            await self.send(self.calls.pause(False))
 
     async def limit(self, jobs: int, per: float = 1.0) -> None:
         """As Queue.limit."""
-        await self.send(self.calls.limit(jobs, milliseconds("per", per, least=0.001)))
+        period = milliseconds("per", per, least=0.001)
+        if self.local is None:
+            await self.send(self.calls.limit(jobs, period))
 
     async def statistics(self) -> Statistics:
         """As Queue.statistics."""
-        return await self.send(self.calls.statistics())
+        return self.local.statistics() if self.local is not None else await self.send(self.calls.statistics())
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """As Queue.dead_letters."""
-        return await self.send(self.calls.dead(limit))
+        return self.local.dead_letters(limit) if self.local is not None else await self.send(self.calls.dead(limit))
 
     async def requeue(self, ids: Sequence[str]) -> int:
         """As Queue.requeue."""
+        if self.local is not None:
+            return await asyncio.to_thread(self.local.requeue, ids)
         return await self.send(self.calls.requeue(ids)) if ids else 0
 
     async def check(self) -> None:
         """As Queue.check."""
-        await self._patiently(self._connected)
+        if self.local is None:
+            await self._patiently(self._connected)
 
     async def close(self) -> None:
         """As Queue.close."""
@@ -186,6 +204,8 @@ class AsyncQueue(QueueBase):
             return self._channel
 
     async def _connect(self) -> AsyncChannel:
+        if self.local is not None:
+            raise no_server()
         client = await open_async_client(self.settings())
         try:
             server, memory = await client.info("server"), await client.info("memory")

@@ -17,6 +17,7 @@ from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Call
+from valkeykit.queue.local import no_server
 from valkeykit.queue.options import JobOptions, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -106,14 +107,20 @@ class Queue(QueueBase):
         Returns whether that changed something. Raises InvalidJobError where an argument can't be used.
         """
         repeat = self.describe_repeat(job, arguments, name, cron, every, zone, options)
+        if self.local is not None:
+            return self.local.repeat(repeat)
         return self.send(self.calls.repeat(repeat, self.send(self.calls.now())))
 
     def repeats(self) -> list[Repeat]:
         """What is repeated, in the order of the next time."""
+        if self.local is not None:
+            return self.local.repeats()
         return self.send(self.calls.repeats())
 
     def stop_repeating(self, name: str) -> bool:
         """End a repeat; False where there was none."""
+        if self.local is not None:
+            return self.local.stop_repeating(name)
         return self.send(self.calls.stop_repeating(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
@@ -140,30 +147,40 @@ class Queue(QueueBase):
         A waiting one is searched in its line, which takes the server up to 40 ms for a million jobs.
         An active one is interrupted when its worker next renews the lease, within seconds.
         """
-        return self.send(self.calls.cancel(id))
+        return self.local.cancel(id) if self.local is not None else self.send(self.calls.cancel(id))
 
     def pause(self) -> None:
         """Let no worker take jobs; those that run go on."""
-        self.send(self.calls.pause(True))
+        if self.local is not None:
+            self.local.paused = True
+        else:
+            self.send(self.calls.pause(True))
 
     def resume(self) -> None:
         """End a pause."""
-        self.send(self.calls.pause(False))
+        if self.local is not None:
+            self.local.paused = False
+        else:
+            self.send(self.calls.pause(False))
 
     def limit(self, jobs: int, per: float = 1.0) -> None:
         """Let at most `jobs` start in `per` seconds, over all workers. 0 jobs = no limit."""
-        self.send(self.calls.limit(jobs, milliseconds("per", per, least=0.001)))
+        period = milliseconds("per", per, least=0.001)
+        if self.local is None:
+            self.send(self.calls.limit(jobs, period))
 
     def statistics(self) -> Statistics:
         """Counts of the queue now and since it began."""
-        return self.send(self.calls.statistics())
+        return self.local.statistics() if self.local is not None else self.send(self.calls.statistics())
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Jobs that were given up, the latest first."""
-        return self.send(self.calls.dead(limit))
+        return self.local.dead_letters(limit) if self.local is not None else self.send(self.calls.dead(limit))
 
     def requeue(self, ids: Sequence[str]) -> int:
         """Give dead letters all their attempts again; returns how many there were."""
+        if self.local is not None:
+            return self.local.requeue(ids)
         return self.send(self.calls.requeue(ids)) if ids else 0
 
     def check(self) -> None:
@@ -172,7 +189,8 @@ class Queue(QueueBase):
         Raises:
             UnsupportedServerError: no Valkey, older than 7.2, or one that evicts jobs.
         """
-        self._patiently(self._connected)
+        if self.local is None:
+            self._patiently(self._connected)
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
@@ -215,6 +233,8 @@ class Queue(QueueBase):
             return self._channel
 
     def _connect(self) -> Channel:
+        if self.local is not None:
+            raise no_server()
         client = open_client(self.settings())
         try:
             requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)

@@ -20,6 +20,7 @@ from valkeykit.queue.base import QueueBase
 from valkeykit.queue.events import Listener, logger
 from valkeykit.queue.job import CorruptJobError, Job, unpack
 from valkeykit.queue.keeper import TICK, Keeper
+from valkeykit.queue.local import no_server
 from valkeykit.queue.options import Spec
 from valkeykit.queue.pace import Pace
 from valkeykit.queue.reporter import Reporter
@@ -51,7 +52,7 @@ class Worker:
     listeners: called after each job (valkeykit.queue.events).
 
     Raises:
-        ConfigurationError: a number can't be used, or the queue has no handler.
+        ConfigurationError: a number can't be used, the queue has no handler, or USE_VALKEY_QUEUE is off.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Worker:
         drain: float = DRAIN,
         listeners: Sequence[Listener] = (),
     ) -> None:
+        if queue.local is not None:
+            raise no_server()
         if not queue.handlers:
             raise ConfigurationError(f"the queue {queue.name} has no handler", fix="@queue.handler on a function")
         if lease < 1 or drain < 0:
