@@ -24,7 +24,7 @@ async def add() -> None:
 async def work() -> None:
     async with Docket(url=URL, execution_ttl=timedelta(0)) as docket:
         docket.register(noop)
-        async with Worker(docket, concurrency=10) as worker:
+        async with Worker(docket, concurrency=10, minimum_check_interval=timedelta(milliseconds=5)) as worker:
             COUNTER.start()
             await worker.run_forever()
 
