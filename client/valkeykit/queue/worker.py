@@ -22,6 +22,7 @@ from valkeykit.queue.guard import LeaseGuard
 from valkeykit.queue.health import Health, package_version
 from valkeykit.queue.job import Interruption
 from valkeykit.queue.leases import TICK, LeaseManager, Renewal
+from valkeykit.queue.local import no_server
 from valkeykit.queue.pace import Pace
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.reporter import Reporter
@@ -57,7 +58,7 @@ class Worker:
         health_port: a port that answers GET /live and GET /ready.
 
     Raises:
-        ConfigurationError: a number can't be used, or the queue has no handler.
+        ConfigurationError: a number can't be used, the queue has no handler, or USE_VALKEY_QUEUE is off.
     """
 
     def __init__(
@@ -71,10 +72,10 @@ class Worker:
         heartbeat: Path | None = None,
         health_port: int | None = None,
     ) -> None:
+        if queue.local is not None:
+            raise no_server()
         if not queue.handlers:
             raise ConfigurationError(f"the queue {queue.name} has no handler", fix="@queue.handler on a function")
-        if queue.local is not None:
-            raise ConfigurationError("USE_VALKEY_QUEUE is off, so a worker has nothing to take", fix="unset it")
         if not (_is_number(lease) and 1 <= lease <= 86_400 and _is_number(drain) and 0 <= drain <= 86_400):
             raise ConfigurationError(f"lease is {lease!r} and drain {drain!r}", fix="lease=30, drain=25 (seconds)")
         self.concurrency = _concurrency(concurrency)
