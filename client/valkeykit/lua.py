@@ -1,4 +1,13 @@
-"""Scripts that run on the server, as a whole or not at all. They lie beside the code that sends them."""
+"""Scripts that run on the server, as a whole or not at all. Each is stored next to the code that sends it.
+
+A script begins with a header of comments:
+
+    #!lua flags=…             what the server is told
+    -- shared: clock count    functions of scripts/shared that go before it
+    -- keys: jobs delayed* | seen    the names of KEYS; `*` stands for ten, :0 to :9, and a function of the number
+
+Names before the bar are fixed keys, which the caller completes; those behind it differ from call to call.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +16,48 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
+PRIORITIES = 10
+"""Keys that a name with `*` stands for."""
+
 
 @dataclass(frozen=True)
 class Script:
+    """keys: the names of its fixed keys, in the order of KEYS from the second one on."""
+
     source: str = field(repr=False)
     sha: str
+    keys: tuple[str, ...] = ()
 
 
 @cache
 def script(package: str, name: str) -> Script:
-    """A package's script, after the shared functions that its second line names."""
+    """A package's script, complete with the shared functions and the names of its keys."""
     folder = files(package) / "scripts"
-    flags, shared, body = (folder / f"{name}.lua").read_text(encoding="utf-8").split("\n", 2)
-    names = shared.removeprefix("-- shared:").split()
-    parts = [(folder / "shared" / f"{part}.lua").read_text(encoding="utf-8") for part in names]
-    source = "\n".join([flags, *parts, body])
-    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    flags, *lines = (folder / f"{name}.lua").read_text(encoding="utf-8").split("\n")
+    shared, named = (_header(lines, mark) for mark in ("-- shared:", "-- keys:"))
+    parts = [(folder / "shared" / f"{part}.lua").read_text(encoding="utf-8") for part in shared.split()]
+    fixed, _, varying = named.partition("|")
+    source = "\n".join([flags, *_bind(fixed.split(), varying.split()), *parts, *lines])
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(source, sha, tuple(key for word in fixed.split() for key in _expand(word)))
+
+
+def _header(lines: list[str], mark: str) -> str:
+    return next((line.removeprefix(mark) for line in lines if line.startswith(mark)), "")
+
+
+def _expand(word: str) -> list[str]:
+    return [f"{word[:-1]}:{number}" for number in range(PRIORITIES)] if word.endswith("*") else [word]
+
+
+def _bind(fixed: list[str], varying: list[str]) -> list[str]:
+    """Lua that gives KEYS their names. KEYS[1] is what they have in common."""
+    lines, index = [], 2
+    for word in (*fixed, *varying):
+        if word.endswith("*"):
+            lines.append(f"local function {word[:-1]}(number) return KEYS[{index} + number] end")
+            index += PRIORITIES
+        else:
+            lines.append(f"local {word} = KEYS[{index}]")
+            index += 1
+    return lines

@@ -1,10 +1,10 @@
-"""A job queue that loses nothing. See docs/client/queue.md for what it guarantees."""
+"""A persistent job queue. See docs/client/queue.md for what it guarantees."""
 
 from __future__ import annotations
 
-from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
+from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.events import Event, Listener, telemetry
+from valkeykit.queue.events import Event, JobFilter, Listener, telemetry
 from valkeykit.queue.job import Job, current_job
 from valkeykit.queue.options import JobOptions
 from valkeykit.queue.queue import Queue
@@ -17,13 +17,16 @@ __all__ = [
     "DeadLetter",
     "Event",
     "Job",
+    "JobFilter",
     "JobOptions",
     "JobState",
+    "ListedJob",
     "Listener",
     "Queue",
     "Repeat",
     "Statistics",
     "Worker",
+    "WorkerState",
     "current_job",
     "telemetry",
 ]

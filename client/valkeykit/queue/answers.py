@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from valkeykit.queue.schema import name_of
+
 
 class Added(NamedTuple):
     """A job that was added, or (new=False) the one that was there before it."""
@@ -14,16 +16,28 @@ class Added(NamedTuple):
     new: bool
 
 
-class Assignment(NamedTuple):
-    """What a take brought: jobs as (id, attempt, record).
+class Reaped(NamedTuple):
+    """A job whose worker didn't renew its lease. fate: waiting, dead or cancelled."""
 
-    next_event: ms until there may be more, -1 for nobody knows.
-    alone: the one job has lost a worker before, so it runs with no other beside it.
+    id: str
+    name: str
+    attempt: int
+    fate: str
+
+
+class Assignment(NamedTuple):
+    """What a take returned: jobs as (id, attempt, record).
+
+    next_event: ms until there may be more, -1 where that is unknown.
+    suspects: how many of the jobs, from the first on, have lost workers more than once.
+    is_limited: whether the queue has a rate limit.
     """
 
     next_event: int
-    alone: bool
     repeats_due: int
+    suspects: int
+    is_limited: bool
+    reaped: list[Reaped]
     jobs: list[tuple[bytes, int, bytes]]
 
 
@@ -48,7 +62,11 @@ class Statistics:
 
 @dataclass(frozen=True)
 class JobState:
-    """Everything known of one job. state: waiting, active, delayed, dead, completed or missing."""
+    """Everything known of one job.
+
+    state: waiting, active, delayed, dead, completed or missing.
+    traceback: of the error that made it a dead letter.
+    """
 
     id: str
     state: str
@@ -57,6 +75,7 @@ class JobState:
     error: str | None
     progress: Any
     result: Any
+    traceback: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,47 @@ class DeadLetter:
     attempts: int
     error: str
     failed_at: float
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class ListedJob:
+    """A job of a listing. due: seconds since the epoch, by the server's clock: when a delayed job may run, when the
+    lease of an active one ends, when a dead letter was given up; None for a waiting one.
+    """
+
+    id: str
+    state: str
+    name: str
+    arguments: Any
+    attempts: int
+    error: str | None
+    progress: Any
+    due: float | None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a listing. is_cut: whether it ended early, since its jobs are large."""
+
+    jobs: list[ListedJob]
+    is_cut: bool
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker as it last reported. heard: seconds ago. started: seconds since the epoch, by the worker's clock."""
+
+    name: str
+    heard: float
+    host: str
+    pid: int
+    started: float
+    concurrency: int
+    running: int
+    handlers: list[str]
+    version: str
 
 
 @dataclass(frozen=True)
@@ -82,8 +142,17 @@ class DueRepeat:
 
 
 def read_assignment(answer: list[Any]) -> Assignment:
+    next_event, repeats_due, suspects, limited, reaped, *jobs = answer
     return Assignment(
-        answer[0], answer[1] == 1, answer[2], list(zip(answer[3::3], answer[4::3], answer[5::3], strict=True))
+        next_event,
+        repeats_due,
+        suspects,
+        limited == 1,
+        [
+            Reaped(identity.decode(errors="replace"), name_of(record), attempt, fate.decode())
+            for identity, attempt, record, fate in zip(*(reaped[part::4] for part in range(4)), strict=True)
+        ],
+        list(zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)),
     )
 
 
@@ -101,36 +170,72 @@ def read_statistics(answer: list[Any]) -> Statistics:
 
 
 def read_job(identity: str, answer: list[Any]) -> JobState:
-    state, record, attempts, error, progress, result = answer
+    state, record, attempts, error, traceback, progress, result = answer
     return JobState(
         id=identity,
         state=state.decode(),
-        name=_name(record) if record else None,
+        name=name_of(record) if record else None,
         attempts=attempts,
-        error=error.decode(errors="replace") if error else None,
+        error=_text(error),
         progress=_value(progress),
         result=_value(result),
+        traceback=_text(traceback),
     )
 
 
-def read_dead(answer: list[Any]) -> list[DeadLetter]:
-    return [
-        DeadLetter(
+def read_page(state: str, answer: list[Any]) -> Page:
+    cut, *flat = answer
+    jobs = [
+        ListedJob(
             id=identity.decode(errors="replace"),
-            name=_name(record),
+            state=state,
+            name=name_of(record),
             arguments=_value(record.partition(b"\n")[2]),
             attempts=attempts,
-            error=error.decode(errors="replace"),
-            failed_at=when / 1000,
+            error=_text(error),
+            progress=_value(progress),
+            due=when / 1000 if when else None,
+            traceback=_text(traceback),
         )
-        for identity, record, attempts, error, when in zip(*(answer[i::5] for i in range(5)), strict=True)
+        for identity, record, attempts, error, traceback, progress, when in zip(
+            *(flat[part::7] for part in range(7)), strict=True
+        )
+    ]
+    return Page(jobs, cut == 1)
+
+
+def read_workers(answer: list[Any]) -> list[WorkerState]:
+    return [
+        _worker(name.decode(errors="replace"), ago / 1000, _value(about))
+        for name, ago, about in zip(answer[::3], answer[1::3], answer[2::3], strict=True)
     ]
 
 
-def _name(record: bytes) -> str:
-    """The job's name; "?" where the record is corrupt."""
-    fields = record.partition(b"\n")[0].split(b" ")
-    return fields[6].decode(errors="replace") if len(fields) == 7 else "?"
+def dead_letter(job: ListedJob) -> DeadLetter:
+    """A listed job as the dead letter that it is."""
+    return DeadLetter(
+        job.id, job.name, job.arguments, job.attempts, job.error or "", job.due or 0.0, traceback=job.traceback
+    )
+
+
+def _worker(name: str, heard: float, about: Any) -> WorkerState:
+    """A worker of another version may say less."""
+    about = about if isinstance(about, dict) else {}
+    return WorkerState(
+        name=name,
+        heard=heard,
+        host=str(about.get("host", "?")),
+        pid=int(about.get("pid", 0)),
+        started=float(about.get("started", 0)),
+        concurrency=int(about.get("concurrency", 0)),
+        running=int(about.get("running", 0)),
+        handlers=[str(handler) for handler in about.get("handlers", [])],
+        version=str(about.get("version", "?")),
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode(errors="replace") if value else None
 
 
 def _value(text: bytes | None) -> Any:

@@ -14,10 +14,11 @@ from valkeykit.aconnection import open_async_client
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import AsyncChannel
 from valkeykit.queue import requirements, waiting
-from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
+from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.calls import Call
-from valkeykit.queue.options import JobOptions, milliseconds
+from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.local import no_server
+from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
 
@@ -81,64 +82,120 @@ class AsyncQueue(QueueBase):
         cron: str | None = None,
         every: float | None = None,
         zone: str = "UTC",
+        overlap: bool = True,
         **options: Unpack[JobOptions],
     ) -> bool:
         """As Queue.repeat."""
-        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, options)
+        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, overlap, options)
+        if self.local is not None:
+            return self.local.repeat(repeat)
         return await self.send(self.calls.repeat(repeat, await self.send(self.calls.now())))
 
     async def repeats(self) -> list[Repeat]:
         """As Queue.repeats."""
-        return await self.send(self.calls.repeats())
+        if self.local is not None:
+            return self.local.repeats()
+        listed: list[Repeat] = []
+        while page := await self.send(self.calls.repeats(len(listed))):
+            listed += [Repeat.listed(due.name, due.plan, due.at) for due in page]
+        return listed
 
     async def stop_repeating(self, name: str) -> bool:
         """As Queue.stop_repeating."""
+        check_word("the repeat's name", name)
+        if self.local is not None:
+            return self.local.stop_repeating(name)
         return await self.send(self.calls.stop_repeating(name))
 
     async def job(self, id: str) -> JobState:  # noqa: A002
         """As Queue.job."""
+        check_word("id", id)
         return self.local.state(id) if self.local is not None else await self.send(self.calls.job(id))
 
     async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """As Queue.result."""
+        state = await self.job(id)
         for pause in waiting.pauses(timeout):
-            state = await self.job(id)
             if waiting.is_over(state):
                 break
             await asyncio.sleep(pause)
+            state = await self.job(id)
         return waiting.result(state)
 
     async def cancel(self, id: str) -> str:  # noqa: A002
         """As Queue.cancel."""
-        return await self.send(self.calls.cancel(id))
+        check_word("id", id)
+        return self.local.cancel(id) if self.local is not None else await self.send(self.calls.cancel(id))
 
     async def pause(self) -> None:
         """As Queue.pause."""
-        await self.send(self.calls.pause(True))
+        if self.local is not None:
+            self.local.paused = True
+        else:
+            await self.send(self.calls.pause(True))
 
     async def resume(self) -> None:
         """As Queue.resume."""
-        await self.send(self.calls.pause(False))
+        if self.local is not None:
+            self.local.paused = False
+        else:
+            await self.send(self.calls.pause(False))
 
     async def limit(self, jobs: int, per: float = 1.0) -> None:
         """As Queue.limit."""
-        await self.send(self.calls.limit(jobs, milliseconds("per", per, least=0.001)))
+        period = milliseconds("per", per, least=0.001)
+        check_count("jobs", jobs)
+        if self.local is None:
+            await self.send(self.calls.limit(jobs, period))
+
+    async def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
+        """As Queue.limit_dead_letters."""
+        number = None if count is None else check_count("count", count)
+        seconds = None if age is None else milliseconds("age", age, least=1)
+        if self.local is None:
+            await self.send(self.calls.limit_dead_letters(number, seconds))
 
     async def statistics(self) -> Statistics:
         """As Queue.statistics."""
-        return await self.send(self.calls.statistics())
+        return self.local.statistics() if self.local is not None else await self.send(self.calls.statistics())
+
+    async def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
+        """As Queue.jobs."""
+        left, listed = check_listing(state, limit, skip), list[ListedJob]()
+        while left > 0:
+            page = await self.send(self.calls.jobs(state, skip + len(listed), left))
+            listed += page.jobs
+            left = limit - len(listed) if page.jobs else 0
+        return listed
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """As Queue.dead_letters."""
-        return await self.send(self.calls.dead(limit))
+        if self.local is not None:
+            return self.local.dead_letters(check_count("limit", limit))
+        return [dead_letter(job) for job in await self.jobs("dead", limit)]
+
+    async def purge(self, state: State) -> int:
+        """As Queue.purge."""
+        deleted = 0
+        while number := await self.send(self.calls.purge(check_purge(state))):
+            deleted += number
+        return deleted
+
+    async def workers(self) -> list[WorkerState]:
+        """As Queue.workers."""
+        return await self.send(self.calls.workers())
 
     async def requeue(self, ids: Sequence[str]) -> int:
         """As Queue.requeue."""
-        return await self.send(self.calls.requeue(ids)) if ids else 0
+        batches = batched_ids(ids)
+        if self.local is not None:
+            return await asyncio.to_thread(self.local.requeue, ids)
+        return sum([await self.send(self.calls.requeue(batch)) for batch in batches])
 
     async def check(self) -> None:
         """As Queue.check."""
-        await self._patiently(self._connected)
+        if self.local is None:
+            await self._patiently(self._connected)
 
     async def close(self) -> None:
         """As Queue.close."""
@@ -177,7 +234,7 @@ class AsyncQueue(QueueBase):
 
     async def _run(self, call: Call[Any]) -> Any:
         channel = self._channel or await self._connected()
-        return await channel.run(call.script, (self.calls.base,), call.arguments)
+        return await channel.run(call.script, call.keys, call.arguments)
 
     async def _connected(self) -> AsyncChannel:
         async with self._connecting:
@@ -186,6 +243,8 @@ class AsyncQueue(QueueBase):
             return self._channel
 
     async def _connect(self) -> AsyncChannel:
+        if self.local is not None:
+            raise no_server()
         client = await open_async_client(self.settings())
         try:
             server, memory = await client.info("server"), await client.info("memory")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from valkeykit.queue.definition import Definition, runs_on_server
 from valkeykit.queue.local import LocalJobs
+from valkeykit.queue.options import MAX_RESULT, check_count
 from valkeykit.queue.patience import RETRY_FOR
 from valkeykit.settings import ConnectOptions, Settings, Source, settle
 
@@ -27,6 +28,7 @@ class QueueBase(Definition):
         *,
         retry_for: float = RETRY_FOR,
         allow_eviction: bool = False,
+        max_result: int = MAX_RESULT,
         **options: Unpack[ConnectOptions],
     ) -> None:
         """Nothing is sent.
@@ -35,15 +37,17 @@ class QueueBase(Definition):
         url, options: as `valkeykit.connect` takes them.
         retry_for: seconds that a call is tried again while the server can't be reached.
         allow_eviction: use a server that may evict jobs.
+        max_result: bytes that a job's result may take; a larger one fails the job.
 
         Raises:
             InvalidJobError: the name can't be used.
             ConfigurationError: USE_VALKEY_QUEUE is neither true nor false.
         """
         super().__init__(name)
-        self.local = None if runs_on_server() else LocalJobs(self.handlers)
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
+        self.max_result = check_count("max_result", max_result, least=1)
+        self.local = None if runs_on_server() else LocalJobs(self.handlers, self.max_result)
         self.source = url
         self.options = options
 

@@ -3,72 +3,58 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar
+from functools import cache, partial
+from typing import Any, Generic, Literal, TypeVar, get_args
 
+from valkeykit.errors import InvalidJobError
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
+from valkeykit.queue import schema
 from valkeykit.queue.answers import (
     Added,
     Assignment,
-    DeadLetter,
     DueRepeat,
     JobState,
+    Page,
     Statistics,
+    WorkerState,
     read_assignment,
-    read_dead,
     read_due,
     read_job,
+    read_page,
     read_statistics,
+    read_workers,
 )
-from valkeykit.queue.options import Description, check_queue_name
+from valkeykit.queue.options import Description, check_count, check_queue_name, check_word
+from valkeykit.queue.producer import Producer
 from valkeykit.queue.repeats import Repeat
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+State = Literal["waiting", "delayed", "active", "dead"]
+"""Where a job can be listed."""
+
 BATCH_JOBS = 500
 BATCH_BYTES = 512 * 1024
 """What one call of add_many holds at most, so that the server isn't kept busy for long."""
 
-CALLS_OF_A_PRODUCER = 1 << 16
-"""Then it takes a new name, so that what the server remembers of it stays at 8 KiB."""
+PAGE_JOBS = 500
+PAGE_BYTES = 1024 * 1024
+"""What one answer holds at most: servers end connections whose answers take too much memory."""
 
 
 @dataclass(frozen=True)
 class Call(Generic[T_co]):
-    """One script, its arguments, and what its answer means. It may be sent again: nothing is done twice."""
+    """One script, its keys, its arguments, and what its answer means. It may be sent again: nothing is done twice."""
 
     script: Script
+    keys: tuple[str, ...]
     arguments: Sequence[Any]
     read: Callable[[Any], T_co]
-
-
-class Producer:
-    """Makes ids and numbers its calls, so that the server knows a call that is sent again."""
-
-    def __init__(self) -> None:
-        self._process = 0
-        self._renew()
-
-    def _renew(self) -> None:
-        self._process = os.getpid()
-        self.name = secrets.token_urlsafe(8)
-        self._calls = iter(range(CALLS_OF_A_PRODUCER))
-
-    def next(self) -> tuple[str, int]:
-        """The producer's name and the call's number; a forked process has a name of its own."""
-        if self._process != os.getpid():
-            self._renew()
-        call = next(self._calls, None)
-        if call is None:
-            self._renew()
-            return self.next()
-        return self.name, call
 
 
 def script(name: str) -> Script:
@@ -80,108 +66,203 @@ class Calls:
     """The calls of one queue."""
 
     def __init__(self, name: str) -> None:
-        self.base = f"valkeykit:{{{check_queue_name(name)}}}"
-        self.wake_key = f"{self.base}:wake"
+        self.base = schema.base(check_queue_name(name))
+        self.wake_key = f"{self.base}:wakeups"
         self._producer = Producer()
+        self._fixed_keys = cache(self._complete)
+        self._last_number = 0
 
     def add(self, job: Description) -> Call[Added]:
         producer, call = self._producer.next()
-        head = (producer, call, job.spec.priority, job.delay, job.spec.header)
         identity = job.id or f"{producer}{call:x}"
+        head = (call, job.delay, job.spec.header, identity, job.payload)
+        line, seen = self._line(job), f"seen:{producer}"
         if job.id is None and job.key is None:
-            return Call(script("add"), (*head, identity, job.payload), lambda _: Added(identity, True))
-        arguments = (*head, identity, job.payload, job.key or "", job.key_ttl)
-        return Call(script("add_unique"), arguments, lambda answer: Added(answer[0].decode(), answer[1] == 1))
+            return self._call("add", head, partial(_known, Added(identity, True)), line, seen)
+        keys = (line, seen, f"answers:{producer}", f"result:{identity}")
+        return self._call("add_unique", (*head, job.key or "", job.key_ttl), _added, *keys)
 
     def add_many(self, jobs: Iterable[Description]) -> Iterator[Call[list[str]]]:
         """A call for each batch; the jobs of a call are added all or none, and share spec and delay."""
         for batch in _batches(jobs):
             producer, call = self._producer.next()
             identities = [f"{producer}{call:x}.{number:x}" for number in range(len(batch))]
-            spec, _, delay, *_ = batch[0]
-            arguments: list[Any] = [producer, call, spec.priority, delay, spec.header]
+            arguments: list[Any] = [call, batch[0].delay, batch[0].spec.header]
             for identity, job in zip(identities, batch, strict=True):
                 arguments += (identity, job.payload)
-            yield Call(script("add"), arguments, partial(_known, identities))
+            yield self._call("add", arguments, partial(_known, identities), self._line(batch[0]), f"seen:{producer}")
 
-    def take(self, worker: str, limit: int, lease_ms: int) -> Call[Assignment]:
-        return Call(script("take"), (worker, limit, lease_ms), read_assignment)
+    def take(
+        self,
+        worker: str,
+        limit: int,
+        lease_ms: int,
+        *,
+        free: int | None = None,
+        max_bytes: int = PAGE_BYTES,
+        suspect: bool = True,
+    ) -> Call[Assignment]:
+        """Lease jobs; sent again, the same call returns the same jobs.
+
+        limit: jobs at most. free: slots that are free, None for `limit`. suspect: whether one of those that were lost
+        with their worker may be among them.
+        """
+        arguments = (worker, self._number(), limit, limit if free is None else free, lease_ms, max_bytes, int(suspect))
+        return self._call("take", arguments, read_assignment, f"taken:{worker}")
+
+    def start(self, worker: str, jobs: Sequence[Any]) -> Call[list[bytes]]:
+        """jobs: id, attempt, … flat."""
+        return self._call("start", (worker, *jobs), list)
 
     def finish(self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]) -> Call[list[bytes]]:
         """plain: id, attempt, … flat; with_results: id, attempt, ttl in ms, result, … flat."""
-        return Call(script("finish"), (worker, len(plain) // 2, *plain, *with_results), list)
+        results = (f"result:{_text(identity)}" for identity in with_results[::4])
+        arguments = (worker, self._number(), len(plain) // 2, *plain, *with_results)
+        return self._call("finish", arguments, list, f"report:{worker}", *results)
 
-    def fail(self, worker: str, failures: Sequence[Any]) -> Call[list[bytes]]:
-        """failures: id, attempt, delay in ms or -1, error, … flat."""
-        return Call(script("fail"), (worker, *failures), list)
+    def fail(self, worker: str, failures: Sequence[Any]) -> Call[tuple[list[bytes], list[bytes]]]:
+        """failures: id, attempt, delay in ms or -1, error, traceback, … flat. The answer: ids lost, ids cancelled."""
+        return self._call("fail", (worker, self._number(), *failures), _pair, f"report:{worker}")
 
-    def release(self, worker: str, jobs: Sequence[Any]) -> Call[int]:
+    def drop(self, worker: str, jobs: Sequence[Any]) -> Call[list[bytes]]:
+        """End jobs that were cancelled. jobs: id, attempt, … flat."""
+        return self._call("drop", (worker, self._number(), *jobs), list, f"report:{worker}")
+
+    def release(self, worker: str, jobs: Sequence[Any], delay_ms: int = 0) -> Call[int]:
         """jobs: id, attempt, … flat."""
-        return Call(script("release"), (worker, *jobs), int)
+        return self._call("release", (worker, delay_ms, *jobs), int)
 
-    def renew(self, worker: str, lease_ms: int, jobs: Sequence[Any]) -> Call[tuple[list[bytes], list[bytes]]]:
+    def renew(
+        self, worker: str, lease_ms: int, jobs: Sequence[Any], about: str = "{}"
+    ) -> Call[tuple[list[bytes], list[bytes]]]:
         """jobs: id, attempt, … flat. The answer: ids that were lost, ids that were cancelled."""
-        return Call(script("renew"), (worker, lease_ms, *jobs), lambda answer: (answer[0], answer[1]))
+        return self._call("renew", (worker, lease_ms, about, *jobs), _pair)
+
+    def leave(self, worker: str) -> Call[int]:
+        return self._call("leave", (worker,), int)
+
+    def workers(self) -> Call[list[WorkerState]]:
+        return self._call("workers", (), read_workers)
 
     def cancel(self, identity: str) -> Call[str]:
-        return Call(script("cancel"), (identity, "", ""), _text)
+        producer, call = self._producer.next()
+        return self._call("cancel", (call, identity), _text, f"answers:{producer}")
 
-    def drop_cancelled(self, worker: str, identity: bytes, attempt: int) -> Call[str]:
-        return Call(script("cancel"), (identity, worker, attempt), _text)
+    def purge(self, state: str) -> Call[int]:
+        producer, call = self._producer.next()
+        return self._call("purge", (call, state), int, f"answers:{producer}")
 
     def progress(self, worker: str, identity: bytes, attempt: int, progress: Any) -> Call[bool]:
-        return Call(script("progress"), (worker, identity, attempt, json.dumps(progress)), bool)
+        return self._call("progress", (worker, identity, attempt, json.dumps(progress)), bool)
 
     def requeue(self, identities: Sequence[str]) -> Call[int]:
-        return Call(script("requeue"), tuple(identities), int)
+        producer, call = self._producer.next()
+        return self._call("requeue", (call, *identities), int, f"answers:{producer}")
 
     def now(self) -> Call[int]:
         """The server's time in ms."""
-        return Call(script("repeat_due"), (1,), lambda answer: int(answer[0]))
+        return self._call("repeat_due", (1, 0), lambda answer: int(answer[0]))
 
     def repeat(self, repeat: Repeat, now: int) -> Call[bool]:
-        due = round(repeat.after(now / 1000) * 1000)
-        return Call(script("repeat_set"), (repeat.name, repeat.plan, due), bool)
+        return self._set_repeat(repeat.name, repeat.plan, round(repeat.after(now / 1000) * 1000))
 
     def stop_repeating(self, name: str) -> Call[bool]:
-        return Call(script("repeat_set"), (name, "", 0), bool)
+        return self._set_repeat(name, "", 0)
 
-    def repeats(self) -> Call[list[Repeat]]:
-        return Call(
-            script("repeat_due"),
-            (0,),
-            lambda answer: [Repeat.from_plan(due.name, due.plan) for due in read_due(answer)],
-        )
+    def _set_repeat(self, name: str, plan: str, due: int) -> Call[bool]:
+        producer, call = self._producer.next()
+        return self._call("repeat_set", (call, name, plan, due), bool, f"answers:{producer}")
 
-    def repeats_due(self) -> Call[list[DueRepeat]]:
-        return Call(script("repeat_due"), (1,), read_due)
+    def repeats(self, skip: int = 0) -> Call[list[DueRepeat]]:
+        """Up to 200 of them."""
+        return self._call("repeat_due", (0, skip), read_due)
+
+    def repeats_due(self, skip: int = 0) -> Call[list[DueRepeat]]:
+        """Up to 200 of them."""
+        return self._call("repeat_due", (1, skip), read_due)
 
     def fire(self, due: DueRepeat) -> Call[bool]:
-        """Add the job of a repeat. Its id is made of name and time, so that nobody adds it twice.
+        """Add the job of a repeat. Its id is made of name and time, so that no two workers add it.
 
         Raises:
-            InvalidJobError: its plan is corrupt, or has no further time.
+            InvalidJobError: its plan can't be read here, or has no further time.
         """
         repeat = Repeat.from_plan(due.name, due.plan)
         upcoming = round(repeat.after(due.now / 1000) * 1000)
-        identity = f"{due.name}@{due.at}"
-        job = (repeat.spec.priority, repeat.spec.header, identity, repeat.payload)
-        return Call(script("repeat_fire"), (due.name, due.at, upcoming, *job), bool)
+        job = (int(repeat.overlap), repeat.spec.header, f"{due.name}@{due.at}", repeat.payload)
+        return self._call("repeat_fire", (due.name, due.at, upcoming, *job), bool, f"waiting:{repeat.spec.priority}")
 
     def pause(self, paused: bool) -> Call[None]:
-        return Call(script("configure"), ("paused", int(paused)), _nothing)
+        return self._call("configure", ("paused", int(paused)), _nothing)
 
     def limit(self, jobs: int, period_ms: int) -> Call[None]:
-        return Call(script("configure"), ("rate", jobs, period_ms), _nothing)
+        return self._call("configure", ("rate", jobs, period_ms), _nothing)
+
+    def limit_dead_letters(self, count: int | None, age_ms: int | None) -> Call[None]:
+        limits = ("" if limit is None else limit for limit in (count, age_ms))
+        return self._call("configure", ("dead", *limits), _nothing)
 
     def statistics(self) -> Call[Statistics]:
-        return Call(script("statistics"), (), read_statistics)
+        return self._call("statistics", (), read_statistics)
 
     def job(self, identity: str) -> Call[JobState]:
-        return Call(script("job"), (identity,), lambda answer: read_job(identity, answer))
+        return self._call("job", (identity,), partial(read_job, identity), f"result:{identity}")
 
-    def dead(self, limit: int) -> Call[list[DeadLetter]]:
-        return Call(script("dead"), (limit,), read_dead)
+    def jobs(self, state: State, skip: int, number: int) -> Call[Page]:
+        """A page of jobs in a state; it may hold fewer than there are, by the bound on its bytes."""
+        arguments = (state, skip, min(number, PAGE_JOBS), PAGE_BYTES)
+        return self._call("list", arguments, partial(read_page, state))
+
+    def _call(self, name: str, arguments: Sequence[Any], read: Callable[[Any], T], *keys: str) -> Call[T]:
+        loaded, fixed = self._fixed_keys(name)
+        return Call(loaded, (*fixed, *[f"{self.base}:{key}" for key in keys]), arguments, read)
+
+    def _complete(self, name: str) -> tuple[Script, tuple[str, ...]]:
+        loaded = script(name)
+        return loaded, (self.base, *(f"{self.base}:{key}" for key in loaded.keys))
+
+    def _number(self) -> int:
+        """In microseconds; it grows with each call, so that a copy which arrives late is recognised."""
+        self._last_number = max(self._last_number + 1, time.monotonic_ns() // 1000)
+        return self._last_number
+
+    def _line(self, job: Description) -> str:
+        return f"{'delayed' if job.delay else 'waiting'}:{job.spec.priority}"
+
+
+def check_listing(state: str, limit: int, skip: int) -> int:
+    """Check what a listing takes; returns the limit.
+
+    Raises:
+        InvalidJobError: an argument can't be used.
+    """
+    if state not in get_args(State):
+        raise InvalidJobError(f"{state!r:.80} is not one of {', '.join(get_args(State))}", fix='jobs("waiting")')
+    check_count("skip", skip)
+    return check_count("limit", limit)
+
+
+def check_purge(state: str) -> str:
+    """Check what can be purged.
+
+    Raises:
+        InvalidJobError: it isn't one of the states.
+    """
+    if state not in {"waiting", "delayed", "dead"}:
+        raise InvalidJobError(f"{state!r:.80} is not one of waiting, delayed, dead", fix='purge("dead")')
+    return state
+
+
+def batched_ids(identities: Sequence[str]) -> list[list[str]]:
+    """Ids, checked, in the batches that a call may have.
+
+    Raises:
+        InvalidJobError: one of them isn't an id, or they aren't a list.
+    """
+    if isinstance(identities, str | bytes):
+        raise InvalidJobError("the ids are a text, not a list", fix='requeue(["id"])')
+    ids = [check_word("id", identity) for identity in identities]
+    return [ids[first : first + BATCH_JOBS] for first in range(0, len(ids), BATCH_JOBS)]
 
 
 def _batches(jobs: Iterable[Description]) -> Iterator[list[Description]]:
@@ -205,5 +286,13 @@ def _nothing(_: Any) -> None:
     return None
 
 
-def _text(answer: bytes) -> str:
-    return answer.decode()
+def _added(answer: list[Any]) -> Added:
+    return Added(answer[0].decode(), answer[1] == 1)
+
+
+def _pair(answer: list[Any]) -> tuple[list[bytes], list[bytes]]:
+    return answer[0], answer[1]
+
+
+def _text(answer: bytes | str) -> str:
+    return answer.decode(errors="replace") if isinstance(answer, bytes) else answer

@@ -21,6 +21,7 @@ from valkeykit.queue.options import (
     milliseconds,
     specify,
 )
+from valkeykit.queue.references import check_importable
 from valkeykit.queue.repeats import Repeat, repeated
 
 if TYPE_CHECKING:
@@ -34,12 +35,16 @@ _OFF = {"0", "false", "no", "off"}
 
 @dataclass(frozen=True)
 class Handler:
-    """A function that runs jobs of one name. It is called with the job's arguments as keywords."""
+    """A function that runs jobs of one name. It is called with the job's arguments as keywords.
+
+    process: whether it runs in a process of its own.
+    """
 
     name: str
     function: Callable[..., Any]
     is_async: bool
     options: JobOptions
+    process: bool = False
 
 
 class Definition:
@@ -55,26 +60,43 @@ class Definition:
     def handler(self, function: Function) -> Function: ...
 
     @overload
-    def handler(self, *, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[Function], Function]: ...
+    def handler(
+        self, *, name: str | None = None, process: bool = False, **options: Unpack[JobOptions]
+    ) -> Callable[[Function], Function]: ...
 
     def handler(
-        self, function: Function | None = None, *, name: str | None = None, **options: Unpack[JobOptions]
+        self,
+        function: Function | None = None,
+        *,
+        name: str | None = None,
+        process: bool = False,
+        **options: Unpack[JobOptions],
     ) -> Function | Callable[[Function], Function]:
         """Let a function run the jobs of its name; `options` are the defaults of such jobs.
 
         @queue.handler
         def send(to: str) -> None: ...
 
+        A generator is run to its end. What a plain function returns is awaited where it can be.
+
+        Args:
+            name: of the jobs; the function's own by default, which a partial, a lambda or an object doesn't have.
+            process: run it in a child process, for work that needs the CPU or may crash; the function must be one that
+                a module defines.
+
         Raises:
-            InvalidJobError: an option can't be used, or the name is taken.
+            InvalidJobError: an option can't be used, the name is missing or taken, or the function can't be called.
         """
 
         def register(function: Function) -> Function:
-            known = name or function.__name__
+            known = name or _own_name(function)
             specify(known, **options)
             if known in self.handlers:
                 raise InvalidJobError(f"the queue has a handler for {known!r} already", fix='handler(name="…")')
-            self.handlers[known] = Handler(known, function, inspect.iscoroutinefunction(function), options)
+            if process:
+                check_importable(function)
+            self.handlers[known] = Handler(known, function, _is_async(function), options, process)
+            self._specs.clear()
             return function
 
         return register if function is None else register(function)
@@ -98,7 +120,7 @@ class Definition:
         return Description(
             spec=self.specify(job if isinstance(job, str) else self._name_of(job), options),
             payload=encode_arguments(arguments),
-            delay=delay_until(delay, at) if delay or at else 0,
+            delay=delay_until(delay, at) if delay != 0 or at is not None else 0,
             id=None if identity is None else check_word("id", identity),
             key=None if key is None else check_word("key", key),
             key_ttl=0 if key is None else milliseconds("key_ttl", key_ttl, least=0.001),
@@ -112,6 +134,7 @@ class Definition:
         cron: str | None,
         every: float | None,
         zone: str,
+        overlap: bool,
         options: JobOptions,
     ) -> Repeat:
         """Check all that `repeat` takes.
@@ -121,11 +144,13 @@ class Definition:
         """
         known = job if isinstance(job, str) else self._name_of(job)
         spec = self.specify(known, options)
-        return repeated(name or known, spec, encode_arguments(arguments), cron=cron, every=every, zone=zone)
+        return repeated(
+            name or known, spec, encode_arguments(arguments), cron=cron, every=every, zone=zone, overlap=overlap
+        )
 
     def _name_of(self, job: Callable[..., Any]) -> str:
         for name, handler in self.handlers.items():
-            if handler.function is job:
+            if handler.function is job or (callable(job) and handler.function == job):
                 return name
         raise InvalidJobError(f"{job!r} is neither a name nor a handler of this queue", fix="@queue.handler before it")
 
@@ -139,6 +164,19 @@ class Definition:
             return known
         handler = self.handlers.get(name)
         return specify(name, **((handler.options if handler else {}) | options))
+
+
+def _own_name(function: Any) -> str:
+    if not callable(function):
+        raise InvalidJobError(f"{function!r:.80} can't be called", fix="@queue.handler on a function")
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise InvalidJobError(f"{function!r:.80} has no name of its own", fix='queue.handler(name="…")(function)')
+    return name
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def runs_on_server() -> bool:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from valkeykit.errors import TimedOutError, ValkeykitError
+from valkeykit.queue.job import current_job_or_none
 
 logger = logging.getLogger("valkeykit.queue")
 
+Kind = Literal["completed", "failed", "dead", "cancelled", "lost"]
+"""How an attempt ended. failed: it will be tried again. lost: the lease ended, and another worker may have the job."""
+
+
+LEASE_ENDED = TimedOutError("its worker didn't renew the lease")
+"""The error of events about jobs of other workers."""
+
 
 class Event(NamedTuple):
-    """kind: completed, failed (it will be tried again), dead, cancelled or lost. seconds: that it ran."""
+    """seconds: that the attempt ran; 0 where this worker only found that the lease of another had ended."""
 
-    kind: str
+    kind: Kind
     queue: str
     job_id: str
     job_name: str
@@ -25,16 +35,51 @@ Listener = Callable[[Event], None]
 """Called in the worker's loop after each job; it must not block."""
 
 
+def publish(listeners: Sequence[Listener], event: Event) -> None:
+    """Call the listeners. Whatever one of them raises is logged, and the others are called."""
+    for listener in listeners:
+        try:
+            listener(event)
+        except BaseException:
+            logger.exception("queue %s: a listener failed", event.queue)
+
+
 def log(event: Event) -> None:
     """The listener that every worker has: one line for each job that went wrong."""
-    if event.error is None:
+    if event.kind == "completed":
         return
-    text = f"{type(event.error).__name__}: {event.error}"
     level = logging.ERROR if event.kind == "dead" else logging.WARNING
     logger.log(
-        level, "queue %s: job %s (%s) %s at attempt %d: %s",
-        event.queue, event.job_id, event.job_name, event.kind, event.attempt, text[:500],
+        level, "queue %s: job %s (%s) %s at attempt %d%s",
+        event.queue, event.job_id, event.job_name, event.kind, event.attempt, _reason(event.error),
     )  # fmt: skip
+
+
+def log_trouble(error: Exception, text: str, *arguments: object) -> None:
+    """Log what a worker survives: one line for an error of ours, a traceback for any other."""
+    if isinstance(error, ValkeykitError):
+        logger.warning(text + ": %s", *arguments, error)
+    else:
+        logger.error(text, *arguments, exc_info=error)
+
+
+class JobFilter(logging.Filter):
+    """Gives log records the fields job_id and job_name of the job that logs them; "-" outside of jobs.
+
+    handler.addFilter(JobFilter())
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        job = current_job_or_none()
+        record.job_id = job.id if job is not None else "-"
+        record.job_name = job.spec.name if job is not None else "-"
+        return True
+
+
+def _reason(error: BaseException | None) -> str:
+    from valkeykit.queue.outcomes import describe
+
+    return "" if error is None else f": {describe(error)[:500]}"
 
 
 def telemetry(meter_provider: object = None) -> Listener:

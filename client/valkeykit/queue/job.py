@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextvars import ContextVar
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from valkeykit.queue.definition import Handler
-from valkeykit.queue.options import Spec
+from valkeykit.queue.options import Spec, check_progress
+from valkeykit.queue.schema import CorruptJobError, read_record
 
 if TYPE_CHECKING:
     import asyncio
 
+    from valkeykit.queue.definition import Handler
+
+Interruption = Literal["timeout", "cancelled", "lost", "stopped"]
+"""Why a running job is made to end. stopped: its worker ends, and has given it back."""
+
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # of json itself
+
 _current: ContextVar[Job] = ContextVar("valkeykit_job")
 
 
-class CorruptJobError(Exception):
-    """What the server holds under this id isn't a job. It is set aside, not tried again."""
-
-
 class Job:
-    """A job that a worker holds.
+    """A job that a worker holds. A handler gets it by `current_job()`.
 
-    spec: its name and options. attempt: 1 for the first. worker-side fields have no underscore-free use elsewhere.
+    Attributes:
+        attempt: 1 for the first.
+        spec: its name and options.
     """
 
-    __slots__ = (
-        "_identity", "_payload", "attempt", "handler", "interrupt", "over", "reported", "spec", "started", "taken",
-        "task", "thread",
-    )  # fmt: skip
+    taken = 0.0
+    started = 0.0  # when a slot took it
+    called = 0.0  # when its handler was called
+    over = False
+    is_suspect = False
+    interrupt: Interruption | None = None
+    interrupted_at = 0.0
+    reported: Any = None
+    task: asyncio.Task[None] | None = None
+    thread: int | None = None
+    kill: Callable[[], None] | None = None
 
     def __init__(self, identity: bytes, attempt: int, spec: Spec, payload: bytes, handler: Handler | None) -> None:
         self._identity = identity
@@ -38,13 +49,6 @@ class Job:
         self.attempt = attempt
         self.spec = spec
         self.handler = handler
-        self.taken = 0.0
-        self.started = 0.0
-        self.over = False
-        self.interrupt: str | None = None
-        self.reported: Any = None
-        self.task: asyncio.Task[None] | None = None
-        self.thread: int | None = None
 
     @property
     def key(self) -> bytes:
@@ -65,12 +69,22 @@ class Job:
         if self._payload == b"{}":
             return {}
         try:
-            arguments = json.loads(self._payload)
-        except ValueError:
+            arguments = _decode(self._payload.decode())
+        except (ValueError, RecursionError):
             raise CorruptJobError("the arguments aren't JSON") from None
         if not isinstance(arguments, dict):
             raise CorruptJobError("the arguments aren't a mapping")
         return arguments
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the job becomes a dead letter if this attempt fails."""
+        return self.attempt >= self.spec.attempts
+
+    @property
+    def is_in_slot(self) -> bool:
+        """Whether a thread, a process or a task runs it right now."""
+        return self.thread is not None or self.task is not None or self.kill is not None
 
     @property
     def is_interrupted(self) -> bool:
@@ -78,8 +92,24 @@ class Job:
         return self.interrupt is not None
 
     def progress(self, value: Any) -> None:
-        """Report how far the job is, any JSON value; the worker passes on the latest a few times a second."""
-        self.reported = value
+        """Report how far the job is; the worker passes on the latest value a few times a second.
+
+        Args:
+            value: any JSON value, of up to 64 KiB.
+
+        Raises:
+            InvalidJobError: it isn't JSON, or too large.
+        """
+        self.reported = check_progress(value)
+
+
+def _decode(text: str) -> Any:
+    """As json.loads, without the search for white space, which takes longer than small arguments do."""
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else json.loads(text)
 
 
 def current_job() -> Job:
@@ -91,9 +121,36 @@ def current_job() -> Job:
     return _current.get()
 
 
+def current_job_or_none() -> Job | None:
+    """The job that runs here, if one does."""
+    return _current.get(None)
+
+
 def enter(job: Job) -> None:
-    """Make it the current one of this thread or task."""
+    """Make it the current one of this context."""
     _current.set(job)
+
+
+def call(job: Job) -> Any:
+    """Call its handler in this context; what that returns may have to be awaited."""
+    _current.set(job)
+    assert job.handler is not None  # noqa: S101  (jobs without one aren't run)
+    return job.handler.function(**job.arguments)
+
+
+def exhaust(generator: Generator[Any, Any, Any]) -> Any:
+    """Run a generator that a handler returned to its end; what it returns is the result."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
+async def exhaust_async(generator: AsyncIterator[Any]) -> None:
+    """Run an asynchronous generator that a handler returned to its end."""
+    async for _ in generator:
+        pass
 
 
 def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler]) -> Job:
@@ -101,19 +158,7 @@ def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, 
 
     Raises:
         CorruptJobError: it isn't one.
+        NewerFormatError: it is one of another version.
     """
-    head, newline, payload = record.partition(b"\n")
-    _, _, header = head.partition(b" ")
-    try:
-        spec = _spec(header)
-    except ValueError:
-        spec, newline = Spec("?"), b""
-    if not newline:
-        raise CorruptJobError("the record has no header")
+    spec, payload = read_record(record)
     return Job(identity, attempt, spec, payload, handlers.get(spec.name))
-
-
-@lru_cache(maxsize=1024)
-def _spec(header: bytes) -> Spec:
-    """Jobs of a kind have the same header, so it is read once."""
-    return Spec.from_header(header.decode())

@@ -14,6 +14,12 @@ from valkeykit.errors import InvalidJobError
 MAX_PAYLOAD = 1024 * 1024
 """Bytes that a job's arguments may take; bigger data belongs elsewhere, its address into the job."""
 
+MAX_RESULT = 1024 * 1024
+"""Bytes that a job's result may take, unless the queue is made with another limit."""
+
+MAX_PROGRESS = 64 * 1024
+"""Bytes that a job's progress may take."""
+
 MAX_DELAY = 366 * 86_400.0
 """Seconds that a job may be delayed, a year: more is a mistake in the unit."""
 
@@ -117,6 +123,34 @@ def check_word(what: str, text: str) -> str:
     return text
 
 
+def check_progress(value: Any) -> Any:
+    """A job's progress as JSON has it: a copy, so that nothing the handler does later changes it.
+
+    Raises:
+        InvalidJobError: it isn't, or it is too large.
+    """
+    try:
+        text = _encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise InvalidJobError(f"the progress is not JSON: {problem}", fix='progress({"done": 0.5})') from None
+    if len(text) > MAX_PROGRESS:
+        raise InvalidJobError(
+            f"the progress takes {len(text)} bytes, and {MAX_PROGRESS} is the limit", fix="report less"
+        )
+    return json.loads(text)
+
+
+def check_count(what: str, number: int, *, least: int = 0) -> int:
+    """A whole number of things.
+
+    Raises:
+        InvalidJobError: it isn't one, or it is below `least`.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise InvalidJobError(f"{what} is {number!r}, not a whole number from {least}", fix=f"{what}={max(least, 10)}")
+    return number
+
+
 def check_queue_name(name: str) -> str:
     """A queue's name. Braces are refused: they would move its keys to another slot.
 
@@ -135,8 +169,8 @@ def milliseconds(what: str, seconds: float, *, least: float = 0.0) -> int:
         InvalidJobError: not a number from `least` to a year.
     """
     try:
-        fits = math.isfinite(seconds) and least <= seconds <= MAX_DELAY
-    except TypeError:
+        fits = not isinstance(seconds, bool) and math.isfinite(seconds) and least <= seconds <= MAX_DELAY
+    except (TypeError, OverflowError):
         fits = False
     if not fits:
         raise InvalidJobError(f"{what} is {seconds!r}, not seconds from {least} to a year", fix=f"{what}=60")
@@ -151,6 +185,10 @@ def delay_until(delay: float, at: datetime | None) -> int:
     """
     if at is None:
         return milliseconds("delay", delay)
+    if delay:
+        raise InvalidJobError("a job has either a delay or a time", fix="delay=60, or at=…")
+    if not isinstance(at, datetime):
+        raise InvalidJobError(f"at is {at!r:.80}, not a datetime", fix="datetime.now(timezone.utc)")
     if at.tzinfo is None:
         raise InvalidJobError(f"at is {at.isoformat()}, which has no time zone", fix="datetime.now(timezone.utc)")
     return milliseconds("at", max(0.0, (at - datetime.now(timezone.utc)).total_seconds()))

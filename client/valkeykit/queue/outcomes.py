@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from valkeykit.queue.job import CorruptJobError, Job
+from valkeykit.queue.job import Job
+from valkeykit.queue.schema import CorruptJobError
 
 MAX_BACKOFF = 3_600_000
 """Milliseconds, an hour: the longest wait between two attempts."""
 
 MAX_ERROR = 2000
 """Characters of an error that are kept."""
+
+MAX_TRACEBACK = 8000
+"""Characters of a dead letter's traceback that are kept, the last ones."""
+
+REPORT_JOBS = 1000
+REPORT_BYTES = 1024 * 1024
+"""What one report holds; it goes beyond by one job at most."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class InvalidResultError(Exception):
+    """The job ran, and its result can't be kept. It is not tried again."""
+
+
+class EncodedResult(str):
+    """A result that is JSON text already."""
+
+    __slots__ = ()
 
 
 class Outcome(NamedTuple):
@@ -24,55 +47,102 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
 
 
-class Report(NamedTuple):
-    """Flat arguments of the scripts: plain and with_results for finish, failed for fail."""
+@dataclass
+class Report:
+    """Flat arguments of the scripts: plain and with_results for finish, failed for fail, cancelled for drop."""
 
-    plain: list[Any]
-    with_results: list[Any]
-    failed: list[Any]
-    cancelled: list[Job]
+    outcomes: list[Outcome] = field(default_factory=list)
+    plain: list[Any] = field(default_factory=list)
+    with_results: list[Any] = field(default_factory=list)
+    failed: list[Any] = field(default_factory=list)
+    cancelled: list[Any] = field(default_factory=list)
 
 
-def report(outcomes: Iterable[Outcome]) -> Report:
-    """Sort outcomes by what is to be told. One whose lease was lost is told too: the fence decides."""
-    plain: list[Any] = []
-    with_results: list[Any] = []
-    failed: list[Any] = []
-    cancelled: list[Job] = []
-    for job, value, error in outcomes:
-        if error is not None:
-            if job.interrupt == "cancelled":
-                cancelled.append(job)
+def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
+    """Take as many outcomes as one report may hold. A job whose lease was lost is reported too: the fence decides."""
+    report, size = Report(), 0
+    while outcomes and len(report.outcomes) < REPORT_JOBS and size < REPORT_BYTES:
+        outcome = outcomes.popleft()
+        job, value, error = outcome
+        if job.interrupt == "stopped":
+            continue  # it was given back
+        if error is None and job.spec.result_ttl:
+            try:
+                encoded = encode_result(value, max_result)
+            except InvalidResultError as problem:
+                outcome = outcome._replace(error=problem)
+                error = problem
             else:
-                failed += (job.key, job.attempt, next_delay(job, error), describe(error))
-        elif job.spec.result_ttl and value is not None:
-            encoded = _encode(value)
-            if isinstance(encoded, str):
-                with_results += (job.key, job.attempt, job.spec.result_ttl, encoded)
-            else:
-                failed += (job.key, job.attempt, -1, f"the result isn't JSON: {encoded}")
-        elif job.spec.result_ttl:
-            with_results += (job.key, job.attempt, job.spec.result_ttl, "null")
-        else:
-            plain += (job.key, job.attempt)
-    return Report(plain, with_results, failed, cancelled)
+                report.with_results += (job.key, job.attempt, job.spec.result_ttl, encoded)
+                size += len(encoded)
+        elif error is None:
+            report.plain += (job.key, job.attempt)
+        if error is not None and job.interrupt == "cancelled":
+            report.cancelled += (job.key, job.attempt)
+        elif error is not None:
+            delay = next_delay(job, error)
+            trace = describe_traceback(error) if delay < 0 else ""
+            report.failed += (job.key, job.attempt, delay, describe(error), trace)
+            size += MAX_ERROR + len(trace)
+        report.outcomes.append(outcome)
+    return report
 
 
-def _encode(value: Any) -> str | Exception:
+def encode_result(value: Any, max_result: int) -> str:
+    """A result as JSON.
+
+    Raises:
+        InvalidResultError: it isn't JSON, or it is too large.
+    """
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as problem:
-        return problem
+        text = value if isinstance(value, EncodedResult) else _encode(value)
+    except Exception as problem:  # noqa: BLE001  (a value may raise anything when it is read)
+        raise InvalidResultError(f"the result isn't JSON: {_words(problem)}") from None
+    if len(text) > max_result:
+        raise InvalidResultError(f"the result takes {len(text)} bytes, and max_result is {max_result}")
+    return text
+
+
+def is_final(job: Job, error: BaseException) -> bool:
+    """Whether this error makes the job a dead letter."""
+    return isinstance(error, CorruptJobError | InvalidResultError) or job.is_last_attempt
 
 
 def next_delay(job: Job, error: BaseException) -> int:
     """Milliseconds until the next attempt, twice as long each time, with jitter; -1 for no more."""
-    if isinstance(error, CorruptJobError) or job.attempt >= job.spec.attempts:
+    if is_final(job, error):
         return -1
     longest: int = min(MAX_BACKOFF, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
     return round(longest * random.uniform(0.5, 1.0))  # noqa: S311  (not for secrets)
 
 
 def describe(error: BaseException) -> str:
-    """The error's kind and text, cut to a size."""
-    return f"{type(error).__name__}: {error}"[:MAX_ERROR]
+    """The error's kind and text, cut to a size, as the server can store it."""
+    kind = getattr(error, "kind", None) or type(error).__name__
+    return _storable(f"{kind}: {_words(error)}")[:MAX_ERROR]
+
+
+def describe_traceback(error: BaseException) -> str:
+    """Where the error came from; "" where that isn't known."""
+    known = getattr(error, "traceback", None)
+    try:
+        text = known if isinstance(known, str) else "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  (an error may raise anything when it is read)
+        text = "".join(traceback.format_tb(error.__traceback__))
+    return _storable(text)[-MAX_TRACEBACK:]
+
+
+def jobs_of(outcomes: Sequence[Outcome]) -> list[Job]:
+    return [outcome.job for outcome in outcomes]
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as problem:  # noqa: BLE001  (__str__ is the user's code)
+        return f"its text can't be read ({type(problem).__name__})"
+
+
+def _storable(text: str) -> str:
+    """Without lone surrogates, which no encoding of the protocol has."""
+    return text.encode("utf-8", "replace").decode()

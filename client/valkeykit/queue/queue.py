@@ -14,10 +14,11 @@ from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
 from valkeykit.queue import requirements, waiting
-from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
+from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.calls import Call
-from valkeykit.queue.options import JobOptions, milliseconds
+from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.local import no_server
+from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
 
@@ -96,28 +97,41 @@ class Queue(QueueBase):
         cron: str | None = None,
         every: float | None = None,
         zone: str = "UTC",
+        overlap: bool = True,
         **options: Unpack[JobOptions],
     ) -> bool:
         """Add a job again and again, by a cron expression or every so many seconds.
 
         name: of the repeat, the job's by default; a repeat of the same name is replaced.
         zone: the time zone of the cron expression.
+        overlap: whether a job is added while the one before it isn't done.
 
         Returns whether that changed something. Raises InvalidJobError where an argument can't be used.
         """
-        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, options)
+        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, overlap, options)
+        if self.local is not None:
+            return self.local.repeat(repeat)
         return self.send(self.calls.repeat(repeat, self.send(self.calls.now())))
 
     def repeats(self) -> list[Repeat]:
         """What is repeated, in the order of the next time."""
-        return self.send(self.calls.repeats())
+        if self.local is not None:
+            return self.local.repeats()
+        listed: list[Repeat] = []
+        while page := self.send(self.calls.repeats(len(listed))):
+            listed += [Repeat.listed(due.name, due.plan, due.at) for due in page]
+        return listed
 
     def stop_repeating(self, name: str) -> bool:
         """End a repeat; False where there was none."""
+        check_word("the repeat's name", name)
+        if self.local is not None:
+            return self.local.stop_repeating(name)
         return self.send(self.calls.stop_repeating(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
         """Everything known of a job."""
+        check_word("id", id)
         return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
 
     def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
@@ -125,13 +139,15 @@ class Queue(QueueBase):
 
         Raises:
             JobFailedError: it is a dead letter.
-            TimedOutError: it isn't done, or it is and kept no result.
+            TimedOutError: it isn't done.
+            InvalidJobError: it is unknown: it kept no result, was cancelled or never added.
         """
+        state = self.job(id)
         for pause in waiting.pauses(timeout):
-            state = self.job(id)
             if waiting.is_over(state):
                 break
             time.sleep(pause)
+            state = self.job(id)
         return waiting.result(state)
 
     def cancel(self, id: str) -> str:  # noqa: A002
@@ -140,31 +156,94 @@ class Queue(QueueBase):
         A waiting one is searched in its line, which takes the server up to 40 ms for a million jobs.
         An active one is interrupted when its worker next renews the lease, within seconds.
         """
-        return self.send(self.calls.cancel(id))
+        check_word("id", id)
+        return self.local.cancel(id) if self.local is not None else self.send(self.calls.cancel(id))
 
     def pause(self) -> None:
         """Let no worker take jobs; those that run go on."""
-        self.send(self.calls.pause(True))
+        if self.local is not None:
+            self.local.paused = True
+        else:
+            self.send(self.calls.pause(True))
 
     def resume(self) -> None:
         """End a pause."""
-        self.send(self.calls.pause(False))
+        if self.local is not None:
+            self.local.paused = False
+        else:
+            self.send(self.calls.pause(False))
 
     def limit(self, jobs: int, per: float = 1.0) -> None:
-        """Let at most `jobs` start in `per` seconds, over all workers. 0 jobs = no limit."""
-        self.send(self.calls.limit(jobs, milliseconds("per", per, least=0.001)))
+        """Let at most `jobs` start in any `per` seconds, over all workers. 0 jobs = no limit."""
+        period = milliseconds("per", per, least=0.001)
+        check_count("jobs", jobs)
+        if self.local is None:
+            self.send(self.calls.limit(jobs, period))
+
+    def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
+        """Keep only the latest dead letters; without a limit all are kept. Older ones go when another one is added.
+
+        Args:
+            count: how many are kept; None for any number.
+            age: seconds that one is kept; None for ever.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        number = None if count is None else check_count("count", count)
+        seconds = None if age is None else milliseconds("age", age, least=1)
+        if self.local is None:
+            self.send(self.calls.limit_dead_letters(number, seconds))
 
     def statistics(self) -> Statistics:
         """Counts of the queue now and since it began."""
-        return self.send(self.calls.statistics())
+        return self.local.statistics() if self.local is not None else self.send(self.calls.statistics())
+
+    def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
+        """Jobs in a state: waiting, delayed, active or dead; dead ones the latest first, the others in their order.
+
+        Args:
+            state: where to look.
+            limit: how many at most.
+            skip: how many to pass over.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        left, listed = check_listing(state, limit, skip), list[ListedJob]()
+        while left > 0:
+            page = self.send(self.calls.jobs(state, skip + len(listed), left))
+            listed += page.jobs
+            left = limit - len(listed) if page.jobs else 0
+        return listed
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Jobs that were given up, the latest first."""
-        return self.send(self.calls.dead(limit))
+        if self.local is not None:
+            return self.local.dead_letters(check_count("limit", limit))
+        return [dead_letter(job) for job in self.jobs("dead", limit)]
+
+    def purge(self, state: State) -> int:
+        """Delete all jobs that are waiting, delayed or dead; returns how many. An active one is cancelled by `cancel`.
+
+        Raises:
+            InvalidJobError: the state is another one.
+        """
+        deleted = 0
+        while number := self.send(self.calls.purge(check_purge(state))):
+            deleted += number
+        return deleted
+
+    def workers(self) -> list[WorkerState]:
+        """Workers that were heard of within an hour, the latest first. Each reports six times in its lease."""
+        return self.send(self.calls.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:
         """Give dead letters all their attempts again; returns how many there were."""
-        return self.send(self.calls.requeue(ids)) if ids else 0
+        batches = batched_ids(ids)
+        if self.local is not None:
+            return self.local.requeue(ids)
+        return sum(self.send(self.calls.requeue(batch)) for batch in batches)
 
     def check(self) -> None:
         """Check that the server suits a queue; done before the first call too.
@@ -172,7 +251,8 @@ class Queue(QueueBase):
         Raises:
             UnsupportedServerError: no Valkey, older than 7.2, or one that evicts jobs.
         """
-        self._patiently(self._connected)
+        if self.local is None:
+            self._patiently(self._connected)
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
@@ -206,7 +286,7 @@ class Queue(QueueBase):
 
     def _run(self, call: Call[Any]) -> Any:
         channel = self._channel or self._connected()
-        return channel.run(call.script, (self.calls.base,), call.arguments)
+        return channel.run(call.script, call.keys, call.arguments)
 
     def _connected(self) -> Channel:
         with self._connecting:
@@ -215,6 +295,8 @@ class Queue(QueueBase):
             return self._channel
 
     def _connect(self) -> Channel:
+        if self.local is not None:
+            raise no_server()
         client = open_client(self.settings())
         try:
             requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import cron
 from valkeykit.queue.options import Spec, check_word
+from valkeykit.queue.schema import PLAN_VERSION
+
+LONGEST = 366 * 86_400
+"""Seconds, a year: the longest interval."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,10 @@ class Repeat:
     """A job that any worker adds when it is due. Times that all workers missed are made up for once.
 
     name: of the repeat; one of the same name takes its place.
-    cron: five fields, in `zone`; or `every`: seconds.
+    cron: five fields, in `zone`; or `every`: seconds, counted from the epoch.
+    overlap: whether a job is added while the one before it isn't done.
+    next_at: when it is due, seconds since the epoch by the server's clock; None where that isn't known.
+    spec: its name is "?" where the repeat was set by another version of this package and can't be read.
     """
 
     name: str
@@ -24,17 +32,28 @@ class Repeat:
     cron: str | None
     every: float | None
     zone: str
+    overlap: bool = True
+    next_at: float | None = None
 
     def after(self, moment: float) -> float:
         """The next time after `moment`; both are seconds since the epoch."""
         if self.every is not None:
-            return (moment // self.every + 1) * self.every
+            interval = round(self.every * 1000)
+            return (math.floor(moment * 1000) // interval + 1) * interval / 1000
         return cron.parse(self.cron or "", self.zone).after(moment)
 
     @property
     def plan(self) -> str:
         """As the server keeps it."""
-        fields = [self.spec.header, self.payload.decode(), self.cron, self.every, self.zone]
+        fields = {
+            "v": PLAN_VERSION,
+            "header": self.spec.header,
+            "payload": self.payload.decode(),
+            "cron": self.cron,
+            "every": self.every,
+            "zone": self.zone,
+            "overlap": self.overlap,
+        }
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -42,16 +61,32 @@ class Repeat:
         """Read what `plan` wrote.
 
         Raises:
-            InvalidJobError: it is something else.
+            InvalidJobError: it is of another version, or something else.
         """
         try:
-            header, payload, expression, every, zone = json.loads(plan)
-            return cls(name, Spec.from_header(header), payload.encode(), expression, every, zone)
-        except (ValueError, TypeError, AttributeError):
-            raise InvalidJobError(f"the repeat {name!r} is corrupt on the server", fix="set it again") from None
+            fields = json.loads(plan)
+            if fields.pop("v") == PLAN_VERSION:
+                header, payload = fields.pop("header"), fields.pop("payload")
+                return cls(name, Spec.from_header(header), payload.encode(), **fields)
+        except (ValueError, TypeError, AttributeError, KeyError):
+            pass
+        raise InvalidJobError(
+            f"the repeat {name!r} can't be read by this version of valkeykit", fix="upgrade it, or set it again"
+        )
+
+    @classmethod
+    def listed(cls, name: str, plan: str, due: int) -> Repeat:
+        """A repeat of a listing, with its next time (ms)."""
+        try:
+            repeat = cls.from_plan(name, plan)
+        except InvalidJobError:
+            repeat = cls(name, Spec("?"), b"{}", None, None, "UTC")
+        return replace(repeat, next_at=due / 1000)
 
 
-def repeated(name: str, spec: Spec, payload: bytes, *, cron: str | None, every: float | None, zone: str) -> Repeat:
+def repeated(
+    name: str, spec: Spec, payload: bytes, *, cron: str | None, every: float | None, zone: str, overlap: bool
+) -> Repeat:
     """A repeat, checked.
 
     Raises:
@@ -59,8 +94,15 @@ def repeated(name: str, spec: Spec, payload: bytes, *, cron: str | None, every: 
     """
     if (cron is None) == (every is None):
         raise InvalidJobError("a repeat needs either cron or every", fix='cron="0 3 * * *" or every=60')
-    if every is not None and not 0.1 <= every <= 366 * 86_400:
-        raise InvalidJobError(f"every is {every!r}, not a number of seconds from 0.1 to a year", fix="every=60")
-    repeat = Repeat(check_word("the repeat's name", name), spec, payload, cron, every, zone)
+    if every is not None and not _is_interval(every):
+        raise InvalidJobError(f"every is {every!r:.80}, not a number of seconds from 0.1 to a year", fix="every=60")
+    for what, text in (("cron", cron), ("zone", zone)):
+        if text is not None and not isinstance(text, str):
+            raise InvalidJobError(f"{what} is {text!r:.80}, not a text", fix='cron="0 3 * * *", zone="UTC"')
+    repeat = Repeat(check_word("the repeat's name", name), spec, payload, cron, every, zone, bool(overlap))
     repeat.after(0.0)
     return repeat
+
+
+def _is_interval(every: object) -> bool:
+    return isinstance(every, int | float) and not isinstance(every, bool) and 0.1 <= every <= LONGEST

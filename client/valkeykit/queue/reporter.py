@@ -1,106 +1,132 @@
-"""Tells the server how jobs ended, and the listeners."""
+"""Reports to the server how jobs ended, and to the listeners."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from valkeykit.errors import LoginError, UnsupportedServerError, ValkeykitError
+from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
-from valkeykit.queue.job import CorruptJobError
-from valkeykit.queue.outcomes import Outcome, report
+from valkeykit.queue.outcomes import InvalidResultError, Outcome, Report, is_final, jobs_of, take_report
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
-    from valkeykit.queue.keeper import Keeper
+    from valkeykit.queue.calls import Call
+    from valkeykit.queue.leases import LeaseManager
     from valkeykit.queue.pace import Pace
-    from valkeykit.queue.slots import Slots
 
-BATCH = 1000
-"""Jobs that one call tells of."""
+REFUSALS = 3
+"""How often a report fails before its jobs are reported one by one."""
+
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries, at most."""
 
 
 class Reporter:
-    """The only one that ends the holding of a job that ran."""
+    """Ends the holding of each job that ran. One report is on its way at a time."""
 
     def __init__(
         self,
         *,
         queue: AsyncQueue,
-        slots: Slots,
-        keeper: Keeper,
+        outcomes: deque[Outcome],
+        leases: LeaseManager,
         pace: Pace,
         worker: str,
         listeners: Sequence[Listener],
     ) -> None:
         self._queue = queue
-        self._slots = slots
-        self._keeper = keeper
+        self._outcomes = outcomes
+        self._leases = leases
         self._pace = pace
         self._worker = worker
         self._listeners = listeners
         self._reporting = asyncio.Lock()
 
     async def report(self) -> None:
-        """Tell the server of every job that has ended; until it has heard, they stay held.
+        """Report every job that has ended; until the server has answered, they stay held.
 
         When it returns, a report that was on its way before has arrived too: a worker that ends must wait for it.
         """
-        outcomes = self._slots.outcomes
         async with self._reporting:
-            while outcomes:
-                await self._report_batch([outcomes.popleft() for _ in range(min(len(outcomes), BATCH))])
+            while self._outcomes:
+                await self._deliver(take_report(self._outcomes, self._queue.max_result))
 
-    async def _report_batch(self, batch: list[Outcome]) -> None:
-        while True:
+    async def _deliver(self, report: Report) -> None:
+        """Send a report until it is answered. One job that the server can't take must not hold up the others."""
+        calls, answers, refusals = list(self._calls(report)), list[Any](), 0
+        while calls:
             try:
-                lost = await self._send_report(batch)
-            except (LoginError, UnsupportedServerError):
-                raise
-            except ValkeykitError as error:
-                logger.warning("queue %s: can't acknowledge jobs: %s", self._queue.name, error)
-                await asyncio.sleep(0.5)
+                answers.append(await self._queue.send(calls[0]))
+            except Exception as error:  # noqa: BLE001  (whatever it is, the jobs stay held)
+                refusals += 1
+                events.log_trouble(error, "queue %s: can't acknowledge jobs", self._queue.name)
+                if refusals >= REFUSALS and await self._leases.is_server_well():
+                    await self._isolate(report, error)
+                    return
+                await asyncio.sleep(min(0.5 * refusals, LONGEST_PAUSE))
             else:
-                break
-        for outcome in batch:
-            self._keeper.held.pop(outcome.job.key, None)
-        self._pace.ended(len(batch))
-        self._publish(batch, lost)
+                calls.pop(0)
+        self._settle(report, *_merge(answers))
 
-    async def _send_report(self, batch: list[Outcome]) -> set[bytes]:
-        """Each call may be sent again after an error: a job that is not held any more is left alone."""
-        calls, told = self._queue.calls, report(batch)
-        lost: set[bytes] = set()
-        if told.plain or told.with_results:
-            lost.update(await self._queue.send(calls.finish(self._worker, told.plain, told.with_results)))
-        if told.failed:
-            lost.update(await self._queue.send(calls.fail(self._worker, told.failed)))
-        for job in told.cancelled:
-            await self._queue.send(calls.drop_cancelled(self._worker, job.key, job.attempt))
-        return lost
+    async def _isolate(self, report: Report, error: Exception) -> None:
+        if len(report.outcomes) > 1:
+            for outcome in report.outcomes:
+                await self._deliver(take_report(deque([outcome]), self._queue.max_result))
+        elif report.failed:
+            logger.error(
+                "queue %s: job %s can't be reported; its lease ends", self._queue.name, report.outcomes[0].job.id
+            )
+            self._settle(report, set(), set())
+        else:
+            refused = InvalidResultError(f"the server didn't accept the result: {error}")
+            outcome = report.outcomes[0]._replace(error=refused)
+            await self._deliver(take_report(deque([outcome]), self._queue.max_result))
 
-    def _publish(self, batch: list[Outcome], lost: set[bytes]) -> None:
-        if len(self._listeners) == 1 and not lost and all(outcome.error is None for outcome in batch):
-            return  # nobody listens to jobs that went well
+    def _calls(self, report: Report) -> Iterator[Call[Any]]:
+        """Each may be sent again after an error: it gets the answer of the first time."""
+        calls = self._queue.calls
+        if report.plain or report.with_results:
+            yield calls.finish(self._worker, report.plain, report.with_results)
+        if report.failed:
+            yield calls.fail(self._worker, report.failed)
+        if report.cancelled:
+            yield calls.drop(self._worker, report.cancelled)
+
+    def _settle(self, report: Report, lost: set[bytes], cancelled: set[bytes]) -> None:
+        self._leases.drop(jobs_of(report.outcomes))
+        self._pace.ended(len(report.outcomes))
+        if len(self._listeners) == 1 and not lost and all(outcome.error is None for outcome in report.outcomes):
+            return  # no one listens to jobs that went well
         now = time.monotonic()
-        for outcome in batch:
-            event = _event(self._queue.name, outcome, now, lost=outcome.job.key in lost)
-            for listener in self._listeners:
-                try:
-                    listener(event)
-                except Exception:  # noqa: BLE001  (it must not stop the worker)
-                    logger.exception("queue %s: a listener failed", self._queue.name)
+        for outcome in report.outcomes:
+            key = outcome.job.key
+            events.publish(
+                self._listeners, _event(self._queue.name, outcome, now, lost=key in lost, cancelled=key in cancelled)
+            )
 
 
-def _event(queue: str, outcome: Outcome, now: float, *, lost: bool) -> Event:
+def _merge(answers: list[Any]) -> tuple[set[bytes], set[bytes]]:
+    """Ids of jobs that were lost, and of those that were cancelled meanwhile, which only `fail` tells."""
+    lost: set[bytes] = set()
+    cancelled: set[bytes] = set()
+    for answer in answers:
+        gone, stopped = answer if isinstance(answer, tuple) else (answer, [])
+        lost.update(gone)
+        cancelled.update(stopped)
+    return lost, cancelled
+
+
+def _event(queue: str, outcome: Outcome, now: float, lost: bool, cancelled: bool) -> Event:
     job, _, error = outcome
-    kind = "completed"
+    kind: events.Kind = "completed"
     if lost:
         kind = "lost"
-    elif job.interrupt == "cancelled":
+    elif cancelled or (error is not None and job.interrupt == "cancelled"):
         kind = "cancelled"
     elif error is not None:
-        kind = "dead" if isinstance(error, CorruptJobError) or job.attempt >= job.spec.attempts else "failed"
+        kind = "dead" if is_final(job, error) else "failed"
     return Event(kind, queue, job.id, job.spec.name, job.attempt, now - (job.started or now), error)

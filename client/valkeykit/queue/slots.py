@@ -1,34 +1,73 @@
-"""Where jobs run: coroutines in the loop, functions in threads, `concurrency` of both at once.
+"""Where jobs run: coroutines in the loop, functions in threads or processes, `concurrency` of them at once.
 
-A slot works off what is ready without going back to the loop for each job, which is
-what makes short jobs cheap.
+A slot runs one ready job after the other without going back to the loop for each, which is what makes short jobs
+cheap. Each job has a copy of the context for itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import inspect
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
-from valkeykit.queue.job import CorruptJobError, Job, enter
-from valkeykit.queue.outcomes import Outcome
+from valkeykit.queue.job import Interruption, Job, call, exhaust, exhaust_async
+from valkeykit.queue.outcomes import EncodedResult, Outcome
+from valkeykit.queue.processes import HandlerProcess
+from valkeykit.queue.schema import CorruptJobError
 
 LOOP_SHARE = 0.005
 """Seconds that coroutines which never wait may keep the loop."""
 
 GRACE = 5.0
-"""Seconds in which an interrupted function must end before its thread is given up."""
+"""Seconds in which an interrupted job must end before its slot is replaced."""
+
+Confirm = Callable[[Job], Awaitable[bool]]
+"""Asked before a job's last attempt; False where it must not run, and is held no longer."""
 
 
 class _Interrupt(BaseException):
     """Raised inside a function that is to end. Not an Exception, so that handlers don't catch it by accident."""
+
+
+class _InContext:
+    """An awaitable whose steps run in a context, although the task that awaits it has another."""
+
+    __slots__ = ("_awaitable", "_context")
+
+    def __init__(self, awaitable: Any, context: Context) -> None:
+        self._awaitable = awaitable
+        self._context = context
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        run, steps = self._context.run, self._awaitable
+        if not inspect.iscoroutine(steps):
+            steps = run(steps.__await__)
+            if not hasattr(steps, "send"):
+                return (yield from steps)
+        try:
+            step = run(steps.send, None)
+            while True:
+                try:
+                    value = yield step
+                except GeneratorExit:
+                    run(steps.close)
+                    raise
+                except BaseException as error:  # noqa: BLE001  (it belongs to the handler)
+                    step = run(steps.throw, error)
+                else:
+                    step = run(steps.send, value)
+        except StopIteration as end:
+            return end.value
 
 
 class Slots:
@@ -37,16 +76,20 @@ class Slots:
     ended: called in the loop, soon after jobs have ended; their outcomes are in `outcomes`.
     """
 
-    def __init__(self, concurrency: int, ended: Callable[[], None]) -> None:
+    def __init__(self, concurrency: int, ended: Callable[[], None], confirm: Confirm | None = None) -> None:
         self.concurrency = concurrency
         self.outcomes: deque[Outcome] = deque()
         self.busy = 0
         self.running: set[Job] = set()
         self._ended = ended
+        self._confirm = confirm
+        self._context = copy_context()
         self._coroutines: deque[Job] = deque()
         self._functions: deque[Job] = deque()
+        self._continued: deque[tuple[Job, Any, Context]] = deque()
         self._loop = asyncio.get_running_loop()
         self._told = False
+        self._closed = False
         self._lock = threading.Lock()
         self._go: SimpleQueue[bool] = SimpleQueue()
         self._threads = 0
@@ -59,15 +102,13 @@ class Slots:
 
     @property
     def is_idle(self) -> bool:
-        return self.busy == 0 and self.ready == 0
+        return self.busy == 0 and self.ready == 0 and not self._continued
 
     def offer(self, jobs: Iterable[Job]) -> None:
-        """Run jobs as soon as there is a slot."""
+        """Run jobs as soon as there is a slot. Each has a handler."""
         for job in jobs:
-            if job.handler is None:
-                self.end(job, error=LookupError(f"no handler for {job.spec.name!r} in this worker"))
-            else:
-                (self._coroutines if job.handler.is_async else self._functions).append(job)
+            assert job.handler is not None  # noqa: S101  (jobs without one are given back)
+            (self._coroutines if job.handler.is_async else self._functions).append(job)
         self._fill()
 
     def withdraw(self) -> list[Job]:
@@ -78,26 +119,31 @@ class Slots:
             self._functions.clear()
         return jobs
 
-    def interrupt(self, job: Job, reason: str) -> None:
-        """Make a running job end: lost, cancelled or timeout."""
+    def interrupt(self, job: Job, reason: Interruption) -> None:
+        """Make a running job end."""
         with self._lock:
             if job.over or job.interrupt is not None:
                 return
             job.interrupt = reason
+            job.interrupted_at = time.monotonic()
             if job.task is not None:
                 job.task.cancel()
+            elif job.kill is not None:
+                job.kill()
             elif job.thread is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), ctypes.py_object(_Interrupt))
 
     def abandon(self, job: Job) -> None:
-        """Give up a function that doesn't end; its thread may never come back, so another takes its place."""
+        """Give up a job that doesn't end: its thread or task may never come back, so another takes its place."""
+        is_function = job.task is None
         if self.end(job, error=_interruption(job)):
-            self._threads -= 1
+            self._threads -= is_function
             self.busy -= 1
             self._fill()
 
     def close(self) -> None:
         """Let the threads go; one that is stuck ends with the process."""
+        self._closed = True
         for _ in range(self._threads):
             self._go.put(False)
         for task in self._tasks:
@@ -111,19 +157,26 @@ class Slots:
             self.outcomes.append(Outcome(job, value, error))  # first, since an interrupt may come between
             job.over = True
         self.running.discard(job)
+        self._tell_soon()
+        return True
+
+    def _tell_soon(self) -> None:
         if not self._told:
             self._told = True
-            self._loop.call_soon_threadsafe(self._tell)
-        return True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: a thread outlived its worker
+                self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
         self._told = False
         self._ended()
 
     def _fill(self) -> None:
-        for _ in range(min(self.concurrency - self.busy, len(self._coroutines))):
+        if self._closed:
+            return
+        waiting = len(self._coroutines) + len(self._continued)
+        for _ in range(min(self.concurrency - self.busy, waiting)):
             self.busy += 1
-            task = self._loop.create_task(self._work_off_coroutines())
+            task = self._loop.create_task(self._run_coroutines())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         for _ in range(min(self.concurrency - self.busy, len(self._functions))):
@@ -138,44 +191,93 @@ class Slots:
         self._fill()
         self._ended()
 
-    async def _work_off_coroutines(self) -> None:
+    # coroutines
+
+    async def _run_coroutines(self) -> None:
+        """A slot of the loop. It ends with a job that was given up, and with one that left its task cancelled."""
         share_ends = time.monotonic() + LOOP_SHARE
+        task = asyncio.current_task()
+        goes_on = True
         try:
-            while self._coroutines:
-                await self._run_coroutine(self._coroutines.popleft())
+            while goes_on and (self._coroutines or self._continued):
+                job, *rest = self._continued.popleft() if self._continued else (self._coroutines.popleft(),)
+                job.task = task
+                goes_on = await self._run_coroutine(job, *rest)
+                if _is_cancelled(task):
+                    return
                 if time.monotonic() > share_ends:
                     await asyncio.sleep(0)
                     share_ends = time.monotonic() + LOOP_SHARE
         finally:
-            self._free()
+            if goes_on:
+                self._free()
 
-    async def _run_coroutine(self, job: Job) -> None:
-        self._begin(job)
+    async def _run_coroutine(self, job: Job, awaitable: Any = None, context: Context | None = None) -> bool:
+        """Run a job, or the rest of one that a function began. False where it was given up meanwhile."""
+        if context is None:
+            self._begin(job)
         if job.interrupt is not None:
-            self.end(job, error=_interruption(job))
-            return
-        job.task = task = asyncio.current_task()
-        enter(job)
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()
+            return self.end(job, error=_interruption(job))
         try:
-            assert job.handler is not None  # noqa: S101  (`offer` has checked it)
-            value = await job.handler.function(**job.arguments)
+            if context is None:
+                if job.attempt >= job.spec.attempts and not await self._may_run(job):
+                    return True
+                context = self._context.copy()
+                awaitable = context.run(call, job)
+            value = await _settle(awaitable, context)
         except asyncio.CancelledError as error:
-            if job.interrupt is None:
-                raise  # the worker itself is cancelled
-            if sys.version_info >= (3, 11) and task is not None:
-                task.uncancel()
-            self.end(job, error=_interruption(job, error))
+            if self._closed:
+                raise
+            return self._end_cancelled(job, error)
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
-            self.end(job, error=error)
-        else:
-            self.end(job, value)
+            return self.end(job, error=error)
+        return self.end(job, value)
+
+    def _end_cancelled(self, job: Job, error: asyncio.CancelledError) -> bool:
+        """An error that the handler itself let out, a cancelled task that it awaited for example, fails the job."""
+        if job.interrupt is not None and sys.version_info >= (3, 11) and job.task is not None:
+            job.task.uncancel()
+        return self.end(job, error=_interruption(job, error))
+
+    async def _may_run(self, job: Job) -> bool:
+        job.called = 0.0  # the time-out doesn't count until the server has answered
+        if self._confirm is None or await self._confirm(job):
+            job.called = time.monotonic()
+            return True
+        self._disown(job)
+        return False
+
+    def _disown(self, job: Job) -> None:
+        """Forget a job that must not run here."""
+        with self._lock:
+            job.over = True
+        self.running.discard(job)
+        self._tell_soon()
+
+    # functions
 
     def _thread(self) -> None:
-        while self._go.get():
-            while (job := self._next_function()) is not None:
-                if not self._run_function(job):
-                    return  # given up, and replaced
-            self._loop.call_soon_threadsafe(self._free)
+        process: HandlerProcess | None = None
+        goes_on = True
+        try:
+            while goes_on and self._go.get():
+                while goes_on and (job := self._next_function()) is not None:
+                    assert job.handler is not None  # noqa: S101  (`offer` has checked it)
+                    if job.handler.process:
+                        process = process or HandlerProcess()
+                        goes_on = self._run_in_process(job, process)
+                    else:
+                        goes_on = self._run_function(job)
+                if goes_on:
+                    self._loop.call_soon_threadsafe(self._free)
+        except RuntimeError:
+            if not self._closed:  # else the loop is closed: the thread outlived its worker
+                raise
+        finally:
+            if process is not None:
+                process.close()
 
     def _next_function(self) -> Job | None:
         """The lock leaves no moment in which a job is neither in the line nor begun: it would be given back and run."""
@@ -187,12 +289,18 @@ class Slots:
             return job
 
     def _run_function(self, job: Job) -> bool:
-        enter(job)
+        """Run a job. False where it was given up meanwhile, and its thread is replaced."""
         try:
+            if not self._may_run_function(job):
+                return True
+            context = self._context.copy()
             self._let_interrupt(job)
-            assert job.handler is not None  # noqa: S101  (`offer` has checked it)
             try:
-                value = job.handler.function(**job.arguments)
+                value = context.run(call, job)
+                if value is not None and inspect.isgenerator(value):
+                    value = context.run(exhaust, value)
+                if value is not None and (inspect.isawaitable(value) or inspect.isasyncgen(value)):
+                    return self._continue_in_loop(job, value, context)
             except _Interrupt:
                 raise
             except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
@@ -200,6 +308,42 @@ class Slots:
             return self.end(job, value)
         except _Interrupt as error:  # it may come a moment after the function has ended
             return self.end(job, error=_interruption(job, error)) or job.over
+
+    def _run_in_process(self, job: Job, process: HandlerProcess) -> bool:
+        assert job.handler is not None  # noqa: S101  (`offer` has checked it)
+        try:
+            if not self._may_run_function(job):
+                return True
+            with self._lock:
+                interrupted = job.interrupt is not None
+                job.kill = None if interrupted else process.kill
+            if interrupted:
+                return self.end(job, error=_interruption(job))
+            text = process.run(
+                job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt, report_progress=job.progress
+            )
+        except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
+            return self.end(job, error=_interruption(job, error))
+        finally:
+            with self._lock:
+                job.kill = None
+        return self.end(job, None if text is None else EncodedResult(text))
+
+    def _may_run_function(self, job: Job) -> bool:
+        if job.attempt < job.spec.attempts or self._confirm is None:
+            return True
+        return asyncio.run_coroutine_threadsafe(self._may_run(job), self._loop).result()
+
+    def _continue_in_loop(self, job: Job, awaitable: Any, context: Context) -> bool:
+        """A function returned something that must be awaited: its job goes on in the loop, and its thread is free."""
+        with self._lock:
+            job.thread = None
+        self._loop.call_soon_threadsafe(self._take_over, job, awaitable, context)
+        return True
+
+    def _take_over(self, job: Job, awaitable: Any, context: Context) -> None:
+        self._continued.append((job, awaitable, context))
+        self._fill()
 
     def _let_interrupt(self, job: Job) -> None:
         """From here on an interrupt reaches this thread; one that came before is found here."""
@@ -209,8 +353,24 @@ class Slots:
             job.thread = threading.get_ident()
 
     def _begin(self, job: Job) -> None:
-        job.started = time.monotonic()
+        job.started = job.called = time.monotonic()
         self.running.add(job)
+
+
+def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
+    """Whether a job left a request to cancel its task, which would hit the next job."""
+    return sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0
+
+
+async def _settle(value: Any, context: Context) -> Any:
+    """What comes of what a handler returned: it is awaited, or run to its end, where it can be."""
+    if inspect.iscoroutine(value):
+        return await _InContext(value, context)
+    if inspect.isasyncgen(value):
+        return await _InContext(exhaust_async(value), context)
+    if inspect.isgenerator(value):
+        return context.run(exhaust, value)
+    return await _InContext(value, context) if inspect.isawaitable(value) else value
 
 
 def _interruption(job: Job, cause: BaseException | None = None) -> BaseException:
@@ -219,6 +379,6 @@ def _interruption(job: Job, cause: BaseException | None = None) -> BaseException
         return JobTimeoutError(f"it ran longer than {job.spec.timeout / 1000:g} s")
     if job.interrupt == "cancelled":
         return CancelledJobError("it was cancelled while it ran")
-    if job.interrupt == "lost":
+    if job.interrupt in {"lost", "stopped"}:
         return TimedOutError("the lease ended, and another worker may have the job")
     return cause or CorruptJobError("it ended without a reason")

@@ -1,4 +1,4 @@
-"""A worker: takes jobs, runs them, and tells the server how they ended, each in batches."""
+"""A worker: takes jobs, runs them, and reports to the server how they ended, each in batches."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
-from valkeykit.causes import FOREIGN
-from valkeykit.errors import ConfigurationError, InvalidJobError, LoginError, UnsupportedServerError, ValkeykitError
+from valkeykit.errors import ConfigurationError, LoginError, UnsupportedServerError, ValkeykitError
 from valkeykit.queue import events
-from valkeykit.queue.answers import Assignment, DueRepeat
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.events import Listener, logger
-from valkeykit.queue.job import CorruptJobError, Job, unpack
-from valkeykit.queue.keeper import TICK, Keeper
-from valkeykit.queue.options import Spec
+from valkeykit.queue.guard import LeaseGuard
+from valkeykit.queue.health import Health, package_version
+from valkeykit.queue.job import Interruption
+from valkeykit.queue.leases import TICK, LeaseManager, Renewal
+from valkeykit.queue.local import no_server
 from valkeykit.queue.pace import Pace
+from valkeykit.queue.queue import Queue
 from valkeykit.queue.reporter import Reporter
 from valkeykit.queue.slots import Slots
+from valkeykit.queue.taker import BLOCK, Taker
 
 LEASE = 30.0
 """Seconds after which a job whose worker is silent goes to another."""
@@ -31,27 +35,30 @@ LEASE = 30.0
 DRAIN = 25.0
 """Seconds that running jobs have to end after SIGTERM; orchestrators kill after 30."""
 
-BLOCK = 2.0
-"""Seconds that an idle worker waits in one command: it sends one command a second."""
-
 LAST_WORDS = 3.0
-"""Seconds beyond the drain time in which the server is told; one that is gone must not keep the worker."""
+"""Seconds beyond the drain time in which jobs are given back; a server that is gone must not keep the worker."""
 
 CONCURRENCY = 10
 """Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
+
+LAG = 1.0
+"""Seconds that a handler may block the loop before that is logged."""
 
 
 class Worker:
     """Runs the jobs of a queue.
 
-    queue: whose handlers run, a Queue or an AsyncQueue.
-    concurrency: jobs at once; None for JOB_CONCURRENCY, else 10.
-    lease: seconds after which a job whose worker is silent is taken over.
-    drain: seconds that running jobs have to end when the worker is stopped; the rest goes back.
-    listeners: called after each job (valkeykit.queue.events).
+    Args:
+        queue: whose handlers run, a Queue or an AsyncQueue.
+        concurrency: jobs at once; None for JOB_CONCURRENCY, else 10.
+        lease: seconds after which a job whose worker is silent is taken over.
+        drain: seconds that running jobs have to end when the worker is stopped; the rest goes back.
+        listeners: called after each job (valkeykit.queue.events).
+        heartbeat: a file that says how the worker is, for `valkeykit worker --check`.
+        health_port: a port that answers GET /live and GET /ready.
 
     Raises:
-        ConfigurationError: a number can't be used, or the queue has no handler.
+        ConfigurationError: a number can't be used, the queue has no handler, or USE_VALKEY_QUEUE is off.
     """
 
     def __init__(
@@ -62,78 +69,175 @@ class Worker:
         lease: float = LEASE,
         drain: float = DRAIN,
         listeners: Sequence[Listener] = (),
+        heartbeat: Path | None = None,
+        health_port: int | None = None,
     ) -> None:
+        if queue.local is not None:
+            raise no_server()
         if not queue.handlers:
             raise ConfigurationError(f"the queue {queue.name} has no handler", fix="@queue.handler on a function")
-        if lease < 1 or drain < 0:
+        if not (_is_number(lease) and 1 <= lease <= 86_400 and _is_number(drain) and 0 <= drain <= 86_400):
             raise ConfigurationError(f"lease is {lease!r} and drain {drain!r}", fix="lease=30, drain=25 (seconds)")
         self.concurrency = _concurrency(concurrency)
         self.name = secrets.token_urlsafe(8)
-        self.last_take = 0.0
-        """When the server last answered a take, by time.monotonic(): what liveness means."""
         self._definition = queue
         self._lease = lease
         self._drain = drain
         self._listeners = (events.log, *listeners)
+        self._health = Health(queue.name, heartbeat, health_port)
         self._stopping: asyncio.Event | None = None
+        self._hurry: asyncio.Event | None = None
+        self._guard: LeaseGuard | None = None
+        self._is_stopped = False
+        self._is_serving = False
 
-    def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then finish what runs and give back the rest.
+    @property
+    def last_contact(self) -> float:
+        """When the server last answered this worker, by time.monotonic(); 0 before the first time."""
+        return self._health.contact
+
+    @property
+    def last_take(self) -> float:
+        """As last_contact: a worker whose slots are all busy takes nothing, and is well."""
+        return self._health.contact
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the worker does its work, or tries to: what a liveness probe should ask."""
+        return self._health.is_live
+
+    def run(self, *, burst: bool = False) -> None:
+        """Work until SIGTERM or SIGINT, then finish what runs and give back the rest; at once after a second signal.
+
+        Args:
+            burst: return when no job waits and none runs.
 
         Raises:
             UnsupportedServerError: the server doesn't suit a queue.
-            LoginError: it refused the login.
+            LoginError: it refused the login when the worker began.
+            ConfigurationError: the worker runs already.
         """
-        asyncio.run(self._run_with_signals())
+        self._guard = LeaseGuard.fork(self._definition, self.name, self._lease)
+        try:
+            asyncio.run(self._run_with_signals(burst=burst))
+        finally:
+            if self._guard is not None:
+                self._guard.close()
+                self._guard = None
 
-    async def _run_with_signals(self) -> None:
+    async def _run_with_signals(self, *, burst: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        await self.serve()
+        await self.serve(burst=burst)
 
     def stop(self) -> None:
-        """Stop taking jobs; `serve` then ends within the drain time. It may be called from any thread."""
-        if self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        """Stop taking jobs; `serve` then ends within the drain time. Called again, it ends at once.
 
-    async def serve(self) -> None:
-        """Work until `stop` is called. Raises as `run`."""
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        settings = self._definition.settings()
+        It may be called from any thread, before `serve` too, which then does nothing.
+        """
+        first, self._is_stopped = not self._is_stopped, True
+        event = self._stopping if first else self._hurry
+        if event is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
+                self._loop.call_soon_threadsafe(event.set)
+
+    async def serve(self, *, burst: bool = False) -> None:
+        """Work until `stop` is called. Arguments and errors are those of `run`."""
+        if self._is_serving:
+            raise ConfigurationError("this worker runs already", fix="make another one")
+        self._is_serving = True
+        try:
+            self._loop = asyncio.get_running_loop()
+            self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
+            if not self._is_stopped:
+                await self._serve(burst=burst)
+        finally:
+            self._is_serving = self._is_stopped = False
+
+    async def _serve(self, *, burst: bool) -> None:
+        self._assemble()
+        self._health.start()
+        try:
+            await self._begin()
+            await self._work(burst=burst)
+        finally:
+            self._renewal.stop()
+            self._slots.close()
+            self._health.stop()
+            await self._queue.close()
+
+    def _assemble(self) -> None:
+        """The parts, each of which has one task: they know those before them."""
+        definition = self._definition
+        read_timeout = max(definition.settings().read_timeout, BLOCK + 1)
         self._queue = AsyncQueue(
-            self._definition.name,
-            self._definition.source,
-            allow_eviction=self._definition.allow_eviction,
-            retry_for=self._definition.retry_for,
-            **(self._definition.options | {"read_timeout": max(settings.read_timeout, BLOCK + 1)}),
+            definition.name,
+            definition.source,
+            retry_for=definition.retry_for,
+            allow_eviction=definition.allow_eviction,
+            max_result=definition.max_result,
+            **(definition.options | {"read_timeout": read_timeout}),
         )
-        self._changed = asyncio.Event()
         self._reported = asyncio.Event()
-        self._slots = Slots(self.concurrency, self._on_ended)
-        self._keeper = Keeper(self._queue, self._slots, self.name, self._lease)
+        self._slots = Slots(self.concurrency, self._on_ended, self._confirm)
+        self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease, self._guard)
         self._pace = Pace(self.concurrency)
         self._reporter = Reporter(
             queue=self._queue,
-            slots=self._slots,
-            keeper=self._keeper,
+            outcomes=self._slots.outcomes,
+            leases=self._leases,
             pace=self._pace,
             worker=self.name,
             listeners=self._listeners,
         )
-        self._taking = asyncio.Lock()
-        try:
-            await self._start()
-            await self._work()
-        finally:
-            self._slots.close()
-            await self._queue.close()
+        self._taker = Taker(
+            queue=self._queue,
+            handlers=definition.handlers,
+            slots=self._slots,
+            leases=self._leases,
+            pace=self._pace,
+            worker=self.name,
+            lease=self._lease,
+            listeners=self._listeners,
+        )
+        self._started = time.time()
+        self._renewal = Renewal(
+            queue=Queue(
+                definition.name,
+                definition.source,
+                retry_for=self._lease / 3,
+                allow_eviction=definition.allow_eviction,
+                **definition.options,
+            ),
+            held=self._leases.held,
+            worker=self.name,
+            lease=self._lease,
+            describe=self._describe,
+            interrupt=self._interrupt_soon,
+            guard=self._guard,
+        )
+        self._health.watch(self._taker, self._renewal, self._lease)
 
-    async def _start(self) -> None:
+    async def _confirm(self, job: Any) -> bool:
+        return await self._leases.confirm(job)
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": self._started,
+            "concurrency": self.concurrency,
+            "running": len(self._slots.running),
+            "handlers": sorted(self._definition.handlers)[:100],
+            "version": package_version(),
+        }
+
+    async def _begin(self) -> None:
         """A server that can't be reached yet is waited for; one that doesn't suit is an error."""
         assert self._stopping is not None  # noqa: S101
         while not self._stopping.is_set():
+            self._health.tick()
             try:
                 await self._queue.check()
             except (LoginError, ConfigurationError):
@@ -141,20 +245,20 @@ class Worker:
             except ValkeykitError as error:
                 logger.warning("queue %s: waiting for the server: %s", self._queue.name, error)
             else:
+                self._renewal.start()
                 return
 
-    async def _work(self) -> None:
+    async def _work(self, *, burst: bool) -> None:
         assert self._stopping is not None  # noqa: S101
-        helpers = [asyncio.create_task(job) for job in (self._report_forever(), self._keep_forever())]
-        taking = asyncio.create_task(self._take_forever())
+        helpers = [asyncio.create_task(job) for job in (self._report_forever(), self._tick_forever())]
+        taking = asyncio.create_task(self._taker.take_forever(until_empty=burst))
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({taking, stopped, *helpers}, return_when=asyncio.FIRST_COMPLETED)
             for work in (taking, *helpers):
                 if work.done():
                     await work  # raises what ended it
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._taking.acquire(), BLOCK)
+            await self._taker.finish(BLOCK)
             await _cancelled(taking)
             try:
                 await asyncio.wait_for(self._wind_down(), self._drain + LAST_WORDS)
@@ -165,120 +269,72 @@ class Worker:
                 await _cancelled(task)
 
     async def _wind_down(self) -> None:
+        assert self._hurry is not None  # noqa: S101
         end = time.monotonic() + self._drain
         self._slots.withdraw()
-        await self._keeper.give_back([job for job in self._keeper.held.values() if not job.started and not job.over])
-        while self._slots.busy and time.monotonic() < end:
+        await self._leases.give_back([job for job in self._leases.held.values() if not job.started and not job.over])
+        await self._taker.give_back_unanswered()
+        while self._slots.busy and time.monotonic() < end and not self._hurry.is_set():
             await asyncio.sleep(0.02)
         rest = [job for job in tuple(self._slots.running) if not job.over]
-        await self._keeper.give_back(rest)
+        await self._leases.give_back(rest)
         for job in rest:
-            self._slots.interrupt(job, "lost")
+            self._slots.interrupt(job, "stopped")
+        if rest:
+            logger.info("queue %s: %d running jobs were given back", self._queue.name, len(rest))
         await self._reporter.report()
-
-    # taking
-
-    async def _take_forever(self) -> None:
-        while True:
-            room = self._pace.room(self._slots.ready, self._slots.busy)
-            if room <= 0:
-                await self._something_changed()
-                continue
-            try:
-                assignment, jobs = await self._take(room)
-                if assignment.repeats_due:
-                    await self._fire_repeats()
-                await self._hand_out(assignment, jobs)
-            except (LoginError, UnsupportedServerError):
-                raise
-            except ValkeykitError as error:
-                logger.warning("queue %s: can't take jobs: %s", self._queue.name, error)
-                await asyncio.sleep(0.5)
-
-    async def _take(self, room: int) -> tuple[Assignment, list[Job]]:
-        """The lock keeps `stop` from ending it half-way: jobs that nobody knows of would wait for their lease's end."""
-        async with self._taking:
-            call = self._queue.calls.take(self.name, room, round(self._lease * 1000))
-            assignment = await self._queue.send(call)
-            self.last_take = time.monotonic()
-            return assignment, self._unpack(assignment)
-
-    async def _hand_out(self, assignment: Assignment, jobs: list[Job]) -> None:
-        if assignment.alone:
-            await self._until_idle()
-        self._pace.begin(idle=self._slots.is_idle)
-        self._slots.offer(jobs)
-        if assignment.alone:
-            await self._until_idle()
-        elif not jobs and assignment.next_event != 0:
-            await self._wait_for_work(assignment.next_event)
-
-    def _unpack(self, assignment: Assignment) -> list[Job]:
-        jobs = []
-        for key, attempt, record in assignment.jobs:
-            try:
-                jobs.append(unpack(key, attempt, record, self._definition.handlers))
-            except CorruptJobError as error:
-                corrupt = Job(key, attempt, Spec("?"), b"", None)
-                self._keeper.hold([corrupt])
-                self._slots.end(corrupt, error=error)
-        self._keeper.hold(jobs)
-        return jobs
-
-    async def _wait_for_work(self, next_event: int) -> None:
-        """Until a job is added, or until one is due. Several idle workers are woken one by one."""
-        seconds = BLOCK if next_event < 0 else max(0.001, min(BLOCK, next_event / 1000))
-        with contextlib.suppress(*FOREIGN):  # the take that follows finds out what is wrong
-            await self._queue.wait_for_wake(seconds)
-
-    async def _fire_repeats(self) -> None:
-        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
-        try:
-            for due in await self._queue.send(self._queue.calls.repeats_due()):
-                await self._fire(due)
-        except ValkeykitError as error:
-            logger.warning("queue %s: repeats can't be added: %s", self._queue.name, error)
-            await asyncio.sleep(0.5)
-
-    async def _fire(self, due: DueRepeat) -> None:
-        try:
-            call = self._queue.calls.fire(due)
-        except InvalidJobError as error:
-            logger.error("queue %s: the repeat %s is removed: %s", self._queue.name, due.name, error)
-            await self._queue.send(self._queue.calls.stop_repeating(due.name))
-        else:
-            await self._queue.send(call)
-
-    async def _until_idle(self) -> None:
-        while not self._slots.is_idle:
-            await self._something_changed()
-
-    async def _something_changed(self) -> None:
-        await self._changed.wait()
-        self._changed.clear()
-
-    # telling
+        self._renewal.stop()
+        await asyncio.to_thread(self._renewal.join, 1)
+        await self._queue.send(self._queue.calls.leave(self.name))
 
     def _on_ended(self) -> None:
-        self._changed.set()
+        self._taker.changed.set()
         self._reported.set()
 
     async def _report_forever(self) -> None:
         while True:
             await self._reported.wait()
             self._reported.clear()
-            await self._reporter.report()
-            self._changed.set()
+            await self._survive(self._reporter.report, "can't report how jobs ended")
+            self._taker.changed.set()
 
-    async def _keep_forever(self) -> None:
+    async def _tick_forever(self) -> None:
+        due = time.monotonic() + TICK
         while True:
             await asyncio.sleep(TICK)
-            if self._keeper.held:
-                await self._keeper.tick()
-            if self._keeper.stalled():
+            lag, due = time.monotonic() - due, time.monotonic() + TICK
+            if lag > LAG:
+                names = sorted({job.spec.name for job in tuple(self._slots.running)}) or "none runs now"
+                text = "queue %s: the event loop was blocked for %.1f s, running: %s -> use a function, or process=True"
+                logger.warning(text, self._queue.name, lag, names)
+            self._health.tick()
+            if self._leases.held:
+                await self._survive(self._leases.tick, "can't look after running jobs")
+            if self._leases.is_stalled():
                 self._pace.reset()
                 with contextlib.suppress(ValkeykitError):  # their leases end, then
-                    await self._keeper.give_back(self._slots.withdraw())
+                    await self._leases.give_back(self._slots.withdraw())
+
+    async def _survive(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
+        """A worker goes on whatever happens in one step."""
+        try:
+            await step()
+        except UnsupportedServerError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            events.log_trouble(error, "queue %s: " + text, self._queue.name)
+            await asyncio.sleep(0.5)
+
+    def _interrupt_soon(self, keys: list[bytes], reason: Interruption) -> None:
+        """Called from the thread that renews leases."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._interrupt, keys, reason)
+
+    def _interrupt(self, keys: list[bytes], reason: Interruption) -> None:
+        for key in keys:
+            job = self._leases.held.get(key)
+            if job is not None:
+                self._slots.interrupt(job, reason)
 
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:
@@ -290,12 +346,17 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
         logger.debug("a task ended with %r", error)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _concurrency(given: int | None) -> int:
     value = given if given is not None else os.environ.get("JOB_CONCURRENCY", "").strip() or CONCURRENCY
+    what = "JOB_CONCURRENCY" if given is None else "concurrency"
     try:
-        number = int(value)
-    except ValueError:
+        number = 0 if isinstance(value, bool | float) else int(value)
+    except (TypeError, ValueError):
         number = 0
     if not 1 <= number <= 1000:
-        raise ConfigurationError(f"JOB_CONCURRENCY is {value!r}, not from 1 to 1000", fix="JOB_CONCURRENCY=10")
+        raise ConfigurationError(f"{what} is {value!r}, not a whole number from 1 to 1000", fix=f"{what}=10")
     return number

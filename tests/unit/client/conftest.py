@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit import Cache, Queue
+from valkeykit.queue.processes import HandlerProcess
 
 from tests import servers
 from tests.servers import Server
@@ -42,3 +43,9 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 def queue(server: Server) -> Iterator[Queue]:
     with Queue("mail", server.url, retry_for=2) as queue:
         yield queue
+
+
+@pytest.fixture
+def process() -> Iterator[HandlerProcess]:
+    with closing(HandlerProcess()) as process:
+        yield process

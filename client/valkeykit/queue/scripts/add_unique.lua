@@ -1,27 +1,45 @@
 #!lua
--- shared: keys clock waiting wake once
--- Adds one job under an id that may exist, or under a key that may be taken, once.
--- ARGV: producer, call number, priority, delay (ms), header, id, payload, key ("" for none), its window (ms)
+-- shared: clock wake seen answers
+-- keys: jobs active leases dead errors traces progress cancelled losses started unique unique_ends wakeups | line seen answers result
+-- Adds one job under an id that may exist, or under a key that may be taken, once. A dead letter makes way.
+-- ARGV: call number, delay (ms), header, id, payload, key ("" for none), its window (ms)
 -- Returns the id, and 1 where it was added; else that of the job that was there, and 0.
-if not first_time(ARGV[1], ARGV[2]) then
-  return { ARGV[6], 1 }
+local call, delay, id, key = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[6]
+if not first_time(call) then
+  return recall(call) or { id, 1 }
 end
-local priority, delay, id = ARGV[3], tonumber(ARGV[4]), ARGV[6]
-if redis.call("HEXISTS", jobs, id) + redis.call("EXISTS", base .. ":result:" .. id) > 0 then
-  return { id, 0 }
+if redis.call("EXISTS", result) == 1 then
+  return remember(call, { id, 0 })
 end
-if ARGV[8] ~= "" then
-  local key = base .. ":key:" .. ARGV[8]
-  if not redis.call("SET", key, id, "NX", "PX", ARGV[9]) then
-    return { redis.call("GET", key), 0 }
+if redis.call("HEXISTS", jobs, id) == 1 then
+  if redis.call("ZREM", dead, id) == 0 then
+    return remember(call, { id, 0 })
+  end
+  for _, hash in ipairs({ active, errors, traces, progress, cancelled, losses, started }) do
+    redis.call("HDEL", hash, id)
   end
 end
-
-redis.call("HSET", jobs, id, string.format("%.0f ", now) .. ARGV[5] .. "\n" .. ARGV[7])
-if delay == 0 then
-  redis.call("RPUSH", waiting(priority), id)
+for _, over in ipairs(redis.call("ZRANGEBYSCORE", unique_ends, "-inf", now, "LIMIT", 0, 10)) do
+  redis.call("ZREM", unique_ends, over)
+  redis.call("HDEL", unique, over)
+end
+if key ~= "" then
+  local holder, ends = redis.call("HGET", unique, key), redis.call("ZSCORE", unique_ends, key)
+  if holder and ends and tonumber(ends) > now then
+    return remember(call, { holder, 0 })
+  end
+  redis.call("HSET", unique, key, id)
+  redis.call("ZADD", unique_ends, now + ARGV[7], key)
+  key = "=" .. key
 else
-  redis.call("ZADD", delayed, now + delay, id)
+  key = "-"
+end
+
+redis.call("HSET", jobs, id, string.format("v1 %.0f ", now) .. key .. " " .. ARGV[3] .. "\n" .. ARGV[5])
+if delay == 0 then
+  redis.call("RPUSH", line, id)
+else
+  redis.call("ZADD", line, now + delay, id)
 end
 wake()
 return { id, 1 }

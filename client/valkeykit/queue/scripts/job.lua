@@ -1,20 +1,24 @@
 #!lua flags=no-writes
--- shared: keys
+-- shared: header
+-- keys: jobs active leases dead errors traces progress delayed* | result
 -- Everything known of one job.
 -- ARGV: id
--- Returns state, record, attempts, error, progress, result.
+-- Returns state, record, attempts, error, traceback, progress, result.
 local id = ARGV[1]
-local result = redis.call("GET", base .. ":result:" .. id)
+local value = redis.call("GET", result)
 local record = redis.call("HGET", jobs, id)
 local state = "waiting"
 if not record then
-  state = result and "completed" or "missing"
+  state = value and "completed" or "missing"
 elseif redis.call("ZSCORE", leases, id) then
   state = "active"
-elseif redis.call("ZSCORE", delayed, id) then
-  state = "delayed"
 elseif redis.call("ZSCORE", dead, id) then
   state = "dead"
+elseif redis.call("ZSCORE", delayed((header(record))), id) then
+  state = "delayed"
 end
 local attempts = tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 0)
-return { state, record, attempts, redis.call("HGET", errors, id), redis.call("HGET", progress, id), result }
+return {
+  state, record, attempts, redis.call("HGET", errors, id), redis.call("HGET", traces, id),
+  redis.call("HGET", progress, id), value,
+}

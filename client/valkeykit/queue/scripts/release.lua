@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- shared: keys waiting wake header fence
--- Gives back jobs that were taken and not started, to the head of the line; the attempt doesn't count.
--- ARGV: worker, then for each job: id, attempt
-local worker, ids, attempts, attempt_of = ARGV[1], {}, {}, {}
-for i = 2, #ARGV, 2 do
+-- shared: clock wake count header fence forget unique discard
+-- keys: jobs active leases suspect errors traces progress cancelled losses started unique unique_ends stats minutes wakeups delayed* waiting*
+-- Gives back jobs that have not run; the attempt doesn't count.
+-- ARGV: worker, delay (ms; 0: to the head of the line), then for each job: id, attempt
+local worker, delay, ids, attempts, attempt_of = ARGV[1], tonumber(ARGV[2]), {}, {}, {}
+for i = 3, #ARGV, 2 do
   ids[#ids + 1], attempts[#attempts + 1] = ARGV[i], ARGV[i + 1]
   attempt_of[ARGV[i]] = tonumber(ARGV[i + 1])
 end
@@ -11,14 +12,24 @@ end
 local mine = held(worker, ids, attempts)
 for i = #mine, 1, -1 do
   local id = mine[i]
-  local before = attempt_of[id] - 1
-  redis.call("ZREM", leases, id)
-  if before == 0 then
-    redis.call("HDEL", active, id)
+  if redis.call("HEXISTS", cancelled, id) == 1 then
+    discard(id)
   else
-    redis.call("HSET", active, id, before .. " -")
+    local before = attempt_of[id] - 1
+    local priority = header(redis.call("HGET", jobs, id))
+    redis.call("ZREM", leases, id)
+    redis.call("HDEL", started, id)
+    if before == 0 then
+      redis.call("HDEL", active, id)
+    else
+      redis.call("HSET", active, id, before .. " -")
+    end
+    if delay > 0 then
+      redis.call("ZADD", delayed(priority), now + delay, id)
+    else
+      redis.call("LPUSH", waiting(priority), id)
+    end
   end
-  redis.call("LPUSH", waiting((header(redis.call("HGET", jobs, id)))), id)
 end
 if #mine > 0 then
   wake()

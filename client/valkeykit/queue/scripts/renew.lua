@@ -1,14 +1,22 @@
 #!lua flags=allow-oom
--- shared: keys clock fence
--- Renews leases.
--- ARGV: worker, lease (ms), then for each job: id, attempt
+-- shared: clock fence
+-- keys: active leases cancelled workers beats
+-- Renews leases, and notes that the worker lives.
+-- ARGV: worker, lease (ms), what it says of itself (JSON), then for each job: id, attempt
 -- Returns two lists: the ids that the worker no longer holds, and those that were cancelled.
 local worker, lease, ids, attempts = ARGV[1], ARGV[2], {}, {}
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   ids[#ids + 1], attempts[#attempts + 1] = ARGV[i], ARGV[i + 1]
 end
 
-local mine, lost = held(worker, ids, attempts)
+redis.call("HSET", workers, worker, ARGV[3])
+redis.call("ZADD", beats, now, worker)
+for _, gone in ipairs(redis.call("ZRANGEBYSCORE", beats, "-inf", now - 3600000, "LIMIT", 0, 10)) do
+  redis.call("ZREM", beats, gone)
+  redis.call("HDEL", workers, gone)
+end
+
+local mine, gone = held(worker, ids, attempts)
 local stopped = {}
 for _, id in ipairs(mine) do
   redis.call("ZADD", leases, "XX", now + lease, id)
@@ -16,4 +24,4 @@ for _, id in ipairs(mine) do
     stopped[#stopped + 1] = id
   end
 end
-return { lost, stopped }
+return { gone, stopped }

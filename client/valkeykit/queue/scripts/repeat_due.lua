@@ -1,9 +1,11 @@
 #!lua flags=no-writes
--- shared: keys clock
--- Returns now (ms), then name, plan and due time (ms) of each repeat; ARGV[1] = 1 for those that are due.
+-- shared: clock
+-- keys: repeats repeating
+-- ARGV: 1 for those that are due, 0 for all; how many to pass over
+-- Returns now (ms), then name, plan and due time (ms) of up to 200 repeats.
 local reply = { now }
 local last = ARGV[1] == "1" and now or "+inf"
-local due = redis.call("ZRANGEBYSCORE", repeating, "-inf", last, "WITHSCORES", "LIMIT", 0, 200)
+local due = redis.call("ZRANGEBYSCORE", repeating, "-inf", last, "WITHSCORES", "LIMIT", ARGV[2], 200)
 for i = 1, #due, 2 do
   reply[#reply + 1] = due[i]
   reply[#reply + 1] = redis.call("HGET", repeats, due[i]) or ""

@@ -1,14 +1,20 @@
 #!lua
--- shared: keys clock waiting wake
+-- shared: clock wake
+-- keys: jobs dead repeating repeat_jobs wakeups | line
 -- Adds the job of a repeat, if no other worker has: the due time is the fence.
--- ARGV: name, due (ms), next (ms), priority, header, id, payload
-local name = ARGV[1]
+-- ARGV: name, due (ms), next (ms), 1 where jobs of the repeat may overlap, header, id, payload
+local name, id = ARGV[1], ARGV[6]
 if redis.call("ZSCORE", repeating, name) ~= ARGV[2] then
   return 0
 end
 redis.call("ZADD", repeating, ARGV[3], name)
-if redis.call("HSETNX", jobs, ARGV[6], string.format("%.0f ", now) .. ARGV[5] .. "\n" .. ARGV[7]) == 1 then
-  redis.call("RPUSH", waiting(ARGV[4]), ARGV[6])
+local last = redis.call("HGET", repeat_jobs, name)
+if ARGV[4] == "0" and last and redis.call("HEXISTS", jobs, last) == 1 and not redis.call("ZSCORE", dead, last) then
+  return 0
+end
+if redis.call("HSETNX", jobs, id, string.format("v1 %.0f - ", now) .. ARGV[5] .. "\n" .. ARGV[7]) == 1 then
+  redis.call("RPUSH", line, id)
+  redis.call("HSET", repeat_jobs, name, id)
   wake()
 end
 return 1

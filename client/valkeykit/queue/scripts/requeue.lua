@@ -1,13 +1,20 @@
 #!lua
--- shared: keys waiting wake header
+-- shared: wake header answers
+-- keys: jobs active dead errors traces losses started wakeups waiting* | answers
 -- Puts dead letters back into their line, with all their attempts before them.
--- ARGV: ids
+-- ARGV: call number, ids
 -- Returns how many there were.
-local number = 0
-for _, id in ipairs(ARGV) do
+local call, number = ARGV[1], 0
+local first = recall(call)
+if first then
+  return first
+end
+for i = 2, #ARGV do
+  local id = ARGV[i]
   if redis.call("ZREM", dead, id) == 1 then
-    redis.call("HDEL", active, id)
-    redis.call("HDEL", errors, id)
+    for _, key in ipairs({ active, errors, traces, losses, started }) do
+      redis.call("HDEL", key, id)
+    end
     redis.call("RPUSH", waiting((header(redis.call("HGET", jobs, id)))), id)
     number = number + 1
   end
@@ -15,4 +22,4 @@ end
 if number > 0 then
   wake()
 end
-return number
+return remember(call, number)

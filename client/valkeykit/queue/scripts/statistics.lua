@@ -1,31 +1,32 @@
 #!lua flags=no-writes
--- shared: keys clock waiting
+-- shared: clock
+-- keys: config jobs leases suspect dead stats minutes delayed* waiting*
 -- Counts of the queue, as a flat list of names and numbers.
-local lines, oldest = 0, nil
-local heads = {}
+local lines, later, oldest = redis.call("LLEN", suspect), 0, nil
+local heads = { redis.call("LINDEX", suspect, 0) or nil }
 for priority = 0, 9 do
   lines = lines + redis.call("LLEN", waiting(priority))
-  heads[#heads + 1] = redis.call("LINDEX", waiting(priority), 0)
+  later = later + redis.call("ZCARD", delayed(priority))
+  heads[#heads + 1] = redis.call("LINDEX", waiting(priority), 0) or nil
 end
-lines = lines + redis.call("LLEN", suspect)
-heads[#heads + 1] = redis.call("LINDEX", suspect, 0)
-for _, id in pairs(heads) do
-  local created = id and tonumber(string.match(redis.call("HGET", jobs, id) or "", "^%d+"))
+for _, id in ipairs(heads) do
+  local created = tonumber(string.match(redis.call("HGET", jobs, id) or "", "^v%d+ (%d+)"))
   if created and (not oldest or created < oldest) then
     oldest = created
   end
 end
 
 local function rate(what)
-  local minute = math.floor(now / 60000)
-  return redis.call("GET", base .. ":rate:" .. what .. ":" .. minute - 1) or 0
+  local minute = math.floor(now / 60000) - 1
+  local begun, number = string.match(redis.call("HGET", minutes, what .. ":" .. minute % 60) or "", "^(%d+) (%d+)$")
+  return tonumber(begun) == minute and tonumber(number) or 0
 end
 
 local totals = redis.call("HMGET", stats, "completed", "failed", "retried", "lost", "cancelled")
 return {
   "waiting", lines,
   "active", redis.call("ZCARD", leases),
-  "delayed", redis.call("ZCARD", delayed),
+  "delayed", later,
   "dead", redis.call("ZCARD", dead),
   "completed", totals[1] or 0,
   "failed", totals[2] or 0,
@@ -34,6 +35,6 @@ return {
   "cancelled", totals[5] or 0,
   "completed_last_minute", rate("completed"),
   "failed_last_minute", rate("failed"),
-  "oldest_ms", oldest and now - oldest or 0,
+  "oldest_ms", oldest and math.max(0, now - oldest) or 0,
   "paused", redis.call("HEXISTS", config, "paused"),
 }

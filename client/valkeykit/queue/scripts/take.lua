@@ -1,119 +1,219 @@
 #!lua flags=allow-oom
--- shared: keys clock waiting wake count header forget bury
--- Leases up to `limit` jobs to a worker. Each take counts as an attempt.
--- ARGV: worker, limit, lease (ms)
--- Returns: ms until there may be more to do (-1: nobody knows), 1 where the one job is to run alone,
---          how many repeats are due, then for each job its id, its attempt and its record.
-local BATCH = 200
+-- shared: clock wake count header forget unique discard bury
+-- keys: config starts jobs active leases suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes repeating wakeups delayed* waiting* | taken
+-- Leases jobs to a worker, once: a take that is sent again returns what the first one leased.
+-- ARGV: worker, number of the take, jobs at most, slots that are free, lease (ms), bytes at most,
+--       1 where the worker runs no suspect
+-- Returns: ms until there may be more to do (-1: unknown), how many repeats are due, how many of the jobs are suspects
+--          (they come first), 1 under a rate limit, a list of jobs whose lease ended (id, attempt, record and what became
+--          of it: waiting, dead or cancelled), then for each job its id, its attempt and its record.
+local BATCH, CHUNK, LARGEST_CHUNK = 200, 20, 200
+local worker, number = ARGV[1], ARGV[2]
+local limit, free, lease, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local reaped = {}
+local reply = { -1, 0, 0, 0, reaped }
 
-local worker, limit, lease = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local settings = redis.call("HMGET", config, "paused", "rate", "period", "tokens", "refilled")
+local function attempt_of(id)
+  return tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 0)
+end
 
+-- What the first take leased and the worker still holds.
+local function take_again(suspects, ids)
+  reply[3] = tonumber(suspects)
+  for id in string.gmatch(ids, "%S+") do
+    local attempt = attempt_of(id)
+    local record = redis.call("HGET", jobs, id)
+    if record and redis.call("HGET", active, id) == attempt .. " " .. worker then
+      redis.call("ZADD", leases, "XX", now + lease, id)
+      reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = id, attempt, record
+    end
+  end
+  return reply
+end
+
+-- Jobs whose worker didn't renew its lease. The last attempt counts only where it is known to have begun.
 local function reap()
   local ended = redis.call("ZRANGEBYSCORE", leases, "-inf", now, "LIMIT", 0, BATCH)
-  for _, id in ipairs(ended) do
-    local attempts = tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 1)
-    local _, most = header(redis.call("HGET", jobs, id))
+  for i = #ended, 1, -1 do -- each goes to the head of its line, the oldest last
+    local id = ended[i]
+    local record, attempt = redis.call("HGET", jobs, id), math.max(attempt_of(id), 1)
+    local priority, most = header(record)
+    local fate = "waiting"
     redis.call("ZREM", leases, id)
-    if redis.call("HEXISTS", cancelled, id) == 1 then
+    if not record then
       forget({ id })
-    elseif attempts >= most then
-      bury(id, "the worker was lost while it ran the job, " .. attempts .. " times")
+    elseif redis.call("HEXISTS", cancelled, id) == 1 then
+      fate = "cancelled"
+      discard(id)
+    elseif most and attempt >= most and redis.call("HEXISTS", started, id) == 1 then
+      fate = "dead"
+      bury(id, "the worker was lost while it ran the job, at attempt " .. attempt, "")
     else
-      redis.call("HSET", active, id, attempts .. " -")
-      redis.call("RPUSH", suspect, id)
+      if most and attempt >= most then
+        attempt = most - 1
+      end
+      redis.call("HSET", active, id, attempt .. " -")
+      redis.call("HDEL", started, id)
+      if redis.call("HINCRBY", losses, id, 1) > 1 then
+        redis.call("RPUSH", suspect, id)
+      else
+        redis.call("LPUSH", waiting(priority), id)
+      end
+    end
+    for _, value in ipairs({ id, attempt, string.match(record or "", "^[^\n]*"), fate }) do
+      reaped[#reaped + 1] = value
     end
   end
   count("lost", #ended)
 end
 
-local function promote()
-  for _, id in ipairs(redis.call("ZRANGEBYSCORE", delayed, "-inf", now, "LIMIT", 0, BATCH)) do
-    redis.call("ZREM", delayed, id)
-    redis.call("RPUSH", waiting((header(redis.call("HGET", jobs, id)))), id)
-  end
-end
-
--- What the rate limit's bucket holds now; it refills with time.
-local function tokens()
-  local rate, period = tonumber(settings[2]), tonumber(settings[3])
-  if not rate then
-    return limit
-  end
-  return math.min(rate, settings[4] + (now - settings[5]) * rate / period)
-end
-
-local function pop(number)
-  local lists, ids = {}, {}
+-- Delayed jobs that are due, of the highest priority first.
+local function promote(budget)
   for priority = 9, 0, -1 do
-    lists[#lists + 1] = waiting(priority)
+    local due = budget > 0 and redis.call("ZRANGEBYSCORE", delayed(priority), "-inf", now, "LIMIT", 0, budget) or {}
+    if #due > 0 then
+      redis.call("RPUSH", waiting(priority), unpack(due))
+      redis.call("ZREM", delayed(priority), unpack(due))
+      budget = budget - #due
+    end
   end
-  while #ids < number do
-    lists[11], lists[12], lists[13] = "LEFT", "COUNT", number - #ids
-    local popped = redis.call("LMPOP", 10, unpack(lists))
-    if not popped then
+end
+
+-- How many jobs the rate limit lets start now, and ms until it lets one start. `starts` has the times of the latest
+-- starts, so that no window of that length has more. The margin covers the way of the answer.
+local function allowance(rate, period)
+  local margin = math.max(10, math.min(250, period / 20))
+  local since = now - period - margin
+  local ahead = 0
+  while (tonumber(redis.call("LINDEX", starts, ahead)) or 0) > now do
+    ahead = ahead + 1
+  end
+  if ahead > 0 then -- the clock was set back
+    redis.call("LTRIM", starts, ahead, -1)
+    for _ = 1, ahead do
+      redis.call("LPUSH", starts, now)
+    end
+  end
+  local low, high = 0, math.min(limit, free, rate)
+  while low < high do
+    local middle = math.ceil((low + high) / 2)
+    if (tonumber(redis.call("LINDEX", starts, rate - middle)) or 0) <= since then
+      low = middle
+    else
+      high = middle - 1
+    end
+  end
+  local oldest = tonumber(redis.call("LINDEX", starts, rate - 1))
+  return low, oldest and math.max(1, oldest - since) or 1
+end
+
+local given, size, suspects = {}, 0, 0
+
+-- Leases jobs from the head of a line. Each is leased before it leaves the line: an error half-way loses none.
+local function lease_from(line, most)
+  local ids = redis.call("LRANGE", line, 0, most - 1)
+  if #ids == 0 then
+    return 0
+  end
+  local records, states = redis.call("HMGET", jobs, unpack(ids)), redis.call("HMGET", active, unpack(ids))
+  local marks, ends, passed = {}, {}, 0
+  for i, id in ipairs(ids) do
+    local record = records[i]
+    if record and #given > 0 and size + #record > bytes then
+      size = bytes
       break
     end
-    for _, id in ipairs(popped[2]) do
-      ids[#ids + 1] = id
-    end
-  end
-  return ids
-end
-
-local function assign(ids, reply)
-  local records, states = redis.call("HMGET", jobs, unpack(ids)), redis.call("HMGET", active, unpack(ids))
-  local marks, ends = {}, {}
-  for i, id in ipairs(ids) do
-    if records[i] then
-      local attempt = states[i] and string.match(states[i], "^%d+") + 1 or 1
-      marks[#marks + 1], marks[#marks + 2] = id, attempt .. " " .. worker
+    passed = i
+    if record then
+      local attempt = tonumber(states[i] and string.match(states[i], "^%d+") or 0) + 1
+      size = size + #record
+      given[#given + 1] = id
+      marks[#marks + 1], marks[#marks + 2] = id, string.format("%d ", attempt) .. worker
       ends[#ends + 1], ends[#ends + 2] = now + lease, id
-      reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = id, attempt, records[i]
+      reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = id, attempt, record
     end
   end
   if #marks > 0 then
     redis.call("HSET", active, unpack(marks))
     redis.call("ZADD", leases, unpack(ends))
   end
+  redis.call("LPOP", line, passed)
+  return passed
 end
 
 -- When the next delayed or repeated job is due or the next lease ends.
 local function next_event()
   local soonest = -1
-  for _, key in ipairs({ delayed, leases, repeating }) do
-    local due = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")[2]
+  local function note(due)
     if due and (soonest < 0 or due - now < soonest) then
       soonest = math.max(due - now, 0)
     end
   end
+  for priority = 0, 9 do
+    note(redis.call("ZRANGE", delayed(priority), 0, 0, "WITHSCORES")[2])
+  end
+  note(redis.call("ZRANGE", leases, 0, 0, "WITHSCORES")[2])
+  note(redis.call("ZRANGEBYSCORE", repeating, "(" .. now, "+inf", "WITHSCORES", "LIMIT", 0, 1)[2])
   return soonest
 end
 
-reap()
-promote()
-if settings[1] then
-  return { -1, 0, 0 }
-end
-local bucket = tokens()
-local number = math.min(limit, math.floor(bucket))
-if number == 0 then
-  return { math.ceil((1 - bucket) * settings[3] / settings[2]), 0, 0 }
+local last, of_them, ids = string.match(redis.call("GET", taken) or "", "^(%d+) (%d+) (.*)$")
+if last == number then
+  return take_again(of_them, ids)
+elseif last and tonumber(last) > tonumber(number) then
+  return reply -- a copy that was long on its way
 end
 
-local ids = redis.call("LPOP", suspect, 1) or {}
-local alone = #ids
-if alone == 0 then
-  ids = pop(number)
+reap()
+promote(math.max(BATCH, limit))
+local settings = redis.call("HMGET", config, "paused", "rate", "period")
+if settings[1] then
+  return reply
 end
-local reply = { -1, alone, redis.call("ZCOUNT", repeating, "-inf", now) }
-if #ids > 0 then
-  assign(ids, reply)
-  if settings[2] then
-    redis.call("HSET", config, "tokens", bucket - #ids, "refilled", now)
+reply[2] = redis.call("ZCOUNT", repeating, "-inf", now)
+local wanted = limit
+if settings[2] then
+  local pause
+  reply[4] = 1
+  wanted, pause = allowance(tonumber(settings[2]), tonumber(settings[3]))
+  if wanted == 0 then
+    reply[1] = pause
+    return reply
   end
 end
-if #ids == number or alone == 1 then
+
+if ARGV[7] == "1" then
+  lease_from(suspect, 1)
+  suspects = #given
+end
+local left = false
+for priority = 9, 0, -1 do
+  local line = waiting(priority)
+  while #given < wanted and size < bytes do
+    local chunk = CHUNK -- as many as may fit, by the size of those before
+    if size > 0 then
+      chunk = math.max(1, math.min(LARGEST_CHUNK, math.ceil((bytes - size) * #given / size)))
+    end
+    if lease_from(line, math.min(chunk, wanted - #given)) == 0 then
+      break
+    end
+  end
+  if #given >= wanted or size >= bytes then
+    left = true
+    break
+  end
+end
+reply[3] = suspects
+if #given > 0 then
+  redis.call("SET", taken, number .. " " .. suspects .. " " .. table.concat(given, " "), "PX", math.max(lease * 2, 60000))
+  if settings[2] then
+    for _ = 1, #given do
+      redis.call("LPUSH", starts, now)
+    end
+    redis.call("LTRIM", starts, 0, settings[2] - 1)
+  end
+end
+if left then
   wake()
 end
 reply[1] = next_event()

@@ -1,12 +1,12 @@
--- The ids among `ids` that this worker still holds, for the same attempt: the fence.
+-- The ids among `ids` that this worker still holds, for the same attempt, and the others.
 local function held(worker, ids, attempts)
-  local mine, lost = {}, {}
+  local mine, gone = {}, {}
   if #ids > 0 then
     local states = redis.call("HMGET", active, unpack(ids))
     for i, id in ipairs(ids) do
-      local list = states[i] == attempts[i] .. " " .. worker and mine or lost
+      local list = states[i] == attempts[i] .. " " .. worker and mine or gone
       list[#list + 1] = id
     end
   end
-  return mine, lost
+  return mine, gone
 end

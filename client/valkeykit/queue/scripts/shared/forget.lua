@@ -1,5 +1,10 @@
+-- All that is kept of jobs, but for the lines that they may stand in.
 local function forget(ids)
-  for _, key in ipairs({ active, jobs, errors, progress, cancelled }) do
-    redis.call("HDEL", key, unpack(ids))
+  redis.call("HDEL", active, unpack(ids))
+  redis.call("HDEL", jobs, unpack(ids))
+  for _, key in ipairs({ errors, traces, progress, cancelled, losses, started }) do
+    if redis.call("EXISTS", key) == 1 then
+      redis.call("HDEL", key, unpack(ids))
+    end
   end
 end

@@ -1,5 +1,6 @@
--- Priority and attempts of a record; a record that isn't one counts as tried once, lowest priority.
+-- Priority, attempts and key of a record. This beginning is the same in every format version, so that a worker of an
+-- older version can hand on what it can't run. Attempts are nil where the record is no record.
 local function header(record)
-  local priority, attempts = string.match(record or "", "^%d+ (%d) (%d+) ")
-  return priority or "0", tonumber(attempts or 1)
+  local key, priority, attempts = string.match(record or "", "^v%d+ %d+ (%S+) (%d) (%d+) ")
+  return priority or "0", tonumber(attempts), key
 end

@@ -1,6 +1,6 @@
--- One element is enough: whoever wakes and leaves jobs behind puts it back.
+-- One element is enough: a worker that wakes and leaves jobs behind puts it back.
 local function wake()
-  if redis.call("LLEN", base .. ":wake") == 0 then
-    redis.call("RPUSH", base .. ":wake", "1")
+  if redis.call("LLEN", wakeups) == 0 then
+    redis.call("RPUSH", wakeups, "1")
   end
 end

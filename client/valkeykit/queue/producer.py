@@ -1,0 +1,51 @@
+"""How a process numbers its calls, so that the server recognises one that is sent again."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+from collections.abc import Iterator
+from typing import NamedTuple
+
+CALLS_OF_A_PRODUCER = 1 << 16
+"""Then it takes a new name, so that what the server keeps of it stays at 8 KiB."""
+
+_forks: list[None] = []
+"""One element for each fork between the first process and this one."""
+
+os.register_at_fork(after_in_child=lambda: _forks.append(None))
+
+
+class _Identity(NamedTuple):
+    process: tuple[int, int]
+    name: str
+    calls: Iterator[int]
+
+
+class Producer:
+    """Numbers calls. Name and number are read from one object that never changes, so no pair is given twice: not to
+    threads, not after a fork, not when a new name is due.
+    """
+
+    def __init__(self) -> None:
+        self._identity = _new_identity()
+
+    def next(self) -> tuple[str, int]:
+        """The producer's name and the call's number; a forked process has a name of its own."""
+        while True:
+            identity = self._identity
+            if identity.process == _process():
+                call = next(identity.calls)
+                if call < CALLS_OF_A_PRODUCER:
+                    return identity.name, call
+            self._identity = _new_identity()
+
+
+def _new_identity() -> _Identity:
+    return _Identity(_process(), secrets.token_urlsafe(8), itertools.count())
+
+
+def _process() -> tuple[int, int]:
+    """The second number differs where a process id is used again."""
+    return os.getpid(), len(_forks)

@@ -1,0 +1,100 @@
+"""What a queue keeps on the server. All of it begins with `valkeykit:{name}:`, so it is in one hash slot.
+
+    jobs         hash   id -> record
+    waiting:P    list   ids in order, one list for each priority from 0 to 9
+    delayed:P    zset   id -> when it is due (ms)
+    suspect      list   ids that were lost with their worker more than once: a worker runs one of them at a time
+    leases       zset   id -> when its lease ends (ms)
+    active       hash   id -> "attempts worker"; worker is "-" between two attempts
+    started      hash   ids whose last attempt has begun
+    losses       hash   id -> how often its lease ended
+    dead         zset   id -> when it became a dead letter (ms)
+    errors, traces, progress, cancelled   hashes by id
+    result:ID    text   the result as JSON, with a time to live
+    unique       hash   key -> id of the job that was added under it
+    unique_ends  zset   key -> when it may be used again (ms)
+    repeats      hash   name -> what is repeated, as JSON that only clients read
+    repeating    zset   name -> when it is due next (ms)
+    repeat_jobs  hash   name -> id of the job that was added last
+    wakeups      list   at most one element, on which idle workers block
+    config       hash   paused, rate, period, dead_count, dead_age
+    starts       list   when the latest jobs started (ms), under a rate limit
+    stats        hash   totals
+    minutes      hash   "what:minute modulo 60" -> "minute count"
+    workers      hash   name -> what the worker says of itself, as JSON
+    beats        zset   worker -> when it was last heard of (ms)
+    seen:P       bits   calls of a producer that have run; answers:P, hash, what some of them answered
+    taken:W      text   number, suspects and ids of a worker's latest take
+    report:W     text   number and answer of a worker's latest report
+
+A record is `v1 created key priority attempts timeout result_ttl backoff name`, a line break and the arguments as JSON;
+the key is `-` for none, else `=key`. Its beginning, up to the attempts, is the same in every version of the format.
+
+KEYS[1] of each script is `valkeykit:{name}`, which never exists, and its other keys are all that it touches. So while
+the slot moves to another node key by key, the server answers each call with TRYAGAIN, and no script runs on a part of
+the queue.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from valkeykit.queue.options import Spec
+
+FORMAT = b"v1"
+"""The version of records that this package writes and reads."""
+
+PLAN_VERSION = 1
+"""The version of stored repeats that this package writes and reads."""
+
+REGISTRY = "valkeykit:queues"
+"""The set of all queues' names; the only key that belongs to no queue."""
+
+_FIELDS = 9
+
+
+class CorruptJobError(Exception):
+    """What the server holds under this id isn't a job. It becomes a dead letter, and is not tried again."""
+
+
+class NewerFormatError(Exception):
+    """A record of a version that this package doesn't know. A worker gives it back."""
+
+
+def base(name: str) -> str:
+    """What all keys of a queue begin with, before a colon."""
+    return f"valkeykit:{{{name}}}"
+
+
+def read_record(record: bytes) -> tuple[Spec, bytes]:
+    """A record's name and options, and its arguments as JSON.
+
+    Raises:
+        CorruptJobError: it isn't one.
+        NewerFormatError: it is one of another version.
+    """
+    head, newline, payload = record.partition(b"\n")
+    parts = head.split(b" ", 3)
+    version = parts[0]
+    if not newline or len(parts) < 4 or (version != FORMAT and not (version[:1] == b"v" and version[1:].isdigit())):
+        raise CorruptJobError("the record has no header")
+    if version != FORMAT:
+        raise NewerFormatError(f"the record is of version {version.decode()}")
+    return _spec(parts[3]), payload
+
+
+def name_of(record: bytes) -> str:
+    """The name of a record's job, of any version; "?" where the record is corrupt."""
+    head = record.partition(b"\n")[0].split(b" ")
+    return head[-1].decode(errors="replace") if len(head) >= _FIELDS and head[0][:1] == b"v" else "?"
+
+
+@lru_cache(maxsize=1024)
+def _spec(header: bytes) -> Spec:
+    """Jobs of a kind have the same header, so it is read once."""
+    if header.count(b" ") > _FIELDS - 4:
+        raise NewerFormatError(f"the record has more than {_FIELDS} fields")
+    try:
+        return Spec.from_header(header.decode())
+    except ValueError:
+        raise CorruptJobError("the record's header can't be read") from None

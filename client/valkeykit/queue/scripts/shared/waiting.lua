@@ -1,3 +1,0 @@
-local function waiting(priority)
-  return base .. ":waiting:" .. priority
-end

@@ -1,0 +1,234 @@
+"""Takes jobs for a worker, gives back those that it can't run, and adds the jobs of repeats that are due."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from valkeykit.causes import FOREIGN
+from valkeykit.errors import InvalidJobError, UnsupportedServerError, ValkeykitError
+from valkeykit.queue import events
+from valkeykit.queue.events import Event, Listener, logger
+from valkeykit.queue.job import Job, unpack
+from valkeykit.queue.options import Spec
+from valkeykit.queue.schema import CorruptJobError, NewerFormatError
+
+if TYPE_CHECKING:
+    from valkeykit.queue.answers import Assignment, DueRepeat, Reaped
+    from valkeykit.queue.aqueue import AsyncQueue
+    from valkeykit.queue.calls import Call
+    from valkeykit.queue.definition import Handler
+    from valkeykit.queue.leases import LeaseManager
+    from valkeykit.queue.pace import Pace
+    from valkeykit.queue.slots import Slots
+
+BLOCK = 2.0
+"""Seconds that an idle worker waits in one command: it sends one command a second."""
+
+RETURN_DELAY = 0.1
+LONGEST_RETURN_DELAY = 8.0
+"""Seconds before a job that this worker can't run may be taken again, by any. It grows for a job that keeps coming."""
+
+PATIENT_RETURNS = 8
+"""How often a job comes before the delay grows: others may know it, in the middle of a deployment."""
+
+REMEMBERED = 10_000
+"""Jobs that were given back and are remembered, the latest ones."""
+
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries where the server refuses, at most."""
+
+
+class Taker:
+    """contact: when a take was last answered. began: when the present one began; None while no slot is free."""
+
+    def __init__(
+        self,
+        *,
+        queue: AsyncQueue,
+        handlers: Mapping[str, Handler],
+        slots: Slots,
+        leases: LeaseManager,
+        pace: Pace,
+        worker: str,
+        lease: float,
+        listeners: Sequence[Listener],
+    ) -> None:
+        self.contact = 0.0
+        self.began: float | None = time.monotonic()
+        self.changed = asyncio.Event()
+        self._queue = queue
+        self._handlers = handlers
+        self._slots = slots
+        self._leases = leases
+        self._pace = pace
+        self._worker = worker
+        self._lease_ms = round(lease * 1000)
+        self._listeners = listeners
+        self._taking = asyncio.Lock()
+        self._unanswered: Call[Assignment] | None = None
+        self._returns: OrderedDict[bytes, int] = OrderedDict()
+        self._warned: set[str] = set()
+
+    async def take_forever(self, *, until_empty: bool = False) -> None:
+        """Take jobs and hand them to the slots.
+
+        Args:
+            until_empty: return when no job waits and none runs.
+
+        Raises:
+            UnsupportedServerError: the server would lose jobs.
+        """
+        failures = 0
+        while True:
+            room = self._pace.room(self._slots.ready, self._slots.busy)
+            if room <= 0:
+                self.began = None
+                await self._something_changed()
+                continue
+            self.began = time.monotonic()
+            try:
+                assignment, jobs = await self._take(room)
+                if assignment.repeats_due:
+                    await self._fire_repeats()
+                self._hand_out(jobs)
+                if until_empty and not jobs and self._slots.is_idle and await self._is_empty():
+                    return
+                if not jobs and assignment.next_event != 0:
+                    await self._wait_for_work(assignment.next_event)
+                failures = 0
+            except UnsupportedServerError:
+                raise
+            except Exception as error:  # noqa: BLE001  (a worker goes on whatever happens)
+                failures += 1
+                events.log_trouble(error, "queue %s: can't take jobs", self._queue.name)
+                await asyncio.sleep(min(0.5 * failures, LONGEST_PAUSE))
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for a take that is on its way, so that no job is leased to a worker that has ended."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._taking.acquire(), seconds)
+
+    async def give_back_unanswered(self) -> None:
+        """Give back what a take leased whose answer never arrived."""
+        if self._unanswered is not None:
+            assignment = await self._queue.send(self._unanswered)
+            jobs = [Job(key, attempt, Spec("?"), b"", None) for key, attempt, _ in assignment.jobs]
+            await self._leases.give_back(jobs)
+
+    async def _take(self, room: int) -> tuple[Assignment, list[Job]]:
+        """A take whose answer is lost is sent again as it was, until there is one: it returns the same jobs."""
+        async with self._taking:
+            if self._unanswered is None:
+                free = max(0, self._slots.concurrency - self._slots.busy - self._slots.ready)
+                self._unanswered = self._queue.calls.take(
+                    self._worker, room, self._lease_ms, free=free, suspect=not self._leases.has_suspect
+                )
+            assignment = await self._queue.send(self._unanswered)
+            self._unanswered = None
+            self.contact = time.monotonic()
+            self._pace.limited = assignment.is_limited
+            jobs, unknown = self._unpack(assignment)
+        self._note_reaped(assignment.reaped)
+        if unknown:
+            await self._give_back_unknown(unknown)
+        return assignment, jobs
+
+    def _hand_out(self, jobs: list[Job]) -> None:
+        self._pace.begin(idle=self._slots.is_idle)
+        self._slots.offer(jobs)
+
+    def _unpack(self, assignment: Assignment) -> tuple[list[Job], list[Job]]:
+        """The jobs that can run here, and those that this worker doesn't know. All of them are held from here on."""
+        jobs, unknown = list[Job](), list[Job]()
+        for index, (key, attempt, record) in enumerate(assignment.jobs):
+            try:
+                job = unpack(key, attempt, record, self._handlers)
+            except NewerFormatError as problem:
+                job = Job(key, attempt, Spec("?"), b"", None)
+                self._warn_once("format", "jobs are given back: %s", problem)
+            except CorruptJobError as error:
+                job = Job(key, attempt, Spec("?"), b"", None)
+                self._leases.hold([job])
+                self._slots.end(job, error=error)
+                continue
+            else:
+                if job.handler is None:
+                    self._warn_once(
+                        job.spec.name, "jobs are given back: this worker has no handler for %r", job.spec.name
+                    )
+            job.is_suspect = index < assignment.suspects
+            (unknown if job.handler is None else jobs).append(job)
+        self._leases.hold(jobs)
+        self._leases.hold(unknown)
+        return jobs, unknown
+
+    async def _give_back_unknown(self, jobs: list[Job]) -> None:
+        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
+        by_delay: dict[float, list[Job]] = {}
+        for job in jobs:
+            by_delay.setdefault(self._return_delay(job), []).append(job)
+        try:
+            for delay, group in by_delay.items():
+                await self._leases.give_back(group, delay)
+        except ValkeykitError as error:
+            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, error)
+
+    def _return_delay(self, job: Job) -> float:
+        times = self._returns.pop(job.key, 0) + 1
+        self._returns[job.key] = times
+        if len(self._returns) > REMEMBERED:
+            self._returns.popitem(last=False)
+        growth: int = 2 ** min(max(times - PATIENT_RETURNS, 0), 10)
+        return min(RETURN_DELAY * growth, LONGEST_RETURN_DELAY)
+
+    def _note_reaped(self, reaped: list[Reaped]) -> None:
+        """Jobs whose lease this take found ended: their workers may be gone, so this one reports them."""
+        kinds: dict[str, events.Kind] = {"waiting": "lost", "dead": "dead", "cancelled": "cancelled"}
+        for job in reaped:
+            event = Event(kinds[job.fate], self._queue.name, job.id, job.name, job.attempt, 0.0, events.LEASE_ENDED)
+            events.publish(self._listeners, event)
+
+    async def _is_empty(self) -> bool:
+        counts = await self._queue.send(self._queue.calls.statistics())
+        return counts.waiting == 0 or counts.paused
+
+    async def _wait_for_work(self, next_event: int) -> None:
+        """Until a job is added, or until one is due. Several idle workers are woken one by one."""
+        seconds = BLOCK if next_event < 0 else max(0.001, min(BLOCK, next_event / 1000))
+        with contextlib.suppress(*FOREIGN):  # the take that follows finds out what is wrong
+            await self._queue.wait_for_wake(seconds)
+
+    async def _fire_repeats(self) -> None:
+        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
+        skip = 0
+        try:
+            while due := await self._queue.send(self._queue.calls.repeats_due(skip)):
+                left = [repeat for repeat in due if not await self._fire(repeat)]
+                skip += len(left)
+        except ValkeykitError as error:
+            logger.warning("queue %s: repeats can't be added: %s", self._queue.name, error)
+            await asyncio.sleep(0.5)
+
+    async def _fire(self, due: DueRepeat) -> bool:
+        """Add a repeat's job. False where this worker can't read the repeat: another one may."""
+        try:
+            call = self._queue.calls.fire(due)
+        except InvalidJobError as error:
+            self._warn_once(f"repeat {due.name}", "the repeat %s is left to other workers: %s", due.name, error)
+            return False
+        await self._queue.send(call)
+        return True
+
+    def _warn_once(self, about: str, text: str, *arguments: Any) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            logger.warning("queue %s: " + text, self._queue.name, *arguments)
+
+    async def _something_changed(self) -> None:
+        await self.changed.wait()
+        self.changed.clear()
