@@ -51,10 +51,16 @@ def test_one_computes_over_processes(server: Server) -> None:
 def test_others_get_the_stale_value_while_one_computes(cache: Cache) -> None:
     cache.get_or_compute("price", lambda: 1, 0.05, stale=60)
     time.sleep(0.07)
-    go_on = threading.Event()
+    started, go_on = threading.Event(), threading.Event()
+
+    def compute() -> int:
+        started.set()
+        go_on.wait(SOON)
+        return 2
+
     with ThreadPoolExecutor(1) as pool:
-        computing = pool.submit(cache.get_or_compute, "price", lambda: go_on.wait(5) and 2, 60, stale=60)
-        time.sleep(0.1)
+        computing = pool.submit(cache.get_or_compute, "price", compute, 60, stale=60)
+        assert started.wait(SOON)
         assert cache.get_or_compute("price", lambda: 3, 60, stale=60) == 1
         go_on.set()
         assert computing.result() == 2
@@ -74,9 +80,10 @@ def test_a_failed_computation_gives_the_stale_value_or_its_error(cache: Cache) -
 
 
 def test_that_there_is_nothing_is_kept_for_a_short_time(cache: Cache) -> None:
-    assert cache.get_or_compute("user", lambda: None, 60, negative_ttl=0.05) is None
+    assert cache.get_or_compute("user", lambda: None, 3600, negative_ttl=60) is None
     assert cache.get_or_compute("user", lambda: 1, 60) is None
-    time.sleep(0.07)
+    assert 0 < cache.commands(("PTTL", "shop:user"))[0] <= 60_000
+    cache.delete("user")
     assert cache.get_or_compute("user", lambda: 1, 60) == 1
 
 
@@ -103,7 +110,7 @@ def test_one_computes_however_long_it_takes(cache: Cache) -> None:
         return 42
 
     with ThreadPoolExecutor(10) as pool:
-        values = list(pool.map(lambda _: cache.get_or_compute("answer", slow, 60, lease=1.5), range(10)))
+        values = list(pool.map(lambda _: cache.get_or_compute("answer", slow, 60, lease=3), range(10)))
     assert (values, len(computed), cache.get("answer")) == ([42] * 10, 1, 42)
 
 
