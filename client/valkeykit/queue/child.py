@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.job import Job, enter
+from valkeykit.queue.job import Job, enter, exhaust, exhaust_async
 from valkeykit.queue.references import Reference, resolve
 
 MAX_TEXT = 20_000
@@ -157,27 +157,14 @@ def _complete(value: Any) -> Any:
     if inspect.isawaitable(value):
         return asyncio.run(_await(value))
     if inspect.isasyncgen(value):
-        return asyncio.run(_exhaust(value))
+        return asyncio.run(exhaust_async(value))
     if inspect.isgenerator(value):
-        return _last(value)
+        return exhaust(value)
     return value
 
 
 async def _await(value: Awaitable[Any]) -> Any:
     return await value
-
-
-async def _exhaust(generator: AsyncIterator[Any]) -> None:
-    async for _ in generator:
-        pass
-
-
-def _last(generator: Iterator[Any]) -> Any:
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
 
 
 def _describe(error: BaseException) -> tuple[str, str, str]:
