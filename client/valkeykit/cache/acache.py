@@ -6,10 +6,9 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 from typing import Any, TypeVar
 
-from redis.exceptions import ConnectionError  # noqa: A004
+from redis.exceptions import ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
@@ -18,6 +17,7 @@ from valkeykit.cache.steps import Compute, Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.causes import FOREIGN
 from valkeykit.channel import AsyncChannel
+from valkeykit.lazy import AsyncLazyChannel
 
 T = TypeVar("T")
 
@@ -25,11 +25,8 @@ T = TypeVar("T")
 class AsyncCache(CacheBase):
     """A cache on the server, for asyncio. Arguments, answers and errors are those of Cache."""
 
-    _channel: AsyncChannel | None = None
-
-    @cached_property
-    def _connecting(self) -> asyncio.Lock:
-        return asyncio.Lock()
+    _link_type = AsyncLazyChannel
+    _link: AsyncLazyChannel
 
     async def get(self, key: str, default: Any = None) -> Any:
         """As Cache.get."""
@@ -81,9 +78,7 @@ class AsyncCache(CacheBase):
 
     async def close(self) -> None:
         """As Cache.close."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        await self._link.close()
 
     async def __aenter__(self) -> AsyncCache:
         return self
@@ -125,19 +120,16 @@ class AsyncCache(CacheBase):
         return answers
 
     async def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._channel or await self._connected()
+        channel = self._link.current() or await self._link.open(self._connect)
         if len(commands) == 1 and not once:
             try:
                 return [await channel.send(*commands[0])]
-            except ConnectionError:
+            except (ConnectionError, ReadOnlyError):  # the next connection is another
                 return [await channel.send(*commands[0])]
         pipeline = channel.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return list(await pipeline.execute()) if commands else []
 
-    async def _connected(self) -> AsyncChannel:
-        async with self._connecting:
-            if self._channel is None:
-                self._channel = AsyncChannel(await open_async_client(self._settings()))
-            return self._channel
+    async def _connect(self) -> AsyncChannel:
+        return AsyncChannel(await open_async_client(self._settings(), sure=True))

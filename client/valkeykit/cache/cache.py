@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from redis.exceptions import ConnectionError  # noqa: A004
+from redis.exceptions import ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.operations import LEASE, MISSING
@@ -16,6 +15,7 @@ from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.causes import FOREIGN
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
+from valkeykit.lazy import LazyChannel
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ class Cache(CacheBase):
     a server that can't be asked.
     """
 
-    _channel: Channel | None = None
-    _connecting = threading.Lock()
+    _link_type = LazyChannel
+    _link: LazyChannel
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value, or the default where there is none or the server can't be asked."""
@@ -100,9 +100,7 @@ class Cache(CacheBase):
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
+        self._link.close()
 
     def __enter__(self) -> Cache:
         return self
@@ -142,19 +140,16 @@ class Cache(CacheBase):
         return answers
 
     def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._channel or self._connected()
+        channel = self._link.channel or self._link.open(self._connect)
         if len(commands) == 1 and not once:
             try:
                 return [channel.send(*commands[0])]
-            except ConnectionError:
+            except (ConnectionError, ReadOnlyError):  # the next connection is another
                 return [channel.send(*commands[0])]
         pipeline = channel.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return list(pipeline.execute()) if commands else []
 
-    def _connected(self) -> Channel:
-        with self._connecting:
-            if self._channel is None:
-                self._channel = Channel(open_client(self._settings()))
-            return self._channel
+    def _connect(self) -> Channel:
+        return Channel(open_client(self._settings(), sure=True))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, ReadOnlyError
+from redis.exceptions import NoPermissionError
 
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
+from valkeykit.lazy import LazyChannel
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.base import QueueBase
@@ -34,8 +34,8 @@ class Queue(QueueBase):
     or one of their kind where the server can't do it; no call takes effect twice.
     """
 
-    _channel: Channel | None = None
-    _connecting = threading.Lock()
+    _link_type = LazyChannel
+    _link: LazyChannel
 
     def add(
         self,
@@ -172,13 +172,11 @@ class Queue(QueueBase):
         Raises:
             UnsupportedServerError: no Valkey, older than 7.2, or one that evicts jobs.
         """
-        self._patiently(self._connected)
+        self._patiently(lambda: self._link.open(self._connect))
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        self._link.close()
 
     def __enter__(self) -> Queue:
         return self
@@ -200,22 +198,14 @@ class Queue(QueueBase):
                 pause = next(left, None) if is_passing(error) else None
                 if pause is None:
                     raise explain(error) from error
-                if isinstance(error, ReadOnlyError):
-                    self.close()  # the primary is elsewhere now
                 time.sleep(pause)
 
     def _run(self, call: Call[Any]) -> Any:
-        channel = self._channel or self._connected()
+        channel = self._link.channel or self._link.open(self._connect)
         return channel.run(call.script, (self.calls.base,), call.arguments)
 
-    def _connected(self) -> Channel:
-        with self._connecting:
-            if self._channel is None:
-                self._channel = self._connect()
-            return self._channel
-
     def _connect(self) -> Channel:
-        client = open_client(self.settings())
+        client = open_client(self.settings(), sure=True)
         try:
             requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)
         except NoPermissionError:
