@@ -93,5 +93,5 @@ def _connections(client: Any) -> Iterator[Any]:
         yield from (*pool._get_free_connections(), *pool._get_in_use_connections())
         return
     client._initialize = True
-    for node in {*client.nodes_manager.startup_nodes.values(), *client.nodes_manager.nodes_cache.values()}:
+    for node in (*client.nodes_manager.startup_nodes.values(), *client.nodes_manager.nodes_cache.values()):
         yield from node._connections

@@ -197,7 +197,7 @@ def test_the_client_signs_and_checks_every_chain() -> None:
     assert endpoint.variables("x")["VALKEY_CA"] == endpoint.ca
     login = MemorystoreIam(credentials=object())
     settings = settle(endpoint, credentials=login)
-    assert settings.login() == {"credential_provider": login}
+    assert settings.credentials is login
     assert (settings.ca, settings.check_hostname) == (endpoint.ca, True)
 
 

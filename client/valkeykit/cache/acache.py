@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from redis.exceptions import ConnectionError, ReadOnlyError  # noqa: A004
+from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
@@ -121,15 +121,22 @@ class AsyncCache(CacheBase):
 
     async def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
         channel = self._link.current() or await self._link.open(self._connect)
-        if len(commands) == 1 and not once:
-            try:
-                return [await channel.send(*commands[0])]
-            except (ConnectionError, ReadOnlyError):  # the next connection is another
-                return [await channel.send(*commands[0])]
-        pipeline = channel.client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(await pipeline.execute()) if commands else []
+        try:
+            return await _exchange(channel, commands, alone=not once)
+        except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
+            if once or isinstance(error, AuthenticationError):
+                raise
+            return await _exchange(channel, commands, alone=True)
 
     async def _connect(self) -> AsyncChannel:
         return AsyncChannel(await open_async_client(self._settings(), sure=True))
+
+
+async def _exchange(channel: AsyncChannel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+    if alone and len(commands) == 1:
+        return [await channel.send(*commands[0])]
+    pipeline = channel.client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(await pipeline.execute()) if commands else []

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from redis.exceptions import ConnectionError, ReadOnlyError  # noqa: A004
+from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.operations import LEASE, MISSING
@@ -141,15 +141,22 @@ class Cache(CacheBase):
 
     def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
         channel = self._link.channel or self._link.open(self._connect)
-        if len(commands) == 1 and not once:
-            try:
-                return [channel.send(*commands[0])]
-            except (ConnectionError, ReadOnlyError):  # the next connection is another
-                return [channel.send(*commands[0])]
-        pipeline = channel.client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(pipeline.execute()) if commands else []
+        try:
+            return _exchange(channel, commands, alone=not once)
+        except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
+            if once or isinstance(error, AuthenticationError):
+                raise
+            return _exchange(channel, commands, alone=True)
 
     def _connect(self) -> Channel:
         return Channel(open_client(self._settings(), sure=True))
+
+
+def _exchange(channel: Channel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+    if alone and len(commands) == 1:
+        return [channel.send(*commands[0])]
+    pipeline = channel.client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(pipeline.execute()) if commands else []
