@@ -93,7 +93,9 @@ def test_a_cluster_and_a_replicated_pair_with_client_certificates(tmp_path: Path
             admin.config_set("cluster-announce-port", str(end.port))
             admin.config_set("cluster-announce-ip", HOST)
             options = {"read_timeout": 30.0, "connect_timeout": 30.0, **demanding.identity}
-            with closing(valkeykit.connect(f"valkeys+cluster://{HOST}:{end.port}", client_name="c", **options)) as client:
+            with closing(
+                valkeykit.connect(f"valkeys+cluster://{HOST}:{end.port}", client_name="c", **options)
+            ) as client:
                 servers._await(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "no cluster")
                 assert client.set("a", 1)
             assert asyncio.run(_set(f"valkeys+cluster://{HOST}:{end.port}", **options))

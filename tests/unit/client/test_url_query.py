@@ -112,7 +112,9 @@ def test_unix_sockets(url: str, expected: Address) -> None:
     assert address.at(address.nodes[0]).socket == address.socket
 
 
-@pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://run/valkey.sock", "unix://u:s3cret@run/a", "unix:///%00"])
+@pytest.mark.parametrize(
+    "url", ["unix://", "unix:///", "unix://run/valkey.sock", "unix://u:s3cret@run/a", "unix:///%00"]
+)
 def test_a_unix_socket_needs_an_absolute_path(url: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="path must be absolute") as caught:
         valkeykit.parse(url)
