@@ -163,9 +163,12 @@ def test_a_provider_that_fails_is_explained(url: str, failure: BaseException) ->
 def test_a_provider_that_returns_no_login(url: str, answer: Any) -> None:
     provider = Failing()
     provider.get_credentials = lambda: answer  # type: ignore[method-assign]
-    with closing(valkeykit.connect(url, credentials=provider, topology="single")) as client:
-        with pytest.raises(errors.CredentialsError, match="no user and password"), valkeykit.explained():
-            client.ping()
+    with (
+        closing(valkeykit.connect(url, credentials=provider, topology="single")) as client,
+        pytest.raises(errors.CredentialsError, match="no user and password"),
+        valkeykit.explained(),
+    ):
+        client.ping()
 
 
 def test_a_refused_login_is_still_tried_once(own_server: Server, url: str) -> None:
@@ -178,6 +181,8 @@ def test_a_refused_login_is_still_tried_once(own_server: Server, url: str) -> No
 
 
 def test_an_interrupt_in_a_provider_comes_through(url: str) -> None:
-    with closing(valkeykit.connect(url, credentials=Failing(KeyboardInterrupt()), topology="single")) as client:
-        with pytest.raises(KeyboardInterrupt):
-            client.ping()
+    with (
+        closing(valkeykit.connect(url, credentials=Failing(KeyboardInterrupt()), topology="single")) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        client.ping()

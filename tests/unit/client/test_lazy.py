@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -172,7 +174,7 @@ def test_a_cache_first_used_before_its_cluster_is_up(tmp_path: Path, caplog: pyt
                 _until(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
             for number in range(20):
                 key = f"k{number}"
-                _until(lambda key=key: cache.set(key, 1))  # type: ignore[misc]
+                _until(partial(cache.set, key, 1))
                 while not await other.set(key, 1):
                     await asyncio.sleep(0.05)
             await other.close()
@@ -190,9 +192,12 @@ def test_a_client_made_while_the_server_was_down_says_what_to_do(tmp_path: Path)
         with closing(node.client()) as admin:
             admin.execute_command("CLUSTER ADDSLOTS", 1)
             admin.config_set("cluster-require-full-coverage", "no")
-        with closing(client), pytest.raises((errors.TopologyError, errors.UnreachableError)) as caught:
-            with valkeykit.explained():
-                client.get("a")
+        with (
+            closing(client),
+            pytest.raises((errors.TopologyError, errors.UnreachableError)) as caught,
+            valkeykit.explained(),
+        ):
+            client.get("a")
         assert caught.value.fix
     finally:
         node.kill()
@@ -204,7 +209,7 @@ def test_a_cluster_is_found_out_by_a_user_without_info(tmp_path: Path) -> None:
             with closing(node.client()) as admin:
                 admin.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-info")
         with closing(valkeykit.connect(f"redis://app:pw@{HOST}:{nodes[0].port}")) as client:
-            assert all([client.set(f"k{number}", number) for number in range(20)])
+            assert all(client.set(f"k{number}", number) for number in range(20))
 
 
 @pytest.mark.parametrize("kind", [Cache, AsyncCache, lambda *a, **k: Queue("q", *a, **k)])
@@ -223,15 +228,13 @@ def test_a_queue_s_patience_is_a_number(retry_for: object) -> None:
         Queue("mail", retry_for=retry_for)  # type: ignore[arg-type]
 
 
-def _ignoring(action: object) -> None:
-    try:
-        action()  # type: ignore[operator]
-    except errors.ValkeykitError:
-        pass
+def _ignoring(action: Callable[[], object]) -> None:
+    with contextlib.suppress(errors.ValkeykitError):
+        action()
 
 
-def _until(condition: object) -> None:
+def _until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 60
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -200,14 +200,17 @@ def test_a_unix_socket(tmp_path: Path) -> None:
 
         async def main() -> bool:
             async with AsyncCache(url) as cache:
-                return await cache.get("b") == 1
+                return bool(await cache.get("b") == 1)
 
         assert asyncio.run(main())
         server.stop()
         missing = valkeykit.connect(url)
-        with closing(missing), pytest.raises(errors.UnreachableError, match="unix socket|nothing listens"):
-            with valkeykit.explained():
-                missing.ping()
+        with (
+            closing(missing),
+            pytest.raises(errors.UnreachableError, match=r"unix socket|nothing listens"),
+            valkeykit.explained(),
+        ):
+            missing.ping()
 
 
 def test_a_unix_socket_is_refused_where_it_makes_no_sense() -> None:

@@ -44,8 +44,8 @@ def demanding(tmp_path: Path, server: Server) -> Iterator[Demanding]:
         yield Demanding(f"rediss://localhost:{end.port}", end.ca, tmp_path / "client", context)
 
 
-def _works(url: str, **options: Any) -> None:
-    options = {"topology": "single", "connect_timeout": 30.0, "read_timeout": 30.0} | options
+def _works(url: str, **given: Any) -> None:
+    options: Any = {"topology": "single", "connect_timeout": 30.0, "read_timeout": 30.0} | given
     with closing(valkeykit.connect(url, **options)) as client:
         assert client.ping()
 
@@ -80,25 +80,29 @@ def test_a_certificate_of_the_environment(demanding: Demanding, monkeypatch: pyt
 
 def test_a_server_that_asks_for_one_is_explained(demanding: Demanding) -> None:
     client = valkeykit.connect(demanding.url, ca=demanding.ca, topology="single", connect_timeout=30)
-    with closing(client), pytest.raises(errors.TlsError, match=r"client certificate.*certificate=…, key=…"):
-        with valkeykit.explained():
-            client.ping()
+    with (
+        closing(client),
+        pytest.raises(errors.TlsError, match=r"client certificate.*certificate=…, key=…"),
+        valkeykit.explained(),
+    ):
+        client.ping()
 
 
 def test_a_cluster_and_a_replicated_pair_with_client_certificates(tmp_path: Path, demanding: Demanding) -> None:
     """The nodes announce a host and the port of their TLS end."""
-    with servers.running(tmp_path / "node", "--cluster-enabled", "yes") as node:
-        with tls_end.end(tmp_path / "server", node.port, demanding.server) as end, closing(node.client()) as admin:
-            admin.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            admin.config_set("cluster-announce-port", str(end.port))
-            admin.config_set("cluster-announce-ip", HOST)
-            options = {"read_timeout": 30.0, "connect_timeout": 30.0, **demanding.identity}
-            with closing(
-                valkeykit.connect(f"valkeys+cluster://{HOST}:{end.port}", client_name="c", **options)
-            ) as client:
-                servers._await(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "no cluster")
-                assert client.set("a", 1)
-            assert asyncio.run(_set(f"valkeys+cluster://{HOST}:{end.port}", **options))
+    with (
+        servers.running(tmp_path / "node", "--cluster-enabled", "yes") as node,
+        tls_end.end(tmp_path / "server", node.port, demanding.server) as end,
+        closing(node.client()) as admin,
+    ):
+        admin.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        admin.config_set("cluster-announce-port", str(end.port))
+        admin.config_set("cluster-announce-ip", HOST)
+        options = {"read_timeout": 30.0, "connect_timeout": 30.0, **demanding.identity}
+        with closing(valkeykit.connect(f"valkeys+cluster://{HOST}:{end.port}", client_name="c", **options)) as client:
+            servers._await(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "no cluster")
+            assert client.set("a", 1)
+        assert asyncio.run(_set(f"valkeys+cluster://{HOST}:{end.port}", **options))
     url = demanding.url.replace("rediss://", "valkeys+replicated://")
     _works(url, topology="replicated", **demanding.identity)
 
@@ -173,7 +177,7 @@ def test_what_cant_be_a_certificate_or_its_key(tmp_path: Path) -> None:
         ({"certificate": "-----BEGIN CERTIFICATE-----\nx", "key": key}, "PEM is damaged"),
     ):
         with pytest.raises(errors.ConfigurationError, match=text):
-            settle("rediss://localhost", **options)  # type: ignore[arg-type]
+            settle("rediss://localhost", **options)
     with pytest.raises(errors.ConfigurationError, match="need TLS"):
         settle("redis://localhost", certificate=certificate, key=key)
     body = key.read_text().splitlines()[1]
@@ -181,12 +185,15 @@ def test_what_cant_be_a_certificate_or_its_key(tmp_path: Path) -> None:
     assert body not in f"{settings!r}{settings.trust!r}{vars(settings.trust)!r}"
 
 
-def test_an_authority_that_is_damaged_is_explained(tmp_path: Path) -> None:
+def test_an_authority_that_is_damaged_is_explained() -> None:
     text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     client = valkeykit.connect("rediss://localhost:1", ca=text, topology="single")
-    with closing(client), pytest.raises(errors.ConfigurationError, match="ca: the PEM certificate is damaged"):
-        with valkeykit.explained():
-            client.ping()
+    with (
+        closing(client),
+        pytest.raises(errors.ConfigurationError, match="ca: the PEM certificate is damaged"),
+        valkeykit.explained(),
+    ):
+        client.ping()
 
     async def main() -> None:
         client = await valkeykit.aconnect("rediss://localhost:1", ca=text, topology="single")
