@@ -92,7 +92,12 @@ async def _sentinel(settings: Settings) -> aioredis.Redis:
 
     manager = Sentinel([])
     manager.sentinels = [_single(settings.at_sentinel(node), node) for node in settings.sentinels]
-    service = settings.address.service or await _only_service(manager)
+    try:
+        service = settings.address.service or await _only_service(manager)
+    except BaseException:
+        for sentinel in manager.sentinels:
+            await sentinel.aclose()
+        raise
     return _pooled(settings, service, manager)
 
 
@@ -115,9 +120,7 @@ def _replicated(settings: Settings) -> aioredis.Redis:
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> aioredis.Redis:
-    from redis.asyncio.sentinel import SentinelConnectionPool
-
-    pool = SentinelConnectionPool(
+    pool = alinks.SentinelPool(
         service,
         manager,
         connection_class=alinks.SentinelTlsLink if settings.address.tls else alinks.SentinelLink,

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from redis import asyncio as aioredis
-from redis.asyncio.sentinel import SentinelManagedConnection
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
 from redis.exceptions import ConnectionError, RedisError  # noqa: A004
 
 from valkeykit.errors import ConfigurationError
-from valkeykit.links import BadTrustError, LinkBase, early_end, is_demotion
+from valkeykit.links import BadTrustError, LinkBase, early_end, is_demotion, sentinels_of
 
 
 class _Link(LinkBase):
@@ -70,6 +70,15 @@ class SocketLink(_Link, aioredis.UnixDomainSocketConnection):
         self._reader, self._writer = await asyncio.wait_for(opened, self.socket_connect_timeout)
 
 
+class SentinelPool(SentinelConnectionPool):
+    """Closes its connections to the Sentinels too."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for sentinel in sentinels_of(self):
+            await sentinel.aclose()
+
+
 class SentinelLink(_Link, SentinelManagedConnection):
     """To the primary of the moment."""
 
@@ -91,6 +100,8 @@ def _connections(client: Any) -> Iterator[Any]:
     if isinstance(client, aioredis.Redis):
         pool: Any = client.connection_pool
         yield from (*pool._get_free_connections(), *pool._get_in_use_connections())
+        for sentinel in sentinels_of(pool):
+            yield from _connections(sentinel)
         return
     client._initialize = True
     for node in (*client.nodes_manager.startup_nodes.values(), *client.nodes_manager.nodes_cache.values()):

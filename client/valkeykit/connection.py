@@ -170,9 +170,7 @@ def _replicated(settings: Settings) -> redis.Redis:
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> redis.Redis:
-    from redis.sentinel import SentinelConnectionPool
-
-    pool = SentinelConnectionPool(
+    pool = links.SentinelPool(
         service,
         manager,
         connection_class=links.SentinelTlsLink if settings.address.tls else links.SentinelLink,

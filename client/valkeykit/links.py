@@ -18,7 +18,7 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
-from redis.sentinel import SentinelManagedConnection
+from redis.sentinel import SentinelConnectionPool, SentinelManagedConnection
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.trust import Trust
@@ -150,6 +150,20 @@ class TlsLink(_TlsLink, redis.SSLConnection):
 
 class SocketLink(_Link, redis.UnixDomainSocketConnection):
     """To a unix socket."""
+
+
+def sentinels_of(pool: Any) -> list[Any]:
+    """The clients by which a pool asks the Sentinels."""
+    return list(getattr(pool.sentinel_manager, "sentinels", ())) if hasattr(pool, "sentinel_manager") else []
+
+
+class SentinelPool(SentinelConnectionPool):
+    """Closes its connections to the Sentinels too."""
+
+    def close(self) -> None:
+        super().close()
+        for sentinel in sentinels_of(self):
+            sentinel.close()
 
 
 class SentinelLink(_Link, SentinelManagedConnection):

@@ -77,6 +77,29 @@ def test_a_cluster_is_used_from_two_loops(tmp_path: Path) -> None:
         asyncio.run(cache.close())
 
 
+def test_sentinels_are_asked_from_two_loops(tmp_path: Path) -> None:
+    group = servers.Sentinels(tmp_path)
+    try:
+        group.start()
+        cache = AsyncCache(group.url, connect_timeout=30, read_timeout=30)
+
+        async def use() -> None:
+            assert await cache.set("a", 1)
+
+        asyncio.run(use())
+        asyncio.run(use())
+        asyncio.run(cache.close())
+
+        async def once() -> None:
+            client = await valkeykit.aconnect(group.url)
+            assert await client.set("a", 1)
+            await client.aclose()
+
+        asyncio.run(once())
+    finally:
+        group.kill()
+
+
 def test_two_loops_at_the_same_time(server: Server) -> None:
     cache = AsyncCache(server.url, connect_timeout=30, read_timeout=30)
     both = threading.Barrier(2)
