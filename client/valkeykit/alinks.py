@@ -34,8 +34,8 @@ class _Link(LinkBase):
         try:
             return await super().read_response(*positional, **options)  # type: ignore[misc]
         except RedisError as error:
-            if is_demotion(error) and self._leave():
-                await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            if is_demotion(error):
+                self._leave()
             raise
 
 

@@ -51,10 +51,7 @@ class Channel:
             connection.send_packed_command([pack_command(command)], check_health=False)
             answer = connection.read_response()
         except redis.ResponseError:
-            if connection.is_connected:
-                self._keep(connection)
-            else:  # its server has become a replica
-                self._drop(connection)
+            self._keep(connection)
             raise
         except BaseException:
             self._drop(connection)
@@ -137,10 +134,7 @@ class AsyncChannel:
             await connection.send_packed_command([pack_command(command)], check_health=False)
             answer = await connection.read_response()
         except redis.ResponseError:
-            if connection.is_connected:
-                await self._keep(connection)
-            else:
-                await self._drop(connection)
+            await self._keep(connection)
             raise
         except BaseException:  # a cancelled read too: its answer would be taken for the next one's
             await self._drop(connection)

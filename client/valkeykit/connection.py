@@ -170,7 +170,7 @@ def _replicated(settings: Settings) -> redis.Redis:
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> redis.Redis:
-    pool = links.SentinelPool(
+    pool: Any = links.SentinelPool(  # type: ignore[no-untyped-call]
         service,
         manager,
         connection_class=links.SentinelTlsLink if settings.address.tls else links.SentinelLink,

@@ -1,7 +1,7 @@
 """Connections of redis-py that follow a primary which moves, name themselves, and read rotated certificates.
 
-A connection whose server has become a replica ends, and so do its neighbours in the pool when they are next
-used: behind a name that moves, the next command reaches the new primary.
+Where a server turns out to have become a replica, all connections of the pool reconnect before they are used again:
+behind a name that moves, the next command reaches the new primary.
 """
 
 from __future__ import annotations
@@ -91,14 +91,13 @@ class LinkBase:
         self._trust = trust
         super().__init__(**others)
 
-    def _leave(self) -> bool:
-        """Let the neighbours reconnect; False where a replica is what was asked for."""
+    def _leave(self) -> None:
+        """Let the whole pool reconnect, this one included: not before the answers that are still to come are read."""
         pool = self._pool() if self._pool is not None else None
-        if pool is None or not getattr(pool, "is_master", True):
-            return False
+        if pool is None or not getattr(pool, "is_master", True):  # a replica is what was asked for
+            return
         for connection in (*pool._get_free_connections(), *pool._get_in_use_connections()):
             connection.mark_for_reconnect()
-        return True
 
 
 class _Link(LinkBase):
@@ -122,8 +121,8 @@ class _Link(LinkBase):
         try:
             return super().read_response(*positional, **options)  # type: ignore[misc]
         except RedisError as error:
-            if is_demotion(error) and self._leave():
-                self.disconnect()  # type: ignore[attr-defined]
+            if is_demotion(error):
+                self._leave()
             raise
 
 

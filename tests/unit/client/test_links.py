@@ -120,6 +120,19 @@ def _in_threads(number: int, action: Callable[[], Any]) -> None:
     assert not failures
 
 
+def test_the_answers_after_a_refused_write_are_read(pair: Pair) -> None:
+    with closing(valkeykit.connect(pair.name.url, topology="single")) as client:
+        client.set("a", 1)
+        pair.fail_over()
+        pipeline = client.pipeline(transaction=False)
+        pipeline.set("a", 2)
+        pipeline.execute_command("ROLE")
+        refused, role = pipeline.execute(raise_on_error=False)
+        assert isinstance(refused, ReadOnlyError)
+        assert role[0] == "slave"
+        assert client.set("a", 3)
+
+
 def test_a_blocking_command_that_a_failover_ends_is_followed_too(pair: Pair) -> None:
     with closing(open_client(settle(pair.name.url, topology="single", read_timeout=30))) as client:
         channel = Channel(client)
