@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, ReadOnlyError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import AsyncChannel
+from valkeykit.lazy import AsyncLazyChannel
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.local import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.schema import REGISTRY
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,11 +33,8 @@ T = TypeVar("T")
 class AsyncQueue(QueueBase):
     """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
 
-    _channel: AsyncChannel | None = None
-
-    @cached_property
-    def _connecting(self) -> asyncio.Lock:
-        return asyncio.Lock()
+    _link_type = AsyncLazyChannel
+    _link: AsyncLazyChannel
 
     async def add(
         self,
@@ -86,10 +86,14 @@ class AsyncQueue(QueueBase):
     ) -> bool:
         """As Queue.repeat."""
         repeat = self.describe_repeat(job, arguments, name, cron, every, zone, overlap, options)
+        if self.local is not None:
+            return self.local.repeat(repeat)
         return await self.send(self.calls.repeat(repeat, await self.send(self.calls.now())))
 
     async def repeats(self) -> list[Repeat]:
         """As Queue.repeats."""
+        if self.local is not None:
+            return self.local.repeats()
         listed: list[Repeat] = []
         while page := await self.send(self.calls.repeats(len(listed))):
             listed += [Repeat.listed(due.name, due.plan, due.at) for due in page]
@@ -97,7 +101,10 @@ class AsyncQueue(QueueBase):
 
     async def stop_repeating(self, name: str) -> bool:
         """As Queue.stop_repeating."""
-        return await self.send(self.calls.stop_repeating(check_word("the repeat's name", name)))
+        check_word("the repeat's name", name)
+        if self.local is not None:
+            return self.local.stop_repeating(name)
+        return await self.send(self.calls.stop_repeating(name))
 
     async def job(self, id: str) -> JobState:  # noqa: A002
         """As Queue.job."""
@@ -117,30 +124,40 @@ class AsyncQueue(QueueBase):
 
     async def cancel(self, id: str) -> str:  # noqa: A002
         """As Queue.cancel."""
-        return await self.send(self.calls.cancel(check_word("id", id)))
+        check_word("id", id)
+        return self.local.cancel(id) if self.local is not None else await self.send(self.calls.cancel(id))
 
     async def pause(self) -> None:
         """As Queue.pause."""
-        await self.send(self.calls.pause(True))
+        if self.local is not None:
+            self.local.paused = True
+        else:
+            await self.send(self.calls.pause(True))
 
     async def resume(self) -> None:
         """As Queue.resume."""
-        await self.send(self.calls.pause(False))
+        if self.local is not None:
+            self.local.paused = False
+        else:
+            await self.send(self.calls.pause(False))
 
     async def limit(self, jobs: int, per: float = 1.0) -> None:
         """As Queue.limit."""
         period = milliseconds("per", per, least=0.001)
-        await self.send(self.calls.limit(check_count("jobs", jobs), period))
+        check_count("jobs", jobs)
+        if self.local is None:
+            await self.send(self.calls.limit(jobs, period))
 
     async def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
         """As Queue.limit_dead_letters."""
         number = None if count is None else check_count("count", count)
         seconds = None if age is None else milliseconds("age", age, least=1)
-        await self.send(self.calls.limit_dead_letters(number, seconds))
+        if self.local is None:
+            await self.send(self.calls.limit_dead_letters(number, seconds))
 
     async def statistics(self) -> Statistics:
         """As Queue.statistics."""
-        return await self.send(self.calls.statistics())
+        return self.local.statistics() if self.local is not None else await self.send(self.calls.statistics())
 
     async def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """As Queue.jobs."""
@@ -153,6 +170,8 @@ class AsyncQueue(QueueBase):
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """As Queue.dead_letters."""
+        if self.local is not None:
+            return self.local.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in await self.jobs("dead", limit)]
 
     async def purge(self, state: State) -> int:
@@ -168,17 +187,19 @@ class AsyncQueue(QueueBase):
 
     async def requeue(self, ids: Sequence[str]) -> int:
         """As Queue.requeue."""
-        return sum([await self.send(self.calls.requeue(batch)) for batch in batched_ids(ids)])
+        batches = batched_ids(ids)
+        if self.local is not None:
+            return await asyncio.to_thread(self.local.requeue, ids)
+        return sum([await self.send(self.calls.requeue(batch)) for batch in batches])
 
     async def check(self) -> None:
         """As Queue.check."""
-        await self._patiently(self._connected)
+        if self.local is None:
+            await self._patiently(lambda: self._link.open(self._connect))
 
     async def close(self) -> None:
         """As Queue.close."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        await self._link.close()
 
     async def __aenter__(self) -> AsyncQueue:
         return self
@@ -188,7 +209,7 @@ class AsyncQueue(QueueBase):
 
     async def wait_for_wake(self, seconds: float) -> None:
         """Block until something may be there to take, `seconds` at most. What redis-py raises comes through."""
-        channel = self._channel or await self._connected()
+        channel = self._link.current() or await self._link.open(self._connect)
         await channel.send("BLPOP", self.calls.wake_key, seconds)
 
     async def send(self, call: Call[T]) -> T:
@@ -205,22 +226,16 @@ class AsyncQueue(QueueBase):
                 pause = next(left, None) if is_passing(error) else None
                 if pause is None:
                     raise explain(error) from error
-                if isinstance(error, ReadOnlyError):
-                    await self.close()  # the primary is elsewhere now
                 await asyncio.sleep(pause)
 
     async def _run(self, call: Call[Any]) -> Any:
-        channel = self._channel or await self._connected()
+        channel = self._link.current() or await self._link.open(self._connect)
         return await channel.run(call.script, call.keys, call.arguments)
 
-    async def _connected(self) -> AsyncChannel:
-        async with self._connecting:
-            if self._channel is None:
-                self._channel = await self._connect()
-            return self._channel
-
     async def _connect(self) -> AsyncChannel:
-        client = await open_async_client(self.settings())
+        if self.local is not None:
+            raise no_server()
+        client = await open_async_client(self.settings(), sure=True)
         try:
             server, memory = await client.info("server"), await client.info("memory")
             requirements.check(server, memory, allow_eviction=self.allow_eviction)
@@ -229,4 +244,7 @@ class AsyncQueue(QueueBase):
         except BaseException:
             await client.aclose()
             raise
-        return AsyncChannel(client)
+        channel = AsyncChannel(client)
+        with suppress(ResponseError):  # as Queue has it
+            await channel.send("SADD", REGISTRY, self.name)
+        return channel
