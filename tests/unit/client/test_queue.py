@@ -17,11 +17,7 @@ from valkeykit.queue.calls import Call
 
 from tests import servers
 from tests.servers import Server
-
-
-def take(queue: Queue, limit: int = 100, worker: str = "w", lease_ms: int = 30_000) -> list[tuple[str, int]]:
-    """What a worker gets: ids and attempts."""
-    return [(key.decode(), attempt) for key, attempt, _ in queue.send(queue.calls.take(worker, limit, lease_ms)).jobs]
+from tests.unit.client.working import take
 
 
 def test_jobs_are_taken_in_order_and_by_priority(queue: Queue) -> None:
