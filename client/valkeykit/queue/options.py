@@ -216,6 +216,8 @@ def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
     if arguments is None:
         return b"{}"
     try:
+        if not isinstance(arguments, Mapping):
+            raise TypeError(f"{shown(arguments)} is not a mapping")  # noqa: TRY301
         fields = dict(arguments)
         for name in fields:
             if not isinstance(name, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -160,10 +161,8 @@ def test_the_slot_of_a_coroutine_that_swallows_its_cancellation_is_replaced(
     @queue.handler(timeout=0.1, attempts=1)
     async def stay() -> None:
         while not is_over:
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
-            except asyncio.CancelledError:
-                pass
 
     @queue.handler(result_ttl=60)
     async def fine() -> int:

@@ -7,7 +7,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextvars import ContextVar
 from typing import Any
 
@@ -38,7 +38,7 @@ class Later:
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Generator[Any, Any, Any]:
         yield from asyncio.sleep(0.01).__await__()
         return self.value
 
@@ -48,7 +48,7 @@ async def double(n: int) -> int:
     return n * 2
 
 
-def count(n: int) -> Iterator[int]:
+def count(n: int) -> Generator[int, None, int]:
     yield n
     return n * 2
 
@@ -81,7 +81,6 @@ class AsyncCallable:
         plain(double),
         functools.partial(double),
         functools.partial(plain(double)),
-        lambda n: double(n),
         lambda n: Later(n * 2),
         lambda n: asyncio.run(double(n)),
         count,

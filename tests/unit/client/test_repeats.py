@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import OrderedDict
 from contextlib import closing
 
 import pytest
@@ -98,7 +99,8 @@ def test_a_repeat_that_this_version_can_not_read_is_left_to_others(
     }
     queue.stop_repeating("note")
     with closing(server.client()) as admin, working(queue):
-        admin.hset(f"{BASE}:repeats", mapping=plans)
+        for name, changed in plans.items():
+            admin.hset(f"{BASE}:repeats", name, changed)
         admin.zadd(f"{BASE}:repeating", dict.fromkeys(plans, 1))
         queue.repeat("note", every=0.1)
         queue.add("note")
@@ -158,7 +160,7 @@ def test_a_job_that_keeps_coming_goes_back_for_longer_and_longer() -> None:
     from valkeykit.queue.taker import LONGEST_RETURN_DELAY, PATIENT_RETURNS, RETURN_DELAY, Taker
 
     one = Taker.__new__(Taker)
-    one._returns = taker.OrderedDict()
+    one._returns = OrderedDict()
     job = Job(b"1", 1, Spec("unknown"), b"{}", None)
     delays = [one._return_delay(job) for _ in range(PATIENT_RETURNS + 10)]
     assert delays[:PATIENT_RETURNS] == [RETURN_DELAY] * PATIENT_RETURNS

@@ -127,13 +127,13 @@ def test_a_result_that_the_server_refuses_does_not_hold_up_the_others(own_server
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_errors_that_can_not_be_read_fail_their_job_only(queue: Queue, is_async: bool) -> None:
-    class Unreadable(Exception):
+    class UnreadableError(Exception):
         def __str__(self) -> str:
             raise KeyError("missing")
 
         __repr__ = __str__
 
-    class WithOddAttributes(Exception):
+    class OddError(Exception):
         @property
         def kind(self) -> str:
             raise RuntimeError("no kind")
@@ -143,8 +143,8 @@ def test_errors_that_can_not_be_read_fail_their_job_only(queue: Queue, is_async:
             raise RuntimeError("no traceback")
 
     kinds: dict[str, BaseException] = {
-        "unreadable": Unreadable(),
-        "odd": WithOddAttributes("odd"),
+        "unreadable": UnreadableError(),
+        "odd": OddError("odd"),
         "surrogates": ValueError("\ud800 \udfff"),
         "large": ValueError("x" * 100_000),
         "exit": SystemExit(1),
@@ -164,8 +164,8 @@ def test_errors_that_can_not_be_read_fail_their_job_only(queue: Queue, is_async:
         assert queue.result(queue.add("fine").id) == 1
         until(lambda: queue.statistics().dead == len(kinds))
     by_id = {letter.id: letter for letter in queue.dead_letters()}
-    assert by_id[jobs["unreadable"]].error.startswith("Unreadable: its text can't be read")
-    assert by_id[jobs["odd"]].error == "WithOddAttributes: odd"
+    assert by_id[jobs["unreadable"]].error.startswith("UnreadableError: its text can't be read")
+    assert by_id[jobs["odd"]].error == "OddError: odd"
     assert by_id[jobs["surrogates"]].error == "ValueError: ? ?"
     assert len(by_id[jobs["large"]].error) == 2000
     assert all(letter.traceback for letter in by_id.values())
