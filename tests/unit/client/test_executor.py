@@ -276,7 +276,7 @@ def test_an_abandoned_function_frees_its_slot_once(monkeypatch: pytest.MonkeyPat
         slots.close()
         return most, slots.busy, len(slots.outcomes)
 
-    assert asyncio.run(serve()) == (1, 0, 81)
+    assert asyncio.run(asyncio.wait_for(serve(), 60)) == (1, 0, 81)
 
 
 def test_a_job_outside_of_a_worker_is_none() -> None:

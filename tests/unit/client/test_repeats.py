@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from contextlib import closing
 import pytest
 from valkeykit import Queue
 from valkeykit.queue import taker
+from valkeykit.queue.answers import DueRepeat
 
 from tests.servers import Server
 from tests.unit.client.working import until, working
@@ -112,17 +114,27 @@ def test_a_repeat_that_this_version_can_not_read_is_left_to_others(
     assert len(texts) == len(plans)
 
 
-def test_repeats_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(queue: Queue) -> None:
+def test_repeats_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done: list[int] = []
+    fire = taker.Taker._fire
+
+    async def fire_slowly(self: taker.Taker, due: DueRepeat) -> bool:
+        await asyncio.sleep(0.005)
+        return await fire(self, due)
+
+    monkeypatch.setattr(taker.Taker, "_fire", fire_slowly)
 
     @queue.handler
     def note() -> None:
         done.append(1)
 
     queue.handler(name="beat")(lambda: None)
-    for number in range(300):
+    for number in range(100):
         queue.repeat("beat", name=f"beat-{number}", every=0.1)
     with working(queue):
+        until(lambda: queue.statistics().waiting > 0)
         queue.add("note", priority=9)
         until(lambda: done == [1], 30)
 
