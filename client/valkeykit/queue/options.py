@@ -207,6 +207,12 @@ def delay_until(delay: float, at: datetime | None) -> int:
     return milliseconds("at", max(0.0, (at - datetime.now(timezone.utc)).total_seconds()))
 
 
+def _copied(arguments: Any) -> dict[str, Any]:
+    if not isinstance(arguments, Mapping):
+        raise TypeError(f"{shown(arguments)} is not a mapping")
+    return dict(arguments)
+
+
 def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
     """A job's arguments as JSON.
 
@@ -216,9 +222,7 @@ def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
     if arguments is None:
         return b"{}"
     try:
-        if not isinstance(arguments, Mapping):
-            raise TypeError(f"{shown(arguments)} is not a mapping")  # noqa: TRY301
-        fields = dict(arguments)
+        fields = arguments if type(arguments) is dict else _copied(arguments)
         for name in fields:
             if not isinstance(name, str):
                 raise TypeError(f"the name {shown(name)} is not a text")  # noqa: TRY301
