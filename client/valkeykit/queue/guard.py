@@ -55,7 +55,14 @@ class LeaseGuard:
         reading, writing = os.pipe()
         ended = {signal.SIGINT, signal.SIGTERM}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ended)
-        process = os.fork()
+        try:
+            process = os.fork()
+        except OSError as problem:
+            logger.warning("no process can guard the leases: %s", problem.strerror)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(reading)
+            os.close(writing)
+            return None
         if process == 0:
             for number in ended:
                 signal.signal(number, signal.SIG_IGN)
@@ -85,7 +92,9 @@ class LeaseGuard:
             if self._pipe is not None:
                 os.close(self._pipe)
                 self._pipe = None
-        with contextlib.suppress(ChildProcessError):
+        # Its end of the pipe may be open for longer, in processes that handlers forked.
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
             os.waitpid(self._process, 0)
 
     def _write(self, message: bytes) -> None:
@@ -123,7 +132,7 @@ class _Renewer:
         self._worker = worker
         self._lease = lease
         self._held: dict[bytes, bytes] = {}
-        self._about = "{}"
+        self._about = ""
         self._heard = time.monotonic()
         self._lock = threading.Lock()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 
 import redis
 from valkeykit import Queue, Worker
@@ -20,6 +21,17 @@ def count(name: str) -> None:
 def hog(seconds: int) -> None:
     count("hog")
     ctypes.PyDLL(None).sleep(seconds)
+
+
+@queue.handler
+def leave_a_child() -> None:
+    """It has a copy of every file of the worker."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(300)
+        os._exit(0)
+    with redis.Redis.from_url(os.environ["WORKER_URL"]) as client:
+        client.set("child", child)
 
 
 if __name__ == "__main__":

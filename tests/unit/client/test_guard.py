@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from valkeykit import Queue
+from valkeykit.queue import guard
 
 from tests.servers import Server
 from tests.unit.client.working import settled, until
@@ -56,8 +58,32 @@ def test_the_guard_ends_with_its_worker(queue: Queue, server: Server) -> None:
     with worker_process(server) as process, closing(server.client()) as admin:
         queue.add("hog", {"seconds": 60})
         until(lambda: admin.hget("runs", "hog") == "1", 30)
-        (guard,) = children(process)
+        (one,) = children(process)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        until(lambda: not is_running(guard), 30)
+        until(lambda: not is_running(one), 30)
         until(lambda: queue.send(queue.calls.take("other", 1, 30_000)).jobs != [], 30)
+
+
+def test_a_worker_ends_although_a_handler_left_a_child(queue: Queue, server: Server) -> None:
+    with worker_process(server) as process, closing(server.client()) as admin:
+        queue.add("leave_a_child")
+        until(lambda: queue.statistics().completed == 1, 30)
+        try:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            os.kill(int(str(admin.get("child"))), signal.SIGKILL)
+
+
+def test_a_worker_does_without_a_guard_where_no_process_can_be_made(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(guard.os, "fork", refuse)
+    monkeypatch.setattr(guard.Path, "iterdir", lambda _: iter([Path()]))
+    assert guard.LeaseGuard.fork(queue, "w", 30) is None
+    assert "no process can guard the leases" in caplog.text
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
