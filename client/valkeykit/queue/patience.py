@@ -21,6 +21,7 @@ _PASSING = (
     redis_errors.TryAgainError,
     redis_errors.SlotNotCoveredError,
     redis_errors.RedisClusterException,
+    redis_errors.ClusterError,
     OSError,
 )
 

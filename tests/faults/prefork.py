@@ -1,0 +1,78 @@
+"""A server that loads its application and then forks, again and again: python -m tests.faults.prefork RESTARTS FILE
+
+Each child has several threads whose first requests arrive at once. The ids of added jobs go to FILE.
+USED=1: the parent has used the queue before. ADDING=1: a thread of the parent adds jobs meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from valkeykit import Queue
+
+CHILDREN = 4
+THREADS = 4
+ENDS_WITHIN = 120
+"""Seconds after which a child that hangs is ended by a signal, and the test fails."""
+
+_file = os.open(Path(sys.argv[2]), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def add(queue: Queue) -> None:
+    job = queue.add("note", {"n": 1}, attempts=100)
+    os.write(_file, f"{job.id}\n".encode())
+
+
+def serve(queue: Queue) -> None:
+    """A child: all threads add at once."""
+    signal.alarm(ENDS_WITHIN)
+    barrier = threading.Barrier(THREADS)
+    failures = []
+
+    def request() -> None:
+        barrier.wait()
+        try:
+            add(queue)
+            add(queue)
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=request) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for failure in failures:
+        print(repr(failure), file=sys.stderr, flush=True)
+    os._exit(1 if failures else 0)
+
+
+def restart() -> bool:
+    """Load the application, fork and wait; False if a child failed."""
+    queue = Queue("faults", os.environ["WORKER_URL"], retry_for=20)
+    if os.environ.get("USED"):
+        add(queue)
+    ended = threading.Event()
+    adding = threading.Thread(target=lambda: [add(queue) for _ in iter(ended.is_set, True)])
+    if os.environ.get("ADDING"):
+        adding.start()
+    children = []
+    for _ in range(CHILDREN):
+        child = os.fork()
+        if not child:
+            serve(queue)
+        children.append(child)
+    went_well = all([os.waitpid(child, 0)[1] == 0 for child in children])
+    ended.set()
+    if adding.ident is not None:
+        adding.join()
+    queue.close()
+    return went_well
+
+
+if __name__ == "__main__":
+    sys.exit(0 if all([restart() for _ in range(int(sys.argv[1]))]) else 1)
