@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 BLOCK = 2.0
 """Seconds that an idle worker waits in one command: it sends one command a second."""
 
+SUSPECT_BLOCK = 0.1
+"""Seconds that a worker waits while it holds a job that has lost workers, since it may take the next such job soon."""
+
 RETURN_DELAY = 0.25
 LONGEST_RETURN_DELAY = 8.0
 """Seconds before a job that this worker can't run may be taken again, by any. It grows for a job that keeps coming."""
@@ -71,6 +74,7 @@ class Taker:
         self._listeners = listeners
         self._taking = asyncio.Lock()
         self._unanswered: Call[Assignment] | None = None
+        self._passed_suspects = False
         self._returns: OrderedDict[bytes, int] = OrderedDict()
         self._warned: set[str] = set()
 
@@ -125,8 +129,9 @@ class Taker:
         async with self._taking:
             if self._unanswered is None:
                 free = max(0, self._slots.concurrency - self._slots.busy - self._slots.ready)
+                self._passed_suspects = self._leases.has_suspect
                 self._unanswered = self._queue.calls.take(
-                    self._worker, room, self._lease_ms, free=free, suspect=not self._leases.has_suspect
+                    self._worker, room, self._lease_ms, free=free, suspect=not self._passed_suspects
                 )
             assignment = await self._queue.send(self._unanswered)
             self._unanswered = None
@@ -198,7 +203,8 @@ class Taker:
 
     async def _wait_for_work(self, next_event: int) -> None:
         """Until a job is added, or until one is due. Several idle workers are woken one by one."""
-        seconds = BLOCK if next_event < 0 else max(0.001, min(BLOCK, next_event / 1000))
+        longest = SUSPECT_BLOCK if self._passed_suspects else BLOCK
+        seconds = longest if next_event < 0 else max(0.001, min(longest, next_event / 1000))
         with contextlib.suppress(*FOREIGN):  # the take that follows finds out what is wrong
             await self._queue.wait_for_wake(seconds)
 
