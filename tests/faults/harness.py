@@ -78,6 +78,13 @@ class Workers:
     def all_alive(self) -> bool:
         return all(process.poll() is None for process in self.processes)
 
+    def await_runs_of_all(self) -> None:
+        """Wait until every worker has run a job."""
+        end = time.monotonic() + 60
+        while {process.pid for process in self.processes} - {run.pid for run in self._runs.read()}:
+            assert time.monotonic() < end, "a worker runs no job"
+            time.sleep(0.05)
+
     def check_none_stuck(self, queue: Queue) -> None:
         """Every worker still takes jobs, and ends on SIGTERM."""
         pids, seen, end = {process.pid for process in self.processes}, len(self._runs.read()), time.monotonic() + 60
@@ -116,13 +123,13 @@ class Workers:
 class Load(threading.Thread):
     """Adds jobs in one of several ways at a time until it is stopped. Use it in a `with` statement.
 
-    acknowledged: ids of the jobs whose add returned. refused: how many adds raised an error.
+    acknowledged: ids of the jobs whose add returned. refused: the errors of the others.
     """
 
     def __init__(self, url: str, *ways: Way, pause: float = 0.004, topology: str | None = None) -> None:
         super().__init__()
         self.acknowledged: set[str] = set()
-        self.refused = 0
+        self.refused: list[errors.ValkeykitError] = []
         self._url = url
         self._ways = ways
         self._pause = pause
@@ -134,8 +141,8 @@ class Load(threading.Thread):
             while not self._ended.wait(self._pause):
                 try:
                     self._note(random.choice(self._ways)(queue))
-                except errors.ValkeykitError:
-                    self.refused += 1
+                except errors.ValkeykitError as error:
+                    self.refused.append(error)
 
     def stop(self) -> None:
         self._ended.set()
@@ -165,8 +172,8 @@ class AsyncLoad(Load):
             await asyncio.sleep(self._pause)
             try:
                 self._note(await random.choice(self._ways)(queue))
-            except errors.ValkeykitError:
-                self.refused += 1
+            except errors.ValkeykitError as error:
+                self.refused.append(error)
         await queue.close()
 
 
@@ -212,13 +219,16 @@ def all_done(queue: Queue, seconds: float = PATIENCE) -> None:
         time.sleep(0.1)
 
 
-def check(queue: Queue, producer: Producer, runs: RunLog) -> None:
-    """Every acknowledged job is done, has the one right result, and none was set aside."""
+def check(queue: Queue, producer: Producer, runs: RunLog, *, others: Collection[str] = ()) -> None:
+    """Every acknowledged job is done, has the one right result, and none was set aside.
+
+    others: ids of further jobs that were acknowledged.
+    """
     all_done(queue)
     assert len(producer.acknowledged) > 20
     missing = [n for n, job in producer.acknowledged.items() if queue.job(job).result != n * 2]
     totals.lost_jobs += len(missing)
-    assert check_runs(queue, producer.acknowledged.values(), runs) == set(), queue.dead_letters(3)
+    assert check_runs(queue, [*producer.acknowledged.values(), *others], runs) == set(), queue.dead_letters(3)
     assert missing == []
 
 

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from valkeykit import Queue
 
@@ -19,12 +18,11 @@ THREADS = 4
 ENDS_WITHIN = 120
 """Seconds after which a child that hangs is ended by a signal, and the test fails."""
 
-_file = os.open(Path(sys.argv[2]), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
 
 def add(queue: Queue) -> None:
-    job = queue.add("note", {"n": 1}, attempts=100)
-    os.write(_file, f"{job.id}\n".encode())
+    job = queue.add("work", {"seconds": 0}, attempts=100)
+    with open(sys.argv[2], "ab", buffering=0) as file:
+        file.write(f"{job.id}\n".encode())
 
 
 def serve(queue: Queue) -> None:
