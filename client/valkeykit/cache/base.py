@@ -44,10 +44,10 @@ class CacheBase:
         """Nothing is sent.
 
         url, options: as `valkeykit.connect` takes them; connect_timeout and read_timeout are 0.5 s here.
-        namespace: goes before every key, with a colon.
+        namespace: goes before every key, with a colon; with two if it has one itself.
         serializer: what turns values into bytes; JSON by default.
         compress_from: bytes from which on values are compressed; None for never.
-        jitter: the share by which an entry may live shorter.
+        jitter: the share, 0 to 1, by which an entry may live shorter.
         breaker: by default, three failures in a row stop calls for two seconds.
         """
         self.statistics = Statistics()
@@ -59,7 +59,7 @@ class CacheBase:
 
     def key(self, name: str) -> str:
         """The key on the server, with the namespace."""
-        return self._operations.key(name)
+        return self._operations.keys.entry(name)
 
     def _settings(self) -> Settings:
         timeouts: ConnectOptions = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
@@ -71,7 +71,7 @@ class CacheBase:
         if not loud and not self.breaker.allows():
             self.statistics.errors += 1
             raise BreakerOpenError(
-                "the cache failed a moment ago, so it isn't asked", fix="wait; see the log before it"
+                "the circuit breaker is open after repeated failures", fix="see the previous warnings in the log"
             )
 
     def _succeeded(self, began: float) -> None:

@@ -64,6 +64,8 @@ def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
     while outcomes and len(report.outcomes) < REPORT_JOBS and size < REPORT_BYTES:
         outcome = outcomes.popleft()
         job, value, error = outcome
+        if job.interrupt == "stopped":
+            continue  # it was given back
         if error is None and job.spec.result_ttl:
             try:
                 encoded = encode_result(value, max_result)
@@ -115,9 +117,9 @@ def next_delay(job: Job, error: BaseException) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """The error's kind and text, cut to a size, as the server can store it."""
-    kind = getattr(error, "kind", None) or type(error).__name__
-    return _storable(f"{kind}: {_words(error)}")[:MAX_ERROR]
+    """The error's kind and text, cut to a size, as the server can store it. One with a `kind` has it in its text."""
+    text = _words(error) if hasattr(error, "kind") else f"{type(error).__name__}: {_words(error)}"
+    return _storable(text)[:MAX_ERROR]
 
 
 def describe_traceback(error: BaseException) -> str:

@@ -17,13 +17,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
-from valkeykit.queue.job import Interruption, Job, call
-from valkeykit.queue.outcomes import EncodedResult, Outcome
-from valkeykit.queue.processes import HandlerProcess
+from valkeykit.queue.job import Interruption, Job, call, exhaust, exhaust_async
+from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
 from valkeykit.queue.schema import CorruptJobError
+
+if TYPE_CHECKING:
+    from valkeykit.queue.processes import HandlerProcess
 
 LOOP_SHARE = 0.005
 """Seconds that coroutines which never wait may keep the loop."""
@@ -266,7 +268,7 @@ class Slots:
                 while goes_on and (job := self._next_function()) is not None:
                     assert job.handler is not None  # noqa: S101  (`offer` has checked it)
                     if job.handler.process:
-                        process = process or HandlerProcess()
+                        process = process or _new_process()
                         goes_on = self._run_in_process(job, process)
                     else:
                         goes_on = self._run_function(job)
@@ -298,7 +300,7 @@ class Slots:
             try:
                 value = context.run(call, job)
                 if value is not None and inspect.isgenerator(value):
-                    value = context.run(_exhaust, value)
+                    value = context.run(exhaust, value)
                 if value is not None and (inspect.isawaitable(value) or inspect.isasyncgen(value)):
                     return self._continue_in_loop(job, value, context)
             except _Interrupt:
@@ -314,15 +316,14 @@ class Slots:
         try:
             if not self._may_run_function(job):
                 return True
-            with self._lock:
-                interrupted = job.interrupt is not None
-                job.kill = None if interrupted else process.kill
-            if interrupted:
-                return self.end(job, error=_interruption(job))
+            job.kill = process.kill
             text = process.run(
-                job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt, report_progress=job.progress
-            )
+                job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt,
+                report_progress=job.progress, is_cancelled=lambda: job.is_interrupted,
+            )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
+            if getattr(error, "kind", "") == InvalidResultError.__name__:
+                error = InvalidResultError(str(error).partition(": ")[2])
             return self.end(job, error=_interruption(job, error))
         finally:
             with self._lock:
@@ -357,18 +358,15 @@ class Slots:
         self.running.add(job)
 
 
+def _new_process() -> HandlerProcess:
+    from valkeykit.queue.processes import HandlerProcess
+
+    return HandlerProcess()
+
+
 def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
     """Whether a job left a request to cancel its task, which would hit the next job."""
     return sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0
-
-
-def _exhaust(generator: Generator[Any, Any, Any]) -> Any:
-    """Run a generator to its end; what it returns is the result."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
 
 
 async def _settle(value: Any, context: Context) -> Any:
@@ -376,15 +374,10 @@ async def _settle(value: Any, context: Context) -> Any:
     if inspect.iscoroutine(value):
         return await _InContext(value, context)
     if inspect.isasyncgen(value):
-        return await _InContext(_exhaust_async(value), context)
+        return await _InContext(exhaust_async(value), context)
     if inspect.isgenerator(value):
-        return context.run(_exhaust, value)
+        return context.run(exhaust, value)
     return await _InContext(value, context) if inspect.isawaitable(value) else value
-
-
-async def _exhaust_async(generator: Any) -> None:
-    async for _ in generator:
-        pass
 
 
 def _interruption(job: Job, cause: BaseException | None = None) -> BaseException:
@@ -393,6 +386,6 @@ def _interruption(job: Job, cause: BaseException | None = None) -> BaseException
         return JobTimeoutError(f"it ran longer than {job.spec.timeout / 1000:g} s")
     if job.interrupt == "cancelled":
         return CancelledJobError("it was cancelled while it ran")
-    if job.interrupt == "lost":
+    if job.interrupt in {"lost", "stopped"}:
         return TimedOutError("the lease ended, and another worker may have the job")
     return cause or CorruptJobError("it ended without a reason")
