@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -54,7 +55,7 @@ class Workers:
         """Kill a worker with SIGKILL and start another one. `before` is called while the worker stands still."""
         index = random.randrange(len(self.processes))
         if before is not None:
-            self.processes[index].send_signal(subprocess.signal.SIGSTOP)
+            self.processes[index].send_signal(signal.SIGSTOP)
             before()
         self.processes[index].kill()
         self.processes[index].wait()

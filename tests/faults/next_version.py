@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from valkeykit import Queue
@@ -33,7 +34,7 @@ def become_next_version() -> None:
     schema.FORMAT = b"v2"
     schema._FIELDS += 1
     repeats.PLAN_VERSION = 2  # type: ignore[attr-defined]
-    calls.load = _load  # type: ignore[attr-defined]
+    calls.load = _load  # type: ignore[assignment,attr-defined]
     job.read_record = read_record  # type: ignore[attr-defined]
     Spec.header = property(lambda spec: _upgraded(_header(spec)))  # type: ignore[assignment,method-assign]
     Spec.from_header = classmethod(_from_header)  # type: ignore[assignment,method-assign]
@@ -80,7 +81,10 @@ def produce(path: str) -> None:
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     attempts = int(os.environ["ATTEMPTS"])
-    with Queue("faults", os.environ["WORKER_URL"], retry_for=20) as queue, open(path, "a", encoding="utf-8") as file:
+    with (
+        Queue("faults", os.environ["WORKER_URL"], retry_for=20) as queue,
+        Path(path).open("a", encoding="utf-8") as file,
+    ):
         queue.repeat("fresh", name="next", every=0.2, attempts=attempts)
         while not ended.wait(0.01):
             for name in ("work", "fresh"):
@@ -88,7 +92,7 @@ def produce(path: str) -> None:
 
 
 def work() -> None:
-    from tests.faults import app  # noqa: PLC0415  (after the changes)
+    from tests.faults import app  # after the changes
 
     app.queue.handler(app.fresh)
     app.main()

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from valkeykit import Queue
 
@@ -21,7 +22,7 @@ ENDS_WITHIN = 120
 
 def add(queue: Queue) -> None:
     job = queue.add("work", {"seconds": 0}, attempts=100)
-    with open(sys.argv[2], "ab", buffering=0) as file:
+    with Path(sys.argv[2]).open("ab", buffering=0) as file:
         file.write(f"{job.id}\n".encode())
 
 
@@ -49,13 +50,18 @@ def serve(queue: Queue) -> None:
     os._exit(1 if failures else 0)
 
 
-def restart() -> bool:
-    """Load the application, fork and wait; False if a child failed."""
+def restart() -> int:
+    """Load the application, fork and wait; returns how many children failed."""
     queue = Queue("faults", os.environ["WORKER_URL"], retry_for=20)
     if os.environ.get("USED"):
         add(queue)
     ended = threading.Event()
-    adding = threading.Thread(target=lambda: [add(queue) for _ in iter(ended.is_set, True)])
+
+    def add_meanwhile() -> None:
+        while not ended.is_set():
+            add(queue)
+
+    adding = threading.Thread(target=add_meanwhile)
     if os.environ.get("ADDING"):
         adding.start()
     children = []
@@ -64,13 +70,13 @@ def restart() -> bool:
         if not child:
             serve(queue)
         children.append(child)
-    went_well = all([os.waitpid(child, 0)[1] == 0 for child in children])
+    failures = sum(os.waitpid(child, 0)[1] != 0 for child in children)
     ended.set()
     if adding.ident is not None:
         adding.join()
     queue.close()
-    return went_well
+    return failures
 
 
 if __name__ == "__main__":
-    sys.exit(0 if all([restart() for _ in range(int(sys.argv[1]))]) else 1)
+    sys.exit(sum(restart() for _ in range(int(sys.argv[1]))) > 0)

@@ -58,13 +58,6 @@ class Proxy:
         self._listener.close()
         self.cut()
 
-    def _accepts_request(self, client: socket.socket, data: bytes) -> bool:
-        """Whether data from this client is forwarded; if not, its connection is cut."""
-        return True
-
-    def _accepts_answer(self, client: socket.socket) -> bool:
-        return True
-
     def _start(self, target: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=target, args=arguments, daemon=True).start()
 
@@ -81,14 +74,14 @@ class Proxy:
                 client.close()
                 continue
             self._open |= {client, server}
-            self._start(self._forward, client, server, lambda data, client=client: self._accepts_request(client, data))
-            self._start(self._forward, server, client, lambda _, client=client: self._accepts_answer(client))
+            self._start(self._forward, client, server)
+            self._start(self._forward, server, client)
 
-    def _forward(self, source: socket.socket, sink: socket.socket, accepts: Callable[[bytes], bool]) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._flowing.wait()
-                if not accepts(data):
+                if not self._passes(source, sink, data):
                     break
                 sink.sendall(data)
         for end in (source, sink):
@@ -96,6 +89,10 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             self._open.discard(end)
         source.close()
+
+    def _passes(self, source: socket.socket, sink: socket.socket, data: bytes) -> bool:  # noqa: ARG002  (for others)
+        """Whether data is forwarded. If not, the connection is cut."""
+        return True
 
 
 class LossyProxy(Proxy):
@@ -110,14 +107,11 @@ class LossyProxy(Proxy):
         self._doomed: dict[socket.socket, str] = {}
         super().__init__(server)
 
-    def _accepts_request(self, client: socket.socket, data: bytes) -> bool:
+    def _passes(self, source: socket.socket, sink: socket.socket, data: bytes) -> bool:
         for sha, (name, share) in self._shares.items():
             if sha in data[:200] and random.random() < share:
-                self._doomed[client] = name
-        return True
-
-    def _accepts_answer(self, client: socket.socket) -> bool:
-        name = self._doomed.pop(client, None)
-        if name is not None:
-            self.dropped[name] += 1
-        return name is None
+                self._doomed[source] = name  # a call; only clients send the hash of a script
+                return True
+        name = self._doomed.pop(sink, "")
+        self.dropped.update([name] if name else [])
+        return not name

@@ -23,9 +23,7 @@ WITHIN = 10.0
 """Seconds in which work goes on after a primary is lost."""
 
 
-def test_workers_that_are_killed(
-    server: Server, runs: RunLog, record_property: Callable[[str, object], None]
-) -> None:
+def test_workers_that_are_killed(server: Server, runs: RunLog, record_property: Callable[[str, object], None]) -> None:
     workers = Workers(3, runs, WORKER_URL=server.url)
     producer = Producer(server.url)
     producer.start()

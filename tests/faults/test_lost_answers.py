@@ -27,7 +27,7 @@ LEASE = 10
 def test_calls_whose_answers_are_lost_take_effect_once(server: Server, runs: RunLog) -> None:
     wrong: list[tuple[Added, Added]] = []
 
-    def add_twice(queue: Any) -> Added:
+    def add_twice(queue: Queue) -> Added:
         key = secrets.token_hex(8)
         by: dict[str, Any] = {"key": key, "key_ttl": 600} if secrets.randbelow(2) else {"id": key, "result_ttl": 600}
         first, second = (queue.add("work", attempts=1, **by) for _ in range(2))
@@ -37,7 +37,7 @@ def test_calls_whose_answers_are_lost_take_effect_once(server: Server, runs: Run
 
     failing: set[str] = set()
 
-    def add_failing(queue: Any) -> Added:
+    def add_failing(queue: Queue) -> Added:
         job = queue.add("fail_first", {"attempts": 1}, attempts=2, backoff=0.05)
         failing.add(job.id)
         return job
