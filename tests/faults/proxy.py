@@ -33,6 +33,10 @@ class Proxy:
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}/0"
 
+    def move(self, server: Server) -> None:
+        """Send new connections to another server; those that are open stay."""
+        self._target = (HOST, server.port)
+
     def stall(self, seconds: float) -> None:
         """Hold back all data for a while, then forward it."""
         self._flowing.clear()

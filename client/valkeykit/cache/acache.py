@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from redis.exceptions import ConnectionError  # noqa: A004
+from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
@@ -20,6 +20,7 @@ from valkeykit.cache.steps import Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.causes import FOREIGN
 from valkeykit.channel import AsyncChannel
+from valkeykit.lazy import AsyncLazyChannel
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -30,11 +31,8 @@ T = TypeVar("T")
 class AsyncCache(CacheBase):
     """A cache on the server, for asyncio. Arguments, answers and errors are those of Cache."""
 
-    _channel: AsyncChannel | None = None
-
-    @cached_property
-    def _connecting(self) -> asyncio.Lock:
-        return asyncio.Lock()
+    _link_type = AsyncLazyChannel
+    _link: AsyncLazyChannel
 
     @cached_property
     def _background(self) -> set[asyncio.Task[Any]]:
@@ -142,9 +140,7 @@ class AsyncCache(CacheBase):
         """As Cache.close."""
         here = asyncio.get_running_loop()
         await asyncio.gather(*(task for task in self._background if task.get_loop() is here), return_exceptions=True)
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        await self._link.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -217,19 +213,23 @@ class AsyncCache(CacheBase):
         return answers
 
     async def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._channel or await self._connected()
-        if len(commands) == 1 and not once:
-            try:
-                return [await channel.send(*commands[0])]
-            except ConnectionError:
-                return [await channel.send(*commands[0])]
-        pipeline = channel.client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(await pipeline.execute()) if commands else []
+        channel = self._link.current() or await self._link.open(self._connect)
+        try:
+            return await _exchange(channel, commands, alone=not once)
+        except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
+            if once or isinstance(error, AuthenticationError):
+                raise
+            return await _exchange(channel, commands, alone=True)
 
-    async def _connected(self) -> AsyncChannel:
-        async with self._connecting:
-            if self._channel is None:
-                self._channel = AsyncChannel(await open_async_client(self._settings()))
-            return self._channel
+    async def _connect(self) -> AsyncChannel:
+        return AsyncChannel(await open_async_client(self._settings(), sure=True))
+
+
+async def _exchange(channel: AsyncChannel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+    if alone and len(commands) == 1:
+        return [await channel.send(*commands[0])]
+    pipeline = channel.client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(await pipeline.execute()) if commands else []

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import ConnectionError  # noqa: A004
+from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.computation import LEASE, Computation
@@ -21,6 +20,7 @@ from valkeykit.causes import FOREIGN
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
 from valkeykit.errors import ConfigurationError
+from valkeykit.lazy import LazyChannel
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,8 +35,8 @@ class Cache(CacheBase):
     deleted data would be served later. DISABLE_REDIS counts as an unavailable server.
     """
 
-    _channel: Channel | None = None
-    _connecting = threading.Lock()
+    _link_type = LazyChannel
+    _link: LazyChannel
 
     @cached_property
     def _renewer(self) -> Renewer:
@@ -153,9 +153,7 @@ class Cache(CacheBase):
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
+        self._link.close()
 
     def __enter__(self) -> Self:
         return self
@@ -193,22 +191,26 @@ class Cache(CacheBase):
         return answers
 
     def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._channel or self._connected()
-        if len(commands) == 1 and not once:
-            try:
-                return [channel.send(*commands[0])]
-            except ConnectionError:
-                return [channel.send(*commands[0])]
-        pipeline = channel.client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(pipeline.execute()) if commands else []
+        channel = self._link.channel or self._link.open(self._connect)
+        try:
+            return _exchange(channel, commands, alone=not once)
+        except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
+            if once or isinstance(error, AuthenticationError):
+                raise
+            return _exchange(channel, commands, alone=True)
 
-    def _connected(self) -> Channel:
-        with self._connecting:
-            if self._channel is None:
-                self._channel = Channel(open_client(self._settings()))
-            return self._channel
+    def _connect(self) -> Channel:
+        return Channel(open_client(self._settings(), sure=True))
+
+
+def _exchange(channel: Channel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+    if alone and len(commands) == 1:
+        return [channel.send(*commands[0])]
+    pipeline = channel.client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(pipeline.execute()) if commands else []
 
 
 def _not_awaitable(value: T) -> T:
