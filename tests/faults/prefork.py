@@ -6,8 +6,8 @@ USED=1: the parent has used the queue before. ADDING=1: a thread of the parent a
 
 from __future__ import annotations
 
+import faulthandler
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -17,7 +17,7 @@ from valkeykit import Queue
 CHILDREN = 4
 THREADS = 4
 ENDS_WITHIN = 120
-"""Seconds after which a child that hangs is ended by a signal, and the test fails."""
+"""Seconds after which a child that hangs prints where, and fails."""
 
 
 def add(queue: Queue) -> None:
@@ -28,7 +28,7 @@ def add(queue: Queue) -> None:
 
 def serve(queue: Queue) -> None:
     """A child: all threads add at once."""
-    signal.alarm(ENDS_WITHIN)
+    faulthandler.dump_traceback_later(ENDS_WITHIN, exit=True)
     barrier = threading.Barrier(THREADS)
     failures = []
 
