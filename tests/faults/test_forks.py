@@ -18,7 +18,7 @@ from tests.servers import Server
 ROLLOVERS = 50
 
 
-PARENTS = ({}, {"USED": "1"}, {"ADDING": "1"}, {"USED": "1", "ADDING": "1"})
+PARENTS: tuple[dict[str, str], ...] = ({}, {"USED": "1"}, {"ADDING": "1"}, {"USED": "1", "ADDING": "1"})
 
 
 @pytest.mark.parametrize("parent", PARENTS, ids=" ".join)
@@ -41,6 +41,22 @@ def test_no_add_is_lost_behind_a_server_that_forks(
         assert check_runs(queue, added, runs) == set()
         assert queue.statistics().completed == len(added)
         workers.check_none_stuck(queue)
+
+
+FIRST_CALL = """\
+import ssl, sys
+from valkeykit import Queue
+ssl.SSLContext = None
+queue = Queue("faults", sys.argv[1])
+before = set(sys.modules)
+queue.add("work")
+sys.exit(", ".join(set(sys.modules) - before) or None)
+"""
+
+
+def test_the_first_call_imports_nothing_and_leaves_openssl_unused(server: Server) -> None:
+    """Both take locks, and a child that is forked while a thread of its parent holds one waits for it forever."""
+    assert start("-c", FIRST_CALL, server.url).wait(60) == 0
 
 
 def test_no_two_threads_get_the_same_number_when_the_numbers_of_a_producer_end() -> None:
