@@ -67,7 +67,7 @@ class Worker:
         lease: float = LEASE,
         drain: float = DRAIN,
         listeners: Sequence[Listener] = (),
-        heartbeat: Path | None = None,
+        heartbeat: Path | str | None = None,
         health_port: int | None = None,
     ) -> None:
         if not queue.handlers:
@@ -207,7 +207,7 @@ class Worker:
             describe=self._describe,
             interrupt=self._interrupt_soon,
         )
-        self._health.watch(self._taker, self._renewal, self._lease)
+        self._health.watch(self._taker, self._renewal, self._lease, definition.retry_for)
 
     async def _confirm(self, job: Any) -> bool:
         return await self._leases.confirm(job)
@@ -227,7 +227,6 @@ class Worker:
         """A server that can't be reached yet is waited for; one that doesn't suit is an error."""
         assert self._stopping is not None  # noqa: S101
         while not self._stopping.is_set():
-            self._health.tick()
             try:
                 await self._queue.check()
             except (LoginError, ConfigurationError):
@@ -293,7 +292,6 @@ class Worker:
                 names = sorted({job.spec.name for job in tuple(self._slots.running)}) or "none runs now"
                 text = "queue %s: the event loop was blocked for %.1f s, running: %s -> use a function, or process=True"
                 logger.warning(text, self._queue.name, lag, names)
-            self._health.tick()
             if self._leases.held:
                 await self._guard(self._leases.tick, "can't look after running jobs")
             if self._leases.is_stalled():
