@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from valkeykit.commands.tables import clean
 from valkeykit.errors import ConfigurationError, ValkeykitError
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.outcomes import describe
@@ -60,7 +61,7 @@ def _failure(module_name: str, problem: BaseException) -> ConfigurationError:
         text, fix = describe(problem), ""
     if isinstance(problem, SyntaxError):
         text = f"{type(problem).__name__}: {problem.msg}"
-    text = " ".join(text.split())[:500]
+    text = clean(" ".join(text.split())[:500])
     place = _place(problem)
     return ConfigurationError(
         f"the module {module_name!r} can't be imported: {text}" + (f" ({place})" if place else ""),
