@@ -11,7 +11,16 @@ from bench.venv import OURS, measure, python
 from tests import servers
 from tests.servers import Server
 
-PEERS = {"rq": 1000, "arq": 4000, "saq": 4000, "dramatiq": 5000, "celery": 3000, "taskiq": 5000}
+PEERS = {
+    "rq": 1000,
+    "arq": 4000,
+    "saq": 4000,
+    "dramatiq": 5000,
+    "celery": 3000,
+    "taskiq": 5000,
+    "streaq": 5000,
+    "docket": 2000,
+}
 """Jobs for each, so that none runs for much longer than three seconds."""
 
 ROUNDS = 2

@@ -16,18 +16,28 @@ class Added(NamedTuple):
     new: bool
 
 
+class Reaped(NamedTuple):
+    """A job whose worker didn't renew its lease. fate: waiting, dead or cancelled."""
+
+    id: str
+    name: str
+    attempt: int
+    fate: str
+
+
 class Assignment(NamedTuple):
     """What a take returned: jobs as (id, attempt, record).
 
     next_event: ms until there may be more, -1 where that is unknown.
     suspects: how many of the jobs, from the first on, have lost workers more than once.
-    reaped: ids of jobs whose worker didn't renew its lease, and what became of each: waiting, dead or cancelled.
+    is_limited: whether the queue has a rate limit.
     """
 
     next_event: int
     repeats_due: int
     suspects: int
-    reaped: list[tuple[bytes, bytes]]
+    is_limited: bool
+    reaped: list[Reaped]
     jobs: list[tuple[bytes, int, bytes]]
 
 
@@ -132,12 +142,16 @@ class DueRepeat:
 
 
 def read_assignment(answer: list[Any]) -> Assignment:
-    next_event, repeats_due, suspects, reaped, *jobs = answer
+    next_event, repeats_due, suspects, limited, reaped, *jobs = answer
     return Assignment(
         next_event,
         repeats_due,
         suspects,
-        list(zip(reaped[::2], reaped[1::2], strict=True)),
+        limited == 1,
+        [
+            Reaped(identity.decode(errors="replace"), name_of(record), attempt, fate.decode())
+            for identity, attempt, record, fate in zip(*(reaped[part::4] for part in range(4)), strict=True)
+        ],
         list(zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)),
     )
 

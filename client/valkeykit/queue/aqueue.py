@@ -17,6 +17,7 @@ from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.local import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -86,10 +87,14 @@ class AsyncQueue(QueueBase):
     ) -> bool:
         """As Queue.repeat."""
         repeat = self.describe_repeat(job, arguments, name, cron, every, zone, overlap, options)
+        if self.local is not None:
+            return self.local.repeat(repeat)
         return await self.send(self.calls.repeat(repeat, await self.send(self.calls.now())))
 
     async def repeats(self) -> list[Repeat]:
         """As Queue.repeats."""
+        if self.local is not None:
+            return self.local.repeats()
         listed: list[Repeat] = []
         while page := await self.send(self.calls.repeats(len(listed))):
             listed += [Repeat.listed(due.name, due.plan, due.at) for due in page]
@@ -97,11 +102,15 @@ class AsyncQueue(QueueBase):
 
     async def stop_repeating(self, name: str) -> bool:
         """As Queue.stop_repeating."""
-        return await self.send(self.calls.stop_repeating(check_word("the repeat's name", name)))
+        check_word("the repeat's name", name)
+        if self.local is not None:
+            return self.local.stop_repeating(name)
+        return await self.send(self.calls.stop_repeating(name))
 
     async def job(self, id: str) -> JobState:  # noqa: A002
         """As Queue.job."""
-        return self.local.state(id) if self.local is not None else await self.send(self.calls.job(check_word("id", id)))
+        check_word("id", id)
+        return self.local.state(id) if self.local is not None else await self.send(self.calls.job(id))
 
     async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """As Queue.result."""
@@ -115,30 +124,40 @@ class AsyncQueue(QueueBase):
 
     async def cancel(self, id: str) -> str:  # noqa: A002
         """As Queue.cancel."""
-        return await self.send(self.calls.cancel(check_word("id", id)))
+        check_word("id", id)
+        return self.local.cancel(id) if self.local is not None else await self.send(self.calls.cancel(id))
 
     async def pause(self) -> None:
         """As Queue.pause."""
-        await self.send(self.calls.pause(True))
+        if self.local is not None:
+            self.local.paused = True
+        else:
+            await self.send(self.calls.pause(True))
 
     async def resume(self) -> None:
         """As Queue.resume."""
-        await self.send(self.calls.pause(False))
+        if self.local is not None:
+            self.local.paused = False
+        else:
+            await self.send(self.calls.pause(False))
 
     async def limit(self, jobs: int, per: float = 1.0) -> None:
         """As Queue.limit."""
         period = milliseconds("per", per, least=0.001)
-        await self.send(self.calls.limit(check_count("jobs", jobs), period))
+        check_count("jobs", jobs)
+        if self.local is None:
+            await self.send(self.calls.limit(jobs, period))
 
     async def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
         """As Queue.limit_dead_letters."""
         number = None if count is None else check_count("count", count)
         seconds = None if age is None else milliseconds("age", age, least=1)
-        await self.send(self.calls.limit_dead_letters(number, seconds))
+        if self.local is None:
+            await self.send(self.calls.limit_dead_letters(number, seconds))
 
     async def statistics(self) -> Statistics:
         """As Queue.statistics."""
-        return await self.send(self.calls.statistics())
+        return self.local.statistics() if self.local is not None else await self.send(self.calls.statistics())
 
     async def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """As Queue.jobs."""
@@ -151,6 +170,8 @@ class AsyncQueue(QueueBase):
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """As Queue.dead_letters."""
+        if self.local is not None:
+            return self.local.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in await self.jobs("dead", limit)]
 
     async def purge(self, state: State) -> int:
@@ -166,11 +187,15 @@ class AsyncQueue(QueueBase):
 
     async def requeue(self, ids: Sequence[str]) -> int:
         """As Queue.requeue."""
-        return sum([await self.send(self.calls.requeue(batch)) for batch in batched_ids(ids)])
+        batches = batched_ids(ids)
+        if self.local is not None:
+            return await asyncio.to_thread(self.local.requeue, ids)
+        return sum([await self.send(self.calls.requeue(batch)) for batch in batches])
 
     async def check(self) -> None:
         """As Queue.check."""
-        await self._patiently(self._connected)
+        if self.local is None:
+            await self._patiently(self._connected)
 
     async def close(self) -> None:
         """As Queue.close."""
@@ -218,6 +243,8 @@ class AsyncQueue(QueueBase):
             return self._channel
 
     async def _connect(self) -> AsyncChannel:
+        if self.local is not None:
+            raise no_server()
         client = await open_async_client(self.settings())
         try:
             server, memory = await client.info("server"), await client.info("memory")

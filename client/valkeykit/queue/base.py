@@ -44,10 +44,10 @@ class QueueBase(Definition):
             ConfigurationError: USE_VALKEY_QUEUE is neither true nor false.
         """
         super().__init__(name)
-        self.local = None if runs_on_server() else LocalJobs(self.handlers)
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
         self.max_result = check_count("max_result", max_result, least=1)
+        self.local = None if runs_on_server() else LocalJobs(self.handlers, self.max_result)
         self.source = url
         self.options = options
 

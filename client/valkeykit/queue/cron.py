@@ -1,84 +1,149 @@
-"""Times by a cron expression: minute hour day-of-month month day-of-week.
+"""Times by a cron expression: minute hour day-of-month month day-of-week, or a macro such as `@daily`.
 
-Each field is `*`, a number, a range `1-5`, a step `*/15` or `9-17/2`, or several of them
-with commas. Days of the week run from 0 (Sunday) to 6; 7 is Sunday too. Where both day
-fields are restricted, either fits, as cron has always done.
+Each field is `*`, a number, a range `1-5`, a step `*/15` or `9-17/2`, or a list of them with commas.
+Months and days of the week also have names, JAN-DEC and SUN-SAT. Days of the week run from 0 (Sunday)
+to 6; 7 is Sunday too. Where both day fields are restricted, either matches, as in Vixie cron.
+
+Clock changes follow Vixie cron too. A schedule with `*` or `*/n` for minute or hour runs in both passes
+of a repeated hour, and any other schedule in the first pass only. A skipped time runs as long after the
+change as it would have without one, so `30 2 * * *` runs at 3:30 when the clock jumps from 2:00 to 3:00.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from valkeykit.errors import InvalidJobError
 
-_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
+_DAY = timedelta(days=1)
+_HORIZON = 41 * 366 * _DAY
+"""A 29 February on a given weekday recurs within 40 years, even across 2100."""
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_MACROS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 _FIX = 'cron="0 3 * * *" is every day at 3:00'
+
+
+class UnknownZoneError(InvalidJobError):
+    """This machine has no such time zone. The schedule may be valid on another one."""
 
 
 @dataclass(frozen=True)
 class Cron:
-    """A parsed expression in a time zone."""
+    """A parsed expression in a time zone.
 
-    minutes: frozenset[int]
-    hours: frozenset[int]
+    times: seconds since midnight, ascending.
+    both_passes: whether a repeated hour counts twice.
+    either_day: whether one matching day field suffices.
+    """
+
+    times: tuple[int, ...] = field(repr=False)
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]
-    any_day_field: bool
+    either_day: bool
+    both_passes: bool
     zone: tzinfo
 
     def after(self, moment: float) -> float:
         """The next time strictly after `moment`; both are seconds since the epoch.
 
-        An hour that a clock change skips is run when it would have begun; one that it repeats, once.
-
         Raises:
-            InvalidJobError: there is none within five years, 30 February for example.
+            InvalidJobError: there is none, for example on 30 February.
         """
-        local = datetime.fromtimestamp(moment, self.zone).replace(second=0, microsecond=0, tzinfo=None)
-        end = local + timedelta(days=5 * 366)
-        candidate = local + timedelta(minutes=1)
-        while candidate < end:
-            if not self._fits_day(candidate):
-                candidate = (candidate + timedelta(days=1)).replace(hour=0, minute=0)
-            elif candidate.hour not in self.hours:
-                candidate = (candidate + timedelta(hours=1)).replace(minute=0)
-            elif candidate.minute not in self.minutes or self._seconds(candidate) <= moment:
-                candidate += timedelta(minutes=1)
-            else:
-                return self._seconds(candidate)
-        raise InvalidJobError("the cron expression fits no day of the next five years", fix=_FIX)
+        midnight = datetime.fromtimestamp(moment, self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        # A clock change moves times by up to a day (Samoa, 2011), so the days before and after count too.
+        start = midnight.replace(tzinfo=None) - _DAY
+        for day in self._days_from(start):
+            upcoming = self._first_on(day, moment)
+            if upcoming is not None:
+                next_day = self._first_on(day + _DAY, moment) if self._matches(day + _DAY) else None
+                return upcoming if next_day is None else min(upcoming, next_day)
+        raise InvalidJobError("the cron expression matches no day of the next 41 years", fix=_FIX)
 
-    def _fits_day(self, day: datetime) -> bool:
+    def _days_from(self, day: datetime) -> Iterator[datetime]:
+        end = day + _HORIZON
+        while day < end:
+            if day.month not in self.months:
+                day = (day.replace(day=1) + 32 * _DAY).replace(day=1)
+                continue
+            if self._matches(day):
+                yield day
+            day += _DAY
+
+    def _matches(self, day: datetime) -> bool:
         in_month = day.day in self.days
         in_week = day.isoweekday() % 7 in self.weekdays
-        fits = (in_month or in_week) if self.any_day_field else (in_month and in_week)
+        fits = (in_month or in_week) if self.either_day else (in_month and in_week)
         return fits and day.month in self.months
 
-    def _seconds(self, local: datetime) -> float:
-        return local.replace(tzinfo=self.zone).timestamp()
+    def _first_on(self, day: datetime, moment: float) -> float | None:
+        """The first time of a local day after `moment`."""
+        begin = day.replace(tzinfo=self.zone)
+        if begin.utcoffset() != (day + _DAY).replace(tzinfo=self.zone, fold=1).utcoffset():
+            return min((time for time in self._across_a_change(day) if time > moment), default=None)
+        midnight = begin.timestamp()
+        index = bisect_right(self.times, moment - midnight)
+        return midnight + self.times[index] if index < len(self.times) else None
+
+    def _across_a_change(self, day: datetime) -> Iterator[float]:
+        for time in self.times:
+            local = (day + timedelta(seconds=time)).replace(tzinfo=self.zone)
+            first, second = local.timestamp(), local.replace(fold=1).timestamp()
+            yield first
+            if self.both_passes and second > first:  # for a skipped time, it is earlier
+                yield second
 
 
 def parse(expression: str, zone: str = "UTC") -> Cron:
     """Read a cron expression.
 
     Raises:
-        InvalidJobError: it isn't one, or the time zone is unknown.
+        UnknownZoneError: this machine has no such time zone.
+        InvalidJobError: the expression is invalid.
     """
-    fields = expression.split()
-    if len(fields) != len(_FIELDS):
-        raise InvalidJobError(f"the cron expression {expression!r:.80} has {len(fields)} fields, not 5", fix=_FIX)
-    minutes, hours, days, months, weekdays = (
-        _values(field, *limits) for field, limits in zip(fields, _FIELDS, strict=True)
-    )
+    if not isinstance(expression, str) or not isinstance(zone, str):
+        raise InvalidJobError(f"cron is {expression!r:.80} in zone {zone!r:.80}, expected two strings", fix=_FIX)
+    return _parse(expression, zone)
+
+
+@lru_cache(maxsize=256)
+def _parse(expression: str, zone: str) -> Cron:
+    fields = _MACROS.get(expression.strip().lower(), expression).split()
+    if len(fields) != 5:
+        raise InvalidJobError(
+            f"the cron expression is {expression!r:.80}, expected 5 fields or one of {', '.join(_MACROS)}", fix=_FIX
+        )
+    minute, hour, day, month, weekday = fields
+    minutes = _values(minute, "minute", 0, 59)
+    hours = _values(hour, "hour", 0, 23)
     return Cron(
-        minutes, hours, days, months,
-        frozenset(day % 7 for day in weekdays),
-        any_day_field=not fields[2].startswith("*") and not fields[4].startswith("*"),
+        times=tuple(h * 3600 + m * 60 for h in sorted(hours) for m in sorted(minutes)),
+        days=_values(day, "day of month", 1, 31),
+        months=_values(month, "month", 1, 12, _MONTHS),
+        weekdays=frozenset(number % 7 for number in _values(weekday, "day of week", 0, 7, _WEEKDAYS)),
+        either_day=not day.startswith("*") and not weekday.startswith("*"),
+        both_passes=_is_open(minute, minutes, 60) or _is_open(hour, hours, 24),
         zone=_zone(zone),
-    )  # fmt: skip
+    )
+
+
+def _is_open(text: str, values: frozenset[int], size: int) -> bool:
+    return len(values) == size or (text.startswith("*") and len(values) > 1)
 
 
 def _zone(name: str) -> tzinfo:
@@ -87,21 +152,39 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidJobError(f"the time zone {name!r:.80} is unknown here", fix='zone="Europe/Berlin"') from None
+        raise UnknownZoneError(
+            f"this machine has no time zone {name!r:.80}", fix='zone="Europe/Berlin", or pip install tzdata'
+        ) from None
 
 
-def _values(field: str, what: str, first: int, last: int) -> frozenset[int]:
+def _values(text: str, what: str, first: int, last: int, names: tuple[str, ...] = ()) -> frozenset[int]:
+    """All that a field stands for.
+
+    Raises:
+        InvalidJobError: it is invalid.
+    """
     values: set[int] = set()
-    for part in field.split(","):
+    for part in text.split(","):
         span, slash, step = part.partition("/")
-        low, dash, high = ("*", "", "") if span == "*" else span.partition("-")
+        low, dash, high = span.partition("-")
         try:
-            start = first if low == "*" else int(low)
-            stop = int(high) if dash else last if slash or low == "*" else start
-            stride = int(step) if slash else 1
+            start = first if span == "*" else _number(low, first, names)
+            stop = _number(high, first, names) if dash else last if slash or span == "*" else start
+            stride = _number(step) if slash else 1
         except ValueError:
             start, stop, stride = -1, -1, 0
-        if not (first <= start <= stop <= last and stride > 0):
-            raise InvalidJobError(f"the cron expression's {what} is {field!r:.80}, not in {first}-{last}", fix=_FIX)
+        if high.upper() == "SUN" and start > 0:
+            stop = 7  # FRI-SUN
+        if not (first <= start <= stop <= last and 0 < stride <= last - first + 1):
+            expected = f"{first}-{last}" + (f" or {names[0]}-{names[-1]}" if names else "")
+            raise InvalidJobError(f"the cron expression's {what} is {text!r:.80}, expected {expected}", fix=_FIX)
         values.update(range(start, stop + 1, stride))
     return frozenset(values)
+
+
+def _number(text: str, first: int = 0, names: tuple[str, ...] = ()) -> int:
+    if text.upper() in names:
+        return names.index(text.upper()) + first
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(text)  # int() would accept "+5" and "1_0"
+    return int(text)

@@ -6,13 +6,17 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from valkeykit.errors import ValkeykitError
+from valkeykit.errors import TimedOutError, ValkeykitError
 from valkeykit.queue.job import current_job_or_none
 
 logger = logging.getLogger("valkeykit.queue")
 
 Kind = Literal["completed", "failed", "dead", "cancelled", "lost"]
 """How an attempt ended. failed: it will be tried again. lost: the lease ended, and another worker may have the job."""
+
+
+LEASE_ENDED = TimedOutError("its worker didn't renew the lease")
+"""The error of events about jobs of other workers."""
 
 
 class Event(NamedTuple):

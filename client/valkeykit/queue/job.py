@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from valkeykit.queue.definition import Handler
 
-Interruption = Literal["timeout", "cancelled", "lost"]
-"""Why a running job is made to end."""
+Interruption = Literal["timeout", "cancelled", "lost", "stopped"]
+"""Why a running job is made to end. stopped: its worker ends, and has given it back."""
 
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # of json itself
 
@@ -136,6 +136,21 @@ def call(job: Job) -> Any:
     _current.set(job)
     assert job.handler is not None  # noqa: S101  (jobs without one aren't run)
     return job.handler.function(**job.arguments)
+
+
+def exhaust(generator: Generator[Any, Any, Any]) -> Any:
+    """Run a generator that a handler returned to its end; what it returns is the result."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
+async def exhaust_async(generator: AsyncIterator[Any]) -> None:
+    """Run an asynchronous generator that a handler returned to its end."""
+    async for _ in generator:
+        pass
 
 
 def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler]) -> Job:

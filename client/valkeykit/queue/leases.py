@@ -16,6 +16,7 @@ from valkeykit.queue.slots import GRACE
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
+    from valkeykit.queue.guard import LeaseGuard
     from valkeykit.queue.job import Interruption, Job
     from valkeykit.queue.queue import Queue
     from valkeykit.queue.slots import Slots
@@ -41,12 +42,15 @@ Told = Callable[[], dict[str, Any]]
 class LeaseManager:
     """held: every job that was taken and whose end the server has not been told, by its key."""
 
-    def __init__(self, queue: AsyncQueue, slots: Slots, worker: str, lease: float) -> None:
+    def __init__(
+        self, queue: AsyncQueue, slots: Slots, worker: str, lease: float, guard: LeaseGuard | None = None
+    ) -> None:
         self.held: dict[bytes, Job] = {}
         self._queue = queue
         self._slots = slots
         self._worker = worker
         self._lease_ms = round(lease * 1000)
+        self._guard = guard
         self._giving_back = asyncio.Lock()
         self._starting: list[tuple[Job, asyncio.Future[bool]]] = []
         self._starter: asyncio.Task[None] | None = None
@@ -56,17 +60,21 @@ class LeaseManager:
         """Whether a job is held that has lost workers before."""
         return any(job.is_suspect for job in self.held.values())
 
-    def hold(self, jobs: Iterable[Job]) -> None:
+    def hold(self, jobs: list[Job]) -> None:
         now = time.monotonic()
         for job in jobs:
             job.taken = now
             self.held[job.key] = job
+        if self._guard is not None and jobs:
+            self._guard.hold(jobs)
 
-    def drop(self, jobs: Iterable[Job]) -> None:
+    def drop(self, jobs: list[Job]) -> None:
         """Hold jobs no longer: the server knows how they ended. One that was taken again meanwhile stays."""
-        for job in jobs:
-            if self.held.get(job.key) is job:
-                del self.held[job.key]
+        mine = [job for job in jobs if self.held.get(job.key) is job]
+        for job in mine:
+            del self.held[job.key]
+        if self._guard is not None and mine:
+            self._guard.drop(mine)
 
     async def tick(self) -> None:
         """Look at everything once. It is called every TICK seconds while something is held."""
@@ -158,6 +166,7 @@ class Renewal(threading.Thread):
         lease: float,
         describe: Told,
         interrupt: Callable[[list[bytes], Interruption], None],
+        guard: LeaseGuard | None = None,
     ) -> None:
         super().__init__(name="valkeykit-leases", daemon=True)
         self.contact = 0.0
@@ -168,6 +177,7 @@ class Renewal(threading.Thread):
         self._every = min(lease / RENEWALS, LONGEST_SILENCE)
         self._describe = describe
         self._interrupt = interrupt
+        self._guard = guard
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -197,6 +207,8 @@ class Renewal(threading.Thread):
                 self._interrupt(lost, "lost")
             if cancelled:
                 self._interrupt(cancelled, "cancelled")
+        if self._guard is not None:
+            self._guard.tell(about)
 
 
 def batches(jobs: list[Job]) -> list[list[Job]]:

@@ -1,85 +1,272 @@
-"""USE_VALKEY_QUEUE off: a job runs in process, at once, where it is added. No server is asked."""
+"""USE_VALKEY_QUEUE=off: a job runs in process, at once, where it is added. No server is contacted."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 import secrets
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from valkeykit.errors import InvalidJobError
-from valkeykit.queue.answers import Added, JobState
+from valkeykit.errors import ConfigurationError, InvalidJobError, JobTimeoutError
+from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.definition import Handler
+from valkeykit.queue.job import Job, call, exhaust, exhaust_async
 from valkeykit.queue.options import Description, Spec
+from valkeykit.queue.outcomes import describe, describe_traceback, encode_result, is_final
+from valkeykit.queue.repeats import Repeat
+
+T = TypeVar("T")
 
 KEPT = 1000
-"""States of jobs that are remembered, the latest ones."""
+"""Results and dead letters that are kept, the latest of each."""
 
 _logger = logging.getLogger("valkeykit.queue")
 
 
-class LocalJobs:
-    """Runs jobs one after the other, all attempts without a pause, and remembers how they ended."""
+@dataclass
+class _Entry:
+    """A job that runs or is a dead letter. failed_at: seconds since the epoch."""
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    spec: Spec
+    payload: bytes
+    job: Job | None = None
+    attempts: int = 0
+    error: str | None = None
+    traceback: str | None = None
+    failed_at: float = 0.0
+    cancelled: bool = False
+
+
+class LocalJobs:
+    """Runs each job to its end, all attempts without a pause. A delay is not waited for."""
+
+    def __init__(self, handlers: Mapping[str, Handler], max_result: int) -> None:
         self._handlers = handlers
-        self._states: OrderedDict[str, JobState] = OrderedDict()
+        self._max_result = max_result
         self._lock = threading.Lock()
+        self._running: dict[str, _Entry] = {}
+        self._dead: OrderedDict[str, _Entry] = OrderedDict()
+        self._results: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._keys: dict[str, tuple[str, float]] = {}
+        self._repeats: dict[str, Repeat] = {}
+        self._totals: Counter[str] = Counter()
+        self.paused = False
 
     def add(self, job: Description) -> Added:
-        """Run a job to its end, unless one of its id has run; a delay is not waited for.
+        """Run a job, unless another one has its id or key.
 
         Raises:
             InvalidJobError: no handler of this process has the job's name.
         """
+        if job.spec.name not in self._handlers:
+            raise InvalidJobError(
+                f"no handler for {job.spec.name!r} in this process", fix="@queue.handler on its function"
+            )
         identity = job.id or secrets.token_urlsafe(8)
-        if identity in self._states:
-            return Added(identity, False)
-        self._run(identity, job.spec, job.payload)
+        entry = _Entry(job.spec, job.payload)
+        with self._lock:
+            self._drop_expired()
+            if identity in self._running or identity in self._results:
+                return Added(identity, False)
+            if job.key in self._keys:
+                return Added(self._keys[job.key][0], False)
+            self._dead.pop(identity, None)
+            if job.key is not None:
+                self._keys[job.key] = (identity, time.monotonic() + job.key_ttl / 1000)
+            self._running[identity] = entry
+        self._run(identity, entry)
         return Added(identity, True)
 
     def state(self, identity: str) -> JobState:
-        return self._states.get(identity) or JobState(identity, "missing", None, 0, None, None, None)
+        with self._lock:
+            self._drop_expired()
+            if identity in self._results:
+                result = json.loads(self._results[identity][0])
+                return JobState(identity, "completed", None, 0, None, None, result)
+            state = "active" if identity in self._running else "dead"
+            entry = self._running.get(identity) or self._dead.get(identity)
+        if entry is None:
+            return JobState(identity, "missing", None, 0, None, None, None)
+        progress = entry.job.reported if entry.job else None
+        return JobState(
+            identity, state, entry.spec.name, entry.attempts, entry.error, progress, None, traceback=entry.traceback
+        )
 
-    def _run(self, identity: str, spec: Spec, payload: bytes) -> None:
-        handler = self._handlers.get(spec.name)
-        if handler is None:
-            raise InvalidJobError(f"no handler for {spec.name!r} in this process", fix="@queue.handler on its function")
-        arguments = json.loads(payload)
-        for attempt in range(1, spec.attempts + 1):
+    def cancel(self, identity: str) -> str:
+        """Forget a dead letter. A running job is not interrupted, and not retried if it fails."""
+        with self._lock:
+            if identity in self._running:
+                self._running[identity].cancelled = True
+                return "active"
+            if self._dead.pop(identity, None) is None:
+                return "missing"
+            self._totals["cancelled"] += 1
+            return "dead"
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        with self._lock:
+            latest = list(reversed(self._dead.items()))[: max(0, limit)]
+        return [
+            DeadLetter(
+                id=identity,
+                name=entry.spec.name,
+                arguments=json.loads(entry.payload),
+                attempts=entry.attempts,
+                error=entry.error or "",
+                failed_at=entry.failed_at,
+                traceback=entry.traceback,
+            )
+            for identity, entry in latest
+        ]
+
+    def requeue(self, identities: Iterable[str]) -> int:
+        """Run dead letters again, with all their attempts."""
+        number = 0
+        for identity in identities:
+            with self._lock:
+                entry = self._dead.pop(identity, None)
+                if entry is None:
+                    continue
+                self._running[identity] = again = _Entry(entry.spec, entry.payload)
+            self._run(identity, again)
+            number += 1
+        return number
+
+    def statistics(self) -> Statistics:
+        with self._lock:
+            return Statistics(
+                waiting=0,
+                active=len(self._running),
+                delayed=0,
+                dead=len(self._dead),
+                completed=self._totals["completed"],
+                failed=self._totals["failed"],
+                retried=self._totals["retried"],
+                lost=0,
+                cancelled=self._totals["cancelled"],
+                completed_last_minute=0,
+                failed_last_minute=0,
+                oldest_ms=0,
+                paused=self.paused,
+            )
+
+    def repeat(self, repeat: Repeat) -> bool:
+        """Keep a schedule, which nothing runs; returns whether it is new or different."""
+        with self._lock:
+            previous = self._repeats.get(repeat.name)
+            self._repeats[repeat.name] = repeat
+        return previous != repeat
+
+    def repeats(self) -> list[Repeat]:
+        with self._lock:
+            repeats = list(self._repeats.values())
+        now = time.time()
+        return sorted(repeats, key=lambda repeat: repeat.after(now))
+
+    def stop_repeating(self, name: str) -> bool:
+        with self._lock:
+            return self._repeats.pop(name, None) is not None
+
+    def _run(self, identity: str, entry: _Entry) -> None:
+        for attempt in range(1, entry.spec.attempts + 1):
+            entry.attempts = attempt
+            entry.job = Job(identity.encode(), attempt, entry.spec, entry.payload, self._handlers[entry.spec.name])
             try:
-                result = _call(handler, arguments)
-            except Exception as error:
-                _logger.exception("job %s (%s) failed, attempt %d", identity, spec.name, attempt)
-                self._keep(JobState(identity, "dead", spec.name, attempt, repr(error), None, None))
+                value = copy_context().run(_attempt, entry.job)
+                result = encode_result(value, self._max_result) if entry.spec.result_ttl else None
+            except BaseException as error:
+                _logger.exception("job %s (%s) failed at attempt %d", identity, entry.spec.name, attempt)
+                entry.error, entry.traceback = describe(error), describe_traceback(error)
+                interrupted = isinstance(error, KeyboardInterrupt)  # Ctrl-C reaches the handler here
+                is_last = is_final(entry.job, error) or interrupted
+                if self._fail(identity, entry, is_last=is_last):
+                    if interrupted:
+                        raise
+                    return
             else:
-                self._keep(JobState(identity, "completed", spec.name, attempt, None, None, result))
+                self._complete(identity, entry.spec, result)
                 return
 
-    def _keep(self, state: JobState) -> None:
+    def _fail(self, identity: str, entry: _Entry, *, is_last: bool) -> bool:
+        """Note a failed attempt; returns whether it was the last one."""
         with self._lock:
-            self._states[state.id] = state
-            while len(self._states) > KEPT:
-                self._states.popitem(last=False)
+            if not (is_last or entry.cancelled):
+                self._totals["retried"] += 1
+                return False
+            del self._running[identity]
+            self._totals["cancelled" if entry.cancelled else "failed"] += 1
+            self._free_key(identity)
+            if not entry.cancelled:
+                entry.failed_at = time.time()
+                self._dead[identity] = entry
+                _trim(self._dead)
+            return True
+
+    def _complete(self, identity: str, spec: Spec, result: str | None) -> None:
+        with self._lock:
+            del self._running[identity]
+            self._totals["completed"] += 1
+            if result is not None:
+                self._results[identity] = (result, time.monotonic() + spec.result_ttl / 1000)
+                _trim(self._results)
+
+    def _free_key(self, identity: str) -> None:
+        for key in [key for key, (holder, _) in self._keys.items() if holder == identity]:
+            del self._keys[key]
+
+    def _drop_expired(self) -> None:
+        now = time.monotonic()
+        for entries in (self._keys, self._results):
+            for name in [name for name, (_, end) in entries.items() if end <= now]:
+                del entries[name]
 
 
-def _call(handler: Handler, arguments: dict[str, Any]) -> Any:
-    if not handler.is_async:
-        return handler.function(**arguments)
+def no_server() -> ConfigurationError:
+    """The error of all that needs a server."""
+    return ConfigurationError("USE_VALKEY_QUEUE is off, so this queue has no server", fix="USE_VALKEY_QUEUE=on")
+
+
+def _attempt(job: Job) -> Any:
+    return _settle(call(job), job.spec.timeout / 1000)
+
+
+def _settle(value: Any, timeout: float) -> Any:
+    """The final value of what a handler returned: awaitables and generators run to their end."""
+    if inspect.isawaitable(value):
+        return _run_in_loop(_wait(value, timeout))
+    if inspect.isasyncgen(value):
+        return _run_in_loop(_wait(exhaust_async(value), timeout))
+    if inspect.isgenerator(value):
+        return exhaust(value)
+    return value
+
+
+async def _wait(value: Awaitable[T], timeout: float) -> T:
+    task = asyncio.ensure_future(value)
+    done, _ = await asyncio.wait({task}, timeout=timeout or None)
+    if not done:
+        raise JobTimeoutError(f"it ran longer than {timeout:g} s")  # the end of the loop cancels the task
+    return task.result()
+
+
+def _run_in_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(handler.function(**arguments))
-    return _run_beside_the_loop(handler, arguments)
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1) as pool:  # a loop runs in this thread already
+        return pool.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
-def _run_beside_the_loop(handler: Handler, arguments: dict[str, Any]) -> Any:
-    """A loop runs in this thread already, so the coroutine gets a thread and a loop of its own."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(handler.function(**arguments))).result()
+def _trim(entries: OrderedDict[str, Any]) -> None:
+    while len(entries) > KEPT:
+        entries.popitem(last=False)

@@ -64,6 +64,8 @@ def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
     while outcomes and len(report.outcomes) < REPORT_JOBS and size < REPORT_BYTES:
         outcome = outcomes.popleft()
         job, value, error = outcome
+        if job.interrupt == "stopped":
+            continue  # it was given back
         if error is None and job.spec.result_ttl:
             try:
                 encoded = encode_result(value, max_result)

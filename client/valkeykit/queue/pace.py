@@ -11,16 +11,22 @@ MOST = 1000
 
 
 class Pace:
-    """Watches how fast jobs end while there is work."""
+    """Watches how fast jobs end while there is work.
+
+    limited: whether the queue has a rate limit, which counts jobs when they are taken: then none is taken ahead.
+    """
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
         self._rate = 0.0
         self._since = time.monotonic()
+        self.limited = False
 
     def room(self, ready: int, busy: int) -> int:
         """How many more jobs to take now."""
         free = self._concurrency - busy - ready
+        if self.limited:
+            return max(free, 0)
         ahead = min(MOST, int(self._rate * AHEAD))
         if ready > ahead // 2 and free <= 0:
             return 0

@@ -17,6 +17,7 @@ from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.local import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
@@ -108,10 +109,14 @@ class Queue(QueueBase):
         Returns whether that changed something. Raises InvalidJobError where an argument can't be used.
         """
         repeat = self.describe_repeat(job, arguments, name, cron, every, zone, overlap, options)
+        if self.local is not None:
+            return self.local.repeat(repeat)
         return self.send(self.calls.repeat(repeat, self.send(self.calls.now())))
 
     def repeats(self) -> list[Repeat]:
         """What is repeated, in the order of the next time."""
+        if self.local is not None:
+            return self.local.repeats()
         listed: list[Repeat] = []
         while page := self.send(self.calls.repeats(len(listed))):
             listed += [Repeat.listed(due.name, due.plan, due.at) for due in page]
@@ -119,11 +124,15 @@ class Queue(QueueBase):
 
     def stop_repeating(self, name: str) -> bool:
         """End a repeat; False where there was none."""
-        return self.send(self.calls.stop_repeating(check_word("the repeat's name", name)))
+        check_word("the repeat's name", name)
+        if self.local is not None:
+            return self.local.stop_repeating(name)
+        return self.send(self.calls.stop_repeating(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
         """Everything known of a job."""
-        return self.local.state(id) if self.local is not None else self.send(self.calls.job(check_word("id", id)))
+        check_word("id", id)
+        return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
 
     def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """Wait for a job's result, `timeout` seconds at most. It must have been added with a result_ttl.
@@ -147,20 +156,29 @@ class Queue(QueueBase):
         A waiting one is searched in its line, which takes the server up to 40 ms for a million jobs.
         An active one is interrupted when its worker next renews the lease, within seconds.
         """
-        return self.send(self.calls.cancel(check_word("id", id)))
+        check_word("id", id)
+        return self.local.cancel(id) if self.local is not None else self.send(self.calls.cancel(id))
 
     def pause(self) -> None:
         """Let no worker take jobs; those that run go on."""
-        self.send(self.calls.pause(True))
+        if self.local is not None:
+            self.local.paused = True
+        else:
+            self.send(self.calls.pause(True))
 
     def resume(self) -> None:
         """End a pause."""
-        self.send(self.calls.pause(False))
+        if self.local is not None:
+            self.local.paused = False
+        else:
+            self.send(self.calls.pause(False))
 
     def limit(self, jobs: int, per: float = 1.0) -> None:
         """Let at most `jobs` start in any `per` seconds, over all workers. 0 jobs = no limit."""
         period = milliseconds("per", per, least=0.001)
-        self.send(self.calls.limit(check_count("jobs", jobs), period))
+        check_count("jobs", jobs)
+        if self.local is None:
+            self.send(self.calls.limit(jobs, period))
 
     def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
         """Keep only the latest dead letters; without a limit all are kept. Older ones go when another one is added.
@@ -174,11 +192,12 @@ class Queue(QueueBase):
         """
         number = None if count is None else check_count("count", count)
         seconds = None if age is None else milliseconds("age", age, least=1)
-        self.send(self.calls.limit_dead_letters(number, seconds))
+        if self.local is None:
+            self.send(self.calls.limit_dead_letters(number, seconds))
 
     def statistics(self) -> Statistics:
         """Counts of the queue now and since it began."""
-        return self.send(self.calls.statistics())
+        return self.local.statistics() if self.local is not None else self.send(self.calls.statistics())
 
     def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """Jobs in a state: waiting, delayed, active or dead; dead ones the latest first, the others in their order.
@@ -200,6 +219,8 @@ class Queue(QueueBase):
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Jobs that were given up, the latest first."""
+        if self.local is not None:
+            return self.local.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in self.jobs("dead", limit)]
 
     def purge(self, state: State) -> int:
@@ -219,7 +240,10 @@ class Queue(QueueBase):
 
     def requeue(self, ids: Sequence[str]) -> int:
         """Give dead letters all their attempts again; returns how many there were."""
-        return sum(self.send(self.calls.requeue(batch)) for batch in batched_ids(ids))
+        batches = batched_ids(ids)
+        if self.local is not None:
+            return self.local.requeue(ids)
+        return sum(self.send(self.calls.requeue(batch)) for batch in batches)
 
     def check(self) -> None:
         """Check that the server suits a queue; done before the first call too.
@@ -227,7 +251,8 @@ class Queue(QueueBase):
         Raises:
             UnsupportedServerError: no Valkey, older than 7.2, or one that evicts jobs.
         """
-        self._patiently(self._connected)
+        if self.local is None:
+            self._patiently(self._connected)
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
@@ -270,6 +295,8 @@ class Queue(QueueBase):
             return self._channel
 
     def _connect(self) -> Channel:
+        if self.local is not None:
+            raise no_server()
         client = open_client(self.settings())
         try:
             requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)

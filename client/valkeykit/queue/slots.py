@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
-from valkeykit.queue.job import Interruption, Job, call
+from valkeykit.queue.job import Interruption, Job, call, exhaust, exhaust_async
 from valkeykit.queue.outcomes import EncodedResult, Outcome
 from valkeykit.queue.processes import HandlerProcess
 from valkeykit.queue.schema import CorruptJobError
@@ -298,7 +298,7 @@ class Slots:
             try:
                 value = context.run(call, job)
                 if value is not None and inspect.isgenerator(value):
-                    value = context.run(_exhaust, value)
+                    value = context.run(exhaust, value)
                 if value is not None and (inspect.isawaitable(value) or inspect.isasyncgen(value)):
                     return self._continue_in_loop(job, value, context)
             except _Interrupt:
@@ -362,29 +362,15 @@ def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
     return sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0
 
 
-def _exhaust(generator: Generator[Any, Any, Any]) -> Any:
-    """Run a generator to its end; what it returns is the result."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
-
-
 async def _settle(value: Any, context: Context) -> Any:
     """What comes of what a handler returned: it is awaited, or run to its end, where it can be."""
     if inspect.iscoroutine(value):
         return await _InContext(value, context)
     if inspect.isasyncgen(value):
-        return await _InContext(_exhaust_async(value), context)
+        return await _InContext(exhaust_async(value), context)
     if inspect.isgenerator(value):
-        return context.run(_exhaust, value)
+        return context.run(exhaust, value)
     return await _InContext(value, context) if inspect.isawaitable(value) else value
-
-
-async def _exhaust_async(generator: Any) -> None:
-    async for _ in generator:
-        pass
 
 
 def _interruption(job: Job, cause: BaseException | None = None) -> BaseException:
@@ -393,6 +379,6 @@ def _interruption(job: Job, cause: BaseException | None = None) -> BaseException
         return JobTimeoutError(f"it ran longer than {job.spec.timeout / 1000:g} s")
     if job.interrupt == "cancelled":
         return CancelledJobError("it was cancelled while it ran")
-    if job.interrupt == "lost":
+    if job.interrupt in {"lost", "stopped"}:
         return TimedOutError("the lease ended, and another worker may have the job")
     return cause or CorruptJobError("it ended without a reason")

@@ -18,7 +18,7 @@ from valkeykit.queue.options import Spec
 from valkeykit.queue.schema import CorruptJobError, NewerFormatError
 
 if TYPE_CHECKING:
-    from valkeykit.queue.answers import Assignment, DueRepeat
+    from valkeykit.queue.answers import Assignment, DueRepeat, Reaped
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.calls import Call
     from valkeykit.queue.definition import Handler
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BLOCK = 2.0
 """Seconds that an idle worker waits in one command: it sends one command a second."""
 
-RETURN_DELAY = 0.25
+RETURN_DELAY = 0.1
 LONGEST_RETURN_DELAY = 8.0
 """Seconds before a job that this worker can't run may be taken again, by any. It grows for a job that keeps coming."""
 
@@ -133,6 +133,7 @@ class Taker:
             assignment = await self._queue.send(self._unanswered)
             self._unanswered = None
             self.contact = time.monotonic()
+            self._pace.limited = assignment.is_limited
             jobs, unknown = self._unpack(assignment)
         self._note_reaped(assignment.reaped)
         if unknown:
@@ -187,11 +188,11 @@ class Taker:
         growth: int = 2 ** min(max(times - PATIENT_RETURNS, 0), 10)
         return min(RETURN_DELAY * growth, LONGEST_RETURN_DELAY)
 
-    def _note_reaped(self, reaped: list[tuple[bytes, bytes]]) -> None:
+    def _note_reaped(self, reaped: list[Reaped]) -> None:
         """Jobs whose lease this take found ended: their workers may be gone, so this one reports them."""
-        for key, fate in reaped:
-            kind: events.Kind = "lost" if fate == b"waiting" else "dead" if fate == b"dead" else "cancelled"
-            event = Event(kind, self._queue.name, key.decode(errors="replace"), "?", 0, 0.0)
+        kinds: dict[str, events.Kind] = {"waiting": "lost", "dead": "dead", "cancelled": "cancelled"}
+        for job in reaped:
+            event = Event(kinds[job.fate], self._queue.name, job.id, job.name, job.attempt, 0.0, events.LEASE_ENDED)
             events.publish(self._listeners, event)
 
     async def _is_empty(self) -> bool:

@@ -18,9 +18,11 @@ from valkeykit.queue import events
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.events import Listener, logger
+from valkeykit.queue.guard import LeaseGuard
 from valkeykit.queue.health import Health, package_version
 from valkeykit.queue.job import Interruption
 from valkeykit.queue.leases import TICK, LeaseManager, Renewal
+from valkeykit.queue.local import no_server
 from valkeykit.queue.pace import Pace
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.reporter import Reporter
@@ -56,7 +58,7 @@ class Worker:
         health_port: a port that answers GET /live and GET /ready.
 
     Raises:
-        ConfigurationError: a number can't be used, or the queue has no handler.
+        ConfigurationError: a number can't be used, the queue has no handler, or USE_VALKEY_QUEUE is off.
     """
 
     def __init__(
@@ -70,10 +72,10 @@ class Worker:
         heartbeat: Path | str | None = None,
         health_port: int | None = None,
     ) -> None:
+        if queue.local is not None:
+            raise no_server()
         if not queue.handlers:
             raise ConfigurationError(f"the queue {queue.name} has no handler", fix="@queue.handler on a function")
-        if queue.local is not None:
-            raise ConfigurationError("USE_VALKEY_QUEUE is off, so a worker has nothing to take", fix="unset it")
         if not (_is_number(lease) and 1 <= lease <= 86_400 and _is_number(drain) and 0 <= drain <= 86_400):
             raise ConfigurationError(f"lease is {lease!r} and drain {drain!r}", fix="lease=30, drain=25 (seconds)")
         self.concurrency = _concurrency(concurrency)
@@ -85,6 +87,7 @@ class Worker:
         self._health = Health(queue.name, heartbeat, health_port)
         self._stopping: asyncio.Event | None = None
         self._hurry: asyncio.Event | None = None
+        self._guard: LeaseGuard | None = None
         self._is_stopped = False
         self._is_serving = False
 
@@ -114,7 +117,13 @@ class Worker:
             LoginError: it refused the login when the worker began.
             ConfigurationError: the worker runs already.
         """
-        asyncio.run(self._run_with_signals(burst=burst))
+        self._guard = LeaseGuard.fork(self._definition, self.name, self._lease)
+        try:
+            asyncio.run(self._run_with_signals(burst=burst))
+        finally:
+            if self._guard is not None:
+                self._guard.close()
+                self._guard = None
 
     async def _run_with_signals(self, *, burst: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -172,7 +181,7 @@ class Worker:
         )
         self._reported = asyncio.Event()
         self._slots = Slots(self.concurrency, self._on_ended, self._confirm)
-        self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease)
+        self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease, self._guard)
         self._pace = Pace(self.concurrency)
         self._reporter = Reporter(
             queue=self._queue,
@@ -206,6 +215,7 @@ class Worker:
             lease=self._lease,
             describe=self._describe,
             interrupt=self._interrupt_soon,
+            guard=self._guard,
         )
         self._health.watch(self._taker, self._renewal, self._lease, definition.retry_for)
 
@@ -268,8 +278,12 @@ class Worker:
         rest = [job for job in tuple(self._slots.running) if not job.over]
         await self._leases.give_back(rest)
         for job in rest:
-            self._slots.interrupt(job, "lost")
+            self._slots.interrupt(job, "stopped")
+        if rest:
+            logger.info("queue %s: %d running jobs were given back", self._queue.name, len(rest))
         await self._reporter.report()
+        self._renewal.stop()
+        await asyncio.to_thread(self._renewal.join, 1)
         await self._queue.send(self._queue.calls.leave(self.name))
 
     def _on_ended(self) -> None:
@@ -280,7 +294,7 @@ class Worker:
         while True:
             await self._reported.wait()
             self._reported.clear()
-            await self._guard(self._reporter.report, "can't report how jobs ended")
+            await self._survive(self._reporter.report, "can't report how jobs ended")
             self._taker.changed.set()
 
     async def _tick_forever(self) -> None:
@@ -293,13 +307,13 @@ class Worker:
                 text = "queue %s: the event loop was blocked for %.1f s, running: %s -> use a function, or process=True"
                 logger.warning(text, self._queue.name, lag, names)
             if self._leases.held:
-                await self._guard(self._leases.tick, "can't look after running jobs")
+                await self._survive(self._leases.tick, "can't look after running jobs")
             if self._leases.is_stalled():
                 self._pace.reset()
                 with contextlib.suppress(ValkeykitError):  # their leases end, then
                     await self._leases.give_back(self._slots.withdraw())
 
-    async def _guard(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
+    async def _survive(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
         """A worker goes on whatever happens in one step."""
         try:
             await step()

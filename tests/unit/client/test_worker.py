@@ -13,7 +13,6 @@ import pytest
 from valkeykit import Queue, Worker, current_job, errors
 from valkeykit.queue.events import Event
 
-from tests import servers
 from tests.servers import Server
 from tests.unit.client.working import settled, until, working
 
@@ -208,26 +207,3 @@ def test_job_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOB_CONCURRENCY", "many")
     with pytest.raises(errors.ConfigurationError, match="'many'"):
         Worker(queue)
-
-
-def test_the_queue_off_runs_jobs_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("USE_VALKEY_QUEUE", "off")
-    queue = Queue("mail", f"redis://{servers.HOST}:1")
-
-    @queue.handler
-    async def double(n: int) -> int:
-        return n * 2
-
-    @queue.handler(attempts=2)
-    def broken() -> None:
-        raise ValueError("no")
-
-    assert queue.result(queue.add("double", {"n": 4}).id) == 8
-    assert not (queue.add("double", {"n": 4}, id="once").new and queue.add("double", {"n": 4}, id="once").new)
-    with pytest.raises(errors.JobFailedError, match="no"):
-        queue.result(queue.add("broken").id)
-    with pytest.raises(errors.InvalidJobError, match="no handler"):
-        queue.add("nobody")
-    monkeypatch.setenv("USE_VALKEY_QUEUE", "perhaps")
-    with pytest.raises(errors.ConfigurationError, match="USE_VALKEY_QUEUE"):
-        Queue("mail")

@@ -5,12 +5,13 @@
 -- ARGV: worker, number of the take, jobs at most, slots that are free, lease (ms), bytes at most,
 --       1 where the worker runs no suspect
 -- Returns: ms until there may be more to do (-1: unknown), how many repeats are due, how many of the jobs are suspects
---          (they come first), a list of ids whose lease ended with what became of each (waiting, dead or cancelled),
---          then for each job its id, its attempt and its record.
+--          (they come first), 1 under a rate limit, a list of jobs whose lease ended (id, attempt, record and what became
+--          of it: waiting, dead or cancelled), then for each job its id, its attempt and its record.
 local BATCH, CHUNK, LARGEST_CHUNK = 200, 20, 200
 local worker, number = ARGV[1], ARGV[2]
 local limit, free, lease, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local reply = { -1, 0, 0, {} }
+local reaped = {}
+local reply = { -1, 0, 0, 0, reaped }
 
 local function attempt_of(id)
   return tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 0)
@@ -33,7 +34,8 @@ end
 -- Jobs whose worker didn't renew its lease. The last attempt counts only where it is known to have begun.
 local function reap()
   local ended = redis.call("ZRANGEBYSCORE", leases, "-inf", now, "LIMIT", 0, BATCH)
-  for _, id in ipairs(ended) do
+  for i = #ended, 1, -1 do -- each goes to the head of its line, the oldest last
+    local id = ended[i]
     local record, attempt = redis.call("HGET", jobs, id), math.max(attempt_of(id), 1)
     local priority, most = header(record)
     local fate = "waiting"
@@ -58,7 +60,9 @@ local function reap()
         redis.call("LPUSH", waiting(priority), id)
       end
     end
-    reply[4][#reply[4] + 1], reply[4][#reply[4] + 2] = id, fate
+    for _, value in ipairs({ id, attempt, string.match(record or "", "^[^\n]*"), fate }) do
+      reaped[#reaped + 1] = value
+    end
   end
   count("lost", #ended)
 end
@@ -170,6 +174,7 @@ reply[2] = redis.call("ZCOUNT", repeating, "-inf", now)
 local wanted = limit
 if settings[2] then
   local pause
+  reply[4] = 1
   wanted, pause = allowance(tonumber(settings[2]), tonumber(settings[3]))
   if wanted == 0 then
     reply[1] = pause

@@ -1,0 +1,165 @@
+"""A process that renews a worker's leases while the worker itself can't: a handler may hold the interpreter's lock for
+long, in a regular expression that backtracks for example, and then none of the worker's threads runs.
+
+The worker writes what it holds to a pipe. The process acts only where the worker has been silent for a third of the
+lease, and ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from valkeykit.queue.events import logger
+from valkeykit.queue.queue import Queue
+
+if TYPE_CHECKING:
+    from valkeykit.queue.base import QueueBase
+    from valkeykit.queue.job import Job
+
+LONGEST_SILENCE = 600.0
+"""Seconds after which a silent worker is taken for stuck, and its leases end."""
+
+RENEWALS = 6
+"""How often a lease is renewed in its own time."""
+
+MAX_BACKLOG = 16 * 1024 * 1024
+"""Bytes that wait for the process to read them; beyond it the worker goes on without."""
+
+BATCH = 1000
+
+
+class LeaseGuard:
+    """The worker's end of the pipe. All methods may be called from any thread, and never wait."""
+
+    def __init__(self, process: int, pipe: int) -> None:
+        self._process = process
+        self._pipe: int | None = pipe
+        self._backlog = bytearray()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def fork(cls, queue: QueueBase, worker: str, lease: float) -> LeaseGuard | None:
+        """Start the process; None where a fork isn't safe: with other threads, and elsewhere than on Linux."""
+        if not sys.platform.startswith("linux") or len(list(Path("/proc/self/task").iterdir())) > 1:
+            return None
+        reading, writing = os.pipe()
+        ended = {signal.SIGINT, signal.SIGTERM}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ended)
+        process = os.fork()
+        if process == 0:
+            for number in ended:
+                signal.signal(number, signal.SIG_IGN)
+            with contextlib.suppress(BaseException):
+                _Renewer(queue, worker, lease, reading).run()
+            os._exit(0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(reading)
+        os.set_blocking(writing, False)
+        return cls(process, writing)
+
+    def hold(self, jobs: Iterable[Job]) -> None:
+        """Renew these leases too."""
+        self._write(b"+" + b" ".join([b"%b %d" % (job.key, job.attempt) for job in jobs]) + b"\n")
+
+    def drop(self, jobs: Iterable[Job]) -> None:
+        """Renew these leases no longer."""
+        self._write(b"-" + b" ".join([job.key for job in jobs]) + b"\n")
+
+    def tell(self, about: str) -> None:
+        """The worker has renewed its leases itself. about: what it says of itself, as JSON."""
+        self._write(b"=" + about.encode() + b"\n")
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            if self._pipe is not None:
+                os.close(self._pipe)
+                self._pipe = None
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._process, 0)
+
+    def _write(self, message: bytes) -> None:
+        with self._lock:
+            if self._pipe is None:
+                return
+            self._backlog += message
+            try:
+                del self._backlog[: os.write(self._pipe, self._backlog)]
+            except BlockingIOError:
+                if len(self._backlog) > MAX_BACKLOG:
+                    self._give_up("it doesn't read")
+            except OSError as problem:
+                self._give_up(str(problem.strerror))
+
+    def _give_up(self, reason: str) -> None:
+        logger.warning("the process that guards leases is given up: %s", reason)
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
+
+class _Renewer:
+    """What the process does. It shares no connection with the worker, and closes its copies of all files."""
+
+    def __init__(self, queue: QueueBase, worker: str, lease: float, pipe: int) -> None:
+        self._parent = os.getppid()
+        gc.disable()  # an object that closed its file would close another one of the same number
+        logging.disable()
+        os.dup2(pipe, 3)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        self._queue = Queue(
+            queue.name, queue.source, retry_for=lease / 3, allow_eviction=queue.allow_eviction, **queue.options
+        )
+        self._worker = worker
+        self._lease = lease
+        self._held: dict[bytes, bytes] = {}
+        self._about = "{}"
+        self._heard = time.monotonic()
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Read until the worker ends."""
+        threading.Thread(target=self._renew_forever, daemon=True).start()
+        with open(3, "rb", closefd=False) as pipe:
+            for line in pipe:
+                self._note(line[:1], line[1:-1])
+
+    def _note(self, kind: bytes, text: bytes) -> None:
+        if kind == b"=":
+            self._about = text.decode()
+            self._heard = time.monotonic()
+            return
+        words = text.split(b" ")
+        with self._lock:
+            if kind == b"+":
+                self._held.update(zip(words[::2], words[1::2], strict=False))
+            else:
+                for key in words:
+                    self._held.pop(key, None)
+
+    def _renew_forever(self) -> None:
+        while True:
+            time.sleep(self._lease / RENEWALS)
+            if os.getppid() != self._parent:  # the pipe may still be open in a process that the worker forked
+                os._exit(0)
+            if self._lease / 3 < time.monotonic() - self._heard < LONGEST_SILENCE:
+                with contextlib.suppress(Exception):  # it is tried again soon
+                    self._renew()
+
+    def _renew(self) -> None:
+        with self._lock:
+            flat: list[Any] = [part for pair in self._held.items() for part in pair]
+        for first in range(0, len(flat), 2 * BATCH):
+            jobs = flat[first : first + 2 * BATCH]
+            call = self._queue.calls.renew(self._worker, round(self._lease * 1000), jobs, self._about)
+            self._queue.send(call)

@@ -1,0 +1,63 @@
+"""Leases while a handler holds the interpreter's lock, and when the worker itself is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from valkeykit import Queue
+
+from tests.servers import Server
+from tests.unit.client.working import settled, until
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def worker_process(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.unit.client.guarded_app"],
+        env=os.environ | {"WORKER_URL": server.url}, cwd=ROOT, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in text.split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_leases_are_renewed_while_a_handler_holds_the_interpreters_lock(queue: Queue, server: Server) -> None:
+    with worker_process(server), closing(server.client()) as admin:
+        queue.add("hog", {"seconds": 5})
+        until(lambda: admin.hget("runs", "hog") == "1", 30)
+        with worker_process(server):  # would take over a job whose lease ends
+            until(lambda: settled(queue), 60)
+    assert (queue.statistics().lost, admin.hget("runs", "hog")) == (0, "1")
+
+
+def test_the_guard_ends_with_its_worker(queue: Queue, server: Server) -> None:
+    with worker_process(server) as process, closing(server.client()) as admin:
+        queue.add("hog", {"seconds": 60})
+        until(lambda: admin.hget("runs", "hog") == "1", 30)
+        (guard,) = children(process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        until(lambda: not is_running(guard), 30)
+        until(lambda: queue.send(queue.calls.take("other", 1, 30_000)).jobs != [], 30)
