@@ -28,6 +28,7 @@ from valkeykit.queue.queue import Queue
 from valkeykit.queue.reporter import Reporter
 from valkeykit.queue.slots import Slots
 from valkeykit.queue.taker import BLOCK, Taker
+from valkeykit.queue.tasks import cancelled, is_done_before
 
 LEASE = 30.0
 """Seconds after which a job whose worker is silent goes to another."""
@@ -36,7 +37,7 @@ DRAIN = 25.0
 """Seconds that running jobs have to end after SIGTERM; orchestrators kill after 30."""
 
 LAST_WORDS = 3.0
-"""Seconds beyond the drain time in which jobs are given back; a server that is gone must not keep the worker."""
+"""Seconds beyond the drain time, or after a second signal, in which jobs are given back, if the server responds."""
 
 CONCURRENCY = 10
 """Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
@@ -159,8 +160,8 @@ class Worker:
         self._assemble()
         self._health.start()
         try:
-            await self._begin()
-            await self._work(burst=burst)
+            if await self._begin():
+                await self._work(burst=burst)
         finally:
             self._renewal.stop()
             self._slots.close()
@@ -233,19 +234,19 @@ class Worker:
             "version": package_version(),
         }
 
-    async def _begin(self) -> None:
-        """A server that can't be reached yet is waited for; one that doesn't suit is an error."""
+    async def _begin(self) -> bool:
+        """Wait for the server; one that doesn't suit is an error. False where the worker was stopped meanwhile."""
         assert self._stopping is not None  # noqa: S101
         while not self._stopping.is_set():
             try:
-                await self._queue.check()
+                if await is_done_before(self._stopping.wait(), self._queue.check()):
+                    self._renewal.start()
+                    return True
             except (LoginError, ConfigurationError):
                 raise
             except ValkeykitError as error:
                 logger.warning("queue %s: waiting for the server: %s", self._queue.name, error)
-            else:
-                self._renewal.start()
-                return
+        return False
 
     async def _work(self, *, burst: bool) -> None:
         assert self._stopping is not None  # noqa: S101
@@ -258,14 +259,24 @@ class Worker:
                 if work.done():
                     await work  # raises what ended it
             await self._taker.finish(BLOCK)
-            await _cancelled(taking)
+            await cancelled(taking)
+            reason: object = "the server does not respond"
             try:
-                await asyncio.wait_for(self._wind_down(), self._drain + LAST_WORDS)
-            except (ValkeykitError, asyncio.TimeoutError) as error:
-                logger.warning("queue %s: jobs can't be given back, their leases end: %r", self._queue.name, error)
+                if await is_done_before(self._last_moment(), self._wind_down()):
+                    return
+            except ValkeykitError as error:
+                reason = error
+            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, reason)
         finally:
             for task in (taking, stopped, *helpers):
-                await _cancelled(task)
+                await cancelled(task)
+
+    async def _last_moment(self) -> None:
+        """Wait until it is too late to give jobs back."""
+        assert self._hurry is not None  # noqa: S101
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), self._drain)
+        await asyncio.sleep(LAST_WORDS)
 
     async def _wind_down(self) -> None:
         assert self._hurry is not None  # noqa: S101
@@ -333,15 +344,6 @@ class Worker:
             job = self._leases.held.get(key)
             if job is not None:
                 self._slots.interrupt(job, reason)
-
-
-async def _cancelled(task: asyncio.Task[Any]) -> None:
-    """End a task. It is asked again, since redis-py sometimes swallows the first cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.05)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.debug("a task ended with %r", error)
 
 
 def _is_number(value: object) -> bool:

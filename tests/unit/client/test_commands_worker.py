@@ -60,6 +60,27 @@ def test_a_second_signal_ends_a_worker_at_once(
     assert not heartbeat_file(tmp_path, process).exists()
 
 
+def test_a_worker_that_waits_for_its_server_ends_at_the_first_signal(tmp_path: Path) -> None:
+    with worker_process(Server(tmp_path / "server"), tmp_path) as process:  # never started
+        until(heartbeat_file(tmp_path, process).exists, 30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert "can't be given back" not in (tmp_path / "log").read_text()
+
+
+def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, tmp_path: Path) -> None:
+    with worker_process(own_server, tmp_path, "--drain", "500") as process, Queue("mail", own_server.url) as queue:
+        identity = queue.add("long").id
+        until(lambda: queue.job(identity).state == "active", 30)
+        own_server.kill()
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(100) == 0
+    assert "jobs can't be given back, their leases end" in (tmp_path / "log").read_text()
+
+
 def test_a_check_without_workers_fails(server: Server, tmp_path: Path) -> None:
     checked = run(server, "worker", "--check", cwd=tmp_path)
     assert (checked.returncode, checked.stdout) == (1, "")
