@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from redis import asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
-from valkeykit.connection import NODES_SERVICE, mode_of, only, sentinel_arguments
+from valkeykit import alinks
+from valkeykit.connection import NODES_SERVICE, mode_of, only
+from valkeykit.links import follow
 from valkeykit.settings import Settings, Source, settle
 from valkeykit.url import Node
 
@@ -26,30 +29,31 @@ async def aconnect(url: Source = None, **options: Unpack[ConnectOptions]) -> aio
     return cast("aioredis.Redis", await open_async_client(settle(url, **options)))
 
 
-async def open_async_client(settings: Settings) -> AsyncClient:
-    """The client for settled settings."""
-    if settings.topology == "cluster":
-        return _cluster(settings)
+async def open_async_client(settings: Settings, *, sure: bool = False) -> AsyncClient:
+    """As connection.open_client."""
     if settings.topology == "sentinel":
         return await _sentinel(settings)
-    if settings.topology == "replicated":
-        return _replicated(settings)
-    client = _single(settings, Node(settings.address.host, settings.address.port))
-    mode = "standalone" if settings.topology == "single" else await _mode(client)
-    if mode == "cluster":
-        await client.aclose()
-        return _cluster(settings)
-    if mode == "sentinel":
-        await client.aclose()
-        return await _sentinel(settings)
-    return client
+    if settings.topology is not None:
+        return _OPENERS[settings.topology](settings)
+    client = _first(settings)
+    try:
+        mode = await _mode(client)
+    except RedisError:
+        if sure:
+            await client.aclose()
+            raise
+        mode = "standalone"
+    if mode == "standalone":
+        return client
+    await client.aclose()
+    return _cluster(settings) if mode == "cluster" else await _sentinel(settings)
 
 
 async def _mode(client: aioredis.Redis) -> str:
     try:
         return mode_of(await client.info("server"))
-    except RedisError:
-        return "standalone"
+    except NoPermissionError:  # HELLO is open to every user
+        return mode_of(await client.execute_command("HELLO"))
 
 
 def _once() -> Retry:
@@ -57,32 +61,43 @@ def _once() -> Retry:
 
 
 def _single(settings: Settings, node: Node) -> aioredis.Redis:
-    pool = aioredis.BlockingConnectionPool(
-        connection_class=aioredis.SSLConnection if settings.address.tls else aioredis.Connection,
-        retry=_once(),
-        **settings.pool_arguments(node),
-    )
-    return aioredis.Redis.from_pool(pool)
+    kind = alinks.SocketLink if node.socket else alinks.TlsLink if settings.address.tls else alinks.Link
+    pool = aioredis.BlockingConnectionPool(connection_class=kind, retry=_once(), **settings.pool_arguments(node))
+    return aioredis.Redis.from_pool(follow(pool))
+
+
+def _first(settings: Settings) -> aioredis.Redis:
+    return _single(settings, settings.address.nodes[0])
 
 
 def _cluster(settings: Settings) -> aioredis.RedisCluster:
     from redis.asyncio.cluster import ClusterNode
 
-    return aioredis.RedisCluster(
+    client = aioredis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
         retry=_once(),
         **settings.cluster_arguments(),
     )
+    kind = alinks.TlsLink if settings.address.tls else alinks.Link
+    # redis-py has no argument for the class of a node's connections; nodes found later are made from these.
+    client.connection_kwargs |= {"connection_class": kind, **settings.link_arguments()}
+    for node in client.nodes_manager.startup_nodes.values():
+        node.connection_class = kind
+        node.connection_kwargs |= settings.link_arguments()
+    return client
 
 
 async def _sentinel(settings: Settings) -> aioredis.Redis:
     from redis.asyncio.sentinel import Sentinel
 
-    manager = Sentinel(
-        [(node.host, node.port) for node in settings.sentinels],
-        sentinel_kwargs=sentinel_arguments(settings) | {"retry": _once()},
-    )
-    service = settings.address.service or await _only_service(manager)
+    manager = Sentinel([])
+    manager.sentinels = [_single(settings.at_sentinel(node), node) for node in settings.sentinels]
+    try:
+        service = settings.address.service or await _only_service(manager)
+    except BaseException:
+        for sentinel in manager.sentinels:
+            await sentinel.aclose()
+        raise
     return _pooled(settings, service, manager)
 
 
@@ -105,12 +120,18 @@ def _replicated(settings: Settings) -> aioredis.Redis:
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> aioredis.Redis:
-    from redis.asyncio.sentinel import SentinelConnectionPool
-
-    pool = SentinelConnectionPool(
+    pool: Any = alinks.SentinelPool(  # type: ignore[no-untyped-call]
         service,
         manager,
+        connection_class=alinks.SentinelTlsLink if settings.address.tls else alinks.SentinelLink,
         retry=_once(),
         **settings.sentinel_pool_arguments(),
     )
-    return aioredis.Redis.from_pool(pool)
+    return aioredis.Redis.from_pool(follow(pool))
+
+
+_OPENERS: dict[str, Callable[[Settings], AsyncClient]] = {
+    "single": _first,
+    "cluster": _cluster,
+    "replicated": _replicated,
+}

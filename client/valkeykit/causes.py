@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -10,6 +11,10 @@ from redis import exceptions as redis_errors
 
 from valkeykit import errors
 from valkeykit.errors import ValkeykitError
+from valkeykit.links import BadTrustError, EarlyEndError, EarlyTlsEndError
+from valkeykit.logins import ProviderError
+
+_CODE = re.compile(r"[A-Z]{2,20}")
 
 FOREIGN = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
 """What redis-py raises for a server; the second is no RedisError."""
@@ -26,6 +31,13 @@ class Cause(NamedTuple):
     fix: str
 
 
+_CLUSTER = 'connect again now that it responds, or connect(…, topology="cluster")'
+_CLIENT_CERTIFICATE = "pass one that the server's tls-ca-cert-file has signed: connect(…, certificate=…, key=…)"
+_ENDED = "the server ended the connection"
+_WHY_ENDED = (
+    "check its log: a restart, a failover, or a limit on a client's memory (maxmemory-clients); then send less at once"
+)
+
 # The first rule fits whose class and whose text (in lower case) both do.
 _RULES: tuple[_Rule, ...] = (
     ("no-credentials", redis_errors.AuthenticationError, "must be called with the client already authenticated", errors.LoginError,
@@ -40,21 +52,28 @@ _RULES: tuple[_Rule, ...] = (
     ("out-of-memory", redis_errors.OutOfMemoryError, "", errors.OutOfMemoryError,
      "the server is full: maxmemory is reached and nothing may be evicted", "raise maxmemory or remove data"),
     ("cluster-met-by-single", redis_errors.MovedError, "", errors.TopologyError,
-     "the server is a node of a cluster, and the client is one for a single node", "connect(…, topology=\"cluster\")"),
+     "the server is a node of a cluster, and the client is one for a single node", _CLUSTER),
     ("cluster-met-by-single", redis_errors.AskError, "", errors.TopologyError,
-     "the server is a node of a cluster, and the client is one for a single node", "connect(…, topology=\"cluster\")"),
+     "the server is a node of a cluster, and the client is one for a single node", _CLUSTER),
     ("cross-slot", redis_errors.ClusterCrossSlotError, "", errors.TopologyError,
      "the command's keys live on different nodes of the cluster", "give the keys one {tag}, or send a command for each"),
     ("primary-down", redis_errors.MasterDownError, "", errors.UnreachableError,
      "the replica has lost its primary and serves no stale data", "wait for the failover, or look at INFO replication"),
     ("cluster-down", redis_errors.ClusterDownError, "", errors.UnreachableError,
      "the cluster is down: a part of its slots has no primary", "look at CLUSTER INFO on a node"),
+    ("slots-moving", redis_errors.ClusterError, "", errors.UnreachableError,
+     "the cluster's slots are moving, and no node took the command", "try again in a moment"),
+    ("slots-moving", redis_errors.TryAgainError, "", errors.UnreachableError,
+     "the command's keys are being moved to another node", "try again in a moment"),
     ("single-met-by-cluster", redis_errors.RedisClusterException, "cluster mode is not enabled", errors.TopologyError,
      "the server is a single node, and the client is one for a cluster", "connect(…, topology=\"single\")"),
     ("no-cluster-node", redis_errors.RedisClusterException, "", errors.UnreachableError,
      "no node of the cluster can be used", "check the hosts and CLUSTER INFO on a node"),
     ("replica-written", redis_errors.ReadOnlyError, "", errors.ReadOnlyError,
-     "a replica was asked to write", "connect to the primary, or by connect(…, topology=\"replicated\")"),
+     "a replica was asked to write",
+     "send it again after a failover: the next connection is a new one; else connect to the primary, or by connect(…, topology=\"replicated\")"),
+    ("demoted", redis_errors.ResponseError, "unblocked force", errors.ReadOnlyError,
+     "the primary has become a replica", "send it again: the next connection goes to the new primary"),
     ("demoted", redis_errors.RedisError, "the previous master is now a slave", errors.ReadOnlyError,
      "the primary has become a replica", "send it again: the next connection goes to the new primary"),
     ("loading", redis_errors.BusyLoadingError, "", errors.UnreachableError,
@@ -73,6 +92,8 @@ _RULES: tuple[_Rule, ...] = (
      "the server doesn't know HELLO: it is older than 6.0, or a proxy stands before it", "connect to the server itself"),
     ("too-many-clients", redis_errors.RedisError, "max number of clients", errors.UnreachableError,
      "the server has as many clients as maxclients allows", "raise maxclients, or use smaller pools"),
+    ("pool-empty", redis_errors.MaxConnectionsError, "", errors.UnreachableError,
+     "every connection of the pool is in use", "raise max_connections, or run fewer commands at once"),
     ("pool-empty", redis_errors.RedisError, "no connection available", errors.UnreachableError,
      "every connection of the pool is in use", "raise max_connections, or run fewer commands at once"),
     ("wrong-host-name", redis_errors.RedisError, "hostname mismatch", errors.TlsError,
@@ -86,27 +107,41 @@ _RULES: tuple[_Rule, ...] = (
     ("unknown-authority", redis_errors.RedisError, "certificate_verify_failed", errors.TlsError,
      "the server's certificate is signed by an authority that isn't trusted here", "pass its certificate: connect(…, ca=…)"),
     ("client-certificate", redis_errors.RedisError, "certificate required", errors.TlsError,
-     "the server asks for a client certificate", "set tls-auth-clients no on the server"),
+     "the server asks for a client certificate", _CLIENT_CERTIFICATE),
+    ("client-certificate-refused", redis_errors.RedisError, "alert unknown ca", errors.TlsError,
+     "the server doesn't trust the authority of this client's certificate", "pass a certificate that the server's tls-ca-cert-file has signed"),
+    ("client-certificate-refused", redis_errors.RedisError, "alert certificate expired", errors.TlsError,
+     "this client's certificate has expired", "renew it"),
+    ("client-certificate-refused", redis_errors.RedisError, "alert bad certificate", errors.TlsError,
+     "the server refused this client's certificate", "pass a certificate that the server's tls-ca-cert-file has signed"),
     ("client-certificate", redis_errors.RedisError, "alert handshake failure", errors.TlsError,
-     "the server ended the TLS connection; most often it asks for a client certificate", "set tls-auth-clients no on the server"),
+     "the server ended the TLS connection; most often it asks for a client certificate", _CLIENT_CERTIFICATE),
+    ("client-certificate", EarlyTlsEndError, "", errors.TlsError,
+     "the server ended the TLS connection before the login; most often it asks for a client certificate, or doesn't trust this one",
+     _CLIENT_CERTIFICATE),
     ("old-tls", redis_errors.RedisError, "unsupported_protocol", errors.TlsError,
      "the server speaks only a version of TLS older than 1.2", "set tls-protocols \"TLSv1.2 TLSv1.3\" on the server"),
     ("old-tls", redis_errors.RedisError, "alert protocol version", errors.TlsError,
      "client and server have no version of TLS in common", "set tls-protocols \"TLSv1.2 TLSv1.3\" on the server"),
-    ("client-certificate", redis_errors.RedisError, "while writing to socket", errors.TlsError,
-     "the server ended the TLS connection; most often it asks for a client certificate", "set tls-auth-clients no on the server"),
     ("no-tls", redis_errors.RedisError, "wrong_version_number", errors.TlsError,
      "the port speaks no TLS", "use redis:// instead of rediss://, or the TLS port"),
     ("connect-timeout", redis_errors.RedisError, "timeout connecting", errors.TimedOutError,
      "the server didn't take the connection in time", "check host, port and firewall; rediss:// on a port without TLS ends so too"),
     ("no-answer", redis_errors.TimeoutError, "", errors.TimedOutError,
      "the server didn't answer in time; whether the command ran is unknown", "check the server's load and SLOWLOG, or raise read_timeout"),
-    ("reset", redis_errors.RedisError, "connection reset", errors.UnreachableError,
-     "the server ended the connection", "if its port speaks TLS, use rediss://"),
+    ("reset", EarlyEndError, "", errors.UnreachableError,
+     "the server ended the connection before the login", "if its port speaks TLS, use rediss://"),
+    ("ended", redis_errors.ConnectionError, "connection reset", errors.UnreachableError, _ENDED, _WHY_ENDED),
+    ("ended", redis_errors.ConnectionError, "closed by server", errors.UnreachableError, _ENDED, _WHY_ENDED),
+    ("ended", redis_errors.ConnectionError, "while writing to socket", errors.UnreachableError, _ENDED, _WHY_ENDED),
+    ("no-socket", redis_errors.ConnectionError, "no such file or directory", errors.UnreachableError,
+     "there is no unix socket at this path", "start the server with unixsocket set, or correct the path"),
+    ("socket-closed-to-user", redis_errors.ConnectionError, "permission denied", errors.UnreachableError,
+     "this process may not use the unix socket", "set unixsocketperm 770 on the server, and add this process's user to its group"),
     ("refused", redis_errors.RedisError, "error 111", errors.UnreachableError,
-     "nothing listens at this host and port", "start the server, or correct host and port"),
+     "nothing listens at this address", "start the server, or correct host and port (or the path of the unix socket)"),
     ("refused", redis_errors.RedisError, "connection refused", errors.UnreachableError,
-     "nothing listens at this host and port", "start the server, or correct host and port"),
+     "nothing listens at this address", "start the server, or correct host and port (or the path of the unix socket)"),
     ("unknown-host", redis_errors.RedisError, "name or service not known", errors.UnreachableError,
      "the host name is unknown", "correct the host, or the name server that this machine asks"),
     ("name-server", redis_errors.RedisError, "temporary failure in name resolution", errors.UnreachableError,
@@ -115,8 +150,12 @@ _RULES: tuple[_Rule, ...] = (
      "what answers at this port isn't a Valkey", "correct the port"),
     ("broken", redis_errors.ConnectionError, "", errors.UnreachableError,
      "the connection broke", "check the server's log and the network between"),
+    ("wrong-type", redis_errors.ResponseError, "wrongtype", errors.RefusedError,
+     "the key holds a value of another type (WRONGTYPE)", "use another key, or delete the value"),
+    ("unknown-command", redis_errors.ResponseError, "unknown command", errors.RefusedError,
+     "the server doesn't know this command", "use a newer server, or load the module that has it"),
     ("refused-command", redis_errors.ResponseError, "", errors.RefusedError,
-     "the server refused the command", "look at the original error"),
+     "the server refused the command", "the exception's cause has the server's text"),
 )  # fmt: skip
 
 
@@ -124,6 +163,8 @@ def explain(error: Exception) -> ValkeykitError:
     """The error of ours for one of redis-py's. Text of the server is not repeated, since it may quote data."""
     if isinstance(error, ValkeykitError):
         return error
+    if isinstance(error, ProviderError | BadTrustError):
+        return type(error.ours)(str(error.ours.args[0]), fix=error.ours.fix)
     cause = recognise(error)
     return cause.kind(cause.message, fix=cause.fix)
 
@@ -133,13 +174,20 @@ def recognise(error: Exception) -> Cause:
     text = str(error).lower()
     for name, kind, part, ours, message, fix in _RULES:
         if isinstance(error, kind) and part in text:
-            return Cause(name, ours, message, fix)
+            code = _code(error) if name == "refused-command" else ""
+            return Cause(name, ours, f"{message}{code and f' ({code})'}", fix)
     return Cause(
         "unknown",
         errors.UnreachableError,
         f"the connection failed: {type(error).__name__}",
-        "look at the original error",
+        "the exception's cause has the details",
     )
+
+
+def _code(error: Exception) -> str:
+    """The first word of the server's answer, such as ERR. What follows may quote data."""
+    word = getattr(error, "status_code", None) or str(error).partition(" ")[0]
+    return word if _CODE.fullmatch(word) else ""
 
 
 @contextmanager

@@ -8,7 +8,8 @@ send again only what may run twice.
 
 from __future__ import annotations
 
-import os
+import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +17,14 @@ from typing import Any
 import redis
 import redis.asyncio
 from hiredis import pack_command
-from redis.exceptions import NoScriptError
+from redis.exceptions import ClusterError, NoScriptError
 
 from valkeykit.aconnection import AsyncClient
+from valkeykit.alinks import abandon
 from valkeykit.connection import Client
 from valkeykit.lua import Script
+
+_UNKNOWN_NODE = "the cluster redirects to a node that it didn't name before"
 
 
 class Channel:
@@ -29,7 +33,7 @@ class Channel:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._idle: deque[Any] = deque()
-        self._process = os.getpid()
+        self._waiting: deque[None] = deque()
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """The script's answer. What redis-py raises comes through."""
@@ -41,13 +45,13 @@ class Channel:
     def send(self, *command: Any) -> Any:
         """The answer as the server gives it. What redis-py raises comes through."""
         if not isinstance(self.client, redis.Redis):
-            return self.client.execute_command(*command)
+            return self._send_to_cluster(self.client, command)
         connection = self._connection(self.client)
         try:
             connection.send_packed_command([pack_command(command)], check_health=False)
             answer = connection.read_response()
         except redis.ResponseError:
-            self._idle.append(connection)
+            self._keep(connection)
             raise
         except BaseException:
             self._drop(connection)
@@ -55,6 +59,8 @@ class Channel:
                 self._drop(self._idle.pop())
             raise
         self._idle.append(connection)
+        if self._waiting:
+            self._pass_on(self.client)
         return answer
 
     def close(self) -> None:
@@ -63,13 +69,39 @@ class Channel:
         self.client.close()
 
     def _connection(self, client: redis.Redis) -> Any:
-        if self._process != os.getpid():  # a connection must not be shared with the parent
-            self._idle.clear()
-            self._process = os.getpid()
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._awaited(client)
+            if not connection.should_reconnect():
+                return connection
+            client.connection_pool.release(connection)  # which closes it
+
+    def _awaited(self, client: redis.Redis) -> Any:
+        """One of the pool's. Where it has none left, those that are idle here go back to it while somebody waits."""
+        self._waiting.append(None)
         try:
-            return self._idle.pop()
-        except IndexError:
+            self._pass_on(client)
             return client.connection_pool.get_connection()
+        finally:
+            self._waiting.pop()
+
+    def _pass_on(self, client: redis.Redis) -> None:
+        with contextlib.suppress(IndexError):  # another thread was faster
+            client.connection_pool.release(self._idle.pop())
+
+    def _keep(self, connection: Any) -> None:
+        self._idle.append(connection)
+        if self._waiting and isinstance(self.client, redis.Redis):
+            self._pass_on(self.client)
+
+    def _send_to_cluster(self, client: redis.RedisCluster, command: tuple[Any, ...]) -> Any:
+        try:
+            return client.execute_command(*command)
+        except AttributeError:  # redis-py's, of an ASK that names a node which it doesn't know yet
+            client.nodes_manager.initialize()
+            raise ClusterError(_UNKNOWN_NODE) from None
 
     def _drop(self, connection: Any) -> None:
         connection.disconnect()
@@ -82,6 +114,7 @@ class AsyncChannel:
     def __init__(self, client: AsyncClient) -> None:
         self.client = client
         self._idle: deque[Any] = deque()
+        self._waiting = 0
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """As Channel.run."""
@@ -93,26 +126,62 @@ class AsyncChannel:
     async def send(self, *command: Any) -> Any:
         """As Channel.send."""
         if not isinstance(self.client, redis.asyncio.Redis):
-            return await self.client.execute_command(*command)
-        connection = self._idle.pop() if self._idle else await self.client.connection_pool.get_connection()
+            return await self._send_to_cluster(self.client, command)
+        connection = self._idle.pop() if self._idle else await self._awaited(self.client)
+        if connection.should_reconnect():
+            connection = await self._renewed(self.client, connection)
         try:
             await connection.send_packed_command([pack_command(command)], check_health=False)
             answer = await connection.read_response()
         except redis.ResponseError:
-            self._idle.append(connection)
+            await self._keep(connection)
             raise
         except BaseException:  # a cancelled read too: its answer would be taken for the next one's
             await self._drop(connection)
             while self._idle:
                 await self._drop(self._idle.pop())
             raise
-        self._idle.append(connection)
+        if self._waiting:
+            await self._keep(connection)
+        else:
+            self._idle.append(connection)
         return answer
 
     async def close(self) -> None:
         """Close the connections."""
         self._idle.clear()
         await self.client.aclose()
+
+    def abandon(self) -> None:
+        """Cut the connections, from any event loop or none."""
+        self._idle.clear()
+        abandon(self.client)
+
+    async def _awaited(self, client: redis.asyncio.Redis) -> Any:
+        self._waiting += 1
+        try:
+            return await client.connection_pool.get_connection()
+        finally:
+            self._waiting -= 1
+
+    async def _keep(self, connection: Any) -> None:
+        if self._waiting:  # a cancellation must not lose the connection
+            await asyncio.shield(self.client.connection_pool.release(connection))  # type: ignore[union-attr]
+        else:
+            self._idle.append(connection)
+
+    async def _renewed(self, client: redis.asyncio.Redis, connection: Any) -> Any:
+        self._idle.append(connection)
+        while self._idle:  # if this one's server has become a replica, so has theirs
+            await client.connection_pool.release(self._idle.pop())
+        return await client.connection_pool.get_connection()
+
+    async def _send_to_cluster(self, client: redis.asyncio.RedisCluster, command: tuple[Any, ...]) -> Any:
+        try:
+            return await client.execute_command(*command)
+        except AttributeError:
+            await client.nodes_manager.initialize()
+            raise ClusterError(_UNKNOWN_NODE) from None
 
     async def _drop(self, connection: Any) -> None:
         await connection.disconnect(nowait=True)

@@ -7,13 +7,15 @@ doubles an LPUSH or an INCR whose answer was lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 from redis.retry import Retry
 
+from valkeykit import links
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import CONNECT_TIMEOUT, READ_TIMEOUT, Settings, Source, settle
 from valkeykit.url import Node
@@ -40,7 +42,8 @@ def connect(url: Source = None, **options: Unpack[ConnectOptions]) -> redis.Redi
     url: where to connect; None for VALKEY_URL, REDIS_URL or redis://localhost:6379.
     options: see ConnectOptions.
 
-    For a cluster it is a redis.RedisCluster, which has the same commands.
+    For a cluster it is a redis.RedisCluster, which has the same commands. Which one it is, is decided here: where
+    neither URL nor `topology` says and the server doesn't respond, it is a client for a single server.
 
     Raises:
         ConfigurationError: an argument or the URL can't be read, or DISABLE_REDIS is on.
@@ -48,36 +51,44 @@ def connect(url: Source = None, **options: Unpack[ConnectOptions]) -> redis.Redi
     return cast("redis.Redis", open_client(settle(url, **options)))
 
 
-def open_client(settings: Settings) -> Client:
-    """The client for settled settings."""
-    if settings.topology == "cluster":
-        return _cluster(settings)
-    if settings.topology == "sentinel":
-        return _sentinel(settings)
-    if settings.topology == "replicated":
-        return _replicated(settings)
-    client = _single(settings, Node(settings.address.host, settings.address.port))
-    mode = "standalone" if settings.topology == "single" else _mode(client)
-    if mode == "cluster":
-        client.close()
-        return _cluster(settings)
-    if mode == "sentinel":
-        client.close()
-        return _sentinel(settings)
-    return client
+def open_client(settings: Settings, *, sure: bool = False) -> Client:
+    """The client for settled settings.
+
+    sure: raise what redis-py raises where the topology must be asked and the server doesn't say, rather than take
+        it for single.
+    """
+    if settings.topology is not None:
+        return _OPENERS[settings.topology](settings)
+    client = _first(settings)
+    try:
+        mode = _mode(client)
+    except RedisError:
+        if sure:
+            client.close()
+            raise
+        mode = "standalone"
+    if mode not in _MODES:
+        return client
+    client.close()
+    return _OPENERS[mode](settings)
 
 
 def _mode(client: redis.Redis) -> str:
-    """standalone, cluster or sentinel; standalone too where the server doesn't say."""
+    """standalone, cluster or sentinel."""
     try:
         return mode_of(client.info("server"))
-    except RedisError:
-        return "standalone"
+    except NoPermissionError:  # HELLO is open to every user
+        return mode_of(client.execute_command("HELLO"))
 
 
 def mode_of(info: Any) -> str:
-    """What INFO says of itself; the field's name changed with Valkey 8."""
-    return str(info.get("server_mode") or info.get("redis_mode") or "standalone")
+    """What INFO or HELLO says of itself; the field's name changed with Valkey 8."""
+    fields = {_text(name): value for name, value in dict(info).items()}
+    return _text(fields.get("server_mode") or fields.get("redis_mode") or fields.get("mode") or "standalone")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _once() -> Retry:
@@ -85,19 +96,21 @@ def _once() -> Retry:
 
 
 def _single(settings: Settings, node: Node) -> redis.Redis:
-    pool = redis.BlockingConnectionPool(
-        connection_class=redis.SSLConnection if settings.address.tls else redis.Connection,
-        retry=_once(),
-        **settings.pool_arguments(node),
-    )
-    return redis.Redis.from_pool(pool)
+    kind = links.SocketLink if node.socket else links.TlsLink if settings.address.tls else links.Link
+    pool = redis.BlockingConnectionPool(connection_class=kind, retry=_once(), **settings.pool_arguments(node))
+    return redis.Redis.from_pool(links.follow(pool))
 
 
 def _cluster(settings: Settings) -> redis.RedisCluster:
     from redis.cluster import ClusterNode
 
+    kind = links.TlsLink if settings.address.tls else links.Link
+    first, *others = settings.address.nodes
+    # With a URL, and only then, redis-py lets the caller make the pool of each node.
     return redis.RedisCluster(
-        startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
+        url=f"redis://{first}",
+        startup_nodes=[ClusterNode(node.host, node.port) for node in others],
+        connection_pool_class=partial(redis.ConnectionPool, connection_class=kind, **settings.link_arguments()),
         retry=_once(),
         **settings.cluster_arguments(),
     )
@@ -106,10 +119,8 @@ def _cluster(settings: Settings) -> redis.RedisCluster:
 def _sentinel(settings: Settings) -> redis.Redis:
     from redis.sentinel import Sentinel
 
-    manager = Sentinel(
-        [(node.host, node.port) for node in settings.sentinels],
-        sentinel_kwargs=sentinel_arguments(settings) | {"retry": _once()},
-    )
+    manager = Sentinel([])
+    manager.sentinels = [_single(settings.at_sentinel(node), node) for node in settings.sentinels]
     service = settings.address.service or _only_service(manager)
     return _pooled(settings, service, manager)
 
@@ -151,17 +162,6 @@ def only(primaries: dict[str, Any]) -> str:
     return next(iter(primaries))
 
 
-def sentinel_arguments(settings: Settings) -> dict[str, Any]:
-    """How a Sentinel itself is reached."""
-    user, password = settings.sentinel_credentials or (None, None)
-    return (
-        settings.client_arguments()
-        | settings.tls_arguments()
-        | {"username": user, "password": password, "decode_responses": True, "ssl": settings.address.tls}
-        | {"credential_provider": None}
-    )
-
-
 def _replicated(settings: Settings) -> redis.Redis:
     from valkeykit.replicas import PrimaryFinder
 
@@ -170,12 +170,26 @@ def _replicated(settings: Settings) -> redis.Redis:
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> redis.Redis:
-    from redis.sentinel import SentinelConnectionPool
-
-    pool = SentinelConnectionPool(
+    pool: Any = links.SentinelPool(  # type: ignore[no-untyped-call]
         service,
         manager,
+        connection_class=links.SentinelTlsLink if settings.address.tls else links.SentinelLink,
         retry=_once(),
         **settings.sentinel_pool_arguments(),
     )
-    return redis.Redis.from_pool(pool)
+    return redis.Redis.from_pool(links.follow(pool))
+
+
+def _first(settings: Settings) -> redis.Redis:
+    return _single(settings, settings.address.nodes[0])
+
+
+_OPENERS: dict[str, Callable[[Settings], Client]] = {
+    "single": _first,
+    "cluster": _cluster,
+    "sentinel": _sentinel,
+    "replicated": _replicated,
+}
+
+_MODES = ("cluster", "sentinel")
+"""Modes of a server that another client than a single one is for."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from redis.credentials import CredentialProvider
 
-from valkeykit.errors import ConfigurationError, LoginError
+from valkeykit.errors import ConfigurationError, CredentialsError
 
 ELASTICACHE_TOKEN_SECONDS = 900
 """How long ElastiCache takes a signed token (the service's own limit is 15 minutes)."""
@@ -41,7 +41,7 @@ class _Renewed(CredentialProvider):
         """User and token.
 
         Raises:
-            LoginError: the cloud gave no token.
+            CredentialsError: the cloud gave no token.
         """
         with self._lock:
             if self._clock() >= self._renew_at:
@@ -83,7 +83,9 @@ class ElastiCacheIam(_Renewed):
 
         credentials = self._session.get_credentials()
         if credentials is None:
-            raise LoginError("AWS gave no credentials to sign with", fix="give this machine a role, or set AWS_PROFILE")
+            raise CredentialsError(
+                "AWS gave no credentials to sign with", fix="give this machine a role, or set AWS_PROFILE"
+            )
         signer = RequestSigner(
             ServiceId("elasticache"),
             self._region,
@@ -121,7 +123,7 @@ class MemorystoreIam(_Renewed):
         try:
             self._google.refresh(_google_request())
         except GoogleAuthError as problem:
-            raise LoginError(
+            raise CredentialsError(
                 f"Google gave no token: {type(problem).__name__}", fix="gcloud auth application-default login"
             ) from None
         ends = self._google.expiry  # naive, in UTC

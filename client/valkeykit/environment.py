@@ -1,7 +1,7 @@
 """Which server the environment names: VALKEY_URL, then REDIS_URL, then a local one.
 
 Beside the URL may stand what a URL can't say: VALKEY_TOPOLOGY, VALKEY_NODES, VALKEY_SENTINELS,
-VALKEY_CA and VALKEY_CHECK_HOSTNAME. The stack output `env` has them all.
+VALKEY_CA, VALKEY_CERTIFICATE, VALKEY_KEY and VALKEY_CHECK_HOSTNAME. The stack output `env` has them all.
 """
 
 from __future__ import annotations
@@ -50,6 +50,16 @@ def checks_hostname(environ: Mapping[str, str] | None = None) -> bool:
     """
     variables = os.environ if environ is None else environ
     return _flag(variables, "VALKEY_CHECK_HOSTNAME", default="true")
+
+
+def trust() -> dict[str, str | bool | None]:
+    """The options of `connect` for TLS: VALKEY_CA, VALKEY_CERTIFICATE, VALKEY_KEY and VALKEY_CHECK_HOSTNAME.
+
+    Raises:
+        ConfigurationError: VALKEY_CHECK_HOSTNAME is neither true nor false.
+    """
+    identity = {name: os.environ.get(f"VALKEY_{name.upper()}", "").strip() or None for name in ("certificate", "key")}
+    return {"ca": authority(), "check_hostname": checks_hostname(), **identity}
 
 
 def _address(variables: Mapping[str, str]) -> url.Address:

@@ -5,6 +5,7 @@ ValkeykitError
 │   └── UnsupportedServerError   the server is too old, no Valkey, or set up so that it would lose jobs
 ├── UnreachableError             nothing that speaks the protocol answered, or it refused the login
 │   ├── LoginError               user or password refused; never retried
+│   ├── CredentialsError         the credentials provider failed, so no login was sent
 │   ├── TlsError                 the certificate, its name or its authority doesn't fit
 │   ├── TimedOutError            no answer in time; whether the command ran is unknown
 │   └── BreakerOpenError         the server failed a moment ago, so it wasn't asked
@@ -49,6 +50,10 @@ class UnreachableError(ValkeykitError):
 
 class LoginError(UnreachableError):
     """The server refused the user or the password. Never retried."""
+
+
+class CredentialsError(UnreachableError):
+    """The credentials provider failed, so no login was sent. A queue's calls try again."""
 
 
 class TlsError(UnreachableError):

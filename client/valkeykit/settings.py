@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from valkeykit import environment
 from valkeykit import url as urls
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
+from valkeykit.query import CLIENT_NAME, is_client_name
+from valkeykit.trust import Trust
 from valkeykit.url import TOPOLOGIES, Address, Node
 
 if TYPE_CHECKING:
     from redis.credentials import CredentialProvider
+    from typing_extensions import Unpack
 
 CONNECT_TIMEOUT = 1.0
 """Seconds to wait for a connection."""
@@ -33,15 +37,25 @@ class Settings:
 
     address: Address
     topology: str | None
-    ca: str | None = field(repr=False)
-    check_hostname: bool
+    trust: Trust = field(repr=False)
     connect_timeout: float
     read_timeout: float
     max_connections: int
     decode: bool
     read_from_replicas: bool
+    client_name: str | None
     credentials: CredentialProvider | None = field(repr=False)
     sentinel_credentials: tuple[str | None, str | None] | None = field(repr=False)
+
+    @property
+    def ca(self) -> str | None:
+        """The authority's certificate as it is now; None for the system's."""
+        return self.trust.ca.text() if self.trust.ca is not None else None
+
+    @property
+    def check_hostname(self) -> bool:
+        """Whether the certificate's name is compared with the host."""
+        return self.trust.check_hostname
 
     def client_arguments(self) -> dict[str, Any]:
         """What a client of redis-py takes in any topology, less host and port. Holds the password."""
@@ -56,39 +70,40 @@ class Settings:
             "driver_info": None,
         }
 
+    def link_arguments(self) -> dict[str, Any]:
+        """What our own connections take in addition (valkeykit.links)."""
+        return {"name": self.client_name, "trust": self.trust if self.address.tls else None}
+
     def pool_arguments(self, node: Node) -> dict[str, Any]:
         """What a pool of connections to one node takes."""
+        place = {"path": node.socket} if node.socket else {"host": node.host, "port": node.port}
         return {
-            "host": node.host,
-            "port": node.port,
+            **place,
             "db": self.address.database,
             "max_connections": self.max_connections,
             "timeout": self.connect_timeout,
             **self.client_arguments(),
-            **self.tls_arguments(),
+            **self.link_arguments(),
         }
 
     def cluster_arguments(self) -> dict[str, Any]:
-        """What a cluster's client takes, less its nodes."""
+        """What a cluster's client takes, less its nodes and links."""
         from redis.cluster import LoadBalancingStrategy
 
         return {
             "load_balancing_strategy": LoadBalancingStrategy.ROUND_ROBIN_REPLICAS if self.read_from_replicas else None,
             "max_connections": self.max_connections,
-            "ssl": self.address.tls,
             **self.client_arguments(),
-            **self.tls_arguments(),
         }
 
     def sentinel_pool_arguments(self) -> dict[str, Any]:
         """What a pool takes that asks for its primary at each connect."""
         return {
             "is_master": not self.read_from_replicas,
-            "ssl": self.address.tls,
             "db": self.address.database,
             "max_connections": self.max_connections,
             **self.client_arguments(),
-            **self.tls_arguments(),
+            **self.link_arguments(),
         }
 
     @property
@@ -96,15 +111,19 @@ class Settings:
         """Who is asked for the primary; a Sentinel URL has no other nodes."""
         return self.address.sentinels or self.address.nodes
 
+    def at_sentinel(self, node: Node) -> Settings:
+        """For a connection to one Sentinel, which may know other users."""
+        user, password = self.sentinel_credentials or (None, None)
+        address = replace(self.address.at(node), username=user, password=password, database=0)
+        return replace(self, topology="single", address=address, credentials=None, decode=True)
+
     def login(self) -> dict[str, Any]:
         """User and password; a provider is asked at each connect instead."""
         if self.credentials is not None:
-            return {"credential_provider": self.credentials}
-        return {"username": self.address.username, "password": self.address.password}
+            from valkeykit.logins import guard
 
-    def tls_arguments(self) -> dict[str, Any]:
-        """redis-py refuses them on a plain connection. It checks the chain by default."""
-        return {"ssl_ca_data": self.ca, "ssl_check_hostname": self.check_hostname} if self.address.tls else {}
+            return {"credential_provider": guard(self.credentials)}
+        return {"username": self.address.username, "password": self.address.password}
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -112,15 +131,20 @@ class ConnectOptions(TypedDict, total=False):
 
     username, password: the user, for an Endpoint; a URL has its own.
     ca: the authority that signed the server's certificate, PEM text or a path; None for the Endpoint's or
-        the environment's own, else the system's.
+        the environment's own, else the system's. A file that changes is read again at the next connect.
+    certificate, key: the client certificate that the server asks for (mutual TLS) and its private key, PEM text or
+        paths; None for the environment's. They are read again as `ca` is.
     check_hostname: whether the certificate's name is compared with the host; None for what the Endpoint or the
         environment says, else yes. The chain is checked always.
-    topology: single, replicated, sentinel or cluster. None: what the URL or the Endpoint says,
-        else the server is asked once; where it doesn't answer, it counts as single.
+    topology: single, replicated, sentinel or cluster. None: what the URL or the Endpoint says, else the server is
+        asked. One that doesn't respond counts as single for the client that `connect` returns; Cache and Queue ask
+        again at the next call.
     connect_timeout, read_timeout: seconds; CONNECT_TIMEOUT and READ_TIMEOUT.
     max_connections: of the pool (of each node, in a cluster); a caller waits connect_timeout for one.
     decode: text (True) instead of bytes.
     read_from_replicas: all reads of this client go to replicas (a cluster's writes still find their primary).
+        Cache and Queue refuse it.
+    client_name: what CLIENT LIST on the server calls the connections.
     credentials: signs the login at each connect (valkeykit.credentials).
     sentinel_credentials: user and password of the Sentinels themselves; None: an Endpoint's or the environment's
         Sentinels know the user, others ask for none.
@@ -129,6 +153,8 @@ class ConnectOptions(TypedDict, total=False):
     username: str | None
     password: str | None
     ca: str | Path | None
+    certificate: str | Path | None
+    key: str | Path | None
     check_hostname: bool | None
     topology: str | None
     connect_timeout: float
@@ -136,90 +162,155 @@ class ConnectOptions(TypedDict, total=False):
     max_connections: int
     decode: bool
     read_from_replicas: bool
+    client_name: str | None
     credentials: CredentialProvider | None
     sentinel_credentials: tuple[str | None, str | None] | None
 
 
-def settle(
-    source: Source,
-    *,
-    username: str | None = None,
-    password: str | None = None,
-    ca: str | Path | None = None,
-    check_hostname: bool | None = None,
-    topology: str | None = None,
-    connect_timeout: float = CONNECT_TIMEOUT,
-    read_timeout: float = READ_TIMEOUT,
-    max_connections: int = MAX_CONNECTIONS,
-    decode: bool = True,
-    read_from_replicas: bool = False,
-    credentials: CredentialProvider | None = None,
-    sentinel_credentials: tuple[str | None, str | None] | None = None,
-) -> Settings:
+def settle(source: Source, *, defaults: ConnectOptions | None = None, **options: Unpack[ConnectOptions]) -> Settings:
     """Check the arguments of `connect`, which ConnectOptions describes, and fill in what they leave open.
+
+    defaults: what the caller prefers where neither the options nor the URL say.
 
     Raises:
         ConfigurationError: one of them can't be used; it is named.
     """
-    for name, seconds in (("connect_timeout", connect_timeout), ("read_timeout", read_timeout)):
-        if not 0 < seconds < float("inf"):
-            raise ConfigurationError(f"{name} is {seconds!r}, not a number of seconds above 0", fix=f"{name}=1.0")
-    if max_connections < 1:
-        raise ConfigurationError(f"max_connections is {max_connections}, below 1", fix="max_connections=50")
-    if topology not in (None, *TOPOLOGIES):
-        raise ConfigurationError(
-            f"topology is {topology!r}, not one of {', '.join(TOPOLOGIES)}", fix='topology="cluster", or leave it out'
-        )
-    address, authority, strict = _locate(source, username, password)
-    settled = topology or ("sentinel" if address.sentinels else address.topology)
-    if address.sentinels and sentinel_credentials is None:
-        sentinel_credentials = (address.username, address.password)
-    if settled == "cluster" and address.database:
-        raise ConfigurationError(
-            f"the URL names database {address.database}, and a cluster has only 0", fix="end the URL with /0"
-        )
+    check(options)
+    given = {name: value for name, value in options.items() if value is not None}
+    address, own = _locate(source, options.get("username"), options.get("password"))
+    chosen: dict[str, Any] = {**_DEFAULTS, **own, **(defaults or {}), **dict(address.options), **given}
+    check(cast("ConnectOptions", chosen))
+    topology = options.get("topology") or ("sentinel" if address.sentinels else address.topology)
+    _check_topology(address, topology)
+    if (chosen["certificate"] is not None or chosen["key"] is not None) and not address.tls:
+        raise ConfigurationError("certificate and key need TLS, which the URL doesn't ask for", fix="use rediss://")
+    credentials = chosen["sentinel_credentials"]
+    if address.sentinels and credentials is None:
+        credentials = (address.username, address.password)
     return Settings(
         address=address,
-        topology=settled,
-        ca=_pem(ca if ca is not None else authority),
-        check_hostname=strict if check_hostname is None else check_hostname,
-        connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
-        max_connections=max_connections,
-        decode=decode,
-        read_from_replicas=read_from_replicas,
-        credentials=credentials,
-        sentinel_credentials=sentinel_credentials,
+        topology=topology,
+        trust=Trust(chosen["ca"], chosen["certificate"], chosen["key"], check_hostname=chosen["check_hostname"]),
+        connect_timeout=chosen["connect_timeout"],
+        read_timeout=chosen["read_timeout"],
+        max_connections=chosen["max_connections"],
+        decode=chosen["decode"],
+        read_from_replicas=chosen["read_from_replicas"],
+        client_name=chosen["client_name"],
+        credentials=chosen["credentials"],
+        sentinel_credentials=credentials,
     )
 
 
-def _locate(source: Source, username: str | None, password: str | None) -> tuple[Address, str | None, bool]:
-    """The address, the authority that belongs to it, and whether its host name is checked."""
+def check(options: ConnectOptions) -> None:
+    """Check options by themselves, without a server's address.
+
+    Raises:
+        ConfigurationError: one of them can't be used; it is named.
+    """
+    for name, value in options.items():
+        if name not in ConnectOptions.__annotations__:
+            raise ConfigurationError(
+                f"unknown option {name}", fix=f"use one of {', '.join(sorted(ConnectOptions.__annotations__))}"
+            )
+        if name in _CHECKS and (value is not None or name not in _OPEN):
+            is_fit, expected, example = _CHECKS[name]
+            if not is_fit(value):
+                raise ConfigurationError(f"{name} is {value!r}, not {expected}", fix=f"{name}={example}")
+    credentials = options.get("credentials")
+    if credentials is not None and not callable(getattr(credentials, "get_credentials", None)):
+        raise ConfigurationError(
+            f"credentials is a {type(credentials).__name__}, which has no get_credentials",
+            fix="pass a CredentialProvider, such as those of valkeykit.credentials",
+        )
+    pair = options.get("sentinel_credentials")
+    if pair is not None and not (isinstance(pair, tuple | list) and len(pair) == 2):
+        raise ConfigurationError(
+            "sentinel_credentials is not a pair of user and password", fix='sentinel_credentials=("user", "password")'
+        )
+
+
+def refuse_replicas(options: ConnectOptions) -> None:
+    """For what must read its own writes.
+
+    Raises:
+        ConfigurationError: read_from_replicas is on.
+    """
+    if options.get("read_from_replicas"):
+        raise ConfigurationError(
+            "read_from_replicas is for connect() only: a cache or a queue reads what it has just written",
+            fix="remove read_from_replicas",
+        )
+
+
+def is_number(value: object) -> bool:
+    """Whether it is an int or a float other than NaN. A bool isn't."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124  (NaN)
+
+
+def _is_seconds(value: Any) -> bool:
+    return is_number(value) and 0 < value < float("inf")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "connect_timeout": (_is_seconds, "a number of seconds above 0", "1.0"),
+    "read_timeout": (_is_seconds, "a number of seconds above 0", "2.0"),
+    "max_connections": (_is_count, "a whole number above 0", "50"),
+    "decode": (_is_boolean, "a boolean", "True"),
+    "read_from_replicas": (_is_boolean, "a boolean", "False"),
+    "check_hostname": (_is_boolean, "a boolean", "True"),
+    "client_name": (is_client_name, CLIENT_NAME, '"web-1"'),
+    "topology": (lambda value: value in TOPOLOGIES, f"one of {', '.join(TOPOLOGIES)}", '"cluster", or leave it out'),
+}
+"""Whether a value fits, what it should be, and an example."""
+
+_OPEN = {"check_hostname", "client_name", "topology"}
+"""None leaves these to the URL, the Endpoint or the environment."""
+
+_DEFAULTS: dict[str, Any] = {
+    "ca": None, "certificate": None, "key": None, "check_hostname": True, "connect_timeout": CONNECT_TIMEOUT,
+    "read_timeout": READ_TIMEOUT, "max_connections": MAX_CONNECTIONS, "decode": True, "read_from_replicas": False,
+    "client_name": None, "credentials": None, "sentinel_credentials": None,
+}  # fmt: skip
+
+
+def _check_topology(address: Address, topology: str | None) -> None:
+    if address.socket and topology != "single":
+        raise ConfigurationError(
+            f"a unix socket belongs to a single server, and the topology is {topology}", fix='topology="single"'
+        )
+    if topology == "cluster" and address.database:
+        raise ConfigurationError(
+            f"the URL names database {address.database}, and a cluster has only 0", fix="end the URL with /0"
+        )
+
+
+def _locate(source: Source, username: str | None, password: str | None) -> tuple[Address, dict[str, Any]]:
+    """The address, and the options that belong to it."""
     if isinstance(source, Endpoint):
-        return source.address(username, password), source.ca, source.check_hostname
+        return source.address(username, password), {"ca": source.ca, "check_hostname": source.check_hostname}
     if username is not None or password is not None:
         raise ConfigurationError(
             "username and password belong to an Endpoint; a URL has its own", fix="put them into the URL"
         )
     if isinstance(source, Address):
-        return source, None, True
+        return source, {}
+    if isinstance(source, str):
+        return urls.parse(source), {}
     if source is not None:
-        return urls.parse(source), None, True
+        raise ConfigurationError(
+            f"the server is a {type(source).__name__}, not a URL, an Endpoint or an Address",
+            fix='connect("redis://host:6379/0")',
+        )
     address = environment.resolve()
     if address is None:
         raise ConfigurationError("DISABLE_REDIS is on, so there is no server to connect to", fix="unset DISABLE_REDIS")
-    return address, environment.authority(), environment.checks_hostname()
-
-
-def _pem(ca: str | Path | None) -> str | None:
-    """The authority's certificate itself, from its text or its path."""
-    if ca is None or (isinstance(ca, str) and "-----BEGIN" in ca):
-        return ca
-    try:
-        text = Path(ca).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "not a PEM file"
-        raise ConfigurationError(f"ca: can't read {str(ca)!r}: {reason}", fix="pass the PEM file's path") from None
-    if "-----BEGIN CERTIFICATE" not in text:
-        raise ConfigurationError(f"ca: {str(ca)!r} holds no PEM certificate", fix="pass the PEM file's path")
-    return text
+    return address, environment.trust()

@@ -9,6 +9,8 @@ A scheme may say the topology, and then name several hosts, with commas between:
     valkey+cluster://user:password@a:6379,b:6379
     valkeys+replicated://user:password@a:6379,b:6379
     valkey+sentinel://user:password@a:26379,b:26379/primary-name/database
+
+A unix socket is `unix://user:password@/path/of/the.sock?db=1`. Other parameters are read by `valkeykit.query`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from valkeykit import query
 from valkeykit.errors import ConfigurationError
 
 DEFAULT_PORT = 6379
@@ -25,8 +28,13 @@ DEFAULT_PORT = 6379
 TOPOLOGIES = ("single", "replicated", "sentinel", "cluster")
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
+_SOCKETS = ("unix", "valkey+unix", "redis+unix")
+_LONGEST_SOCKET = 107
+"""Bytes of a unix socket's path, a limit of the kernel."""
+
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _EXAMPLE = "write it as redis://user:password@host:6379/0"
+_SOCKET_EXAMPLE = "write it as unix:///run/valkey.sock?db=0"
 _ENCODE = (
     "percent-encode the user and the password: "
     "python3 -c 'import getpass,urllib.parse as u;print(u.quote(getpass.getpass(),\"\"))'"
@@ -35,10 +43,19 @@ _ENCODE = (
 
 @dataclass(frozen=True)
 class Node:
+    """Where one server listens. A unix socket has its path as host, and port 0."""
+
     host: str
     port: int
 
+    @property
+    def socket(self) -> str | None:
+        """The path of a unix socket; None for host and port."""
+        return self.host if self.host.startswith("/") else None
+
     def __str__(self) -> str:
+        if self.socket:
+            return self.socket
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
@@ -50,6 +67,8 @@ class Address:
     service: the name by which Sentinel knows the primary; None for the only one it knows.
     others: further nodes, used where the first one doesn't answer.
     sentinels: who knows the primary of a replicated deployment; they know this user and password too.
+    socket: the path of a unix socket, in place of host and port.
+    options: options of `connect` that the URL's query sets; what is passed to `connect` wins.
     """
 
     host: str = "localhost"
@@ -62,19 +81,27 @@ class Address:
     service: str | None = None
     others: tuple[Node, ...] = ()
     sentinels: tuple[Node, ...] = ()
+    socket: str | None = None
+    options: query.Parameters = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """Every node that the URL names, the first one first."""
-        return (Node(self.host, self.port), *self.others)
+        return (Node(self.socket, 0) if self.socket else Node(self.host, self.port), *self.others)
 
     def at(self, node: Node) -> Address:
         """One node alone, for the same user."""
-        return replace(self, host=node.host, port=node.port, topology="single", service=None, others=(), sentinels=())
+        alone = replace(self, topology="single", service=None, others=(), sentinels=())
+        if node.socket:
+            return replace(alone, socket=node.socket)
+        return replace(alone, host=node.host, port=node.port, socket=None)
 
     @property
     def url(self) -> str:
-        """`redis://` or `rediss://`, with user and password percent-encoded."""
+        """`redis://`, `rediss://` or `unix://`, with user and password percent-encoded, without options."""
+        if self.socket:
+            database = f"?db={self.database}" if self.database else ""
+            return f"unix://{self._credentials()}{quote(self.socket)}{database}"
         scheme = "rediss" if self.tls else "redis"
         return f"{scheme}://{self._credentials()}{Node(self.host, self.port)}/{self.database}"
 
@@ -97,24 +124,22 @@ def parse(url: str) -> Address:
             fix=_ENCODE,
         )
     scheme, separator, rest = url.strip().partition("://")
+    if separator and scheme.lower() in _SOCKETS:
+        return _socket(rest)
     name, plus, topology = scheme.lower().partition("+")
     if not separator or name not in _SCHEMES or (plus and topology not in TOPOLOGIES):
         known = ", ".join(f"{name}://" for name in _SCHEMES)
         raise ConfigurationError(
-            f"the connection URL must start with one of {known} (or +cluster, +sentinel, +replicated before the ://)",
+            f"the connection URL must start with one of {known} or unix:// "
+            "(or have +cluster, +sentinel, +replicated before the ://)",
             fix=_EXAMPLE,
         )
-    if _holds_raw_characters(rest):
-        raise ConfigurationError(
-            "the connection URL holds a character that has a meaning of its own in a URL "
-            "(one of @ / ? # % [ ] or a space, in the user or the password)",
-            fix=_ENCODE,
-        )
+    rest, parameters = _without_query(rest)
     authority, slash, tail = rest.partition("/")
     first, *further = authority.split(",") if plus else [authority]
+    if any("@" in node for node in further):
+        raise _raw_characters()
     parts, port = _split(f"{first}{slash}{tail}")
-    if parts.query:
-        raise ConfigurationError("the connection URL has a query (?…), which nothing here reads", fix=_EXAMPLE)
     service, path = _service(parts.path) if topology == "sentinel" else (None, parts.path)
     return Address(
         host=parts.hostname or "localhost",
@@ -122,11 +147,47 @@ def parse(url: str) -> Address:
         tls=_SCHEMES[name],
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        database=_database(path),
+        database=_database(path, parameters),
         topology=topology or None,
         service=service,
         others=tuple(_node(node) for node in further),
+        options=_options(parameters),
     )
+
+
+def _socket(rest: str) -> Address:
+    rest, parameters = _without_query(rest)
+    authority, slash, path = rest.partition("/")
+    credentials, at, host = authority.rpartition("@")
+    user, _, password = credentials.partition(":")
+    socket = slash + unquote(path)
+    if host or not path or "\0" in socket:
+        raise ConfigurationError(
+            "the connection URL names no unix socket: the path must be absolute", fix=_SOCKET_EXAMPLE
+        )
+    if len(socket.encode()) > _LONGEST_SOCKET:
+        raise ConfigurationError(
+            f"the path of the unix socket is longer than {_LONGEST_SOCKET} bytes", fix="use a shorter path, or a link"
+        )
+    return Address(
+        socket=socket,
+        username=unquote(user) or None if at else None,
+        password=unquote(password) or None if at else None,
+        database=_database("", parameters),
+        topology="single",
+        options=_options(parameters),
+    )
+
+
+def _without_query(rest: str) -> tuple[str, query.Parameters]:
+    if _holds_raw_characters(rest):
+        raise _raw_characters()
+    rest, _, parameters = rest.partition("?")
+    return rest, query.read(parameters)
+
+
+def _options(parameters: query.Parameters) -> query.Parameters:
+    return tuple((name, value) for name, value in parameters if name != "database")
 
 
 def parse_nodes(text: str) -> tuple[Node, ...]:
@@ -178,10 +239,21 @@ def _holds_raw_characters(rest: str) -> bool:
     )
 
 
-def _database(path: str) -> int:
-    name = path.strip("/")
+def _raw_characters() -> ConfigurationError:
+    return ConfigurationError(
+        "the connection URL holds a character that has a meaning of its own in a URL "
+        "(one of @ / ? # % [ ] or a space, and with several hosts a comma, in the user or the password)",
+        fix=_ENCODE,
+    )
+
+
+def _database(path: str, parameters: query.Parameters) -> int:
+    """The database of the path, or of the query."""
+    name, number = path.strip("/"), dict(parameters).get("database")
     if not name:
-        return 0
-    if not name.isascii() or not name.isdigit():
+        return int(number or 0)
+    if not name.isascii() or not name.isdigit() or len(name) > 9:
         raise ConfigurationError("the connection URL's database must be a whole number", fix=_EXAMPLE)
+    if number is not None and number != int(name):
+        raise ConfigurationError("the connection URL names two databases", fix="remove the parameter db")
     return int(name)

@@ -126,6 +126,10 @@ class Proxy:
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}/0"
 
+    def move(self, server: Server) -> None:
+        """Connections made from now on go to another server; those that are open stay."""
+        self._target = (HOST, server.port)
+
     def stall(self, seconds: float) -> None:
         """Nothing passes for a while; then all of it does."""
         self._flowing.clear()

@@ -197,13 +197,13 @@ def test_the_client_signs_and_checks_every_chain() -> None:
     assert endpoint.variables("x")["VALKEY_CA"] == endpoint.ca
     login = MemorystoreIam(credentials=object())
     settings = settle(endpoint, credentials=login)
-    assert settings.login() == {"credential_provider": login}
-    assert settings.tls_arguments() == {"ssl_ca_data": endpoint.ca, "ssl_check_hostname": True}
+    assert settings.credentials is login
+    assert (settings.ca, settings.check_hostname) == (endpoint.ca, True)
 
 
 def test_the_host_name_s_check_can_be_left_out() -> None:
     endpoint = Deployed.of({"gcp.checkHostname": "false"}).endpoint
-    assert settle(endpoint).tls_arguments()["ssl_check_hostname"] is False
+    assert settle(endpoint).check_hostname is False
     assert endpoint.variables("x")["VALKEY_CHECK_HOSTNAME"] == "false"
 
 

@@ -1,4 +1,4 @@
-"""A cache: computed once, jittered, invalidated by tag, open where the server is gone."""
+"""A cache with stampede protection and tags that degrades gracefully when the server is down."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from valkeykit.cache import ttl
 from valkeykit.cache.acache import AsyncCache
 from valkeykit.cache.cache import Cache
 from valkeykit.cache.codec import JsonSerializer, Serializer
+from valkeykit.cache.entries import MISSING
 from valkeykit.cache.leaderboard import AsyncLeaderboard, Leaderboard, Place
-from valkeykit.cache.operations import MISSING
 from valkeykit.cache.sessions import AsyncSessions, Sessions
 from valkeykit.cache.statistics import Statistics
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from redis.exceptions import ConnectionError  # noqa: A004
+from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
-from valkeykit.cache.operations import LEASE, MISSING
-from valkeykit.cache.steps import Compute, Send, Sleep, Steps
+from valkeykit.cache.computation import LEASE, Computation
+from valkeykit.cache.entries import MISSING
+from valkeykit.cache.steps import Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.causes import FOREIGN
 from valkeykit.channel import AsyncChannel
+from valkeykit.lazy import AsyncLazyChannel
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -25,11 +31,12 @@ T = TypeVar("T")
 class AsyncCache(CacheBase):
     """A cache on the server, for asyncio. Arguments, answers and errors are those of Cache."""
 
-    _channel: AsyncChannel | None = None
+    _link_type = AsyncLazyChannel
+    _link: AsyncLazyChannel
 
     @cached_property
-    def _connecting(self) -> asyncio.Lock:
-        return asyncio.Lock()
+    def _background(self) -> set[asyncio.Task[Any]]:
+        return set()
 
     async def get(self, key: str, default: Any = None) -> Any:
         """As Cache.get."""
@@ -37,13 +44,13 @@ class AsyncCache(CacheBase):
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """As Cache.get_many."""
-        return await self.run(self._operations.get_many(list(keys)))
+        return await self.run(self._operations.get_many(keys))
 
-    async def set(self, key: str, value: Any, ttl: float = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
+    async def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
         """As Cache.set."""
-        return await self.run(self._operations.set(key, value, ttl, list(tags)))
+        return await self.run(self._operations.set(key, value, ttl, tags))
 
-    async def set_many(self, values: Mapping[str, Any], ttl: float = API_RESPONSE) -> bool:
+    async def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
         """As Cache.set_many."""
         return await self.run(self._operations.set_many(values, ttl))
 
@@ -55,22 +62,72 @@ class AsyncCache(CacheBase):
         """As Cache.invalidate."""
         await self.run(self._operations.invalidate(tags))
 
+    @overload
+    async def get_or_compute(
+        self,
+        key: str,
+        compute: Callable[[], Awaitable[T]],
+        ttl: float | None = ...,
+        *,
+        stale: float = ...,
+        negative_ttl: float = ...,
+        tags: Iterable[str] = ...,
+        lease: float = ...,
+    ) -> T: ...
+
+    @overload
+    async def get_or_compute(
+        self,
+        key: str,
+        compute: Callable[[], T],
+        ttl: float | None = ...,
+        *,
+        stale: float = ...,
+        negative_ttl: float = ...,
+        tags: Iterable[str] = ...,
+        lease: float = ...,
+    ) -> T: ...
+
     async def get_or_compute(
         self,
         key: str,
         compute: Callable[[], Any],
-        ttl: float = API_RESPONSE,
+        ttl: float | None = API_RESPONSE,
         *,
         stale: float = 0,
         negative_ttl: float = NEGATIVE,
         tags: Iterable[str] = (),
         lease: float = LEASE,
     ) -> Any:
-        """As Cache.get_or_compute; `compute` may be a coroutine function."""
-        steps = self._operations.get_or_compute(key, compute, ttl, stale, negative_ttl, list(tags), lease)
-        return await self.run(steps)
+        """As Cache.get_or_compute; `compute` may be a coroutine function.
 
-    async def touch(self, key: str, ttl: float, default: Any = None) -> Any:
+        A lease isn't renewed while the event loop is blocked.
+        """
+        call = Computation(self._operations, key, compute, ttl, stale, negative_ttl, tags, lease)
+        is_closed = False
+        try:
+            value = await self.run(call.claim())
+            if value is MISSING:
+                try:
+                    with call.running(), self._renewing(call):
+                        computed = compute()
+                        if inspect.isawaitable(computed):
+                            computed = await computed
+                except Exception:
+                    if call.stale_value is MISSING:
+                        raise
+                    value = call.stale_value
+                else:
+                    value = await self.run(call.store(computed))
+        except GeneratorExit:
+            is_closed = True
+            raise
+        finally:
+            if call.holds_lease:
+                await self._release(call, is_closed=is_closed)
+        return value
+
+    async def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
         """As Cache.touch."""
         value = await self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
@@ -81,11 +138,11 @@ class AsyncCache(CacheBase):
 
     async def close(self) -> None:
         """As Cache.close."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        here = asyncio.get_running_loop()
+        await asyncio.gather(*(task for task in self._background if task.get_loop() is here), return_exceptions=True)
+        await self._link.close()
 
-    async def __aenter__(self) -> AsyncCache:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -105,14 +162,45 @@ class AsyncCache(CacheBase):
             try:
                 if type(step) is Send:
                     answer = await self._send(step)
-                elif type(step) is Compute:
-                    answer = step.function()
-                    if inspect.isawaitable(answer):
-                        answer = await answer
                 elif type(step) is Sleep:
                     await asyncio.sleep(step.seconds)
             except Exception as error:  # noqa: BLE001  (the steps decide)
                 failure = error
+
+    @contextmanager
+    def _renewing(self, call: Computation) -> Iterator[None]:
+        task = asyncio.ensure_future(self._renew(call))
+        try:
+            yield
+        finally:
+            with suppress(RuntimeError):  # there is no event loop any more
+                task.cancel()
+
+    async def _renew(self, call: Computation) -> None:
+        """Cancelled between two calls of the server, never within one: that would cost the connection."""
+        while True:
+            await asyncio.sleep(call.renew_every)
+            if not await asyncio.shield(self._in_background(self.run(call.renew()))):
+                return
+
+    async def _release(self, call: Computation, *, is_closed: bool) -> None:
+        """Complete also where the caller is cancelled again. One that is being closed can't await."""
+        try:
+            task = self._in_background(self.run(call.release()))
+        except RuntimeError:  # closed, and there is no event loop any more
+            return
+        if not is_closed:
+            await asyncio.shield(task)
+
+    def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        try:
+            task = asyncio.get_running_loop().create_task(work)
+        except RuntimeError:
+            work.close()
+            raise
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
 
     async def _send(self, step: Send) -> list[Any]:
         self._admit(loud=step.loud)
@@ -125,19 +213,23 @@ class AsyncCache(CacheBase):
         return answers
 
     async def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._channel or await self._connected()
-        if len(commands) == 1 and not once:
-            try:
-                return [await channel.send(*commands[0])]
-            except ConnectionError:
-                return [await channel.send(*commands[0])]
-        pipeline = channel.client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(await pipeline.execute()) if commands else []
+        channel = self._link.current() or await self._link.open(self._connect)
+        try:
+            return await _exchange(channel, commands, alone=not once)
+        except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
+            if once or isinstance(error, AuthenticationError):
+                raise
+            return await _exchange(channel, commands, alone=True)
 
-    async def _connected(self) -> AsyncChannel:
-        async with self._connecting:
-            if self._channel is None:
-                self._channel = AsyncChannel(await open_async_client(self._settings()))
-            return self._channel
+    async def _connect(self) -> AsyncChannel:
+        return AsyncChannel(await open_async_client(self._settings(), sure=True))
+
+
+async def _exchange(channel: AsyncChannel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+    if alone and len(commands) == 1:
+        return [await channel.send(*commands[0])]
+    pipeline = channel.client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(await pipeline.execute()) if commands else []

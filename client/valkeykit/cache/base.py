@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError
 
@@ -16,7 +17,7 @@ from valkeykit.cache.statistics import Statistics
 from valkeykit.cache.ttl import JITTER
 from valkeykit.causes import explain
 from valkeykit.errors import BreakerOpenError, RefusedError
-from valkeykit.settings import ConnectOptions, Settings, Source, settle
+from valkeykit.settings import ConnectOptions, Settings, Source, check, refuse_replicas, settle
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,6 +30,8 @@ _logger = logging.getLogger("valkeykit.cache")
 
 class CacheBase:
     """A cache's settings, counts and breaker. See Cache."""
+
+    _link_type: Callable[[], Any]
 
     def __init__(
         self,
@@ -44,26 +47,34 @@ class CacheBase:
         """Nothing is sent.
 
         url, options: as `valkeykit.connect` takes them; connect_timeout and read_timeout are 0.5 s here.
-        namespace: goes before every key, with a colon.
+        namespace: goes before every key, with a colon; with two if it has one itself.
         serializer: what turns values into bytes; JSON by default.
         compress_from: bytes from which on values are compressed; None for never.
-        jitter: the share by which an entry may live shorter.
+        jitter: the share, 0 to 1, by which an entry may live shorter.
         breaker: by default, three failures in a row stop calls for two seconds.
+
+        Raises:
+            ConfigurationError: the URL or an option can't be used.
         """
+        check(options)
+        refuse_replicas(options)
         self.statistics = Statistics()
         self.breaker = breaker or CircuitBreaker()
         self._source = url
         self._disabled = url is None and environment.resolve() is None
         self._options = options
+        self._link = self._link_type()
+        if url is not None:
+            self._settings()
         self._operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
 
     def key(self, name: str) -> str:
         """The key on the server, with the namespace."""
-        return self._operations.key(name)
+        return self._operations.keys.entry(name)
 
     def _settings(self) -> Settings:
         timeouts: ConnectOptions = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
-        return settle(self._source, **(timeouts | self._options | {"decode": False}))
+        return settle(self._source, defaults=timeouts, **(self._options | {"decode": False}))
 
     def _admit(self, *, loud: bool) -> None:
         if self._disabled:
@@ -71,7 +82,7 @@ class CacheBase:
         if not loud and not self.breaker.allows():
             self.statistics.errors += 1
             raise BreakerOpenError(
-                "the cache failed a moment ago, so it isn't asked", fix="wait; see the log before it"
+                "the circuit breaker is open after repeated failures", fix="see the previous warnings in the log"
             )
 
     def _succeeded(self, began: float) -> None:

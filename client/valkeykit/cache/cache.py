@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import threading
+import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import ConnectionError  # noqa: A004
+from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.cache.base import CacheBase
-from valkeykit.cache.operations import LEASE, MISSING
-from valkeykit.cache.steps import Compute, Send, Sleep, Steps
+from valkeykit.cache.computation import LEASE, Computation
+from valkeykit.cache.entries import MISSING
+from valkeykit.cache.renewer import Renewer
+from valkeykit.cache.steps import Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.causes import FOREIGN
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
+from valkeykit.errors import ConfigurationError
+from valkeykit.lazy import LazyChannel
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -23,41 +31,59 @@ T = TypeVar("T")
 class Cache(CacheBase):
     """A cache on the server.
 
-    Reads fail open: where the server can't be asked, there is nothing. Writes then return False.
-    Deletes fail loud, since data that should be gone would be served later on. DISABLE_REDIS counts as
-    a server that can't be asked.
+    When the server is unavailable, reads return the default and writes return False. Deletes raise, because
+    deleted data would be served later. DISABLE_REDIS counts as an unavailable server.
     """
 
-    _channel: Channel | None = None
-    _connecting = threading.Lock()
+    _link_type = LazyChannel
+    _link: LazyChannel
+
+    @cached_property
+    def _renewer(self) -> Renewer:
+        return Renewer()
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value, or the default where there is none or the server can't be asked."""
+        """Read a value, also one that `get_or_compute` keeps for its stale period.
+
+        Returns:
+            The value; the default if there is none or the server is unavailable.
+
+        Raises:
+            ConfigurationError: the key isn't a text of 1 to 1024 characters.
+        """
         return self.run(self._operations.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The values that exist, by key, in one round trip."""
-        return self.run(self._operations.get_many(list(keys)))
+        """The values that exist, by key, in one round trip, and one more if any has tags. Raises as `get` does."""
+        return self.run(self._operations.get_many(keys))
 
-    def set(self, key: str, value: Any, ttl: float = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
-        """Store a value for `ttl` seconds, a little less by the jitter. False where the server can't be asked.
+    def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
+        """Store a value.
 
-        tags: `invalidate` ends all entries of a tag at once. Reading a tagged entry takes a second round trip.
+        Args:
+            key: text of 1 to 1024 characters.
+            value: anything that the serializer takes.
+            ttl: seconds, up to a year, less the jitter. None: no expiry; the entry ends only by `delete`,
+                by `invalidate` or when the server evicts it.
+            tags: `invalidate` ends all entries of a tag at once. Reading a tagged entry takes a second round trip.
+
+        Returns:
+            False if the server is unavailable.
 
         Raises:
-            ConfigurationError: the value can't be serialized, or key or TTL can't be used.
+            ConfigurationError: the value can't be serialized, or another argument can't be used.
         """
-        return self.run(self._operations.set(key, value, ttl, list(tags)))
+        return self.run(self._operations.set(key, value, ttl, tags))
 
-    def set_many(self, values: Mapping[str, Any], ttl: float = API_RESPONSE) -> bool:
-        """Store values by key, in one round trip."""
+    def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
+        """Store values by key, in one round trip. Arguments, result and errors are those of `set`."""
         return self.run(self._operations.set_many(values, ttl))
 
     def delete(self, *keys: str) -> int:
         """Delete entries; returns how many there were.
 
         Raises:
-            ValkeykitError: the server can't be asked, so they may still be there.
+            ValkeykitError: the server is unavailable, so they may still exist.
         """
         return self.run(self._operations.delete(keys))
 
@@ -69,28 +95,55 @@ class Cache(CacheBase):
         self,
         key: str,
         compute: Callable[[], T],
-        ttl: float = API_RESPONSE,
+        ttl: float | None = API_RESPONSE,
         *,
         stale: float = 0,
         negative_ttl: float = NEGATIVE,
         tags: Iterable[str] = (),
         lease: float = LEASE,
     ) -> T:
-        """The value, computed by one caller of all processes where there is none.
+        """Read a value; if there is none, one caller of all processes computes it.
 
-        stale: seconds after `ttl` in which the others get the old value while one computes,
-            and all do if that fails; without an old value they wait.
-        negative_ttl: seconds that None is kept.
-        lease: seconds that a computation may take before another caller tries.
+        The others wait, however long that takes. A value whose key is deleted meanwhile is not stored.
 
-        Raises what `compute` raises, unless there is an old value.
+        Args:
+            key: text of 1 to 1024 characters.
+            compute: called without arguments.
+            ttl: seconds that the value is fresh; None: it never expires.
+            stale: seconds after `ttl` in which the others get the old value while one computes,
+                and all do if that fails; without an old value they wait.
+            negative_ttl: seconds that None is kept.
+            tags: as those of `set`.
+            lease: seconds after which another caller computes if this process dies. Renewed while computing.
+
+        Returns:
+            The value as the serializer reads it back, for whoever computes it too: JSON makes lists of tuples.
+
+        Raises:
+            ConfigurationError: an argument can't be used, or the value can't be serialized.
+            BaseException: what `compute` raises, unless there is an old value.
         """
-        steps = self._operations.get_or_compute(key, compute, ttl, stale, negative_ttl, list(tags), lease)
-        value: T = self.run(steps)
-        return value
+        call = Computation(self._operations, key, compute, ttl, stale, negative_ttl, tags, lease)
+        try:
+            value = self.run(call.claim())
+            if value is MISSING:
+                try:
+                    with call.running(), self._renewer.renewing(call.renew_every, lambda: self.run(call.renew())):
+                        computed = compute()
+                except Exception:
+                    if call.stale_value is MISSING:
+                        raise
+                    value = call.stale_value
+                else:
+                    value = self.run(call.store(_not_awaitable(computed)))
+        finally:
+            if call.holds_lease:
+                self.run(call.release())
+        result: T = value
+        return result
 
-    def touch(self, key: str, ttl: float, default: Any = None) -> Any:
-        """The value, whose life starts anew with `ttl` seconds."""
+    def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
+        """Read a value as `get` does; reset its time to live to `ttl` seconds; None: no expiry."""
         value = self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
@@ -100,11 +153,9 @@ class Cache(CacheBase):
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
+        self._link.close()
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,8 +175,6 @@ class Cache(CacheBase):
             try:
                 if type(step) is Send:
                     answer = self._send(step)
-                elif type(step) is Compute:
-                    answer = step.function()
                 elif type(step) is Sleep:
                     time.sleep(step.seconds)
             except Exception as error:  # noqa: BLE001  (the steps decide)
@@ -142,19 +191,31 @@ class Cache(CacheBase):
         return answers
 
     def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._channel or self._connected()
-        if len(commands) == 1 and not once:
-            try:
-                return [channel.send(*commands[0])]
-            except ConnectionError:
-                return [channel.send(*commands[0])]
-        pipeline = channel.client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(pipeline.execute()) if commands else []
+        channel = self._link.channel or self._link.open(self._connect)
+        try:
+            return _exchange(channel, commands, alone=not once)
+        except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
+            if once or isinstance(error, AuthenticationError):
+                raise
+            return _exchange(channel, commands, alone=True)
 
-    def _connected(self) -> Channel:
-        with self._connecting:
-            if self._channel is None:
-                self._channel = Channel(open_client(self._settings()))
-            return self._channel
+    def _connect(self) -> Channel:
+        return Channel(open_client(self._settings(), sure=True))
+
+
+def _exchange(channel: Channel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+    if alone and len(commands) == 1:
+        return [channel.send(*commands[0])]
+    pipeline = channel.client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(pipeline.execute()) if commands else []
+
+
+def _not_awaitable(value: T) -> T:
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise ConfigurationError("the computation returned an awaitable", fix="use AsyncCache, or a plain function")
+    return value

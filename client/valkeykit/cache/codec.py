@@ -1,4 +1,4 @@
-"""How values become bytes: a mark, then the value, compressed where that is worth it."""
+"""Encode values as bytes: a mark, then the value, compressed if that is smaller."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import zlib
 from typing import Any, Protocol
 
+from valkeykit.cache.arguments import check_count
 from valkeykit.errors import ConfigurationError
 
 COMPRESS_FROM = 4096
@@ -36,7 +37,7 @@ class JsonSerializer:
 
 
 class CorruptEntryError(Exception):
-    """What the server holds is no entry of this cache; it counts as a miss."""
+    """The stored bytes are not an entry of this cache. Counts as a miss."""
 
 
 class Codec:
@@ -44,24 +45,14 @@ class Codec:
 
     def __init__(self, serializer: Serializer | None = None, compress_from: int | None = COMPRESS_FROM) -> None:
         self._serializer = serializer or JsonSerializer()
-        self._compress_from = compress_from
+        self._compress_from = None if compress_from is None else check_count("compress_from", compress_from)
 
     def encode(self, value: Any) -> bytes:
-        """Raises ConfigurationError where the serializer can't take the value."""
-        try:
-            data = self._serializer.dumps(value)
-        except (TypeError, ValueError, RecursionError) as problem:
-            raise ConfigurationError(
-                f"the value can't be cached: {problem}", fix="store plain data, or pass a serializer"
-            ) from None
-        if self._compress_from is not None and len(data) >= self._compress_from:
-            packed = zlib.compress(data, 1)
-            if len(packed) < len(data):
-                return _COMPRESSED + packed
-        return _PLAIN + data
+        """Raises ConfigurationError if the serializer rejects the value."""
+        return self._pack(self._dump(value))
 
     def decode(self, entry: bytes) -> Any:
-        """Raises CorruptEntryError where the bytes aren't what `encode` wrote."""
+        """Raises CorruptEntryError if `encode` did not write these bytes."""
         mark = entry[:1]
         try:
             if mark == _PLAIN:
@@ -71,3 +62,36 @@ class Codec:
         except Exception as problem:  # noqa: BLE001  (a pluggable serializer may raise anything)
             raise CorruptEntryError(str(type(problem))) from None
         raise CorruptEntryError("no such mark")
+
+    def encode_and_read(self, value: Any) -> tuple[bytes, Any]:
+        """Encode a value; returns the entry and the value as readers get it.
+
+        Raises:
+            ConfigurationError: the serializer rejects the value, or its own output.
+        """
+        data = self._dump(value)
+        try:
+            read = self._serializer.loads(data)
+        except Exception as problem:  # noqa: BLE001  (a pluggable serializer may raise anything)
+            raise _unusable(problem) from None
+        return self._pack(data), read
+
+    def _dump(self, value: Any) -> bytes:
+        try:
+            data = self._serializer.dumps(value)
+        except Exception as problem:  # noqa: BLE001  (a pluggable serializer may raise anything)
+            raise _unusable(problem) from None
+        if not isinstance(data, bytes):
+            raise _unusable(TypeError(f"dumps() returned {type(data).__name__}, expected bytes"))
+        return data
+
+    def _pack(self, data: bytes) -> bytes:
+        if self._compress_from is not None and len(data) >= self._compress_from:
+            packed = zlib.compress(data, 1)
+            if len(packed) < len(data):
+                return _COMPRESSED + packed
+        return _PLAIN + data
+
+
+def _unusable(problem: Exception) -> ConfigurationError:
+    return ConfigurationError(f"the value can't be cached: {problem}", fix="store plain data, or pass a serializer")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from valkeykit.cache.acache import AsyncCache
+from valkeykit.cache.arguments import check_count, check_text, is_number, show
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
+from valkeykit.cache.keys import escape
 from valkeykit.cache.steps import Send, Steps
-from valkeykit.cache.ttl import LEADERBOARD, milliseconds
+from valkeykit.cache.ttl import LEADERBOARD, expiry
+from valkeykit.errors import ConfigurationError
+
+_HIGHEST = 1.7976931348623157e308
 
 
 class Place(NamedTuple):
@@ -20,22 +25,27 @@ class Place(NamedTuple):
 
 
 class _Board:
-    """What a board does, as steps; the two classes below run them."""
+    """The operations on a board as steps, which the two classes below run."""
 
-    def __init__(self, cache: CacheBase, name: str, ttl: float) -> None:
-        self._key = cache.key(f"board:{name}")
-        self._life = milliseconds(ttl)
+    def __init__(self, cache: CacheBase, name: str, ttl: float | None) -> None:
+        self._key = cache._operations.keys.own("board", escape("name", name))
+        self._life = expiry(ttl)
 
     def add(self, member: str, score: float) -> Steps[None]:
-        yield _once(("ZADD", self._key, score, member), self._alive())
+        yield _once(("ZADD", self._key, _score("score", score), _member(member)), self._alive())
 
     def increment(self, member: str, by: float) -> Steps[float]:
-        score, _ = yield _once(("ZINCRBY", self._key, by, member), self._alive())
+        score, _ = yield _once(("ZINCRBY", self._key, _score("by", by), _member(member)), self._alive())
         return float(score)
 
     def remove(self, member: str) -> Steps[bool]:
-        (removed,) = yield _once(("ZREM", self._key, member))
+        (removed,) = yield _once(("ZREM", self._key, _member(member)))
         return bool(removed)
+
+    def top(self, number: int) -> Steps[list[Place]]:
+        if check_count("number", number) == 0:  # ZRANGE 0 -1 would return all
+            return []
+        return (yield from self.places(1, number))
 
     def places(self, first: int, last: int) -> Steps[list[Place]]:
         """From rank `first` to rank `last`, both included."""
@@ -44,27 +54,49 @@ class _Board:
         return [Place(rank, member.decode(), float(score)) for rank, (member, score) in enumerate(found, first)]
 
     def rank(self, member: str) -> Steps[int | None]:
-        (rank,) = yield _once(("ZREVRANK", self._key, member))
+        (rank,) = yield _once(("ZREVRANK", self._key, _member(member)))
         return None if rank is None else int(rank) + 1
 
     def around(self, member: str, number: int) -> Steps[list[Place]]:
+        check_count("number", number)
         rank = yield from self.rank(member)
         if rank is None:
             return []
         return (yield from self.places(max(1, rank - number), rank + number))
 
     def _alive(self) -> tuple[Any, ...]:
-        return ("PEXPIRE", self._key, self._life)
+        return ("PERSIST", self._key) if self._life is None else ("PEXPIRE", self._key, self._life)
 
 
 def _once(*commands: tuple[Any, ...]) -> Send:
     return Send(list(commands), loud=True, once=True)
 
 
-class Leaderboard:
-    """A board in a cache; it ends `ttl` seconds after the last change. It fails loud, and sends a change once."""
+def _score(name: str, value: float) -> float:
+    if not is_number(value) or not -_HIGHEST <= value <= _HIGHEST:
+        raise ConfigurationError(f"{name} is {show(value)}, expected a finite number", fix=f"pass {name}=10")
+    return value
 
-    def __init__(self, cache: Cache, name: str, ttl: float = LEADERBOARD) -> None:
+
+def _member(member: str) -> str:
+    check_text("member", member)
+    try:
+        member.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"the member is {show(member)}, expected valid Unicode", fix="remove lone surrogates"
+        ) from None
+    return member
+
+
+class Leaderboard:
+    """A board in a cache.
+
+    It expires `ttl` seconds after the last change; None means no expiry. Errors of the server are raised, and a
+    change is sent once.
+    """
+
+    def __init__(self, cache: Cache, name: str, ttl: float | None = LEADERBOARD) -> None:
         self._run = cache.run
         self._board = _Board(cache, name, ttl)
 
@@ -73,30 +105,30 @@ class Leaderboard:
         self._run(self._board.add(member, score))
 
     def increment(self, member: str, by: float = 1) -> float:
-        """Raise a member's score; returns what it is then."""
+        """Increment a member's score; returns the new score."""
         return self._run(self._board.increment(member, by))
 
     def remove(self, member: str) -> bool:
-        """Take a member off the board; False where it wasn't on it."""
+        """Remove a member; False if it was not on the board."""
         return self._run(self._board.remove(member))
 
     def top(self, number: int = 10) -> list[Place]:
         """The first places."""
-        return self._run(self._board.places(1, number))
+        return self._run(self._board.top(number))
 
     def rank(self, member: str) -> int | None:
-        """A member's rank, 1 for the first; None where it isn't on the board."""
+        """A member's rank, 1 for the first; None if it is not on the board."""
         return self._run(self._board.rank(member))
 
     def around(self, member: str, number: int = 2) -> list[Place]:
-        """A member's place and up to `number` before and behind it; none where it isn't on the board."""
+        """A member's place and up to `number` before and behind it; empty if it is not on the board."""
         return self._run(self._board.around(member, number))
 
 
 class AsyncLeaderboard:
     """A board in an AsyncCache. Arguments and answers are those of Leaderboard."""
 
-    def __init__(self, cache: AsyncCache, name: str, ttl: float = LEADERBOARD) -> None:
+    def __init__(self, cache: AsyncCache, name: str, ttl: float | None = LEADERBOARD) -> None:
         self._run = cache.run
         self._board = _Board(cache, name, ttl)
 
@@ -114,7 +146,7 @@ class AsyncLeaderboard:
 
     async def top(self, number: int = 10) -> list[Place]:
         """As Leaderboard.top."""
-        return await self._run(self._board.places(1, number))
+        return await self._run(self._board.top(number))
 
     async def rank(self, member: str) -> int | None:
         """As Leaderboard.rank."""

@@ -1,84 +1,133 @@
-"""Login sessions: random ids, and a time to live that starts anew with each read."""
+"""Login sessions with random ids and sliding expiration."""
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
 from valkeykit.cache.acache import AsyncCache
+from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
-from valkeykit.cache.ttl import SESSION
-from valkeykit.errors import UnreachableError
+from valkeykit.cache.operations import SERVER_ERRORS
+from valkeykit.cache.steps import Send, Steps
+from valkeykit.cache.ttl import SESSION, milliseconds
 
 Data = dict[str, Any]
 
+_is_id = re.compile("[A-Za-z0-9_-]{32}").fullmatch
+"""Ids come from cookies and are untrusted. Anything else than this is not sent to the server."""
+
+
+class _Store:
+    """The operations on sessions as steps, which the two classes below run."""
+
+    def __init__(self, cache: CacheBase, ttl: float) -> None:
+        self._operations = cache._operations
+        self._life = milliseconds(ttl)
+
+    def create(self, data: Data) -> Steps[str]:
+        entry = self._operations.codec.encode(data)
+        while True:
+            session = secrets.token_urlsafe(24)
+            (stored,) = yield Send([("SET", self._key(session), entry, "NX", "PX", self._life)], loud=True)
+            if stored:  # otherwise a lost reply: the resend found the key, and this id is discarded
+                return session
+
+    def read(self, session: str) -> Steps[Data | None]:
+        if not _is_session(session):
+            return None
+        try:
+            (entry,) = yield Send([("GETEX", self._key(session), "PX", self._life)])
+            value = yield from self._operations.entries.read(entry)
+        except SERVER_ERRORS:
+            return None
+        data: Data | None = self._operations.count(value, None)
+        return data
+
+    def write(self, session: str, data: Data) -> Steps[bool]:
+        entry = self._operations.codec.encode(data)
+        if not _is_session(session):
+            return False
+        (stored,) = yield Send([("SET", self._key(session), entry, "XX", "PX", self._life)], loud=True)
+        return bool(stored)
+
+    def end(self, session: str) -> Steps[bool]:
+        if not _is_session(session):
+            return False
+        (ended,) = yield Send([("DEL", self._key(session))], loud=True)
+        return bool(ended)
+
+    def _key(self, session: str) -> str:
+        return self._operations.keys.own("session", session)
+
 
 class Sessions:
-    """Sessions in a cache. ttl: seconds that one lives without being read."""
+    """Sessions in a cache."""
 
     def __init__(self, cache: Cache, ttl: float = SESSION) -> None:
-        self._cache = cache
-        self._ttl = ttl
+        """Nothing is sent.
+
+        Args:
+            cache: where the sessions are kept.
+            ttl: seconds until a session expires that is neither read nor written.
+
+        Raises:
+            ConfigurationError: the TTL can't be used.
+        """
+        self._run = cache.run
+        self._store = _Store(cache, ttl)
 
     def create(self, data: Data) -> str:
         """Store a new session; returns its id, which can't be guessed.
 
         Raises:
-            UnreachableError: it couldn't be stored.
+            ConfigurationError: the data can't be serialized.
+            ValkeykitError: the server is unavailable or rejected the write.
         """
-        session = _new()
-        self.write(session, data)
-        return session
+        return self._run(self._store.create(data))
 
     def read(self, session: str) -> Data | None:
-        """The session's data; None where it has ended or the server can't be asked."""
-        data: Data | None = self._cache.touch(_key(session), self._ttl)
-        return data
+        """The session's data; None if it has ended, the id is invalid, or the server is unavailable."""
+        return self._run(self._store.read(session))
 
-    def write(self, session: str, data: Data) -> None:
-        """Replace the session's data. Raises as `create`."""
-        _require(stored=self._cache.set(_key(session), data, self._ttl))
+    def write(self, session: str, data: Data) -> bool:
+        """Replace the session's data; False if the session has ended. Raises as `create` does."""
+        return self._run(self._store.write(session, data))
 
     def end(self, session: str) -> bool:
-        """Log out; fails loud, since the session would live on. False where there was none."""
-        return self._cache.delete(_key(session)) > 0
+        """End the session; False if there was no such session.
+
+        Raises:
+            ValkeykitError: the server is unavailable, so the session may still exist.
+        """
+        return self._run(self._store.end(session))
 
 
 class AsyncSessions:
     """Sessions in an AsyncCache. Arguments, answers and errors are those of Sessions."""
 
     def __init__(self, cache: AsyncCache, ttl: float = SESSION) -> None:
-        self._cache = cache
-        self._ttl = ttl
+        """As Sessions."""
+        self._run = cache.run
+        self._store = _Store(cache, ttl)
 
     async def create(self, data: Data) -> str:
         """As Sessions.create."""
-        session = _new()
-        await self.write(session, data)
-        return session
+        return await self._run(self._store.create(data))
 
     async def read(self, session: str) -> Data | None:
         """As Sessions.read."""
-        data: Data | None = await self._cache.touch(_key(session), self._ttl)
-        return data
+        return await self._run(self._store.read(session))
 
-    async def write(self, session: str, data: Data) -> None:
+    async def write(self, session: str, data: Data) -> bool:
         """As Sessions.write."""
-        _require(stored=await self._cache.set(_key(session), data, self._ttl))
+        return await self._run(self._store.write(session, data))
 
     async def end(self, session: str) -> bool:
         """As Sessions.end."""
-        return await self._cache.delete(_key(session)) > 0
+        return await self._run(self._store.end(session))
 
 
-def _new() -> str:
-    return secrets.token_urlsafe(24)
-
-
-def _key(session: str) -> str:
-    return f"session:{session}"
-
-
-def _require(*, stored: bool) -> None:
-    if not stored:
-        raise UnreachableError("the session couldn't be stored", fix="look at the log of valkeykit.cache")
+def _is_session(session: object) -> bool:
+    return isinstance(session, str) and _is_id(session) is not None

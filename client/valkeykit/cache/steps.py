@@ -5,16 +5,17 @@ The sync and the asyncio cache both run them; only how a step is done differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
+Command = tuple[Any, ...]
 
 
 class Send(NamedTuple):
     """Commands for the server, in one round trip; the step's value is the list of their answers."""
 
-    commands: list[tuple[Any, ...]]
+    commands: list[Command]
     loud: bool = False
     """Whether it goes to the server even while the breaker is open."""
     once: bool = False
@@ -25,10 +26,4 @@ class Sleep(NamedTuple):
     seconds: float
 
 
-class Compute(NamedTuple):
-    """Call the user's function; the step's value is what it returns."""
-
-    function: Callable[[], Any]
-
-
-Steps = Generator[Send | Sleep | Compute, Any, T]
+Steps = Generator[Send | Sleep, Any, T]

@@ -1,14 +1,14 @@
-"""How long things are kept, in seconds, and the jitter that keeps them from ending all at once."""
+"""Times to live in seconds, and the jitter that keeps entries from expiring all at once."""
 
 from __future__ import annotations
 
-import math
 import random
 
+from valkeykit.cache.arguments import is_number, show
 from valkeykit.errors import ConfigurationError
 
 SESSION = 30 * 60
-"""A login session; each read starts it anew."""
+"""A login session, from its last read."""
 
 API_RESPONSE = 60
 """An answer of another service."""
@@ -29,24 +29,27 @@ TOKEN = 15 * 60
 """A one-time code or a password reset."""
 
 NEGATIVE = 30
-"""That there is nothing: short, since it may appear."""
+"""A computed None (negative caching)."""
 
 JITTER = 0.1
-"""Entries live up to this share shorter, so that those which were stored together don't end together."""
+"""Maximum share by which an entry expires early."""
 
 LONGEST = 366 * 86_400
 
 
-def milliseconds(seconds: float, jitter: float = 0.0) -> int:
-    """A time to live for the server.
+def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix: str = "") -> int:
+    """Convert a time to live for the server.
 
     Raises:
         ConfigurationError: not a number of seconds above 0, up to a year.
     """
-    try:
-        fits = math.isfinite(seconds) and 0 < seconds <= LONGEST
-    except TypeError:
-        fits = False
-    if not fits:
-        raise ConfigurationError(f"the TTL is {seconds!r}, not seconds above 0, up to a year", fix="ttl=60")
+    if not is_number(seconds) or not 0 < seconds <= LONGEST:
+        raise ConfigurationError(
+            f"{name} is {show(seconds)}, expected seconds above 0, up to a year", fix=fix or f"pass {name}=60"
+        )
     return max(1, round(seconds * 1000 * (1 - jitter * random.random())))  # noqa: S311  (not for secrets)
+
+
+def expiry(seconds: float | None, jitter: float = 0.0) -> int | None:
+    """As `milliseconds`; None for an entry that never expires."""
+    return None if seconds is None else milliseconds(seconds, jitter, fix="pass ttl=60, or None for no expiry")

@@ -23,14 +23,6 @@ def at(settings: Settings, node: Node) -> Settings:
     return replace(settings, topology="single", address=settings.address.at(node))
 
 
-def at_sentinel(settings: Settings, node: Node) -> Settings:
-    """For a connection to one Sentinel, which may know other users."""
-    user, password = settings.sentinel_credentials or (None, None)
-    single = at(settings, node)
-    address = replace(single.address, username=user, password=password, database=0)
-    return replace(single, address=address, credentials=None)
-
-
 @contextmanager
 def client_of(settings: Settings, node: Node) -> Iterator[Redis]:
     """A client of one node."""
@@ -52,7 +44,7 @@ def primary_of(settings: Settings, sentinel: Node) -> Node:
     Raises:
         RedisError: it refuses. ConfigurationError: it watches none, or several and the URL names none.
     """
-    client = _opened(at_sentinel(settings, sentinel))
+    client = _opened(settings.at_sentinel(sentinel))
     service = settings.address.service
     try:
         primaries: Any = client.sentinel_masters()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, ReadOnlyError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import AsyncChannel
+from valkeykit.lazy import AsyncLazyChannel
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
 from valkeykit.queue.base import QueueBase
@@ -21,6 +22,7 @@ from valkeykit.queue.local import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.schema import REGISTRY
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,11 +33,8 @@ T = TypeVar("T")
 class AsyncQueue(QueueBase):
     """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
 
-    _channel: AsyncChannel | None = None
-
-    @cached_property
-    def _connecting(self) -> asyncio.Lock:
-        return asyncio.Lock()
+    _link_type = AsyncLazyChannel
+    _link: AsyncLazyChannel
 
     async def add(
         self,
@@ -195,13 +194,11 @@ class AsyncQueue(QueueBase):
     async def check(self) -> None:
         """As Queue.check."""
         if self.local is None:
-            await self._patiently(self._connected)
+            await self._patiently(lambda: self._link.open(self._connect))
 
     async def close(self) -> None:
         """As Queue.close."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        await self._link.close()
 
     async def __aenter__(self) -> AsyncQueue:
         return self
@@ -211,7 +208,7 @@ class AsyncQueue(QueueBase):
 
     async def wait_for_wake(self, seconds: float) -> None:
         """Block until something may be there to take, `seconds` at most. What redis-py raises comes through."""
-        channel = self._channel or await self._connected()
+        channel = self._link.current() or await self._link.open(self._connect)
         await channel.send("BLPOP", self.calls.wake_key, seconds)
 
     async def send(self, call: Call[T]) -> T:
@@ -228,24 +225,16 @@ class AsyncQueue(QueueBase):
                 pause = next(left, None) if is_passing(error) else None
                 if pause is None:
                     raise explain(error) from error
-                if isinstance(error, ReadOnlyError):
-                    await self.close()  # the primary is elsewhere now
                 await asyncio.sleep(pause)
 
     async def _run(self, call: Call[Any]) -> Any:
-        channel = self._channel or await self._connected()
+        channel = self._link.current() or await self._link.open(self._connect)
         return await channel.run(call.script, call.keys, call.arguments)
-
-    async def _connected(self) -> AsyncChannel:
-        async with self._connecting:
-            if self._channel is None:
-                self._channel = await self._connect()
-            return self._channel
 
     async def _connect(self) -> AsyncChannel:
         if self.local is not None:
             raise no_server()
-        client = await open_async_client(self.settings())
+        client = await open_async_client(self.settings(), sure=True)
         try:
             server, memory = await client.info("server"), await client.info("memory")
             requirements.check(server, memory, allow_eviction=self.allow_eviction)
@@ -254,4 +243,7 @@ class AsyncQueue(QueueBase):
         except BaseException:
             await client.aclose()
             raise
-        return AsyncChannel(client)
+        channel = AsyncChannel(client)
+        with suppress(ResponseError):  # as Queue has it
+            await channel.send("SADD", REGISTRY, self.name)
+        return channel

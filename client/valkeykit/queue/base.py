@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from valkeykit.errors import ConfigurationError
 from valkeykit.queue.definition import Definition, runs_on_server
 from valkeykit.queue.local import LocalJobs
 from valkeykit.queue.options import MAX_RESULT, check_count
 from valkeykit.queue.patience import RETRY_FOR
-from valkeykit.settings import ConnectOptions, Settings, Source, settle
+from valkeykit.settings import ConnectOptions, Settings, Source, check, is_number, refuse_replicas, settle
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -20,6 +22,8 @@ MAX_CONNECTIONS = 500
 
 class QueueBase(Definition):
     """A queue's name, handlers and settings."""
+
+    _link_type: Callable[[], Any]
 
     def __init__(
         self,
@@ -41,8 +45,12 @@ class QueueBase(Definition):
 
         Raises:
             InvalidJobError: the name can't be used.
-            ConfigurationError: USE_VALKEY_QUEUE is neither true nor false.
+            ConfigurationError: an option can't be used, or USE_VALKEY_QUEUE is neither true nor false.
         """
+        check(options)
+        refuse_replicas(options)
+        if not is_number(retry_for) or retry_for < 0:
+            raise ConfigurationError(f"retry_for is {retry_for!r}, not a number of seconds", fix="retry_for=10")
         super().__init__(name)
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
@@ -50,6 +58,9 @@ class QueueBase(Definition):
         self.local = None if runs_on_server() else LocalJobs(self.handlers, self.max_result)
         self.source = url
         self.options = options
+        self._link = self._link_type()
+        if url is not None:
+            self.settings()
 
     def settings(self) -> Settings:
         """How this queue connects; answers are bytes.
@@ -57,4 +68,4 @@ class QueueBase(Definition):
         Raises:
             ConfigurationError: the URL or an option can't be used.
         """
-        return settle(self.source, **({"max_connections": MAX_CONNECTIONS} | self.options | {"decode": False}))
+        return settle(self.source, defaults={"max_connections": MAX_CONNECTIONS}, **(self.options | {"decode": False}))

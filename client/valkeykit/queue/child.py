@@ -13,14 +13,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.job import Job, enter
+from valkeykit.queue.job import Job, enter, exhaust, exhaust_async
 from valkeykit.queue.references import Reference, resolve
 
 MAX_TEXT = 20_000
@@ -156,27 +157,14 @@ def _complete(value: Any) -> Any:
     if inspect.isawaitable(value):
         return asyncio.run(_await(value))
     if inspect.isasyncgen(value):
-        return asyncio.run(_exhaust(value))
+        return asyncio.run(exhaust_async(value))
     if inspect.isgenerator(value):
-        return _last(value)
+        return exhaust(value)
     return value
 
 
 async def _await(value: Awaitable[Any]) -> Any:
     return await value
-
-
-async def _exhaust(generator: AsyncIterator[Any]) -> None:
-    async for _ in generator:
-        pass
-
-
-def _last(generator: Iterator[Any]) -> Any:
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
 
 
 def _describe(error: BaseException) -> tuple[str, str, str]:
@@ -225,11 +213,34 @@ def _end_with_parent(lifeline: int) -> None:
 
 
 def _ignore_termination() -> None:
-    """The worker drains at Ctrl-C and SIGTERM. A handler of ours, unlike SIG_IGN, isn't inherited by commands."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    for number in signals:
-        signal.signal(number, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    """The worker drains at Ctrl-C and SIGTERM. What the job's handler starts or forks can be terminated as usual."""
+    defaults: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    for number in defaults:
+        signal.signal(number, _ignore)  # unlike SIG_IGN it does not survive an exec
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, defaults)
+    saved = threading.local()
+
+    def block() -> None:
+        """A signal that is sent to a fork at once waits until the fork has its defaults."""
+        saved.mask = signal.pthread_sigmask(signal.SIG_BLOCK, defaults)
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, saved.mask)
+
+    def restore() -> None:
+        for number, default in defaults.items():
+            if signal.getsignal(number) is _ignore:
+                signal.signal(number, default)
+        unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=restore)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """The handler of a signal that changes nothing."""
 
 
 def _be_first_out_of_memory() -> None:

@@ -117,9 +117,9 @@ def next_delay(job: Job, error: BaseException) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """The error's kind and text, cut to a size, as the server can store it."""
-    kind = getattr(error, "kind", None) or type(error).__name__
-    return _storable(f"{kind}: {_words(error)}")[:MAX_ERROR]
+    """The error's kind and text, cut to a size, as the server can store it. One with a `kind` has it in its text."""
+    text = _words(error) if hasattr(error, "kind") else f"{type(error).__name__}: {_words(error)}"
+    return _storable(text)[:MAX_ERROR]
 
 
 def describe_traceback(error: BaseException) -> str:

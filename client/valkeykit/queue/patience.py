@@ -17,9 +17,8 @@ _PASSING = (
     redis_errors.BusyLoadingError,
     redis_errors.ReadOnlyError,
     redis_errors.MasterDownError,
-    redis_errors.ClusterDownError,
+    redis_errors.ClusterError,  # CLUSTERDOWN, and slots that move for longer than redis-py follows
     redis_errors.TryAgainError,
-    redis_errors.SlotNotCoveredError,
     redis_errors.RedisClusterException,
     OSError,
 )

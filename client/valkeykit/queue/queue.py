@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, ReadOnlyError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
+from valkeykit.lazy import LazyChannel
 from valkeykit.queue import requirements, waiting
 from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
 from valkeykit.queue.base import QueueBase
@@ -21,6 +22,7 @@ from valkeykit.queue.local import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.patience import is_passing, pauses
 from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.schema import REGISTRY
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,8 +37,8 @@ class Queue(QueueBase):
     or one of their kind where the server can't do it; no call takes effect twice.
     """
 
-    _channel: Channel | None = None
-    _connecting = threading.Lock()
+    _link_type = LazyChannel
+    _link: LazyChannel
 
     def add(
         self,
@@ -252,13 +254,11 @@ class Queue(QueueBase):
             UnsupportedServerError: no Valkey, older than 7.2, or one that evicts jobs.
         """
         if self.local is None:
-            self._patiently(self._connected)
+            self._patiently(lambda: self._link.open(self._connect))
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        self._link.close()
 
     def __enter__(self) -> Queue:
         return self
@@ -280,24 +280,16 @@ class Queue(QueueBase):
                 pause = next(left, None) if is_passing(error) else None
                 if pause is None:
                     raise explain(error) from error
-                if isinstance(error, ReadOnlyError):
-                    self.close()  # the primary is elsewhere now
                 time.sleep(pause)
 
     def _run(self, call: Call[Any]) -> Any:
-        channel = self._channel or self._connected()
+        channel = self._link.channel or self._link.open(self._connect)
         return channel.run(call.script, call.keys, call.arguments)
-
-    def _connected(self) -> Channel:
-        with self._connecting:
-            if self._channel is None:
-                self._channel = self._connect()
-            return self._channel
 
     def _connect(self) -> Channel:
         if self.local is not None:
             raise no_server()
-        client = open_client(self.settings())
+        client = open_client(self.settings(), sure=True)
         try:
             requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)
         except NoPermissionError:
@@ -305,4 +297,7 @@ class Queue(QueueBase):
         except BaseException:
             client.close()
             raise
-        return Channel(client)
+        channel = Channel(client)
+        with suppress(ResponseError):  # a user without this right, a full server: the queue is only not listed
+            channel.send("SADD", REGISTRY, self.name)
+        return channel

@@ -17,13 +17,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
 from valkeykit.queue.job import Interruption, Job, call, exhaust, exhaust_async
-from valkeykit.queue.outcomes import EncodedResult, Outcome
-from valkeykit.queue.processes import HandlerProcess
+from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
 from valkeykit.queue.schema import CorruptJobError
+
+if TYPE_CHECKING:
+    from valkeykit.queue.processes import HandlerProcess
 
 LOOP_SHARE = 0.005
 """Seconds that coroutines which never wait may keep the loop."""
@@ -266,7 +268,7 @@ class Slots:
                 while goes_on and (job := self._next_function()) is not None:
                     assert job.handler is not None  # noqa: S101  (`offer` has checked it)
                     if job.handler.process:
-                        process = process or HandlerProcess()
+                        process = process or _new_process()
                         goes_on = self._run_in_process(job, process)
                     else:
                         goes_on = self._run_function(job)
@@ -314,15 +316,14 @@ class Slots:
         try:
             if not self._may_run_function(job):
                 return True
-            with self._lock:
-                interrupted = job.interrupt is not None
-                job.kill = None if interrupted else process.kill
-            if interrupted:
-                return self.end(job, error=_interruption(job))
+            job.kill = process.kill
             text = process.run(
-                job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt, report_progress=job.progress
-            )
+                job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt,
+                report_progress=job.progress, is_cancelled=lambda: job.is_interrupted,
+            )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
+            if getattr(error, "kind", "") == InvalidResultError.__name__:
+                error = InvalidResultError(str(error).partition(": ")[2])
             return self.end(job, error=_interruption(job, error))
         finally:
             with self._lock:
@@ -355,6 +356,12 @@ class Slots:
     def _begin(self, job: Job) -> None:
         job.started = job.called = time.monotonic()
         self.running.add(job)
+
+
+def _new_process() -> HandlerProcess:
+    from valkeykit.queue.processes import HandlerProcess
+
+    return HandlerProcess()
 
 
 def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:

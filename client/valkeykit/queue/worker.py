@@ -25,6 +25,7 @@ from valkeykit.queue.leases import TICK, LeaseManager, Renewal
 from valkeykit.queue.local import no_server
 from valkeykit.queue.pace import Pace
 from valkeykit.queue.queue import Queue
+from valkeykit.queue.references import check_not_importing
 from valkeykit.queue.reporter import Reporter
 from valkeykit.queue.slots import Slots
 from valkeykit.queue.taker import BLOCK, Taker
@@ -145,6 +146,7 @@ class Worker:
 
     async def serve(self, *, burst: bool = False) -> None:
         """Work until `stop` is called. Arguments and errors are those of `run`."""
+        check_not_importing()
         if self._is_serving:
             raise ConfigurationError("this worker runs already", fix="make another one")
         self._is_serving = True

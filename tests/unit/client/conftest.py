@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from valkeykit import Queue
+from valkeykit import Cache, Queue
 from valkeykit.queue.processes import HandlerProcess
 
 from tests import servers
@@ -24,6 +24,12 @@ def server(shared_server: Server) -> Server:
     with closing(shared_server.client()) as client:
         client.flushall()
     return shared_server
+
+
+@pytest.fixture
+def cache(server: Server) -> Iterator[Cache]:
+    with Cache(server.url, namespace="shop") as cache:
+        yield cache
 
 
 @pytest.fixture

@@ -150,6 +150,14 @@ def terminate_a_command() -> int:
     return command.wait()
 
 
+def terminate_a_fork() -> int | None:
+    fork = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    fork.start()
+    fork.terminate()
+    fork.join()
+    return fork.exitcode
+
+
 def survive_signals() -> str:
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)

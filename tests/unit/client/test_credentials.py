@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 import valkeykit
 from botocore.session import Session
 from google.auth.credentials import Credentials
-from valkeykit import errors
+from redis.credentials import CredentialProvider
+from valkeykit import AsyncQueue, Cache, Queue, errors
 from valkeykit.credentials import ElastiCacheIam, MemorystoreIam
 
 from tests.servers import HOST, Server
@@ -77,7 +79,7 @@ def test_no_credentials_at_all() -> None:
     session = Session()
     session.get_component("credential_provider").providers.clear()
     provider = ElastiCacheIam("app", "cache", "eu-central-1", session=session)
-    with pytest.raises(errors.LoginError, match="no credentials"):
+    with pytest.raises(errors.CredentialsError, match="no credentials"):
         provider.get_credentials()
 
 
@@ -88,3 +90,99 @@ def test_each_connect_logs_in_with_the_provider(own_server: Server) -> None:
     url = f"redis://{HOST}:{own_server.port}"
     with closing(valkeykit.connect(url, credentials=MemorystoreIam(credentials=google()))) as client:
         assert client.ping()
+
+
+class Failing(CredentialProvider):
+    """Raises as often as it is told to, then logs in."""
+
+    def __init__(self, *failures: BaseException) -> None:
+        self.failures = list(failures)
+        self.calls = 0
+
+    def get_credentials(self) -> tuple[str, str]:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop()
+        return "app", "pw"
+
+
+class FailingAsync(Failing):
+    async def get_credentials_async(self) -> tuple[str, str]:
+        return self.get_credentials()
+
+
+class Odd(BaseException):
+    """As some libraries have them."""
+
+
+@pytest.fixture
+def url(own_server: Server) -> str:
+    with closing(own_server.client()) as admin:
+        admin.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all")
+        admin.execute_command("ACL", "SETUSER", "default", "off")
+    return own_server.url
+
+
+FAILURES = [ValueError("token s3cret"), ConnectionResetError("s3cret"), Odd("s3cret"), errors.LoginError("no role")]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("kind", [Failing, FailingAsync])
+def test_a_provider_that_fails_is_tried_again_by_a_queue(url: str, kind: type[Failing], failure: BaseException) -> None:
+    provider = kind(failure, failure)
+    with Queue("mail", url, credentials=provider, retry_for=30) as queue:
+        assert queue.add("job").new
+    provider.failures = [failure, failure]
+
+    async def main() -> None:
+        async with AsyncQueue("mail", url, credentials=provider, retry_for=30) as queue:
+            assert (await queue.add("job")).new
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_provider_that_fails_is_explained(url: str, failure: BaseException) -> None:
+    provider = Failing(*[failure] * 10)
+    with closing(valkeykit.connect(url, credentials=provider, topology="single")) as client:
+        with pytest.raises(errors.CredentialsError) as caught, valkeykit.explained():
+            client.ping()
+        assert "s3cret" not in str(caught.value)
+        assert ("no role" if isinstance(failure, errors.LoginError) else type(failure).__name__) in str(caught.value)
+        assert caught.value.fix or isinstance(failure, errors.LoginError)
+        provider.failures.clear()
+        assert client.ping()
+    provider.failures = [failure] * 10
+    with Cache(url, credentials=provider, connect_timeout=30, read_timeout=30) as cache:
+        assert cache.get("a", "default") == "default"
+        provider.failures.clear()
+        assert cache.set("a", 1)
+
+
+@pytest.mark.parametrize("answer", [None, (), "app:pw", ("app", "pw", "x"), (5, "pw"), {"user": "app"}])
+def test_a_provider_that_returns_no_login(url: str, answer: Any) -> None:
+    provider = Failing()
+    provider.get_credentials = lambda: answer  # type: ignore[method-assign]
+    with (
+        closing(valkeykit.connect(url, credentials=provider, topology="single")) as client,
+        pytest.raises(errors.CredentialsError, match="no user and password"),
+        valkeykit.explained(),
+    ):
+        client.ping()
+
+
+def test_a_refused_login_is_still_tried_once(own_server: Server, url: str) -> None:
+    provider = Failing()
+    provider.get_credentials = lambda: ("app", "wrong")  # type: ignore[method-assign]
+    with Queue("mail", url, credentials=provider, retry_for=30) as queue, pytest.raises(errors.LoginError):
+        queue.add("job")
+    with closing(valkeykit.connect(f"redis://app:pw@{HOST}:{own_server.port}")) as admin:
+        assert admin.info("stats")["acl_access_denied_auth"] == 1
+
+
+def test_an_interrupt_in_a_provider_comes_through(url: str) -> None:
+    with (
+        closing(valkeykit.connect(url, credentials=Failing(KeyboardInterrupt()), topology="single")) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        client.ping()

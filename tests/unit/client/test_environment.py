@@ -78,11 +78,11 @@ def test_a_variable_that_cant_be_read_is_named(variables: dict[str, str], said: 
 
 def test_whether_a_host_name_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALKEY_URL", "rediss://10.0.0.1")
-    assert settle(None).tls_arguments()["ssl_check_hostname"] is True
+    assert settle(None).check_hostname is True
     for name, value in replace(ENDPOINT, tls=True, check_hostname=False).variables("rediss://10.0.0.1").items():
         monkeypatch.setenv(name, value)
-    assert settle(None).tls_arguments()["ssl_check_hostname"] is False
-    assert settle(None, check_hostname=True).tls_arguments()["ssl_check_hostname"] is True
+    assert settle(None).check_hostname is False
+    assert settle(None, check_hostname=True).check_hostname is True
     monkeypatch.setenv("VALKEY_CHECK_HOSTNAME", "perhaps")
     with pytest.raises(errors.ConfigurationError, match="VALKEY_CHECK_HOSTNAME is 'perhaps'"):
         settle(None)

@@ -138,9 +138,10 @@ def test_context_variables_do_not_reach_the_next_job(process: HandlerProcess) ->
     assert [call(process, handlers.remember, text=text) for text in "ab"] == ["nothing", "nothing"]
 
 
-def test_termination_signals_do_not_end_a_handler_but_its_commands(process: HandlerProcess) -> None:
+def test_termination_signals_do_not_end_a_handler_but_what_it_started(process: HandlerProcess) -> None:
     assert call(process, handlers.survive_signals) == "alive"
     assert call(process, handlers.terminate_a_command) == -signal.SIGTERM
+    assert call(process, handlers.terminate_a_fork) == -signal.SIGTERM
 
 
 def test_ctrl_c_does_not_reach_the_child_process(process: HandlerProcess) -> None:

@@ -93,8 +93,8 @@ _ROWS: dict[str, _Row] = {
     "not-yet-valid": _Row("tls", "whoever checks the certificate can't connect", _shell("date -u")),
     "unknown-authority": _Row("tls", "whoever checks the certificate can't connect", _shell(
         "valkeykit doctor --ca /path/of/the/authority.pem")),
-    "client-certificate": _Row("tls", "the server ends every connection", _cli(
-        "CONFIG", "SET", "tls-auth-clients", "no"), LIKELY),
+    "client-certificate": _Row("tls", "the server ends every connection without one", _shell(
+        "export VALKEY_CERTIFICATE=/path/of/the/certificate.pem VALKEY_KEY=/path/of/the/key.pem"), LIKELY),
     "old-tls": _Row("tls", "clients of today refuse it", _cli("CONFIG", "SET", "tls-protocols", "TLSv1.2 TLSv1.3")),
     "no-tls": _Row("tls", "a client that wants TLS waits until its time-out", lambda *_: WITHOUT_TLS),
     "connect-timeout": _Row("tcp", "a firewall or a security group drops the packets, or the host is down", _shell(

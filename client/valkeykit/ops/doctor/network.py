@@ -105,18 +105,11 @@ def _dead(node: Node, living: list[str], dead: list[str]) -> list[Finding]:
     return []
 
 
-def _context(target: Target) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if target.settings.ca:
-        context.load_verify_locations(cadata=target.settings.ca)
-    return context
-
-
 def _handshake(target: Target, way: Way, address: str) -> bool:
     node = way.node
     way.reached.append("tls")
     try:
-        with _wrapped(address, node, _context(target)) as connection:
+        with _wrapped(address, node, target.settings.trust.context()) as connection:
             certificate = connection.getpeercert() or {}
             way.findings.append(_expiry(target, node, str(connection.version()), str(certificate["notAfter"])))
             return True
@@ -163,7 +156,7 @@ def _ask(target: Target, way: Way, address: str) -> None:
     way.reached.append("protocol")
     try:
         if target.address.tls:
-            connection: socket.socket = _wrapped(address, node, _context(target))
+            connection: socket.socket = _wrapped(address, node, target.settings.trust.context())
         else:
             connection = socket.create_connection((address, node.port), CONNECT_SECONDS)
         with connection:

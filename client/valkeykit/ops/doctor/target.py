@@ -106,6 +106,10 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
             f"the workload is {workload!r}, not one of {', '.join(WORKLOADS)}", fix="--workload cache"
         )
     settings = settle(url, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+    if settings.address.socket:
+        raise ConfigurationError(
+            "the doctor examines a server by host and port, not by its unix socket", fix="redis://localhost:6379"
+        )
     _check_authority(settings)
     return Target(settings, workload, ca=str(ca) if ca else None)
 

@@ -43,7 +43,13 @@ def settings(url: str, ca: Path | None) -> Settings:
     Raises:
         ConfigurationError: the URL can't be read.
     """
-    return settle(url, ca=ca, decode=False, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+    settled = settle(url, ca=ca, decode=False, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+    if settled.address.socket:
+        raise ConfigurationError("a migration needs host and port, not a unix socket", fix=HOST_AND_PORT)
+    return settled
+
+
+HOST_AND_PORT = "redis://localhost:6379, with the server's port"
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import TimeoutError as LateError
 from redis.retry import Retry
 
+from valkeykit import links
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
@@ -86,11 +87,11 @@ class _Many:
         self._answers.feed(block)
 
 
-class _Plain(_Many, redis.Connection):
+class _Plain(_Many, links.Link):
     pass
 
 
-class _Encrypted(_Many, redis.SSLConnection):
+class _Encrypted(_Many, links.TlsLink):
     pass
 
 
@@ -107,7 +108,7 @@ class Wire:
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             **settings.client_arguments(),
-            **settings.tls_arguments(),
+            **settings.link_arguments(),
         )
         self._connection.open()
 
