@@ -49,12 +49,12 @@ def environment(server: Server, folder: Path) -> dict[str, str]:
 
 
 def run(
-    server: Server, *arguments: str, cwd: Path | None = None, url: str | None = None
+    server: Server, *arguments: str, cwd: Path | None = None, url: str | None = None, stdin: int = subprocess.DEVNULL
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `url` in place of the server's own."""
     variables = environment(server, cwd or server.folder) | {"VALKEY_URL": url or server.url}
     return subprocess.run(
-        [*MAIN, *arguments], env=variables, cwd=cwd, stdin=subprocess.DEVNULL,
+        [*MAIN, *arguments], env=variables, cwd=cwd, stdin=stdin,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

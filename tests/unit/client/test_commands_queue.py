@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
 from contextlib import closing
 
 import pytest
@@ -10,8 +14,8 @@ from valkeykit import Queue
 from valkeykit.queue.schema import REGISTRY
 
 from tests.servers import Server
-from tests.unit.client.command_line import run
-from tests.unit.client.working import working
+from tests.unit.client.command_line import MAIN, environment, run
+from tests.unit.client.working import until, working
 
 
 def register(server: Server, *names: str) -> None:
@@ -50,10 +54,7 @@ def test_no_dead_letters_are_shown_on_request(queue: Queue, server: Server) -> N
     assert (record["dead"], record["dead_letters"]) == (1, [])
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["failed [retry later]", "command [/usr/bin/x] failed", "[bold]", "[/]", "a [@click=f()]b", "[link=http://x]y"],
-)
+@pytest.mark.parametrize("text", ["command [/usr/bin/x] failed [retry later]", "[/]", "[@click=f()]b[link=http://x]y"])
 def test_data_is_no_markup(queue: Queue, server: Server, text: str) -> None:
     word = text.replace(" ", "_")
     job = kill_one(queue, text, text, name=word)
@@ -211,6 +212,48 @@ def test_a_purge_needs_confirmation(queue: Queue, server: Server, state: str) ->
     assert {name: getattr(counts, name) for name in ("waiting", "delayed", "dead")} == {
         "waiting": 1, "delayed": 1, "dead": 1, state: 0
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
+def test_a_user_confirms_a_purge(queue: Queue, server: Server, answer: str, left: int) -> None:
+    queue.add("send")
+    user, terminal = pty.openpty()
+    with os.fdopen(user, "wb"), os.fdopen(terminal, "rb"):
+        os.write(user, f"{answer}\n".encode())
+        done = run(server, "queue", "mail", "--purge", "waiting", stdin=terminal)
+    assert "Delete all waiting jobs of the queue mail (1 now)?" in done.stdout
+    assert done.returncode == left
+    assert queue.statistics().waiting == left
+
+
+def test_watching_ends_with_an_interrupt(queue: Queue, server: Server) -> None:
+    queue.add("send")
+    with closing(server.client()) as client:
+        client.config_resetstat()
+        watching = subprocess.Popen(
+            [*MAIN, "queue", "mail", "--watch"], env=environment(server, server.folder),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            until(lambda: client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) > 6, 60)
+            watching.send_signal(signal.SIGINT)
+            out, error = watching.communicate(timeout=60)
+        finally:
+            watching.kill()
+            watching.wait()
+    assert (watching.returncode, error) == (0, "")
+    assert "queue mail" in out
+
+
+def test_a_queue_is_shown_where_jobs_run_in_process(
+    queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = kill_one(queue)
+    monkeypatch.setenv("USE_VALKEY_QUEUE", "off")
+    for arguments in ([], ["--job", job], ["--jobs", "dead"], ["--workers"]):
+        shown = run(server, "queue", "mail", *arguments, "--json")
+        assert (shown.returncode, shown.stderr) == (0, "")
+    assert json.loads(run(server, "queue", "mail", "--json").stdout)["dead"] == 1
 
 
 @pytest.mark.parametrize(
