@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.causes import FOREIGN
-from valkeykit.errors import InvalidJobError, UnsupportedServerError, ValkeykitError
+from valkeykit.errors import InvalidJobError, UnsupportedServerError
 from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
 from valkeykit.queue.job import Job, unpack
@@ -94,13 +94,13 @@ class Taker:
                 continue
             self.began = time.monotonic()
             try:
-                assignment, jobs = await self._take(room)
+                assignment = await self._take(room)
                 if assignment.repeats_due:
                     await self._fire_repeats()
-                self._hand_out(jobs)
-                if until_empty and not jobs and self._slots.is_idle and await self._is_empty():
+                is_idle = not assignment.jobs and self._slots.is_idle
+                if until_empty and is_idle and await self._is_empty():
                     return
-                if not jobs and assignment.next_event != 0:
+                if not assignment.jobs and assignment.next_event != 0:
                     await self._wait_for_work(assignment.next_event)
                 failures = 0
             except UnsupportedServerError:
@@ -122,8 +122,11 @@ class Taker:
             jobs = [Job(key, attempt, Spec("?"), b"", None) for key, attempt, _ in assignment.jobs]
             await self._leases.give_back(jobs)
 
-    async def _take(self, room: int) -> tuple[Assignment, list[Job]]:
-        """A take whose answer is lost is sent again as it was, until there is one: it returns the same jobs."""
+    async def _take(self, room: int) -> Assignment:
+        """Take jobs and hand them to the slots, before anything else that may fail.
+
+        A take whose answer is lost is sent again as it was, until there is one: it returns the same jobs.
+        """
         async with self._taking:
             if self._unanswered is None:
                 free = max(0, self._slots.concurrency - self._slots.busy - self._slots.ready)
@@ -135,14 +138,12 @@ class Taker:
             self.contact = time.monotonic()
             self._pace.limited = assignment.is_limited
             jobs, unknown = self._unpack(assignment)
+            self._pace.begin(idle=self._slots.is_idle)
+            self._slots.offer(jobs)
         self._note_reaped(assignment.reaped)
         if unknown:
             await self._give_back_unknown(unknown)
-        return assignment, jobs
-
-    def _hand_out(self, jobs: list[Job]) -> None:
-        self._pace.begin(idle=self._slots.is_idle)
-        self._slots.offer(jobs)
+        return assignment
 
     def _unpack(self, assignment: Assignment) -> tuple[list[Job], list[Job]]:
         """The jobs that can run here, and those that this worker doesn't know. All of them are held from here on."""
@@ -170,15 +171,11 @@ class Taker:
         return jobs, unknown
 
     async def _give_back_unknown(self, jobs: list[Job]) -> None:
-        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
         by_delay: dict[float, list[Job]] = {}
         for job in jobs:
             by_delay.setdefault(self._return_delay(job), []).append(job)
-        try:
-            for delay, group in by_delay.items():
-                await self._leases.give_back(group, delay)
-        except ValkeykitError as error:
-            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, error)
+        for delay, group in by_delay.items():
+            await self._leases.give_back(group, delay)
 
     def _return_delay(self, job: Job) -> float:
         times = self._returns.pop(job.key, 0) + 1
@@ -206,15 +203,10 @@ class Taker:
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_repeats(self) -> None:
-        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
         skip = 0
-        try:
-            while due := await self._queue.send(self._queue.calls.repeats_due(skip)):
-                left = [repeat for repeat in due if not await self._fire(repeat)]
-                skip += len(left)
-        except ValkeykitError as error:
-            logger.warning("queue %s: repeats can't be added: %s", self._queue.name, error)
-            await asyncio.sleep(0.5)
+        while due := await self._queue.send(self._queue.calls.repeats_due(skip)):
+            left = [repeat for repeat in due if not await self._fire(repeat)]
+            skip += len(left)
 
     async def _fire(self, due: DueRepeat) -> bool:
         """Add a repeat's job. False where this worker can't read the repeat: another one may."""
