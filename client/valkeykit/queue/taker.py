@@ -47,7 +47,9 @@ LONGEST_PAUSE = 5.0
 
 
 class Taker:
-    """contact: when a take was last answered. began: when the present one began; None while no slot is free."""
+    """contact: when a take was last answered. began: when the present one began; None before the first one
+    and while no slot is free.
+    """
 
     def __init__(
         self,
@@ -62,7 +64,7 @@ class Taker:
         listeners: Sequence[Listener],
     ) -> None:
         self.contact = 0.0
-        self.began: float | None = time.monotonic()
+        self.began: float | None = None
         self.changed = asyncio.Event()
         self._queue = queue
         self._handlers = handlers
