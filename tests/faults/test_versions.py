@@ -20,11 +20,12 @@ from tests.servers import Server
 def test_two_versions_that_are_restarted_at_random(server: Server, runs: RunLog, tmp_path: Path, attempts: int) -> None:
     """With one attempt workers are stopped, with a hundred they may be killed as well."""
     file = tmp_path / "added"
+    lease = "10" if attempts == 1 else "1"
     ways = [lambda queue, name=name: queue.add(name, attempts=attempts) for name in ("work", "fresh")]
     with (
         Queue("faults", server.url) as queue,
-        Workers(2, runs, WORKER_URL=server.url) as current,
-        Workers(2, runs, program=NEXT, WORKER_URL=server.url) as following,
+        Workers(2, runs, WORKER_URL=server.url, LEASE=lease) as current,
+        Workers(2, runs, program=NEXT, WORKER_URL=server.url, LEASE=lease) as following,
     ):
         queue.repeat("work", name="current", every=0.2, attempts=attempts)
         arguments = ("-m", "tests.faults.next_version", "produce", str(file))
