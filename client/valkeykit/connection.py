@@ -6,6 +6,7 @@ doubles an LPUSH or an INCR whose answer was lost.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  (else the first lookup of a host imports it, and a child forked meanwhile hangs)
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
+files("valkeykit")  # it imports modules at its first call: a child that is forked meanwhile would wait for them forever
+
 PRIORITIES = 10
 """Keys that a name with `*` stands for."""
 

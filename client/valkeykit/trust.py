@@ -147,7 +147,8 @@ class Trust:
             raise ConfigurationError("key is given without certificate", fix="pass both: certificate=…, key=…")
         if self.certificate is not None and self._key is None and _KEY not in self.certificate.text():
             raise ConfigurationError("certificate is given without key", fix="pass both: certificate=…, key=…")
-        self._load_identity(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        if self.certificate is not None:  # without one, OpenSSL stays unused: a fork may leave its locks taken
+            self._load_identity(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def _load_identity(self, context: ssl.SSLContext) -> None:
         if self.certificate is None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from valkeykit.endpoint import Endpoint
+from valkeykit.queue.taker import BLOCK
+from valkeykit.queue.worker import LAST_WORDS
 from valkeykit.url import Node
 
 from tests import installs
@@ -20,6 +24,7 @@ from tools.stack import PROJECT
 HERE = Path(__file__).parent
 KUBERNETES = PROJECT / "examples" / "kubernetes"
 DEPLOYMENT = KUBERNETES / "deployment.yaml"
+WORKER = KUBERNETES / "worker.yaml"
 EXTERNAL = sorted(KUBERNETES.glob("external-secret-*.yaml"))
 WORKFLOW = PROJECT / "examples" / "github" / "valkey.yaml"
 
@@ -48,11 +53,13 @@ def documents(file: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(file.read_text()))
 
 
-def test_kubernetes_takes_the_deployment_and_the_secret(secret: Path) -> None:
+def test_kubernetes_takes_the_deployments_and_the_secret(secret: Path) -> None:
     program = installs.python(HERE / "kubernetes").ready() / "bin" / "kubernetes-validate"
-    done = subprocess.run([program, "--strict", DEPLOYMENT, secret], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, "--strict", DEPLOYMENT, WORKER, secret], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" passed ") == 2
+    assert done.stdout.count(" passed ") == 3
 
 
 def test_kubernetes_refuses_a_mistake(tmp_path: Path) -> None:
@@ -62,15 +69,46 @@ def test_kubernetes_refuses_a_mistake(tmp_path: Path) -> None:
     assert subprocess.run([program, "--strict", wrong], capture_output=True, check=False).returncode != 0
 
 
-def test_the_deployment_uses_what_the_secret_has(secret: Path) -> None:
-    (deployment,), (made,) = documents(DEPLOYMENT), documents(secret)
+@pytest.mark.parametrize("file", [DEPLOYMENT, WORKER], ids=lambda file: file.stem)
+def test_a_deployment_uses_what_the_secret_has(file: Path, secret: Path) -> None:
+    (deployment,), (made,) = documents(file), documents(secret)
     pod = deployment["spec"]["template"]["spec"]
-    (container,), (volume,) = pod["containers"], pod["volumes"]
-    (item,), (mount,) = volume["secret"]["items"], container["volumeMounts"]
+    container, volume = pod["containers"][0], pod["volumes"][0]
+    (item,), mount = volume["secret"]["items"], container["volumeMounts"][0]
+    assert mount["name"] == volume["name"]
     assert container["envFrom"] == [{"secretRef": {"name": made["metadata"]["name"]}}]
     assert volume["secret"]["secretName"] == made["metadata"]["name"]
     assert item["key"] in made["stringData"]
     assert container["env"] == [{"name": "VALKEY_CA", "value": f"{mount['mountPath']}/{item['path']}"}]
+
+
+def test_the_worker_is_probed_and_has_time_to_drain() -> None:
+    (deployment,) = documents(WORKER)
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    options = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
+    accepted = set(re.findall(r"--[a-z-]+", _help("worker")))
+    assert container["command"][:2] == ["valkeykit", "worker"]
+    assert set(options) <= accepted
+    assert pod["terminationGracePeriodSeconds"] >= float(options["--drain"]) + LAST_WORDS + BLOCK
+    assert container["ports"] == [{"name": "health", "containerPort": int(options["--health-port"])}]
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert probes == {
+        "startupProbe": {"path": "/live", "port": "health"},
+        "livenessProbe": {"path": "/live", "port": "health"},
+        "readinessProbe": {"path": "/ready", "port": "health"},
+    }
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} >= {"/tmp"}
+
+
+def _help(command: str) -> str:
+    code = "from valkeykit.cli import main; main()"
+    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, "--help"], capture_output=True, text=True, check=True, env=environment
+    )
+    return done.stdout
 
 
 @pytest.mark.parametrize("file", EXTERNAL, ids=lambda file: file.stem)

@@ -5,41 +5,37 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 import redis
 from valkeykit import Queue, errors
 
 from tests import servers
-from tests.faults.harness import ROUNDS, Producer, Proxy, Workers, check, duplicates
+from tests.faults.harness import ROUNDS, Producer, Workers, check, duplicates
+from tests.faults.proxy import Proxy
+from tests.faults.runs import RunLog
+from tests.faults.totals import totals
 from tests.servers import Sentinels, Server
 
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 WITHIN = 10.0
 """Seconds in which work goes on after a primary is lost."""
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with servers.running(tmp_path / "server", *DURABLE) as server:
-        yield server
-
-
-def test_workers_that_are_killed(server: Server, record_property: Callable[[str, object], None]) -> None:
-    workers = Workers(3, WORKER_URL=server.url, COUNTER_URL=server.url)
+def test_workers_that_are_killed(server: Server, runs: RunLog, record_property: Callable[[str, object], None]) -> None:
+    workers = Workers(3, runs, WORKER_URL=server.url)
     producer = Producer(server.url)
     producer.start()
     try:
         for _ in range(ROUNDS):
+            totals.rounds += 1
             time.sleep(random.uniform(0.3, 0.9))
             workers.kill_one()
         producer.stop()
-        with Queue("faults", server.url) as queue, closing(server.client()) as counter:
-            check(queue, producer)
-            twice, lost = duplicates(counter), queue.statistics().lost
+        with Queue("faults", server.url) as queue:
+            check(queue, producer, runs)
+            twice, lost = duplicates(runs), queue.statistics().lost
             record_property("duplicates", twice)
             # A job runs twice only where its worker was killed between the run and the acknowledgement.
             assert twice <= lost
@@ -49,12 +45,13 @@ def test_workers_that_are_killed(server: Server, record_property: Callable[[str,
         producer.stop()
 
 
-def test_a_server_that_is_killed(server: Server) -> None:
-    workers = Workers(2, WORKER_URL=server.url)
+def test_a_server_that_is_killed(server: Server, runs: RunLog) -> None:
+    workers = Workers(2, runs, WORKER_URL=server.url)
     producer = Producer(server.url)
     producer.start()
     try:
         for _ in range(ROUNDS):
+            totals.rounds += 1
             time.sleep(random.uniform(0.2, 0.6))
             server.kill()
             time.sleep(random.uniform(0, 0.3))
@@ -62,7 +59,7 @@ def test_a_server_that_is_killed(server: Server) -> None:
         producer.stop()
         assert workers.all_alive()
         with Queue("faults", server.url) as queue:
-            check(queue, producer)
+            check(queue, producer, runs)
             # Exactly: an add that was sent again after the crash was known, and no job was counted twice.
             assert queue.statistics().completed == len(producer.acknowledged) + producer.refused
     finally:
@@ -70,13 +67,14 @@ def test_a_server_that_is_killed(server: Server) -> None:
         producer.stop()
 
 
-def test_connections_that_stall_are_cut_or_reset(server: Server) -> None:
+def test_connections_that_stall_are_cut_or_reset(server: Server, runs: RunLog) -> None:
     proxy = Proxy(server)
-    workers = Workers(2, WORKER_URL=proxy.url)
+    workers = Workers(2, runs, WORKER_URL=proxy.url)
     producer = Producer(proxy.url)
     producer.start()
     try:
         for _ in range(ROUNDS):
+            totals.rounds += 1
             time.sleep(random.uniform(0.2, 0.6))
             fault = random.choice(["cut", "reset", "stall"])
             if fault == "stall":
@@ -86,7 +84,7 @@ def test_connections_that_stall_are_cut_or_reset(server: Server) -> None:
         producer.stop()
         assert workers.all_alive()
         with Queue("faults", server.url) as queue:
-            check(queue, producer)
+            check(queue, producer, runs)
             assert producer.refused == 0
             assert queue.statistics().completed == len(producer.acknowledged)
     finally:
@@ -101,6 +99,7 @@ def test_an_enqueue_through_a_stall_never_doubles_a_job(server: Server) -> None:
         with Queue("faults", proxy.url, read_timeout=0.2) as queue, Queue("faults", server.url) as direct:
             queue.add("note", {"n": 0})
             for number in range(1, ROUNDS + 1):
+                totals.rounds += 1
                 stalled = Producer(proxy.url, pause=10)
                 stalled.start()
                 proxy.stall(random.uniform(0, 1.2))
@@ -110,36 +109,36 @@ def test_an_enqueue_through_a_stall_never_doubles_a_job(server: Server) -> None:
         proxy.close()
 
 
-def test_a_worker_whose_clock_jumps(server: Server) -> None:
-    workers = Workers(2, WORKER_URL=server.url, COUNTER_URL=server.url, CLOCK_JUMPS="1")
+def test_a_worker_whose_clock_jumps(server: Server, runs: RunLog) -> None:
+    workers = Workers(2, runs, WORKER_URL=server.url, CLOCK_JUMPS="1")
     producer = Producer(server.url)
     producer.start()
     try:
         time.sleep(4)
         producer.stop()
-        with Queue("faults", server.url) as queue, closing(server.client()) as counter:
-            check(queue, producer)
-            assert (duplicates(counter), queue.statistics().lost) == (0, 0)
+        with Queue("faults", server.url) as queue:
+            check(queue, producer, runs)
+            assert (duplicates(runs), queue.statistics().lost) == (0, 0)
     finally:
         workers.stop()  # first: a check that follows may fail, and no process may stay behind
         producer.stop()
 
 
-def test_a_primary_that_is_lost_under_sentinel(tmp_path: Path) -> None:
+def test_a_primary_that_is_lost_under_sentinel(tmp_path: Path, runs: RunLog) -> None:
     group = Sentinels(tmp_path)
     try:
         group.start()
-        _lose(group.url, group.primary)
+        _lose(group.url, group.primary, runs)
     finally:
         group.kill()
 
 
-def test_a_primary_that_is_lost_in_a_cluster(tmp_path: Path) -> None:
+def test_a_primary_that_is_lost_in_a_cluster(tmp_path: Path, runs: RunLog) -> None:
     with servers.cluster(tmp_path, primaries=3, replicas=1) as nodes:
         url = "valkey+cluster://" + ",".join(f"{servers.HOST}:{node.port}" for node in nodes)
         with Queue("faults", url) as queue:
             owner = _owner(nodes, queue)
-        _lose(url, owner)
+        _lose(url, owner, runs)
 
 
 def _owner(nodes: list[Server], queue: Queue) -> Server:
@@ -151,8 +150,8 @@ def _owner(nodes: list[Server], queue: Queue) -> Server:
     raise AssertionError("no node owns the queue")
 
 
-def _lose(url: str, primary: Server) -> None:
-    workers = Workers(2, WORKER_URL=url)
+def _lose(url: str, primary: Server, runs: RunLog) -> None:
+    workers = Workers(2, runs, WORKER_URL=url)
     producer = Producer(url, pause=0.005)
     producer.start()
     try:
@@ -170,7 +169,7 @@ def _lose(url: str, primary: Server) -> None:
                 except errors.ValkeykitError:
                     assert time.monotonic() - killed < WITHIN
             assert time.monotonic() - killed < WITHIN
-            check(queue, producer)
+            check(queue, producer, runs)
         assert workers.all_alive()
     finally:
         workers.stop()  # first: a check that follows may fail, and no process may stay behind

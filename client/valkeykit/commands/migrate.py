@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from valkeykit.causes import explained
+from valkeykit.commands.tables import add_row, plain
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate import sides, survey
 from valkeykit.ops.migrate.events import BarVoice, JsonVoice, LineVoice, Reporter, Voice
@@ -157,15 +158,17 @@ def _show(plan: Plan, report: Report | None, *, as_json: bool) -> None:
 
 def _plan_table(plan: Plan) -> Table:
     table = Table(
-        title=f"{plan.source} → {plan.target}: {plan.keys:,} keys, about {plan.seconds:,.0f} s: "
-        + ("go" if plan.is_go else "no-go"),
+        title=plain(
+            f"{plan.source} → {plan.target}: {plan.keys:,} keys, about {plan.seconds:,.0f} s: "
+            + ("go" if plan.is_go else "no-go")
+        ),
         title_justify="left",
     )
     for column in ("check", "", "found", "mend"):
         table.add_column(column, overflow="fold")
     for check in plan.checks:
         mark = {True: "ok", False: "NO", None: "note"}[check.ok]
-        table.add_row(check.name, mark, check.text, check.fix)
+        add_row(table, check.name, mark, check.text, check.fix)
     return table
 
 
@@ -182,7 +185,7 @@ def _print_inventory(console: Console, plan: Plan) -> None:
     for column in ("MiB", "database", "type", "key"):
         biggest.add_column(column, overflow="fold")
     for weight, number, kind, key in found.biggest:
-        biggest.add_row(f"{weight / 2**20:,.1f}", str(number), kind, key)
+        add_row(biggest, f"{weight / 2**20:,.1f}", number, kind, key)
     console.print(kinds, biggest)
 
 
@@ -218,16 +221,16 @@ def _opened(stack: contextlib.ExitStack, url: str, ca: Path | None) -> Server:
 
 def _print_survey(found: Survey) -> None:
     console = Console()
-    clients = Table(title=f"{found.server}: connections", title_justify="left")
+    clients = Table(title=plain(f"{found.server}: connections"), title_justify="left")
     for column in ("connections", "host", "user", "name", "library", "database"):
         clients.add_column(column, overflow="fold")
     for one, number in found.connections.items():
-        clients.add_row(str(number), one.host, one.user, one.name, one.library, str(one.database))
+        add_row(clients, number, one.host, one.user, one.name, one.library, one.database)
     calls = Table(title="commands" + (f" in {found.seconds:g} s" if found.seconds else ""), title_justify="left")
     calls.add_column("command")
     calls.add_column("calls", justify="right")
     for name, number in found.commands.items():
-        calls.add_row(name, f"{number:,}")
+        add_row(calls, name, f"{number:,}")
     console.print(clients, calls)
     if found.unknown:
         console.print(f"the target doesn't know: {', '.join(found.unknown)}", markup=False)

@@ -1,104 +1,93 @@
-"""valkeykit queue: what is in a queue, and the few things an operator does to it."""
+"""valkeykit queue: show queues, their jobs and their workers, and operate them."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
-from datetime import datetime, timezone
-from typing import Annotated, Any
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
-from valkeykit.queue import DeadLetter, Queue, Statistics
+from valkeykit.commands import queues, views
+from valkeykit.commands.operations import Operations, Purgeable, confirm_purge, operate
+from valkeykit.commands.views import View
+from valkeykit.queue import Queue
 
 WATCH = 1.0
 """Seconds between two looks."""
 
-BATCH = 500
-"""Dead letters of one round trip."""
-
 PATIENCE = 2.0
-"""Seconds to try a server that doesn't answer: somebody is waiting for the screen."""
+"""Seconds to try a server that does not respond: a user is waiting for the screen."""
 
 
 def queue(  # noqa: PLR0917  (typer makes them options)
-    name: Annotated[str, typer.Argument(help="The queue's name.")],
+    name: Annotated[str | None, typer.Argument(help="The queue's name; without one, all queues are listed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again each second.")] = False,
-    dead: Annotated[int, typer.Option(help="How many dead letters to show.")] = 10,
-    requeue: Annotated[list[str] | None, typer.Option(help="Give this dead letter its attempts again.")] = None,
-    requeue_all: Annotated[bool, typer.Option("--requeue-all", help="Give all dead letters theirs again.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh each second.")] = False,
+    dead: Annotated[int, typer.Option(min=0, help="How many dead letters to show.")] = 10,
+    jobs: Annotated[
+        Literal["waiting", "delayed", "active", "dead"] | None, typer.Option(help="List the jobs in this state.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="With --jobs: how many at most.")] = 100,
+    workers: Annotated[bool, typer.Option("--workers", help="List the workers.")] = False,
+    job: Annotated[str | None, typer.Option(metavar="ID", help="Show a job: state, error and traceback.")] = None,
+    requeue: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Give this dead letter all its attempts again.")
+    ] = None,
+    requeue_all: Annotated[bool, typer.Option("--requeue-all", help="Requeue all dead letters.")] = False,
+    cancel: Annotated[list[str] | None, typer.Option(metavar="ID", help="Cancel this job.")] = None,
+    purge: Annotated[Purgeable | None, typer.Option(help="Delete all jobs in this state.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --purge: do not ask for confirmation.")] = False,
     pause: Annotated[bool, typer.Option("--pause", help="Let no worker take jobs.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="End a pause.")] = False,
     ca: Annotated[str | None, typer.Option(help="The authority's certificate, a path.")] = None,
 ) -> None:
-    """Show a queue: counts, rate, age, dead letters."""
+    """Show a queue, list its jobs and workers, or operate it. Without NAME: list all queues."""
+    operations = Operations(pause, resume, requeue or [], requeue_all, cancel or [], purge)
+    _check_usage(name, operations, [jobs is not None, workers, job is not None], watch=watch, as_json=as_json)
+    if name is None:
+        _show(partial(queues.listing, ca), as_json=as_json, watch=watch)
+        return
     with Queue(name, ca=ca, retry_for=PATIENCE) as shown:
-        if pause:
-            shown.pause()
-        if resume:
-            shown.resume()
-        if requeue:
-            shown.requeue(requeue)
-        if requeue_all:
-            _requeue_all(shown)
-        if as_json:
-            typer.echo(json.dumps(_record(shown.statistics(), shown.dead_letters(dead))))
-        elif watch:
-            _watch(shown, dead)
+        shown.local = None  # the queue on the server, whatever USE_VALKEY_QUEUE says
+        queues.check_used(name, ca)
+        if operations.is_any:
+            if purge is not None and not yes:
+                confirm_purge(shown, purge)
+            operate(shown, operations, as_json=as_json)
+        elif jobs is not None:
+            _show(partial(views.jobs, shown, jobs, limit), as_json=as_json, watch=watch)
+        elif workers:
+            _show(partial(views.workers, shown), as_json=as_json, watch=watch)
+        elif job is not None:
+            _show(partial(views.job, shown, job), as_json=as_json, watch=watch)
         else:
-            Console().print(_page(shown.name, shown.statistics(), shown.dead_letters(dead)))
+            _show(partial(views.overview, shown, dead), as_json=as_json, watch=watch)
 
 
-def _requeue_all(shown: Queue) -> None:
-    """Those that are dead now; one that dies again meanwhile stays dead."""
-    number = shown.statistics().dead
-    ids = [letter.id for letter in shown.dead_letters(number)] if number else []
-    for first in range(0, len(ids), BATCH):
-        shown.requeue(ids[first : first + BATCH])
+def _check_usage(name: str | None, operations: Operations, lists: list[bool], *, watch: bool, as_json: bool) -> None:
+    if name is None and (operations.is_any or any(lists)):
+        raise typer.BadParameter("NAME is missing: all options but --json, --watch and --ca need a queue")
+    if sum(lists) + operations.is_any > 1:
+        raise typer.BadParameter("--jobs, --workers, --job and changes of the queue exclude each other")
+    if operations.pause and operations.resume:
+        raise typer.BadParameter("--pause and --resume exclude each other")
+    if watch and (as_json or operations.is_any):
+        raise typer.BadParameter("--watch shows tables: it excludes --json and changes of the queue")
 
 
-def _watch(shown: Queue, dead: int) -> None:
-    with Live(auto_refresh=False) as live:
-        while True:
-            live.update(_page(shown.name, shown.statistics(), shown.dead_letters(dead)), refresh=True)
-            time.sleep(WATCH)
-
-
-def _record(counts: Statistics, letters: list[DeadLetter]) -> dict[str, Any]:
-    return asdict(counts) | {"dead_letters": [asdict(letter) for letter in letters]}
-
-
-def _page(name: str, counts: Statistics, letters: list[DeadLetter]) -> RenderableType:
-    table = Table(
-        title=f"queue {name}" + (" (paused)" if counts.paused else ""), title_justify="left", show_header=False
-    )
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    for label, number in (
-        ("waiting", counts.waiting),
-        ("active", counts.active),
-        ("delayed", counts.delayed),
-        ("dead letters", counts.dead),
-        ("completed", counts.completed),
-        ("completed in the last minute", counts.completed_last_minute),
-        ("retried", counts.retried),
-        ("leases lost", counts.lost),
-    ):
-        table.add_row(label, f"{number:,}")
-    table.add_row("the oldest waits, seconds", f"{counts.oldest_ms / 1000:,.1f}")
-    return Group(table, _letters(letters)) if letters else table
-
-
-def _letters(letters: list[DeadLetter]) -> Table:
-    table = Table(title="dead letters", title_justify="left")
-    for column in ("id", "job", "attempts", "failed (UTC)", "error"):
-        table.add_column(column, overflow="fold")
-    for letter in letters:
-        when = datetime.fromtimestamp(letter.failed_at, timezone.utc)
-        table.add_row(letter.id, letter.name, str(letter.attempts), f"{when:%Y-%m-%d %H:%M:%S}", letter.error[:200])
-    return table
+def _show(look: Callable[[], View], *, as_json: bool, watch: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(look().record))
+    elif watch:
+        with Live(auto_refresh=False) as live, suppress(KeyboardInterrupt):
+            while True:
+                live.update(look().page, refresh=True)
+                time.sleep(WATCH)
+    else:
+        Console().print(look().page)

@@ -124,7 +124,7 @@ def _page(figures: list[Figures], watch: Watch) -> RenderableType:
     table = Table()
     table.add_column("", style="bold")
     for one in figures:
-        table.add_column(one.node, justify="right", overflow="fold")
+        table.add_column(Text(one.node), justify="right", overflow="fold")
     for label, cell in _ROWS.items():
         table.add_row(label, *(cell(one) for one in figures))
     parts: list[RenderableType] = [table, _keys(figures)]
@@ -140,7 +140,7 @@ def _keys(figures: list[Figures]) -> Table:
         for index in range(max(len(one.big), len(one.hot))):
             big = (Text(one.big[index][0]), f"{one.big[index][1] / 1024:,.1f}") if index < len(one.big) else ("", "")
             hot = (Text(one.hot[index][0]), _heat(one.hot[index][1])) if index < len(one.hot) else ("", "")
-            table.add_row(one.node, *big, *hot)
+            table.add_row(Text(one.node), *big, *hot)
     return table
 
 

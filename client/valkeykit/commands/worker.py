@@ -1,57 +1,83 @@
-"""valkeykit worker: run the jobs of a queue."""
+"""valkeykit worker: run the jobs of a queue, or check the workers of this machine."""
 
 from __future__ import annotations
 
-import importlib
 import logging
-import sys
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from valkeykit.errors import ConfigurationError
-from valkeykit.queue import Worker
-from valkeykit.queue.base import QueueBase
-from valkeykit.queue.worker import DRAIN, LEASE
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(job_id)s]: %(message)s"
 
 
-def worker(
-    target: Annotated[str, typer.Argument(metavar="MODULE:QUEUE", help="Where the queue is, such as app.jobs:queue.")],
+def worker(  # noqa: PLR0917  (typer makes them options)
+    target: Annotated[
+        str | None, typer.Argument(metavar="MODULE:QUEUE", help="Where the queue is, such as app.jobs:queue.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Jobs at once; JOB_CONCURRENCY, else 10.")] = None,
-    lease: Annotated[float, typer.Option(help="Seconds after which a silent worker's job is taken over.")] = LEASE,
-    drain: Annotated[float, typer.Option(help="Seconds that running jobs have to end after SIGTERM.")] = DRAIN,
+    lease: Annotated[
+        float | None, typer.Option(help="Seconds after which a job of a silent worker is taken over; 30.")
+    ] = None,
+    drain: Annotated[float | None, typer.Option(help="Seconds that running jobs have after SIGTERM; 25.")] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="Exit when no job waits and none runs.")] = False,
+    health_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Answer GET /live and GET /ready on this port.")
+    ] = None,
+    heartbeat: Annotated[
+        Path | None, typer.Option(help="The heartbeat file; by default one in the folder for temporary files.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the workers on this machine; exit 1 unless all are live.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --check: machine-readable.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
-    """Run the jobs of a queue until SIGTERM."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    """Run the jobs of a queue until SIGTERM or SIGINT. A second signal ends it at once."""
+    if check:
+        from valkeykit.commands.check import check_workers
+
+        if target is not None:
+            raise typer.BadParameter("--check takes no MODULE:QUEUE: it checks every worker on this machine")
+        check_workers(heartbeat, as_json=as_json)
+    elif target is None:
+        raise typer.BadParameter("MODULE:QUEUE is missing, such as app.jobs:queue")
+    elif as_json:
+        raise typer.BadParameter("--json needs --check")
+    else:
+        _run(target, concurrency, lease, drain, health_port, heartbeat, burst=burst, verbose=verbose)
+
+
+def _run(  # noqa: PLR0917
+    target: str,
+    concurrency: int | None,
+    lease: float | None,
+    drain: float | None,
+    health_port: int | None,
+    heartbeat: Path | None,
+    *,
+    burst: bool,
+    verbose: bool,
+) -> None:
+    """What needs redis-py is imported here, since --check must be quick."""
+    from valkeykit.commands.application import load
+    from valkeykit.heartbeat import heartbeat_folder
+    from valkeykit.queue import JobFilter, Worker
+    from valkeykit.queue.worker import DRAIN, LEASE
+
+    handler = logging.StreamHandler()
+    handler.addFilter(JobFilter())
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=LOG_FORMAT, handlers=[handler])
     queue = load(target)
-    running = Worker(queue, concurrency=concurrency, lease=lease, drain=drain)
+    running = Worker(
+        queue,
+        concurrency=concurrency,
+        lease=LEASE if lease is None else lease,
+        drain=DRAIN if drain is None else drain,
+        heartbeat=heartbeat or heartbeat_folder() / f"{os.getpid()}.json",
+        health_port=health_port,
+    )
     jobs = ", ".join(sorted(queue.handlers))
     logging.getLogger("valkeykit").info("queue %s, %d jobs at once: %s", queue.name, running.concurrency, jobs)
-    running.run()
-
-
-def load(target: str) -> QueueBase:
-    """The queue that `module:name` names; modules of the working folder count.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    module_name, colon, name = target.partition(":")
-    if not colon:
-        raise ConfigurationError(f"{target!r} names no queue", fix="valkeykit worker module:queue")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = getattr(importlib.import_module(module_name), name, None)
-    except ModuleNotFoundError as problem:
-        if problem.name != module_name.partition(".")[0] and problem.name != module_name:
-            raise
-        raise ConfigurationError(
-            f"there is no module {module_name!r} here", fix="run it in the project's folder"
-        ) from None
-    if not isinstance(found, QueueBase):
-        raise ConfigurationError(f"{target} is no queue", fix=f'{name} = valkeykit.Queue("mail")')
-    return found
+    running.run(burst=burst)

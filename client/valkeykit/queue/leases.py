@@ -27,6 +27,9 @@ TICK = 0.1
 RENEWALS = 6
 """How often a lease is renewed in its own time; cancellations are seen as often."""
 
+LONGEST_SILENCE = 10.0
+"""Seconds between two renewals at most, so that a worker with a long lease is not taken for dead."""
+
 STALLED = 0.5
 """Seconds that a job may wait for a slot here before it goes back, for another worker to take."""
 
@@ -151,7 +154,7 @@ class LeaseManager:
 class Renewal(threading.Thread):
     """Renews leases in a thread and over a connection of its own, so that a handler that blocks the loop loses none.
 
-    contact: when the server last answered, by time.monotonic().
+    contact: when the server last answered, by time.monotonic(); 0 before the first time.
     """
 
     def __init__(
@@ -166,12 +169,12 @@ class Renewal(threading.Thread):
         guard: LeaseGuard | None = None,
     ) -> None:
         super().__init__(name="valkeykit-leases", daemon=True)
-        self.contact = time.monotonic()
+        self.contact = 0.0
         self._queue = queue
         self._held = held
         self._worker = worker
         self._lease_ms = round(lease * 1000)
-        self._every = lease / RENEWALS
+        self._every = min(lease / RENEWALS, LONGEST_SILENCE)
         self._describe = describe
         self._interrupt = interrupt
         self._guard = guard

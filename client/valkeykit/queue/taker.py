@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.causes import FOREIGN
-from valkeykit.errors import InvalidJobError, UnsupportedServerError, ValkeykitError
+from valkeykit.errors import InvalidJobError, UnsupportedServerError
 from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
 from valkeykit.queue.job import Job, unpack
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 BLOCK = 2.0
 """Seconds that an idle worker waits in one command: it sends one command a second."""
 
+SUSPECT_BLOCK = 0.1
+"""Seconds that a worker waits while it holds a job that has lost workers, since it may take the next such job soon."""
+
 RETURN_DELAY = 0.1
 LONGEST_RETURN_DELAY = 8.0
 """Seconds before a job that this worker can't run may be taken again, by any. It grows for a job that keeps coming."""
@@ -44,7 +47,9 @@ LONGEST_PAUSE = 5.0
 
 
 class Taker:
-    """contact: when a take was last answered. began: when the present one began; None while no slot is free."""
+    """contact: when a take was last answered. began: when the present one began; None before the first one
+    and while no slot is free.
+    """
 
     def __init__(
         self,
@@ -59,7 +64,7 @@ class Taker:
         listeners: Sequence[Listener],
     ) -> None:
         self.contact = 0.0
-        self.began: float | None = time.monotonic()
+        self.began: float | None = None
         self.changed = asyncio.Event()
         self._queue = queue
         self._handlers = handlers
@@ -71,6 +76,7 @@ class Taker:
         self._listeners = listeners
         self._taking = asyncio.Lock()
         self._unanswered: Call[Assignment] | None = None
+        self._passed_suspects = False
         self._returns: OrderedDict[bytes, int] = OrderedDict()
         self._warned: set[str] = set()
 
@@ -92,13 +98,13 @@ class Taker:
                 continue
             self.began = time.monotonic()
             try:
-                assignment, jobs = await self._take(room)
-                self._hand_out(jobs)
+                assignment = await self._take(room)
                 if assignment.repeats_due:
                     await self._fire_repeats()
-                if until_empty and not jobs and self._slots.is_idle and await self._is_empty():
+                is_idle = not assignment.jobs and self._slots.is_idle
+                if until_empty and is_idle and await self._is_empty():
                     return
-                if not jobs and assignment.next_event != 0:
+                if not assignment.jobs and assignment.next_event != 0:
                     await self._wait_for_work(assignment.next_event)
                 failures = 0
             except UnsupportedServerError:
@@ -120,27 +126,29 @@ class Taker:
             jobs = [Job(key, attempt, Spec("?"), b"", None) for key, attempt, _ in assignment.jobs]
             await self._leases.give_back(jobs)
 
-    async def _take(self, room: int) -> tuple[Assignment, list[Job]]:
-        """A take whose answer is lost is sent again as it was, until there is one: it returns the same jobs."""
+    async def _take(self, room: int) -> Assignment:
+        """Take jobs and hand them to the slots, before anything else that may fail.
+
+        A take whose answer is lost is sent again as it was, until there is one: it returns the same jobs.
+        """
         async with self._taking:
             if self._unanswered is None:
                 free = max(0, self._slots.concurrency - self._slots.busy - self._slots.ready)
+                self._passed_suspects = self._leases.has_suspect
                 self._unanswered = self._queue.calls.take(
-                    self._worker, room, self._lease_ms, free=free, suspect=not self._leases.has_suspect
+                    self._worker, room, self._lease_ms, free=free, suspect=not self._passed_suspects
                 )
             assignment = await self._queue.send(self._unanswered)
             self._unanswered = None
             self.contact = time.monotonic()
             self._pace.limited = assignment.is_limited
             jobs, unknown = self._unpack(assignment)
+            self._pace.begin(idle=self._slots.is_idle)
+            self._slots.offer(jobs)
         self._note_reaped(assignment.reaped)
         if unknown:
             await self._give_back_unknown(unknown)
-        return assignment, jobs
-
-    def _hand_out(self, jobs: list[Job]) -> None:
-        self._pace.begin(idle=self._slots.is_idle)
-        self._slots.offer(jobs)
+        return assignment
 
     def _unpack(self, assignment: Assignment) -> tuple[list[Job], list[Job]]:
         """The jobs that can run here, and those that this worker doesn't know. All of them are held from here on."""
@@ -168,15 +176,11 @@ class Taker:
         return jobs, unknown
 
     async def _give_back_unknown(self, jobs: list[Job]) -> None:
-        """Errors stay here, since jobs that were taken in the same breath have yet to be handed out."""
         by_delay: dict[float, list[Job]] = {}
         for job in jobs:
             by_delay.setdefault(self._return_delay(job), []).append(job)
-        try:
-            for delay, group in by_delay.items():
-                await self._leases.give_back(group, delay)
-        except ValkeykitError as error:
-            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, error)
+        for delay, group in by_delay.items():
+            await self._leases.give_back(group, delay)
 
     def _return_delay(self, job: Job) -> float:
         times = self._returns.pop(job.key, 0) + 1
@@ -199,23 +203,20 @@ class Taker:
 
     async def _wait_for_work(self, next_event: int) -> None:
         """Until a job is added, or until one is due. Several idle workers are woken one by one."""
-        seconds = BLOCK if next_event < 0 else max(0.001, min(BLOCK, next_event / 1000))
+        longest = SUSPECT_BLOCK if self._passed_suspects else BLOCK
+        seconds = longest if next_event < 0 else max(0.001, min(longest, next_event / 1000))
         with contextlib.suppress(*FOREIGN):  # the take that follows finds out what is wrong
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_repeats(self) -> None:
         """Those that are due now: one that is due again meanwhile must not keep the worker from taking jobs."""
         skip, now = 0, None
-        try:
-            while due := await self._queue.send(self._queue.calls.repeats_due(skip)):
-                now = now or due[0].now
-                if due[0].at > now:
-                    break
-                left = [repeat for repeat in due if not await self._fire(repeat)]
-                skip += len(left)
-        except ValkeykitError as error:
-            logger.warning("queue %s: repeats can't be added: %s", self._queue.name, error)
-            await asyncio.sleep(0.5)
+        while due := await self._queue.send(self._queue.calls.repeats_due(skip)):
+            now = now or due[0].now
+            if due[0].at > now:
+                break
+            left = [repeat for repeat in due if not await self._fire(repeat)]
+            skip += len(left)
 
     async def _fire(self, due: DueRepeat) -> bool:
         """Add a repeat's job. False where this worker can't read the repeat: another one may."""

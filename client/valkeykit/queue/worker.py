@@ -32,6 +32,7 @@ from valkeykit.queue.references import check_not_importing
 from valkeykit.queue.reporter import Reporter
 from valkeykit.queue.slots import Slots
 from valkeykit.queue.taker import BLOCK, Taker
+from valkeykit.queue.tasks import cancelled, is_done_before
 
 LEASE = 30.0
 """Seconds after which a job whose worker is silent goes to another."""
@@ -40,7 +41,7 @@ DRAIN = 25.0
 """Seconds that running jobs have to end after SIGTERM; orchestrators kill after 30."""
 
 LAST_WORDS = 3.0
-"""Seconds beyond the drain time in which jobs are given back; a server that is gone must not keep the worker."""
+"""Seconds beyond the drain time, or after a second signal, in which jobs are given back, if the server responds."""
 
 CONCURRENCY = 10
 """Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
@@ -173,8 +174,8 @@ class Worker:
         self._assemble()
         self._health.start()
         try:
-            await self._begin()
-            await self._work(burst=burst)
+            if await self._begin():
+                await self._work(burst=burst)
         finally:
             self._renewal.stop()
             self._slots.close()
@@ -231,7 +232,7 @@ class Worker:
             interrupt=self._interrupt_soon,
             guard=self._guard,
         )
-        self._health.watch(self._taker, self._renewal, self._lease)
+        self._health.watch(self._taker, self._renewal, self._lease, definition.retry_for)
 
     async def _confirm(self, job: Any) -> bool:
         return await self._leases.confirm(job)
@@ -247,22 +248,20 @@ class Worker:
             "version": package_version(),
         }
 
-    async def _begin(self) -> None:
-        """A server that can't be reached yet is waited for; one that doesn't suit is an error."""
+    async def _begin(self) -> bool:
+        """Wait for the server; one that doesn't suit is an error. False where the worker was stopped meanwhile."""
         assert self._stopping is not None  # noqa: S101
         while not self._stopping.is_set():
-            self._health.tick()
             try:
-                await self._queue.check()
+                if await is_done_before(self._stopping.wait(), self._queue.check()):
+                    self._renewal.start()
+                    return True
             except (LoginError, ConfigurationError):
                 raise
-            except Exception as error:  # noqa: BLE001  (a provider of credentials may raise anything)
+            except Exception as error:  # noqa: BLE001  (a worker goes on whatever it is)
                 events.log_trouble(error, "queue %s: waiting for the server", self._queue.name)
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), 0.5)
-            else:
-                self._renewal.start()
-                return
+                await is_done_before(self._stopping.wait(), asyncio.sleep(0.5))
+        return False
 
     async def _work(self, *, burst: bool) -> None:
         assert self._stopping is not None  # noqa: S101
@@ -275,14 +274,24 @@ class Worker:
                 if work.done():
                     await work  # raises what ended it
             await self._taker.finish(BLOCK)
-            await _cancelled(taking)
+            await cancelled(taking)
+            reason: object = "the server does not respond"
             try:
-                await asyncio.wait_for(self._wind_down(), self._drain + LAST_WORDS)
-            except (ValkeykitError, asyncio.TimeoutError) as error:
-                logger.warning("queue %s: jobs can't be given back, their leases end: %r", self._queue.name, error)
+                if await is_done_before(self._last_moment(), self._wind_down()):
+                    return
+            except ValkeykitError as error:
+                reason = error
+            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, reason)
         finally:
             for task in (taking, stopped, *helpers):
-                await _cancelled(task)
+                await cancelled(task)
+
+    async def _last_moment(self) -> None:
+        """Wait until it is too late to give jobs back."""
+        assert self._hurry is not None  # noqa: S101
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), self._drain)
+        await asyncio.sleep(LAST_WORDS)
 
     async def _wind_down(self) -> None:
         assert self._hurry is not None  # noqa: S101
@@ -323,7 +332,6 @@ class Worker:
                 names = sorted({job.spec.name for job in tuple(self._slots.running)}) or "none runs now"
                 text = "queue %s: the event loop was blocked for %.1f s, running: %s -> use a function, or process=True"
                 logger.warning(text, self._queue.name, lag, names)
-            self._health.tick()
             if self._leases.held:
                 await self._survive(self._leases.tick, "can't look after running jobs")
             if self._leases.is_stalled():
@@ -351,15 +359,6 @@ class Worker:
             job = self._leases.held.get(key)
             if job is not None:
                 self._slots.interrupt(job, reason)
-
-
-async def _cancelled(task: asyncio.Task[Any]) -> None:
-    """End a task. It is asked again, since redis-py sometimes swallows the first cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.05)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.debug("a task ended with %r", error)
 
 
 def _is_number(value: object) -> bool:

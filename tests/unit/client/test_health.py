@@ -1,125 +1,144 @@
-"""Whether a worker is well, as probes see it."""
+"""Liveness and readiness of workers, as a file and over HTTP."""
 
 from __future__ import annotations
 
-import http.client
 import json
+import logging
 import socket
 import threading
 import time
+from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from valkeykit import Queue, Worker, errors
-from valkeykit.queue import health
+from valkeykit import Queue, Worker
+from valkeykit.errors import ConfigurationError
+from valkeykit.heartbeat import STUCK, read_heartbeat
+from valkeykit.queue.health import Health
 
-from tests import servers
-from tests.servers import Server
+from tests.servers import Server, free_port
 from tests.unit.client.working import until, working
 
 
-def get(port: int, path: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(servers.HOST, port, timeout=20)
+def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, Any]:
+    connection = HTTPConnection(host, port, timeout=20)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        body = answer.read()
+        return answer.status, json.loads(body) if body else None
     finally:
         connection.close()
 
 
-@pytest.fixture
-def known(queue: Queue) -> Queue:
-    queue.handler(name="note", result_ttl=60)(lambda: 1)
-    return queue
+def listening(worker: Worker) -> int:
+    until(lambda: worker._health.port is not None)
+    port = worker._health.port
+    assert port is not None
+    return port
 
 
-def test_a_worker_whose_slots_are_all_busy_is_live(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "STUCK", 2.0)
-    go_on = threading.Event()
-    queue.handler(name="long")(lambda: go_on.wait(30) and None)
-    with working(queue, concurrency=1) as worker:
-        queue.add("long")
-        until(lambda: queue.statistics().active == 1)
-        time.sleep(3)  # longer than a take may hang
-        until(lambda: worker.is_live)
-        assert worker.last_contact > 0
-        go_on.set()
+def health_of(began: float | None = None, contact: float = 0.0, retry_for: float = 0.0) -> Health:
+    health = Health("mail", None, None)
+    taker: Any = SimpleNamespace(began=began, contact=contact)
+    renewal: Any = SimpleNamespace(contact=0.0)
+    health.watch(taker, renewal, 30.0, retry_for)
+    return health
 
 
-def test_a_worker_whose_loop_does_not_turn_is_not_live(known: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = Worker(known)
-    monkeypatch.setattr(health, "STUCK", 0.0)
-    assert not worker.is_live
+def test_a_worker_answers_probes(queue: Queue) -> None:
+    queue.handler(name="send")(print)
+    with working(queue, health_port=0) as worker:
+        port = listening(worker)
+        until(lambda: ask(port, "/ready")[0] == 200)
+        status, state = ask(port, "/live?verbose")
+        assert (status, state["queue"], state["live"], state["ready"]) == (200, "mail", True, True)
+        assert ask(port, "/live", "HEAD") == (200, None)
+        assert ask(port, "/other")[0] == 404
+        if socket.has_dualstack_ipv6():
+            assert ask(port, "/live", host="::1")[0] == 200
+    with pytest.raises(OSError, match="refused"):
+        ask(port, "/live")
 
 
-def test_the_port_answers_probes(known: Queue) -> None:
-    with working(known, health_port=0) as worker:
-        until(lambda: worker._health.port is not None and worker._health.is_ready)
-        port = worker._health.port
-        assert port is not None
-        for path in ("/live", "/ready"):
-            status, state = get(port, path)
-            assert (status, state["queue"], state["live"], state["ready"]) == (200, "mail", True, True)
-        assert get(port, "/")[0] == 404
-    with pytest.raises(OSError, match=r"refused|reset|timed out"):
-        get(port, "/live")
+def test_a_client_that_sends_nothing_delays_neither_probes_nor_the_end(queue: Queue) -> None:
+    queue.handler(name="send")(print)
+    with working(queue, health_port=0) as worker:
+        port = listening(worker)
+        with socket.create_connection(("127.0.0.1", port)):
+            assert ask(port, "/live")[0] == 200
+            worker.stop()
+            until(lambda: worker._health.port is None)
 
 
-def test_a_worker_whose_server_is_gone_is_live_and_not_ready(own_server: Server) -> None:
-    with Queue("mail", own_server.url, retry_for=0.5) as queue:
-        queue.handler(name="note")(lambda: None)
-        with working(queue, health_port=0, lease=1) as worker:
-            until(lambda: worker._health.port is not None and worker._health.is_ready)
-            own_server.stop()
-            until(lambda: not worker._health.is_ready, 30)
-            port = worker._health.port
-            assert port is not None
-            assert (get(port, "/ready")[0], get(port, "/live")[0]) == (503, 200)
-            own_server.start()
-            until(lambda: get(port, "/ready")[0] == 200, 30)
+def test_a_port_in_use_is_one_clear_error(queue: Queue) -> None:
+    queue.handler(name="send")(print)
+    with socket.create_server(("127.0.0.1", free_port())) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"health_port {port} can't be used: Address already in use"):
+            Worker(queue, health_port=port).run(burst=True)
 
 
-def test_a_port_that_is_taken_is_one_error(known: Queue) -> None:
-    with socket.socket() as taken:
-        taken.bind(("", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(errors.ConfigurationError, match=f"health_port {port}"):
-            Worker(known, health_port=port).run()
+@pytest.mark.parametrize(
+    "options", [{"health_port": 70_000}, {"health_port": True}, {"heartbeat": 5}, {"heartbeat": ""}]
+)
+def test_arguments_are_checked(queue: Queue, options: dict[str, Any]) -> None:
+    queue.handler(name="send")(print)
+    with pytest.raises(ConfigurationError):
+        Worker(queue, **options)
 
 
-def test_the_heartbeat_file_says_how_the_worker_is(known: Queue, tmp_path: Path) -> None:
-    file = tmp_path / "deep" / "beat.json"
-    with working(known, heartbeat=file):
-        until(lambda: file.exists() and json.loads(file.read_text())["ready"])
-        before = json.loads(file.read_text())
-        assert (before["queue"], before["live"]) == ("mail", True)
-        until(lambda: json.loads(file.read_text())["written"] > before["written"])
+def test_a_busy_worker_and_one_with_a_blocked_loop_are_live(queue: Queue, tmp_path: Path) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    @queue.handler
+    async def block() -> None:
+        begun.set()
+        release.wait(30)
+
+    file = tmp_path / "worker.json"
+    with working(queue, concurrency=1, heartbeat=file, health_port=0) as worker:
+        port = listening(worker)
+        queue.add(block)
+        assert begun.wait(20)
+        written = json.loads(file.read_text())["written"]
+        until(lambda: json.loads(file.read_text())["written"] > written)
+        state = read_heartbeat(file)
+        assert state is not None
+        assert state["live"]
+        assert ask(port, "/live")[0] == 200
+        release.set()
     assert not file.exists()
 
 
-def test_a_heartbeat_file_that_can_not_be_written_stops_nothing(known: Queue, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with working(known, heartbeat=tmp_path / "file" / "beat.json"):
-        assert known.result(known.add("note").id) == 1
+def test_a_worker_that_waits_for_its_server_is_live_and_not_ready(tmp_path: Path) -> None:
+    queue = Queue("mail", Server(tmp_path).url, retry_for=0.1)  # never started
+    queue.handler(name="send")(print)
+    with working(queue, health_port=0) as worker:
+        port = listening(worker)
+        assert ask(port, "/ready")[0] == 503
+        status, state = ask(port, "/live")
+        assert (status, state["seconds_since_contact"]) == (200, None)
+        assert worker._health._taker is not None
+        assert worker._health._taker.began is None  # so waiting is no take that lasts too long
+        assert worker.last_contact == 0
 
 
-def test_heartbeats_that_are_old_or_of_ended_processes_do_not_count(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    import os
+def test_a_take_that_lasts_too_long_is_not_live() -> None:
+    now = time.monotonic()
+    assert health_of(began=now - 1, contact=now).is_ready
+    assert not health_of(began=now - STUCK - 1, contact=now).is_live
+    assert health_of(began=now - STUCK - 1, contact=now, retry_for=100).is_live
+    assert not health_of(began=None, contact=now - 31).is_ready
 
-    monkeypatch.setattr(health, "heartbeat_folder", lambda: tmp_path)
-    fresh = {"pid": os.getpid(), "live": True, "ready": True, "written": time.monotonic()}
-    states = {
-        "a": fresh | {"queue": "fresh"},
-        "b": fresh | {"queue": "old", "written": time.monotonic() - health.STUCK - 1},
-        "c": fresh | {"queue": "ended", "pid": 2**22 + 1},
-        "d": {"queue": "partial"},
-    }
-    for name, state in states.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(state))
-    (tmp_path / "e.json").write_text("nonsense")
-    assert [(state["queue"], state["live"]) for state in health.heartbeats()] == [("fresh", True), ("old", False)]
+
+def test_a_folder_that_cannot_be_written_is_one_warning(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
+    queue.handler(name="send")(print)
+    with caplog.at_level(logging.WARNING), working(queue, heartbeat=Path("/proc/none/worker.json")):
+        until(lambda: "can't be written" in caplog.text)
+        time.sleep(1.5)
+        queue.add("send")
+        until(lambda: queue.statistics().completed == 1)
+    assert caplog.text.count("can't be written") == 1

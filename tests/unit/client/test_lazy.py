@@ -160,6 +160,7 @@ def test_callers_share_the_outcome_of_one_attempt() -> None:
     assert attempts[0] < 20  # a late one may begin another attempt
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12; many servers do it
 def test_a_child_that_is_forked_while_a_thread_connects(silent: str, server: Server) -> None:
     queue = Queue("mail", silent, retry_for=0, connect_timeout=30, read_timeout=30)
     cache = Cache(server.url)

@@ -18,7 +18,7 @@ from valkeykit.connection import open_client
 from valkeykit.links import is_demotion
 from valkeykit.settings import settle
 
-from tests.faults.harness import Proxy
+from tests.faults.proxy import Proxy
 from tests.servers import HOST, Server, running
 
 

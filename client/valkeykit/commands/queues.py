@@ -1,0 +1,72 @@
+"""All queues of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict
+from typing import TypeVar
+
+from redis.exceptions import NoPermissionError
+from rich.console import Group
+from rich.text import Text
+
+from valkeykit.causes import explained
+from valkeykit.channel import Channel
+from valkeykit.commands.tables import add_row, table
+from valkeykit.commands.views import View, count_live, is_neglected, neglect
+from valkeykit.connection import open_client
+from valkeykit.errors import InvalidJobError
+from valkeykit.queue.calls import Call, Calls
+from valkeykit.queue.schema import REGISTRY, base
+from valkeykit.settings import settle
+
+T = TypeVar("T")
+
+_TRACES = ("jobs", "stats", "repeats", "workers", "config")
+"""Keys, one of which every queue has that was used."""
+
+
+def listing(ca: str | None) -> View:
+    """Every queue that was used on this server, with its counts."""
+    record, warnings = [], []
+    page = table("queues", "queue", "waiting", "active", "delayed", "dead letters", "workers", "")
+    with _channel(ca) as channel:
+        for name in sorted(_decode(name) for name in channel.send("SMEMBERS", REGISTRY)):
+            with suppress(InvalidJobError):  # no queue has such a name
+                calls = Calls(name)
+                counts, live = _ask(channel, calls.statistics()), count_live(_ask(channel, calls.workers()))
+                record.append({"name": name} | asdict(counts) | {"workers": live})
+                numbers = (counts.waiting, counts.active, counts.delayed, counts.dead, live)
+                add_row(page, name, *(f"{number:,}" for number in numbers), "paused" if counts.paused else "")
+                if is_neglected(counts, live):
+                    warnings.append(neglect(name))
+    return View(record, Group(page, *warnings) if record else Text("no queue has been used on this server"))
+
+
+def check_used(name: str, ca: str | None) -> None:
+    """Check that a queue of this name exists, since one with a wrong name looks like an empty one.
+
+    Raises:
+        InvalidJobError: none has been used on this server.
+    """
+    with _channel(ca) as channel:
+        with suppress(NoPermissionError):  # a user may be limited to the keys of one queue
+            if channel.send("SISMEMBER", REGISTRY, name):
+                return
+        if not channel.send("EXISTS", *[f"{base(name)}:{key}" for key in _TRACES]):
+            raise InvalidJobError(f"no queue named {name!r} has been used on this server", fix="valkeykit queue")
+
+
+@contextmanager
+def _channel(ca: str | None) -> Iterator[Channel]:
+    with explained(), closing(Channel(open_client(settle(None, ca=ca, decode=False)))) as channel:
+        yield channel
+
+
+def _ask(channel: Channel, call: Call[T]) -> T:
+    return call.read(channel.run(call.script, call.keys, call.arguments))
+
+
+def _decode(name: bytes | str) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else name

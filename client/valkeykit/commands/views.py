@@ -1,0 +1,135 @@
+"""What `valkeykit queue NAME` shows: each view is a record for programs and a page for users."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from valkeykit.commands.tables import add_row, clean, moment, plain, table
+from valkeykit.errors import InvalidJobError
+from valkeykit.queue import DeadLetter, JobState, Queue, Statistics, WorkerState
+from valkeykit.queue.calls import State
+
+RECENT = 60.0
+"""Seconds within which a live worker reports."""
+
+_TIMES = {"delayed": "due (UTC)", "active": "lease ends (UTC)", "dead": "failed (UTC)"}
+
+
+class View(NamedTuple):
+    """The same as JSON values and for a terminal."""
+
+    record: Any
+    page: RenderableType
+
+
+def overview(queue: Queue, dead: int) -> View:
+    """Counts of the queue, and its latest dead letters."""
+    counts, letters, live = queue.statistics(), queue.dead_letters(dead), count_live(queue.workers())
+    record = asdict(counts) | {"workers": live, "dead_letters": [asdict(letter) for letter in letters]}
+    parts: list[RenderableType] = [_counts(queue.name, counts, live)]
+    if letters:
+        parts.append(_letters(letters))
+    if is_neglected(counts, live):
+        parts.append(neglect(queue.name))
+    return View(record, Group(*parts))
+
+
+def jobs(queue: Queue, state: State, limit: int) -> View:
+    """Jobs in a state."""
+    listed = queue.jobs(state, limit)
+    time = _TIMES.get(state)
+    page = table(f"queue {queue.name}: {state}", "id", "job", "attempts", *([time] if time else []), "error")
+    for job in listed:
+        add_row(page, job.id, job.name, job.attempts, *([moment(job.due)] if time else []), (job.error or "")[:200])
+    return View([asdict(job) for job in listed], page)
+
+
+def workers(queue: Queue) -> View:
+    """Workers that reported within an hour."""
+    listed = queue.workers()
+    page = table(
+        f"queue {queue.name}: workers",
+        "worker", "host", "process", "reported, s ago", "started (UTC)", "running", "version", "handlers",
+    )  # fmt: skip
+    for one in listed:
+        add_row(
+            page, one.name, one.host, one.pid, f"{one.heard:.1f}", moment(one.started),
+            f"{one.running} of {one.concurrency}", one.version, ", ".join(one.handlers),
+        )  # fmt: skip
+    return View([asdict(one) for one in listed], page)
+
+
+def job(queue: Queue, identity: str) -> View:
+    """Everything known of a job.
+
+    Raises:
+        InvalidJobError: there is none of this id.
+    """
+    state = queue.job(identity)
+    if state.state == "missing":
+        raise InvalidJobError(
+            f"the queue {queue.name} has no job {identity}: it is done, was cancelled or never added",
+            fix=f"valkeykit queue {queue.name} --jobs waiting",
+        )
+    return View(asdict(state), _job(state))
+
+
+def count_live(listed: list[WorkerState]) -> int:
+    """How many workers reported lately."""
+    return sum(one.heard < RECENT for one in listed)
+
+
+def is_neglected(counts: Statistics, live: int) -> bool:
+    """Whether jobs wait and no worker takes them."""
+    return counts.waiting > 0 and live == 0 and not counts.paused
+
+
+def neglect(name: str) -> Text:
+    """A warning about such a queue."""
+    text = f"warning: jobs wait in the queue {name}, and no worker is live -> valkeykit worker module:queue"
+    return Text(clean(text), style="yellow")
+
+
+def _counts(name: str, counts: Statistics, live: int) -> Table:
+    page = table(f"queue {name}" + (" (paused)" if counts.paused else ""))
+    page.show_header = False
+    page.add_column(style="bold")
+    page.add_column(justify="right")
+    for label, number in (
+        ("waiting", counts.waiting),
+        ("active", counts.active),
+        ("delayed", counts.delayed),
+        ("dead letters", counts.dead),
+        ("workers", live),
+        ("completed", counts.completed),
+        ("completed in the last minute", counts.completed_last_minute),
+        ("retried", counts.retried),
+        ("leases lost", counts.lost),
+    ):
+        page.add_row(label, f"{number:,}")
+    page.add_row("age of the oldest waiting job, seconds", f"{counts.oldest_ms / 1000:,.1f}")
+    return page
+
+
+def _letters(letters: list[DeadLetter]) -> Table:
+    page = table("dead letters", "id", "job", "attempts", "failed (UTC)", "error")
+    for letter in letters:
+        add_row(page, letter.id, letter.name, letter.attempts, moment(letter.failed_at), letter.error[:200])
+    return page
+
+
+def _job(state: JobState) -> RenderableType:
+    page = table(f"job {state.id}")
+    page.show_header = False
+    page.add_column(style="bold")
+    page.add_column(overflow="fold")
+    for label in ("state", "name", "attempts", "error", "progress", "result"):
+        value = getattr(state, label)
+        if value is not None:
+            page.add_row(label, plain(value))
+    return Group(page, Text(clean(state.traceback))) if state.traceback else page

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.faults.runs import RunLog
+from tests.faults.totals import totals
+from tests.servers import Server
+
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with servers.running(tmp_path / "server", *DURABLE) as server:
+        yield server
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[RunLog]:
+    with closing(RunLog(tmp_path / "runs")) as runs:
+        yield runs
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if totals.rounds:
+        terminalreporter.section("faults")
+        for line in totals.lines():
+            terminalreporter.write_line(line)
