@@ -64,7 +64,7 @@ class AsyncQueue(QueueBase):
         **options: Unpack[JobOptions],
     ) -> list[str]:
         """As Queue.add_many."""
-        descriptions = (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        descriptions = self.describe_many(job, many, delay, at, options)
         if self.local is not None:
             return [(await asyncio.to_thread(self.local.add, description)).id for description in descriptions]
         identities: list[str] = []
@@ -113,8 +113,9 @@ class AsyncQueue(QueueBase):
 
     async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """As Queue.result."""
+        looks = waiting.pauses(timeout)
         state = await self.job(id)
-        for pause in waiting.pauses(timeout):
+        for pause in looks:
             if waiting.is_over(state):
                 break
             await asyncio.sleep(pause)

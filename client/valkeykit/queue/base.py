@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from valkeykit.errors import ConfigurationError
 from valkeykit.queue.definition import Definition, runs_on_server
 from valkeykit.queue.local import LocalJobs
-from valkeykit.queue.options import MAX_RESULT, check_count
+from valkeykit.queue.options import MAX_RESULT, check_count, shown
 from valkeykit.queue.patience import RETRY_FOR
 from valkeykit.settings import ConnectOptions, Settings, Source, check, is_number, refuse_replicas, settle
 
@@ -44,13 +44,13 @@ class QueueBase(Definition):
         max_result: bytes that a job's result may take; a larger one fails the job.
 
         Raises:
-            InvalidJobError: the name can't be used.
+            InvalidJobError: the name or max_result can't be used.
             ConfigurationError: an option can't be used, or USE_VALKEY_QUEUE is neither true nor false.
         """
         check(options)
         refuse_replicas(options)
         if not is_number(retry_for) or retry_for < 0:
-            raise ConfigurationError(f"retry_for is {retry_for!r}, not a number of seconds", fix="retry_for=10")
+            raise ConfigurationError(f"retry_for is {shown(retry_for)}, not a number of seconds", fix="retry_for=10")
         super().__init__(name)
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction

@@ -28,7 +28,7 @@ from valkeykit.queue.answers import (
     read_statistics,
     read_workers,
 )
-from valkeykit.queue.options import Description, check_count, check_queue_name, check_word
+from valkeykit.queue.options import Description, check_count, check_queue_name, check_word, shown
 from valkeykit.queue.producer import Producer
 from valkeykit.queue.repeats import Repeat
 
@@ -133,7 +133,7 @@ class Calls:
         return self._call("release", (worker, delay_ms, *jobs), int)
 
     def renew(
-        self, worker: str, lease_ms: int, jobs: Sequence[Any], about: str = "{}"
+        self, worker: str, lease_ms: int, jobs: Sequence[Any], about: str = ""
     ) -> Call[tuple[list[bytes], list[bytes]]]:
         """jobs: id, attempt, … flat. The answer: ids that were lost, ids that were cancelled."""
         return self._call("renew", (worker, lease_ms, about, *jobs), _pair)
@@ -237,7 +237,7 @@ def check_listing(state: str, limit: int, skip: int) -> int:
         InvalidJobError: an argument can't be used.
     """
     if state not in get_args(State):
-        raise InvalidJobError(f"{state!r:.80} is not one of {', '.join(get_args(State))}", fix='jobs("waiting")')
+        raise InvalidJobError(f"{shown(state)} is not one of {', '.join(get_args(State))}", fix='jobs("waiting")')
     check_count("skip", skip)
     return check_count("limit", limit)
 
@@ -248,8 +248,8 @@ def check_purge(state: str) -> str:
     Raises:
         InvalidJobError: it isn't one of the states.
     """
-    if state not in {"waiting", "delayed", "dead"}:
-        raise InvalidJobError(f"{state!r:.80} is not one of waiting, delayed, dead", fix='purge("dead")')
+    if state not in ("waiting", "delayed", "dead"):
+        raise InvalidJobError(f"{shown(state)} is not one of waiting, delayed, dead", fix='purge("dead")')
     return state
 
 
@@ -259,8 +259,8 @@ def batched_ids(identities: Sequence[str]) -> list[list[str]]:
     Raises:
         InvalidJobError: one of them isn't an id, or they aren't a list.
     """
-    if isinstance(identities, str | bytes):
-        raise InvalidJobError("the ids are a text, not a list", fix='requeue(["id"])')
+    if isinstance(identities, str | bytes) or not isinstance(identities, Iterable):
+        raise InvalidJobError(f"the ids are {shown(identities)}, not a list", fix='requeue(["id"])')
     ids = [check_word("id", identity) for identity in identities]
     return [ids[first : first + BATCH_JOBS] for first in range(0, len(ids), BATCH_JOBS)]
 

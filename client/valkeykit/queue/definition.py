@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -19,6 +19,7 @@ from valkeykit.queue.options import (
     delay_until,
     encode_arguments,
     milliseconds,
+    shown,
     specify,
 )
 from valkeykit.queue.references import check_importable
@@ -89,7 +90,9 @@ class Definition:
         """
 
         def register(function: Function) -> Function:
-            known = name or _own_name(function)
+            if not callable(function):
+                raise InvalidJobError(f"{shown(function)} can't be called", fix="@queue.handler on a function")
+            known = _own_name(function) if name is None else name
             specify(known, **options)
             if known in self.handlers:
                 raise InvalidJobError(f"the queue has a handler for {known!r} already", fix='handler(name="…")')
@@ -126,6 +129,26 @@ class Definition:
             key_ttl=0 if key is None else milliseconds("key_ttl", key_ttl, least=0.001),
         )
 
+    def describe_many(
+        self,
+        job: str | Callable[..., Any],
+        many: Iterable[Mapping[str, Any] | None],
+        delay: float,
+        at: datetime | None,
+        options: JobOptions,
+    ) -> Iterator[Description]:
+        """Check all that `add_many` takes, each job's arguments when it is asked for.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        if isinstance(many, str | bytes | Mapping) or not isinstance(many, Iterable):
+            raise InvalidJobError(
+                f"the arguments of many jobs are {shown(many)}, not a list of mappings",
+                fix='[{"user": 5}, {"user": 6}]',
+            )
+        return (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+
     def describe_repeat(  # noqa: PLR0917  (called by `repeat` alone)
         self,
         job: str | Callable[..., Any],
@@ -145,14 +168,22 @@ class Definition:
         known = job if isinstance(job, str) else self._name_of(job)
         spec = self.specify(known, options)
         return repeated(
-            name or known, spec, encode_arguments(arguments), cron=cron, every=every, zone=zone, overlap=overlap
+            known if name is None else name,
+            spec,
+            encode_arguments(arguments),
+            cron=cron,
+            every=every,
+            zone=zone,
+            overlap=overlap,
         )
 
     def _name_of(self, job: Callable[..., Any]) -> str:
         for name, handler in self.handlers.items():
             if handler.function is job or (callable(job) and handler.function == job):
                 return name
-        raise InvalidJobError(f"{job!r} is neither a name nor a handler of this queue", fix="@queue.handler before it")
+        raise InvalidJobError(
+            f"{shown(job)} is neither a name nor a handler of this queue", fix="@queue.handler before it"
+        )
 
     def specify(self, name: str, options: JobOptions) -> Spec:
         """The job's name and options, those of its handler filled in. The usual case is looked up."""
@@ -167,11 +198,9 @@ class Definition:
 
 
 def _own_name(function: Any) -> str:
-    if not callable(function):
-        raise InvalidJobError(f"{function!r:.80} can't be called", fix="@queue.handler on a function")
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
-        raise InvalidJobError(f"{function!r:.80} has no name of its own", fix='queue.handler(name="…")(function)')
+        raise InvalidJobError(f"{shown(function)} has no name of its own", fix='queue.handler(name="…")(function)')
     return name
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from valkeykit.errors import ConfigurationError
 from valkeykit.heartbeat import STUCK, remove_heartbeat, write_heartbeat
 from valkeykit.queue.events import logger
+from valkeykit.queue.options import shown
 
 if TYPE_CHECKING:
     from valkeykit.queue.leases import Renewal
@@ -43,9 +44,9 @@ class Health:
 
     def __init__(self, queue: str, heartbeat: Path | str | None, port: int | None) -> None:
         if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535):
-            raise ConfigurationError(f"health_port is {port!r}, not a port", fix="health_port=8080")
+            raise ConfigurationError(f"health_port is {shown(port)}, not a port", fix="health_port=8080")
         if heartbeat is not None and not (isinstance(heartbeat, str | Path) and Path(heartbeat).name):
-            raise ConfigurationError(f"heartbeat is {heartbeat!r}, not a file", fix='heartbeat="/tmp/worker.json"')
+            raise ConfigurationError(f"heartbeat is {shown(heartbeat)}, not a file", fix='heartbeat="/tmp/worker.json"')
         self._queue = queue
         self._file = None if heartbeat is None else Path(heartbeat)
         self._port = port

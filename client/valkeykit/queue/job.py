@@ -35,6 +35,7 @@ class Job:
     started = 0.0  # when a slot took it
     called = 0.0  # when its handler was called
     over = False
+    is_abandoned = False  # it didn't end, and its slot was replaced
     is_suspect = False
     interrupt: Interruption | None = None
     interrupted_at = 0.0

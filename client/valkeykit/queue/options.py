@@ -23,6 +23,9 @@ MAX_PROGRESS = 64 * 1024
 MAX_DELAY = 366 * 86_400.0
 """Seconds that a job may be delayed, a year: more is a mistake in the unit."""
 
+MOST = 1_000_000_000
+"""The largest count that a queue takes; the server's integers have room for it."""
+
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
 
@@ -97,9 +100,9 @@ def specify(
     """
     check_word("the job's name", name)
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= 9:
-        raise InvalidJobError(f"priority is {priority!r}, not a whole number from 0 to 9", fix="priority=5")
+        raise InvalidJobError(f"priority is {shown(priority)}, not a whole number from 0 to 9", fix="priority=5")
     if not isinstance(attempts, int) or isinstance(attempts, bool) or not 1 <= attempts <= 1000:
-        raise InvalidJobError(f"attempts is {attempts!r}, not a whole number from 1 to 1000", fix="attempts=5")
+        raise InvalidJobError(f"attempts is {shown(attempts)}, not a whole number from 1 to 1000", fix="attempts=5")
     return Spec(
         name,
         priority,
@@ -110,6 +113,14 @@ def specify(
     )
 
 
+def shown(value: object) -> str:
+    """A wrong value, for an error's text."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001  (its repr may raise anything, or be too long a number)
+        return f"a {type(value).__name__}"
+
+
 def check_word(what: str, text: str) -> str:
     """A name, an id or a key: it becomes a part of the server's keys and of a record.
 
@@ -118,7 +129,7 @@ def check_word(what: str, text: str) -> str:
     """
     if not isinstance(text, str) or not 0 < len(text) <= 200 or not text.isprintable() or " " in text:
         raise InvalidJobError(
-            f"{what} is {text!r:.80}, not 1 to 200 printable characters without a space", fix='"send-mail"'
+            f"{what} is {shown(text)}, not 1 to 200 printable characters without a space", fix='"send-mail"'
         )
     return text
 
@@ -144,10 +155,12 @@ def check_count(what: str, number: int, *, least: int = 0) -> int:
     """A whole number of things.
 
     Raises:
-        InvalidJobError: it isn't one, or it is below `least`.
+        InvalidJobError: it isn't one, it is below `least`, or it is beyond a billion.
     """
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
-        raise InvalidJobError(f"{what} is {number!r}, not a whole number from {least}", fix=f"{what}={max(least, 10)}")
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= MOST:
+        raise InvalidJobError(
+            f"{what} is {shown(number)}, not a whole number from {least} to {MOST}", fix=f"{what}={max(least, 10)}"
+        )
     return number
 
 
@@ -170,10 +183,10 @@ def milliseconds(what: str, seconds: float, *, least: float = 0.0) -> int:
     """
     try:
         fits = not isinstance(seconds, bool) and math.isfinite(seconds) and least <= seconds <= MAX_DELAY
-    except (TypeError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
-        raise InvalidJobError(f"{what} is {seconds!r}, not seconds from {least} to a year", fix=f"{what}=60")
+        raise InvalidJobError(f"{what} is {shown(seconds)}, not seconds from {least} to a year", fix=f"{what}=60")
     return round(seconds * 1000)
 
 
@@ -185,13 +198,19 @@ def delay_until(delay: float, at: datetime | None) -> int:
     """
     if at is None:
         return milliseconds("delay", delay)
-    if delay:
+    if delay != 0:
         raise InvalidJobError("a job has either a delay or a time", fix="delay=60, or at=…")
     if not isinstance(at, datetime):
-        raise InvalidJobError(f"at is {at!r:.80}, not a datetime", fix="datetime.now(timezone.utc)")
+        raise InvalidJobError(f"at is {shown(at)}, not a datetime", fix="datetime.now(timezone.utc)")
     if at.tzinfo is None:
         raise InvalidJobError(f"at is {at.isoformat()}, which has no time zone", fix="datetime.now(timezone.utc)")
     return milliseconds("at", max(0.0, (at - datetime.now(timezone.utc)).total_seconds()))
+
+
+def _copied(arguments: Any) -> dict[str, Any]:
+    if not isinstance(arguments, Mapping):
+        raise TypeError(f"{shown(arguments)} is not a mapping")
+    return dict(arguments)
 
 
 def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
@@ -200,10 +219,14 @@ def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
     Raises:
         InvalidJobError: they aren't a mapping of names to JSON values, or too big.
     """
-    if not arguments:
+    if arguments is None:
         return b"{}"
     try:
-        payload = _encode(dict(arguments)).encode()
+        fields = arguments if type(arguments) is dict else _copied(arguments)
+        for name in fields:
+            if not isinstance(name, str):
+                raise TypeError(f"the name {shown(name)} is not a text")  # noqa: TRY301
+        payload = _encode(fields).encode()
     except (TypeError, ValueError, RecursionError) as problem:
         raise InvalidJobError(f"the job's arguments aren't JSON: {problem}", fix='add("name", {"user": 5})') from None
     if len(payload) > MAX_PAYLOAD:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from valkeykit.queue.job import Job
+from valkeykit.queue.processes import HandlerFailedError
 from valkeykit.queue.schema import CorruptJobError
 
 MAX_BACKOFF = 3_600_000
@@ -96,7 +97,7 @@ def encode_result(value: Any, max_result: int) -> str:
     """
     try:
         text = value if isinstance(value, EncodedResult) else _encode(value)
-    except Exception as problem:  # noqa: BLE001  (a value may raise anything when it is read)
+    except BaseException as problem:  # noqa: BLE001  (a value may raise anything when it is read)
         raise InvalidResultError(f"the result isn't JSON: {_words(problem)}") from None
     if len(text) > max_result:
         raise InvalidResultError(f"the result takes {len(text)} bytes, and max_result is {max_result}")
@@ -117,17 +118,19 @@ def next_delay(job: Job, error: BaseException) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """The error's kind and text, cut to a size, as the server can store it. One with a `kind` has it in its text."""
-    text = _words(error) if hasattr(error, "kind") else f"{type(error).__name__}: {_words(error)}"
-    return _storable(text)[:MAX_ERROR]
+    """The error's kind and text, cut to a size, as the server can store it."""
+    if isinstance(error, HandlerFailedError):
+        return _storable(f"{error.kind}: {error.text}")[:MAX_ERROR]
+    return _storable(f"{type(error).__name__}: {_words(error)}")[:MAX_ERROR]
 
 
 def describe_traceback(error: BaseException) -> str:
     """Where the error came from; "" where that isn't known."""
-    known = getattr(error, "traceback", None)
+    if isinstance(error, HandlerFailedError):
+        return _storable(error.traceback)[-MAX_TRACEBACK:]
     try:
-        text = known if isinstance(known, str) else "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001  (an error may raise anything when it is read)
+        text = "".join(traceback.format_exception(error))
+    except BaseException:  # noqa: BLE001  (an error may raise anything when it is read)
         text = "".join(traceback.format_tb(error.__traceback__))
     return _storable(text)[-MAX_TRACEBACK:]
 

@@ -82,7 +82,7 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: an argument can't be used; the batches before it are added.
         """
-        descriptions = (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        descriptions = self.describe_many(job, many, delay, at, options)
         if self.local is not None:
             return [self.local.add(description).id for description in descriptions]
         identities: list[str] = []
@@ -144,8 +144,9 @@ class Queue(QueueBase):
             TimedOutError: it isn't done.
             InvalidJobError: it is unknown: it kept no result, was cancelled or never added.
         """
+        looks = waiting.pauses(timeout)
         state = self.job(id)
-        for pause in waiting.pauses(timeout):
+        for pause in looks:
             if waiting.is_over(state):
                 break
             time.sleep(pause)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import cron
-from valkeykit.queue.options import Spec, check_word
+from valkeykit.queue.options import Spec, check_word, shown
 from valkeykit.queue.schema import PLAN_VERSION
 
 LONGEST = 366 * 86_400
@@ -95,10 +95,10 @@ def repeated(
     if (cron is None) == (every is None):
         raise InvalidJobError("a repeat needs either cron or every", fix='cron="0 3 * * *" or every=60')
     if every is not None and not _is_interval(every):
-        raise InvalidJobError(f"every is {every!r:.80}, not a number of seconds from 0.1 to a year", fix="every=60")
+        raise InvalidJobError(f"every is {shown(every)}, not a number of seconds from 0.1 to a year", fix="every=60")
     for what, text in (("cron", cron), ("zone", zone)):
         if text is not None and not isinstance(text, str):
-            raise InvalidJobError(f"{what} is {text!r:.80}, not a text", fix='cron="0 3 * * *", zone="UTC"')
+            raise InvalidJobError(f"{what} is {shown(text)}, not a text", fix='cron="0 3 * * *", zone="UTC"')
     repeat = Repeat(check_word("the repeat's name", name), spec, payload, cron, every, zone, bool(overlap))
     repeat.after(0.0)
     return repeat

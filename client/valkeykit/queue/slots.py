@@ -138,7 +138,7 @@ class Slots:
     def abandon(self, job: Job) -> None:
         """Give up a job that doesn't end: its thread or task may never come back, so another takes its place."""
         is_function = job.task is None
-        if self.end(job, error=_interruption(job)):
+        if self.end(job, error=_interruption(job), abandoned=True):
             self._threads -= is_function
             self.busy -= 1
             self._fill()
@@ -151,11 +151,12 @@ class Slots:
         for task in self._tasks:
             task.cancel()
 
-    def end(self, job: Job, value: Any = None, error: BaseException | None = None) -> bool:
+    def end(self, job: Job, value: Any = None, error: BaseException | None = None, *, abandoned: bool = False) -> bool:
         """Note how a job ended, once; from any thread. False where that was known already."""
         with self._lock:
             if job.over:
                 return False
+            job.is_abandoned = abandoned
             self.outcomes.append(Outcome(job, value, error))  # first, since an interrupt may come between
             job.over = True
         self.running.discard(job)
@@ -309,7 +310,7 @@ class Slots:
                 return self.end(job, error=error)
             return self.end(job, value)
         except _Interrupt as error:  # it may come a moment after the function has ended
-            return self.end(job, error=_interruption(job, error)) or job.over
+            return self.end(job, error=_interruption(job, error)) or not job.is_abandoned
 
     def _run_in_process(self, job: Job, process: HandlerProcess) -> bool:
         assert job.handler is not None  # noqa: S101  (`offer` has checked it)
@@ -366,7 +367,11 @@ def _new_process() -> HandlerProcess:
 
 def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
     """Whether a job left a request to cancel its task, which would hit the next job."""
-    return sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0
+    if task is None:
+        return False
+    if sys.version_info >= (3, 11):
+        return task.cancelling() > 0
+    return bool(getattr(task, "_must_cancel", False))
 
 
 async def _settle(value: Any, context: Context) -> Any:
@@ -388,4 +393,4 @@ def _interruption(job: Job, cause: BaseException | None = None) -> BaseException
         return CancelledJobError("it was cancelled while it ran")
     if job.interrupt in {"lost", "stopped"}:
         return TimedOutError("the lease ended, and another worker may have the job")
-    return cause or CorruptJobError("it ended without a reason")
+    return CorruptJobError("it ended without a reason") if cause is None else cause

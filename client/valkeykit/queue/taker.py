@@ -209,8 +209,12 @@ class Taker:
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_repeats(self) -> None:
-        skip = 0
+        """Those that are due now: one that is due again meanwhile must not keep the worker from taking jobs."""
+        skip, now = 0, None
         while due := await self._queue.send(self._queue.calls.repeats_due(skip)):
+            now = now or due[0].now
+            if due[0].at > now:
+                break
             left = [repeat for repeat in due if not await self._fire(repeat)]
             skip += len(left)
 

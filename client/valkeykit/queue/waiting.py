@@ -8,11 +8,19 @@ from typing import Any
 
 from valkeykit.errors import InvalidJobError, JobFailedError, TimedOutError
 from valkeykit.queue.answers import JobState
+from valkeykit.queue.options import milliseconds
 
 
 def pauses(timeout: float) -> Iterator[float]:
-    """Seconds between two looks: short at first, a quarter of a second later on."""
-    end = time.monotonic() + timeout
+    """Seconds between two looks: short at first, a quarter of a second later on.
+
+    Raises:
+        InvalidJobError: the time can't be used.
+    """
+    return _pauses(time.monotonic() + milliseconds("timeout", timeout) / 1000)
+
+
+def _pauses(end: float) -> Iterator[float]:
     pause = 0.002
     yield pause
     while time.monotonic() < end:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import secrets
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from valkeykit.queue.health import Health, package_version
 from valkeykit.queue.job import Interruption
 from valkeykit.queue.leases import TICK, LeaseManager, Renewal
 from valkeykit.queue.local import no_server
+from valkeykit.queue.options import shown
 from valkeykit.queue.pace import Pace
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.references import check_not_importing
@@ -74,18 +77,22 @@ class Worker:
         heartbeat: Path | str | None = None,
         health_port: int | None = None,
     ) -> None:
+        if not isinstance(queue, QueueBase):
+            raise ConfigurationError(f"{shown(queue)} is not a queue", fix="Worker(Queue(…))")
         if queue.local is not None:
             raise no_server()
         if not queue.handlers:
             raise ConfigurationError(f"the queue {queue.name} has no handler", fix="@queue.handler on a function")
         if not (_is_number(lease) and 1 <= lease <= 86_400 and _is_number(drain) and 0 <= drain <= 86_400):
-            raise ConfigurationError(f"lease is {lease!r} and drain {drain!r}", fix="lease=30, drain=25 (seconds)")
+            raise ConfigurationError(
+                f"lease is {shown(lease)} and drain {shown(drain)}", fix="lease=30, drain=25 (seconds)"
+            )
         self.concurrency = _concurrency(concurrency)
         self.name = secrets.token_urlsafe(8)
         self._definition = queue
         self._lease = lease
         self._drain = drain
-        self._listeners = (events.log, *listeners)
+        self._listeners = (events.log, *_checked(listeners))
         self._health = Health(queue.name, heartbeat, health_port)
         self._stopping: asyncio.Event | None = None
         self._hurry: asyncio.Event | None = None
@@ -111,14 +118,18 @@ class Worker:
     def run(self, *, burst: bool = False) -> None:
         """Work until SIGTERM or SIGINT, then finish what runs and give back the rest; at once after a second signal.
 
+        In a thread other than the main one signals have no effect; `stop` ends the worker.
+
         Args:
             burst: return when no job waits and none runs.
 
         Raises:
             UnsupportedServerError: the server doesn't suit a queue.
             LoginError: it refused the login when the worker began.
-            ConfigurationError: the worker runs already.
+            ConfigurationError: the worker runs already, or this is inside of a running event loop.
         """
+        if asyncio._get_running_loop() is not None:
+            raise ConfigurationError("an event loop runs here already", fix="await worker.serve()")
         self._guard = LeaseGuard.fork(self._definition, self.name, self._lease)
         try:
             asyncio.run(self._run_with_signals(burst=burst))
@@ -129,8 +140,9 @@ class Worker:
 
     async def _run_with_signals(self, *, burst: bool) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self.stop)
         await self.serve(burst=burst)
 
     def stop(self) -> None:
@@ -246,8 +258,10 @@ class Worker:
                     return True
             except (LoginError, ConfigurationError):
                 raise
-            except ValkeykitError as error:
-                logger.warning("queue %s: waiting for the server: %s", self._queue.name, error)
+            except Exception as error:  # noqa: BLE001  (a provider of credentials may raise anything)
+                events.log_trouble(error, "queue %s: waiting for the server", self._queue.name)
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), 0.5)
         return False
 
     async def _work(self, *, burst: bool) -> None:
@@ -352,6 +366,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _checked(listeners: Sequence[Listener]) -> Sequence[Listener]:
+    if not isinstance(listeners, Sequence) or not all(map(callable, listeners)):
+        raise ConfigurationError(f"listeners is {shown(listeners)}, not a list of functions", fix="listeners=[note]")
+    if any(map(inspect.iscoroutinefunction, listeners)):
+        raise ConfigurationError("a listener is a coroutine function, which nothing awaits", fix="use a function")
+    return listeners
+
+
 def _concurrency(given: int | None) -> int:
     value = given if given is not None else os.environ.get("JOB_CONCURRENCY", "").strip() or CONCURRENCY
     what = "JOB_CONCURRENCY" if given is None else "concurrency"
@@ -360,5 +382,5 @@ def _concurrency(given: int | None) -> int:
     except (TypeError, ValueError):
         number = 0
     if not 1 <= number <= 1000:
-        raise ConfigurationError(f"{what} is {value!r}, not a whole number from 1 to 1000", fix=f"{what}=10")
+        raise ConfigurationError(f"{what} is {shown(value)}, not a whole number from 1 to 1000", fix=f"{what}=10")
     return number

@@ -14,15 +14,10 @@ from typing import Any
 import pytest
 from valkeykit import AsyncQueue, Queue, errors
 from valkeykit.queue.calls import Call
-from valkeykit.queue.options import MAX_PAYLOAD
 
 from tests import servers
 from tests.servers import Server
-
-
-def take(queue: Queue, limit: int = 100, worker: str = "w", lease_ms: int = 30_000) -> list[tuple[str, int]]:
-    """What a worker gets: ids and attempts."""
-    return [(key.decode(), attempt) for key, attempt, _ in queue.send(queue.calls.take(worker, limit, lease_ms)).jobs]
+from tests.unit.client.working import take
 
 
 def test_jobs_are_taken_in_order_and_by_priority(queue: Queue) -> None:
@@ -56,8 +51,10 @@ def test_an_acknowledgement_that_is_late_does_nothing(queue: Queue) -> None:
 def test_a_job_that_kills_its_worker_ends_in_the_dead_letters(queue: Queue) -> None:
     job = queue.add("bomb", {"size": 3}, attempts=2).id
     for attempt in (1, 2):
-        assert take(queue, lease_ms=30) == [(job, attempt)]
-        time.sleep(0.05)
+        assert take(queue, lease_ms=50) == [(job, attempt)]
+        if attempt == 2:
+            assert queue.send(queue.calls.start("w", [job, attempt])) == []
+        time.sleep(0.07)
     assert take(queue) == []
     (letter,) = queue.dead_letters()
     assert (letter.id, letter.name, letter.arguments, letter.attempts) == (job, "bomb", {"size": 3}, 2)
@@ -66,18 +63,29 @@ def test_a_job_that_kills_its_worker_ends_in_the_dead_letters(queue: Queue) -> N
     assert take(queue) == [(job, 1)]
 
 
-def test_one_whose_worker_was_lost_is_handed_out_alone(queue: Queue) -> None:
-    suspects = [queue.add("send").id for _ in range(2)]
+def test_jobs_that_were_lost_once_are_taken_again_together(queue: Queue) -> None:
+    lost = [queue.add("send").id for _ in range(3)]
     take(queue, lease_ms=30)
     time.sleep(0.05)
     later = queue.add("send").id
-    answers = [queue.send(queue.calls.take("w", 100, 30_000)) for _ in range(3)]
-    assert [[key.decode() for key, _, _ in answer.jobs] for answer in answers] == [
-        [suspects[0]],
-        [suspects[1]],
-        [later],
-    ]
-    assert [answer.alone for answer in answers] == [True, True, False]
+    answer = queue.send(queue.calls.take("w", 100, 30_000))
+    assert {key.decode() for key, _, _ in answer.jobs} == {*lost, later}
+    assert answer.suspects == 0
+
+
+def test_a_worker_takes_one_at_a_time_of_the_jobs_that_were_lost_twice(queue: Queue) -> None:
+    suspects = {queue.add("send").id for _ in range(2)}
+    for _ in range(2):
+        take(queue, lease_ms=30)
+        time.sleep(0.05)
+    later = queue.add("send", priority=9).id
+    first = queue.send(queue.calls.take("w", 100, 30_000))
+    assert first.suspects == 1
+    assert {first.jobs[0][0].decode()} < suspects
+    assert first.jobs[1][0].decode() == later
+    assert queue.send(queue.calls.take("w", 100, 30_000, suspect=False)).jobs == []
+    second = queue.send(queue.calls.take("other", 100, 30_000))
+    assert {job[0].decode() for job in (first.jobs[0], second.jobs[0])} == suspects
 
 
 def test_a_released_job_is_first_in_line_and_its_attempt_does_not_count(queue: Queue) -> None:
@@ -151,7 +159,7 @@ def test_cancel_wherever_a_job_is(queue: Queue) -> None:
         "missing",
     ]
     assert queue.send(queue.calls.renew("w", 1000, [active, 1])) == ([], [active.encode()])
-    assert queue.send(queue.calls.drop_cancelled("w", active.encode(), 1)) == "active"
+    assert queue.send(queue.calls.drop("w", [active, 1])) == []
     assert [queue.job(job).state for job in (waiting, delayed, active)] == ["missing"] * 3
     assert queue.statistics().cancelled == 3
 
@@ -165,28 +173,6 @@ def test_a_paused_queue_hands_out_nothing(queue: Queue) -> None:
     assert len(take(queue)) == 1
 
 
-def test_a_rate_limit_holds_over_all_workers(queue: Queue) -> None:
-    queue.limit(3, per=0.3)
-    queue.add_many("send", [{}] * 10)
-    assert [len(take(queue, worker=name)) for name in "abc"] == [3, 0, 0]
-    time.sleep(0.12)
-    assert len(take(queue)) == 1
-    queue.limit(0)
-    assert len(take(queue)) == 6
-
-
-def test_repeats_are_added_by_one_worker_each_time(queue: Queue) -> None:
-    assert queue.repeat("cleanup", {"days": 3}, every=0.1)
-    assert not queue.repeat("cleanup", {"days": 3}, every=0.1)
-    time.sleep(0.15)
-    due = queue.send(queue.calls.repeats_due())
-    assert [queue.send(queue.calls.fire(one)) for one in (*due, *due)] == [True, False]
-    assert queue.statistics().waiting == 1
-    assert [repeat.name for repeat in queue.repeats()] == ["cleanup"]
-    assert queue.stop_repeating("cleanup")
-    assert not queue.stop_repeating("cleanup")
-
-
 def test_what_is_known_of_a_job(queue: Queue) -> None:
     job = queue.add("send").id
     assert queue.job(job).state == "waiting"
@@ -195,7 +181,7 @@ def test_what_is_known_of_a_job(queue: Queue) -> None:
     assert queue.send(queue.calls.progress("thief", job.encode(), 1, 1)) is False
     state = queue.job(job)
     assert (state.state, state.name, state.attempts, state.progress) == ("active", "send", 1, {"done": 0.5})
-    queue.send(queue.calls.fail("w", [job, 1, 60_000, "ValueError: no"]))
+    queue.send(queue.calls.fail("w", [job, 1, 60_000, "ValueError: no", ""]))
     assert (queue.job(job).state, queue.job(job).error) == ("delayed", "ValueError: no")
 
 
@@ -206,56 +192,9 @@ def test_waiting_for_a_result(queue: Queue) -> None:
     with pytest.raises(errors.TimedOutError, match="still waiting"):
         queue.result(job, timeout=0.05)
     take(queue)
-    queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no"]))
+    queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no", ""]))
     with pytest.raises(errors.JobFailedError, match="ValueError: no"):
         queue.result(job)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "options", "text"),
-    [
-        ({"x": object()}, {}, "aren't JSON"),
-        ({"x": float("nan")}, {}, "aren't JSON"),
-        ({"x": "\ud800"}, {}, "aren't JSON"),
-        ({"x": "y" * MAX_PAYLOAD}, {}, "is the limit"),
-        (None, {"priority": float("nan")}, "priority"),
-        (None, {"priority": 10}, "priority"),
-        (None, {"priority": True}, "priority"),
-        (None, {"attempts": 0}, "attempts"),
-        (None, {"delay": -1}, "delay"),
-        (None, {"delay": float("inf")}, "delay"),
-        (None, {"delay": "soon"}, "delay"),
-        (None, {"at": datetime(2030, 1, 1)}, "time zone"),  # noqa: DTZ001
-        (None, {"timeout": 0}, "timeout"),
-        (None, {"backoff": -1}, "backoff"),
-        (None, {"result_ttl": float("nan")}, "result_ttl"),
-        (None, {"id": "with space"}, "id"),
-        (None, {"id": ""}, "id"),
-        (None, {"key": "new\nline"}, "key"),
-    ],
-)
-def test_bad_jobs_are_refused_before_anything_is_sent(arguments: Any, options: Any, text: str) -> None:
-    with (
-        Queue("mail", f"redis://{servers.HOST}:1") as queue,
-        pytest.raises(errors.InvalidJobError, match=text) as caught,
-    ):
-        queue.add("send", arguments, **options)
-    assert caught.value.fix
-
-
-@pytest.mark.parametrize("name", ["", "a b", "{a}", "a}", "x" * 201, "line\n"])
-def test_bad_names(name: str) -> None:
-    with pytest.raises(errors.InvalidJobError, match="name"):
-        Queue(name)
-
-
-def test_an_unregistered_function_and_a_name_that_is_taken() -> None:
-    queue = Queue("mail")
-    with pytest.raises(errors.InvalidJobError, match="neither a name nor a handler"):
-        queue.add(print)
-    queue.handler(test_bad_names)
-    with pytest.raises(errors.InvalidJobError, match="has a handler"):
-        queue.handler(test_bad_names)
 
 
 def test_a_full_server_says_so_and_lets_workers_go_on(own_server: Server) -> None:

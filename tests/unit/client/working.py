@@ -46,3 +46,8 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 def settled(queue: Queue) -> bool:
     counts = queue.statistics()
     return counts.waiting == counts.active == counts.delayed == 0
+
+
+def take(queue: Queue, limit: int = 100, worker: str = "w", lease_ms: int = 30_000) -> list[tuple[str, int]]:
+    """What a worker gets: ids and attempts."""
+    return [(key.decode(), attempt) for key, attempt, _ in queue.send(queue.calls.take(worker, limit, lease_ms)).jobs]

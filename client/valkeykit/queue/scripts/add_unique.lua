@@ -11,13 +11,9 @@ end
 if redis.call("EXISTS", result) == 1 then
   return remember(call, { id, 0 })
 end
-if redis.call("HEXISTS", jobs, id) == 1 then
-  if redis.call("ZREM", dead, id) == 0 then
-    return remember(call, { id, 0 })
-  end
-  for _, hash in ipairs({ active, errors, traces, progress, cancelled, losses, started }) do
-    redis.call("HDEL", hash, id)
-  end
+local is_dead = redis.call("ZSCORE", dead, id)
+if redis.call("HEXISTS", jobs, id) == 1 and not is_dead then
+  return remember(call, { id, 0 })
 end
 for _, over in ipairs(redis.call("ZRANGEBYSCORE", unique_ends, "-inf", now, "LIMIT", 0, 10)) do
   redis.call("ZREM", unique_ends, over)
@@ -35,6 +31,12 @@ else
   key = "-"
 end
 
+if is_dead then
+  redis.call("ZREM", dead, id)
+  for _, hash in ipairs({ active, errors, traces, progress, cancelled, losses, started }) do
+    redis.call("HDEL", hash, id)
+  end
+end
 redis.call("HSET", jobs, id, string.format("v1 %.0f ", now) .. key .. " " .. ARGV[3] .. "\n" .. ARGV[5])
 if delay == 0 then
   redis.call("RPUSH", line, id)

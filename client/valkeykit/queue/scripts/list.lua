@@ -51,17 +51,17 @@ end
 
 local reply, size = { 0 }, 0
 for i, id in ipairs(ids) do
-  local record = redis.call("HGET", jobs, id) or ""
-  size = size + #record
+  local attempts = tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 0)
+  local about = {
+    id, redis.call("HGET", jobs, id) or "", attempts, redis.call("HGET", errors, id) or "",
+    redis.call("HGET", traces, id) or "", redis.call("HGET", progress, id) or "", times[id] or 0,
+  }
+  size = size + #about[2] + #about[4] + #about[5] + #about[6]
   if size > bytes and i > 1 then
     reply[1] = 1
     break
   end
-  local attempts = tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 0)
-  for _, value in ipairs({
-    id, record, attempts, redis.call("HGET", errors, id) or "", redis.call("HGET", traces, id) or "",
-    redis.call("HGET", progress, id) or "", times[id] or 0,
-  }) do
+  for _, value in ipairs(about) do
     reply[#reply + 1] = value
   end
 end

@@ -2,14 +2,16 @@
 -- shared: clock fence
 -- keys: active leases cancelled workers beats
 -- Renews leases, and notes that the worker lives.
--- ARGV: worker, lease (ms), what it says of itself (JSON), then for each job: id, attempt
+-- ARGV: worker, lease (ms), what it says of itself (JSON; "" for no news), then for each job: id, attempt
 -- Returns two lists: the ids that the worker no longer holds, and those that were cancelled.
 local worker, lease, ids, attempts = ARGV[1], ARGV[2], {}, {}
 for i = 4, #ARGV, 2 do
   ids[#ids + 1], attempts[#attempts + 1] = ARGV[i], ARGV[i + 1]
 end
 
-redis.call("HSET", workers, worker, ARGV[3])
+if ARGV[3] ~= "" then
+  redis.call("HSET", workers, worker, ARGV[3])
+end
 redis.call("ZADD", beats, now, worker)
 for _, gone in ipairs(redis.call("ZRANGEBYSCORE", beats, "-inf", now - 3600000, "LIMIT", 0, 10)) do
   redis.call("ZREM", beats, gone)

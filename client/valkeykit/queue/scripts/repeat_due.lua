@@ -2,13 +2,19 @@
 -- shared: clock
 -- keys: repeats repeating
 -- ARGV: 1 for those that are due, 0 for all; how many to pass over
--- Returns now (ms), then name, plan and due time (ms) of up to 200 repeats.
-local reply = { now }
+-- Returns now (ms), then name, plan and due time (ms) of up to 200 repeats, fewer where their plans are large.
+local BYTES = 1024 * 1024
+local reply, size = { now }, 0
 local last = ARGV[1] == "1" and now or "+inf"
 local due = redis.call("ZRANGEBYSCORE", repeating, "-inf", last, "WITHSCORES", "LIMIT", ARGV[2], 200)
 for i = 1, #due, 2 do
+  local plan = redis.call("HGET", repeats, due[i]) or ""
+  size = size + #plan
+  if size > BYTES and i > 1 then
+    break
+  end
   reply[#reply + 1] = due[i]
-  reply[#reply + 1] = redis.call("HGET", repeats, due[i]) or ""
+  reply[#reply + 1] = plan
   reply[#reply + 1] = tonumber(due[i + 1])
 end
 return reply

@@ -17,9 +17,9 @@ local function attempt_of(id)
   return tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 0)
 end
 
--- What the first take leased and the worker still holds.
+-- What the first take leased and the worker still holds. After none of it the worker takes again at once.
 local function take_again(suspects, ids)
-  reply[3] = tonumber(suspects)
+  reply[1], reply[3] = 0, tonumber(suspects)
   for id in string.gmatch(ids, "%S+") do
     local attempt = attempt_of(id)
     local record = redis.call("HGET", jobs, id)
@@ -29,6 +29,12 @@ local function take_again(suspects, ids)
     end
   end
   return reply
+end
+
+-- A take that leased nothing is noted too, so that no copy of it does.
+local function note_take(suspects, ids)
+  local note = number .. " " .. suspects .. " " .. table.concat(ids, " ")
+  redis.call("SET", taken, note, "PX", math.max(lease * 2, 60000))
 end
 
 -- Jobs whose worker didn't renew its lease. The last attempt counts only where it is known to have begun.
@@ -104,7 +110,7 @@ local function allowance(rate, period)
     end
   end
   local oldest = tonumber(redis.call("LINDEX", starts, rate - 1))
-  return low, oldest and math.max(1, oldest - since) or 1
+  return low, math.max(free == 0 and 50 or 1, oldest and oldest - since or 1)
 end
 
 local given, size, suspects = {}, 0, 0
@@ -168,6 +174,7 @@ reap()
 promote(math.max(BATCH, limit))
 local settings = redis.call("HMGET", config, "paused", "rate", "period")
 if settings[1] then
+  note_take(0, {})
   return reply
 end
 reply[2] = redis.call("ZCOUNT", repeating, "-inf", now)
@@ -178,6 +185,7 @@ if settings[2] then
   wanted, pause = allowance(tonumber(settings[2]), tonumber(settings[3]))
   if wanted == 0 then
     reply[1] = pause
+    note_take(0, {})
     return reply
   end
 end
@@ -204,14 +212,12 @@ for priority = 9, 0, -1 do
   end
 end
 reply[3] = suspects
-if #given > 0 then
-  redis.call("SET", taken, number .. " " .. suspects .. " " .. table.concat(given, " "), "PX", math.max(lease * 2, 60000))
-  if settings[2] then
-    for _ = 1, #given do
-      redis.call("LPUSH", starts, now)
-    end
-    redis.call("LTRIM", starts, 0, settings[2] - 1)
+note_take(suspects, given)
+if settings[2] and #given > 0 then
+  for _ = 1, #given do
+    redis.call("LPUSH", starts, now)
   end
+  redis.call("LTRIM", starts, 0, settings[2] - 1)
 end
 if left then
   wake()
