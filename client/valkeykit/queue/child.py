@@ -21,8 +21,9 @@ from types import FrameType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.job import Job, enter, exhaust, exhaust_async
+from valkeykit.queue.job import Job, enter
 from valkeykit.queue.references import Reference, resolve
+from valkeykit.queue.returns import exhaust, exhaust_async
 
 MAX_TEXT = 20_000
 """Characters of an error's text and of its traceback that the parent gets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -137,21 +137,6 @@ def call(job: Job) -> Any:
     _current.set(job)
     assert job.handler is not None  # noqa: S101  (jobs without one aren't run)
     return job.handler.function(**job.arguments)
-
-
-def exhaust(generator: Generator[Any, Any, Any]) -> Any:
-    """Run a generator that a handler returned to its end; what it returns is the result."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
-
-
-async def exhaust_async(generator: AsyncIterator[Any]) -> None:
-    """Run an asynchronous generator that a handler returned to its end."""
-    async for _ in generator:
-        pass
 
 
 def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler]) -> Job:

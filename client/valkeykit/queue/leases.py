@@ -165,7 +165,7 @@ class Renewal(threading.Thread):
         worker: str,
         lease: float,
         describe: Told,
-        interrupt: Callable[[list[bytes], Interruption], None],
+        interrupt: Callable[[list[Job], Interruption], None],
         guard: LeaseGuard | None = None,
     ) -> None:
         super().__init__(name="valkeykit-leases", daemon=True)
@@ -203,10 +203,11 @@ class Renewal(threading.Thread):
             call = self._queue.calls.renew(self._worker, self._lease_ms, flat(batch), about)
             lost, cancelled = self._queue.send(call)
             self.contact = time.monotonic()
-            if lost:
-                self._interrupt(lost, "lost")
-            if cancelled:
-                self._interrupt(cancelled, "cancelled")
+            answers: tuple[tuple[list[bytes], Interruption], ...] = ((lost, "lost"), (cancelled, "cancelled"))
+            for keys, reason in answers:
+                if keys:
+                    found = set(keys)
+                    self._interrupt([job for job in batch if job.key in found], reason)
         if self._guard is not None:
             self._guard.tell(about)
 

@@ -19,10 +19,11 @@ from typing import Any, TypeVar
 from valkeykit.errors import ConfigurationError, InvalidJobError, JobTimeoutError
 from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
 from valkeykit.queue.definition import Handler
-from valkeykit.queue.job import Job, call, exhaust, exhaust_async
+from valkeykit.queue.job import Job, call
 from valkeykit.queue.options import Description, Spec
 from valkeykit.queue.outcomes import describe, describe_traceback, encode_result, is_final
 from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.returns import exhaust, exhaust_async
 
 T = TypeVar("T")
 

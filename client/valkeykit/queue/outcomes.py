@@ -50,20 +50,26 @@ class Outcome(NamedTuple):
 
 @dataclass
 class Report:
-    """Flat arguments of the scripts: plain and with_results for finish, failed for fail, cancelled for drop."""
+    """Outcomes by the call that reports them, and its flat arguments.
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    plain, with_results: of finish. failed: of fail. cancelled: of drop.
+    """
+
+    done: list[Outcome] = field(default_factory=list)
     plain: list[Any] = field(default_factory=list)
     with_results: list[Any] = field(default_factory=list)
+    failures: list[Outcome] = field(default_factory=list)
     failed: list[Any] = field(default_factory=list)
+    cancellations: list[Outcome] = field(default_factory=list)
     cancelled: list[Any] = field(default_factory=list)
 
 
 def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
     """Take as many outcomes as one report may hold. A job whose lease was lost is reported too: the fence decides."""
-    report, size = Report(), 0
-    while outcomes and len(report.outcomes) < REPORT_JOBS and size < REPORT_BYTES:
+    report, size, left = Report(), 0, REPORT_JOBS
+    while outcomes and left and size < REPORT_BYTES:
         outcome = outcomes.popleft()
+        left -= 1
         job, value, error = outcome
         if job.interrupt == "stopped":
             continue  # it was given back
@@ -78,14 +84,17 @@ def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
                 size += len(encoded)
         elif error is None:
             report.plain += (job.key, job.attempt)
-        if error is not None and job.interrupt == "cancelled":
+        if error is None:
+            report.done.append(outcome)
+        elif job.interrupt == "cancelled":
             report.cancelled += (job.key, job.attempt)
-        elif error is not None:
+            report.cancellations.append(outcome)
+        else:
             delay = next_delay(job, error)
             trace = describe_traceback(error) if delay < 0 else ""
             report.failed += (job.key, job.attempt, delay, describe(error), trace)
             size += MAX_ERROR + len(trace)
-        report.outcomes.append(outcome)
+            report.failures.append(outcome)
     return report
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
-from valkeykit.queue.outcomes import InvalidResultError, Outcome, Report, is_final, jobs_of, take_report
+from valkeykit.queue.outcomes import InvalidResultError, Outcome, is_final, jobs_of, take_report
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
@@ -53,74 +53,63 @@ class Reporter:
         """
         async with self._reporting:
             while self._outcomes:
-                await self._deliver(take_report(self._outcomes, self._queue.max_result))
+                await self._send(self._outcomes)
 
-    async def _deliver(self, report: Report) -> None:
-        """Send a report until it is answered. One job that the server can't take must not hold up the others."""
-        calls, answers, refusals = list(self._calls(report)), list[Any](), 0
-        while calls:
+    async def _send(self, outcomes: deque[Outcome]) -> None:
+        """Report as many outcomes as one report may hold."""
+        report, calls = take_report(outcomes, self._queue.max_result), self._queue.calls
+        if report.done:
+            await self._deliver(calls.finish(self._worker, report.plain, report.with_results), report.done)
+        if report.failures:
+            await self._deliver(calls.fail(self._worker, report.failed), report.failures)
+        if report.cancellations:
+            await self._deliver(calls.drop(self._worker, report.cancelled), report.cancellations)
+
+    async def _deliver(self, call: Call[Any], outcomes: list[Outcome]) -> None:
+        """Send a call until it is answered. One job that the server can't take must not hold up the others.
+
+        A call that is sent again gets the answer of the first time.
+        """
+        refusals = 0
+        while True:
             try:
-                answers.append(await self._queue.send(calls[0]))
+                answer = await self._queue.send(call)
+                break
             except Exception as error:  # noqa: BLE001  (whatever it is, the jobs stay held)
                 refusals += 1
                 events.log_trouble(error, "queue %s: can't acknowledge jobs", self._queue.name)
                 if refusals >= REFUSALS and await self._leases.is_server_well():
-                    await self._isolate(report, error)
+                    await self._isolate(outcomes, error)
                     return
                 await asyncio.sleep(min(0.5 * refusals, LONGEST_PAUSE))
-            else:
-                calls.pop(0)
-        self._settle(report, *_merge(answers))
+        lost, cancelled = answer if isinstance(answer, tuple) else (answer, [])
+        self._settle(outcomes, set(lost), set(cancelled))
 
-    async def _isolate(self, report: Report, error: Exception) -> None:
-        if len(report.outcomes) > 1:
-            for outcome in report.outcomes:
-                await self._deliver(take_report(deque([outcome]), self._queue.max_result))
-        elif report.failed:
-            logger.error(
-                "queue %s: job %s can't be reported; its lease ends", self._queue.name, report.outcomes[0].job.id
-            )
-            self._settle(report, set(), set())
-        else:
+    async def _isolate(self, outcomes: list[Outcome], error: Exception) -> None:
+        if len(outcomes) > 1:
+            for outcome in outcomes:
+                await self._send(deque([outcome]))
+        elif outcomes[0].error is None:
             refused = InvalidResultError(f"the server didn't accept the result: {error}")
-            outcome = report.outcomes[0]._replace(error=refused)
-            await self._deliver(take_report(deque([outcome]), self._queue.max_result))
+            await self._send(deque([outcomes[0]._replace(error=refused)]))
+        else:
+            name, job = self._queue.name, outcomes[0].job
+            logger.error("queue %s: job %s can't be reported; its lease ends", name, job.id)
+            self._settle(outcomes, set(), set())
 
-    def _calls(self, report: Report) -> Iterator[Call[Any]]:
-        """Each may be sent again after an error: it gets the answer of the first time."""
-        calls = self._queue.calls
-        if report.plain or report.with_results:
-            yield calls.finish(self._worker, report.plain, report.with_results)
-        if report.failed:
-            yield calls.fail(self._worker, report.failed)
-        if report.cancelled:
-            yield calls.drop(self._worker, report.cancelled)
-
-    def _settle(self, report: Report, lost: set[bytes], cancelled: set[bytes]) -> None:
-        self._leases.drop(jobs_of(report.outcomes))
-        self._pace.ended(len(report.outcomes))
-        if len(self._listeners) == 1 and not lost and all(outcome.error is None for outcome in report.outcomes):
+    def _settle(self, outcomes: list[Outcome], lost: set[bytes], cancelled: set[bytes]) -> None:
+        self._leases.drop(jobs_of(outcomes))
+        self._pace.ended(len(outcomes))
+        if len(self._listeners) == 1 and not lost and all(outcome.error is None for outcome in outcomes):
             return  # no one listens to jobs that went well
         now = time.monotonic()
-        for outcome in report.outcomes:
-            key = outcome.job.key
-            events.publish(
-                self._listeners, _event(self._queue.name, outcome, now, lost=key in lost, cancelled=key in cancelled)
-            )
+        for outcome in outcomes:
+            is_lost, is_cancelled = outcome.job.key in lost, outcome.job.key in cancelled
+            event = _event(self._queue.name, outcome, now, lost=is_lost, cancelled=is_cancelled)
+            events.publish(self._listeners, event)
 
 
-def _merge(answers: list[Any]) -> tuple[set[bytes], set[bytes]]:
-    """Ids of jobs that were lost, and of those that were cancelled meanwhile, which only `fail` tells."""
-    lost: set[bytes] = set()
-    cancelled: set[bytes] = set()
-    for answer in answers:
-        gone, stopped = answer if isinstance(answer, tuple) else (answer, [])
-        lost.update(gone)
-        cancelled.update(stopped)
-    return lost, cancelled
-
-
-def _event(queue: str, outcome: Outcome, now: float, lost: bool, cancelled: bool) -> Event:
+def _event(queue: str, outcome: Outcome, now: float, *, lost: bool, cancelled: bool) -> Event:
     job, _, error = outcome
     kind: events.Kind = "completed"
     if lost:

@@ -14,14 +14,15 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
-from valkeykit.queue.job import Interruption, Job, call, exhaust, exhaust_async
+from valkeykit.queue.job import Interruption, Job, call
 from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
+from valkeykit.queue.returns import exhaust, settle
 from valkeykit.queue.schema import CorruptJobError
 
 if TYPE_CHECKING:
@@ -39,37 +40,6 @@ Confirm = Callable[[Job], Awaitable[bool]]
 
 class _Interrupt(BaseException):
     """Raised inside a function that is to end. Not an Exception, so that handlers don't catch it by accident."""
-
-
-class _InContext:
-    """An awaitable whose steps run in a context, although the task that awaits it has another."""
-
-    __slots__ = ("_awaitable", "_context")
-
-    def __init__(self, awaitable: Any, context: Context) -> None:
-        self._awaitable = awaitable
-        self._context = context
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        run, steps = self._context.run, self._awaitable
-        if not inspect.iscoroutine(steps):
-            steps = run(steps.__await__)
-            if not hasattr(steps, "send"):
-                return (yield from steps)
-        try:
-            step = run(steps.send, None)
-            while True:
-                try:
-                    value = yield step
-                except GeneratorExit:
-                    run(steps.close)
-                    raise
-                except BaseException as error:  # noqa: BLE001  (it belongs to the handler)
-                    step = run(steps.throw, error)
-                else:
-                    step = run(steps.send, value)
-        except StopIteration as end:
-            return end.value
 
 
 class Slots:
@@ -229,7 +199,7 @@ class Slots:
                     return True
                 context = self._context.copy()
                 awaitable = context.run(call, job)
-            value = await _settle(awaitable, context)
+            value = await settle(awaitable, context)
         except asyncio.CancelledError as error:
             if self._closed:
                 raise
@@ -372,17 +342,6 @@ def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
     if sys.version_info >= (3, 11):
         return task.cancelling() > 0
     return bool(getattr(task, "_must_cancel", False))
-
-
-async def _settle(value: Any, context: Context) -> Any:
-    """What comes of what a handler returned: it is awaited, or run to its end, where it can be."""
-    if inspect.iscoroutine(value):
-        return await _InContext(value, context)
-    if inspect.isasyncgen(value):
-        return await _InContext(exhaust_async(value), context)
-    if inspect.isgenerator(value):
-        return context.run(exhaust, value)
-    return await _InContext(value, context) if inspect.isawaitable(value) else value
 
 
 def _interruption(job: Job, cause: BaseException | None = None) -> BaseException:

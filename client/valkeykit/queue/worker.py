@@ -22,7 +22,7 @@ from valkeykit.queue.base import QueueBase
 from valkeykit.queue.events import Listener, logger
 from valkeykit.queue.guard import LeaseGuard
 from valkeykit.queue.health import Health, package_version
-from valkeykit.queue.job import Interruption
+from valkeykit.queue.job import Interruption, Job
 from valkeykit.queue.leases import TICK, LeaseManager, Renewal
 from valkeykit.queue.local import no_server
 from valkeykit.queue.options import shown
@@ -349,15 +349,15 @@ class Worker:
             events.log_trouble(error, "queue %s: " + text, self._queue.name)
             await asyncio.sleep(0.5)
 
-    def _interrupt_soon(self, keys: list[bytes], reason: Interruption) -> None:
+    def _interrupt_soon(self, jobs: list[Job], reason: Interruption) -> None:
         """Called from the thread that renews leases."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._interrupt, keys, reason)
+            self._loop.call_soon_threadsafe(self._interrupt, jobs, reason)
 
-    def _interrupt(self, keys: list[bytes], reason: Interruption) -> None:
-        for key in keys:
-            job = self._leases.held.get(key)
-            if job is not None:
+    def _interrupt(self, jobs: list[Job], reason: Interruption) -> None:
+        """A job that was given back and taken again meanwhile is another object."""
+        for job in jobs:
+            if self._leases.held.get(job.key) is job:
                 self._slots.interrupt(job, reason)
 
 

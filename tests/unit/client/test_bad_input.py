@@ -61,7 +61,7 @@ def without(values: list[Any], *allowed: Any) -> list[Any]:
 
 CALLS: list[tuple[str, Callable[[Queue, Any], Any], list[Any]]] = [
     ("name", lambda queue, bad: queue.add(bad), WORDS),
-    ("arguments", lambda queue, bad: queue.add("send", bad), [5, 0, "text", b"", True, [1], NAN, {1: 2}, {"x": object()}]),
+    ("arguments", lambda queue, bad: queue.add("send", bad), [5, 0, "text", b"", True, [1], NAN, {(1, 2): 3}, {"x": object()}]),
     ("nan", lambda queue, bad: queue.add("send", {"x": bad}), [NAN, INFINITE, "\ud800", "y" * MAX_PAYLOAD, b"b", {1j: 1}]),
     ("delay", lambda queue, bad: queue.add("send", delay=bad), without(NUMBERS, True, 2.5)),
     ("at", lambda queue, bad: queue.add("send", at=bad), [5, "now", datetime(2030, 1, 1), Unreadable()]),  # noqa: DTZ001
@@ -74,7 +74,7 @@ CALLS: list[tuple[str, Callable[[Queue, Any], Any], list[Any]]] = [
     ("timeout", lambda queue, bad: queue.add("send", timeout=bad), [0, *without(NUMBERS, None, 2.5)]),
     ("backoff", lambda queue, bad: queue.add("send", backoff=bad), without(NUMBERS, 2.5)),
     ("result_ttl", lambda queue, bad: queue.add("send", result_ttl=bad), without(NUMBERS, 2.5)),
-    ("add_many", lambda queue, bad: queue.add_many("send", bad), [None, 5, "text", b"bytes", {"to": 1}, [5], [{1: 2}]]),
+    ("add_many", lambda queue, bad: queue.add_many("send", bad), [None, 5, "text", b"bytes", {"to": 1}, [5], [{(1, 2): 3}]]),
     ("every", lambda queue, bad: queue.repeat("send", every=bad), [0, 0.01, *without(NUMBERS, 2.5)]),
     ("cron", lambda queue, bad: queue.repeat("send", cron=bad), ["", "* * * *", "61 * * * *", 5, b"* * * * *", NAN, Unreadable()]),
     ("zone", lambda queue, bad: queue.repeat("send", cron="* * * * *", zone=bad), ["", "Mars", "../x", 5, None, "\x00"]),
