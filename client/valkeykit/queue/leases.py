@@ -165,7 +165,7 @@ class Renewal(threading.Thread):
         worker: str,
         lease: float,
         describe: Told,
-        interrupt: Callable[[list[bytes], Interruption], None],
+        interrupt: Callable[[list[Job], Interruption], None],
         guard: LeaseGuard | None = None,
     ) -> None:
         super().__init__(name="valkeykit-leases", daemon=True)
@@ -203,10 +203,11 @@ class Renewal(threading.Thread):
             call = self._queue.calls.renew(self._worker, self._lease_ms, flat(batch), about)
             lost, cancelled = self._queue.send(call)
             self.contact = time.monotonic()
+            # Jobs, not ids: meanwhile the same worker may hold a later attempt of a job.
             if lost:
-                self._interrupt(lost, "lost")
+                self._interrupt([job for job in batch if job.key in lost], "lost")
             if cancelled:
-                self._interrupt(cancelled, "cancelled")
+                self._interrupt([job for job in batch if job.key in cancelled], "cancelled")
         if self._guard is not None:
             self._guard.tell(about)
 

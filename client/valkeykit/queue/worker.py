@@ -22,7 +22,7 @@ from valkeykit.queue.base import QueueBase
 from valkeykit.queue.events import Listener, logger
 from valkeykit.queue.guard import LeaseGuard
 from valkeykit.queue.health import Health, package_version
-from valkeykit.queue.job import Interruption
+from valkeykit.queue.job import Interruption, Job
 from valkeykit.queue.leases import TICK, LeaseManager, Renewal
 from valkeykit.queue.local import no_server
 from valkeykit.queue.options import shown
@@ -350,16 +350,14 @@ class Worker:
             events.log_trouble(error, "queue %s: " + text, self._queue.name)
             await asyncio.sleep(0.5)
 
-    def _interrupt_soon(self, keys: list[bytes], reason: Interruption) -> None:
+    def _interrupt_soon(self, jobs: list[Job], reason: Interruption) -> None:
         """Called from the thread that renews leases."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._interrupt, keys, reason)
+            self._loop.call_soon_threadsafe(self._interrupt, jobs, reason)
 
-    def _interrupt(self, keys: list[bytes], reason: Interruption) -> None:
-        for key in keys:
-            job = self._leases.held.get(key)
-            if job is not None:
-                self._slots.interrupt(job, reason)
+    def _interrupt(self, jobs: list[Job], reason: Interruption) -> None:
+        for job in jobs:
+            self._slots.interrupt(job, reason)
 
 
 def _is_number(value: object) -> bool:
