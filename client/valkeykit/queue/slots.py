@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
 from valkeykit.queue.job import Interruption, Job, call
+from valkeykit.queue.options import MAX_RESULT
 from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
 from valkeykit.queue.returns import exhaust, settle
 from valkeykit.queue.schema import CorruptJobError
@@ -52,7 +53,12 @@ class Slots:
     """
 
     def __init__(
-        self, concurrency: int, ended: Callable[[], None], confirm: Confirm | None = None, begin: Begin | None = None
+        self,
+        concurrency: int,
+        ended: Callable[[], None],
+        confirm: Confirm | None = None,
+        begin: Begin | None = None,
+        max_result: int = MAX_RESULT,
     ) -> None:
         self.concurrency = concurrency
         self.outcomes: deque[Outcome] = deque()
@@ -61,6 +67,7 @@ class Slots:
         self._ended = ended
         self._confirm = confirm
         self._begin_last = begin or (lambda _: None)
+        self._max_result = max_result
         self._context = copy_context()
         self._coroutines: deque[Job] = deque()
         self._functions: deque[Job] = deque()
@@ -299,6 +306,7 @@ class Slots:
             text = process.run(
                 job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt,
                 report_progress=job.progress, is_cancelled=lambda: job.is_interrupted,
+                is_last_attempt=job.is_last_attempt, max_result=self._max_result if job.spec.result_ttl else None,
             )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             if getattr(error, "kind", "") == InvalidResultError.__name__:

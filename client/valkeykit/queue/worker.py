@@ -195,7 +195,7 @@ class Worker:
             **(definition.options | {"read_timeout": read_timeout}),
         )
         self._reported = asyncio.Event()
-        self._slots = Slots(self.concurrency, self._on_ended, self._confirm, self._begin_last)
+        self._slots = Slots(self.concurrency, self._on_ended, self._confirm, self._begin_last, definition.max_result)
         self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease, self._guard)
         self._pace = Pace(self.concurrency)
         self._reporter = Reporter(
