@@ -92,7 +92,7 @@ class Trust:
     """Makes the SSL context of each connection.
 
     ca: None for the system's authorities.
-    certificate, key: what a server that asks for a client certificate is shown; the key may be in the same PEM.
+    certificate, key: the client certificate and its private key, for mutual TLS; the key may be in the same PEM.
     """
 
     def __init__(

@@ -219,7 +219,7 @@ def dead_letter(job: ListedJob) -> DeadLetter:
 
 
 def _worker(name: str, heard: float, about: Any) -> WorkerState:
-    """A worker of another version may say less."""
+    """A worker of another version may report less."""
     about = about if isinstance(about, dict) else {}
     return WorkerState(
         name=name,

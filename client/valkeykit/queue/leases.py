@@ -28,19 +28,19 @@ RENEWALS = 6
 """How often a lease is renewed in its own time; cancellations are seen as often."""
 
 LONGEST_SILENCE = 10.0
-"""Seconds between two renewals at most, so that a worker with a long lease is not taken for dead."""
+"""Seconds between two renewals at most, so that a worker with a long lease does not look failed."""
 
 STALLED = 0.5
 """Seconds that a job may wait for a slot here before it goes back, for another worker to take."""
 
 BATCH = 1000
 
-Told = Callable[[], dict[str, Any]]
-"""What the worker says of itself, as JSON values."""
+Description = Callable[[], dict[str, Any]]
+"""Returns the worker's description of itself, as JSON values."""
 
 
 class LeaseManager:
-    """held: every job that was taken and whose end the server has not been told, by its key."""
+    """held: every job that was taken and whose end has not been reported to the server, by its key."""
 
     def __init__(
         self, queue: AsyncQueue, slots: Slots, worker: str, lease: float, guard: LeaseGuard | None = None
@@ -114,7 +114,7 @@ class LeaseManager:
         return await asyncio.shield(noted)
 
     async def is_server_well(self) -> bool:
-        """Whether the server takes a small write from this worker."""
+        """Whether the server accepts a small write from this worker."""
         try:
             await self._queue.send(self._queue.calls.renew(self._worker, self._lease_ms, []))
         except ValkeykitError:
@@ -128,7 +128,7 @@ class LeaseManager:
             try:
                 gone = set(await self._queue.send(self._queue.calls.start(self._worker, flat(jobs))))
             except Exception as error:  # noqa: BLE001  (whatever it is, none of them has begun)
-                events.log_trouble(error, "queue %s: can't begin jobs", self._queue.name)
+                events.log_trouble(error, "queue %s: can't record the start of jobs", self._queue.name)
                 gone = {job.key for job in jobs}
             for job, noted in batch:
                 if not noted.done():
@@ -140,14 +140,16 @@ class LeaseManager:
         try:
             await self.give_back(jobs)
         except ValkeykitError as error:
-            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, error)
+            logger.warning("queue %s: jobs can't be given back, so their leases expire: %s", self._queue.name, error)
 
     def _watch(self, job: Job, now: float) -> None:
         limit = job.spec.timeout / 1000
         if limit and job.called and now - job.called > limit:
             self._slots.interrupt(job, "timeout")
         if job.interrupt is not None and now - job.interrupted_at > GRACE and job.is_in_slot:
-            logger.error("queue %s: job %s doesn't end; its slot is replaced", self._queue.name, job.id)
+            logger.error(
+                "queue %s: job %s did not end when it was interrupted; its slot is replaced", self._queue.name, job.id
+            )
             self._slots.abandon(job)
 
 
@@ -164,7 +166,7 @@ class Renewal(threading.Thread):
         held: dict[bytes, Job],
         worker: str,
         lease: float,
-        describe: Told,
+        describe: Description,
         interrupt: Callable[[list[Job], Interruption], None],
         guard: LeaseGuard | None = None,
     ) -> None:

@@ -94,7 +94,7 @@ class Reporter:
             await self._send(deque([outcomes[0]._replace(error=refused)]))
         else:
             name, job = self._queue.name, outcomes[0].job
-            logger.error("queue %s: job %s can't be reported; its lease ends", name, job.id)
+            logger.error("queue %s: can't report how job %s ended; its lease expires", name, job.id)
             self._settle(outcomes, set(), set())
 
     def _settle(self, outcomes: list[Outcome], lost: set[bytes], cancelled: set[bytes]) -> None:

@@ -35,7 +35,7 @@ GRACE = 5.0
 """Seconds in which an interrupted job must end before its slot is replaced."""
 
 Confirm = Callable[[Job], Awaitable[bool]]
-"""Asked before a job's last attempt; False where it must not run, and is held no longer."""
+"""Called before a job's last attempt; False where it must not run, and is held no longer."""
 
 
 class _Interrupt(BaseException):
@@ -307,7 +307,7 @@ class Slots:
         return asyncio.run_coroutine_threadsafe(self._may_run(job), self._loop).result()
 
     def _continue_in_loop(self, job: Job, awaitable: Any, context: Context) -> bool:
-        """A function returned something that must be awaited: its job goes on in the loop, and its thread is free."""
+        """A function returned something that must be awaited: its job continues in the loop, and its thread is free."""
         with self._lock:
             job.thread = None
         self._loop.call_soon_threadsafe(self._take_over, job, awaitable, context)

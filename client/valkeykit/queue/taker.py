@@ -109,7 +109,7 @@ class Taker:
                 failures = 0
             except UnsupportedServerError:
                 raise
-            except Exception as error:  # noqa: BLE001  (a worker goes on whatever happens)
+            except Exception as error:  # noqa: BLE001  (a worker continues whatever happens)
                 failures += 1
                 events.log_trouble(error, "queue %s: can't take jobs", self._queue.name)
                 await asyncio.sleep(min(0.5 * failures, LONGEST_PAUSE))

@@ -49,7 +49,7 @@ WORDS: list[Any] = [
 
 
 def bad_queue() -> Queue:
-    """One that has no server: a call that were sent would end otherwise."""
+    """One that has no server: a call that was sent would end differently."""
     queue = Queue("mail", f"redis://{servers.HOST}:1", retry_for=0)
     queue.handler(name="known")(lambda: None)
     return queue

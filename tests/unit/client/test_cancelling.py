@@ -1,4 +1,4 @@
-"""Cancelling, and jobs that don't end: what was cancelled isn't tried again, and its slot is free."""
+"""Cancelling, and jobs that don't end: a cancelled job isn't tried again, and its slot is free."""
 
 from __future__ import annotations
 

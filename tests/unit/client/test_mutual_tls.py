@@ -22,7 +22,7 @@ from tests.servers import HOST, Server
 
 
 class Demanding(NamedTuple):
-    """A TLS end that asks for a client certificate. client: the folder of one that it takes."""
+    """A TLS server that requires a client certificate. client: the folder of one that it accepts."""
 
     url: str
     ca: Path
