@@ -67,7 +67,7 @@ def early_end(error: ConnectionError, trust: Trust | None) -> ConnectionError:
 
 
 def follow(pool: Any) -> Any:
-    """Let all connections of a pool know each other; returns the pool."""
+    """Give all connections of a pool a reference to it; returns the pool."""
     pool.connection_kwargs["pool"] = weakref.ref(pool)
     return pool
 

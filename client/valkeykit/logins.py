@@ -1,4 +1,4 @@
-"""Whatever a provider of credentials does, a connect that fails because of it is an error like any other."""
+"""Errors of a credentials provider, as connection errors."""
 
 from __future__ import annotations
 

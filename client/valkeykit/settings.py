@@ -71,7 +71,7 @@ class Settings:
         }
 
     def link_arguments(self) -> dict[str, Any]:
-        """What our own connections take in addition (valkeykit.links)."""
+        """Additional arguments of our own connections (valkeykit.links)."""
         return {"name": self.client_name, "trust": self.trust if self.address.tls else None}
 
     def pool_arguments(self, node: Node) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Settings:
         return self.address.sentinels or self.address.nodes
 
     def at_sentinel(self, node: Node) -> Settings:
-        """For a connection to one Sentinel, which may know other users."""
+        """For a connection to one Sentinel, which may have other users."""
         user, password = self.sentinel_credentials or (None, None)
         address = replace(self.address.at(node), username=user, password=password, database=0)
         return replace(self, topology="single", address=address, credentials=None, decode=True)

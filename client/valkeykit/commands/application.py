@@ -1,4 +1,4 @@
-"""The queue that `module:name` names. Whatever the application's module raises becomes one clear error."""
+"""Imports the queue that `module:name` names. Any error of the application's module becomes one clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `valkeykit queue` changes in a queue."""
+"""The changes that `valkeykit queue` makes."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _run(  # noqa: PLR0917
     burst: bool,
     verbose: bool,
 ) -> None:
-    """What needs redis-py is imported here, since --check must be quick."""
+    """Modules that need redis-py are imported here, since --check must be fast."""
     from valkeykit.commands.application import load
     from valkeykit.heartbeat import heartbeat_folder
     from valkeykit.queue import JobFilter, Worker

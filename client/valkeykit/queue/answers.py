@@ -62,7 +62,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class JobState:
-    """Everything known of one job.
+    """The state of one job.
 
     state: waiting, active, delayed, dead, completed or missing.
     traceback: of the error that made it a dead letter.

@@ -30,7 +30,7 @@ MAX_TEXT = 20_000
 
 
 class Call(NamedTuple):
-    """What the parent sends. The arguments are JSON."""
+    """A message from the parent. The arguments are JSON."""
 
     reference: Reference
     arguments: str
@@ -39,7 +39,7 @@ class Call(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What the child sends: any number of times progress, then one of the others.
+    """A message from the child: any number of times progress, then one of the others.
 
     content: progress and result are JSON; failed has the kind, the text and the traceback of an exception.
     """

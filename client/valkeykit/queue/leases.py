@@ -1,4 +1,4 @@
-"""What a worker holds: leases are renewed, time-outs and cancellations take effect."""
+"""The jobs that a worker holds: renews leases, applies timeouts and cancellations."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LeaseManager:
             self._guard.hold(jobs)
 
     def drop(self, jobs: list[Job]) -> None:
-        """Hold jobs no longer: the server knows how they ended. One that was taken again meanwhile stays."""
+        """Stop holding jobs whose end the server has recorded. One that was taken again meanwhile stays."""
         mine = [job for job in jobs if self.held.get(job.key) is job]
         for job in mine:
             del self.held[job.key]
@@ -103,9 +103,9 @@ class LeaseManager:
                 await self._queue.send(call)
 
     async def confirm(self, job: Job) -> bool:
-        """Note on the server that a job begins its last attempt. False where it must not run: then it goes back.
+        """Record on the server that a job begins its last attempt. False where it must not run: then it goes back.
 
-        Jobs that begin together are noted in one call.
+        Jobs that begin together are recorded in one call.
         """
         noted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._starting.append((job, noted))

@@ -132,7 +132,7 @@ class Queue(QueueBase):
         return self.send(self.calls.stop_repeating(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
-        """Everything known of a job."""
+        """The state of a job."""
         check_word("id", id)
         return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
 

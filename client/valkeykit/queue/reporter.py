@@ -66,7 +66,7 @@ class Reporter:
             await self._deliver(calls.drop(self._worker, report.cancelled), report.cancellations)
 
     async def _deliver(self, call: Call[Any], outcomes: list[Outcome]) -> None:
-        """Send a call until it is answered. One job that the server can't take must not hold up the others.
+        """Send a call until it is answered. One job that the server rejects must not delay the others.
 
         A call that is sent again gets the answer of the first time.
         """

@@ -58,7 +58,7 @@ class CorruptJobError(Exception):
 
 
 class NewerFormatError(Exception):
-    """A record of a version that this package doesn't know. A worker gives it back."""
+    """A record of an unsupported version. A worker gives it back."""
 
 
 def base(name: str) -> str:

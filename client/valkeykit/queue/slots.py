@@ -106,7 +106,7 @@ class Slots:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), ctypes.py_object(_Interrupt))
 
     def abandon(self, job: Job) -> None:
-        """Give up a job that doesn't end: its thread or task may never come back, so another takes its place."""
+        """Abandon a job that doesn't end: its thread or task may never return, so a new one replaces it."""
         is_function = job.task is None
         if self.end(job, error=_interruption(job), abandoned=True):
             self._threads -= is_function
@@ -167,7 +167,7 @@ class Slots:
     # coroutines
 
     async def _run_coroutines(self) -> None:
-        """A slot of the loop. It ends with a job that was given up, and with one that left its task cancelled."""
+        """A slot of the loop. It ends with a job that was abandoned, and with one that left its task cancelled."""
         share_ends = time.monotonic() + LOOP_SHARE
         task = asyncio.current_task()
         goes_on = True
@@ -186,7 +186,7 @@ class Slots:
                 self._free()
 
     async def _run_coroutine(self, job: Job, awaitable: Any = None, context: Context | None = None) -> bool:
-        """Run a job, or the rest of one that a function began. False where it was given up meanwhile."""
+        """Run a job, or the rest of one that a function began. False where it was abandoned meanwhile."""
         if context is None:
             self._begin(job)
         if job.interrupt is not None:
@@ -262,7 +262,7 @@ class Slots:
             return job
 
     def _run_function(self, job: Job) -> bool:
-        """Run a job. False where it was given up meanwhile, and its thread is replaced."""
+        """Run a job. False where it was abandoned meanwhile, and its thread is replaced."""
         try:
             if not self._may_run_function(job):
                 return True

@@ -184,7 +184,7 @@ class Worker:
             await self._queue.close()
 
     def _assemble(self) -> None:
-        """The parts, each of which has one task: they know those before them."""
+        """The parts, each of which has one task and uses only the parts before it."""
         definition = self._definition
         read_timeout = max(definition.settings().read_timeout, BLOCK + 1)
         self._queue = AsyncQueue(
@@ -250,7 +250,7 @@ class Worker:
         }
 
     async def _begin(self) -> bool:
-        """Wait for the server; one that doesn't suit is an error. False where the worker was stopped meanwhile."""
+        """Wait for the server; an unsupported one is an error. False where the worker was stopped meanwhile."""
         assert self._stopping is not None  # noqa: S101
         while not self._stopping.is_set():
             try:

@@ -188,7 +188,9 @@ def test_the_traceback_of_an_application_is_logged_on_request(server: Server, tm
         (["app:queue", "--check"], 2, "--check takes no MODULE:QUEUE"),
     ],
 )
-def test_mistakes_are_clear_errors(server: Server, tmp_path: Path, arguments: list[str], code: int, error: str) -> None:
+def test_wrong_usage_is_a_clear_error(
+    server: Server, tmp_path: Path, arguments: list[str], code: int, error: str
+) -> None:
     (tmp_path / "app.py").write_text(
         "from valkeykit import Queue\nqueue = Queue('mail')\nqueue.handler(name='send')(print)\n"
     )

@@ -77,7 +77,7 @@ def test_a_cluster_is_used_from_two_loops(tmp_path: Path) -> None:
         asyncio.run(cache.close())
 
 
-def test_sentinels_are_asked_from_two_loops(tmp_path: Path) -> None:
+def test_sentinels_are_queried_from_two_loops(tmp_path: Path) -> None:
     group = servers.Sentinels(tmp_path)
     try:
         group.start()
@@ -207,7 +207,7 @@ def test_a_cache_first_used_before_its_cluster_is_up(tmp_path: Path, caplog: pyt
         cache.close()
 
 
-def test_a_client_made_while_the_server_was_down_says_what_to_do(tmp_path: Path) -> None:
+def test_a_client_made_while_the_server_was_down_raises_an_error_with_a_fix(tmp_path: Path) -> None:
     port = free_port()
     client = valkeykit.connect(f"redis://{HOST}:{port}")
     node = Node(tmp_path, "--cluster-enabled", "yes", port=port)
@@ -247,7 +247,7 @@ def test_replicas_and_bad_options_are_refused_at_once(kind: type) -> None:
 
 
 @pytest.mark.parametrize("retry_for", [True, "10", float("nan"), -1, None])
-def test_a_queue_s_patience_is_a_number(retry_for: object) -> None:
+def test_retry_for_is_a_number(retry_for: object) -> None:
     with pytest.raises(errors.ConfigurationError, match="retry_for"):
         Queue("mail", retry_for=retry_for)  # type: ignore[arg-type]
 

@@ -78,7 +78,7 @@ def test_a_certificate_of_the_environment(demanding: Demanding, monkeypatch: pyt
         assert client.ping()
 
 
-def test_a_server_that_asks_for_one_is_explained(demanding: Demanding) -> None:
+def test_a_server_that_requires_one_is_explained(demanding: Demanding) -> None:
     client = valkeykit.connect(demanding.url, ca=demanding.ca, topology="single", connect_timeout=30)
     with (
         closing(client),

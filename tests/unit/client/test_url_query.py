@@ -151,6 +151,6 @@ def test_options_of_a_wrong_kind(options: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize("source", [5, b"redis://localhost", ["redis://localhost"]])
-def test_what_is_no_source(source: Any) -> None:
+def test_an_invalid_source(source: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match="not a URL"):
         valkeykit.connect(source)
