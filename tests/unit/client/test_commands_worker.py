@@ -111,7 +111,7 @@ def test_a_check_fails_for_a_worker_that_does_not_respond(server: Server, tmp_pa
         checked = run(server, "worker", "--check", cwd=tmp_path)
         assert checked.returncode == 1
         assert f"process {process.pid}: not live, not ready" in checked.stdout
-        assert checked.stderr == f"error: not live: process {process.pid} -> look at its log and restart it\n"
+        assert checked.stderr == f"error: not live: process {process.pid} -> check its log and restart it\n"
 
 
 def test_a_check_of_a_heartbeat_file(server: Server, tmp_path: Path) -> None:
