@@ -1,4 +1,4 @@
-"""Valkey for applications: where it is, a connection to it, a cache and a job queue.
+"""Valkey for applications: connections with production defaults, a cache and a job queue.
 
 import valkeykit
 

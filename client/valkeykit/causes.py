@@ -1,4 +1,4 @@
-"""What redis-py and the server say went wrong, as one error of ours that says what to do."""
+"""Turns errors of redis-py and the server into one error of ours, with the fix."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _WHY_ENDED = (
 # The first rule fits whose class and whose text (in lower case) both do.
 _RULES: tuple[_Rule, ...] = (
     ("no-credentials", redis_errors.AuthenticationError, "must be called with the client already authenticated", errors.LoginError,
-     "the server asks for a user and a password, and none was given", "put them into the URL: redis://user:password@host"),
+     "the server requires a user and a password, and none was given", "put them into the URL: redis://user:password@host"),
     ("no-credentials", redis_errors.AuthenticationError, "authentication required", errors.LoginError,
-     "the server asks for a user and a password, and none was given", "put them into the URL: redis://user:password@host"),
+     "the server requires a user and a password, and none was given", "put them into the URL: redis://user:password@host"),
     ("wrong-password", redis_errors.AuthenticationError, "", errors.LoginError,
      "the server refused the login: unknown user, wrong password, or the user is off",
      "take user and password from the deployment's outputs; an old password ends with a rotation"),
@@ -70,7 +70,7 @@ _RULES: tuple[_Rule, ...] = (
     ("no-cluster-node", redis_errors.RedisClusterException, "", errors.UnreachableError,
      "no node of the cluster can be used", "check the hosts and CLUSTER INFO on a node"),
     ("replica-written", redis_errors.ReadOnlyError, "", errors.ReadOnlyError,
-     "a replica was asked to write",
+     "a write was sent to a replica",
      "send it again after a failover: the next connection is a new one; else connect to the primary, or by connect(…, topology=\"replicated\")"),
     ("demoted", redis_errors.ResponseError, "unblocked force", errors.ReadOnlyError,
      "the primary has become a replica", "send it again: the next connection goes to the new primary"),
@@ -81,7 +81,7 @@ _RULES: tuple[_Rule, ...] = (
     ("disk-refuses", redis_errors.ResponseError, "misconf", errors.RefusedError,
      "the server can't write to its disk, so it refuses writes", "look at its log, the disk's space and the folder's owner"),
     ("too-few-replicas", redis_errors.ResponseError, "noreplicas", errors.RefusedError,
-     "fewer replicas are in sync than min-replicas-to-write asks for", "bring the replicas back"),
+     "fewer replicas are in sync than min-replicas-to-write requires", "bring the replicas back"),
     ("busy-script", redis_errors.ResponseError, "busy ", errors.RefusedError,
      "a script has kept the server busy for too long", "SCRIPT KILL on the server"),
     ("protected-mode", redis_errors.RedisError, "protected mode", errors.UnreachableError,
@@ -107,7 +107,7 @@ _RULES: tuple[_Rule, ...] = (
     ("unknown-authority", redis_errors.RedisError, "certificate_verify_failed", errors.TlsError,
      "the server's certificate is signed by an authority that isn't trusted here", "pass its certificate: connect(…, ca=…)"),
     ("client-certificate", redis_errors.RedisError, "certificate required", errors.TlsError,
-     "the server asks for a client certificate", _CLIENT_CERTIFICATE),
+     "the server requires a client certificate", _CLIENT_CERTIFICATE),
     ("client-certificate-refused", redis_errors.RedisError, "alert unknown ca", errors.TlsError,
      "the server doesn't trust the authority of this client's certificate", "pass a certificate that the server's tls-ca-cert-file has signed"),
     ("client-certificate-refused", redis_errors.RedisError, "alert certificate expired", errors.TlsError,
@@ -115,9 +115,9 @@ _RULES: tuple[_Rule, ...] = (
     ("client-certificate-refused", redis_errors.RedisError, "alert bad certificate", errors.TlsError,
      "the server refused this client's certificate", "pass a certificate that the server's tls-ca-cert-file has signed"),
     ("client-certificate", redis_errors.RedisError, "alert handshake failure", errors.TlsError,
-     "the server ended the TLS connection; most often it asks for a client certificate", _CLIENT_CERTIFICATE),
+     "the server ended the TLS connection; most often it requires a client certificate", _CLIENT_CERTIFICATE),
     ("client-certificate", EarlyTlsEndError, "", errors.TlsError,
-     "the server ended the TLS connection before the login; most often it asks for a client certificate, or doesn't trust this one",
+     "the server ended the TLS connection before the login; most often it requires a client certificate, or doesn't trust this one",
      _CLIENT_CERTIFICATE),
     ("old-tls", redis_errors.RedisError, "unsupported_protocol", errors.TlsError,
      "the server speaks only a version of TLS older than 1.2", "set tls-protocols \"TLSv1.2 TLSv1.3\" on the server"),

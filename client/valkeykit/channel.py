@@ -79,7 +79,7 @@ class Channel:
             client.connection_pool.release(connection)  # which closes it
 
     def _awaited(self, client: redis.Redis) -> Any:
-        """One of the pool's. Where it has none left, those that are idle here go back to it while somebody waits."""
+        """One of the pool's. Where it has none left, those that are idle here go back to it while a caller waits."""
         self._waiting.append(None)
         try:
             self._pass_on(client)
@@ -99,7 +99,7 @@ class Channel:
     def _send_to_cluster(self, client: redis.RedisCluster, command: tuple[Any, ...]) -> Any:
         try:
             return client.execute_command(*command)
-        except AttributeError:  # redis-py's, of an ASK that names a node which it doesn't know yet
+        except AttributeError:  # redis-py's, for an ASK that names a node it doesn't know yet
             client.nodes_manager.initialize()
             raise ClusterError(_UNKNOWN_NODE) from None
 

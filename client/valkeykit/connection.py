@@ -55,7 +55,7 @@ def connect(url: Source = None, **options: Unpack[ConnectOptions]) -> redis.Redi
 def open_client(settings: Settings, *, sure: bool = False) -> Client:
     """The client for settled settings.
 
-    sure: raise what redis-py raises where the topology must be asked and the server doesn't say, rather than take
+    sure: raise redis-py's error where the topology must be detected and the server doesn't report it, rather than take
         it for single.
     """
     if settings.topology is not None:
@@ -83,7 +83,7 @@ def _mode(client: redis.Redis) -> str:
 
 
 def mode_of(info: Any) -> str:
-    """What INFO or HELLO says of itself; the field's name changed with Valkey 8."""
+    """The mode that INFO or HELLO reports; the field's name changed with Valkey 8."""
     fields = {_text(name): value for name, value in dict(info).items()}
     return _text(fields.get("server_mode") or fields.get("redis_mode") or fields.get("mode") or "standalone")
 
@@ -139,7 +139,7 @@ def first_answer(asked: Iterable[One], ask: Callable[[One], Answer]) -> Answer:
     Raises:
         RedisError: none answers; it is the last one's.
     """
-    failure: RedisError = redis.ConnectionError("nobody was asked")
+    failure: RedisError = redis.ConnectionError("no node was queried")
     for one in asked:
         try:
             return ask(one)

@@ -2,22 +2,22 @@
 
 ValkeykitError
 ├── ConfigurationError           a URL, a variable, a setting or an argument can't be used as given
-│   └── UnsupportedServerError   the server is too old, no Valkey, or set up so that it would lose jobs
-├── UnreachableError             nothing that speaks the protocol answered, or it refused the login
-│   ├── LoginError               user or password refused; never retried
+│   └── UnsupportedServerError   the server is too old, isn't Valkey, or its configuration would lose jobs
+├── UnreachableError             no server responded, or it rejected the login
+│   ├── LoginError               the server rejected user or password; never retried
 │   ├── CredentialsError         the credentials provider failed, so no login was sent
 │   ├── TlsError                 the certificate, its name or its authority doesn't fit
 │   ├── TimedOutError            no answer in time; whether the command ran is unknown
-│   └── BreakerOpenError         the server failed a moment ago, so it wasn't asked
-├── RefusedError                 the server answered, and said no
+│   └── BreakerOpenError         the server failed a moment ago, so nothing was sent
+├── RefusedError                 the server rejected the command
 │   ├── PermissionError          the user may not run this command
 │   ├── OutOfMemoryError         the server is full
-│   ├── ReadOnlyError            a replica was asked to write
+│   ├── ReadOnlyError            a write was sent to a replica
 │   └── TopologyError            a cluster, reached by a client for one node, or the other way round
 └── JobError
     ├── InvalidJobError          a job that can't be accepted: its name, its arguments or its options
-    ├── JobFailedError           the job whose result was asked for has failed for good
-    ├── JobTimeoutError          a job ran longer than it may
+    ├── JobFailedError           the job whose result was requested has failed for good
+    ├── JobTimeoutError          a job exceeded its timeout
     └── CancelledJobError        a job was cancelled while it ran
 """
 
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 
 class ValkeykitError(Exception):
-    """What is wrong and why, in one sentence; `fix` is the step that mends it."""
+    """Base of all errors: what is wrong, in one sentence; `fix` is the step that fixes it."""
 
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(message)
@@ -41,15 +41,15 @@ class ConfigurationError(ValkeykitError):
 
 
 class UnsupportedServerError(ConfigurationError):
-    """The server is older than 7.2, no Valkey, or evicts what a queue must keep."""
+    """The server is older than 7.2, isn't Valkey, or evicts jobs."""
 
 
 class UnreachableError(ValkeykitError):
-    """No server answered, or what answered is no Valkey or refused the login."""
+    """No server responded, or it isn't Valkey, or it rejected the login."""
 
 
 class LoginError(UnreachableError):
-    """The server refused the user or the password. Never retried."""
+    """The server rejected the user or the password. Never retried."""
 
 
 class CredentialsError(UnreachableError):
@@ -65,11 +65,11 @@ class TimedOutError(UnreachableError):
 
 
 class BreakerOpenError(UnreachableError):
-    """The server failed a moment ago, so it wasn't asked again."""
+    """The server failed a moment ago, so nothing was sent."""
 
 
 class RefusedError(ValkeykitError):
-    """The server answered, and refused the command."""
+    """The server rejected the command."""
 
 
 class PermissionError(RefusedError):  # noqa: A001  (the field's word; always used with its module)
@@ -81,7 +81,7 @@ class OutOfMemoryError(RefusedError):
 
 
 class ReadOnlyError(RefusedError):
-    """A replica was asked to write."""
+    """A write was sent to a replica."""
 
 
 class TopologyError(RefusedError):
@@ -97,11 +97,11 @@ class InvalidJobError(JobError):
 
 
 class JobFailedError(JobError):
-    """The job whose result was asked for has failed for good."""
+    """The job whose result was requested has failed for good."""
 
 
 class JobTimeoutError(JobError):
-    """The job ran longer than it may."""
+    """The job exceeded its timeout."""
 
 
 class CancelledJobError(JobError):

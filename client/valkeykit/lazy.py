@@ -64,7 +64,7 @@ class LazyChannel:
         return channel
 
     def _forget(self) -> None:
-        """After a fork too: the parent goes on with its channel, and its threads may have held the lock."""
+        """After a fork too: the parent keeps its channel, and its threads may have held the lock."""
         self.channel = None
         self._attempt = None
         self._lock = threading.Lock()

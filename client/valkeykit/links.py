@@ -47,7 +47,7 @@ class BadTrustError(ConnectionError):
 
 
 def is_demotion(error: Exception) -> bool:
-    """Whether the error says that the server is no primary any more."""
+    """Whether the error means that the server is not a primary any more."""
     if isinstance(error, ReadOnlyError):
         return True
     text = str(error)
@@ -57,7 +57,7 @@ def is_demotion(error: Exception) -> bool:
 
 
 def early_end(error: ConnectionError, trust: Trust | None) -> ConnectionError:
-    """The error of a connect, as one that says when it happened."""
+    """The error of a connect, with the phase in which it happened."""
     text = str(error)
     if isinstance(error, AuthenticationError) or not any(part in text.lower() for part in _ENDED):
         return error
@@ -67,7 +67,7 @@ def early_end(error: ConnectionError, trust: Trust | None) -> ConnectionError:
 
 
 def follow(pool: Any) -> Any:
-    """Let all connections of a pool know each other; returns the pool."""
+    """Give all connections of a pool a reference to it; returns the pool."""
     pool.connection_kwargs["pool"] = weakref.ref(pool)
     return pool
 
@@ -94,7 +94,7 @@ class LinkBase:
     def _leave(self) -> None:
         """Let the whole pool reconnect, this one included: not before the answers that are still to come are read."""
         pool = self._pool() if self._pool is not None else None
-        if pool is None or not getattr(pool, "is_master", True):  # a replica is what was asked for
+        if pool is None or not getattr(pool, "is_master", True):  # a replica was requested
             return
         for connection in (*pool._get_free_connections(), *pool._get_in_use_connections()):
             connection.mark_for_reconnect()
@@ -152,7 +152,7 @@ class SocketLink(_Link, redis.UnixDomainSocketConnection):
 
 
 def sentinels_of(pool: Any) -> list[Any]:
-    """The clients by which a pool asks the Sentinels."""
+    """The clients with which a pool queries the Sentinels."""
     return list(getattr(pool.sentinel_manager, "sentinels", ())) if hasattr(pool, "sentinel_manager") else []
 
 

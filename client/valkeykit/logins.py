@@ -1,4 +1,4 @@
-"""Whatever a provider of credentials does, a connect that fails because of it is an error like any other."""
+"""Errors of a credentials provider, as connection errors."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _checked(credentials: Any) -> Any:
 
 
 def _failed(problem: BaseException) -> ProviderError:
-    """The provider's text isn't repeated, since it may quote a token; an error of ours says what to do."""
+    """The provider's text isn't repeated, since it may quote a token; our error has the fix."""
     if isinstance(problem, ValkeykitError):
         return ProviderError(CredentialsError(str(problem.args[0]), fix=problem.fix))
     return ProviderError(

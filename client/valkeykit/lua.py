@@ -2,9 +2,9 @@
 
 A script begins with a header of comments:
 
-    #!lua flags=…             what the server is told
+    #!lua flags=…             flags of the script, for the server
     -- shared: clock count    functions of scripts/shared that go before it
-    -- keys: jobs delayed* | seen    the names of KEYS; `*` stands for ten, :0 to :9, and a function of the number
+    -- keys: jobs delayed* | seen    the names of KEYS; `*` means ten, :0 to :9, and a function of the number
 
 Names before the bar are fixed keys, which the caller completes; those behind it differ from call to call.
 """
@@ -19,7 +19,7 @@ from importlib.resources import files
 files("valkeykit")  # it imports modules at its first call: a child that is forked meanwhile would wait for them forever
 
 PRIORITIES = 10
-"""Keys that a name with `*` stands for."""
+"""Keys that a name with `*` means."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def read(query: str) -> Parameters:
             raise ConfigurationError(f"the connection URL's parameter {name} is not supported: {reason}", fix=fix)
         if name not in _PARAMETERS:
             raise ConfigurationError(
-                f"the connection URL has an unknown parameter {name}", fix=f"remove it; known are {', '.join(_OWN)}"
+                f"the connection URL has an unknown parameter {name}", fix=f"remove it, or use one of {', '.join(_OWN)}"
             )
         option, convert = _PARAMETERS[name]
         converted = convert(name, value)
@@ -167,12 +167,12 @@ _OWN = ("db", "connect_timeout", "read_timeout", "max_connections", "client_name
 
 _REFUSED = {
     "health_check_interval": ("an idle connection is checked each time before it is used", "remove it"),
-    "read_from_replicas": ("it belongs to the code that reads", "connect(…, read_from_replicas=True)"),
+    "read_from_replicas": ("it is an option of connect()", "connect(…, read_from_replicas=True)"),
     "topology": ("the scheme names it", "valkey+cluster://host:6379"),
     "username": ("a user in a query ends up in logs", "put it before the host: redis://user:password@host"),
     "password": ("a password in a query ends up in logs", "put it before the host: redis://user:password@host"),
-    "ssl": ("the scheme says whether TLS is used", "use rediss://, or redis:// without TLS, and remove it"),
-    "tls": ("the scheme says whether TLS is used", "use rediss://, or redis:// without TLS, and remove it"),
+    "ssl": ("the scheme determines whether TLS is used", "use rediss://, or redis:// without TLS, and remove it"),
+    "tls": ("the scheme determines whether TLS is used", "use rediss://, or redis:// without TLS, and remove it"),
     "ssl_password": ("the key must not be encrypted", "store the key without a passphrase, readable by its user only"),
     "ssl_ca_data": ("a certificate is too long for a URL", "connect(…, ca=…), or VALKEY_CA"),
     "ssl_ca_path": ("a folder of certificates is not read", "connect(…, ca=…) with one file that holds them all"),

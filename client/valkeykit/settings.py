@@ -71,7 +71,7 @@ class Settings:
         }
 
     def link_arguments(self) -> dict[str, Any]:
-        """What our own connections take in addition (valkeykit.links)."""
+        """Additional arguments of our own connections (valkeykit.links)."""
         return {"name": self.client_name, "trust": self.trust if self.address.tls else None}
 
     def pool_arguments(self, node: Node) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Settings:
         return self.address.sentinels or self.address.nodes
 
     def at_sentinel(self, node: Node) -> Settings:
-        """For a connection to one Sentinel, which may know other users."""
+        """For a connection to one Sentinel, which may have other users."""
         user, password = self.sentinel_credentials or (None, None)
         address = replace(self.address.at(node), username=user, password=password, database=0)
         return replace(self, topology="single", address=address, credentials=None, decode=True)
@@ -132,7 +132,7 @@ class ConnectOptions(TypedDict, total=False):
     username, password: the user, for an Endpoint; a URL has its own.
     ca: the authority that signed the server's certificate, PEM text or a path; None for the Endpoint's or
         the environment's own, else the system's. A file that changes is read again at the next connect.
-    certificate, key: the client certificate that the server asks for (mutual TLS) and its private key, PEM text or
+    certificate, key: the client certificate that the server requires (mutual TLS) and its private key, PEM text or
         paths; None for the environment's. They are read again as `ca` is.
     check_hostname: whether the certificate's name is compared with the host; None for what the Endpoint or the
         environment says, else yes. The chain is checked always.
@@ -183,7 +183,7 @@ def settle(source: Source, *, defaults: ConnectOptions | None = None, **options:
     topology = options.get("topology") or ("sentinel" if address.sentinels else address.topology)
     _check_topology(address, topology)
     if (chosen["certificate"] is not None or chosen["key"] is not None) and not address.tls:
-        raise ConfigurationError("certificate and key need TLS, which the URL doesn't ask for", fix="use rediss://")
+        raise ConfigurationError("certificate and key need TLS, which the URL doesn't use", fix="use rediss://")
     credentials = chosen["sentinel_credentials"]
     if address.sentinels and credentials is None:
         credentials = (address.username, address.password)
@@ -284,9 +284,7 @@ _DEFAULTS: dict[str, Any] = {
 
 def _check_topology(address: Address, topology: str | None) -> None:
     if address.socket and topology != "single":
-        raise ConfigurationError(
-            f"a unix socket belongs to a single server, and the topology is {topology}", fix='topology="single"'
-        )
+        raise ConfigurationError(f"a unix socket needs the topology single, not {topology}", fix='topology="single"')
     if topology == "cluster" and address.database:
         raise ConfigurationError(
             f"the URL names database {address.database}, and a cluster has only 0", fix="end the URL with /0"

@@ -1,4 +1,4 @@
-"""What a TLS connection is made with: the authority of the server, and this client's own certificate and key.
+"""The TLS files of a connection: the CA of the server, and this client's own certificate and key.
 
 Files are read again when they have changed, so a process outlives the rotation of its certificates.
 """
@@ -24,7 +24,7 @@ class Pem:
     """PEM text, or the path of a file that holds it. Its content never shows in `repr`."""
 
     def __init__(self, option: str, given: Given, marker: str = _CERTIFICATE) -> None:
-        """Raises ConfigurationError where it can't be read or is no PEM; the option is named."""
+        """Raises ConfigurationError where it can't be read or isn't PEM; the error names the option."""
         if not isinstance(given, str | Path):
             raise ConfigurationError(
                 f"{option} is a {type(given).__name__}, not PEM text or a path", fix=f"{option}='/path/of/the.pem'"
@@ -92,7 +92,7 @@ class Trust:
     """Makes the SSL context of each connection.
 
     ca: None for the system's authorities.
-    certificate, key: what a server that asks for a client certificate is shown; the key may be in the same PEM.
+    certificate, key: the client certificate and its private key, for mutual TLS; the key may be in the same PEM.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Trust:
         *,
         check_hostname: bool = True,
     ) -> None:
-        """Raises ConfigurationError where one can't be used; it is named."""
+        """Raises ConfigurationError where one can't be used; the error names it."""
         self.ca = None if ca is None else Pem("ca", ca)
         self.certificate = None if certificate is None else Pem("certificate", certificate)
         self.check_hostname = check_hostname

@@ -162,9 +162,7 @@ def _socket(rest: str) -> Address:
     user, _, password = credentials.partition(":")
     socket = slash + unquote(path)
     if host or not path or "\0" in socket:
-        raise ConfigurationError(
-            "the connection URL names no unix socket: the path must be absolute", fix=_SOCKET_EXAMPLE
-        )
+        raise ConfigurationError("the connection URL has no absolute path of a unix socket", fix=_SOCKET_EXAMPLE)
     if len(socket.encode()) > _LONGEST_SOCKET:
         raise ConfigurationError(
             f"the path of the unix socket is longer than {_LONGEST_SOCKET} bytes", fix="use a shorter path, or a link"

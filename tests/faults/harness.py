@@ -52,7 +52,7 @@ class Workers:
         return start(*self._program, **self._environment)
 
     def kill_one(self, before: Callable[[], None] | None = None) -> None:
-        """Kill a worker with SIGKILL and start another one. `before` is called while the worker stands still."""
+        """Kill a worker with SIGKILL and start another one. `before` is called while the worker is stopped."""
         index = random.randrange(len(self.processes))
         if before is not None:
             self.processes[index].send_signal(signal.SIGSTOP)

@@ -78,7 +78,7 @@ class CacheBase:
 
     def _admit(self, *, loud: bool) -> None:
         if self._disabled:
-            raise BreakerOpenError("DISABLE_REDIS is on, so there is no cache", fix="unset DISABLE_REDIS")
+            raise BreakerOpenError("DISABLE_REDIS is on, so the cache is disabled", fix="unset DISABLE_REDIS")
         if not loud and not self.breaker.allows():
             self.statistics.errors += 1
             raise BreakerOpenError(

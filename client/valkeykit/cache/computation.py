@@ -18,7 +18,7 @@ from valkeykit.cache.steps import Sleep, Steps
 from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError
 
 LEASE = 10.0
-"""Seconds until the lease of a dead caller expires."""
+"""Seconds until the lease of a killed caller expires."""
 
 REMEMBERED_MS = 600_000
 """How long an expired lease stays on the server, so that a caller that could not renew it can store its value."""

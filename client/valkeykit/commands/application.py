@@ -1,4 +1,4 @@
-"""The queue that `module:name` names. Whatever the application's module raises becomes one clear error."""
+"""Imports the queue that `module:name` names. Any error of the application's module becomes one clear error."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _import(name: str) -> ModuleType:
         if problem.name is None or not f"{name}.".startswith(f"{problem.name}."):
             raise _failure(name, problem) from problem
         raise ConfigurationError(
-            f"there is no module {problem.name!r} here", fix="run it in the project's folder"
+            f"no module named {problem.name!r}", fix="run the command in the project's folder"
         ) from None
     except (Exception, SystemExit) as problem:
         raise _failure(name, problem) from problem

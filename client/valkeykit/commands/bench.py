@@ -27,7 +27,7 @@ def bench(  # noqa: PLR0917  (typer makes them options)
         list[int] | None, typer.Option(help="Commands of a round trip; may be repeated: 1, 50.")
     ] = None,
     size: Annotated[int, typer.Option(help="Bytes of a value.")] = VALUE_BYTES,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw latency against throughput into this .svg or .png.")] = None,
     ca: Annotated[Path | None, typer.Option(help="The authority of the server's certificate, a path.")] = None,
 ) -> None:

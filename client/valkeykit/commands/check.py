@@ -30,9 +30,9 @@ def check_workers(file: Path | None, *, as_json: bool) -> None:
     dead = [str(state["pid"]) for state in states if not state["live"]]
     if not states:
         where = "" if file is None else f" with the heartbeat file {file}"
-        _fail(f"no worker runs here{where} -> valkeykit worker module:queue")
+        _fail(f"no worker runs on this machine{where} -> valkeykit worker module:queue")
     if dead:
-        _fail(f"not live: process {', '.join(dead)} -> look at its log and restart it")
+        _fail(f"not live: process {', '.join(dead)} -> check its log and restart it")
 
 
 def _line(state: dict[str, Any]) -> str:

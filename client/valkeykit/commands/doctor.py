@@ -32,7 +32,7 @@ def doctor(
     stack: Annotated[str | None, typer.Option(help="The endpoint of this Pulumi stack.")] = None,
     ca: Annotated[Path | None, typer.Option(help="The authority of the server's certificate, a path.")] = None,
     workload: Annotated[str | None, typer.Option(help="cache, queue or mixed: what the server is for.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look at an endpoint layer by layer, and say what mends it. Exit 1: there is a problem."""
     if url and stack:

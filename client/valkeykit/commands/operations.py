@@ -1,4 +1,4 @@
-"""What `valkeykit queue` changes in a queue."""
+"""The changes that `valkeykit queue` makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Purgeable = Literal["waiting", "delayed", "dead"]
 
 
 class Operations(NamedTuple):
-    """The changes that the command line asks for."""
+    """The changes that the command line requests."""
 
     pause: bool
     resume: bool
@@ -48,7 +48,7 @@ def operate(queue: Queue, operations: Operations, *, as_json: bool) -> None:
 
 
 def confirm_purge(queue: Queue, state: Purgeable) -> None:
-    """Ask a user; a script has to pass --yes."""
+    """Ask the user for confirmation; a script passes --yes."""
     if not sys.stdin.isatty():
         raise typer.BadParameter("--purge needs --yes where the input is not a terminal")
     number = getattr(queue.statistics(), state)

@@ -27,25 +27,25 @@ PATIENCE = 2.0
 
 def queue(  # noqa: PLR0917  (typer makes them options)
     name: Annotated[str | None, typer.Argument(help="The queue's name; without one, all queues are listed.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh each second.")] = False,
-    dead: Annotated[int, typer.Option(min=0, help="How many dead letters to show.")] = 10,
+    dead: Annotated[int, typer.Option(min=0, help="Number of dead letters to show.")] = 10,
     jobs: Annotated[
         Literal["waiting", "delayed", "active", "dead"] | None, typer.Option(help="List the jobs in this state.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="With --jobs: how many at most.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="With --jobs: the maximum number of jobs.")] = 100,
     workers: Annotated[bool, typer.Option("--workers", help="List the workers.")] = False,
     job: Annotated[str | None, typer.Option(metavar="ID", help="Show a job: state, error and traceback.")] = None,
     requeue: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Give this dead letter all its attempts again.")
+        list[str] | None, typer.Option(metavar="ID", help="Requeue this dead letter with all its attempts.")
     ] = None,
     requeue_all: Annotated[bool, typer.Option("--requeue-all", help="Requeue all dead letters.")] = False,
     cancel: Annotated[list[str] | None, typer.Option(metavar="ID", help="Cancel this job.")] = None,
     purge: Annotated[Purgeable | None, typer.Option(help="Delete all jobs in this state.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --purge: do not ask for confirmation.")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="Let no worker take jobs.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="End a pause.")] = False,
-    ca: Annotated[str | None, typer.Option(help="The authority's certificate, a path.")] = None,
+    pause: Annotated[bool, typer.Option("--pause", help="Pause: workers take no jobs until --resume.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a paused queue.")] = False,
+    ca: Annotated[str | None, typer.Option(help="Path of the CA certificate.")] = None,
 ) -> None:
     """Show a queue, list its jobs and workers, or operate it. Without NAME: list all queues."""
     operations = Operations(pause, resume, requeue or [], requeue_all, cancel or [], purge)
@@ -54,7 +54,7 @@ def queue(  # noqa: PLR0917  (typer makes them options)
         _show(partial(queues.listing, ca), as_json=as_json, watch=watch)
         return
     with Queue(name, ca=ca, retry_for=PATIENCE) as shown:
-        shown.local = None  # the queue on the server, whatever USE_VALKEY_QUEUE says
+        shown.local = None  # the queue on the server, whatever USE_VALKEY_QUEUE is
         queues.check_used(name, ca)
         if operations.is_any:
             if purge is not None and not yes:

@@ -1,4 +1,4 @@
-"""What `valkeykit queue NAME` shows: each view is a record for programs and a page for users."""
+"""The views of `valkeykit queue NAME`: each is a record for programs and a page for users."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def workers(queue: Queue) -> View:
 
 
 def job(queue: Queue, identity: str) -> View:
-    """Everything known of a job.
+    """The state of a job.
 
     Raises:
         InvalidJobError: there is none of this id.

@@ -14,16 +14,19 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(job_id)s]: %(message)s"
 
 def worker(  # noqa: PLR0917  (typer makes them options)
     target: Annotated[
-        str | None, typer.Argument(metavar="MODULE:QUEUE", help="Where the queue is, such as app.jobs:queue.")
+        str | None,
+        typer.Argument(metavar="MODULE:QUEUE", help="Module and variable of the queue, such as app.jobs:queue."),
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Jobs at once; JOB_CONCURRENCY, else 10.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Jobs that run at the same time; default JOB_CONCURRENCY, else 10.")
+    ] = None,
     lease: Annotated[
-        float | None, typer.Option(help="Seconds after which a job of a silent worker is taken over; 30.")
+        float | None, typer.Option(help="Seconds without a renewal after which another worker takes over a job; 30.")
     ] = None,
-    drain: Annotated[float | None, typer.Option(help="Seconds that running jobs have after SIGTERM; 25.")] = None,
+    drain: Annotated[float | None, typer.Option(help="Seconds that running jobs get to end after SIGTERM; 25.")] = None,
     burst: Annotated[bool, typer.Option("--burst", help="Exit when no job waits and none runs.")] = False,
     health_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Answer GET /live and GET /ready on this port.")
+        int | None, typer.Option(min=0, max=65535, help="Serve GET /live and GET /ready on this port.")
     ] = None,
     heartbeat: Annotated[
         Path | None, typer.Option(help="The heartbeat file; by default one in the folder for temporary files.")
@@ -31,8 +34,8 @@ def worker(  # noqa: PLR0917  (typer makes them options)
     check: Annotated[
         bool, typer.Option("--check", help="Check the workers on this machine; exit 1 unless all are live.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --check: machine-readable.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --check: print JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messages.")] = False,
 ) -> None:
     """Run the jobs of a queue until SIGTERM or SIGINT. A second signal ends it at once."""
     if check:
@@ -60,7 +63,7 @@ def _run(  # noqa: PLR0917
     burst: bool,
     verbose: bool,
 ) -> None:
-    """What needs redis-py is imported here, since --check must be quick."""
+    """Modules that need redis-py are imported here, since --check must be fast."""
     from valkeykit.commands.application import load
     from valkeykit.heartbeat import heartbeat_folder
     from valkeykit.queue import JobFilter, Worker

@@ -62,7 +62,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class JobState:
-    """Everything known of one job.
+    """The state of one job.
 
     state: waiting, active, delayed, dead, completed or missing.
     traceback: of the error that made it a dead letter.
@@ -219,7 +219,7 @@ def dead_letter(job: ListedJob) -> DeadLetter:
 
 
 def _worker(name: str, heard: float, about: Any) -> WorkerState:
-    """A worker of another version may say less."""
+    """A worker of another version may report less."""
     about = about if isinstance(about, dict) else {}
     return WorkerState(
         name=name,

@@ -240,7 +240,7 @@ class AsyncQueue(QueueBase):
             server, memory = await client.info("server"), await client.info("memory")
             requirements.check(server, memory, allow_eviction=self.allow_eviction)
         except NoPermissionError:
-            pass  # INFO is closed to this user, so nothing can be said of the server
+            pass  # this user may not run INFO, so the server can't be checked
         except BaseException:
             await client.aclose()
             raise

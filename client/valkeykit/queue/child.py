@@ -30,7 +30,7 @@ MAX_TEXT = 20_000
 
 
 class Call(NamedTuple):
-    """What the parent sends.
+    """A message from the parent.
 
     arguments: JSON.
     max_result: bytes that the result may take; None where it isn't kept.
@@ -45,7 +45,7 @@ class Call(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What the child sends: any number of times progress, then one of the others.
+    """A message from the child: any number of times progress, then one of the others.
 
     content: progress and result are JSON; failed has the kind, the text and the traceback of an exception.
     """

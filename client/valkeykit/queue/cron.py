@@ -158,7 +158,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _values(text: str, what: str, first: int, last: int, names: tuple[str, ...] = ()) -> frozenset[int]:
-    """All that a field stands for.
+    """All values that a field matches.
 
     Raises:
         InvalidJobError: it is invalid.

@@ -137,7 +137,7 @@ class Definition:
         at: datetime | None,
         options: JobOptions,
     ) -> Iterator[Description]:
-        """Check all that `add_many` takes, each job's arguments when it is asked for.
+        """Check all that `add_many` takes, each job's arguments when it is requested.
 
         Raises:
             InvalidJobError: an argument can't be used.

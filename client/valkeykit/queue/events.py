@@ -12,7 +12,7 @@ from valkeykit.queue.job import current_job_or_none
 logger = logging.getLogger("valkeykit.queue")
 
 Kind = Literal["completed", "failed", "dead", "cancelled", "lost"]
-"""How an attempt ended. failed: it will be tried again. lost: the lease ended, and another worker may have the job."""
+"""How an attempt ended. failed: it will be tried again. lost: the lease expired, another worker may have it."""
 
 
 LEASE_ENDED = TimedOutError("its worker didn't renew the lease")

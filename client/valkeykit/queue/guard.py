@@ -1,9 +1,9 @@
 """A process that renews a worker's leases while the worker itself can't: a handler may hold the interpreter's lock for
 long, in a regular expression that backtracks for example, and then none of the worker's threads runs.
 
-The worker writes what it holds to a pipe. The process renews only where the worker has been silent for a third of the
-lease. It ends with the worker: where that was killed, it first gives back the jobs whose last attempt was due and had
-not begun, which nothing else can know.
+The worker writes what it holds to a pipe. The process renews only where the worker has sent nothing for a third of the
+lease. It ends with the worker. If the worker was killed, it first gives back the jobs whose last attempt was due and had
+not started.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from valkeykit.queue.job import Job
 
 LONGEST_SILENCE = 600.0
-"""Seconds after which a silent worker is taken for stuck, and its leases end."""
+"""Seconds without a message after which a worker counts as stuck, and its leases expire."""
 
 RENEWALS = 6
 """How often a lease is renewed in its own time."""
 
 MAX_BACKLOG = 16 * 1024 * 1024
-"""Bytes that wait for the process to read them; beyond it the worker goes on without."""
+"""Bytes that wait for the process to read them; beyond it the worker continues without the process."""
 
 BATCH = 1000
 
@@ -64,7 +64,7 @@ class LeaseGuard:
         try:
             process = os.fork()
         except OSError as problem:
-            logger.warning("no process can guard the leases: %s", problem.strerror)
+            logger.warning("the lease guard process can't be started: %s", problem.strerror)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(reading)
             os.close(writing)
@@ -94,7 +94,7 @@ class LeaseGuard:
         self._write(b"-" + b" ".join([job.key for job in jobs]) + b"\n")
 
     def tell(self, about: str) -> None:
-        """The worker has renewed its leases itself. about: what it says of itself, as JSON."""
+        """The worker has renewed its leases itself. about: its description, as JSON."""
         self._write(b"=" + about.encode() + b"\n")
 
     def close(self) -> None:
@@ -117,12 +117,12 @@ class LeaseGuard:
                 del self._backlog[: os.write(self._pipe, self._backlog)]
             except BlockingIOError:
                 if len(self._backlog) > MAX_BACKLOG:
-                    self._give_up("it doesn't read")
+                    self._give_up("it does not respond")
             except OSError as problem:
                 self._give_up(str(problem.strerror))
 
     def _give_up(self, reason: str) -> None:
-        logger.warning("the process that guards leases is given up: %s", reason)
+        logger.warning("the lease guard process failed and is not used any more: %s", reason)
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None

@@ -140,7 +140,7 @@ class Health:
         self._timer = loop.call_later(EVERY, self._turn, loop)
 
     def _write_forever(self, file: Path) -> None:
-        """A thread of its own writes, so that a handler which blocks the loop for a while does not look dead."""
+        """Write in a separate thread, so that a handler that blocks the loop does not make the worker look failed."""
         is_reported = False
         while not self._ended.is_set():
             try:
@@ -154,7 +154,7 @@ class Health:
 
 @cache
 def package_version() -> str:
-    """The version of valkeykit that runs here; "?" where it isn't installed as a package."""
+    """The installed version of valkeykit; "?" where it isn't installed as a package."""
     try:
         return version("valkeykit")
     except PackageNotFoundError:

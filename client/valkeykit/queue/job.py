@@ -123,7 +123,7 @@ def current_job() -> Job:
 
 
 def current_job_or_none() -> Job | None:
-    """The job that runs here, if one does."""
+    """The job whose handler runs in this context; None outside of a handler."""
     return _current.get(None)
 
 

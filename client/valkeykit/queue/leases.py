@@ -1,4 +1,4 @@
-"""What a worker holds: leases are renewed, time-outs and cancellations take effect."""
+"""The jobs that a worker holds: renews leases, applies timeouts and cancellations."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ RENEWALS = 6
 """How often a lease is renewed in its own time; cancellations are seen as often."""
 
 LONGEST_SILENCE = 10.0
-"""Seconds between two renewals at most, so that a worker with a long lease is not taken for dead."""
+"""Seconds between two renewals at most, so that a worker with a long lease does not look failed."""
 
 STALLED = 0.5
 """Seconds that a job may wait for a slot here before it goes back, for another worker to take."""
 
 BATCH = 1000
 
-Told = Callable[[], dict[str, Any]]
-"""What the worker says of itself, as JSON values."""
+Description = Callable[[], dict[str, Any]]
+"""Returns the worker's description of itself, as JSON values."""
 
 
 class LeaseManager:
-    """held: every job that was taken and whose end the server has not been told, by its key."""
+    """held: every job that was taken and whose end has not been reported to the server, by its key."""
 
     def __init__(
         self, queue: AsyncQueue, slots: Slots, worker: str, lease: float, guard: LeaseGuard | None = None
@@ -69,7 +69,7 @@ class LeaseManager:
             self._guard.hold(jobs)
 
     def drop(self, jobs: list[Job]) -> None:
-        """Hold jobs no longer: the server knows how they ended. One that was taken again meanwhile stays."""
+        """Stop holding jobs whose end the server has recorded. One that was taken again meanwhile stays."""
         mine = [job for job in jobs if self.held.get(job.key) is job]
         for job in mine:
             del self.held[job.key]
@@ -103,9 +103,9 @@ class LeaseManager:
                 await self._queue.send(call)
 
     async def confirm(self, job: Job) -> bool:
-        """Note on the server that a job begins its last attempt. False where it must not run: then it goes back.
+        """Record on the server that a job begins its last attempt. False where it must not run: then it goes back.
 
-        Jobs that begin together are noted in one call.
+        Jobs that begin together are recorded in one call.
         """
         noted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._starting.append((job, noted))
@@ -119,7 +119,7 @@ class LeaseManager:
             self._guard.begin(job)
 
     async def is_server_well(self) -> bool:
-        """Whether the server takes a small write from this worker."""
+        """Whether the server accepts a small write from this worker."""
         try:
             await self._queue.send(self._queue.calls.renew(self._worker, self._lease_ms, []))
         except ValkeykitError:
@@ -133,7 +133,7 @@ class LeaseManager:
             try:
                 gone = set(await self._queue.send(self._queue.calls.start(self._worker, flat(jobs))))
             except Exception as error:  # noqa: BLE001  (whatever it is, none of them has begun)
-                events.log_trouble(error, "queue %s: can't begin jobs", self._queue.name)
+                events.log_trouble(error, "queue %s: can't record the start of jobs", self._queue.name)
                 gone = {job.key for job in jobs}
             for job, noted in batch:
                 if not noted.done():
@@ -145,14 +145,16 @@ class LeaseManager:
         try:
             await self.give_back(jobs)
         except ValkeykitError as error:
-            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, error)
+            logger.warning("queue %s: jobs can't be given back, so their leases expire: %s", self._queue.name, error)
 
     def _watch(self, job: Job, now: float) -> None:
         limit = job.spec.timeout / 1000
         if limit and job.called and now - job.called > limit:
             self._slots.interrupt(job, "timeout")
         if job.interrupt is not None and now - job.interrupted_at > GRACE and job.is_in_slot:
-            logger.error("queue %s: job %s doesn't end; its slot is replaced", self._queue.name, job.id)
+            logger.error(
+                "queue %s: job %s did not end when it was interrupted; its slot is replaced", self._queue.name, job.id
+            )
             self._slots.abandon(job)
 
 
@@ -169,7 +171,7 @@ class Renewal(threading.Thread):
         held: dict[bytes, Job],
         worker: str,
         lease: float,
-        describe: Told,
+        describe: Description,
         interrupt: Callable[[list[Job], Interruption], None],
         guard: LeaseGuard | None = None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""What may be said of a job when it is added, checked before anything is sent."""
+"""The options of a job, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_PROGRESS = 64 * 1024
 """Bytes that a job's progress may take."""
 
 MAX_DELAY = 366 * 86_400.0
-"""Seconds that a job may be delayed, a year: more is a mistake in the unit."""
+"""Seconds that a job may be delayed, a year: more is an error in the unit."""
 
 MOST = 1_000_000_000
 """The largest count that a queue takes; the server's integers have room for it."""
@@ -171,7 +171,7 @@ def check_queue_name(name: str) -> str:
         InvalidJobError: it can't be used.
     """
     if "{" in check_word("the queue's name", name) or "}" in name:
-        raise InvalidJobError(f"the queue's name {name!r} holds a brace", fix='Queue("mail")')
+        raise InvalidJobError(f"the queue's name {name!r} contains a brace", fix='Queue("mail")')
     return name
 
 
@@ -199,7 +199,7 @@ def delay_until(delay: float, at: datetime | None) -> int:
     if at is None:
         return milliseconds("delay", delay)
     if delay != 0:
-        raise InvalidJobError("a job has either a delay or a time", fix="delay=60, or at=…")
+        raise InvalidJobError("delay and at can't be combined", fix="delay=60, or at=…")
     if not isinstance(at, datetime):
         raise InvalidJobError(f"at is {shown(at)}, not a datetime", fix="datetime.now(timezone.utc)")
     if at.tzinfo is None:

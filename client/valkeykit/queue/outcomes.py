@@ -134,7 +134,7 @@ def describe(error: BaseException) -> str:
 
 
 def describe_traceback(error: BaseException) -> str:
-    """Where the error came from; "" where that isn't known."""
+    """The end of the traceback; "" where there is none."""
     if isinstance(error, HandlerFailedError):
         return _storable(error.traceback)[-MAX_TRACEBACK:]
     try:

@@ -1,4 +1,4 @@
-"""GET /live and GET /ready, as Kubernetes and load balancers ask."""
+"""GET /live and GET /ready, for Kubernetes and load balancers."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Queue(QueueBase):
         return self.send(self.calls.repeat(repeat, self.send(self.calls.now())))
 
     def repeats(self) -> list[Repeat]:
-        """What is repeated, in the order of the next time."""
+        """The repeats, in the order of their next time."""
         if self.local is not None:
             return self.local.repeats()
         listed: list[Repeat] = []
@@ -132,7 +132,7 @@ class Queue(QueueBase):
         return self.send(self.calls.stop_repeating(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
-        """Everything known of a job."""
+        """The state of a job."""
         check_word("id", id)
         return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
 
@@ -163,7 +163,7 @@ class Queue(QueueBase):
         return self.local.cancel(id) if self.local is not None else self.send(self.calls.cancel(id))
 
     def pause(self) -> None:
-        """Let no worker take jobs; those that run go on."""
+        """Let no worker take jobs; those that run continue."""
         if self.local is not None:
             self.local.paused = True
         else:
@@ -188,7 +188,7 @@ class Queue(QueueBase):
 
         Args:
             count: how many are kept; None for any number.
-            age: seconds that one is kept; None for ever.
+            age: seconds that one is kept; None for no limit.
 
         Raises:
             InvalidJobError: an argument can't be used.
@@ -221,7 +221,7 @@ class Queue(QueueBase):
         return listed
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """Jobs that were given up, the latest first."""
+        """Dead letters, the latest first."""
         if self.local is not None:
             return self.local.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in self.jobs("dead", limit)]
@@ -238,7 +238,7 @@ class Queue(QueueBase):
         return deleted
 
     def workers(self) -> list[WorkerState]:
-        """Workers that were heard of within an hour, the latest first. Each reports six times in its lease."""
+        """Workers that reported within an hour, the latest first. Each reports six times per lease."""
         return self.send(self.calls.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:
@@ -252,7 +252,7 @@ class Queue(QueueBase):
         """Check that the server suits a queue; done before the first call too.
 
         Raises:
-            UnsupportedServerError: no Valkey, older than 7.2, or one that evicts jobs.
+            UnsupportedServerError: it isn't Valkey, is older than 7.2, or evicts jobs.
         """
         if self.local is None:
             self._patiently(lambda: self._link.open(self._connect))
@@ -294,7 +294,7 @@ class Queue(QueueBase):
         try:
             requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)
         except NoPermissionError:
-            pass  # INFO is closed to this user, so nothing can be said of the server
+            pass  # this user may not run INFO, so the server can't be checked
         except BaseException:
             client.close()
             raise

@@ -71,7 +71,8 @@ class Repeat:
         except (ValueError, TypeError, AttributeError, KeyError):
             pass
         raise InvalidJobError(
-            f"the repeat {name!r} can't be read by this version of valkeykit", fix="upgrade it, or set it again"
+            f"the repeat {name!r} can't be read by this version of valkeykit",
+            fix="upgrade valkeykit, or set the repeat again",
         )
 
     @classmethod

@@ -66,7 +66,7 @@ class Reporter:
             await self._deliver(calls.drop(self._worker, report.cancelled), report.cancellations)
 
     async def _deliver(self, call: Call[Any], outcomes: list[Outcome]) -> None:
-        """Send a call until it is answered. One job that the server can't take must not hold up the others.
+        """Send a call until it is answered. One job that the server rejects must not delay the others.
 
         A call that is sent again gets the answer of the first time.
         """
@@ -94,7 +94,7 @@ class Reporter:
             await self._send(deque([outcomes[0]._replace(error=refused)]))
         else:
             name, job = self._queue.name, outcomes[0].job
-            logger.error("queue %s: job %s can't be reported; its lease ends", name, job.id)
+            logger.error("queue %s: can't report how job %s ended; its lease expires", name, job.id)
             self._settle(outcomes, set(), set())
 
     def _settle(self, outcomes: list[Outcome], lost: set[bytes], cancelled: set[bytes]) -> None:

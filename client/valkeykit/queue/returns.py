@@ -9,7 +9,7 @@ from typing import Any
 
 
 async def settle(value: Any, context: Context) -> Any:
-    """What comes of what a handler returned: it is awaited, or run to its end, where it can be."""
+    """Return values of handlers: awaitables are awaited, generators run to their end."""
     if inspect.iscoroutine(value):
         return await InContext(value, context)
     if inspect.isasyncgen(value):

@@ -21,8 +21,8 @@
     starts       list   when the latest jobs started (ms), under a rate limit
     stats        hash   totals
     minutes      hash   "what:minute modulo 60" -> "minute count"
-    workers      hash   name -> what the worker says of itself, as JSON
-    beats        zset   worker -> when it was last heard of (ms)
+    workers      hash   name -> the worker's description, as JSON
+    beats        zset   worker -> time of its last report (ms)
     seen:P       bits   calls of a producer that have run; answers:P, hash, what some of them answered
     taken:W      text   number, suspects and ids of a worker's latest take
     report:W     text   number and answer of a worker's latest report
@@ -54,11 +54,11 @@ _FIELDS = 9
 
 
 class CorruptJobError(Exception):
-    """What the server holds under this id isn't a job. It becomes a dead letter, and is not tried again."""
+    """The record stored under this id isn't a job. It becomes a dead letter, and is not tried again."""
 
 
 class NewerFormatError(Exception):
-    """A record of a version that this package doesn't know. A worker gives it back."""
+    """A record of an unsupported version. A worker gives it back."""
 
 
 def base(name: str) -> str:
@@ -79,7 +79,7 @@ def read_record(record: bytes) -> tuple[Spec, bytes]:
     if not newline or len(parts) < 4 or (version != FORMAT and not (version[:1] == b"v" and version[1:].isdigit())):
         raise CorruptJobError("the record has no header")
     if version != FORMAT:
-        raise NewerFormatError(f"the record is of version {version.decode()}")
+        raise NewerFormatError(f"the record has the unsupported format version {version.decode()}")
     return _spec(parts[3]), payload
 
 

@@ -36,7 +36,7 @@ GRACE = 5.0
 """Seconds in which an interrupted job must end before its slot is replaced."""
 
 Confirm = Callable[[Job], Awaitable[bool]]
-"""Awaited before a job's last attempt; False where it must not run, and is held no longer."""
+"""Called before a job's last attempt; False where it must not run, and is held no longer."""
 
 Begin = Callable[[Job], None]
 """Called right before the handler of a last attempt is, from any thread."""
@@ -119,7 +119,7 @@ class Slots:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), ctypes.py_object(_Interrupt))
 
     def abandon(self, job: Job) -> None:
-        """Give up a job that doesn't end: its thread or task may never come back, so another takes its place."""
+        """Abandon a job that doesn't end: its thread or task may never return, so a new one replaces it."""
         is_function = job.task is None
         if self.end(job, error=_interruption(job), abandoned=True):
             self._threads -= is_function
@@ -180,7 +180,7 @@ class Slots:
     # coroutines
 
     async def _run_coroutines(self) -> None:
-        """A slot of the loop. It ends with a job that was given up, and with one that left its task cancelled."""
+        """A slot of the loop. It ends with a job that was abandoned, and with one that left its task cancelled."""
         share_ends = time.monotonic() + LOOP_SHARE
         task = asyncio.current_task()
         goes_on = True
@@ -199,7 +199,7 @@ class Slots:
                 self._free()
 
     async def _run_coroutine(self, job: Job, awaitable: Any = None, context: Context | None = None) -> bool:
-        """Run a job, or the rest of one that a function began. False where it was given up meanwhile."""
+        """Run a job, or the rest of one that a function began. False where it was abandoned meanwhile."""
         if context is None:
             self._begin(job)
         if job.interrupt is not None:
@@ -277,7 +277,7 @@ class Slots:
             return job
 
     def _run_function(self, job: Job) -> bool:
-        """Run a job. False where it was given up meanwhile, and its thread is replaced."""
+        """Run a job. False where it was abandoned meanwhile, and its thread is replaced."""
         try:
             if not self._may_run_function(job):
                 return True
@@ -326,7 +326,7 @@ class Slots:
         return may_run
 
     def _continue_in_loop(self, job: Job, awaitable: Any, context: Context) -> bool:
-        """A function returned something that must be awaited: its job goes on in the loop, and its thread is free."""
+        """A function returned something that must be awaited: its job continues in the loop, and its thread is free."""
         with self._lock:
             job.thread = None
         self._loop.call_soon_threadsafe(self._take_over, job, awaitable, context)

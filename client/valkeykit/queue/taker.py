@@ -37,7 +37,7 @@ LONGEST_RETURN_DELAY = 8.0
 """Seconds before a job that this worker can't run may be taken again, by any. It grows for a job that keeps coming."""
 
 PATIENT_RETURNS = 8
-"""How often a job comes before the delay grows: others may know it, in the middle of a deployment."""
+"""How often a job comes before the delay grows: in the middle of a deployment, other workers may have its handler."""
 
 REMEMBERED = 10_000
 """Jobs that were given back and are remembered, the latest ones."""
@@ -109,7 +109,7 @@ class Taker:
                 failures = 0
             except UnsupportedServerError:
                 raise
-            except Exception as error:  # noqa: BLE001  (a worker goes on whatever happens)
+            except Exception as error:  # noqa: BLE001  (a worker continues whatever happens)
                 failures += 1
                 events.log_trouble(error, "queue %s: can't take jobs", self._queue.name)
                 await asyncio.sleep(min(0.5 * failures, LONGEST_PAUSE))
@@ -151,7 +151,7 @@ class Taker:
         return assignment
 
     def _unpack(self, assignment: Assignment) -> tuple[list[Job], list[Job]]:
-        """The jobs that can run here, and those that this worker doesn't know. All of them are held from here on."""
+        """The jobs that can run here, and those that have no handler here. All of them are held from now on."""
         jobs, unknown = list[Job](), list[Job]()
         for index, (key, attempt, record) in enumerate(assignment.jobs):
             try:
@@ -205,7 +205,7 @@ class Taker:
         """Until a job is added, or until one is due. Several idle workers are woken one by one."""
         longest = SUSPECT_BLOCK if self._passed_suspects else BLOCK
         seconds = longest if next_event < 0 else max(0.001, min(longest, next_event / 1000))
-        with contextlib.suppress(*FOREIGN):  # the take that follows finds out what is wrong
+        with contextlib.suppress(*FOREIGN):  # the next take reports the error
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_repeats(self) -> None:

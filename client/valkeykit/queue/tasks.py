@@ -24,7 +24,7 @@ async def is_done_before(end: Coroutine[Any, Any, Any], action: Coroutine[Any, A
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
-    """End a task. It is asked again, since redis-py sometimes swallows the first cancellation."""
+    """Cancel a task, several times if necessary, since redis-py sometimes swallows the first cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=0.05)

@@ -43,10 +43,12 @@ def result(state: JobState) -> Any:
     if state.state == "completed":
         return state.result
     if state.state == "dead":
-        raise JobFailedError(f"job {state.id} failed: {state.error}", fix="look at the dead letters; requeue it")
+        raise JobFailedError(
+            f"job {state.id} failed: {state.error}", fix="find the cause with dead_letters(), then requeue it"
+        )
     if state.state == "missing":
         raise InvalidJobError(
-            f"job {state.id} isn't known: it is done and kept no result, was cancelled, or was never added",
+            f"job {state.id} is unknown: it is done and kept no result, was cancelled, or was never added",
             fix="add it with result_ttl=3600",
         )
     raise TimedOutError(f"job {state.id} is still {state.state}", fix="wait longer, or run more workers")

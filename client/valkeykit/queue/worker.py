@@ -35,7 +35,7 @@ from valkeykit.queue.taker import BLOCK, Taker
 from valkeykit.queue.tasks import cancelled, is_done_before
 
 LEASE = 30.0
-"""Seconds after which a job whose worker is silent goes to another."""
+"""Seconds without a renewal after which a job goes to another worker."""
 
 DRAIN = 25.0
 """Seconds that running jobs have to end after SIGTERM; orchestrators kill after 30."""
@@ -56,10 +56,10 @@ class Worker:
     Args:
         queue: whose handlers run, a Queue or an AsyncQueue.
         concurrency: jobs at once; None for JOB_CONCURRENCY, else 10.
-        lease: seconds after which a job whose worker is silent is taken over.
+        lease: seconds without a renewal after which another worker takes over a job.
         drain: seconds that running jobs have to end when the worker is stopped; the rest goes back.
         listeners: called after each job (valkeykit.queue.events).
-        heartbeat: a file that says how the worker is, for `valkeykit worker --check`.
+        heartbeat: a file with the worker's state, for `valkeykit worker --check`.
         health_port: a port that answers GET /live and GET /ready.
 
     Raises:
@@ -85,7 +85,8 @@ class Worker:
             raise ConfigurationError(f"the queue {queue.name} has no handler", fix="@queue.handler on a function")
         if not (_is_number(lease) and 1 <= lease <= 86_400 and _is_number(drain) and 0 <= drain <= 86_400):
             raise ConfigurationError(
-                f"lease is {shown(lease)} and drain {shown(drain)}", fix="lease=30, drain=25 (seconds)"
+                f"lease is {shown(lease)} and drain is {shown(drain)}, expected seconds up to a day, lease from 1",
+                fix="lease=30, drain=25 (seconds)",
             )
         self.concurrency = _concurrency(concurrency)
         self.name = secrets.token_urlsafe(8)
@@ -107,12 +108,12 @@ class Worker:
 
     @property
     def last_take(self) -> float:
-        """As last_contact: a worker whose slots are all busy takes nothing, and is well."""
+        """The previous name of last_contact: a worker at its full concurrency takes nothing, and is healthy."""
         return self._health.contact
 
     @property
     def is_live(self) -> bool:
-        """Whether the worker does its work, or tries to: what a liveness probe should ask."""
+        """Whether the worker works or tries to; for liveness probes."""
         return self._health.is_live
 
     def run(self, *, burst: bool = False) -> None:
@@ -129,7 +130,7 @@ class Worker:
             ConfigurationError: the worker runs already, or this is inside of a running event loop.
         """
         if asyncio._get_running_loop() is not None:
-            raise ConfigurationError("an event loop runs here already", fix="await worker.serve()")
+            raise ConfigurationError("an event loop is already running in this thread", fix="await worker.serve()")
         self._guard = LeaseGuard.fork(self._definition, self.name, self._lease)
         try:
             asyncio.run(self._run_with_signals(burst=burst))
@@ -160,7 +161,7 @@ class Worker:
         """Work until `stop` is called. Arguments and errors are those of `run`."""
         check_not_importing()
         if self._is_serving:
-            raise ConfigurationError("this worker runs already", fix="make another one")
+            raise ConfigurationError("this worker is already running", fix="create another Worker")
         self._is_serving = True
         try:
             self._loop = asyncio.get_running_loop()
@@ -183,7 +184,7 @@ class Worker:
             await self._queue.close()
 
     def _assemble(self) -> None:
-        """The parts, each of which has one task: they know those before them."""
+        """The parts, each of which has one task and uses only the parts before it."""
         definition = self._definition
         read_timeout = max(definition.settings().read_timeout, BLOCK + 1)
         self._queue = AsyncQueue(
@@ -252,7 +253,7 @@ class Worker:
         }
 
     async def _begin(self) -> bool:
-        """Wait for the server; one that doesn't suit is an error. False where the worker was stopped meanwhile."""
+        """Wait for the server; an unsupported one is an error. False where the worker was stopped meanwhile."""
         assert self._stopping is not None  # noqa: S101
         while not self._stopping.is_set():
             try:
@@ -261,7 +262,7 @@ class Worker:
                     return True
             except (LoginError, ConfigurationError):
                 raise
-            except Exception as error:  # noqa: BLE001  (a worker goes on whatever it is)
+            except Exception as error:  # noqa: BLE001  (a worker continues whatever it is)
                 events.log_trouble(error, "queue %s: waiting for the server", self._queue.name)
                 await is_done_before(self._stopping.wait(), asyncio.sleep(0.5))
         return False
@@ -284,7 +285,7 @@ class Worker:
                     return
             except ValkeykitError as error:
                 reason = error
-            logger.warning("queue %s: jobs can't be given back, their leases end: %s", self._queue.name, reason)
+            logger.warning("queue %s: jobs can't be given back, so their leases expire: %s", self._queue.name, reason)
         finally:
             for task in (taking, stopped, *helpers):
                 await cancelled(task)
@@ -332,18 +333,18 @@ class Worker:
             await asyncio.sleep(TICK)
             lag, due = time.monotonic() - due, time.monotonic() + TICK
             if lag > LAG:
-                names = sorted({job.spec.name for job in tuple(self._slots.running)}) or "none runs now"
-                text = "queue %s: the event loop was blocked for %.1f s, running: %s -> use a function, or process=True"
+                names = ", ".join(sorted({job.spec.name for job in tuple(self._slots.running)})) or "no job"
+                text = "queue %s: the event loop was blocked for %.1f s; running now: %s -> use def, or process=True"
                 logger.warning(text, self._queue.name, lag, names)
             if self._leases.held:
-                await self._survive(self._leases.tick, "can't look after running jobs")
+                await self._survive(self._leases.tick, "can't check the running jobs")
             if self._leases.is_stalled():
                 self._pace.reset()
                 with contextlib.suppress(ValkeykitError):  # their leases end, then
                     await self._leases.give_back(self._slots.withdraw())
 
     async def _survive(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
-        """A worker goes on whatever happens in one step."""
+        """A worker continues whatever happens in one step."""
         try:
             await step()
         except UnsupportedServerError:

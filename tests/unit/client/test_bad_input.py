@@ -49,7 +49,7 @@ WORDS: list[Any] = [
 
 
 def bad_queue() -> Queue:
-    """One that has no server: a call that were sent would end otherwise."""
+    """One that has no server: a call that was sent would end differently."""
     queue = Queue("mail", f"redis://{servers.HOST}:1", retry_for=0)
     queue.handler(name="known")(lambda: None)
     return queue
@@ -138,7 +138,7 @@ def test_the_asyncio_queue_checks_as_much() -> None:
     asyncio.run(use())
 
 
-def test_what_is_odd_and_can_be_used(queue: Queue) -> None:
+def test_unusual_but_valid_input_is_accepted(queue: Queue) -> None:
     odd: list[dict[str, Any] | None] = [
         None,
         {},

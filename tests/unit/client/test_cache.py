@@ -179,7 +179,7 @@ def test_entries_without_expiry(cache: Cache, server: Server) -> None:
     assert cache.get_many(["set", "many", "computed", "touched"]) == {"many": 1, "touched": 1}
 
 
-def test_nothing_to_do_is_no_error(cache: Cache) -> None:
+def test_empty_input_is_not_an_error(cache: Cache) -> None:
     cache.invalidate()
     assert (cache.get_many([]), cache.set_many({}), cache.delete()) == ({}, True, 0)
     assert cache.statistics.calls == 0

@@ -93,7 +93,7 @@ def test_lists_of_tags_and_of_keys(cache: Cache, value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5, "compute"])
-def test_what_is_no_function(cache: Cache, value: Any) -> None:
+def test_compute_must_be_a_function(cache: Cache, value: Any) -> None:
     refuse(cache, lambda: cache.get_or_compute("k", value))
 
 

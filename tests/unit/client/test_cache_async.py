@@ -1,4 +1,4 @@
-"""What is different in the cache for asyncio: cancellation, and one thread for all."""
+"""Differences of the cache for asyncio: cancellation, and one thread for all callers."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_a_failed_computation_gives_the_stale_value_or_its_error(cache: Cache) -
     assert cache.get_or_compute("none", lambda: 5, 60) == 5
 
 
-def test_that_there_is_nothing_is_kept_for_a_short_time(cache: Cache) -> None:
+def test_a_computed_none_is_kept_for_a_short_time(cache: Cache) -> None:
     assert cache.get_or_compute("user", lambda: None, 3600, negative_ttl=60) is None
     assert cache.get_or_compute("user", lambda: 1, 60) is None
     assert 0 < cache.commands(("PTTL", "shop:user"))[0] <= 60_000
@@ -232,7 +232,7 @@ def test_a_touched_entry_is_fresh_again(cache: Cache) -> None:
     assert cache.get_or_compute("price", lambda: 2, 60, stale=300) == 1
 
 
-def test_a_computation_that_asks_for_its_own_key_does_not_wait(cache: Cache) -> None:
+def test_a_computation_that_requests_its_own_key_does_not_wait(cache: Cache) -> None:
     with ThreadPoolExecutor(1) as pool:
         nested = pool.submit(cache.get_or_compute, "k", lambda: cache.get_or_compute("k", lambda: 1) + 1)
         assert nested.result(SOON) == 2

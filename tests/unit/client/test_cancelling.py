@@ -1,4 +1,4 @@
-"""Cancelling, and jobs that don't end: what was cancelled isn't tried again, and its slot is free."""
+"""Cancelling, and jobs that don't end: a cancelled job isn't tried again, and its slot is free."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_id_and_key_are_free_after_a_cancel(queue: Queue, state: str) -> None:
     assert counts.waiting + counts.delayed == 1
 
 
-def test_id_and_key_are_free_after_a_death(queue: Queue) -> None:
+def test_id_and_key_are_free_after_the_last_attempt(queue: Queue) -> None:
     assert queue.add("send", id="mine", key="key").new
     take(queue)
     queue.send(queue.calls.fail("w", ["mine", 1, -1, "ValueError: no", "trace"]))
@@ -220,7 +220,7 @@ def test_leases_are_renewed_while_the_loop_is_blocked(queue: Queue, caplog: pyte
     assert "block" in text
 
 
-def test_a_job_is_told_that_it_is_to_end(queue: Queue) -> None:
+def test_a_job_sees_that_it_is_interrupted(queue: Queue) -> None:
     answers: list[Any] = []
 
     @queue.handler(timeout=0.05, attempts=1)

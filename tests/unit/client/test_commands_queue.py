@@ -1,4 +1,4 @@
-"""`valkeykit queue`: what it shows and what it changes."""
+"""`valkeykit queue`: its tables and its changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_no_dead_letters_are_shown_on_request(queue: Queue, server: Server) -> N
 
 
 @pytest.mark.parametrize("text", ["command [/usr/bin/x] failed [retry later]", "[/]", "[@click=f()]b[link=http://x]y"])
-def test_data_is_no_markup(queue: Queue, server: Server, text: str) -> None:
+def test_data_is_not_parsed_as_markup(queue: Queue, server: Server, text: str) -> None:
     word = text.replace(" ", "_")
     job = kill_one(queue, text, text, name=word)
     with Queue(word, server.url) as other:
@@ -275,7 +275,9 @@ def test_a_queue_is_shown_where_jobs_run_in_process(
         ([""], 1, "the queue's name is ''"),
     ],
 )
-def test_mistakes_are_clear_errors(queue: Queue, server: Server, arguments: list[str], code: int, error: str) -> None:
+def test_wrong_usage_is_a_clear_error(
+    queue: Queue, server: Server, arguments: list[str], code: int, error: str
+) -> None:
     queue.add("send")
     failed = run(server, "queue", *arguments)
     assert (failed.returncode, failed.stdout) == (code, "")

@@ -78,13 +78,13 @@ def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, 
             process.wait(1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(100) == 0
-    assert "jobs can't be given back, their leases end" in (tmp_path / "log").read_text()
+    assert "jobs can't be given back, so their leases expire" in (tmp_path / "log").read_text()
 
 
 def test_a_check_without_workers_fails(server: Server, tmp_path: Path) -> None:
     checked = run(server, "worker", "--check", cwd=tmp_path)
     assert (checked.returncode, checked.stdout) == (1, "")
-    assert checked.stderr == "error: no worker runs here -> valkeykit worker module:queue\n"
+    assert checked.stderr == "error: no worker runs on this machine -> valkeykit worker module:queue\n"
     assert run(server, "worker", "--check", "--json", cwd=tmp_path).stdout == "[]\n"
 
 
@@ -111,7 +111,7 @@ def test_a_check_fails_for_a_worker_that_does_not_respond(server: Server, tmp_pa
         checked = run(server, "worker", "--check", cwd=tmp_path)
         assert checked.returncode == 1
         assert f"process {process.pid}: not live, not ready" in checked.stdout
-        assert checked.stderr == f"error: not live: process {process.pid} -> look at its log and restart it\n"
+        assert checked.stderr == f"error: not live: process {process.pid} -> check its log and restart it\n"
 
 
 def test_a_check_of_a_heartbeat_file(server: Server, tmp_path: Path) -> None:
@@ -179,8 +179,8 @@ def test_the_traceback_of_an_application_is_logged_on_request(server: Server, tm
         (["..app:queue"], 1, "'..app' is not a module's name"),
         (["app.py:queue"], 1, "'app.py' is not a module's name -> valkeykit worker app:queue"),
         (["./pkg/jobs.py:queue"], 1, "-> valkeykit worker pkg.jobs:queue"),
-        (["nothing:queue"], 1, "there is no module 'nothing' here"),
-        (["nothing.jobs:queue"], 1, "there is no module 'nothing' here"),
+        (["nothing:queue"], 1, "no module named 'nothing'"),
+        (["nothing.jobs:queue"], 1, "no module named 'nothing'"),
         (["app:queue", "--concurrency", "0"], 1, "concurrency is 0"),
         (["app:queue", "--lease", "nan"], 1, "lease is nan"),
         (["app:queue", "--health-port", "70000"], 2, "--health-port"),
@@ -188,7 +188,9 @@ def test_the_traceback_of_an_application_is_logged_on_request(server: Server, tm
         (["app:queue", "--check"], 2, "--check takes no MODULE:QUEUE"),
     ],
 )
-def test_mistakes_are_clear_errors(server: Server, tmp_path: Path, arguments: list[str], code: int, error: str) -> None:
+def test_wrong_usage_is_a_clear_error(
+    server: Server, tmp_path: Path, arguments: list[str], code: int, error: str
+) -> None:
     (tmp_path / "app.py").write_text(
         "from valkeykit import Queue\nqueue = Queue('mail')\nqueue.handler(name='send')(print)\n"
     )

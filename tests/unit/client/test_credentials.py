@@ -93,7 +93,7 @@ def test_each_connect_logs_in_with_the_provider(own_server: Server) -> None:
 
 
 class Failing(CredentialProvider):
-    """Raises as often as it is told to, then logs in."""
+    """Raises a given number of times, then logs in."""
 
     def __init__(self, *failures: BaseException) -> None:
         self.failures = list(failures)

@@ -157,7 +157,7 @@ def test_a_fixed_daily_time_runs_once_each_day(zone: str, expression: str) -> No
     minutes=st.lists(st.integers(-2 * 1440, 2 * 1440), min_size=2, max_size=2),
 )
 def test_the_next_time_does_not_depend_on_the_path(zone: str, expression: str, change: str, minutes: list[int]) -> None:
-    """Nothing lies between a moment and its next time, wherever one looks from."""
+    """No match is skipped between a moment and its next time, from any starting moment."""
     parsed = cron.parse(expression, zone)
     noon = datetime.fromisoformat(change).replace(tzinfo=timezone.utc).timestamp()
     early, late = (noon + 60 * minute for minute in sorted(minutes))

@@ -44,13 +44,13 @@ def test_a_heartbeat_that_is_not_renewed_is_not_live(folder: Path, age: float) -
 
 
 @pytest.mark.parametrize("sign", [{"pid": 0}, {"pid": -1}, {"pid": 10**30}, {"process_started": "5"}])
-def test_a_process_that_is_not_the_writer_is_no_worker(folder: Path, sign: dict[str, Any]) -> None:
+def test_a_process_that_is_not_the_writer_is_not_a_worker(folder: Path, sign: dict[str, Any]) -> None:
     write_heartbeat(folder / "1.json", STATE)
     change(folder / "1.json", **sign)
     assert list(heartbeats()) == []
 
 
-def test_files_of_dead_processes_are_removed(folder: Path) -> None:
+def test_files_of_ended_processes_are_removed(folder: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for name, age in (("1.json", 0.0), ("2.json", STUCK + 5)):

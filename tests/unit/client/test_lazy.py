@@ -28,7 +28,7 @@ from tests.tls import LOCAL, context, end
 
 
 @pytest.fixture
-def silent() -> Iterator[str]:
+def unresponsive() -> Iterator[str]:
     """The URL of what takes connections and never answers."""
     with socket.create_server((HOST, 0), backlog=200) as listener:
         yield f"redis://{HOST}:{listener.getsockname()[1]}"
@@ -77,7 +77,7 @@ def test_a_cluster_is_used_from_two_loops(tmp_path: Path) -> None:
         asyncio.run(cache.close())
 
 
-def test_sentinels_are_asked_from_two_loops(tmp_path: Path) -> None:
+def test_sentinels_are_queried_from_two_loops(tmp_path: Path) -> None:
     group = servers.Sentinels(tmp_path)
     try:
         group.start()
@@ -120,8 +120,8 @@ def test_two_loops_at_the_same_time(server: Server) -> None:
     asyncio.run(cache.close())
 
 
-def test_a_silent_server_holds_up_nobody_else(silent: str, server: Server) -> None:
-    slow = Queue("slow", silent, retry_for=0, connect_timeout=30, read_timeout=30)
+def test_a_server_that_does_not_respond_delays_no_other_caller(unresponsive: str, server: Server) -> None:
+    slow = Queue("slow", unresponsive, retry_for=0, connect_timeout=30, read_timeout=30)
     thread = threading.Thread(target=lambda: _ignoring(lambda: slow.add("job")), daemon=True)
     thread.start()
     with Queue("mail", server.url) as queue:
@@ -161,8 +161,8 @@ def test_callers_share_the_outcome_of_one_attempt() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12; many servers do it
-def test_a_child_that_is_forked_while_a_thread_connects(silent: str, server: Server) -> None:
-    queue = Queue("mail", silent, retry_for=0, connect_timeout=30, read_timeout=30)
+def test_a_child_that_is_forked_while_a_thread_connects(unresponsive: str, server: Server) -> None:
+    queue = Queue("mail", unresponsive, retry_for=0, connect_timeout=30, read_timeout=30)
     cache = Cache(server.url)
     assert cache.set("a", 1)
     thread = threading.Thread(target=lambda: _ignoring(lambda: queue.add("job")), daemon=True)
@@ -207,7 +207,7 @@ def test_a_cache_first_used_before_its_cluster_is_up(tmp_path: Path, caplog: pyt
         cache.close()
 
 
-def test_a_client_made_while_the_server_was_down_says_what_to_do(tmp_path: Path) -> None:
+def test_a_client_made_while_the_server_was_down_raises_an_error_with_a_fix(tmp_path: Path) -> None:
     port = free_port()
     client = valkeykit.connect(f"redis://{HOST}:{port}")
     node = Node(tmp_path, "--cluster-enabled", "yes", port=port)
@@ -247,7 +247,7 @@ def test_replicas_and_bad_options_are_refused_at_once(kind: type) -> None:
 
 
 @pytest.mark.parametrize("retry_for", [True, "10", float("nan"), -1, None])
-def test_a_queue_s_patience_is_a_number(retry_for: object) -> None:
+def test_retry_for_is_a_number(retry_for: object) -> None:
     with pytest.raises(errors.ConfigurationError, match="retry_for"):
         Queue("mail", retry_for=retry_for)  # type: ignore[arg-type]
 

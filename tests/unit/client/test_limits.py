@@ -84,7 +84,7 @@ def test_a_clock_that_is_set_back_neither_stalls_nor_opens_a_limit(queue: Queue,
     until(lambda: len(take(queue)) == 3)
 
 
-def test_a_worker_without_a_free_slot_does_not_ask_all_the_time(queue: Queue) -> None:
+def test_a_worker_without_a_free_slot_does_not_poll(queue: Queue) -> None:
     queue.limit(10, per=0.01)
     queue.add_many("send", [{}] * 3)
     answer = queue.send(queue.calls.take("w", 5, 30_000, free=0))

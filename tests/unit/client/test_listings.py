@@ -84,7 +84,7 @@ def test_progress_and_tracebacks_count_towards_that_bound(queue: Queue) -> None:
     assert {job.id for job in queue.jobs("active")} == set(ids)
 
 
-def test_dead_letters_latest_first_and_as_many_as_asked_for(queue: Queue) -> None:
+def test_dead_letters_are_listed_latest_first_up_to_the_limit(queue: Queue) -> None:
     first = bury(queue, 2)
     time.sleep(0.01)
     (last,) = bury(queue, 1)
@@ -142,7 +142,7 @@ def test_purging_one_state_leaves_the_others_and_nothing_behind(queue: Queue, se
         assert admin.hlen(f"{BASE}:jobs") == counts.waiting + counts.delayed + counts.dead + counts.active
 
 
-def test_workers_say_what_they_are(queue: Queue) -> None:
+def test_workers_describe_themselves(queue: Queue) -> None:
     queue.handler(name="note")(lambda: None)
     with working(queue, concurrency=3) as worker:
         until(lambda: [one.name for one in queue.workers()] == [worker.name])
@@ -155,7 +155,7 @@ def test_workers_say_what_they_are(queue: Queue) -> None:
         assert queue.workers()[0].handlers == ["note"]
 
 
-def test_a_worker_of_another_version_may_say_less(queue: Queue) -> None:
+def test_a_worker_of_another_version_may_report_less(queue: Queue) -> None:
     queue.send(queue.calls.renew("w", 1000, [], '{"host": "h"}'))
     queue.send(queue.calls.renew("v", 1000, [], "nonsense"))
     assert {state.name: (state.host, state.handlers) for state in queue.workers()} == {"w": ("h", []), "v": ("?", [])}

@@ -22,7 +22,7 @@ from tests.servers import HOST, Server
 
 
 class Demanding(NamedTuple):
-    """A TLS end that asks for a client certificate. client: the folder of one that it takes."""
+    """A TLS server that requires a client certificate. client: the folder of one that it accepts."""
 
     url: str
     ca: Path
@@ -78,7 +78,7 @@ def test_a_certificate_of_the_environment(demanding: Demanding, monkeypatch: pyt
         assert client.ping()
 
 
-def test_a_server_that_asks_for_one_is_explained(demanding: Demanding) -> None:
+def test_a_server_that_requires_one_is_explained(demanding: Demanding) -> None:
     client = valkeykit.connect(demanding.url, ca=demanding.ca, topology="single", connect_timeout=30)
     with (
         closing(client),

@@ -186,7 +186,7 @@ def test_what_is_known_of_a_job(queue: Queue) -> None:
 
 
 def test_waiting_for_a_result(queue: Queue) -> None:
-    with pytest.raises(errors.InvalidJobError, match="isn't known"):
+    with pytest.raises(errors.InvalidJobError, match="is unknown"):
         queue.result("nobody", timeout=0.05)
     job = queue.add("send").id
     with pytest.raises(errors.TimedOutError, match="still waiting"):

@@ -17,7 +17,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8")
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_an_example(number: int, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALKEY_URL", server.url)
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "__main__"}
     exec(compile(EXAMPLES[number], str(README), "exec"), names)  # noqa: S102  (it is what a reader runs)
     queue = names.get("queue")
     if isinstance(queue, Queue):

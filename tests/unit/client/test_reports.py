@@ -1,4 +1,4 @@
-"""Reports: what the server answers again, and results that it can't keep."""
+"""Reports: answers to calls that are sent again, and results that the server can't keep."""
 
 from __future__ import annotations
 

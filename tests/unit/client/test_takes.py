@@ -92,7 +92,7 @@ def test_attempts_that_were_lost_count_up_to_the_last_one(queue: Queue) -> None:
     assert queue.job(job).state == "active"
 
 
-def test_a_lost_job_stands_first_in_its_line(queue: Queue) -> None:
+def test_a_lost_job_is_first_among_those_of_its_priority(queue: Queue) -> None:
     lost = queue.add("send").id
     take(queue, lease_ms=30)
     urgent, later = queue.add("send", priority=9).id, queue.add("send").id

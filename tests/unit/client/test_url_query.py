@@ -116,7 +116,7 @@ def test_unix_sockets(url: str, expected: Address) -> None:
     "url", ["unix://", "unix:///", "unix://run/valkey.sock", "unix://u:s3cret@run/a", "unix:///%00"]
 )
 def test_a_unix_socket_needs_an_absolute_path(url: str) -> None:
-    with pytest.raises(errors.ConfigurationError, match="path must be absolute") as caught:
+    with pytest.raises(errors.ConfigurationError, match="absolute path") as caught:
         valkeykit.parse(url)
     assert "s3cret" not in str(caught.value)
 
@@ -151,6 +151,6 @@ def test_options_of_a_wrong_kind(options: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize("source", [5, b"redis://localhost", ["redis://localhost"]])
-def test_what_is_no_source(source: Any) -> None:
+def test_an_invalid_source(source: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match="not a URL"):
         valkeykit.connect(source)

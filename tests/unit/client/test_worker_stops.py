@@ -68,12 +68,12 @@ def test_a_worker_that_is_stopped_before_it_serves_does_nothing(known: Queue) ->
 def test_a_worker_serves_once_at_a_time(known: Queue) -> None:
     with working(known) as worker:
         until(lambda: worker.last_contact > 0)
-        with pytest.raises(errors.ConfigurationError, match="runs already"):
+        with pytest.raises(errors.ConfigurationError, match="already running"):
             worker.run()
         assert known.result(known.add("note").id) == 1
 
 
-def test_a_worker_in_a_running_loop_says_what_to_do(known: Queue) -> None:
+def test_run_in_a_running_loop_raises_an_error_with_a_fix(known: Queue) -> None:
     async def start() -> None:
         with pytest.raises(errors.ConfigurationError, match="event loop") as caught:
             Worker(known).run()

@@ -193,7 +193,7 @@ def _closed(target: Target, node: Node, address: str, error: Exception | None) -
     if target.address.tls:
         if error is not None and "certificate required" in str(error).lower():
             return causes.finding(error, "tls", target, node)
-        what = "the server ends each TLS connection at its first command; most often it asks for a client certificate"
+        what = "the server ends each TLS connection at its first command; most often it requires a client certificate"
         return causes.found("client-certificate", what, target, node, LIKELY)
     if _does_tls(address, node):
         return Finding("tls", PROBLEM, "tls-port", "the port speaks TLS, and the URL says that it doesn't",

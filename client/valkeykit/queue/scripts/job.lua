@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- shared: header
 -- keys: jobs active leases dead errors traces progress delayed* | result
--- Everything known of one job.
+-- The state of one job.
 -- ARGV: id
 -- Returns state, record, attempts, error, traceback, progress, result.
 local id = ARGV[1]

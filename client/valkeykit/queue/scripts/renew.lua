@@ -2,7 +2,7 @@
 -- shared: clock fence
 -- keys: active leases cancelled workers beats
 -- Renews leases, and notes that the worker lives.
--- ARGV: worker, lease (ms), what it says of itself (JSON; "" for no news), then for each job: id, attempt
+-- ARGV: worker, lease (ms), its description (JSON; "" for no change), then for each job: id, attempt
 -- Returns two lists: the ids that the worker no longer holds, and those that were cancelled.
 local worker, lease, ids, attempts = ARGV[1], ARGV[2], {}, {}
 for i = 4, #ARGV, 2 do

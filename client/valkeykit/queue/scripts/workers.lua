@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- shared: clock
 -- keys: workers beats
--- Returns for each worker, the latest heard of first: its name, ms since it was heard of, what it says of itself.
+-- Returns for each worker, the latest report first: its name, ms since its last report, its description.
 local reply = {}
 local names = redis.call("ZRANGE", beats, 0, 999, "REV", "WITHSCORES")
 for i = 1, #names, 2 do

@@ -1,4 +1,4 @@
--- All that is kept of jobs, but for the lines that they may stand in.
+-- All that is kept of jobs, but for the lists that they may be in.
 local function forget(ids)
   redis.call("HDEL", active, unpack(ids))
   redis.call("HDEL", jobs, unpack(ids))
