@@ -2,8 +2,8 @@
 long, in a regular expression that backtracks for example, and then none of the worker's threads runs.
 
 The worker writes what it holds to a pipe. The process renews only where the worker has sent nothing for a third of the
-lease. It ends with the worker. If the worker was killed, it first gives back the jobs whose last attempt was due and had
-not started.
+lease. It ends with the worker. If the worker was killed, it first gives back the jobs whose last attempt was due and
+had not started.
 """
 
 from __future__ import annotations
