@@ -20,8 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
-from valkeykit.errors import InvalidJobError
 from valkeykit.queue.job import Job, enter
+from valkeykit.queue.options import check_progress
 from valkeykit.queue.references import Reference, resolve
 from valkeykit.queue.returns import exhaust, exhaust_async
 
@@ -30,12 +30,18 @@ MAX_TEXT = 20_000
 
 
 class Call(NamedTuple):
-    """A message from the parent. The arguments are JSON."""
+    """A message from the parent.
+
+    arguments: JSON.
+    max_result: bytes that the result may take; None where it isn't kept.
+    """
 
     reference: Reference
     arguments: str
     job_id: str
     attempt: int
+    is_last_attempt: bool
+    max_result: int | None
 
 
 class Message(NamedTuple):
@@ -49,7 +55,7 @@ class Message(NamedTuple):
 
 
 class InvalidResultError(Exception):
-    """The result isn't JSON."""
+    """The result isn't JSON, or it is too large."""
 
 
 class ChildJob:
@@ -61,6 +67,7 @@ class ChildJob:
     def __init__(self, call: Call, connection: Connection) -> None:
         self.id = call.job_id
         self.attempt = call.attempt
+        self.is_last_attempt = call.is_last_attempt
         self._arguments = call.arguments
         self._connection = connection
         self._lock = threading.Lock()
@@ -73,16 +80,12 @@ class ChildJob:
         return arguments
 
     def progress(self, value: Any) -> None:
-        """Report how far the job is, any JSON value.
+        """Report how far the job is, as `Job.progress` does.
 
         Raises:
-            InvalidJobError: the value isn't JSON.
+            InvalidJobError: the value isn't JSON, or too large.
         """
-        try:
-            text = json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as problem:
-            raise InvalidJobError(f"the progress isn't JSON: {problem}", fix='progress({"done": 5})') from None
-        self._send(Message("progress", text))
+        self._send(Message("progress", json.dumps(check_progress(value))))
 
     def finish(self, message: Message) -> None:
         """Send how the job ended; a thread that the handler left behind can't send progress after it."""
@@ -143,14 +146,17 @@ def _call_handler(call: Call, job: ChildJob) -> str | None:
     enter(cast("Job", job))
     function: Callable[..., Any] = resolve(call.reference)
     value = _complete(function(**job.arguments))
-    if value is None:
+    if value is None or call.max_result is None:
         return None
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     except MemoryError:
         raise
     except Exception as problem:  # noqa: BLE001  (the result's own code may run here)
         raise InvalidResultError(f"the result isn't JSON: {_text_of(problem)}") from None
+    if len(text) > call.max_result:  # the parent would have to hold all of it
+        raise InvalidResultError(f"the result takes {len(text)} bytes, and max_result is {call.max_result}")
+    return text
 
 
 def _complete(value: Any) -> Any:

@@ -98,7 +98,7 @@ class Definition:
                 raise InvalidJobError(f"the queue has a handler for {known!r} already", fix='handler(name="…")')
             if process:
                 check_importable(function)
-            self.handlers[known] = Handler(known, function, _is_async(function), options, process)
+            self.handlers[known] = Handler(known, function, _is_async(function) and not process, options, process)
             self._specs.clear()
             return function
 

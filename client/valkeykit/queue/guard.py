@@ -1,8 +1,9 @@
 """A process that renews a worker's leases while the worker itself can't: a handler may hold the interpreter's lock for
 long, in a regular expression that backtracks for example, and then none of the worker's threads runs.
 
-The worker writes what it holds to a pipe. The process acts only where the worker has sent nothing for a third of the
-lease, and ends with it.
+The worker writes what it holds to a pipe. The process renews only where the worker has sent nothing for a third of the
+lease. It ends with the worker: where that was killed, it first gives back the jobs whose last attempt was due and had
+not begun, which no other process can know.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ MAX_BACKLOG = 16 * 1024 * 1024
 """Bytes that wait for the process to read them; beyond it the worker continues without the process."""
 
 BATCH = 1000
+
+LAST_WORDS = 5.0
+"""Seconds in which jobs are given back after the worker has ended."""
+
+_LAST = b"!"
 
 
 class LeaseGuard:
@@ -76,7 +82,12 @@ class LeaseGuard:
 
     def hold(self, jobs: Iterable[Job]) -> None:
         """Renew these leases too."""
-        self._write(b"+" + b" ".join([b"%b %d" % (job.key, job.attempt) for job in jobs]) + b"\n")
+        words = [b"%b %d%b" % (job.key, job.attempt, _LAST if job.is_last_attempt else b"") for job in jobs]
+        self._write(b"+" + b" ".join(words) + b"\n")
+
+    def begin(self, job: Job) -> None:
+        """The handler of a job's last attempt is called now."""
+        self._write(b"*" + job.key + b"\n")
 
     def drop(self, jobs: Iterable[Job]) -> None:
         """Renew these leases no longer."""
@@ -125,13 +136,17 @@ class _Renewer:
         gc.disable()  # an object that closed its file would close another one of the same number
         logging.disable()
         os.dup2(pipe, 3)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (numbers)
+            with contextlib.suppress(OSError):
+                if int(name) > 3:
+                    os.close(int(name))
         self._queue = Queue(
             queue.name, queue.source, retry_for=lease / 3, allow_eviction=queue.allow_eviction, **queue.options
         )
         self._worker = worker
         self._lease = lease
         self._held: dict[bytes, bytes] = {}
+        self._unbegun: set[bytes] = set()
         self._about = ""
         self._heard = time.monotonic()
         self._lock = threading.Lock()
@@ -142,6 +157,7 @@ class _Renewer:
         with open(3, "rb", closefd=False) as pipe:
             for line in pipe:
                 self._note(line[:1], line[1:-1])
+        self._end()
 
     def _note(self, kind: bytes, text: bytes) -> None:
         if kind == b"=":
@@ -151,16 +167,33 @@ class _Renewer:
         words = text.split(b" ")
         with self._lock:
             if kind == b"+":
-                self._held.update(zip(words[::2], words[1::2], strict=False))
-            else:
+                attempts = [attempt.rstrip(_LAST) for attempt in words[1::2]]
+                self._held.update(zip(words[::2], attempts, strict=False))
+                self._unbegun.update(
+                    key for key, attempt in zip(words[::2], words[1::2], strict=False) if attempt.endswith(_LAST)
+                )
+                return
+            self._unbegun.difference_update(words)
+            if kind == b"-":
                 for key in words:
                     self._held.pop(key, None)
+
+    def _end(self) -> None:
+        """Give back what the worker held and had not begun; the attempt doesn't count."""
+        with self._lock:
+            jobs = [part for key in self._unbegun for part in (key, self._held[key])]
+            self._held.clear()
+        self._queue.retry_for = LAST_WORDS
+        with contextlib.suppress(Exception):  # their leases end
+            if jobs:
+                self._queue.send(self._queue.calls.release(self._worker, jobs))
+        os._exit(0)
 
     def _renew_forever(self) -> None:
         while True:
             time.sleep(self._lease / RENEWALS)
             if os.getppid() != self._parent:  # the pipe may still be open in a process that the worker forked
-                os._exit(0)
+                self._end()
             if self._lease / 3 < time.monotonic() - self._heard < LONGEST_SILENCE:
                 with contextlib.suppress(Exception):  # it is tried again soon
                     self._renew()

@@ -113,6 +113,11 @@ class LeaseManager:
             self._starter = asyncio.create_task(self._note_starts())
         return await asyncio.shield(noted)
 
+    def begin(self, job: Job) -> None:
+        """Note that the handler of a job's last attempt is called now. It may be called from any thread."""
+        if self._guard is not None:
+            self._guard.begin(job)
+
     async def is_server_well(self) -> bool:
         """Whether the server accepts a small write from this worker."""
         try:

@@ -17,6 +17,7 @@ from typing import Any
 
 from valkeykit.errors import InvalidJobError, JobError
 from valkeykit.queue.child import Call, Message
+from valkeykit.queue.options import MAX_RESULT
 from valkeykit.queue.references import check_importable, check_not_importing, refer
 
 __all__ = ["HandlerFailedError", "HandlerProcess", "ProcessEndedError", "check_importable", "check_not_importing"]
@@ -85,6 +86,8 @@ class HandlerProcess:
         attempt: int,
         report_progress: Callable[[Any], None],
         is_cancelled: Callable[[], bool] | None = None,
+        is_last_attempt: bool = False,
+        max_result: int | None = MAX_RESULT,
     ) -> str | None:
         """Call a handler and wait until it ends.
 
@@ -95,15 +98,17 @@ class HandlerProcess:
             attempt: Seen as `current_job().attempt`.
             report_progress: Called in this thread with every value that the handler reports.
             is_cancelled: Queried once before the call starts: a `kill()` before that has no effect on it.
+            is_last_attempt: Seen as `current_job().is_last_attempt`.
+            max_result: Bytes that the result may take; None where it isn't kept, and needs not be JSON.
 
         Returns:
-            The result as JSON, None for a result of None.
+            The result as JSON, None for a result of None and for one that isn't kept.
 
         Raises:
-            HandlerFailedError: The handler raised an exception, its result isn't JSON, or it can't be imported.
+            HandlerFailedError: The handler raised an exception, can't be imported, or its result isn't JSON or too large.
             ProcessEndedError: The child process crashed, ran out of memory or was killed.
         """
-        call = _describe(function, arguments, job_id, attempt)
+        call = _describe(function, arguments, job_id, attempt, is_last_attempt, max_result)
         with _lock:
             self._is_busy, self._is_killed = True, self._is_closed
         try:
@@ -257,9 +262,9 @@ class _Child:
             os.close(self._lifeline)
 
 
-def _describe(function: Callable[..., Any], arguments: Mapping[str, Any], job_id: str, attempt: int) -> Call:
+def _describe(function: Callable[..., Any], arguments: Mapping[str, Any], *about: Any) -> Call:
     try:
-        return Call(refer(function), json.dumps(dict(arguments)), job_id, attempt)
+        return Call(refer(function), json.dumps(dict(arguments)), *about)
     except (InvalidJobError, TypeError, ValueError, RecursionError) as problem:
         raise HandlerFailedError(type(problem).__name__, str(problem), "") from None
 

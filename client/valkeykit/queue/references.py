@@ -72,11 +72,11 @@ def refer(function: Callable[..., Any]) -> Reference:
         raise _refusal(name, f"its module {module_name!r} is not imported")
     wrappers = _count_wrappers(module, name, function)
     spec = getattr(module, "__spec__", None)
-    if module_name != "__main__":
+    if module_name not in {"__main__", SCRIPT}:
         if spec is None:
             raise _refusal(name, f"its module {module_name!r} can't be imported")
         return Reference(None, module_name, name, wrappers)
-    if spec is not None and spec.name != "__main__":  # python -m
+    if spec is not None and spec.name not in {"__main__", SCRIPT}:  # python -m
         return Reference(None, spec.name, name, wrappers)
     script = getattr(module, "__file__", None)
     if script is None or not Path(script).is_file():

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
 from valkeykit.queue.job import Interruption, Job, call
+from valkeykit.queue.options import MAX_RESULT
 from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
 from valkeykit.queue.returns import exhaust, settle
 from valkeykit.queue.schema import CorruptJobError
@@ -35,7 +36,10 @@ GRACE = 5.0
 """Seconds in which an interrupted job must end before its slot is replaced."""
 
 Confirm = Callable[[Job], Awaitable[bool]]
-"""Called before a job's last attempt; False where it must not run, and is held no longer."""
+"""Awaited before a job's last attempt; False where it must not run, and is held no longer."""
+
+Begin = Callable[[Job], None]
+"""Called right before the handler of a last attempt is, from any thread."""
 
 
 class _Interrupt(BaseException):
@@ -48,13 +52,22 @@ class Slots:
     ended: called in the loop, soon after jobs have ended; their outcomes are in `outcomes`.
     """
 
-    def __init__(self, concurrency: int, ended: Callable[[], None], confirm: Confirm | None = None) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        ended: Callable[[], None],
+        confirm: Confirm | None = None,
+        begin: Begin | None = None,
+        max_result: int = MAX_RESULT,
+    ) -> None:
         self.concurrency = concurrency
         self.outcomes: deque[Outcome] = deque()
         self.busy = 0
         self.running: set[Job] = set()
         self._ended = ended
         self._confirm = confirm
+        self._begin_last = begin or (lambda _: None)
+        self._max_result = max_result
         self._context = copy_context()
         self._coroutines: deque[Job] = deque()
         self._functions: deque[Job] = deque()
@@ -195,8 +208,10 @@ class Slots:
             return self.end(job, error=_interruption(job))
         try:
             if context is None:
-                if job.attempt >= job.spec.attempts and not await self._may_run(job):
-                    return True
+                if job.attempt >= job.spec.attempts:
+                    if not await self._may_run(job):
+                        return True
+                    self._begin_last(job)
                 context = self._context.copy()
                 awaitable = context.run(call, job)
             value = await settle(awaitable, context)
@@ -291,6 +306,7 @@ class Slots:
             text = process.run(
                 job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt,
                 report_progress=job.progress, is_cancelled=lambda: job.is_interrupted,
+                is_last_attempt=job.is_last_attempt, max_result=self._max_result if job.spec.result_ttl else None,
             )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             if getattr(error, "kind", "") == InvalidResultError.__name__:
@@ -304,7 +320,10 @@ class Slots:
     def _may_run_function(self, job: Job) -> bool:
         if job.attempt < job.spec.attempts or self._confirm is None:
             return True
-        return asyncio.run_coroutine_threadsafe(self._may_run(job), self._loop).result()
+        may_run = asyncio.run_coroutine_threadsafe(self._may_run(job), self._loop).result()
+        if may_run:
+            self._begin_last(job)
+        return may_run
 
     def _continue_in_loop(self, job: Job, awaitable: Any, context: Context) -> bool:
         """A function returned something that must be awaited: its job continues in the loop, and its thread is free."""

@@ -196,7 +196,7 @@ class Worker:
             **(definition.options | {"read_timeout": read_timeout}),
         )
         self._reported = asyncio.Event()
-        self._slots = Slots(self.concurrency, self._on_ended, self._confirm)
+        self._slots = Slots(self.concurrency, self._on_ended, self._confirm, self._begin_last, definition.max_result)
         self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease, self._guard)
         self._pace = Pace(self.concurrency)
         self._reporter = Reporter(
@@ -235,8 +235,11 @@ class Worker:
         )
         self._health.watch(self._taker, self._renewal, self._lease, definition.retry_for)
 
-    async def _confirm(self, job: Any) -> bool:
+    async def _confirm(self, job: Job) -> bool:
         return await self._leases.confirm(job)
+
+    def _begin_last(self, job: Job) -> None:
+        self._leases.begin(job)
 
     def _describe(self) -> dict[str, Any]:
         return {

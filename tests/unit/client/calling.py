@@ -15,7 +15,9 @@ PATIENCE = 60
 
 
 def call(process: HandlerProcess, function: Callable[..., Any], /, **arguments: Any) -> Any:
-    result = process.run(function, arguments, job_id="job-1", attempt=2, report_progress=lambda _: None)
+    result = process.run(
+        function, arguments, job_id="job-1", attempt=2, report_progress=lambda _: None, max_result=100_000_000
+    )
     return None if result is None else json.loads(result)
 
 

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from valkeykit import current_job
+from valkeykit.errors import InvalidJobError
 
 _seen: contextvars.ContextVar[str] = contextvars.ContextVar("seen", default="nothing")
 
@@ -292,3 +293,24 @@ class Mailer:
 anonymous = lambda: None  # noqa: E731
 partially = partial(echo, user=1)
 mailer = Mailer()
+
+
+async def pid_later() -> int:
+    await asyncio.sleep(0)
+    return os.getpid()
+
+
+def return_text(size: int) -> str:
+    return "x" * size
+
+
+def report_too_much() -> str:
+    try:
+        current_job().progress("x" * 100_000)
+    except InvalidJobError:
+        return "rejected"
+    return "accepted"
+
+
+def is_last_attempt() -> bool:
+    return current_job().is_last_attempt

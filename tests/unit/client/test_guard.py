@@ -87,3 +87,30 @@ def test_a_worker_does_without_a_guard_where_no_process_can_be_made(
     assert guard.LeaseGuard.fork(queue, "w", 30) is None
     assert "the lease guard process can't be started" in caplog.text
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+KILLED = """
+import os, signal, sys
+from valkeykit import Queue
+from valkeykit.queue.guard import LeaseGuard
+from valkeykit.queue.job import unpack
+queue = Queue("mail", sys.argv[1])
+guard = LeaseGuard.fork(queue, "w", 3600)
+taken = queue.send(queue.calls.take("w", 3, 3_600_000)).jobs
+jobs = [unpack(*job, {}) for job in taken]
+queue.send(queue.calls.start("w", [part for job in jobs for part in (job.key, job.attempt)]))
+guard.hold(jobs)
+guard.begin(jobs[0])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_last_attempts_that_had_not_begun_are_given_back_when_the_worker_is_killed(
+    queue: Queue, server: Server
+) -> None:
+    begun, unbegun = queue.add_many("send", [{}] * 2, attempts=1)
+    retryable = queue.add("send").id
+    subprocess.run([sys.executable, "-c", KILLED, server.url], check=False, cwd=ROOT)
+    until(lambda: queue.job(unbegun).state == "waiting", 30)
+    assert queue.job(unbegun).attempts == 0
+    assert (queue.job(begun).state, queue.job(retryable).state) == ("active", "active")

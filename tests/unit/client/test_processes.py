@@ -33,6 +33,14 @@ def test_a_result_of_20_mb_arrives(process: HandlerProcess) -> None:
     assert call(process, handlers.value_of, value="x" * 20_000_000) == "x" * 20_000_000
 
 
+def test_the_child_process_rejects_a_result_that_is_too_large(process: HandlerProcess) -> None:
+    with pytest.raises(HandlerFailedError) as caught:
+        process.run(
+            handlers.value_of, {"value": "x" * 9}, job_id="1", attempt=1, report_progress=lambda _: None, max_result=10
+        )
+    assert caught.value.kind == "InvalidResultError"
+
+
 def test_the_child_process_is_another_one_and_is_kept(process: HandlerProcess) -> None:
     pids = {call(process, handlers.pid) for _ in range(3)}
     assert len(pids) == 1
@@ -112,7 +120,7 @@ def test_progress_arrives_in_order(process: HandlerProcess) -> None:
 
 
 def test_progress_that_is_not_json_fails_the_call(process: HandlerProcess) -> None:
-    with pytest.raises(HandlerFailedError, match="InvalidJobError: the progress isn't JSON"):
+    with pytest.raises(HandlerFailedError, match="InvalidJobError: the progress is not JSON"):
         call(process, handlers.report_a_set)
 
 
