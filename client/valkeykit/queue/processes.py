@@ -105,7 +105,7 @@ class HandlerProcess:
             The result as JSON, None for a result of None and for one that isn't kept.
 
         Raises:
-            HandlerFailedError: The handler raised an exception, can't be imported, or its result isn't JSON or too large.
+            HandlerFailedError: The handler raised an exception, can't be imported, or its result can't be kept.
             ProcessEndedError: The child process crashed, ran out of memory or was killed.
         """
         call = _describe(function, arguments, job_id, attempt, is_last_attempt, max_result)
