@@ -15,6 +15,15 @@ Parameters = tuple[tuple[str, Any], ...]
 
 CLIENT_NAME = "printable ASCII without spaces"
 
+MOST_CONNECTIONS = 100_000
+"""Of a pool, which has a place for each from the beginning."""
+
+LONGEST_TIMEOUT = 86_400.0
+"""Seconds, a day; sockets can't wait for any length of time."""
+
+COUNT = f"a whole number from 1 to {MOST_CONNECTIONS}"
+SECONDS = f"a number of seconds above 0, {LONGEST_TIMEOUT:.0f} at most"
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
@@ -68,14 +77,14 @@ def _seconds(name: str, value: str) -> float:
         seconds = float(value)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
-        _refuse(name, "a number of seconds above 0", "2.5")
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        _refuse(name, SECONDS, "2.5")
     return seconds
 
 
 def _count(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and int(value) > 0):
-        _refuse(name, "a whole number above 0", "50")
+    if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and 1 <= int(value) <= MOST_CONNECTIONS):
+        _refuse(name, COUNT, "50")
     return int(value)
 
 

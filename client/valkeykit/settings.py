@@ -11,7 +11,7 @@ from valkeykit import environment
 from valkeykit import url as urls
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
-from valkeykit.query import CLIENT_NAME, is_client_name
+from valkeykit.query import CLIENT_NAME, COUNT, LONGEST_TIMEOUT, MOST_CONNECTIONS, SECONDS, is_client_name
 from valkeykit.trust import Trust
 from valkeykit.url import TOPOLOGIES, Address, Node
 
@@ -249,11 +249,11 @@ def is_number(value: object) -> bool:
 
 
 def _is_seconds(value: Any) -> bool:
-    return is_number(value) and 0 < value < float("inf")
+    return is_number(value) and 0 < value <= LONGEST_TIMEOUT
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_CONNECTIONS
 
 
 def _is_boolean(value: Any) -> bool:
@@ -261,9 +261,9 @@ def _is_boolean(value: Any) -> bool:
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
-    "connect_timeout": (_is_seconds, "a number of seconds above 0", "1.0"),
-    "read_timeout": (_is_seconds, "a number of seconds above 0", "2.0"),
-    "max_connections": (_is_count, "a whole number above 0", "50"),
+    "connect_timeout": (_is_seconds, SECONDS, "1.0"),
+    "read_timeout": (_is_seconds, SECONDS, "2.0"),
+    "max_connections": (_is_count, COUNT, "50"),
     "decode": (_is_boolean, "a boolean", "True"),
     "read_from_replicas": (_is_boolean, "a boolean", "False"),
     "check_hostname": (_is_boolean, "a boolean", "True"),

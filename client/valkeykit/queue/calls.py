@@ -236,7 +236,7 @@ def check_listing(state: str, limit: int, skip: int) -> int:
     Raises:
         InvalidJobError: an argument can't be used.
     """
-    if state not in get_args(State):
+    if not isinstance(state, str) or state not in get_args(State):
         raise InvalidJobError(f"{shown(state)} is not one of {', '.join(get_args(State))}", fix='jobs("waiting")')
     check_count("skip", skip)
     return check_count("limit", limit)
@@ -248,7 +248,7 @@ def check_purge(state: str) -> str:
     Raises:
         InvalidJobError: it isn't one of the states.
     """
-    if state not in ("waiting", "delayed", "dead"):
+    if not isinstance(state, str) or state not in {"waiting", "delayed", "dead"}:
         raise InvalidJobError(f"{shown(state)} is not one of waiting, delayed, dead", fix='purge("dead")')
     return state
 

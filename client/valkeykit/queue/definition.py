@@ -123,7 +123,7 @@ class Definition:
         return Description(
             spec=self.specify(job if isinstance(job, str) else self._name_of(job), options),
             payload=encode_arguments(arguments),
-            delay=delay_until(delay, at) if delay != 0 or at is not None else 0,
+            delay=0 if at is None and type(delay) is int and delay == 0 else delay_until(delay, at),
             id=None if identity is None else check_word("id", identity),
             key=None if key is None else check_word("key", key),
             key_ttl=0 if key is None else milliseconds("key_ttl", key_ttl, least=0.001),

@@ -72,7 +72,8 @@ class JobFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         job = current_job_or_none()
         record.job_id = job.id if job is not None else "-"
-        record.job_name = job.spec.name if job is not None else "-"
+        spec = getattr(job, "spec", None)  # a child process knows the id only
+        record.job_name = spec.name if spec is not None else "-"
         return True
 
 

@@ -196,9 +196,10 @@ def delay_until(delay: float, at: datetime | None) -> int:
     Raises:
         InvalidJobError: a negative delay, or a time without a zone.
     """
+    wait = milliseconds("delay", delay)
     if at is None:
-        return milliseconds("delay", delay)
-    if delay != 0:
+        return wait
+    if wait:
         raise InvalidJobError("delay and at can't be combined", fix="delay=60, or at=…")
     if not isinstance(at, datetime):
         raise InvalidJobError(f"at is {shown(at)}, not a datetime", fix="datetime.now(timezone.utc)")

@@ -30,6 +30,7 @@ from valkeykit.queue.pace import Pace
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.references import check_not_importing
 from valkeykit.queue.reporter import Reporter
+from valkeykit.queue.runner import run_to_end
 from valkeykit.queue.slots import Slots
 from valkeykit.queue.taker import BLOCK, Taker
 from valkeykit.queue.tasks import cancelled, is_done_before
@@ -133,7 +134,7 @@ class Worker:
             raise ConfigurationError("an event loop is already running in this thread", fix="await worker.serve()")
         self._guard = LeaseGuard.fork(self._definition, self.name, self._lease)
         try:
-            asyncio.run(self._run_with_signals(burst=burst))
+            run_to_end(self._run_with_signals(burst=burst))
         finally:
             if self._guard is not None:
                 self._guard.close()

@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,18 @@ class Unreadable:
         raise RuntimeError("no text")
 
 
+class Incomparable:
+    """As an array of numpy, which has no truth."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+
 NUMBERS: list[Any] = [
+    Incomparable(),
+    Decimal("sNaN"),
     NAN,
     -1,
     -0.5,
@@ -45,6 +57,7 @@ NUMBERS: list[Any] = [
 ]
 WORDS: list[Any] = [
     "", "with space", "new\nline", "\x00", "\ud800", "x" * 201, b"bytes", 5, NAN, True, None, [], {}, Unreadable(), 10**5000,
+    Incomparable(),
 ]  # fmt: skip
 
 

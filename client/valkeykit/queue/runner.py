@@ -1,0 +1,49 @@
+"""An event loop that continues whatever handlers do to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from valkeykit.queue.events import logger
+
+
+def run_to_end(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine as asyncio.run does, also where a handler stops the loop before the end.
+
+    A task or a callback that a handler left ends the loop by SystemExit or KeyboardInterrupt, which asyncio passes on;
+    `loop.stop()` ends it too.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        asyncio.set_event_loop(loop)
+        _finish(loop, loop.create_task(main))
+    finally:
+        try:
+            _cancel_all(loop)
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+def _finish(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> None:
+    while True:
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:
+            if task.done():
+                raise
+            logger.error("a handler stopped the event loop, which continues: %r", error)
+        else:
+            return
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _finish(loop, asyncio.gather(*tasks, return_exceptions=True))
