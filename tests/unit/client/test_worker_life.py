@@ -194,3 +194,20 @@ def test_a_server_that_does_not_suit_stops_the_worker(own_server: Server) -> Non
     queue.handler(until)
     with pytest.raises(errors.UnsupportedServerError):
         Worker(queue).run()
+
+
+def test_jobs_run_although_the_system_had_no_thread_for_a_while(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, failures = threading.Thread.start, [1, 2, 3]
+
+    def fail_at_first(thread: threading.Thread) -> None:
+        if thread.name == "valkeykit-job" and failures:
+            failures.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_at_first)
+    queue.handler(name="quick", attempts=1)(lambda: None)
+    queue.add_many("quick", [{}] * 5)
+    with working(queue, concurrency=3):
+        until(lambda: queue.statistics().completed == 5, 60)
+    assert not failures
