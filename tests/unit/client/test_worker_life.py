@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -211,3 +211,32 @@ def test_jobs_run_although_the_system_had_no_thread_for_a_while(queue: Queue, mo
     with working(queue, concurrency=3):
         until(lambda: queue.statistics().completed == 5, 60)
     assert not failures
+
+
+def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue: Queue, server: Server) -> None:
+    runs, ends = list[int](), [threading.Event(), threading.Event()]
+
+    @queue.handler(attempts=1, result_ttl=60)
+    def work() -> str:
+        runs.append(len(runs))
+        if len(runs) > 1:
+            ends[1].wait(60)
+            return "second"
+        while not ends[0].is_set():
+            with suppress(BaseException):  # it can't be interrupted
+                time.sleep(0.01)
+        raise ValueError("first")
+
+    lost = list[str]()
+    with working(queue, listeners=[lambda event: lost.append(event.kind)]), closing(server.client()) as client:
+        job = queue.add(work).id
+        until(lambda: len(runs) == 1)
+        client.zadd(f"{queue.calls.base}:leases", {job: 0})
+        queue.send(queue.calls.take("other", 0, 1000))
+        assert queue.requeue([job]) == 1
+        until(lambda: len(runs) == 2)
+        ends[0].set()
+        until(lambda: "lost" in lost)
+        assert queue.job(job).state == "active"
+        ends[1].set()
+        assert queue.result(job, timeout=60) == "second"
