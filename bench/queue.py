@@ -60,8 +60,8 @@ def _speed(server: Server) -> list[Row]:
     quickest = max(peers, key=lambda name: peers[name]["enqueue"])
     smallest = min(peers, key=lambda name: peers[name]["memory"])
     return [
-        at_least("jobs/s, functions", ours["sync process"], peers[fastest]["process"], fastest, 8),
-        at_least("jobs/s, coroutines", ours["async process"], peers[fastest]["process"], fastest, 8),
+        at_least("jobs/s, functions", ours["sync process"], peers[fastest]["process"], fastest, 20),
+        at_least("jobs/s, coroutines", ours["async process"], peers[fastest]["process"], fastest, 20),
         at_least("add/s", ours["sync enqueue"], peers[quickest]["enqueue"], quickest, 1.2),
         at_least("add_many jobs/s", ours["many enqueue"], peers[quickest]["enqueue"], quickest, 10),
         at_most("memory a waiting job, bytes / best peer's", ours["sync memory"], 1.0,

@@ -64,6 +64,8 @@ class LeaseManager:
         now = time.monotonic()
         for job in jobs:
             job.taken = now
+            if (previous := self.held.get(job.key)) is not None:  # its lease had ended
+                self._slots.interrupt(previous, "lost")
             self.held[job.key] = job
         if self._guard is not None and jobs:
             self._guard.hold(jobs)

@@ -53,7 +53,20 @@ class Reporter:
         """
         async with self._reporting:
             while self._outcomes:
+                self._drop_replaced()
                 await self._send(self._outcomes)
+
+    def _drop_replaced(self) -> None:
+        """A run whose job this worker has taken again meanwhile: its end must not be taken for that of the new run."""
+        held = self._leases.held
+        if all(held.get(job.key, job) is job for job in jobs_of(tuple(self._outcomes))):
+            return
+        for _ in range(len(self._outcomes)):  # threads may add to them meanwhile
+            outcome = self._outcomes.popleft()
+            if held.get(outcome.job.key, outcome.job) is outcome.job:
+                self._outcomes.append(outcome)
+            else:
+                self._settle([outcome], {outcome.job.key}, set())
 
     async def _send(self, outcomes: deque[Outcome]) -> None:
         """Report as many outcomes as one report may hold."""

@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
+from valkeykit.queue.events import logger
 from valkeykit.queue.job import Interruption, Job, call
 from valkeykit.queue.options import MAX_RESULT
 from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
@@ -34,6 +35,9 @@ LOOP_SHARE = 0.005
 
 GRACE = 5.0
 """Seconds in which an interrupted job must end before its slot is replaced."""
+
+THREAD_PAUSE = 0.5
+"""Seconds before a thread is tried again, where the system had none."""
 
 Confirm = Callable[[Job], Awaitable[bool]]
 """Called before a job's last attempt; False where it must not run, and is held no longer."""
@@ -166,11 +170,21 @@ class Slots:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         for _ in range(min(self.concurrency - self.busy, len(self._functions))):
+            if self._threads < min(self.busy + 1, self.concurrency) and not self._add_thread() and not self._threads:
+                break
             self.busy += 1
             self._go.put(True)
-            if self._threads < self.busy and self._threads < self.concurrency:
-                self._threads += 1
-                threading.Thread(target=self._thread, name="valkeykit-job", daemon=True).start()
+
+    def _add_thread(self) -> bool:
+        """False where the system has no more threads: then those that there are do the work, or it is tried again."""
+        try:
+            threading.Thread(target=self._thread, name="valkeykit-job", daemon=True).start()
+        except RuntimeError as problem:
+            logger.warning("no thread for jobs: %s", problem)
+            self._loop.call_later(THREAD_PAUSE, self._fill)
+            return False
+        self._threads += 1
+        return True
 
     def _free(self) -> None:
         self.busy -= 1

@@ -306,10 +306,11 @@ class Worker:
         await self._taker.give_back_unanswered()
         while self._slots.busy and time.monotonic() < end and not self._hurry.is_set():
             await asyncio.sleep(0.02)
-        rest = [job for job in tuple(self._slots.running) if not job.over]
-        await self._leases.give_back(rest)
-        for job in rest:
+        rest = tuple(self._slots.running)
+        for job in rest:  # first, or one that ends while it is given back would run twice
             self._slots.interrupt(job, "stopped")
+        rest = tuple(job for job in rest if job.interrupt == "stopped" or not job.over)
+        await self._leases.give_back(list(rest))
         if rest:
             logger.info("queue %s: %d running jobs were given back", self._queue.name, len(rest))
         await self._reporter.report()

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -194,3 +194,49 @@ def test_a_server_that_does_not_suit_stops_the_worker(own_server: Server) -> Non
     queue.handler(until)
     with pytest.raises(errors.UnsupportedServerError):
         Worker(queue).run()
+
+
+def test_jobs_run_although_the_system_had_no_thread_for_a_while(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, failures = threading.Thread.start, [1, 2, 3]
+
+    def fail_at_first(thread: threading.Thread) -> None:
+        if thread.name == "valkeykit-job" and failures:
+            failures.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_at_first)
+    queue.handler(name="quick", attempts=1)(lambda: None)
+    queue.add_many("quick", [{}] * 5)
+    with working(queue, concurrency=3):
+        until(lambda: queue.statistics().completed == 5, 60)
+    assert not failures
+
+
+def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue: Queue, server: Server) -> None:
+    runs, ends = list[int](), [threading.Event(), threading.Event()]
+
+    @queue.handler(attempts=1, result_ttl=60)
+    def work() -> str:
+        runs.append(len(runs))
+        if len(runs) > 1:
+            ends[1].wait(60)
+            return "second"
+        while not ends[0].is_set():
+            with suppress(BaseException):  # it can't be interrupted
+                time.sleep(0.01)
+        raise ValueError("first")
+
+    lost = list[str]()
+    with working(queue, listeners=[lambda event: lost.append(event.kind)]), closing(server.client()) as client:
+        job = queue.add(work).id
+        until(lambda: len(runs) == 1)
+        client.zadd(f"{queue.calls.base}:leases", {job: 0})
+        queue.send(queue.calls.take("other", 0, 1000))
+        assert queue.requeue([job]) == 1
+        until(lambda: len(runs) == 2)
+        ends[0].set()
+        until(lambda: "lost" in lost)
+        assert queue.job(job).state == "active"
+        ends[1].set()
+        assert queue.result(job, timeout=60) == "second"

@@ -16,6 +16,8 @@ from redis.credentials import CredentialProvider
 from valkeykit import Queue, Worker, errors
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.calls import Call
+from valkeykit.queue.job import Job
+from valkeykit.queue.leases import LeaseManager
 
 from tests.servers import Server
 from tests.unit.client.working import settled, until, working
@@ -201,3 +203,28 @@ def test_a_provider_of_credentials_that_fails_for_a_while_is_waited_for(
                 admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             assert producer.result(producer.add("note", result_ttl=60).id, timeout=60) == 1
         assert settled(producer)
+
+
+def test_a_job_that_is_given_back_does_not_end_at_the_same_time(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, give_back = list[str](), LeaseManager.give_back
+    events = list[asyncio.Event]()
+
+    @queue.handler(attempts=1)
+    async def work() -> None:
+        events.append(asyncio.Event())
+        await events[0].wait()
+        done.append("done")
+
+    async def give_back_late(leases: LeaseManager, jobs: list[Job], delay: float = 0) -> None:
+        if jobs:
+            events[0].set()
+            for _ in range(10):
+                await asyncio.sleep(0)
+        await give_back(leases, jobs, delay)
+
+    monkeypatch.setattr(LeaseManager, "give_back", give_back_late)
+    queue.add(work)
+    with working(queue, drain=0):
+        until(lambda: bool(events))
+    assert done == []
+    assert queue.statistics().waiting == 1
