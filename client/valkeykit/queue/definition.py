@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from valkeykit.errors import ConfigurationError, InvalidJobError
 from valkeykit.queue.calls import Calls
 from valkeykit.queue.options import (
+    HANDLER_OPTIONS,
     Description,
     JobOptions,
     Spec,
@@ -46,6 +47,15 @@ class Handler:
     is_async: bool
     options: JobOptions
     process: bool = False
+    _completed: dict[Spec, Spec] = field(default_factory=dict, repr=False, compare=False)
+
+    def complete(self, spec: Spec) -> Spec:
+        """A job's name and options, with this handler's where the producer left them open."""
+        if spec not in self._completed:
+            own = specify(self.name, **self.options)
+            options = {name: getattr(own, name) for name in spec.left_open}
+            self._completed[spec] = replace(spec, **options, left_open=frozenset())
+        return self._completed[spec]
 
 
 class Definition:
@@ -187,14 +197,17 @@ class Definition:
 
     def specify(self, name: str, options: JobOptions) -> Spec:
         """The job's name and options, those of its handler filled in. The usual case is looked up."""
-        if not options:
-            known = self._specs.get(name)
-            if known is None:
-                handler = self.handlers.get(name)
-                known = self._specs[name] = specify(name, **(handler.options if handler else {}))
+        if not options and (known := self._specs.get(name)) is not None:
             return known
         handler = self.handlers.get(name)
-        return specify(name, **((handler.options if handler else {}) | options))
+        if handler is not None:
+            spec = specify(name, **(handler.options | options))
+        else:
+            spec = specify(name, **options)
+            spec = replace(spec, left_open=frozenset(HANDLER_OPTIONS) - set(options))
+        if not options:
+            self._specs[name] = spec
+        return spec
 
 
 def _own_name(function: Any) -> str:

@@ -147,4 +147,7 @@ def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, 
         NewerFormatError: it is one of another version.
     """
     spec, payload = read_record(record)
-    return Job(identity, attempt, spec, payload, handlers.get(spec.name))
+    handler = handlers.get(spec.name)
+    if spec.left_open and handler is not None:
+        spec = handler.complete(spec)
+    return Job(identity, attempt, spec, payload, handler)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
 from valkeykit.errors import InvalidJobError
@@ -46,9 +47,16 @@ class JobOptions(TypedDict, total=False):
     result_ttl: float
 
 
+HANDLER_OPTIONS = ("attempts", "timeout", "result_ttl", "backoff")
+"""What a worker's handler can decide, in the order of a record."""
+
+
 @dataclass(frozen=True)
 class Spec:
-    """JobOptions, checked and complete. Times are whole milliseconds; 0 means none."""
+    """JobOptions, checked and complete. Times are whole milliseconds; 0 means none.
+
+    left_open: options that the producer didn't give and whose handler it doesn't know. The worker's handler decides.
+    """
 
     name: str
     priority: int = 0
@@ -56,11 +64,13 @@ class Spec:
     timeout: int = 0
     result_ttl: int = 0
     backoff: int = 1000
+    left_open: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def header(self) -> str:
-        """As a record holds it, after the time when the server took it."""
-        return f"{self.priority} {self.attempts} {self.timeout} {self.result_ttl} {self.backoff} {self.name}"
+        """As a record holds it, after the time when the server took it. What is left open has a zero in front."""
+        numbers = [f"{'0' * (name in self.left_open)}{getattr(self, name)}" for name in HANDLER_OPTIONS]
+        return f"{self.priority} {' '.join(numbers)} {self.name}"
 
     @classmethod
     def from_header(cls, header: str) -> Spec:
@@ -69,8 +79,10 @@ class Spec:
         Raises:
             ValueError: it isn't one.
         """
-        priority, attempts, timeout, result_ttl, backoff, name = header.split(" ")
-        return cls(name, int(priority), int(attempts), int(timeout), int(result_ttl), int(backoff))
+        priority, *numbers, name = header.split(" ")
+        options = dict(zip(HANDLER_OPTIONS, numbers, strict=True))
+        left_open = frozenset(option for option, number in options.items() if len(number) > 1 and number[0] == "0")
+        return cls(name, int(priority), **{key: int(number) for key, number in options.items()}, left_open=left_open)
 
 
 class Description(NamedTuple):

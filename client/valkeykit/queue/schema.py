@@ -28,7 +28,8 @@
     report:W     text   number and answer of a worker's latest report
 
 A record is `v1 created key priority attempts timeout result_ttl backoff name`, a line break and the arguments as JSON;
-the key is `-` for none, else `=key`. Its beginning, up to the attempts, is the same in every version of the format.
+the key is `-` for none, else `=key`. A number with a zero in front is a default that the worker's handler replaces. The
+beginning of a record, up to the attempts, is the same in every version of the format.
 
 KEYS[1] of each script is `valkeykit:{name}`, which never exists, and its other keys are all that it touches. So while
 the slot moves to another node key by key, the server answers each call with TRYAGAIN, and no script runs on a part of

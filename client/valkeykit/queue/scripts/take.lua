@@ -51,7 +51,7 @@ local function reap()
     elseif redis.call("HEXISTS", cancelled, id) == 1 then
       fate = "cancelled"
       discard(id)
-    elseif most and attempt >= most and redis.call("HEXISTS", started, id) == 1 then
+    elseif redis.call("HEXISTS", started, id) == 1 then
       fate = "dead"
       bury(id, "the worker was lost while it ran the job, at attempt " .. attempt, "")
     else
