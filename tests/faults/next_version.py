@@ -25,7 +25,8 @@ from valkeykit.queue.options import Spec
 REGION = "eu"
 """The further field of a record's header, after the attempts."""
 
-_header = Spec.header.fget  # type: ignore[attr-defined]  # a property
+_header = Spec.__dict__["header"].func  # of a cached property
+_from_v1 = Spec.from_header.__func__  # type: ignore[attr-defined]
 _read_record, _from_plan = schema.read_record, repeats.Repeat.from_plan.__func__  # type: ignore[attr-defined]
 
 
@@ -59,10 +60,10 @@ def from_plan(cls: Any, name: str, plan: str) -> repeats.Repeat:
 
 
 def _from_header(cls: type[Spec], header: str) -> Spec:
-    priority, attempts, region, timeout, result_ttl, backoff, name = header.split(" ")
+    priority, attempts, region, *rest = header.split(" ")
     if region != REGION:
         raise ValueError(header)
-    return cls(name, int(priority), int(attempts), int(timeout), int(result_ttl), int(backoff))
+    return _from_v1(cls, " ".join([priority, attempts, *rest]))  # type: ignore[no-any-return]
 
 
 def _upgraded(header: str) -> str:
