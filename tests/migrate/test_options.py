@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import redis
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate.options import Options, Scope
+from valkeykit.ops.migrate.pulse import Pulse
 from valkeykit.ops.migrate.run import CutOver
 
 from tests.migrate import harness
@@ -109,15 +112,37 @@ def test_a_rate(old: Server, new: Server, ours: Any, state: Path) -> None:
     assert time.monotonic() - began > 1.5  # a copy and a verification at least
 
 
-def test_a_slow_source_is_spared(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_slow_source_is_spared(
+    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours.mset({f"key:{number}": "x" * 500 for number in range(10_000)})
     harness.migrate(old.url, new.url, state)
     usual = _scans(ours)
     theirs.flushall()
+    monkeypatch.setattr("valkeykit.ops.migrate.run.Pulse", EarlyPulse)
     assert harness.migrate(
         old.url, new.url, state.with_name("other"), max_latency=0.001
     ).complete  # no PING is that fast
     assert _scans(ours) - usual > 2 * usual  # many small batches
+
+
+class EarlyPulse(Pulse):
+    """Measures several times before the copy begins, which may be over before the first regular measurement."""
+
+    def __init__(self, server: Any, saw: Callable[[float], None]) -> None:
+        self._measured = threading.Semaphore(0)
+
+        def measure(milliseconds: float) -> None:
+            saw(milliseconds)
+            self._measured.release()
+
+        super().__init__(server, measure)
+
+    def __enter__(self) -> EarlyPulse:
+        super().__enter__()
+        for _ in range(8):
+            assert self._measured.acquire(timeout=60)
+        return self
 
 
 def _scans(client: Any) -> int:
