@@ -92,6 +92,7 @@ REPLICA = "replica"
 SENTINEL = "sentinel"
 CLUSTER = "cluster"
 HEALTH = "health"
+NODE = "node"
 
 USERS: tuple[User, ...] = (
     User(
@@ -128,11 +129,16 @@ SYSTEM_USERS: tuple[User, ...] = (
     User(
         CLUSTER,
         "resetchannels -@all +ping +info +cluster|info +cluster|nodes +cluster|meet +cluster|addslotsrange "
-        "+cluster|replicate",
-        "what joins the nodes of a cluster",
+        "+cluster|replicate +cluster|forget +cluster|failover +cluster|set-config-epoch",
+        "what joins the nodes of a cluster, and repairs it",
         ("cluster",),
     ),
     User(HEALTH, "resetchannels -@all +ping", "health checks: nothing but PING"),
+    User(
+        NODE,
+        "resetchannels -@all +ping +info +cluster|nodes +config|set",
+        "a node that starts: compares what it holds with the others, and sets its own priority for a failover",
+    ),
 )
 """Who the servers' own parts log in as; no application gets their passwords."""
 

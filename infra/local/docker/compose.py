@@ -71,11 +71,9 @@ def keeps_backups(plan: Plan) -> bool:
 
 
 def _node(plan: Plan, node: Member) -> Service:
-    conf = f"{files.HOME}/nodes/{node.name}.conf"
-    script = ["sh", f"{files.HOME}/bin/start-node", node.name, node.host]
     return {
         **_server(plan, node),
-        "command": script if plan.topology == "replicated" else ["valkey-server", conf],
+        "command": ["sh", f"{files.HOME}/bin/start-node", plan.topology, plan.project, node.name],
         **_memory(plan.memory_limit),
     }
 
@@ -164,7 +162,7 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
         "exporter": plan.certificate + plan.monitor,
         "uploader": plan.bucket + files.script("upload"),
         "backup": files.script("backup"),
-        KEEPER: files.script("keep-cluster"),
+        KEEPER: files.script("keep-cluster") + files.script("plan-cluster"),
     }
     parts = [
         lasting,
