@@ -104,9 +104,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) -> None:
     leader, _ = leader_and_followers(bed)
-    bed.spec.engine.docker("pause", bed.deployment.container(leader))
+    stop_all(bed)
     _copy(data_of(bed, leader), tmp_path / "yesterday")
-    bed.spec.engine.docker("unpause", bed.deployment.container(leader))
+    start_all(bed)
     bed.ensure()
     age(tmp_path / "yesterday" / "position")
     write(bed, "second")
