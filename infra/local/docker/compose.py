@@ -80,7 +80,9 @@ def _node(plan: Plan, node: Member) -> Service:
 
 def _sentinel(plan: Plan, sentinel: Member) -> Service:
     command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
-    return {**_server(plan, sentinel), "command": command, **_memory(SENTINEL_MEMORY)}
+    server = _server(plan, sentinel)
+    healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to read
+    return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY)}
 
 
 def _server(plan: Plan, member: Member) -> Service:
@@ -177,4 +179,4 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
 _LIVE_OF_TOPOLOGY = {
     *topology_directives("replicated", 1),
     *topology_directives("cluster", 1),
-} - {"cluster-enabled", "cluster-config-file"}
+} - {"cluster-enabled", "cluster-config-file", "repl-diskless-sync-delay"}

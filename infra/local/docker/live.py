@@ -15,7 +15,11 @@ from infra.local.docker.deployment import Deployment
 from infra.local.docker.plan import Plan
 from infra.local.replication import FAILOVER_TIMEOUT_MILLISECONDS
 
-_FIXED = {rule.directive for rule in RULES if not rule.live} | {"cluster-enabled", "cluster-config-file"}
+_FIXED = {rule.directive for rule in RULES if not rule.live} | {
+    "cluster-enabled",
+    "cluster-config-file",
+    "repl-diskless-sync-delay",  # a node's start script changes it
+}
 
 
 def directives(plan: Plan) -> dict[str, str]:
