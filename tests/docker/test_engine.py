@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +57,29 @@ def smoke(project: Project) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT, env={**project.stack.environment, **outputs["env"], **users}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
+
+
+def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
+    """By `make smoke`, which `make up` ends with; DISRUPTIVE=1 has them fail over."""
+    for folder in ("tests", "tools"):
+        shutil.copytree(PROJECT / folder, project.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", project.root)
+    choose(project, "replicated")
+    project.stack.up()
+    assert "sentinels" not in {name for name, nodes in project.stack.outputs()["endpoint"].items() if nodes}
+    run = subprocess.run(
+        [sys.executable, "-m", "tools", "smoke", "--stack", project.stack.name, "--", "--disruptive"],
+        cwd=project.root, env={**os.environ, **project.stack.environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout
+    for check in (
+        "The Sentinels agree",
+        "The Sentinels know each other",
+        "Nobody asks a Sentinel",
+        "A planned failover",
+    ):
+        assert f"ok      {check}" in run.stdout
+    assert "Sentinel is known" not in run.stdout
 
 
 @pytest.mark.parametrize("topology", list(SHAPES))
