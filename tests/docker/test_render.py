@@ -56,7 +56,9 @@ def test_compose_up_in_a_rendered_folder_serves_and_rendering_again_disturbs_not
 ) -> None:
     folder, given = rendered
     compose(folder, "up", "--detach", "--wait")
-    assert "FAILED" not in smoke(folder)
+    proven = smoke(folder)
+    assert "FAILED" not in proven
+    assert ("ok      The Sentinels agree" in proven) == ("topology=replicated" in given)
     containers = compose(folder, "ps", "--quiet")
     render("compose", folder, given)
     compose(folder, "up", "--detach", "--wait")
