@@ -121,7 +121,7 @@ def test_a_command_that_fails_without_a_word_is_named(client: Path, code: str, e
         Engine().docker("volume", "create", "--label", "a=b", "data")
     with pytest.raises(ProvisioningError, match=rf"docker compose up .*{ended}.* and printed no error -> "):
         Engine().compose({"services": {}}, "up", "--detach")
-    with pytest.raises(ProvisioningError, match=rf"docker exec node-0 sh .*{ended}"):
+    with pytest.raises(ProvisioningError, match=rf"docker exec node-0 sh .*{ended}.* -> docker logs node-0$"):
         Engine().docker("exec", "-i", "node-0", "sh", "-c", "a script; that nobody wants to read")
 
 

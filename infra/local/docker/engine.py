@@ -203,9 +203,6 @@ def _explain(arguments: Sequence[str], code: int, said: bytes) -> EngineError:
     if lines:
         return EngineError(lines[-1])
     ended = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-    return EngineError(f"docker {_title(arguments)} {ended} and printed no error", fix="docker info; then try again")
-
-
-def _title(arguments: Sequence[str]) -> str:
-    """A command's first words, without options and texts."""
-    return " ".join([word for word in arguments if re.fullmatch(r"\w[\w.-]*", word)][:3])
+    words = [word for word in arguments if re.fullmatch(r"\w[\w.-]*", word)][:3]  # without options and texts
+    fix = f"docker logs {words[1]}" if words[0] == "exec" else "docker info, then run the same command again"
+    return EngineError(f"docker {' '.join(words)} {ended} and printed no error", fix=fix)
