@@ -150,6 +150,10 @@ def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(watc
             for target in exporter.targets(watched.deployment.plan)
         }
         assert _query(port, 'ALERTS{alertstate="firing"}') == []
+        (keys,) = _eventually(lambda: _query(port, "stack:valkey_keys:sum"), 1)
+        assert keys["value"][1] == "1"
+        assert len(_query(port, "instance:valkey_keys:sum")) == len(watched.deployment.plan.nodes)
+        assert _broken_rules(port) == []
 
 
 def test_every_metric_of_rules_and_dashboard_is_there() -> None:
@@ -223,8 +227,16 @@ def _query(port: int, expression: str) -> list[dict[str, Any]]:
         return result
 
 
+def _broken_rules(port: int) -> list[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules", timeout=5) as answer:
+        groups = json.load(answer)["data"]["groups"]
+    return [
+        f"{rule['name']}: {rule['lastError']}" for group in groups for rule in group["rules"] if rule["health"] == "err"
+    ]
+
+
 def _eventually(ask: Any, count: int) -> list[dict[str, Any]]:
-    end = time.monotonic() + 40
+    end = time.monotonic() + 240  # rules are evaluated once a minute
     found: list[dict[str, Any]] = []
     while len(found) < count and time.monotonic() < end:
         with contextlib.suppress(OSError):
