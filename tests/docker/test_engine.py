@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from infra.local.docker.engine import Engine
 from infra.policy import rules
 from infra.policy.rules import Subject
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
+from tests.docker.test_monitoring import EXPORTER
 from tests.project import USERS_CHOICE, Project
 from tools import failover
 from tools.stack import PROJECT, Stack
@@ -57,6 +61,23 @@ def smoke(project: Project) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT, env={**project.stack.environment, **outputs["env"], **users}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
+
+
+def test_an_exporter_gets_a_login_of_its_own_on_a_stack_that_is_up(project: Project) -> None:
+    choose(project, "single")
+    project.stack.up()
+    users = {resource["urn"].rpartition("::")[2] for resource in project.resources()}
+    assert "exporter" not in users
+    project.pulumi("config", "set", "--path", "valkey:docker.exporter", EXPORTER)
+    project.stack.up()
+    outputs = project.stack.outputs()
+    (target,) = outputs["prometheusTargets"]
+    assert target["targets"][0].startswith("rediss://exporter@")
+    context = ssl.create_default_context(cadata=outputs["endpoint"]["ca"])
+    query = urllib.parse.urlencode({"target": target["targets"][0]})
+    with urllib.request.urlopen(f"https://{target['labels']['exporter']}/scrape?{query}", context=context) as answer:
+        assert "\nredis_up 1\n" in answer.read().decode()
+    assert project.pulumi("preview", "--refresh", "--expect-no-changes").returncode == 0
 
 
 def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
