@@ -93,6 +93,7 @@ SENTINEL = "sentinel"
 CLUSTER = "cluster"
 HEALTH = "health"
 NODE = "node"
+EXPORTER = "exporter"
 
 USERS: tuple[User, ...] = (
     User(
@@ -139,6 +140,14 @@ SYSTEM_USERS: tuple[User, ...] = (
         "resetchannels -@all +ping +info +cluster|nodes +config|set",
         "a node that starts: compares what it holds with the others, and sets its own priority for a failover",
     ),
+    User(
+        EXPORTER,
+        # Anonymous clients choose what the exporter queries, so it reads figures alone: no SCAN, no TYPE, no keys.
+        # No CONFIG GET either, which returns the password of the replicas.
+        "resetchannels -@all +ping +info +client|setname +cluster|info +slowlog|len +slowlog|get +latency|latest "
+        "+latency|histogram",
+        "the exporter: reads figures, no names of keys and no settings",
+    ),
 )
 """Who the servers' own parts log in as; no application gets their passwords."""
 
@@ -155,6 +164,12 @@ SENTINEL_USERS: tuple[User, ...] = (
     User(MONITOR, f"{_ASKS_SENTINELS} +sentinel|ckquorum", "exporters and dashboards: can they fail over?"),
     User(ADMIN, "&* +@all", "operators"),
     User(SENTINEL, "&* +@all", "the other Sentinels"),
+    User(
+        EXPORTER,
+        "resetchannels -@all +ping +info +client|setname +sentinel|masters +sentinel|sentinels +sentinel|slaves "
+        "+sentinel|ckquorum",
+        "the exporter: who is seen by whom, and can they fail over?",
+    ),
     User(
         HEALTH,
         "resetchannels -@all +ping +sentinel|get-primary-addr-by-name",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from infra.errors import ProvisioningError
-from infra.local import binary, group, instance, ports, process, server
+from infra.local import binary, distribution, group, instance, ports, process, server
 from infra.local.clustered import Clustered
 from infra.local.folder import FINAL
 from infra.local.group import Clients, GroupSpec
@@ -116,6 +116,7 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
         node = spec.everybody[name]
         if known := node.folder.claim():
             server.remove(replace(node, claim=known), keep_snapshot=name in keepers)
+    distribution.discard(spec)
     _collect_snapshots(spec)
     spec.folder.retire(keep_snapshot=False)
 

@@ -21,6 +21,7 @@ from infra.errors import ProvisioningError
 from infra.local import binary, instance, logwriter, ports, process, server
 from infra.local.folder import Claim, Folder
 from infra.local.instance import Spec
+from tests import killed
 from tests.unit.conftest import client_of, pid_of
 
 
@@ -293,6 +294,30 @@ def test_an_interrupted_restore_begins_again(spec: Spec, tmp_path: Path, monkeyp
         server.ensure(restored)
     monkeypatch.undo()
     server.ensure(replace(spec, restore_from=None))  # the claim remembers the file
+    assert count(spec) == 1000
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "infra.local.folder.Folder.empty",
+        "shutil.copyfile",
+        "infra.local.process.start",
+        "infra.local.instance.wait_for_append_only",
+        "infra.local.instance.inspect",
+    ],
+)
+def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: Spec, tmp_path: Path, call: str) -> None:
+    """The server that it started goes on meanwhile."""
+    server.ensure(spec)
+    write(spec)
+    dump = dump_of(spec, tmp_path / "dump.rdb")
+    server.remove(spec, keep_snapshot=False)
+    killed.ensure("infra.local.server", call, tmp_path, replace(spec, restore_from=dump))
+    server.ensure(replace(spec, restore_from=dump))
+    assert count(spec) == 1000
+    os.kill(pid_of(spec), signal.SIGKILL)
+    server.ensure(spec)
     assert count(spec) == 1000
 
 

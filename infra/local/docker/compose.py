@@ -161,7 +161,7 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     lasting = {key: value for key, value in service.items() if key not in limits}
     read_at_start = {
         "sentinel": plan.certificate,
-        "exporter": plan.certificate + plan.monitor,
+        "exporter": plan.certificate + plan.login,
         "uploader": plan.bucket + files.script("upload"),
         "backup": files.script("backup"),
         KEEPER: files.script("keep-cluster") + files.script("plan-cluster"),

@@ -76,10 +76,12 @@ def ensure(spec: Spec, known: State | None) -> State:
     deployment.refuse_strangers()
     if known and known.version != version:
         snapshots.take(deployment, spec.keep_in, f"before-{version}")
-    if deployment.exists() and (known or spec.restore_from is None):
+    is_new = known is None or not deployment.exists()
+    source = restore.prepare(deployment, spec.restore_from) if is_new else None
+    if deployment.exists():
         _change(deployment)
     else:
-        _create(deployment, spec)
+        _create(deployment, source)
     roles.wait_until_whole(deployment.console, plan)
     return _inspect(deployment, engine, version)
 
@@ -181,23 +183,21 @@ def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
 
 def digested(plan: Plan, secrets: Secrets) -> Plan:
     """With digests of what some containers read only when they start."""
-    monitor = secrets.passwords[hardening.MONITOR] + secrets.ca
+    login = secrets.passwords.get(hardening.EXPORTER, "") + secrets.ca  # "": none, or a state that is older
     return replace(
         plan,
         certificate=_digest(secrets.certificate.certificate),
-        monitor=_digest(monitor),
+        login=_digest(login),
         bucket=_digest(repr((plan.upload, secrets.bucket))),
     )
 
 
-def _create(deployment: Deployment, spec: Spec) -> None:
-    if spec.restore_from and not restore.is_done(deployment):
-        deployment.down()  # a restore that was killed half-way
+def _create(deployment: Deployment, source: Path | None) -> None:
     fresh = not deployment.has_data()
     try:
         deployment.write_files()
-        if spec.restore_from and fresh:
-            restore.load(deployment, spec.restore_from)
+        if source:
+            restore.load(deployment, source)
         deployment.up()
     except ProvisioningError:
         if fresh:  # nothing half-made stays; a volume that had data does
