@@ -1,4 +1,4 @@
-"""What happened to the data of the nodes: read from their logs and the age of their volumes."""
+"""What happened to the data of the nodes: read from their logs and the age of their data directories."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from datetime import datetime
 
 from infra.local.console import fields
 from infra.local.docker.deployment import Deployment
+from infra.local.docker.engine import EngineError
 
 _NOTABLE = re.compile(r"^start-node: [\w-]+: (.*(?:set aside|directory is empty).*)$", re.MULTILINE)
 _KEYS = re.compile(r"keys=(\d+)")
 
 
 def repairs(deployment: Deployment, since: datetime) -> Iterator[str]:
-    """A line for each node whose volume is newer than a time, or whose files were set aside since.
+    """A line for each node whose data directory is newer than a time, or whose files were set aside since.
 
     Raises:
         ProvisioningError: the engine or a node doesn't answer.
     """
     for node in deployment.plan.nodes:
-        (volume,) = deployment.engine.inspect("volume", deployment.volume(node.name))
-        log = deployment.engine.docker("logs", "--since", since.isoformat(), deployment.container(node.name))
-        lines = _NOTABLE.findall(log)[-1:]
-        if _created(volume["CreatedAt"]) > since:
-            lines = ["its volume was created again, without data"]
-        yield from (f"{node.name}: {line}; {_outcome(deployment, node.name)}" for line in lines)
+        container = deployment.container(node.name)
+        lines = _NOTABLE.findall(deployment.engine.docker("logs", "--since", since.isoformat(), container))
+        if not lines and _born(deployment, container) > since.timestamp():
+            lines = ["its data directory was created again"]
+        yield from (f"{node.name}: {line}; {_outcome(deployment, node.name)}" for line in lines[-1:])
 
 
-def _created(text: str) -> datetime:
-    return datetime.fromisoformat(re.sub(r"\.\d+", "", text).replace("Z", "+00:00"))
+def _born(deployment: Deployment, container: str) -> float:
+    """When its append-only directory was made; 0 where that is unknown, as on some file systems.
+
+    The time that an engine reports for a volume is no help: with 20.10 it changes with each new file.
+    """
+    try:
+        return float(deployment.engine.docker("exec", container, "stat", "-c", "%W", "/data/appendonlydir"))
+    except (EngineError, ValueError):
+        return 0.0
 
 
 def _outcome(deployment: Deployment, node: str) -> str:
