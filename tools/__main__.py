@@ -40,7 +40,7 @@ def up(options: argparse.Namespace) -> int:
     repairs = keycounts.repairs(stack)
     failed = smoke(options)
     for line in repairs:
-        _say(f"repaired: {line}")
+        _say(f"note: {line}")
     if failed:
         return failed
     _say(_how_to_use(stack.name, Endpoint.from_dict(stack.outputs()["endpoint"]), changed=changed))

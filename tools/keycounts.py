@@ -147,7 +147,7 @@ def _is_fewer(was: Count | None, now: Count) -> bool:
     expected = was.persistent + (was.keys - was.persistent) * alive
     pairs = ((was.persistent, now.persistent), (expected, now.keys))
     clearly = any(then - left >= max(MISSING_KEYS, MISSING_SHARE * then) for then, left in pairs)
-    return clearly or bool(was.keys and not now.keys)
+    return clearly or (expected >= 1 and not now.keys)
 
 
 def _warning(lost: Sequence[tuple[Count, Shard]], shards: int, stack: str) -> str:

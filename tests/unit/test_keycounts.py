@@ -10,6 +10,7 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
+from infra.local.console import wait_until
 from infra.local.docker import events
 from tests import servers
 from tools import keycounts, keyspace
@@ -68,6 +69,11 @@ def test_a_few_keys_of_few_are_no_warning() -> None:
 def test_keys_whose_ttl_may_have_ended_are_not_missed(ttl: float, warns: bool) -> None:
     report = compare(count(500, at=TEN_MINUTES, persistent=0, ttl=ttl), count(252, "b", persistent=0))
     assert bool(report.warning) is warns
+
+
+def test_keys_that_all_expired_are_not_missed() -> None:
+    assert compare(count(5, at=TEN_MINUTES, persistent=0, ttl=300), count(0, "b")).warning == ""
+    assert compare(count(5, at=TEN_MINUTES, persistent=0, ttl=86400), count(0, "b")).warning
 
 
 def test_new_keys_with_a_ttl_do_not_hide_that_others_are_gone() -> None:
@@ -144,7 +150,9 @@ def test_all_databases_are_counted(tmp_path: Path) -> None:
         client.set("session", "value", ex=1000)
         client.select(1)
         client.set("key", "value")
+        wait_until(lambda: read([server], "single")[0].count.ttl > 0, 60, "the server doesn't know the average TTL")
         (shard,) = read([server], "single")
+    assert 0 < shard.count.ttl <= 1000
     assert (shard.count.keys, shard.count.persistent, shard.count.shard) == (22, 21, ALL_SLOTS)
     assert shard.count.node == f"127.0.0.1:{server.port}"
 
