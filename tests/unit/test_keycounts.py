@@ -177,6 +177,18 @@ def test_what_does_not_respond_is_not_counted(tmp_path: Path, topology: str) -> 
         read([servers.Server(tmp_path)], topology)
 
 
+def test_a_member_with_data_of_another_history_is_seen(tmp_path: Path) -> None:
+    """As a replica that has lost the primary whose data it has."""
+    away = str(servers.free_port())
+    with servers.running(tmp_path / "a") as empty, servers.running(tmp_path / "b") as replica:
+        with replica.client() as client:
+            client.set("key", "value")
+            client.replicaof(servers.HOST, away)
+        (shard,) = read([empty, replica], "replicated")
+    assert (shard.count.node, shard.count.keys) == (f"127.0.0.1:{empty.port}", 0)
+    assert shard.diverged == {f"127.0.0.1:{replica.port}": 1}
+
+
 def test_a_cluster_is_counted_by_shard(tmp_path: Path) -> None:
     with servers.cluster(tmp_path, replicas=1) as nodes:
         shards = read(nodes, "cluster")
