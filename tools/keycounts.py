@@ -118,12 +118,12 @@ def compare(previous: Sequence[Count], shards: Sequence[Shard], stack: str) -> R
     """What became of the keys of each shard."""
     current = shards
     if previous and {count.shard for count in previous} != {shard.count.shard for shard in shards}:
-        previous, current = [_total(previous)], [_sum(shards)]  # slots moved
+        previous, current = [_total(previous, "before")], [_sum(shards)]  # slots moved
     known = {count.shard: count for count in previous}
     fewer = [(known[one.count.shard], one) for one in current if _is_fewer(known.get(one.count.shard), one.count)]
-    lost = [(was, one) for was, one in fewer if not was.history or was.history != one.count.history]
+    lost = [(was, one) for was, one in fewer if was.history != one.count.history]
     keys = sum(shard.count.keys for shard in shards)
-    removed = [f"{one.count.node} had {was.keys} {_ago(was)} ago" for was, one in fewer if (was, one) not in lost]
+    removed = [f"{one.count.node} had {was.keys} {_ago(was, one)}" for was, one in fewer if (was, one) not in lost]
     why = ["removed by clients, expiry or eviction: without a restart or a failover"] if removed else []
     return Report(
         summary=", ".join([f"{keys} keys", *removed, *why]),
@@ -142,8 +142,7 @@ def _is_fewer(was: Count | None, now: Count) -> bool:
     """Whether keys are missing that have no TTL, or one that can't have ended yet."""
     if was is None:
         return False
-    age = (now.at - was.at).total_seconds()
-    alive = max(0.0, 1 - age / was.ttl) if was.ttl else 0.0
+    alive = max(0.0, 1 - (now.at - was.at).total_seconds() / was.ttl) if was.ttl else 0.0
     expected = was.persistent + (was.keys - was.persistent) * alive
     pairs = ((was.persistent, now.persistent), (expected, now.keys))
     clearly = any(then - left >= max(MISSING_KEYS, MISSING_SHARE * then) for then, left in pairs)
@@ -151,12 +150,12 @@ def _is_fewer(was: Count | None, now: Count) -> bool:
 
 
 def _warning(lost: Sequence[tuple[Count, Shard]], shards: int, stack: str) -> str:
-    oldest = min((was for was, _ in lost), key=lambda was: was.at)
+    ago = _ago(*max(lost, key=lambda pair: _age(*pair)))
     who = f"{len(lost)} of {shards} shards" if shards > 1 else "the stack"
     verb = "has" if len(lost) == 1 else "have"
     numbers = ", ".join(f"{one.count.node} {one.count.keys} of {was.keys} ({_cause(was, one)})" for was, one in lost)
     return (
-        f"{who} {verb} fewer keys than {_ago(oldest)} ago: {numbers} -> restore them: make drill STACK={stack}, then "
+        f"{who} {verb} fewer keys than {ago}: {numbers} -> restore them: make drill STACK={stack}, then "
         f"make restore STACK={stack} INTO=<new stack>; or accept it: make smoke STACK={stack} ACCEPT=1"
     )
 
@@ -164,7 +163,7 @@ def _warning(lost: Sequence[tuple[Count, Shard]], shards: int, stack: str) -> st
 def _cause(was: Count, shard: Shard) -> str:
     if shard.diverged:
         return " and ".join(f"{node} has {keys}" for node, keys in shard.diverged.items())
-    restarted = shard.uptime and shard.uptime < (shard.count.at - was.at).total_seconds()
+    restarted = shard.uptime and shard.uptime < _age(was, shard)
     return f"restarted {_duration(shard.uptime)} ago" if restarted else "another primary"
 
 
@@ -179,18 +178,22 @@ def _failures(shards: Iterable[Shard], stack: str) -> Iterable[str]:
             )
 
 
-def _total(counts: Sequence[Count]) -> Count:
+def _total(counts: Sequence[Count], history: str) -> Count:
     keys, persistent = sum(count.keys for count in counts), sum(count.persistent for count in counts)
     ttl = min(count.ttl for count in counts)
-    return Count(ALL_SLOTS, "all shards", keys, persistent, ttl, "", min(count.at for count in counts))
+    return Count(ALL_SLOTS, "all shards", keys, persistent, ttl, history, min(count.at for count in counts))
 
 
 def _sum(shards: Sequence[Shard]) -> Shard:
-    return Shard(_total([shard.count for shard in shards]), min(shard.uptime for shard in shards))
+    return Shard(_total([shard.count for shard in shards], "now"), min(shard.uptime for shard in shards))
 
 
-def _ago(count: Count) -> str:
-    return _duration((datetime.now(timezone.utc) - count.at).total_seconds())
+def _age(was: Count, shard: Shard) -> float:
+    return (shard.count.at - was.at).total_seconds()
+
+
+def _ago(was: Count, shard: Shard) -> str:
+    return f"{_duration(_age(was, shard))} ago"
 
 
 def _duration(seconds: float) -> str:

@@ -125,6 +125,6 @@ def _count(slots: str, node: str, info: Mapping[str, Any]) -> Count:
         keys=keys,
         persistent=keys - expiring,
         ttl=left / expiring if expiring else 0.0,
-        history=str(info.get("master_replid", "")),
+        history=str(info.get("master_replid") or info.get("run_id", "")),  # a managed service may hide the first
         at=datetime.now(timezone.utc),
     )

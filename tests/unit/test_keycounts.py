@@ -18,7 +18,7 @@ from tools.errors import ToolError
 from tools.keycounts import ALL_SLOTS, Count, Shard
 
 NOW = datetime.now(timezone.utc)
-TEN_MINUTES = NOW - timedelta(minutes=10, seconds=1)
+TEN_MINUTES = NOW - timedelta(minutes=10)
 
 
 def count(keys: int, history: str = "a", at: datetime = NOW, *, shard: str = ALL_SLOTS, **fields: float) -> Count:
