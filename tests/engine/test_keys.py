@@ -43,7 +43,8 @@ def tool(project: Project, *arguments: str) -> tuple[int, str]:
 
 def smoke(project: Project, *options: str) -> str:
     """What the check of the keys reports."""
-    code, output = tool(project, "smoke", *options, "--", "-k", "test_keys")
+    junit = str(project.root / "junit.xml")
+    code, output = tool(project, "smoke", *options, "--", "-k", "test_keys", "--junitxml", junit)
     assert code == 0, output
     return output
 
