@@ -23,8 +23,8 @@ help: ## What there is
 up: $(READY) ## Provision the stack, prove it by the smoke suite, say how to use it
 	@$(RUN) up --stack "$(STACK)" $(REHEARSE)
 
-smoke: $(READY) ## Check a stack that is up (JUNIT=file.xml, DISRUPTIVE=1 also restarts the server)
-	@$(RUN) smoke --stack "$(STACK)" -- $(if $(JUNIT),--junitxml "$(JUNIT)") $(if $(DISRUPTIVE),--disruptive)
+smoke: $(READY) ## Check a stack that is up (JUNIT=file.xml, DISRUPTIVE=1 also restarts the server, ACCEPT=1 accepts fewer keys)
+	@$(RUN) smoke --stack "$(STACK)" $(if $(ACCEPT),--accept) -- $(if $(JUNIT),--junitxml "$(JUNIT)") $(if $(DISRUPTIVE),--disruptive)
 
 env: $(READY) ## Write a stack's URLs to a file and print its name (FORMAT=dotenv|shell|json|k8s, OUT=file)
 	@$(RUN) env --stack "$(STACK)" --format "$(FORMAT)" $(if $(OUT),--out "$(OUT)")

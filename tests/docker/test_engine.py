@@ -23,7 +23,7 @@ from infra.policy.rules import Subject
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
 from tests.docker.test_monitoring import EXPORTER
 from tests.project import USERS_CHOICE, Project
-from tools import failover
+from tools import failover, keycounts
 from tools.stack import PROJECT, Stack
 
 
@@ -167,6 +167,20 @@ def test_a_renamed_stack_keeps_its_data(project: Project) -> None:
     assert value(project, "key") == "kept"
     project.stack.down()
     project.stack = Stack.open(old, project.root)
+
+
+def test_a_node_whose_data_is_gone_is_reported_once(project: Project) -> None:
+    choose(project, "single")
+    project.stack.up()
+    assert value(project, "key", "kept") == "kept"
+    assert (keycounts.repairs(project.stack), keycounts.before_change(project.stack)) == ([], "")
+    Engine().docker("rm", "--force", f"valkey-{project.stack.name}-node-0-1")
+    Engine().docker("volume", "rm", f"valkey-{project.stack.name}_node-0")
+    project.stack.up()
+    lost = "node-0: its data directory was created again; its data is gone: it is a primary without keys"
+    assert [keycounts.repairs(project.stack) for _ in range(2)] == [[lost], []]
+    for _ in range(2):  # until the operator accepts it
+        assert "node-0 0 of 1 (restarted " in keycounts.before_change(project.stack)
 
 
 def test_no_secret_is_in_the_state(project: Project) -> None:

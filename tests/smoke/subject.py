@@ -146,6 +146,7 @@ class Subject:
         return {
             "admin": (self.admin_url, self._unknown("admin's URL", "VALKEY_ADMIN_URL")),
             "monitor": (self.monitor_url, self._unknown("monitor's URL", "VALKEY_MONITOR_URL")),
+            "stack": (self.stack, "the last number of keys is stored for stacks only: use --stack"),
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
             "aws": (self.aws, "the target isn't aws"),
             "boto3": (find_spec("boto3"), "boto3 isn't there: pip install boto3"),

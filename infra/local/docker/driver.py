@@ -9,12 +9,13 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local.binary import parse_version
-from infra.local.docker import images, live, places, restore, roles, rolling, snapshots
+from infra.local.docker import events, images, live, places, restore, roles, rolling, snapshots
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.images import Source
@@ -125,6 +126,16 @@ def hand_over(spec: Spec, known: State) -> None:
     for primary in roles.primaries(deployment.console, deployment.plan):
         roles.hand_over(deployment.console, deployment.plan, primary)
     roles.wait_until_whole(deployment.console, deployment.plan)
+
+
+def repairs(spec: Spec, known: State, since: datetime) -> list[str]:
+    """What happened to the data of the nodes since a time, a line each.
+
+    Raises:
+        ProvisioningError: the engine or a node doesn't answer.
+    """
+    _same_engine(spec, known)
+    return list(events.repairs(_known(spec, known), since))
 
 
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:

@@ -171,6 +171,13 @@ def hand_over(props: Props) -> None:
     driver.hand_over(_spec(props), _state(props))
 
 
+def repairs(props: Props, since: datetime) -> list[str]:
+    """What happened to the data of a deployment's nodes since a time, a line each."""
+    from infra.local.docker import driver
+
+    return driver.repairs(_spec(props), _state(props), since)
+
+
 _OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")
 _KEPT = ("project", "stack")
 
