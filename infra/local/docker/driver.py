@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local.binary import parse_version
 from infra.local.docker import images, live, places, restore, roles, rolling, snapshots
+from infra.local.docker import repair as repairs
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.images import Source
@@ -123,6 +124,16 @@ def hand_over(spec: Spec, known: State) -> None:
     for primary in roles.primaries(deployment.console, deployment.plan):
         roles.hand_over(deployment.console, deployment.plan, primary)
     roles.wait_until_whole(deployment.console, deployment.plan)
+
+
+def repair(spec: Spec, known: State, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+    """Repair a damaged node of which no healthy member has a copy, and report it, a line each; see `repairs.repair`.
+
+    Raises:
+        ProvisioningError: there is nothing to repair, or too little is left; or the group isn't healthy afterwards.
+    """
+    _same_engine(spec, known)
+    yield from repairs.repair(_known(spec, known), node, force=force, dry=dry)
 
 
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
