@@ -37,9 +37,9 @@ def up(options: argparse.Namespace) -> int:
         return _rehearsed()
     _warn_of_lost_keys(stack)
     changed = stack.up()
-    repairs = keycounts.repairs(stack)
+    recovered = keycounts.recoveries(stack)
     failed = smoke(options)
-    for line in repairs:
+    for line in recovered:
         _say(f"note: {line}")
     if failed:
         return failed
@@ -127,6 +127,16 @@ def restore(options: argparse.Namespace) -> int:
         return _rehearsed()
     options.stack = into.name
     return up(options)
+
+
+def repair(options: argparse.Namespace) -> int:
+    """Repair a damaged node that has no healthy copy."""
+    from tools import repair as repairs
+
+    stack = Stack.open(options.stack)
+    for line in (repairs.plan if options.dry else repairs.carry_out)(stack, options.node, force=options.force):
+        print(line, flush=True)
+    return _rehearsed() if options.dry else 0
 
 
 def card(options: argparse.Namespace) -> None:
@@ -219,8 +229,17 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         if run is restore:
             command.add_argument("--into", default="", help="the new stack")
             command.add_argument("--from", dest="source", default="", help="instead of the newest backup")
+    _add_repair(commands.add_parser(repair.__name__))
     _add_render(commands.add_parser(render.__name__))
     return parser.parse_args(arguments)
+
+
+def _add_repair(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=repair)
+    command.add_argument("--stack", default="dev")
+    command.add_argument("--node", default="", help="the damaged node")
+    command.add_argument("--force", action="store_true", help="accept that all of its data are lost")
+    command.add_argument("--dry", action="store_true", help="report what is wrong, and change nothing")
 
 
 def _add_render(command: argparse.ArgumentParser) -> None:

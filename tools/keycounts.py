@@ -99,7 +99,7 @@ def forget(root: Path, stack: str) -> None:
     _file(root, stack).unlink(missing_ok=True)
 
 
-def repairs(stack: Stack) -> list[str]:
+def recoveries(stack: Stack) -> list[str]:
     """What happened to the data of its containers since the last call, a line each; none for other targets."""
     from infra.local.docker import providers as containers  # loads Pulumi
 
@@ -107,7 +107,7 @@ def repairs(stack: Stack) -> list[str]:
     lines = []
     try:
         if since and stack.outputs()["endpoint"]["target"] == "docker":
-            lines = containers.repairs(stack.resource("Containers"), datetime.fromisoformat(str(since)))
+            lines = containers.recoveries(stack.resource("Containers"), datetime.fromisoformat(str(since)))
     except (ValkeykitError, OSError):
         return []
     _save(stack.root, stack.name, {_REPAIRS: now.isoformat()})

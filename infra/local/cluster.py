@@ -189,7 +189,7 @@ def _share_slots(console: Console, members: Sequence[Member], shards: int) -> No
         part = range(number * SLOTS // shards, (number + 1) * SLOTS // shards)
         missing = [slot for slot in part if slot not in served]
         if missing:
-            console.run(member.name, "CLUSTER", "ADDSLOTSRANGE", *_ranges(missing))
+            console.run(member.name, "CLUSTER", "ADDSLOTSRANGE", *ranges(missing))
 
 
 def _attach(console: Console, members: Sequence[Member]) -> None:
@@ -240,7 +240,7 @@ def _span(text: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
-def _ranges(slots: Sequence[int]) -> list[str]:
+def ranges(slots: Sequence[int]) -> list[str]:
     """First and last of each run of slots, as ADDSLOTSRANGE takes them."""
     ends: list[str] = []
     for slot in slots:

@@ -173,12 +173,12 @@ def test_a_node_whose_data_is_gone_is_reported_once(project: Project) -> None:
     choose(project, "single")
     project.stack.up()
     assert value(project, "key", "kept") == "kept"
-    assert (keycounts.repairs(project.stack), keycounts.before_change(project.stack)) == ([], "")
+    assert (keycounts.recoveries(project.stack), keycounts.before_change(project.stack)) == ([], "")
     Engine().docker("rm", "--force", f"valkey-{project.stack.name}-node-0-1")
     Engine().docker("volume", "rm", f"valkey-{project.stack.name}_node-0")
     project.stack.up()
     lost = "node-0: its data directory was created again; its data is gone: it is a primary without keys"
-    assert [keycounts.repairs(project.stack) for _ in range(2)] == [[lost], []]
+    assert [keycounts.recoveries(project.stack) for _ in range(2)] == [[lost], []]
     for _ in range(2):  # until the operator accepts it
         assert "node-0 0 of 1 (restarted " in keycounts.before_change(project.stack)
 

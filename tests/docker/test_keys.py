@@ -54,8 +54,8 @@ def compare(bed: Bed, before: list[Shard]) -> keycounts.Report:
     return keycounts.compare([shard.count for shard in before], count(bed), "web")
 
 
-def repairs(bed: Bed, since: datetime) -> list[str]:
-    return driver.repairs(bed.spec, bed.known, since)
+def recoveries(bed: Bed, since: datetime) -> list[str]:
+    return driver.recoveries(bed.spec, bed.known, since)
 
 
 def lose_volume(bed: Bed, node: str) -> None:
@@ -76,11 +76,11 @@ def test_a_single_node_whose_volume_is_lost(single: Bed) -> None:
     write(single)
     before, since = count(single), datetime.now(timezone.utc)
     assert (before[0].count.node, before[0].count.keys) == ("node-0", KEYS)
-    assert repairs(single, since) == []
+    assert recoveries(single, since) == []
     lose_volume(single, "node-0")
     single.ensure()
     assert f": node-0 0 of {KEYS} (restarted " in compare(single, before).warning
-    assert repairs(single, since) == [
+    assert recoveries(single, since) == [
         "node-0: its data directory was created again; its data is gone: it is a primary without keys"
     ]
 
@@ -117,7 +117,7 @@ def test_replicas_that_copied_their_data_again(replicated: Bed) -> None:
     replicated.ensure()
     report = compare(replicated, before)
     assert (report.warning, report.failure) == ("", "")
-    recreated, repaired = repairs(replicated, since)
+    recreated, repaired = recoveries(replicated, since)
     restored = f"; restored from its primary {primary}, {KEYS} keys"
     assert recreated == f"{replicas[0]}: its data directory was created again{restored}"
     assert repaired.startswith(f"{replicas[1]}: its files were set aside in /data/set-aside-")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local.binary import parse_version
 from infra.local.docker import events, images, live, places, restore, roles, rolling, snapshots
+from infra.local.docker import repair as repairs
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.images import Source
@@ -128,14 +129,24 @@ def hand_over(spec: Spec, known: State) -> None:
     roles.wait_until_whole(deployment.console, deployment.plan)
 
 
-def repairs(spec: Spec, known: State, since: datetime) -> list[str]:
+def recoveries(spec: Spec, known: State, since: datetime) -> list[str]:
     """What happened to the data of the nodes since a time, a line each.
 
     Raises:
         ProvisioningError: the engine or a node doesn't answer.
     """
     _same_engine(spec, known)
-    return list(events.repairs(_known(spec, known), since))
+    return list(events.recoveries(_known(spec, known), since))
+
+
+def repair(spec: Spec, known: State, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+    """Repair a damaged node of which no healthy member has a copy, and report it, a line each; see `repairs.repair`.
+
+    Raises:
+        ProvisioningError: there is nothing to repair, or too little is left; or the group isn't healthy afterwards.
+    """
+    _same_engine(spec, known)
+    yield from repairs.repair(_known(spec, known), node, force=force, dry=dry)
 
 
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:

@@ -14,7 +14,7 @@ _NOTABLE = re.compile(r"^start-node: [\w-]+: (.*(?:set aside|directory is empty)
 _KEYS = re.compile(r"keys=(\d+)")
 
 
-def repairs(deployment: Deployment, since: datetime) -> Iterator[str]:
+def recoveries(deployment: Deployment, since: datetime) -> Iterator[str]:
     """A line for each node whose data directory is newer than a time, or whose files were set aside since.
 
     Raises:
