@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.errors import ProvisioningError
-from infra.local.console import Console, Member, RefusedError, answering, fields, info, wait_until
+from infra.local.console import Console, Member, RefusedError, fields, info, wait_until
 
 SLOTS = 16384
 
@@ -100,27 +100,31 @@ def primaries(console: Console, members: Sequence[Member]) -> list[Member]:
     return [member for member in members if info(console, member.name, "replication")["role"] == "master"]
 
 
-def hand_over_the_dead(console: Console, members: Sequence[Member]) -> None:
-    """Where a primary is dead and a replica of it lives, make that one the primary.
+def take_over(console: Console, members: Sequence[Member], replica: Member) -> None:
+    """Make a replica whose primary is dead the primary. members: the first of each shard, which all run.
 
-    The replica may know writes that the dead one has lost with its memory.
+    By election where most primaries live; else by its own decision, as nobody could elect it.
+
+    Raises:
+        ProvisioningError: it doesn't become the primary.
     """
-    live = answering(console, members)
-    if not live:
-        return
-    addresses = {member.address: member for member in live}
-    view = rows(console, live[0].name)
-    serving = [row for row in view if row.is_primary and row.slots]
-    lost = [row for row in serving if row.address not in addresses]
-    if 2 * len(lost) >= len(serving):
-        return  # without a majority of primaries nobody is made one
-    for dead in lost:
-        replicas = [addresses[row.address] for row in view if row.primary == dead.id and row.address in addresses]
-        candidates = [replica for replica in replicas if _has_followed(console, replica)]
-        if candidates:
-            latest = max(candidates, key=lambda replica: _offset(console, replica))
-            with contextlib.suppress(ProvisioningError):  # then the dead one comes back as what it was
-                promote(console, latest, force=True)
+    with contextlib.suppress(ProvisioningError):  # then it decides by an older epoch, and loses if that is too old
+        wait_until(lambda: len(_epochs(console, members)) == 1, FORM_SECONDS, "the nodes don't meet")
+    if 2 * len(primaries(console, members)) > len(members):
+        with contextlib.suppress(ProvisioningError):
+            promote(console, replica, force=True)
+            return
+    with contextlib.suppress(RefusedError):  # it has just become one
+        console.run(replica.name, "CLUSTER", "FAILOVER", "TAKEOVER")
+    wait_until(
+        lambda: info(console, replica.name, "replication")["role"] == "master",
+        FAILOVER_SECONDS,
+        f"{replica.name} doesn't become the primary",
+    )
+
+
+def _epochs(console: Console, members: Sequence[Member]) -> set[str]:
+    return {fields(console.run(member.name, "CLUSTER", "INFO"))["cluster_current_epoch"] for member in members}
 
 
 def fail_over(console: Console, members: Sequence[Member], primary: Member) -> None:
@@ -224,15 +228,6 @@ def _rows(text: Any) -> list[Row]:
 def _slots(view: Sequence[Row]) -> frozenset[int]:
     """The slots that have a server."""
     return frozenset[int]().union(*(known.slots for known in view))
-
-
-def _has_followed(console: Console, replica: Member) -> bool:
-    """False for one that came up after its primary had died: its data may be old."""
-    return int(info(console, replica.name, "replication").get("master_link_down_since_seconds", 0)) >= 0
-
-
-def _offset(console: Console, replica: Member) -> int:
-    return int(info(console, replica.name, "replication")["slave_repl_offset"])
 
 
 def _span(text: str) -> range:

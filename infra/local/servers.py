@@ -23,6 +23,9 @@ from infra.local.replicated import Replicated
 class Shape(Protocol):
     """What differs between a primary with replicas and a cluster."""
 
+    def review(self) -> None:
+        """Raise what `bring_up` would, before anything is changed: no node of a shard has usable data."""
+
     def bring_up(self, source: Path | None) -> None:
         """Start every node that doesn't run, in a role that loses no write."""
 
@@ -129,6 +132,8 @@ def _shape(spec: GroupSpec) -> Iterator[Shape]:
 def _ensure(spec: GroupSpec, shape: Shape) -> GroupState:
     previous = spec.folder.claim()
     source = str(spec.restore_from or "") if previous is None else previous.restoring
+    if not source:
+        shape.review()
     spec.folder.take(replace(spec.claim, restoring=source))
     group.stop([known for known in spec.everybody.values() if _refuses_us(known)])
     # Before anybody uses a new password: a Sentinel whose login failed once takes its node for dead.
