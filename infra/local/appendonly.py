@@ -17,6 +17,7 @@ from typing import Literal
 from infra.errors import ProvisioningError
 from infra.local import binary
 from infra.local.files import set_aside_name, write_private
+from infra.local.folder import DAMAGED
 
 FOLDER = "appendonlydir"
 MANIFEST = "appendonly.aof.manifest"
@@ -153,7 +154,7 @@ def repair(data: Path) -> Repair | None:
         return None
     base, increments = _salvageable(data)
     check_base(base)
-    kept = data.parent / set_aside_name("damaged", data.parent)
+    kept = data.parent / set_aside_name(DAMAGED, data.parent)
     shutil.copytree(data, kept)
     done = []
     usable: list[Path] = []

@@ -25,13 +25,14 @@ FAILOVER_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Row:
-    """A line of CLUSTER NODES. primary: the id of whom it follows, or `-`."""
+    """A line of CLUSTER NODES. primary: the id of whom it follows, or `-`. link: `connected` or `disconnected`."""
 
     id: str
     address: str
     flags: frozenset[str]
     primary: str
     slots: frozenset[int]
+    link: str
 
     @property
     def is_primary(self) -> bool:
@@ -45,13 +46,14 @@ def rows(console: Console, node: str) -> list[Row]:
 
 def row(line: str) -> Row:
     """A line of CLUSTER NODES, or of a node's own nodes.conf."""
-    identity, address, flags, primary, _ping, _pong, _epoch, _link, *slots = line.split()
+    identity, address, flags, primary, _ping, _pong, _epoch, link, *slots = line.split()
     return Row(
         id=identity,
         address=address.split("@")[0],
         flags=frozenset(flags.split(",")),
         primary=primary,
         slots=frozenset(slot for text in slots if not text.startswith("[") for slot in _span(text)),
+        link=link,
     )
 
 
@@ -108,8 +110,9 @@ def take_over(console: Console, members: Sequence[Member], replica: Member) -> N
     Raises:
         ProvisioningError: it doesn't become the primary.
     """
-    with contextlib.suppress(ProvisioningError):  # then it decides by an older epoch, and loses if that is too old
-        wait_until(lambda: len(_epochs(console, members)) == 1, FORM_SECONDS, "the nodes don't meet")
+    wait_until(
+        lambda: all(_hears(console, member, members) for member in members), FORM_SECONDS, "the nodes don't meet"
+    )
     if 2 * len(primaries(console, members)) > len(members):
         with contextlib.suppress(ProvisioningError):
             promote(console, replica, force=True)
@@ -123,8 +126,10 @@ def take_over(console: Console, members: Sequence[Member], replica: Member) -> N
     )
 
 
-def _epochs(console: Console, members: Sequence[Member]) -> set[str]:
-    return {fields(console.run(member.name, "CLUSTER", "INFO"))["cluster_current_epoch"] for member in members}
+def _hears(console: Console, member: Member, others: Sequence[Member]) -> bool:
+    """Whether the member has a link to each of the others: an election asks for votes but once."""
+    heard = {known.address for known in rows(console, member.name) if known.link == "connected"}
+    return {other.address for other in others} <= heard | {member.address}
 
 
 def fail_over(console: Console, members: Sequence[Member], primary: Member) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from infra.errors import ProvisioningError
 from infra.local import cluster, distribution, group, holdings, nodesconf, process, survey
-from infra.local.console import answering
 from infra.local.files import write_private
 from infra.local.group import Clients, GroupSpec
 from infra.local.holdings import Holding
@@ -72,13 +71,10 @@ class Clustered:
         return [member.name for member in cluster.primaries(self._clients, self._spec.members)]
 
     def keepers(self) -> list[str]:
-        """As the nodes that live see it; where none does, as each knew itself at last."""
-        names = {member.address: member.name for member in self._spec.members}
-        if live := answering(self._clients, self._spec.members):
-            rows = cluster.rows(self._clients, live[0].name)
-        else:
-            rows = [conf.own for conf in self._confs().values() if conf]
-        return [names[row.address] for row in rows if row.is_primary and row.slots and row.address in names]
+        try:
+            return [shard.leader for shard in self._shards()]
+        except ProvisioningError:  # of a shard, nothing can be loaded, so nothing is removed
+            return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
         yield from cluster.problems(self._clients, self._spec.members)

@@ -24,8 +24,8 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-def set_aside_name(kind: str, parent: Path) -> str:
+def set_aside_name(prefix: str, parent: Path) -> str:
     """A name by the time, such as damaged-20260101T000000Z, that nothing in the folder has yet."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    names = itertools.chain([f"{kind}-{stamp}"], (f"{kind}-{stamp}-{number}" for number in itertools.count(2)))
+    names = itertools.chain([f"{prefix}{stamp}"], (f"{prefix}{stamp}-{number}" for number in itertools.count(2)))
     return next(name for name in names if not (parent / name).exists())

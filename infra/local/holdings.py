@@ -18,7 +18,7 @@ from infra.errors import ProvisioningError
 from infra.local import appendonly
 from infra.local.appendonly import DamagedError
 from infra.local.files import set_aside_name
-from infra.local.folder import Folder
+from infra.local.folder import DAMAGED, Folder
 
 COMPARED = 4 * 1024**2
 """Bytes of the end of the append-only file that are compared."""
@@ -131,7 +131,7 @@ def hopeless(found: Mapping[str, Holding], name: str) -> ProvisioningError:
 
 def set_aside(folder: Folder) -> Path:
     """Move a node's data away, so that it starts without any; it is never deleted."""
-    kept = folder.path / set_aside_name("damaged", folder.path)
+    kept = folder.path / set_aside_name(DAMAGED, folder.path)
     folder.data.rename(kept)
     folder.data.mkdir(mode=0o700)
     return kept

@@ -76,11 +76,10 @@ class Replicated:
         return [found.name if found else self._remembered()]
 
     def keepers(self) -> list[str]:
-        live = answering(self._clients, self._spec.members)
-        (primary,) = self.primaries()
-        if live and primary not in [member.name for member in live]:
-            return [replication.latest(self._clients, live).name]
-        return [primary]
+        try:
+            return [self._choose()[0]]
+        except ProvisioningError:  # nothing can be loaded, so nothing is removed
+            return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
         primary = self._spec.member(self.primaries()[0])

@@ -14,7 +14,7 @@ from typing import Protocol
 from infra.errors import ProvisioningError
 from infra.local import binary, group, instance, ports, process, server
 from infra.local.clustered import Clustered
-from infra.local.folder import FINAL
+from infra.local.folder import DAMAGED, FINAL
 from infra.local.group import Clients, GroupSpec
 from infra.local.instance import Spec
 from infra.local.replicated import Replicated
@@ -115,12 +115,14 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
         return
     with _shape(spec) as shape:
         keepers = shape.keepers() if keep_snapshot else []
+    if keep_snapshot:
+        _collect_damaged(spec)
     for name in sorted(spec.everybody, key=lambda name: name in keepers):  # the others first
         node = spec.everybody[name]
         if known := node.folder.claim():
             server.remove(replace(node, claim=known), keep_snapshot=name in keepers)
     _collect_snapshots(spec)
-    spec.folder.retire(keep_snapshot=False)
+    spec.folder.retire(keep_snapshot=keep_snapshot)
 
 
 @contextlib.contextmanager
@@ -196,11 +198,18 @@ def _inspect(spec: GroupSpec, shape: Shape) -> GroupState:
     )
 
 
+def _collect_damaged(spec: GroupSpec) -> None:
+    """Move what was set aside out of the nodes' folders, which are removed."""
+    for name, node in spec.nodes.items():
+        for damaged in node.folder.path.glob(f"{DAMAGED}*"):
+            damaged.rename(spec.folder.path / f"{damaged.name}-{name}")
+
+
 def _collect_snapshots(spec: GroupSpec) -> None:
     """Move what the nodes left to where a single server's lies."""
     left = [(name, file) for name, node in spec.nodes.items() for file in node.folder.path.glob(f"{FINAL}*")]
     for name, file in left:
-        target = spec.folder.path / file.name
+        target = spec.folder.path / (file.name if len(left) == 1 else f"{file.stem}-{name}{file.suffix}")
         if spec.topology == "cluster":
             folder = spec.folder.path / max(file.stem for _, file in left)
             folder.mkdir(mode=0o700, exist_ok=True)

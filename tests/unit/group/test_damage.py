@@ -7,12 +7,14 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
-from infra.local import appendonly, servers
+from infra.errors import ProvisioningError
+from infra.local import appendonly, nodesconf, servers
 from infra.local.group import GroupSpec
 from tests.unit.group.bed import client_of, kill, pids, primaries
 from tools.probe import replicas_with
@@ -150,3 +152,133 @@ def write(spec: GroupSpec) -> None:
 def missing(spec: GroupSpec) -> list[str]:
     with contextlib.closing(client_of(spec)) as client:
         return [f"key:{number}" for number in range(KEYS) if client.get(f"key:{number}") != f"new:{number}"]
+
+
+@pytest.mark.parametrize("spec", ["replicated"], indirect=True)
+@pytest.mark.parametrize("others", ["alive", "down"])
+@pytest.mark.parametrize("text", [b"", b"\xfe\xff" * 300, None], ids=["empty", "garbage", "cut"])
+def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes | None, others: str) -> None:
+    servers.ensure(spec)
+    write(spec)
+    servers.hand_over(spec)
+    leader = primaries(spec)
+    kill(spec, *(pids(spec) if others == "down" else ["sentinel-0"]))
+    config = spec.sentinels["sentinel-0"].folder.config
+    config.write_bytes(config.read_bytes()[:-120] if text is None else text)
+    state = servers.ensure(spec)
+    assert state.problems == []
+    assert primaries(spec) == leader
+    assert missing(spec) == []
+
+
+@pytest.mark.parametrize("others", ["alive", "down"])
+def test_one_node_of_several_that_has_data_leads(spec: GroupSpec, others: str) -> None:
+    """All of a shard's nodes but one are damaged."""
+    servers.ensure(spec)
+    write(spec)
+    shard = nodes_of_a_shard(spec)
+    kill(spec, *(pids(spec) if others == "down" else shard[:-1]))
+    for name, damage in zip(shard[:-1], (fill_with_garbage, empty), strict=False):
+        damage(spec.nodes[name].folder.data)
+    assert servers.ensure(spec).problems == []
+    assert missing(spec) == []
+    if spec.topology == "replicated":  # the Sentinels are as of before, too
+        assert primaries(spec) == [shard[-1]]
+    (copy,) = spec.nodes[shard[0]].folder.path.glob("damaged-*")
+    assert increment(copy).stat().st_size
+    servers.remove(spec, keep_snapshot=True)
+    assert f"{copy.name}-{shard[0]}" in [path.name for path in spec.folder.path.iterdir()]
+
+
+def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
+    servers.ensure(spec)
+    write(spec)
+    shard = nodes_of_a_shard(spec)
+    kill(spec, *pids(spec))
+    damages = [append_nul, empty, lose_manifest]
+    for name, damage in zip(shard, damages, strict=False):
+        damage(spec.nodes[name].folder.data)
+    before = state_of(spec.folder.path)
+    with pytest.raises(ProvisioningError, match="no node has usable data") as caught:
+        servers.ensure(spec)
+    assert pids(spec) == {}
+    assert state_of(spec.folder.path) == before
+    size = increment(spec.nodes[shard[0]].folder.data).stat().st_size - 4096
+    text = str(caught.value)
+    assert f"{shard[0]}: its append-only file appendonly.aof." in text
+    assert f"is damaged at byte {size}" in text
+    assert f"{shard[1]}: its folder is empty" in text
+    assert f"make repair NODE={shard[0]}" in text
+    repaired = appendonly.repair(spec.nodes[shard[0]].folder.data)
+    assert repaired is not None
+    assert any("removed the 4096 after them" in line for line in repaired.done)
+    assert increment(repaired.kept).stat().st_size == size + 4096
+    assert servers.ensure(spec).problems == []
+    assert missing(spec) == []
+
+
+def test_a_shard_without_any_folder_is_an_error(spec: GroupSpec) -> None:
+    servers.ensure(spec)
+    write(spec)
+    kill(spec, *pids(spec))
+    for name in nodes_of_a_shard(spec):
+        shutil.rmtree(spec.nodes[name].folder.path)
+    for _ in range(2):
+        with pytest.raises(ProvisioningError, match=r"nothing was changed, as .* empty") as caught:
+            servers.ensure(spec)
+        assert "make restore" in str(caught.value)
+        assert pids(spec) == {}
+
+
+def test_yesterdays_copy_of_a_folder_follows(spec: GroupSpec, tmp_path: Path) -> None:
+    servers.ensure(spec)
+    kill(spec, *pids(spec))
+    victim = nodes_of_a_shard(spec)[0]
+    folder = spec.nodes[victim].folder.path
+    shutil.copytree(folder, tmp_path / "copy")
+    servers.ensure(spec)
+    write(spec)
+    kill(spec, *pids(spec))
+    shutil.rmtree(folder)
+    shutil.move(tmp_path / "copy", folder)
+    assert servers.ensure(spec).problems == []
+    assert missing(spec) == []
+
+
+def test_swapped_folders_lose_nothing(spec: GroupSpec, tmp_path: Path) -> None:
+    servers.ensure(spec)
+    write(spec)
+    kill(spec, *pids(spec))
+    one, other = (spec.nodes[name].folder.path for name in ("node-0", list(spec.nodes)[-1]))
+    one.rename(tmp_path / "one")
+    other.rename(one)
+    (tmp_path / "one").rename(other)
+    assert servers.ensure(spec).problems == []
+    assert missing(spec) == []
+
+
+def test_a_node_folder_of_another_stack_is_refused(spec: GroupSpec) -> None:
+    servers.ensure(spec)
+    kill(spec, *pids(spec))
+    victim = spec.nodes["node-1"]
+    victim.folder.take(replace(victim.claim, stack="valkey/other"))
+    with pytest.raises(ProvisioningError, match="belongs to the stack valkey/other"):
+        servers.ensure(spec)
+    assert pids(spec) == {}
+
+
+def nodes_of_a_shard(spec: GroupSpec) -> list[str]:
+    """The primary and its replicas, also of nodes that are dead."""
+    if spec.topology == "replicated":
+        first = primaries(spec) if pids(spec) else ["node-0"]
+        return [*first, *(name for name in spec.nodes if name not in first)]
+    confs = {name: nodesconf.read(node.folder.data) for name, node in spec.nodes.items()}
+    shards = {name: conf.shards[conf.own.id] for name, conf in confs.items() if conf}
+    of_first = [name for name, shard in shards.items() if shard == shards["node-0"]]
+    return sorted(of_first, key=lambda name: not (conf := confs[name]) or not conf.own.slots)
+
+
+def state_of(folder: Path) -> dict[Path, bytes]:
+    """All files but logs, which are written by another process."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("valkey.log")]
+    return {path: path.read_bytes() for path in files}
