@@ -5,11 +5,13 @@ Nothing here knows a deployment or Pulumi: `data` is a server's working folder.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -131,9 +133,9 @@ def check(data: Path) -> tuple[Parts | None, Base | None, int]:
 
 @dataclass(frozen=True)
 class Repair:
-    """kept: where a copy of all files is. done: what was changed, a line each."""
+    """kept: where a copy of all files is, if there were any. done: what was changed, a line each."""
 
-    kept: Path
+    kept: Path | None
     done: Sequence[str]
 
 
@@ -144,26 +146,31 @@ def repair(data: Path) -> Repair | None:
         What was changed; None where nothing is damaged.
 
     Raises:
-        DamagedError: the base file is damaged or missing, so nothing was changed.
+        DamagedError: neither the base file nor a snapshot can be loaded, so nothing was changed.
     """
     try:
-        check(data)
+        if parts(data):
+            check(data)
+            return None
     except DamagedError:
         pass
-    else:
-        return None
-    base, increments = _salvageable(data)
-    check_base(base)
-    kept = data.parent / set_aside_name(DAMAGED, data.parent)
-    shutil.copytree(data, kept)
+    if not any(data.glob("*")):
+        data.mkdir(mode=0o700, exist_ok=True)
+        return Repair(None, [_begin(data, None)])
+    try:
+        base, increments = _salvageable(data)
+        if check_base(base).saved < _saved(data) and not increments:
+            return _adopt_snapshot(data, DamagedError("the increments of its append-only file are missing"))
+    except DamagedError as damage:
+        return _adopt_snapshot(data, damage)
+    kept = _copy(data)
     done = []
     usable: list[Path] = []
     for path in increments:
         usable.append(path)
         found = check_increment(path)
         if found.rest:
-            with path.open("r+b") as file:
-                file.truncate(found.size)
+            os.truncate(path, found.size)
             done.append(f"{path.name}: kept {found.size} bytes, removed the {found.rest} after them")
             break
     for path in increments[len(usable) :]:
@@ -173,8 +180,48 @@ def repair(data: Path) -> Repair | None:
     manifest = data / FOLDER / MANIFEST
     if not manifest.exists() or manifest.read_text(errors="replace") != text:
         write_private(manifest, text)
-        done.append(f"{MANIFEST}: written again for {len(usable) + 1} files")
+        done.append(f"{MANIFEST}: written again, for {', '.join(path.name for path in [base, *usable])}")
     return Repair(kept, done)
+
+
+def _adopt_snapshot(data: Path, damage: DamagedError) -> Repair:
+    """Where the append-only files are lost, the last snapshot is what remains."""
+    saved = _saved(data)
+    if not saved:
+        raise DamagedError(str(damage.args[0]), fix="restore a backup: make restore")
+    kept = _copy(data)
+    time = datetime.fromtimestamp(saved, timezone.utc)
+    return Repair(
+        kept, [_begin(data, data / SNAPSHOT), f"{SNAPSHOT}: all writes after {time:%Y-%m-%d %H:%M:%S} UTC are lost"]
+    )
+
+
+def _saved(data: Path) -> int:
+    """When the snapshot was made; 0 where there is none that can be loaded."""
+    try:
+        return check_base(data / SNAPSHOT).saved
+    except (DamagedError, OSError):
+        return 0
+
+
+def _begin(data: Path, snapshot: Path | None) -> str:
+    """New append-only files, with a snapshot or without data."""
+    folder = data / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    base, increment = folder / "appendonly.aof.1.base.rdb", folder / "appendonly.aof.1.incr.aof"
+    if snapshot:
+        shutil.copyfile(snapshot, base)
+    increment.touch(mode=0o600)
+    listed = [base, increment] if snapshot else [increment]
+    write_private(folder / MANIFEST, "".join(_manifest_line(path) for path in listed))
+    return f"{FOLDER}: begun again from {SNAPSHOT}" if snapshot else f"{FOLDER}: begun again without data"
+
+
+def _copy(data: Path) -> Path:
+    kept = data.parent / set_aside_name(DAMAGED, data.parent)
+    shutil.copytree(data, kept)
+    return kept
 
 
 def _salvageable(data: Path) -> tuple[Path, list[Path]]:

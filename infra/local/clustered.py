@@ -131,7 +131,7 @@ class Clustered:
         claim slots for the keys that it has.
         """
         confs, leaders = self._confs(), [shard.leader for shard in shards]
-        damaged = {name for shard in shards for name, holding in shard.found.items() if holding.damage}
+        damaged = {name: holding.damage for shard in shards for name, holding in shard.found.items() if holding.damage}
         view = nodesconf.latest(confs.values())
         for name, spec in self._spec.nodes.items():
             if process.find(spec.folder):
@@ -144,7 +144,7 @@ class Clustered:
                 and spec.folder.data.exists()
                 and any(spec.folder.data.iterdir())
             ):
-                holdings.set_aside(spec.folder)
+                holdings.set_aside(spec.folder, damaged.get(name, f"it has no usable {nodesconf.FILE}"))
 
     def _rebuild_conf(self, name: str, view: Conf) -> None:
         text = nodesconf.rebuilt(view, self._spec.member(name).address)

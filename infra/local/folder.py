@@ -131,11 +131,11 @@ class Folder:
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
 
-    def retire(self, *, keep_snapshot: bool) -> None:
-        """Remove what the server had; keep its snapshot, or all of its data where there is none."""
+    def retire(self, *, keep_snapshot: bool, is_saved: bool = True) -> None:
+        """Remove what the server had; keep its snapshot, or all of its data where that isn't saved in one."""
         if keep_snapshot and self.data.exists():
             stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-            if self.snapshot.exists():
+            if is_saved and self.snapshot.exists():
                 self.snapshot.replace(self.path / f"{FINAL}{stamp}.rdb")
             elif any(self.data.iterdir()):
                 self.data.rename(self.path / f"{FINAL}{stamp}-data")

@@ -7,6 +7,7 @@ yesterday), the time of the last write does.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import re
 import time
@@ -19,6 +20,8 @@ from infra.local import appendonly
 from infra.local.appendonly import DamagedError
 from infra.local.files import set_aside_name
 from infra.local.folder import DAMAGED, Folder
+
+_log = logging.getLogger(__name__)
 
 COMPARED = 4 * 1024**2
 """Bytes of the end of the append-only file that are compared."""
@@ -129,12 +132,14 @@ def hopeless(found: Mapping[str, Holding], name: str) -> ProvisioningError:
     )
 
 
-def set_aside(folder: Folder) -> Path:
+def set_aside(folder: Folder, reason: str) -> None:
     """Move a node's data away, so that it starts without any; it is never deleted."""
     kept = folder.path / set_aside_name(DAMAGED, folder.path)
     folder.data.rename(kept)
     folder.data.mkdir(mode=0o700)
-    return kept
+    _log.warning(
+        "%s: %s; it starts without data and copies its primary's; its files are in %s", folder.path.name, reason, kept
+    )
 
 
 def _more(one: bytes, other: bytes) -> int | None:

@@ -51,13 +51,15 @@ def remove(spec: Spec, *, keep_snapshot: bool) -> None:
     claim = spec.folder.claim()
     if claim is None or claim.resource != spec.claim.resource:
         return
+    is_saved = False
     if keep_snapshot and any(spec.folder.data.glob("*")):
         # Only a server makes a snapshot of append-only files. Where it can't start, they are kept as they are.
         with contextlib.suppress(ProvisioningError):
             _save_and_end(spec)
+            is_saved = True
     if running := process.find(spec.folder):
         process.stop(running)
-    spec.folder.retire(keep_snapshot=keep_snapshot)
+    spec.folder.retire(keep_snapshot=keep_snapshot, is_saved=is_saved)
 
 
 def _save_and_end(spec: Spec) -> None:

@@ -42,7 +42,7 @@ def set_aside_damaged(spec: GroupSpec, found: dict[str, Holding]) -> None:
     """Let the nodes that can't load their data start without it: a primary has it."""
     for name, holding in found.items():
         if holding.damage and process.find(spec.nodes[name].folder) is None:
-            holdings.set_aside(spec.nodes[name].folder)
+            holdings.set_aside(spec.nodes[name].folder, holding.damage)
 
 
 def _look(spec: GroupSpec, clients: Clients, name: str) -> Holding:

@@ -212,6 +212,7 @@ def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
     repaired = appendonly.repair(spec.nodes[shard[0]].folder.data)
     assert repaired is not None
     assert any("removed the 4096 after them" in line for line in repaired.done)
+    assert repaired.kept is not None
     assert increment(repaired.kept).stat().st_size == size + 4096
     assert servers.ensure(spec).problems == []
     assert missing(spec) == []
