@@ -5,6 +5,7 @@ Nothing here knows a deployment or Pulumi: `data` is a server's working folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -54,10 +55,11 @@ class Increment:
     is_torn: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Base:
+    """saved: when, in seconds since 1970."""
+
     saved: int
-    """When, in seconds since 1970."""
     keys: int
 
 
@@ -142,24 +144,23 @@ class Repair:
 def repair(data: Path) -> Repair | None:
     """Make the files of a server that doesn't run loadable, at the price of what comes after the damage.
 
+    A server that has lost all of its files begins without data.
+
     Returns:
         What was changed; None where nothing is damaged.
 
     Raises:
         DamagedError: neither the base file nor a snapshot can be loaded, so nothing was changed.
     """
-    try:
-        if parts(data):
-            check(data)
+    with contextlib.suppress(DamagedError):
+        if check(data)[0]:
             return None
-    except DamagedError:
-        pass
-    if not any(data.glob("*")):
         data.mkdir(mode=0o700, exist_ok=True)
         return Repair(None, [_begin(data, None)])
     try:
         base, increments = _salvageable(data)
-        if check_base(base).saved < _saved(data) and not increments:
+        snapshot, saved = _snapshot(data), check_base(base)
+        if snapshot and snapshot > saved and not increments:
             return _adopt_snapshot(data, DamagedError("the increments of its append-only file are missing"))
     except DamagedError as damage:
         return _adopt_snapshot(data, damage)
@@ -186,22 +187,22 @@ def repair(data: Path) -> Repair | None:
 
 def _adopt_snapshot(data: Path, damage: DamagedError) -> Repair:
     """Where the append-only files are lost, the last snapshot is what remains."""
-    saved = _saved(data)
-    if not saved:
+    snapshot = _snapshot(data)
+    if not snapshot:
         raise DamagedError(str(damage.args[0]), fix="restore a backup: make restore")
     kept = _copy(data)
-    time = datetime.fromtimestamp(saved, timezone.utc)
+    time = datetime.fromtimestamp(snapshot.saved, timezone.utc)
     return Repair(
         kept, [_begin(data, data / SNAPSHOT), f"{SNAPSHOT}: all writes after {time:%Y-%m-%d %H:%M:%S} UTC are lost"]
     )
 
 
-def _saved(data: Path) -> int:
-    """When the snapshot was made; 0 where there is none that can be loaded."""
+def _snapshot(data: Path) -> Base | None:
+    """The last snapshot; None where there is none that can be loaded."""
     try:
-        return check_base(data / SNAPSHOT).saved
+        return check_base(data / SNAPSHOT)
     except (DamagedError, OSError):
-        return 0
+        return None
 
 
 def _begin(data: Path, snapshot: Path | None) -> str:
@@ -227,12 +228,10 @@ def _copy(data: Path) -> Path:
 def _salvageable(data: Path) -> tuple[Path, list[Path]]:
     """The base and the increments that exist, by the manifest or else by their names."""
     folder = data / FOLDER
-    try:
+    with contextlib.suppress(DamagedError):
         loaded = parts(data)
         if loaded and loaded.base:
             return loaded.base, list(loaded.increments)
-    except DamagedError:
-        pass
     bases = [path for path in _files(folder) if _FILE.fullmatch(path.name) and ".base." in path.name]
     if len(bases) != 1:
         raise DamagedError(f"{folder} has {len(bases)} base files, 1 is needed", fix="restore a backup: make restore")

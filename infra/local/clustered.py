@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import ProvisioningError
-from infra.local import cluster, distribution, group, holdings, nodesconf, process, survey
+from infra.local import cluster, distribution, group, holdings, nodesconf, ports, process, survey
 from infra.local.files import write_private
 from infra.local.group import Clients, GroupSpec
 from infra.local.holdings import Holding
@@ -37,7 +37,7 @@ class Clustered:
     def bring_up(self, source: Path | None) -> None:  # noqa: ARG002 — an empty cluster is filled once it is whole
         """Start the node of each shard that holds most, make it the primary, then start the others."""
         if view := nodesconf.latest(self._confs().values()):
-            survey.keep_ports(self._spec.nodes, [int(row.address.rpartition(":")[2]) for row in view.rows])
+            survey.keep_ports(self._spec.nodes, _ports(view))
         shards = self._shards()
         leaders = [shard.leader for shard in shards]
         self._set_aside(shards)
@@ -98,7 +98,8 @@ class Clustered:
                     fix="restore a backup: make restore",
                 )
             return []
-        addresses = {member.address: member.name for member in self._spec.members}
+        places = survey.assigned_ports(self._spec.nodes, _ports(view))
+        addresses = {f"{ports.HOST}:{port}": name for name, port in places.items()}
         shards = {view.shards.get(row.id, row.id) for row in view.rows if row.slots}
         return [self._shard(shard, view, confs, addresses) for shard in sorted(shards)]
 
@@ -119,11 +120,6 @@ class Clustered:
         listed = [addresses[row.address] for row in view.rows if row.slots and row.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
-        if not preferred:
-            raise ProvisioningError(
-                f"nothing was changed, as the folders of all nodes of a shard are empty ({shard})",
-                fix="restore a backup: make restore",
-            )
         return Shard(holdings.leader(found, preferred, existed=True), found)
 
     def _set_aside(self, shards: Sequence[Shard]) -> None:
@@ -157,3 +153,7 @@ class Clustered:
         replicas = [member for member in members if member not in cluster.primaries(self._clients, members)]
         for member in replicas:
             cluster.take_over(self._clients, members, member)
+
+
+def _ports(view: Conf) -> list[int]:
+    return [int(row.address.rpartition(":")[2]) for row in view.rows]

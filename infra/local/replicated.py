@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra import hardening
 from infra.errors import ProvisioningError
-from infra.local import group, holdings, replication, sentinel, server, survey
+from infra.local import group, holdings, ports, replication, sentinel, server, survey
 from infra.local.console import Member, answering
 from infra.local.group import Clients, GroupSpec
 from infra.local.holdings import Holding
@@ -30,9 +30,8 @@ class Replicated:
 
     def bring_up(self, source: Path | None) -> None:
         """Start the primary first, so that nobody else is made one."""
-        folders = [spec.folder for spec in self._spec.sentinels.values()]
-        survey.keep_ports(self._spec.nodes, sentinel.known_ports(folders, "monitor", "known-replica"))
-        survey.keep_ports(self._spec.sentinels, sentinel.known_ports(folders, "known-sentinel"))
+        survey.keep_ports(self._spec.nodes, self._known_ports())
+        survey.keep_ports(self._spec.sentinels, self._known_ports("known-sentinel"))
         serving = self._settle()
         if source:  # what a killed restore has left says nothing
             primary = serving or self._remembered()
@@ -148,9 +147,13 @@ class Replicated:
 
     def _remembered(self) -> str:
         address = sentinel.last_primary([spec.folder for spec in self._spec.sentinels.values()])
-        names = {member.address: member.name for member in self._spec.members}
-        emptied = [name for name in self._spec.nodes if name not in names.values()] if address else []
-        return names.get(address or "", next(iter([*emptied, *self._spec.nodes])))
+        places = survey.assigned_ports(self._spec.nodes, self._known_ports())
+        names = {f"{ports.HOST}:{port}": name for name, port in places.items()}
+        return names.get(address or "", next(iter(self._spec.nodes)))
+
+    def _known_ports(self, *kinds: str) -> list[int]:
+        folders = [spec.folder for spec in self._spec.sentinels.values()]
+        return sentinel.known_ports(folders, *(kinds or ("monitor", "known-replica")))
 
     def _primary(self) -> Member:
         return self._spec.member(self.primaries()[0])

@@ -14,7 +14,8 @@ import psutil
 import redis
 
 from infra.errors import ProvisioningError
-from infra.local import instance, process
+from infra.local import appendonly, instance, process
+from infra.local.appendonly import Repair
 from infra.local.instance import Spec, State
 
 
@@ -60,6 +61,20 @@ def remove(spec: Spec, *, keep_snapshot: bool) -> None:
     if running := process.find(spec.folder):
         process.stop(running)
     spec.folder.retire(keep_snapshot=keep_snapshot, is_saved=is_saved)
+
+
+def repair(spec: Spec) -> Repair | None:
+    """Make the data of a server that doesn't run loadable; see appendonly.repair.
+
+    Raises:
+        ProvisioningError: it runs, the folder isn't this stack's, or nothing can be loaded.
+    """
+    if problem := spec.folder.objection(spec.claim):
+        raise problem
+    if process.find(spec.folder):
+        raise ProvisioningError(f"valkey-server runs in {spec.folder.path}", fix="repair only what doesn't start")
+    spec.folder.take(spec.claim)
+    return appendonly.repair(spec.folder.data)
 
 
 def _save_and_end(spec: Spec) -> None:

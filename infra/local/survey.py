@@ -23,14 +23,20 @@ def objections(spec: GroupSpec) -> None:
             raise problem
 
 
-def keep_ports(specs: Mapping[str, Spec], ports_known: Iterable[int]) -> None:
-    """Give servers whose folder was emptied the ports that the others know them by."""
-    used = {ports.configured(spec.folder) for spec in specs.values()}
-    free = iter(port for port in ports_known if port not in used)
-    for spec in specs.values():
-        if not ports.configured(spec.folder) and (port := spec.port or next(free, 0)):
-            spec.folder.take(spec.claim)
-            write_private(spec.folder.config, f"port {port}\n")
+def assigned_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> dict[str, int]:
+    """The port of each server; those whose folder was emptied get what the others know and no other has."""
+    kept = {name: spec.port or ports.configured(spec.folder) for name, spec in specs.items()}
+    free = iter([port for port in known if port not in kept.values()])
+    return {name: port or next(free, 0) for name, port in kept.items()}
+
+
+def keep_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> None:
+    """Write each server's port down where it is lost."""
+    for name, port in assigned_ports(specs, known).items():
+        folder = specs[name].folder
+        if port and not ports.configured(folder):
+            folder.take(specs[name].claim)
+            write_private(folder.config, f"port {port}\n")
 
 
 def survey(spec: GroupSpec, clients: Clients, names: Iterable[str]) -> dict[str, Holding]:

@@ -34,6 +34,7 @@ def dead(spec: Spec) -> Spec:
             client.set(f"key:{number}", number)
             if number == 499:
                 client.save()
+        assert client.execute_command("WAITAOF", 1, 0, 60_000)[0] == 1
     os.kill(pid_of(spec), signal.SIGKILL)
     return spec
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from valkeykit.connection import Client
 
 from infra.errors import ProvisioningError
-from infra.local import appendonly, nodesconf, servers
+from infra.local import appendonly, nodesconf, server, servers
 from infra.local.group import GroupSpec
 from tests.unit.group.bed import client_of, kill, pids, primaries
-from tools.probe import replicas_with
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
 
@@ -139,14 +139,22 @@ def test_damage_to_a_node_loses_nothing(
 
 
 def write(spec: GroupSpec) -> None:
-    """Each key twice, so that counting keys doesn't find what is lost; all of it on another node too."""
+    """Each key twice, so that counting keys doesn't find what is lost; all of it in the files of two nodes."""
     with contextlib.closing(client_of(spec)) as client:
         for value in ("old", "new"):
             for number in range(KEYS):
                 client.set(f"key:{number}", f"{value}:{number}")
-        for tag in range(50 if isinstance(client, redis.RedisCluster) else 1):
-            client.set(f"tag:{tag}", "last")
-            assert replicas_with(client, f"tag:{tag}", 1) >= 1
+        for number in range(50 if isinstance(client, redis.RedisCluster) else 1):  # all shards
+            client.set(f"key:{number}", f"new:{number}")
+            assert min(saved(client, f"key:{number}")) >= 1
+
+
+def saved(client: Client, key: str) -> list[int]:
+    """Whether the node of the key, and how many replicas, have all of it on disk, after a while."""
+    wait = ("WAITAOF", 1, 1, 60_000)
+    if isinstance(client, redis.RedisCluster):
+        return list(client.execute_command(*wait, target_nodes=client.get_node_from_key(key)))
+    return list(client.execute_command(*wait))
 
 
 def missing(spec: GroupSpec) -> list[str]:
@@ -218,17 +226,25 @@ def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
     assert missing(spec) == []
 
 
-def test_a_shard_without_any_folder_is_an_error(spec: GroupSpec) -> None:
+@pytest.mark.parametrize("port", ["given", "kept"])
+def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec: GroupSpec, port: str) -> None:
     servers.ensure(spec)
     write(spec)
+    own = replace(spec, port=0) if port == "kept" else spec
     kill(spec, *pids(spec))
-    for name in nodes_of_a_shard(spec):
+    shard = nodes_of_a_shard(spec)
+    for name in shard:
         shutil.rmtree(spec.nodes[name].folder.path)
     for _ in range(2):
-        with pytest.raises(ProvisioningError, match=r"nothing was changed, as .* empty") as caught:
-            servers.ensure(spec)
-        assert "make restore" in str(caught.value)
+        with pytest.raises(ProvisioningError, match=f"no node has usable data: {shard[0]}: its folder is empty"):
+            servers.ensure(own)
         assert pids(spec) == {}
+    repaired = server.repair(own.nodes[shard[0]])
+    assert repaired is not None
+    state = servers.ensure(own)
+    assert state.problems == []
+    assert sorted(state.listens) == list(range(spec.port, spec.port + len(spec.nodes)))
+    assert len(missing(spec)) == KEYS if spec.topology == "replicated" else 0 < len(missing(spec)) < KEYS
 
 
 def test_yesterdays_copy_of_a_folder_follows(spec: GroupSpec, tmp_path: Path) -> None:
