@@ -30,8 +30,9 @@ class Replicated:
 
     def bring_up(self, source: Path | None) -> None:
         """Start the primary first, so that nobody else is made one."""
-        survey.keep_ports(self._spec.nodes, self._known_ports())
-        survey.keep_ports(self._spec.sentinels, self._known_ports("known-sentinel"))
+        if not source:
+            survey.keep_ports(self._spec.nodes, self._known_ports())
+            survey.keep_ports(self._spec.sentinels, self._known_ports("known-sentinel"))
         serving = self._settle()
         if source:  # what a killed restore has left says nothing
             primary = serving or self._remembered()

@@ -31,10 +31,10 @@ def assigned_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> dict[str,
 
 
 def keep_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> None:
-    """Write each server's port down where it is lost."""
+    """Write each server's port down where it is lost and not given."""
     for name, port in assigned_ports(specs, known).items():
         folder = specs[name].folder
-        if port and not ports.configured(folder):
+        if port and not specs[name].port and not ports.configured(folder):
             folder.take(specs[name].claim)
             write_private(folder.config, f"port {port}\n")
 

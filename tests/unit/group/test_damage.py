@@ -15,7 +15,7 @@ import redis
 from valkeykit.connection import Client
 
 from infra.errors import ProvisioningError
-from infra.local import appendonly, nodesconf, server, servers
+from infra.local import appendonly, group, nodesconf, server, servers
 from infra.local.group import GroupSpec
 from tests.unit.group.bed import client_of, kill, pids, primaries
 
@@ -299,3 +299,43 @@ def state_of(folder: Path) -> dict[Path, bytes]:
     """All files but logs, which are written by another process."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("valkey.log")]
     return {path: path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("spec", ["cluster"], indirect=True)
+def test_all_primaries_of_a_cluster_at_once(spec: GroupSpec) -> None:
+    """No primary is left that could elect another."""
+    servers.ensure(spec)
+    write(spec)
+    first = primaries(spec)
+    kill(spec, *pids(spec))
+    for name in first:
+        cut_between_commands(spec.nodes[name].folder.data)
+    assert servers.ensure(spec).problems == []
+    assert set(primaries(spec)).isdisjoint(first)
+    assert missing(spec) == []
+
+
+@pytest.mark.parametrize("spec", ["replicated"], indirect=True)
+def test_a_lost_primary_that_no_sentinel_remembers(spec: GroupSpec) -> None:
+    servers.ensure(spec)
+    write(spec)
+    kill(spec, "node-0", *spec.sentinels)
+    empty(spec.nodes["node-0"].folder.data)
+    for known in spec.sentinels.values():
+        known.folder.config.unlink()
+    assert servers.ensure(spec).problems == []
+    assert primaries(spec) != ["node-0"]
+    assert missing(spec) == []
+
+
+@pytest.mark.parametrize("spec", ["replicated"], indirect=True)
+def test_a_replica_that_never_had_data_isnt_made_the_primary(spec: GroupSpec) -> None:
+    servers.ensure(spec)
+    write(spec)
+    kill(spec, *pids(spec))
+    for name in ("node-1", "node-2"):
+        empty(spec.nodes[name].folder.data)
+        group.start(spec.nodes[name], "--replicaof", f"127.0.0.1 {spec.port}")
+    assert servers.ensure(spec).problems == []
+    assert primaries(spec) == ["node-0"]
+    assert missing(spec) == []
