@@ -1,4 +1,7 @@
-"""Nodes whose files are damaged: what another node holds is never lost, and never served in a lesser state."""
+"""Nodes whose files are damaged: what another node holds is never lost, and never served in a lesser state.
+
+With ROUNDS=50 or more, every kind of damage meets every role; otherwise a selection.
+"""
 
 from __future__ import annotations
 
@@ -101,14 +104,11 @@ CASES = [
     *itertools.product(["cluster"], [*OF_DATA, *OF_CLUSTERS], ["primary", "replica"], ["alive", "down"]),
 ]
 CHOSEN = {
-    ("replicated", empty, "primary", "down"),
     ("replicated", cut_between_commands, "primary", "down"),
     ("replicated", fill_with_garbage, "primary", "alive"),
-    ("replicated", lose_manifest, "replica", "down"),
     ("cluster", empty_folder, "primary", "alive"),
     ("cluster", cut_between_commands, "primary", "down"),
     ("cluster", append_nul, "primary", "down"),
-    ("cluster", damage_base, "replica", "alive"),
     ("cluster", garbage_conf, "primary", "down"),
     ("cluster", lose_conf, "replica", "alive"),
 }
@@ -163,8 +163,9 @@ def missing(spec: GroupSpec) -> list[str]:
 
 
 @pytest.mark.parametrize("spec", ["replicated"], indirect=True)
-@pytest.mark.parametrize("others", ["alive", "down"])
-@pytest.mark.parametrize("text", [b"", b"\xfe\xff" * 300, None], ids=["empty", "garbage", "cut"])
+@pytest.mark.parametrize(
+    ("text", "others"), [(b"", "alive"), (b"\xfe\xff" * 300, "down"), (None, "alive")], ids=["empty", "garbage", "cut"]
+)
 def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes | None, others: str) -> None:
     servers.ensure(spec)
     write(spec)
