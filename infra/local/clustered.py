@@ -110,6 +110,10 @@ class Clustered:
             for name, conf in confs.items()
             if (conf.shards.get(conf.own.id, conf.own.id) if conf else located.get(name)) == shard
         }
+        if not members:
+            raise ProvisioningError(
+                "nothing was changed, as no node of a shard is left", fix="restore a backup: make restore"
+            )
         claims = {name: conf.own_epoch for name, conf in members.items() if conf and conf.own.slots}
         running = group.running(self._spec.nodes)
         if serving := [name for name in claims if name in running]:
@@ -127,20 +131,18 @@ class Clustered:
         claim slots for the keys that it has.
         """
         confs, leaders = self._confs(), [shard.leader for shard in shards]
-        damaged = {name: holding.damage for shard in shards for name, holding in shard.found.items() if holding.damage}
+        found = {name: holding for shard in shards for name, holding in shard.found.items()}
         view = nodesconf.latest(confs.values())
         for name, spec in self._spec.nodes.items():
-            if process.find(spec.folder):
+            if process.find(spec.folder) or not any(spec.folder.data.glob("*")):
                 continue
             if name in leaders:
                 if confs[name] is None and view:
                     self._rebuild_conf(name, view)
-            elif (
-                (name in damaged or confs[name] is None)
-                and spec.folder.data.exists()
-                and any(spec.folder.data.iterdir())
-            ):
-                holdings.set_aside(spec.folder, damaged.get(name, f"it has no usable {nodesconf.FILE}"))
+                continue
+            holding = found.get(name) or holdings.read(spec.folder.data)
+            if holding.damage or confs[name] is None:
+                holdings.set_aside(spec.folder, holding.damage or f"it has no usable {nodesconf.FILE}")
 
     def _rebuild_conf(self, name: str, view: Conf) -> None:
         text = nodesconf.rebuilt(view, self._spec.member(name).address)

@@ -102,6 +102,8 @@ class Folder:
             return ProvisioningError(f"{self.path} is a file, not a folder", fix=_OTHER)
         if self.path.stat().st_uid != os.geteuid() or not os.access(self.path, os.W_OK):
             return ProvisioningError(f"{self.path} belongs to another user of this machine", fix=_OTHER)
+        if self.data.exists() and not os.access(self.data, os.W_OK):
+            return ProvisioningError(f"{self.data} is read-only", fix=f"chmod u+w {self.data}, or mount it writable")
         return self._rival(claim)
 
     def _rival(self, claim: Claim) -> ProvisioningError | None:
