@@ -108,7 +108,8 @@ class Replicated:
             dead = [name for name in self._spec.nodes if name not in running]
             return serving, survey.survey(self._spec, self._clients, dead)
         found = survey.survey(self._spec, self._clients, self._spec.nodes)
-        return holdings.leader(found, self._last_primary(), existed=self._sentinels_remember()), found
+        preferred = next(iter(running), self._remembered())  # else the Sentinels might choose it meanwhile
+        return holdings.leader(found, preferred, existed=self._sentinels_remember()), found
 
     def _settle(self) -> str | None:
         """The primary that lives, once the Sentinels that are down run again and agree on it."""
@@ -116,14 +117,6 @@ class Replicated:
             self._start_sentinels(self._spec.member(self._remembered()))
             return replication.wait_for_primary(self._clients, self._sentinels, self._spec.members).name
         return self._serving()
-
-    def _last_primary(self) -> str:
-        """Whom the Sentinels knew at last; where none remembers, whom the replicas that live follow."""
-        if not self._sentinels_remember():
-            followed = replication.followed(self._clients, self._spec.members)
-            if followed:
-                return followed.name
-        return self._remembered()
 
     def _install(self, primary: str, found: Mapping[str, Holding]) -> str:
         """Make a node the primary: by the Sentinels' failover where they can choose no lesser one, else from here."""
@@ -134,7 +127,7 @@ class Replicated:
             with contextlib.suppress(ProvisioningError):  # no replica is good enough for them
                 self._start_sentinels(dead)
                 return replication.fail_over(self._clients, self._sentinels, self._spec.members, dead).name
-        if primary in replicas or primary != self._remembered():
+        if replicas or primary != self._remembered():  # they would choose another, or do so just now
             for spec in self._spec.sentinels.values():
                 sentinel.forget(spec.folder)
         if primary in replicas:

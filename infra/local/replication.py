@@ -57,14 +57,6 @@ def acting_primary(console: Console, nodes: Sequence[Member]) -> Member | None:
     return found[0] if len(found) == 1 else None
 
 
-def followed(console: Console, nodes: Sequence[Member]) -> Member | None:
-    """The node that the replicas that answer follow, dead or alive; None where they don't agree."""
-    states = [info(console, node.name, "replication") for node in answering(console, nodes)]
-    primaries = {f"{state['master_host']}:{state['master_port']}" for state in states if state["role"] == "slave"}
-    found = [node for node in nodes if node.address in primaries]
-    return found[0] if len(primaries) == 1 and found else None
-
-
 def role(console: Console, node: Member) -> str:
     """`master` or `slave`."""
     return info(console, node.name, "replication")["role"]
