@@ -56,6 +56,12 @@ RULES: tuple[Rule, ...] = (
     Rule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
     Rule("appendfsync", "everysec", "the usual balance of loss and speed"),
     Rule("aof-load-truncated", "yes", "a write cut short by a crash doesn't stop the start"),
+    Rule(
+        "aof-timestamp-enabled",
+        "yes",
+        "tells which of two nodes holds the later data; allows recovery to a point in time: valkey-check-aof "
+        "--truncate-to-timestamp",
+    ),
     Rule("save", "3600 1", "a snapshot an hour for backups; the append-only file does the rest"),
     Rule(
         "stop-writes-on-bgsave-error",

@@ -362,6 +362,14 @@ def test_a_folder_of_another_user_is_refused(spec: Spec, monkeypatch: pytest.Mon
     assert list(spec.folder.path.iterdir()) == []
 
 
+def test_a_read_only_data_folder_is_refused(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec.folder.take(spec.claim)
+    spec.folder.data.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != spec.folder.data)
+    with pytest.raises(ProvisioningError, match="data is read-only"):
+        server.ensure(spec)
+
+
 def test_a_full_disk_is_told_in_one_line(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device", "users.acl")
