@@ -21,7 +21,8 @@ def logged(*texts: str) -> str:
         (
             (
                 f"{logged('# Bad file format: an earlier start')}\n{START}\n"
-                f"{logged('# Bad file format reading the append only file')}\n[offset 0] Check RDB returned error code 1"
+                f"{logged('# Bad file format reading the append only file')}\n"
+                "[offset 0] Check RDB returned error code 1"
             ),
             "Bad file format reading the append only file",
         ),
