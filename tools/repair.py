@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from valkeykit.endpoint import Endpoint
 
+from infra.local import providers
 from infra.local.docker import providers as containers
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -48,4 +49,11 @@ def _docker(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[str]
     return containers.repair(stack.resource("Containers"), node, force=force, dry=dry)
 
 
-_TARGETS: dict[str, _Repair] = {"docker": _docker}
+def _embedded(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[str]:  # noqa: ARG001  (a repair of an empty folder accepts the loss)
+    kind = "Server" if stack.outputs()["endpoint"]["topology"] == "single" else "ServerGroup"
+    yield from providers.repair(stack.resource(kind), node, dry=dry)
+    if not dry:
+        yield f"now start it: make up STACK={stack.name}"
+
+
+_TARGETS: dict[str, _Repair] = {"docker": _docker, "embedded": _embedded}

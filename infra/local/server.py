@@ -73,7 +73,8 @@ def repair(spec: Spec) -> Repair | None:
         raise problem
     if process.find(spec.folder):
         raise ProvisioningError(f"valkey-server runs in {spec.folder.path}", fix="repair only what doesn't start")
-    spec.folder.take(spec.claim)
+    if spec.folder.claim() is None:
+        spec.folder.take(spec.claim)
     return appendonly.repair(spec.folder.data)
 
 
