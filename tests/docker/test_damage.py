@@ -22,10 +22,9 @@ from infra.local.console import Member, RefusedError, wait_until
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.damage import ANY, OF_CLUSTER
-from tests.docker.totals import totals
+from tests.docker.totals import ROUNDS, totals
 from tests.docker.traffic import Traffic, newest
 
-ROUNDS = int(os.environ.get("ROUNDS", "10"))
 MAKE_UP_EVERY = 5
 """Rounds; in between only the servers themselves are looked at."""
 

@@ -33,7 +33,7 @@ NO_NODES_CONF = "rm /data/nodes.conf"
 EMPTIED = "rm -rf /data/*"
 
 
-@pytest.fixture(scope="module", params=[OLD, NEW])
+@pytest.fixture(scope="module", params=[pytest.param(OLD, marks=pytest.mark.thorough), NEW])
 def single(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with running(make_spec(tmp_path_factory.mktemp("single"), "single", request.param)) as made:
         yield made
@@ -45,7 +45,7 @@ def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         yield made
 
 
-@pytest.fixture(scope="module", params=[OLD, NEW])
+@pytest.fixture(scope="module", params=[pytest.param(OLD, marks=pytest.mark.thorough), NEW])
 def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """A cluster without replicas."""
     with running(make_spec(tmp_path_factory.mktemp("shards"), "cluster", request.param, replicas=0)) as made:

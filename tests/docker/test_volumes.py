@@ -102,6 +102,11 @@ def _copy(source: Path, target: Path) -> None:
         os.chown(path, 999, 999)
 
 
+REPLICATED, CLUSTER = "replicated", "cluster"
+MORE = pytest.mark.thorough
+
+
+@pytest.mark.parametrize("bed", [pytest.param(REPLICATED, marks=MORE), CLUSTER], indirect=True)
 def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) -> None:
     leader, _ = leader_and_followers(bed)
     stop_all(bed)
@@ -125,6 +130,7 @@ def age(position: Path) -> None:
     position.write_text(" ".join(fields) + "\n")
 
 
+@MORE
 def test_swapped_volumes_lose_nothing(bed: Bed) -> None:
     leader, followers = leader_and_followers(bed)
     other = (
@@ -139,6 +145,7 @@ def test_swapped_volumes_lose_nothing(bed: Bed) -> None:
     assert read(bed) == {"first"}
 
 
+@pytest.mark.parametrize("bed", [pytest.param(REPLICATED, marks=MORE), CLUSTER], indirect=True)
 def test_all_at_once_and_the_primary_damaged(bed: Bed) -> None:
     leader, _ = leader_and_followers(bed)
     stop_all(bed)
@@ -148,6 +155,7 @@ def test_all_at_once_and_the_primary_damaged(bed: Bed) -> None:
     assert read(bed) == {"first"}
 
 
+@MORE
 def test_all_at_once_and_every_replica_emptied(bed: Bed) -> None:
     _leader, followers = leader_and_followers(bed)
     stop_all(bed)
@@ -158,6 +166,7 @@ def test_all_at_once_and_every_replica_emptied(bed: Bed) -> None:
     assert read(bed) == {"first"}
 
 
+@pytest.mark.parametrize("bed", [REPLICATED, pytest.param(CLUSTER, marks=MORE)], indirect=True)
 def test_a_damaged_primary_and_emptied_replicas_are_never_served(bed: Bed) -> None:
     leader, followers = leader_and_followers(bed)
     stop_all(bed)
@@ -171,6 +180,7 @@ def test_a_damaged_primary_and_emptied_replicas_are_never_served(bed: Bed) -> No
     assert any("bytes, but had" in problem for problem in bed.wrong())
 
 
+@MORE
 def test_two_of_three_are_damaged(replicated: Bed) -> None:
     leader, (first, _second) = leader_and_followers(replicated)
     stop_all(replicated)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+ROUNDS = int(os.environ.get("ROUNDS", "10"))
 
 
 @dataclass

@@ -90,6 +90,6 @@ def test_other_targets_have_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = Stack("web", {}, Path(), has_own_backend=False)
     monkeypatch.setattr(Stack, "outputs", lambda _: {"endpoint": endpoint.to_dict()})
     with pytest.raises(
-        ToolError, match="supports target docker, and the stack web has target aws -> make up STACK=web"
+        ToolError, match="supports target docker, embedded, and the stack web has target aws -> make up STACK=web"
     ):
         list(repair.plan(stack, "node-0"))
