@@ -118,6 +118,7 @@ def _stop(bed: Bed, victim: str, comes_back: Return) -> None:
                 os.kill(int(pid), signal.SIGSTOP)
     else:
         bed.spec.engine.docker("kill", container)
+        bed.spec.engine.docker("wait", container)
 
 
 def _damage(bed: Bed, victim: str, kind: str, comes_back: Return) -> None:

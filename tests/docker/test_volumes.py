@@ -59,7 +59,9 @@ def data_of(bed: Bed, name: str) -> Path:
 
 
 def stop_all(bed: Bed) -> None:
-    bed.spec.engine.docker("kill", *(bed.deployment.container(node.name) for node in bed.deployment.plan.nodes))
+    containers = [bed.deployment.container(node.name) for node in bed.deployment.plan.nodes]
+    bed.spec.engine.docker("kill", *containers)
+    bed.spec.engine.docker("wait", *containers)
 
 
 def start_all(bed: Bed) -> None:

@@ -102,6 +102,7 @@ def _keeper(plan: Plan) -> Service:
     return {
         **_extends("helper"),
         "command": ["sh", f"{files.HOME}/bin/keep-cluster"],
+        "pids_limit": 64,  # it asks several nodes at once
         **_memory(HELPER_MEMORY),
         "healthcheck": {
             "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
