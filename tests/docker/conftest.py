@@ -10,10 +10,7 @@ import pytest
 from infra.hardening import Topology
 from infra.local.docker.engine import Engine
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, Bed, make_spec, running
-from tests.docker.totals import ROUNDS, totals
-
-THOROUGH = 5
-"""ROUNDS from which on the tests marked `thorough` run."""
+from tests.docker.totals import totals
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,15 +27,6 @@ def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     topology = cast("Topology", request.param)
     with running(make_spec(tmp_path_factory.mktemp(topology), topology, OLD)) as made:
         yield made
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With few ROUNDS only one version, or one topology, of what takes minutes."""
-    if ROUNDS >= THOROUGH:
-        return
-    left_out = [item for item in items if item.get_closest_marker("thorough")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -180,6 +180,7 @@ def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes |
     assert missing(spec) == []
 
 
+@pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
 @pytest.mark.parametrize("others", ["alive", "down"])
 def test_one_node_of_several_that_has_data_leads(spec: GroupSpec, others: str) -> None:
     """All of a shard's nodes but one are damaged."""
@@ -199,6 +200,7 @@ def test_one_node_of_several_that_has_data_leads(spec: GroupSpec, others: str) -
     assert f"{copy.name}-{shard[0]}" in [path.name for path in spec.folder.path.iterdir()]
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
     servers.ensure(spec)
     write(spec)
@@ -227,6 +229,7 @@ def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
     assert missing(spec) == []
 
 
+@pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
 @pytest.mark.parametrize("port", ["given", "kept"])
 def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec: GroupSpec, port: str) -> None:
     servers.ensure(spec)
@@ -248,6 +251,7 @@ def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec:
     assert len(missing(spec)) == KEYS if spec.topology == "replicated" else 0 < len(missing(spec)) < KEYS
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_yesterdays_copy_of_a_folder_follows(spec: GroupSpec, tmp_path: Path) -> None:
     servers.ensure(spec)
     kill(spec, *pids(spec))
@@ -263,6 +267,7 @@ def test_yesterdays_copy_of_a_folder_follows(spec: GroupSpec, tmp_path: Path) ->
     assert missing(spec) == []
 
 
+@pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
 def test_swapped_folders_lose_nothing(spec: GroupSpec, tmp_path: Path) -> None:
     servers.ensure(spec)
     write(spec)
@@ -275,6 +280,7 @@ def test_swapped_folders_lose_nothing(spec: GroupSpec, tmp_path: Path) -> None:
     assert missing(spec) == []
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_a_node_folder_of_another_stack_is_refused(spec: GroupSpec) -> None:
     servers.ensure(spec)
     kill(spec, *pids(spec))
