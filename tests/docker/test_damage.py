@@ -159,7 +159,7 @@ def _wait_until_healthy(bed: Bed) -> None:
         known = states(bed)
         followers = [state for state in known.values() if state["role"] == "slave"]
         whole = all(state.get("cluster_state", "ok") == "ok" for state in known.values())
-        met = {state.get("cluster_known_nodes", len(known)) for state in known.values()} == {len(known)}
+        met = {int(state.get("cluster_known_nodes", len(known))) for state in known.values()} == {len(known)}
         plan = bed.spec.plan
         together = len(followers) == plan.shards * plan.replicas
         return whole and met and together and all(state["master_link_status"] == "up" for state in followers)
