@@ -26,7 +26,7 @@ REGION = "eu"
 """The further field of a record's header, after the attempts."""
 
 _header = Spec.__dict__["header"].func  # of a cached property
-_from_v1 = Spec.from_header.__func__  # type: ignore[attr-defined]
+_from_v1 = Spec.from_header
 _read_record, _from_plan = schema.read_record, repeats.Repeat.from_plan.__func__  # type: ignore[attr-defined]
 
 
@@ -38,7 +38,7 @@ def become_next_version() -> None:
     calls.load = _load  # type: ignore[assignment,attr-defined]
     job.read_record = read_record  # type: ignore[attr-defined]
     Spec.header = property(lambda spec: _upgraded(_header(spec)))  # type: ignore[assignment,method-assign]
-    Spec.from_header = classmethod(_from_header)  # type: ignore[assignment,method-assign]
+    Spec.from_header = staticmethod(_from_header)  # type: ignore[method-assign]
     repeats.Repeat.from_plan = classmethod(from_plan)  # type: ignore[assignment,method-assign]
 
 
@@ -59,11 +59,11 @@ def from_plan(cls: Any, name: str, plan: str) -> repeats.Repeat:
     return _from_plan(cls, name, plan)  # type: ignore[no-any-return]
 
 
-def _from_header(cls: type[Spec], header: str) -> Spec:
+def _from_header(header: str) -> Spec:
     priority, attempts, region, *rest = header.split(" ")
     if region != REGION:
         raise ValueError(header)
-    return _from_v1(cls, " ".join([priority, attempts, *rest]))  # type: ignore[no-any-return]
+    return _from_v1(" ".join([priority, attempts, *rest]))
 
 
 def _upgraded(header: str) -> str:

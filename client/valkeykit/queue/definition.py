@@ -34,6 +34,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _ON = {"", "1", "true", "yes", "on"}
 _OFF = {"0", "false", "no", "off"}
 
+MAX_COMPLETED = 1024
+"""Combinations of options that a handler keeps completed."""
+
 
 @dataclass(frozen=True)
 class Handler:
@@ -51,11 +54,14 @@ class Handler:
 
     def complete(self, spec: Spec) -> Spec:
         """A job's name and options, with this handler's where the producer left them open."""
-        if spec not in self._completed:
+        known = self._completed.get(spec)
+        if known is None:
+            if len(self._completed) >= MAX_COMPLETED:  # a producer may give each job a timeout of its own
+                self._completed.clear()
             own = specify(self.name, **self.options)
             options = {name: getattr(own, name) for name in spec.left_open}
-            self._completed[spec] = replace(spec, **options, left_open=frozenset())
-        return self._completed[spec]
+            known = self._completed[spec] = replace(spec, **options, left_open=frozenset())
+        return known
 
 
 class Definition:

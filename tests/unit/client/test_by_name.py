@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from valkeykit import Queue
+from valkeykit.queue.definition import MAX_COMPLETED
 from valkeykit.queue.options import Spec
 
 from tests.servers import Server
@@ -84,3 +85,15 @@ def test_a_header_keeps_what_is_left_open() -> None:
     spec = Spec("send", 3, 2, 0, 0, 1000, frozenset({"timeout", "backoff"}))
     assert Spec.from_header(spec.header) == spec
     assert spec.header == "3 2 00 0 01000 send"
+
+
+def test_options_that_differ_for_each_job_take_bounded_memory(queue: Queue) -> None:
+    @queue.handler(attempts=2)
+    def send() -> None:
+        pass
+
+    handler = queue.handlers["send"]
+    for timeout in range(1, 2 * MAX_COMPLETED):
+        completed = handler.complete(Spec("send", timeout=timeout, left_open=frozenset({"attempts"})))
+        assert (completed.attempts, completed.timeout, completed.left_open) == (2, timeout, frozenset())
+    assert len(handler._completed) <= MAX_COMPLETED
