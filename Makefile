@@ -14,17 +14,17 @@ READY := .venv/.ready
 DEV   := .venv/.dev
 PARTS := unit engine cloud aws gcp faults migrate doctor clients examples docs
 
-.PHONY: help up smoke env backup restore rotate failover upgrade scale card drill render down policy sdk shell test site lint bench
+.PHONY: help up smoke env backup restore repair rotate failover upgrade scale card drill render down policy sdk shell test site lint bench
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
-	@echo "  STACK=name picks the stack (dev); DRY=1 rehearses up, restore, rotate, failover, upgrade and scale"
+	@echo "  STACK=name picks the stack (dev); DRY=1 rehearses up, restore, repair, rotate, failover, upgrade and scale"
 
 up: $(READY) ## Provision the stack, prove it by the smoke suite, say how to use it
 	@$(RUN) up --stack "$(STACK)" $(REHEARSE)
 
-smoke: $(READY) ## Check a stack that is up (JUNIT=file.xml, DISRUPTIVE=1 also restarts the server)
-	@$(RUN) smoke --stack "$(STACK)" -- $(if $(JUNIT),--junitxml "$(JUNIT)") $(if $(DISRUPTIVE),--disruptive)
+smoke: $(READY) ## Check a stack that is up (JUNIT=file.xml, DISRUPTIVE=1 also restarts the server, ACCEPT=1 accepts fewer keys)
+	@$(RUN) smoke --stack "$(STACK)" $(if $(ACCEPT),--accept) -- $(if $(JUNIT),--junitxml "$(JUNIT)") $(if $(DISRUPTIVE),--disruptive)
 
 env: $(READY) ## Write a stack's URLs to a file and print its name (FORMAT=dotenv|shell|json|k8s, OUT=file)
 	@$(RUN) env --stack "$(STACK)" --format "$(FORMAT)" $(if $(OUT),--out "$(OUT)")
@@ -34,6 +34,9 @@ backup: $(READY) ## Save the data into .valkey/<stack>/backups/<time> and print 
 
 restore: $(READY) ## A backup as a stack of its own (INTO=name, FROM=file or folder instead of the newest)
 	@$(RUN) restore --stack "$(STACK)" --into "$(INTO)" $(if $(FROM),--from "$(FROM)") $(REHEARSE)
+
+repair: $(READY) ## Repair a damaged node that has no healthy copy; keeps its files (NODE=node-0, FORCE=1 accepts the loss)
+	@$(RUN) repair --stack "$(STACK)" --node "$(NODE)" $(if $(FORCE),--force) $(REHEARSE)
 
 rotate: $(READY) ## New passwords beside the old; FINISH=1 ends the old ones
 	@$(RUN) rotate --stack "$(STACK)" $(if $(FINISH),--finish) $(if $(FORCE),--force) $(REHEARSE)

@@ -56,6 +56,12 @@ RULES: tuple[Rule, ...] = (
     Rule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
     Rule("appendfsync", "everysec", "the usual balance of loss and speed"),
     Rule("aof-load-truncated", "yes", "a write cut short by a crash doesn't stop the start"),
+    Rule(
+        "aof-timestamp-enabled",
+        "yes",
+        "tells which of two nodes holds the later data; allows recovery to a point in time: valkey-check-aof "
+        "--truncate-to-timestamp",
+    ),
     Rule("save", "3600 1", "a snapshot an hour for backups; the append-only file does the rest"),
     Rule(
         "stop-writes-on-bgsave-error",
@@ -92,6 +98,8 @@ REPLICA = "replica"
 SENTINEL = "sentinel"
 CLUSTER = "cluster"
 HEALTH = "health"
+NODE = "node"
+EXPORTER = "exporter"
 
 USERS: tuple[User, ...] = (
     User(
@@ -128,11 +136,24 @@ SYSTEM_USERS: tuple[User, ...] = (
     User(
         CLUSTER,
         "resetchannels -@all +ping +info +cluster|info +cluster|nodes +cluster|meet +cluster|addslotsrange "
-        "+cluster|replicate",
-        "what joins the nodes of a cluster",
+        "+cluster|replicate +cluster|forget +cluster|failover +cluster|set-config-epoch",
+        "what joins the nodes of a cluster, and repairs it",
         ("cluster",),
     ),
     User(HEALTH, "resetchannels -@all +ping", "health checks: nothing but PING"),
+    User(
+        NODE,
+        "resetchannels -@all +ping +info +cluster|nodes +config|set",
+        "a node that starts: compares what it holds with the others, and sets its own priority for a failover",
+    ),
+    User(
+        EXPORTER,
+        # Anonymous clients choose what the exporter queries, so it reads figures alone: no SCAN, no TYPE, no keys.
+        # No CONFIG GET either, which returns the password of the replicas.
+        "resetchannels -@all +ping +info +client|setname +cluster|info +slowlog|len +slowlog|get +latency|latest "
+        "+latency|histogram",
+        "the exporter: reads figures, no names of keys and no settings",
+    ),
 )
 """Who the servers' own parts log in as; no application gets their passwords."""
 
@@ -149,6 +170,12 @@ SENTINEL_USERS: tuple[User, ...] = (
     User(MONITOR, f"{_ASKS_SENTINELS} +sentinel|ckquorum", "exporters and dashboards: can they fail over?"),
     User(ADMIN, "&* +@all", "operators"),
     User(SENTINEL, "&* +@all", "the other Sentinels"),
+    User(
+        EXPORTER,
+        "resetchannels -@all +ping +info +client|setname +sentinel|masters +sentinel|sentinels +sentinel|slaves "
+        "+sentinel|ckquorum",
+        "the exporter: who is seen by whom, and can they fail over?",
+    ),
     User(
         HEALTH,
         "resetchannels -@all +ping +sentinel|get-primary-addr-by-name",

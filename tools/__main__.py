@@ -13,7 +13,7 @@ from pathlib import Path
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ValkeykitError
 
-from tools import backend, export, pulumi_cli
+from tools import backend, export, keycounts, pulumi_cli
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
@@ -35,8 +35,13 @@ def up(options: argparse.Namespace) -> int:
         stack.make()
         stack.rehearse()
         return _rehearsed()
+    _warn_of_lost_keys(stack)
     changed = stack.up()
-    if failed := smoke(options):
+    recovered = keycounts.recoveries(stack)
+    failed = smoke(options)
+    for line in recovered:
+        _say(f"note: {line}")
+    if failed:
         return failed
     _say(_how_to_use(stack.name, Endpoint.from_dict(stack.outputs()["endpoint"]), changed=changed))
     return 0
@@ -46,6 +51,7 @@ def down(options: argparse.Namespace) -> None:
     stack = Stack.open(options.stack)
     stack.down()
     export.forget(stack.root, stack.name)
+    keycounts.forget(stack.root, stack.name)
     snapshots = sorted((stack.root / backend.FOLDER / stack.name).glob("final-*"))
     if snapshots:
         _say(f"the last state: {snapshots[-1]}\na new stack can start from it: pulumi config set restoreFrom <file>")
@@ -53,6 +59,7 @@ def down(options: argparse.Namespace) -> None:
 
 def smoke(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "pytest", "tests/smoke", "--stack", options.stack, *_SMOKE_STYLE, *options.pytest]
+    command += ["--accept-keys"] if getattr(options, "accept", False) else []
     return subprocess.run(command, cwd=PROJECT, check=False).returncode
 
 
@@ -97,6 +104,8 @@ def failover(options: argparse.Namespace) -> int:
     from tools import failover as drills
 
     stack = Stack.open(options.stack)
+    if not options.dry:
+        _warn_of_lost_keys(stack)
     for line in drills.rehearse(stack) if options.dry else drills.carry_out(stack):
         print(line)
     if options.dry:
@@ -120,6 +129,16 @@ def restore(options: argparse.Namespace) -> int:
     return up(options)
 
 
+def repair(options: argparse.Namespace) -> int:
+    """Repair a damaged node that has no healthy copy."""
+    from tools import repair as repairs
+
+    stack = Stack.open(options.stack)
+    for line in (repairs.plan if options.dry else repairs.carry_out)(stack, options.node, force=options.force):
+        print(line, flush=True)
+    return _rehearsed() if options.dry else 0
+
+
 def card(options: argparse.Namespace) -> None:
     from tools import card as cards
 
@@ -132,8 +151,14 @@ def _change(options: argparse.Namespace, stack: Stack, changes: Mapping[str, str
     if options.dry:
         change.rehearse(stack, changes)
         return _rehearsed()
+    _warn_of_lost_keys(stack)
     change.carry_out(stack, changes)
     return smoke(options)
+
+
+def _warn_of_lost_keys(stack: Stack) -> None:
+    if warning := keycounts.before_change(stack):
+        _say(f"warning: before this command, {warning}")
 
 
 def _rehearsed() -> int:
@@ -189,6 +214,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             command.add_argument("--format", default="dotenv")
             command.add_argument("--out", type=Path)
         if run is smoke:
+            command.add_argument("--accept", action="store_true", help="take the number of keys for the right one")
             command.add_argument("pytest", nargs="*", help="more options for pytest")
         if run in _REHEARSED:
             command.add_argument("--dry", action="store_true", help="say what would happen, and change nothing")
@@ -203,8 +229,17 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         if run is restore:
             command.add_argument("--into", default="", help="the new stack")
             command.add_argument("--from", dest="source", default="", help="instead of the newest backup")
+    _add_repair(commands.add_parser(repair.__name__))
     _add_render(commands.add_parser(render.__name__))
     return parser.parse_args(arguments)
+
+
+def _add_repair(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=repair)
+    command.add_argument("--stack", default="dev")
+    command.add_argument("--node", default="", help="the damaged node")
+    command.add_argument("--force", action="store_true", help="accept that all of its data are lost")
+    command.add_argument("--dry", action="store_true", help="report what is wrong, and change nothing")
 
 
 def _add_render(command: argparse.ArgumentParser) -> None:

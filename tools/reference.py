@@ -54,6 +54,11 @@ def render(project: Path = PROJECT) -> str:
                         "an application's variables: `VALKEY_URL`, `REDIS_URL`, and what a URL can't say",
                     ),
                     ("`prometheusTargets`", "no", "with `docker.exporter`: what Prometheus reads by `file_sd_configs`"),
+                    (
+                        "`sentinels`",
+                        "no",
+                        "of a replicated docker stack, for the smoke tests; clients outside query the nodes",
+                    ),
                     ("`aws`, `gcp`", "no", "what only that target can tell: names, network, dashboard, secret"),
                     ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
                 ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from tools import backup
@@ -21,6 +22,8 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
         ToolError: there is no such stack or backup, or `into` is up.
     """
     target = stack.outputs()["endpoint"]["target"]
+    if into.name != stack.name and into.is_up() and (begun := _begun(into)) and source in ("", begun):
+        return begun
     if into.name == stack.name or into.is_up():
         raise ToolError(
             f"the stack {into.name} is up: what it holds would be lost", fix="name one that isn't: INTO=<name>"
@@ -30,6 +33,14 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
         into.copy_configuration(stack, leaving_out=_ITS_OWN)
         into.configure({"restoreFrom": found})
     return found
+
+
+def _begun(into: Stack) -> str:
+    """The backup of a restore that was interrupted, which `up` resumes; "" for a stack that is complete."""
+    with contextlib.suppress(ToolError):
+        into.outputs()
+        return ""
+    return str(into.configuration().get("restoreFrom", ""))
 
 
 def _local(stack: Stack, source: str) -> str:

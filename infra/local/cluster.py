@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.errors import ProvisioningError
-from infra.local.console import Console, Member, RefusedError, answering, fields, info, wait_until
+from infra.local.console import Console, Member, RefusedError, fields, info, wait_until
 
 SLOTS = 16384
 
@@ -25,13 +25,14 @@ FAILOVER_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Row:
-    """A line of CLUSTER NODES. primary: the id of whom it follows, or `-`."""
+    """A line of CLUSTER NODES. primary: the id of whom it follows, or `-`. link: `connected` or `disconnected`."""
 
     id: str
     address: str
     flags: frozenset[str]
     primary: str
     slots: frozenset[int]
+    link: str
 
     @property
     def is_primary(self) -> bool:
@@ -45,13 +46,14 @@ def rows(console: Console, node: str) -> list[Row]:
 
 def row(line: str) -> Row:
     """A line of CLUSTER NODES, or of a node's own nodes.conf."""
-    identity, address, flags, primary, _ping, _pong, _epoch, _link, *slots = line.split()
+    identity, address, flags, primary, _ping, _pong, _epoch, link, *slots = line.split()
     return Row(
         id=identity,
         address=address.split("@")[0],
         flags=frozenset(flags.split(",")),
         primary=primary,
         slots=frozenset(slot for text in slots if not text.startswith("[") for slot in _span(text)),
+        link=link,
     )
 
 
@@ -100,27 +102,34 @@ def primaries(console: Console, members: Sequence[Member]) -> list[Member]:
     return [member for member in members if info(console, member.name, "replication")["role"] == "master"]
 
 
-def hand_over_the_dead(console: Console, members: Sequence[Member]) -> None:
-    """Where a primary is dead and a replica of it lives, make that one the primary.
+def take_over(console: Console, members: Sequence[Member], replica: Member) -> None:
+    """Make a replica whose primary is dead the primary. members: the first of each shard, which all run.
 
-    The replica may know writes that the dead one has lost with its memory.
+    By election where most primaries live; else by its own decision, as nobody could elect it.
+
+    Raises:
+        ProvisioningError: it doesn't become the primary.
     """
-    live = answering(console, members)
-    if not live:
-        return
-    addresses = {member.address: member for member in live}
-    view = rows(console, live[0].name)
-    serving = [row for row in view if row.is_primary and row.slots]
-    lost = [row for row in serving if row.address not in addresses]
-    if 2 * len(lost) >= len(serving):
-        return  # without a majority of primaries nobody is made one
-    for dead in lost:
-        replicas = [addresses[row.address] for row in view if row.primary == dead.id and row.address in addresses]
-        candidates = [replica for replica in replicas if _has_followed(console, replica)]
-        if candidates:
-            latest = max(candidates, key=lambda replica: _offset(console, replica))
-            with contextlib.suppress(ProvisioningError):  # then the dead one comes back as what it was
-                promote(console, latest, force=True)
+    wait_until(
+        lambda: all(_hears(console, member, members) for member in members), FORM_SECONDS, "the nodes don't meet"
+    )
+    if 2 * len(primaries(console, members)) > len(members):
+        with contextlib.suppress(ProvisioningError):
+            promote(console, replica, force=True)
+            return
+    with contextlib.suppress(RefusedError):  # it has just become one
+        console.run(replica.name, "CLUSTER", "FAILOVER", "TAKEOVER")
+    wait_until(
+        lambda: info(console, replica.name, "replication")["role"] == "master",
+        FAILOVER_SECONDS,
+        f"{replica.name} doesn't become the primary",
+    )
+
+
+def _hears(console: Console, member: Member, others: Sequence[Member]) -> bool:
+    """Whether the member has a link to each of the others: an election asks for votes but once."""
+    heard = {known.address for known in rows(console, member.name) if known.link == "connected"}
+    return {other.address for other in others} <= heard | {member.address}
 
 
 def fail_over(console: Console, members: Sequence[Member], primary: Member) -> None:
@@ -189,7 +198,7 @@ def _share_slots(console: Console, members: Sequence[Member], shards: int) -> No
         part = range(number * SLOTS // shards, (number + 1) * SLOTS // shards)
         missing = [slot for slot in part if slot not in served]
         if missing:
-            console.run(member.name, "CLUSTER", "ADDSLOTSRANGE", *_ranges(missing))
+            console.run(member.name, "CLUSTER", "ADDSLOTSRANGE", *ranges(missing))
 
 
 def _attach(console: Console, members: Sequence[Member]) -> None:
@@ -226,21 +235,12 @@ def _slots(view: Sequence[Row]) -> frozenset[int]:
     return frozenset[int]().union(*(known.slots for known in view))
 
 
-def _has_followed(console: Console, replica: Member) -> bool:
-    """False for one that came up after its primary had died: its data may be old."""
-    return int(info(console, replica.name, "replication").get("master_link_down_since_seconds", 0)) >= 0
-
-
-def _offset(console: Console, replica: Member) -> int:
-    return int(info(console, replica.name, "replication")["slave_repl_offset"])
-
-
 def _span(text: str) -> range:
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
 
 
-def _ranges(slots: Sequence[int]) -> list[str]:
+def ranges(slots: Sequence[int]) -> list[str]:
     """First and last of each run of slots, as ADDSLOTSRANGE takes them."""
     ends: list[str] = []
     for slot in slots:

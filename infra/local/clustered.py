@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local import cluster, distribution, group
-from infra.local.console import answering
+from infra.errors import ProvisioningError
+from infra.local import cluster, distribution, group, holdings, nodesconf, ports, process, survey
+from infra.local.files import write_private
 from infra.local.group import Clients, GroupSpec
+from infra.local.holdings import Holding
+from infra.local.nodesconf import Conf
+
+
+@dataclass(frozen=True)
+class Shard:
+    """leader: who shall be its primary. found: what its nodes hold, as far as that was needed."""
+
+    leader: str
+    found: dict[str, Holding]
 
 
 class Clustered:
@@ -17,12 +29,26 @@ class Clustered:
         self._spec = spec
         self._clients = clients
 
+    def review(self) -> None:
+        """See servers.Shape."""
+        survey.objections(self._spec)
+        self._shards()
+
     def bring_up(self, source: Path | None) -> None:  # noqa: ARG002 — an empty cluster is filled once it is whole
-        cluster.hand_over_the_dead(self._clients, self._spec.members)
+        """Start the node of each shard that holds most, make it the primary, then start the others."""
+        if view := nodesconf.latest(self._confs().values()):
+            survey.keep_ports(self._spec.nodes, _ports(view))
+        shards = self._shards()
+        leaders = [shard.leader for shard in shards]
+        self._set_aside(shards)
         alive = group.running(self._spec.nodes)
-        for name, spec in self._spec.nodes.items():
-            if name not in alive:
-                group.start(spec)
+        first = [name for name in leaders if name not in alive]
+        for name in first:
+            group.start(self._spec.nodes[name])
+        self._promote(leaders)
+        for name in self._spec.nodes:
+            if name not in (*alive, *first):
+                group.start(self._spec.nodes[name])
 
     def join(self) -> None:
         cluster.form(self._clients, self._spec.members, self._spec.shards)
@@ -45,15 +71,91 @@ class Clustered:
         return [member.name for member in cluster.primaries(self._clients, self._spec.members)]
 
     def keepers(self) -> list[str]:
-        """As the nodes that live see it; where none does, as each knew itself at last."""
-        names = {member.address: member.name for member in self._spec.members}
-        if live := answering(self._clients, self._spec.members):
-            rows = cluster.rows(self._clients, live[0].name)
-        else:
-            files = [spec.folder.data / "nodes.conf" for spec in self._spec.nodes.values()]
-            lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
-            rows = [cluster.row(line) for line in lines if "myself" in line]
-        return [names[row.address] for row in rows if row.is_primary and row.slots and row.address in names]
+        try:
+            return [shard.leader for shard in self._shards()]
+        except ProvisioningError:  # of a shard, nothing can be loaded, so nothing is removed
+            return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
         yield from cluster.problems(self._clients, self._spec.members)
+
+    def _confs(self) -> dict[str, Conf | None]:
+        return {name: nodesconf.read(spec.folder.data) for name, spec in self._spec.nodes.items()}
+
+    def _shards(self) -> list[Shard]:
+        """The shards that have slots, with the node of each that shall be its primary.
+
+        Raises:
+            ProvisioningError: no node of a shard has usable data, or no node knows the cluster.
+        """
+        confs = self._confs()
+        view = nodesconf.latest(confs.values())
+        if view is None:
+            found = survey.survey(self._spec, self._clients, self._spec.nodes)
+            if any(holding.is_sound or holding.damage for holding in found.values()):
+                raise ProvisioningError(
+                    "nothing was changed, as no node has a usable nodes.conf, so it is unknown who has which slots",
+                    fix="restore a backup: make restore",
+                )
+            return []
+        places = survey.assigned_ports(self._spec.nodes, _ports(view))
+        addresses = {f"{ports.HOST}:{port}": name for name, port in places.items()}
+        shards = {view.shards.get(row.id, row.id) for row in view.rows if row.slots}
+        return [self._shard(shard, view, confs, addresses) for shard in sorted(shards)]
+
+    def _shard(self, shard: str, view: Conf, confs: dict[str, Conf | None], addresses: dict[str, str]) -> Shard:
+        located = {addresses.get(row.address): view.shards.get(row.id, row.id) for row in view.rows}
+        members = {
+            name: conf
+            for name, conf in confs.items()
+            if (conf.shards.get(conf.own.id, conf.own.id) if conf else located.get(name)) == shard
+        }
+        if not members:
+            raise ProvisioningError(
+                "nothing was changed, as no node of a shard is left", fix="restore a backup: make restore"
+            )
+        claims = {name: conf.own_epoch for name, conf in members.items() if conf and conf.own.slots}
+        running = group.running(self._spec.nodes)
+        if serving := [name for name in claims if name in running]:
+            leader = max(serving, key=lambda name: claims[name])
+            found = survey.survey(self._spec, self._clients, [name for name in members if name not in running])
+            return Shard(leader, found)
+        found = survey.survey(self._spec, self._clients, members)
+        listed = [addresses[row.address] for row in view.rows if row.slots and row.address in addresses]
+        preferred = max(claims, key=lambda name: claims[name], default="")
+        preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
+        return Shard(holdings.leader(found, preferred, existed=True), found)
+
+    def _set_aside(self, shards: Sequence[Shard]) -> None:
+        """Let nodes that can't load their data, or don't know who they are, start without any: else such a node would
+        claim slots for the keys that it has.
+        """
+        confs, leaders = self._confs(), [shard.leader for shard in shards]
+        found = {name: holding for shard in shards for name, holding in shard.found.items()}
+        view = nodesconf.latest(confs.values())
+        for name, spec in self._spec.nodes.items():
+            if process.find(spec.folder) or not any(spec.folder.data.glob("*")):
+                continue
+            if name in leaders:
+                if confs[name] is None and view:
+                    self._rebuild_conf(name, view)
+                continue
+            holding = found.get(name) or holdings.read(spec.folder.data)
+            if holding.damage or confs[name] is None:
+                holdings.set_aside(spec.folder, holding.damage or f"it has no usable {nodesconf.FILE}")
+
+    def _rebuild_conf(self, name: str, view: Conf) -> None:
+        text = nodesconf.rebuilt(view, self._spec.member(name).address)
+        if text:
+            write_private(self._spec.nodes[name].folder.data / nodesconf.FILE, text)
+
+    def _promote(self, leaders: Sequence[str]) -> None:
+        """Make each a primary that serves its shard's slots."""
+        members = [self._spec.member(name) for name in leaders]
+        replicas = [member for member in members if member not in cluster.primaries(self._clients, members)]
+        for member in replicas:
+            cluster.take_over(self._clients, members, member)
+
+
+def _ports(view: Conf) -> list[int]:
+    return [int(row.address.rpartition(":")[2]) for row in view.rows]

@@ -55,6 +55,11 @@ def fill(spec: GroupSpec, console: Console, source: Path) -> None:
         console.run(primary.name, "CONFIG", "SET", "maxmemory", allowed)
 
 
+def discard(spec: GroupSpec) -> None:
+    """End and remove what an interrupted `fill` left."""
+    _remove(_scratch(spec))
+
+
 def _scratch(spec: GroupSpec) -> Spec:
     """A server that lasts as long as one file takes."""
     any_node = next(iter(spec.nodes.values()))

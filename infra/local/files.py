@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 
@@ -20,3 +22,10 @@ def write_private(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def set_aside_name(prefix: str, parent: Path) -> str:
+    """A name by the time, such as damaged-20260101T000000Z, that nothing in the folder has yet."""
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    names = itertools.chain([f"{prefix}{stamp}"], (f"{prefix}{stamp}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not (parent / name).exists())

@@ -5,6 +5,7 @@ valkey.log   valkey.pid  what it tells
 data/                    its working folder: the append-only files and the snapshot
 claim.json               which stack it belongs to; written first, removed last
 final-<time>.rdb         what `pulumi destroy` leaves
+damaged-<time>/          data that a server could not load, set aside or copied before a repair
 node-0/ sentinel-0/ …    where several belong together, a folder of each
 """
 
@@ -22,6 +23,7 @@ from infra.local.binary import parse_version
 from infra.local.files import write_private
 
 FINAL = "final-"
+DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,14 @@ class Folder:
             return ProvisioningError(f"{self.path} is a file, not a folder", fix=_OTHER)
         if self.path.stat().st_uid != os.geteuid() or not os.access(self.path, os.W_OK):
             return ProvisioningError(f"{self.path} belongs to another user of this machine", fix=_OTHER)
+        if self.data.exists() and not os.access(self.data, os.W_OK):
+            return ProvisioningError(f"{self.data} is read-only", fix=f"chmod u+w {self.data}, or mount it writable")
         return self._rival(claim)
 
     def _rival(self, claim: Claim) -> ProvisioningError | None:
         present = self.claim()
         if present is None:
-            own = (FINAL, f".{self._claim.name}.")  # the second is what a killed write of the claim leaves
+            own = (FINAL, DAMAGED, f".{self._claim.name}.")  # the second is what a killed write of the claim leaves
             strangers = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith(own))
             if strangers:
                 return ProvisioningError(f"{self.path} holds files of something else ({strangers[0]})", fix=_OTHER)
@@ -129,15 +133,18 @@ class Folder:
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
 
-    def retire(self, *, keep_snapshot: bool) -> None:
-        """Remove what the server had; keep its snapshot, or all of its data where there is none."""
+    def retire(self, *, keep_snapshot: bool, is_saved: bool = True) -> None:
+        """Remove what the server had; keep its snapshot, or all of its data where that isn't saved in one."""
         if keep_snapshot and self.data.exists():
             stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-            if self.snapshot.exists():
+            if is_saved and self.snapshot.exists():
                 self.snapshot.replace(self.path / f"{FINAL}{stamp}.rdb")
             elif any(self.data.iterdir()):
                 self.data.rename(self.path / f"{FINAL}{stamp}-data")
         shutil.rmtree(self.data, ignore_errors=True)
+        if not keep_snapshot:
+            for damaged in self.path.glob(f"{DAMAGED}*"):
+                shutil.rmtree(damaged)
         for file in (self.config, self.acl, self.pid, *self.path.glob(f"{self.log.name}*")):
             file.unlink(missing_ok=True)
         self._claim.unlink(missing_ok=True)

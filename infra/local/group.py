@@ -66,8 +66,8 @@ class GroupSpec:
     @property
     def members(self) -> list[Member]:
         """The nodes that have an address, as they have run before."""
-        known = [(name, ports.configured(spec.folder)) for name, spec in self.nodes.items()]
-        return [Member(name, ports.HOST, port) for name, port in known if port]
+        known = [(name, spec.port, ports.configured(spec.folder)) for name, spec in self.nodes.items()]
+        return [Member(name, ports.HOST, port or kept) for name, port, kept in known if port or kept]
 
     def member(self, name: str) -> Member:
         return next(member for member in self.members if member.name == name)

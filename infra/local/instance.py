@@ -21,7 +21,8 @@ from valkeykit.url import Address
 
 from infra import hardening
 from infra.errors import ProvisioningError
-from infra.local import binary, ports, process
+from infra.local import appendonly, binary, ports, process
+from infra.local.appendonly import DamagedError
 from infra.local.console import SILENT_SECONDS
 from infra.local.files import write_private
 from infra.local.folder import Claim, Folder
@@ -111,7 +112,13 @@ def _refuse_to_fill_up(client: redis.Redis, wanted: Mapping[str, str]) -> None:
 
 
 def start(spec: Spec, *overrides: str) -> redis.Redis:
-    """Start the server, which isn't running, and wait until it has read its data."""
+    """Start the server, which isn't running, and wait until it has read its data.
+
+    Raises:
+        ProvisioningError: it doesn't start; also where it would start empty beside files that it had written.
+    """
+    if spec.directives.get("appendonly") == "yes" and "--appendonly" not in overrides:
+        _refuse_damaged(spec.folder, appendonly.parts)
     for port in ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus):
         write_files(spec, port)
         started = process.start(spec.folder, *overrides)
@@ -122,7 +129,20 @@ def start(spec: Spec, *overrides: str) -> redis.Redis:
             raise ProvisioningError("valkey-server runs but doesn't take the password that it was given")
         if ports.is_free(port):
             break  # it wasn't the port that was taken meanwhile
+    _refuse_damaged(spec.folder, appendonly.check)
     raise ProvisioningError(f"valkey-server didn't start: {_last_words(spec.folder)}", fix=f"read {spec.folder.log}")
+
+
+def _refuse_damaged(folder: Folder, check: Callable[[Path], object]) -> None:
+    try:
+        check(folder.data)
+    except DamagedError as damage:
+        node = folder.path.name if folder.path.name.startswith("node-") else "node-0"
+        raise ProvisioningError(
+            f"valkey-server can't load {folder.data}: {damage.args[0]}",
+            fix=f"restore a backup: make restore; or continue with what can be repaired, of which a copy is kept: "
+            f"make repair NODE={node}",
+        ) from None
 
 
 def wait_for_append_only(client: redis.Redis) -> None:

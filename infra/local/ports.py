@@ -49,7 +49,7 @@ def configured(folder: Folder) -> int:
     """The port in the folder's valkey.conf; 0 where there is none yet."""
     if not folder.config.exists():
         return 0
-    match = re.search(r"^port (\d+)$", folder.config.read_text(), re.MULTILINE)
+    match = re.search(r"^port (\d+)$", folder.config.read_text(errors="replace"), re.MULTILINE)
     return int(match[1]) if match else 0
 
 

@@ -11,7 +11,7 @@ import secrets
 import string
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -278,6 +278,32 @@ def hand_over(props: Props) -> None:
     from infra.local import servers
 
     servers.hand_over(_group("", props))
+
+
+def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:
+    """Repair the data of a server that doesn't run, and report it, a line each.
+
+    props: of a Server or a ServerGroup. dry: report what is wrong, and change nothing.
+
+    Raises:
+        ProvisioningError: there is no such node, it runs, or nothing of its data can be loaded.
+    """
+    from infra.errors import ProvisioningError
+    from infra.local import holdings, server
+
+    nodes = dict(_group("", props).nodes) if "topology" in props else {"node-0": _spec("", props, int(props["port"]))}
+    if node not in nodes:
+        raise ProvisioningError(f"there is no node {node or '(NODE is empty)'}", fix=f"NODE={'|'.join(nodes)}")
+    spec = nodes[node]
+    if dry:
+        yield f"{node}: {holdings.read(spec.folder.data)}"
+        return
+    done = server.repair(spec)
+    if done is None:
+        raise ProvisioningError(f"{node} is not damaged", fix="make up")
+    yield from (f"{node}: {line}" for line in done.done)
+    if done.kept:
+        yield f"{node}: its previous files are kept in {done.kept}"
 
 
 def _group(resource: str, props: Props) -> GroupSpec:

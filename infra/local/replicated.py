@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from infra import hardening
 from infra.errors import ProvisioningError
-from infra.local import group, replication, sentinel, server
+from infra.local import group, holdings, ports, replication, sentinel, server, survey
 from infra.local.console import Member, answering
 from infra.local.group import Clients, GroupSpec
+from infra.local.holdings import Holding
 
 
 class Replicated:
@@ -22,13 +23,25 @@ class Replicated:
         self._clients = clients
         self._sentinels = list(spec.sentinels)
 
+    def review(self) -> None:
+        """See servers.Shape."""
+        survey.objections(self._spec)
+        self._choose()
+
     def bring_up(self, source: Path | None) -> None:
         """Start the primary first, so that nobody else is made one."""
-        primary = self._settle_primary()
-        if source:
+        if not source:
+            survey.keep_ports(self._spec.nodes, self._known_ports())
+            survey.keep_ports(self._spec.sentinels, self._known_ports("known-sentinel"))
+        serving = self._settle()
+        if source:  # what a killed restore has left says nothing
+            primary = serving or self._remembered()
             server.ensure(replace(self._spec.nodes[primary], restore_from=source))
-        elif primary not in group.running(self._spec.nodes):
-            group.start(self._spec.nodes[primary])
+        else:
+            primary, found = self._choose()
+            survey.set_aside_damaged(self._spec, found)
+            if primary in found:
+                primary = self._install(primary, found)
         for name, spec in self._spec.nodes.items():
             if name not in group.running(self._spec.nodes):
                 group.start(spec, *self._as_replica_of(self._spec.member(primary)))
@@ -63,11 +76,10 @@ class Replicated:
         return [found.name if found else self._remembered()]
 
     def keepers(self) -> list[str]:
-        live = answering(self._clients, self._spec.members)
-        (primary,) = self.primaries()
-        if live and primary not in [member.name for member in live]:
-            return [replication.latest(self._clients, live).name]
-        return [primary]
+        try:
+            return [self._choose()[0]]
+        except ProvisioningError:  # nothing can be loaded, so nothing is removed
+            return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
         primary = self._spec.member(self.primaries()[0])
@@ -76,29 +88,66 @@ class Replicated:
         yield from replication.astray(self._clients, primary, self._spec.members)
         yield from replication.unwatched(self._clients, self._sentinels, primary, self._spec.replicas)
 
-    def _settle_primary(self) -> str:
-        """Who shall be the primary. One that is dead is it only where no node lives that could take its place:
-        such a node may know writes that the dead one lost with its memory.
+    def _serving(self) -> str | None:
+        """The primary that lives; None where it is dead or unknown."""
+        live = answering(self._clients, self._spec.members)
+        named = replication.named_primary(self._clients, self._sentinels, self._spec.members)
+        name = named.name if named else self._remembered() if self._sentinels_remember() else None
+        if name is None and (acting := replication.acting_primary(self._clients, live)):
+            name = acting.name
+        return name if name in [member.name for member in live] else None
+
+    def _choose(self) -> tuple[str, dict[str, Holding]]:
+        """Who shall be the primary, and what the nodes hold: all of them where the primary is dead.
+
+        Raises:
+            ProvisioningError: no node has usable data.
         """
-        live = [member for member in self._spec.members if member.name in group.running(self._spec.nodes)]
-        remembered = self._remembered()
-        if not live:
-            return remembered
-        if not any(sentinel.remembers(spec.folder) for spec in self._spec.sentinels.values()):
-            acting = replication.acting_primary(self._clients, live)
-            return acting.name if acting else remembered
-        self._start_sentinels(self._spec.member(remembered))
-        named = self._primary()
-        if named in live:
-            return replication.wait_for_primary(self._clients, self._sentinels, live).name
-        with contextlib.suppress(ProvisioningError):  # no replica may be good enough
-            return replication.fail_over(self._clients, self._sentinels, self._spec.members, named).name
-        return named.name
+        running = group.running(self._spec.nodes)
+        if serving := self._serving():
+            dead = [name for name in self._spec.nodes if name not in running]
+            return serving, survey.survey(self._spec, self._clients, dead)
+        found = survey.survey(self._spec, self._clients, self._spec.nodes)
+        preferred = next(iter(running), self._remembered())  # else the Sentinels might choose it meanwhile
+        return holdings.leader(found, preferred, existed=self._sentinels_remember()), found
+
+    def _settle(self) -> str | None:
+        """The primary that lives, once the Sentinels that are down run again and agree on it."""
+        if self._serving() and self._sentinels_remember():
+            self._start_sentinels(self._spec.member(self._remembered()))
+            return replication.wait_for_primary(self._clients, self._sentinels, self._spec.members).name
+        return self._serving()
+
+    def _install(self, primary: str, found: Mapping[str, Holding]) -> str:
+        """Make a node the primary: by the Sentinels' failover where they can choose no lesser one, else from here."""
+        replicas = group.running(self._spec.nodes)
+        lesser = any(holdings.is_ahead(found[primary], found[name]) for name in replicas)
+        if primary in replicas and self._sentinels_remember() and not lesser:
+            dead = self._spec.member(self._remembered())
+            with contextlib.suppress(ProvisioningError):  # no replica is good enough for them
+                self._start_sentinels(dead)
+                return replication.fail_over(self._clients, self._sentinels, self._spec.members, dead).name
+        if replicas or primary != self._remembered():  # they would choose another, or do so just now
+            for spec in self._spec.sentinels.values():
+                sentinel.forget(spec.folder)
+        if primary in replicas:
+            self._clients.run(primary, "REPLICAOF", "NO", "ONE")
+        else:
+            group.start(self._spec.nodes[primary])
+        return primary
+
+    def _sentinels_remember(self) -> bool:
+        return any(sentinel.remembers(spec.folder) for spec in self._spec.sentinels.values())
 
     def _remembered(self) -> str:
         address = sentinel.last_primary([spec.folder for spec in self._spec.sentinels.values()])
-        names = {member.address: member.name for member in self._spec.members}
+        places = survey.assigned_ports(self._spec.nodes, self._known_ports())
+        names = {f"{ports.HOST}:{port}": name for name, port in places.items()}
         return names.get(address or "", next(iter(self._spec.nodes)))
+
+    def _known_ports(self, *kinds: str) -> list[int]:
+        folders = [spec.folder for spec in self._spec.sentinels.values()]
+        return sentinel.known_ports(folders, *(kinds or ("monitor", "known-replica")))
 
     def _primary(self) -> Member:
         return self._spec.member(self.primaries()[0])

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from valkeykit.endpoint import SERVICE
 
 from infra.local.console import Console, Member, RefusedError, SilentError, answering, answers, info, wait_until
 
 DOWN_AFTER_MILLISECONDS = 3000
-FAILOVER_TIMEOUT_MILLISECONDS = 10_000
+FAILOVER_TIMEOUT_MILLISECONDS = 5_000
+"""After an attempt that failed, as when all nodes have just been started, Sentinels wait twice as long."""
 
 FAILOVER_SECONDS = 30.0
 ORDER_SECONDS = 5.0
@@ -67,8 +69,13 @@ def follow(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
         lambda: role(console, primary) == "master", FAILOVER_SECONDS, f"{primary.name} doesn't become the primary"
     )
     for node in nodes:
-        if node != primary and not _follows(info(console, node.name, "replication"), primary):
-            console.run(node.name, "REPLICAOF", primary.host, str(primary.port))
+        if node != primary:  # a Sentinel that orders the same closes the node's connections
+            wait_until(partial(_obeys, console, node, primary), ORDER_SECONDS, f"{node.name} doesn't follow")
+
+
+def _obeys(console: Console, node: Member, primary: Member) -> bool:
+    follows = _follows(info(console, node.name, "replication"), primary)
+    return follows or console.run(node.name, "REPLICAOF", primary.host, str(primary.port)) is not None
 
 
 def wait_until_attached(console: Console, primary: Member, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ import redis
 from valkeykit.endpoint import SERVICE
 
 from infra import hardening
-from infra.local import instance, process, replication
+from infra.errors import ProvisioningError
+from infra.local import instance, ports, process, replication
 from infra.local.console import Member
 from infra.local.files import write_private
 from infra.local.folder import Folder
@@ -35,7 +37,7 @@ class Memory:
 
 def remembers(folder: Folder) -> Memory | None:
     """What the folder's Sentinel knew at last, also of one that doesn't run; None for a new one."""
-    text = folder.config.read_text() if folder.config.exists() else ""
+    text = _text(folder)
     primary = re.search(rf"^sentinel monitor {SERVICE} (\S+) (\d+) ", text, re.MULTILINE)
     epoch = re.search(rf"^sentinel config-epoch {SERVICE} (\d+)$", text, re.MULTILINE)
     return Memory(int(epoch[1]) if epoch else 0, f"{primary[1]}:{primary[2]}") if primary else None
@@ -45,6 +47,12 @@ def last_primary(folders: Sequence[Folder]) -> str | None:
     """The address of the primary by the Sentinel that has seen the latest failover; None where there is none yet."""
     memories = [memory for folder in folders if (memory := remembers(folder))]
     return max(memories, key=lambda memory: memory.epoch).primary if memories else None
+
+
+def known_ports(folders: Sequence[Folder], *kinds: str) -> list[int]:
+    """The ports of the nodes or the Sentinels that the Sentinels knew at last."""
+    pattern = re.compile(rf"^sentinel (?:{'|'.join(kinds)}) {SERVICE} \S+ (\d+)(?: .*)?$", re.MULTILINE)
+    return sorted({int(port) for folder in folders for port in pattern.findall(_text(folder))})
 
 
 def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
@@ -62,12 +70,31 @@ def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
                     return
         process.stop(running)
     told = replication.sentinel_conf(primary, count, hardening.SENTINEL, watcher)
-    learned = _LEARNED.findall(spec.folder.config.read_text()) if remembers(spec.folder) else []
-    kept = [line for line in told.splitlines() if not learned or not _LEARNED.match(line)]
-    # The order matters: a primary is named before anything is said of it.
-    lines = [*(line for line in learned if " monitor " in line), *kept]
-    lines += [line for line in learned if " monitor " not in line]
-    instance.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
+    if learned := _learned(spec.folder):
+        kept = [line for line in told.splitlines() if not _LEARNED.match(line)]
+        # The order matters: a primary is named before anything is said of it.
+        lines = [*(line for line in learned if " monitor " in line), *kept]
+        lines += [line for line in learned if " monitor " not in line]
+        with contextlib.suppress(ProvisioningError):  # what it has learned is damaged, so it learns it again
+            instance.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
+            return
+    instance.start(replace(spec, watches=told), "--sentinel").close()
+
+
+def forget(folder: Folder) -> None:
+    """Stop the Sentinel and let it forget all but its port: it will watch the primary that it is told of next."""
+    if running := process.find(folder):
+        process.stop(running)
+    if port := ports.configured(folder):
+        write_private(folder.config, f"port {port}\n")
+
+
+def _learned(folder: Folder) -> list[str]:
+    return _LEARNED.findall(_text(folder)) if remembers(folder) else []
+
+
+def _text(folder: Folder) -> str:
+    return folder.config.read_text(errors="replace") if folder.config.exists() else ""
 
 
 def _can_write(spec: Spec, client: redis.Redis) -> bool:

@@ -14,7 +14,8 @@ import psutil
 import redis
 
 from infra.errors import ProvisioningError
-from infra.local import instance, process
+from infra.local import appendonly, instance, process
+from infra.local.appendonly import Repair
 from infra.local.instance import Spec, State
 
 
@@ -51,13 +52,30 @@ def remove(spec: Spec, *, keep_snapshot: bool) -> None:
     claim = spec.folder.claim()
     if claim is None or claim.resource != spec.claim.resource:
         return
+    is_saved = False
     if keep_snapshot and any(spec.folder.data.glob("*")):
         # Only a server makes a snapshot of append-only files. Where it can't start, they are kept as they are.
         with contextlib.suppress(ProvisioningError):
             _save_and_end(spec)
+            is_saved = True
     if running := process.find(spec.folder):
         process.stop(running)
-    spec.folder.retire(keep_snapshot=keep_snapshot)
+    spec.folder.retire(keep_snapshot=keep_snapshot, is_saved=is_saved)
+
+
+def repair(spec: Spec) -> Repair | None:
+    """Make the data of a server that doesn't run loadable; see appendonly.repair.
+
+    Raises:
+        ProvisioningError: it runs, the folder isn't this stack's, or nothing can be loaded.
+    """
+    if problem := spec.folder.objection(spec.claim):
+        raise problem
+    if process.find(spec.folder):
+        raise ProvisioningError(f"valkey-server runs in {spec.folder.path}", fix="repair only what doesn't start")
+    if spec.folder.claim() is None:
+        spec.folder.take(spec.claim)
+    return appendonly.repair(spec.folder.data)
 
 
 def _save_and_end(spec: Spec) -> None:

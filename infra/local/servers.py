@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from infra.errors import ProvisioningError
-from infra.local import binary, group, instance, ports, process, server
+from infra.local import binary, distribution, group, instance, ports, process, server
 from infra.local.clustered import Clustered
-from infra.local.folder import FINAL
+from infra.local.folder import DAMAGED, FINAL
 from infra.local.group import Clients, GroupSpec
 from infra.local.instance import Spec
 from infra.local.replicated import Replicated
@@ -22,6 +22,9 @@ from infra.local.replicated import Replicated
 
 class Shape(Protocol):
     """What differs between a primary with replicas and a cluster."""
+
+    def review(self) -> None:
+        """Raise what `bring_up` would, before anything is changed: no node of a shard has usable data."""
 
     def bring_up(self, source: Path | None) -> None:
         """Start every node that doesn't run, in a role that loses no write."""
@@ -112,12 +115,15 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
         return
     with _shape(spec) as shape:
         keepers = shape.keepers() if keep_snapshot else []
+    if keep_snapshot:
+        _collect_damaged(spec)
     for name in sorted(spec.everybody, key=lambda name: name in keepers):  # the others first
         node = spec.everybody[name]
         if known := node.folder.claim():
             server.remove(replace(node, claim=known), keep_snapshot=name in keepers)
+    distribution.discard(spec)
     _collect_snapshots(spec)
-    spec.folder.retire(keep_snapshot=False)
+    spec.folder.retire(keep_snapshot=keep_snapshot)
 
 
 @contextlib.contextmanager
@@ -129,6 +135,8 @@ def _shape(spec: GroupSpec) -> Iterator[Shape]:
 def _ensure(spec: GroupSpec, shape: Shape) -> GroupState:
     previous = spec.folder.claim()
     source = str(spec.restore_from or "") if previous is None else previous.restoring
+    if not source:
+        shape.review()
     spec.folder.take(replace(spec.claim, restoring=source))
     group.stop([known for known in spec.everybody.values() if _refuses_us(known)])
     # Before anybody uses a new password: a Sentinel whose login failed once takes its node for dead.
@@ -191,11 +199,18 @@ def _inspect(spec: GroupSpec, shape: Shape) -> GroupState:
     )
 
 
+def _collect_damaged(spec: GroupSpec) -> None:
+    """Move what was set aside out of the nodes' folders, which are removed."""
+    for name, node in spec.nodes.items():
+        for damaged in node.folder.path.glob(f"{DAMAGED}*"):
+            damaged.rename(spec.folder.path / f"{damaged.name}-{name}")
+
+
 def _collect_snapshots(spec: GroupSpec) -> None:
     """Move what the nodes left to where a single server's lies."""
     left = [(name, file) for name, node in spec.nodes.items() for file in node.folder.path.glob(f"{FINAL}*")]
     for name, file in left:
-        target = spec.folder.path / file.name
+        target = spec.folder.path / (file.name if len(left) == 1 else f"{file.stem}-{name}{file.suffix}")
         if spec.topology == "cluster":
             folder = spec.folder.path / max(file.stem for _, file in left)
             folder.mkdir(mode=0o700, exist_ok=True)

@@ -49,9 +49,7 @@ class Docker(pulumi.ComponentResource):
         refuse(settings)
         super().__init__("valkey:target:Docker", name)
         child = pulumi.ResourceOptions(parent=self)
-        made = {
-            user.name: Password(user.name, settings.rotation, child) for user in hardening.node_users(settings.topology)
-        }
+        made = {user.name: Password(user.name, settings.rotation, child) for user in plan.users}
         passwords = {user: password.value for user, password in made.items()}
         previous = {user: password.previous for user, password in made.items() if settings.keeps_old_passwords}
         self.logins = by_password({user.name: passwords[user.name] for user in hardening.USERS})
@@ -104,9 +102,11 @@ class Docker(pulumi.ComponentResource):
         self.containers.runs.apply(_warn_if_old)
         rules = self.containers.listens.apply(lambda ports: firewall(settings, ports))
         scraped = self.containers.listens.apply(lambda ports: exporter.targets(replace(plan, ports=_numbers(ports))))
+        watchers = self.containers.listens.apply(lambda ports: sentinels(replace(plan, ports=_numbers(ports))))
         self.outputs = {
             **({"firewall": rules} if docker.allow else {}),
             **({"prometheusTargets": scraped} if docker.exporter else {}),
+            **({"sentinels": watchers} if settings.topology == "replicated" else {}),
         }
         self.register_outputs({})
 
@@ -128,6 +128,13 @@ def firewall(settings: Settings, ports: Sequence[float]) -> list[str]:
         rules.append(f"{place} -j DROP")  # each goes before the ones so far
         rules += [f"{place} -s {network} -j RETURN" for network in settings.docker.allow]
     return rules
+
+
+def sentinels(plan: Plan) -> list[dict[str, Any]]:
+    """Where the Sentinels are reached from outside. No part of the endpoint, since a client that followed them would be
+    led to addresses of the containers' network.
+    """
+    return [{"host": plan.host, "port": sentinel.port} for sentinel in plan.sentinels]
 
 
 def _numbers(ports: Sequence[float]) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ A series is its name and labels, and its values in promtool's notation, one a mi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 Series = dict[str, str]
 
 LENGTH = 46
@@ -26,10 +28,14 @@ def _one(name: str, labels: str, fires: str, silent: str) -> tuple[Series, Serie
     return {series: fires}, {series: silent}
 
 
-def _roles(*roles: str, cluster: int = 0) -> Series:
+def _of(stack: str, node: int) -> str:
+    return f'stack="{stack}",instance="{stack}/node-{node}",kind="node"'
+
+
+def _roles(*roles: str, cluster: int = 0, stack: str = "s") -> Series:
     series = {}
     for number, role in enumerate(roles):
-        labels = f'stack="s",instance="s/node-{number}",kind="node"'
+        labels = _of(stack, number)
         series[f"redis_up{{{labels}}}"] = steady(1)
         series[f'redis_instance_info{{{labels},role="{role}"}}'] = steady(1)
         series[f"redis_cluster_enabled{{{labels}}}"] = steady(cluster)
@@ -40,6 +46,30 @@ def _memory(used: int, labels: str = _JOBS) -> Series:
     return {f"redis_memory_used_bytes{{{labels}}}": steady(used), f"redis_memory_max_bytes{{{labels}}}": steady(100)}
 
 
+_EVENT = LENGTH - 8
+"""The minute in which keys vanish."""
+
+
+def _then(before: float, after: float) -> str:
+    return f"{before}+0x{_EVENT} {after}+0x{LENGTH - _EVENT - 1}"
+
+
+def _keys(stack: str, *nodes: tuple[str, int, int], cluster: int = 0, restarts: bool = True) -> Series:
+    """nodes: role, and keys before and after the event."""
+    series = _roles(*(role for role, _, _ in nodes), cluster=cluster, stack=stack)
+    for number, (_, before, after) in enumerate(nodes):
+        labels = _of(stack, number)
+        series[f'redis_db_keys{{{labels},db="db0"}}'] = _then(before, after)
+        series[f"redis_loading_dump_file{{{labels}}}"] = steady(0)
+        restart = f"0+60x{_EVENT} 0+60x{LENGTH - _EVENT - 1}" if restarts and not number else steady(0, 60)
+        series[f"redis_uptime_in_seconds{{{labels}}}"] = restart
+    return series
+
+
+def _flushes(stack: str) -> Series:
+    return {f'redis_commands_total{{{_of(stack, 0)},cmd="flushall"}}': f"_x{_EVENT} 1+0x{LENGTH - _EVENT - 1}"}
+
+
 CASES: dict[str, tuple[Series, Series]] = {
     "ValkeyExporterDown": _one("up", f'{_NODE},job="valkey"', steady(0), steady(1)),
     "ValkeyDown": _one("redis_up", _NODE, steady(0), steady(1)),
@@ -47,9 +77,23 @@ CASES: dict[str, tuple[Series, Series]] = {
     "ValkeyNoPrimary": (_roles("slave", "slave"), _roles("slave", "master")),
     "ValkeyTwoPrimaries": (_roles("master", "master"), _roles("master", "master", "master", cluster=1)),
     "ValkeyClusterFailing": _one("redis_cluster_state", _NODE, steady(0), steady(1)),
+    "ValkeyClusterIncomplete": (
+        {**_roles(*["master"] * 3), f"redis_cluster_known_nodes{{{_NODE}}}": steady(4)},
+        {**_roles(*["master"] * 3), f"redis_cluster_known_nodes{{{_NODE}}}": steady(3)},
+    ),
     "ValkeySentinelsNoQuorum": _one("redis_sentinel_master_ckquorum_status", _NODE, steady(0), steady(1)),
     "ValkeySentinelMissing": _one("redis_sentinel_master_ok_sentinels", _NODE, steady(2), steady(3)),
     "ValkeyReplicationBroken": _one("redis_master_link_up", _NODE, steady(0), steady(1)),
+    "ValkeyPrimaryWithoutReplica": (
+        {**_roles("master", "slave"), f"redis_connected_slaves{{{_NODE}}}": steady(0)},
+        {
+            **_roles("master", "slave"),
+            f"redis_connected_slaves{{{_NODE}}}": steady(1),
+            f"redis_connected_slaves{{{_of('s', 1)}}}": steady(0),
+            **_roles("master", "master", "master", cluster=1, stack="no-replicas-wanted"),
+            f"redis_connected_slaves{{{_of('no-replicas-wanted', 0)}}}": steady(0),
+        },
+    ),
     "ValkeyReplicaLags": (
         {
             f"redis_master_repl_offset{{{_NODE}}}": steady(100_000_000),
@@ -83,8 +127,8 @@ CASES: dict[str, tuple[Series, Series]] = {
     ),
     "ValkeyRejectsConnections": _one("redis_rejected_connections_total", _NODE, steady(0, 1), steady(7)),
     "ValkeyConnectionsHigh": (
-        {f"redis_connected_clients{{{_NODE}}}": steady(90), f"redis_config_maxclients{{{_NODE}}}": steady(100)},
-        {f"redis_connected_clients{{{_NODE}}}": steady(9), f"redis_config_maxclients{{{_NODE}}}": steady(100)},
+        {f"redis_connected_clients{{{_NODE}}}": steady(90), f"redis_max_clients{{{_NODE}}}": steady(100)},
+        {f"redis_connected_clients{{{_NODE}}}": steady(9), f"redis_max_clients{{{_NODE}}}": steady(100)},
     ),
     "ValkeyClientsBlocked": (
         {f"redis_blocked_clients{{{_CACHE}}}": steady(1)},
@@ -95,6 +139,18 @@ CASES: dict[str, tuple[Series, Series]] = {
     ),
     "ValkeyLoginsDenied": _one("redis_acl_access_denied_auth_total", _NODE, steady(0, 9), steady(0, 1)),
     "ValkeySlow": _one("redis_slowlog_last_id", _NODE, steady(0, 10), steady(0, 1)),
+    "ValkeyKeysVanish": (
+        _keys("s", ("master", 500, 252), ("slave", 500, 252)),
+        {
+            **_keys("drained", ("master", 500, 0), ("slave", 500, 0), restarts=False),
+            **_keys("flushed", ("master", 500, 0)),
+            **_flushes("flushed"),
+            **_keys("moved", ("master", 500, 250), ("master", 500, 750), cluster=1),
+            **_keys("resynchronising", ("slave", 500, 0), ("master", 500, 500)),
+            **_keys("few", ("master", 40, 0)),
+            **_keys("restarted", ("master", 500, 480)),
+        },
+    ),
     "ValkeyAofFails": _one("redis_aof_last_write_status", _NODE, steady(0), steady(1)),
     "ValkeySnapshotFails": _one("redis_rdb_last_bgsave_status", _NODE, steady(0), steady(1)),
     "ValkeySnapshotOld": (
@@ -108,6 +164,24 @@ CASES: dict[str, tuple[Series, Series]] = {
         },
     ),
 }
+
+
+MORE: list[tuple[str, Series]] = [
+    ("ValkeyKeysVanish", _keys("s", ("master", 500, 0))),
+    (
+        "ValkeyKeysVanish",  # a shard of three is gone, on the node that restarted and on its replica
+        _keys("s", *[("slave", 166, 0), ("master", 167, 167), ("master", 167, 167), ("master", 166, 0)], cluster=1),
+    ),
+    ("ValkeyKeysVanish", _keys("s", ("master", 166, 83), ("master", 167, 167), ("master", 167, 167), cluster=1)),
+    (
+        "ValkeyPrimaryWithoutReplica",  # a shard's only replica is now a primary without slots
+        {
+            **_roles("master", "master", "master", "slave", "slave", "master", cluster=1),
+            f"redis_connected_slaves{{{_of('s', 5)}}}": steady(0),
+        },
+    ),
+]
+"""Further series that alerts fire on."""
 
 
 def unit_tests(rules: str) -> dict[str, object]:
@@ -128,7 +202,14 @@ def unit_tests(rules: str) -> dict[str, object]:
                     }
                 ],
             }
-            for alert, cases in CASES.items()
-            for fires, series in zip((True, False), cases, strict=True)
+            for alert, fires, series in _cases()
         ],
     }
+
+
+def _cases() -> Iterator[tuple[str, bool, Series]]:
+    for alert, (fires, silent) in CASES.items():
+        yield alert, True, fires
+        yield alert, False, silent
+    for alert, series in MORE:
+        yield alert, True, series

@@ -58,7 +58,7 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
         directives=hardening.directives("queue", memory * 1024**2, "docker"),
     )
     wanted = replace(wanted, **plan)
-    known = new_secrets(["localhost", "127.0.0.1", *wanted.addresses], wanted.users)
+    known = new_secrets(["localhost", "127.0.0.1", *wanted.addresses], hardening.node_users(topology))
     return Spec(
         Engine(), Source(f"{IMAGE}:{version}"), version, wanted, known, folder, first_port(len(wanted.addresses))
     )

@@ -10,6 +10,7 @@ import pytest
 from infra.hardening import Topology
 from infra.local.docker.engine import Engine
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, Bed, make_spec, running
+from tests.docker.totals import totals
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +27,10 @@ def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     topology = cast("Topology", request.param)
     with running(make_spec(tmp_path_factory.mktemp(topology), topology, OLD)) as made:
         yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if totals.rounds:
+        terminalreporter.section("damage")
+        for line in totals.lines():
+            terminalreporter.write_line(line)

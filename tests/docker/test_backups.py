@@ -12,8 +12,9 @@ import pytest
 
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local.docker import driver, restore
+from infra.local.docker import driver
 from infra.local.docker.plan import Backups
+from tests import killed
 from tests.docker.bed import Bed, make_spec, running, sweep
 
 KEYS = 300
@@ -76,25 +77,52 @@ def test_a_clusters_own_snapshots_start_another(tmp_path: Path) -> None:
         assert is_whole(bed)
 
 
-def test_a_restore_that_was_killed_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("topology", "place"),
+    [
+        ("single", "restore._mark"),
+        ("single", "restore._wait_until_loaded"),
+        ("single", "restore._refuse_too_large"),
+        ("replicated", "restore._wait_for_append_only"),
+        ("replicated", "deployment.Deployment.up"),
+        ("cluster", "restore._wait_until_loaded"),
+        ("cluster", "restore._import"),
+    ],
+)
+def test_a_restore_killed_at_any_moment_starts_again_and_has_all(
+    tmp_path: Path, topology: Topology, place: str
+) -> None:
+    """With the scratch server still running, which holds the volume and writes into it."""
     with running(make_spec(tmp_path, "single")) as bed:
         fill(bed)
         bed.remove(keep_snapshot=True)
         (snapshot,) = tmp_path.glob("final-*.rdb")
-    spec = replace(make_spec(tmp_path, "single"), restore_from=snapshot)
+    spec = replace(make_spec(tmp_path, topology), restore_from=snapshot)
     try:
-        with monkeypatch.context() as killed:
-            killed.setattr(restore, "_wait_for_append_only", _kill)
-            with pytest.raises(KeyboardInterrupt):
-                driver.ensure(spec, None)
+        killed.ensure("infra.local.docker.driver", f"infra.local.docker.{place}", tmp_path, spec, None)
+        if place != "restore._mark":
+            with pytest.raises(
+                ProvisioningError, match=r"a restore was interrupted.* -> pulumi config set restoreFrom"
+            ):
+                driver.ensure(replace(spec, restore_from=None), None)
         with running(spec) as bed:
             assert is_whole(bed)
+            assert bed.wrong() == []
+            assert f"{spec.plan.project}-scratch" not in spec.engine.labelled(
+                "container", f"valkey.stack={spec.plan.stack}"
+            )
     finally:
         sweep(spec.plan.stack)
 
 
-def _kill(*_: object) -> None:
-    raise KeyboardInterrupt
+def test_data_of_something_else_is_not_replaced_by_a_restore(tmp_path: Path) -> None:
+    """As after a lost state."""
+    with running(make_spec(tmp_path, "single")) as bed:
+        fill(bed)
+        (tmp_path / "dump.rdb").touch()
+        with pytest.raises(ProvisioningError, match=r"hold data that isn't of .* -> pulumi config rm restoreFrom"):
+            driver.ensure(replace(bed.spec, restore_from=tmp_path / "dump.rdb"), None)
+        assert is_whole(bed)
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:

@@ -60,6 +60,28 @@ def test_a_stack_with_its_monitoring_and_its_uploads(root: Path) -> None:
     assert not Engine().labelled("container", f"valkey.stack={STACKS[0]}")
 
 
+SINGLE = """eval "$(make -s shell)"
+pulumi stack select --create web
+pulumi config set target docker
+make up STACK=web
+"""
+
+DAMAGE = """docker kill valkey-web-node-0-1
+docker run --rm --user 999:999 -v valkey-web_node-0:/data valkey/valkey:9.1.2 sh -c '
+  printf nonsense >>/data/appendonlydir/appendonly.aof.1.incr.aof'
+docker start valkey-web-node-0-1
+until docker exec valkey-web-node-0-1 grep 'make repair' /tmp/waiting; do sleep 1; done
+"""
+
+
+def test_a_repair(root: Path) -> None:
+    first, *manual = checkout.runnable(root / "docs" / "operations" / "repair.md")
+    done = checkout.session(root, SINGLE, DAMAGE, first, DAMAGE, *manual, "make down STACK=web\n")
+    assert done.stdout.count("node-0: appendonly.aof.1.incr.aof is damaged after byte") == 2
+    assert "node-0 serves again, and the group is healthy" in done.stdout
+    assert "Successfully truncated AOF" in done.stdout
+
+
 def promtool(folder: Path, readable: Path) -> Path:
     """Prometheus's own, from its image, as a program in a folder for PATH."""
     folder.mkdir()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import ssl
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +21,9 @@ from infra.local.docker.engine import Engine
 from infra.policy import rules
 from infra.policy.rules import Subject
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
+from tests.docker.test_monitoring import EXPORTER
 from tests.project import USERS_CHOICE, Project
-from tools import failover
+from tools import failover, keycounts
 from tools.stack import PROJECT, Stack
 
 
@@ -55,6 +61,46 @@ def smoke(project: Project) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT, env={**project.stack.environment, **outputs["env"], **users}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
+
+
+def test_an_exporter_gets_a_login_of_its_own_on_a_stack_that_is_up(project: Project) -> None:
+    choose(project, "single")
+    project.stack.up()
+    users = {resource["urn"].rpartition("::")[2] for resource in project.resources()}
+    assert "exporter" not in users
+    project.pulumi("config", "set", "--path", "valkey:docker.exporter", EXPORTER)
+    project.stack.up()
+    outputs = project.stack.outputs()
+    (target,) = outputs["prometheusTargets"]
+    assert target["targets"][0].startswith("rediss://exporter@")
+    context = ssl.create_default_context(cadata=outputs["endpoint"]["ca"])
+    query = urllib.parse.urlencode({"target": target["targets"][0]})
+    with urllib.request.urlopen(f"https://{target['labels']['exporter']}/scrape?{query}", context=context) as answer:
+        assert "\nredis_up 1\n" in answer.read().decode()
+    assert project.pulumi("preview", "--refresh", "--expect-no-changes").returncode == 0
+
+
+def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
+    """By `make smoke`, which `make up` ends with; DISRUPTIVE=1 has them fail over."""
+    for folder in ("tests", "tools"):
+        shutil.copytree(PROJECT / folder, project.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", project.root)
+    choose(project, "replicated")
+    project.stack.up()
+    assert "sentinels" not in {name for name, nodes in project.stack.outputs()["endpoint"].items() if nodes}
+    run = subprocess.run(
+        [sys.executable, "-m", "tools", "smoke", "--stack", project.stack.name, "--", "--disruptive"],
+        cwd=project.root, env={**os.environ, **project.stack.environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout
+    for check in (
+        "The Sentinels agree",
+        "The Sentinels know each other",
+        "Nobody asks a Sentinel",
+        "A planned failover",
+    ):
+        assert f"ok      {check}" in run.stdout
+    assert "Sentinel is known" not in run.stdout
 
 
 @pytest.mark.parametrize("topology", list(SHAPES))
@@ -121,6 +167,20 @@ def test_a_renamed_stack_keeps_its_data(project: Project) -> None:
     assert value(project, "key") == "kept"
     project.stack.down()
     project.stack = Stack.open(old, project.root)
+
+
+def test_a_node_whose_data_is_gone_is_reported_once(project: Project) -> None:
+    choose(project, "single")
+    project.stack.up()
+    assert value(project, "key", "kept") == "kept"
+    assert (keycounts.recoveries(project.stack), keycounts.before_change(project.stack)) == ([], "")
+    Engine().docker("rm", "--force", f"valkey-{project.stack.name}-node-0-1")
+    Engine().docker("volume", "rm", f"valkey-{project.stack.name}_node-0")
+    project.stack.up()
+    lost = "node-0: its data directory was created again; its data is gone: it is a primary without keys"
+    assert [keycounts.recoveries(project.stack) for _ in range(2)] == [[lost], []]
+    for _ in range(2):  # until the operator accepts it
+        assert "node-0 0 of 1 (restarted " in keycounts.before_change(project.stack)
 
 
 def test_no_secret_is_in_the_state(project: Project) -> None:

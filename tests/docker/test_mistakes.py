@@ -166,3 +166,14 @@ def test_any_printable_password(tmp_path: Path) -> None:
         assert bed.wrong() == []
         with bed.client() as client:
             assert client.set("key", "value")
+
+
+def test_a_server_that_cannot_be_asked_is_reported_with_the_reason(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path, "single")) as bed:
+        conf, image = bed.deployment.volume("conf"), bed.deployment.plan.image
+        engine = bed.spec.engine
+        engine.docker("run", "--rm", "-u", "0", "-v", f"{conf}:/c", "--entrypoint", "rm", image, "-f", "/c/tls/ca.crt")
+        with pytest.raises(ProvisioningError, match="node-0: Could not negotiate a TLS connection: Invalid CA"):
+            bed.deployment.console.run("node-0", "PING")
+        bed.ensure()
+        bed.deployment.console.run("node-0", "PING")

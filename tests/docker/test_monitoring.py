@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import ssl
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,10 +53,10 @@ _SEEN: set[str] = set()
 """Names of the metrics of all topologies."""
 
 
-def scrape(bed: Bed, target: dict[str, Any]) -> str:
-    address = urllib.parse.quote(target["targets"][0])
+def scrape(bed: Bed, target: dict[str, Any], **parameters: str) -> str:
+    query = urllib.parse.urlencode({"target": target["targets"][0], **parameters})
     context = ssl.create_default_context(cadata=bed.spec.secrets.ca)
-    url = f"https://{target['labels']['exporter']}/scrape?target={address}"
+    url = f"https://{target['labels']['exporter']}/scrape?{query}"
     with urllib.request.urlopen(url, context=context, timeout=10) as answer:
         return str(answer.read().decode())
 
@@ -70,7 +72,7 @@ def promtool(folder: Path, *arguments: str) -> str:
     return Engine().docker("run", *box, PROMETHEUS, *arguments)
 
 
-def test_every_server_is_seen_by_the_monitor_over_tls(watched: Bed) -> None:
+def test_every_server_is_seen_by_the_exporter_over_tls(watched: Bed) -> None:
     plan = watched.deployment.plan
     found = exporter.targets(plan)
     assert [target["labels"]["node"] for target in found] == [m.name for m in (*plan.nodes, *plan.sentinels)]
@@ -80,6 +82,50 @@ def test_every_server_is_seen_by_the_monitor_over_tls(watched: Bed) -> None:
         assert 'redis_exporter_last_scrape_error{err=""} 0' in text
         _SEEN.update(re.findall(r"^(redis_[a-z_]+)", text, re.MULTILINE))
     assert watched.wrong() == []
+
+
+KEY = "customer:alice@example.org"
+
+
+@pytest.mark.parametrize("parameter", ["check-keys", "check-single-keys", "check-streams", "check-single-streams"])
+def test_no_parameter_has_the_exporter_name_keys(watched: Bed, parameter: str) -> None:
+    """Nor the ones that count: a number for a pattern tells names too, one character after the other."""
+    with watched.client() as client:
+        client.xadd(KEY, {"a": "b"})
+    for target in exporter.targets(watched.deployment.plan):
+        asked = {
+            parameter: KEY if "single" in parameter else "*",
+            "count-keys": "customer:*",
+            "check-key-groups": "(.*)",
+        }
+        text = scrape(watched, target, **asked)
+        assert "\nredis_up 1\n" in text
+        assert KEY not in text
+        assert not re.findall(r"^redis_(?:key|stream)s?_.*", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("user", ["monitor", "app", "admin", "replica", "health", "default", ""])
+def test_the_exporter_knows_the_password_of_its_own_user_alone(watched: Bed, user: str) -> None:
+    target = exporter.targets(watched.deployment.plan)[0]
+    other = target["targets"][0].replace("exporter@", f"{user}@" if user else "")
+    assert "\nredis_up 0\n" in scrape(watched, {**target, "targets": [other]})
+
+
+def test_another_server_as_target_is_sent_no_password(watched: Bed) -> None:
+    target = exporter.targets(watched.deployment.plan)[0]
+    (network,) = watched.container("exporter")["NetworkSettings"]["Networks"].values()
+    with socket.create_server((network["Gateway"], 0)) as other, ThreadPoolExecutor() as pool:
+        other.settimeout(60)
+        address = f"redis://exporter@{network['Gateway']}:{other.getsockname()[1]}"
+        answer = pool.submit(scrape, watched, {**target, "targets": [address]})
+        connection, _ = other.accept()
+        with connection:
+            received = connection.recv(4096)
+        other.close()
+        assert "\nredis_up 0\n" in answer.result()
+    assert received
+    assert b"AUTH" not in received.upper()
+    assert not [user for user, password in watched.spec.secrets.passwords.items() if password.encode() in received]
 
 
 def test_inspecting_the_exporter_shows_no_secret(watched: Bed) -> None:
@@ -104,6 +150,10 @@ def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(watc
             for target in exporter.targets(watched.deployment.plan)
         }
         assert _query(port, 'ALERTS{alertstate="firing"}') == []
+        (keys,) = _eventually(lambda: _query(port, "stack:valkey_keys:sum"), 1)
+        assert keys["value"][1] == "1"
+        assert len(_query(port, "instance:valkey_keys:sum")) == len(watched.deployment.plan.nodes)
+        assert _broken_rules(port) == []
 
 
 def test_every_metric_of_rules_and_dashboard_is_there() -> None:
@@ -137,7 +187,7 @@ def test_each_rule_fires_where_it_should_and_is_silent_where_not(tmp_path: Path)
 
 
 def test_each_rule_has_cases_and_tells_what_to_do() -> None:
-    rules = [rule for group in RULES["groups"] for rule in group["rules"]]
+    rules = [rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule]
     assert {rule["alert"] for rule in rules} == set(CASES)
     for rule in rules:
         assert rule["labels"]["severity"] in ("critical", "warning")
@@ -177,8 +227,16 @@ def _query(port: int, expression: str) -> list[dict[str, Any]]:
         return result
 
 
+def _broken_rules(port: int) -> list[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules", timeout=5) as answer:
+        groups = json.load(answer)["data"]["groups"]
+    return [
+        f"{rule['name']}: {rule['lastError']}" for group in groups for rule in group["rules"] if rule["health"] == "err"
+    ]
+
+
 def _eventually(ask: Any, count: int) -> list[dict[str, Any]]:
-    end = time.monotonic() + 40
+    end = time.monotonic() + 240  # rules are evaluated once a minute
     found: list[dict[str, Any]] = []
     while len(found) < count and time.monotonic() < end:
         with contextlib.suppress(OSError):

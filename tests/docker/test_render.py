@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.docker.engine import Engine
+from infra.local.docker.engine import Engine, EngineError
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port
 from tools.render import render
 from tools.stack import PROJECT
@@ -56,7 +56,9 @@ def test_compose_up_in_a_rendered_folder_serves_and_rendering_again_disturbs_not
 ) -> None:
     folder, given = rendered
     compose(folder, "up", "--detach", "--wait")
-    assert "FAILED" not in smoke(folder)
+    proven = smoke(folder)
+    assert "FAILED" not in proven
+    assert ("ok      The Sentinels agree" in proven) == ("topology=replicated" in given)
     containers = compose(folder, "ps", "--quiet")
     render("compose", folder, given)
     compose(folder, "up", "--detach", "--wait")
@@ -67,7 +69,7 @@ def test_compose_up_in_a_rendered_folder_serves_and_rendering_again_disturbs_not
 def machine(request: pytest.FixtureRequest) -> Iterator[str]:
     """A Debian with its valkey-server package; the test image has given its user another number."""
     engine = Engine()
-    options = ["--network", "host", "--user", "0", "--entrypoint", "sleep"]
+    options = ["--init", "--network", "host", "--user", "0", "--entrypoint", "sleep"]
     container = engine.docker("run", "--detach", "--rm", *options, f"{IMAGE}:{request.param}", "600").strip()
     engine.docker("exec", container, "chown", "-R", "valkey:valkey", "/var/lib/valkey", "/var/log/valkey")
     engine.docker("exec", container, "install", "-d", "-o", "valkey", "/run/valkey")
@@ -104,6 +106,69 @@ def test_debians_package_serves_with_the_rendered_folder_and_keeps_its_data(mach
     assert _asks(folder, "get", "before") == "yes"
 
 
+SERVERS = "grep -lx valkey-server /proc/[0-9]*/comm"
+KILLED_AT = {
+    "loading": SERVERS,
+    "rewriting": "[ -e appendonlydir ]",
+    "complete": "[ -e appendonlydir/appendonly.aof.manifest ]",
+}
+KEYS = 300_000
+FILL = f"for i = 1, {KEYS} do redis.call('set', 'key:' .. i, i) end"
+KILL = """
+cd /var/lib/valkey
+/root/valkey/install >/dev/null 2>&1 &
+until {sign} >/dev/null 2>&1 || ! kill -0 $!; do :; done
+kill -9 $!
+"""
+
+
+@pytest.mark.parametrize("signal_at", list(KILLED_AT))
+@pytest.mark.parametrize("served", [False, True], ids=["", "served-meanwhile"])
+def test_an_install_killed_while_it_adopts_a_dump_adopts_all_of_it_the_next_time(
+    machine: str, tmp_path: Path, signal_at: str, *, served: bool
+) -> None:
+    """Whether or not Debian's server, which knows nothing of it, served on its dump.rdb in between."""
+    engine, folder = Engine(), tmp_path / "native"
+
+    def run(*command: str, detach: bool = False) -> str:
+        return engine.docker("exec", *(["--detach"] if detach else []), machine, *command)
+
+    def serve(*commands: tuple[str, ...]) -> None:
+        """As Debian's own configuration has it: a snapshot, no append-only file."""
+        run(*AS_VALKEY, "valkey-server", *OWN, detach=True)
+        _until(lambda: "PONG" in run("sh", "-c", "valkey-cli -s /tmp/own ping || true"))
+        for command in commands:
+            run("valkey-cli", "-s", "/tmp/own", *command)
+        run("valkey-cli", "-s", "/tmp/own", "shutdown", "save")
+        _until(lambda: not run("sh", "-c", f"{SERVERS} || true"))
+
+    serve(("eval", FILL, "0"))
+    render("native", folder, [f"port={first_port(1)}", "memory=256mb", "workload=queue"])
+    engine.docker("cp", str(folder), f"{machine}:/root/valkey")
+    run("sh", "-c", KILL.format(sign=KILLED_AT[signal_at]))
+    if served:
+        _until(lambda: not run("sh", "-c", f"{SERVERS} || true"))
+        serve(("set", "later", "yes"))
+
+    run("/root/valkey/install")
+    assert not run("sh", "-c", f"{SERVERS} || true")
+    assert "wrote" not in run("/root/valkey/install")
+    run(*AS_VALKEY, "valkey-server", "/etc/valkey/valkey.conf", detach=True)
+    _until(lambda: "Ready to accept" in run("cat", "/var/log/valkey/valkey-server.log"))
+    assert _asks(folder, "dbsize") == str(KEYS + served)
+
+
+def test_files_without_a_manifest_are_no_reason_for_an_empty_start(machine: str, tmp_path: Path) -> None:
+    engine, folder = Engine(), tmp_path / "native"
+    render("native", folder, [f"port={first_port(1)}", "memory=64mb"])
+    engine.docker("cp", str(folder), f"{machine}:/root/valkey")
+    engine.docker("exec", machine, "/root/valkey/install")
+    damage = "cd /var/lib/valkey && mkdir appendonlydir && touch dump.rdb appendonlydir/appendonly.aof.1.incr.aof"
+    engine.docker("exec", machine, "sh", "-c", f"{damage} && echo REDIS >dump.rdb")
+    with pytest.raises(EngineError, match=r"error: .*not all that its manifest names -> restore them"):
+        engine.docker("exec", machine, "/root/valkey/install")
+
+
 def _asks(folder: Path, *command: str) -> str:
     from valkeykit.connection import connect
 
@@ -112,7 +177,7 @@ def _asks(folder: Path, *command: str) -> str:
         return str(client.execute_command(*command))
 
 
-def _until(condition: object, seconds: float = 20) -> None:
+def _until(condition: object, seconds: float = 120) -> None:
     assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():

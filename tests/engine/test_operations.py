@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 
 import pytest
 from valkeykit.connection import connect
@@ -88,6 +91,9 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
         into.configuration()
     for _ in range(2):  # as after one that was killed
         restoring.prepare(project.stack, into, "", dry=False)
+    _kill_while_it_comes_up(into)
+    begun = restoring.prepare(project.stack, into, "", dry=False)
+    assert begun == into.configuration()["restoreFrom"]
     into.up()
     with connect(into.outputs()["url"]) as client:
         assert client.get("key") == "value"
@@ -95,6 +101,18 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     with pytest.raises(ToolError, match="the stack second is up"):
         restoring.prepare(project.stack, into, "", dry=False)
     into.down()
+
+
+def _kill_while_it_comes_up(stack: Stack) -> None:
+    """As soon as the state has something, and outputs are not known yet."""
+    command = ["pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--stack", stack.name]
+    run = subprocess.Popen(
+        command, cwd=stack.root, env=stack.environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while not stack.is_up():
+        assert run.poll() is None
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
 
 
 def test_the_card_holds_no_secret(project: Project) -> None:

@@ -26,12 +26,16 @@ class Report:
 REPORT = pytest.StashKey[Report]()
 SUBJECT = pytest.StashKey[Subject]()
 
+_COLOURS = {"ok": "green", "warning": "yellow", "FAILED": "red", "n/a": "yellow"}
+"""Of each result, in their order."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("smoke")
     group.addoption("--stack", help="the Pulumi stack to check")
     group.addoption("--url", help="a URL to check; rather set VALKEY_URL, a command line is no place for a password")
     group.addoption("--disruptive", action="store_true", help="also kill the server and bring it back")
+    group.addoption("--accept-keys", action="store_true", help="take the number of keys for the right one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,19 +66,19 @@ def pytest_runtest_makereport(
     failed = outcome.failed
     if call.when == "call" or failed:
         detail = _reason(call) if failed else ", ".join(str(value) for _, value in item.user_properties)
-        item.config.stash[REPORT].add("FAILED" if failed else "ok", _name(item), detail)
+        passed = "warning" if any(name == "warning" for name, _ in item.user_properties) else "ok"
+        item.config.stash[REPORT].add("FAILED" if failed else passed, _name(item), detail)
     if failed and item.get_closest_marker("gate"):
         item.session.shouldfail = "the server can't be used, so the other checks weren't run"
     return outcome
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = sorted(config.stash[REPORT].rows, key=lambda row: ["ok", "FAILED", "n/a"].index(row[0]))
+    rows = sorted(config.stash[REPORT].rows, key=lambda row: list(_COLOURS).index(row[0]))
     if rows:
         terminalreporter.section("smoke checks")
     for result, check, detail in rows:
-        colour = {"ok": "green", "FAILED": "red", "n/a": "yellow"}[result]
-        terminalreporter.write(f"{result:7}", **{colour: True})
+        terminalreporter.write(f"{result:7}", **{_COLOURS[result]: True})
         terminalreporter.write_line(f" {check}{f': {detail}' if detail else ''}")
 
 

@@ -14,7 +14,7 @@ from valkeykit import environment
 from valkeykit.connection import Client, connect, mode_of
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
-from valkeykit.url import Address, Node, parse
+from valkeykit.url import Address, Node, parse, parse_nodes
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Subject:
     gcp: Mapping[str, Any] | None = None
     """The output `gcp` of a stack that has one."""
     check_hostname: bool = True
+    watchers: tuple[Node, ...] = ()
+    """Sentinels that clients don't use, as they name addresses that are out of reach from here."""
 
     @classmethod
     def of_stack(cls, name: str, variables: Mapping[str, str] = os.environ) -> Subject:
@@ -54,6 +56,7 @@ class Subject:
             aws=outputs.get("aws"),
             gcp=gcp,
             check_hostname=endpoint.check_hostname and not forward,
+            watchers=tuple(Node(known["host"], int(known["port"])) for known in outputs.get("sentinels", [])),
         )
 
     @classmethod
@@ -68,6 +71,7 @@ class Subject:
             monitor_url=variables.get("VALKEY_MONITOR_URL"),
             ca=environment.authority(variables),
             check_hostname=environment.checks_hostname(variables),
+            watchers=parse_nodes(variables.get("VALKEY_SMOKE_SENTINELS", "")),
         )
 
     @cached_property
@@ -85,6 +89,16 @@ class Subject:
     def nodes(self) -> tuple[Node, ...]:
         """All that is known to hold data."""
         return self.address.nodes
+
+    @property
+    def sentinels(self) -> tuple[Node, ...]:
+        return self.address.sentinels or self.watchers
+
+    def outside(self, node: Node) -> Node:
+        """A node, by the address it has from here: containers have another one inside, and the same port."""
+        return next((known for known in self.nodes if node == known), None) or next(
+            (known for known in self.nodes if node.port == known.port), node
+        )
 
     def as_app(self) -> Client:
         """A client for the whole deployment, which finds the primary by itself."""
@@ -130,8 +144,9 @@ class Subject:
     def _needs(self) -> dict[str, tuple[object, str]]:
         embedded = self.stack and self.endpoint and self.endpoint.target == "embedded"
         return {
-            "admin": (self.admin_url, "no admin's URL: use --stack, or set VALKEY_ADMIN_URL"),
-            "monitor": (self.monitor_url, "no monitor's URL: use --stack, or set VALKEY_MONITOR_URL"),
+            "admin": (self.admin_url, self._unknown("admin's URL", "VALKEY_ADMIN_URL")),
+            "monitor": (self.monitor_url, self._unknown("monitor's URL", "VALKEY_MONITOR_URL")),
+            "stack": (self.stack, "the last number of keys is stored for stacks only: use --stack"),
             "endpoint": (self.endpoint, "the URL doesn't say what the server is for: use --stack"),
             "aws": (self.aws, "the target isn't aws"),
             "boto3": (find_spec("boto3"), "boto3 isn't there: pip install boto3"),
@@ -153,14 +168,17 @@ class Subject:
             "cluster": (self.topology == "cluster", f"the topology is {self.topology}"),
             "replicas": (
                 len(self.nodes) > 1,
-                "one node is known, so there are no replicas: use --stack, or set VALKEY_NODES",
+                self._unknown("replica", "VALKEY_NODES"),
             ),
-            "sentinels": (self.address.sentinels, "no Sentinels are known: use --stack, or set VALKEY_SENTINELS"),
+            "sentinels": (self.sentinels, self._unknown("Sentinel", "VALKEY_SENTINELS")),
             "failover": (
-                self.address.sentinels or (self.topology == "cluster" and len(self.nodes) > 1),
+                self.sentinels or (self.topology == "cluster" and len(self.nodes) > 1),
                 "there is nobody to fail over to, or nobody who does it",
             ),
         }
+
+    def _unknown(self, what: str, variable: str) -> str:
+        return f"the stack has no {what}" if self.stack else f"no {what} is known: use --stack, or set {variable}"
 
     def _of(self, user: str) -> Address:
         urls = {"admin": self.admin_url, "monitor": self.monitor_url}

@@ -18,7 +18,7 @@ LATENCY_BUDGET = 0.1
 @pytest.mark.gate
 def test_reachable(subject: Subject) -> None:
     """Every server's port answers."""
-    problems = unreachable((*subject.nodes, *subject.address.sentinels))
+    problems = unreachable((*subject.nodes, *subject.sentinels))
     assert not problems, "; ".join(problems)
 
 

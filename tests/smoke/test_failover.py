@@ -74,7 +74,7 @@ def _order_failover(subject: Subject, shard: Shard) -> None:
         with subject.at(shard.replicas[0], "admin") as admin:
             admin.execute_command("CLUSTER FAILOVER")
         return
-    with subject.at(subject.address.sentinels[0], "admin") as sentinel:
+    with subject.at(subject.sentinels[0], "admin") as sentinel:
         (service,) = sentinel.execute_command("SENTINEL MASTERS")
         sentinel.execute_command("SENTINEL FAILOVER", service)
     _eventually(lambda: shard.primary not in _primaries(subject), WRITES_AGAIN_WITHIN)

@@ -15,18 +15,18 @@ pytestmark = pytest.mark.needs("sentinels")
 
 def test_agree(subject: Subject) -> None:
     """The Sentinels agree on the primary, and it says that it is one."""
-    named = {node: _primary(subject, node) for node in subject.address.sentinels}
+    named = {node: _primary(subject, node) for node in subject.sentinels}
     said = {f"{info['ip']}:{info['port']}" for info in named.values()}
     assert len(said) == 1, f"they name {', '.join(sorted(said))}"
     info = next(iter(named.values()))
-    with subject.at(Node(info["ip"], int(info["port"]))) as client:
+    with subject.at(subject.outside(Node(info["ip"], int(info["port"])))) as client:
         assert client.info("replication")["role"] == "master"
 
 
 def test_quorum(subject: Subject) -> None:
     """The Sentinels know each other and every replica, and are enough to fail over."""
-    sentinels, replicas = len(subject.address.sentinels), len(subject.nodes) - 1
-    for node in subject.address.sentinels:
+    sentinels, replicas = len(subject.sentinels), len(subject.nodes) - 1
+    for node in subject.sentinels:
         info = _primary(subject, node)
         others = int(info["num-other-sentinels"])
         assert others == sentinels - 1, f"{node} knows {others} others of {sentinels - 1}"
@@ -37,7 +37,7 @@ def test_quorum(subject: Subject) -> None:
 
 def test_strangers(subject: Subject) -> None:
     """Nobody asks a Sentinel without a password."""
-    for node in subject.address.sentinels:
+    for node in subject.sentinels:
         with subject.as_user(node, None, None) as client, pytest.raises(redis.AuthenticationError):
             client.execute_command("SENTINEL MYID")
 

@@ -58,7 +58,7 @@ def test_days_left(subject: Subject, record_property: Callable[[str, object], No
 
 
 def _servers(subject: Subject) -> tuple[Node, ...]:
-    return (*subject.nodes, *subject.address.sentinels)
+    return (*subject.nodes, *subject.sentinels)
 
 
 def _context(subject: Subject) -> ssl.SSLContext:

@@ -80,6 +80,14 @@ def test_a_folder_stays_what_it_is(tmp_path: Path) -> None:
     assert contents(folder) == before
 
 
+def test_a_render_killed_before_its_first_file_was_complete_is_done_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    (folder / ".kept.json.x1y2z3").write_text("{")
+    render("compose", folder, ["docker.image=valkey:1"])
+    assert (folder / "compose.yaml").exists()
+
+
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("")
     with pytest.raises(ToolError, match="wasn't made by this command"):

@@ -21,6 +21,7 @@ from infra.errors import ProvisioningError
 from infra.local import binary, instance, logwriter, ports, process, server
 from infra.local.folder import Claim, Folder
 from infra.local.instance import Spec
+from tests import killed
 from tests.unit.conftest import client_of, pid_of
 
 
@@ -296,6 +297,30 @@ def test_an_interrupted_restore_begins_again(spec: Spec, tmp_path: Path, monkeyp
     assert count(spec) == 1000
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "infra.local.folder.Folder.empty",
+        "shutil.copyfile",
+        "infra.local.process.start",
+        "infra.local.instance.wait_for_append_only",
+        "infra.local.instance.inspect",
+    ],
+)
+def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: Spec, tmp_path: Path, call: str) -> None:
+    """The server that it started goes on meanwhile."""
+    server.ensure(spec)
+    write(spec)
+    dump = dump_of(spec, tmp_path / "dump.rdb")
+    server.remove(spec, keep_snapshot=False)
+    killed.ensure("infra.local.server", call, tmp_path, replace(spec, restore_from=dump))
+    server.ensure(replace(spec, restore_from=dump))
+    assert count(spec) == 1000
+    os.kill(pid_of(spec), signal.SIGKILL)
+    server.ensure(spec)
+    assert count(spec) == 1000
+
+
 def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: Spec, tmp_path: Path) -> None:
     server.ensure(spec)
     with client_of(spec) as admin:
@@ -335,6 +360,14 @@ def test_a_folder_of_another_user_is_refused(spec: Spec, monkeypatch: pytest.Mon
     with pytest.raises(ProvisioningError, match="belongs to another user"):
         server.ensure(spec)
     assert list(spec.folder.path.iterdir()) == []
+
+
+def test_a_read_only_data_folder_is_refused(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec.folder.take(spec.claim)
+    spec.folder.data.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != spec.folder.data)
+    with pytest.raises(ProvisioningError, match="data is read-only"):
+        server.ensure(spec)
 
 
 def test_a_full_disk_is_told_in_one_line(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_the_exporters_port_follows_those_of_the_servers(plan: Plan) -> None:
 def test_every_server_is_a_target_whose_password_is_known(plan: Plan) -> None:
     passwords = json.loads(files.render(plan, SECRETS)[files.EXPORTER_PASSWORDS])
     targets = [target["targets"][0] for target in exporter.targets(plan)]
-    assert passwords == dict.fromkeys(targets, PASSWORDS["monitor"])
+    assert passwords == dict.fromkeys(targets, PASSWORDS["exporter"])
     assert len(targets) == 6
 
 
@@ -61,7 +61,7 @@ def definitions(plan: Plan) -> dict[str, str]:
     return {name: service["labels"][compose.DEFINITION] for name, service in services.items()}
 
 
-@pytest.mark.parametrize("changed", ["monitor", "certificate"])
+@pytest.mark.parametrize("changed", ["login", "certificate"])
 def test_an_exporter_starts_anew_with_what_it_reads_at_its_start(plan: Plan, changed: str) -> None:
     changes: dict[str, Any] = {changed: "another"}
     assert definitions(plan)["exporter"] != definitions(replace(plan, **changes))["exporter"]

@@ -21,6 +21,7 @@ from infra.local import ports, server
 from infra.local.instance import Spec
 from tests import servers, tls
 from tests.smoke.sockets import answers_plain_text
+from tests.smoke.subject import Subject
 from tests.unit.conftest import PASSWORDS, client_of, pid_of
 from tools.stack import PROJECT
 
@@ -47,6 +48,19 @@ def test_it_passes_on_a_hardened_server_and_writes_junit(urls: dict[str, str], t
     assert result.returncode == 0, result.stdout
     assert "ok      The default user is off" in result.stdout
     assert 'failures="0"' in (tmp_path / "junit.xml").read_text()
+
+
+def test_a_hint_can_be_followed() -> None:
+    """Whoever named the stack can't be asked to name it."""
+    address = parse("redis://127.0.0.1:1")
+    unknown, known = Subject(address), Subject(address, stack="web")
+    assert unknown.lacks("sentinels") == "no Sentinel is known: use --stack, or set VALKEY_SENTINELS"
+    for need in ("sentinels", "replicas", "admin", "monitor"):
+        assert str(known.lacks(need)).startswith("the stack has no ")
+    watched = Subject.of_environment({"VALKEY_URL": "redis://127.0.0.1:1", "VALKEY_SMOKE_SENTINELS": "127.0.0.1:2"})
+    assert watched.sentinels == (Node("127.0.0.1", 2),)
+    assert watched.lacks("sentinels") is None
+    assert not watched.address.sentinels
 
 
 @pytest.mark.parametrize(

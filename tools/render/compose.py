@@ -6,6 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from valkeykit.url import Node
+
 from infra.local.binary import parse_version
 from infra.local.docker import compose, driver, exporter, files
 from infra.local.docker.places import FIRST_PORT
@@ -52,7 +54,8 @@ def write(settings: Settings, folder: Folder) -> str:
     if plan.exporter:
         _readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))
     endpoint = docker.endpoint_of(settings, plan.ports, [0], settings.version, secrets.ca)
-    variables.write(folder.path, endpoint, secrets)
+    sentinels = [Node(plan.host, sentinel.port) for sentinel in plan.sentinels]
+    variables.write(folder.path, endpoint, secrets, sentinels)
     return _advice(folder, plan, renewed=folder.renewed(secrets))
 
 

@@ -43,7 +43,7 @@ class Folder:
         """
         file = path / KEPT
         if not file.exists():
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or any(not _is_partial(entry) for entry in path.iterdir())):
                 raise ToolError(f"{path} is there and wasn't made by this command", fix="--out <a new folder>")
             if not path.parent.is_dir():
                 raise ToolError(f"{path.parent} is no folder", fix=f"mkdir -p {path.parent}")
@@ -105,3 +105,8 @@ class Folder:
         if certificates.ends(pair.certificate) - datetime.now(timezone.utc) > AUTHORITY_RENEWED:
             return pair, self.kept["former"]
         return certificates.authority(f"Valkey {self.path.name}"), pair.certificate
+
+
+def _is_partial(entry: Path) -> bool:
+    """Whether it is what a killed write of the first file left."""
+    return entry.name.startswith(f".{KEPT}.")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from valkeykit.endpoint import Endpoint
+from valkeykit.url import Node, join_nodes
 
 from infra import hardening
 from infra.local.docker.plan import Secrets
@@ -16,8 +18,11 @@ FILE = "env"
 CA = "ca.crt"
 
 
-def write(folder: Path, endpoint: Endpoint, secrets: Secrets) -> None:
-    """Beside the application's variables, the URLs of administrator and monitor."""
+def write(folder: Path, endpoint: Endpoint, secrets: Secrets, sentinels: Sequence[Node] = ()) -> None:
+    """Beside the application's variables, the URLs of administrator and monitor.
+
+    sentinels: for the smoke suite alone.
+    """
     urls = {user.name: endpoint.url(user.name, secrets.passwords[user.name]) for user in hardening.USERS}
     write_private(folder / CA, secrets.ca)
     known = {
@@ -25,6 +30,7 @@ def write(folder: Path, endpoint: Endpoint, secrets: Secrets) -> None:
         "VALKEY_ADMIN_URL": urls[hardening.ADMIN],
         "VALKEY_MONITOR_URL": urls[hardening.MONITOR],
         "VALKEY_CA": str((folder / CA).resolve()),
+        **({"VALKEY_SMOKE_SENTINELS": join_nodes(sentinels)} if sentinels else {}),
     }
     _, dotenv = export.FORMATS["dotenv"]
     write_private(folder / FILE, dotenv("", known))

@@ -71,18 +71,18 @@ def keeps_backups(plan: Plan) -> bool:
 
 
 def _node(plan: Plan, node: Member) -> Service:
-    conf = f"{files.HOME}/nodes/{node.name}.conf"
-    script = ["sh", f"{files.HOME}/bin/start-node", node.name, node.host]
     return {
         **_server(plan, node),
-        "command": script if plan.topology == "replicated" else ["valkey-server", conf],
+        "command": ["sh", f"{files.HOME}/bin/start-node", plan.topology, plan.project, node.name],
         **_memory(plan.memory_limit),
     }
 
 
 def _sentinel(plan: Plan, sentinel: Member) -> Service:
     command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
-    return {**_server(plan, sentinel), "command": command, **_memory(SENTINEL_MEMORY)}
+    server = _server(plan, sentinel)
+    healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to read
+    return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY)}
 
 
 def _server(plan: Plan, member: Member) -> Service:
@@ -102,6 +102,7 @@ def _keeper(plan: Plan) -> Service:
     return {
         **_extends("helper"),
         "command": ["sh", f"{files.HOME}/bin/keep-cluster"],
+        "pids_limit": 64,  # it asks several nodes at once
         **_memory(HELPER_MEMORY),
         "healthcheck": {
             "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
@@ -161,10 +162,10 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     lasting = {key: value for key, value in service.items() if key not in limits}
     read_at_start = {
         "sentinel": plan.certificate,
-        "exporter": plan.certificate + plan.monitor,
+        "exporter": plan.certificate + plan.login,
         "uploader": plan.bucket + files.script("upload"),
         "backup": files.script("backup"),
-        KEEPER: files.script("keep-cluster"),
+        KEEPER: files.script("keep-cluster") + files.script("plan-cluster"),
     }
     parts = [
         lasting,
@@ -179,4 +180,4 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
 _LIVE_OF_TOPOLOGY = {
     *topology_directives("replicated", 1),
     *topology_directives("cluster", 1),
-} - {"cluster-enabled", "cluster-config-file"}
+} - {"cluster-enabled", "cluster-config-file", "repl-diskless-sync-delay"}

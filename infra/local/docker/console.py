@@ -52,7 +52,7 @@ class Console:
         for command in commands:
             lines += [" ".join(hardening.quoted(word) for word in command), f"PING {token}"]
         script = (
-            f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; timeout {SILENT_SECONDS} {_CLI} {self.ports[node]}; "
+            f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; timeout {SILENT_SECONDS} {_CLI} {self.ports[node]} 2>&1; "
             f"code=$?; [ $code != 124 ] || echo it has said nothing for {SILENT_SECONDS} s >&2; exit $code"
         )
         text = "\n".join([*lines, ""]).encode()
@@ -61,7 +61,7 @@ class Console:
         except EngineError as problem:  # its container is gone, or stands still
             raise SilentError(f"{node} can't be asked: {problem.args[0]}", fix=problem.fix) from None
         answers = said.split(f'"{token}"\n')[:-1]
-        if "NOAUTH" in said.partition("\n")[0]:
+        if any(sign in said.partition("\n")[0] for sign in ("NOAUTH", "WRONGPASS")):
             raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")
         if len(answers) < len(commands):
             raise RefusedError(f"{node}: {said.strip().splitlines()[-1] if said.strip() else 'no answer'}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from infra import hardening
-from infra.local.console import answers, wait_until
-from infra.local.docker import compose, files, health, volumes
+from infra.local.docker import compose, files, health, reasons, volumes
 from infra.local.docker.console import Console
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.plan import Plan, Secrets
@@ -18,6 +18,8 @@ START_SECONDS = 900
 """How long the servers may take to read their data."""
 
 _POLL_SECONDS = 0.3
+_LOOK_SECONDS = 5.0
+"""Most containers are healthy by then; the others are asked why they aren't."""
 _PROJECT = "com.docker.compose.project"
 
 
@@ -101,7 +103,7 @@ class Deployment:
         """A new container of one service, with its volume; returns when its server has read its data."""
         self.compose("up", "--detach", "--no-deps", "--force-recreate", service)
         if service in self.console.ports:
-            wait_until(lambda: answers(self.console, service), START_SECONDS, f"{service} doesn't answer")
+            self._wait_until_healthy({service})
 
     def down(self) -> None:
         """Remove containers, network and volumes, but for the backups."""
@@ -112,6 +114,9 @@ class Deployment:
         """What differs from what compose was told: lost, stopped, sick or changed containers."""
         found, services = self._facts(), self.project["services"]
         problems = {service: health.problem(found.get(service), wanted) for service, wanted in services.items()}
+        for service in (service for service in self.console.ports if service in found):
+            if not health.is_healthy(found[service]) and (reason := self._reason(service)):
+                problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
     def outdated(self, *, sick: bool = False) -> list[str]:
@@ -133,27 +138,37 @@ class Deployment:
     def _start(self, *arguments: str) -> None:
         """Compose's own --wait gives up on a container that is unhealthy for the moment."""
         self.compose("up", "--detach", *arguments)
+        # A helper that is sick keeps no server from being repaired, but for what joins them.
+        self._wait_until_healthy({*self.console.ports, compose.KEEPER})
+
+    def _wait_until_healthy(self, services: set[str]) -> None:
         begin = time.monotonic()
         first: dict[str, tuple[float, int]] = {}
-        while slow := self._not_healthy():
+        while slow := self._not_healthy(services):
             now = time.monotonic()
             first = {service: first.get(service, (now, facts["RestartCount"])) for service, facts in slow.items()}
             for service, facts in slow.items():
                 since, restarts = first[service]
                 hopeless = health.is_hopeless(facts, now - since, facts["RestartCount"] - restarts)
-                if hopeless or now - begin > START_SECONDS:
+                reason = self._reason(service) if hopeless or now - since > _LOOK_SECONDS else None
+                if hopeless or now - begin > START_SECONDS or (reason and now - since > reason.patience):
                     raise EngineError(
-                        f"{service} is {health.of(facts)}{self._last_words(service)}",
-                        fix=f"docker logs {self.container(service)}; docker restart it if it stands still; make up",
+                        f"{service} did not start: {reason.text}" if reason else f"{service} is {health.of(facts)}",
+                        fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
                     )
             time.sleep(_POLL_SECONDS)
 
-    def _not_healthy(self) -> dict[str, dict[str, Any]]:
-        """Of the servers, and of what joins them: a helper that is sick keeps nobody from being mended."""
-        awaited = {*(member.name for member in (*self.plan.nodes, *self.plan.sentinels)), compose.KEEPER}
-        found = self._facts()
-        return {name: facts for name, facts in found.items() if name in awaited and not health.is_healthy(facts)}
+    def _not_healthy(self, services: set[str]) -> dict[str, dict[str, Any]]:
+        return {
+            name: facts for name, facts in self._facts().items() if name in services and not health.is_healthy(facts)
+        }
 
-    def _last_words(self, service: str) -> str:
-        lines = self.compose("logs", "--no-log-prefix", "--tail", "3", service).strip().splitlines()
-        return f"; it says: {lines[-1].strip()}" if lines else ""
+    def _reason(self, service: str) -> reasons.Reason | None:
+        """Why it isn't healthy, as it reports itself."""
+        waiting = log = ""
+        with contextlib.suppress(EngineError):  # it doesn't wait, or doesn't run
+            waiting = self.engine.docker("exec", self.container(service), "cat", "/tmp/waiting")  # noqa: S108
+        with contextlib.suppress(EngineError):  # its container is gone
+            log = waiting or self.compose("logs", "--no-log-prefix", "--tail", "300", service)
+        stack = self.plan.stack.rpartition("/")[2]
+        return reasons.find(waiting, log, repair=f"make repair STACK={stack} NODE={service}")

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local.binary import parse_version
-from infra.local.docker import images, live, places, restore, roles, rolling, snapshots
+from infra.local.docker import events, images, live, places, restore, roles, rolling, snapshots
+from infra.local.docker import repair as repairs
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.images import Source
@@ -76,10 +78,12 @@ def ensure(spec: Spec, known: State | None) -> State:
     deployment.refuse_strangers()
     if known and known.version != version:
         snapshots.take(deployment, spec.keep_in, f"before-{version}")
-    if deployment.exists() and (known or spec.restore_from is None):
+    is_new = known is None or not deployment.exists()
+    source = restore.prepare(deployment, spec.restore_from) if is_new else None
+    if deployment.exists():
         _change(deployment)
     else:
-        _create(deployment, spec)
+        _create(deployment, source)
     roles.wait_until_whole(deployment.console, plan)
     return _inspect(deployment, engine, version)
 
@@ -123,6 +127,26 @@ def hand_over(spec: Spec, known: State) -> None:
     for primary in roles.primaries(deployment.console, deployment.plan):
         roles.hand_over(deployment.console, deployment.plan, primary)
     roles.wait_until_whole(deployment.console, deployment.plan)
+
+
+def recoveries(spec: Spec, known: State, since: datetime) -> list[str]:
+    """What happened to the data of the nodes since a time, a line each.
+
+    Raises:
+        ProvisioningError: the engine or a node doesn't answer.
+    """
+    _same_engine(spec, known)
+    return list(events.recoveries(_known(spec, known), since))
+
+
+def repair(spec: Spec, known: State, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+    """Repair a damaged node of which no healthy member has a copy, and report it, a line each; see `repairs.repair`.
+
+    Raises:
+        ProvisioningError: there is nothing to repair, or too little is left; or the group isn't healthy afterwards.
+    """
+    _same_engine(spec, known)
+    yield from repairs.repair(_known(spec, known), node, force=force, dry=dry)
 
 
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
@@ -181,23 +205,21 @@ def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
 
 def digested(plan: Plan, secrets: Secrets) -> Plan:
     """With digests of what some containers read only when they start."""
-    monitor = secrets.passwords[hardening.MONITOR] + secrets.ca
+    login = secrets.passwords.get(hardening.EXPORTER, "") + secrets.ca  # "": none, or a state that is older
     return replace(
         plan,
         certificate=_digest(secrets.certificate.certificate),
-        monitor=_digest(monitor),
+        login=_digest(login),
         bucket=_digest(repr((plan.upload, secrets.bucket))),
     )
 
 
-def _create(deployment: Deployment, spec: Spec) -> None:
-    if spec.restore_from and not restore.is_done(deployment):
-        deployment.down()  # a restore that was killed half-way
+def _create(deployment: Deployment, source: Path | None) -> None:
     fresh = not deployment.has_data()
     try:
         deployment.write_files()
-        if spec.restore_from and fresh:
-            restore.load(deployment, spec.restore_from)
+        if source:
+            restore.load(deployment, source)
         deployment.up()
     except ProvisioningError:
         if fresh:  # nothing half-made stays; a volume that had data does

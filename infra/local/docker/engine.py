@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,20 +23,47 @@ from infra.local.docker.files import FOLDER
 MINIMUM_ENGINE = (20, 10)
 MINIMUM_COMPOSE = (2, 20)
 
+_AWAY = (
+    r"(i/o timeout|deadline exceeded|client\.timeout|request canceled|timed out|handshake timeout|no route to host|"
+    r"network is unreachable|no such host|could not resolve|connection (refused|reset|closed)|broken pipe|\beof\b)"
+)
+_UNTRUSTED = r"(x509|certificate|tls: |http response to https client|http request to an https server)"
+
+_REGISTRY = r"\"https?://[^\"]*/v2/.*"
+_CONNECTION = r"(error during connect|dial (tcp|unix)|(get|post|put|head|delete) \"http|(read|write) (tcp|unix)).*"
+
+_OTHER = "name another engine by DOCKER_HOST or docker.context"
+
 _CAUSES = (
-    ("cannot connect to the docker daemon", "start it, or name another one by DOCKER_HOST or docker.context"),
-    ("error during connect", "start the engine, or name another one by DOCKER_HOST or docker.context"),
-    ("permission denied while trying to connect", "let your user use Docker, or run this as one that may"),
-    ("context not found", "docker context ls, then pulumi config set --path valkey:docker.context <name>"),
-    ("pool overlaps with other one", "pulumi config set --path valkey:docker.subnet <a free /24>"),
-    ("port is already allocated", "pulumi config set port <another>"),
-    ("address already in use", "pulumi config set port <another>"),
-    ("cannot assign requested address", "pulumi config set --path valkey:docker.bind <an address of the engine's>"),
-    ("no space left on device", "make room where the engine keeps its volumes: docker system df"),
-    ("unauthorized", "pulumi config set --path valkey:docker.registryUser, and --secret docker.registryPassword"),
-    ("pull access denied", "check docker.image, or give docker.registryUser and docker.registryPassword"),
-    ("manifest unknown", "check the tag in docker.image"),
-    ("no such image", "check docker.image, or load it by docker.imageFile"),
+    (_REGISTRY + _UNTRUSTED, "make the engine trust the registry (/etc/docker/certs.d), or use docker.imageFile"),
+    (_REGISTRY + _AWAY, "check the engine's network to the registry, or use docker.imageFile"),
+    (r"context not found", "docker context ls, then pulumi config set --path valkey:docker.context <name>"),
+    (r"host key verification failed", "connect to the engine's machine with ssh once and accept its host key"),
+    (
+        r"permission denied \(publickey|too many authentication failures",
+        "give ssh a key that the engine's machine takes",
+    ),
+    (r"permission denied while trying to connect", "let your user use Docker, or run this as one that may"),
+    (_CONNECTION + _UNTRUSTED, f"check the certificates and the port: docker context inspect; or {_OTHER}"),
+    (r"cannot connect to the docker daemon", f"start it, or {_OTHER}"),
+    (
+        rf"{_CONNECTION}{_AWAY}|^((unexpected )?eof|context deadline exceeded)$",
+        f"check the engine and the network to it (docker info), then run the same command again; or {_OTHER}",
+    ),
+    (r"error during connect", f"start the engine, or {_OTHER}"),
+    (r"pool overlaps with other one", "pulumi config set --path valkey:docker.subnet <a free /24>"),
+    (r"port is already allocated|address already in use", "pulumi config set port <another>"),
+    (r"cannot assign requested address", "pulumi config set --path valkey:docker.bind <an address of the engine's>"),
+    (r"no space left on device", "make room where the engine keeps its volumes: docker system df"),
+    (r"unauthorized", "pulumi config set --path valkey:docker.registryUser, and --secret docker.registryPassword"),
+    (r"pull access denied", "check docker.image, or give docker.registryUser and docker.registryPassword"),
+    (r"manifest unknown", "check the tag in docker.image"),
+    (r"no such image", "check docker.image, or load it by docker.imageFile"),
+)
+"""A pattern of the line that says why, and its fix. The first one that is found in any line counts."""
+
+_MISSING = re.compile(
+    r"no such (container|volume|image|network|object)\b|(network|volume) \S+ not found", re.IGNORECASE
 )
 
 
@@ -66,7 +94,7 @@ class Engine:
         except FileNotFoundError:
             raise EngineError("there is no docker client", fix="install Docker's client (docker-cli)") from None
         if run.returncode:
-            raise _explain(run.stderr.decode(errors="replace"))
+            raise _explain(arguments, run.returncode, run.stderr)
         return run.stdout
 
     @contextlib.contextmanager
@@ -100,7 +128,7 @@ class Engine:
             run.wait()
             if run.returncode:
                 errors.seek(0)
-                raise _explain(errors.read().decode(errors="replace"))
+                raise _explain(arguments, run.returncode, errors.read())
 
     def _command(self, arguments: Sequence[str], config: str | None = None) -> list[str]:
         own = ["--config", config] if config else []
@@ -109,7 +137,7 @@ class Engine:
 
     def compose(self, project: Mapping[str, Any], *arguments: str) -> str:
         """Run a compose command on a rendered project, which is written nowhere."""
-        options = ["--progress", "plain", "--project-directory", str(FOLDER), "-f", "-"]
+        options = ["--progress=plain", f"--project-directory={FOLDER}", "--file=-"]
         return self.docker("compose", *options, *arguments, stdin=to_text(project).encode())
 
     def check(self) -> str:
@@ -118,9 +146,10 @@ class Engine:
         Raises:
             EngineError: which one isn't.
         """
-        facts = json.loads(self.docker("info", "--format", "{{json .}}"))
+        command = ("info", "--format", "{{json .}}")
+        facts = json.loads(self.docker(*command))
         if not facts.get("ServerVersion"):
-            raise _explain("\n".join(facts.get("ServerErrors") or ["the engine doesn't answer"]))
+            raise _explain(command, 0, "\n".join(facts.get("ServerErrors") or ["the engine doesn't answer"]).encode())
         _refuse_older("Docker engine", facts["ServerVersion"], MINIMUM_ENGINE)
         _refuse_older("docker compose", self._compose_version(), MINIMUM_COMPOSE)
         return str(facts["ID"])
@@ -137,11 +166,12 @@ class Engine:
             return []
         try:
             found: list[dict[str, Any]] = json.loads(self.docker(kind, "inspect", *names))
+            return found
         except EngineError as problem:
-            if "no such" not in str(problem).lower() and "not found" not in str(problem).lower():
+            if not _MISSING.search(problem.args[0]):
                 raise
-            return [] if len(names) == 1 else [one for name in names for one in self.inspect(kind, name)]
-        return found
+        # Outside of the handler, so that an engine that is gone by now is reported alone.
+        return [one for name in names for one in self.inspect(kind, name)] if len(names) > 1 else []
 
     def labelled(self, kind: str, label: str) -> list[str]:
         """The names of objects that bear a label."""
@@ -162,11 +192,17 @@ def _refuse_older(what: str, version: str, minimum: tuple[int, int]) -> None:
         raise EngineError(f"{what} is {version}, {needed} or newer is needed", fix=f"upgrade {what}")
 
 
-def _explain(said: str) -> EngineError:
-    """The line that says why, with what mends it; the last line where no cause is known."""
-    lines = [line.strip().removeprefix("Error response from daemon: ") for line in said.splitlines() if line.strip()]
-    for sign, fix in _CAUSES:
+def _explain(arguments: Sequence[str], code: int, said: bytes) -> EngineError:
+    """The line that says why, and its fix; the last line where no cause is known."""
+    text = said.decode(errors="replace")
+    lines = [line.strip().removeprefix("Error response from daemon: ") for line in text.splitlines() if line.strip()]
+    for pattern, fix in _CAUSES:
         for line in lines:
-            if sign in line.lower():
+            if re.search(pattern, line.lower()):
                 return EngineError(line, fix=fix)
-    return EngineError(lines[-1] if lines else "docker failed without a word")
+    if lines:
+        return EngineError(lines[-1])
+    ended = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+    words = [word for word in arguments if re.fullmatch(r"\w[\w.-]*", word)][:3]  # without options and texts
+    fix = f"docker logs {words[1]}" if words[0] == "exec" else "docker info, then run the same command again"
+    return EngineError(f"docker {' '.join(words)} {ended} and printed no error", fix=fix)

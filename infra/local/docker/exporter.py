@@ -21,6 +21,7 @@ def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:
         "tls-ca-cert-file": f"{HOME}/tls/ca.crt",
         "redis.password-file": f"{HOME}/{EXPORTER_PASSWORDS}",
         "redis.addr": "",  # no server of its own: Prometheus names one with each question
+        "config-command": "-",  # CONFIG GET would show it the replicas' password
         "connection-timeout": "5s",
     }
     bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind

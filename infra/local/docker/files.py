@@ -32,13 +32,13 @@ CERTIFICATES = tuple(_TLS.items())
 
 def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
     """Path → text."""
-    passwords = {user.name: secrets.passwords[user.name] for user in plan.users if user in hardening.SYSTEM_USERS}
+    read = [user.name for user in plan.users if user in hardening.SYSTEM_USERS and user.name != hardening.EXPORTER]
     return {
         "users.acl": hardening.acl(secrets.passwords, plan.users, secrets.previous),
         "tls/ca.crt": secrets.ca,
         "tls/server.crt": secrets.certificate.certificate,
         "tls/server.key": secrets.certificate.key,
-        **{f"passwords/{name}": password for name, password in passwords.items()},
+        **{f"passwords/{name}": secrets.passwords[name] for name in read},
         **{f"bin/{path.name}": script(path.name) for path in sorted(SCRIPTS.iterdir())},
         **{f"nodes/{node.name}.conf": node_conf(plan, node, secrets) for node in plan.nodes},
         "nodes/list": "".join(_line(plan, node) for node in plan.nodes),
@@ -57,14 +57,14 @@ def script(name: str) -> str:
 def digest(plan: Plan) -> str:
     """Of all files but for ports and secrets: with an upgrade of this package it may change, though no setting did."""
     ports = tuple(range(len(plan.addresses)))
-    names = [user.name for user in (*plan.users, *hardening.SENTINEL_USERS)]
+    names = [user.name for user in (*plan.users, *plan.sentinel_users)]
     written = render(replace(plan, ports=ports), Secrets(dict.fromkeys(names, ""), {}, Pair("", ""), ""))
     return hashlib.sha256(json.dumps([SERVICES.read_text(), written], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def monitored(member: Member) -> str:
     """What the exporter is asked for to have a server's figures."""
-    return f"rediss://{hardening.MONITOR}@{member.host}:{member.port}"
+    return f"rediss://{hardening.EXPORTER}@{member.host}:{member.port}"
 
 
 def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
@@ -117,7 +117,7 @@ def _line(plan: Plan, node: Member) -> str:
 
 def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
     return {
-        "sentinel.acl": hardening.acl(secrets.passwords, hardening.SENTINEL_USERS, secrets.previous),
+        "sentinel.acl": hardening.acl(secrets.passwords, plan.sentinel_users, secrets.previous),
         "sentinels/addresses": "".join(f"{sentinel.host} {sentinel.port}\n" for sentinel in plan.sentinels),
         **{f"sentinels/{s.name}.conf": _sentinel_conf(plan, s, secrets) for s in plan.sentinels},
     }
@@ -144,7 +144,7 @@ def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
 
 
 def _exporter_passwords(plan: Plan, secrets: Secrets) -> str:
-    password = secrets.passwords[hardening.MONITOR]
+    password = secrets.passwords[hardening.EXPORTER]
     return json.dumps({monitored(member): password for member in (*plan.nodes, *plan.sentinels)})
 
 

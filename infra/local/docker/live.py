@@ -13,8 +13,13 @@ from infra.local.console import answers, info
 from infra.local.docker import files
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.plan import Plan
+from infra.local.replication import FAILOVER_TIMEOUT_MILLISECONDS
 
-_FIXED = {rule.directive for rule in RULES if not rule.live} | {"cluster-enabled", "cluster-config-file"}
+_FIXED = {rule.directive for rule in RULES if not rule.live} | {
+    "cluster-enabled",
+    "cluster-config-file",
+    "repl-diskless-sync-delay",  # a node's start script changes it
+}
 
 
 def directives(plan: Plan) -> dict[str, str]:
@@ -73,6 +78,7 @@ def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]
 def _commands_of_sentinel(password: str) -> list[tuple[str, ...]]:
     return [
         ("SENTINEL", "SET", SERVICE, "auth-pass", password),
+        ("SENTINEL", "SET", SERVICE, "failover-timeout", str(FAILOVER_TIMEOUT_MILLISECONDS)),
         ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password),
     ]
 

@@ -73,7 +73,7 @@ class Plan:
     bind: the engine's address that they are published on. host: the name that clients know it by.
     subnet: of the deployment's own network, a /24.
     certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
-    monitor: a digest of what the exporter logs in with, which it reads only when it starts.
+    login: a digest of what the exporter logs in with, which it reads only when it starts.
     bucket: a digest of where the uploader copies to, and with which keys: a sick one starts anew with others.
     directives: of valkey.conf, the same on every data node.
     """
@@ -90,7 +90,7 @@ class Plan:
     subnet: str
     directives: Mapping[str, str]
     certificate: str = ""
-    monitor: str = ""
+    login: str = ""
     bucket: str = ""
     backups: Backups | None = None
     upload: Upload | None = None
@@ -129,7 +129,12 @@ class Plan:
 
     @property
     def users(self) -> tuple[hardening.User, ...]:
-        return hardening.node_users(self.topology)
+        """On data nodes; what isn't there has no login."""
+        return self._present(hardening.node_users(self.topology))
+
+    @property
+    def sentinel_users(self) -> tuple[hardening.User, ...]:
+        return self._present(hardening.SENTINEL_USERS)
 
     @property
     def _sentinel_count(self) -> int:
@@ -144,6 +149,9 @@ class Plan:
         """First and last slot of a node that starts as a primary."""
         index = self.nodes.index(node)
         return index * SLOTS // self.shards, (index + 1) * SLOTS // self.shards - 1
+
+    def _present(self, users: tuple[hardening.User, ...]) -> tuple[hardening.User, ...]:
+        return tuple(user for user in users if user.name != hardening.EXPORTER or self.exporter)
 
     def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[Member, ...]:
         network = ipaddress.ip_network(self.subnet)

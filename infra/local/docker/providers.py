@@ -6,7 +6,7 @@ As in infra/local/providers.py, this module's path and its class names are part 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +169,20 @@ def hand_over(props: Props) -> None:
     from infra.local.docker import driver
 
     driver.hand_over(_spec(props), _state(props))
+
+
+def recoveries(props: Props, since: datetime) -> list[str]:
+    """What happened to the data of a deployment's nodes since a time, a line each."""
+    from infra.local.docker import driver
+
+    return driver.recoveries(_spec(props), _state(props), since)
+
+
+def repair(props: Props, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+    """Repair a damaged node of a deployment, as the state knows it; a line for each thing found and done."""
+    from infra.local.docker import driver
+
+    return driver.repair(_spec(props), _state(props), node, force=force, dry=dry)
 
 
 _OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")

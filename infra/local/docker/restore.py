@@ -16,15 +16,48 @@ from infra.local.docker.console import Console
 from infra.local.docker.deployment import START_SECONDS, Deployment
 from infra.local.docker.engine import EngineError
 
-MARK = "restored"
-"""A file beside the configuration that says that the data is whole."""
+SCRATCH = "scratch"
+BEGUN, DONE = "restoring", "restored"
+"""Files beside the configuration: the first is written before there is any data, the second when it is complete."""
 
 
-def is_done(deployment: Deployment) -> bool:
-    """Whether a restore came to its end here."""
+def prepare(deployment: Deployment, source: Path | None) -> Path | None:
+    """What must be restored, or None. What an interrupted restore left is removed, so that it starts again.
+
+    Raises:
+        ProvisioningError: there is no source for it any more, or there is data of something else.
+    """
     conf = deployment.volume(compose.CONF)
-    there = deployment.engine.inspect("volume", conf)
-    return bool(there) and volumes.exists(deployment.engine, conf, deployment.plan.image, MARK)
+    present = [
+        mark
+        for mark in (BEGUN, DONE)
+        if deployment.engine.inspect("volume", conf)
+        and volumes.exists(deployment.engine, conf, deployment.plan.image, mark)
+    ]
+    if BEGUN in present and DONE not in present:
+        if source is None:
+            raise ProvisioningError(
+                "a restore was interrupted, so the data is incomplete",
+                fix="pulumi config set restoreFrom <the same file>, which starts it again",
+            )
+        _discard(deployment)
+    elif source and not present and deployment.has_data():
+        raise ProvisioningError(
+            f"the volumes of {deployment.plan.project} hold data that isn't of {source}",
+            fix="pulumi config rm restoreFrom, or pulumi config set --path valkey:docker.project <another name>",
+        )
+    return None if deployment.has_data() else source
+
+
+def _discard(deployment: Deployment) -> None:
+    """The scratch server first: it still writes, and no volume in use can be removed."""
+    deployment.engine.docker("rm", "--force", _container(deployment))
+    deployment.engine.docker("volume", "rm", "--force", deployment.volume(SCRATCH))
+    deployment.down()
+
+
+def _container(deployment: Deployment) -> str:
+    return f"{deployment.plan.project}-{SCRATCH}"
 
 
 def load(deployment: Deployment, source: Path) -> None:
@@ -33,6 +66,7 @@ def load(deployment: Deployment, source: Path) -> None:
     Raises:
         ProvisioningError: it can't be loaded, or is larger than what is asked for.
     """
+    _mark(deployment, BEGUN)
     deployment.create()
     if deployment.plan.topology == "cluster":
         deployment.up()
@@ -41,7 +75,11 @@ def load(deployment: Deployment, source: Path) -> None:
     else:
         _into_node(deployment, source)
         deployment.up()
-    volumes.put(deployment.engine, deployment.volume(compose.CONF), deployment.plan.image, {MARK: ""})
+    _mark(deployment, DONE)
+
+
+def _mark(deployment: Deployment, name: str) -> None:
+    volumes.put(deployment.engine, deployment.volume(compose.CONF), deployment.plan.image, {name: ""})
 
 
 def _into_node(deployment: Deployment, source: Path) -> None:
@@ -52,10 +90,10 @@ def _into_node(deployment: Deployment, source: Path) -> None:
     with _scratch(deployment, source, volume, "none", port=node.port) as console:
         allowed = int(deployment.plan.directives["maxmemory"])
         _refuse_too_large(console, source, allowed)
-        console.run("scratch", "CONFIG", "SET", "appendonly", "yes")
+        console.run(SCRATCH, "CONFIG", "SET", "appendonly", "yes")
         _wait_for_append_only(console)
         with contextlib.suppress(ProvisioningError):  # it ends, so it doesn't answer
-            console.run("scratch", "SHUTDOWN", "NOSAVE")
+            console.run(SCRATCH, "SHUTDOWN", "NOSAVE")
 
 
 def _into_cluster(deployment: Deployment, source: Path) -> None:
@@ -64,7 +102,7 @@ def _into_cluster(deployment: Deployment, source: Path) -> None:
     It shares the first node's loopback, since valkey-cli asks the source of an import in plain text.
     """
     plan, node = deployment.plan, deployment.plan.nodes[0]
-    volume, tls, plain = deployment.volume("scratch"), node.bus + 1, node.bus + 2
+    volume, tls, plain = deployment.volume(SCRATCH), node.bus + 1, node.bus + 2
     alone = ("--cluster-enabled", "no", "--bind", "127.0.0.1", "--tls-port", str(tls), "--port", str(plain))
     try:
         place = f"container:{deployment.container(node.name)}"
@@ -98,7 +136,7 @@ def _scratch(
 ) -> Iterator[Console]:
     """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
     engine, plan = deployment.engine, deployment.plan
-    name, node = f"{plan.project}-scratch", plan.nodes[0]
+    name, node = _container(deployment), plan.nodes[0]
     engine.docker("rm", "--force", name)
     engine.docker("volume", "create", "--label", f"{compose.STACK}={plan.stack}", volume)
     volumes.upload(engine, volume, plan.image, source, "dump.rdb")
@@ -109,7 +147,7 @@ def _scratch(
         "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
         plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
     )  # fmt: skip
-    console = replace(deployment.console, containers={"scratch": name}, ports={"scratch": port})
+    console = replace(deployment.console, containers={SCRATCH: name}, ports={SCRATCH: port})
     try:
         _wait_until_loaded(deployment, console, name, source)
         yield console
@@ -121,7 +159,7 @@ def _scratch(
 def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
     def loaded() -> bool:
         with contextlib.suppress(ProvisioningError):
-            return info(console, "scratch", "persistence")["loading"] == "0"
+            return info(console, SCRATCH, "persistence")["loading"] == "0"
         if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
             said = deployment.engine.docker("logs", "--tail", "3", container).strip().splitlines()
             raise EngineError(f"{source} can't be loaded: {said[-1] if said else 'the server ended'}")
@@ -132,7 +170,7 @@ def _wait_until_loaded(deployment: Deployment, console: Console, container: str,
 
 def _wait_for_append_only(console: Console) -> None:
     def written() -> bool:
-        state = info(console, "scratch", "persistence")
+        state = info(console, SCRATCH, "persistence")
         if state["aof_last_bgrewrite_status"] != "ok":
             raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
         return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
@@ -141,7 +179,7 @@ def _wait_for_append_only(console: Console) -> None:
 
 
 def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
-    used = int(info(console, "scratch", "memory")["used_memory"])
+    used = int(info(console, SCRATCH, "memory")["used_memory"])
     if used > allowed:
         raise ProvisioningError(
             f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
+from infra.errors import ProvisioningError
 from infra.local import cluster, replication
 from infra.local.console import Console, info, wait_until
 from infra.local.docker.plan import Plan
+
+STRAY_SECONDS = 20.0
+"""How long Sentinels are given to make every replica follow the primary."""
 
 SYNC_SECONDS = 900.0
 """How long a replica may take to read all of its primary's data."""
@@ -18,12 +23,24 @@ def primaries(console: Console, plan: Plan) -> list[str]:
 
 
 def wait_until_whole(console: Console, plan: Plan) -> None:
-    """Wait until every primary has its replicas, and they have all of its data.
+    """Wait until every primary has its replicas, and they have all of its data; bring back replicas that strayed.
 
     Raises:
         ProvisioningError: it took too long.
     """
-    wait_until(lambda: not any(problems(console, plan)), SYNC_SECONDS, "not every replica follows its primary")
+    strays_after = time.monotonic() + STRAY_SECONDS
+    found: list[str] = []
+
+    def is_whole() -> bool:
+        found[:] = problems(console, plan)
+        if found and plan.topology == "replicated" and time.monotonic() > strays_after:
+            _call_back_strays(console, plan)
+        return not found
+
+    try:
+        wait_until(is_whole, SYNC_SECONDS, "")
+    except ProvisioningError as problem:
+        raise ProvisioningError("; ".join(found) or "the servers don't answer", fix=problem.fix) from None
 
 
 def problems(console: Console, plan: Plan) -> Iterator[str]:
@@ -32,11 +49,23 @@ def problems(console: Console, plan: Plan) -> Iterator[str]:
         yield from cluster.problems(console, plan.nodes)
         yield from _nameless(console, plan)
     if plan.topology == "replicated":
-        primary = replication.named_primary(console, [sentinel.name for sentinel in plan.sentinels], plan.nodes)
-        if primary:
+        sentinels = _sentinels(plan)
+        if primary := replication.named_primary(console, sentinels, plan.nodes):
             yield from replication.astray(console, primary, plan.nodes)
+            yield from replication.unwatched(console, sentinels, primary, plan.replicas)
         else:
             yield "no Sentinel names a primary"
+
+
+def _call_back_strays(console: Console, plan: Plan) -> None:
+    """Sentinels redirect only the replicas that they know, and know only those that follow the primary."""
+    primary = replication.named_primary(console, _sentinels(plan), plan.nodes)
+    if primary and replication.role(console, primary) == "master":
+        replication.follow(console, primary, plan.nodes)
+
+
+def _sentinels(plan: Plan) -> list[str]:
+    return [sentinel.name for sentinel in plan.sentinels]
 
 
 def _nameless(console: Console, plan: Plan) -> Iterator[str]:
@@ -57,4 +86,4 @@ def hand_over(console: Console, plan: Plan, primary: str) -> None:
     if plan.topology == "cluster":
         cluster.fail_over(console, plan.nodes, member)
     else:
-        replication.fail_over(console, [sentinel.name for sentinel in plan.sentinels], plan.nodes, member)
+        replication.fail_over(console, _sentinels(plan), plan.nodes, member)

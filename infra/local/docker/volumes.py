@@ -42,7 +42,9 @@ def exists(engine: Engine, volume: str, image: str, name: str) -> bool:
     with _mounted(engine, volume, image) as container:
         try:
             engine.raw("cp", f"{container}:/volume/{name}", "-")
-        except EngineError:
+        except EngineError as problem:
+            if "could not find the file" not in problem.args[0].lower():
+                raise
             return False
     return True
 

@@ -1,0 +1,68 @@
+"""The append-only files of a server: their manifest, and what valkey-check-aof reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["b", "i", "h"]
+"""Base, incremental, or history: replaced, and about to be removed."""
+
+MANIFEST = "appendonly.aof.manifest"
+
+_LINE = re.compile(r"file (\S+) seq (\d+) type ([bih])( .*)?$")
+_NAME = re.compile(r"appendonly\.aof\.(\d+)\.(base|incr)\.(rdb|aof)$")
+_SOUND = re.compile(r"ok_up_to=(\d+),")
+
+
+@dataclass(frozen=True)
+class File:
+    name: str
+    seq: int
+    kind: Kind
+
+    @property
+    def is_snapshot(self) -> bool:
+        return self.name.endswith(".rdb")
+
+
+def parse(manifest: str) -> list[File]:
+    """The files that a manifest names, in the order in which they are read; none if any line is unreadable."""
+    files = []
+    for line in manifest.splitlines():
+        if not (match := _LINE.match(line)):
+            return []
+        kind: Kind = "b" if match[3] == "b" else "i" if match[3] == "i" else "h"
+        files.append(File(match[1], int(match[2]), kind))
+    return [file for file in files if file.kind != "h"]
+
+
+def rebuild(names: Iterable[str]) -> list[File]:
+    """What a manifest named, from the files that are there.
+
+    Of two base files the older one: a rewrite that was cut short left the newer one, and the files of changes
+    since the older one are still there. With the newer one, some changes would be made twice.
+    """
+    found = [(int(match[1]), match[2], name) for name in names if (match := _NAME.match(name))]
+    found.sort()
+    bases = [File(name, seq, "b") for seq, kind, name in found if kind == "base"]
+    changes = [File(name, seq, "i") for seq, kind, name in found if kind == "incr"]
+    return [*bases[:1], *changes]
+
+
+def render(files: Sequence[File]) -> str:
+    return "".join(f"file {file.name} seq {file.seq} type {file.kind}\n" for file in files)
+
+
+def sound_bytes(report: str) -> int | None:
+    """How many bytes of a file are sound, by valkey-check-aof; None if it doesn't say."""
+    found = _SOUND.findall(report)
+    return int(found[-1]) if found else 0 if "is empty" in report else None
+
+
+def number(name: str) -> int:
+    """The number in a file's name, or 0."""
+    match = _NAME.match(name)
+    return int(match[1]) if match else 0

@@ -1,0 +1,91 @@
+"""Which other members hold data of a node that doesn't start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.errors import ProvisioningError
+from infra.local import cluster
+from infra.local.console import Member, answering, info
+from infra.local.docker import nodesconf
+from infra.local.docker.deployment import Deployment
+from infra.local.docker.engine import EngineError
+from infra.local.docker.files import HOME
+
+_ASSESS = f'. {HOME}/bin/holdings; assess; echo "$holding $reason"'
+
+
+def refuse_if_another_holds_more(deployment: Deployment, node: Member, *, force: bool) -> Iterator[str]:
+    """Report the members that are damaged as well, a line each.
+
+    force: though another one may hold more.
+
+    Raises:
+        ProvisioningError: a healthy member holds more, or one that can't be asked may.
+    """
+    stack = deployment.plan.stack.rpartition("/")[2]
+    others = _companions(deployment, node)
+    healthy = answering(deployment.console, others)
+    for other in healthy:
+        if _has_data(deployment, other):
+            raise ProvisioningError(
+                f"{other.name} is healthy and has the data of {node.name}, which copies it when it starts",
+                fix=f"make up STACK={stack}",
+            )
+    for other in (other for other in others if other not in healthy):
+        holding, _, reason = _exec(deployment, other, "sh", "-c", _ASSESS).strip().partition(" ")
+        if holding in {"nothing", "damaged", "short"}:
+            yield f"{other.name} is damaged too ({reason}); it copies the data of {node.name} once that serves"
+        elif not force:
+            raise ProvisioningError(
+                f"{other.name} does not respond and may have more of the data than {node.name}",
+                fix=f"make up STACK={stack}; if {other.name} is lost: the same command with FORCE=1",
+            )
+
+
+def nodes_confs(deployment: Deployment, node: Member) -> list[str]:
+    """The nodes.conf of every other node whose container runs, if it is sound."""
+    others = [other for other in deployment.plan.nodes if other != node]
+    texts = [_exec(deployment, other, "cat", "/data/nodes.conf") for other in others]
+    return [text for text in texts if nodesconf.is_sound(text)]
+
+
+def copies(deployment: Deployment) -> list[str]:
+    """The folders with former files on the nodes' volumes."""
+    script = "ls -d /data/set-aside-* /data/before-repair-* 2>/dev/null || true"
+    found = {node.name: _exec(deployment, node, "sh", "-c", script).split() for node in deployment.plan.nodes}
+    return [f"{folder} of {name}" for name, folders in found.items() for folder in folders]
+
+
+def _companions(deployment: Deployment, node: Member) -> list[Member]:
+    """The others that have, or should have, the same data."""
+    plan = deployment.plan
+    others = [other for other in plan.nodes if other != node]
+    if plan.topology != "cluster":
+        return others
+    live = answering(deployment.console, others)
+    view = cluster.rows(deployment.console, live[0].name) if live else []
+    own = max((row for row in view if row.address == node.address), key=lambda row: len(row.slots), default=None)
+    if own is None:
+        shard = plan.nodes.index(node) % plan.shards
+        return [other for other in others if plan.nodes.index(other) % plan.shards == shard]
+    if own.is_primary and not own.slots and plan.replicas:
+        raise ProvisioningError(f"another node has taken over the slots of {node.name}", fix="make up")
+    primary = own.id if own.is_primary else own.primary
+    addresses = {row.address for row in view if primary in {row.id, row.primary}}
+    return [other for other in others if other.address in addresses]
+
+
+def _has_data(deployment: Deployment, other: Member) -> bool:
+    """Whether it is a primary, or a replica that has followed one since it started, or that started with sound data."""
+    state = info(deployment.console, other.name, "replication")
+    linked = state.get("master_link_status") == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
+    return state["role"] == "master" or linked or state["slave_priority"] != "0"
+
+
+def _exec(deployment: Deployment, node: Member, *command: str) -> str:
+    """What a command prints in a node's container; nothing where that is gone, or the command fails."""
+    try:
+        return deployment.engine.docker("exec", deployment.container(node.name), *command)
+    except EngineError:
+        return ""

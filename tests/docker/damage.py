@@ -1,0 +1,94 @@
+"""What happens to a node's disk, done to the volume of a container: files emptied, cut, overwritten, lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from infra.local.docker.engine import Engine
+
+Damage = Callable[[Path], None]
+
+
+def volume(engine: Engine, name: str) -> Path:
+    """Where the engine, which must be on this machine, keeps a volume."""
+    (facts,) = engine.inspect("volume", name)
+    return Path(facts["Mountpoint"])
+
+
+def empty(data: Path) -> None:
+    for entry in data.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def cut_append_only_file(data: Path) -> None:
+    file = append_only_file(data)
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def lose_manifest(data: Path) -> None:
+    (data / "appendonlydir" / "appendonly.aof.manifest").unlink()
+
+
+def garble_append_only_file(data: Path) -> None:
+    _overwrite(append_only_file(data), b"\xff" * 64)
+
+
+def append_zeros(data: Path) -> None:
+    """As after a loss of power."""
+    with append_only_file(data).open("ab") as file:
+        file.write(b"\0" * 4096)
+
+
+def garble_base_file(data: Path) -> None:
+    _overwrite(max(data.glob("appendonlydir/*.base.rdb"), key=_number), random.Random(1).randbytes(40))
+
+
+def empty_nodes_conf(data: Path) -> None:
+    os.truncate(data / "nodes.conf", 0)
+
+
+def cut_nodes_conf(data: Path) -> None:
+    file = data / "nodes.conf"
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def garble_nodes_conf(data: Path) -> None:
+    (data / "nodes.conf").write_bytes(b"\x00\xfegarbage here\n" * 20)
+
+
+def lose_nodes_conf(data: Path) -> None:
+    (data / "nodes.conf").unlink()
+
+
+ANY: Mapping[str, Damage] = {
+    function.__name__: function
+    for function in (
+        empty, cut_append_only_file, lose_manifest, garble_append_only_file, append_zeros, garble_base_file,
+    )
+}  # fmt: skip
+OF_CLUSTER: Mapping[str, Damage] = {
+    **ANY,
+    **{
+        function.__name__: function
+        for function in (empty_nodes_conf, cut_nodes_conf, garble_nodes_conf, lose_nodes_conf)
+    },
+}
+
+
+def append_only_file(data: Path) -> Path:
+    """The last one, which the server appends to."""
+    return max(data.glob("appendonlydir/*.incr.aof"), key=_number)
+
+
+def _overwrite(file: Path, garbage: bytes) -> None:
+    with file.open("r+b") as target:
+        target.seek(file.stat().st_size // 2)
+        target.write(garbage)
+
+
+def _number(file: Path) -> int:
+    return int(file.name.split(".")[2])

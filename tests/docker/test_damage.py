@@ -1,0 +1,190 @@
+"""One node comes back damaged while applications write: nothing is lost that another node has.
+
+ROUNDS says how often each of the known losses is tried, and how many rounds of the whole matrix are run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any, Literal, cast
+
+import pytest
+import redis
+
+from infra.hardening import Topology
+from infra.local.console import Member, RefusedError, wait_until
+from tests.docker import damage
+from tests.docker.bed import Bed, make_spec, running
+from tests.docker.damage import ANY, OF_CLUSTER
+from tests.docker.totals import ROUNDS, totals
+from tests.docker.traffic import Traffic, newest
+
+MAKE_UP_EVERY = 5
+"""Rounds; in between only the servers themselves are looked at."""
+
+Role = Literal["primary", "replica"]
+Return = Literal["at_once", "late", "by_make_up"]
+"""By the engine's restart policy; by `docker start` after the others have reacted; after `docker rm`, by `make up`."""
+
+KNOWN_LOSSES: list[tuple[Topology, str, Role, Return]] = [
+    ("replicated", "empty", "primary", "at_once"),
+    ("replicated", "cut_append_only_file", "primary", "at_once"),
+    ("replicated", "lose_manifest", "primary", "at_once"),
+    ("cluster", "cut_append_only_file", "primary", "at_once"),
+    ("cluster", "empty", "primary", "at_once"),
+    ("cluster", "empty", "primary", "late"),
+    ("cluster", "empty", "primary", "by_make_up"),
+    ("cluster", "empty_nodes_conf", "replica", "late"),
+]
+ROLES: tuple[Role, ...] = ("primary", "replica")
+RETURNS: tuple[Return, ...] = ("at_once", "late", "by_make_up")
+MATRIX: dict[Topology, list[tuple[str, Role, Return]]] = {
+    "replicated": list(itertools.product(ANY, ROLES, RETURNS)),
+    "cluster": list(itertools.product(OF_CLUSTER, ROLES, RETURNS)),
+}
+
+
+@pytest.fixture(scope="module")
+def beds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Bed]]:
+    with contextlib.ExitStack() as stack:
+        yield {
+            topology: stack.enter_context(running(make_spec(tmp_path_factory.mktemp(topology), topology)))
+            for topology in cast("tuple[Topology, ...]", ("replicated", "cluster"))
+        }
+
+
+@pytest.mark.parametrize(("topology", "kind", "role", "comes_back"), KNOWN_LOSSES)
+def test_nothing_is_lost(beds: dict[str, Bed], topology: Topology, kind: str, role: Role, comes_back: Return) -> None:
+    for number in range(ROUNDS):
+        _round(beds[topology], kind, role, comes_back, make_up=number % MAKE_UP_EVERY == 0)
+
+
+@pytest.mark.parametrize("topology", MATRIX)
+def test_nothing_is_lost_whatever_happens(beds: dict[str, Bed], topology: Topology) -> None:
+    cases = MATRIX[topology]
+    random.Random(16).shuffle(cases)
+    for case in itertools.islice(itertools.cycle(cases), ROUNDS):
+        _round(beds[topology], *case, make_up=True)
+
+
+def _round(bed: Bed, kind: str, role: Role, comes_back: Return, *, make_up: bool) -> None:
+    with Traffic(bed.client, wait=1) as confirmed, Traffic(bed.client, wait=0) as hasty:
+        assert confirmed.goes_on(50)
+        assert hasty.goes_on(200)
+        time.sleep(2.5)  # much of it is on the disk by then
+        victim = _victim(bed, role)
+        _stop(bed, victim, comes_back)
+        sent, held = dict(hasty.acknowledged), _held_by_others(bed, hasty, victim)
+        _damage(bed, victim, kind, comes_back)
+        _bring_back(bed, victim, comes_back)
+        if comes_back != "by_make_up":
+            _wait_until_healthy(bed)
+        assert confirmed.goes_on(20)
+        assert hasty.goes_on(20)
+    if make_up:
+        began = time.monotonic()
+        bed.ensure()
+        totals.longest_make_up = max(totals.longest_make_up, time.monotonic() - began)
+        assert not bed.wrong()
+    # Without WAIT the others need not have had the last writes.
+    required = {key: min(number, held.get(key, -1)) for key, number in sent.items()}
+    lost = {**confirmed.lost(confirmed.acknowledged), **hasty.lost(required)}
+    case = f"{bed.spec.plan.topology} {role}, {kind}, back {comes_back}"
+    totals.add(case, confirmed.count, hasty.count, len(lost))
+    assert not lost, case
+    confirmed.forget()
+    hasty.forget()
+
+
+def _victim(bed: Bed, role: Role) -> str:
+    return random.choice(
+        [name for name, state in states(bed).items() if (state["role"] == "master") == (role == "primary")]
+    )
+
+
+def _stop(bed: Bed, victim: str, comes_back: Return) -> None:
+    """Killed; or, where the restart policy would start it at once, stopped until its files are damaged."""
+    container = bed.deployment.container(victim)
+    if comes_back == "at_once":
+        for line in bed.spec.engine.docker("top", container, "-eo", "pid,comm").splitlines():
+            pid, program = line.split(maxsplit=1)
+            if program == "valkey-server":
+                os.kill(int(pid), signal.SIGSTOP)
+    else:
+        bed.spec.engine.docker("kill", container)
+        bed.spec.engine.docker("wait", container)
+
+
+def _damage(bed: Bed, victim: str, kind: str, comes_back: Return) -> None:
+    volume = bed.deployment.volume(victim)
+    if comes_back == "by_make_up":
+        bed.spec.engine.docker("rm", "--force", bed.deployment.container(victim))
+        if kind == "empty":
+            bed.spec.engine.docker("volume", "rm", volume)
+            return
+    OF_CLUSTER[kind](damage.volume(bed.spec.engine, volume))
+
+
+def _bring_back(bed: Bed, victim: str, comes_back: Return) -> None:
+    if comes_back == "at_once":
+        os.kill(bed.container(victim)["State"]["Pid"], signal.SIGKILL)
+    elif comes_back == "late":
+        time.sleep(8)  # longer than Sentinels and the nodes of a cluster wait
+        bed.spec.engine.docker("start", bed.deployment.container(victim))
+    else:
+        bed.ensure()
+
+
+def _held_by_others(bed: Bed, traffic: Traffic, victim: str) -> dict[str, int]:
+    """The newest value of each key that any other node has."""
+    held = []
+    for node in bed.deployment.plan.nodes:
+        if node.name == victim:
+            continue
+        with direct(bed, node) as client:
+            if bed.spec.plan.topology == "cluster":
+                client.execute_command("READONLY")
+            held.append(traffic.values(client))
+    return newest(held)
+
+
+def _wait_until_healthy(bed: Bed) -> None:
+    def healthy() -> bool:
+        known = states(bed)
+        followers = [state for state in known.values() if state["role"] == "slave"]
+        whole = all(state.get("cluster_state", "ok") == "ok" for state in known.values())
+        met = {int(state.get("cluster_known_nodes", len(known))) for state in known.values()} == {len(known)}
+        plan = bed.spec.plan
+        together = len(followers) == plan.shards * plan.replicas
+        return whole and met and together and all(state["master_link_status"] == "up" for state in followers)
+
+    wait_until(healthy, 300, "the nodes don't come back together")
+
+
+def states(bed: Bed) -> dict[str, dict[str, Any]]:
+    """What each node reports of itself; RefusedError where one doesn't answer."""
+    found = {}
+    for node in bed.deployment.plan.nodes:
+        try:
+            with direct(bed, node, "monitor") as client:
+                found[node.name] = cast("dict[str, Any]", client.info("replication"))
+                if bed.spec.plan.topology == "cluster":
+                    found[node.name] |= cast("dict[str, Any]", client.execute_command("CLUSTER INFO"))
+        except redis.RedisError as problem:
+            raise RefusedError(f"{node.name}: {problem}") from None
+    return found
+
+
+def direct(bed: Bed, node: Member, user: str = "app") -> redis.Redis:
+    """A connection to one node."""
+    secrets = bed.spec.secrets
+    return redis.Redis(
+        "127.0.0.1", node.port, ssl=True, ssl_ca_data=secrets.ca, username=user, password=secrets.passwords[user],
+        decode_responses=True, socket_timeout=10,
+    )  # fmt: skip

@@ -1,0 +1,92 @@
+"""An application that overwrites its keys while nodes fail, and knows which value of each was acknowledged."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import redis
+from valkeykit.causes import FOREIGN
+
+from tools.probe import replicas_with
+
+KEYS = 300
+PAUSE_SECONDS = 0.005
+"""Between two writes: the servers shall have time for all else."""
+
+
+class Traffic:
+    """Writes rising numbers to the same keys again and again.
+
+    client: makes one. wait: replicas that must have a write before it counts.
+    acknowledged: by key, the last number that was acknowledged.
+    """
+
+    def __init__(self, client: Callable[[], redis.Redis], wait: int) -> None:
+        self._client = client
+        self._wait = wait
+        self._prefix = f"traffic:{uuid.uuid4().hex[:8]}"
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._stop = threading.Event()
+        self.acknowledged: dict[str, int] = {}
+        self.count = 0
+
+    def __enter__(self) -> Traffic:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(120)
+        assert not self._thread.is_alive()
+
+    def goes_on(self, writes: int, seconds: float = 180) -> bool:
+        """Whether so many more writes are acknowledged within that time."""
+        goal, end = self.count + writes, time.monotonic() + seconds
+        while self.count < goal and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.count >= goal
+
+    def values(self, client: redis.Redis) -> dict[str, int]:
+        """What a server has of them; keys that it doesn't serve are left out."""
+        found = {}
+        for key in list(self.acknowledged):
+            with suppress(*FOREIGN):
+                found[key] = int(client.get(key) or -1)
+        return found
+
+    def lost(self, required: dict[str, int]) -> dict[str, tuple[int, int]]:
+        """Keys that have an older value than required, or none: required and found."""
+        with self._client() as client:
+            found = {key: int(client.get(key) or -1) for key in required}
+        return {key: (number, found[key]) for key, number in required.items() if found[key] < number}
+
+    def forget(self) -> None:
+        with self._client() as client:
+            for key in self.acknowledged:
+                client.unlink(key)
+
+    def _run(self) -> None:
+        with self._client() as client:
+            number = 0
+            while not self._stop.is_set():
+                number += 1
+                key = f"{self._prefix}:{number % KEYS}"
+                with suppress(*FOREIGN):
+                    client.set(key, number)
+                    if not self._wait or replicas_with(client, key, self._wait) >= self._wait:
+                        self.acknowledged[key] = number
+                        self.count += 1
+                time.sleep(PAUSE_SECONDS)
+
+
+def newest(values: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The highest number of each key."""
+    result: dict[str, int] = {}
+    for one in values:
+        for key, number in one.items():
+            result[key] = max(number, result.get(key, -1))
+    return result

@@ -1,0 +1,42 @@
+"""A server that doesn't start because of its files: `make up` names the repair, which keeps what can be loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.errors import ProvisioningError
+from infra.local.folder import Folder
+from tests.engine.test_keys import KEYS, damage, write
+from tests.project import Project
+from tools import repair
+from tools.errors import ToolError
+
+
+def lose_manifest(folder: Folder) -> None:
+    (folder.data / "appendonlydir" / "appendonly.aof.manifest").unlink()
+
+
+def test_a_damaged_server_is_repaired(
+    project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)  # as `make` runs it
+    project.stack.up()
+    write(project)
+    stack = project.stack
+    with pytest.raises(ProvisioningError, match="runs"):
+        list(repair.carry_out(stack, "node-0"))
+    damage(project.folder, lose_manifest)
+    with pytest.raises(ToolError):
+        stack.up()
+    assert "make repair NODE=node-0" in "".join(capfd.readouterr())
+    with pytest.raises(ProvisioningError, match="NODE=node-0"):
+        list(repair.carry_out(stack, "node-7"))
+    before = sorted(path.name for path in project.folder.path.rglob("*"))
+    assert "manifest" in "".join(repair.plan(stack, "node-0"))
+    assert sorted(path.name for path in project.folder.path.rglob("*")) == before
+    done = list(repair.carry_out(stack, "node-0"))
+    assert "kept in" in done[-2]
+    assert done[-1].endswith("make up STACK=test")
+    stack.up()
+    with project.client() as client:
+        assert client.dbsize() == KEYS

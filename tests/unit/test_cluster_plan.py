@@ -1,0 +1,157 @@
+"""compose/bin/plan-cluster: what the keeper of a cluster does next, from what the nodes know."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+
+from infra.local.docker.files import SCRIPTS
+
+SLOTS = {"node-0": "0-8191", "node-1": "8192-16383"}
+PLACES = {"node-0": "0 8191", "node-1": "8192 16383", "node-2": "- 10.0.0.10", "node-3": "- 10.0.0.11"}
+
+
+def identity(name: str) -> str:
+    return name.ljust(40, "0")
+
+
+@dataclass
+class Node:
+    """What a node answers. knows: the lines of CLUSTER NODES but its own. follows: the primary's id, or `-`."""
+
+    name: str
+    id: str = ""
+    slots: str = ""
+    follows: str = "-"
+    epoch: int = 0
+    knows: list[str] = field(default_factory=list)
+    info: str = "cluster_state:ok\n"
+
+    def __post_init__(self) -> None:
+        self.id = self.id or identity(self.name)
+
+    def line(self, flags: str = "") -> str:
+        role = "slave" if self.follows != "-" else "master"
+        port = 7000 + int(self.name[-1])
+        address = f"10.0.0.1{self.name[-1]}:{port}@1{port}"
+        return f"{self.id} {address} {flags}{role} {self.follows} 0 0 {self.epoch} connected {self.slots}"
+
+    def answer(self) -> str:
+        return "\n".join([self.line("myself,"), *self.knows, self.info])
+
+
+def acquaint(*nodes: Node, besides: tuple[str, ...] = ()) -> None:
+    for node in nodes:
+        node.knows = [*(other.line() for other in nodes if other is not node), *besides]
+
+
+def healthy() -> dict[str, Node]:
+    nodes = {name: Node(name, slots=slots, epoch=int(name[-1]) + 1) for name, slots in SLOTS.items()}
+    for number, name in enumerate(("node-2", "node-3")):
+        nodes[name] = Node(name, follows=identity(f"node-{number}"), epoch=number + 1)
+    acquaint(*nodes.values())
+    return nodes
+
+
+def plan(nodes: dict[str, Node]) -> tuple[list[str], list[str]]:
+    """Commands, and what is missing."""
+    text = ""
+    for number, (name, place) in enumerate(PLACES.items()):
+        text += f"@ {name} 10.0.0.1{number} {7000 + number} {place}\n"
+        text += f"{nodes[name].answer()}\n" if name in nodes else ""
+    program = ["awk", "-f", str(SCRIPTS / "plan-cluster")]
+    lines = subprocess.run(program, input=text, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line for line in lines if line[0] != "#"], [line for line in lines if line[0] == "#"]
+
+
+def test_a_healthy_cluster_needs_nothing() -> None:
+    assert plan(healthy()) == ([], [])
+
+
+def test_new_nodes_get_epochs_of_their_own_and_slots() -> None:
+    commands, _ = plan({name: Node(name) for name in PLACES})
+    assert [command for command in commands if "epoch" in command] == [
+        f"node-{number} set-config-epoch {number + 1}" for number in range(4)
+    ]
+    assert [command for command in commands if "slots" in command] == [
+        "node-0 addslotsrange 0 8191",
+        "node-1 addslotsrange 8192 16383",
+    ]
+    assert "node-0 meet 10.0.0.13 7003 17003" in commands
+
+
+def test_no_slots_are_given_while_a_node_that_may_have_them_is_away() -> None:
+    commands, missing = plan({name: Node(name) for name in PLACES if name != "node-3"})
+    assert not [command for command in commands if "slots" in command]
+    assert "# node-3 does not answer" in missing
+
+
+def test_a_newcomer_never_gets_slots_that_somebody_serves() -> None:
+    nodes = healthy()
+    nodes["node-2"] = Node("node-2", slots=SLOTS["node-0"], epoch=5)  # it has been promoted
+    newcomer = Node("node-0", id="f" * 40)
+    nodes["node-0"] = newcomer
+    acquaint(*(nodes[name] for name in ("node-1", "node-2", "node-3")))
+    commands, _ = plan(nodes)
+    assert not [command for command in commands if "slots" in command]
+    assert "node-1 meet 10.0.0.10 7000 17000" in commands
+
+
+def test_a_replica_takes_over_from_a_primary_that_was_replaced() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = Node("node-0", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    commands, _ = plan(nodes)
+    assert commands == ["node-2 failover force"]  # and nothing is forgotten or attached before
+
+
+def test_the_replica_with_the_latest_data_takes_over() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = Node("node-0", id="f" * 40)
+    nodes["node-3"].follows = identity("node-0")
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info += "slave_priority:900\n"
+    nodes["node-3"].info += "slave_priority:300\n"
+    assert plan(nodes)[0] == ["node-3 failover force"]
+    nodes["node-2"].info += "master_link_status:up\nslave_repl_offset:5\n"
+    assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = Node("node-0", id="e" * 40)
+    nodes["node-2"] = Node("node-2", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    commands, missing = plan(nodes)
+    assert commands == []
+    assert any("are lost" in line for line in missing)
+
+
+def test_a_node_that_was_replaced_is_forgotten_and_its_successor_follows() -> None:
+    nodes = healthy()
+    lost = nodes["node-2"].line()
+    nodes["node-2"] = Node("node-2", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    commands, _ = plan(nodes)
+    assert [command for command in commands if "forget" in command] == [
+        f"{name} forget {identity('node-2')}" for name in PLACES
+    ]
+    assert f"node-2 replicate {identity('node-0')}" in commands
+
+
+def test_nobody_is_forgotten_while_a_node_is_away() -> None:
+    nodes = healthy()
+    del nodes["node-3"]
+    assert plan(nodes) == ([], ["# node-3 does not answer"])
+
+
+def test_a_node_follows_no_primary_that_it_is_still_meeting() -> None:
+    nodes = healthy()
+    nodes["node-2"] = Node("node-2", id=identity("node-2"))
+    acquaint(*nodes.values())
+    nodes["node-2"].knows = [line.replace(" master ", " handshake ") for line in nodes["node-2"].knows]
+    assert not [command for command in plan(nodes)[0] if "replicate" in command]

@@ -1,0 +1,78 @@
+"""Which of two nodes holds more, by the end of their append-only files and by the time of the last write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.errors import ProvisioningError
+from infra.local import holdings
+from infra.local.holdings import Holding, is_ahead, leader
+
+
+def holds(*commands: str, at: int = 1000, torn: int = 0) -> Holding:
+    return Holding(at, exists=True, torn=torn, tail="".join(f"{command}\r\n" for command in commands).encode())
+
+
+EMPTY = Holding()
+NO_KEYS = Holding(exists=True)
+DAMAGED = Holding(exists=True, damage="damaged")
+
+
+@pytest.mark.parametrize(
+    ("more", "less"),
+    [
+        (holds("a", "b"), holds("a")),
+        (holds("a", "b", "c"), holds("b")),  # the other has rewritten its file since
+        (holds("a", "b"), holds("a", at=1001)),  # of the same moment: a clock tick differs
+        (holds("c", at=2000), holds("a", "b")),
+        (holds("b", "x", "b", at=2000), holds("a", "b", "c", at=1000)),
+        (holds("b", at=2000), holds("a", "b", "c", at=1000)),  # the same command as long ago
+        (holds(at=2000), holds("a", at=1000)),  # has just rewritten its file
+        (holds("x"), holds("y", torn=3)),
+        (holds("a"), EMPTY),
+        (holds("a"), NO_KEYS),
+        (holds("a"), DAMAGED),
+    ],
+)
+def test_one_is_ahead_of_the_other(more: Holding, less: Holding) -> None:
+    assert is_ahead(more, less)
+    assert not is_ahead(less, more)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(holds("a", "b"), holds("a", "b")), (holds("a"), holds("b", at=1001)), (EMPTY, DAMAGED), (holds(), holds())],
+)
+def test_neither_is_ahead(one: Holding, other: Holding) -> None:
+    assert not is_ahead(one, other)
+    assert not is_ahead(other, one)
+
+
+def test_the_preferred_node_leads_unless_another_holds_more() -> None:
+    assert leader({"a": holds("x"), "b": holds("x")}, "b", existed=True) == "b"
+    assert leader({"a": holds("x", "y"), "b": holds("x")}, "b", existed=True) == "a"
+    assert leader({"a": EMPTY, "b": DAMAGED, "c": holds("x")}, "a", existed=True) == "c"
+    assert leader({"a": EMPTY, "b": NO_KEYS}, "a", existed=True) == "b"
+    assert leader({"a": EMPTY, "b": EMPTY}, "b", existed=False) == "b"
+
+
+@pytest.mark.parametrize("found", [{"a": EMPTY, "b": EMPTY}, {"a": DAMAGED, "b": EMPTY}, {"a": NO_KEYS, "b": DAMAGED}])
+def test_without_usable_data_no_node_leads(found: dict[str, Holding]) -> None:
+    with pytest.raises(ProvisioningError, match=f"a: {found['a']}; b: {found['b']} -> .*make repair NODE=a"):
+        leader(found, "a", existed=True)
+
+
+def test_what_servers_write_for_themselves_is_not_compared(tmp_path: Path) -> None:
+    command = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"
+    select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"
+    found = []
+    for number, text in enumerate((b"#TS:1700000000\r\n" + select + command, command + b"#TS:1700000001\r\n")):
+        folder = tmp_path / str(number) / "appendonlydir"
+        folder.mkdir(parents=True)
+        (folder / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+        (folder / "appendonly.aof.1.incr.aof").write_bytes(text)
+        found.append(holdings.read(folder.parent))
+    assert [holding.tail for holding in found] == [command, command]
+    assert [holding.as_of for holding in found] == [1700000000, 1700000001]

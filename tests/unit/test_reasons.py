@@ -1,0 +1,86 @@
+"""Why a container isn't healthy: the line that names the cause, not the last one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.local.docker import health, reasons
+
+START = "1:M 29 Nov 2026 06:16:05.293 * oO0OoO0OoO0Oo Valkey is starting oO0OoO0OoO0Oo"
+
+
+def logged(*texts: str) -> str:
+    return "\n".join(f"1:M 29 Nov 2026 06:16:05.428 {text}" for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (
+            (
+                f"{logged('# Bad file format: an earlier start')}\n{START}\n"
+                f"{logged('# Bad file format reading the append only file')}\n"
+                "[offset 0] Check RDB returned error code 1"
+            ),
+            "Bad file format reading the append only file",
+        ),
+        (
+            (
+                f"{START}\n{logged('# ------------', '# !!! Software Failure')}\n"
+                f"{logged('# Guru Meditation: Unrecoverable error: corrupted cluster config file')}\n"
+                "  Some other issues could be detected by valkey-server --check-system"
+            ),
+            "Unrecoverable error: corrupted cluster config file",
+        ),
+        (
+            "*** FATAL CONFIG FILE ERROR (Version 9.1.2) ***\nReading the configuration file, at line 1\n>>> 'x'\nBad",
+            "FATAL CONFIG FILE ERROR (Version 9.1.2)",
+        ),
+        (
+            (
+                f"{START}\n{logged('# Check RDB returned error code 1')}\n"
+                "start-node: node-0: appendonly.aof.1.base.rdb is damaged: [offset 202] Invalid object type: 120"
+            ),
+            "node-0: appendonly.aof.1.base.rdb is damaged: [offset 202] Invalid object type: 120",
+        ),
+        (f"{logged('# WARNING Memory overcommit must be enabled!')}\n", ""),
+        (f"{START}\n{logged('* Ready to accept connections')}", logged("* Ready to accept connections")),
+        ("sh: 1: cannot create /data/valkey.conf.new: Read-only file system", "sh: 1: cannot create"),
+        ("", ""),
+    ],
+)
+def test_the_cause_in_a_log(log: str, expected: str) -> None:
+    found = reasons.cause(log)
+    assert found.startswith(expected)
+    assert bool(found) is bool(log)
+
+
+def test_what_a_node_waits_for() -> None:
+    reason = reasons.find("stop: its manifest is lost; repair it: make repair NODE=node-0", "", repair="make repair X")
+    assert reason == reasons.Reason("its manifest is lost", reasons.STOP_SECONDS, "make repair X")
+    reason = reasons.find("stop: its volume has data of another", "", repair="make repair X")
+    assert reason == reasons.Reason("its volume has data of another", reasons.STOP_SECONDS)
+    assert reasons.find("wait: node-1 holds more", "", "") == reasons.Reason("node-1 holds more", reasons.WAIT_SECONDS)
+    assert reasons.find("", "", "") is None
+
+
+def facts(**state: Any) -> dict[str, Any]:
+    return {
+        "State": {"Running": True, "Restarting": False, "Status": "running", **state},
+        "Config": {"Labels": {"valkey.definition": "current"}},
+        "NetworkSettings": {"Networks": {"default": {"IPAddress": ""}}},
+    }
+
+
+WANTED = {"labels": {"valkey.definition": "current"}, "networks": {"default": {"ipv4_address": "10.0.0.10"}}}
+
+
+def test_a_container_that_fails_to_start_is_not_one_that_lost_its_network() -> None:
+    failing = facts(Restarting=True, Status="restarting")
+    assert not health.is_sick(failing, WANTED)  # its log would go with it
+    assert health.of(failing) == "restarting"
+    assert not health.is_hopeless(failing, 1, 0)
+    assert health.is_hopeless(failing, health.RESTARTING_SECONDS + 1, 0)
+    assert health.is_sick(facts(), WANTED)
