@@ -102,6 +102,8 @@ def test_no_parameter_has_the_exporter_name_keys(watched: Bed, parameter: str) -
         assert "\nredis_up 1\n" in text
         assert KEY not in text
         assert not re.findall(r"^redis_(?:key|stream)s?_.*", text, re.MULTILINE)
+    with watched.client() as client:
+        client.delete(KEY)
 
 
 @pytest.mark.parametrize("user", ["monitor", "app", "admin", "replica", "health", "default", ""])
