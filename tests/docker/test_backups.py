@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local.docker import driver
+from infra.local.docker import driver, restore
+from infra.local.docker.engine import Engine
 from infra.local.docker.plan import Backups
 from tests import killed
 from tests.docker.bed import Bed, make_spec, running, sweep
@@ -69,11 +71,26 @@ def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology:
         assert is_whole(bed), "the append-only file isn't whole"
 
 
-def test_a_clusters_own_snapshots_start_another(tmp_path: Path) -> None:
+def test_a_clusters_own_snapshots_start_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that loads each of them ends when it is asked to: it has nothing to save."""
+    codes, docker = [], Engine.docker
+
+    def noting(engine: Engine, *arguments: str, **options: Any) -> str:
+        if (
+            arguments[0] == "rm"
+            and arguments[-1].endswith(f"-{restore.SCRATCH}")
+            and engine.inspect("container", arguments[-1])
+        ):
+            codes.append(docker(engine, "inspect", "--format", "{{.State.ExitCode}}", arguments[-1]).strip())
+        return docker(engine, *arguments, **options)
+
     with running(make_spec(tmp_path / "old", "cluster")) as bed:
         fill(bed)
         bed.remove(keep_snapshot=True)
+    monkeypatch.setattr(Engine, "docker", noting)
     with running(replace(make_spec(tmp_path / "new", "cluster"), restore_from=tmp_path / "old")) as bed:
+        monkeypatch.undo()
+        assert codes == ["0", "0", "0"]
         assert is_whole(bed)
 
 

@@ -140,7 +140,7 @@ def _scratch(
     engine.docker("rm", "--force", name)
     engine.docker("volume", "create", "--label", f"{compose.STACK}={plan.stack}", volume)
     volumes.upload(engine, volume, plan.image, source, "dump.rdb")
-    options = ["--appendonly", "no", "--maxmemory", "0", *more]
+    options = ["--appendonly", "no", "--save", "", "--maxmemory", "0", *more]  # it ends without another snapshot
     engine.docker(
         "run", "--detach", "--name", name, "--label", f"{compose.STACK}={plan.stack}", "--network", network,
         "--user", "999:999", "--cap-drop", "ALL", "--read-only",
