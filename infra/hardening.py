@@ -112,7 +112,7 @@ USERS: tuple[User, ...] = (
     User(ADMIN, "~* &* +@all", "operators: configuration, backup, migration"),
     User(
         MONITOR,
-        "%R~* resetchannels -@all +ping +info +dbsize +config|get +slowlog|get +slowlog|len +slowlog|help "
+        "%R~* resetchannels -@all +ping +info +dbsize +slowlog|get +slowlog|len +slowlog|help "
         "+latency|latest +latency|history +latency|histogram +latency|doctor +memory|stats +memory|usage "
         "+memory|doctor +client|list +client|info +client|setname +client|setinfo +client|id +select +scan +type "
         "+command +acl|whoami +cluster|info +cluster|shards +role",

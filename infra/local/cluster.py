@@ -6,14 +6,19 @@ Every function looks at what there is and does what is missing, so all can be ru
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from infra.errors import ProvisioningError
 from infra.local.console import Console, Member, RefusedError, fields, info, wait_until
 
 SLOTS = 16384
+
+PLAN = Path(__file__).resolve().parents[2] / "compose" / "bin" / "plan-cluster"
+"""What a cluster needs next, from what its nodes know."""
 
 _AWAY = {"fail", "fail?", "handshake"}
 """Flags in CLUSTER NODES of a node that the one that was asked doesn't hear."""
@@ -63,15 +68,33 @@ def form(console: Console, members: Sequence[Member], shards: int) -> None:
     Raises:
         ProvisioningError: they don't come together in time.
     """
-    ids = {member.name: str(console.run(member.name, "CLUSTER", "MYID")) for member in members}
-    _number(console, members)
-    _forget_the_lost(console, members, ids)
-    _share_slots(console, members, shards)  # before they meet, as that tells everybody
-    _meet(console, members, ids)
-    _attach(console, members)
-    wait_until(
-        lambda: not any(problems(console, members)), SYNC_SECONDS, "the cluster doesn't come together: see its logs"
-    )
+
+    def is_whole() -> bool:
+        for name, *command in _plan(console, members, shards):
+            with contextlib.suppress(ProvisioningError):  # it has just been done, or can't be yet
+                console.run(name, "CLUSTER", *command)
+                if command[0] == "failover":  # ordered again at once, it would begin another election
+                    _wait_until_primary(console, name)
+        return not any(problems(console, members))
+
+    wait_until(is_whole, SYNC_SECONDS, "the cluster doesn't come together: see its logs")
+
+
+def _plan(console: Console, members: Sequence[Member], shards: int) -> list[list[str]]:
+    """The commands that the nodes need next, as the keeper of a cluster of containers plans them too."""
+    known = ""
+    for number, member in enumerate(members):
+        answers = console.ask(member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")])
+        place = share(number, shards) if number < shards else ("-", "-")
+        line = "@ {} {} {} {} {}".format(member.name, member.host, member.port, *place)
+        known += "\n".join([line, *map(str, answers), ""])
+    run = subprocess.run(["awk", "-f", PLAN], input=known, capture_output=True, text=True, check=True)
+    return [line.split() for line in run.stdout.splitlines() if not line.startswith("#")]
+
+
+def share(number: int, shards: int) -> tuple[int, int]:
+    """First and last slot of the primary of this number, of so many."""
+    return number * SLOTS // shards, (number + 1) * SLOTS // shards - 1
 
 
 def problems(console: Console, members: Sequence[Member]) -> Iterator[str]:
@@ -119,11 +142,7 @@ def take_over(console: Console, members: Sequence[Member], replica: Member) -> N
             return
     with contextlib.suppress(RefusedError):  # it has just become one
         console.run(replica.name, "CLUSTER", "FAILOVER", "TAKEOVER")
-    wait_until(
-        lambda: info(console, replica.name, "replication")["role"] == "master",
-        FAILOVER_SECONDS,
-        f"{replica.name} doesn't become the primary",
-    )
+    _wait_until_primary(console, replica.name)
 
 
 def _hears(console: Console, member: Member, others: Sequence[Member]) -> bool:
@@ -148,81 +167,19 @@ def fail_over(console: Console, members: Sequence[Member], primary: Member) -> N
 
 def promote(console: Console, replica: Member, *, force: bool = False) -> None:
     """Make a replica the primary of its shard. force: though its primary doesn't answer."""
-    console.run(replica.name, "CLUSTER", "FAILOVER", *(["FORCE"] if force else []))
+    for _ in range(2):  # it gives up after 5 s, as on a machine that is busy
+        console.run(replica.name, "CLUSTER", "FAILOVER", *(["FORCE"] if force else []))
+        with contextlib.suppress(ProvisioningError):
+            _wait_until_primary(console, replica.name)
+            return
+    raise ProvisioningError(f"{replica.name} doesn't become the primary", fix="make up, which goes on from here")
+
+
+def _wait_until_primary(console: Console, name: str) -> None:
     wait_until(
-        lambda: info(console, replica.name, "replication")["role"] == "master",
+        lambda: info(console, name, "replication")["role"] == "master",
         FAILOVER_SECONDS,
-        f"{replica.name} doesn't become the primary",
-    )
-
-
-def _number(console: Console, members: Sequence[Member]) -> None:
-    """Give new nodes epochs of their own, so that two of them never claim the same slots with equal right."""
-    for number, member in enumerate(members, start=1):
-        if len(rows(console, member.name)) == 1:
-            with contextlib.suppress(RefusedError):  # it has one
-                console.run(member.name, "CLUSTER", "SET-CONFIG-EPOCH", str(number))
-
-
-def _meet(console: Console, members: Sequence[Member], ids: dict[str, str]) -> None:
-    first, *others = members
-    known = {row.id for row in rows(console, first.name)}
-    for member in others:
-        if ids[member.name] not in known:
-            bus = [str(member.bus)] if member.bus else []
-            console.run(first.name, "CLUSTER", "MEET", member.host, str(member.port), *bus)
-    wanted = set(ids.values())
-    wait_until(lambda: all(wanted <= _met(console, member) for member in members), FORM_SECONDS, "the nodes don't meet")
-
-
-def _met(console: Console, member: Member) -> set[str]:
-    return {row.id for row in rows(console, member.name) if "handshake" not in row.flags}
-
-
-def _forget_the_lost(console: Console, members: Sequence[Member], ids: dict[str, str]) -> None:
-    """Nodes that were members and are gone for good, such as one whose folder was removed."""
-    known = {row.id: row for member in members for row in rows(console, member.name)}
-    followed = {row.primary for row in known.values() if row.id in ids.values()}
-    for lost in set(known) - set(ids.values()) - followed:
-        if "handshake" in known[lost].flags:
-            continue
-        for member in members:
-            with contextlib.suppress(RefusedError):  # it knows it no more
-                console.run(member.name, "CLUSTER", "FORGET", lost)
-
-
-def _share_slots(console: Console, members: Sequence[Member], shards: int) -> None:
-    """Give each of the first members its part of the slots that nobody serves."""
-    served = _slots([row for member in members for row in rows(console, member.name)])
-    for number, member in enumerate(members[:shards]):
-        part = range(number * SLOTS // shards, (number + 1) * SLOTS // shards)
-        missing = [slot for slot in part if slot not in served]
-        if missing:
-            console.run(member.name, "CLUSTER", "ADDSLOTSRANGE", *ranges(missing))
-
-
-def _attach(console: Console, members: Sequence[Member]) -> None:
-    """Make every primary without slots a replica of the primary that has the fewest."""
-    first = members[0].name
-    wait_until(
-        lambda: len(_slots(rows(console, first))) == SLOTS, FORM_SECONDS, f"{first} doesn't see every slot served"
-    )
-    view = rows(console, first)
-    counts = {row.id: sum(other.primary == row.id for other in view) for row in view if row.is_primary and row.slots}
-    for member in members:
-        (own,) = (row for row in rows(console, member.name) if "myself" in row.flags)
-        if not own.is_primary or own.slots:
-            continue
-        primary = min(counts, key=lambda known: counts[known])
-        counts[primary] += 1
-        _replicate(console, member, primary)
-
-
-def _replicate(console: Console, member: Member, primary: str) -> None:
-    wait_until(
-        lambda: console.run(member.name, "CLUSTER", "REPLICATE", primary) == "OK",
-        FORM_SECONDS,
-        f"{member.name} can't be made a replica",
+        f"{name} doesn't become the primary",
     )
 
 

@@ -111,8 +111,8 @@ def test_a_stranger_gets_no_further_than_the_door(bed: Bed) -> None:
             client.ping()
 
 
-@pytest.mark.parametrize("user", ["replica", "health"])
-def test_the_systems_own_users_can_do_little(bed: Bed, user: str) -> None:
+@pytest.mark.parametrize("user", ["replica", "health", "monitor"])
+def test_users_that_only_watch_or_copy_can_do_little(bed: Bed, user: str) -> None:
     commands = (("GET", "key"), ("SET", "key", "1"), ("CONFIG", "GET", "*"), ("FLUSHALL",), ("KEYS", "*"))
     for command in commands:
         answer = bed.deployment.console.run("node-0", "ACL", "DRYRUN", user, *command)

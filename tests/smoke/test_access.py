@@ -65,8 +65,11 @@ def test_dangerous(subject: Subject) -> None:
 
 @pytest.mark.needs("admin", "monitor")
 def test_monitor(subject: Subject) -> None:
-    """The monitor reads figures, but no values, and writes nothing."""
-    commands = (("get", "key"), ("set", "key", "1"), ("del", "key"), ("flushall",), ("client", "kill", "id", "1"))
+    """The monitor reads figures, but no values, not even by the replicas' password, and writes nothing."""
+    commands = (
+        ("get", "key"), ("set", "key", "1"), ("del", "key"), ("flushall",), ("client", "kill", "id", "1"),
+        ("config", "get", "primaryauth"),
+    )  # fmt: skip
     name = subject.username("monitor")
     for node in subject.nodes:
         with subject.at(node, "monitor") as monitor, subject.at(node, "admin") as admin:

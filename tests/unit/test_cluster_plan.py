@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass, field
+from typing import Any
 
+import pytest
+
+from infra.local import cluster
+from infra.local.console import Member
 from infra.local.docker.files import SCRIPTS
 
 SLOTS = {"node-0": "0-8191", "node-1": "8192-16383"}
@@ -77,7 +82,21 @@ def test_new_nodes_get_epochs_of_their_own_and_slots() -> None:
         "node-0 addslotsrange 0 8191",
         "node-1 addslotsrange 8192 16383",
     ]
-    assert "node-0 meet 10.0.0.13 7003 17003" in commands
+
+
+def test_new_nodes_meet_once_they_have_their_slots_though_that_was_interrupted() -> None:
+    nodes = {name: Node(name, epoch=int(name[-1]) + 1) for name in PLACES}
+    nodes["node-0"].slots = SLOTS["node-0"]
+    assert plan(nodes)[0] == ["node-1 addslotsrange 8192 16383"]
+    nodes["node-1"].slots = SLOTS["node-1"]
+    assert plan(nodes)[0] == [f"node-0 meet 10.0.0.1{number} 700{number} 1700{number}" for number in (1, 2, 3)]
+
+
+def test_slots_that_a_cluster_has_lost_are_given_to_nobody() -> None:
+    nodes = healthy()
+    nodes["node-1"].slots = ""
+    acquaint(*nodes.values())
+    assert not [command for command in plan(nodes)[0] if "slots" in command]
 
 
 def test_no_slots_are_given_while_a_node_that_may_have_them_is_away() -> None:
@@ -155,3 +174,20 @@ def test_a_node_follows_no_primary_that_it_is_still_meeting() -> None:
     acquaint(*nodes.values())
     nodes["node-2"].knows = [line.replace(" master ", " handshake ") for line in nodes["node-2"].knows]
     assert not [command for command in plan(nodes)[0] if "replicate" in command]
+
+
+def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "FAILOVER_SECONDS", 0.5)
+    orders = []
+
+    class Busy:
+        def run(self, node: str, *command: str) -> Any:
+            if command == ("CLUSTER", "FAILOVER"):
+                orders.append(node)
+            return f"role:{'master' if len(orders) > 1 else 'slave'}\r\n"
+
+        def ask(self, node: str, commands: Any) -> list[Any]:
+            return [self.run(node, *command) for command in commands]
+
+    cluster.promote(Busy(), Member("node-3", "127.0.0.1", 7003))
+    assert orders == ["node-3", "node-3"]

@@ -10,8 +10,8 @@ from functools import cached_property
 
 from infra import hardening
 from infra.hardening import Topology
+from infra.local import cluster
 from infra.local.certificates import Pair
-from infra.local.cluster import SLOTS
 from infra.local.console import Member
 
 SENTINELS = 3
@@ -147,8 +147,7 @@ class Plan:
 
     def slots_of(self, node: Member) -> tuple[int, int]:
         """First and last slot of a node that starts as a primary."""
-        index = self.nodes.index(node)
-        return index * SLOTS // self.shards, (index + 1) * SLOTS // self.shards - 1
+        return cluster.share(self.nodes.index(node), self.shards)
 
     def _present(self, users: tuple[hardening.User, ...]) -> tuple[hardening.User, ...]:
         return tuple(user for user in users if user.name != hardening.EXPORTER or self.exporter)
