@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ from infra.local.docker.plan import Plan, Secrets
 START_SECONDS = 900
 """How long the servers may take to read their data."""
 
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
 """Most containers are healthy by then; the others are asked why they aren't."""
 _PROJECT = "com.docker.compose.project"
@@ -130,20 +131,19 @@ class Deployment:
     def compose(self, *arguments: str) -> str:
         return self.engine.compose(self.project, *arguments)
 
-    def _facts(self) -> dict[str, dict[str, Any]]:
-        """What the engine knows of each service's container; without those that are gone."""
-        services = {self.container(service): service for service in self.project["services"]}
-        found = self.engine.inspect("container", *services)
-        for facts in found:
-            if health.of(facts) == "starting" and self._passes(facts):
+    def _facts(self, services: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+        """What the engine knows of the container of each of these services, or of all; without those that are gone."""
+        wanted = {self.container(service): service for service in services or self.project["services"]}
+        found = {wanted[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *wanted)}
+        for service, facts in found.items():  # the engine makes its first check only some seconds after the start
+            if health.of(facts) == "starting" and self._passes(service, facts):
                 facts["State"]["Health"]["Status"] = "healthy"
-        return {services[facts["Name"].lstrip("/")]: facts for facts in found}
+        return found
 
-    def _passes(self, facts: dict[str, Any]) -> bool:
-        """Whether its check passes now: the engine makes the first one only some seconds after the start."""
+    def _passes(self, service: str, facts: dict[str, Any]) -> bool:
         kind, *check = facts["Config"]["Healthcheck"]["Test"]
         with contextlib.suppress(EngineError):
-            self.engine.docker("exec", facts["Name"].lstrip("/"), *(check if kind == "CMD" else ("sh", "-c", *check)))
+            self.engine.docker("exec", self.container(service), *(check if kind == "CMD" else ("sh", "-c", *check)))
             return True
         return False
 
@@ -156,7 +156,8 @@ class Deployment:
     def _wait_until_healthy(self, services: set[str]) -> None:
         begin = time.monotonic()
         first: dict[str, tuple[float, int]] = {}
-        while slow := self._not_healthy(services):
+        slow = self._not_healthy(services)
+        while slow:
             now = time.monotonic()
             first = {service: first.get(service, (now, facts["RestartCount"])) for service, facts in slow.items()}
             for service, facts in slow.items():
@@ -169,11 +170,10 @@ class Deployment:
                         fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
                     )
             time.sleep(_POLL_SECONDS)
+            slow = self._not_healthy(slow)
 
-    def _not_healthy(self, services: set[str]) -> dict[str, dict[str, Any]]:
-        return {
-            name: facts for name, facts in self._facts().items() if name in services and not health.is_healthy(facts)
-        }
+    def _not_healthy(self, services: Collection[str]) -> dict[str, dict[str, Any]]:
+        return {name: facts for name, facts in self._facts(services).items() if not health.is_healthy(facts)}
 
     def _reason(self, service: str) -> reasons.Reason | None:
         """Why it isn't healthy, as it reports itself."""
