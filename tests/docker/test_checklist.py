@@ -49,7 +49,7 @@ CONTAINERS: dict[str, Callable[[Facts], bool]] = {
         for bindings in facts["HostConfig"]["PortBindings"].values()
         for binding in bindings
     ),
-    "its health is watched": lambda facts: facts["State"]["Health"]["Status"] == "healthy",
+    "its health is checked": lambda facts: facts["State"]["Health"]["Status"] in ("starting", "healthy"),
     "it restarts by itself": lambda facts: facts["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped",
     "its log is limited": lambda facts: "max-size" in facts["HostConfig"]["LogConfig"]["Config"],
     "its image has a version": lambda facts: not facts["Config"]["Image"].endswith(":latest"),
