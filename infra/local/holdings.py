@@ -94,7 +94,8 @@ def is_ahead(one: Holding, other: Holding) -> bool:
     if not (one.is_sound and other.is_sound):
         return one.is_sound
     lead = one.as_of - other.as_of
-    if lead >= -SLACK_SECONDS and (more := _more(one.tail, other.tail)) is not None:
+    # The same end in both proves nothing: it may be of many commands that are all alike.
+    if lead >= -SLACK_SECONDS and (more := _more(one.tail, other.tail)):
         return more > 0
     if lead <= SLACK_SECONDS and _more(other.tail, one.tail) is not None:
         return False

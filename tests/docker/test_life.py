@@ -11,6 +11,7 @@ import pytest
 from infra.errors import ProvisioningError
 from infra.local import certificates
 from infra.local.console import answers
+from infra.local.docker import health, rolling
 from infra.local.docker.plan import Secrets
 from tests.docker.bed import NEW, OLD, Bed, new_secrets
 from tools.probe import Writer
@@ -170,6 +171,19 @@ def test_a_stopped_and_started_engine_finds_everything_again(bed: Bed) -> None:
     containers = [bed.deployment.container(service) for service in bed.deployment.project["services"]]
     bed.spec.engine.docker("stop", *containers)
     bed.spec.engine.docker("start", *reversed(containers))
+    bed.ensure()
+    assert bed.wrong() == []
+    assert has(bed, "first")
+
+
+def test_stopped_containers_of_another_definition_are_replaced_together(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node waits for Sentinels and for other nodes, so none can be the first."""
+    bed.spec.engine.docker("stop", *(bed.deployment.container(name) for name in bed.deployment.console.ports))
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "is_outdated", lambda *_: True)
+        rolling.recreate_unhealthy(bed.deployment)
     bed.ensure()
     assert bed.wrong() == []
     assert has(bed, "first")

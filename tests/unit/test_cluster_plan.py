@@ -12,8 +12,11 @@ from infra.local import cluster
 from infra.local.console import Member
 from infra.local.docker.files import SCRIPTS
 
-SLOTS = {"node-0": "0-8191", "node-1": "8192-16383"}
-PLACES = {"node-0": "0 8191", "node-1": "8192 16383", "node-2": "- 10.0.0.10", "node-3": "- 10.0.0.11"}
+SLOTS = {"node-0": "0-8191", "node-1": "8192-12287", "node-4": "12288-16383"}
+PLACES = {
+    "node-0": "0 8191", "node-1": "8192 12287", "node-2": "- 10.0.0.10", "node-3": "- 10.0.0.11",
+    "node-4": "12288 16383",
+}  # fmt: skip
 
 
 def identity(name: str) -> str:
@@ -61,7 +64,8 @@ def healthy() -> dict[str, Node]:
 def plan(nodes: dict[str, Node]) -> tuple[list[str], list[str]]:
     """Commands, and what is missing."""
     text = ""
-    for number, (name, place) in enumerate(PLACES.items()):
+    for name, place in PLACES.items():
+        number = int(name[-1])
         text += f"@ {name} 10.0.0.1{number} {7000 + number} {place}\n"
         text += f"{nodes[name].answer()}\n" if name in nodes else ""
     program = ["awk", "-f", str(SCRIPTS / "plan-cluster")]
@@ -76,20 +80,21 @@ def test_a_healthy_cluster_needs_nothing() -> None:
 def test_new_nodes_get_epochs_of_their_own_and_slots() -> None:
     commands, _ = plan({name: Node(name) for name in PLACES})
     assert [command for command in commands if "epoch" in command] == [
-        f"node-{number} set-config-epoch {number + 1}" for number in range(4)
+        f"node-{number} set-config-epoch {number + 1}" for number in range(5)
     ]
     assert [command for command in commands if "slots" in command] == [
         "node-0 addslotsrange 0 8191",
-        "node-1 addslotsrange 8192 16383",
+        "node-1 addslotsrange 8192 12287",
+        "node-4 addslotsrange 12288 16383",
     ]
 
 
 def test_new_nodes_meet_once_they_have_their_slots_though_that_was_interrupted() -> None:
     nodes = {name: Node(name, epoch=int(name[-1]) + 1) for name in PLACES}
     nodes["node-0"].slots = SLOTS["node-0"]
-    assert plan(nodes)[0] == ["node-1 addslotsrange 8192 16383"]
-    nodes["node-1"].slots = SLOTS["node-1"]
-    assert plan(nodes)[0] == [f"node-0 meet 10.0.0.1{number} 700{number} 1700{number}" for number in (1, 2, 3)]
+    assert plan(nodes)[0] == ["node-1 addslotsrange 8192 12287", "node-4 addslotsrange 12288 16383"]
+    nodes["node-1"].slots, nodes["node-4"].slots = SLOTS["node-1"], SLOTS["node-4"]
+    assert plan(nodes)[0] == [f"node-0 meet 10.0.0.1{number} 700{number} 1700{number}" for number in (1, 2, 3, 4)]
 
 
 def test_slots_that_a_cluster_has_lost_are_given_to_nobody() -> None:
@@ -110,7 +115,7 @@ def test_a_newcomer_never_gets_slots_that_somebody_serves() -> None:
     nodes["node-2"] = Node("node-2", slots=SLOTS["node-0"], epoch=5)  # it has been promoted
     newcomer = Node("node-0", id="f" * 40)
     nodes["node-0"] = newcomer
-    acquaint(*(nodes[name] for name in ("node-1", "node-2", "node-3")))
+    acquaint(*(nodes[name] for name in ("node-1", "node-2", "node-3", "node-4")))
     commands, _ = plan(nodes)
     assert not [command for command in commands if "slots" in command]
     assert "node-1 meet 10.0.0.10 7000 17000" in commands
@@ -137,6 +142,45 @@ def test_the_replica_with_the_latest_data_takes_over() -> None:
     assert plan(nodes)[0] == ["node-3 failover force"]
     nodes["node-2"].info += "master_link_status:up\nslave_repl_offset:5\n"
     assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+def test_offsets_of_different_histories_are_not_compared() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = Node("node-0", id="f" * 40)
+    nodes["node-3"].follows = identity("node-0")
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info += "master_replid:new\nmaster_link_status:up\nslave_priority:100\nslave_repl_offset:5\n"
+    nodes["node-3"].info += "master_replid:old\nmaster_link_down_since_seconds:9\nslave_priority:101\n"
+    nodes["node-3"].info += "slave_repl_offset:900\n"
+    assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+def test_replicas_take_over_without_an_election_where_most_primaries_were_replaced() -> None:
+    nodes = healthy()
+    lost = (nodes["node-0"].line(), nodes["node-1"].line())
+    nodes["node-0"], nodes["node-1"] = Node("node-0", id="e" * 40), Node("node-1", id="f" * 40)
+    acquaint(*nodes.values(), besides=lost)
+    for name in ("node-2", "node-3"):
+        nodes[name].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    assert sorted(plan(nodes)[0]) == ["node-2 failover takeover", "node-3 failover takeover"]
+
+
+def test_a_node_that_does_not_answer_keeps_no_replica_from_taking_over() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = Node("node-0", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    del nodes["node-3"]
+    assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+def test_a_primary_that_does_not_answer_is_left_to_the_cluster_itself() -> None:
+    nodes = healthy()
+    nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    del nodes["node-0"]
+    assert plan(nodes) == ([], ["# node-0 does not answer"])
 
 
 def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:

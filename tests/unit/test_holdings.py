@@ -34,6 +34,7 @@ DAMAGED = Holding(exists=True, damage="damaged")
         (holds("a"), EMPTY),
         (holds("a"), NO_KEYS),
         (holds("a"), DAMAGED),
+        (holds(*["incr hits"] * 9000, at=90_000), holds(*["incr hits"] * 9000)),  # the same end, a day later
     ],
 )
 def test_one_is_ahead_of_the_other(more: Holding, less: Holding) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,12 @@ def test_files_without_a_manifest_are_damage(data: Path) -> None:
     assert assess(data).startswith("damaged: appendonlydir has files, but no manifest")
 
 
+@pytest.mark.parametrize("manifest", ["\0" * 120, MANIFEST[:70], f"{MANIFEST}garbage\n"])
+def test_a_garbled_manifest_is_damage(data: Path, manifest: str) -> None:
+    (data / "appendonlydir" / "appendonly.aof.manifest").write_text(manifest)
+    assert assess(data) == "damaged: the manifest of the append-only files is damaged"
+
+
 def test_a_file_that_the_manifest_names_is_missing(data: Path) -> None:
     (data / "appendonlydir" / "appendonly.aof.2.base.rdb").unlink()
     assert assess(data) == "damaged: the append-only file appendonly.aof.2.base.rdb is missing"
@@ -117,30 +124,28 @@ def test_a_start_that_failed_is_damage(data: Path) -> None:
 def test_a_replica_with_a_higher_offset_is_ahead(data: Path) -> None:
     member(data, "node-1", master_link_status="up", slave_repl_offset=5001)
     member(data, "node-2", master_link_status="down", master_link_down_since_seconds=3, slave_repl_offset=5000)
-    assert ahead(data, "node-1", "node-2") == "node-1|1|0|"
+    assert ahead(data, "node-1", "node-2") == "node-1|1||"
 
 
 def test_bytes_appended_after_the_position_count(data: Path) -> None:
     note(data, size=900)
     member(data, "node-1", master_link_status="up", slave_repl_offset=5100)
     member(data, "node-2", master_link_status="up", slave_repl_offset=5101)
-    assert ahead(data, "node-1", "node-2") == "node-2|1|0|"
+    assert ahead(data, "node-1", "node-2") == "node-2|1||"
 
 
 def test_nobody_is_ahead_of_a_primary_that_ended_orderly(data: Path) -> None:
     note(data, role="stopped")
     member(data, "node-1", master_link_status="up", slave_repl_offset=9000)
-    assert ahead(data, "node-1") == "|1|0|yes"
+    assert ahead(data, "node-1") == "|1||yes"
 
 
 def test_a_replica_of_another_history_is_ahead(data: Path) -> None:
     member(data, "node-1", master_link_status="up", slave_repl_offset=1, master_replid="another")
-    assert ahead(data, "node-1") == "node-1|0|0|"
+    assert ahead(data, "node-1") == "node-1|0||"
 
 
-@pytest.mark.parametrize(
-    ("seen", "expected"), [(NOW + 60, "node-1|0|0|yes"), (NOW, "|1|0|yes"), (NOW - 60, "|1|0|yes")]
-)
+@pytest.mark.parametrize(("seen", "expected"), [(NOW + 60, "node-1|0||yes"), (NOW, "|1||yes"), (NOW - 60, "|1||yes")])
 def test_among_nodes_that_have_just_started_the_latest_is_ahead(data: Path, seen: int, expected: str) -> None:
     member(data, "node-1", master_link_status="down", master_link_down_since_seconds=-1, slave_priority=LATEST - seen)
     assert ahead(data, "node-1") == expected
@@ -148,28 +153,55 @@ def test_among_nodes_that_have_just_started_the_latest_is_ahead(data: Path, seen
 
 def test_a_node_without_sound_data_is_ahead_of_none_that_has_some(data: Path) -> None:
     member(data, "node-1", master_link_status="down", master_link_down_since_seconds=-1, slave_priority=0, db0="keys=9")
-    assert ahead(data, "node-1") == "|1|0|yes"
+    assert ahead(data, "node-1") == "|1||yes"
     (data / "appendonlydir" / FILE).write_bytes(b"")
-    assert ahead(data, "node-1") == "|1|0|yes"  # both have lost something: that is for an operator to decide
+    assert ahead(data, "node-1") == "|1||yes"  # both have lost something: that is for an operator to decide
 
 
 def test_a_node_without_data_is_behind_any_that_has_keys(tmp_path: Path) -> None:
     (tmp_path / "members").mkdir()
     member(tmp_path, "node-1", master_link_status="down", master_link_down_since_seconds=-1, slave_priority=0)
-    assert ahead(tmp_path, "node-1") == "|1|0|yes"
+    assert ahead(tmp_path, "node-1") == "|1||yes"
     member(
         tmp_path, "node-1", master_link_status="down", master_link_down_since_seconds=-1, slave_priority=0,
         db0="keys=9,expires=0",
     )  # fmt: skip
-    assert ahead(tmp_path, "node-1") == "node-1|0|0|yes"
+    assert ahead(tmp_path, "node-1") == "node-1|0||yes"
 
 
 def test_members_that_cant_be_compared_are_away(data: Path) -> None:
     (data / "members" / "node-1").write_text("")
     member(data, "node-2", loading=1)
-    assert ahead(data, "node-1", "node-2", "node-3") == "|0|3|yes"
+    assert ahead(data, "node-1", "node-2", "node-3") == "|0|node-1, node-2, node-3|yes"
 
 
-def test_a_primary_is_ahead(data: Path) -> None:
+def test_a_primary_is_ahead_but_for_a_former_one(data: Path) -> None:
     member(data, "node-1", role="master")
-    assert ahead(data, "node-1") == "node-1|0|0|"
+    assert ahead(data, "node-1") == "node-1|0||"
+    script = 'topology=replicated; assess; compare_with node-1; echo "$ahead|$behind"'
+    assert shell(data, script) == "|1"
+    (data / "position").unlink()
+    assert shell(data, script) == "node-1|0"
+
+
+def test_a_replica_that_lost_its_primary_before_this_node_led_is_not_ahead(data: Path) -> None:
+    lost = {"master_link_status": "down", "master_replid": "before", "slave_repl_offset": 9000}
+    member(data, "node-1", **lost, master_link_down_since_seconds=int(time.time()) - NOW + 60)
+    assert ahead(data, "node-1") == "|1||yes"
+    member(data, "node-1", **lost, master_link_down_since_seconds=5)
+    assert ahead(data, "node-1") == "node-1|0||"
+
+
+def test_an_orderly_stop_makes_the_data_of_a_replica_no_younger(data: Path) -> None:
+    script = f'. {SCRIPTS}/recorder; read_position; note_end; cut -d " " -f 2,9 <"$position"'
+    note(data, role="slave")
+    assert shell(data, script) == f"slave {NOW}"
+    note(data, role="master")
+    role, seen = shell(data, script).split()
+    assert role == "stopped"
+    assert int(seen) > NOW
+
+
+def test_files_that_cant_be_set_aside_stay_where_they_are(data: Path) -> None:
+    script = 'mkdir() { return 1; }; assess; set_aside || echo "$? $(ls "$data")"'
+    assert shell(data, script).split() == ["1", "appendonlydir", "members", "position"]

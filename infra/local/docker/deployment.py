@@ -100,11 +100,11 @@ class Deployment:
         """Start what isn't running, and wait until all of it is healthy; what runs is left as it is."""
         self._start("--no-recreate", "--remove-orphans", *services)
 
-    def renew(self, service: str) -> None:
-        """A new container of one service, with its volume; returns when its server has read its data."""
-        self.compose("up", "--detach", "--no-deps", "--force-recreate", service)
-        if service in self.console.ports:
-            self._wait_until_healthy({service})
+    def renew(self, *services: str) -> None:
+        """New containers of services, with their volumes; returns when their servers have read their data."""
+        self.compose("up", "--detach", "--no-deps", "--force-recreate", *services)
+        if servers := [service for service in services if service in self.console.ports]:
+            self._wait_until_healthy(servers)
 
     def down(self) -> None:
         """Remove containers, network and volumes, but for the backups."""
@@ -112,7 +112,7 @@ class Deployment:
         self.engine.docker("volume", "rm", "--force", self.volume(compose.CONF))
 
     def wrong(self) -> list[str]:
-        """What differs from what compose was told: lost, stopped, sick or changed containers."""
+        """What differs from what compose was told: lost, stopped, unhealthy or changed containers."""
         found, services = self._facts(), self.project["services"]
         problems = {service: health.problem(found.get(service), wanted) for service, wanted in services.items()}
         for service in (service for service in self.console.ports if service in found):
@@ -120,12 +120,12 @@ class Deployment:
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
-    def outdated(self, *, sick: bool = False) -> list[str]:
-        """Services whose container was made of another definition; with `sick`, those that serve nobody."""
+    def outdated(self, *, unhealthy: bool = False) -> list[str]:
+        """Services whose container was made of another definition; with `unhealthy`, those that serve nobody."""
         found, services = self._facts(), self.project["services"]
         there = {name: wanted for name, wanted in services.items() if name in found}
-        if sick:
-            return [name for name, wanted in there.items() if health.is_sick(found[name], wanted)]
+        if unhealthy:
+            return [name for name, wanted in there.items() if health.is_unhealthy(found[name], wanted)]
         return [name for name, wanted in there.items() if health.is_outdated(found[name], wanted)]
 
     def compose(self, *arguments: str) -> str:
@@ -150,10 +150,10 @@ class Deployment:
     def _start(self, *arguments: str) -> None:
         """Compose's own --wait gives up on a container that is unhealthy for the moment."""
         self.compose("up", "--detach", *arguments)
-        # A helper that is sick keeps no server from being repaired, but for what joins them.
+        # An unhealthy helper keeps no server from being repaired, but for what joins them.
         self._wait_until_healthy({*self.console.ports, compose.KEEPER})
 
-    def _wait_until_healthy(self, services: set[str]) -> None:
+    def _wait_until_healthy(self, services: Collection[str]) -> None:
         begin = time.monotonic()
         first: dict[str, tuple[float, int]] = {}
         slow = self._not_healthy(services)

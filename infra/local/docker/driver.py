@@ -235,7 +235,7 @@ def _change(deployment: Deployment) -> None:
     live.load_users(deployment)  # before anybody uses a new password
     deployment.write_files()
     live.apply(deployment)
-    rolling.renew_the_sick(deployment)
+    rolling.recreate_unhealthy(deployment)
     deployment.up()
     rolling.restart(deployment)
 

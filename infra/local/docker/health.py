@@ -43,7 +43,7 @@ def is_restarting(facts: dict[str, Any]) -> bool:
     return bool(facts["State"]["Restarting"])
 
 
-def is_sick(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def is_unhealthy(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether nothing can be lost by a new container; one that fails to start keeps its log, which says why."""
     lost = facts["State"]["Running"] and not is_restarting(facts) and not _has_address(facts, wanted)
     return lost or (is_outdated(facts, wanted) and of(facts) != "healthy")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from infra.errors import ProvisioningError
 from infra.local import cluster
 from infra.local.console import Member, answering, info
@@ -15,8 +13,8 @@ from infra.local.docker.files import HOME
 _ASSESS = f'. {HOME}/bin/holdings; assess; echo "$holding $reason"'
 
 
-def refuse_if_another_holds_more(deployment: Deployment, node: Member, *, force: bool) -> Iterator[str]:
-    """Report the members that are damaged as well, a line each.
+def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, str]:
+    """The members with the same data that are damaged as well, and why.
 
     force: though another one may hold more.
 
@@ -26,6 +24,7 @@ def refuse_if_another_holds_more(deployment: Deployment, node: Member, *, force:
     stack = deployment.plan.stack.rpartition("/")[2]
     others = _companions(deployment, node)
     healthy = answering(deployment.console, others)
+    found = {}
     for other in healthy:
         if _has_data(deployment, other):
             raise ProvisioningError(
@@ -35,12 +34,13 @@ def refuse_if_another_holds_more(deployment: Deployment, node: Member, *, force:
     for other in (other for other in others if other not in healthy):
         holding, _, reason = _exec(deployment, other, "sh", "-c", _ASSESS).strip().partition(" ")
         if holding in {"nothing", "damaged", "short"}:
-            yield f"{other.name} is damaged too ({reason}); it copies the data of {node.name} once that serves"
+            found[other.name] = reason
         elif not force:
             raise ProvisioningError(
                 f"{other.name} does not respond and may have more of the data than {node.name}",
                 fix=f"make up STACK={stack}; if {other.name} is lost: the same command with FORCE=1",
             )
+    return found
 
 
 def nodes_confs(deployment: Deployment, node: Member) -> list[str]:
@@ -51,7 +51,7 @@ def nodes_confs(deployment: Deployment, node: Member) -> list[str]:
 
 
 def copies(deployment: Deployment) -> list[str]:
-    """The folders with former files on the nodes' volumes."""
+    """The folders with previous files on the nodes' volumes."""
     script = "ls -d /data/set-aside-* /data/before-repair-* 2>/dev/null || true"
     found = {node.name: _exec(deployment, node, "sh", "-c", script).split() for node in deployment.plan.nodes}
     return [f"{folder} of {name}" for name, folders in found.items() for folder in folders]

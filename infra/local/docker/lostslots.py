@@ -24,7 +24,7 @@ class Loss:
     def __str__(self) -> str:
         ends = cluster.ranges(sorted(self.slots))
         spans = ", ".join(f"{first}-{last}" for first, last in zip(ends[::2], ends[1::2], strict=True))
-        return f"the slots {spans} are lost: every node that had their data was replaced"
+        return f"the slots {spans} are lost: no node that is left has their data"
 
 
 def find(deployment: Deployment, node: Member) -> Loss | None:
@@ -65,7 +65,7 @@ def accept(deployment: Deployment, node: Member, loss: Loss, *, force: bool, dry
     stack = deployment.plan.stack.rpartition("/")[2]
     yield str(loss)
     for copy in holders.copies(deployment):
-        yield f"former files are in {copy}"
+        yield f"previous files are in {copy}"
     if not force:
         raise ProvisioningError(
             f"{node.name} is empty, and the keys of these slots are lost with it",

@@ -74,7 +74,7 @@ class Plan:
     subnet: of the deployment's own network, a /24.
     certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
     login: a digest of what the exporter logs in with, which it reads only when it starts.
-    bucket: a digest of where the uploader copies to, and with which keys: a sick one starts anew with others.
+    bucket: a digest of where the uploader copies to, and with which keys: an unhealthy one starts again with others.
     directives: of valkey.conf, the same on every data node.
     """
 

@@ -33,11 +33,9 @@ def find(waiting: str, log: str, repair: str) -> Reason | None:
     waiting: what its start script waits for, "" where it doesn't. log: its last lines. repair: the command for it.
     """
     kind, _, text = waiting.strip().partition(": ")
-    if kind == "wait":
-        return Reason(text, WAIT_SECONDS)
-    if kind == "stop":
+    if kind in ("wait", "stop"):
         problem, _, repairable = text.partition("; repair it: ")
-        return Reason(problem, STOP_SECONDS, repair if repairable else "")
+        return Reason(problem, WAIT_SECONDS if kind == "wait" else STOP_SECONDS, repair if repairable else "")
     found = cause(log)
     return Reason(found, float("inf")) if found else None
 

@@ -1,7 +1,7 @@
 """The repair of a node that is damaged and can't copy its data from another one.
 
-New files are made beside the former ones, and a server reads them; only then the former ones are set aside and the
-new ones put in their place. A repair that is killed at any moment finishes when it is run again.
+New files are made next to the previous ones, and a server reads them; only then the previous ones are set aside and
+the new ones put in their place. A repair that is killed at any moment finishes when it is run again.
 """
 
 from __future__ import annotations
@@ -57,8 +57,10 @@ def repair(deployment: Deployment, name: str, *, force: bool, dry: bool) -> Iter
         yield from lostslots.accept(deployment, node, loss, force=force, dry=dry)
     else:
         _refuse_healthy(deployment, node)
-        yield from holders.refuse_if_another_holds_more(deployment, node, force=force)
-        yield from _preview(deployment, node, force=force) if dry else _carry_out(deployment, node, force=force)
+        damaged = holders.damaged(deployment, node, force=force)
+        for other, reason in damaged.items():
+            yield f"{other} is damaged too ({reason}); it copies the data of {name} once that serves"
+        yield from (_preview if dry else _carry_out)(deployment, node, () if force else tuple(damaged), force=force)
     if not dry:
         _wait_until_healthy(deployment, node)
         yield f"{name} serves again, and the group is healthy"
@@ -101,25 +103,25 @@ def _server(deployment: Deployment, node: Member) -> str:
         return ""
 
 
-def _preview(deployment: Deployment, node: Member, *, force: bool) -> Iterator[str]:
+def _preview(deployment: Deployment, node: Member, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
     with workbench.opened(deployment, node.name) as bench:
         if _interrupted(bench):
             yield f"{node.name}: a repair was interrupted; it would be finished"
             return
         try:
-            yield from _prepare(deployment, node, bench, force=force)
+            yield from _prepare(deployment, node, bench, damaged, force=force)
         finally:
             bench.run("rm", "-rf", NEW)
 
 
-def _carry_out(deployment: Deployment, node: Member, *, force: bool) -> Iterator[str]:
+def _carry_out(deployment: Deployment, node: Member, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
     deployment.compose("stop", node.name)
     try:
         with workbench.opened(deployment, node.name) as bench:
             moment = _interrupted(bench)
             if not moment:
                 moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-                yield from _prepare(deployment, node, bench, force=force)
+                yield from _prepare(deployment, node, bench, damaged, force=force)
             bench.step("set-aside", moment)
             bench.step("put-in-place")
             volume = deployment.volume(node.name)
@@ -179,6 +181,8 @@ def _examine_files(bench: Workbench, position: Position | None) -> Finding:
         return Finding(tuple(problems), rest, takes_force=True)
     if not problems:
         problems += _shortage(bench, kept[-1][0], position)
+    if not problems and position is None:
+        problems.append("it has no record of how far its data are, so it waits for the other members")
     return Finding(tuple(problems), "files", tuple(kept), lost)
 
 
@@ -212,8 +216,12 @@ def _with_nodes_conf(deployment: Deployment, node: Member, bench: Workbench, fin
     return replace(finding, problems=(*finding.problems, problem), nodes_conf=nodesconf.rebuild(other, identity))
 
 
-def _prepare(deployment: Deployment, node: Member, bench: Workbench, *, force: bool) -> Iterator[str]:
+def _prepare(
+    deployment: Deployment, node: Member, bench: Workbench, damaged: Sequence[str], *, force: bool
+) -> Iterator[str]:
     """Find what is wrong, make the new files, have a server read them, and report what is lost.
+
+    damaged: other members that may have more than this one.
 
     Raises:
         ProvisioningError: nothing is wrong, or all is lost and that isn't accepted.
@@ -222,7 +230,7 @@ def _prepare(deployment: Deployment, node: Member, bench: Workbench, *, force: b
     before = Position.parse(bench.read(f"{DATA}/position"))
     for problem in finding.problems:
         yield f"{node.name}: {problem}"
-    _refuse_loss(deployment, node, finding, force=force)
+    _refuse_loss(deployment, node, finding, damaged, force=force)
     try:
         keys = _build(bench, finding)
     except EngineError as failure:
@@ -232,7 +240,7 @@ def _prepare(deployment: Deployment, node: Member, bench: Workbench, *, force: b
         problem = f"a server can't read what is left: {cause}"
         finding = Finding((*finding.problems, problem), _rest(bench), takes_force=True, nodes_conf=finding.nodes_conf)
         yield f"{node.name}: {problem}"
-        _refuse_loss(deployment, node, finding, force=force)
+        _refuse_loss(deployment, node, finding, damaged, force=force)
         keys = _build(bench, finding)
     if not finding.problems:
         container = deployment.container(node.name)
@@ -243,14 +251,17 @@ def _prepare(deployment: Deployment, node: Member, bench: Workbench, *, force: b
     yield _loss(finding, before, keys)
 
 
-def _refuse_loss(deployment: Deployment, node: Member, finding: Finding, *, force: bool) -> None:
+def _refuse_loss(
+    deployment: Deployment, node: Member, finding: Finding, damaged: Sequence[str], *, force: bool
+) -> None:
     if force or not finding.takes_force:
         return
     stack = deployment.plan.stack.rpartition("/")[2]
+    first = "".join(f"make repair STACK={stack} NODE={name}, which may have more; or " for name in damaged)
     left = "its older dump.rdb" if finding.source == "dump" else "an empty node"
     raise ProvisioningError(
         f"{node.name} can't be repaired: {'; '.join(finding.problems)}",
-        fix=f"restore the newest backup: make restore STACK={stack} INTO=<new stack>; or accept {left}: "
+        fix=f"{first}restore the newest backup: make restore STACK={stack} INTO=<new stack>; or accept {left}: "
         f"make repair STACK={stack} NODE={node.name} FORCE=1",
     )
 

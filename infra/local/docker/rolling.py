@@ -6,10 +6,10 @@ from infra.local.docker import roles
 from infra.local.docker.deployment import Deployment
 
 
-def renew_the_sick(deployment: Deployment) -> None:
-    """A container that serves nobody, and that a new one may mend."""
-    for service in deployment.outdated(sick=True):
-        deployment.renew(service)
+def recreate_unhealthy(deployment: Deployment) -> None:
+    """Containers that serve nobody, and that new ones may repair; all at once, as they may wait for each other."""
+    if services := deployment.outdated(unhealthy=True):
+        deployment.renew(*services)
 
 
 def restart(deployment: Deployment) -> None:
