@@ -33,6 +33,11 @@ def lose_manifest(data: Path) -> None:
     (data / "appendonlydir" / "appendonly.aof.manifest").unlink()
 
 
+def cut_manifest(data: Path) -> None:
+    file = data / "appendonlydir" / "appendonly.aof.manifest"
+    os.truncate(file, file.stat().st_size - 5)
+
+
 def garble_append_only_file(data: Path) -> None:
     _overwrite(append_only_file(data), b"\xff" * 64)
 
@@ -67,7 +72,8 @@ def lose_nodes_conf(data: Path) -> None:
 ANY: Mapping[str, Damage] = {
     function.__name__: function
     for function in (
-        empty, cut_append_only_file, lose_manifest, garble_append_only_file, append_zeros, garble_base_file,
+        empty, cut_append_only_file, lose_manifest, cut_manifest, garble_append_only_file, append_zeros,
+        garble_base_file,
     )
 }  # fmt: skip
 OF_CLUSTER: Mapping[str, Damage] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -12,6 +13,7 @@ import pytest
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from infra.local.console import wait_until
+from infra.local.docker import driver
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.test_damage import states
@@ -183,6 +185,53 @@ def test_a_damaged_primary_and_emptied_replicas_are_never_served(bed: Bed) -> No
 
 
 @MORE
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_two_emptied_primaries_are_replaced_by_their_replicas(bed: Bed) -> None:
+    """One primary that is left can elect nobody."""
+    primaries = [name for name, state in states(bed).items() if state["role"] == "master"]
+    stop_all(bed)
+    for name in primaries[:2]:
+        damage.empty(data_of(bed, name))
+    start_all(bed)
+    bed.ensure()
+    assert read(bed) == {"first"}
+
+
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_the_only_copy_is_kept_though_its_nodes_conf_is_lost(bed: Bed) -> None:
+    leader, (follower,) = leader_and_followers(bed)
+    stop_all(bed)
+    damage.garble_nodes_conf(data_of(bed, leader))
+    damage.empty(data_of(bed, follower))
+    start_all(bed)
+    with pytest.raises(ProvisioningError, match="waiting for a member that has a copy of its slots") as caught:
+        bed.ensure()
+    assert f"NODE={leader}" in str(caught.value)
+    lines = list(driver.repair(bed.spec, bed.known, leader, force=False, dry=False))
+    assert any("nodes.conf is lost or damaged" in line for line in lines)
+    assert read(bed) == {"first"}
+
+
+@MORE
+def test_a_replica_that_was_cut_off_never_leads_though_it_stopped_last(replicated: Bed) -> None:
+    leader, followers = leader_and_followers(replicated)
+    engine, deployment = replicated.spec.engine, replicated.deployment
+    for name in followers:
+        deployment.console.run(name, "REPLICAOF", "127.0.0.1", "1")
+    for sentinel in deployment.plan.sentinels:
+        engine.docker("kill", deployment.container(sentinel.name))  # it would repair that
+    time.sleep(15)
+    with replicated.client() as client:
+        for number in range(KEYS):
+            client.set(f"key:{number}", "second")
+    engine.docker("stop", deployment.container(leader))
+    time.sleep(15)
+    engine.docker("stop", *(deployment.container(name) for name in followers))
+    replicated.ensure()
+    assert read(replicated) == {"second"}
+
+
+@MORE
 def test_two_of_three_are_damaged(replicated: Bed) -> None:
     leader, (first, _second) = leader_and_followers(replicated)
     stop_all(replicated)
@@ -211,7 +260,7 @@ def test_a_damaged_sentinel_learns_again(replicated: Bed) -> None:
     replicated.spec.engine.docker("start", container)
     replicated.ensure()
     assert not replicated.wrong()
-    assert (data_of(replicated, "sentinel-1") / "sentinel.conf.damaged").exists()
+    assert list(data_of(replicated, "sentinel-1").glob("sentinel.conf.damaged-*"))
 
 
 def test_a_replica_that_no_sentinel_knows_is_called_back(replicated: Bed) -> None:

@@ -77,10 +77,15 @@ def _companions(deployment: Deployment, node: Member) -> list[Member]:
 
 
 def _has_data(deployment: Deployment, other: Member) -> bool:
-    """Whether it is a primary, or a replica that has followed one since it started, or that started with sound data."""
+    """Whether it is a primary, or a replica that has followed one since it started, or that started with sound data.
+
+    A cluster's newcomer is a primary too, without keys.
+    """
     state = info(deployment.console, other.name, "replication")
     linked = state.get("master_link_status") == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
-    return state["role"] == "master" or linked or state["slave_priority"] != "0"
+    if state["role"] == "master":
+        return deployment.plan.topology != "cluster" or bool(info(deployment.console, other.name, "keyspace"))
+    return linked or state["slave_priority"] != "0"
 
 
 def _exec(deployment: Deployment, node: Member, *command: str) -> str:
