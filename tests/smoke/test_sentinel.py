@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from valkeykit.url import Node
 from tests.smoke.subject import Subject
 
 pytestmark = pytest.mark.needs("sentinels")
+
+LEARN_SECONDS = 25
+"""Sentinels ask a primary for its replicas every 10 s."""
 
 
 def test_agree(subject: Subject) -> None:
@@ -26,8 +30,12 @@ def test_agree(subject: Subject) -> None:
 def test_quorum(subject: Subject) -> None:
     """The Sentinels know each other and every replica, and are enough to fail over."""
     sentinels, replicas = len(subject.sentinels), len(subject.nodes) - 1
+    end = time.monotonic() + LEARN_SECONDS
     for node in subject.sentinels:
         info = _primary(subject, node)
+        while int(info["num-slaves"]) < replicas and time.monotonic() < end:
+            time.sleep(1)
+            info = _primary(subject, node)
         others = int(info["num-other-sentinels"])
         assert others == sentinels - 1, f"{node} knows {others} others of {sentinels - 1}"
         assert int(info["quorum"]) <= sentinels // 2 + 1, f"{node}: the quorum is {info['quorum']} of {sentinels}"
