@@ -21,7 +21,7 @@ PLAN = Path(__file__).resolve().parents[2] / "compose" / "bin" / "plan-cluster"
 """What a cluster needs next, from what its nodes know."""
 
 _AWAY = {"fail", "fail?", "handshake"}
-"""Flags in CLUSTER NODES of a node that the one that was asked doesn't hear."""
+"""Flags in CLUSTER NODES of a node that the queried one has no connection to."""
 
 FORM_SECONDS = 30.0
 SYNC_SECONDS = 900.0
@@ -77,7 +77,7 @@ def form(console: Console, members: Sequence[Member], shards: int) -> None:
                     _wait_until_primary(console, name)
         return not any(problems(console, members))
 
-    wait_until(is_whole, SYNC_SECONDS, "the cluster doesn't come together: see its logs")
+    wait_until(is_whole, SYNC_SECONDS, "the nodes did not form a cluster: see their logs")
 
 
 def _plan(console: Console, members: Sequence[Member], shards: int) -> list[list[str]]:
@@ -107,10 +107,10 @@ def problems(console: Console, members: Sequence[Member]) -> Iterator[str]:
         )
         view, state = _rows(nodes), fields(replication)
         if fields(health)["cluster_state"] != "ok" or len(_slots(view)) < SLOTS:
-            yield f"{member.name} says that the cluster isn't whole"
+            yield f"{member.name} reports that the cluster is not healthy"
         for known in view:
             if known.address in addresses and known.flags & _AWAY:
-                yield f"{member.name} doesn't hear {known.address}"
+                yield f"{member.name} has no connection to {known.address}"
         if state["role"] == "slave":
             followers.append(f"{state['master_host']}:{state['master_port']}")
             if state["master_link_status"] != "up":
@@ -134,7 +134,9 @@ def take_over(console: Console, members: Sequence[Member], replica: Member) -> N
         ProvisioningError: it doesn't become the primary.
     """
     wait_until(
-        lambda: all(_hears(console, member, members) for member in members), FORM_SECONDS, "the nodes don't meet"
+        lambda: all(_is_connected(console, member, members) for member in members),
+        FORM_SECONDS,
+        "the nodes have not joined each other",
     )
     if 2 * len(primaries(console, members)) > len(members):
         with contextlib.suppress(ProvisioningError):
@@ -145,10 +147,10 @@ def take_over(console: Console, members: Sequence[Member], replica: Member) -> N
     _wait_until_primary(console, replica.name)
 
 
-def _hears(console: Console, member: Member, others: Sequence[Member]) -> bool:
+def _is_connected(console: Console, member: Member, others: Sequence[Member]) -> bool:
     """Whether the member has a link to each of the others: an election asks for votes but once."""
-    heard = {known.address for known in rows(console, member.name) if known.link == "connected"}
-    return {other.address for other in others} <= heard | {member.address}
+    connected = {known.address for known in rows(console, member.name) if known.link == "connected"}
+    return {other.address for other in others} <= connected | {member.address}
 
 
 def fail_over(console: Console, members: Sequence[Member], primary: Member) -> None:
@@ -172,7 +174,7 @@ def promote(console: Console, replica: Member, *, force: bool = False) -> None:
         with contextlib.suppress(ProvisioningError):
             _wait_until_primary(console, replica.name)
             return
-    raise ProvisioningError(f"{replica.name} doesn't become the primary", fix="make up, which goes on from here")
+    raise ProvisioningError(f"{replica.name} doesn't become the primary", fix="run `make up` again to resume")
 
 
 def _wait_until_primary(console: Console, name: str) -> None:

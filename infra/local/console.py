@@ -88,7 +88,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, problem: str) -> N
                 return
         except (RefusedError, SilentError):
             continue
-    raise ProvisioningError(problem, fix="make up, which goes on from here")
+    raise ProvisioningError(problem, fix="run `make up` again to resume")
 
 
 def answers(console: Console, node: str) -> bool:

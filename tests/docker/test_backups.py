@@ -68,7 +68,7 @@ def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology:
         assert is_whole(bed)
         bed.spec.engine.docker("restart", bed.deployment.container("node-0"))
         until(lambda: not [problem for problem in bed.wrong() if not problem.startswith("primaries:")])
-        assert is_whole(bed), "the append-only file isn't whole"
+        assert is_whole(bed), "the append-only file isn't complete"
 
 
 def test_a_clusters_own_snapshots_start_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

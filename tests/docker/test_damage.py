@@ -1,6 +1,6 @@
 """One node comes back damaged while applications write: nothing is lost that another node has.
 
-ROUNDS says how often each of the known losses is tried, and how many rounds of the whole matrix are run.
+ROUNDS says how often each of the known losses is tried, and how many cases of the whole matrix are, in a fixed order.
 """
 
 from __future__ import annotations
@@ -67,8 +67,7 @@ def test_nothing_is_lost(beds: dict[str, Bed], topology: Topology, kind: str, ro
 
 @pytest.mark.parametrize("topology", MATRIX)
 def test_nothing_is_lost_whatever_happens(beds: dict[str, Bed], topology: Topology) -> None:
-    cases = MATRIX[topology]
-    random.Random(16).shuffle(cases)
+    cases = random.Random(16).sample(MATRIX[topology], len(MATRIX[topology]))
     for case in itertools.islice(itertools.cycle(cases), ROUNDS):
         _round(beds[topology], *case, make_up=True)
 

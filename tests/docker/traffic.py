@@ -52,11 +52,12 @@ class Traffic:
 
     def values(self, client: redis.Redis) -> dict[str, int]:
         """What a server has of them; keys that it doesn't serve are left out."""
-        found = {}
-        for key in list(self.acknowledged):
-            with suppress(*FOREIGN):
-                found[key] = int(client.get(key) or -1)
-        return found
+        keys = list(self.acknowledged)
+        pipeline = client.pipeline(transaction=False)  # at once: the others react while this is read
+        for key in keys:
+            pipeline.get(key)
+        answers = zip(keys, pipeline.execute(raise_on_error=False), strict=True)
+        return {key: int(value or -1) for key, value in answers if not isinstance(value, Exception)}
 
     def lost(self, required: dict[str, int]) -> dict[str, tuple[int, int]]:
         """Keys that have an older value than required, or none: required and found."""
