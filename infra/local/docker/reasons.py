@@ -37,7 +37,8 @@ def find(waiting: str, log: str, repair: str) -> Reason | None:
         return Reason(text, WAIT_SECONDS)
     if kind == "stop":
         problem, _, repairable = text.partition("; repair it: ")
-        return Reason(problem, STOP_SECONDS, repair if repairable else "")
+        problem, _, fix = problem.partition(" -> ")
+        return Reason(problem, STOP_SECONDS, repair if repairable else fix)
     found = cause(log)
     return Reason(found, float("inf")) if found else None
 

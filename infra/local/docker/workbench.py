@@ -30,18 +30,20 @@ class Position:
     durable: int = 0
     keys: int = 0
     seen: int = 1
+    version: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
         words = text.split()
-        if len(words) != 9 or not "".join([words[3], *words[5:]]).isdigit():
+        if len(words) not in (9, 10) or not "".join([words[3], *words[5:9]]).isdigit():
             return None
-        project, role, replid, offset, file, *numbers = words
-        return cls(project, role, replid, int(offset), file, *map(int, numbers))
+        project, role, replid, offset, file, *numbers = words[:9]
+        return cls(project, role, replid, int(offset), file, *map(int, numbers), *words[9:])
 
     def __str__(self) -> str:
         numbers = (self.size, self.durable, self.keys, self.seen)
-        return " ".join(map(str, (self.project, self.role, self.replid, self.offset, self.file, *numbers)))
+        words = (self.project, self.role, self.replid, self.offset, self.file, *numbers, self.version)
+        return " ".join(map(str, words)).rstrip()
 
 
 @dataclass(frozen=True)
