@@ -64,8 +64,14 @@ class Console:
         if any(sign in said.partition("\n")[0] for sign in ("NOAUTH", "WRONGPASS")):
             raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")
         if len(answers) < len(commands):
-            raise RefusedError(f"{node}: {said.strip().splitlines()[-1] if said.strip() else 'no answer'}")
+            raise _refusal(node, said.strip().splitlines()[-1] if said.strip() else "no answer")
         return [_reply(node, answer) for answer in answers]
+
+
+def _refusal(node: str, line: str) -> RefusedError:
+    cause = line.removeprefix("error:").strip('"')
+    fix = f"free space on the disk of {node}, then make up" if "MISCONF" in cause else ""
+    return RefusedError(f"{node}: {cause}", fix=fix)
 
 
 def _reply(node: str, text: str) -> Any:

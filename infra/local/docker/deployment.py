@@ -119,6 +119,10 @@ class Deployment:
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
+    def needs_newer_version(self) -> bool:
+        """Whether no node starts because a newer version wrote its data."""
+        return sum(reasons.NEWER in problem for problem in self.wrong()) == len(self.plan.nodes)
+
     def outdated(self, *, sick: bool = False) -> list[str]:
         """Services whose container was made of another definition; with `sick`, those that serve nobody."""
         found, services = self._facts(), self.project["services"]

@@ -11,6 +11,9 @@ STOP_SECONDS = 8.0
 WAIT_SECONDS = 75.0
 """How long a node may wait for another one; a failover among Sentinels on a busy machine takes some 30 s."""
 
+NEWER = "a newer version"
+"""In what a node reports, or a repair finds, about data that only a newer server reads."""
+
 _STARTS = "oO0OoO0OoO0Oo"
 _SEVERE = re.compile(r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ # (?P<text>.+)$")
 _NO_CAUSE = ("WARNING", "---", "!!!", "Error moving temp", "User requested shutdown", "Received ", "Check RDB returned")
@@ -48,7 +51,7 @@ def cause(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     begin = max((number for number, line in enumerate(lines) if _STARTS in line), default=0)
     last = lines[begin:]
-    own = [line.partition(": ")[2] for line in last if line.startswith("start-")]
+    own = [line.split(": ", 2)[-1] for line in last if line.startswith("start-")]
     severe = [match["text"] for line in last if (match := _SEVERE.match(line))]
     fatal = [line.strip("* ") for line in last if line.startswith(_FATAL)]
     named = [*own, *(text for text in severe if not text.startswith(_NO_CAUSE)), *fatal, *last[-1:]]
