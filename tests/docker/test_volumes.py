@@ -1,4 +1,4 @@
-"""Volumes that are not what a node had: swapped, old, foreign, of a newer version, read-only, full; and several damaged ones at once."""
+"""Volumes that are not what a node had: swapped, old, foreign, newer, read-only, full; and several damaged at once."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ class Position:
         if len(words) not in (9, 10) or not "".join([words[3], *words[5:9]]).isdigit():
             return None
         project, role, replid, offset, file, *numbers = words[:9]
-        return cls(project, role, replid, int(offset), file, *map(int, numbers), version="".join(words[9:]))
+        size, durable, keys, seen = map(int, numbers)
+        return cls(project, role, replid, int(offset), file, size, durable, keys, seen, "".join(words[9:]))
 
     def __str__(self) -> str:
         numbers = (self.size, self.durable, self.keys, self.seen)
