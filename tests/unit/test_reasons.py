@@ -65,6 +65,12 @@ def test_what_a_node_waits_for() -> None:
     reason = reasons.find("stop: its volume is read-only -> mount it for writing", "", repair="make repair X")
     assert reason == reasons.Reason("its volume is read-only", reasons.STOP_SECONDS, "mount it for writing")
     assert reasons.find("wait: node-1 holds more", "", "") == reasons.Reason("node-1 holds more", reasons.WAIT_SECONDS)
+    found = reasons.find("MISCONF Errors writing to the AOF file: No space left on device\n", "", "make repair X")
+    assert found
+    assert (found.state, found.text) == (
+        "rejects writes",
+        "MISCONF Errors writing to the AOF file: No space left on device",
+    )
     assert reasons.find("", "", "") is None
 
 

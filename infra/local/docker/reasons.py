@@ -28,13 +28,17 @@ class Reason:
     text: str
     patience: float
     fix: str = ""
+    state: str = "did not start"
 
 
 def find(waiting: str, log: str, repair: str) -> Reason | None:
     """The reason that a container gives; None where it gives none.
 
-    waiting: what its start script waits for, "" where it doesn't. log: its last lines. repair: the command for it.
+    waiting: what its start script waits for, or what its server answers instead of PONG.
+    log: its last lines. repair: the command for it.
     """
+    if waiting.startswith("MISCONF"):
+        return Reason(waiting.strip(), STOP_SECONDS, "free space on its disk, then make up", "rejects writes")
     kind, _, text = waiting.strip().partition(": ")
     if kind == "wait":
         return Reason(text, WAIT_SECONDS)
