@@ -289,9 +289,10 @@ def test_a_disk_that_becomes_full(tmp_path: Path, topology: Topology) -> None:
             with pytest.raises(ProvisioningError, match=f"{node}.*(No space left on device).* -> free space"):
                 bed.ensure()
             damage.free_disk(data_of(bed, node))
-            wait_until(lambda: not bed.wrong(), 120, "it doesn't recover")
+            wait_until(lambda: not any("No space" in found for found in bed.wrong()), 120, "it doesn't recover")
             bed.ensure()
             assert read(bed) == {"first"}
+            assert not bed.wrong()
 
 
 def _is_reported(bed: Bed, node: str) -> bool:
