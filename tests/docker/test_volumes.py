@@ -49,7 +49,10 @@ def write(bed: Bed, value: str) -> None:
 
 def _is_in_sync(bed: Bed, name: str) -> bool:
     """Whether its position counts all that it has as durable."""
-    file, size, durable = (data_of(bed, name) / "position").read_text().split()[4:7]
+    position = data_of(bed, name) / "position"
+    if not position.exists():  # its server has just started
+        return False
+    file, size, durable = position.read_text().split()[4:7]
     written = (data_of(bed, name) / "appendonlydir" / file).stat().st_size
     return 0 < written == int(size) == int(durable)
 
