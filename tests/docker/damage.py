@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
-from collections.abc import Callable, Mapping
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from infra.local.docker.engine import Engine
@@ -83,6 +86,54 @@ OF_CLUSTER: Mapping[str, Damage] = {
         for function in (empty_nodes_conf, cut_nodes_conf, garble_nodes_conf, lose_nodes_conf)
     },
 }
+
+
+@contextlib.contextmanager
+def small_disk(data: Path) -> Iterator[None]:
+    """A volume of a stopped node on a file system of its own, of 32 MB; what is on it is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy(data, Path(folder))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,uid=999,gid=999", "tmpfs", data], check=True)
+        try:
+            copy(Path(folder), data)
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", data], check=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """With owners, as only root can."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for path in (target, *target.rglob("*")):
+        os.chown(path, 999, 999)
+
+
+def make_read_only(data: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", data], check=True)
+
+
+def make_writable(data: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,rw", data], check=True)
+
+
+def fill_disk(data: Path) -> None:
+    with contextlib.suppress(OSError), (data / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+def free_disk(data: Path) -> None:
+    (data / "filler").unlink()
+
+
+def close(data: Path) -> None:
+    """As after a copy by root."""
+    os.chown(data, 0, 0)
+    data.chmod(0o755)
+
+
+def open_again(data: Path) -> None:
+    os.chown(data, 999, 999)
 
 
 def append_only_file(data: Path) -> Path:

@@ -1,7 +1,9 @@
-"""Volumes that are not what a node had: swapped, old, foreign, read-only; and several damaged ones at once."""
+"""Volumes that are not what a node had: swapped, old, foreign, newer, read-only, full; and several damaged at once."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,13 +11,15 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import redis
+from valkeykit.errors import ValkeykitError
 
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from infra.local.console import wait_until
 from infra.local.docker import driver
 from tests.docker import damage
-from tests.docker.bed import Bed, make_spec, running
+from tests.docker.bed import NEW, OLD, Bed, make_spec, running
 from tests.docker.test_damage import states
 
 KEYS = 300
@@ -46,7 +50,10 @@ def write(bed: Bed, value: str) -> None:
 
 def _is_in_sync(bed: Bed, name: str) -> bool:
     """Whether its position counts all that it has as durable."""
-    file, size, durable = (data_of(bed, name) / "position").read_text().split()[4:7]
+    position = data_of(bed, name) / "position"
+    if not position.exists():  # its server has just started
+        return False
+    file, size, durable = position.read_text().split()[4:7]
     written = (data_of(bed, name) / "appendonlydir" / file).stat().st_size
     return 0 < written == int(size) == int(durable)
 
@@ -94,16 +101,7 @@ def swap(one: Path, other: Path) -> None:
 
 def restore(copy: Path, data: Path) -> None:
     damage.empty(data)
-    _copy(copy, data)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """With owners, as only root can."""
-    import os
-
-    shutil.copytree(source, target, dirs_exist_ok=True)
-    for path in (target, *target.rglob("*")):
-        os.chown(path, 999, 999)
+    damage.copy(copy, data)
 
 
 REPLICATED, CLUSTER = "replicated", "cluster"
@@ -114,7 +112,7 @@ MORE = pytest.mark.thorough
 def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) -> None:
     leader, _ = leader_and_followers(bed)
     stop_all(bed)
-    _copy(data_of(bed, leader), tmp_path / "yesterday")
+    damage.copy(data_of(bed, leader), tmp_path / "yesterday")
     start_all(bed)
     bed.ensure()
     age(tmp_path / "yesterday" / "position")
@@ -130,7 +128,7 @@ def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) 
 def age(position: Path) -> None:
     """As if a day had passed since."""
     fields = position.read_text().split()
-    fields[-1] = str(int(fields[-1]) - 86_400)
+    fields[8] = str(int(fields[8]) - 86_400)
     position.write_text(" ".join(fields) + "\n")
 
 
@@ -273,3 +271,136 @@ def test_a_replica_that_no_sentinel_knows_is_called_back(replicated: Bed) -> Non
     assert any(second in problem or "knows" in problem for problem in replicated.wrong())
     replicated.ensure()
     assert not replicated.wrong()
+
+
+UNWRITABLE = {
+    "read-only": (damage.make_read_only, damage.make_writable, "its volume is read-only -> mount it"),
+    "full": (damage.fill_disk, damage.free_disk, "its volume is full .* -> free space"),
+    "closed": (damage.close, damage.open_again, r"its volume can't be written \(Permission denied\) -> .*chown"),
+}
+
+
+@pytest.mark.parametrize(
+    ("topology", "role", "kind"),
+    [
+        pytest.param("single", "primary", "read-only", marks=MORE),
+        ("single", "primary", "full"),
+        pytest.param("single", "primary", "closed", marks=MORE),
+        ("replicated", "primary", "read-only"),
+        pytest.param("replicated", "primary", "full", marks=MORE),
+        ("replicated", "replica", "closed"),
+        pytest.param("replicated", "replica", "full", marks=MORE),
+        pytest.param("cluster", "primary", "full", marks=MORE),
+    ],
+)
+def test_a_node_that_cannot_write_its_volume_does_not_start(
+    tmp_path: Path, topology: Topology, role: str, kind: str
+) -> None:
+    spoil, mend, expected = UNWRITABLE[kind]
+    with running(make_spec(tmp_path, topology)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, role)
+        with damage.small_disk(data_of(bed, node)):
+            spoil(data_of(bed, node))
+            bed.spec.engine.docker("start", bed.deployment.container(node))
+            with pytest.raises(ProvisioningError, match=f"^{node} did not start: {expected}"):
+                bed.ensure()
+            assert any(re.match(f"{node}: {expected.partition(' ->')[0].rstrip()}", found) for found in bed.wrong())
+            if topology != "single":
+                assert read(bed) == {"first"}
+            mend(data_of(bed, node))
+            if kind == "read-only":  # which a container's mount stays until it is made again
+                bed.spec.engine.docker("restart", "--time", "1", bed.deployment.container(node))
+            bed.ensure()
+            assert read(bed) == {"first"}
+            assert not bed.wrong()
+
+
+def stop_one(bed: Bed, role: str) -> str:
+    """Kill a primary or a replica, and return its name."""
+    leader = bed.primary()
+    node = leader if role == "primary" else leader_and_followers(bed)[1][0]
+    bed.spec.engine.docker("kill", bed.deployment.container(node))
+    bed.spec.engine.docker("wait", bed.deployment.container(node))
+    return node
+
+
+@pytest.mark.parametrize("topology", ["single", pytest.param("replicated", marks=MORE)])
+def test_a_disk_that_becomes_full(tmp_path: Path, topology: Topology) -> None:
+    with running(make_spec(tmp_path, topology)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, "primary")
+        with damage.small_disk(data_of(bed, node)):
+            bed.spec.engine.docker("start", bed.deployment.container(node))
+            bed.ensure()
+            if topology == "replicated":
+                driver.hand_over(bed.spec, bed.known)
+            damage.fill_disk(data_of(bed, node))
+            wait_until(lambda: _is_reported(bed, node), 120, "the full disk isn't reported")
+            with pytest.raises(ProvisioningError, match=f"{node}.*(No space left on device).* -> free space"):
+                bed.ensure()
+            damage.free_disk(data_of(bed, node))
+            wait_until(lambda: not any("No space" in found for found in bed.wrong()), 120, "it doesn't recover")
+            bed.ensure()
+            assert read(bed) == {"first"}
+            assert not bed.wrong()
+
+
+def _is_reported(bed: Bed, node: str) -> bool:
+    """Writes until the disk refuses some, which is noticed with the next ones."""
+    with contextlib.suppress(redis.RedisError, ValkeykitError), bed.client() as client:
+        for number in range(100):
+            client.set(f"more:{number}", "x" * 1000)
+    return any(node in problem and "No space left" in problem for problem in bed.wrong())
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a node of the newer version."""
+    folder = tmp_path_factory.mktemp("newer")
+    with running(make_spec(folder / "spec", "single", NEW)) as bed:
+        write(bed, "newer")
+        bed.spec.engine.docker("stop", bed.deployment.container("node-0"))
+        damage.copy(data_of(bed, "node-0"), folder / "data")
+    return folder / "data"
+
+
+def put_newer(newer: Path, bed: Bed, node: str) -> None:
+    """As an update that was taken back by hand leaves them."""
+    restore(newer, data_of(bed, node))
+    position = data_of(bed, node) / "position"
+    position.write_text(" ".join([bed.spec.plan.project, *position.read_text().split()[1:]]))
+
+
+@pytest.mark.parametrize("has_position", [True, False])
+def test_data_of_a_newer_version_is_refused_until_that_version_runs(
+    tmp_path: Path, newer: Path, *, has_position: bool
+) -> None:
+    with running(make_spec(tmp_path, "single", OLD)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, "primary")
+        put_newer(newer, bed, node)
+        if not has_position:
+            (data_of(bed, node) / "position").unlink()
+        bed.spec.engine.docker("start", bed.deployment.container(node))
+        with pytest.raises(ProvisioningError, match=r"written by .*a newer version.* -> pulumi config set version"):
+            bed.ensure()
+        assert any("a newer version" in problem for problem in bed.wrong())
+        with pytest.raises(ProvisioningError, match=r"a newer version.*pulumi config set version"):
+            list(driver.repair(bed.spec, bed.known, node, force=False, dry=False))
+        bed.use(NEW)
+        bed.ensure()
+        assert read(bed) == {"newer"}
+
+
+@pytest.mark.parametrize("role", ["primary", pytest.param("replica", marks=MORE)])
+def test_data_of_a_newer_version_in_a_group_is_set_aside(tmp_path: Path, newer: Path, role: str) -> None:
+    with running(make_spec(tmp_path, "replicated", OLD)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, role)
+        put_newer(newer, bed, node)
+        bed.spec.engine.docker("start", bed.deployment.container(node))
+        bed.ensure()
+        assert read(bed) == {"first"}
+        assert not bed.wrong()
+        assert list(data_of(bed, node).glob("set-aside-*/appendonlydir"))

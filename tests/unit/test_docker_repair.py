@@ -81,6 +81,10 @@ def test_a_position_is_read_and_written() -> None:
     position = Position.parse(text)
     assert position == Position("valkey-web", "slave", OWN, 12, CHANGES, 3, 2, 1, 1795933060)
     assert str(position) == text
+    newer = Position.parse(f"{text} 9.1.2")
+    assert newer
+    assert newer.version == "9.1.2"
+    assert str(newer) == f"{text} 9.1.2"
     assert Position.parse("") is None
     assert Position.parse(text.replace(" 12 ", " x ")) is None
 

@@ -43,7 +43,7 @@ def logged(*texts: str) -> str:
                 f"{START}\n{logged('# Check RDB returned error code 1')}\n"
                 "start-node: node-0: appendonly.aof.1.base.rdb is damaged: [offset 202] Invalid object type: 120"
             ),
-            "node-0: appendonly.aof.1.base.rdb is damaged: [offset 202] Invalid object type: 120",
+            "appendonly.aof.1.base.rdb is damaged: [offset 202] Invalid object type: 120",
         ),
         (f"{logged('# WARNING Memory overcommit must be enabled!')}\n", ""),
         (f"{START}\n{logged('* Ready to accept connections')}", logged("* Ready to accept connections")),
@@ -62,7 +62,15 @@ def test_what_a_node_waits_for() -> None:
     assert reason == reasons.Reason("its manifest is lost", reasons.STOP_SECONDS, "make repair X")
     reason = reasons.find("stop: its volume has data of another", "", repair="make repair X")
     assert reason == reasons.Reason("its volume has data of another", reasons.STOP_SECONDS)
+    reason = reasons.find("stop: its volume is read-only -> mount it for writing", "", repair="make repair X")
+    assert reason == reasons.Reason("its volume is read-only", reasons.STOP_SECONDS, "mount it for writing")
     assert reasons.find("wait: node-1 holds more", "", "") == reasons.Reason("node-1 holds more", reasons.WAIT_SECONDS)
+    found = reasons.find("MISCONF Errors writing to the AOF file: No space left on device\n", "", "make repair X")
+    assert found
+    assert (found.state, found.text) == (
+        "rejects writes",
+        "MISCONF Errors writing to the AOF file: No space left on device",
+    )
     assert reasons.find("", "", "") is None
 
 

@@ -121,6 +121,23 @@ def test_a_start_that_failed_is_damage(data: Path) -> None:
     assert assess(data) == "damaged: it is damaged after byte 12"
 
 
+@pytest.mark.parametrize(
+    ("writer", "holding"),
+    [("9.1.2", "damaged"), ("8.2.0", "damaged"), ("10.0.0", "damaged"), ("8.1.4", "known"), ("7.2.9", "known")],
+)
+def test_data_of_a_newer_version_is_damage(data: Path, writer: str, holding: str) -> None:
+    position = data / "position"
+    position.write_text(f"{position.read_text().strip()} {writer}\n")
+    found = shell(data, 'version=8.1.1; assess; echo "$holding: $reason"')
+    reason = f"its data was written by Valkey {writer}, a newer version than 8.1.1" if holding == "damaged" else ""
+    assert found == f"{holding}: {reason}".strip()
+
+
+def test_a_volume_that_can_be_written_has_no_obstacle(data: Path) -> None:
+    assert shell(data, "find_obstacle") == ""
+    assert not (data / "probe").exists()
+
+
 def test_a_replica_with_a_higher_offset_is_ahead(data: Path) -> None:
     member(data, "node-1", master_link_status="up", slave_repl_offset=5001)
     member(data, "node-2", master_link_status="down", master_link_down_since_seconds=3, slave_repl_offset=5000)

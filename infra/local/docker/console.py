@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra import hardening
+from infra.errors import ProvisioningError
 from infra.local.console import SILENT_SECONDS, RefusedError, SilentError
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.files import HOME
@@ -23,6 +24,10 @@ _CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --ca
 
 class WrongPasswordError(RefusedError):
     """The server doesn't let the administrator in."""
+
+
+class UnwritableError(ProvisioningError):
+    """The server can't write its disk. Waiting doesn't help, so it is no refusal that is tried again."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,15 @@ class Console:
         if any(sign in said.partition("\n")[0] for sign in ("NOAUTH", "WRONGPASS")):
             raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")
         if len(answers) < len(commands):
-            raise RefusedError(f"{node}: {said.strip().splitlines()[-1] if said.strip() else 'no answer'}")
+            raise _refusal(node, said.strip().splitlines()[-1] if said.strip() else "no answer")
         return [_reply(node, answer) for answer in answers]
+
+
+def _refusal(node: str, line: str) -> ProvisioningError:
+    cause = line.removeprefix("error:").strip('"')
+    if cause.startswith("MISCONF"):
+        return UnwritableError(f"{node} rejects writes: {cause}", fix=f"free space on the disk of {node}, then make up")
+    return RefusedError(f"{node}: {cause}")
 
 
 def _reply(node: str, text: str) -> Any:

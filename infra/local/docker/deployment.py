@@ -120,6 +120,10 @@ class Deployment:
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
+    def needs_newer_version(self) -> bool:
+        """Whether no node starts because a newer version wrote its data."""
+        return sum(reasons.NEWER in problem for problem in self.wrong()) == len(self.plan.nodes)
+
     def outdated(self, *, unhealthy: bool = False) -> list[str]:
         """Services whose container was made of another definition; with `unhealthy`, those that serve nobody."""
         found, services = self._facts(), self.project["services"]
@@ -166,7 +170,7 @@ class Deployment:
                 reason = self._reason(service) if hopeless or now - since > _LOOK_SECONDS else None
                 if hopeless or now - begin > START_SECONDS or (reason and now - since > reason.patience):
                     raise EngineError(
-                        f"{service} did not start: {reason.text}" if reason else f"{service} is {health.of(facts)}",
+                        f"{service} {reason.state}: {reason.text}" if reason else f"{service} is {health.of(facts)}",
                         fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
                     )
             time.sleep(_POLL_SECONDS)
@@ -178,8 +182,9 @@ class Deployment:
     def _reason(self, service: str) -> reasons.Reason | None:
         """Why it isn't healthy, as it reports itself."""
         waiting = log = ""
+        ping = f"sh {files.HOME}/bin/cli health 127.0.0.1 {self.console.ports.get(service, 0)} ping 2>&1 | grep MISCONF"
         with contextlib.suppress(EngineError):  # it doesn't wait, or doesn't run
-            waiting = self.engine.docker("exec", self.container(service), "cat", "/tmp/waiting")  # noqa: S108
+            waiting = self.engine.docker("exec", self.container(service), "sh", "-c", f"cat /tmp/waiting || {ping}")
         with contextlib.suppress(EngineError):  # its container is gone
             log = waiting or self.compose("logs", "--no-log-prefix", "--tail", "300", service)
         stack = self.plan.stack.rpartition("/")[2]

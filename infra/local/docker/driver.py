@@ -76,7 +76,7 @@ def ensure(spec: Spec, known: State | None) -> State:
     plan = _settle(replace(spec.plan, image=image), spec, known)
     deployment = Deployment(spec.engine, plan, spec.secrets)
     deployment.refuse_strangers()
-    if known and known.version != version:
+    if known and known.version != version and not deployment.needs_newer_version():
         snapshots.take(deployment, spec.keep_in, f"before-{version}")
     is_new = known is None or not deployment.exists()
     source = restore.prepare(deployment, spec.restore_from) if is_new else None

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.errors import ProvisioningError
+from infra.local.binary import parse_version
 from infra.local.console import SILENT_SECONDS, Member, RefusedError, SilentError
-from infra.local.docker import aof, holders, lostslots, nodesconf, roles, workbench
+from infra.local.docker import aof, holders, lostslots, nodesconf, reasons, roles, workbench
 from infra.local.docker.console import WrongPasswordError
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import EngineError
@@ -179,11 +180,17 @@ def _examine_files(bench: Workbench, position: Position | None) -> Finding:
         lost += bench.size(f"{FOLDER}/{file.name}") - (sound or 0) if problem else 0
     if not kept:
         return Finding(tuple(problems), rest, takes_force=True)
+    if position and _is_newer(position.version, bench.version()):
+        problems.append(f"its data was written by Valkey {position.version}, {reasons.NEWER} than {bench.version()}")
     if not problems:
         problems += _shortage(bench, kept[-1][0], position)
     if not problems and position is None:
         problems.append("it has no record of how far its data are, so it waits for the other members")
     return Finding(tuple(problems), "files", tuple(kept), lost)
+
+
+def _is_newer(writer: str, server: str) -> bool:
+    return bool(writer and server) and parse_version(writer)[:2] > parse_version(server)[:2]
 
 
 def _rest(bench: Workbench) -> Source:
@@ -238,7 +245,8 @@ def _prepare(
         if cause == failure.args[0]:
             raise
         problem = f"a server can't read what is left: {cause}"
-        finding = Finding((*finding.problems, problem), _rest(bench), takes_force=True, nodes_conf=finding.nodes_conf)
+        rest = "empty" if finding.source == "dump" else _rest(bench)
+        finding = Finding((*finding.problems, problem), rest, takes_force=True, nodes_conf=finding.nodes_conf)
         yield f"{node.name}: {problem}"
         _refuse_loss(deployment, node, finding, damaged, force=force)
         keys = _build(bench, finding)
@@ -259,10 +267,15 @@ def _refuse_loss(
     stack = deployment.plan.stack.rpartition("/")[2]
     first = "".join(f"make repair STACK={stack} NODE={name}, which may have more; or " for name in damaged)
     left = "its older dump.rdb" if finding.source == "dump" else "an empty node"
+    newer = any(reasons.NEWER in problem for problem in finding.problems)
+    rescue = (
+        f"pulumi config set version <the one that wrote it>, then make up STACK={stack}"
+        if newer
+        else f"restore the newest backup: make restore STACK={stack} INTO=<new stack>"
+    )
     raise ProvisioningError(
         f"{node.name} can't be repaired: {'; '.join(finding.problems)}",
-        fix=f"{first}restore the newest backup: make restore STACK={stack} INTO=<new stack>; or accept {left}: "
-        f"make repair STACK={stack} NODE={node.name} FORCE=1",
+        fix=f"{first}{rescue}; or accept {left}: make repair STACK={stack} NODE={node.name} FORCE=1",
     )
 
 
@@ -302,7 +315,7 @@ def _note_position(deployment: Deployment, bench: Workbench, before: Position, k
     size = bench.size(f"{folder}/{last}")
     role = "master" if before.role == "stopped" else before.role
     position = replace(
-        before, project=deployment.plan.project, role=role, file=last, size=size, durable=size, keys=keys
+        before, project=deployment.plan.project, role=role, file=last, size=size, durable=size, keys=keys, version=""
     )
     bench.write(f"{NEW}/position", f"{position}\n")
 

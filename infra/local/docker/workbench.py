@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra.errors import ProvisioningError
-from infra.local.docker import aof, compose, files
+from infra.local.docker import aof, compose, files, reasons
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine
 
@@ -30,18 +31,21 @@ class Position:
     durable: int = 0
     keys: int = 0
     seen: int = 1
+    version: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
         words = text.split()
-        if len(words) != 9 or not "".join([words[3], *words[5:]]).isdigit():
+        if len(words) not in (9, 10) or not "".join([words[3], *words[5:9]]).isdigit():
             return None
-        project, role, replid, offset, file, *numbers = words
-        return cls(project, role, replid, int(offset), file, *map(int, numbers))
+        project, role, replid, offset, file, *numbers = words[:9]
+        size, durable, keys, seen = map(int, numbers)
+        return cls(project, role, replid, int(offset), file, size, durable, keys, seen, "".join(words[9:]))
 
     def __str__(self) -> str:
         numbers = (self.size, self.durable, self.keys, self.seen)
-        return " ".join(map(str, (self.project, self.role, self.replid, self.offset, self.file, *numbers)))
+        words = (self.project, self.role, self.replid, self.offset, self.file, *numbers, self.version)
+        return " ".join(map(str, words)).rstrip()
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,25 @@ class Workbench:
         if file.is_snapshot:
             cause = next((line for line in report.splitlines() if "offset" in line and line.find("rror", 9) > 0), "")
             found = cause or next((line for line in reversed(report.splitlines()) if "[offset" in line), "")
+            if code != "0" and self._is_of_unknown_version(report, path):
+                return f"{file.name} was written by {reasons.NEWER} of Valkey", None
             return ("" if code == "0" else f"{file.name} is damaged: {found}"), None
         size, sound = self.size(path), aof.sound_bytes(report)
         if sound is None:
             raise ProvisioningError(f"{file.name} can't be checked: {report.strip().splitlines()[-1]}")
         return ("" if sound == size else f"{file.name} is damaged after byte {sound} of {size}"), sound
+
+    def _is_of_unknown_version(self, report: str, path: str) -> bool:
+        """Whether a snapshot that the server's tool can't read has a header, of a version that it doesn't know."""
+        if "Wrong signature" not in report and "handle RDB format version" not in report:
+            return False
+        script = 'head -c 9 "$1" | grep -Eq "^(REDIS0|VALKEY)[0-9]{3}$" && echo yes || true'
+        return bool(self.run("sh", "-c", script, "sh", path))
+
+    def version(self) -> str:
+        """The server's, as major.minor.patch; "" where it reports none."""
+        found = re.search(r"\bv=([\d.]+)", self.run("valkey-server", "--version"))
+        return found[1] if found else ""
 
     def step(self, *arguments: str) -> str:
         """Run a step of compose/bin/repair-files."""
