@@ -6,12 +6,13 @@ ROUNDS says how often each of the known losses is tried, and how many cases of t
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast
 
 import pytest
@@ -51,25 +52,30 @@ MATRIX: dict[Topology, list[tuple[str, Role, Return]]] = {
 
 
 @pytest.fixture(scope="module")
-def beds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Bed]]:
+def bed_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Topology], Bed]]:
+    """The deployment of a topology, made when it is first asked for."""
     with contextlib.ExitStack() as stack:
-        yield {
-            topology: stack.enter_context(running(make_spec(tmp_path_factory.mktemp(topology), topology)))
-            for topology in cast("tuple[Topology, ...]", ("replicated", "cluster"))
-        }
+
+        @functools.cache
+        def make(topology: Topology) -> Bed:
+            return stack.enter_context(running(make_spec(tmp_path_factory.mktemp(topology), topology)))
+
+        yield make
 
 
 @pytest.mark.parametrize(("topology", "kind", "role", "comes_back"), KNOWN_LOSSES)
-def test_nothing_is_lost(beds: dict[str, Bed], topology: Topology, kind: str, role: Role, comes_back: Return) -> None:
+def test_nothing_is_lost(
+    bed_of: Callable[[Topology], Bed], topology: Topology, kind: str, role: Role, comes_back: Return
+) -> None:
     for number in range(ROUNDS):
-        _round(beds[topology], kind, role, comes_back, make_up=number % MAKE_UP_EVERY == 0)
+        _round(bed_of(topology), kind, role, comes_back, make_up=number % MAKE_UP_EVERY == 0)
 
 
 @pytest.mark.parametrize("topology", MATRIX)
-def test_nothing_is_lost_whatever_happens(beds: dict[str, Bed], topology: Topology) -> None:
+def test_nothing_is_lost_whatever_happens(bed_of: Callable[[Topology], Bed], topology: Topology) -> None:
     cases = random.Random(16).sample(MATRIX[topology], len(MATRIX[topology]))
     for case in itertools.islice(itertools.cycle(cases), ROUNDS):
-        _round(beds[topology], *case, make_up=True)
+        _round(bed_of(topology), *case, make_up=True)
 
 
 def _round(bed: Bed, kind: str, role: Role, comes_back: Return, *, make_up: bool) -> None:
