@@ -13,16 +13,16 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, cast
+from typing import Literal
 
 import pytest
-import redis
 
 from infra.hardening import Topology
-from infra.local.console import Member, RefusedError, wait_until
+from infra.local.console import wait_until
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.damage import ANY, OF_CLUSTER
+from tests.docker.stored import direct, states
 from tests.docker.totals import ROUNDS, totals
 from tests.docker.traffic import Traffic, newest
 
@@ -170,26 +170,3 @@ def _wait_until_healthy(bed: Bed) -> None:
         return whole and met and together and all(state["master_link_status"] == "up" for state in followers)
 
     wait_until(healthy, 300, "the nodes don't come back together")
-
-
-def states(bed: Bed) -> dict[str, dict[str, Any]]:
-    """What each node reports of itself; RefusedError where one doesn't answer."""
-    found = {}
-    for node in bed.deployment.plan.nodes:
-        try:
-            with direct(bed, node, "monitor") as client:
-                found[node.name] = cast("dict[str, Any]", client.info("replication"))
-                if bed.spec.plan.topology == "cluster":
-                    found[node.name] |= cast("dict[str, Any]", client.execute_command("CLUSTER INFO"))
-        except redis.RedisError as problem:
-            raise RefusedError(f"{node.name}: {problem}") from None
-    return found
-
-
-def direct(bed: Bed, node: Member, user: str = "app") -> redis.Redis:
-    """A connection to one node."""
-    secrets = bed.spec.secrets
-    return redis.Redis(
-        "127.0.0.1", node.port, ssl=True, ssl_ca_data=secrets.ca, username=user, password=secrets.passwords[user],
-        decode_responses=True, socket_timeout=10,
-    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""The same keys on every node of a deployment, and what becomes of the volumes that hold them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+
+from infra.local.console import Member, RefusedError, wait_until
+from tests.docker import damage
+from tests.docker.bed import Bed
+
+KEYS = 300
+
+
+def write(bed: Bed, value: str) -> None:
+    """Overwrite every key, and wait until every node has it on its disk."""
+    with bed.client() as client:
+        for number in range(KEYS):
+            client.set(f"key:{number}", value)
+    for node in bed.deployment.plan.nodes:
+        wait_until(lambda name=node.name: _is_in_sync(bed, name), 60, f"{node.name} is behind")  # type: ignore[misc]
+
+
+def _is_in_sync(bed: Bed, name: str) -> bool:
+    """Whether its position counts all that it has as durable."""
+    position = data_of(bed, name) / "position"
+    if not position.exists():  # its server has just started
+        return False
+    file, size, durable = position.read_text().split()[4:7]
+    written = (data_of(bed, name) / "appendonlydir" / file).stat().st_size
+    return 0 < written == int(size) == int(durable)
+
+
+def read(bed: Bed) -> set[str | None]:
+    with bed.client() as client:
+        return {client.get(f"key:{number}") for number in range(KEYS)}
+
+
+def data_of(bed: Bed, name: str) -> Path:
+    return damage.volume(bed.spec.engine, bed.deployment.volume(name))
+
+
+def stop_all(bed: Bed) -> None:
+    containers = [bed.deployment.container(node.name) for node in bed.deployment.plan.nodes]
+    bed.spec.engine.docker("kill", *containers)
+    bed.spec.engine.docker("wait", *containers)
+
+
+def start_all(bed: Bed) -> None:
+    bed.spec.engine.docker("start", *(bed.deployment.container(node.name) for node in bed.deployment.plan.nodes))
+
+
+def leader_and_followers(bed: Bed) -> tuple[str, list[str]]:
+    """A primary, and those of its group that follow it."""
+    known = states(bed)
+    addresses = {node.name: f"{node.host}:{node.port}" for node in bed.deployment.plan.nodes}
+    leader = next(name for name, state in known.items() if state["role"] == "master")
+    followers = [
+        name
+        for name, state in known.items()
+        if state["role"] == "slave" and f"{state['master_host']}:{state['master_port']}" == addresses[leader]
+    ]
+    return leader, followers
+
+
+def swap(one: Path, other: Path) -> None:
+    aside = one.parent / "aside"
+    aside.mkdir()
+    for source, target in ((one, aside), (other, one), (aside, other)):
+        for entry in list(source.iterdir()):
+            shutil.move(entry, target / entry.name)
+    aside.rmdir()
+
+
+def restore(copy: Path, data: Path) -> None:
+    damage.empty(data)
+    damage.copy(copy, data)
+
+
+def stop_one(bed: Bed, role: str) -> str:
+    """Kill a primary or a replica, and return its name."""
+    leader = bed.primary()
+    node = leader if role == "primary" else leader_and_followers(bed)[1][0]
+    bed.spec.engine.docker("kill", bed.deployment.container(node))
+    bed.spec.engine.docker("wait", bed.deployment.container(node))
+    return node
+
+
+def states(bed: Bed) -> dict[str, dict[str, Any]]:
+    """What each node reports of itself; RefusedError where one doesn't answer."""
+    found = {}
+    for node in bed.deployment.plan.nodes:
+        try:
+            with direct(bed, node, "monitor") as client:
+                found[node.name] = cast("dict[str, Any]", client.info("replication"))
+                if bed.spec.plan.topology == "cluster":
+                    found[node.name] |= cast("dict[str, Any]", client.execute_command("CLUSTER INFO"))
+        except redis.RedisError as problem:
+            raise RefusedError(f"{node.name}: {problem}") from None
+    return found
+
+
+def direct(bed: Bed, node: Member, user: str = "app") -> redis.Redis:
+    """A connection to one node."""
+    secrets = bed.spec.secrets
+    return redis.Redis(
+        "127.0.0.1", node.port, ssl=True, ssl_ca_data=secrets.ca, username=user, password=secrets.passwords[user],
+        decode_responses=True, socket_timeout=10,
+    )  # fmt: skip

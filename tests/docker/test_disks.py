@@ -1,0 +1,144 @@
+"""Volumes that a node can't write, or whose data a newer version has written."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+import redis
+from valkeykit.errors import ValkeykitError
+
+from infra.errors import ProvisioningError
+from infra.hardening import Topology
+from infra.local.console import wait_until
+from infra.local.docker import driver
+from tests.docker import damage
+from tests.docker.bed import NEW, OLD, Bed, make_spec, running
+from tests.docker.stored import data_of, read, restore, stop_one, write
+
+MORE = pytest.mark.thorough
+
+UNWRITABLE = {
+    "read-only": (damage.make_read_only, damage.make_writable, "its volume is read-only -> mount it"),
+    "full": (damage.fill_disk, damage.free_disk, "its volume is full .* -> free space"),
+    "closed": (damage.close, damage.open_again, r"its volume can't be written \(Permission denied\) -> .*chown"),
+}
+
+
+@pytest.mark.parametrize(
+    ("topology", "role", "kind"),
+    [
+        pytest.param("single", "primary", "read-only", marks=MORE),
+        ("single", "primary", "full"),
+        pytest.param("single", "primary", "closed", marks=MORE),
+        ("replicated", "primary", "read-only"),
+        pytest.param("replicated", "primary", "full", marks=MORE),
+        ("replicated", "replica", "closed"),
+        pytest.param("replicated", "replica", "full", marks=MORE),
+        pytest.param("cluster", "primary", "full", marks=MORE),
+    ],
+)
+def test_a_node_that_cannot_write_its_volume_does_not_start(
+    tmp_path: Path, topology: Topology, role: str, kind: str
+) -> None:
+    spoil, mend, expected = UNWRITABLE[kind]
+    with running(make_spec(tmp_path, topology)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, role)
+        with damage.small_disk(data_of(bed, node)):
+            spoil(data_of(bed, node))
+            bed.spec.engine.docker("start", bed.deployment.container(node))
+            with pytest.raises(ProvisioningError, match=f"^{node} did not start: {expected}"):
+                bed.ensure()
+            assert any(re.match(f"{node}: {expected.partition(' ->')[0].rstrip()}", found) for found in bed.wrong())
+            if topology != "single":
+                assert read(bed) == {"first"}
+            mend(data_of(bed, node))
+            if kind == "read-only":  # which a container's mount stays until it is made again
+                bed.spec.engine.docker("restart", "--time", "1", bed.deployment.container(node))
+            bed.ensure()
+            assert read(bed) == {"first"}
+            assert not bed.wrong()
+
+
+@pytest.mark.parametrize("topology", ["single", pytest.param("replicated", marks=MORE)])
+def test_a_disk_that_becomes_full(tmp_path: Path, topology: Topology) -> None:
+    with running(make_spec(tmp_path, topology)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, "primary")
+        with damage.small_disk(data_of(bed, node)):
+            bed.spec.engine.docker("start", bed.deployment.container(node))
+            bed.ensure()
+            if topology == "replicated":
+                driver.hand_over(bed.spec, bed.known)
+            damage.fill_disk(data_of(bed, node))
+            wait_until(lambda: _is_reported(bed, node), 120, "the full disk isn't reported")
+            with pytest.raises(ProvisioningError, match=f"{node}.*(No space left on device).* -> free space"):
+                bed.ensure()
+            damage.free_disk(data_of(bed, node))
+            wait_until(lambda: not any("No space" in found for found in bed.wrong()), 120, "it doesn't recover")
+            bed.ensure()
+            assert read(bed) == {"first"}
+            assert not bed.wrong()
+
+
+def _is_reported(bed: Bed, node: str) -> bool:
+    """Writes until the disk refuses some, which is noticed with the next ones."""
+    with contextlib.suppress(redis.RedisError, ValkeykitError), bed.client() as client:
+        for number in range(100):
+            client.set(f"more:{number}", "x" * 1000)
+    return any(node in problem and "No space left" in problem for problem in bed.wrong())
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a node of the newer version."""
+    folder = tmp_path_factory.mktemp("newer")
+    with running(make_spec(folder / "spec", "single", NEW)) as bed:
+        write(bed, "newer")
+        bed.spec.engine.docker("stop", bed.deployment.container("node-0"))
+        damage.copy(data_of(bed, "node-0"), folder / "data")
+    return folder / "data"
+
+
+def put_newer(newer: Path, bed: Bed, node: str) -> None:
+    """As an update that was taken back by hand leaves them."""
+    restore(newer, data_of(bed, node))
+    position = data_of(bed, node) / "position"
+    position.write_text(" ".join([bed.spec.plan.project, *position.read_text().split()[1:]]))
+
+
+@pytest.mark.parametrize("has_position", [True, False])
+def test_data_of_a_newer_version_is_refused_until_that_version_runs(
+    tmp_path: Path, newer: Path, *, has_position: bool
+) -> None:
+    with running(make_spec(tmp_path, "single", OLD)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, "primary")
+        put_newer(newer, bed, node)
+        if not has_position:
+            (data_of(bed, node) / "position").unlink()
+        bed.spec.engine.docker("start", bed.deployment.container(node))
+        with pytest.raises(ProvisioningError, match=r"written by .*a newer version.* -> pulumi config set version"):
+            bed.ensure()
+        assert any("a newer version" in problem for problem in bed.wrong())
+        with pytest.raises(ProvisioningError, match=r"a newer version.*pulumi config set version"):
+            list(driver.repair(bed.spec, bed.known, node, force=False, dry=False))
+        bed.use(NEW)
+        bed.ensure()
+        assert read(bed) == {"newer"}
+
+
+@pytest.mark.parametrize("role", ["primary", pytest.param("replica", marks=MORE)])
+def test_data_of_a_newer_version_in_a_group_is_set_aside(tmp_path: Path, newer: Path, role: str) -> None:
+    with running(make_spec(tmp_path, "replicated", OLD)) as bed:
+        write(bed, "first")
+        node = stop_one(bed, role)
+        put_newer(newer, bed, node)
+        bed.spec.engine.docker("start", bed.deployment.container(node))
+        bed.ensure()
+        assert read(bed) == {"first"}
+        assert not bed.wrong()
+        assert list(data_of(bed, node).glob("set-aside-*/appendonlydir"))
