@@ -145,8 +145,9 @@ class Clustered:
                 holdings.set_aside(spec.folder, holding.damage or f"it has no usable {nodesconf.FILE}")
 
     def _rebuild_conf(self, name: str, view: Conf) -> None:
-        text = nodesconf.rebuilt(view, self._spec.member(name).address)
-        if text:
+        member = self._spec.member(name)
+        if identity := nodesconf.identity([view], member.host, member.port):
+            text = nodesconf.rebuilt(view, identity)
             write_private(self._spec.nodes[name].folder.data / nodesconf.FILE, text)
 
     def _promote(self, leaders: Sequence[str]) -> None:

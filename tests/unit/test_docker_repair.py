@@ -8,7 +8,8 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
-from infra.local.docker import aof, nodesconf
+from infra.local import nodesconf
+from infra.local.docker import aof
 from infra.local.docker.aof import File
 from infra.local.docker.workbench import Position
 from tools import repair
@@ -57,12 +58,15 @@ def test_the_sound_part_of_a_file(report: str, sound: int | None) -> None:
 
 
 def test_a_nodes_conf_is_rebuilt_from_another_one() -> None:
-    assert nodesconf.is_sound(CONF)
-    assert nodesconf.former_id([CONF], "10.1.1.10") == OWN
-    assert nodesconf.former_id([CONF], "10.1.1.1") == ""
-    rebuilt = nodesconf.rebuild(CONF, OWN)
-    assert nodesconf.is_sound(rebuilt)
-    assert nodesconf.own_id(rebuilt) == OWN
+    view = nodesconf.parse(CONF)
+    assert view
+    assert nodesconf.identity([view], "10.1.1.10") == OWN
+    assert nodesconf.identity([view], "10.1.1.10", 6379) == ""
+    assert nodesconf.identity([view], "10.1.1.1") == ""
+    rebuilt = nodesconf.rebuilt(view, OWN)
+    known = nodesconf.parse(rebuilt)
+    assert known
+    assert known.own.id == OWN
     other, own, epochs = rebuilt.splitlines()
     assert own.endswith("tls-port=19990,shard-id=" + SHARD + " myself,master - 0 0 1 connected 0-5460")
     assert other.endswith(" master - 0 0 2 connected 5461-10921")
@@ -73,7 +77,7 @@ def test_a_nodes_conf_is_rebuilt_from_another_one() -> None:
     "text", ["", "nonsense\n", CONF[:200], CONF.rpartition("vars")[0], CONF.replace("myself,", "")]
 )
 def test_a_damaged_nodes_conf_is_not_sound(text: str) -> None:
-    assert not nodesconf.is_sound(text)
+    assert nodesconf.parse(text) is None
 
 
 def test_a_position_is_read_and_written() -> None:

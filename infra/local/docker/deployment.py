@@ -187,5 +187,5 @@ class Deployment:
             waiting = self.engine.docker("exec", self.container(service), "sh", "-c", f"cat /tmp/waiting || {ping}")
         with contextlib.suppress(EngineError):  # its container is gone
             log = waiting or self.compose("logs", "--no-log-prefix", "--tail", "300", service)
-        stack = self.plan.stack.rpartition("/")[2]
+        stack = self.plan.stack_name
         return reasons.find(waiting, log, repair=f"make repair STACK={stack} NODE={service}")

@@ -36,7 +36,7 @@ def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:
 def targets(plan: Plan) -> list[dict[str, Any]]:
     """What Prometheus reads by `file_sd_configs`: each server, and the exporter that asks it."""
     shared = {
-        "stack": plan.stack.rpartition("/")[2],
+        "stack": plan.stack_name,
         "policy": plan.directives["maxmemory-policy"],
         "exporter": f"{plan.host}:{plan.exporter_port}",
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from infra.errors import ProvisioningError
-from infra.local import cluster
+from infra.local import cluster, nodesconf
 from infra.local.console import Member, answering, info
-from infra.local.docker import nodesconf
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import EngineError
 from infra.local.docker.files import HOME
+from infra.local.nodesconf import Conf
 
 _ASSESS = f'. {HOME}/bin/holdings; assess; echo "$holding $reason"'
 
@@ -21,7 +21,7 @@ def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, s
     Raises:
         ProvisioningError: a healthy member holds more, or one that can't be asked may.
     """
-    stack = deployment.plan.stack.rpartition("/")[2]
+    stack = deployment.plan.stack_name
     others = _companions(deployment, node)
     healthy = answering(deployment.console, others)
     found = {}
@@ -43,11 +43,11 @@ def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, s
     return found
 
 
-def nodes_confs(deployment: Deployment, node: Member) -> list[str]:
-    """The nodes.conf of every other node whose container runs, if it is sound."""
+def nodes_confs(deployment: Deployment, node: Member) -> list[Conf]:
+    """The nodes.conf of every other node whose container runs, if it can be used."""
     others = [other for other in deployment.plan.nodes if other != node]
     texts = [_exec(deployment, other, "cat", "/data/nodes.conf") for other in others]
-    return [text for text in texts if nodesconf.is_sound(text)]
+    return [view for text in texts if (view := nodesconf.parse(text))]
 
 
 def copies(deployment: Deployment) -> list[str]:

@@ -62,7 +62,7 @@ def accept(deployment: Deployment, node: Member, loss: Loss, *, force: bool, dry
     Raises:
         ProvisioningError: it isn't forced, so nothing was changed.
     """
-    stack = deployment.plan.stack.rpartition("/")[2]
+    stack = deployment.plan.stack_name
     yield str(loss)
     for copy in holders.copies(deployment):
         yield f"previous files are in {copy}"

@@ -96,6 +96,11 @@ class Plan:
     upload: Upload | None = None
     exporter: str = ""
 
+    @property
+    def stack_name(self) -> str:
+        """The stack without its project, as `make` takes it."""
+        return self.stack.rpartition("/")[2]
+
     @cached_property
     def nodes(self) -> tuple[Member, ...]:
         """The data nodes, those that start as primaries first."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.errors import ProvisioningError
+from infra.local import nodesconf
 from infra.local.binary import parse_version
 from infra.local.console import SILENT_SECONDS, Member, RefusedError, SilentError
-from infra.local.docker import aof, holders, lostslots, nodesconf, reasons, roles, workbench
+from infra.local.docker import aof, holders, lostslots, reasons, roles, workbench
 from infra.local.docker.console import WrongPasswordError
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import EngineError
@@ -210,17 +211,17 @@ def _shortage(bench: Workbench, last: aof.File, position: Position | None) -> li
 
 
 def _with_nodes_conf(deployment: Deployment, node: Member, bench: Workbench, finding: Finding) -> Finding:
-    if nodesconf.is_sound(bench.read(f"{DATA}/nodes.conf")):
+    if nodesconf.parse(bench.read(f"{DATA}/nodes.conf")):
         return finding
     others = holders.nodes_confs(deployment, node)
-    identity = nodesconf.former_id(others, node.host)
+    identity = nodesconf.identity(others, node.host)
     if not identity:
         raise ProvisioningError(
             f"the nodes.conf of {node.name} is lost or damaged, and no other node that runs knows its id", fix="make up"
         )
-    other = next(text for text in others if identity in text)
+    other = next(view for view in others if identity in view.text)
     problem = f"its nodes.conf is lost or damaged; the other nodes know it as {identity}"
-    return replace(finding, problems=(*finding.problems, problem), nodes_conf=nodesconf.rebuild(other, identity))
+    return replace(finding, problems=(*finding.problems, problem), nodes_conf=nodesconf.rebuilt(other, identity))
 
 
 def _prepare(
@@ -264,7 +265,7 @@ def _refuse_loss(
 ) -> None:
     if force or not finding.takes_force:
         return
-    stack = deployment.plan.stack.rpartition("/")[2]
+    stack = deployment.plan.stack_name
     first = "".join(f"make repair STACK={stack} NODE={name}, which may have more; or " for name in damaged)
     left = "its older dump.rdb" if finding.source == "dump" else "an empty node"
     newer = any(reasons.NEWER in problem for problem in finding.problems)
