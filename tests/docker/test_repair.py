@@ -225,7 +225,15 @@ def test_a_node_that_hangs_is_refused(single: Bed, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
-@pytest.mark.parametrize("step", ["build", "set-aside", "put-in-place", "rm"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("build", marks=pytest.mark.thorough),
+        "set-aside",
+        pytest.param("put-in-place", marks=pytest.mark.thorough),
+        "rm",
+    ],
+)
 def test_a_repair_that_was_cut_off_finishes(single: Bed, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(single)
     before = copies(single)
@@ -304,6 +312,7 @@ def test_a_primary_that_is_short_keeps_what_it_has(replicated: Bed) -> None:
     assert replicated.wrong() == []
 
 
+@pytest.mark.thorough
 def test_a_member_that_is_stopped_may_hold_more(replicated: Bed) -> None:
     fill(replicated)
     leader = replicated.primary()
@@ -311,7 +320,7 @@ def test_a_member_that_is_stopped_may_hold_more(replicated: Bed) -> None:
     others = [name for name in names if name != leader]
     replicated.spec.engine.docker("stop", *map(replicated.deployment.container, others))
     damage(replicated, NULS, leader)
-    wait_for(replicated, leader, "can't be asked")
+    wait_for(replicated, leader, "do not respond")
     with pytest.raises(ProvisioningError, match="does not respond and may have more"):
         repair(replicated, leader)
     replicated.ensure()

@@ -105,12 +105,9 @@ CASES = [
 ]
 CHOSEN = {
     ("replicated", cut_between_commands, "primary", "down"),
-    ("replicated", fill_with_garbage, "primary", "alive"),
     ("cluster", empty_folder, "primary", "alive"),
-    ("cluster", cut_between_commands, "primary", "down"),
     ("cluster", append_nul, "primary", "down"),
     ("cluster", garbage_conf, "primary", "down"),
-    ("cluster", lose_conf, "replica", "alive"),
 }
 SELECTED = CASES if ROUNDS >= 50 else [case for case in CASES if case in CHOSEN]
 
