@@ -25,7 +25,9 @@ _ABOUT = {
     "queue": "Job queue",
     "migrate": "Migration",
     "doctor": "Diagnosis and statistics",
+    "damage": "Nodes that come back damaged, while applications write",
 }
+_OTHER_COMMANDS = {"damage": "make test ONLY=docker/test_damage.py ROUNDS=50"}
 
 
 def read(folder: Path = FOLDER) -> dict[str, list[Row]]:
@@ -46,7 +48,8 @@ def render(measured: Mapping[str, Sequence[Row]], machine: str) -> str:
         machine,
     ]
     for name, rows in measured.items():
-        lines += ["", f"## {_ABOUT[name]}: `make bench ONLY={name}`", ""]
+        command = _OTHER_COMMANDS.get(name, f"make bench ONLY={name}")
+        lines += ["", f"## {_ABOUT[name]}: `{command}`", ""]
         lines += ["| | measured | beside | ratio | goal | |", "|---|---|---|---|---|---|"]
         lines += [_line(row) for row in rows]
     return "\n".join([*lines, ""])

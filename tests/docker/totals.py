@@ -7,31 +7,42 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bench.report import Row, at_most
+
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
 
 
 @dataclass
 class DamageTotals:
-    """rounds: by case. confirmed, hasty: acknowledged writes with WAIT 1 and without. lost: keys."""
+    """rounds, lost: by case; lost counts keys. confirmed, hasty: acknowledged writes with WAIT 1 and without."""
 
     rounds: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
     confirmed: int = 0
     hasty: int = 0
-    lost: int = 0
     longest_make_up: float = 0.0
 
     def add(self, case: str, confirmed: int, hasty: int, lost: int) -> None:
         self.rounds[case] += 1
         self.confirmed += confirmed
         self.hasty += hasty
-        self.lost += lost
+        self.lost[case] += lost
 
     def lines(self) -> Iterator[str]:
         for case, count in sorted(self.rounds.items()):
             yield f"{case:<70} {count:>6,}"
         yield f"{'rounds':<70} {sum(self.rounds.values()):>6,}"
-        yield f"acknowledged writes: {self.confirmed:,} with WAIT 1, {self.hasty:,} without; keys lost: {self.lost:,}"
+        yield f"acknowledged writes: {self.confirmed:,} with WAIT 1, {self.hasty:,} without; keys lost: {sum(self.lost.values()):,}"
         yield f"longest make up (the driver alone): {self.longest_make_up:.1f} s"
+
+    def rows(self) -> list[Row]:
+        """For docs/benchmarks.md."""
+        cases = [
+            at_most(f"{case}: keys lost in {count} rounds", self.lost[case], 0)
+            for case, count in sorted(self.rounds.items())
+        ]
+        name = f"all: keys lost of {self.confirmed:,} acknowledged writes with WAIT 1 and {self.hasty:,} without"
+        return [*cases, at_most(name, sum(self.lost.values()), 0)]
 
 
 totals = DamageTotals()
