@@ -32,7 +32,8 @@ class DamageTotals:
         for case, count in sorted(self.rounds.items()):
             yield f"{case:<70} {count:>6,}"
         yield f"{'rounds':<70} {sum(self.rounds.values()):>6,}"
-        yield f"acknowledged writes: {self.confirmed:,} with WAIT 1, {self.hasty:,} without; keys lost: {sum(self.lost.values()):,}"
+        lost = sum(self.lost.values())
+        yield f"acknowledged writes: {self.confirmed:,} with WAIT 1, {self.hasty:,} without; keys lost: {lost:,}"
         yield f"longest make up (the driver alone): {self.longest_make_up:.1f} s"
 
     def rows(self) -> list[Row]:
