@@ -80,7 +80,9 @@ def test_nothing_is_lost_whatever_happens(bed_of: Callable[[Topology], Bed], top
 
 
 def _round(bed: Bed, kind: str, role: Role, comes_back: Return, *, make_up: bool) -> None:
-    with Traffic(bed.client, wait=1) as confirmed, Traffic(bed.client, wait=0) as hasty:
+    with contextlib.ExitStack() as traffic:
+        confirmed = traffic.enter_context(Traffic(bed.client, wait=1))
+        hasty = traffic.enter_context(Traffic(bed.client, wait=0))
         assert confirmed.goes_on(50)
         assert hasty.goes_on(200)
         time.sleep(2.5)  # much of it is on the disk by then

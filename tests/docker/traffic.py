@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -41,7 +43,9 @@ class Traffic:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(120)
-        assert not self._thread.is_alive()
+        if self._thread.is_alive():
+            stack = sys._current_frames()[self._thread.ident or 0]
+            raise AssertionError("a call hangs:\n" + "".join(traceback.format_stack(stack)))
 
     def goes_on(self, writes: int, seconds: float = 180) -> bool:
         """Whether so many more writes are acknowledged within that time."""
