@@ -65,8 +65,16 @@ class Traffic:
 
     def lost(self, required: dict[str, int]) -> dict[str, tuple[int, int]]:
         """Keys that have an older value than required, or none: required and found."""
-        with self._client() as client:
-            found = {key: int(client.get(key) or -1) for key in required}
+        found: dict[str, int] = {}
+        end = time.monotonic() + 120
+        while len(found) < len(required):  # a node that has just started may not know every name yet
+            try:
+                with self._client() as client:
+                    found = {key: int(client.get(key) or -1) for key in required}
+            except FOREIGN:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(1)
         return {key: (number, found[key]) for key, number in required.items() if found[key] < number}
 
     def forget(self) -> None:
