@@ -42,7 +42,7 @@ class Traffic:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(120)
+        self._thread.join(300)
         if self._thread.is_alive():
             stack = sys._current_frames()[self._thread.ident or 0]
             raise AssertionError("a call hangs:\n" + "".join(traceback.format_stack(stack)))
