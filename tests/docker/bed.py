@@ -31,7 +31,7 @@ OLD, NEW = "8.1.1", "9.1.2"
 IMAGE = "valkey-test"
 SHAPES: dict[str, tuple[int, int]] = {"single": (1, 0), "replicated": (1, 2), "cluster": (3, 1)}
 
-_numbers = itertools.count(os.getpid() % 1000 * 10)
+_numbers = itertools.count(1)
 
 
 def new_secrets(names: list[str], users: tuple[hardening.User, ...]) -> Secrets:
@@ -42,7 +42,7 @@ def new_secrets(names: list[str], users: tuple[hardening.User, ...]) -> Secrets:
 
 def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int = 64, **plan: Any) -> Spec:
     """A spec of its own project and network; memory in MB."""
-    name = f"test-{topology}-{next(_numbers)}"
+    name = f"test-{topology}-{os.getpid()}-{next(_numbers)}"  # two runs may be going on
     shards, replicas = SHAPES[topology]
     wanted = Plan(
         project=name,
@@ -66,7 +66,7 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
 
 def first_port(count: int) -> int:
     """Of a row that nobody listens on, away from where embedded stacks begin and the kernel hands out ports."""
-    for first in itertools.count(12_000 + os.getpid() % 800 * 10, 10):
+    for first in itertools.count(12_000 + os.getpid() * 97 % 800 * 10, 10):
         with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:
             for port in range(first, first + count):
                 open_ones.enter_context(socket.create_server(("127.0.0.1", port)))
