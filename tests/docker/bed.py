@@ -25,7 +25,7 @@ from infra.local.docker.deployment import Deployment
 from infra.local.docker.driver import Spec, State
 from infra.local.docker.engine import Engine
 from infra.local.docker.images import Source
-from infra.local.docker.plan import Plan, Secrets, default_subnet
+from infra.local.docker.plan import Plan, Secrets
 
 OLD, NEW = "8.1.1", "9.1.2"
 IMAGE = "valkey-test"
@@ -41,8 +41,9 @@ def new_secrets(names: list[str], users: tuple[hardening.User, ...]) -> Secrets:
 
 
 def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int = 64, **plan: Any) -> Spec:
-    """A spec of its own project and network; memory in MB."""
-    name = f"test-{topology}-{os.getpid()}-{next(_numbers)}"  # two runs may be going on
+    """A spec of its own project and network, which no other run at the same time has; memory in MB."""
+    process, number = os.getpid(), next(_numbers)
+    name = f"test-{topology}-{process}-{number}"
     shards, replicas = SHAPES[topology]
     wanted = Plan(
         project=name,
@@ -54,7 +55,7 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
         ports=(),
         bind="127.0.0.1",
         host="localhost",
-        subnet=default_subnet(name),
+        subnet=f"10.{100 + process % 100}.{number % 256}.0/24",
         directives=hardening.directives("queue", memory * 1024**2, "docker"),
     )
     wanted = replace(wanted, **plan)
