@@ -31,6 +31,9 @@ OLD, NEW = "8.1.1", "9.1.2"
 IMAGE = "valkey-test"
 SHAPES: dict[str, tuple[int, int]] = {"single": (1, 0), "replicated": (1, 2), "cluster": (3, 1)}
 
+NETWORKS = "10.128.0.0/10"
+"""The deployments' networks, away from those of stacks."""
+
 _numbers = itertools.count(1)
 
 
@@ -55,7 +58,7 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
         ports=(),
         bind="127.0.0.1",
         host="localhost",
-        subnet=f"10.{100 + process % 100}.{number % 256}.0/24",
+        subnet=f"10.{128 + process % 64}.{number % 256}.0/24",
         directives=hardening.directives("queue", memory * 1024**2, "docker"),
     )
     wanted = replace(wanted, **plan)

@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 
 from infra.local.docker.engine import Engine
-from tests.docker.bed import IMAGE, NEW, SHAPES, Bed, make_spec, running
+from tests.docker.bed import IMAGE, NETWORKS, NEW, SHAPES, Bed, make_spec, running
 
 BACK_WITHIN = 120.0
 BRIDGE = "valkeytest0"
-NETWORKS = "10.208.0.0/12"
-"""Where the networks of all deployments lie."""
 
 
 class PrivateEngine:
