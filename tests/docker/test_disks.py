@@ -33,9 +33,9 @@ UNWRITABLE = {
         pytest.param("single", "primary", "read-only", marks=MORE),
         ("single", "primary", "full"),
         pytest.param("single", "primary", "closed", marks=MORE),
-        ("replicated", "primary", "read-only"),
+        pytest.param("replicated", "primary", "read-only", marks=MORE),
         pytest.param("replicated", "primary", "full", marks=MORE),
-        ("replicated", "replica", "closed"),
+        pytest.param("replicated", "replica", "closed", marks=MORE),
         pytest.param("replicated", "replica", "full", marks=MORE),
         pytest.param("cluster", "primary", "full", marks=MORE),
     ],
@@ -131,7 +131,8 @@ def test_data_of_a_newer_version_is_refused_until_that_version_runs(
         assert read(bed) == {"newer"}
 
 
-@pytest.mark.parametrize("role", ["primary", pytest.param("replica", marks=MORE)])
+@MORE
+@pytest.mark.parametrize("role", ["primary", "replica"])
 def test_data_of_a_newer_version_in_a_group_is_set_aside(tmp_path: Path, newer: Path, role: str) -> None:
     with running(make_spec(tmp_path, "replicated", OLD)) as bed:
         write(bed, "first")

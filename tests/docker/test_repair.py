@@ -284,6 +284,7 @@ def test_a_primary_with_a_healthy_replica_is_refused(replicated: Bed) -> None:
     assert left(replicated) == KEYS
 
 
+@pytest.mark.thorough
 def test_every_node_of_a_group_is_damaged(replicated: Bed) -> None:
     fill(replicated)
     leader = replicated.primary()
