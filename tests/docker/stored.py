@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ def write(bed: Bed, value: str) -> None:
         for number in range(KEYS):
             client.set(f"key:{number}", value)
     for node in bed.deployment.plan.nodes:
-        wait_until(lambda name=node.name: _is_in_sync(bed, name), 60, f"{node.name} is behind")  # type: ignore[misc]
+        wait_until(partial(_is_in_sync, bed, node.name), 60, f"{node.name} is behind")
 
 
 def _is_in_sync(bed: Bed, name: str) -> bool:

@@ -43,19 +43,19 @@ UNWRITABLE = {
 def test_a_node_that_cannot_write_its_volume_does_not_start(
     tmp_path: Path, topology: Topology, role: str, kind: str
 ) -> None:
-    spoil, mend, expected = UNWRITABLE[kind]
+    damage_disk, repair_disk, expected = UNWRITABLE[kind]
     with running(make_spec(tmp_path, topology)) as bed:
         write(bed, "first")
         node = stop_one(bed, role)
         with damage.small_disk(data_of(bed, node)):
-            spoil(data_of(bed, node))
+            damage_disk(data_of(bed, node))
             bed.spec.engine.docker("start", bed.deployment.container(node))
             with pytest.raises(ProvisioningError, match=f"^{node} did not start: {expected}"):
                 bed.ensure()
             assert any(re.match(f"{node}: {expected.partition(' ->')[0].rstrip()}", found) for found in bed.wrong())
             if topology != "single":
                 assert read(bed) == {"first"}
-            mend(data_of(bed, node))
+            repair_disk(data_of(bed, node))
             if kind == "read-only":  # which a container's mount stays until it is made again
                 bed.spec.engine.docker("restart", "--time", "1", bed.deployment.container(node))
             bed.ensure()

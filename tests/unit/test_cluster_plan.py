@@ -131,12 +131,18 @@ def test_a_replica_takes_over_from_a_primary_that_was_replaced() -> None:
     assert commands == ["node-2 failover force"]  # and nothing is forgotten or attached before
 
 
-def test_the_replica_with_the_latest_data_takes_over() -> None:
+def two_followers_of_a_lost_primary() -> dict[str, Node]:
+    """node-2 and node-3, of node-0, which came back with another id."""
     nodes = healthy()
     lost = nodes["node-0"].line()
     nodes["node-0"] = Node("node-0", id="f" * 40)
     nodes["node-3"].follows = identity("node-0")
     acquaint(*nodes.values(), besides=(lost,))
+    return nodes
+
+
+def test_the_replica_with_the_latest_data_takes_over() -> None:
+    nodes = two_followers_of_a_lost_primary()
     nodes["node-2"].info += "slave_priority:900\n"
     nodes["node-3"].info += "slave_priority:300\n"
     assert plan(nodes)[0] == ["node-3 failover force"]
@@ -145,11 +151,7 @@ def test_the_replica_with_the_latest_data_takes_over() -> None:
 
 
 def test_offsets_of_different_histories_are_not_compared() -> None:
-    nodes = healthy()
-    lost = nodes["node-0"].line()
-    nodes["node-0"] = Node("node-0", id="f" * 40)
-    nodes["node-3"].follows = identity("node-0")
-    acquaint(*nodes.values(), besides=(lost,))
+    nodes = two_followers_of_a_lost_primary()
     nodes["node-2"].info += "master_replid:new\nmaster_link_status:up\nslave_priority:100\nslave_repl_offset:5\n"
     nodes["node-3"].info += "master_replid:old\nmaster_link_down_since_seconds:9\nslave_priority:101\n"
     nodes["node-3"].info += "slave_repl_offset:900\n"

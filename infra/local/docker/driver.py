@@ -118,7 +118,7 @@ def hand_over(spec: Spec, known: State) -> None:
     """Make a replica the primary of each shard; no acknowledged write is lost.
 
     Raises:
-        ProvisioningError: the deployment isn't healthy, so nothing was touched; or no replica took over.
+        ProvisioningError: the deployment isn't healthy, so nothing was changed; or no replica took over.
     """
     _same_engine(spec, known)
     deployment = _known(spec, known)
