@@ -46,6 +46,9 @@ class Box:
         self.run("sh", "-c", f"mkdir -p /etc/valkey/nodes && printf '%s' '{listed}' >/etc/valkey/nodes/list")
         self.run("sh", "/etc/valkey/bin/keep-cluster", detach=True)
 
+    def wait_until_whole(self) -> None:
+        wait_until(lambda: bool(self.run("find", "/tmp", "-name", "ok").strip()), 60, "the keeper never says so")
+
     def role(self, ip: str) -> str:
         return self.ask(ip, "role").split()[0]
 
@@ -81,7 +84,7 @@ def test_a_cluster_is_whole_when_everybody_is_in_its_place(box: Box) -> None:
     box.ask(PRIMARY, "cluster", "meet", LATE, str(PORT))
     wait_until(lambda: "cluster_state:ok" in box.ask(LATE, "cluster", "info"), 30, "they don't meet")
     box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{LATE} {PORT} b - {PRIMARY}")
-    wait_until(lambda: bool(box.run("find", "/tmp", "-name", "ok").strip()), 30, "the keeper never says so")
+    box.wait_until_whole()
     assert box.role(LATE) == "slave"
 
 
@@ -92,3 +95,13 @@ def test_a_frozen_node_keeps_nobody_waiting(box: Box) -> None:
     box.freeze(EARLY)
     box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{EARLY} {PORT} b - {PRIMARY}", f"{LATE} {PORT} c - {PRIMARY}")
     wait_until(lambda: box.role(LATE) == "slave", 60, "the keeper waits for the frozen one")
+
+
+def test_nodes_that_met_before_they_had_slots_become_a_cluster(box: Box) -> None:
+    for ip in (PRIMARY, LATE):
+        box.serve(ip)
+    box.ask(PRIMARY, "cluster", "meet", LATE, str(PORT))
+    wait_until(lambda: "cluster_known_nodes:2" in box.ask(LATE, "cluster", "info"), 30, "they don't meet")
+    box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{LATE} {PORT} b - {PRIMARY}")
+    box.wait_until_whole()
+    assert box.role(LATE) == "slave"

@@ -104,10 +104,23 @@ def test_slots_that_a_cluster_has_lost_are_given_to_nobody() -> None:
     assert not [command for command in plan(nodes)[0] if "slots" in command]
 
 
-def test_no_slots_are_given_while_a_node_that_may_have_them_is_away() -> None:
-    commands, missing = plan({name: Node(name) for name in PLACES if name != "node-3"})
-    assert not [command for command in commands if "slots" in command]
-    assert "# node-3 does not answer" in missing
+@pytest.mark.parametrize("slots", ["", SLOTS["node-0"]])
+def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_answer(slots: str) -> None:
+    nodes = {name: Node(name) for name in PLACES if name != "node-3"}
+    nodes["node-0"].slots = slots
+    commands, missing = plan(nodes)
+    assert not [command for command in commands if "slots" in command or "meet" in command]
+    assert missing == ["# node-3 does not answer"]
+
+
+def test_nodes_that_met_without_slots_get_them() -> None:
+    nodes = {name: Node(name, epoch=int(name[-1]) + 1) for name in PLACES}
+    acquaint(*nodes.values())
+    assert [command for command in plan(nodes)[0] if "slots" in command] == [
+        "node-0 addslotsrange 0 8191",
+        "node-1 addslotsrange 8192 12287",
+        "node-4 addslotsrange 12288 16383",
+    ]
 
 
 def test_a_newcomer_never_gets_slots_that_somebody_serves() -> None:

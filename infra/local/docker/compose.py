@@ -107,7 +107,7 @@ def _keeper(plan: Plan) -> Service:
         "healthcheck": {
             "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
             "interval": "5s",
-            "start_period": "120s",
+            "start_period": "5m",
         },
         "depends_on": {node.name: {"condition": "service_started"} for node in plan.nodes},
     }
