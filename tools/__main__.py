@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ValkeykitError
 
-from tools import backend, export, keycounts, pulumi_cli
+from tools import backend, change, export, journal, keycounts, pulumi_cli
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
@@ -21,12 +22,38 @@ from tools.stack import PROJECT, Stack
 def main() -> int:
     options = _parse(sys.argv[1:])
     try:
-        return int(options.run(options) or 0)
+        with _alone(options):
+            return int(options.run(options) or 0)
     except ValkeykitError as problem:
         _say(f"error: {problem}")
+    except OSError as problem:
+        _say(f"error: {problem.strerror}: {problem.filename or options.run.__name__}")
     except KeyboardInterrupt:
-        _say("interrupted; the same command goes on where this one stopped")
+        _say("interrupted: the same command again completes it")
     return 1
+
+
+@contextlib.contextmanager
+def _alone(options: argparse.Namespace) -> Iterator[None]:
+    """No other command changes the same stack meanwhile."""
+    with contextlib.ExitStack() as locks:
+        if options.run in _CHANGING and not getattr(options, "dry", False):
+            stack = getattr(options, "into", "") or options.stack
+            locks.enter_context(journal.exclusive(PROJECT, stack, _command(options)))
+        yield
+
+
+def _command(options: argparse.Namespace) -> str:
+    """As the operator gave it."""
+    given = {
+        "TO": getattr(options, "to", ""),
+        **{key.upper(): getattr(options, key, "") for key in (*_SCALES, "into", "node")},
+        "FROM": getattr(options, "source", ""),
+        "FINISH": "1" if getattr(options, "finish", False) else "",
+        "FORCE": "1" if getattr(options, "force", False) else "",
+    }
+    words = [f"{name}={shlex.quote(value)}" for name, value in given.items() if value]
+    return " ".join(["make", options.run.__name__, f"STACK={options.stack}", *words])
 
 
 def up(options: argparse.Namespace) -> int:
@@ -36,7 +63,9 @@ def up(options: argparse.Namespace) -> int:
         stack.rehearse()
         return _rehearsed()
     _warn_of_lost_keys(stack)
-    changed = stack.up()
+    if interrupted := change.interrupted(stack):
+        _say(f"note: {interrupted}; this completes it")
+    changed = change.update(stack)
     recovered = keycounts.recoveries(stack)
     failed = smoke(options)
     for line in recovered:
@@ -52,6 +81,7 @@ def down(options: argparse.Namespace) -> None:
     stack.down()
     export.forget(stack.root, stack.name)
     keycounts.forget(stack.root, stack.name)
+    journal.write(stack.root, stack.name, None)
     snapshots = sorted((stack.root / backend.FOLDER / stack.name).glob("final-*"))
     if snapshots:
         _say(f"the last state: {snapshots[-1]}\na new stack can start from it: pulumi config set restoreFrom <file>")
@@ -75,8 +105,13 @@ def rotate(options: argparse.Namespace) -> int:
     from tools import rotation
 
     stack = Stack.open(options.stack)
-    changes = rotation.second_step(stack, force=options.force) if options.finish else rotation.first_step(stack)
-    if failed := _change(options, stack, changes):
+
+    def plan() -> Mapping[str, str]:
+        if options.finish:
+            return rotation.second_step(stack, force=options.force, dry=options.dry)
+        return rotation.first_step(stack)
+
+    if failed := _change(options, stack, plan):
         return failed
     if not options.dry and not options.finish:
         _say(
@@ -89,7 +124,7 @@ def rotate(options: argparse.Namespace) -> int:
 def upgrade(options: argparse.Namespace) -> int:
     if not options.to:
         raise ToolError("upgrade to which version?", fix=f"make upgrade STACK={options.stack} TO=9.1")
-    return _change(options, Stack.open(options.stack), {"version": options.to})
+    return _change(options, Stack.open(options.stack), lambda: {"version": options.to})
 
 
 def scale(options: argparse.Namespace) -> int:
@@ -97,7 +132,7 @@ def scale(options: argparse.Namespace) -> int:
     changes = {key: value for key, value in wanted.items() if value}
     if not changes:
         raise ToolError("scale what?", fix=f"make scale STACK={options.stack} MEMORY=1gb, SHARDS=n or REPLICAS=n")
-    return _change(options, Stack.open(options.stack), changes)
+    return _change(options, Stack.open(options.stack), lambda: changes)
 
 
 def failover(options: argparse.Namespace) -> int:
@@ -110,7 +145,7 @@ def failover(options: argparse.Namespace) -> int:
         print(line)
     if options.dry:
         return _rehearsed()
-    stack.up()  # the endpoint names the new primaries first
+    change.update(stack)  # the endpoint names the new primaries first
     return smoke(options)
 
 
@@ -145,14 +180,14 @@ def card(options: argparse.Namespace) -> None:
     print(cards.render(Stack.open(options.stack)))
 
 
-def _change(options: argparse.Namespace, stack: Stack, changes: Mapping[str, str]) -> int:
-    from tools import change
-
+def _change(options: argparse.Namespace, stack: Stack, plan: change.Plan) -> int:
     if options.dry:
-        change.rehearse(stack, changes)
+        change.rehearse(stack, plan)
         return _rehearsed()
     _warn_of_lost_keys(stack)
-    change.carry_out(stack, changes)
+    if interrupted := change.interrupted(stack):
+        _say(f"note: {interrupted}; this command completes it too")
+    change.carry_out(stack, plan, _command(options))
     return smoke(options)
 
 
@@ -200,6 +235,7 @@ def shell(_options: argparse.Namespace) -> None:
 
 _SCALES = ("memory", "shards", "replicas")
 _REHEARSED = (up, rotate, upgrade, scale, failover, restore)
+_CHANGING = (*_REHEARSED, down, repair)
 _SMOKE_STYLE = ("-q", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider")
 
 

@@ -50,7 +50,7 @@ def drop_dead_locks(root: Path, stack: str) -> None:
     """Remove the locks that killed commands of this machine left on a stack of the project's own backend."""
     for file in (root / FOLDER / "state" / ".pulumi" / "locks").glob(f"organization/*/{stack}/*.json"):
         lock = json.loads(file.read_text())
-        if lock["hostname"] == os.uname().nodename and not _is_pulumi(lock["pid"]):
+        if lock["hostname"] == os.uname().nodename and not _lives(lock["pid"]):
             file.unlink(missing_ok=True)
 
 
@@ -71,8 +71,10 @@ def _passphrase_file(root: Path) -> Path:
     return file
 
 
-def _is_pulumi(pid: int) -> bool:
+def _lives(pid: int) -> bool:
+    """Whether a command still runs: one that has ended and is not reaped yet doesn't."""
     try:
-        return psutil.Process(pid).name().startswith("pulumi")
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("pulumi")
     except psutil.Error:
         return False

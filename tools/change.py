@@ -1,30 +1,74 @@
-"""A change of a stack's configuration: rehearsed first, and kept only where the program takes it."""
+"""A change of a stack, the same way for each command: check, preview, record, write the configuration, update.
+
+The configuration is as before wherever nothing was changed; where something was, the record stays, and the next
+command goes on with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from tools import journal
+from tools.errors import UpdateError
+from tools.journal import Entry
 from tools.stack import Stack
 
+Plan = Callable[[], Mapping[str, str]]
+"""Checks whether the change is possible, and returns the keys to set."""
 
-def rehearse(stack: Stack, changes: Mapping[str, str]) -> None:
-    """Show what Pulumi would do with the changes. Nothing is touched, the configuration neither.
+
+def rehearse(stack: Stack, plan: Plan) -> None:
+    """Check and preview a change. Nothing is touched, the configuration neither.
 
     Raises:
-        ToolError: there is no such stack, or the program refuses; it has said why.
+        ToolError: there is no such stack, or the change is refused.
     """
-    with stack.trial(changes) as configuration:
+    with stack.trial(plan()) as configuration:
         stack.rehearse("--config-file", str(configuration))
 
 
-def carry_out(stack: Stack, changes: Mapping[str, str]) -> bool:
-    """Rehearse the changes, keep them, and bring the stack up to them; True if anything changed.
+def carry_out(stack: Stack, plan: Plan, command: str) -> bool:
+    """Check and preview a change, then make it; True if anything changed.
 
-    Killed in between, `make up` goes on with it.
+    command: as the operator gave it.
 
     Raises:
-        ToolError: there is no such stack, the program refuses, or Pulumi failed.
+        ToolError: there is no such stack, the change is refused, or Pulumi failed; the configuration is as before.
+        UpdateError: with `has_begun`: a resource was being changed. `make up` goes on with it.
     """
-    rehearse(stack, changes)
-    stack.configure(changes)
-    return stack.up()
+    earlier = interrupted(stack)
+    changes = plan()
+    with stack.trial(changes) as configuration:
+        stack.rehearse("--config-file", str(configuration))
+        before = stack.read_configuration()
+        journal.write(stack.root, stack.name, Entry(command, changes))
+        stack.write_configuration(configuration.read_text())
+    try:
+        return update(stack)
+    except UpdateError as failure:
+        if not failure.has_begun:
+            stack.write_configuration(before)
+            journal.write(stack.root, stack.name, earlier)
+        raise
+
+
+def update(stack: Stack) -> bool:
+    """Bring a stack up to its configuration, with what an interrupted command wanted; True if anything changed.
+
+    Raises:
+        UpdateError: Pulumi failed.
+    """
+    changed = stack.up()
+    journal.write(stack.root, stack.name, None)
+    return changed
+
+
+def interrupted(stack: Stack) -> Entry | None:
+    """The change that an earlier command wrote into the configuration and did not complete; None where there is none,
+    or where the configuration has been changed since.
+    """
+    entry = journal.read(stack.root, stack.name)
+    if entry and stack.exists() and entry.changes.items() <= stack.configuration().items():
+        return entry
+    journal.write(stack.root, stack.name, None)
+    return None

@@ -7,3 +7,11 @@ from valkeykit.errors import ValkeykitError
 
 class ToolError(ValkeykitError):
     """A command can't be carried out; nothing was changed."""
+
+
+class UpdateError(ToolError):
+    """Pulumi failed or was interrupted. has_begun: the change of a resource had begun."""
+
+    def __init__(self, message: str, *, fix: str = "", has_begun: bool) -> None:
+        super().__init__(message, fix=fix)
+        self.has_begun = has_begun

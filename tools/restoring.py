@@ -22,7 +22,7 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
         ToolError: there is no such stack or backup, or `into` is up.
     """
     target = stack.outputs()["endpoint"]["target"]
-    if into.name != stack.name and into.is_up() and (begun := _begun(into)) and source in ("", begun):
+    if into.name != stack.name and into.is_begun() and (begun := _begun(into)) and source in ("", begun):
         return begun
     if into.name == stack.name or into.is_up():
         raise ToolError(

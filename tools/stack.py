@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools import backend, pulumi_cli
-from tools.errors import ToolError
+from tools import backend, events, pulumi_cli
+from tools.errors import ToolError, UpdateError
+from tools.events import Events
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +32,6 @@ REHEARSAL = ("--refresh", "--diff", "--suppress-progress")
 _MENDS = {
     "passphrase": "set PULUMI_CONFIG_PASSPHRASE_FILE to the file that the stack was made with "
     f"(the project's own is {backend.FOLDER}/passphrase)",
-    "currently locked": "wait for the other command; if it is gone: pulumi cancel",
     "no stack named": "make up STACK=<name>",
     "not a valid stack name": "letters, digits, hyphens, underscores and dots: make up STACK=dev",
 }
@@ -87,6 +87,24 @@ class Stack:
         self._must_exist()
         self._query("config", "set-all", *_settings(changes), "--stack", self.name)
 
+    def read_configuration(self) -> str | None:
+        """The text of the configuration's file; None where all is as by default."""
+        try:
+            return self._file.read_text()
+        except FileNotFoundError:
+            return None
+
+    def write_configuration(self, text: str | None) -> None:
+        """Replace the configuration's file at once, or remove it."""
+        if text is None:
+            self._file.unlink(missing_ok=True)
+            return
+        new = self._file.with_name(f".{self._file.name}.new")
+        new.write_text(text)
+        if self._file.exists():
+            shutil.copymode(self._file, new)
+        new.replace(self._file)
+
     def copy_configuration(self, other: Stack, leaving_out: Sequence[str]) -> None:
         """Make this stack with the other's configuration, some keys aside.
 
@@ -108,15 +126,21 @@ class Stack:
         """
         self._must_exist()
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / f"Pulumi.{self.name}.yaml"
-            with contextlib.suppress(FileNotFoundError):  # a stack whose configuration is all defaults
-                shutil.copyfile(self.root / copy.name, copy)
+            copy = Path(folder) / self._file.name
+            copy.write_text(self.read_configuration() or "")
             self._query("config", "set-all", *_settings(changes), "--config-file", str(copy), "--stack", self.name)
             yield copy
 
+    @property
+    def _file(self) -> Path:
+        return self.root / f"Pulumi.{self.name}.yaml"
+
+    def exists(self) -> bool:
+        return self.name in self._known()
+
     def make(self) -> None:
         """Make the stack where there is none, with nothing in it; which one is selected stays as it is."""
-        if self.name not in self._known():
+        if not self.exists():
             self._query("stack", "init", "--no-select", self.name)
 
     def preview(self, *options: str) -> None:
@@ -147,10 +171,17 @@ class Stack:
         self._forget_killed_commands()
         self._run("destroy", "--yes", "--skip-preview", "--stack", self.name)
 
-    def is_up(self) -> bool:
+    def is_begun(self) -> bool:
         """Whether there is such a stack, and something in it."""
         known = {stack["name"]: stack for stack in json.loads(self._query("stack", "ls", "--json"))}
         return bool(known.get(self.name, {}).get("resourceCount"))
+
+    def is_up(self) -> bool:
+        """Whether there is such a stack, and in it more than passwords and certificates."""
+        return self.is_begun() and any(
+            resource["custom"] and not resource["type"].startswith("pulumi:") and _kind(resource) not in _PREPARATIONS
+            for resource in self._resources()
+        )
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear.
@@ -178,11 +209,14 @@ class Stack:
             ToolError: there is none, or its secrets can't be read.
         """
         self._must_exist()
-        state = json.loads(self._query("stack", "export", "--show-secrets", "--stack", self.name))
-        for resource in state["deployment"].get("resources", []):
-            if resource["type"].endswith(f":{kind}"):
+        for resource in self._resources("--show-secrets"):
+            if _kind(resource) == kind:
                 return dict(_plain(resource["outputs"]))
         raise ToolError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
+
+    def _resources(self, *options: str) -> list[dict[str, Any]]:
+        state = json.loads(self._query("stack", "export", *options, "--stack", self.name))
+        return list(state["deployment"].get("resources", []))
 
     def _known(self) -> list[str]:
         return [stack["name"] for stack in json.loads(self._query("stack", "ls", "--json"))]
@@ -211,14 +245,51 @@ class Stack:
 
     def _run(self, *arguments: str) -> None:
         """Run a long command before the user's eyes."""
-        command = ["pulumi", *arguments]
-        with subprocess.Popen(command, cwd=self.root, env=self.environment, stderr=subprocess.PIPE, text=True) as run:
-            said = ""
-            for line in run.stderr or ():
-                sys.stderr.write(line)
-                said += line
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "events"
+            command = ["pulumi", *arguments, "--event-log", str(log)]
+            environment = {**self.environment, **events.ENVIRONMENT}
+            with subprocess.Popen(command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True) as run:
+                said, is_interrupted = _listen(run)
+            happened = events.read(log)
+        if is_interrupted:
+            fix = "the same command again completes it" if happened.has_begun else ""
+            raise UpdateError("interrupted", fix=fix, has_begun=happened.has_begun)
         if run.returncode:
-            raise _explain(said)
+            raise self._explain(said, happened)
+
+    def _explain(self, said: str, happened: Events) -> UpdateError:
+        known = _explain(said)
+        if "currently locked" in said:
+            text = f"another pulumi command is changing the stack {self.name}"
+            fix = "wait for it" if self.has_own_backend else f"wait for it; if it is dead: pulumi cancel {self.name}"
+        elif happened.errors:
+            text, fix = happened.errors[0], ""
+        else:
+            text, fix = known.args[0], known.fix
+        return UpdateError(text, fix=fix, has_begun=happened.has_begun)
+
+
+_PREPARATIONS = ("Password", "Authority", "Certificate", "Rotation")
+
+
+def _kind(resource: Mapping[str, Any]) -> str:
+    return str(resource["type"]).rpartition(":")[2]
+
+
+def _listen(run: subprocess.Popen[str]) -> tuple[str, bool]:
+    """Pass on what a command reports until it ends; and whether it was interrupted, as it was too."""
+    said, is_interrupted = "", False
+    while True:
+        try:
+            for line in run.stderr or ():
+                if not line.startswith("error: "):  # it is the last line of this command's own
+                    sys.stderr.write(line)
+                said += line
+            run.wait()
+            return said, is_interrupted
+        except KeyboardInterrupt:  # Pulumi ends the operation that is under way; a second one ends Pulumi
+            is_interrupted = True
 
 
 def _settings(changes: Mapping[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -61,6 +62,15 @@ class PasswordProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        """A new password needs the one before beside it: ended in the same step, every application is locked out."""
+        if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["retired"]:
+            return CheckResult(news, [])
+        former = olds.get("rotation", "")
+        fix = f"pulumi config set retired {former}" if former else "pulumi config rm retired"
+        reason = f"ends the passwords before the rotation {news['rotation']!r}, which is not carried out yet -> {fix}"
+        return CheckResult(news, [CheckFailure("retired", reason)])
+
     def create(self, props: Props) -> CreateResult:
         return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": new_password(), "previous": ""})
 
@@ -81,10 +91,48 @@ class Password(Resource, module="valkey", name="Password"):
     value: pulumi.Output[str]
     previous: pulumi.Output[str | None]
 
-    def __init__(self, name: str, rotation: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """
+        rotation: a word; another one makes a new password. retired: the last rotation whose former passwords ended.
+        """
         secret = pulumi.ResourceOptions(additional_secret_outputs=["value", "previous"])
-        props = {"rotation": rotation, "value": None, "previous": None}
+        props = {"rotation": rotation, "retired": retired, "value": None, "previous": None}
         super().__init__(PasswordProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class RotationProvider(ResourceProvider):
+    """The rotation that the servers have; they were changed before it."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _at_present(props))
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        return DiffResult(changes=any(olds[key] != news[key] for key in ("rotation", "retired")))
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        is_new = olds["rotation"] != news["rotation"]
+        return UpdateResult(_at_present(news) if is_new else {**_at_present(news), "loaded": olds["loaded"]})
+
+
+def _at_present(props: Props) -> Props:
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"rotation": props["rotation"], "retired": props["retired"], "loaded": now}
+
+
+class Rotation(Resource, module="valkey", name="Rotation"):
+    """What was last carried out of the keys `rotation` and `retired`.
+
+    loaded: when the last server had the passwords of this rotation, UTC in ISO 8601.
+    """
+
+    loaded: pulumi.Output[str]
+
+    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """opts: depends on all that knows the passwords."""
+        props = {"rotation": rotation, "retired": retired, "loaded": None}
+        super().__init__(RotationProvider(), name, props, opts)
 
 
 class ServerProvider(ResourceProvider):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import pulumi
 from valkeykit.endpoint import Endpoint
@@ -27,8 +27,8 @@ def by_password(passwords: Mapping[str, pulumi.Output[str]]) -> dict[str, Login]
     return {name: Login(name, password) for name, password in passwords.items()}
 
 
-class Deployment(Protocol):
-    """What every target has to offer when it is up.
+class Deployment(pulumi.ComponentResource):
+    """What every target is, and has to offer when it is up.
 
     logins: of app, admin and monitor, which may have other names on the server.
     outputs: what only this target can tell, by the stack output's name.

@@ -25,13 +25,13 @@ from infra.local.docker.providers import Authority, Certificate, Containers
 from infra.local.providers import Password
 from infra.settings import Settings
 from infra.settings.docker import DockerSettings
-from infra.targets import Login, by_password
+from infra.targets import Deployment, Login, by_password
 
 NEWEST = {"8.0": "8.0.10", "8.1": "8.1.9", "9.0": "9.0.5", "9.1": "9.1.2"}
 """The patch version of each line that is the least to run: CVE-2026-56684 (TLS and CLIENT KILL) is mended in it."""
 
 
-class Docker(pulumi.ComponentResource):
+class Docker(Deployment):
     """Users with random passwords, an authority and its certificate, and the containers that know them."""
 
     outputs: Mapping[str, pulumi.Input[Any]]
@@ -49,7 +49,7 @@ class Docker(pulumi.ComponentResource):
         refuse(settings)
         super().__init__("valkey:target:Docker", name)
         child = pulumi.ResourceOptions(parent=self)
-        made = {user.name: Password(user.name, settings.rotation, child) for user in plan.users}
+        made = {user.name: Password(user.name, settings.rotation, settings.retired, child) for user in plan.users}
         passwords = {user: password.value for user, password in made.items()}
         previous = {user: password.previous for user, password in made.items() if settings.keeps_old_passwords}
         self.logins = by_password({user.name: passwords[user.name] for user in hardening.USERS})

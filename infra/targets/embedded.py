@@ -18,13 +18,13 @@ from infra.local import binary, layout, ports, process, rdb
 from infra.local.folder import Claim, Folder
 from infra.local.providers import Password, Server, ServerGroup
 from infra.settings import Settings
-from infra.targets import Login, by_password
+from infra.targets import Deployment, Login, by_password
 
 DISK_RESERVE = 64 * 1024**2
 """Bytes that must be free beside the data, for the log and a snapshot's first pages."""
 
 
-class Embedded(pulumi.ComponentResource):
+class Embedded(Deployment):
     """Users with random passwords, and the servers that know them."""
 
     def __init__(self, name: str, settings: Settings, stack: str) -> None:
@@ -110,7 +110,7 @@ class Embedded(pulumi.ComponentResource):
 
     def _know(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
         """Make a password for each name."""
-        made = {name: Password(name, self._settings.rotation, self._child) for name in names}
+        made = {name: Password(name, self._settings.rotation, self._settings.retired, self._child) for name in names}
         self._made.update(made)
         return {name: password.value for name, password in made.items()}
 

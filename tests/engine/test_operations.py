@@ -20,9 +20,9 @@ from tools.stack import Stack
 def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
     project.stack.up()
     with pytest.raises(ToolError):
-        change.carry_out(project.stack, {"memory": "1kb"})
+        change.carry_out(project.stack, lambda: {"memory": "1kb"}, "make scale")
     with pytest.raises(ToolError):
-        change.carry_out(project.stack, {"version": "1.0", "memory": "64mb"})
+        change.carry_out(project.stack, lambda: {"version": "1.0", "memory": "64mb"}, "make upgrade")
     assert project.stack.configuration()["memory"] == "256mb"
     assert not project.stack.up()
 
@@ -40,12 +40,12 @@ def test_up_is_rehearsed_before_there_is_anything(project: Project, capfd: pytes
 def test_a_rehearsal_changes_nothing(project: Project) -> None:
     project.stack.up()
     state = project.pulumi("stack", "export").stdout
-    change.rehearse(project.stack, {"memory": "64mb"})
+    change.rehearse(project.stack, lambda: {"memory": "64mb"})
     assert project.pulumi("stack", "export").stdout == state
     assert project.stack.configuration()["memory"] == "256mb"
     with project.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(256 * 1024**2)}
-    assert change.carry_out(project.stack, {"memory": "64mb"})
+    assert change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale")
     with project.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(64 * 1024**2)}
 
@@ -56,7 +56,7 @@ def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Pr
         rotation.second_step(project.stack, force=False)
     with connect(project.stack.outputs()["url"]) as old:
         old.set("key", "value")
-        change.carry_out(project.stack, rotation.first_step(project.stack))
+        change.carry_out(project.stack, lambda: rotation.first_step(project.stack), "make rotate")
         old.get("key")
         with pytest.raises(ToolError, match="isn't finished"):
             rotation.first_step(project.stack)
@@ -65,7 +65,7 @@ def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Pr
             with pytest.raises(ToolError, match=re.escape("perhaps by an old password: app from 127.0.0.1 (1)")):
                 rotation.second_step(project.stack, force=False)
         assert rotation.second_step(project.stack, force=True)
-    change.carry_out(project.stack, rotation.second_step(project.stack, force=False))
+    change.carry_out(project.stack, lambda: rotation.second_step(project.stack, force=False), "make rotate")
     with pytest.raises(ToolError, match="no rotation is under way"):
         rotation.second_step(project.stack, force=False)
 
@@ -109,7 +109,7 @@ def _kill_while_it_comes_up(stack: Stack) -> None:
     run = subprocess.Popen(
         command, cwd=stack.root, env=stack.environment, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    while not stack.is_up():
+    while not stack.is_begun():
         assert run.poll() is None
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()

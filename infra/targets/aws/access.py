@@ -64,7 +64,8 @@ def make(context: Context) -> Access:
 
 
 def _passwords(context: Context) -> dict[str, Password]:
-    return {user.name: Password(user.name, context.settings.rotation, context.child) for user in hardening.USERS}
+    rotation, retired = context.settings.rotation, context.settings.retired
+    return {user.name: Password(user.name, rotation, retired, context.child) for user in hardening.USERS}
 
 
 def _mode(password: Password | None, *, keeps_old: bool) -> Any:

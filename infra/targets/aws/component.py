@@ -10,13 +10,13 @@ from pulumi_aws import Provider
 from valkeykit.endpoint import Endpoint
 
 from infra.settings import Settings
-from infra.targets import Login
+from infra.targets import Deployment, Login
 from infra.targets.aws import access, alarms, dashboard, encryption, network, policies, replication, secret, serverless
 from infra.targets.aws.cache import Cache, Surroundings, guard
 from infra.targets.aws.context import Context, labels, safe_name
 
 
-class Aws(pulumi.ComponentResource):
+class Aws(Deployment):
     """ElastiCache for Valkey with network, users, backups, logs, alarms and a connection record."""
 
     def __init__(self, name: str, settings: Settings, stack: str) -> None:

@@ -124,5 +124,5 @@ def _final_snapshot(context: Context, name: str) -> pulumi.Output[str]:
     aws = settings.aws
     lasting = [settings.port, settings.restoreFrom, aws.kmsKey, aws.vpcId, *aws.subnetIds, aws.subnetGroup]
     life = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:6]
-    unique = Password(f"final-snapshot-{life}", "", context.child).value
+    unique = Password(f"final-snapshot-{life}", "", "", context.child).value
     return pulumi.Output.unsecret(unique).apply(lambda text: f"{name}-final-{text[:8].lower()}")

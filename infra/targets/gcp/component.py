@@ -14,14 +14,14 @@ from valkeykit.url import Node
 
 from infra.settings import Settings
 from infra.settings.gcp.catalogue import PREVIEW_VERSIONS
-from infra.targets import Login
+from infra.targets import Deployment, Login
 from infra.targets.applied import in_one_line
 from infra.targets.context import Context
 from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secret
 from infra.targets.gcp import instance as instances
 
 
-class Gcp(pulumi.ComponentResource):
+class Gcp(Deployment):
     """Memorystore for Valkey with network, members, backups, alerts and a connection record."""
 
     def __init__(self, name: str, settings: Settings, stack: str) -> None:

@@ -1,0 +1,70 @@
+"""What a Pulumi command did and said, from its log of events (`--event-log`, which the Automation API reads too)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.errors import RefusalError
+
+ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
+"""With it Pulumi knows the option."""
+
+_CHANGING = ("create", "update", "delete", "replace", "import")
+"""Beginnings of operations that change something; beside them are `same`, `refresh` and `read`."""
+
+_CONSEQUENCES = ("update failed", "destroy failed", "preview failed", "Resource monitor has terminated")
+_CLASS = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception): ")
+"""Of the exception, before its text."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """has_begun: a resource was being changed. errors: the causes, the first one first."""
+
+    has_begun: bool
+    errors: tuple[str, ...]
+
+
+def read(log: Path) -> Events:
+    """What a log has; nothing where the command ended before it began one."""
+    begun, errors = set(), []
+    for event in _parse(log):
+        if "resourcePreEvent" in event:
+            metadata = event["resourcePreEvent"]["metadata"]
+            if metadata["op"].startswith(_CHANGING) and _is_real(metadata["type"]):
+                begun.add(metadata["urn"])
+        diagnostic = event.get("diagnosticEvent", {})
+        if diagnostic.get("severity") != "error":
+            continue
+        text = _cause(diagnostic["message"])
+        if RefusalError.__name__ in diagnostic["message"]:
+            begun.discard(diagnostic.get("urn"))
+        if text and not text.startswith(_CONSEQUENCES):
+            errors.append(text)
+    return Events(bool(begun), tuple(errors))
+
+
+def _parse(log: Path) -> Iterator[dict[str, Any]]:
+    if log.exists():
+        for line in log.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:  # it was killed meanwhile
+                return
+
+
+def _is_real(kind: str) -> bool:
+    """Not the stack, a provider or a component, which exist in the state only."""
+    return not kind.startswith(("pulumi:", "valkey:"))
+
+
+def _cause(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    is_traceback = any(line.startswith("Traceback") for line in lines)
+    text = (lines[-1] if is_traceback else " ".join(lines)) if lines else ""
+    return _CLASS.sub("", text)
