@@ -18,8 +18,8 @@ _CHANGING = ("create", "update", "delete", "replace", "import")
 """Beginnings of operations that change something; beside them are `same`, `refresh` and `read`."""
 
 _CONSEQUENCES = ("update failed", "destroy failed", "preview failed", "Resource monitor has terminated")
-_CLASS = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception): ")
-"""Of the exception, before its text."""
+_CLASS = re.compile(r"^(?:infra|valkeykit)\.[\w.]+: ")
+"""Of an error of this project's own, before its text."""
 
 
 @dataclass(frozen=True)

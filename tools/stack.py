@@ -262,7 +262,7 @@ class Stack:
         known = _explain(said)
         if "currently locked" in said:
             text = f"another pulumi command is changing the stack {self.name}"
-            fix = "wait for it" if self.has_own_backend else f"wait for it; if it is dead: pulumi cancel {self.name}"
+            fix = f"wait for it; if it died on another machine: pulumi cancel {self.name}"
         elif happened.errors:
             text, fix = happened.errors[0], ""
         else:

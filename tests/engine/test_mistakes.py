@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra.local import ports
@@ -140,7 +143,7 @@ def test_a_lock_that_another_command_holds(project: Project) -> None:
     project.stack.up()
     lock = _lock(project, os.uname().nodename, os.getppid())
     lock.write_text(lock.read_text().replace(os.uname().nodename, "another-machine"))
-    with pytest.raises(ToolError, match=r"currently locked .* -> wait for the other command"):
+    with pytest.raises(ToolError, match=r"another pulumi command .* -> wait for it"):
         project.stack.up()
     assert lock.exists()
 
@@ -149,6 +152,18 @@ def test_a_lock_that_a_killed_command_left_is_no_obstacle(project: Project) -> N
     project.stack.up()
     lock = _lock(project, os.uname().nodename, 2**22 + 1)
     assert project.stack.up() is False
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_command_that_ended_and_is_not_reaped_is_no_obstacle(project: Project, tmp_path: Path) -> None:
+    project.stack.up()
+    command = tmp_path / "pulumi"
+    command.symlink_to("/bin/true")
+    with subprocess.Popen([command]) as ended:
+        while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.05)
+        lock = _lock(project, os.uname().nodename, ended.pid)
+        assert project.stack.up() is False
     assert not lock.exists()
 
 

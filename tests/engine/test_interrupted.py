@@ -1,0 +1,154 @@
+"""Commands that were cut off, locked out or given at the wrong time: what they wanted is completed or was never begun."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+from valkeykit.connection import connect
+
+from tests.project import Project
+from tools import change, journal, rotation
+from tools.errors import ToolError, UpdateError
+from tools.journal import Entry
+from tools.stack import Stack
+
+ROTATE = "make rotate STACK=test"
+
+
+def cut_off(project: Project, changes: dict[str, str], command: str = ROTATE) -> None:
+    """As a command leaves it that is killed when it has written the configuration."""
+    journal.write(project.root, project.stack.name, Entry(command, changes))
+    project.stack.configure(changes)
+
+
+def rotate(project: Project) -> None:
+    change.carry_out(project.stack, lambda: rotation.first_step(project.stack), ROTATE)
+
+
+def finish(project: Project, *, force: bool = False) -> None:
+    change.carry_out(project.stack, lambda: rotation.second_step(project.stack, force=force), f"{ROTATE} FINISH=1")
+
+
+def is_valid(url: str) -> bool:
+    try:
+        with connect(url) as client:
+            return bool(client.ping())
+    except redis.AuthenticationError:
+        return False
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotation, "LISTEN_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_rotation_that_was_cut_off_is_completed_and_not_finished(project: Project) -> None:
+    project.stack.up()
+    old = project.stack.outputs()["url"]
+    cut_off(project, {"rotation": "first"})
+    with pytest.raises(ToolError, match="the rotation first isn't complete.* -> make rotate STACK=test$"):
+        rotation.second_step(project.stack, force=True)
+    assert str(change.interrupted(project.stack)).startswith(f"`{ROTATE}` of ")
+    rotate(project)
+    new = project.stack.outputs()["url"]
+    assert project.stack.configuration()["rotation"] == "first"
+    assert new != old
+    assert is_valid(old)
+    assert is_valid(new)
+    assert change.interrupted(project.stack) is None
+
+    cut_off(project, {"retired": "first"})
+    finish(project)
+    assert not is_valid(old)
+    assert project.stack.outputs()["url"] == new
+    assert is_valid(new)
+    with pytest.raises(ToolError, match="no rotation is under way"):
+        finish(project)
+
+
+def test_no_update_makes_a_password_and_ends_the_one_before_it(project: Project) -> None:
+    project.stack.up()
+    url = project.stack.outputs()["url"]
+    for rotated, retired in (("first", "first"), ("", "")):
+        project.configure(rotation=rotated, retired=retired)
+        if rotated:
+            with pytest.raises(ToolError, match="which is not carried out yet -> pulumi config rm retired"):
+                project.stack.up()
+    assert project.stack.outputs()["url"] == url
+    assert is_valid(url)
+
+
+def test_the_configuration_is_as_before_where_nothing_was_changed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.stack.up()
+    before = project.stack.read_configuration()
+
+    def fail(has_begun: bool) -> None:
+        def up(_stack: Stack) -> bool:
+            raise UpdateError("locked", has_begun=has_begun)
+
+        monkeypatch.setattr(Stack, "up", up)
+        with pytest.raises(UpdateError, match="locked"):
+            change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
+
+    fail(has_begun=False)
+    assert project.stack.read_configuration() == before
+    assert journal.read(project.root, "test") is None
+    fail(has_begun=True)
+    assert project.stack.configuration()["memory"] == "64mb"
+    assert change.interrupted(project.stack)
+    monkeypatch.undo()
+    project.configure(memory="96mb")  # what the operator sets since counts
+    assert change.interrupted(project.stack) is None
+
+
+@contextmanager
+def connecting_for_each_request(url: str) -> Iterator[None]:
+    """As PHP does it."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            try:
+                with redis.Redis.from_url(url) as client:
+                    client.set("key", "value")
+            except redis.AuthenticationError:
+                pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_who_connects_for_each_request_by_the_old_password_is_noticed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "LISTEN_SECONDS", 600.0)  # it ends with the first one
+    project.stack.up()
+    old = project.stack.outputs()["url"]
+    rotate(project)
+    with connecting_for_each_request(old):
+        with pytest.raises(ToolError, match=r"logins .* rejected .* by an old password: app from 127.0.0.1 \("):
+            finish(project)
+        assert rotation.second_step(project.stack, force=False, dry=True)
+    assert is_valid(old)
+    assert project.stack.configuration().get("retired", "") == ""
+    with project.client() as client:
+        known = client.acl_getuser("app")
+        assert known
+        assert len(known["passwords"]) == 2
+        password = project.stack.outputs()["url"].split(":")[2].split("@")[0]
+        assert hashlib.sha256(password.encode()).hexdigest() in known["passwords"]
+    finish(project, force=True)
+    assert not is_valid(old)

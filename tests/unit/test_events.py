@@ -1,0 +1,61 @@
+"""What a Pulumi command did and said, as its log of events has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import events
+
+SERVER = "pulumi-python:dynamic/valkey:Server"
+
+
+def before(operation: str, kind: str, name: str = "server") -> dict[str, Any]:
+    return {"resourcePreEvent": {"metadata": {"op": operation, "type": kind, "urn": f"urn::{name}"}}}
+
+
+def error(message: str, name: str = "") -> dict[str, Any]:
+    return {"diagnosticEvent": {"severity": "error", "message": message, **({"urn": f"urn::{name}"} if name else {})}}
+
+
+def read(folder: Path, *happened: dict[str, Any], end: str = "") -> events.Events:
+    log = folder / "events"
+    log.write_text("".join(f"{json.dumps(event)}\n" for event in happened) + end)
+    return events.read(log)
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "delete", "replace", "create-replacement"])
+def test_a_change_has_begun(tmp_path: Path, operation: str) -> None:
+    assert read(tmp_path, before("refresh", SERVER), before(operation, SERVER), end='{"cut').has_begun
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        before("refresh", SERVER),
+        before("same", SERVER),
+        before("read", "aws:ec2/vpc:Vpc"),
+        before("create", "pulumi:pulumi:Stack"),
+        before("update", "pulumi:providers:pulumi-python"),
+        before("create", "valkey:target:Embedded"),
+    ],
+)
+def test_nothing_has_begun(tmp_path: Path, event: dict[str, Any]) -> None:
+    assert not read(tmp_path, event).has_begun
+    assert not events.read(tmp_path / "never written").has_begun
+
+
+def test_a_refusal_has_changed_nothing(tmp_path: Path) -> None:
+    refusal = error("infra.errors.RefusalError: it holds 50mb -> pulumi config set memory <more>\n", "server")
+    happened = read(tmp_path, before("update", SERVER), refusal, error("update failed"))
+    assert happened == events.Events(has_begun=False, errors=("it holds 50mb -> pulumi config set memory <more>",))
+    assert read(tmp_path, before("update", SERVER), before("update", SERVER, "other"), refusal).has_begun
+
+
+def test_a_cause_is_one_line(tmp_path: Path) -> None:
+    traceback = "Program failed:\nTraceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'x'\n"
+    happened = read(tmp_path, error(traceback), error("the settings can't be used:\n- memory is 1kb\n"))
+    assert happened.errors == ("KeyError: 'x'", "the settings can't be used: - memory is 1kb")
