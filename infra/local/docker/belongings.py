@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from infra.local.docker import compose
 from infra.local.docker.engine import Engine, EngineError
+from infra.local.docker.volumes import Volume
 
 SCRATCH = "scratch"
 """A restore's server, and its volume."""
@@ -63,9 +64,23 @@ class Belongings:
         if left := [*self._helpers(), *self._containers(), *self._networks(), *self._volumes()]:
             raise EngineError(f"{', '.join(left)} could not be removed", fix="run the same command again")
 
+    def stop(self) -> None:
+        """Stop all containers, so that nothing writes."""
+        if names := self._containers():
+            self.engine.docker("stop", *names)
+
     def _remove_containers(self, names: list[str]) -> None:
         if names:
-            self.engine.docker("rm", "--force", "--volumes", *names)
+            self.engine.docker("rm", "--force", "--volumes", *dict.fromkeys(names))
+
+    def data(self) -> list[str]:
+        """The volumes of the data nodes."""
+        return [name for name in self._volumes() if re.fullmatch(r"node-\d+", name.removeprefix(f"{self.project}_"))]
+
+    def open(self, volume: str) -> Volume:
+        """To copy files: the container that does it never runs, so any image will do."""
+        image = next(iter(self.engine.docker("image", "ls", "--quiet").split()), "")
+        return Volume(self.engine, volume, image, compose.labels(self.stack, self.project, "files"))
 
     def _helpers(self) -> list[str]:
         """Those of single commands, and those that compose had made when it was killed."""

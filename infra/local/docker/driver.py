@@ -19,7 +19,7 @@ from infra.local.binary import parse_version
 from infra.local.docker import compose, events, images, live, places, restore, roles, rolling, snapshots
 from infra.local.docker import repair as repairs
 from infra.local.docker import written as written_by
-from infra.local.docker.belongings import VERSION
+from infra.local.docker.belongings import VERSION, Belongings
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.images import Source
@@ -177,6 +177,23 @@ def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
     deployment.down()
 
 
+def clean_up(left: Belongings, engine: str, keep_in: Path | None) -> None:
+    """Take down what is left of a deployment that is in no state.
+
+    engine: the id of the one that it was made on. keep_in: a folder for the data of its nodes, if they are complete.
+
+    Raises:
+        ProvisioningError: it can't be removed, or the engine is another one.
+    """
+    if left.engine.check() != engine:
+        raise _other_engine()
+    left.remove_leftovers()
+    left.refuse_users()
+    if keep_in and left.data() and not restore.is_incomplete(left):
+        snapshots.archive(left, keep_in, "final")
+    left.remove()
+
+
 def _known(spec: Spec, known: State) -> Deployment:
     plan = replace(digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
     return Deployment(spec.engine, plan, spec.secrets)
@@ -185,11 +202,15 @@ def _known(spec: Spec, known: State) -> Deployment:
 def _same_engine(spec: Spec, known: State | None) -> str:
     engine = spec.engine.check()
     if known and known.engine != engine:
-        raise EngineError(
-            "this is another Docker engine than the one that the stack runs on",
-            fix="set DOCKER_HOST or docker.context as they were; or destroy the stack there first",
-        )
+        raise _other_engine()
     return engine
+
+
+def _other_engine() -> EngineError:
+    return EngineError(
+        "this is another Docker engine than the one that the stack runs on",
+        fix="set DOCKER_HOST or docker.context as they were; or destroy the stack there first",
+    )
 
 
 def _check(spec: Spec, known: State | None, image: str) -> tuple[Deployment, str]:
@@ -273,7 +294,7 @@ def _save_last(deployment: Deployment, folder: Path) -> None:
     try:
         snapshots.take(deployment, folder, "final")
     except roles.AwayError as problem:
-        files = ", ".join(map(str, snapshots.archive(deployment, folder, "final")))
+        files = ", ".join(map(str, snapshots.archive(deployment.belongings, folder, "final")))
         _LOG.warning("no final snapshot: %s; the data directories are in %s", problem.args[0], files)
 
 

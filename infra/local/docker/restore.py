@@ -12,7 +12,7 @@ from infra.errors import ProvisioningError
 from infra.local import rdb
 from infra.local.console import info, wait_until
 from infra.local.docker import compose, files, reasons
-from infra.local.docker.belongings import SCRATCH
+from infra.local.docker.belongings import SCRATCH, Belongings
 from infra.local.docker.console import Console
 from infra.local.docker.deployment import START_SECONDS, Deployment
 from infra.local.docker.engine import EngineError
@@ -40,10 +40,8 @@ def prepare(deployment: Deployment, source: Path | None) -> Path | None:
     Raises:
         ProvisioningError: there is no source for it any more, or there is data of something else.
     """
-    conf = deployment.volume(compose.CONF)
-    exists = deployment.engine.inspect("volume", conf)
-    present = [mark for mark in (BEGUN, DONE) if exists and deployment.open(conf).exists(mark)]
-    if BEGUN in present and DONE not in present:
+    present = _marks(deployment.belongings)
+    if present == [BEGUN]:
         if source is None:
             raise ProvisioningError(
                 "a restore was interrupted, so the data is incomplete",
@@ -56,6 +54,17 @@ def prepare(deployment: Deployment, source: Path | None) -> Path | None:
             fix="pulumi config rm restoreFrom, or pulumi config set --path valkey:docker.project <another name>",
         )
     return None if deployment.has_data() else source
+
+
+def is_incomplete(belongings: Belongings) -> bool:
+    """Whether the data is that of a restore that was interrupted."""
+    return _marks(belongings) == [BEGUN]
+
+
+def _marks(belongings: Belongings) -> list[str]:
+    conf = f"{belongings.project}_{compose.CONF}"
+    exists = belongings.engine.inspect("volume", conf)
+    return [mark for mark in (BEGUN, DONE) if exists and belongings.open(conf).exists(mark)]
 
 
 def load(deployment: Deployment, source: Path) -> None:

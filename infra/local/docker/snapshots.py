@@ -8,6 +8,7 @@ from pathlib import Path
 from infra.errors import ProvisioningError
 from infra.local.console import info, wait_until
 from infra.local.docker import roles, volumes
+from infra.local.docker.belongings import Belongings
 from infra.local.docker.deployment import Deployment
 
 SAVE_SECONDS = 900.0
@@ -32,18 +33,17 @@ def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = Fa
     return taken
 
 
-def archive(deployment: Deployment, folder: Path, name: str) -> list[Path]:
+def archive(belongings: Belongings, folder: Path, name: str) -> list[Path]:
     """Save every node's data directory as <name>-<time>-<node>.tar in a folder, 0600; the servers are stopped.
 
     Raises:
         ProvisioningError: there is no room here, or a volume can't be read.
     """
-    deployment.compose("stop")
+    belongings.stop()
     stamp, taken = _prepare(folder), []
-    for node in deployment.plan.nodes:
-        if deployment.engine.inspect("volume", deployment.volume(node.name)):
-            taken.append(folder / f"{name}-{stamp}-{node.name}.tar")
-            deployment.open(deployment.volume(node.name)).archive(taken[-1])
+    for volume in belongings.data():
+        taken.append(folder / f"{name}-{stamp}-{volume.removeprefix(belongings.project + '_')}.tar")
+        belongings.open(volume).archive(taken[-1])
     return taken
 
 
