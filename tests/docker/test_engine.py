@@ -159,9 +159,10 @@ def test_the_end_of_a_stack_whose_creation_was_killed_leaves_nothing(project: Pr
             assert run.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        for process in [*psutil.Process(run.pid).children(recursive=True), run]:
+        for process in psutil.Process(run.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        run.kill()
     assert "Containers" not in {resource["type"].rpartition(":")[2] for resource in project.resources()}
     project.stack.down()
     for kind in ("container", "volume", "network"):

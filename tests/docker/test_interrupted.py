@@ -208,7 +208,7 @@ def test_a_backup_needs_no_node_that_is_away(tmp_path: Path) -> None:
             engine.docker("kill", containers(node))
             folder = tmp_path / f"{number}"
             if node == other:
-                with pytest.raises(ProvisioningError, match=r"node-0 can't be asked: .*node-2 can't be asked") as caught:
+                with pytest.raises(ProvisioningError, match=r"node-0 can't be asked: .*; node-2 can't") as caught:
                     driver.snapshot(bed.spec, bed.known, folder)
                 assert not HEX.search(str(caught.value))
                 assert not list(folder.glob("*"))

@@ -18,7 +18,7 @@ REDIS = b"REDIS0012\xfa\tredis-ver\x057.4.0"
     [
         (NINE, "9.1.2", ""),
         (NINE, "8.1", "was written by Valkey 9.1.2, Valkey 8.1 can't read it -> pulumi config set version 9.1"),
-        (NINE[:9], "8.1.1", "was written by Valkey 9 or newer, Valkey 8.1.1 can't read it -> pulumi config set version"),
+        (NINE[:9], "8.1.1", "was written by Valkey 9 or newer, Valkey 8.1.1 can't read it -> pulumi config set"),
         (EIGHT, "8.1.1", ""),
         (EIGHT, "9.1", ""),
         (REDIS, "9.1", "is of RDB version 12"),

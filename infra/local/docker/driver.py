@@ -77,7 +77,7 @@ def ensure(spec: Spec, known: State | None) -> State:
     engine = _same_engine(spec, known)
     deployment, version = _check(spec, known, images.ensure(spec.engine, spec.source))
     deployment.belongings.remove_leftovers()
-    if known and known.version != version:
+    if known and known.version != version and deployment.has_data():
         _save_before(deployment, spec.keep_in, version)
     is_new = known is None or not deployment.exists()
     source = restore.prepare(deployment, spec.restore_from) if is_new else None
@@ -282,8 +282,6 @@ def _save_before(deployment: Deployment, folder: Path, version: str) -> None:
     try:
         snapshots.take(deployment, folder, f"before-{version}")
     except roles.AwayError as problem:
-        if not deployment.has_data():
-            raise
         _LOG.warning("no snapshot before Valkey %s: %s; the data stays in the volumes", version, problem.args[0])
 
 
