@@ -129,8 +129,12 @@ def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
     """With a rotation at once, whose passwords a preview doesn't know yet."""
     choose(project, "single")
     project.stack.up()
-    value(project, "key", "x" * 3_000_000)
-    project.configure(memory="2mb", rotation="now")
+    outputs = project.stack.outputs()
+    password = outputs["url"].split(":")[2].split("@")[0]
+    with connect(Endpoint.from_dict(outputs["endpoint"]), username="app", password=password) as client:
+        for number in range(80):
+            client.set(f"key:{number}", "x" * 500_000)
+    project.configure(memory="32mb", rotation="now")
     refused = project.pulumi("preview")
     assert refused.returncode != 0
     assert "may not evict" in refused.stdout + refused.stderr
