@@ -14,6 +14,7 @@ from pathlib import Path
 from infra.local.docker.engine import Engine, EngineError, explain
 from infra.local.files import write_private
 
+_HIDES = r"denied|unauthorized|no basic auth"
 _CHECK = "check docker.image, or load it by docker.imageFile"
 _VERSION = re.compile(r"\bv=(\d+\.\d+\.\d+)")
 
@@ -112,7 +113,7 @@ def _look_up(engine: Engine, source: Source) -> None:
         headers["X-Registry-Auth"] = base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
     status, answer = engine.get(f"/distribution/{_wanted(source)}/json", **headers)
     # Without the login that the client may have, a registry may hide what a pull finds.
-    hidden = not source.user and (status in (401, 403) or re.search("denied|unauthorized", answer.get("message", "")))
+    hidden = not source.user and (status in (401, 403) or re.search(_HIDES, answer.get("message", "")))
     if status != HTTPStatus.OK and not hidden:
         cause = explain(answer.get("message", "")) or EngineError(f"the registry answered {status}")
         raise EngineError(f"{source.reference} can't be had: {cause.args[0]}", fix=cause.fix or _CHECK)
