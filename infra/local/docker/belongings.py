@@ -14,7 +14,7 @@ SCRATCH = "scratch"
 """A restore's server, and its volume."""
 
 VERSION = "version"
-"""The purpose of a container that asks an image for its version."""
+"""The purpose of a container that finds out the version of an image or of data, as previews do too."""
 
 _REPLACING = re.compile(r"[0-9a-f]{12}_")
 """The beginning of the name of a container of compose's that has not replaced the previous one yet."""
@@ -29,7 +29,7 @@ class Belongings:
     def remove_leftovers(self) -> None:
         """Remove the helper containers of commands that were killed; one command at a time changes a stack.
 
-        A preview may run meanwhile, whose only containers are those that ask an image for its version.
+        A preview may run meanwhile, whose only containers are those that find out a version.
         """
         asking = self.engine.labelled("container", *self._labels(f"{compose.PURPOSE}={VERSION}"))
         self._remove_containers([name for name in self._helpers() if name not in asking])
@@ -77,10 +77,16 @@ class Belongings:
         """The volumes of the data nodes."""
         return [name for name in self._volumes() if re.fullmatch(r"node-\d+", name.removeprefix(f"{self.project}_"))]
 
-    def open(self, volume: str) -> Volume:
-        """To copy files: the container that does it never runs, so any image will do."""
-        image = next(iter(self.engine.docker("image", "ls", "--quiet").split()), "")
-        return Volume(self.engine, volume, image, compose.labels(self.stack, self.project, "files"))
+    def open(self, volume: str, purpose: str = "files") -> Volume:
+        """To copy files: the container that does it never runs, so any image will do.
+
+        Raises:
+            EngineError: the engine has none.
+        """
+        images = self.engine.docker("image", "ls", "--quiet").split()
+        if not images:
+            raise EngineError("the engine has no image to copy files with", fix="docker pull valkey/valkey")
+        return Volume(self.engine, volume, images[0], compose.labels(self.stack, self.project, purpose))
 
     def _helpers(self) -> list[str]:
         """Those of single commands, and those that compose had made when it was killed."""

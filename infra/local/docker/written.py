@@ -5,6 +5,7 @@ from __future__ import annotations
 from infra.local.binary import parse_version
 from infra.local.console import Member, RefusedError, SilentError, info
 from infra.local.docker import volumes
+from infra.local.docker.belongings import VERSION
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.workbench import DATA, Position
 
@@ -35,6 +36,6 @@ def _noted(deployment: Deployment, node: Member) -> str:
     if engine.inspect("container", container):
         text = volumes.read(engine, container, f"{DATA}/position")
     elif deployment.plan.image and engine.inspect("volume", volume):
-        text = deployment.open(volume).read("position")
+        text = deployment.belongings.open(volume, VERSION).read("position")
     position = Position.parse(text or "")
     return position.version if position else ""
