@@ -15,7 +15,11 @@ NEWEST_REDIS = 11
 NEWEST_VALKEY = 80
 """The RDB version of Valkey 9.x."""
 
+FIRST_OF_ITS_OWN = 9
+"""The first Valkey that reads and writes RDB files of a format that isn't Redis'."""
+
 _HEADER = re.compile(rb"(?P<engine>REDIS0|VALKEY)(?P<version>[0-9]{3,4})")
+_WRITER = re.compile(rb"(?:valkey|redis)-ver.(\d+\.\d+\.\d+)", re.DOTALL)
 
 
 def files(source: Path) -> list[Path]:
@@ -25,22 +29,35 @@ def files(source: Path) -> list[Path]:
 
 def objection(file: Path) -> ProvisioningError | None:
     """Why a server can't start from the file, or None. Reads all of it, its checksum included."""
+    if problem := unreadable(file, binary.version()):
+        return problem
+    if reason := _check(file):
+        return ProvisioningError(f"{file} is truncated or damaged: {reason}", fix="make the dump again")
+    return None
+
+
+def unreadable(file: Path, version: str) -> ProvisioningError | None:
+    """Why a server of a version can't read a file that begins as this one does, or None."""
     try:
         with file.open("rb") as dump:
-            header = dump.read(10)
+            header = dump.read(256)
     except OSError as problem:
         return ProvisioningError(f"{file}: {problem.strerror}", fix="pulumi config set restoreFrom <an RDB file>")
     if (match := _HEADER.match(header)) is None:
         return ProvisioningError(f"{file} is no RDB file", fix="make one: redis-cli --rdb dump.rdb")
-    version, newest = int(match["version"]), NEWEST_VALKEY if match["engine"] == b"VALKEY" else NEWEST_REDIS
-    if version > newest:
+    number, is_valkeys = int(match["version"]), match["engine"] == b"VALKEY"
+    if is_valkeys and binary.parse_version(version)[0] < FIRST_OF_ITS_OWN:
+        writer = found[1].decode() if (found := _WRITER.search(header)) else f"{FIRST_OF_ITS_OWN} or newer"
         return ProvisioningError(
-            f"{file} is of RDB version {version} (Redis 7.4 or newer), Valkey {binary.version()} reads Redis' files up "
+            f"{file} was written by Valkey {writer}, Valkey {version} can't read it",
+            fix=f"pulumi config set version {'.'.join(writer.split('.')[:2]) if found else FIRST_OF_ITS_OWN}",
+        )
+    if number > (NEWEST_VALKEY if is_valkeys else NEWEST_REDIS):
+        return ProvisioningError(
+            f"{file} is of RDB version {number} (Redis 7.4 or newer), Valkey {version} reads Redis' files up "
             f"to {NEWEST_REDIS}",
             fix="take the dump from a Redis up to 7.2 or from a Valkey",
         )
-    if reason := _check(file):
-        return ProvisioningError(f"{file} is truncated or damaged: {reason}", fix="make the dump again")
     return None
 
 

@@ -19,6 +19,7 @@ from infra.local import certificates, rdb
 from infra.local.binary import parse_version
 from infra.local.certificates import Pair
 from infra.local.docker import exporter, files
+from infra.local.docker.cleanup import Cleanup
 from infra.local.docker.engine import Engine
 from infra.local.docker.plan import Backups, Plan, Upload, default_subnet
 from infra.local.docker.providers import Authority, Certificate, Containers
@@ -54,6 +55,19 @@ class Docker(Deployment):
         previous = {user: password.previous for user, password in made.items() if settings.keeps_old_passwords}
         self.logins = by_password({user.name: passwords[user.name] for user in hardening.USERS})
         certificate, key, ca = _certificates(settings, plan, stack, child)
+        keep_in = f".valkey/{stack.rpartition('/')[2]}"
+        cleanup = Cleanup(
+            "cleanup",
+            {
+                "stack": stack,
+                "project": plan.project,
+                "context": docker.context,
+                "keepIn": keep_in,
+                "finalSnapshot": settings.finalSnapshot,
+            },
+            child,
+        )
+        lasting = pulumi.ResourceOptions(protect=settings.environment == "prod", depends_on=[cleanup])
         self.containers = Containers(
             "containers",
             {
@@ -90,11 +104,11 @@ class Docker(Deployment):
                 "backupSecretKey": pulumi.Output.secret(docker.backupSecretKey),
                 "uploader": docker.uploader,
                 "files": files.digest(plan),
-                "keepIn": f".valkey/{stack.rpartition('/')[2]}",
+                "keepIn": keep_in,
                 "restoreFrom": settings.restoreFrom,
                 "finalSnapshot": settings.finalSnapshot,
             },
-            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=settings.environment == "prod")),
+            pulumi.ResourceOptions.merge(child, lasting),
         )
         self.endpoint = pulumi.Output.all(
             self.containers.listens, self.containers.primaries, self.containers.runs, ca

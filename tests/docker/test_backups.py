@@ -13,7 +13,8 @@ import pytest
 
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local.docker import driver, restore
+from infra.local.docker import driver
+from infra.local.docker.belongings import SCRATCH
 from infra.local.docker.engine import Engine
 from infra.local.docker.plan import Backups
 from tests import killed
@@ -78,7 +79,7 @@ def test_a_clusters_own_snapshots_start_another(tmp_path: Path, monkeypatch: pyt
     def noting(engine: Engine, *arguments: str, **options: Any) -> str:
         if (
             arguments[0] == "rm"
-            and arguments[-1].endswith(f"-{restore.SCRATCH}")
+            and arguments[-1].endswith(f"-{SCRATCH}")
             and engine.inspect("container", arguments[-1])
         ):
             codes.append(docker(engine, "inspect", "--format", "{{.State.ExitCode}}", arguments[-1]).strip())
@@ -136,7 +137,7 @@ def test_data_of_something_else_is_not_replaced_by_a_restore(tmp_path: Path) -> 
     """As after a lost state."""
     with running(make_spec(tmp_path, "single")) as bed:
         fill(bed)
-        (tmp_path / "dump.rdb").touch()
+        (tmp_path / "dump.rdb").write_bytes(b"REDIS0011")
         with pytest.raises(ProvisioningError, match=r"hold data that isn't of .* -> pulumi config rm restoreFrom"):
             driver.ensure(replace(bed.spec, restore_from=tmp_path / "dump.rdb"), None)
         assert is_whole(bed)

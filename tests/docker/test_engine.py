@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
@@ -24,6 +28,7 @@ from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
 from tests.docker.test_monitoring import EXPORTER
 from tests.project import USERS_CHOICE, Project
 from tools import failover, keycounts
+from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
 
@@ -118,6 +123,54 @@ def test_up_is_proven_by_the_smoke_suite_and_a_second_changes_nothing(project: P
     project.stack.down()
     assert not Engine().labelled("container", f"valkey.stack=valkey/{project.stack.name}")
     assert list((project.root / ".valkey" / project.stack.name).glob("final-*.rdb"))
+
+
+def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
+    """With a rotation at once, whose passwords a preview doesn't know yet."""
+    choose(project, "single")
+    project.stack.up()
+    outputs = project.stack.outputs()
+    password = outputs["url"].split(":")[2].split("@")[0]
+    with connect(Endpoint.from_dict(outputs["endpoint"]), username="app", password=password) as client:
+        for number in range(80):
+            client.set(f"key:{number}", "x" * 500_000)
+    project.configure(memory="32mb", rotation="now")
+    refused = project.pulumi("preview")
+    assert refused.returncode != 0
+    assert "may not evict" in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
+    project.configure(memory="64mb")
+    assert project.pulumi("preview").returncode == 0
+    project.configure(version="9.1.7")
+    project.pulumi("config", "set", "--path", "valkey:docker.image", "127.0.0.1:1/valkey:9.1.7")
+    refused = project.pulumi("preview")
+    assert refused.returncode != 0
+    assert "127.0.0.1:1/valkey:9.1.7 can't be had" in refused.stdout + refused.stderr
+    new = replace(project.stack, name=f"{project.stack.name}b")
+    new._query("stack", "select", "--create", new.name)
+    new._query("config", "cp", "--stack", project.stack.name, "--dest", new.name)
+    with pytest.raises(ToolError):
+        new.preview()
+
+
+def test_the_end_of_a_stack_whose_creation_was_killed_leaves_nothing(project: Project) -> None:
+    choose(project, "single")
+    stack = f"valkey/{project.stack.name}"
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", project.stack.name]
+    with subprocess.Popen(command, cwd=project.root, env=project.stack.environment, stdout=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 600
+        while not Engine().labelled("container", f"valkey.stack={stack}", "valkey.purpose=node"):
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        for process in psutil.Process(run.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        run.kill()
+    assert "Containers" not in {resource["type"].rpartition(":")[2] for resource in project.resources()}
+    project.stack.down()
+    for kind in ("container", "volume", "network"):
+        assert Engine().labelled(kind, f"valkey.stack={stack}") == []
 
 
 def test_a_failover_drill_loses_nothing_that_was_acknowledged(project: Project) -> None:

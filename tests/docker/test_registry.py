@@ -78,7 +78,14 @@ def test_pulls_with_a_login_and_a_digest(registry: str, tmp_path: Path, monkeypa
         images.ensure(engine, Source(registry, user=USER, password="wrong"))
     with pytest.raises(ProvisioningError, match=r"(?i)manifest unknown|not found"):
         images.ensure(engine, Source(registry, digest=f"sha256:{'0' * 64}", user=USER, password=PASSWORD))
+    assert images.find(engine, Source(registry)) == "", "a login of the client's own may be enough"
+    assert images.find(engine, Source(registry, digest=digest, user=USER, password=PASSWORD)) == ""
+    for absent in (Source(f"{registry}7", user=USER, password=PASSWORD), Source(registry, user=USER, password="wrong")):
+        with pytest.raises(ProvisioningError, match=r"can't be had: .*(unknown|unauthorized).* -> "):
+            images.find(engine, absent)
+    assert not engine.inspect("image", registry)
     name = images.ensure(engine, Source(registry, digest=digest, user=USER, password=PASSWORD))
+    assert images.find(engine, Source(registry, digest=digest)) == name
     assert name == f"{registry}@{digest}"
     assert images.version(engine, name) == NEW
     assert not (tmp_path / ".docker" / "config.json").exists()

@@ -19,6 +19,15 @@ DEFINITION = "valkey.definition"
 alone recreate nothing."""
 
 STACK = "valkey.stack"
+PURPOSE = "valkey.purpose"
+"""The label that says what a container or a volume is for."""
+
+PROJECT = "com.docker.compose.project"
+"""Compose's own label, on all that is made of a compose file."""
+
+DEPLOYMENT = "valkey.deployment"
+"""The label with the compose project of what is made without a compose file."""
+
 KEEPER = "keeper"
 CONF = "conf"
 BACKUPS = "backups"
@@ -46,7 +55,8 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
     for name, service in services.items():
         service.setdefault("image", plan.image)
         service["volumes"] = [mount, *service.get("volumes", [])]
-        service["labels"] = {STACK: plan.stack, DEFINITION: _definition(plan, name, service)}
+        purpose = name.rpartition("-")[0] or name
+        service["labels"] = {STACK: plan.stack, PURPOSE: purpose, DEFINITION: _definition(plan, name, service)}
     volumes = [member.name for member in (*plan.nodes, *plan.sentinels)]
     return {
         "name": plan.project,
@@ -58,6 +68,12 @@ def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
             **({BACKUPS: {"external": True, "name": f"{plan.project}_{BACKUPS}"}} if keeps_backups(plan) else {}),
         },
     }
+
+
+def labels(stack: str, project: str, purpose: str) -> list[str]:
+    """Options of docker for what is made without a compose file."""
+    pairs = {STACK: stack, DEPLOYMENT: project, PURPOSE: purpose}
+    return [word for name, value in pairs.items() for word in ("--label", f"{name}={value}")]
 
 
 def to_text(project: Mapping[str, Any]) -> str:

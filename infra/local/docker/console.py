@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.files import HOME
 
 _CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt -h 127.0.0.1 -p"
+
+
+_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class WrongPasswordError(RefusedError):
@@ -64,7 +68,8 @@ class Console:
         try:
             said = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)
         except EngineError as problem:  # its container is gone, or stands still
-            raise SilentError(f"{node} can't be asked: {problem.args[0]}", fix=problem.fix) from None
+            cause = _ID.sub(self.containers[node], problem.args[0])
+            raise SilentError(f"{node} can't be asked: {cause}", fix=problem.fix) from None
         answers = said.split(f'"{token}"\n')[:-1]
         if any(sign in said.partition("\n")[0] for sign in ("NOAUTH", "WRONGPASS")):
             raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")

@@ -10,10 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from infra import hardening
-from infra.local.docker import compose, files, health, reasons, volumes
+from infra.local.docker import compose, files, health, reasons
+from infra.local.docker.belongings import Belongings
 from infra.local.docker.console import Console
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.plan import Plan, Secrets
+from infra.local.docker.volumes import Volume
 
 START_SECONDS = 900
 """How long the servers may take to read their data."""
@@ -21,7 +23,6 @@ START_SECONDS = 900
 _POLL_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
 """Most containers are healthy by then; the others are asked why they aren't."""
-_PROJECT = "com.docker.compose.project"
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,30 @@ class Deployment:
     def volume(self, name: str) -> str:
         return f"{self.plan.project}_{name}"
 
+    def open(self, volume: str) -> Volume:
+        """A volume by its full name, or a folder of the engine's machine, to copy files from and to."""
+        return Volume(self.engine, volume, self.plan.image, self.labels("files"))
+
+    def labels(self, purpose: str) -> list[str]:
+        """Options of docker for what is made without the compose file."""
+        return compose.labels(self.plan.stack, self.plan.project, purpose)
+
+    @property
+    def belongings(self) -> Belongings:
+        return Belongings(self.engine, self.plan.stack, self.plan.project)
+
     def exists(self) -> bool:
         """Whether any of its containers is there, running or not."""
-        return bool(self.engine.labelled("container", f"{_PROJECT}={self.plan.project}"))
+        return bool(self.engine.labelled("container", f"{compose.PROJECT}={self.plan.project}"))
 
     def has_data(self) -> bool:
         """Whether volumes of a data node are there."""
         return bool(self.engine.inspect("volume", *(self.volume(node.name) for node in self.plan.nodes)))
+
+    def has_all_data(self) -> bool:
+        """Whether the volume of every data node is there."""
+        names = [self.volume(node.name) for node in self.plan.nodes]
+        return len(self.engine.inspect("volume", *names)) == len(names)
 
     def refuse_strangers(self) -> None:
         """See that nothing of this name belongs to somebody else.
@@ -62,9 +80,9 @@ class Deployment:
         Raises:
             EngineError: something does.
         """
-        volumes = self.engine.labelled("volume", f"{_PROJECT}={self.plan.project}")
+        volumes = self.engine.labelled("volume", f"{compose.PROJECT}={self.plan.project}")
         for kind, names in (
-            ("container", self.engine.labelled("container", f"{_PROJECT}={self.plan.project}")),
+            ("container", self.engine.labelled("container", f"{compose.PROJECT}={self.plan.project}")),
             ("volume", [*volumes, self.volume(compose.CONF), self.volume(compose.BACKUPS)]),
         ):
             for found in self.engine.inspect(kind, *names):
@@ -80,17 +98,15 @@ class Deployment:
         """Put what servers know of users into the volume, and nothing else."""
         rendered = files.render(self.plan, self.secrets)
         users = {path: text for path, text in rendered.items() if path.endswith(".acl")}
-        volumes.put(self.engine, self.volume(compose.CONF), self.plan.image, users)
+        self.open(self.volume(compose.CONF)).put(users)
 
     def write_files(self) -> None:
         """Put configuration, users, certificates and scripts into their volume."""
-        conf = self.volume(compose.CONF)
-        for volume in [conf, *([self.volume(compose.BACKUPS)] if compose.keeps_backups(self.plan) else [])]:
-            self.engine.docker("volume", "create", "--label", f"{compose.STACK}={self.plan.stack}", volume)
-        volumes.put(self.engine, conf, self.plan.image, files.render(self.plan, self.secrets))
+        for name in [compose.CONF, *([compose.BACKUPS] if compose.keeps_backups(self.plan) else [])]:
+            self.engine.docker("volume", "create", *self.labels(name), self.volume(name))
+        self.open(self.volume(compose.CONF)).put(files.render(self.plan, self.secrets))
         if self.plan.backups:
-            place = self.plan.backups.folder or self.volume(compose.BACKUPS)
-            volumes.make_folder(self.engine, place, self.plan.image, self.plan.project)
+            self.open(self.plan.backups.folder or self.volume(compose.BACKUPS)).make_folder(self.plan.project)
 
     def create(self) -> None:
         """Make containers and volumes, and start nothing."""
@@ -100,6 +116,14 @@ class Deployment:
         """Start what isn't running, and wait until all of it is healthy; what runs is left as it is."""
         self._start("--no-recreate", "--remove-orphans", *services)
 
+    def wait(self) -> None:
+        """Wait until the servers whose containers are there are healthy.
+
+        Raises:
+            EngineError: one doesn't become healthy.
+        """
+        self._wait_until_healthy(self.console.ports)
+
     def renew(self, *services: str) -> None:
         """New containers of services, with their volumes; returns when their servers have read their data."""
         self.compose("up", "--detach", "--no-deps", "--force-recreate", *services)
@@ -107,9 +131,8 @@ class Deployment:
             self._wait_until_healthy(servers)
 
     def down(self) -> None:
-        """Remove containers, network and volumes, but for the backups."""
-        self.compose("down", "--volumes", "--remove-orphans")
-        self.engine.docker("volume", "rm", "--force", self.volume(compose.CONF))
+        """Remove containers, network and volumes, but for the backups, and see that nothing is left."""
+        self.belongings.remove()
 
     def wrong(self) -> list[str]:
         """What differs from what compose was told: lost, stopped, unhealthy or changed containers."""
@@ -119,10 +142,6 @@ class Deployment:
             if not health.is_healthy(found[service]) and (reason := self._reason(service)):
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
-
-    def needs_newer_version(self) -> bool:
-        """Whether no node starts because a newer version wrote its data."""
-        return sum(reasons.NEWER in problem for problem in self.wrong()) == len(self.plan.nodes)
 
     def outdated(self, *, unhealthy: bool = False) -> list[str]:
         """Services whose container was made of another definition; with `unhealthy`, those that serve nobody."""

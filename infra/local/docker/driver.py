@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,12 +16,16 @@ from pathlib import Path
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local.binary import parse_version
-from infra.local.docker import events, images, live, places, restore, roles, rolling, snapshots
+from infra.local.docker import compose, events, images, live, places, restore, roles, rolling, snapshots
 from infra.local.docker import repair as repairs
+from infra.local.docker import written as written_by
+from infra.local.docker.belongings import VERSION, Belongings
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine, EngineError
 from infra.local.docker.images import Source
 from infra.local.docker.plan import Plan, Secrets, port_count
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,22 +75,30 @@ def ensure(spec: Spec, known: State | None) -> State:
         ProvisioningError: it can't be had.
     """
     engine = _same_engine(spec, known)
-    image = images.ensure(spec.engine, spec.source)
-    version = images.version(spec.engine, image)
-    _refuse_version(version, spec, known)
-    plan = _settle(replace(spec.plan, image=image), spec, known)
-    deployment = Deployment(spec.engine, plan, spec.secrets)
-    deployment.refuse_strangers()
-    if known and known.version != version and not deployment.needs_newer_version():
-        snapshots.take(deployment, spec.keep_in, f"before-{version}")
+    deployment, version = _check(spec, known, images.ensure(spec.engine, spec.source))
+    deployment.belongings.remove_leftovers()
+    if known and known.version != version and deployment.has_data():
+        _save_before(deployment, spec.keep_in, version)
     is_new = known is None or not deployment.exists()
     source = restore.prepare(deployment, spec.restore_from) if is_new else None
     if deployment.exists():
         _change(deployment)
     else:
         _create(deployment, source)
-    roles.wait_until_whole(deployment.console, plan)
+    roles.wait_until_whole(deployment.console, deployment.plan)
     return _inspect(deployment, engine, version)
+
+
+def refuse(spec: Spec, known: State | None) -> None:
+    """See that `ensure` could do it, as far as that can be known before; nothing is changed, and no image pulled.
+
+    Passwords may be left out of the spec: then the servers aren't asked.
+
+    Raises:
+        ProvisioningError: it could not.
+    """
+    _same_engine(spec, known)
+    _check(spec, known, images.find(spec.engine, spec.source))
 
 
 def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
@@ -111,7 +124,7 @@ def snapshot(spec: Spec, known: State, folder: Path) -> None:
         ProvisioningError: a server can't save.
     """
     _same_engine(spec, known)
-    snapshots.take(_known(spec, known), folder, "backup")
+    snapshots.take(_known(spec, known), folder, "backup", replicas=True)
 
 
 def hand_over(spec: Spec, known: State) -> None:
@@ -150,17 +163,35 @@ def repair(spec: Spec, known: State, node: str, *, force: bool, dry: bool) -> It
 
 
 def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
-    """Take the deployment down with its volumes; with `keep_snapshot`, leave RDB files of its last state.
+    """Take the deployment down with its volumes; with `keep_snapshot`, leave files of its last state.
 
     Raises:
-        ProvisioningError: the snapshot can't be taken, or the engine is another one.
+        ProvisioningError: they can't be had, something else uses its volumes, or the engine is another one.
     """
     _same_engine(spec, known)
     deployment = _known(spec, known)
-    if keep_snapshot and deployment.exists():
-        deployment.up()
-        snapshots.take(deployment, spec.keep_in, "final")
+    deployment.belongings.remove_leftovers()
+    deployment.belongings.refuse_users()
+    if keep_snapshot and (deployment.exists() or deployment.has_all_data()):
+        _save_last(deployment, spec.keep_in)
     deployment.down()
+
+
+def clean_up(left: Belongings, engine: str, keep_in: Path | None) -> None:
+    """Take down what is left of a deployment that is in no state.
+
+    engine: the id of the one that it was made on. keep_in: a folder for the data of its nodes, if they are complete.
+
+    Raises:
+        ProvisioningError: it can't be removed, or the engine is another one.
+    """
+    if left.engine.check() != engine:
+        raise _other_engine()
+    left.remove_leftovers()
+    left.refuse_users()
+    if keep_in and left.data() and not restore.is_incomplete(left):
+        snapshots.archive(left, keep_in, "final")
+    left.remove()
 
 
 def _known(spec: Spec, known: State) -> Deployment:
@@ -171,24 +202,54 @@ def _known(spec: Spec, known: State) -> Deployment:
 def _same_engine(spec: Spec, known: State | None) -> str:
     engine = spec.engine.check()
     if known and known.engine != engine:
-        raise EngineError(
-            "this is another Docker engine than the one that the stack runs on",
-            fix="set DOCKER_HOST or docker.context as they were; or destroy the stack there first",
-        )
+        raise _other_engine()
     return engine
 
 
-def _refuse_version(version: str, spec: Spec, known: State | None) -> None:
+def _other_engine() -> EngineError:
+    return EngineError(
+        "this is another Docker engine than the one that the stack runs on",
+        fix="set DOCKER_HOST or docker.context as they were; or destroy the stack there first",
+    )
+
+
+def _check(spec: Spec, known: State | None, image: str) -> tuple[Deployment, str]:
+    """The deployment as it shall be, and its servers' version.
+
+    image: "" for one that isn't on the engine yet, so that only its line of versions is known.
+    """
+    labels = compose.labels(spec.plan.stack, spec.plan.project, VERSION)
+    version = images.version(spec.engine, image, labels) if image else spec.version
+    _refuse_image(version, spec)
+    deployment = Deployment(spec.engine, _settle(replace(spec.plan, image=image), spec, known), spec.secrets)
+    deployment.refuse_strangers()
+    _refuse_older(version, deployment, known)
+    if known is None and spec.restore_from:
+        restore.refuse(spec.restore_from, version)
+    if spec.secrets.passwords and deployment.exists():
+        live.refuse_to_fill_up(deployment)
+    return deployment, version
+
+
+def _refuse_image(version: str, spec: Spec) -> None:
     if not f"{version}.".startswith(f"{spec.version}."):
         raise ProvisioningError(
             f"{spec.source.reference} holds Valkey {version}, not {spec.version}",
             fix=f"pulumi config set version {version.rpartition('.')[0]}, or another docker.image",
         )
-    if known and parse_version(known.version) > parse_version(version):
-        raise ProvisioningError(
-            f"the data was written by Valkey {known.version}; {version} is older and may not read it",
-            fix=f"pulumi config set version {known.version}, or move the data to a new stack",
-        )
+
+
+def _refuse_older(version: str, deployment: Deployment, known: State | None) -> None:
+    """By what the servers and the volumes have: the state of an upgrade that was killed has the version before it."""
+    written = written_by.newest(deployment, known.version if known else "")
+    if not written or f"{written}.".startswith(f"{version}.") or parse_version(written) <= parse_version(version):
+        return
+    newer = ".".join(written.split(".")[:2])
+    raise ProvisioningError(
+        f"the data was written by Valkey {written}; {version} is older and may not read it",
+        fix=f"pulumi config set version {written if version.startswith(f'{newer}.') else newer}, "
+        "or move the data to a new stack",
+    )
 
 
 def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
@@ -214,6 +275,27 @@ def digested(plan: Plan, secrets: Secrets) -> Plan:
     )
 
 
+def _save_before(deployment: Deployment, folder: Path, version: str) -> None:
+    """A snapshot before an upgrade; where no server can take one, the newer one may be the way out."""
+    with contextlib.suppress(ProvisioningError):  # those that read their data respond soon
+        deployment.wait()
+    try:
+        snapshots.take(deployment, folder, f"before-{version}")
+    except roles.AwayError as problem:
+        _LOG.warning("no snapshot before Valkey %s: %s; the data stays in the volumes", version, problem.args[0])
+
+
+def _save_last(deployment: Deployment, folder: Path) -> None:
+    """A snapshot, or the files of the servers where they don't start."""
+    with contextlib.suppress(ProvisioningError):  # those that were stopped respond again
+        deployment.up()
+    try:
+        snapshots.take(deployment, folder, "final")
+    except roles.AwayError as problem:
+        files = ", ".join(map(str, snapshots.archive(deployment.belongings, folder, "final")))
+        _LOG.warning("no final snapshot: %s; the data directories are in %s", problem.args[0], files)
+
+
 def _create(deployment: Deployment, source: Path | None) -> None:
     fresh = not deployment.has_data()
     try:
@@ -230,7 +312,6 @@ def _create(deployment: Deployment, source: Path | None) -> None:
 
 def _change(deployment: Deployment) -> None:
     """Live what can be; then what is missing comes back; then what must restart does, one by one."""
-    live.refuse_to_fill_up(deployment)
     deployment.write_users()
     live.load_users(deployment)  # before anybody uses a new password
     deployment.write_files()

@@ -130,6 +130,22 @@ class Engine:
                 errors.seek(0)
                 raise _explain(arguments, run.returncode, errors.read())
 
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, Any]]:
+        """What the engine's API answers, where the client has no command for it: status and JSON.
+
+        Raises:
+            EngineError: the engine can't be asked.
+        """
+        lines = [f"GET {path} HTTP/1.0", "Host: docker", *(f"{name}: {value}" for name, value in headers.items())]
+        with self._streaming(("system", "dial-stdio"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+            assert run.stdin is not None  # noqa: S101  (it is a pipe)
+            assert run.stdout is not None  # noqa: S101  (as well)
+            run.stdin.write("\r\n".join([*lines, "", ""]).encode())
+            run.stdin.flush()  # it stays open: the engine gives up a request whose client is gone
+            head, _, body = run.stdout.read().partition(b"\r\n\r\n")
+            run.stdin.close()
+        return int(head.split()[1]), json.loads(body)
+
     def _command(self, arguments: Sequence[str], config: str | None = None) -> list[str]:
         own = ["--config", config] if config else []
         chosen = ["--context", self.context] if self.context else []
@@ -173,11 +189,12 @@ class Engine:
         # Outside of the handler, so that an engine that is gone by now is reported alone.
         return [one for name in names for one in self.inspect(kind, name)] if len(names) > 1 else []
 
-    def labelled(self, kind: str, label: str) -> list[str]:
-        """The names of objects that bear a label."""
+    def labelled(self, kind: str, *labels: str) -> list[str]:
+        """The names of objects that have all of the labels."""
         names = "{{.Names}}" if kind == "container" else "{{.Name}}"
         every = ["--all"] if kind == "container" else []
-        return self.docker(kind, "ls", *every, "--filter", f"label={label}", "--format", names).split()
+        filters = [option for label in labels for option in ("--filter", f"label={label}")]
+        return self.docker(kind, "ls", *every, *filters, "--format", names).split()
 
 
 def _environment() -> dict[str, str]:
@@ -192,16 +209,19 @@ def _refuse_older(what: str, version: str, minimum: tuple[int, int]) -> None:
         raise EngineError(f"{what} is {version}, {needed} or newer is needed", fix=f"upgrade {what}")
 
 
-def _explain(arguments: Sequence[str], code: int, said: bytes) -> EngineError:
-    """The line that says why, and its fix; the last line where no cause is known."""
-    text = said.decode(errors="replace")
+def explain(text: str) -> EngineError | None:
+    """The line that says why, and its fix; the last line where no cause is known; None where there is no line."""
     lines = [line.strip().removeprefix("Error response from daemon: ") for line in text.splitlines() if line.strip()]
     for pattern, fix in _CAUSES:
         for line in lines:
             if re.search(pattern, line.lower()):
                 return EngineError(line, fix=fix)
-    if lines:
-        return EngineError(lines[-1])
+    return EngineError(lines[-1]) if lines else None
+
+
+def _explain(arguments: Sequence[str], code: int, said: bytes) -> EngineError:
+    if known := explain(said.decode(errors="replace")):
+        return known
     ended = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
     words = [word for word in arguments if re.fullmatch(r"\w[\w.-]*", word)][:3]  # without options and texts
     fix = f"docker logs {words[1]}" if words[0] == "exec" else "docker info, then run the same command again"

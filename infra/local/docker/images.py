@@ -6,12 +6,16 @@ import base64
 import json
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
-from infra.local.docker.engine import Engine, EngineError
+from infra.local.docker.engine import Engine, EngineError, explain
 from infra.local.files import write_private
 
+_HIDES = r"denied|unauthorized|no basic auth"
+_CHECK = "check docker.image, or load it by docker.imageFile"
 _VERSION = re.compile(r"\bv=(\d+\.\d+\.\d+)")
 
 
@@ -42,6 +46,24 @@ def ensure(engine: Engine, source: Source) -> str:
             _load(engine, source)
         else:
             _pull(engine, source)
+    return _exact(engine, source)
+
+
+def find(engine: Engine, source: Source) -> str:
+    """As `ensure`, but nothing is pulled or loaded: "" for an image that can be had.
+
+    Raises:
+        EngineError: it can't be had, or has another digest.
+    """
+    if engine.inspect("image", source.reference):
+        return _exact(engine, source)
+    if not source.file:
+        _look_up(engine, source)
+    return ""
+
+
+def _exact(engine: Engine, source: Source) -> str:
+    """The name by which exactly the image runs that has the digest."""
     if not source.digest:
         return source.reference
     (facts,) = engine.inspect("image", source.reference)
@@ -56,13 +78,14 @@ def ensure(engine: Engine, source: Source) -> str:
     )
 
 
-def version(engine: Engine, image: str) -> str:
+def version(engine: Engine, image: str, labels: Sequence[str] = ()) -> str:
     """The version of the image's server, major.minor.patch.
 
     Raises:
         EngineError: there is no server in it.
     """
-    said = engine.docker("run", "--rm", "--network", "none", "--entrypoint", "valkey-server", image, "--version")
+    options = ("--rm", *labels, "--network", "none", "--entrypoint", "valkey-server")
+    said = engine.docker("run", *options, image, "--version")
     match = _VERSION.search(said)
     if match is None:
         raise EngineError(f"{image} holds no valkey-server", fix="pulumi config set --path valkey:docker.image <one>")
@@ -78,8 +101,30 @@ def _load(engine: Engine, source: Source) -> None:
         )
 
 
+def _look_up(engine: Engine, source: Source) -> None:
+    """Have the engine ask the registry, as for a pull.
+
+    Raises:
+        EngineError: there is no such image, or the registry doesn't answer.
+    """
+    headers = {}
+    if source.user:
+        login = {"username": source.user, "password": source.password, "serveraddress": _registry(source.reference)}
+        headers["X-Registry-Auth"] = base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
+    status, answer = engine.get(f"/distribution/{_wanted(source)}/json", **headers)
+    # Without the login that the client may have, a registry may hide what a pull finds.
+    hidden = not source.user and (status in (401, 403) or re.search(_HIDES, answer.get("message", "")))
+    if status != HTTPStatus.OK and not hidden:
+        cause = explain(answer.get("message", "")) or EngineError(f"the registry answered {status}")
+        raise EngineError(f"{source.reference} can't be had: {cause.args[0]}", fix=cause.fix or _CHECK)
+
+
+def _wanted(source: Source) -> str:
+    return f"{source.reference}@{source.digest}" if source.digest else source.reference
+
+
 def _pull(engine: Engine, source: Source) -> None:
-    wanted = f"{source.reference}@{source.digest}" if source.digest else source.reference
+    wanted = _wanted(source)
     if not source.user:
         engine.docker("pull", "--quiet", wanted)
     else:

@@ -22,6 +22,7 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.runtime.rpc import UNKNOWN
 
 from infra.hardening import ADMIN
 from infra.local.providers import Props, one_line
@@ -103,14 +104,20 @@ class ContainersProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
+    @one_line
     def check(self, olds: Props, news: Props) -> CheckResult:
         if olds:  # names that a renamed stack keeps: under others it would find empty volumes
             news = {**news, **{key: olds[key] for key in _KEPT if olds.get(key)}}
-        failures = [CheckFailure(key, reason) for key, reason in _refusals(olds, news)] if olds else []
-        return CheckResult(news, failures)
+        refusals = _refusals(olds, news) if olds else []
+        if not olds:
+            _refuse(news, None)
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in refusals])
 
+    @one_line
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         changed = any(olds.get(key) != value for key, value in news.items() if key not in _OUTPUTS)
+        if changed:
+            _refuse(news, olds)
         return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
 
     @one_line
@@ -187,6 +194,8 @@ def repair(props: Props, node: str, *, force: bool, dry: bool) -> Iterator[str]:
 
 _OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")
 _KEPT = ("project", "stack")
+_NO_SECRETS: Props = {"passwords": {}, "previous": {}, "certificate": "", "key": "", "authority": ""}
+_SECRETS = tuple(_NO_SECRETS)
 
 
 def _authority(name: str, former: str) -> Props:
@@ -218,6 +227,19 @@ def _ensure(props: Props, known: State | None, login: str = "") -> Props:
         "reportedAcl": dict(state.acl),
         "drift": [],
     }
+
+
+def _refuse(news: Props, olds: Props | None) -> None:
+    """What the driver refuses, before anything is changed: in a preview too, where new secrets aren't known yet.
+
+    The servers take those of the state.
+    """
+    from infra.local.docker import driver
+
+    secrets = {key: olds[key] for key in _SECRETS if key in olds} if olds else _NO_SECRETS
+    known = {key: value for key, value in {**news, **secrets}.items() if key not in _OUTPUTS}
+    if UNKNOWN not in known.values():
+        driver.refuse(_spec(known), _state(olds) if olds else None)
 
 
 def _state(props: Props) -> State:

@@ -11,14 +11,27 @@ from infra import hardening
 from infra.errors import ProvisioningError
 from infra.local import rdb
 from infra.local.console import info, wait_until
-from infra.local.docker import compose, files, volumes
+from infra.local.docker import compose, files, reasons
+from infra.local.docker.belongings import SCRATCH, Belongings
 from infra.local.docker.console import Console
 from infra.local.docker.deployment import START_SECONDS, Deployment
 from infra.local.docker.engine import EngineError
 
-SCRATCH = "scratch"
+PURPOSE = "restore"
+_ANOTHER = "pulumi config set restoreFrom <another RDB file>"
 BEGUN, DONE = "restoring", "restored"
 """Files beside the configuration: the first is written before there is any data, the second when it is complete."""
+
+
+def refuse(source: Path, version: str) -> None:
+    """See that a server of a version can read the files, by how they begin.
+
+    Raises:
+        ProvisioningError: it can't read one.
+    """
+    for dump in rdb.files(source):
+        if problem := rdb.unreadable(dump, version):
+            raise problem
 
 
 def prepare(deployment: Deployment, source: Path | None) -> Path | None:
@@ -27,20 +40,14 @@ def prepare(deployment: Deployment, source: Path | None) -> Path | None:
     Raises:
         ProvisioningError: there is no source for it any more, or there is data of something else.
     """
-    conf = deployment.volume(compose.CONF)
-    present = [
-        mark
-        for mark in (BEGUN, DONE)
-        if deployment.engine.inspect("volume", conf)
-        and volumes.exists(deployment.engine, conf, deployment.plan.image, mark)
-    ]
-    if BEGUN in present and DONE not in present:
+    present = _marks(deployment.belongings)
+    if present == [BEGUN]:
         if source is None:
             raise ProvisioningError(
                 "a restore was interrupted, so the data is incomplete",
                 fix="pulumi config set restoreFrom <the same file>, which starts it again",
             )
-        _discard(deployment)
+        deployment.down()
     elif source and not present and deployment.has_data():
         raise ProvisioningError(
             f"the volumes of {deployment.plan.project} hold data that isn't of {source}",
@@ -49,15 +56,15 @@ def prepare(deployment: Deployment, source: Path | None) -> Path | None:
     return None if deployment.has_data() else source
 
 
-def _discard(deployment: Deployment) -> None:
-    """The scratch server first: it still writes, and no volume in use can be removed."""
-    deployment.engine.docker("rm", "--force", _container(deployment))
-    deployment.engine.docker("volume", "rm", "--force", deployment.volume(SCRATCH))
-    deployment.down()
+def is_incomplete(belongings: Belongings) -> bool:
+    """Whether the data is that of a restore that was interrupted."""
+    return _marks(belongings) == [BEGUN]
 
 
-def _container(deployment: Deployment) -> str:
-    return f"{deployment.plan.project}-{SCRATCH}"
+def _marks(belongings: Belongings) -> list[str]:
+    conf = f"{belongings.project}_{compose.CONF}"
+    exists = belongings.engine.inspect("volume", conf)
+    return [mark for mark in (BEGUN, DONE) if exists and belongings.open(conf).exists(mark)]
 
 
 def load(deployment: Deployment, source: Path) -> None:
@@ -79,7 +86,7 @@ def load(deployment: Deployment, source: Path) -> None:
 
 
 def _mark(deployment: Deployment, name: str) -> None:
-    volumes.put(deployment.engine, deployment.volume(compose.CONF), deployment.plan.image, {name: ""})
+    deployment.open(deployment.volume(compose.CONF)).put({name: ""})
 
 
 def _into_node(deployment: Deployment, source: Path) -> None:
@@ -136,13 +143,13 @@ def _scratch(
 ) -> Iterator[Console]:
     """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
     engine, plan = deployment.engine, deployment.plan
-    name, node = _container(deployment), plan.nodes[0]
-    engine.docker("rm", "--force", name)
-    engine.docker("volume", "create", "--label", f"{compose.STACK}={plan.stack}", volume)
-    volumes.upload(engine, volume, plan.image, source, "dump.rdb")
+    name, node = f"{plan.project}-{SCRATCH}", plan.nodes[0]
+    engine.docker("rm", "--force", "--volumes", name)
+    engine.docker("volume", "create", *deployment.labels(PURPOSE), volume)
+    deployment.open(volume).upload(source, "dump.rdb")
     options = ["--appendonly", "no", "--save", "", "--maxmemory", "0", *more]  # it ends without another snapshot
     engine.docker(
-        "run", "--detach", "--name", name, "--label", f"{compose.STACK}={plan.stack}", "--network", network,
+        "run", "--detach", "--name", name, *deployment.labels(PURPOSE), "--network", network,
         "--user", "999:999", "--cap-drop", "ALL", "--read-only",
         "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
         plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
@@ -152,8 +159,9 @@ def _scratch(
         _wait_until_loaded(deployment, console, name, source)
         yield console
     finally:
-        engine.docker("stop", "--time", "60", name)
-        engine.docker("rm", "--force", name)
+        with contextlib.suppress(EngineError):  # it is removed all the same
+            engine.docker("stop", "--time", "60", name)
+        engine.docker("rm", "--force", "--volumes", name)
 
 
 def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
@@ -161,8 +169,8 @@ def _wait_until_loaded(deployment: Deployment, console: Console, container: str,
         with contextlib.suppress(ProvisioningError):
             return info(console, SCRATCH, "persistence")["loading"] == "0"
         if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
-            said = deployment.engine.docker("logs", "--tail", "3", container).strip().splitlines()
-            raise EngineError(f"{source} can't be loaded: {said[-1] if said else 'the server ended'}")
+            log = deployment.engine.docker("logs", container)
+            raise EngineError(f"{source} can't be loaded: {reasons.cause(log)}", fix=_ANOTHER)
         return False
 
     wait_until(loaded, START_SECONDS, f"{source} isn't loaded yet")

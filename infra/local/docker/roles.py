@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from infra.errors import ProvisioningError
 from infra.local import cluster, replication
-from infra.local.console import Console, info, wait_until
+from infra.local.console import Console, RefusedError, SilentError, info, wait_until
 from infra.local.docker.plan import Plan
 
 STRAY_SECONDS = 20.0
@@ -17,9 +17,54 @@ SYNC_SECONDS = 900.0
 """How long a replica may take to read all of its primary's data."""
 
 
+class AwayError(ProvisioningError):
+    """No node that has the data of a shard responds."""
+
+
 def primaries(console: Console, plan: Plan) -> list[str]:
     """The data nodes that are primaries."""
     return [node.name for node in plan.nodes if info(console, node.name, "replication")["role"] == "master"]
+
+
+def sources(console: Console, plan: Plan, *, replicas: bool = False) -> list[str]:
+    """For each shard the node to copy its data from, though others don't respond.
+
+    replicas: where a primary doesn't respond, take the replica that is the furthest, which may lack the last writes.
+
+    Raises:
+        AwayError: a shard has no such node.
+    """
+    states, causes = {}, {}
+    for node in plan.nodes:
+        try:
+            states[node.name] = info(console, node.name, "replication")
+        except (RefusedError, SilentError) as problem:
+            causes[node.name] = problem.args[0]
+    return [_source(shard, states, causes, replicas=replicas) for shard in _shards(console, plan, states)]
+
+
+def _source(
+    shard: Sequence[str], states: Mapping[str, Mapping[str, str]], causes: Mapping[str, str], *, replicas: bool
+) -> str:
+    """shard: its nodes, the primary first as far as the others know it."""
+    live = [name for name in shard if name in states]
+    leading = [name for name in live if states[name]["role"] == "master"]
+    if leading or (live and replicas):
+        return (leading or sorted(live, key=lambda name: -int(states[name]["slave_repl_offset"])))[0]
+    text = "; ".join(causes[name] for name in shard if name in causes)
+    raise AwayError(text or f"none of {', '.join(shard)} is a primary", fix="make up")
+
+
+def _shards(console: Console, plan: Plan, live: Collection[str]) -> Iterator[list[str]]:
+    names = {node.address: node.name for node in plan.nodes}
+    if plan.topology == "cluster" and live:
+        view = cluster.rows(console, next(iter(live)))
+        for row in (row for row in view if row.is_primary and row.slots):
+            members = [row.address, *(other.address for other in view if other.primary == row.id)]
+            yield [names[address] for address in members if address in names]
+    else:
+        named = replication.named_primary(console, _sentinels(plan), plan.nodes) if plan.sentinels else None
+        yield sorted(names.values(), key=lambda name: named is None or name != named.name)
 
 
 def wait_until_whole(console: Console, plan: Plan) -> None:

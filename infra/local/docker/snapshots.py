@@ -8,27 +8,48 @@ from pathlib import Path
 from infra.errors import ProvisioningError
 from infra.local.console import info, wait_until
 from infra.local.docker import roles, volumes
+from infra.local.docker.belongings import Belongings
 from infra.local.docker.deployment import Deployment
 
 SAVE_SECONDS = 900.0
 
 
-def take(deployment: Deployment, folder: Path, name: str) -> list[Path]:
-    """Save every primary's data as <name>-<time>[-<node>].rdb in a folder, 0600.
+def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
+    """Save every shard's data as <name>-<time>[-<node>].rdb in a folder, 0600.
+
+    replicas: a replica's data will do where a primary doesn't respond.
 
     Raises:
+        AwayError: no node of a shard responds.
         ProvisioningError: a server can't save, or there is no room here.
     """
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    taken = []
-    for node in roles.primaries(deployment.console, deployment.plan):
+    stamp, taken = _prepare(folder), []
+    for node in roles.sources(deployment.console, deployment.plan, replicas=replicas):
         _save(deployment, node)
         part = f"-{node}" if deployment.plan.shards > 1 else ""
         target = folder / f"{name}-{stamp}{part}.rdb"
         volumes.download(deployment.engine, deployment.container(node), "/data/dump.rdb", target)
         taken.append(target)
     return taken
+
+
+def archive(belongings: Belongings, folder: Path, name: str) -> list[Path]:
+    """Save every node's data directory as <name>-<time>-<node>.tar in a folder, 0600; the servers are stopped.
+
+    Raises:
+        ProvisioningError: there is no room here, or a volume can't be read.
+    """
+    belongings.stop()
+    stamp, taken = _prepare(folder), []
+    for volume in belongings.data():
+        taken.append(folder / f"{name}-{stamp}-{volume.removeprefix(belongings.project + '_')}.tar")
+        belongings.open(volume).archive(taken[-1])
+    return taken
+
+
+def _prepare(folder: Path) -> str:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _save(deployment: Deployment, node: str) -> None:

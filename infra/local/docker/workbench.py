@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra.errors import ProvisioningError
-from infra.local.docker import aof, compose, files, reasons
+from infra.local.docker import aof, files, reasons
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import Engine
 
@@ -120,9 +120,9 @@ def opened(deployment: Deployment, node: str) -> Iterator[Workbench]:
     if not engine.inspect("volume", volume):
         raise ProvisioningError(f"{node} has no volume, so there is nothing to repair", fix="make up")
     name = f"{plan.project}-{node}-repair"
-    engine.docker("rm", "--force", name)
+    engine.docker("rm", "--force", "--volumes", name)
     engine.docker(
-        "run", "--detach", "--init", "--name", name, "--label", f"{compose.STACK}={plan.stack}", "--network", "none",
+        "run", "--detach", "--init", "--name", name, *deployment.labels("repair"), "--network", "none",
         "--user", "999:999", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--read-only",
         "--tmpfs", "/tmp:size=16m,noexec,nosuid,nodev",  # noqa: S108  (the container's own)
         "-v", f"{volume}:{DATA}", plan.image, "sleep", "infinity",
@@ -130,4 +130,4 @@ def opened(deployment: Deployment, node: str) -> Iterator[Workbench]:
     try:
         yield Workbench(engine, name)
     finally:
-        engine.docker("rm", "--force", name)
+        engine.docker("rm", "--force", "--volumes", name)

@@ -1,0 +1,256 @@
+"""Commands that were killed, and servers that don't run: the next command continues, or says what leads out."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.errors import ProvisioningError
+from infra.local.docker import driver
+from infra.local.docker.belongings import Belongings
+from infra.local.docker.deployment import Deployment
+from infra.local.docker.driver import Spec
+from tests import killed
+from tests.docker.bed import IMAGE, NEW, OLD, Bed, make_spec, running, sweep
+from tests.docker.stored import data_of, leader_and_followers, read, write
+
+HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Iterator[Bed]:
+    with running(make_spec(tmp_path, "single")) as bed:
+        write(bed, "first")
+        yield bed
+
+
+def left(spec: Spec) -> list[str]:
+    label = f"valkey.stack={spec.plan.stack}"
+    return [name for kind in ("container", "volume", "network") for name in spec.engine.labelled(kind, label)]
+
+
+def belongings(spec: Spec) -> Belongings:
+    return Belongings(spec.engine, spec.plan.stack, spec.plan.project)
+
+
+def kill(bed: Bed, call: str, folder: Path) -> None:
+    """Have an `ensure` killed at a call."""
+    killed.ensure("infra.local.docker.driver", f"infra.local.docker.{call}", folder, bed.spec, bed.known)
+
+
+def helpers(bed: Bed) -> list[str]:
+    return bed.spec.engine.labelled("container", f"valkey.deployment={bed.spec.plan.project}")
+
+
+def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
+    """With the scratch server still running; no state has the containers."""
+    with running(make_spec(tmp_path / "old", "single")) as bed:
+        write(bed, "first")
+        bed.remove(keep_snapshot=True)
+    (snapshot,) = (tmp_path / "old").glob("final-*.rdb")
+    spec = replace(make_spec(tmp_path, "single"), restore_from=snapshot)
+    try:
+        call = "infra.local.docker.restore._wait_until_loaded"
+        killed.ensure("infra.local.docker.driver", call, tmp_path, spec, None)
+        assert f"{spec.plan.project}-scratch" in left(spec)
+        driver.refuse(spec, None)
+        with pytest.raises(ProvisioningError, match="another Docker engine"):
+            driver.clean_up(belongings(spec), "another", tmp_path)
+        driver.clean_up(belongings(spec), spec.engine.check(), tmp_path)
+        assert left(spec) == []
+        assert list(tmp_path.glob("final-*")) == []
+    finally:
+        sweep(spec.plan.stack)
+
+
+def test_the_end_keeps_data_that_no_state_has(single: Bed, tmp_path: Path) -> None:
+    spec = single.spec
+    driver.clean_up(belongings(spec), spec.engine.check(), tmp_path)
+    assert left(spec) == []
+    assert "appendonlydir/appendonly.aof.manifest" in archived(tmp_path)
+
+
+def archived(folder: Path) -> list[str]:
+    (file,) = folder.glob("final-*-node-0.tar")
+    assert file.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(file) as archive:
+        return [name.removeprefix("./") for name in archive.getnames()]
+
+
+def test_helpers_of_killed_commands_are_removed(single: Bed, tmp_path: Path) -> None:
+    for number in range(2):
+        kill(single, "volumes._entry", tmp_path)
+        (helper,) = helpers(single)
+        (facts,) = single.spec.engine.inspect("container", helper)
+        assert {"valkey.stack", "valkey.purpose"} <= set(facts["Config"]["Labels"])
+        if number == 0:
+            single.ensure()
+            assert helpers(single) == []
+            assert single.wrong() == []
+    single.remove(keep_snapshot=True)
+    assert left(single.spec) == []
+
+
+def test_a_container_that_compose_was_replacing_is_removed(single: Bed) -> None:
+    """Compose gives it the service's name last."""
+    engine, container = single.spec.engine, single.deployment.container("node-0")
+    engine.docker("rename", container, f"0123456789ab_{container}")
+    single.ensure()
+    assert single.wrong() == []
+    assert read(single) == {"first"}
+
+
+def test_everything_has_the_stack_and_a_purpose(single: Bed) -> None:
+    engine = single.spec.engine
+    found = [
+        facts for kind in ("container", "volume") for facts in engine.inspect(kind, *labelled(single, kind))
+    ]  # fmt: skip
+    for facts in found:
+        labels = facts.get("Config", facts)["Labels"]
+        assert labels["valkey.stack"] == single.spec.plan.stack
+        assert labels.get("valkey.purpose") or labels["com.docker.compose.volume"]
+
+
+def labelled(bed: Bed, kind: str) -> list[str]:
+    return bed.spec.engine.labelled(kind, f"valkey.stack={bed.spec.plan.stack}")
+
+
+@pytest.mark.parametrize("kind", ["volume", "network"])
+def test_the_end_is_refused_while_something_else_uses_what_it_removes(single: Bed, kind: str) -> None:
+    engine, name = single.spec.engine, f"{single.spec.plan.project}-stranger"
+    use = ("-v", f"{single.deployment.volume('conf')}:/v") if kind == "volume" else (
+        "--network", f"{single.spec.plan.project}_default"
+    )  # fmt: skip
+    engine.docker("create", "--name", name, *use, f"{IMAGE}:{NEW}", "true")
+    try:
+        with pytest.raises(ProvisioningError, match=f"{name} uses a {kind} of .* -> docker rm --force {name}"):
+            single.remove(keep_snapshot=True)
+        assert single.wrong() == []
+        assert read(single) == {"first"}
+    finally:
+        engine.docker("rm", "--force", "--volumes", name)
+    single.remove()
+    assert left(single.spec) == []
+
+
+def test_the_way_back_of_a_killed_upgrade_is_refused(tmp_path: Path) -> None:
+    """Its state has the version before it; the servers have the newer one, and their volumes note it."""
+    with running(make_spec(tmp_path, "single", OLD)) as bed:
+        bed.use(NEW)
+        kill(bed, "driver._inspect", tmp_path)
+        write(bed, "first")
+        bed.use(OLD)
+        newer = rf"written by Valkey {NEW}; {OLD} is older .* -> pulumi config set version 9\.1"
+        container, before = bed.deployment.container("node-0"), bed.container("node-0")["Id"]
+        for action in (None, "stop", "rm"):
+            if action:
+                bed.spec.engine.docker(action, container)
+            for attempt in (driver.ensure, driver.refuse):
+                with pytest.raises(ProvisioningError, match=newer):
+                    attempt(bed.spec, bed.known)
+            assert action == "rm" or bed.container("node-0")["Id"] == before
+        bed.use(NEW)
+        bed.ensure()
+        assert read(bed) == {"first"}
+
+
+def crash(bed: Bed) -> None:
+    """Have the older server on files that only the newer one reads, as after an AOF rewrite."""
+    console = bed.deployment.console
+    console.run("node-0", "BGREWRITEAOF")
+    deadline = time.monotonic() + 120
+    while not list((data_of(bed, "node-0") / "appendonlydir").glob("*.2.base.rdb")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    older = Deployment(bed.spec.engine, replace(bed.deployment.plan, image=f"{IMAGE}:{OLD}"), bed.spec.secrets)
+    older.compose("stop")
+    (data_of(bed, "node-0") / "position").unlink()
+    older.compose("up", "--detach", "--force-recreate")
+    bed.state = replace(bed.known, version=OLD, image=f"{IMAGE}:{OLD}")
+    with pytest.raises(ProvisioningError):
+        older.wait()
+
+
+def test_servers_that_crash_on_an_older_version_are_upgraded(single: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    crash(single)
+    with caplog.at_level(logging.WARNING):
+        single.ensure()
+    assert f"no snapshot before Valkey {NEW}: node-0" in caplog.text
+    assert single.wrong() == []
+    assert read(single) == {"first"}
+
+
+def test_the_end_of_servers_that_crash_keeps_their_files(
+    single: Bed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    crash(single)
+    with caplog.at_level(logging.WARNING):
+        single.remove(keep_snapshot=True)
+    assert "no final snapshot: node-0" in caplog.text
+    assert "appendonlydir/appendonly.aof.manifest" in archived(tmp_path)
+    assert left(single.spec) == []
+
+
+def test_a_backup_needs_no_node_that_is_away(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path, "replicated")) as bed:
+        write(bed, "first")
+        leader, (replica, other) = leader_and_followers(bed)
+        engine, containers = bed.spec.engine, bed.deployment.container
+        engine.docker("kill", *(containers(sentinel.name) for sentinel in bed.deployment.plan.sentinels))
+        for number, node in enumerate((replica, leader, other), start=1):
+            engine.docker("kill", containers(node))
+            folder = tmp_path / f"{number}"
+            if node == other:
+                with pytest.raises(ProvisioningError, match=r"node-0 can't be asked: .*; node-2 can't") as caught:
+                    driver.snapshot(bed.spec, bed.known, folder)
+                assert not HEX.search(str(caught.value))
+                assert not list(folder.glob("*"))
+            else:
+                driver.snapshot(bed.spec, bed.known, folder)
+                assert len(list(folder.glob("backup-*.rdb"))) == 1
+
+
+def test_a_backup_of_a_cluster_needs_no_node_that_is_away(tmp_path: Path) -> None:
+    with running(make_spec(tmp_path, "cluster")) as bed:
+        write(bed, "first")
+        leader, (replica,) = leader_and_followers(bed)
+        bed.spec.engine.docker("kill", bed.deployment.container(replica))
+        driver.snapshot(bed.spec, bed.known, tmp_path / "one")
+        assert len(list((tmp_path / "one").glob("*.rdb"))) == 3
+        bed.spec.engine.docker("kill", bed.deployment.container(leader))
+        with pytest.raises(ProvisioningError, match=f"{leader} can't be asked"):
+            driver.snapshot(bed.spec, bed.known, tmp_path / "none")
+
+
+def test_what_can_not_be_had_is_refused_before_anything_changes(single: Bed, tmp_path: Path) -> None:
+    """As a preview asks, with the secrets of the state."""
+    spec, known, before = single.spec, single.known, single.container("node-0")
+    absent = replace(spec, source=replace(spec.source, reference="127.0.0.1:1/valkey:9.1.7"))
+    small = replace(spec, plan=replace(spec.plan, directives={**spec.plan.directives, "maxmemory": "1000"}))
+    older = replace(spec, version=OLD, source=replace(spec.source, reference=f"{IMAGE}:{OLD}"))
+    for wrong, problem in (
+        (absent, r"127\.0\.0\.1:1/valkey:9\.1\.7 can't be had: .*connection refused -> .*docker\.imageFile"),
+        (small, "may not evict"),
+        (older, f"{OLD} is older"),
+        (replace(spec, version="8.1"), "not 8.1"),
+    ):
+        with pytest.raises(ProvisioningError, match=problem):
+            driver.refuse(wrong, known)
+    without = replace(spec, secrets=replace(spec.secrets, passwords={}))
+    driver.refuse(without, known)
+    driver.refuse(spec, known)
+    after = single.container("node-0")
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert helpers(single) == []
+    single.remove(keep_snapshot=True)
+    (snapshot,) = tmp_path.glob("final-*.rdb")
+    new = replace(older, restore_from=snapshot)
+    with pytest.raises(ProvisioningError, match=rf"written by Valkey {NEW}, Valkey {OLD} can't read it -> .*9\.1"):
+        driver.refuse(new, None)
