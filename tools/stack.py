@@ -270,7 +270,7 @@ class Stack:
         return UpdateError(text, fix=fix, has_begun=happened.has_begun)
 
 
-_PREPARATIONS = ("Password", "Authority", "Certificate", "Rotation")
+_PREPARATIONS = ("Password", "Authority", "Certificate", "Rotation", "Cleanup")
 
 
 def _kind(resource: Mapping[str, Any]) -> str:
