@@ -14,7 +14,7 @@ from pathlib import Path
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ValkeykitError
 
-from tools import backend, change, export, journal, keycounts, pulumi_cli
+from tools import backend, change, export, journal, keycounts, lock, pulumi_cli
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
@@ -39,7 +39,7 @@ def _alone(options: argparse.Namespace) -> Iterator[None]:
     with contextlib.ExitStack() as locks:
         if options.run in _CHANGING and not getattr(options, "dry", False):
             stack = getattr(options, "into", "") or options.stack
-            locks.enter_context(journal.exclusive(PROJECT, stack, _command(options)))
+            locks.enter_context(lock.exclusive(PROJECT, stack, _command(options)))
         yield
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools import backend, events, pulumi_cli
+from tools import backend, events, lock, pulumi_cli
 from tools.errors import ToolError, UpdateError
 from tools.events import Events
 
@@ -249,7 +249,9 @@ class Stack:
             log = Path(folder) / "events"
             command = ["pulumi", *arguments, "--event-log", str(log)]
             environment = {**self.environment, **events.ENVIRONMENT}
-            with subprocess.Popen(command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True) as run:
+            with subprocess.Popen(
+                command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=lock.inherited
+            ) as run:
                 said, is_interrupted = _listen(run)
             happened = events.read(log)
         if is_interrupted:

@@ -1,4 +1,4 @@
-"""Commands that were cut off, locked out or given at the wrong time: what they wanted is completed or was never begun."""
+"""Commands that were cut off, locked out or given at the wrong time: completed later, or never begun."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_rotation_that_was_cut_off_is_completed_and_not_finished(project: Proj
     project.stack.up()
     old = project.stack.outputs()["url"]
     cut_off(project, {"rotation": "first"})
-    with pytest.raises(ToolError, match="the rotation first isn't complete.* -> make rotate STACK=test$"):
+    with pytest.raises(ToolError, match=r"the rotation first isn't complete.* -> make rotate STACK=test$"):
         rotation.second_step(project.stack, force=True)
     assert str(change.interrupted(project.stack)).startswith(f"`{ROTATE}` of ")
     rotate(project)

@@ -6,17 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tools import journal
+from tools import journal, lock
 from tools.errors import ToolError
 from tools.journal import Entry
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tools import journal
-with journal.exclusive(Path(sys.argv[1]), "web", "make rotate STACK=web"):
+from tools import lock
+with lock.exclusive(Path(sys.argv[1]), "web", "make rotate STACK=web"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -24,12 +25,12 @@ with journal.exclusive(Path(sys.argv[1]), "web", "make rotate STACK=web"):
 CONTENDER = """
 import sys, time
 from pathlib import Path
-from tools import journal
+from tools import lock
 from tools.errors import ToolError
 root, entered = Path(sys.argv[1]), 0
 while entered < 20:
     try:
-        with journal.exclusive(root, "web", "make up"):
+        with lock.exclusive(root, "web", "make up"):
             (root / "inside").mkdir()
             entered += 1
             (root / "inside").rmdir()
@@ -44,15 +45,41 @@ def test_a_second_command_is_told_of_the_first_and_free_once_that_is_killed(tmp_
         assert holder.stdout.readline() == "held\n"
         with (
             pytest.raises(ToolError, match=rf"`make rotate STACK=web` \(process {holder.pid}, since .* the stack web"),
-            journal.exclusive(tmp_path, "web", "make scale"),
+            lock.exclusive(tmp_path, "web", "make scale"),
         ):
             pass
-        with journal.exclusive(tmp_path, "other", "make up"):
+        with lock.exclusive(tmp_path, "other", "make up"):
             pass
         holder.kill()
-    with journal.exclusive(tmp_path, "web", "make scale"):
+    with lock.exclusive(tmp_path, "web", "make scale"):
         pass
     assert list((tmp_path / ".valkey").iterdir()) == []
+
+
+PARENT = """
+import subprocess, sys, time
+from pathlib import Path
+from tools import lock
+with lock.exclusive(Path(sys.argv[1]), "web", "make rotate STACK=web"):
+    plugin = subprocess.Popen(["sleep", "600"], pass_fds=lock.inherited, start_new_session=True)
+    server = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    print(plugin.pid, server.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_command_left_running_is_ended(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        plugin, server = map(psutil.Process, map(int, parent.stdout.readline().split()))
+        with pytest.raises(ToolError, match="make rotate"), lock.exclusive(tmp_path, "web", "make up"):
+            pass
+        assert plugin.is_running()
+        parent.kill()
+    with lock.exclusive(tmp_path, "web", "make up"):
+        assert not plugin.is_running() or plugin.status() == psutil.STATUS_ZOMBIE
+        assert server.status() != psutil.STATUS_ZOMBIE
+    server.kill()
 
 
 def test_never_two_inside(tmp_path: Path) -> None:

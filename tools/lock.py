@@ -1,0 +1,100 @@
+"""One command at a time changes a stack.
+
+The lock holds on this machine, across machines Pulumi's own does. It ends with the last process that has it: Pulumi and
+its plugins inherit it, since they outlive a command that is killed, and go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import psutil
+
+from tools.backend import FOLDER
+from tools.errors import ToolError
+
+END_SECONDS = 5.0
+"""How long a process may take to end."""
+
+inherited: set[int] = set()
+"""Descriptors that Pulumi is given."""
+
+
+@contextlib.contextmanager
+def exclusive(root: Path, stack: str, command: str) -> Iterator[None]:
+    """Keep other commands away from a stack; what a killed one left running is ended first.
+
+    Raises:
+        ToolError: one is at work.
+    """
+    path = root / FOLDER / f"{stack}.lock"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = _lock(path, stack, command)
+    inherited.add(descriptor)
+    try:
+        yield
+    finally:
+        inherited.discard(descriptor)
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path, stack: str, command: str) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid, _, holder = os.read(descriptor, 500).decode().partition(" ")
+            is_dead = pid.isdigit() and not _lives(int(pid))
+            orphans = _users(descriptor) if is_dead else []
+            os.close(descriptor)
+            if is_dead:
+                _end(orphans)
+                continue
+            raise ToolError(
+                f"{holder or 'another command'} is changing the stack {stack}, so nothing was done",
+                fix=f"wait for it, then {command}",
+            ) from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()} `{command}` (process {os.getpid()}, since {now})".encode(), 0)
+                return descriptor
+        os.close(descriptor)  # its holder removed the file meanwhile
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _users(descriptor: int) -> list[psutil.Process]:
+    """Other processes that have the file open."""
+    file = os.fstat(descriptor)
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            folder = Path(f"/proc/{process.pid}/fd")
+            if process.pid != os.getpid() and any(os.path.samestat(entry.stat(), file) for entry in folder.iterdir()):
+                found.append(process)
+    return found
+
+
+def _end(orphans: list[psutil.Process]) -> None:
+    """With the docker commands that they wait for; servers of theirs stay."""
+    for orphan in orphans:
+        with contextlib.suppress(psutil.Error):
+            clients = [child for child in orphan.children(recursive=True) if child.name().startswith("docker")]
+            for process in (orphan, *clients):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+    psutil.wait_procs(orphans, END_SECONDS)
