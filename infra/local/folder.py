@@ -31,7 +31,7 @@ BEFORE = "before-"
 DAMAGED = "damaged-"
 BACKUPS = "backups"
 
-_KEPT = (f"{FINAL}*", f"{BEFORE}*", f"{DAMAGED}*", BACKUPS, "journal*")
+_KEPT = (f"{FINAL}*", f"{BEFORE}*", f"{DAMAGED}*", BACKUPS)
 """What outlives a stack: whatever a command puts into the folder of a stack that may be down."""
 
 _LEFT = ("valkey.conf", "users.acl", "valkey.log*", "valkey.pid", ".valkey.conf.*", ".users.acl.*", ".claim.json.*")
