@@ -201,5 +201,5 @@ def _save(client: Any, node: Node) -> Path:
 
         client.bgsave(schedule=True)
         wait_until(saved, SAVE_SECONDS, f"the node {node} hasn't saved its data yet")
-        settings = client.config_get("dir", "dbfilename")
+        settings: dict[str, str] = client.config_get("dir", "dbfilename")
     return Path(settings["dir"]) / settings["dbfilename"]

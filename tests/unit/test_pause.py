@@ -89,15 +89,20 @@ def test_a_gap_between_two_renewals_is_known(spec: Spec) -> None:
     with Clients({"node-0": spec}).session("node-0") as run, client_of(spec) as admin:
         held = pause.Pause(run)
         assert not held.is_unbroken
-        wait_until(lambda: held.begin() or held.is_unbroken)
+        wait_until(lambda: _begins(held))
         wait_until(lambda: left(admin) == 0)
         wait_until(lambda: not held.is_unbroken)
         held.renew()
         assert left(admin) > 0
         assert not held.is_unbroken
-        wait_until(lambda: held.begin() or held.is_unbroken)
+        wait_until(lambda: _begins(held))
         held.end()
         assert left(admin) == 0
+
+
+def _begins(held: pause.Pause) -> bool:
+    held.begin()
+    return held.is_unbroken
 
 
 @pytest.fixture
