@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Callable
 import redis
 from valkeykit.causes import FOREIGN
 from valkeykit.connection import Client
+from valkeykit.errors import ValkeykitError
 
 KEPT = 600
 """Seconds that a key lives."""
@@ -41,16 +43,18 @@ class Writer:
         self._thread.join(60)
 
     def _run(self) -> None:
-        client = self._client()
         last = time.monotonic()
-        with client:
+        with contextlib.ExitStack() as opened:
+            client: redis.Redis | None = None
             while not self._stop.is_set():
                 number = self.acknowledged
                 try:
+                    if client is None:
+                        client = opened.enter_context(self._client())
                     client.set(self._key(number), number, ex=KEPT)
                     if self._wait and replicas_with(client, self._key(number), self._wait) < self._wait:
                         continue
-                except FOREIGN as problem:
+                except (*FOREIGN, ValkeykitError) as problem:
                     self.failed.append(f"{type(problem).__name__}: {problem}")
                     time.sleep(0.05)
                     continue
