@@ -62,7 +62,10 @@ with pause.hold(console, node) as held:
     print("held", flush=True)
     while True:
         time.sleep(0.1)
-        if held.is_unbroken: print("unbroken", flush=True)
+        if held.is_unbroken:
+            print("unbroken", flush=True)
+        else:  # a machine that is busy
+            held.begin()
 """
 
 
