@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,8 @@ def test_a_connection_that_was_closed_is_made_again(spec: Spec) -> None:
     """As Sentinels close those of a node that they demote."""
     server.ensure(spec)
     with contextlib.closing(Clients({"node-0": spec})) as clients, clients.session("node-0") as run:
-        for ask in (lambda: clients.run("node-0", "PING"), lambda: run("PING")):
+        asks: list[Callable[[], Any]] = [lambda: clients.run("node-0", "PING"), lambda: run("PING")]
+        for ask in asks:
             assert ask() == "PONG"
             with client_of(spec) as admin:
                 assert admin.execute_command("CLIENT KILL TYPE normal SKIPME yes") >= 1
