@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from infra.local import binary, server
-from infra.local.docker import snapshots
 from infra.local.folder import BACKUPS, BEFORE, DAMAGED, FINAL, Claim, Folder
 from infra.local.instance import Spec
 from tests.unit.conftest import client_of
@@ -53,12 +52,6 @@ def test_what_no_command_leaves_is_somebody_elses(tmp_path: Path, name: str) -> 
     problem = folder.objection(CLAIM)
     assert problem
     assert "holds files of something else" in str(problem)
-
-
-def test_the_docker_target_names_its_snapshots_by_the_list() -> None:
-    source = Path(snapshots.__file__).with_name("driver.py").read_text()
-    assert f'f"{BEFORE}{{version}}"' in source
-    assert f'"{FINAL.removesuffix("-")}"' in source
 
 
 def test_a_stack_comes_up_again_after_each_way_down(spec: Spec) -> None:
