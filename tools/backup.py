@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from valkeykit.causes import explained
 from valkeykit.endpoint import Endpoint
+from valkeykit.errors import ValkeykitError
 from valkeykit.url import Node
 
 from infra.local import drill
 from infra.local.console import wait_until
 from infra.local.docker import providers as containers
+from infra.local.folder import BACKUPS
 from tools import clouds, nodes
 from tools.backend import FOLDER
 from tools.errors import ToolError
 from tools.stack import Stack
 
 SAVE_SECONDS = 900.0
+
+_PARTIAL = ".part"
+"""How the folder of a backup ends that isn't complete."""
 
 TARGETS = ("embedded", "docker")
 """Whose data a backup of this module holds; clouds take their own."""
@@ -30,23 +40,70 @@ def take(stack: Stack) -> str:
     backup there. Returns where it is.
 
     Raises:
-        ToolError: there is no such stack, or its cloud can't be asked.
+        ToolError: there is no such stack, its cloud can't be asked, no node of a shard responds, or there is no room.
         ProvisioningError: a server can't save.
     """
     outputs = stack.outputs()
     endpoint = Endpoint.from_dict(outputs["endpoint"])
     if endpoint.target not in TARGETS:
         return clouds.backup(outputs)
+    with _new_folder(stack) as folder:
+        if endpoint.target == "docker":
+            containers.snapshot(stack.resource("Containers"), folder)
+        else:
+            _copy_processes(stack, outputs, folder)
+    return str(folder.with_suffix(""))
+
+
+@contextlib.contextmanager
+def _new_folder(stack: Stack) -> Iterator[Path]:
+    """A folder that gets its name when the backup is complete; else it is removed, that of a killed command by the
+    next one.
+    """
+    parent = stack.root / FOLDER / stack.name / BACKUPS
+    try:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.ExitStack() as locks:
+            with _locked(parent):
+                _remove_abandoned(parent)
+                folder = parent / f"{_free_name(parent)}{_PARTIAL}"
+                folder.mkdir(mode=0o700)
+                locks.enter_context(_locked(folder))
+            try:
+                yield folder
+                folder.rename(folder.with_suffix(""))
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    except OSError as error:
+        raise ToolError(
+            f"the backup can't be written to {error.filename or parent}: {error.strerror}",
+            fix=f"free space there, then make backup STACK={stack.name}",
+        ) from None
+
+
+def _free_name(parent: Path) -> str:
+    taken = {entry.stem for entry in parent.iterdir()}
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    folder = stack.root / FOLDER / stack.name / "backups" / stamp
-    partial = folder.with_suffix(".part")
-    partial.mkdir(mode=0o700, parents=True)
-    if endpoint.target == "docker":
-        containers.snapshot(stack.resource("Containers"), partial)
-    else:
-        _copy_processes(outputs, partial)
-    partial.rename(folder)
-    return str(folder)
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"*{_PARTIAL}"):
+        with contextlib.suppress(BlockingIOError), _locked(folder, fcntl.LOCK_NB):
+            shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    """Keep other commands away from a folder; the lock ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def newest(stack: Stack) -> Path:
@@ -55,8 +112,8 @@ def newest(stack: Stack) -> Path:
     Raises:
         ToolError: there is none.
     """
-    folder = stack.root / FOLDER / stack.name / "backups"
-    taken = sorted(folder.glob("*Z"))
+    folder = stack.root / FOLDER / stack.name / BACKUPS
+    taken = sorted(found for found in folder.glob("*Z*") if found.suffix != _PARTIAL)
     if not taken:
         raise ToolError(f"there is no backup in {folder}", fix=f"make backup STACK={stack.name}")
     return taken[-1]
@@ -74,24 +131,75 @@ def rehearse(stack: Stack) -> Iterator[str]:
         yield f"{dump}: {loaded.keys} keys in {loaded.seconds:.1f} s; it is {minutes:.0f} minutes old"
 
 
-def _copy_processes(outputs: Mapping[str, Any], folder: Path) -> None:
+def _copy_processes(stack: Stack, outputs: Mapping[str, Any], folder: Path) -> None:
     """The servers' folders are on this machine, and they say where."""
-    for number, (node, client) in enumerate(nodes.as_admin(outputs)):
-        if client.info("replication")["role"] != "master":
-            continue
-        _save(client, node)
-        settings: Any = client.config_get("dir", "dbfilename")
-        target = folder / f"node-{number}.rdb"
-        target.touch(mode=0o600)
-        shutil.copyfile(Path(settings["dir"]) / settings["dbfilename"], target)
+    known = Endpoint.from_dict(outputs["endpoint"]).nodes
+    for node in _sources(stack, outputs):
+        with nodes.connected(outputs, node, stack.name) as client:
+            saved = _save(client, node)
+            target = folder / f"node-{known.index(node)}.rdb"
+            target.touch(mode=0o600)
+            shutil.copyfile(saved, target)
 
 
-def _save(client: Any, node: Node) -> None:
-    before = client.info("persistence")["rdb_saves"]
+def _sources(stack: Stack, outputs: Mapping[str, Any]) -> list[Node]:
+    """For each shard its primary, or where that one doesn't respond the replica that has most.
 
-    def saved() -> bool:
-        state = client.info("persistence")
-        return not state["rdb_bgsave_in_progress"] and bool(state["rdb_saves"] > before)
+    Raises:
+        ToolError: no node of a shard responds.
+    """
+    states: dict[Node, Mapping[str, Any]] = {}
+    causes: dict[Node, str] = {}
+    shards: list[list[Node]] = []
+    endpoint = Endpoint.from_dict(outputs["endpoint"])
+    for node in endpoint.nodes:
+        try:
+            with nodes.connected(outputs, node) as client, explained():
+                states[node] = client.info("replication")
+                if endpoint.topology == "cluster":
+                    shards = shards or _shards(client, endpoint.nodes)
+        except ValkeykitError as problem:
+            causes[node] = str(problem.args[0])
+    return [_source(stack, shard, states, causes) for shard in shards or [list(endpoint.nodes)]]
 
-    client.bgsave(schedule=True)
-    wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")
+
+def _shards(client: Any, known: Iterable[Node]) -> list[list[Node]]:
+    """The nodes of each shard of a cluster that has slots."""
+    by_address = {str(node): node for node in known}
+    view: Mapping[str, Any] = client.cluster("NODES")
+    primaries = {row["node_id"] for row in view.values() if "master" in row["flags"].split(",") and row["slots"]}
+    shards = ([at for at, row in view.items() if one in (row["node_id"], row["master_id"])] for one in primaries)
+    return [[by_address[address] for address in shard if address in by_address] for shard in shards]
+
+
+def _source(
+    stack: Stack, shard: Sequence[Node], states: Mapping[Node, Mapping[str, Any]], causes: Mapping[Node, str]
+) -> Node:
+    live = {node: states[node] for node in shard if node in states}
+    leading = [node for node, state in live.items() if state["role"] == "master"]
+    if leading:  # another one that has just come back has no replica
+        return max(leading, key=lambda node: live[node]["connected_slaves"])
+    complete = [node for node, state in live.items() if not state["master_sync_in_progress"]]
+    if not complete:
+        reasons = "; ".join(causes.get(node, f"the node {node} still copies its primary's data") for node in shard)
+        raise ToolError(f"no node has all of the data: {reasons}", fix=f"make up STACK={stack.name}")
+    return max(complete, key=lambda node: live[node]["slave_repl_offset"])
+
+
+def _save(client: Any, node: Node) -> Path:
+    """Have a node save its data; returns the file."""
+    with explained():
+        before = client.info("persistence")["rdb_saves"]
+
+        def saved() -> bool:
+            state = client.info("persistence")
+            if state["rdb_bgsave_in_progress"] or state["aof_rewrite_in_progress"]:
+                return False
+            if state["rdb_last_bgsave_status"] != "ok":
+                raise ToolError(f"the node {node} can't save its data", fix="free space on its disk; its log says more")
+            return bool(state["rdb_saves"] > before)
+
+        client.bgsave(schedule=True)
+        wait_until(saved, SAVE_SECONDS, f"the node {node} hasn't saved its data yet")
+        settings: dict[str, str] = client.config_get("dir", "dbfilename")
+    return Path(settings["dir"]) / settings["dbfilename"]

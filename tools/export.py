@@ -17,12 +17,30 @@ from tools.backend import FOLDER
 from tools.errors import ToolError
 
 
+def failover_note(variables: Mapping[str, str]) -> str:
+    """What a client of a replicated stack on one machine must read to follow a failover; "" for other stacks."""
+    nodes = [node.rpartition(":")[0] for node in variables.get("VALKEY_NODES", "").split(",")]
+    # The name of a cloud's primary follows a failover; here each node has a port of its own on the same host.
+    if variables.get("VALKEY_TOPOLOGY") != "replicated" or len(nodes) < 2 or len(set(nodes)) > 1:
+        return ""
+    name = "VALKEY_SENTINELS" if "VALKEY_SENTINELS" in variables else "VALKEY_NODES"
+    return (
+        f"clients that read {name} follow a failover; clients that read only VALKEY_URL "
+        "are read-only after it, until make up and make env give them the new URL"
+    )
+
+
+def _comment(variables: Mapping[str, str]) -> str:
+    note = failover_note(variables)
+    return f"# {note}\n" if note else ""
+
+
 def _dotenv(_stack: str, variables: Mapping[str, str]) -> str:
-    return "".join(f"{name}='{value}'\n" for name, value in variables.items())
+    return _comment(variables) + "".join(f"{name}='{value}'\n" for name, value in variables.items())
 
 
 def _shell(_stack: str, variables: Mapping[str, str]) -> str:
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    return _comment(variables) + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
 def _json(_stack: str, variables: Mapping[str, str]) -> str:

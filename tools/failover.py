@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from valkeykit.causes import explained
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
@@ -48,8 +49,9 @@ def carry_out(stack: Stack) -> Iterator[str]:
         _hand_over(stack, endpoint)
         if not writer.goes_on(BACK_SECONDS):
             raise ToolError(f"no write for {BACK_SECONDS:.0f} s since the drill", fix=f"make up STACK={stack.name}")
-    lost = writer.lost()
-    writer.forget()
+    with explained():
+        lost = writer.lost()
+        writer.forget()
     if lost:
         raise ToolError(f"{len(lost)} of {writer.acknowledged} acknowledged writes are lost")
     yield f"{writer.acknowledged} writes acknowledged, none lost, {len(writer.failed)} tried again"

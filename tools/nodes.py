@@ -7,14 +7,41 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
+from valkeykit.causes import explained
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
+from valkeykit.errors import ValkeykitError
 from valkeykit.url import Node, parse
 
+from tools.errors import ToolError
 
-def as_admin(outputs: Mapping[str, Any]) -> Iterator[tuple[Node, redis.Redis]]:
-    """One node after the other, with a client that is closed before the next."""
-    endpoint, admin = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["adminUrl"])
-    for node in endpoint.nodes:
-        with contextlib.closing(connect(admin.at(node), ca=endpoint.ca)) as client:
+
+def as_admin(outputs: Mapping[str, Any], stack: str = "") -> Iterator[tuple[Node, redis.Redis]]:
+    """One node after the other, with a client that is closed before the next.
+
+    stack: its name, for the fix.
+
+    Raises:
+        ToolError: a node doesn't respond; it is named.
+    """
+    for node in Endpoint.from_dict(outputs["endpoint"]).nodes:
+        with connected(outputs, node, stack) as client:
             yield node, client
+
+
+@contextlib.contextmanager
+def connected(outputs: Mapping[str, Any], node: Node, stack: str = "") -> Iterator[redis.Redis]:
+    """A client of one node.
+
+    Raises:
+        ToolError: the node doesn't respond; it is named.
+    """
+    endpoint, admin = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["adminUrl"])
+    with contextlib.closing(connect(admin.at(node), ca=endpoint.ca)) as client:
+        try:
+            with explained():
+                client.ping()
+        except ValkeykitError as problem:
+            fix = f"make up STACK={stack}" if stack else "make up"
+            raise ToolError(f"the node {node} does not respond: {problem.args[0]}", fix=fix) from None
+        yield client

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import redis
 from valkeykit.causes import FOREIGN
 from valkeykit.connection import Client
+from valkeykit.errors import ValkeykitError
+
+T = TypeVar("T")
 
 KEPT = 600
 """Seconds that a key lives."""
+
+RETRY_SECONDS = 30.0
 
 
 class Writer:
@@ -41,16 +49,18 @@ class Writer:
         self._thread.join(60)
 
     def _run(self) -> None:
-        client = self._client()
         last = time.monotonic()
-        with client:
+        with contextlib.ExitStack() as opened:
+            client: redis.Redis | None = None
             while not self._stop.is_set():
                 number = self.acknowledged
                 try:
+                    if client is None:
+                        client = opened.enter_context(self._client())
                     client.set(self._key(number), number, ex=KEPT)
                     if self._wait and replicas_with(client, self._key(number), self._wait) < self._wait:
                         continue
-                except FOREIGN as problem:
+                except (*FOREIGN, ValkeykitError) as problem:
                     self.failed.append(f"{type(problem).__name__}: {problem}")
                     time.sleep(0.05)
                     continue
@@ -67,17 +77,32 @@ class Writer:
 
     def lost(self) -> list[int]:
         """Acknowledged numbers that aren't there."""
-        with self._client() as client:
-            return [number for number in range(self.acknowledged) if client.get(self._key(number)) != str(number)]
+        with _again(self._client) as client:
+            found = ((number, _again(partial(client.get, self._key(number)))) for number in range(self.acknowledged))
+            return [number for number, value in found if value != str(number)]
 
     def forget(self) -> None:
         """Remove its keys; they end by themselves too."""
-        with self._client() as client:
+        with _again(self._client) as client:
             for number in range(self.acknowledged):
-                client.unlink(self._key(number))
+                _again(partial(client.unlink, self._key(number)))
 
     def _key(self, number: int) -> str:
         return f"{self._prefix}:{number}"
+
+
+def _again(action: Callable[[], T]) -> T:
+    """An action that may be repeated, until it succeeds or `RETRY_SECONDS` are over: so soon after a change a server
+    may be slow, or a client not know the new primary yet.
+    """
+    end = time.monotonic() + RETRY_SECONDS
+    while True:
+        try:
+            return action()
+        except (*FOREIGN, ValkeykitError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 def replicas_with(client: Client, key: str, wanted: int, seconds: float = 2.0) -> int:

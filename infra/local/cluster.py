@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import ProvisioningError
-from infra.local.console import Console, Member, RefusedError, fields, info, wait_until
+from infra.local.console import Console, Member, RefusedError, SilentError, fields, info, wait_until
 
 SLOTS = 16384
 
@@ -142,7 +142,7 @@ def take_over(console: Console, members: Sequence[Member], replica: Member) -> N
         with contextlib.suppress(ProvisioningError):
             promote(console, replica, force=True)
             return
-    with contextlib.suppress(RefusedError):  # it has just become one
+    with contextlib.suppress(RefusedError, SilentError):  # it has just become one
         console.run(replica.name, "CLUSTER", "FAILOVER", "TAKEOVER")
     _wait_until_primary(console, replica.name)
 
@@ -170,7 +170,8 @@ def fail_over(console: Console, members: Sequence[Member], primary: Member) -> N
 def promote(console: Console, replica: Member, *, force: bool = False) -> None:
     """Make a replica the primary of its shard. force: though its primary doesn't answer."""
     for _ in range(2):  # it gives up after 5 s, as on a machine that is busy
-        console.run(replica.name, "CLUSTER", "FAILOVER", *(["FORCE"] if force else []))
+        with contextlib.suppress(SilentError):  # an answer that is lost says nothing
+            console.run(replica.name, "CLUSTER", "FAILOVER", *(["FORCE"] if force else []))
         with contextlib.suppress(ProvisioningError):
             _wait_until_primary(console, replica.name)
             return

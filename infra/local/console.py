@@ -6,6 +6,7 @@ What forms a deployment (`replication`, `cluster`) needs no more than this: a co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +43,9 @@ class Console(Protocol):
         Raises:
             RefusedError, SilentError: one of the answers is missing.
         """
+
+    def session(self, node: str) -> AbstractContextManager[Callable[..., Any]]:
+        """A connection of its own to a node, which another thread may use: `run` without the name of the node."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ valkey.log   valkey.pid  what it tells
 data/                    its working folder: the append-only files and the snapshot
 claim.json               which stack it belongs to; written first, removed last
 final-<time>.rdb         what `pulumi destroy` leaves
+before-<version>-….rdb   what a docker stack of this name saved before an upgrade
 damaged-<time>/          data that a server could not load, set aside or copied before a repair
+backups/<time>/          what `make backup` took
 node-0/ sentinel-0/ …    where several belong together, a folder of each
 """
 
@@ -14,8 +16,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from fnmatch import fnmatch
 from pathlib import Path
 
 from infra.errors import ProvisioningError
@@ -23,7 +27,18 @@ from infra.local.binary import parse_version
 from infra.local.files import write_private
 
 FINAL = "final-"
+BEFORE = "before-"
 DAMAGED = "damaged-"
+BACKUPS = "backups"
+
+_KEPT = (f"{FINAL}*", f"{BEFORE}*", f"{DAMAGED}*", BACKUPS)
+"""What outlives a stack: whatever a command puts into the folder of a stack that may be down."""
+
+_LEFT = ("valkey.conf", "users.acl", "valkey.log*", "valkey.pid", ".valkey.conf.*", ".users.acl.*", ".claim.json.*")
+"""What a server has apart from its data; the hidden ones are of a write that was killed."""
+
+_NODES = ("node-[0-9]*", "sentinel-[0-9]*", "scratch")
+"""Folders of servers, each like this one."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +124,8 @@ class Folder:
     def _rival(self, claim: Claim) -> ProvisioningError | None:
         present = self.claim()
         if present is None:
-            own = (FINAL, DAMAGED, f".{self._claim.name}.")  # the second is what a killed write of the claim leaves
-            strangers = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith(own))
-            if strangers:
-                return ProvisioningError(f"{self.path} holds files of something else ({strangers[0]})", fix=_OTHER)
+            if foreign := next(self._foreign(), None):
+                return ProvisioningError(f"{self.path} holds files of something else ({foreign})", fix=_OTHER)
         elif present.stack != claim.stack:
             return ProvisioningError(f"{self.path} belongs to the stack {present.stack}", fix=_OTHER)
         elif (present.topology, present.shards) != (claim.topology, claim.shards):
@@ -127,6 +140,14 @@ class Folder:
                 fix=f"install a server of {present.version} or newer",
             )
         return None
+
+    def _foreign(self) -> Iterator[str]:
+        """What lies here and no stack of this project can have left; data without a claim is somebody's."""
+        for entry in sorted(self.path.iterdir()):
+            if _is_one_of(entry, _NODES) and entry.is_dir():
+                yield from (f"{entry.name}/{name}" for name in Folder(entry)._foreign())
+            elif not (_is_one_of(entry, (*_KEPT, *_LEFT)) or (entry == self.data and not any(entry.glob("*")))):
+                yield entry.name
 
     def empty(self) -> None:
         """Remove the data, so that the next start begins with none."""
@@ -145,11 +166,15 @@ class Folder:
         if not keep_snapshot:
             for damaged in self.path.glob(f"{DAMAGED}*"):
                 shutil.rmtree(damaged)
-        for file in (self.config, self.acl, self.pid, *self.path.glob(f"{self.log.name}*")):
+        for file in (file for pattern in _LEFT for file in self.path.glob(pattern)):
             file.unlink(missing_ok=True)
         self._claim.unlink(missing_ok=True)
         if self.path.exists() and not any(self.path.iterdir()):
             self.path.rmdir()
+
+
+def _is_one_of(entry: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(entry.name, pattern) for pattern in patterns)
 
 
 def _shape(claim: Claim) -> str:

@@ -5,8 +5,10 @@ node-0/ node-1/ …    sentinel-0/ …    each a folder as a single server has o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +106,15 @@ class Clients:
 
     def run(self, node: str, *command: str) -> Any:
         """See Console."""
+        was_connected = node in self._clients
         try:
-            return self._client(node).execute_command(*command)
+            try:
+                return self._client(node).execute_command(*command)
+            except redis.ConnectionError:  # a Sentinel closes the connections of a node that it demotes
+                self.forget(node)
+                if not was_connected:
+                    raise
+                return self._client(node).execute_command(*command)
         except redis.ResponseError as refusal:
             raise RefusedError(f"{node}: {refusal}") from None
         except (redis.RedisError, OSError) as problem:
@@ -115,6 +124,12 @@ class Clients:
     def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
         """See Console."""
         return [self.run(node, *command) for command in commands]
+
+    @contextlib.contextmanager
+    def session(self, node: str) -> Iterator[Callable[..., Any]]:
+        """See Console."""
+        with contextlib.closing(Clients(self._specs)) as own:
+            yield partial(own.run, node)
 
     def forget(self, node: str) -> None:
         """Let go of the connection, as the server is about to be another process."""

@@ -5,10 +5,11 @@ Where a node stands among others, and when it may be restarted, is the drivers' 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -78,14 +79,24 @@ class State:
     acl: str
 
 
+@contextlib.contextmanager
+def one_error(folder: Folder) -> Iterator[None]:
+    """What the machine or a server refuses meanwhile, as an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise ProvisioningError(f"{error.strerror}: {error.filename or folder.path}") from None
+    except redis.RedisError as error:
+        raise ProvisioningError(
+            f"a server in {folder.path} did not respond as expected: {type(error).__name__}: {error}",
+            fix="run `make up` again to resume",
+        ) from None
+
+
 def apply_live(spec: Spec, client: redis.Redis) -> bool:
     """Change what differs; False where a restart is needed for the rest."""
     current = inspect(spec, client)
-    _refuse_to_fill_up(client, spec.directives)
     port = spec.port or current.port
-    if port != current.port:
-        # Refuses one that is taken, while the server still runs on the old one.
-        ports.candidates(spec.folder, port, has_bus=spec.has_bus)
     write_files(spec, port)
     complete = (port, binary.version()) == (current.port, current.version)
     wanted = {**spec.directives, **spec.secrets}
@@ -102,13 +113,21 @@ def apply_live(spec: Spec, client: redis.Redis) -> bool:
     return complete
 
 
-def _refuse_to_fill_up(client: redis.Redis, wanted: Mapping[str, str]) -> None:
-    used, allowed = int(client.info("memory")["used_memory"]), int(wanted["maxmemory"])
-    if used > allowed and not wanted["maxmemory-policy"].startswith("allkeys-"):
-        raise ProvisioningError(
-            f"the server holds {used} bytes and may not evict them, so with {allowed} every write would fail",
-            fix="pulumi config set memory <more>",
-        )
+def review(spec: Spec) -> None:
+    """Raise what speaks against the spec while the server runs, before anything is changed."""
+    running = process.find(spec.folder)
+    client = login(spec, running) if running else None
+    if client is None:
+        return
+    with client:
+        used, allowed = int(client.info("memory")["used_memory"]), int(spec.directives["maxmemory"])
+        if used > allowed and not spec.directives["maxmemory-policy"].startswith("allkeys-"):
+            raise ProvisioningError(
+                f"the server holds {used} bytes and may not evict them, so with {allowed} every write would fail",
+                fix="pulumi config set memory <more>",
+            )
+        if spec.port and spec.port != int(client.info("server")["tcp_port"]):
+            ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus)
 
 
 def start(spec: Spec, *overrides: str) -> redis.Redis:
@@ -117,8 +136,8 @@ def start(spec: Spec, *overrides: str) -> redis.Redis:
     Raises:
         ProvisioningError: it doesn't start; also where it would start empty beside files that it had written.
     """
-    if spec.directives.get("appendonly") == "yes" and "--appendonly" not in overrides:
-        _refuse_damaged(spec.folder, appendonly.parts)
+    if "--appendonly" not in overrides:
+        refuse_missing_files(spec)
     for port in ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus):
         write_files(spec, port)
         started = process.start(spec.folder, *overrides)
@@ -131,6 +150,12 @@ def start(spec: Spec, *overrides: str) -> redis.Redis:
             break  # it wasn't the port that was taken meanwhile
     _refuse_damaged(spec.folder, appendonly.check)
     raise ProvisioningError(f"valkey-server didn't start: {_last_words(spec.folder)}", fix=f"read {spec.folder.log}")
+
+
+def refuse_missing_files(spec: Spec) -> None:
+    """Raise where the server would start empty beside files that it had written."""
+    if spec.directives.get("appendonly") == "yes":
+        _refuse_damaged(spec.folder, appendonly.parts)
 
 
 def _refuse_damaged(folder: Folder, check: Callable[[Path], object]) -> None:

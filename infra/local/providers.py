@@ -7,11 +7,12 @@ that runs is always today's.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import string
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +29,7 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.output import Unknown
 from valkeykit.errors import ValkeykitError
 
 if TYPE_CHECKING:
@@ -143,9 +145,16 @@ class ServerProvider(ResourceProvider):
     def check(self, olds: Props, news: Props) -> CheckResult:
         return CheckResult(news, [CheckFailure(key, reason) for key, reason in _refusals(olds, news)])
 
-    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        changed = any(olds.get(key) != news.get(key) for key in (*_INPUTS, "__provider"))
-        return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
+    @one_line
+    def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
+        from infra.local import server
+
+        is_changed = _differs(olds, news, _INPUTS)
+        if is_changed and _is_known({key: news[key] for key in _BASICS}):
+            spec = _spec(resource, _readable(olds, news, "password"), port=int(news["port"] or olds["listens"]))
+            with _refusing():
+                server.review(replace(spec, former=olds["password"]))
+        return DiffResult(changes=is_changed, replaces=[])
 
     @one_line
     def create(self, props: Props) -> CreateResult:
@@ -191,6 +200,36 @@ class Server(Resource, module="valkey", name="Server"):
 
 
 _INPUTS = ("folder", "stack", "version", "port", "directives", "acl", "password", "finalSnapshot")
+_BASICS = ("folder", "stack", "version", "port", "directives", "restoreFrom")
+"""Inputs that a check before a change needs; passwords aside, which a preview of a rotation doesn't know yet."""
+
+
+def _differs(olds: Props, news: Props, inputs: Iterable[str]) -> bool:
+    """Whether there is something to do: other inputs, another provider, or drift."""
+    return bool(olds.get("drift")) or any(olds.get(key) != news.get(key) for key in (*inputs, "__provider"))
+
+
+def _is_known(value: Any) -> bool:
+    """False for what a preview doesn't know yet, or not all of."""
+    if isinstance(value, Mapping):
+        return all(map(_is_known, value.values()))
+    return not isinstance(value, Unknown)
+
+
+def _readable(olds: Props, news: Props, key: str) -> Props:
+    """Inputs to look at the servers with; a preview of a rotation doesn't know the next passwords and users yet."""
+    return {**news, "acl": "", "sentinelAcl": "", key: news[key] if _is_known(news[key]) else olds[key]}
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """What is refused here is refused before anything is changed, in a preview too."""
+    from infra.errors import ProvisioningError, RefusalError
+
+    try:
+        yield
+    except ProvisioningError as problem:
+        raise RefusalError(problem.args[0], fix=problem.fix) from None
 
 
 def _ensure(resource: str, props: Props, port: int, former: str = "") -> Props:
@@ -255,9 +294,16 @@ class ServerGroupProvider(ResourceProvider):
         refusals = [*_refusals(olds, news), *_group_refusals(olds, news)]
         return CheckResult(news, [CheckFailure(key, reason) for key, reason in refusals])
 
-    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        changed = any(olds.get(key) != news.get(key) for key in (*_GROUP_INPUTS, "__provider"))
-        return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
+    @one_line
+    def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
+        from infra.local import servers
+
+        is_changed = _differs(olds, news, _GROUP_INPUTS)
+        if is_changed and _is_known({key: news[key] for key in (*_BASICS, "topology", "shards", "replicas")}):
+            spec = _group(resource, _readable(olds, news, "passwords"))
+            with _refusing():
+                servers.review(replace(spec, former=olds["passwords"]["admin"]))
+        return DiffResult(changes=is_changed, replaces=[])
 
     @one_line
     def create(self, props: Props) -> CreateResult:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from valkeykit.endpoint import SERVICE
 
+from infra.local import pause
 from infra.local.console import Console, Member, RefusedError, SilentError, answering, answers, info, wait_until
+from infra.local.pause import Pause
 
 DOWN_AFTER_MILLISECONDS = 3000
 FAILOVER_TIMEOUT_MILLISECONDS = 5_000
@@ -23,6 +25,8 @@ FAILOVER_SECONDS = 30.0
 ORDER_SECONDS = 5.0
 SYNC_SECONDS = 900.0
 SENTINEL_SECONDS = 30.0
+
+_FENCE = "min-replicas-to-write"
 
 
 def sentinel_conf(primary: Member, sentinels: int, user: str, password: str) -> str:
@@ -70,7 +74,7 @@ def follow(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
     )
     for node in nodes:
         if node != primary:  # a Sentinel that orders the same closes the node's connections
-            wait_until(partial(_obeys, console, node, primary), ORDER_SECONDS, f"{node.name} doesn't follow")
+            wait_until(partial(_obeys, console, node, primary), FAILOVER_SECONDS, f"{node.name} doesn't follow")
 
 
 def _obeys(console: Console, node: Member, primary: Member) -> bool:
@@ -139,26 +143,40 @@ def fail_over(console: Console, sentinels: Sequence[str], nodes: Sequence[Member
         ProvisioningError: no replica can be made the primary.
     """
     live = answering(console, nodes)
-    with _writers_waiting(console, primary) if primary in live else contextlib.nullcontext():
-        if primary in live:
-            wait_until_in_sync(console, primary, live)
-            _wait_for_offset(console, primary, live)
-        _order_failover(console, sentinels, nodes, primary)
-        successor = wait_for_primary(console, sentinels, nodes, other_than=primary)
-        if primary in live:
+    if primary not in live:
+        _order_failover(console, sentinels, nodes, primary, lambda: True)
+        return wait_for_primary(console, sentinels, nodes, other_than=primary)
+    replicas = [node for node in live if node != primary]
+    wait_until_in_sync(console, primary, live)
+    with pause.hold(console, primary.name) as held:
+        is_even = partial(_is_even, console, primary, replicas, held)
+        wait_until(is_even, FAILOVER_SECONDS, f"the replicas don't catch up with {primary.name}")
+        with _fenced(console, primary, len(replicas)):
+            _order_failover(console, sentinels, nodes, primary, lambda: held.is_unbroken or is_even())
+            successor = wait_for_primary(console, sentinels, nodes, other_than=primary)
             follow(console, successor, live)  # before writers go on, so that the old one refuses them
-        return successor
+    return successor
+
+
+def _is_even(console: Console, primary: Member, replicas: Sequence[Member], held: Pause) -> bool:
+    """Whether every replica has all that the primary has acknowledged, and no write has come in between."""
+    held.begin()
+    written = int(info(console, primary.name, "replication")["master_repl_offset"])
+    return all(_offset(console, node) >= written for node in replicas) and held.is_unbroken
 
 
 @contextlib.contextmanager
-def _writers_waiting(console: Console, primary: Member) -> Iterator[None]:
-    """Writes are held back, so that nothing is acknowledged that the next primary doesn't have."""
-    console.run(primary.name, "CLIENT", "PAUSE", str(int(FAILOVER_SECONDS * 1000)), "WRITE")
+def _fenced(console: Console, primary: Member, replicas: int) -> Iterator[None]:
+    """Let the primary reject writes as soon as one of its replicas is promoted: a pause that isn't renewed, as when
+    this process is killed, ends long before the Sentinels demote the primary.
+    """
+    previous = str(console.run(primary.name, "CONFIG", "GET", _FENCE)[_FENCE])
+    console.run(primary.name, "CONFIG", "SET", _FENCE, str(max(replicas, int(previous))))
     try:
         yield
     finally:
         with contextlib.suppress(RefusedError, SilentError):
-            console.run(primary.name, "CLIENT", "UNPAUSE")
+            console.run(primary.name, "CONFIG", "SET", _FENCE, previous)
 
 
 def wait_for_primary(
@@ -182,7 +200,13 @@ def wait_for_primary(
     return found[0]
 
 
-def _order_failover(console: Console, sentinels: Sequence[str], nodes: Sequence[Member], primary: Member) -> None:
+def _order_failover(
+    console: Console,
+    sentinels: Sequence[str],
+    nodes: Sequence[Member],
+    primary: Member,
+    is_ready: Callable[[], bool],
+) -> None:
     """Tell one Sentinel, unless another primary is named by now. A Sentinel that has just started has no replica
     to offer yet.
     """
@@ -190,6 +214,8 @@ def _order_failover(console: Console, sentinels: Sequence[str], nodes: Sequence[
     def ordered() -> bool:
         if named_primary(console, sentinels, nodes) != primary:
             return True
+        if not is_ready():
+            return False
         try:
             return bool(console.run(answering_sentinels[0], "SENTINEL", "FAILOVER", SERVICE) == "OK")
         except RefusedError as refusal:
@@ -199,22 +225,9 @@ def _order_failover(console: Console, sentinels: Sequence[str], nodes: Sequence[
     wait_until(ordered, ORDER_SECONDS, f"no replica of {primary.name} can be made the primary")
 
 
-def _wait_for_offset(console: Console, primary: Member, nodes: Sequence[Member]) -> None:
-    written = int(info(console, primary.name, "replication")["master_repl_offset"])
-    replicas = [node for node in nodes if node != primary]
-    wait_until(
-        lambda: all(
-            int(info(console, node.name, "replication").get("slave_repl_offset", 0)) >= written for node in replicas
-        ),
-        FAILOVER_SECONDS,
-        f"the replicas don't catch up with {primary.name}",
-    )
+def _offset(console: Console, replica: Member) -> int:
+    return int(info(console, replica.name, "replication").get("slave_repl_offset", 0))
 
 
 def _follows(state: dict[str, str], primary: Member) -> bool:
     return state["role"] == "slave" and f"{state['master_host']}:{state['master_port']}" == primary.address
-
-
-def latest(console: Console, replicas: Sequence[Member]) -> Member:
-    """The replica that has heard most of its primary."""
-    return max(replicas, key=lambda node: int(info(console, node.name, "replication").get("slave_repl_offset", 0)))

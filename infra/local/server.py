@@ -27,12 +27,22 @@ def ensure(spec: Spec) -> State:
     Raises:
         ProvisioningError: the spec can't be had.
     """
+    review(spec)
+    with instance.one_error(spec.folder):
+        return _ensure(spec)
+
+
+def review(spec: Spec) -> None:
+    """Raise what `ensure` would, as far as it can be known before anything is changed."""
     if problem := spec.folder.objection(spec.claim):
         raise problem
-    try:
-        return _ensure(spec)
-    except OSError as error:
-        raise ProvisioningError(f"{error.strerror}: {error.filename or spec.folder.path}") from None
+    claim = spec.folder.claim()
+    if claim is None or claim.restoring:
+        return
+    with instance.one_error(spec.folder):
+        instance.review(spec)
+        if process.find(spec.folder) is None:
+            instance.refuse_missing_files(spec)
 
 
 def inspect(spec: Spec) -> State | None:

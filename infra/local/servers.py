@@ -75,13 +75,22 @@ def ensure(spec: GroupSpec) -> GroupState:
     Raises:
         ProvisioningError: the spec can't be had.
     """
+    review(spec)
+    with instance.one_error(spec.folder), _shape(spec) as shape:
+        return _ensure(spec, shape)
+
+
+def review(spec: GroupSpec) -> None:
+    """Raise what `ensure` would, as far as it can be known before anything is changed."""
     if problem := spec.folder.objection(spec.claim):
         raise problem
-    try:
-        with _shape(spec) as shape:
-            return _ensure(spec, shape)
-    except OSError as error:
-        raise ProvisioningError(f"{error.strerror}: {error.filename or spec.folder.path}") from None
+    claim = spec.folder.claim()
+    if claim is None or claim.restoring:
+        return
+    with instance.one_error(spec.folder), _shape(spec) as shape:
+        shape.review()
+        for node in spec.nodes.values():
+            instance.review(node)
 
 
 def inspect(spec: GroupSpec) -> GroupState:
@@ -96,7 +105,7 @@ def hand_over(spec: GroupSpec) -> None:
     Raises:
         ProvisioningError: the servers aren't whole, so nothing was touched; or no replica took over.
     """
-    with _shape(spec) as shape:
+    with instance.one_error(spec.folder), _shape(spec) as shape:
         if problems := _inspect(spec, shape).problems:
             raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
         for name in shape.primaries():
@@ -135,8 +144,6 @@ def _shape(spec: GroupSpec) -> Iterator[Shape]:
 def _ensure(spec: GroupSpec, shape: Shape) -> GroupState:
     previous = spec.folder.claim()
     source = str(spec.restore_from or "") if previous is None else previous.restoring
-    if not source:
-        shape.review()
     spec.folder.take(replace(spec.claim, restoring=source))
     group.stop([known for known in spec.everybody.values() if _refuses_us(known)])
     # Before anybody uses a new password: a Sentinel whose login failed once takes its node for dead.

@@ -29,8 +29,10 @@ runs a script; a cache stores and counts; a queue's job is run by a real worker.
 refused.
 
 *Replicated* means that it finds the primary by itself: the tests fail over first. *TLS* means each of its topologies.
-On the docker target Sentinels answer with addresses inside, so there `VALKEY_URL` counts, which names the new primary
-only after the next `make up`; valkeykit and GLIDE ask the nodes.
+On the docker target Sentinels answer with addresses inside, so there `VALKEY_NODES` counts: valkeykit and GLIDE ask the
+nodes for their role.
+A client of a replicated stack that reads only `VALKEY_URL` is read-only after a failover.
+It needs the new URL: `make up`, then `make env`.
 
 Made by `python -m tests.clients.page` from what `make test ONLY=clients` and `make test ONLY=clients TLS=1` found.
 """

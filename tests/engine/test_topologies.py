@@ -138,6 +138,8 @@ def test_the_smoke_suite_passes_also_where_it_disturbs(group: Project) -> None:
     assert "ok      A killed primary: writes go on within 10 s" in result.stdout
     assert "ok      A planned failover" in result.stdout
     assert "FAILED" not in result.stdout
+    is_replicated = group.stack.outputs()["endpoint"]["topology"] == "replicated"
+    assert ("note: clients that read VALKEY_SENTINELS follow a failover" in result.stdout) == is_replicated
 
 
 def _own_backend(group: Project) -> dict[str, str]:

@@ -80,6 +80,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for result, check, detail in rows:
         terminalreporter.write(f"{result:7}", **{_COLOURS[result]: True})
         terminalreporter.write_line(f" {check}{f': {detail}' if detail else ''}")
+    if SUBJECT in config.stash and (note := config.stash[SUBJECT].note):
+        terminalreporter.write_line(f"note: {note}")
 
 
 @pytest.fixture(scope="session")

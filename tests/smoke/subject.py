@@ -94,6 +94,13 @@ class Subject:
     def sentinels(self) -> tuple[Node, ...]:
         return self.address.sentinels or self.watchers
 
+    @property
+    def note(self) -> str:
+        """What clients of the stack must read to follow a failover."""
+        from tools import export
+
+        return export.failover_note(self.endpoint.variables("")) if self.endpoint else ""
+
     def outside(self, node: Node) -> Node:
         """A node, by the address it has from here: containers have another one inside, and the same port."""
         return next((known for known in self.nodes if node == known), None) or next(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -15,9 +20,9 @@ from valkeykit.url import Node
 from infra.errors import ProvisioningError
 from infra.local import drill
 from tests import servers
-from tools import backup
+from tools import backup, nodes
 from tools.errors import ToolError
-from tools.stack import Stack
+from tools.stack import PROJECT, Stack
 
 
 def endpoint(*nodes: servers.Server, topology: str = "single") -> Endpoint:
@@ -41,9 +46,9 @@ def fake(folder: Path, known: Endpoint) -> Fake:
 
 
 def test_every_primary_is_saved_and_can_be_loaded(tmp_path: Path) -> None:
-    with servers.cluster(tmp_path / "nodes", replicas=1) as nodes:
-        stack = fake(tmp_path, endpoint(*nodes, topology="cluster"))
-        with closing(redis.RedisCluster(servers.HOST, nodes[0].port)) as client:
+    with servers.cluster(tmp_path / "nodes", replicas=1) as known:
+        stack = fake(tmp_path, endpoint(*known, topology="cluster"))
+        with closing(redis.RedisCluster(servers.HOST, known[0].port)) as client:
             for number in range(99):
                 client.set(f"key:{number}", number)
         taken = Path(backup.take(stack))
@@ -53,6 +58,110 @@ def test_every_primary_is_saved_and_can_be_loaded(tmp_path: Path) -> None:
     lines = list(backup.rehearse(stack))
     assert len(lines) == 3
     assert all("keys in" in line and "it is 0 minutes old" in line for line in lines)
+
+
+def test_a_node_that_isnt_needed_may_be_down(tmp_path: Path) -> None:
+    with servers.cluster(tmp_path / "nodes", replicas=1) as known:
+        stack = fake(tmp_path, endpoint(*known, topology="cluster"))
+        with closing(redis.RedisCluster(servers.HOST, known[0].port)) as client:
+            for number in range(99):
+                client.set(f"key:{number}", number)
+        known[3].kill()
+        taken = Path(backup.take(stack))
+        assert sum(drill.load(file).keys for file in taken.iterdir()) == 99
+        for node in known:  # so that no replica is promoted
+            with closing(node.client()) as client, contextlib.suppress(redis.ConnectionError):
+                client.config_set("cluster-replica-no-failover", "yes")
+        known[1].kill()
+        taken = Path(backup.take(stack))
+        assert sum(drill.load(file).keys for file in taken.iterdir()) == 99
+        known[4].kill()
+        with pytest.raises(ToolError) as error:
+            backup.take(stack)
+    for node in (known[1], known[4]):
+        assert f"the node {servers.HOST}:{node.port} does not respond" in str(error.value)
+    assert str(error.value).endswith(" -> make up STACK=dev")
+    assert len(list((tmp_path / ".valkey/dev/backups").iterdir())) == 2
+
+
+@pytest.mark.parametrize("survivor", ["primary", "replica"])
+def test_a_replicated_stack_is_saved_from_the_node_that_lives(tmp_path: Path, survivor: str) -> None:
+    with servers.running(tmp_path / "primary") as primary:
+        follows = ("--replicaof", f"{servers.HOST} {primary.port}", "--repl-diskless-sync-delay", "0")
+        with servers.running(tmp_path / "replica", *follows) as replica:
+            stack = fake(tmp_path, endpoint(primary, replica, topology="replicated"))
+            with closing(primary.client()) as client:
+                client.set("key", "value")
+            with closing(replica.client()) as client:
+                while client.info("replication")["master_link_status"] != "up" or client.get("key") != "value":
+                    time.sleep(0.05)
+            (replica if survivor == "primary" else primary).kill()
+            (dump,) = Path(backup.take(stack)).iterdir()
+    assert dump.name == f"node-{int(survivor == 'replica')}.rdb"
+    assert drill.load(dump).keys == 1
+
+
+def test_a_full_disk_is_one_error_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with servers.running(tmp_path / "node") as node, pytest.raises(ToolError) as error:
+        backup.take(fake(tmp_path, endpoint(node)))
+    assert "No space left on device -> free space there, then make backup STACK=dev" in str(error.value)
+    assert list((tmp_path / ".valkey/dev/backups").iterdir()) == []
+
+
+def test_a_server_that_cant_save_is_one_error(tmp_path: Path) -> None:
+    with servers.running(tmp_path / "node") as node:
+        (tmp_path / "node" / "dump.rdb").mkdir()
+        with closing(node.client()) as client:
+            client.set("key", "value")
+        with pytest.raises(ToolError, match="can't save its data -> free space on its disk"):
+            backup.take(fake(tmp_path, endpoint(node)))
+    assert list((tmp_path / ".valkey/dev/backups").iterdir()) == []
+
+
+_KILLED = """
+import sys, time
+from pathlib import Path
+from tools import backup
+from tools.stack import Stack
+with backup._new_folder(Stack("dev", {}, Path(sys.argv[1]), has_own_backend=True)) as folder:
+    (folder / "node-0.rdb").write_bytes(b"half")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    with servers.running(tmp_path / "node") as node:
+        stack = fake(tmp_path, endpoint(node))
+        command = [sys.executable, "-c", _KILLED, str(tmp_path)]
+        with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as other:
+            try:
+                assert other.stdout
+                half = Path(other.stdout.readline().strip())
+                assert half.suffix == ".part"
+                taken = {Path(backup.take(stack))}
+                assert half.exists()  # that one is at work
+            finally:
+                other.kill()
+        assert backup.newest(stack) in taken
+        taken.add(Path(backup.take(stack)))
+    assert set((tmp_path / ".valkey/dev/backups").iterdir()) == taken
+    assert len(taken) == 2
+
+
+def test_a_dead_node_is_named() -> None:
+    port = servers.free_port()
+    known = Endpoint("embedded", "single", (Node(servers.HOST, port),), False, "9.1.2", "cache", 2**26, ("admin",))
+    outputs = {"endpoint": known.to_dict(), "adminUrl": f"redis://{servers.HOST}:{port}"}
+    with pytest.raises(ToolError) as error:
+        list(nodes.as_admin(outputs, "web"))
+    assert str(error.value).startswith(f"the node {servers.HOST}:{port} does not respond: ")
+    assert str(error.value).endswith(" -> make up STACK=web")
 
 
 def test_a_damaged_backup_is_told(tmp_path: Path) -> None:

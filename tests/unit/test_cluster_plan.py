@@ -11,6 +11,7 @@ import pytest
 from infra.local import cluster
 from infra.local.console import Member
 from infra.local.docker.files import SCRIPTS
+from infra.local.group import Clients
 
 SLOTS = {"node-0": "0-8191", "node-1": "8192-12287", "node-4": "12288-16383"}
 PLACES = {
@@ -239,7 +240,7 @@ def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.
     monkeypatch.setattr(cluster, "FAILOVER_SECONDS", 0.5)
     orders = []
 
-    class Busy:
+    class Busy(Clients):
         def run(self, node: str, *command: str) -> Any:
             if command == ("CLUSTER", "FAILOVER"):
                 orders.append(node)
@@ -248,5 +249,5 @@ def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.
         def ask(self, node: str, commands: Any) -> list[Any]:
             return [self.run(node, *command) for command in commands]
 
-    cluster.promote(Busy(), Member("node-3", "127.0.0.1", 7003))
+    cluster.promote(Busy({}), Member("node-3", "127.0.0.1", 7003))
     assert orders == ["node-3", "node-3"]

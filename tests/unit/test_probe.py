@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
+import pytest
 from valkeykit.connection import connect
 
 from tests import servers
@@ -26,10 +28,14 @@ def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
             assert client.dbsize() == 0
 
 
-def test_no_write_goes_on_where_nobody_listens(tmp_path: Path) -> None:
+@pytest.mark.parametrize("topology", ["single", "cluster"])  # a client of a cluster connects at once
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_no_write_goes_on_where_nobody_listens(tmp_path: Path, topology: str) -> None:
     with servers.running(tmp_path) as server:
         gone = server.url
-    with Writer(lambda: connect(gone, topology="single")) as writer:
+    with Writer(lambda: connect(gone, topology=topology)) as writer:
+        while not writer.failed:
+            time.sleep(0.01)
         assert not writer.goes_on(0.5)
     assert writer.acknowledged == 0
     assert writer.failed

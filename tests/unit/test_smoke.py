@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from valkeykit.endpoint import Endpoint
 from valkeykit.url import Address, Node, join_nodes, parse
 
 from infra.local import ports, server
@@ -48,6 +49,15 @@ def test_it_passes_on_a_hardened_server_and_writes_junit(urls: dict[str, str], t
     assert result.returncode == 0, result.stdout
     assert "ok      The default user is off" in result.stdout
     assert 'failures="0"' in (tmp_path / "junit.xml").read_text()
+
+
+def test_clients_that_follow_a_failover_are_named() -> None:
+    address, nodes = parse("redis://127.0.0.1:1"), (Node("127.0.0.1", 1), Node("127.0.0.1", 2))
+    known = Endpoint("embedded", "replicated", nodes, False, "9.1.2", "cache", 2**26, ("app",), sentinels=nodes)
+    assert Subject(address, endpoint=known).note.startswith("clients that read VALKEY_SENTINELS follow a failover")
+    assert Subject(address, endpoint=replace(known, sentinels=())).note.startswith("clients that read VALKEY_NODES")
+    assert Subject(address, endpoint=replace(known, topology="cluster")).note == ""
+    assert Subject(address).note == ""
 
 
 def test_a_hint_can_be_followed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,29 @@ def test_the_authority_is_a_file_where_a_line_cant_hold_it(tmp_path: Path, form:
         assert "BEGIN CERTIFICATE" in text
     export.forget(tmp_path, "dev")
     assert list((tmp_path / ".valkey").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sentinels", "name"),
+    [
+        ("127.0.0.1:6379,127.0.0.1:6380", "127.0.0.1:6389", "VALKEY_SENTINELS"),  # embedded
+        ("valkey.test:6379,valkey.test:6380", "", "VALKEY_NODES"),  # docker
+        ("primary.cloud.test:6379,reader.cloud.test:6379", "", ""),  # a name that follows a failover
+    ],
+)
+@pytest.mark.parametrize("form", ["dotenv", "shell"])
+def test_the_file_says_which_clients_follow_a_failover(
+    tmp_path: Path, form: str, nodes: str, sentinels: str, name: str
+) -> None:
+    (tmp_path / ".valkey").mkdir()
+    variables = {"VALKEY_URL": "redis://it's", "VALKEY_TOPOLOGY": "replicated", "VALKEY_NODES": nodes}
+    variables |= {"VALKEY_SENTINELS": sentinels} if sentinels else {}
+    file = export.write(tmp_path, "dev", variables, form, None)
+    first = file.read_text().splitlines()[0]
+    assert first.startswith(f"# clients that read {name} follow a failover") == bool(name)
+    assert first.startswith("#") == bool(name)
+    if form == "shell":
+        said = subprocess.run(
+            ["/bin/sh", "-c", f'. {file}; printf %s "$VALKEY_URL"'], capture_output=True, text=True, check=True
+        )
+        assert (said.stdout, said.stderr) == ("redis://it's", "")

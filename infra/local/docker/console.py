@@ -10,9 +10,12 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+import select
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 from infra import hardening
 from infra.errors import ProvisioningError
@@ -55,11 +58,29 @@ class Console:
                 return self._ask(node, commands, password)
         return self._ask(node, commands, last)
 
+    @contextlib.contextmanager
+    def session(self, node: str) -> Iterator[Callable[..., Any]]:
+        """See Console."""
+        password = self._password(node)
+        script = f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; exec {_CLI} {self.ports[node]} 2>&1"
+        with self.engine.conversing("exec", "-i", self.containers[node], "sh", "-c", script) as (stdin, stdout):
+            stdin.write(f"{password}\n".encode())
+            yield partial(_converse, node, stdin, stdout)
+
+    def _password(self, node: str) -> str:
+        """The one that the node takes."""
+        *others, last = self.passwords
+        for password in others:
+            with contextlib.suppress(WrongPasswordError):
+                self._ask(node, [("PING",)], password)
+                return password
+        return last
+
     def _ask(self, node: str, commands: Sequence[Sequence[str]], password: str) -> list[Any]:
         token = secrets.token_hex(8)  # tells where one answer ends and the next begins
         lines = [password]
         for command in commands:
-            lines += [" ".join(hardening.quoted(word) for word in command), f"PING {token}"]
+            lines += [_line(command), f"PING {token}"]
         script = (
             f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; timeout {SILENT_SECONDS} {_CLI} {self.ports[node]} 2>&1; "
             f"code=$?; [ $code != 124 ] || echo it has said nothing for {SILENT_SECONDS} s >&2; exit $code"
@@ -76,6 +97,27 @@ class Console:
         if len(answers) < len(commands):
             raise _refusal(node, said.strip().splitlines()[-1] if said.strip() else "no answer")
         return [_reply(node, answer) for answer in answers]
+
+
+def _line(command: Sequence[str]) -> str:
+    return " ".join(hardening.quoted(word) for word in command)
+
+
+def _converse(node: str, stdin: IO[bytes], stdout: IO[bytes], *command: str) -> Any:
+    token = secrets.token_hex(8)
+    end = f'"{token}"\n'.encode()
+    said, deadline = b"", time.monotonic() + SILENT_SECONDS
+    try:
+        stdin.write(f"{_line(command)}\nPING {token}\n".encode())
+    except OSError:
+        raise SilentError(f"{node} doesn't answer: the connection to it has ended") from None
+    while not said.endswith(end):
+        ready, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
+        part = stdout.read(65536) if ready else b""
+        if not part:
+            raise SilentError(f"{node} doesn't answer")
+        said += part
+    return _reply(node, said.removesuffix(end).decode(errors="replace"))
 
 
 def _refusal(node: str, line: str) -> ProvisioningError:

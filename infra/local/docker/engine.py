@@ -23,6 +23,9 @@ from infra.local.docker.files import FOLDER
 MINIMUM_ENGINE = (20, 10)
 MINIMUM_COMPOSE = (2, 20)
 
+END_SECONDS = 10.0
+"""How long a command may take to end when it has nothing more to read."""
+
 _AWAY = (
     r"(i/o timeout|deadline exceeded|client\.timeout|request canceled|timed out|handshake timeout|no route to host|"
     r"network is unreachable|no such host|could not resolve|connection (refused|reset|closed)|broken pipe|\beof\b)"
@@ -111,6 +114,24 @@ class Engine:
             assert run.stdin is not None  # noqa: S101  (it is a pipe)
             yield run.stdin
             run.stdin.close()
+
+    @contextlib.contextmanager
+    def conversing(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+        """What a docker command reads and what it prints, unbuffered; it ends when it has nothing more to read."""
+        command = self._command(arguments)
+        with subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=_environment(),
+        ) as run:  # fmt: skip
+            assert run.stdin is not None  # noqa: S101  (it is a pipe)
+            assert run.stdout is not None  # noqa: S101  (it is a pipe)
+            try:
+                yield run.stdin, run.stdout
+                run.stdin.close()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    run.wait(END_SECONDS)
+            finally:
+                run.kill()
 
     @contextlib.contextmanager
     def _streaming(self, arguments: Sequence[str], stdin: int, stdout: int) -> Iterator[subprocess.Popen[bytes]]:

@@ -1,0 +1,90 @@
+"""A failover of containers, and a command that is killed while it holds writers back."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local import pause
+from infra.local.console import info
+from infra.local.docker import driver
+from tests.docker.bed import Bed, make_spec, running
+from tools.probe import Writer
+from tools.stack import PROJECT
+
+
+@pytest.fixture(scope="module")
+def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with running(make_spec(tmp_path_factory.mktemp("replicated"), "replicated")) as made:
+        yield made
+
+
+def left(bed: Bed, node: str) -> int:
+    """Milliseconds until the node's pause ends."""
+    return int(info(bed.deployment.console, node, "clients")["paused_timeout_milliseconds"])
+
+
+def wait_until_over(bed: Bed, node: str) -> None:
+    while (now := left(bed, node)) > 0:
+        assert now <= pause.PAUSE_SECONDS * 1000
+        time.sleep(0.05)
+
+
+def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: Bed) -> None:
+    first, fence = replicated.primary(), replicated.spec.plan.directives.get("min-replicas-to-write")
+    with Writer(replicated.client, wait=0) as writer:
+        assert writer.goes_on(60)
+        driver.hand_over(replicated.spec, replicated.known)
+        assert writer.goes_on(60)
+    assert writer.lost() == []
+    assert replicated.primary() != first
+    assert fence is None or replicated.deployment.console.run(first, "CONFIG", "GET", "min-replicas-to-write")[
+        "min-replicas-to-write"
+    ] == str(fence)
+    wait_until_over(replicated, first)
+    assert [line for line in replicated.wrong() if not line.startswith("primaries: ")] == []
+
+
+_HOLD = """
+import pickle, sys, time
+from pathlib import Path
+from infra.local import pause
+console, node = pickle.loads(Path(sys.argv[1]).read_bytes())
+with pause.hold(console, node) as held:
+    print("held", flush=True)
+    while True:
+        time.sleep(0.1)
+        if held.is_unbroken:
+            print("unbroken", flush=True)
+        else:  # a machine that is busy
+            held.begin()
+"""
+
+
+def test_a_killed_commands_pause_ends_within_two_seconds(replicated: Bed, tmp_path: Path) -> None:
+    node, given = replicated.primary(), tmp_path / "given"
+    given.write_bytes(pickle.dumps((replicated.deployment.console, node)))
+    command = [sys.executable, "-c", _HOLD, str(given)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout
+            assert holder.stdout.readline() == "held\n"
+            assert 0 < left(replicated, node) <= pause.PAUSE_SECONDS * 1000
+            for _ in range(50):  # longer than one pause
+                assert holder.stdout.readline() == "unbroken\n"
+        finally:
+            holder.send_signal(signal.SIGKILL)
+    wait_until_over(replicated, node)
+    with contextlib.closing(replicated.client()) as client:
+        assert client.set("key", "value")
+    console = replicated.deployment.console
+    while "cmd=client|pause" in str(console.run(node, "CLIENT", "LIST")):
+        time.sleep(0.1)  # its valkey-cli ends with it

@@ -1,0 +1,38 @@
+"""Commands to servers of this machine whose connections end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.local import process, server
+from infra.local.console import SilentError
+from infra.local.group import Clients
+from infra.local.instance import Spec
+from tests.unit.conftest import client_of
+
+
+def test_a_connection_that_was_closed_is_made_again(spec: Spec) -> None:
+    """As Sentinels close those of a node that they demote."""
+    server.ensure(spec)
+    with contextlib.closing(Clients({"node-0": spec})) as clients, clients.session("node-0") as run:
+        asks: list[Callable[[], Any]] = [lambda: clients.run("node-0", "PING"), lambda: run("PING")]
+        for ask in asks:
+            assert ask() == "PONG"
+            with client_of(spec) as admin:
+                assert admin.execute_command("CLIENT KILL TYPE normal SKIPME yes") >= 1
+            assert ask() == "PONG"
+
+
+def test_a_node_that_has_ended_is_named(spec: Spec) -> None:
+    server.ensure(spec)
+    with contextlib.closing(Clients({"node-0": spec})) as clients:
+        assert clients.run("node-0", "PING") == "PONG"
+        running = process.find(spec.folder)
+        assert running
+        process.stop(running)
+        with pytest.raises(SilentError, match="node-0 doesn't"):
+            clients.run("node-0", "PING")
