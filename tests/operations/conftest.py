@@ -1,0 +1,112 @@
+"""These tests need a Docker engine: tests/docker/prepare makes one, and the images of both versions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bench.report import publish
+from infra.hardening import Topology
+from infra.local.docker.engine import Engine
+from infra.targets.docker import image_of
+from tests.docker.bed import IMAGE, NEW, OLD
+from tests.operations import clients, leftovers
+from tests.operations.clients import Client
+from tests.operations.rounds import SEED
+from tests.operations.stack import Deployment, Run, Target
+from tests.operations.totals import ROUNDS, totals
+from tests.project import USERS_CHOICE
+
+PUBLISHED = 50
+"""ROUNDS from which on the totals are a part of docs/benchmarks.md."""
+
+
+@dataclass
+class Bed:
+    """The stack of a test, and its clients; another one after a round that failed."""
+
+    folder: Path
+    target: Target
+    topology: Topology
+    deployment: Deployment | None = None
+    applications: list[Client] = field(default_factory=list)
+    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _number: int = 0
+
+    def get(self, version: str) -> tuple[Deployment, list[Client]]:
+        """The stack, of a version at its beginning."""
+        if self.deployment is None:
+            self._number += 1
+            folder = self.folder / str(self._number)
+            self.deployment = Deployment.create(folder, self.target, self.topology, version)
+            self._open.callback(leftovers.remove, self.deployment)
+            self.applications = self._open.enter_context(clients.running(self.topology))
+        return self.deployment, self.applications
+
+    def end(self) -> list[str]:
+        """Take the stack down as an operator does; returns what is wrong or left, a line each."""
+        if self.deployment is None:
+            return []
+        for client in self.applications:
+            client.use(None)
+        down: Run = self.deployment.run(self.deployment.command("down"))
+        problems = [] if down.has_succeeded else [str(down)]
+        left = leftovers.find(self.deployment)
+        totals.left_behind += len(left)
+        self.discard()
+        return problems + left
+
+    def discard(self) -> None:
+        """Remove all of it by force."""
+        for client in self.applications:
+            totals.acknowledged[client.kind] += client.writes
+            totals.reads[client.kind] += client.reads
+        self._open.close()
+        self.deployment, self.applications = None, []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> Iterator[None]:
+    """The engine, and the test's images under the names that `make upgrade` looks for."""
+    engine, made = Engine(), []
+    engine.check()
+    for version in (OLD, NEW):
+        if not engine.inspect("image", image_of(version)):
+            engine.docker("tag", f"{IMAGE}:{version}", image_of(version))
+            made.append(image_of(version))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*USERS_CHOICE, "PULUMI_HOME"):
+            patch.setenv(name, "")
+        yield
+    if made:
+        engine.docker("image", "rm", *made)
+
+
+@pytest.fixture
+def bed_of(tmp_path: Path) -> Iterator[Callable[[Target, Topology], Bed]]:
+    beds: list[Bed] = []
+
+    def make(target: Target, topology: Topology) -> Bed:
+        beds.append(Bed(tmp_path / str(len(beds)), target, topology))
+        return beds[-1]
+
+    yield make
+    for bed in beds:
+        bed.discard()
+
+
+def pytest_report_header() -> str:
+    return f"operations: SEED={SEED} ROUNDS={ROUNDS}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if totals.rounds or totals.pairs or totals.sequences:
+        terminalreporter.section(f"operations, SEED={SEED}")
+        for line in totals.lines():
+            terminalreporter.write_line(line)
+        if ROUNDS >= PUBLISHED:
+            publish("operations", totals.rows())

@@ -1,0 +1,113 @@
+"""Signals to a command at a moment of its run: at any time, or when it has begun what a kill may leave half-done."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.operations.leftovers import containers
+from tests.operations.stack import Deployment, Name, Running, Target
+
+Moment = Literal["time", "configuration", "files", "container", "helper", "scratch"]
+"""time: uniformly over the time that the command normally takes. The others: the configuration's file was written,
+the servers' files were, a container of a node exists that didn't before, or one that helps, or a scratch server."""
+
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)
+
+_CHANGES: tuple[Name, ...] = ("rotate", "finish", "scale", "upgrade")
+_WRITES: tuple[Name, ...] = (*_CHANGES, "restore")
+_STARTS: tuple[Name, ...] = ("upgrade", "restore")
+
+_POLL_SECONDS = 0.02
+_DELAY_SECONDS = 1.0
+"""How long after the moment the signal comes, at most."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """part: of the command's time, or of the delay after the moment; 0 to 1."""
+
+    signal: signal.Signals
+    moment: Moment
+    part: float
+
+    def __str__(self) -> str:
+        when = f"{self.part:.0%} of its time" if self.moment == "time" else f"{self.moment} + {self.part:.2f} s"
+        return f"{self.signal.name} at {when}"
+
+
+def moments(name: Name, target: Target) -> list[Moment]:
+    """Those that a command may have. Time counts as often as all others."""
+    tied: list[Moment] = ["configuration"] if name in _WRITES else []
+    if target == "docker":
+        tied += ["helper"] if name in _WRITES else []
+        tied += ["container"] if name in _STARTS else []
+        tied += ["scratch"] if name == "restore" else []
+    else:
+        tied += ["files"] if name in _WRITES else []
+    return [*(["time"] * max(1, len(tied))), *tied]  # type: ignore[list-item]
+
+
+def carry_out(deployment: Deployment, running: Running, kill: Kill, seconds: float) -> bool:
+    """Send the signal when its moment has come; False where the command ended before.
+
+    seconds: that the command normally takes.
+    """
+    has_come = _waiting(deployment, running, kill, seconds)
+    while running.is_alive():
+        if has_come():
+            if kill.moment != "time":
+                time.sleep(kill.part * _DELAY_SECONDS)
+            running.send(kill.signal)
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _waiting(deployment: Deployment, running: Running, kill: Kill, seconds: float) -> Callable[[], bool]:
+    if kill.moment == "time":
+        return lambda: time.monotonic() > running.began + kill.part * seconds
+    stack = deployment.restored if running.command.name == "restore" else running.command.stack
+    look = {**_LOOKS, **(_ENGINE_LOOKS if deployment.target == "docker" else {})}[kill.moment]
+    before = look(deployment, stack)
+    return lambda: bool(look(deployment, stack) - before)
+
+
+def _written(*files: Path) -> set[tuple[str, int]]:
+    found = set()
+    for file in files:
+        try:
+            found.add((str(file), file.stat().st_mtime_ns))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _configuration(deployment: Deployment, stack: str) -> set[tuple[str, int]]:
+    return _written(deployment.configuration_file(stack))
+
+
+def _server_files(deployment: Deployment, stack: str) -> set[tuple[str, int]]:
+    folder = deployment.root / ".valkey" / stack
+    return _written(*folder.rglob("users.acl"), *folder.rglob("valkey.conf"))
+
+
+def _helpers(_deployment: Deployment, stack: str) -> set[tuple[str, int]]:
+    return {(container.identity, 0) for container in containers(stack) if container.is_helper}
+
+
+def _nodes(_deployment: Deployment, stack: str) -> set[tuple[str, int]]:
+    return {(container.identity, 0) for container in containers(stack) if "-node-" in container.name}
+
+
+def _scratch(_deployment: Deployment, stack: str) -> set[tuple[str, int]]:
+    return {(container.identity, 0) for container in containers(stack) if container.name.endswith("-scratch")}
+
+
+_Look = Callable[[Deployment, str], "set[tuple[str, int]]"]
+_LOOKS: Mapping[Moment, _Look] = {"configuration": _configuration, "files": _server_files}
+_ENGINE_LOOKS: Mapping[Moment, _Look] = {"helper": _helpers, "container": _nodes, "scratch": _scratch}

@@ -1,0 +1,51 @@
+"""Commands that are killed at any moment while applications write and read, and what the operator runs next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from infra.hardening import Topology
+from tests.docker.bed import NEW, OLD
+from tests.operations.conftest import Bed
+from tests.operations.rounds import TOPOLOGIES, Case, Round, cases
+from tests.operations.stack import Target
+from tests.operations.totals import totals
+
+_TARGETS: tuple[Target, ...] = ("embedded", "docker")
+GROUPS = [(target, topology) for target in _TARGETS for topology in TOPOLOGIES if cases(target, topology)]
+
+
+@pytest.mark.parametrize(("target", "topology"), GROUPS)
+def test_no_killed_command_needs_a_hand(
+    bed_of: Callable[[Target, Topology], Bed], target: Target, topology: Topology
+) -> None:
+    bed = bed_of(target, topology)
+    failures = [report for case in cases(target, topology) for report in _play(bed, case)]
+    failures += [f"after the last round: {line}" for line in bed.end()]
+    if failures:
+        pytest.fail("\n\n".join(failures), pytrace=False)
+
+
+def _play(bed: Bed, case: Case) -> list[str]:
+    """Play a round; returns a report of a failed one, whose stack is removed."""
+    report = []
+    if case.command == "upgrade" and bed.deployment and bed.deployment.version != OLD:
+        report += [f"before {case.repeat}: {line}" for line in bed.end()]
+    deployment, applications = bed.get(OLD if case.target == "docker" else NEW)
+    played = Round(deployment, applications, case)
+    played.play()
+    if case.command == "upgrade":
+        deployment.version = NEW
+    totals.add(played)
+    if played.problems:
+        bed.discard()
+        report.append(_describe(played))
+    return report
+
+
+def _describe(played: Round) -> str:
+    problems = "\n".join(f"- {problem}" for problem in played.problems)
+    runs = "\n".join(str(run) for run in played.runs)
+    return f"{played.case}\nagain: {played.case.repeat}\n{problems}\n{runs}"
