@@ -162,7 +162,7 @@ class Client:
         value = client.get(key)
         self.reads += 1
         if self._reads_count and known is self.acknowledged and int(value or -1) < required:
-            self.stale.append(f"{self.kind}: {key} is {value}, was {required}")
+            self.stale.append(f"{self.kind}: {key} is {value!r}, was {required}")
 
 
 @contextlib.contextmanager
@@ -188,6 +188,16 @@ def read(topology: Topology, variables: Variables, keys: list[str]) -> dict[str,
             if time.monotonic() > end:
                 return {}
             time.sleep(1)
+
+
+def is_rejected(topology: Topology, variables: Variables) -> bool:
+    """Whether a login with these variables is rejected."""
+    try:
+        with open_client("short", topology, variables) as client:
+            client.get("operations")
+    except (*FOREIGN, ValkeykitError) as problem:
+        return _is_rejected_login(problem)
+    return False
 
 
 def _is_rejected_login(problem: BaseException | None) -> bool:

@@ -35,6 +35,7 @@ class Bed:
     deployment: Deployment | None = None
     applications: list[Client] = field(default_factory=list)
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _durations: dict[str, float] = field(default_factory=dict)
     _number: int = 0
 
     def get(self, version: str) -> tuple[Deployment, list[Client]]:
@@ -43,6 +44,7 @@ class Bed:
             self._number += 1
             folder = self.folder / str(self._number)
             self.deployment = Deployment.create(folder, self.target, self.topology, version)
+            self.deployment.durations = self._durations
             self._open.callback(leftovers.remove, self.deployment)
             self.applications = self._open.enter_context(clients.running(self.topology))
         return self.deployment, self.applications

@@ -12,19 +12,22 @@ from infra.hardening import Topology
 from infra.local import drill
 from tests.docker.bed import SHAPES
 from tests.operations import clients, killing, leftovers
-from tests.operations.clients import Client
 from tests.operations.killing import Kill
-from tests.operations.stack import Command, Deployment, Name, Run, Target
+from tests.operations.operator import Operator
+from tests.operations.stack import Command, Name, Target
 from tests.operations.totals import ROUNDS, totals
 
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
 """Of the first round; each has the next one. `SEED=n ROUNDS=1` repeats a round."""
 
 TOPOLOGIES: tuple[Topology, ...] = tuple(SHAPES)  # type: ignore[arg-type]
+TARGETS: tuple[Target, ...] = ("embedded", "docker")
 MEASURED = 5
 """ROUNDS from which on a command runs once undisturbed, so that its time is known; else that of `up` counts."""
 
 _COMMANDS: Sequence[Name] = ("rotate", "finish", "scale", "upgrade", "backup", "restore", "failover", "up", "down")
+_ONCE: Sequence[Name] = ("upgrade", "down")
+"""Commands after which a stack isn't as it was: they aren't run only to know their time."""
 _OTHERS: Sequence[Name] = ("backup", "scale", "failover", "rotate", "down")
 
 
@@ -48,9 +51,8 @@ class Case:
         command = choose.choice([name for name in _COMMANDS if name not in missing])
         moment = choose.choice(killing.moments(command, target))
         kill = Kill(choose.choice(killing.SIGNALS), moment, choose.random())
-        others = [
-            name for name in _OTHERS if name not in {*missing, command} and not (command, name) == ("finish", "rotate")
-        ]
+        missing |= {command} | ({"rotate"} if command == "finish" else set())
+        others = [name for name in _OTHERS if name not in missing]
         other: Name = choose.choice(others) if command != "down" else "up"
         return cls(seed, target, topology, command, kill, choose.choice([command, "up", other]))
 
@@ -74,111 +76,72 @@ def cases(target: Target, topology: Topology) -> list[Case]:
 
 
 @dataclass
-class Round:
-    deployment: Deployment
-    applications: list[Client]
-    case: Case
-    runs: list[Run] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    is_stuck: bool = False
+class Round(Operator):
+    case: Case = field(kw_only=True)
     was_killed: bool = False
     _saved: dict[str, int] = field(default_factory=dict)
     _finals_before: set[Path] = field(default_factory=set)
 
-    def bring_up(self) -> None:
-        """For a stack that isn't up yet."""
-        if not self.deployment.published:
-            self._must_succeed(self.deployment.command("up"))
-            self._publish()
-
     def play(self) -> None:
         """Everything of the round; what is wrong is in `problems` afterwards."""
         case = self.case
-        self.bring_up()
-        if (
-            not self.problems
-            and case.command not in self.deployment.durations
-            and (ROUNDS >= MEASURED or case.command == "up")
-        ):
-            self._prepare()
-            self._must_succeed(self.deployment.command(case.command))
-        if self.problems:
-            return
-        self._prepare()
-        if self.problems:
-            return
-        if not all(client.continues() for client in self.applications):
-            self.problems.append("an application can't write before the round")
+        if not self._is_prepared():
             return
         if case.has_down:
             self._pause()
         command = self.deployment.command(case.command)
         self._kill(command)
-        if case.follow_up == case.command:
-            self._must_succeed(command, may_be_done=True)
-        else:
-            self._must_succeed(self.deployment.command(case.follow_up))
-        self._must_succeed(self.deployment.command("up"))
-        if case.command == "restore":
-            self._check_restored()
-            self._end_restored()
-        if not self.is_stuck:
+        again = case.follow_up == case.command
+        self.must_succeed(command if again else self.deployment.command(case.follow_up), may_be_done=again)
+        if self.must_succeed(self.deployment.command("up")):
+            if case.command == "restore":
+                self._check_restored()
+                self._end_restored()
             self._check()
+        self.check_requests()
+
+    def _is_prepared(self) -> bool:
+        """Bring the stack into a state in which the command makes sense, and applications continue."""
+        self.bring_up()
+        if not self.problems and self._needs_its_time():
+            self._prepare()
+            self.must_succeed(self.deployment.command(self.case.command))
+        if not self.problems:
+            self._prepare()
+        if not self.problems and not all(client.continues() for client in self.applications):
+            self.problems.append("an application can't write before the round")
+        return not self.problems
+
+    def _needs_its_time(self) -> bool:
+        command = self.case.command
+        return ROUNDS >= MEASURED and command not in {*self.deployment.durations, *_ONCE}
 
     def _prepare(self) -> None:
         """Bring the stack into a state in which the command makes sense."""
         name = self.case.command
         if name == "finish" and not self.deployment.is_rotating():
-            self._must_succeed(self.deployment.command("rotate"))
-            self._publish()
+            self.must_succeed(self.deployment.command("rotate"))
+            self.publish()
         if name == "rotate" and self.deployment.is_rotating():
-            self._must_succeed(self.deployment.command("finish"))
+            self.must_succeed(self.deployment.command("finish"))
         if name == "restore":
             self._end_restored()
             self._saved = {key: number for client in self.applications for key, number in client.acknowledged.items()}
-            self._must_succeed(self.deployment.command("backup"))
+            self.must_succeed(self.deployment.command("backup"))
 
     def _kill(self, command: Command) -> None:
         known = self.deployment.durations
+        seconds = known.get(command.name, known["up"])
         running = self.deployment.start(command)
-        self.was_killed = killing.carry_out(
-            self.deployment, running, self.case.kill, known.get(command.name, known["up"])
-        )
+        self.was_killed = killing.carry_out(self.deployment, running, self.case.kill, seconds)
         run = running.wait()
         self.runs.append(run)
         if run.code is None:
-            self._stuck(f"{command} did not end")
+            self.get_stuck(f"{command} did not end")
         elif not self.was_killed and run.code:
-            self._stuck(f"{command} failed though nothing was sent to it")
+            self.get_stuck(f"{command} failed though nothing was sent to it")
         elif not self.was_killed:
             known[command.name] = run.seconds
-
-    def _must_succeed(self, command: Command, *, may_be_done: bool = False) -> None:
-        """may_be_done: it may be rejected where the one that was killed has done all of it."""
-        if self.is_stuck:
-            return
-        run = self.deployment.run(command)
-        self.runs.append(run)
-        if run.has_succeeded or (may_be_done and run.is_clear_refusal and self._is_done(command)):
-            return
-        self._stuck(f"{command} failed")
-
-    def _stuck(self, problem: str) -> None:
-        self.problems.append(problem)
-        self.is_stuck = True
-
-    def _is_done(self, command: Command) -> bool:
-        """Whether the stack has what the command is for, as its servers have it."""
-        if command.name not in {"rotate", "finish", "restore"}:
-            return False
-        before = dict(self.deployment.published)
-        of = self.deployment.restored if command.name == "restore" else ""
-        run, variables = self.deployment.publish(of)
-        if command.name == "restore":
-            return run.has_succeeded
-        self.deployment.published = before
-        rotated = variables.get("VALKEY_URL") != before["VALKEY_URL"]
-        return run.has_succeeded and (rotated if command.name == "rotate" else not self.deployment.is_rotating())
 
     def _pause(self) -> None:
         """Before `down`: no request may fail because there is no stack."""
@@ -189,42 +152,13 @@ class Round:
     def _check(self) -> None:
         if self.case.has_down:
             self._check_kept()
-        else:
-            self._check_clients(self.applications if self.case.topology != "replicated" else self.applications[:1])
-        self._publish()
-        self._check_clients(self.applications)
-        self._check_writes()
-
-    def _check_clients(self, applications: Sequence[Client]) -> None:
-        self.problems += [
-            f"{client.kind} can't write after make up" for client in applications if not client.continues()
-        ]
-
-    def _check_writes(self) -> None:
-        for client in self.applications:
-            lost = client.lost(self.deployment.published)
-            totals.lost += len(lost)
-            totals.stale += len(client.stale)
-            totals.locked_out += len(client.locked_out)
-            self._report(f"acknowledged writes of {client.kind} are lost", lost)
-            self._report("reads returned None or an older value", client.stale)
-            self._report("the published password was rejected", client.locked_out)
-            client.stale, client.locked_out = [], []
-
-    def _report(self, what: str, lines: Sequence[str]) -> None:
-        if lines:
-            self.problems.append(f"{len(lines)} {what}, for example {lines[0]}")
-
-    def _publish(self) -> None:
-        if self.is_stuck:
-            return
-        run, variables = self.deployment.publish()
-        if not run.has_succeeded:
-            self.runs.append(run)
-            self._stuck("make env failed")
-            return
-        for client in self.applications:
-            client.use(variables)
+        else:  # with what they have had all the time; on a replicated stack only valkeykit finds the primary
+            self.check_clients(self.applications if self.case.topology != "replicated" else self.applications[:1])
+        if self.publish():
+            self.check_clients(self.applications)
+            self.check_writes()
+        if self.case.command == "finish" and not clients.is_rejected(self.case.topology, self.deployment.replaced):
+            self.problems.append("the password before the rotation is still valid")
 
     def _check_kept(self) -> None:
         """The data is in the servers, where they were never taken down, or in a final snapshot."""
@@ -238,24 +172,24 @@ class Round:
             client.forget()
 
     def _still_has_all(self) -> bool:
-        run, variables = self.deployment.publish()
+        run, variables = self.deployment.read_variables()
         return run.has_succeeded and not any(client.lost(variables) for client in self.applications)
 
     def _check_restored(self) -> None:
         """What the backup has is in the restored stack, if the last command was to complete it."""
         if self.is_stuck or self.case.follow_up != "restore":
             return
-        run, variables = self.deployment.publish(self.deployment.restored)
+        run, variables = self.deployment.read_variables(self.deployment.restored)
         self.runs.append(run)
         found = clients.read(self.case.topology, variables, list(self._saved)) if run.has_succeeded else {}
         lost = [key for key, number in self._saved.items() if found.get(key, -1) < number]
-        self._report("keys of the backup are not in the restored stack", lost)
+        self.report("keys of the backup are not in the restored stack", lost)
         totals.lost += len(lost)
 
     def _end_restored(self) -> None:
         deployment, restored = self.deployment, self.deployment.restored
         if deployment.state_file(restored).exists():
-            self._must_succeed(Command("down", ("down",), restored))
+            self.must_succeed(Command("down", ("down",), restored))
             left = leftovers.find(deployment, restored)
             totals.left_behind += len(left)
             self.problems += [f"down has left: {line}" for line in left]
@@ -263,6 +197,4 @@ class Round:
     def _finals(self) -> set[Path]:
         """The RDB files that `down` has left."""
         folder = self.deployment.root / ".valkey" / self.deployment.name
-        return {
-            file for entry in folder.glob("final-*") for file in ([entry] if entry.is_file() else entry.rglob("*.rdb"))
-        }
+        return {*folder.glob("final-*.rdb"), *folder.glob("final-*/*.rdb")}

@@ -31,7 +31,7 @@ Name = Literal["up", "rotate", "finish", "scale", "upgrade", "backup", "restore"
 SECONDS = 1200.0
 """How long a command may take. One that takes longer counts as stuck."""
 
-MEMORIES = ("64mb", "96mb")
+MEMORIES = ("64mb", "96mb", "128mb")
 _PASSWORD = re.compile(r"://[^\s/@]*@")
 _SHOWN_LINES = 25
 _numbers = itertools.count()
@@ -113,9 +113,8 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        return Run(
-            self.command, code, seconds, self._deployment.redact(self._log.read_text("utf8", "replace")), self._sent
-        )
+        output = self._deployment.redact(self._log.read_text("utf8", "replace"))
+        return Run(self.command, code, seconds, output, self._sent)
 
     def _members(self) -> list[psutil.Process]:
         return [process for process in psutil.process_iter() if _group(process) == self._process.pid]
@@ -123,8 +122,9 @@ class Running:
 
 @dataclass
 class Deployment:
-    """A stack, where it is, and what the last `make env` has published of it.
+    """A stack, and where it is.
 
+    published: the variables that applications have, by the last `make env`. replaced: those with the passwords before.
     durations: seconds that each command took when it ran to its end.
     """
 
@@ -135,6 +135,7 @@ class Deployment:
     project: Project
     environment: dict[str, str] = field(repr=False)
     published: dict[str, str] = field(default_factory=dict, repr=False)
+    replaced: dict[str, str] = field(default_factory=dict, repr=False)
     durations: dict[str, float] = field(default_factory=dict)
     _secrets: set[str] = field(default_factory=set, repr=False)
 
@@ -168,11 +169,8 @@ class Deployment:
     def configuration(self, stack: str = "") -> dict[str, Any]:
         """The keys of the configuration's file; nothing where there is none."""
         file = self.configuration_file(stack)
-        text = file.read_text() if file.exists() else ""
-        return {
-            key.removeprefix("valkey:"): value
-            for key, value in ((yaml.safe_load(text) or {}).get("config") or {}).items()
-        }
+        config = (yaml.safe_load(file.read_text()) or {}).get("config") if file.exists() else None
+        return {key.removeprefix("valkey:"): value for key, value in (config or {}).items()}
 
     def configuration_file(self, stack: str = "") -> Path:
         return self.root / f"Pulumi.{stack or self.name}.yaml"
@@ -187,14 +185,19 @@ class Deployment:
 
     def command(self, name: Name) -> Command:
         """A command of the stack; `scale` to another size than the current one."""
-        other = next(size for size in MEMORIES if size != self.configuration().get("memory"))
+        return self.commands(name)[0]
+
+    def commands(self, name: Name) -> list[Command]:
+        """A command as it can be given, such as `scale` to each size that isn't the current one."""
+        sizes = [size for size in MEMORIES if size != self.configuration().get("memory")]
+        if name == "scale":
+            return [Command(name, ("scale", "--memory", size), self.name) for size in sizes]
         arguments: Mapping[Name, tuple[str, ...]] = {
             "finish": ("rotate", "--finish"),
-            "scale": ("scale", "--memory", other),
             "upgrade": ("upgrade", "--to", NEW),
             "restore": ("restore", "--into", self.restored),
         }
-        return Command(name, arguments.get(name, (name,)), self.name)
+        return [Command(name, arguments.get(name, (name,)), self.name)]
 
     def start(self, command: Command) -> Running:
         return Running(self, command)
@@ -205,16 +208,27 @@ class Deployment:
             self.durations[command.name] = run.seconds
         return run
 
-    def publish(self, stack: str = "") -> tuple[Run, dict[str, str]]:
-        """Run `make env`, and read the variables that it writes."""
+    def publish(self) -> tuple[Run, dict[str, str]]:
+        """Run `make env`: what it writes is what applications have from now on."""
+        run, variables = self.read_variables()
+        if run.has_succeeded:
+            if variables["VALKEY_URL"] != self.published.get("VALKEY_URL"):
+                self.replaced = self.published
+            self.published = variables
+        return run, variables
+
+    def read_variables(self, stack: str = "") -> tuple[Run, dict[str, str]]:
+        """Run `make env`, and return what it writes; nothing where it failed."""
         of = stack or self.name
         run = self.run(Command("env", ("env",), of))
         variables = dict(_variables(self.root / ".valkey" / f"{of}.env")) if run.has_succeeded else {}
         if variables:
             self._secrets.add(str(parse(variables["VALKEY_URL"]).password))
-        if variables and of == self.name:
-            self.published = variables
         return run, variables
+
+    def maxmemory(self) -> str:
+        """The size that the servers have, such as 64mb."""
+        return f"{self.project.stack.outputs()['endpoint']['maxmemory'] // 1024**2}mb"
 
     def servers(self) -> list[psutil.Process]:
         """The embedded target's servers, of every stack of this copy."""

@@ -9,12 +9,11 @@ import pytest
 from infra.hardening import Topology
 from tests.docker.bed import NEW, OLD
 from tests.operations.conftest import Bed
-from tests.operations.rounds import TOPOLOGIES, Case, Round, cases
+from tests.operations.rounds import TARGETS, TOPOLOGIES, Case, Round, cases
 from tests.operations.stack import Target
 from tests.operations.totals import totals
 
-_TARGETS: tuple[Target, ...] = ("embedded", "docker")
-GROUPS = [(target, topology) for target in _TARGETS for topology in TOPOLOGIES if cases(target, topology)]
+GROUPS = [(target, topology) for target in TARGETS for topology in TOPOLOGIES if cases(target, topology)]
 
 
 @pytest.mark.parametrize(("target", "topology"), GROUPS)
@@ -34,7 +33,7 @@ def _play(bed: Bed, case: Case) -> list[str]:
     if case.command == "upgrade" and bed.deployment and bed.deployment.version != OLD:
         report += [f"before {case.repeat}: {line}" for line in bed.end()]
     deployment, applications = bed.get(OLD if case.target == "docker" else NEW)
-    played = Round(deployment, applications, case)
+    played = Round(deployment, applications, case=case)
     played.play()
     if case.command == "upgrade":
         deployment.version = NEW
