@@ -106,11 +106,11 @@ class Client:
     def lost(self, variables: Variables) -> list[str]:
         """Acknowledged writes that a new client of valkeykit doesn't find, a line each."""
         required = dict(self.acknowledged)
-        found = read(self._topology, variables, list(required))
+        stored = read(self._topology, variables, list(required))
         return [
-            f"{key}: {found.get(key)} instead of {number}"
+            f"{key}: {stored.get(key)} instead of {number}"
             for key, number in required.items()
-            if found.get(key, -1) < number
+            if stored.get(key, -1) < number
         ]
 
     def end(self) -> None:
@@ -119,13 +119,13 @@ class Client:
             thread.join(_HANGS_AFTER)
 
     def _loop(self, role: str, request: Callable[[redis.Redis], None]) -> None:
-        client, known = None, 0
+        client, previous = None, 0
         while not self._stop.wait(PAUSES[self.kind]):
             generation, variables = self._current
-            if client is not None and (generation != known or self.kind == "short"):
+            if client is not None and (generation != previous or self.kind == "short"):
                 _close(client)
                 client = None
-            known = self._adopted[role] = generation
+            previous = self._adopted[role] = generation
             if variables is None:
                 continue
             try:
@@ -154,26 +154,26 @@ class Client:
             self.writes += 1
 
     def _read(self, client: redis.Redis) -> None:
-        known = self.acknowledged
-        if not known:
+        acknowledged = self.acknowledged
+        if not acknowledged:
             return
-        key = random.choice(list(known))
-        required = known[key]
+        key = random.choice(list(acknowledged))
+        required = acknowledged[key]
         value = client.get(key)
         self.reads += 1
-        if self._reads_count and known is self.acknowledged and int(value or -1) < required:
+        if self._reads_count and acknowledged is self.acknowledged and int(value or -1) < required:
             self.stale.append(f"{self.kind}: {key} is {value!r}, was {required}")
 
 
 @contextlib.contextmanager
 def running(topology: Topology) -> Iterator[list[Client]]:
     """One client of each kind, paused until it gets variables."""
-    made: list[Client] = []
+    created: list[Client] = []
     try:
-        made.extend(Client(kind, topology) for kind in KINDS)
-        yield made
+        created.extend(Client(kind, topology) for kind in KINDS)
+        yield created
     finally:
-        for client in made:
+        for client in created:
             client.end()
 
 

@@ -26,7 +26,7 @@ PUBLISHED = 50
 
 
 @dataclass
-class Bed:
+class Harness:
     """The stack of a test, and its clients; another one after a round that failed."""
 
     folder: Path
@@ -57,6 +57,7 @@ class Bed:
             client.use(None)
         down: Run = self.deployment.run(self.deployment.command("down"))
         problems = [] if down.has_succeeded else [str(down)]
+        totals.stuck += not down.has_succeeded
         left = leftovers.find(self.deployment)
         totals.left_behind += len(left)
         self.discard()
@@ -74,31 +75,31 @@ class Bed:
 @pytest.fixture(scope="session", autouse=True)
 def _environment() -> Iterator[None]:
     """The engine, and the test's images under the names that `make upgrade` looks for."""
-    engine, made = Engine(), []
+    engine, tagged = Engine(), []
     engine.check()
     for version in (OLD, NEW):
         if not engine.inspect("image", image_of(version)):
             engine.docker("tag", f"{IMAGE}:{version}", image_of(version))
-            made.append(image_of(version))
+            tagged.append(image_of(version))
     with pytest.MonkeyPatch.context() as patch:
         for name in (*USERS_CHOICE, "PULUMI_HOME"):
             patch.setenv(name, "")
         yield
-    if made:
-        engine.docker("image", "rm", *made)
+    if tagged:
+        engine.docker("image", "rm", *tagged)
 
 
 @pytest.fixture
-def bed_of(tmp_path: Path) -> Iterator[Callable[[Target, Topology], Bed]]:
-    beds: list[Bed] = []
+def harness_of(tmp_path: Path) -> Iterator[Callable[[Target, Topology], Harness]]:
+    harnesses: list[Harness] = []
 
-    def make(target: Target, topology: Topology) -> Bed:
-        beds.append(Bed(tmp_path / str(len(beds)), target, topology))
-        return beds[-1]
+    def make(target: Target, topology: Topology) -> Harness:
+        harnesses.append(Harness(tmp_path / str(len(harnesses)), target, topology))
+        return harnesses[-1]
 
     yield make
-    for bed in beds:
-        bed.discard()
+    for harness in harnesses:
+        harness.discard()
 
 
 def pytest_report_header() -> str:

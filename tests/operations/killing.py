@@ -78,13 +78,13 @@ def _waiting(deployment: Deployment, running: Running, kill: Kill, seconds: floa
 
 
 def _written(*files: Path) -> set[tuple[str, int]]:
-    found = set()
+    result = set()
     for file in files:
         try:
-            found.add((str(file), file.stat().st_mtime_ns))
+            result.add((str(file), file.stat().st_mtime_ns))
         except FileNotFoundError:
             continue
-    return found
+    return result
 
 
 def _configuration(deployment: Deployment, stack: str) -> set[tuple[str, int]]:

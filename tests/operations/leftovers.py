@@ -46,12 +46,12 @@ def containers(stack: str) -> list[Container]:
     listed = Engine().docker(
         "ps", "--all", "--no-trunc", "--format", '{{.ID}}\t{{.Names}}\t{{.Mounts}}\t{{.Label "valkey.stack"}}'
     )
-    found = []
+    result = []
     for line in listed.splitlines():
         identity, name, mounts, owner = line.split("\t")
         if owner == label.partition("=")[2] or name.startswith(f"{project}-") or f"{project}_" in mounts:
-            found.append(Container(identity, name, not name.startswith(f"{project}-")))
-    return found
+            result.append(Container(identity, name, not name.startswith(f"{project}-")))
+    return result
 
 
 def remove(deployment: Deployment) -> None:
@@ -95,13 +95,15 @@ def _locks(deployment: Deployment, stack: str) -> Iterator[str]:
 
 
 def _processes(deployment: Deployment, stack: str) -> Iterator[str]:
-    """Servers at once; commands that were killed may need a moment to end."""
+    """Servers at once; commands that were killed may need a moment to end, once no other stack's servers run."""
     folder = (deployment.root / ".valkey" / stack).resolve()
     for server in deployment.servers():
         with contextlib.suppress(psutil.Error):
             if Path(server.cwd()).is_relative_to(folder):
                 yield f"process {server.name()} {server.pid}"
     end = time.monotonic() + ENDS_WITHIN
+    if stack != deployment.name:
+        return
     while others := [process for process in deployment.processes() if process not in deployment.servers()]:
         if time.monotonic() > end:
             yield from (f"process {process.pid}" for process in others)

@@ -13,7 +13,7 @@ from tests.operations.totals import totals
 
 @dataclass
 class Operator:
-    """runs: the commands so far. problems: what is wrong. is_stuck: whether the stack needs a hand."""
+    """runs: the commands so far. problems: what is wrong. is_stuck: whether the stack needs a manual fix."""
 
     deployment: Deployment
     applications: list[Client]
@@ -28,7 +28,7 @@ class Operator:
             self.publish()
 
     def must_succeed(self, command: Command, *, may_be_done: bool = False) -> bool:
-        """Run a command; one that fails is a problem, and the stack needs a hand.
+        """Run a command; one that fails is a problem, and the stack needs a manual fix.
 
         may_be_done: it may be rejected where the one that was killed has done all of it.
         """

@@ -1,4 +1,4 @@
-"""One round: a command that is killed, what the operator runs next, and `make up`; nothing may need a hand."""
+"""One round: a command that is killed, what the operator runs next, and `make up`; nothing may need a manual fix."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ class Round(Operator):
             self.must_succeed(self.deployment.command("backup"))
 
     def _kill(self, command: Command) -> None:
-        known = self.deployment.durations
-        seconds = known.get(command.name, known["up"])
+        durations = self.deployment.durations
+        seconds = durations.get(command.name, durations["up"])
         running = self.deployment.start(command)
         self.was_killed = killing.carry_out(self.deployment, running, self.case.kill, seconds)
         run = running.wait()
@@ -141,7 +141,7 @@ class Round(Operator):
         elif not self.was_killed and run.code:
             self.get_stuck(f"{command} failed though nothing was sent to it")
         elif not self.was_killed:
-            known[command.name] = run.seconds
+            durations[command.name] = run.seconds
 
     def _pause(self) -> None:
         """Before `down`: no request may fail because there is no stack."""
@@ -157,6 +157,9 @@ class Round(Operator):
         if self.publish():
             self.check_clients(self.applications)
             self.check_writes()
+        if self.case.target == "docker":
+            helpers = [one.name for one in leftovers.containers(self.deployment.name) if one.is_helper]
+            self.report("containers that help a command are left after make up", helpers)
         if self.case.command == "finish" and not clients.is_rejected(self.case.topology, self.deployment.replaced):
             self.problems.append("the password before the rotation is still valid")
 
@@ -181,8 +184,8 @@ class Round(Operator):
             return
         run, variables = self.deployment.read_variables(self.deployment.restored)
         self.runs.append(run)
-        found = clients.read(self.case.topology, variables, list(self._saved)) if run.has_succeeded else {}
-        lost = [key for key, number in self._saved.items() if found.get(key, -1) < number]
+        restored = clients.read(self.case.topology, variables, list(self._saved)) if run.has_succeeded else {}
+        lost = [key for key, number in self._saved.items() if restored.get(key, -1) < number]
         self.report("keys of the backup are not in the restored stack", lost)
         totals.lost += len(lost)
 

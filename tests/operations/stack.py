@@ -108,7 +108,7 @@ class Running:
             code = self._process.wait(SECONDS)
         end = time.monotonic() + SECONDS
         while code is not None and self._members() and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(0.3)
         seconds = time.monotonic() - self.began
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -150,12 +150,12 @@ class Deployment:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "VALKEY_"))}
         own = {"PATH": project.stack.environment["PATH"], "PULUMI_HOME": str(folder / "home"), **NO_PIP}
         project.stack.environment.update(own)
-        made = cls(root, target, topology, version, project, {**kept, **own})
-        made._configure(
+        created = cls(root, target, topology, version, project, {**kept, **own})
+        created._configure(
             target=target, topology=topology, workload="queue", memory=MEMORIES[0], version=version,
             **({"port": str(first_port(7))} if target == "docker" else {}),
         )  # fmt: skip
-        return made
+        return created
 
     @property
     def name(self) -> str:
@@ -180,8 +180,8 @@ class Deployment:
 
     def is_rotating(self) -> bool:
         """Whether the configuration has a rotation whose previous passwords are still valid."""
-        known = self.configuration()
-        return bool(known.get("rotation", "") != known.get("retired", ""))
+        config = self.configuration()
+        return bool(config.get("rotation", "") != config.get("retired", ""))
 
     def command(self, name: Name) -> Command:
         """A command of the stack; `scale` to another size than the current one."""
@@ -232,7 +232,7 @@ class Deployment:
 
     def servers(self) -> list[psutil.Process]:
         """The embedded target's servers, of every stack of this copy."""
-        return [process for process in _working_in(self.root / ".valkey") if process.name().startswith("valkey-server")]
+        return _working_in(self.root / ".valkey", program="valkey-server")
 
     def processes(self) -> list[psutil.Process]:
         """All that works in the copy."""
@@ -255,13 +255,14 @@ def _variables(file: Path) -> Iterator[tuple[str, str]]:
         yield name, value[1:-1]
 
 
-def _working_in(folder: Path) -> list[psutil.Process]:
-    found = []
+def _working_in(folder: Path, program: str = "") -> list[psutil.Process]:
+    processes = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder.resolve()):
-                found.append(process)
-    return found
+            is_alive = process.status() != psutil.STATUS_ZOMBIE and process.name().startswith(program)
+            if is_alive and Path(process.cwd()).is_relative_to(folder.resolve()):
+                processes.append(process)
+    return processes
 
 
 def _group(process: psutil.Process) -> int:

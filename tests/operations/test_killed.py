@@ -8,7 +8,7 @@ import pytest
 
 from infra.hardening import Topology
 from tests.docker.bed import NEW, OLD
-from tests.operations.conftest import Bed
+from tests.operations.conftest import Harness
 from tests.operations.rounds import TARGETS, TOPOLOGIES, Case, Round, cases
 from tests.operations.stack import Target
 from tests.operations.totals import totals
@@ -18,28 +18,28 @@ GROUPS = [(target, topology) for target in TARGETS for topology in TOPOLOGIES if
 
 @pytest.mark.parametrize(("target", "topology"), GROUPS)
 def test_no_killed_command_needs_a_hand(
-    bed_of: Callable[[Target, Topology], Bed], target: Target, topology: Topology
+    harness_of: Callable[[Target, Topology], Harness], target: Target, topology: Topology
 ) -> None:
-    bed = bed_of(target, topology)
-    failures = [report for case in cases(target, topology) for report in _play(bed, case)]
-    failures += [f"after the last round: {line}" for line in bed.end()]
+    harness = harness_of(target, topology)
+    failures = [report for case in cases(target, topology) for report in _play(harness, case)]
+    failures += [f"after the last round: {line}" for line in harness.end()]
     if failures:
         pytest.fail("\n\n".join(failures), pytrace=False)
 
 
-def _play(bed: Bed, case: Case) -> list[str]:
+def _play(harness: Harness, case: Case) -> list[str]:
     """Play a round; returns a report of a failed one, whose stack is removed."""
     report = []
-    if case.command == "upgrade" and bed.deployment and bed.deployment.version != OLD:
-        report += [f"before {case.repeat}: {line}" for line in bed.end()]
-    deployment, applications = bed.get(OLD if case.target == "docker" else NEW)
+    if case.command == "upgrade" and harness.deployment and harness.deployment.version != OLD:
+        report += [f"before {case.repeat}: {line}" for line in harness.end()]
+    deployment, applications = harness.get(OLD if case.target == "docker" else NEW)
     played = Round(deployment, applications, case=case)
     played.play()
     if case.command == "upgrade":
         deployment.version = NEW
     totals.add(played)
     if played.problems:
-        bed.discard()
+        harness.discard()
         report.append(_describe(played))
     return report
 

@@ -11,7 +11,7 @@ import pytest
 
 from infra.hardening import Topology
 from tests.docker.bed import NEW, OLD
-from tests.operations.conftest import Bed
+from tests.operations.conftest import Harness
 from tests.operations.operator import Operator
 from tests.operations.rounds import SEED, TARGETS, TOPOLOGIES
 from tests.operations.stack import Command, Deployment, Name, Run, Target
@@ -54,12 +54,12 @@ class Pair:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_of_two_at_the_same_time_one_wins(bed_of: Callable[[Target, Topology], Bed], target: Target) -> None:
+def test_of_two_at_the_same_time_one_wins(harness_of: Callable[[Target, Topology], Harness], target: Target) -> None:
     failures = []
     for pair in (Pair.of(seed, target) for seed in range(SEED, SEED + ROUNDS)):
-        bed = bed_of(target, pair.topology)
-        problems, runs = _play(bed, pair)
-        problems += bed.end()
+        harness = harness_of(target, pair.topology)
+        problems, runs = _play(harness, pair)
+        problems += harness.end()
         totals.pairs[str(pair)] += 1
         if problems:
             totals.failed_pairs[str(pair)] += 1
@@ -70,8 +70,8 @@ def test_of_two_at_the_same_time_one_wins(bed_of: Callable[[Target, Topology], B
         pytest.fail("\n\n".join(failures), pytrace=False)
 
 
-def _play(bed: Bed, pair: Pair) -> tuple[list[str], list[Run]]:
-    deployment, applications = bed.get(OLD if "upgrade" in pair.names else NEW)
+def _play(harness: Harness, pair: Pair) -> tuple[list[str], list[Run]]:
+    deployment, applications = harness.get(OLD if "upgrade" in pair.names else NEW)
     operator = Operator(deployment, applications)
     operator.bring_up()
     if operator.problems:

@@ -14,7 +14,7 @@ import pytest
 from infra.hardening import Topology
 from tests.docker.bed import NEW
 from tests.operations import leftovers
-from tests.operations.conftest import Bed
+from tests.operations.conftest import Harness
 from tests.operations.rounds import SEED
 from tests.operations.stack import Command, Deployment, Name, Run, Target
 from tests.operations.totals import ROUNDS, totals
@@ -27,7 +27,7 @@ _TRIPLES_A_ROUND = 5
 
 
 @dataclass
-class Known:
+class Model:
     """What the commands so far make of the stack. has_restarted: `down` and `up` came after a rotation began."""
 
     deployment: Deployment
@@ -52,24 +52,24 @@ class Known:
             self.has_restarted = False
 
 
-REJECTED_WHEN: Mapping[Name, Callable[[Known], bool]] = {
+REJECTED_WHEN: Mapping[Name, Callable[[Model], bool]] = {
     "up": lambda _: False,
-    "rotate": lambda known: not known.is_up or known.deployment.is_rotating(),
-    "finish": lambda known: not known.is_up or not known.deployment.is_rotating(),
-    "scale": lambda known: not known.exists,
-    "upgrade": lambda known: not known.exists,
-    "backup": lambda known: not known.is_up,
-    "restore": lambda known: not known.is_up or not known.has_backup,
+    "rotate": lambda model: not model.is_up or model.deployment.is_rotating(),
+    "finish": lambda model: not model.is_up or not model.deployment.is_rotating(),
+    "scale": lambda model: not model.exists,
+    "upgrade": lambda model: not model.exists,
+    "backup": lambda model: not model.is_up,
+    "restore": lambda model: not model.is_up or not model.has_backup,
     "failover": lambda _: True,
-    "down": lambda known: not known.exists,
+    "down": lambda model: not model.exists,
 }
 """Which commands are to be rejected, with exit code 1, one error and its fix; nothing is changed."""
 
-OPEN: Mapping[Name, Callable[[Known], bool]] = {
-    "scale": lambda known: not known.is_up,
-    "upgrade": lambda known: not known.is_up,
-    "rotate": lambda known: known.has_restarted,
-    "finish": lambda known: known.has_restarted,
+OPEN: Mapping[Name, Callable[[Model], bool]] = {
+    "scale": lambda model: not model.is_up,
+    "upgrade": lambda model: not model.is_up,
+    "rotate": lambda model: model.has_restarted,
+    "finish": lambda model: model.has_restarted,
 }
 """When either is right: the docs don't say whether a stack that is down can be changed."""
 
@@ -83,23 +83,23 @@ def walk() -> list[Name]:
     return (every + every)[start : start + ROUNDS * _TRIPLES_A_ROUND + 2]
 
 
-def test_commands_in_any_order(bed_of: Callable[[Target, Topology], Bed]) -> None:
-    bed = bed_of("embedded", "single")
+def test_commands_in_any_order(harness_of: Callable[[Target, Topology], Harness]) -> None:
+    harness = harness_of("embedded", "single")
     failures: list[str] = []
-    known: Known | None = None
+    model: Model | None = None
     for name in ("up", *walk()):
-        if known is None:
-            known = Known(bed.get(NEW)[0])
+        if model is None:
+            model = Model(harness.get(NEW)[0])
             if name != "up":
-                failures += _step(known, "up")
-        problems = _step(known, name)
+                failures += _step(model, "up")
+        problems = _step(model, name)
         totals.sequences += 1
         if problems:
             totals.failed_sequences += 1
             failures += problems
-            bed.discard()
-            known = None
-    failures += bed.end() if known and known.exists else []
+            harness.discard()
+            model = None
+    failures += harness.end() if model and model.exists else []
     if failures:
         again = f"again: SEED={SEED} make test ONLY=operations/test_sequences.py ROUNDS={ROUNDS}"
         pytest.fail("\n\n".join([again, *failures]), pytrace=False)
@@ -111,10 +111,10 @@ def test_the_walk_has_every_triple() -> None:
     assert len(triples) == len(every) == len(NAMES) ** 3
 
 
-def _step(known: Known, name: Name) -> list[str]:
+def _step(model: Model, name: Name) -> list[str]:
     """Run one command; returns a report of what is wrong with it."""
-    deployment = known.deployment
-    rejected, either = REJECTED_WHEN[name](known), name in OPEN and OPEN[name](known)
+    deployment = model.deployment
+    rejected, either = REJECTED_WHEN[name](model), name in OPEN and OPEN[name](model)
     before = _contents(deployment)
     run = deployment.run(deployment.command(name))
     problems = []
@@ -126,15 +126,15 @@ def _step(known: Known, name: Name) -> list[str]:
         problems += [] if run.is_clear_refusal else ["it reported no clear error"]
         after = _contents(deployment)
         problems += [f"it failed, and has changed {part}" for part in before if after[part] != before[part]]
-    known.done.append(name)
+    model.done.append(name)
     runs = [run]
     if run.has_succeeded:
-        known.note(name)
+        model.note(name)
         if name == "restore":
             runs += _end_restored(deployment, problems)
         if name == "down":
             problems += [f"it has left: {line}" for line in leftovers.find(deployment)]
-    sequence = ", ".join(known.done[-4:])
+    sequence = ", ".join(model.done[-4:])
     return ["\n".join([sequence, *(f"- {problem}" for problem in problems), *map(str, runs)])] if problems else []
 
 

@@ -61,7 +61,7 @@ class OperationsTotals:
         yield f"{'commands in sequence':<70} {self.sequences:>6,}{_failures(self.failed_sequences)}"
         yield f"acknowledged writes: {_by_kind(self.acknowledged)}; reads: {_by_kind(self.reads)}"
         yield f"lost: {self.lost:,}, stale reads: {self.stale:,}, rejected logins: {self.locked_out:,}"
-        yield f"stacks that needed a hand: {self.stuck:,}, left behind by down: {self.left_behind:,}"
+        yield f"stacks that needed a manual fix: {self.stuck:,}, left behind by down: {self.left_behind:,}"
 
     def rows(self) -> list[Row]:
         """For docs/benchmarks.md."""
@@ -84,7 +84,7 @@ class OperationsTotals:
             at_most(f"all: writes lost of {self.acknowledged.total():,} acknowledged", self.lost, 0),
             at_most(f"all: reads of {self.reads.total():,} that returned None or an older value", self.stale, 0),
             at_most("all: logins with the published password that were rejected", self.locked_out, 0),
-            at_most(f"all: stacks that needed a hand in {rounds}", self.stuck, 0),
+            at_most(f"all: stacks that needed a manual fix in {rounds}", self.stuck, 0),
             at_most("all: containers, volumes, networks, processes, files and locks left by down", self.left_behind, 0),
         ]
 
