@@ -73,7 +73,7 @@ class Harness:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _environment() -> Iterator[None]:
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The engine, and the test's images under the names that `make upgrade` looks for."""
     engine, tagged = Engine(), []
     engine.check()
@@ -82,8 +82,9 @@ def _environment() -> Iterator[None]:
             engine.docker("tag", f"{IMAGE}:{version}", image_of(version))
             tagged.append(image_of(version))
     with pytest.MonkeyPatch.context() as patch:
-        for name in (*USERS_CHOICE, "PULUMI_HOME"):
-            patch.setenv(name, "")
+        for name in USERS_CHOICE:
+            patch.delenv(name, raising=False)
+        patch.setenv("PULUMI_HOME", str(tmp_path_factory.mktemp("home")))
         yield
     if tagged:
         engine.docker("image", "rm", *tagged)

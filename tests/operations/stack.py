@@ -33,7 +33,8 @@ SECONDS = 1200.0
 
 MEMORIES = ("64mb", "96mb", "128mb")
 _PASSWORD = re.compile(r"://[^\s/@]*@")
-_SHOWN_LINES = 25
+_ERROR = re.compile(r"error: |Error: |warning: |FAILED| -> ")
+_SHOWN_LINES = 8
 _numbers = itertools.count()
 
 
@@ -70,7 +71,9 @@ class Run:
 
     def __str__(self) -> str:
         sent = f", received {self.sent}" if self.sent else ""
-        shown = "\n".join(f"    {line}" for line in self.output.splitlines()[-_SHOWN_LINES:])
+        lines = self.output.splitlines()
+        errors = [line for line in lines[:-_SHOWN_LINES] if _ERROR.search(line)]
+        shown = "\n".join(f"    {line.strip()}" for line in (*errors, *lines[-_SHOWN_LINES:]))
         return f"$ {self.command}\n  exit code {self.code} after {self.seconds:.0f} s{sent}\n{shown}"
 
 
