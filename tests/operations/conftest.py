@@ -12,9 +12,7 @@ import pytest
 from bench.report import publish
 from infra.hardening import Topology
 from infra.local.docker.engine import Engine
-from infra.targets.docker import image_of
-from tests.docker.bed import IMAGE, NEW, OLD
-from tests.operations import clients, leftovers
+from tests.operations import clients, images, leftovers
 from tests.operations.clients import Client
 from tests.operations.rounds import SEED
 from tests.operations.stack import Deployment, Run, Target
@@ -74,20 +72,13 @@ class Harness:
 
 @pytest.fixture(scope="session", autouse=True)
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The engine, and the test's images under the names that `make upgrade` looks for."""
-    engine, tagged = Engine(), []
-    engine.check()
-    for version in (OLD, NEW):
-        if not engine.inspect("image", image_of(version)):
-            engine.docker("tag", f"{IMAGE}:{version}", image_of(version))
-            tagged.append(image_of(version))
-    with pytest.MonkeyPatch.context() as patch:
+    """The engine, its images, and a shell that has chosen no backend."""
+    Engine().check()
+    with images.tagged(), pytest.MonkeyPatch.context() as patch:
         for name in USERS_CHOICE:
             patch.delenv(name, raising=False)
         patch.setenv("PULUMI_HOME", str(tmp_path_factory.mktemp("home")))
         yield
-    if tagged:
-        engine.docker("image", "rm", *tagged)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class Run:
 
     def __str__(self) -> str:
         sent = f", received {self.sent}" if self.sent else ""
-        lines = self.output.splitlines()
+        lines = [line for line in self.output.splitlines() if line.strip() and not line.startswith("n/a ")]
         errors = [line for line in lines[:-_SHOWN_LINES] if _ERROR.search(line)]
         shown = "\n".join(f"    {line.strip()}" for line in (*errors, *lines[-_SHOWN_LINES:]))
         return f"$ {self.command}\n  exit code {self.code} after {self.seconds:.0f} s{sent}\n{shown}"

@@ -48,7 +48,7 @@ class Model:
             self.has_restarted = self.deployment.is_rotating()
         elif name in {"up", "scale", "upgrade"}:
             self.exists = self.is_up = True
-        elif name == "finish":
+        elif name in {"rotate", "finish"}:
             self.has_restarted = False
 
 
