@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import threading
 import time
 import uuid
@@ -35,10 +36,12 @@ KEYS = 200
 PAUSES: Mapping[Kind, float] = {"kit": 0.02, "pooled": 0.02, "short": 0.08}
 """Seconds between two requests: the servers and the commands shall have time for all else."""
 
-CONTINUES_WITHIN = 300.0
+CONTINUES_WITHIN = 180.0
 TIMEOUT = 5.0
 _HANGS_AFTER = 300.0
 _CONFIRM_MILLISECONDS = 2000
+
+_USERINFO = re.compile(r"(://[^:/@]*:)[^@]*@")
 
 Variables = Mapping[str, str]
 
@@ -190,10 +193,11 @@ def read(topology: Topology, variables: Variables, keys: list[str]) -> dict[str,
             time.sleep(1)
 
 
-def is_rejected(topology: Topology, variables: Variables) -> bool:
-    """Whether a login with these variables is rejected."""
+def is_rejected(topology: Topology, variables: Variables, password: str) -> bool:
+    """Whether a login where the variables say, with another password, is rejected."""
+    url = _USERINFO.sub(lambda match: f"{match[1]}{password}@", variables["VALKEY_URL"])
     try:
-        with open_client("short", topology, variables) as client:
+        with open_client("short", topology, {**variables, "VALKEY_URL": url}) as client:
             client.get("operations")
     except (*FOREIGN, ValkeykitError) as problem:
         return _is_rejected_login(problem)

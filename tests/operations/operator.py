@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.operations import clients
 from tests.operations.clients import Client
-from tests.operations.stack import Command, Deployment, Run
+from tests.operations.stack import Command, Deployment, Run, password_of
 from tests.operations.totals import totals
 
 
@@ -23,8 +23,7 @@ class Operator:
 
     def bring_up(self) -> None:
         """For a stack that isn't up yet."""
-        if not self.deployment.published:
-            self.must_succeed(self.deployment.command("up"))
+        if not self.deployment.published and self.must_succeed(self.deployment.command("up")):
             self.publish()
 
     def must_succeed(self, command: Command, *, may_be_done: bool = False) -> bool:
@@ -57,13 +56,17 @@ class Operator:
     def _is_done(self, command: Command) -> bool:
         """Whether the stack has what the command is for, as its servers have it."""
         if command.name == "finish":
-            return clients.is_rejected(self.deployment.topology, self.deployment.replaced)
+            return self.rejects_replaced_password()
         if command.name == "restore":
             return self.deployment.read_variables(self.deployment.restored)[0].has_succeeded
         if command.name == "rotate":
             run, variables = self.deployment.read_variables()
-            return run.has_succeeded and variables["VALKEY_URL"] != self.deployment.published["VALKEY_URL"]
+            return run.has_succeeded and password_of(variables) != password_of(self.deployment.published)
         return False
+
+    def rejects_replaced_password(self) -> bool:
+        deployment = self.deployment
+        return clients.is_rejected(deployment.topology, deployment.published, deployment.replaced)
 
     def check_clients(self, applications: Sequence[Client]) -> None:
         stopped = [client.kind for client in applications if not client.continues()]

@@ -160,7 +160,7 @@ class Round(Operator):
         if self.case.target == "docker":
             helpers = [one.name for one in leftovers.containers(self.deployment.name) if one.is_helper]
             self.report("containers that help a command are left after make up", helpers)
-        if self.case.command == "finish" and not clients.is_rejected(self.case.topology, self.deployment.replaced):
+        if self.case.command == "finish" and not self.rejects_replaced_password():
             self.problems.append("the password before the rotation is still valid")
 
     def _check_kept(self) -> None:

@@ -33,7 +33,7 @@ SECONDS = 1200.0
 
 MEMORIES = ("64mb", "96mb", "128mb")
 _PASSWORD = re.compile(r"://[^\s/@]*@")
-_ERROR = re.compile(r"error: |Error: |warning: |FAILED| -> ")
+_ERROR = re.compile(r"error: |Error: |warning: |^FAILED")
 _SHOWN_LINES = 8
 _numbers = itertools.count()
 
@@ -127,7 +127,7 @@ class Running:
 class Deployment:
     """A stack, and where it is.
 
-    published: the variables that applications have, by the last `make env`. replaced: those with the passwords before.
+    published: the variables that applications have, by the last `make env`. replaced: their password before.
     durations: seconds that each command took when it ran to its end.
     """
 
@@ -138,7 +138,7 @@ class Deployment:
     project: Project
     environment: dict[str, str] = field(repr=False)
     published: dict[str, str] = field(default_factory=dict, repr=False)
-    replaced: dict[str, str] = field(default_factory=dict, repr=False)
+    replaced: str = field(default="", repr=False)
     durations: dict[str, float] = field(default_factory=dict)
     _secrets: set[str] = field(default_factory=set, repr=False)
 
@@ -215,8 +215,8 @@ class Deployment:
         """Run `make env`: what it writes is what applications have from now on."""
         run, variables = self.read_variables()
         if run.has_succeeded:
-            if variables["VALKEY_URL"] != self.published.get("VALKEY_URL"):
-                self.replaced = self.published
+            if self.published and password_of(variables) != password_of(self.published):
+                self.replaced = password_of(self.published)
             self.published = variables
         return run, variables
 
@@ -226,7 +226,7 @@ class Deployment:
         run = self.run(Command("env", ("env",), of))
         variables = dict(_variables(self.root / ".valkey" / f"{of}.env")) if run.has_succeeded else {}
         if variables:
-            self._secrets.add(str(parse(variables["VALKEY_URL"]).password))
+            self._secrets.add(password_of(variables))
         return run, variables
 
     def maxmemory(self) -> str:
@@ -250,6 +250,10 @@ class Deployment:
         """As `pulumi config set`, but at once."""
         config = {f"valkey:{key}": value for key, value in values.items()}
         self.configuration_file().write_text(yaml.safe_dump({"config": config}))
+
+
+def password_of(variables: Mapping[str, str]) -> str:
+    return str(parse(variables["VALKEY_URL"]).password)
 
 
 def _variables(file: Path) -> Iterator[tuple[str, str]]:
