@@ -17,7 +17,7 @@ from tests.operations.stack import Deployment
 KEPT = ("final-", "before-", "backups", "damaged-")
 """How the entries of .valkey/<stack>/ begin that docs/ say stay."""
 
-ENDS_WITHIN = 120.0
+ENDS_WITHIN = 60.0
 """Seconds in which the processes of a command that was killed must have ended."""
 
 
@@ -106,6 +106,6 @@ def _processes(deployment: Deployment, stack: str) -> Iterator[str]:
         return
     while others := [process for process in deployment.processes() if process not in deployment.servers()]:
         if time.monotonic() > end:
-            yield from (f"process {process.pid}" for process in others)
+            yield from (f"process {process.pid} ({process.name()})" for process in others if process.is_running())
             return
         time.sleep(0.5)

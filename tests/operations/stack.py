@@ -33,7 +33,7 @@ SECONDS = 1200.0
 
 MEMORIES = ("64mb", "96mb", "128mb")
 _PASSWORD = re.compile(r"://[^\s/@]*@")
-_ERROR = re.compile(r"error: |Error: |warning: |^FAILED")
+_ERROR = re.compile(r"(?<![-\w])error: |Error: |warning: |^FAILED")
 _SHOWN_LINES = 8
 _numbers = itertools.count()
 
