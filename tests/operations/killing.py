@@ -23,8 +23,8 @@ _WRITES: tuple[Name, ...] = (*_CHANGES, "restore")
 _STARTS: tuple[Name, ...] = ("upgrade", "restore")
 
 _POLL_SECONDS = 0.02
-_DELAY_SECONDS = 1.0
-"""How long after the moment the signal comes, at most."""
+_DELAYS: Mapping[Moment, float] = {"configuration": 3.0, "files": 1.0, "container": 1.0, "helper": 0.2, "scratch": 1.0}
+"""Seconds after the moment in which the signal comes: about as long as what has begun takes."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,12 @@ class Kill:
     moment: Moment
     part: float
 
+    @property
+    def delay(self) -> float:
+        return self.part * _DELAYS[self.moment]
+
     def __str__(self) -> str:
-        when = f"{self.part:.0%} of its time" if self.moment == "time" else f"{self.moment} + {self.part:.2f} s"
+        when = f"{self.part:.0%} of its time" if self.moment == "time" else f"{self.moment} + {self.delay:.2f} s"
         return f"{self.signal.name} at {when}"
 
 
@@ -61,7 +65,7 @@ def carry_out(deployment: Deployment, running: Running, kill: Kill, seconds: flo
     while running.is_alive():
         if has_come():
             if kill.moment != "time":
-                time.sleep(kill.part * _DELAY_SECONDS)
+                time.sleep(kill.delay)
             running.send(kill.signal)
             return True
         time.sleep(_POLL_SECONDS)
