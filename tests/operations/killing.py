@@ -16,7 +16,15 @@ Moment = Literal["time", "configuration", "files", "container", "helper", "scrat
 """time: uniformly over the time that the command normally takes. The others: the configuration's file was written,
 the servers' files were, a container of a node exists that didn't before, or one that helps, or a scratch server."""
 
-SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)
+Way = tuple[signal.Signals, Literal["group", "session"]]
+WAYS: tuple[Way, ...] = (
+    (signal.SIGKILL, "group"),
+    (signal.SIGKILL, "session"),
+    (signal.SIGINT, "group"),
+    (signal.SIGHUP, "group"),
+)
+"""A signal, and who receives it. Pulumi's plugins have process groups of their own, so that only the second ends them
+in the middle of what they do, as the end of a container or a machine that runs out of memory does."""
 
 _CHANGES: tuple[Name, ...] = ("rotate", "finish", "scale", "upgrade")
 _WRITES: tuple[Name, ...] = (*_CHANGES, "restore")
@@ -31,9 +39,14 @@ _DELAYS: Mapping[Moment, float] = {"configuration": 3.0, "files": 1.0, "containe
 class Kill:
     """part: of the command's time, or of the delay after the moment; 0 to 1."""
 
-    signal: signal.Signals
+    way: Way
     moment: Moment
     part: float
+
+    @property
+    def name(self) -> str:
+        number, receivers = self.way
+        return number.name if receivers == "group" else f"{number.name} of all"
 
     @property
     def delay(self) -> float:
@@ -41,7 +54,7 @@ class Kill:
 
     def __str__(self) -> str:
         when = f"{self.part:.0%} of its time" if self.moment == "time" else f"{self.moment} + {self.delay:.2f} s"
-        return f"{self.signal.name} at {when}"
+        return f"{self.name} at {when}"
 
 
 def moments(name: Name, target: Target) -> list[Moment]:
@@ -66,7 +79,7 @@ def carry_out(deployment: Deployment, running: Running, kill: Kill, seconds: flo
         if has_come():
             if kill.moment != "time":
                 time.sleep(kill.delay)
-            running.send(kill.signal)
+            running.send(*kill.way)
             return True
         time.sleep(_POLL_SECONDS)
     return False

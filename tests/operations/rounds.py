@@ -50,7 +50,7 @@ class Case:
         missing |= {"upgrade"} if target == "embedded" else set()  # it has one version
         command = choose.choice([name for name in _COMMANDS if name not in missing])
         moment = choose.choice(killing.moments(command, target))
-        kill = Kill(choose.choice(killing.SIGNALS), moment, choose.random())
+        kill = Kill(choose.choice(killing.WAYS), moment, choose.random())
         missing |= {command} | ({"rotate"} if command == "finish" else set())
         others = [name for name in _OTHERS if name not in missing]
         other: Name = choose.choice(others) if command != "down" else "up"

@@ -96,13 +96,18 @@ class Running:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the process group, which no server of the stack may belong to."""
-        servers = [process.pid for process in self._deployment.servers() if _group(process) == self._process.pid]
-        assert not servers, f"servers in the process group of a command: {servers}"
-        self._sent = number.name
+    def send(self, number: signal.Signals, receivers: Literal["group", "session"]) -> None:
+        """Send a signal to the process group, which no server of the stack may belong to, or to the whole session."""
+        own = {self._process.pid}
+        servers = [one.pid for one in self._deployment.servers() if own & {_group(one), _session(one)}]
+        assert not servers, f"servers in the process group or the session of a command: {servers}"
+        self._sent = f"{number.name} ({receivers})"
+        members = [process.pid for process in psutil.process_iter() if _session(process) == self._process.pid]
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+        for pid in members if receivers == "session" else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def wait(self) -> Run:
         """Wait until the command, and what it started in its process group, has ended."""
@@ -276,4 +281,10 @@ def _group(process: psutil.Process) -> int:
     """The process group; 0 for a process that ended or is a zombie."""
     with contextlib.suppress(psutil.Error, OSError):
         return os.getpgid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else 0
+    return 0
+
+
+def _session(process: psutil.Process) -> int:
+    with contextlib.suppress(OSError):
+        return os.getsid(process.pid)
     return 0

@@ -43,7 +43,7 @@ class OperationsTotals:
         """Count a round."""
         case = played.case
         again = "again" if case.follow_up == case.command else case.follow_up
-        name = f"{case.target} {case.command}, {case.kill.signal.name}, then {again}"
+        name = f"{case.target} {case.command}, {case.kill.name}, then {again}"
         self.rounds[name] += 1
         self.failed[name] += bool(played.problems)
         self.stuck += played.is_stuck
