@@ -12,7 +12,7 @@ import pytest
 from bench.report import publish
 from infra.hardening import Topology
 from infra.local.docker.engine import Engine
-from tests.operations import clients, images, leftovers
+from tests.operations import clients, images, killing, leftovers
 from tests.operations.clients import Client
 from tests.operations.rounds import SEED
 from tests.operations.stack import Deployment, Run, Target
@@ -74,7 +74,7 @@ class Harness:
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The engine, its images, and a shell that has chosen no backend."""
     Engine().check()
-    with images.tagged(), pytest.MonkeyPatch.context() as patch:
+    with images.tagged(), killing.signals_arrive(), pytest.MonkeyPatch.context() as patch:
         for name in USERS_CHOICE:
             patch.delenv(name, raising=False)
         patch.setenv("PULUMI_HOME", str(tmp_path_factory.mktemp("home")))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,6 +56,19 @@ class Kill:
     def __str__(self) -> str:
         when = f"{self.part:.0%} of its time" if self.moment == "time" else f"{self.moment} + {self.delay:.2f} s"
         return f"{self.name} at {when}"
+
+
+@contextlib.contextmanager
+def signals_arrive() -> Iterator[None]:
+    """Commands started meanwhile don't ignore signals that this process ignores, as one in a shell's background does."""
+    ignored = [number for number, _ in WAYS if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def moments(name: Name, target: Target) -> list[Moment]:
