@@ -60,7 +60,7 @@ class Kill:
 
 @contextlib.contextmanager
 def signals_arrive() -> Iterator[None]:
-    """Commands started meanwhile don't ignore signals that this process ignores, as one in a shell's background does."""
+    """Commands that start meanwhile receive signals, also where this process ignores them as a background job."""
     ignored = [number for number, _ in WAYS if signal.getsignal(number) == signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, signal.default_int_handler)
