@@ -138,7 +138,7 @@ class Round(Operator):
         self.runs.append(run)
         if run.code is None:
             self.get_stuck(f"{command} did not end")
-        elif not self.was_killed and run.code:
+        elif not self.was_killed and not run.has_succeeded:
             self.get_stuck(f"{command} failed though nothing was sent to it")
         elif not self.was_killed:
             durations[command.name] = run.seconds
