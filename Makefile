@@ -68,7 +68,7 @@ sdk: $(READY) ## What a cloud's target needs beside (CLOUD=aws|gcp)
 shell: $(READY) ## For eval: makes `pulumi` work by hand
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker, ROUNDS=n faults, TLS=1 clients)
+test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(filter-out $(SKIP),$(or $(ONLY),$(PARTS))))
 

@@ -26,8 +26,12 @@ _ABOUT = {
     "migrate": "Migration",
     "doctor": "Diagnosis and statistics",
     "damage": "Nodes that come back damaged, while applications write",
+    "operations": "Commands that are killed, repeated and run at the same time, while applications write",
 }
-_OTHER_COMMANDS = {"damage": "make test ONLY=docker/test_damage.py ROUNDS=50"}
+_OTHER_COMMANDS = {
+    "damage": "make test ONLY=docker/test_damage.py ROUNDS=50",
+    "operations": "make test ONLY=operations ROUNDS=100",
+}
 
 
 def read(folder: Path = FOLDER) -> dict[str, list[Row]]:

@@ -1,0 +1,39 @@
+"""The test's images under the names of the official ones, which `make upgrade` looks for."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from infra.local.docker.engine import Engine
+from infra.targets.docker import image_of
+from tests.docker.bed import IMAGE, NEW, OLD
+
+_LOCK = Path(tempfile.gettempdir()) / "valkey-operations-images.lock"
+
+
+@contextlib.contextmanager
+def tagged() -> Iterator[None]:
+    """Tag those that aren't there. The last run on this machine removes the tags, so that nothing else starts them."""
+    engine = Engine()
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        for version in (OLD, NEW):
+            if not engine.inspect("image", image_of(version)):
+                engine.docker("tag", f"{IMAGE}:{version}", image_of(version))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(BlockingIOError):  # another run uses them
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for version in (OLD, NEW):
+                    if _is_own(engine, version):
+                        engine.docker("image", "rm", image_of(version))
+
+
+def _is_own(engine: Engine, version: str) -> bool:
+    images = engine.inspect("image", image_of(version), f"{IMAGE}:{version}")
+    return len({image["Id"] for image in images}) == 1
