@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from valkeykit.errors import ValkeykitError
 
 
@@ -11,3 +14,12 @@ class ProvisioningError(ValkeykitError):
 
 class RefusalError(ProvisioningError):
     """A check before a change says no: nothing was touched. The class's name is what the tools recognize it by."""
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """For checks before a change: what they find is a refusal."""
+    try:
+        yield
+    except ProvisioningError as problem:
+        raise RefusalError(problem.args[0], fix=problem.fix) from None

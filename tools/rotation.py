@@ -10,15 +10,16 @@ import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import redis
 from valkeykit.causes import explained
 from valkeykit.endpoint import Endpoint
-from valkeykit.url import parse
+from valkeykit.url import Node, parse
 
 from infra.hardening import SELF_HOSTED
 from tools import nodes
@@ -31,6 +32,9 @@ LISTEN_SECONDS = 10.0
 _STAMP = "%Y%m%dT%H%M%SZ"
 _URLS = ("url", "adminUrl", "monitorUrl")
 _LOG_ENTRIES = 128
+
+Admins = Callable[[], Iterator[tuple[Node, redis.Redis]]]
+"""Connects to one node after the other."""
 
 Entry = tuple[str, int, str]
 """Of a server's log of rejections: the node, the entry's number there, the user and where from."""
@@ -86,9 +90,12 @@ def second_step(stack: Stack, *, force: bool, dry: bool = False) -> dict[str, st
     if not done.is_open:
         raise ToolError("no rotation is under way", fix=f"make rotate STACK={stack.name}")
     if wanted.is_open and not force:  # else it was checked when this step began
-        _refuse(stack, _logged_in_before(outputs, done.loaded), "connections that logged in before the rotation")
-        if not dry and Endpoint.from_dict(outputs["endpoint"]).target in SELF_HOSTED:
-            refused = _try_without(outputs)
+        admins = partial(nodes.as_admin, outputs, stack.name)
+        endpoint = Endpoint.from_dict(outputs["endpoint"])
+        before = _logged_in_before(admins, endpoint.users, done.loaded)
+        _refuse(stack, before, "connections that logged in before the rotation")
+        if not dry and endpoint.target in SELF_HOSTED:
+            refused = _try_without(admins, outputs)
             _refuse(stack, refused, "logins that were rejected while the old passwords were off for a trial")
     return {"retired": wanted.rotation}
 
@@ -124,22 +131,21 @@ def _time_of(rotation: str) -> datetime | None:
     return None
 
 
-def _logged_in_before(outputs: Mapping[str, Any], loaded: datetime | None) -> Counter[str]:
+def _logged_in_before(admins: Admins, users: Collection[str], loaded: datetime | None) -> Counter[str]:
     """Connections older than the new passwords, counted by user and address; none where their time isn't known."""
     if loaded is None:
         return Counter()
     seconds = (datetime.now(timezone.utc) - loaded).total_seconds()
-    users = set(Endpoint.from_dict(outputs["endpoint"]).users)
     with explained():
         return Counter(
             f"{client['user']} from {client['addr'].rpartition(':')[0]}"
-            for _, admin in nodes.as_admin(outputs)
+            for _, admin in admins()
             for client in admin.client_list()
             if client["user"] in users and int(client["age"]) + 1 > seconds  # it is rounded down
         )
 
 
-def _try_without(outputs: Mapping[str, Any]) -> Counter[str]:
+def _try_without(admins: Admins, outputs: Mapping[str, Any]) -> Counter[str]:
     """Turn the old passwords off for some seconds, and count the logins that are rejected, by user and address.
 
     Nothing else shows clients that connect for each request: no server tells which of a user's passwords a login had.
@@ -147,14 +153,15 @@ def _try_without(outputs: Mapping[str, Any]) -> Counter[str]:
     logins = {login.username or "": login.password or "" for login in (parse(outputs[url]) for url in _URLS)}
     valid = {user: hashlib.sha256(password.encode()).hexdigest() for user, password in logins.items()}
     with explained():
-        before = dict(_rejections(outputs, valid))
+        before = dict(_rejections(admins, valid))
         try:
-            for _, admin in nodes.as_admin(outputs):
+            for _, admin in admins():
                 _turn_off_old(admin, valid)
-            return _listen(outputs, valid, before)
+            return _listen(admins, valid, before)
         finally:
-            for _, admin in nodes.as_admin(outputs):
-                admin.acl_load()  # the file has both
+            for node in Endpoint.from_dict(outputs["endpoint"]).nodes:
+                with contextlib.suppress(ToolError), nodes.connected(outputs, node) as admin:
+                    admin.acl_load()  # the file has both; a node that is down reads it when it starts
 
 
 def _turn_off_old(admin: redis.Redis, valid: Mapping[str, str]) -> None:
@@ -164,20 +171,20 @@ def _turn_off_old(admin: redis.Redis, valid: Mapping[str, str]) -> None:
             admin.execute_command("ACL", "SETUSER", user, f"!{old}")
 
 
-def _listen(outputs: Mapping[str, Any], valid: Mapping[str, str], before: Mapping[Entry, int]) -> Counter[str]:
+def _listen(admins: Admins, valid: Mapping[str, str], before: Mapping[Entry, int]) -> Counter[str]:
     end = time.monotonic() + LISTEN_SECONDS
     found: Counter[str] = Counter()
     while not found and time.monotonic() < end:
         time.sleep(0.5)
-        for (node, entry, who), count in _rejections(outputs, valid):
+        for (node, entry, who), count in _rejections(admins, valid):
             found[who] += count - before.get((node, entry, who), 0)
         found = +found
     return found
 
 
-def _rejections(outputs: Mapping[str, Any], users: Collection[str]) -> Iterator[tuple[Entry, int]]:
+def _rejections(admins: Admins, users: Collection[str]) -> Iterator[tuple[Entry, int]]:
     """Logins that were rejected, as the servers' logs of the last minutes count them."""
-    for node, admin in nodes.as_admin(outputs):
+    for node, admin in admins():
         entries: Any = admin.acl_log(_LOG_ENTRIES)
         for entry in entries:
             if entry["reason"] == "auth" and entry["username"] in users:

@@ -7,7 +7,6 @@ that runs is always today's.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import string
 import sys
@@ -147,12 +146,13 @@ class ServerProvider(ResourceProvider):
 
     @one_line
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
+        from infra.errors import refusing
         from infra.local import server
 
         is_changed = _differs(olds, news, _INPUTS)
         if is_changed and _is_known({key: news[key] for key in _BASICS}):
             spec = _spec(resource, _readable(olds, news, "password"), port=int(news["port"] or olds["listens"]))
-            with _refusing():
+            with refusing():
                 server.review(replace(spec, former=olds["password"]))
         return DiffResult(changes=is_changed, replaces=[])
 
@@ -221,17 +221,6 @@ def _readable(olds: Props, news: Props, key: str) -> Props:
     return {**news, "acl": "", "sentinelAcl": "", key: news[key] if _is_known(news[key]) else olds[key]}
 
 
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """What is refused here is refused before anything is changed, in a preview too."""
-    from infra.errors import ProvisioningError, RefusalError
-
-    try:
-        yield
-    except ProvisioningError as problem:
-        raise RefusalError(problem.args[0], fix=problem.fix) from None
-
-
 def _ensure(resource: str, props: Props, port: int, former: str = "") -> Props:
     from infra.local import server
 
@@ -296,12 +285,13 @@ class ServerGroupProvider(ResourceProvider):
 
     @one_line
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
+        from infra.errors import refusing
         from infra.local import servers
 
         is_changed = _differs(olds, news, _GROUP_INPUTS)
         if is_changed and _is_known({key: news[key] for key in (*_BASICS, "topology", "shards", "replicas")}):
             spec = _group(resource, _readable(olds, news, "passwords"))
-            with _refusing():
+            with refusing():
                 servers.review(replace(spec, former=olds["passwords"]["admin"]))
         return DiffResult(changes=is_changed, replaces=[])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from infra.errors import ProvisioningError
+from infra.errors import ProvisioningError, refusing
 from infra.local import appendonly, instance, process
 from infra.local.appendonly import Repair
 from infra.local.instance import Spec, State
@@ -27,7 +27,8 @@ def ensure(spec: Spec) -> State:
     Raises:
         ProvisioningError: the spec can't be had.
     """
-    review(spec)
+    with refusing():
+        review(spec)
     with instance.one_error(spec.folder):
         return _ensure(spec)
 

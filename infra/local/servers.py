@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from infra.errors import ProvisioningError
+from infra.errors import ProvisioningError, refusing
 from infra.local import binary, distribution, group, instance, ports, process, server
 from infra.local.clustered import Clustered
 from infra.local.folder import DAMAGED, FINAL
@@ -75,7 +75,8 @@ def ensure(spec: GroupSpec) -> GroupState:
     Raises:
         ProvisioningError: the spec can't be had.
     """
-    review(spec)
+    with refusing():
+        review(spec)
     with instance.one_error(spec.folder), _shape(spec) as shape:
         return _ensure(spec, shape)
 

@@ -34,7 +34,7 @@ def test_what_would_be_refused_later_is_refused_in_a_preview(
     with project.client() as client:
         for number in range(20):
             client.set(f"key:{number}", b"x" * 1024**2)
-    change.rehearse(project.stack, {"rotation": "next"})  # passwords that nobody knows yet
+    change.rehearse(project.stack, lambda: {"rotation": "next"})  # passwords that nobody knows yet
     for changes in ({"memory": "16mb"}, {"memory": "16mb", "rotation": "next"}):
         capfd.readouterr()
         with pytest.raises(ToolError):

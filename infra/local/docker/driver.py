@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from infra import hardening
-from infra.errors import ProvisioningError
+from infra.errors import ProvisioningError, refusing
 from infra.local.binary import parse_version
 from infra.local.docker import compose, events, images, live, places, restore, roles, rolling, snapshots
 from infra.local.docker import repair as repairs
@@ -75,7 +75,8 @@ def ensure(spec: Spec, known: State | None) -> State:
         ProvisioningError: it can't be had.
     """
     engine = _same_engine(spec, known)
-    deployment, version = _check(spec, known, images.ensure(spec.engine, spec.source))
+    with refusing():
+        deployment, version = _check(spec, known, images.ensure(spec.engine, spec.source))
     deployment.belongings.remove_leftovers()
     if known and known.version != version and deployment.has_data():
         _save_before(deployment, spec.keep_in, version)
@@ -97,8 +98,9 @@ def refuse(spec: Spec, known: State | None) -> None:
     Raises:
         ProvisioningError: it could not.
     """
-    _same_engine(spec, known)
-    _check(spec, known, images.find(spec.engine, spec.source))
+    with refusing():
+        _same_engine(spec, known)
+        _check(spec, known, images.find(spec.engine, spec.source))
 
 
 def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
