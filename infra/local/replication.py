@@ -33,11 +33,8 @@ def sentinel_conf(primary: Member, sentinels: int, user: str, password: str) -> 
     """What a Sentinel is told of the deployment; a secret stands in it."""
     return "\n".join(
         [
-            f"sentinel monitor {SERVICE} {primary.host} {primary.port} {sentinels // 2 + 1}",
-            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MILLISECONDS}",
-            f"sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MILLISECONDS}",
-            f"sentinel auth-user {SERVICE} {user}",
-            f"sentinel auth-pass {SERVICE} {password}",
+            f"sentinel {' '.join(_monitoring(primary, sentinels))}",
+            *(f"sentinel {name} {SERVICE} {value}" for name, value in _settings(user, password).items()),
             f"sentinel sentinel-user {user}",
             f"sentinel sentinel-pass {password}",
             "",
@@ -45,15 +42,55 @@ def sentinel_conf(primary: Member, sentinels: int, user: str, password: str) -> 
     )
 
 
+def _monitoring(primary: Member, sentinels: int) -> tuple[str, ...]:
+    return "monitor", SERVICE, primary.host, str(primary.port), str(sentinels // 2 + 1)
+
+
+def _settings(user: str, password: str) -> dict[str, str]:
+    return {
+        "down-after-milliseconds": str(DOWN_AFTER_MILLISECONDS),
+        "failover-timeout": str(FAILOVER_TIMEOUT_MILLISECONDS),
+        "auth-user": user,
+        "auth-pass": password,
+    }
+
+
+def sentinel_commands(user: str, password: str) -> list[tuple[str, ...]]:
+    """What makes a running Sentinel take the settings of `sentinel_conf`; it logs in again."""
+    settings = [word for pair in _settings(user, password).items() for word in pair]
+    return [
+        ("SENTINEL", "SET", SERVICE, *settings),
+        ("SENTINEL", "CONFIG", "SET", "sentinel-user", user),
+        ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password),
+    ]
+
+
+def monitor(console: Console, sentinel: str, primary: Member, sentinels: int) -> None:
+    """Make a running Sentinel forget all that it knows and monitor this primary; it needs its settings again."""
+    with contextlib.suppress(RefusedError):  # it monitors nothing
+        console.run(sentinel, "SENTINEL", "REMOVE", SERVICE)
+    console.run(sentinel, "SENTINEL", *_monitoring(primary, sentinels))
+
+
 def named_primary(console: Console, sentinels: Sequence[str], nodes: Sequence[Member]) -> Member | None:
     """Whom most of the Sentinels that answer name; None where none does."""
     named: Counter[str] = Counter()
     for sentinel in sentinels:
         with contextlib.suppress(RefusedError, SilentError):
-            host, port = console.run(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-            named[f"{host}:{port}"] += 1
+            if address := console.run(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE):
+                named[":".join(address)] += 1
     by_address = {node.address: node for node in nodes}
     return next((by_address[address] for address, _ in named.most_common() if address in by_address), None)
+
+
+def primary_of(console: Console, node: Member, nodes: Sequence[Member]) -> Member | None:
+    """The primary that a node replicates from; None where it is none's replica, or lost it."""
+    with contextlib.suppress(RefusedError, SilentError):
+        state = info(console, node.name, "replication")
+        if state.get("master_link_status") == "up":
+            found = next((other for other in nodes if _follows(state, other)), None)
+            return found if found and role(console, found) == "master" else None
+    return None
 
 
 def acting_primary(console: Console, nodes: Sequence[Member]) -> Member | None:

@@ -201,6 +201,8 @@ def test_what_start_node_did_is_found_in_a_log() -> None:
     log = (
         "12:M 29 Nov 2026 06:00:00.000 * Ready to accept connections tls\n"
         "start-node: node-1: its files were set aside in /data/set-aside-20261129T060000Z (its nodes.conf is lost)\n"
+        "start-node: node-1: its data directory is empty, and these members do not respond: node-2; repair it: make\n"
+        "start-node: node-1: its files can't be set aside: the volume is full or read-only\n"
         "start-node: node-1: waiting for its primary\n"
     )
     assert events._NOTABLE.findall(log) == [

@@ -10,7 +10,7 @@ from infra.local.console import fields
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.engine import EngineError
 
-_NOTABLE = re.compile(r"^start-node: [\w-]+: (.*(?:set aside|directory is empty).*)$", re.MULTILINE)
+_NOTABLE = re.compile(r"^start-node: [\w-]+: (its files were set aside in .*)$", re.MULTILINE)
 _KEYS = re.compile(r"keys=(\d+)")
 
 

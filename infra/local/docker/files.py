@@ -125,8 +125,7 @@ def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
 
 def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
     password = hardening.quoted(secrets.passwords[hardening.SENTINEL])
-    values = {
-        "bind": "* -::*",
+    values = {  # no `bind`: the server drops the line, as it is the default, and start-sentinel expects each of these
         "port": "0",
         "tls-port": str(sentinel.port),
         **_TLS,

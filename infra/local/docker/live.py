@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from valkeykit.endpoint import SERVICE
-
 from infra import hardening
 from infra.errors import ProvisioningError
 from infra.hardening import RULES, SENTINEL, topology_directives
+from infra.local import replication
 from infra.local.console import answers, info
-from infra.local.docker import files
+from infra.local.docker import files, roles
 from infra.local.docker.deployment import Deployment
 from infra.local.docker.plan import Plan
-from infra.local.replication import FAILOVER_TIMEOUT_MILLISECONDS
 
 _FIXED = {rule.directive for rule in RULES if not rule.live} | {
     "cluster-enabled",
@@ -61,9 +59,11 @@ def apply(deployment: Deployment) -> None:
         _give_memory(deployment, node, grow=True)
         deployment.console.ask(node, _commands(plan, deployment.secrets.passwords))
         _give_memory(deployment, node, grow=False)
-    for sentinel in plan.sentinels:
-        if answers(deployment.console, sentinel.name):
-            deployment.console.ask(sentinel.name, _commands_of_sentinel(deployment.secrets.passwords[SENTINEL]))
+    sentinels = [sentinel.name for sentinel in plan.sentinels if answers(deployment.console, sentinel.name)]
+    roles.correct_sentinels(deployment.console, plan, sentinels)
+    for name in sentinels:
+        commands = replication.sentinel_commands(SENTINEL, deployment.secrets.passwords[SENTINEL])
+        deployment.console.ask(name, commands)
 
 
 def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
@@ -73,14 +73,6 @@ def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]
     if plan.topology != "single":
         commands.append(("CONFIG", "SET", "primaryauth", passwords[hardening.REPLICA]))
     return commands
-
-
-def _commands_of_sentinel(password: str) -> list[tuple[str, ...]]:
-    return [
-        ("SENTINEL", "SET", SERVICE, "auth-pass", password),
-        ("SENTINEL", "SET", SERVICE, "failover-timeout", str(FAILOVER_TIMEOUT_MILLISECONDS)),
-        ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password),
-    ]
 
 
 def _give_memory(deployment: Deployment, node: str, *, grow: bool) -> None:

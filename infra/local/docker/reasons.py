@@ -18,6 +18,10 @@ _STARTS = "oO0OoO0OoO0Oo"
 _SEVERE = re.compile(r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ # (?P<text>.+)$")
 _NO_CAUSE = ("WARNING", "---", "!!!", "Error moving temp", "User requested shutdown", "Received ", "Check RDB returned")
 """Severe lines that a healthy server logs too, or that don't name what failed."""
+_STARTED = ("Ready to accept connections", "Sentinel ID is ")
+_CRASH = ("Guru Meditation", "BUG REPORT", "crashed by signal", "Out Of Memory", "xiting")
+"""In severe lines of a server that had started: all others may be of a healthy one that was killed."""
+_ORDINARY = re.compile(r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ [.\-*#] |^start-[a-z]+: ")
 _FATAL = ("*** FATAL", "sh: ", "mv: ", "mkdir: ", "cat: ", "/etc/valkey/bin/")
 
 
@@ -50,12 +54,20 @@ def find(waiting: str, log: str, repair: str) -> Reason | None:
 
 
 def cause(log: str) -> str:
-    """The line of a server's log that names why its last start failed; "" where the log is empty."""
+    """The line of a server's log that names why its last start failed, or it crashed; "" where none does."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    begin = max((number for number, line in enumerate(lines) if _STARTS in line), default=0)
-    last = lines[begin:]
+    last = lines[_last(lines, _STARTS) or 0 :]
+    started = _last(last, *_STARTED)
+    last = last[started or 0 :]
     own = [line.split(": ", 2)[-1] for line in last if line.startswith("start-")]
     severe = [match["text"] for line in last if (match := _SEVERE.match(line))]
+    if started is not None:
+        severe = [text for text in severe if any(sign in text for sign in _CRASH)]
     fatal = [line.strip("* ") for line in last if line.startswith(_FATAL)]
-    named = [*own, *(text for text in severe if not text.startswith(_NO_CAUSE)), *fatal, *last[-1:]]
+    other = [line for line in last[-1:] if not _ORDINARY.match(line)]
+    named = [*own, *(text for text in severe if not text.startswith(_NO_CAUSE)), *fatal, *other]
     return named[0].removeprefix("Guru Meditation: ").removeprefix("# ") if named else ""
+
+
+def _last(lines: list[str], *signs: str) -> int | None:
+    return max((number for number, line in enumerate(lines) if any(sign in line for sign in signs)), default=None)

@@ -95,7 +95,12 @@ def problems(console: Console, plan: Plan) -> Iterator[str]:
         yield from _nameless(console, plan)
     if plan.topology == "replicated":
         sentinels = _sentinels(plan)
-        if primary := replication.named_primary(console, sentinels, plan.nodes):
+        primary = replication.named_primary(console, sentinels, plan.nodes)
+        actual = replication.primary_of(console, primary, plan.nodes) if primary else None
+        if primary and actual:
+            yield f"the Sentinels take {primary.name} for the primary, but it is a replica of {actual.name}"
+            yield from replication.astray(console, actual, plan.nodes)
+        elif primary:
             yield from replication.astray(console, primary, plan.nodes)
             yield from replication.unwatched(console, sentinels, primary, plan.replicas)
         else:
@@ -107,6 +112,22 @@ def _call_back_strays(console: Console, plan: Plan) -> None:
     primary = replication.named_primary(console, _sentinels(plan), plan.nodes)
     if primary and replication.role(console, primary) == "master":
         replication.follow(console, primary, plan.nodes)
+
+
+def correct_sentinels(console: Console, plan: Plan, sentinels: list[str]) -> None:
+    """Have these Sentinels monitor the live primary where all of them name its replica, and where one names none.
+
+    Sentinels that contradict each other agree by themselves. Those that are corrected need their settings again.
+    """
+    named = {sentinel: replication.named_primary(console, [sentinel], plan.nodes) for sentinel in sentinels}
+    primaries = set(filter(None, named.values()))
+    if len(primaries) > 1:
+        return
+    primary = primaries.pop() if primaries else replication.acting_primary(console, plan.nodes)
+    if primary:
+        primary = replication.primary_of(console, primary, plan.nodes) or primary
+        for sentinel in (sentinel for sentinel, known in named.items() if known != primary):
+            replication.monitor(console, sentinel, primary, len(plan.sentinels))
 
 
 def _sentinels(plan: Plan) -> list[str]:

@@ -1,0 +1,179 @@
+"""Sentinels that lost what they knew: volumes lost or configurations cut, after the primary has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from valkeykit.endpoint import SERVICE
+
+from infra.local import replication
+from infra.local.console import Member, wait_until
+from infra.local.docker import driver
+from tests.docker import stored
+from tests.docker.bed import Bed, make_spec, running
+from tests.docker.stored import data_of, read, write
+
+LONG = 300.0
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with running(make_spec(tmp_path_factory.mktemp("sentinels"), "replicated")) as made:
+        yield made
+
+
+@pytest.fixture
+def primary(bed: Bed) -> str:
+    """A primary that is not the configured one."""
+    if bed.primary() == "node-0":
+        driver.hand_over(bed.spec, bed.known)
+    assert bed.primary() != "node-0"
+    return bed.primary()
+
+
+def sentinels(bed: Bed) -> list[str]:
+    return [sentinel.name for sentinel in bed.deployment.plan.sentinels]
+
+
+def nodes(bed: Bed) -> list[str]:
+    return [node.name for node in bed.deployment.plan.nodes]
+
+
+def kill(bed: Bed, *services: str) -> None:
+    containers = [bed.deployment.container(service) for service in services]
+    bed.spec.engine.docker("kill", *containers)
+    bed.spec.engine.docker("wait", *containers)
+
+
+def start(bed: Bed, *services: str) -> None:
+    bed.spec.engine.docker("start", *map(bed.deployment.container, services))
+
+
+def lose_volumes(bed: Bed, *services: str) -> None:
+    bed.spec.engine.docker("rm", "--force", *map(bed.deployment.container, services))
+    bed.spec.engine.docker("volume", "rm", *map(bed.deployment.volume, services))
+
+
+def cut(bed: Bed, *services: str) -> None:
+    """Right after the line that names the primary: what Sentinel logs in with follows."""
+    for service in services:
+        file = data_of(bed, service) / "sentinel.conf"
+        text = file.read_bytes()
+        os.truncate(file, text.index(b"\n", text.index(b"sentinel monitor ")) + 1)
+
+
+def named(bed: Bed) -> set[Member | None]:
+    deployment = bed.deployment
+    return {replication.named_primary(deployment.console, [name], deployment.plan.nodes) for name in sentinels(bed)}
+
+
+def member(bed: Bed, name: str) -> Member:
+    return next(node for node in bed.deployment.plan.nodes if node.name == name)
+
+
+def wait_until_healthy(bed: Bed) -> None:
+    wait_until(lambda: not bed.wrong(), LONG, "it does not recover")
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(2, marks=pytest.mark.thorough)])
+def test_lost_volumes_after_a_failover(bed: Bed, primary: str, count: int) -> None:
+    write(bed, f"{count} lost")
+    lose_volumes(bed, *sentinels(bed)[:count])
+    bed.ensure()
+    assert not bed.wrong()
+    assert (bed.primary(), named(bed)) == (primary, {member(bed, primary)})
+    assert read(bed) == {f"{count} lost"}
+
+
+def test_lost_volumes_while_the_primary_is_down(bed: Bed, primary: str) -> None:
+    """Its replicas are known without it, so that one of them is promoted."""
+    write(bed, "down")
+    kill(bed, primary)
+    lose_volumes(bed, *sentinels(bed))
+    bed.deployment.compose("up", "--detach", "--no-recreate", *sentinels(bed))
+    others = [node for node in bed.deployment.plan.nodes if node.name != primary]
+    console = bed.deployment.console
+    wait_until(lambda: "master" in {replication.role(console, node) for node in others}, LONG, "none is promoted")
+    bed.ensure()
+    assert not bed.wrong()
+    assert read(bed) == {"down"}
+
+
+def test_everything_is_lost_but_the_data(bed: Bed, primary: str) -> None:
+    """A replica that missed the last writes is the configured primary; it waits until the latest one leads."""
+    write(bed, "before")
+    kill(bed, "node-0")
+    with bed.client() as client:
+        client.set("latest", "1")
+        wait_until(lambda: bool(client.execute_command("WAIT", 1, 1000)), LONG, "no replica has it")
+        seen = float((data_of(bed, "node-0") / "position").read_text().split()[8])
+        last = member(bed, primary).name
+        wait_until(
+            lambda: float((data_of(bed, last) / "position").read_text().split()[8]) > seen + 15,
+            LONG,
+            "time stands still",
+        )
+    kill(bed, *(name for name in nodes(bed) if name != "node-0"), *sentinels(bed))
+    lose_volumes(bed, *sentinels(bed))
+    bed.ensure()
+    assert not bed.wrong()
+    assert bed.primary() != "node-0"
+    with bed.client() as client:
+        assert client.get("latest") == "1"
+    assert read(bed) == {"before"}
+
+
+@pytest.mark.thorough
+def test_everything_restarts_and_two_volumes_are_lost(bed: Bed, primary: str) -> None:
+    write(bed, "restart")
+    kill(bed, *nodes(bed), *sentinels(bed))
+    lose_volumes(bed, *sentinels(bed)[:2])
+    bed.ensure()
+    assert not bed.wrong()
+    assert read(bed) == {"restart"}
+
+
+def test_a_configuration_that_is_cut_is_set_aside(bed: Bed, primary: str) -> None:
+    kill(bed, *sentinels(bed)[:2])
+    cut(bed, *sentinels(bed)[:2])
+    start(bed, *sentinels(bed)[:2])
+    wait_until_healthy(bed)
+    for name in sentinels(bed)[:2]:
+        assert list(data_of(bed, name).glob("sentinel.conf.damaged-*"))
+    assert (bed.primary(), named(bed)) == (primary, {member(bed, primary)})
+
+
+def test_make_up_repairs_sentinels_that_run_without_a_login(bed: Bed, primary: str) -> None:
+    """As one of an earlier release does whose configuration was cut."""
+    console = bed.deployment.console
+    for name in sentinels(bed)[:2]:
+        replication.monitor(console, name, member(bed, primary), 3)
+        console.run(name, "SENTINEL", "CONFIG", "SET", "sentinel-user", "")
+    assert bed.wrong()
+    bed.ensure()
+    assert not bed.wrong()
+
+
+def test_make_up_repairs_sentinels_that_name_a_replica(bed: Bed, primary: str) -> None:
+    """As those of an earlier release do that lost their volumes after a failover."""
+    console = bed.deployment.console
+    write(bed, "named")
+    for name in sentinels(bed):
+        replication.monitor(console, name, member(bed, "node-0"), 3)
+    assert bed.wrong() == [f"the Sentinels take node-0 for the primary, but it is a replica of {primary}"]
+    console.run(sentinels(bed)[2], "SENTINEL", "REMOVE", SERVICE)  # a repair that was interrupted
+    bed.ensure()
+    assert not bed.wrong()
+    assert (bed.primary(), named(bed)) == (primary, {member(bed, primary)})
+    assert read(bed) == {"named"}
+
+
+def test_a_node_that_was_killed_is_stopped(bed: Bed) -> None:
+    name = stored.stop_one(bed, "replica")
+    assert bed.wrong() == [f"{name}: it is stopped"]
+    kill(bed, "sentinel-0")
+    assert set(bed.wrong()) == {f"{name}: it is stopped", "sentinel-0: it is stopped"}
+    bed.ensure()
+    assert not bed.wrong()
