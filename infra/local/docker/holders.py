@@ -40,9 +40,8 @@ def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, s
     found = {}
     for other in healthy:
         if _last_in_sync(deployment, other) >= max(seen - SLACK_SECONDS, 1):
-            takes_over = "takes over in 30 s" if deployment.plan.topology == "cluster" else "is healthy"
             raise ProvisioningError(
-                f"{other.name} has the data of {node.name} and {takes_over}; {node.name} copies them from it",
+                f"{other.name} is healthy and has the data of {node.name}, which copies it once that is a primary",
                 fix=f"make up STACK={stack}",
             )
     for other in (other for other in others if other not in healthy):
@@ -82,8 +81,8 @@ def _companions(deployment: Deployment, node: Member) -> list[Member]:
     others = [other for other in plan.nodes if other != node]
     if plan.topology != "cluster":
         return others
-    live = answering(deployment.console, others)
-    view = cluster.rows(deployment.console, live[0].name) if live else []
+    views = [cluster.rows(deployment.console, member.name) for member in answering(deployment.console, others)]
+    view = max(views, key=lambda view: sum(len(row.slots) for row in view), default=[])  # a newcomer knows less
     own = max((row for row in view if row.address == node.address), key=lambda row: len(row.slots), default=None)
     if own is None:
         shard = plan.nodes.index(node) % plan.shards
