@@ -83,8 +83,14 @@ def parts(data: Path) -> Parts | None:
     listed = [(entry["type"], folder / entry["name"]) for entry in found if entry["type"] != "h"]
     if missing := [path.name for _, path in listed if not path.is_file()]:
         raise DamagedError(f"{missing[0]} of its append-only file is missing")
+    base = next((path for kind, path in listed if kind == "b"), None)
+    begun_without = [_number(path) for _, path in listed] == [1] and not list(folder.glob("*.base.*"))  # see _begin
+    if not base and not begun_without:
+        raise DamagedError("the manifest of its append-only file names no base file")
+    if base and not base.stat().st_size:  # a server would take it for one without keys
+        raise DamagedError(f"the base file {base.name} of its append-only file is empty")
     return Parts(
-        base=next((path for kind, path in listed if kind == "b"), None),
+        base=base,
         increments=[path for kind, path in listed if kind == "i"],
     )
 

@@ -51,6 +51,23 @@ def append_zeros(data: Path) -> None:
         file.write(b"\0" * 4096)
 
 
+def cut_what_was_not_durable(data: Path) -> None:
+    """Between the two sizes of the position that it noted last, as after a loss of power."""
+    _, _, _, _, name, size, durable, *_ = (data / "position").read_text().split()
+    file = data / "appendonlydir" / name
+    os.truncate(file, (int(durable) + max(int(durable), min(int(size), file.stat().st_size))) // 2)
+
+
+def empty_base_file(data: Path) -> None:
+    os.truncate(max(data.glob("appendonlydir/*.base.rdb"), key=_number), 0)
+
+
+def drop_base_line(data: Path) -> None:
+    file = data / "appendonlydir" / "appendonly.aof.manifest"
+    lines = [line for line in file.read_text().splitlines(keepends=True) if " type b" not in line]
+    file.write_text("".join(lines))
+
+
 def garble_base_file(data: Path) -> None:
     _overwrite(max(data.glob("appendonlydir/*.base.rdb"), key=_number), random.Random(1).randbytes(40))
 
@@ -72,18 +89,33 @@ def lose_nodes_conf(data: Path) -> None:
     (data / "nodes.conf").unlink()
 
 
+def take_other_nodes_conf(data: Path) -> None:
+    """That of the next node."""
+    volume = data.parent
+    project, _, number = volume.name.rpartition("-")
+    others = sorted(other for other in volume.parent.glob(f"{project}-*") if other != volume)
+    other = next((other for other in others if int(other.name.rpartition("-")[2]) > int(number)), others[0])
+    (data / "nodes.conf").write_bytes((other / data.name / "nodes.conf").read_bytes())
+
+
 ANY: Mapping[str, Damage] = {
     function.__name__: function
     for function in (
         empty, cut_append_only_file, lose_manifest, cut_manifest, garble_append_only_file, append_zeros,
-        garble_base_file,
+        cut_what_was_not_durable, empty_base_file, drop_base_line, garble_base_file,
     )
 }  # fmt: skip
 OF_CLUSTER: Mapping[str, Damage] = {
     **ANY,
     **{
         function.__name__: function
-        for function in (empty_nodes_conf, cut_nodes_conf, garble_nodes_conf, lose_nodes_conf)
+        for function in (
+            empty_nodes_conf,
+            cut_nodes_conf,
+            garble_nodes_conf,
+            lose_nodes_conf,
+            take_other_nodes_conf,
+        )
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,12 +17,12 @@ from tests.docker.bed import Bed
 KEYS = 300
 
 
-def write(bed: Bed, value: str) -> None:
-    """Overwrite every key, and wait until every node has it on its disk."""
+def write(bed: Bed, value: str, nodes: Sequence[Member] = ()) -> None:
+    """Overwrite every key, and wait until every node, or these, have it on their disks."""
     with bed.client() as client:
         for number in range(KEYS):
             client.set(f"key:{number}", value)
-    for node in bed.deployment.plan.nodes:
+    for node in nodes or bed.deployment.plan.nodes:
         wait_until(partial(_is_in_sync, bed, node.name), 60, f"{node.name} is behind")
 
 

@@ -23,6 +23,7 @@ from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.damage import ANY, OF_CLUSTER
 from tests.docker.stored import direct, states
+from tests.docker.test_repair import rewrite
 from tests.docker.totals import ROUNDS, totals
 from tests.docker.traffic import Traffic, newest
 
@@ -42,6 +43,16 @@ KNOWN_LOSSES = [
     pytest.param("cluster", "empty", "primary", "late", marks=pytest.mark.thorough),
     ("cluster", "empty", "primary", "by_make_up"),
     ("cluster", "empty_nodes_conf", "replica", "late"),
+    ("cluster", "empty_base_file", "primary", "at_once"),
+    *(
+        pytest.param(topology, kind, "primary", comes_back, marks=pytest.mark.thorough)
+        for topology, kind, comes_back in (
+            ("replicated", "empty_base_file", "at_once"),
+            ("replicated", "drop_base_line", "at_once"),
+            ("cluster", "cut_what_was_not_durable", "at_once"),
+            ("cluster", "take_other_nodes_conf", "late"),
+        )
+    ),
 ]
 ROLES: tuple[Role, ...] = ("primary", "replica")
 RETURNS: tuple[Return, ...] = ("at_once", "late", "by_make_up")
@@ -80,6 +91,7 @@ def test_nothing_is_lost_whatever_happens(bed_of: Callable[[Topology], Bed], top
 
 
 def _round(bed: Bed, kind: str, role: Role, comes_back: Return, *, make_up: bool) -> None:
+    kept = _fill_base_files(bed) if "base" in kind else []
     with contextlib.ExitStack() as traffic:
         confirmed = traffic.enter_context(Traffic(bed.client, wait=1))
         hasty = traffic.enter_context(Traffic(bed.client, wait=0))
@@ -103,11 +115,24 @@ def _round(bed: Bed, kind: str, role: Role, comes_back: Return, *, make_up: bool
     # Without WAIT the others need not have had the last writes.
     required = {key: min(number, held.get(key, -1)) for key, number in sent.items()}
     lost = {**confirmed.lost(confirmed.acknowledged), **hasty.lost(required)}
+    with bed.client() as client:
+        lost |= {key: (0, -1) for key in kept if client.get(key) is None}
     case = f"{bed.spec.plan.topology} {role}, {kind}, back {comes_back}"
     totals.add(case, confirmed.count, hasty.count, len(lost))
     assert not lost, case
     confirmed.forget()
     hasty.forget()
+
+
+def _fill_base_files(bed: Bed) -> list[str]:
+    """Write keys that are in the base files alone, on every node."""
+    keys = [f"kept:{number}" for number in range(100)]
+    with bed.client() as client:
+        for key in keys:
+            client.set(key, "x")
+    for node in bed.deployment.plan.nodes:
+        rewrite(bed, node.name)
+    return keys
 
 
 def _victim(bed: Bed, role: Role) -> str:

@@ -26,6 +26,8 @@ NO_MANIFEST = f"rm {AOF}/appendonly.aof.manifest"
 NO_CHANGES = f"{LAST}; rm $last"
 NO_BASE = f"{LAST}; rm $base"
 BAD_BASE = f"{LAST}; rm -f /data/dump.rdb; printf '%60s' x | dd of=$base bs=1 seek=2000 conv=notrunc 2>/dev/null"
+EMPTY_BASE = f"{LAST}; rm -f /data/dump.rdb; truncate -s 0 $base"
+NO_BASE_LINE = f"sed -i '/type b/d' {AOF}/appendonly.aof.manifest"
 ONLY_DUMP = f"{LAST}; mv $base /data/dump.rdb; cd /data; rm -r appendonlydir"
 UNKNOWN = f"{LAST}; rm -f /data/dump.rdb; printf '*1\\r\\n$8\\r\\nNONSENSE\\r\\n' >>$last"
 SHORT = f"{LAST}; valkey-check-aof $last | grep -q valid; truncate -s 1000 $last; yes | valkey-check-aof --fix $last"
@@ -144,11 +146,12 @@ def copies(bed: Bed, node: str = "node-0") -> list[str]:
         (CUT, r"incr\.aof is damaged after byte \d+ of \d+", range(151, KEYS)),
         (NULS, r"incr\.aof is damaged after byte \d+ of \d+", range(KEYS, KEYS + 1)),
         (NO_MANIFEST, "manifest is missing", range(KEYS, KEYS + 1)),
+        (NO_BASE_LINE, "manifest is missing or damaged", range(KEYS, KEYS + 1)),
         (NO_CHANGES, r"incr\.aof is missing", range(150, 151)),
         (NO_BASE, r"base\.rdb is missing", range(150, 151)),
         (ONLY_DUMP, "a dump.rdb, but no append-only file", range(150, 151)),
     ],
-    ids=["damaged", "nuls", "manifest", "changes", "base", "dump"],
+    ids=["damaged", "nuls", "manifest", "base-line", "changes", "base", "dump"],
 )
 def test_what_is_left_serves_again(single: Bed, script: str, reason: str, keys: range) -> None:
     fill(single)
@@ -169,14 +172,19 @@ def test_what_is_left_serves_again(single: Bed, script: str, reason: str, keys: 
     assert single.wrong() == []
 
 
-def test_a_damaged_base_takes_force(single: Bed) -> None:
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [(BAD_BASE, "base.rdb is damaged"), (EMPTY_BASE, "base.rdb is empty")],
+    ids=["damaged", "empty"],
+)
+def test_a_damaged_base_takes_force(single: Bed, script: str, reason: str) -> None:
     fill(single)
-    damage(single, BAD_BASE, "node-0")
-    wait_for(single, "node-0", "base.rdb is damaged")
+    damage(single, script, "node-0")
+    wait_for(single, "node-0", reason)
     for dry in (True, False):
         with pytest.raises(ProvisioningError, match=r"make restore STACK=.* accept an empty node: make repair"):
             repair(single, dry=dry)
-    wait_for(single, "node-0", "base.rdb is damaged")
+    wait_for(single, "node-0", reason)
     assert "0 keys are left" in repair(single, force=True)
     assert left(single) == 0
     assert "base.rdb" in on_volume(single, "node-0", f"ls {copies(single)[-1]}/appendonlydir")

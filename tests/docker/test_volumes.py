@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
+from infra.local.console import RefusedError, SilentError, info, wait_until
 from infra.local.docker import driver
+from infra.local.docker.engine import EngineError
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import (
@@ -26,6 +29,7 @@ from tests.docker.stored import (
     swap,
     write,
 )
+from tests.docker.traffic import Traffic
 
 
 @pytest.fixture(params=["replicated", "cluster"])
@@ -53,7 +57,7 @@ def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) 
     damage.copy(data_of(bed, leader), tmp_path / "yesterday")
     start_all(bed)
     bed.ensure()
-    age(tmp_path / "yesterday" / "position")
+    note(tmp_path / "yesterday" / "position", seen=-86_400)
     write(bed, "second")
     leader, _ = leader_and_followers(bed)
     stop_all(bed)
@@ -63,10 +67,12 @@ def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) 
     assert read(bed) == {"second"}
 
 
-def age(position: Path) -> None:
-    """As if a day had passed since."""
+def note(position: Path, *, offset: int = 0, seen: int = 0) -> None:
+    """As if the node had noted another one."""
     fields = position.read_text().split()
-    fields[8] = str(int(fields[8]) - 86_400)
+    fields[3], fields[8] = str(int(fields[3]) + offset), str(int(fields[8]) + seen)
+    if offset:
+        fields[5] = str((position.parent / "appendonlydir" / fields[4]).stat().st_size)
     position.write_text(" ".join(fields) + "\n")
 
 
@@ -146,6 +152,136 @@ def test_the_only_copy_is_kept_though_its_nodes_conf_is_lost(bed: Bed) -> None:
     lines = list(driver.repair(bed.spec, bed.known, leader, force=False, dry=False))
     assert any("nodes.conf is lost or damaged" in line for line in lines)
     assert read(bed) == {"first"}
+
+
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_two_of_three_primaries_whose_replicas_have_more(bed: Bed) -> None:
+    """They wait for their replicas, which run; and most primaries are needed to elect one."""
+    primaries = [name for name, state in states(bed).items() if state["role"] == "master"][:2]
+    containers = [bed.deployment.container(name) for name in primaries]
+    with Traffic(bed.client, wait=1) as traffic:
+        assert traffic.goes_on(50)
+        bed.spec.engine.docker("kill", *containers)
+        for name in primaries:
+            note(data_of(bed, name) / "position", offset=-5000)
+        bed.spec.engine.docker("start", *containers)
+        assert traffic.goes_on(50, 300)
+    bed.ensure()
+    assert not bed.wrong()
+    assert not traffic.lost(traffic.acknowledged)
+    assert read(bed) == {"first"}
+
+
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_replica_without_nodes_conf_keeps_the_only_copy(bed: Bed) -> None:
+    leader, (follower,) = leader_and_followers(bed)
+    stop_all(bed)
+    damage.lose_nodes_conf(data_of(bed, follower))
+    damage.empty(data_of(bed, leader))
+    start_all(bed)
+    with pytest.raises(ProvisioningError, match="no member has a copy of its slots") as caught:
+        bed.ensure()
+    assert f"NODE={follower}" in str(caught.value)
+    list(driver.repair(bed.spec, bed.known, follower, force=False, dry=False))
+    assert read(bed) == {"first"}
+
+
+@MORE
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_shard_whose_nodes_all_lost_their_nodes_conf(bed: Bed) -> None:
+    leader, (follower,) = leader_and_followers(bed)
+    stop_all(bed)
+    for name in (leader, follower):
+        damage.lose_nodes_conf(data_of(bed, name))
+    start_all(bed)
+    with pytest.raises(ProvisioningError, match="waiting for a member that has a copy of its slots"):
+        bed.ensure()
+    lines = list(driver.repair(bed.spec, bed.known, leader, force=False, dry=False))
+    assert any(f"{follower} is damaged too (its nodes.conf is lost" in line for line in lines)
+    assert read(bed) == {"first"}
+
+
+@MORE
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_cluster_serves_though_running_nodes_have_swapped_their_volumes(bed: Bed) -> None:
+    """Primaries, of whose replicas none can be elected."""
+    one, other, _ = [name for name, state in states(bed).items() if state["role"] == "master"]
+    containers = [bed.deployment.container(name) for name in (one, other)]
+    bed.spec.engine.docker("kill", *containers)
+    swap(data_of(bed, one), data_of(bed, other))
+    bed.spec.engine.docker("start", *containers)
+    bed.ensure()
+    assert read(bed) == {"first"}
+
+
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_primary_that_swapped_its_volume_with_its_replica_says_so(bed: Bed) -> None:
+    leader, (follower,) = leader_and_followers(bed)
+    stop_all(bed)
+    swap(data_of(bed, leader), data_of(bed, follower))
+    start_all(bed)
+    with pytest.raises(
+        ProvisioningError, match=rf"nodes\.conf is that of {follower}.* -> give {leader} its own volume"
+    ):
+        bed.ensure()
+    stop_all(bed)
+    swap(data_of(bed, leader), data_of(bed, follower))
+    start_all(bed)
+    bed.ensure()
+    assert read(bed) == {"first"}
+
+
+@MORE
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_stale_primary_does_not_replace_a_damaged_one(bed: Bed) -> None:
+    stale, (leader,) = leader_and_followers(bed)
+    engine, deployment = bed.spec.engine, bed.deployment
+    engine.docker("kill", deployment.container(stale))
+    wait_until(lambda: deployment.console.run(leader, "ROLE")[0] == "master", 120, "no failover")
+    write(bed, "second", [node for node in deployment.plan.nodes if node.name != stale])
+    engine.docker("kill", deployment.container(leader))
+    damage.append_zeros(data_of(bed, leader))
+    note(data_of(bed, stale) / "position", seen=-86_400)
+    engine.docker("start", deployment.container(leader), deployment.container(stale))
+    _repair_the_only_later_copy(bed, leader)
+
+
+@MORE
+def test_a_stale_replica_does_not_replace_a_damaged_primary(replicated: Bed) -> None:
+    leader, (stale, emptied) = leader_and_followers(replicated)
+    engine, deployment = replicated.spec.engine, replicated.deployment
+    engine.docker("kill", deployment.container(stale))
+    write(replicated, "second", [node for node in deployment.plan.nodes if node.name != stale])
+    for sentinel in deployment.plan.sentinels:  # they may be faster, which is a known limit
+        deployment.console.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "600000")
+    engine.docker("kill", deployment.container(leader), deployment.container(emptied))
+    damage.append_zeros(data_of(replicated, leader))
+    damage.empty(data_of(replicated, emptied))
+    note(data_of(replicated, stale) / "position", seen=-86_400)
+    start_all(replicated)
+    wait_until(lambda: state_of(replicated, stale).get("slave_priority") == "0", 120, "it might be elected")
+    _repair_the_only_later_copy(replicated, leader)
+
+
+def state_of(bed: Bed, name: str) -> dict[str, str]:
+    with contextlib.suppress(RefusedError, SilentError):
+        return info(bed.deployment.console, name, "replication")
+    return {}
+
+
+def _repair_the_only_later_copy(bed: Bed, node: str) -> None:
+    def is_sure() -> bool:
+        container = bed.deployment.container(node)
+        with contextlib.suppress(EngineError):
+            return "no other member holds more" in bed.spec.engine.docker("exec", container, "cat", "/tmp/waiting")
+        return False
+
+    wait_until(is_sure, 180, f"{node} doesn't stop")
+    with pytest.raises(ProvisioningError, match="damaged after byte") as caught:
+        bed.ensure()
+    assert f"NODE={node}" in str(caught.value)
+    list(driver.repair(bed.spec, bed.known, node, force=False, dry=False))
+    assert read(bed) == {"second"}
 
 
 @MORE

@@ -18,6 +18,8 @@ from tests.unit.group.test_damage import (
     append_nul,
     cut,
     damage_base,
+    drop_base_line,
+    empty_base,
     fill_with_garbage,
     increment,
     lose_increment,
@@ -52,6 +54,8 @@ def size(spec: Spec) -> int:
         (append_nul, r"its append-only file \S+ is damaged at byte \d+", (1000, 1000)),
         (lose_increment, r"\S+ of its append-only file is missing", (500, 500)),
         (damage_base, r"the base file \S+ of its append-only file is damaged", (500, 500)),
+        (empty_base, r"the base file \S+ of its append-only file is empty", (500, 500)),
+        (drop_base_line, "the manifest of its append-only file names no base file", (1000, 1000)),
         (lambda data: (data / appendonly.FOLDER).rename(data / "elsewhere"), "append-only files are gone", (500, 500)),
     ],
 )

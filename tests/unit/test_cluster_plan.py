@@ -208,6 +208,8 @@ def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
     commands, missing = plan(nodes)
     assert commands == []
     assert any("are lost" in line for line in missing)
+    del nodes["node-2"]
+    assert not any("are lost" in line for line in plan(nodes)[1])
 
 
 def test_a_node_that_was_replaced_is_forgotten_and_its_successor_follows() -> None:

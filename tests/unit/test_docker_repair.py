@@ -33,7 +33,9 @@ def test_a_manifest_is_read_and_written() -> None:
     assert aof.render(files) == text.replace("file old.aof seq 4 type h\n", "")
 
 
-@pytest.mark.parametrize("text", ["", "\0\0\0", f"file {BASE} seq 2 type b\nfile app"])
+@pytest.mark.parametrize(
+    "text", ["", "\0\0\0", f"file {BASE} seq 2 type b\nfile app", f"file {CHANGES} seq 5 type i\n"]
+)
 def test_a_damaged_manifest_names_nothing(text: str) -> None:
     assert aof.parse(text) == []
 
@@ -89,6 +91,11 @@ def test_a_position_is_read_and_written() -> None:
     assert newer
     assert newer.version == "9.1.2"
     assert str(newer) == f"{text} 9.1.2"
+    assert Position.parse(f"{text} 9.1.2 {BASE}") is None
+    newest = Position.parse(f"{text} 9.1.2 {BASE} 77")
+    assert newest
+    assert (newest.version, newest.base, newest.earlier) == ("9.1.2", BASE, 77)
+    assert str(newest) == f"{text} 9.1.2 {BASE} 77"
     assert Position.parse("") is None
     assert Position.parse(text.replace(" 12 ", " x ")) is None
 

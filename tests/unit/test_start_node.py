@@ -1,4 +1,6 @@
-"""compose/bin/holdings and members: what a node's volume amounts to, and which other members hold more."""
+"""compose/bin/holdings, members and start-node: what a node's volume amounts to, which other members hold more, and
+what the node does then.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ from infra.local.docker.files import SCRIPTS
 
 NOW = 1_790_000_000
 LATEST = 2**31 - 1
-FILE = "appendonly.aof.2.incr.aof"
-MANIFEST = f"file appendonly.aof.2.base.rdb seq 2 type b\nfile {FILE} seq 2 type i\n"
+BASE = "appendonly.aof.2.base.rdb"
+FILE, NEXT = "appendonly.aof.2.incr.aof", "appendonly.aof.3.incr.aof"
+MANIFEST = f"file {BASE} seq 2 type b\nfile {FILE} seq 2 type i\n"
+LIST = "".join(f"10.0.0.1{n} 700{n} node-{n} {'- 10.0.0.10' if n else '0 16383'}\n" for n in range(3))
+FRESH = {"master_link_status": "down", "master_link_down_since_seconds": -1}
+OWN, OTHER, THIRD = ("0" * 40, "1" * 40, "2" * 40)
 
 
 def shell(data: Path, script: str) -> str:
@@ -27,6 +33,25 @@ def shell(data: Path, script: str) -> str:
         script,
     ]
     return subprocess.run(["sh", "-c", "\n".join(lines)], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def start_node(data: Path, script: str, topology: str = "cluster") -> str:
+    """What a script prints that has sourced start-node of node-0, but for its end, which starts the server."""
+    functions, end, _ = (SCRIPTS / "start-node").read_text().partition("\nreplicaof= ")
+    assert end
+    (data / "list").write_text(LIST)
+    (data / "start").write_text(functions.replace("/etc/valkey/bin", str(SCRIPTS)))
+    script = "\n".join(
+        [
+            f"cd {data}; data=$PWD aof=$PWD/appendonlydir manifest=$aof/appendonly.aof.manifest list=$PWD/list",
+            "position=$PWD/position damage=$PWD/damage answers=$PWD/members nodes=$PWD/nodes.conf waiting=$PWD/waiting",
+            "ip=10.0.0.10 port=7000 replicaof= unled= remedy='; repair it: make repair'",
+            "poll() { :; }; sleep() { :; }; assess",
+            script,
+        ]
+    )
+    command = ["sh", "-c", f"set -- {topology} shop node-0\n. {data}/start\n{script}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def assess(data: Path) -> str:
@@ -46,8 +71,15 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def note(data: Path, role: str = "master", offset: int = 5000, size: int = 1000, file: str = FILE) -> None:
-    (data / "position").write_text(f"shop {role} history {offset} {file} {size} 1000 7 {NOW}\n")
+def note(data: Path, role: str = "master", size: int = 1000, file: str = FILE, rest: str = "") -> None:
+    (data / "position").write_text(f"shop {role} history 5000 {file} {size} 1000 7 {NOW}{rest}\n")
+
+
+def add_increment(data: Path) -> None:
+    """Another one, which is the last, as after a rewrite that failed; the position knows the sizes of all files."""
+    (data / "appendonlydir" / "appendonly.aof.manifest").write_text(f"{MANIFEST}file {NEXT} seq 3 type i\n")
+    (data / "appendonlydir" / NEXT).write_bytes(b"y" * 1000)
+    note(data, file=NEXT, rest=f" 9.1.2 {BASE} 1004")
 
 
 def member(data: Path, name: str, **fields: object) -> None:
@@ -111,6 +143,32 @@ def test_a_file_that_the_manifest_names_is_missing(data: Path) -> None:
     assert assess(data) == "damaged: the append-only file appendonly.aof.2.base.rdb is missing"
 
 
+def test_an_empty_base_file_is_damage(data: Path) -> None:
+    (data / "appendonlydir" / BASE).write_bytes(b"")
+    assert assess(data) == f"damaged: the append-only file {BASE} is empty"
+
+
+def test_a_manifest_that_lost_its_base_is_damage(data: Path) -> None:
+    (data / "appendonlydir" / "appendonly.aof.manifest").write_text(MANIFEST.splitlines(keepends=True)[1])
+    assert assess(data) == "damaged: the manifest of the append-only files names no base file"
+
+
+def test_an_emptied_file_that_is_not_the_last_is_damage(data: Path) -> None:
+    add_increment(data)
+    assert assess(data) == "known:"
+    (data / "appendonlydir" / FILE).write_bytes(b"")
+    assert assess(data) == f"damaged: the append-only files before {NEXT} have 4 bytes, but had 1004"
+
+
+def test_other_files_than_the_position_knows_are_not_compared(data: Path) -> None:
+    """The end of a rewrite replaces the base file, and drops all but the last file."""
+    add_increment(data)
+    note(data, rest=" 9.1.2 appendonly.aof.1.base.rdb 99999")
+    assert assess(data) == "known:"
+    note(data, rest=" 9.1.2")
+    assert assess(data) == "known:"
+
+
 def test_a_snapshot_without_an_append_only_file_is_damage(tmp_path: Path) -> None:
     (tmp_path / "dump.rdb").write_text("snapshot")
     assert assess(tmp_path).startswith("damaged: there is a dump.rdb")
@@ -151,6 +209,17 @@ def test_bytes_appended_after_the_position_count(data: Path) -> None:
     assert ahead(data, "node-1", "node-2") == "node-2|1||"
 
 
+def test_a_replica_is_ahead_of_a_file_that_lost_its_end(data: Path) -> None:
+    """What was noted, but not yet on the disk."""
+    note(data, size=1300)
+    assert assess(data) == "known:"
+    member(data, "node-1", master_link_status="up", slave_repl_offset=5000)
+    member(data, "node-2", master_link_status="up", slave_repl_offset=4000)
+    assert ahead(data, "node-1", "node-2") == "node-1|1||"
+    note(data, role="stopped", size=1300)
+    assert ahead(data, "node-1") == "node-1|0||"
+
+
 def test_nobody_is_ahead_of_a_primary_that_ended_orderly(data: Path) -> None:
     note(data, role="stopped")
     member(data, "node-1", master_link_status="up", slave_repl_offset=9000)
@@ -173,6 +242,23 @@ def test_a_node_without_sound_data_is_ahead_of_none_that_has_some(data: Path) ->
     assert ahead(data, "node-1") == "|1||yes"
     (data / "appendonlydir" / FILE).write_bytes(b"")
     assert ahead(data, "node-1") == "|1||yes"  # both have lost something: that is for an operator to decide
+
+
+@pytest.mark.parametrize("broken", ["short", "damaged"])
+def test_older_data_do_not_replace_what_is_left_of_later_ones(data: Path, broken: str) -> None:
+    if broken == "damaged":
+        (data / "damage").write_text("it is damaged after byte 12\n")
+    (data / "appendonlydir" / FILE).write_bytes(b"")
+    member(data, "node-1", **FRESH, slave_priority=LATEST - NOW + 3600)
+    script = 'assess; compare_with node-1; echo "$holding|$ahead|$older"'
+    assert shell(data, script) == f"{broken}|| node-1"
+    lost = {"master_link_status": "down", "slave_repl_offset": 9000}
+    member(data, "node-1", **lost, master_link_down_since_seconds=int(time.time()) - NOW + 3600)
+    assert ahead(data, "node-1").startswith("|1|")
+    member(data, "node-1", **FRESH, slave_priority=LATEST - NOW + 3)
+    assert shell(data, script) == f"{broken}|node-1|"
+    member(data, "node-1", master_link_status="up")
+    assert ahead(data, "node-1") == "node-1|0||"
 
 
 def test_a_node_without_data_is_behind_any_that_has_keys(tmp_path: Path) -> None:
@@ -222,3 +308,111 @@ def test_an_orderly_stop_makes_the_data_of_a_replica_no_younger(data: Path) -> N
 def test_files_that_cant_be_set_aside_stay_where_they_are(data: Path) -> None:
     script = 'mkdir() { return 1; }; assess; set_aside || echo "$? $(ls "$data")"'
     assert shell(data, script).split() == ["1", "appendonlydir", "members", "position"]
+
+
+def test_a_position_is_noted_with_the_size_of_all_files(data: Path) -> None:
+    add_increment(data)
+    answers = (
+        "# Replication\nrole:master\nmaster_replid:history\nmaster_repl_offset:7000\n# Persistence\nloading:0\n"
+        "aof_rewrite_scheduled:0\naof_pending_bio_fsync:0\naof_buffer_length:0\n# Keyspace\ndb0:keys=7\nPONG\n"
+    )
+    (data / "answers").write_text(f"PONG\n{answers * 3}")
+    script = f'. {SCRIPTS}/recorder; owner= project=shop version=9.1.2 seen=1; note <"{data}/answers"; cat "$position"'
+    *words, seen, version, base, earlier = shell(data, script).split()
+    assert words == ["shop", "master", "history", "7000", NEXT, "1000", "1000", "7"]
+    assert int(seen) > NOW
+    assert [version, base, earlier] == ["9.1.2", BASE, "1004"]
+    assert assess(data) == "known:"
+
+
+def test_no_position_is_noted_while_the_files_are_of_the_data_before(data: Path) -> None:
+    """A replica that has copied all data writes them to its disk; and a server that answers PONG alone has no data."""
+    before = (data / "position").read_text()
+    (data / "appendonlydir" / "temp-appendonly.aof.incr").write_bytes(b"")
+    (data / "answers").write_text(
+        "PONG\nrole:slave\nmaster_replid:h\nslave_repl_offset:9\nmaster_link_status:up\nloading:0\n"
+        "aof_rewrite_scheduled:0\naof_pending_bio_fsync:0\naof_buffer_length:0\n# Persistence\nPONG\n"
+    )
+    shell(data, f'. {SCRIPTS}/recorder; project=shop seen=1; note <"{data}/answers"')
+    assert (data / "position").read_text() == before
+
+
+def conf(address: str) -> str:
+    line = f"{OWN} {address}:0@17000,,tls-port=7000 myself,master - 0 0 1 connected 0-16383"
+    return f"{line}\nvars currentEpoch 1 lastVoteEpoch 0\n"
+
+
+def test_a_nodes_conf_of_another_member_is_not_the_nodes_own(data: Path) -> None:
+    for address, expected in (("10.0.0.10", ""), ("10.0.0.12", "node-2"), ("10.9.9.9", ""), ("", "")):
+        (data / "nodes.conf").write_text(conf(address))
+        assert start_node(data, "swapped_with") == expected
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({}, True),  # nobody knows the node
+        ({"node-1": [(OWN, 0, "master -", "")]}, True),  # a failover took its slots
+        ({"node-1": [(OWN, 0, "master -", "0-9")]}, False),
+        ({"node-1": [(OWN, 0, "master -", "0-9"), (OTHER, 1, f"myself,slave {OWN}", "")]}, True),
+        ({"node-1": [(OWN, 0, f"slave {OTHER}", ""), (OTHER, 2, "master,fail -", "0-9")]}, False),  # no primary
+        ({"node-1": [(OWN, 0, f"slave {OTHER}", ""), (OTHER, 2, "master,fail -", "")]}, True),
+        ({"node-1": [(OWN, 0, f"slave {OTHER}", ""), (OTHER, 1, "myself,master -", "0-9")]}, True),
+        (
+            {
+                "node-1": [(OWN, 0, f"slave {OTHER}", ""), (OTHER, 2, "master,fail -", "0-9")],
+                "node-2": [(THIRD, 2, "myself,master -", "")],  # the primary's node is a new one
+            },
+            False,
+        ),
+    ],
+)
+def test_a_node_without_nodes_conf_gives_up_only_what_others_have(
+    data: Path, answers: dict[str, list[tuple[str, int, str, str]]], expected: bool
+) -> None:
+    for name, rows in answers.items():
+        member(data, name, master_link_status="up")
+        with (data / "members" / name).open("a") as file:
+            for identity, number, role, slots in rows:
+                address = f"10.0.0.1{number}:700{number}@1700{number}"
+                file.write(f"{identity} {address} {role} 0 0 1 connected {slots}".rstrip() + "\n")
+    if not answers:
+        member(data, "node-1")
+    assert start_node(data, "is_replaceable && echo yes || echo no") == ("yes" if expected else "no")
+
+
+def test_a_copy_with_older_data_is_none(data: Path) -> None:
+    own = f"{OWN} 10.0.0.10:7000@17000 master - 0 0 1 connected 0-9"
+    lines = f"{own}\n{OTHER} 10.0.0.11:7001@17001 myself,slave {OWN} 0 0 1 connected\n"
+    for priority, expected in ((LATEST - NOW, "yes"), (LATEST - NOW + 3600, "no"), (0, "no")):
+        member(data, "node-1", **FRESH, slave_priority=priority)
+        with (data / "members" / "node-1").open("a") as file:
+            file.write(lines)
+        assert start_node(data, "is_replaceable && echo yes || echo no") == expected
+
+
+def test_what_a_node_reports_while_it_waits(data: Path) -> None:
+    member(data, "node-1", master_link_status="up", slave_repl_offset=9000)
+    member(data, "node-2", master_link_status="up", slave_repl_offset=9000)
+    found = start_node(data, "compare_with node-1 node-2; may_lead || :")
+    assert found.endswith("node-1, node-2 hold more; waiting until one of them is the primary")
+    new = data / "new"
+    (new / "members").mkdir(parents=True)
+    script = "compare_with node-1; may_lead || :; began=1 remedy='; repair it: make repair'; may_lead || :"
+    early, late = start_node(new, script).splitlines()
+    assert early.endswith("its data directory is empty, and these members do not respond: node-1")
+    assert late.endswith("node-1; repair it: make repair")
+
+
+def test_a_primary_waits_for_an_election_only_as_long_as_one_takes(data: Path) -> None:
+    script = "is_election_over && echo yes || echo no; unled=$(($(date +%s) - 20)); is_election_over && echo yes"
+    assert start_node(data, script).split() == ["no", "yes"]
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_short_node_that_follows_keeps_its_files(data: Path, broken: bool) -> None:
+    if broken:
+        (data / "appendonlydir" / FILE).write_bytes(b"")
+    member(data, "node-1", role="master")
+    start_node(data, "follow '10.0.0.11 7001'", "replicated")
+    assert len(list(data.glob("set-aside-*/appendonlydir"))) == broken

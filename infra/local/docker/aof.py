@@ -29,14 +29,14 @@ class File:
 
 
 def parse(manifest: str) -> list[File]:
-    """The files that a manifest names, in the order in which they are read; none if any line is unreadable."""
+    """The files that a manifest names, in the order in which they are read; none if a line is unreadable or lost."""
     files = []
     for line in manifest.splitlines():
         if not (match := _LINE.match(line)):
             return []
         kind: Kind = "b" if match[3] == "b" else "i" if match[3] == "i" else "h"
         files.append(File(match[1], int(match[2]), kind))
-    return [file for file in files if file.kind != "h"]
+    return [file for file in files if file.kind != "h"] if any(file.kind == "b" for file in files) else []
 
 
 def rebuild(names: Iterable[str]) -> list[File]:

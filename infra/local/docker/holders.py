@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from infra.errors import ProvisioningError
 from infra.local import cluster, nodesconf
 from infra.local.console import Member, answering, info
@@ -10,7 +12,17 @@ from infra.local.docker.engine import EngineError
 from infra.local.docker.files import HOME
 from infra.local.nodesconf import Conf
 
-_ASSESS = f'. {HOME}/bin/holdings; assess; echo "$holding $reason"'
+_ASSESS = f"""\
+. {HOME}/bin/holdings
+assess
+[ "$0" != cluster ] || is_sound "$data/nodes.conf" || {{ holding=lost reason="its nodes.conf is lost or damaged"; }}
+echo "$seen $holding $reason"
+"""
+
+LATEST = 2**31 - 1
+
+SLACK_SECONDS = 10
+"""By which the times of two nodes' positions may differ: SLACK of compose/bin/members."""
 
 
 def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, str]:
@@ -24,16 +36,22 @@ def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, s
     stack = deployment.plan.stack_name
     others = _companions(deployment, node)
     healthy = answering(deployment.console, others)
+    seen, _, _ = _assess(deployment, node)
     found = {}
     for other in healthy:
-        if _has_data(deployment, other):
+        if _last_in_sync(deployment, other) >= max(seen - SLACK_SECONDS, 1):
             raise ProvisioningError(
-                f"{other.name} is healthy and has the data of {node.name}, which copies it when it starts",
+                f"{other.name} is healthy and has the data of {node.name}, which copies it once that is a primary",
                 fix=f"make up STACK={stack}",
             )
     for other in (other for other in others if other not in healthy):
-        holding, _, reason = _exec(deployment, other, "sh", "-c", _ASSESS).strip().partition(" ")
-        if holding in {"nothing", "damaged", "short"}:
+        last, holding, reason = _assess(deployment, other)
+        if holding == "lost" and last > seen + SLACK_SECONDS and not force:
+            raise ProvisioningError(
+                f"{other.name} has later data than {node.name}, but {reason.removeprefix('its ')}",
+                fix=f"make repair STACK={stack} NODE={other.name}",
+            )
+        if holding in {"nothing", "damaged", "short", "lost"}:
             found[other.name] = reason
         elif not force:
             raise ProvisioningError(
@@ -63,8 +81,8 @@ def _companions(deployment: Deployment, node: Member) -> list[Member]:
     others = [other for other in plan.nodes if other != node]
     if plan.topology != "cluster":
         return others
-    live = answering(deployment.console, others)
-    view = cluster.rows(deployment.console, live[0].name) if live else []
+    views = [cluster.rows(deployment.console, member.name) for member in answering(deployment.console, others)]
+    view = max(views, key=lambda view: sum(len(row.slots) for row in view), default=[])  # a newcomer knows less
     own = max((row for row in view if row.address == node.address), key=lambda row: len(row.slots), default=None)
     if own is None:
         shard = plan.nodes.index(node) % plan.shards
@@ -76,16 +94,28 @@ def _companions(deployment: Deployment, node: Member) -> list[Member]:
     return [other for other in others if other.address in addresses]
 
 
-def _has_data(deployment: Deployment, other: Member) -> bool:
-    """Whether it is a primary, or a replica that has followed one since it started, or that started with sound data.
+def _assess(deployment: Deployment, node: Member) -> tuple[int, str, str]:
+    """When a node that doesn't serve was last in sync, what its volume holds, and why; 0 and nothing if unknown."""
+    answer = _exec(deployment, node, "sh", "-c", _ASSESS, deployment.plan.topology).strip()
+    seen, _, rest = answer.partition(" ")
+    holding, _, reason = rest.partition(" ")
+    return int(seen or 0), holding, reason
+
+
+def _last_in_sync(deployment: Deployment, other: Member) -> int:
+    """When a member was last a primary, or in touch with one, as compose/bin/members has it; 0 without sound data.
 
     A cluster's newcomer is a primary too, without keys.
     """
-    state = info(deployment.console, other.name, "replication")
-    linked = state.get("master_link_status") == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
+    state, now = info(deployment.console, other.name, "replication"), int(time.time())
     if state["role"] == "master":
-        return deployment.plan.topology != "cluster" or bool(info(deployment.console, other.name, "keyspace"))
-    return linked or state["slave_priority"] != "0"
+        has_keys = deployment.plan.topology != "cluster" or info(deployment.console, other.name, "keyspace")
+        return now if has_keys else 0
+    since = int(state.get("master_link_down_since_seconds", -1))
+    if state["master_link_status"] == "up" or since >= 0:
+        return now - max(since, 0)
+    priority = int(state["slave_priority"])
+    return LATEST - priority if priority else 0
 
 
 def _exec(deployment: Deployment, node: Member, *command: str) -> str:

@@ -143,13 +143,18 @@ def examine(deployment: Deployment, node: Member, bench: Workbench) -> Finding:
     """Find what is wrong with a volume.
 
     Raises:
-        ProvisioningError: it belongs to another stack, or no other node knows the id of this one.
+        ProvisioningError: it belongs to another stack or node, or no other node knows the id of this one.
     """
     position = Position.parse(bench.read(f"{DATA}/position"))
     if position and position.project != deployment.plan.project:
         raise ProvisioningError(
             f"the volume of {node.name} has data of {position.project}",
             fix=f"give {node.name} its own volume, or remove {DATA}/position",
+        )
+    if other := _swapped_with(deployment, node, bench):
+        raise ProvisioningError(
+            f"the nodes.conf of {node.name} is that of {other}",
+            fix=f"give {node.name} its own volume; or, if only this file was copied, remove {DATA}/nodes.conf from it",
         )
     finding = _examine_files(bench, position)
     if deployment.plan.topology == "cluster" and finding.problems != _EMPTY:
@@ -175,7 +180,7 @@ def _examine_files(bench: Workbench, position: Position | None) -> Finding:
     for file in (file for file in files if file.name in names):
         problem, sound = bench.check(file)
         problems += [problem] if problem else []
-        if problem and file.is_snapshot:
+        if problem and sound is None:
             return Finding(tuple(problems), rest, takes_force=True)
         kept.append((file, sound if problem else None))
         lost += bench.size(f"{FOLDER}/{file.name}") - (sound or 0) if problem else 0
@@ -184,7 +189,7 @@ def _examine_files(bench: Workbench, position: Position | None) -> Finding:
     if position and _is_newer(position.version, bench.version()):
         problems.append(f"its data was written by Valkey {position.version}, {reasons.NEWER} than {bench.version()}")
     if not problems:
-        problems += _shortage(bench, kept[-1][0], position)
+        problems += _shortage(bench, files, position)
     if not problems and position is None:
         problems.append("it has no record of how far its data are, so it waits for the other members")
     return Finding(tuple(problems), "files", tuple(kept), lost)
@@ -199,15 +204,25 @@ def _rest(bench: Workbench) -> Source:
     return "dump" if "dump.rdb" in bench.names(DATA) else "empty"
 
 
-def _shortage(bench: Workbench, last: aof.File, position: Position | None) -> list[str]:
+def _shortage(bench: Workbench, files: Sequence[aof.File], position: Position | None) -> list[str]:
     """What sound files lack of what they had; or the damage that was noted, and is no more."""
-    size = bench.size(f"{FOLDER}/{last.name}")
+    last = files[-1]
+    *earlier, size = (bench.size(f"{FOLDER}/{file.name}") for file in files)
+    if position and position.base == files[0].name and sum(earlier) < position.earlier:
+        return [f"the append-only files before {last.name} have {sum(earlier)} bytes, but had {position.earlier}"]
     if position and position.file == last.name and size < position.durable:
         return [f"{last.name} has {size} bytes, but had {position.durable}"]
     if position and (match := aof.number(position.file)) and match > aof.number(last.name):
         return [f"{last.name} is older than {position.file}, which was written last"]
     noted = bench.read(f"{DATA}/damage").strip()
     return [f"{noted} (found when it started; the files that are left are sound)"] if noted else []
+
+
+def _swapped_with(deployment: Deployment, node: Member, bench: Workbench) -> str:
+    """The member whose address the node's nodes.conf has as its own; nothing where it is the node's."""
+    view = nodesconf.parse(bench.read(f"{DATA}/nodes.conf"))
+    host = view.own.address.rpartition(":")[0] if view else node.host
+    return next((other.name for other in deployment.plan.nodes if host == other.host != node.host), "")
 
 
 def _with_nodes_conf(deployment: Deployment, node: Member, bench: Workbench, finding: Finding) -> Finding:
@@ -219,7 +234,8 @@ def _with_nodes_conf(deployment: Deployment, node: Member, bench: Workbench, fin
         raise ProvisioningError(
             f"the nodes.conf of {node.name} is lost or damaged, and no other node that runs knows its id", fix="make up"
         )
-    other = next(view for view in others if identity in view.text)
+    knowing = [view for view in others if identity in view.text]
+    other = max(knowing, key=lambda view: sum(len(row.slots) for row in view.rows))  # a newcomer knows less
     problem = f"its nodes.conf is lost or damaged; the other nodes know it as {identity}"
     return replace(finding, problems=(*finding.problems, problem), nodes_conf=nodesconf.rebuilt(other, identity))
 
@@ -315,10 +331,8 @@ def _note_position(deployment: Deployment, bench: Workbench, before: Position, k
     last = aof.parse(bench.read(f"{folder}/{aof.MANIFEST}"))[-1].name
     size = bench.size(f"{folder}/{last}")
     role = "master" if before.role == "stopped" else before.role
-    position = replace(
-        before, project=deployment.plan.project, role=role, file=last, size=size, durable=size, keys=keys, version=""
-    )
-    bench.write(f"{NEW}/position", f"{position}\n")
+    position = replace(before, project=deployment.plan.project, role=role, file=last, size=size, durable=size)
+    bench.write(f"{NEW}/position", f"{replace(position, keys=keys, version='', base='', earlier=0)}\n")
 
 
 def _wait_until_healthy(deployment: Deployment, node: Member) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra.errors import ProvisioningError
 from infra.local.docker import aof, files, reasons
@@ -32,20 +32,23 @@ class Position:
     keys: int = 0
     seen: int = 1
     version: str = ""
+    base: str = ""
+    earlier: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
         words = text.split()
-        if len(words) not in (9, 10) or not "".join([words[3], *words[5:9]]).isdigit():
+        if len(words) not in (9, 10, 12) or not "".join([words[3], *words[5:9], *words[11:]]).isdigit():
             return None
         project, role, replid, offset, file, *numbers = words[:9]
         size, durable, keys, seen = map(int, numbers)
-        return cls(project, role, replid, int(offset), file, size, durable, keys, seen, "".join(words[9:]))
+        known = cls(project, role, replid, int(offset), file, size, durable, keys, seen, "".join(words[9:10]))
+        return replace(known, base=words[10], earlier=int(words[11])) if words[10:] else known
 
     def __str__(self) -> str:
         numbers = (self.size, self.durable, self.keys, self.seen)
         words = (self.project, self.role, self.replid, self.offset, self.file, *numbers, self.version)
-        return " ".join(map(str, words)).rstrip()
+        return " ".join(map(str, (*words, self.base, self.earlier) if self.base else words)).rstrip()
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class Workbench:
                 return f"{file.name} was written by {reasons.NEWER} of Valkey", None
             return ("" if code == "0" else f"{file.name} is damaged: {found}"), None
         size, sound = self.size(path), aof.sound_bytes(report)
+        if file.kind == "b" and not size:
+            return f"{file.name} is empty", None
         if sound is None:
             raise ProvisioningError(f"{file.name} can't be checked: {report.strip().splitlines()[-1]}")
         return ("" if sound == size else f"{file.name} is damaged after byte {sound} of {size}"), sound

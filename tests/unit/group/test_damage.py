@@ -77,6 +77,17 @@ def damage_base(data: Path) -> None:
     overwrite(base, 20, b"\xfe" * 16)
 
 
+def empty_base(data: Path) -> None:
+    (base,) = (data / appendonly.FOLDER).glob("*.base.rdb")
+    base.write_bytes(b"")
+
+
+def drop_base_line(data: Path) -> None:
+    manifest = data / appendonly.FOLDER / appendonly.MANIFEST
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if " type b" not in line))
+
+
 def empty_conf(data: Path) -> None:
     (data / "nodes.conf").write_text("")
 
@@ -95,7 +106,7 @@ def lose_conf(data: Path) -> None:
 
 OF_DATA = (
     empty, empty_folder, cut, cut_between_commands, lose_manifest, lose_increment, fill_with_garbage, append_nul,
-    damage_base,
+    damage_base, empty_base, drop_base_line,
 )  # fmt: skip
 OF_CLUSTERS = (empty_conf, cut_conf, garbage_conf, lose_conf)
 
