@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.project import Project
@@ -38,7 +40,7 @@ def test_what_would_be_refused_later_is_refused_in_a_preview(
     for changes in ({"memory": "16mb"}, {"memory": "16mb", "rotation": "next"}):
         capfd.readouterr()
         with pytest.raises(ToolError):
-            change.rehearse(project.stack, changes)
+            change.rehearse(project.stack, partial(dict, changes))
         said = capfd.readouterr()
         assert "every write would fail -> pulumi config set memory <more>" in said.out + said.err
         assert "Traceback" not in said.out + said.err
