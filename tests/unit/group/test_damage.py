@@ -146,6 +146,20 @@ def test_damage_to_a_node_loses_nothing(
     assert missing(spec) == []
 
 
+@pytest.mark.parametrize("spec", ["cluster"], indirect=True)
+def test_two_of_three_primaries_whose_replicas_have_more(spec: GroupSpec) -> None:
+    """The one primary that is left can elect none of them."""
+    servers.ensure(spec)
+    write(spec)
+    victims = primaries(spec)[:2]
+    kill(spec, *victims)
+    for victim in victims:
+        cut_between_commands(spec.nodes[victim].folder.data)
+    assert servers.ensure(spec).problems == []
+    assert not set(victims) & set(primaries(spec))
+    assert missing(spec) == []
+
+
 def write(spec: GroupSpec) -> None:
     """Each key twice, so that counting keys doesn't find what is lost; all of it in the files of two nodes."""
     with contextlib.closing(client_of(spec)) as client:
