@@ -381,6 +381,23 @@ def test_a_node_without_nodes_conf_gives_up_only_what_others_have(
     assert start_node(data, "is_replaceable && echo yes || echo no") == ("yes" if expected else "no")
 
 
+def test_a_node_without_nodes_conf_stops_where_members_stay_away(data: Path) -> None:
+    (data / "nodes.conf").write_text("garbage\n")
+    member(data, "node-1", role="master")
+    (data / "members" / "node-2").write_text("")
+    with (data / "members" / "node-1").open("a") as file:
+        file.write(f"{OWN} 10.0.0.10:7000@17000 master - 0 0 1 connected 0-9\n")
+    script = 'settle_cluster; cut -c 1-4 "$waiting"'
+    assert start_node(data, script).splitlines()[-1] == "wait"
+    assert start_node(data, f"began=1; {script}").splitlines()[-1] == "stop"
+    member(data, "node-2", loading=1)
+    assert start_node(data, f"began=1; {script}").splitlines()[-1] == "wait"
+    member(data, "node-2", role="master")
+    found = start_node(data, script).splitlines()
+    assert "no member has a copy of its slots; repair it: make repair" in found[0]
+    assert found[1] == "stop"
+
+
 def test_a_copy_with_older_data_is_none(data: Path) -> None:
     own = f"{OWN} 10.0.0.10:7000@17000 master - 0 0 1 connected 0-9"
     lines = f"{own}\n{OTHER} 10.0.0.11:7001@17001 myself,slave {OWN} 0 0 1 connected\n"
