@@ -7,7 +7,6 @@ from pulumi.runtime.config import CONFIG
 from valkeykit.errors import ValkeykitError
 
 from infra import endpoint, hardening, settings, targets
-from infra.local.providers import Rotation
 
 gc.disable()  # The program lives for seconds; among a cloud's classes, looking for garbage takes a tenth of them.
 
@@ -19,6 +18,5 @@ except ValkeykitError as problem:
 
 for gap in hardening.gaps(wanted.target):
     pulumi.log.info(f"{wanted.target}: {gap}")
-if any(login.password for login in deployed.logins.values()):
-    Rotation("rotation", wanted.rotation, wanted.retired, pulumi.ResourceOptions(depends_on=[deployed]))
+targets.record_rotation(deployed, wanted)
 endpoint.export(deployed)

@@ -11,6 +11,7 @@ import pulumi
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 
+from infra.local.providers import Rotation
 from infra.settings import Settings
 
 
@@ -62,6 +63,13 @@ def provision(settings: Settings, stack: str) -> Deployment:
     from infra.targets.embedded import Embedded
 
     return Embedded("valkey", settings, stack)
+
+
+def record_rotation(deployed: Deployment, settings: Settings) -> None:
+    """Keep in the state which rotation was carried out, after all that knows the passwords."""
+    if any(login.password for login in deployed.logins.values()):
+        after = pulumi.ResourceOptions(depends_on=[deployed])
+        Rotation("rotation", settings.rotation, settings.retired, after)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pulumi
 from valkeykit.endpoint import Endpoint
 
 from infra.settings import Settings
+from infra.targets import record_rotation
 from infra.targets.aws import Aws
 from tests.aws import requests
 from tests.cloud.recording import Answer, Inputs, Recorder, record
@@ -23,6 +24,7 @@ SUBNETS = {f"subnet-{number}": zone for number, zone in enumerate(ZONES)}
 """What the account has beside what the program makes."""
 
 PASSWORD = "pulumi-python:dynamic/valkey:Password"
+ROTATION = "pulumi-python:dynamic/valkey:Rotation"
 
 
 def _subnet(_token: str, arguments: Inputs) -> Inputs:
@@ -74,6 +76,7 @@ RESOURCES: Mapping[str, Answer] = {
     "aws:kms/key:Key": _key,
     "aws:elasticache/replicationGroup:ReplicationGroup": _group,
     "aws:elasticache/serverlessCache:ServerlessCache": _serverless,
+    ROTATION: lambda _name, _inputs: {"loaded": "2026-12-01T00:00:00+00:00"},
     PASSWORD: lambda name, inputs: {
         "value": f"secretOf{name}{inputs['rotation']}".replace("-", "").ljust(43, "x"),
         "previous": f"oldSecretOf{name}".ljust(43, "x") if inputs["rotation"] else "",
@@ -94,6 +97,7 @@ class Deployed:
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
         made = Aws("valkey", self.settings, stack)
+        record_rotation(made, self.settings)
         logins = {role: {"user": login.user, "password": login.password} for role, login in made.logins.items()}
         return pulumi.Output.all(endpoint=made.endpoint, logins=logins, outputs=made.outputs)
 

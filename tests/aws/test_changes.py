@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.aws import service
 from tests.aws.account import client
-from tests.aws.recorded import MINIMAL, Deployed
+from tests.aws.recorded import MINIMAL, PASSWORD, Deployed
 from tests.cloud.changes import REPLACEMENTS, Effect, Step
+from tests.cloud.recording import Recorded
 from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
 from tests.cloud.walks import Walk, Walker, assert_documented, steps_between
@@ -88,11 +91,21 @@ account.
 def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     """From the inputs of all resources before and after the change."""
     former, wanted = Deployed.of(before), Deployed.of(after)
-    taken = list(steps_between(former.recorder.recorded, wanted.recorder.recorded, service.replaces))
+    taken = list(steps_between(_decisive(former), _decisive(wanted), service.replaces))
     replaces = any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken)
     if replaces or service.GROUP in _dropped(former, wanted) or _becomes_a_cluster(former, wanted):
         return "a replacement"
     return taken
+
+
+def _decisive(made: Deployed) -> list[Recorded]:
+    """With the inputs that change something: a password only checks `retired`."""
+    return [
+        replace(resource, inputs={key: value for key, value in resource.inputs.items() if key != "retired"})
+        if resource.kind == PASSWORD
+        else resource
+        for resource in made.recorder.recorded
+    ]
 
 
 def _dropped(former: Deployed, after: Deployed) -> set[str]:
