@@ -153,7 +153,9 @@ def unwatched(console: Console, sentinels: Sequence[str], primary: Member, repli
     """What is wrong with the Sentinels, a line each."""
     for sentinel in sentinels:
         state = console.run(sentinel, "SENTINEL", "MASTER", SERVICE)
-        others, known = int(state["num-other-sentinels"]), int(state["num-slaves"])
+        others = int(state["num-other-sentinels"])
+        # Whoever copies the data for a backup counts as a replica without a port, for good.
+        known = sum(int(replica["port"]) > 0 for replica in console.run(sentinel, "SENTINEL", "REPLICAS", SERVICE))
         if f"{state['ip']}:{state['port']}" != primary.address:
             yield f"{sentinel} takes another node for the primary"
         if others != len(sentinels) - 1:
