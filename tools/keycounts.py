@@ -51,10 +51,10 @@ class Count:
 
 @dataclass(frozen=True)
 class Shard:
-    """uptime: seconds since its primary started. diverged: keys of members that have data of another history."""
+    """uptime: seconds since its primary started, if known. diverged: keys of members that have data of another history."""
 
     count: Count
-    uptime: float = 0.0
+    uptime: float = float("inf")
     diverged: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -163,7 +163,7 @@ def _warning(lost: Sequence[tuple[Count, Shard]], shards: int, stack: str) -> st
 def _cause(was: Count, shard: Shard) -> str:
     if shard.diverged:
         return " and ".join(f"{node} has {keys}" for node, keys in shard.diverged.items())
-    restarted = shard.uptime and shard.uptime < _age(was, shard)
+    restarted = shard.uptime < _age(was, shard)
     return f"restarted {_duration(shard.uptime)} ago" if restarted else "another primary"
 
 

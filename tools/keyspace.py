@@ -111,7 +111,7 @@ def _shard(slots: str, infos: Mapping[str, dict[str, Any]]) -> Shard:
     count = _count(slots, primary, infos[primary])
     members = {name: _count(slots, name, info) for name, info in infos.items() if name != primary}
     diverged = {name: one.keys for name, one in members.items() if one.keys and one.history != count.history}
-    return Shard(count, float(infos[primary].get("uptime_in_seconds", 0)), diverged)
+    return Shard(count, float(infos[primary].get("uptime_in_seconds", "inf")), diverged)
 
 
 def _count(slots: str, node: str, info: Mapping[str, Any]) -> Count:

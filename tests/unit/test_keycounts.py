@@ -27,7 +27,7 @@ def count(keys: int, history: str = "a", at: datetime = NOW, *, shard: str = ALL
     return Count(shard, "node-0", keys, int(known["persistent"]), float(known["ttl"]), history, at)
 
 
-def compare(was: Count, now: Count, uptime: float = 0.0, **diverged: int) -> keycounts.Report:
+def compare(was: Count, now: Count, uptime: float = float("inf"), **diverged: int) -> keycounts.Report:
     return keycounts.compare([was], [Shard(now, uptime, diverged)], "web")
 
 
@@ -48,6 +48,10 @@ def test_fewer_keys_after_a_restart_are_a_warning(was: int, now: int) -> None:
     )
     assert report.failure == ""
     assert report.counts == [count(was, at=TEN_MINUTES)]
+
+
+def test_a_restart_within_the_last_second_is_one() -> None:
+    assert "(restarted 0 seconds ago)" in compare(count(500, at=TEN_MINUTES), count(0, "b"), uptime=0).warning
 
 
 @pytest.mark.parametrize("now", [0, 252])
