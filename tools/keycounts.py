@@ -51,7 +51,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Shard:
-    """uptime: seconds since its primary started, or inf. diverged: keys of members that have data of another history."""
+    """uptime: seconds since its primary started, or inf. diverged: keys of members with data of another history."""
 
     count: Count
     uptime: float = float("inf")
