@@ -64,7 +64,7 @@ def _is_real(kind: str) -> bool:
 
 
 def _cause(message: str) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in message.splitlines() if line.strip()]
     is_traceback = any(line.startswith("Traceback") for line in lines)
-    text = (lines[-1] if is_traceback else " ".join(lines)) if lines else ""
+    text = (lines[-1] if is_traceback else "\n".join(lines)) if lines else ""
     return _CLASS.sub("", text)

@@ -55,7 +55,7 @@ def test_a_refusal_has_changed_nothing(tmp_path: Path) -> None:
     assert read(tmp_path, before("update", SERVER), before("update", SERVER, "other"), refusal).has_begun
 
 
-def test_a_cause_is_one_line(tmp_path: Path) -> None:
+def test_a_cause_is_told_without_its_traceback(tmp_path: Path) -> None:
     traceback = "Program failed:\nTraceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'x'\n"
     happened = read(tmp_path, error(traceback), error("the settings can't be used:\n- memory is 1kb\n"))
-    assert happened.errors == ("KeyError: 'x'", "the settings can't be used: - memory is 1kb")
+    assert happened.errors == ("KeyError: 'x'", "the settings can't be used:\n- memory is 1kb")
