@@ -13,7 +13,7 @@ class ProvisioningError(ValkeykitError):
 
 
 class RefusalError(ProvisioningError):
-    """A check before a change says no: nothing was touched. The class's name is what the tools recognize it by."""
+    """A check rejects a change before it begins: nothing was changed. The tools recognize the class by its name."""
 
 
 @contextlib.contextmanager

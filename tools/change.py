@@ -18,7 +18,7 @@ Plan = Callable[[], Mapping[str, str]]
 
 
 def rehearse(stack: Stack, plan: Plan) -> None:
-    """Check and preview a change. Nothing is touched, the configuration neither.
+    """Check and preview a change. Nothing is changed, and the configuration stays as it is.
 
     Raises:
         ToolError: there is no such stack, or the change is refused.

@@ -124,7 +124,7 @@ def labelled(bed: Bed, kind: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["volume", "network"])
 def test_the_end_is_refused_while_something_else_uses_what_it_removes(single: Bed, kind: str) -> None:
-    engine, name = single.spec.engine, f"{single.spec.plan.project}-stranger"
+    engine, name = single.spec.engine, f"{single.spec.plan.project}-foreign"
     use = ("-v", f"{single.deployment.volume('conf')}:/v") if kind == "volume" else (
         "--network", f"{single.spec.plan.project}_default"
     )  # fmt: skip

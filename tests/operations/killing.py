@@ -80,7 +80,8 @@ def moments(name: Name, target: Target) -> list[Moment]:
         tied += ["scratch"] if name == "restore" else []
     else:
         tied += ["files"] if name in _WRITES else []
-    return [*(["time"] * max(1, len(tied))), *tied]  # type: ignore[list-item]
+    untied: list[Moment] = ["time"]
+    return untied * max(1, len(tied)) + tied
 
 
 def carry_out(deployment: Deployment, running: Running, kill: Kill, seconds: float) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from infra.hardening import Topology
 from infra.local import drill
-from tests.docker.bed import SHAPES
 from tests.operations import clients, killing, leftovers
 from tests.operations.killing import Kill
 from tests.operations.operator import Operator
@@ -20,7 +19,7 @@ from tests.operations.totals import ROUNDS, totals
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
 """Of the first round; each has the next one. `SEED=n ROUNDS=1` repeats a round."""
 
-TOPOLOGIES: tuple[Topology, ...] = tuple(SHAPES)  # type: ignore[arg-type]
+TOPOLOGIES: tuple[Topology, ...] = ("single", "replicated", "cluster")
 TARGETS: tuple[Target, ...] = ("embedded", "docker")
 MEASURED = 5
 """ROUNDS from which on a command runs once undisturbed, so that its time is known; else that of `up` counts."""

@@ -44,10 +44,10 @@ class Belongings:
         for kind, names in (("volume", self._volumes()), ("network", self._networks())):
             which = [option for name in names for option in ("--filter", f"{kind}={name}")]
             users = self.engine.docker("ps", "--all", *which, "--format", "{{.Names}}").split() if which else []
-            if strangers := [user for user in users if user not in own]:
+            if others := [user for user in users if user not in own]:
                 raise EngineError(
-                    f"the container {strangers[0]} uses a {kind} of {self.project}, which can't be removed then",
-                    fix=f"docker rm --force {' '.join(strangers)}, then run the same command again",
+                    f"the container {others[0]} uses a {kind} of {self.project}, which can't be removed then",
+                    fix=f"docker rm --force {' '.join(others)}, then run the same command again",
                 )
 
     def remove(self) -> None:

@@ -160,7 +160,7 @@ class Engine:
         lines = [f"GET {path} HTTP/1.0", "Host: docker", *(f"{name}: {value}" for name, value in headers.items())]
         with self._streaming(("system", "dial-stdio"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
             assert run.stdin is not None  # noqa: S101  (it is a pipe)
-            assert run.stdout is not None  # noqa: S101  (as well)
+            assert run.stdout is not None  # noqa: S101  (it is a pipe)
             run.stdin.write("\r\n".join([*lines, "", ""]).encode())
             run.stdin.flush()  # it stays open: the engine gives up a request whose client is gone
             head, _, body = run.stdout.read().partition(b"\r\n\r\n")
