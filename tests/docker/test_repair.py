@@ -9,7 +9,7 @@ import pytest
 
 from infra.errors import ProvisioningError
 from infra.local.console import Member, answers, wait_until
-from infra.local.docker import console, driver
+from infra.local.docker import console, driver, volumes
 from infra.local.docker import repair as repairs
 from infra.local.docker.engine import EngineError
 from infra.local.docker.workbench import Workbench
@@ -95,8 +95,9 @@ def primaries(bed: Bed) -> list[Member]:
 
 def noted(bed: Bed, node: str) -> int:
     """The keys of a node whose changes are all on the disk, as its recorder noted them."""
-    line = bed.spec.engine.docker("exec", bed.deployment.container(node), "cat", "/data/position").split()
-    return int(line[7]) if line[5] == line[6] else -1
+    text = volumes.read(bed.spec.engine, bed.deployment.container(node), "/data/position")
+    line = text.split() if text else []  # it has just started
+    return int(line[7]) if line and line[5] == line[6] else -1
 
 
 def left(bed: Bed) -> int:

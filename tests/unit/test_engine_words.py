@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from infra.errors import ProvisioningError
+from infra.local.docker import volumes
 from infra.local.docker.engine import Engine, EngineError
 
 GET = 'error during connect: Get "https://engine:2376/v1.50/info": '
@@ -130,3 +132,25 @@ def test_a_server_behind_exec_that_refuses_is_not_taken_for_a_lost_engine(client
     with pytest.raises(EngineError, match="Could not connect to Valkey") as problem:
         Engine().docker("exec", "node-0", "valkey-cli")
     assert not problem.value.fix
+
+
+def archive(size: int, content: bytes) -> bytes:
+    """Of a file that had that size before it was replaced."""
+    entry = tarfile.TarInfo("position")
+    entry.size = size
+    return entry.tobuf() + content
+
+
+@pytest.mark.parametrize(
+    "torn", [b"", archive(5, b"half"), archive(600, bytes(512))[:700]], ids=["none", "half", "cut"]
+)
+def test_a_file_that_is_replaced_while_it_is_copied_is_copied_again(
+    torn: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives = [torn, torn, archive(5, b"whole".ljust(512, b"\0")) + bytes(1024)]
+    monkeypatch.setattr(volumes, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(Engine, "raw", lambda *_: archives.pop(0))
+    assert volumes.read(Engine(), "node-0", "/data/position") == "whole"
+    archives += [torn] * volumes.READ_ATTEMPTS
+    with pytest.raises(EngineError, match="position of node-0 can't be read whole"):
+        volumes.read(Engine(), "node-0", "/data/position")

@@ -6,6 +6,7 @@ import contextlib
 import io
 import shutil
 import tarfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from infra.local.docker.engine import Engine, EngineError
 
 OWNER = 999
 """User and group of the official image's valkey."""
+
+READ_ATTEMPTS = 5
+RETRY_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,30 @@ class Volume:
 
 
 def read(engine: Engine, container: str, path: str) -> str | None:
-    """The text of a small file of a container, running or not; None where there is no such file."""
-    try:
-        archived = engine.raw("cp", f"{container}:{path}", "-")
-    except EngineError as problem:
-        if "could not find the file" not in problem.args[0].lower():
-            raise
-        return None
+    """The text of a small file of a container, running or not; None where there is no such file.
+
+    The engine archives a file that is replaced meanwhile with the size of the one and the bytes of the other, so
+    it is asked again.
+
+    Raises:
+        EngineError: the engine can't give it.
+    """
+    cause = EngineError(f"{path} of {container} can't be read whole", fix="run the same command again")
+    for _ in range(READ_ATTEMPTS):
+        try:
+            return _unpack(engine.raw("cp", f"{container}:{path}", "-"))
+        except EngineError as problem:  # such as one of a container that is starting
+            if "could not find the file" in problem.args[0].lower():
+                return None
+            cause = problem
+        except (tarfile.TarError, ValueError):
+            pass
+        time.sleep(RETRY_SECONDS)
+    raise cause
+
+
+def _unpack(archived: bytes) -> str:
+    """The text of an archive's only file."""
     with tarfile.open(fileobj=io.BytesIO(archived)) as archive:
         (entry,) = archive
         file = archive.extractfile(entry)
