@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,8 +33,8 @@ T = TypeVar("T")
 START_SECONDS = 10.0
 """How long a server may take until it listens."""
 
-LOG_SECONDS = 3.0
-"""How long its log may take to appear."""
+LOG_SECONDS = 60.0
+"""How long its log may take to be complete after its end."""
 
 LOAD_SECONDS = 900.0
 """How long it may take to read its data, or to write its first append-only file after a restore."""
@@ -256,9 +255,9 @@ def write_files(spec: Spec, port: int) -> None:
 
 
 def _last_words(folder: Folder) -> str:
-    """The end of the log, without what comes before the last start."""
-    time.sleep(0.1)  # the log is written by another process
+    """The end of the log of a server that has ended, once what passes its output on has written all of it."""
     for _ in until(LOG_SECONDS):
-        if folder.log.exists() and (lines := folder.log.read_text(errors="replace").splitlines()):
-            return " / ".join(lines[-3:])
-    return "it left no log"
+        if not process.has_log_writer(folder):
+            break
+    text = folder.log.read_text(errors="replace") if folder.log.exists() else ""
+    return " / ".join(list(filter(None, text.splitlines()))[-3:]) or "it left no log"

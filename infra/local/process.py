@@ -60,6 +60,12 @@ def start(folder: Folder, *overrides: str) -> psutil.Process:
     return _let_go(server)
 
 
+def has_log_writer(folder: Folder) -> bool:
+    """Whether a process still writes the server's output into its log."""
+    command = [logwriter.__file__, str(folder.log)]
+    return any((process.info["cmdline"] or [])[-2:] == command for process in psutil.process_iter(["cmdline"]))
+
+
 def stop(process: psutil.Process) -> None:
     """SIGTERM, and wait until the data is on disk and the process is gone.
 

@@ -385,6 +385,19 @@ def test_a_server_that_doesnt_start_says_why(spec: Spec) -> None:
     assert process.find(spec.folder) is None
 
 
+def test_a_server_that_doesnt_start_says_why_though_its_log_is_slow(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow.py"
+    each = "        handler.emit("
+    slow.write_text(
+        Path(logwriter.__file__).read_text().replace(each, f"        __import__('time').sleep(0.3)\n{each}")
+    )
+    monkeypatch.setattr(logwriter, "__file__", str(slow))
+    with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive.*Bad directive"):
+        server.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
+
+
 def test_nothing_secret_shows_in_a_repr(spec: Spec) -> None:
     assert spec.password not in repr(spec)
     assert "user admin" not in repr(spec)
