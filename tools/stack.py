@@ -59,10 +59,13 @@ class Stack:
         Drift is looked for too, so that a server that was killed comes back.
 
         Raises:
-            ToolError: Pulumi failed; it has said why.
+            UpdateError: Pulumi failed; it has said why.
         """
         self._forget_killed_commands()
-        self._query("stack", "select", "--create", self.name)
+        try:
+            self._query("stack", "select", "--create", self.name)
+        except ToolError as failure:
+            raise UpdateError(failure.args[0], fix=failure.fix, has_begun=False) from None
         self._run("up", "--yes", "--skip-preview", "--refresh", "--stack", self.name)
         last = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))[0]
         return set(last["resourceChanges"]) != {"same"}

@@ -101,6 +101,17 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
     fail(has_begun=False)
     assert project.stack.read_configuration() == before
     assert journal.read(project.root, "test") is None
+    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        query = Stack._query
+        patched.setattr(
+            Stack, "_query", lambda stack, *words: query(stack, *words, *("--no-such-option",) * ("select" in words))
+        )
+        with pytest.raises(UpdateError, match="no-such-option"):
+            change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
+    assert project.stack.read_configuration() == before
+    assert journal.read(project.root, "test") is None
+
     fail(has_begun=True)
     assert project.stack.configuration()["memory"] == "64mb"
     assert change.interrupted(project.stack)
