@@ -104,16 +104,15 @@ class Engine:
     def reading(self, *arguments: str) -> Iterator[IO[bytes]]:
         """What a docker command prints, as a stream."""
         with self._streaming(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as run:
-            assert run.stdout is not None  # noqa: S101  (it is a pipe)
-            yield run.stdout
+            yield _pipe(run.stdout)
 
     @contextlib.contextmanager
     def writing(self, *arguments: str) -> Iterator[IO[bytes]]:
         """A stream that a docker command reads."""
         with self._streaming(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as run:
-            assert run.stdin is not None  # noqa: S101  (it is a pipe)
-            yield run.stdin
-            run.stdin.close()
+            stdin = _pipe(run.stdin)
+            yield stdin
+            stdin.close()
 
     @contextlib.contextmanager
     def conversing(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
@@ -123,11 +122,10 @@ class Engine:
             command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=_environment(),
         ) as run:  # fmt: skip
-            assert run.stdin is not None  # noqa: S101  (it is a pipe)
-            assert run.stdout is not None  # noqa: S101  (it is a pipe)
+            stdin = _pipe(run.stdin)
             try:
-                yield run.stdin, run.stdout
-                run.stdin.close()
+                yield stdin, _pipe(run.stdout)
+                stdin.close()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     run.wait(END_SECONDS)
             finally:
@@ -159,12 +157,11 @@ class Engine:
         """
         lines = [f"GET {path} HTTP/1.0", "Host: docker", *(f"{name}: {value}" for name, value in headers.items())]
         with self._streaming(("system", "dial-stdio"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
-            assert run.stdin is not None  # noqa: S101  (it is a pipe)
-            assert run.stdout is not None  # noqa: S101  (it is a pipe)
-            run.stdin.write("\r\n".join([*lines, "", ""]).encode())
-            run.stdin.flush()  # it stays open: the engine gives up a request whose client is gone
-            head, _, body = run.stdout.read().partition(b"\r\n\r\n")
-            run.stdin.close()
+            stdin = _pipe(run.stdin)
+            stdin.write("\r\n".join([*lines, "", ""]).encode())
+            stdin.flush()  # it stays open: the engine gives up a request whose client is gone
+            head, _, body = _pipe(run.stdout).read().partition(b"\r\n\r\n")
+            stdin.close()
         return int(head.split()[1]), json.loads(body)
 
     def _command(self, arguments: Sequence[str], config: str | None = None) -> list[str]:
@@ -216,6 +213,12 @@ class Engine:
         every = ["--all"] if kind == "container" else []
         filters = [option for label in labels for option in ("--filter", f"label={label}")]
         return self.docker(kind, "ls", *every, *filters, "--format", names).split()
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the process was started without this pipe")
+    return stream
 
 
 def _environment() -> dict[str, str]:
