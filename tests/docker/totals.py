@@ -6,16 +6,19 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from bench.report import Row, at_most
+from tests.recorded import RecordedTotals
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
 
 
 @dataclass
-class DamageTotals:
+class DamageTotals(RecordedTotals):
     """rounds, lost: by case; lost counts keys. confirmed, hasty: acknowledged writes with WAIT 1 and without."""
 
+    name: ClassVar[str] = "damage"
     rounds: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     confirmed: int = 0
@@ -27,6 +30,7 @@ class DamageTotals:
         self.confirmed += confirmed
         self.hasty += hasty
         self.lost[case] += lost
+        self.record()
 
     def lines(self) -> Iterator[str]:
         for case, count in sorted(self.rounds.items()):

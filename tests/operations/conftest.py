@@ -16,11 +16,11 @@ from tests.operations import clients, images, killing, leftovers
 from tests.operations.clients import Client
 from tests.operations.rounds import SEED
 from tests.operations.stack import Deployment, Run, Target
-from tests.operations.totals import ROUNDS, totals
+from tests.operations.totals import ROUNDS, OperationsTotals, totals
 from tests.project import USERS_CHOICE
 
 PUBLISHED = 50
-"""ROUNDS from which on the totals are a part of docs/benchmarks.md."""
+"""ROUNDS from which on the totals of all runs are a part of docs/benchmarks.md."""
 
 
 @dataclass
@@ -66,6 +66,7 @@ class Harness:
         for client in self.applications:
             totals.acknowledged[client.kind] += client.writes
             totals.reads[client.kind] += client.reads
+        totals.record()
         self._open.close()
         self.deployment, self.applications = None, []
 
@@ -104,4 +105,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in totals.lines():
             terminalreporter.write_line(line)
         if ROUNDS >= PUBLISHED:
-            publish("operations", totals.rows())
+            publish("operations", OperationsTotals.of_all_runs().rows())

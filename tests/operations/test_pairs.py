@@ -66,6 +66,7 @@ def test_of_two_at_the_same_time_one_wins(harness_of: Callable[[Target, Topology
             again = f"SEED={pair.seed} make test ONLY=operations/test_pairs.py ROUNDS=1"
             listed = [f"{pair}, {pair.topology}", f"again: {again}", *(f"- {problem}" for problem in problems)]
             failures.append("\n".join([*listed, *map(str, runs)]))
+        totals.record()
     if failures:
         pytest.fail("\n\n".join(failures), pytrace=False)
 

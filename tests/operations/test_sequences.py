@@ -99,6 +99,7 @@ def test_commands_in_any_order(harness_of: Callable[[Target, Topology], Harness]
             failures += problems
             harness.discard()
             model = None
+        totals.record()
     failures += harness.end() if model and model.exists else []
     if failures:
         again = f"again: SEED={SEED} make test ONLY=operations/test_sequences.py ROUNDS={ROUNDS}"

@@ -6,9 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.report import Row, at_most
+from tests.recorded import RecordedTotals
 
 if TYPE_CHECKING:
     from tests.operations.rounds import Round
@@ -17,12 +18,13 @@ ROUNDS = int(os.environ.get("ROUNDS", "10"))
 
 
 @dataclass
-class OperationsTotals:
+class OperationsTotals(RecordedTotals):
     """rounds, failed: by case, such as "docker rotate, SIGKILL, then up". pairs, sequences: that failed, by all.
 
     acknowledged, reads: by kind of client.
     """
 
+    name: ClassVar[str] = "operations"
     rounds: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     moments: Counter[str] = field(default_factory=Counter)
@@ -49,6 +51,7 @@ class OperationsTotals:
         self.stuck += played.is_stuck
         self.killed += played.was_killed
         self.moments[case.kill.moment] += played.was_killed
+        self.record()
 
     def lines(self) -> Iterator[str]:
         for case, count in sorted(self.rounds.items()):

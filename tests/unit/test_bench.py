@@ -8,6 +8,8 @@ import pytest
 
 from bench import page, report
 from bench.report import at_least, at_most
+from tests import recorded
+from tests.docker.totals import DamageTotals
 
 
 def test_the_page_is_made_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,3 +21,16 @@ def test_the_page_is_made_of_the_rows(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "| jobs/s | 42,329 | 1,933, dramatiq | 21.89 | 8 | met |" in lines
     assert "| p50, ms | 2.50 |  |  | 2 | missed |" in lines
     assert not any("ONLY=up" in line for line in lines if line.startswith("##"))
+
+
+def test_totals_of_several_runs_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    for number, seconds in enumerate((2.5, 1.5)):
+        monkeypatch.setattr(recorded, "_RUN", f"run-{number}")
+        run = DamageTotals(longest_make_up=seconds)
+        for lost in (0, number):
+            run.add("cluster primary, empty", 10, 20, lost)
+    every = DamageTotals.of_all_runs()
+    assert (every.rounds.total(), every.lost.total(), every.confirmed, every.hasty) == (4, 1, 40, 80)
+    assert every.longest_make_up == 2.5
+    assert "cluster primary, empty: keys lost in 4 rounds" in [row.name for row in every.rows()]
