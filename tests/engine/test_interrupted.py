@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import redis
 from valkeykit.connection import connect
 
+from infra.local.console import wait_until
 from tests.project import Project
 from tools import change, journal, rotation
 from tools.errors import ToolError, UpdateError
@@ -152,3 +158,33 @@ def test_who_connects_for_each_request_by_the_old_password_is_noticed(
         assert hashlib.sha256(password.encode()).hexdigest() in known["passwords"]
     finish(project, force=True)
     assert not is_valid(old)
+
+
+FINISH = """
+import sys
+from pathlib import Path
+from tools import rotation
+from tools.stack import Stack
+rotation.LISTEN_SECONDS = 600.0
+rotation.second_step(Stack.open("test", Path(sys.argv[1])), force=False)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_the_old_passwords_are_valid_again_when_their_trial_is_killed(project: Project, number: signal.Signals) -> None:
+    project.stack.up()
+    old = project.stack.outputs()["url"]
+    rotate(project)
+    command = [sys.executable, "-c", FINISH, str(project.root)]
+    with subprocess.Popen(command, cwd=Path(rotation.__file__).parent.parent, start_new_session=True) as trial:
+        wait_until(lambda: passwords(project) == 1, 120, "the trial has not begun")
+        os.killpg(trial.pid, number)
+    wait_until(lambda: passwords(project) == 2, 60, "the old password is off")
+    assert is_valid(old)
+
+
+def passwords(project: Project) -> int:
+    with project.client() as client:
+        known = client.acl_getuser("app")
+        assert known
+        return len(known["passwords"])
