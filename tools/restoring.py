@@ -30,8 +30,7 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
         )
     found = _local(stack, source) if target in backup.TARGETS else _remote(stack, source)
     if not dry:
-        into.copy_configuration(stack, leaving_out=_ITS_OWN)
-        into.configure({"restoreFrom": found})
+        into.copy_configuration(stack, leaving_out=_ITS_OWN, changes={"restoreFrom": found})
     return found
 
 

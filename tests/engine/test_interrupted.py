@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import yaml
 from valkeykit.connection import connect
 
 from infra.local.console import wait_until
@@ -158,6 +159,32 @@ def test_who_connects_for_each_request_by_the_old_password_is_noticed(
         assert hashlib.sha256(password.encode()).hexdigest() in known["passwords"]
     finish(project, force=True)
     assert not is_valid(old)
+
+
+def test_a_restore_that_is_cut_off_leaves_no_part_of_a_configuration(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.stack.make()
+    project.configure(memory="64mb", port="7399")
+    into = Stack.open("second", project.root)
+    query = Stack._query
+
+    def interrupt(stack: Stack, *arguments: str) -> str:
+        if "rm" in arguments:
+            raise KeyboardInterrupt
+        return query(stack, *arguments)
+
+    def copy() -> None:
+        into.copy_configuration(project.stack, leaving_out=("port",), changes={"restoreFrom": "dump.rdb"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stack, "_query", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            copy()
+    assert "config:" not in (into.read_configuration() or "")
+    copy()
+    written = yaml.safe_load(into.read_configuration() or "")["config"]
+    assert written == {"valkey:memory": "64mb", "valkey:restoreFrom": "dump.rdb"}
 
 
 FINISH = """
