@@ -116,6 +116,16 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
     assert change.interrupted(project.stack) is None
 
 
+def test_what_the_operator_sets_during_the_preview_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.configure(memory="64mb")
+    monkeypatch.setattr(Stack, "rehearse", lambda _stack, *_options: project.configure(workload="queue"))
+    with pytest.raises(ToolError, match="was changed during the preview, so nothing was done -> make scale"):
+        change.carry_out(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
+    known = project.stack.configuration()
+    assert (known["memory"], known["workload"]) == ("64mb", "queue")
+    assert journal.read(project.root, "test") is None
+
+
 @contextmanager
 def connecting_for_each_request(url: str) -> Iterator[None]:
     """As PHP does it."""
