@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tools import journal
-from tools.errors import UpdateError
+from tools.errors import ToolError, UpdateError
 from tools.journal import Entry
 from tools.stack import Stack
 
@@ -38,9 +38,14 @@ def carry_out(stack: Stack, plan: Plan, command: str) -> bool:
     """
     earlier = interrupted(stack)
     changes = plan()
+    before = stack.read_configuration()
     with stack.trial(changes) as configuration:
         stack.rehearse("--config-file", str(configuration))
-        before = stack.read_configuration()
+        if stack.read_configuration() != before:
+            raise ToolError(
+                f"the configuration of the stack {stack.name} was changed during the preview, so nothing was done",
+                fix=command,
+            )
         journal.write(stack.root, stack.name, Entry(command, changes))
         stack.write_configuration(configuration.read_text())
     try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +22,10 @@ from tools.errors import ToolError
 
 END_SECONDS = 5.0
 """How long a process may take to end."""
+
+RETRY_SECONDS = 0.05
+
+_OWNER = re.compile(r"^lock:.* FLOCK .* (\d+) \S+ \d+ EOF$", re.MULTILINE)
 
 inherited: set[int] = set()
 """Descriptors that Pulumi is given."""
@@ -52,10 +58,11 @@ def _lock(path: Path, stack: str, command: str) -> int:
         except BlockingIOError:
             pid, _, holder = os.read(descriptor, 500).decode().partition(" ")
             is_dead = pid.isdigit() and not _lives(int(pid))
-            orphans = _users(descriptor) if is_dead else []
+            orphans = _orphans(descriptor) if is_dead else []
             os.close(descriptor)
             if is_dead:
                 _end(orphans)
+                time.sleep(RETRY_SECONDS)
                 continue
             raise ToolError(
                 f"{holder or 'another command'} is changing the stack {stack}, so nothing was done",
@@ -77,16 +84,26 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def _users(descriptor: int) -> list[psutil.Process]:
-    """Other processes that have the file open."""
+def _orphans(descriptor: int) -> list[psutil.Process]:
+    """Other processes that have inherited the lock of a command that is dead.
+
+    A command that is waiting for the lock has the file open too, but not its lock.
+    """
     file = os.fstat(descriptor)
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
-            folder = Path(f"/proc/{process.pid}/fd")
-            if process.pid != os.getpid() and any(os.path.samestat(entry.stat(), file) for entry in folder.iterdir()):
+            entries = Path(f"/proc/{process.pid}/fd").iterdir()
+            files = [entry.name for entry in entries if os.path.samestat(entry.stat(), file)]
+            if any(_is_inherited(Path(f"/proc/{process.pid}/fdinfo/{name}")) for name in files):
                 found.append(process)
     return found
+
+
+def _is_inherited(information: Path) -> bool:
+    """Whether an open file has a lock, taken by a process that is dead; its number is 0 once it is reaped."""
+    owner = _OWNER.search(information.read_text())
+    return owner is not None and not (int(owner[1]) and _lives(int(owner[1])))
 
 
 def _end(orphans: list[psutil.Process]) -> None:

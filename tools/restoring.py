@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from valkeykit.endpoint import Endpoint
+
+from infra.local import rdb
 from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -19,19 +22,18 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
     Returns the backup. dry: only look. Killed half-way, it can be run again.
 
     Raises:
-        ToolError: there is no such stack or backup, or `into` is up.
+        ToolError: there is no such stack or backup, no server of the stack's version can read it, or `into` is up.
     """
-    target = stack.outputs()["endpoint"]["target"]
+    endpoint = Endpoint.from_dict(stack.outputs()["endpoint"])
     if into.name != stack.name and into.is_begun() and (begun := _begun(into)) and source in ("", begun):
         return begun
     if into.name == stack.name or into.is_up():
         raise ToolError(
             f"the stack {into.name} is up: what it holds would be lost", fix="name one that isn't: INTO=<name>"
         )
-    found = _local(stack, source) if target in backup.TARGETS else _remote(stack, source)
+    found = _local(stack, source, endpoint) if endpoint.target in backup.TARGETS else _remote(stack, source)
     if not dry:
-        into.copy_configuration(stack, leaving_out=_ITS_OWN)
-        into.configure({"restoreFrom": found})
+        into.copy_configuration(stack, leaving_out=_ITS_OWN, changes={"restoreFrom": found})
     return found
 
 
@@ -43,10 +45,16 @@ def _begun(into: Stack) -> str:
     return str(into.configuration().get("restoreFrom", ""))
 
 
-def _local(stack: Stack, source: str) -> str:
+def _local(stack: Stack, source: str, endpoint: Endpoint) -> str:
     dump = Path(source).resolve() if source else _whole(backup.newest(stack))
     if not dump.exists():
         raise ToolError(f"there is no {dump}", fix=f"ls {stack.root}/.valkey/{stack.name}/backups")
+    files = rdb.files(dump) if endpoint.topology == "cluster" else [dump]
+    if not files:
+        raise ToolError(f"{dump} holds no RDB file", fix="name a backup: FROM=<file or folder>")
+    for file in files:
+        if problem := rdb.unreadable(file, endpoint.version):
+            raise ToolError(problem.args[0], fix="name another backup: FROM=<file or folder>")
     return str(dump)
 
 

@@ -22,7 +22,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node, parse
 
 from infra.hardening import SELF_HOSTED
-from tools import nodes
+from tools import nodes, trial
 from tools.errors import ToolError
 from tools.stack import Stack
 
@@ -154,14 +154,10 @@ def _try_without(admins: Admins, outputs: Mapping[str, Any]) -> Counter[str]:
     valid = {user: hashlib.sha256(password.encode()).hexdigest() for user, password in logins.items()}
     with explained():
         before = dict(_rejections(admins, valid))
-        try:
+        with trial.restored(outputs):
             for _, admin in admins():
                 _turn_off_old(admin, valid)
             return _listen(admins, valid, before)
-        finally:
-            for node in Endpoint.from_dict(outputs["endpoint"]).nodes:
-                with contextlib.suppress(ToolError), nodes.connected(outputs, node) as admin:
-                    admin.acl_load()  # the file has both; a node that is down reads it when it starts
 
 
 def _turn_off_old(admin: redis.Redis, valid: Mapping[str, str]) -> None:

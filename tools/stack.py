@@ -108,17 +108,24 @@ class Stack:
             shutil.copymode(self._file, new)
         new.replace(self._file)
 
-    def copy_configuration(self, other: Stack, leaving_out: Sequence[str]) -> None:
-        """Make this stack with the other's configuration, some keys aside.
+    def copy_configuration(self, other: Stack, leaving_out: Sequence[str], changes: Mapping[str, str]) -> None:
+        """Make this stack with the other's configuration, some keys aside and others changed, all at once.
 
         Raises:
             ToolError: there is no such other stack.
         """
         other._must_exist()
-        self._query("stack", "select", "--create", self.name)
-        self._query("config", "cp", "--stack", other.name, "--dest", self.name)
-        for key in leaving_out:
-            self._query("config", "rm", "--path", NAMESPACE + key, "--stack", self.name)
+        self.make()
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = replace(self, root=Path(folder))
+            for file in (self.root / "Pulumi.yaml", other._file, self._file):
+                if file.exists():
+                    shutil.copy(file, folder)
+            scratch._query("config", "cp", "--stack", other.name, "--dest", self.name)
+            for key in leaving_out:
+                scratch._query("config", "rm", "--path", NAMESPACE + key, "--stack", self.name)
+            scratch.configure(changes)
+            self.write_configuration(scratch.read_configuration())
 
     @contextlib.contextmanager
     def trial(self, changes: Mapping[str, str]) -> Iterator[Path]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import redis
+import yaml
 from valkeykit.connection import connect
 
+from infra.local.console import wait_until
 from tests.project import Project
 from tools import change, journal, rotation
 from tools.errors import ToolError, UpdateError
@@ -120,6 +127,16 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
     assert change.interrupted(project.stack) is None
 
 
+def test_what_the_operator_sets_during_the_preview_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.configure(memory="64mb")
+    monkeypatch.setattr(Stack, "rehearse", lambda _stack, *_options: project.configure(workload="queue"))
+    with pytest.raises(ToolError, match="was changed during the preview, so nothing was done -> make scale"):
+        change.carry_out(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
+    known = project.stack.configuration()
+    assert (known["memory"], known["workload"]) == ("64mb", "queue")
+    assert journal.read(project.root, "test") is None
+
+
 @contextmanager
 def connecting_for_each_request(url: str) -> Iterator[None]:
     """As PHP does it."""
@@ -163,3 +180,59 @@ def test_who_connects_for_each_request_by_the_old_password_is_noticed(
         assert hashlib.sha256(password.encode()).hexdigest() in known["passwords"]
     finish(project, force=True)
     assert not is_valid(old)
+
+
+def test_a_restore_that_is_cut_off_leaves_no_part_of_a_configuration(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.stack.make()
+    project.configure(memory="64mb", port="7399")
+    into = Stack.open("second", project.root)
+    query = Stack._query
+
+    def interrupt(stack: Stack, *arguments: str) -> str:
+        if "rm" in arguments:
+            raise KeyboardInterrupt
+        return query(stack, *arguments)
+
+    def copy() -> None:
+        into.copy_configuration(project.stack, leaving_out=("port",), changes={"restoreFrom": "dump.rdb"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stack, "_query", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            copy()
+    assert "config:" not in (into.read_configuration() or "")
+    copy()
+    written = yaml.safe_load(into.read_configuration() or "")["config"]
+    assert written == {"valkey:memory": "64mb", "valkey:restoreFrom": "dump.rdb"}
+
+
+FINISH = """
+import sys
+from pathlib import Path
+from tools import rotation
+from tools.stack import Stack
+rotation.LISTEN_SECONDS = 600.0
+rotation.second_step(Stack.open("test", Path(sys.argv[1])), force=False)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_the_old_passwords_are_valid_again_when_their_trial_is_killed(project: Project, number: signal.Signals) -> None:
+    project.stack.up()
+    old = project.stack.outputs()["url"]
+    rotate(project)
+    command = [sys.executable, "-c", FINISH, str(project.root)]
+    with subprocess.Popen(command, cwd=Path(rotation.__file__).parent.parent, start_new_session=True) as trial:
+        wait_until(lambda: passwords(project) == 1, 120, "the trial has not begun")
+        os.killpg(trial.pid, number)
+    wait_until(lambda: passwords(project) == 2, 60, "the old password is off")
+    assert is_valid(old)
+
+
+def passwords(project: Project) -> int:
+    with project.client() as client:
+        known = client.acl_getuser("app")
+        assert known
+        return len(known["passwords"])

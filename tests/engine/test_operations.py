@@ -86,6 +86,13 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     with pytest.raises(ToolError, match="there is no backup"):
         restoring.prepare(project.stack, into, "", dry=False)
     backup.take(project.stack)
+    empty = project.root / "empty.rdb"
+    empty.touch()
+    for dry in (True, False):
+        with pytest.raises(ToolError, match=r"empty.rdb is no RDB file -> name another backup: FROM="):
+            restoring.prepare(project.stack, into, str(empty), dry=dry)
+        with pytest.raises(ToolError, match="Is a directory -> name another"):
+            restoring.prepare(project.stack, into, str(project.root), dry=dry)
     restoring.prepare(project.stack, into, "", dry=True)
     with pytest.raises(ToolError, match="there is no stack second"):
         into.configuration()

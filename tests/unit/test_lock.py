@@ -82,6 +82,48 @@ def test_what_a_killed_command_left_running_is_ended(tmp_path: Path) -> None:
     server.kill()
 
 
+RIVAL = """
+import sys
+from pathlib import Path
+from tools import lock
+from tools.errors import ToolError
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with lock.exclusive(Path(sys.argv[1]), "web", "make up"):
+        print("held", flush=True)
+        sys.stdin.readline()
+except ToolError:
+    print("refused", flush=True)
+"""
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def test_of_two_commands_after_a_killed_one_neither_ends_the_other(tmp_path: Path) -> None:
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as parent:
+            assert parent.stdout
+            _, server = map(int, parent.stdout.readline().split())
+            parent.kill()
+        command = [sys.executable, "-c", RIVAL, str(tmp_path)]
+        rivals = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        assert [said(rival) for rival in rivals] == ["ready\n"] * 4
+        for rival in rivals:
+            assert rival.stdin
+            rival.stdin.write("go\n")
+            rival.stdin.flush()
+        assert sorted(map(said, rivals)) == ["held\n"] + ["refused\n"] * 3
+        for rival in rivals:
+            rival.communicate("end\n")
+        psutil.Process(server).kill()
+
+
 def test_never_two_inside(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CONTENDER, str(tmp_path)]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
