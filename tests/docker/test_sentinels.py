@@ -14,6 +14,7 @@ from infra.local.docker import driver
 from tests.docker import stored
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import data_of, read, write
+from tests.docker.test_frozen import signal
 
 LONG = 300.0
 
@@ -122,6 +123,40 @@ def test_everything_is_lost_but_the_data(bed: Bed, primary: str) -> None:
     with bed.client() as client:
         assert client.get("latest") == "1"
     assert read(bed) == {"before"}
+
+
+def logged(bed: Bed, text: str) -> list[str]:
+    """The Sentinels whose log has it."""
+    return [name for name in sentinels(bed) if text in bed.deployment.compose("logs", "--no-log-prefix", name)]
+
+
+def test_a_primary_that_was_down_for_the_sentinels_alone_is_demoted_at_once(bed: Bed) -> None:
+    """They would make it a replica only after eight seconds, in which it accepts writes that are lost."""
+    write(bed, "alone")
+    console, primary = bed.deployment.console, member(bed, bed.primary())
+    signal(bed, primary.name, "STOP")
+    wait_until(lambda: named(bed).isdisjoint({primary, None}), LONG, "no other node is promoted")
+    signal(bed, primary.name, "CONT")
+    wait_until(lambda: replication.role(console, primary) == "slave", LONG, "it is not demoted")
+    wait_until(lambda: bool(logged(bed, f"demote-primary: {primary.address} ")), LONG, "the script was not run")
+    bed.ensure()
+    leader = member(bed, bed.primary())
+    console.run(primary.name, "REPLICAOF", "NO", "ONE")
+    assert f"now follows {leader.address}" in demote(bed, primary, leader)
+    assert replication.role(console, primary) == "slave"
+    bed.ensure()
+    console.run(primary.name, "REPLICAOF", "NO", "ONE")
+    assert "stays a primary" in demote(bed, leader, primary)
+    assert replication.role(console, leader) == "master"
+    bed.ensure()
+    assert read(bed) == {"alone"}
+
+
+def demote(bed: Bed, old: Member, new: Member) -> str:
+    """What the script reports that a Sentinel runs."""
+    script = ["sh", "/etc/valkey/bin/demote-primary", "valkey", "leader", "start"]
+    container = bed.deployment.container(sentinels(bed)[0])
+    return bed.spec.engine.docker("exec", container, *script, old.host, str(old.port), new.host, str(new.port))
 
 
 @pytest.mark.thorough
