@@ -10,6 +10,8 @@ import pytest
 
 from infra.local import process, server
 from infra.local.console import SilentError
+from infra.local.docker.console import Console
+from infra.local.docker.engine import Engine
 from infra.local.group import Clients
 from infra.local.instance import Spec
 from tests.unit.conftest import client_of
@@ -36,3 +38,23 @@ def test_a_node_that_has_ended_is_named(spec: Spec) -> None:
         process.stop(running)
         with pytest.raises(SilentError, match="node-0 doesn't"):
             clients.run("node-0", "PING")
+
+
+@pytest.mark.parametrize(("command", "is_repeated"), [(("INFO", "server"), True), (("ACL", "LOAD"), False)])
+def test_a_connection_into_a_container_that_was_closed_is_made_again_to_read(
+    command: tuple[str, ...], is_repeated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = ["Error: Server closed the connection\n", '"done"\n"{token}"\n']
+
+    def docker(_: Engine, *arguments: str, stdin: bytes) -> str:
+        assert arguments[0] == "exec"
+        return replies.pop(0).replace("{token}", stdin.decode().split()[-1])
+
+    monkeypatch.setattr(Engine, "docker", docker)
+    console = Console(Engine(), {"node-0": "container"}, {"node-0": 6379}, ["password"])
+    if is_repeated:
+        assert console.run("node-0", *command) == "done"
+    else:
+        with pytest.raises(SilentError, match="node-0 closed the connection"):
+            console.run("node-0", *command)
+    assert len(replies) == (0 if is_repeated else 1)

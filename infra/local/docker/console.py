@@ -26,11 +26,17 @@ from infra.local.docker.files import HOME
 _CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt -h 127.0.0.1 -p"
 
 
+_READING = {("CONFIG", "GET"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("ACL", "LIST"), ("SENTINEL", "MASTER")}
+
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class WrongPasswordError(RefusedError):
     """The server doesn't let the administrator in."""
+
+
+class ClosedError(SilentError):
+    """The server closed the connection, as it does to every client when it is demoted."""
 
 
 class UnwritableError(ProvisioningError):
@@ -51,7 +57,15 @@ class Console:
         return self.ask(node, [command])[0]
 
     def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
-        """See Console; the first error ends it."""
+        """See Console; the first error ends it. What only reads is sent again once if the connection was closed."""
+        try:
+            return self._log_in_and_ask(node, commands)
+        except ClosedError:
+            if not all(_only_reads(command) for command in commands):
+                raise
+            return self._log_in_and_ask(node, commands)
+
+    def _log_in_and_ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
         *others, last = self.passwords
         for password in others:
             with contextlib.suppress(WrongPasswordError):
@@ -99,6 +113,10 @@ class Console:
         return [_reply(node, answer) for answer in answers]
 
 
+def _only_reads(command: Sequence[str]) -> bool:
+    return command[0] in ("PING", "INFO", "ROLE") or tuple(command[:2]) in _READING
+
+
 def _line(command: Sequence[str]) -> str:
     return " ".join(hardening.quoted(word) for word in command)
 
@@ -122,6 +140,8 @@ def _converse(node: str, stdin: IO[bytes], stdout: IO[bytes], *command: str) -> 
 
 def _refusal(node: str, line: str) -> ProvisioningError:
     cause = line.removeprefix("error:").strip('"')
+    if cause.endswith("Server closed the connection"):
+        return ClosedError(f"{node} closed the connection")
     if cause.startswith("MISCONF"):
         return UnwritableError(f"{node} rejects writes: {cause}", fix=f"free space on the disk of {node}, then make up")
     return RefusedError(f"{node}: {cause}")
