@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from valkeykit.endpoint import Endpoint
-from valkeykit.queue.taker import BLOCK
-from valkeykit.queue.worker import LAST_WORDS
+from valkeykit.queue.worker.prefetch import BLOCK
+from valkeykit.queue.worker.worker import LAST_WORDS
 from valkeykit.url import Node
 
 from tests import installs

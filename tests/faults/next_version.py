@@ -19,7 +19,7 @@ from typing import Any
 from valkeykit import Queue
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
-from valkeykit.queue import calls, job, repeats, schema
+from valkeykit.queue import job, protocol, schedule, schema
 from valkeykit.queue.options import Spec
 
 REGION = "eu"
@@ -27,19 +27,19 @@ REGION = "eu"
 
 _header = Spec.__dict__["header"].func  # of a cached property
 _from_v1 = Spec.from_header
-_read_record, _from_plan = schema.read_record, repeats.Repeat.from_plan.__func__  # type: ignore[attr-defined]
+_read_record, _from_plan = schema.read_record, schedule.Repeat.from_plan.__func__  # type: ignore[attr-defined]
 
 
 def become_next_version() -> None:
     """Change the package in this process."""
     schema.FORMAT = b"v2"
     schema._FIELDS += 1
-    repeats.PLAN_VERSION = 2  # type: ignore[attr-defined]
-    calls.load = _load  # type: ignore[assignment,attr-defined]
+    schedule.PLAN_VERSION = 2  # type: ignore[attr-defined]
+    protocol.load = _load  # type: ignore[assignment,attr-defined]
     job.read_record = read_record  # type: ignore[attr-defined]
     Spec.header = property(lambda spec: _upgraded(_header(spec)))  # type: ignore[assignment,method-assign]
     Spec.from_header = staticmethod(_from_header)  # type: ignore[method-assign]
-    repeats.Repeat.from_plan = classmethod(from_plan)  # type: ignore[assignment,method-assign]
+    schedule.Repeat.from_plan = classmethod(from_plan)  # type: ignore[assignment,method-assign]
 
 
 def read_record(record: bytes) -> tuple[Spec, bytes]:
@@ -51,7 +51,7 @@ def read_record(record: bytes) -> tuple[Spec, bytes]:
     return _read_record(record)
 
 
-def from_plan(cls: Any, name: str, plan: str) -> repeats.Repeat:
+def from_plan(cls: Any, name: str, plan: str) -> schedule.Repeat:
     """Both versions."""
     fields = json.loads(plan)
     if fields["v"] == 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.producer import CALLS_OF_A_PRODUCER, Producer
+from valkeykit.queue.protocol import CALLS_OF_A_PRODUCER, Producer
 
 from tests.faults.harness import ROUNDS, Workers, check_runs, start
 from tests.faults.prefork import CHILDREN, THREADS

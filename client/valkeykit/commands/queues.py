@@ -17,7 +17,7 @@ from valkeykit.commands.tables import add_row, table
 from valkeykit.commands.views import View, count_live, is_neglected, neglect
 from valkeykit.connection import open_client
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.calls import Call, Calls
+from valkeykit.queue.protocol import Call, Calls
 from valkeykit.queue.schema import REGISTRY, base
 from valkeykit.settings import settle
 

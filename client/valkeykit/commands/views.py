@@ -12,7 +12,7 @@ from rich.text import Text
 from valkeykit.commands.tables import add_row, clean, moment, plain, table
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import DeadLetter, JobState, Queue, Statistics, WorkerState
-from valkeykit.queue.calls import State
+from valkeykit.queue.protocol import State
 
 RECENT = 60.0
 """Seconds within which a live worker reports."""

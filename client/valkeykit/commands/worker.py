@@ -67,7 +67,7 @@ def _run(  # noqa: PLR0917
     from valkeykit.commands.application import load
     from valkeykit.heartbeat import heartbeat_folder
     from valkeykit.queue import JobFilter, Worker
-    from valkeykit.queue.worker import DRAIN, LEASE
+    from valkeykit.queue.worker.worker import DRAIN, LEASE
 
     handler = logging.StreamHandler()
     handler.addFilter(JobFilter())

@@ -14,14 +14,14 @@ from valkeykit.aconnection import open_async_client
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import AsyncChannel
 from valkeykit.lazy import AsyncLazyChannel
-from valkeykit.queue import requirements, waiting
-from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
+from valkeykit.queue import responses, retry, server_checks
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
-from valkeykit.queue.local import no_server
+from valkeykit.queue.eager import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
-from valkeykit.queue.patience import is_passing, pauses
-from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.protocol import Call, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
+from valkeykit.queue.retry import backoff, is_transient
+from valkeykit.queue.schedule import Repeat
 from valkeykit.queue.schema import REGISTRY
 
 if TYPE_CHECKING:
@@ -113,14 +113,14 @@ class AsyncQueue(QueueBase):
 
     async def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """As Queue.result."""
-        looks = waiting.pauses(timeout)
+        looks = retry.poll_intervals(timeout)
         state = await self.job(id)
         for pause in looks:
-            if waiting.is_over(state):
+            if responses.is_finished(state):
                 break
             await asyncio.sleep(pause)
             state = await self.job(id)
-        return waiting.result(state)
+        return responses.result_of(state)
 
     async def cancel(self, id: str) -> str:  # noqa: A002
         """As Queue.cancel."""
@@ -222,8 +222,8 @@ class AsyncQueue(QueueBase):
             try:
                 return await action()
             except FOREIGN as error:
-                left = left or pauses(self.retry_for)
-                pause = next(left, None) if is_passing(error) else None
+                left = left or backoff(self.retry_for)
+                pause = next(left, None) if is_transient(error) else None
                 if pause is None:
                     raise explain(error) from error
                 await asyncio.sleep(pause)
@@ -238,7 +238,7 @@ class AsyncQueue(QueueBase):
         client = await open_async_client(self.settings(), sure=True)
         try:
             server, memory = await client.info("server"), await client.info("memory")
-            requirements.check(server, memory, allow_eviction=self.allow_eviction)
+            server_checks.verify_server(server, memory, allow_eviction=self.allow_eviction)
         except NoPermissionError:
             pass  # this user may not run INFO, so the server can't be checked
         except BaseException:

@@ -13,7 +13,7 @@ from valkeykit.queue.schema import CorruptJobError, read_record
 if TYPE_CHECKING:
     import asyncio
 
-    from valkeykit.queue.definition import Handler
+    from valkeykit.queue.handlers import Handler
 
 Interruption = Literal["timeout", "cancelled", "lost", "stopped"]
 """Why a running job is made to end. stopped: its worker ends, and has given it back."""

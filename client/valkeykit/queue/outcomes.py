@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import random
 import traceback
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from valkeykit.queue.job import Job
-from valkeykit.queue.processes import HandlerFailedError
+from valkeykit.queue.processes.parent import HandlerFailedError
 from valkeykit.queue.schema import CorruptJobError
 
 MAX_BACKOFF = 3_600_000
@@ -22,10 +19,6 @@ MAX_ERROR = 2000
 
 MAX_TRACEBACK = 8000
 """Characters of a dead letter's traceback that are kept, the last ones."""
-
-REPORT_JOBS = 1000
-REPORT_BYTES = 1024 * 1024
-"""What one report holds; it goes beyond by one job at most."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -46,56 +39,6 @@ class Outcome(NamedTuple):
     job: Job
     value: Any = None
     error: BaseException | None = None
-
-
-@dataclass
-class Report:
-    """Outcomes by the call that reports them, and its flat arguments.
-
-    plain, with_results: of finish. failed: of fail. cancelled: of drop.
-    """
-
-    done: list[Outcome] = field(default_factory=list)
-    plain: list[Any] = field(default_factory=list)
-    with_results: list[Any] = field(default_factory=list)
-    failures: list[Outcome] = field(default_factory=list)
-    failed: list[Any] = field(default_factory=list)
-    cancellations: list[Outcome] = field(default_factory=list)
-    cancelled: list[Any] = field(default_factory=list)
-
-
-def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
-    """Take as many outcomes as one report may hold. A job whose lease was lost is reported too: the fence decides."""
-    report, size, left = Report(), 0, REPORT_JOBS
-    while outcomes and left and size < REPORT_BYTES:
-        outcome = outcomes.popleft()
-        left -= 1
-        job, value, error = outcome
-        if job.interrupt == "stopped":
-            continue  # it was given back
-        if error is None and job.spec.result_ttl:
-            try:
-                encoded = encode_result(value, max_result)
-            except InvalidResultError as problem:
-                outcome = outcome._replace(error=problem)
-                error = problem
-            else:
-                report.with_results += (job.key, job.attempt, job.spec.result_ttl, encoded)
-                size += len(encoded)
-        elif error is None:
-            report.plain += (job.key, job.attempt)
-        if error is None:
-            report.done.append(outcome)
-        elif job.interrupt == "cancelled":
-            report.cancelled += (job.key, job.attempt)
-            report.cancellations.append(outcome)
-        else:
-            delay = next_delay(job, error)
-            trace = describe_traceback(error) if delay < 0 else ""
-            report.failed += (job.key, job.attempt, delay, describe(error), trace)
-            size += MAX_ERROR + len(trace)
-            report.failures.append(outcome)
-    return report
 
 
 def encode_result(value: Any, max_result: int) -> str:
@@ -142,10 +85,6 @@ def describe_traceback(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001  (an error may raise anything when it is read)
         text = "".join(traceback.format_tb(error.__traceback__))
     return _storable(text)[-MAX_TRACEBACK:]
-
-
-def jobs_of(outcomes: Sequence[Outcome]) -> list[Job]:
-    return [outcome.job for outcome in outcomes]
 
 
 def _words(error: BaseException) -> str:

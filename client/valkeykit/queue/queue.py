@@ -14,14 +14,14 @@ from valkeykit.causes import FOREIGN, explain
 from valkeykit.channel import Channel
 from valkeykit.connection import open_client
 from valkeykit.lazy import LazyChannel
-from valkeykit.queue import requirements, waiting
-from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
+from valkeykit.queue import responses, retry, server_checks
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
-from valkeykit.queue.local import no_server
+from valkeykit.queue.eager import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
-from valkeykit.queue.patience import is_passing, pauses
-from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.protocol import Call, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
+from valkeykit.queue.retry import backoff, is_transient
+from valkeykit.queue.schedule import Repeat
 from valkeykit.queue.schema import REGISTRY
 
 if TYPE_CHECKING:
@@ -144,14 +144,14 @@ class Queue(QueueBase):
             TimedOutError: it isn't done.
             InvalidJobError: it is unknown: it kept no result, was cancelled or never added.
         """
-        looks = waiting.pauses(timeout)
+        looks = retry.poll_intervals(timeout)
         state = self.job(id)
         for pause in looks:
-            if waiting.is_over(state):
+            if responses.is_finished(state):
                 break
             time.sleep(pause)
             state = self.job(id)
-        return waiting.result(state)
+        return responses.result_of(state)
 
     def cancel(self, id: str) -> str:  # noqa: A002
         """Cancel a job; returns what it was: waiting, delayed, active, dead or missing.
@@ -277,8 +277,8 @@ class Queue(QueueBase):
             try:
                 return action()
             except FOREIGN as error:
-                left = left or pauses(self.retry_for)
-                pause = next(left, None) if is_passing(error) else None
+                left = left or backoff(self.retry_for)
+                pause = next(left, None) if is_transient(error) else None
                 if pause is None:
                     raise explain(error) from error
                 time.sleep(pause)
@@ -292,7 +292,9 @@ class Queue(QueueBase):
             raise no_server()
         client = open_client(self.settings(), sure=True)
         try:
-            requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)
+            server_checks.verify_server(
+                client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction
+            )
         except NoPermissionError:
             pass  # this user may not run INFO, so the server can't be checked
         except BaseException:

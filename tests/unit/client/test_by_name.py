@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.definition import MAX_COMPLETED
+from valkeykit.queue.handlers import MAX_COMPLETED
 from valkeykit.queue.options import Spec
 
 from tests.servers import Server

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from valkeykit import Queue, current_job
-from valkeykit.queue import leases
+from valkeykit.queue.worker import leases
 
 from tests.unit.client.working import settled, take, until, working
 

@@ -13,7 +13,7 @@ import redis
 import valkeykit
 from redis import exceptions as redis_errors
 from valkeykit import Queue, errors
-from valkeykit.queue.patience import is_passing
+from valkeykit.queue.retry import is_transient
 
 from tests.servers import HOST, Server
 
@@ -116,7 +116,7 @@ def test_what_passes_is_tried_again(error: Exception, kind: type[Exception], pas
     ours = valkeykit.explain(error)
     assert type(ours) is kind
     assert ours.fix
-    assert is_passing(error) is passes
+    assert is_transient(error) is passes
 
 
 def test_a_socket_that_this_user_may_not_use() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from valkeykit import Queue, current_job, errors
-from valkeykit.queue import JobFilter, leases
-from valkeykit.queue.definition import Handler
+from valkeykit.queue import JobFilter
+from valkeykit.queue.handlers import Handler
 from valkeykit.queue.job import Job
 from valkeykit.queue.options import JobOptions, Spec
-from valkeykit.queue.slots import Slots
+from valkeykit.queue.worker import leases
+from valkeykit.queue.worker.executor import Slots
 
 from tests.unit.client.working import settled, until, working
 

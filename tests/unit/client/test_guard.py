@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue import guard
+from valkeykit.queue.worker import lease_guard
 
 from tests.servers import Server
 from tests.unit.client.working import settled, until
@@ -84,7 +84,7 @@ def test_a_worker_does_without_a_guard_where_no_process_can_be_made(
 
     monkeypatch.setattr(os, "fork", refuse)
     monkeypatch.setattr(Path, "iterdir", lambda _: iter([Path()]))
-    assert guard.LeaseGuard.fork(queue, "w", 30) is None
+    assert lease_guard.LeaseGuard.fork(queue, "w", 30) is None
     assert "the lease guard process can't be started" in caplog.text
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
@@ -92,7 +92,7 @@ def test_a_worker_does_without_a_guard_where_no_process_can_be_made(
 KILLED = """
 import os, signal, sys
 from valkeykit import Queue
-from valkeykit.queue.guard import LeaseGuard
+from valkeykit.queue.worker.lease_guard import LeaseGuard
 from valkeykit.queue.job import unpack
 queue = Queue("mail", sys.argv[1])
 guard = LeaseGuard.fork(queue, "w", 3600)

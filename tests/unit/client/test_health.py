@@ -16,7 +16,7 @@ import pytest
 from valkeykit import Queue, Worker
 from valkeykit.errors import ConfigurationError
 from valkeykit.heartbeat import STUCK, read_heartbeat
-from valkeykit.queue.health import Health
+from valkeykit.queue.worker.health import Health
 
 from tests.servers import Server, free_port
 from tests.unit.client.working import until, working

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.calls import PAGE_BYTES
+from valkeykit.queue.protocol import PAGE_BYTES
 
 from tests.servers import Server
 from tests.unit.client.working import take, until, working

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from valkeykit import AsyncQueue, Queue, Worker, current_job, errors
-from valkeykit.queue import local
-from valkeykit.queue.answers import JobState
+from valkeykit.queue import eager
 from valkeykit.queue.options import MAX_RESULT
+from valkeykit.queue.responses import JobState
 
 from tests import servers
 
@@ -279,7 +279,7 @@ def test_a_worker_needs_a_server(queue: Queue) -> None:
 
 
 def test_only_so_many_results_and_dead_letters_are_kept(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "KEPT", 2)
+    monkeypatch.setattr(eager, "KEPT", 2)
 
     @queue.handler(attempts=1, result_ttl=60)
     def divide(by: int) -> float:

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue import producer
-from valkeykit.queue.producer import Producer
+from valkeykit.queue import protocol
+from valkeykit.queue.protocol import Producer
 
 from tests.unit.client.working import take
 
@@ -46,7 +46,7 @@ def numbers_of_threads(one: Producer, threads: int, calls: int) -> list[tuple[st
 
 
 def test_threads_get_different_numbers_while_names_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer, "CALLS_OF_A_PRODUCER", 64)
+    monkeypatch.setattr(protocol, "CALLS_OF_A_PRODUCER", 64)
     given = numbers_of_threads(Producer(), 16, 500)
     assert len(set(given)) == len(given) == 8000
     assert max(number for _, number in given) < 64

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from valkeykit import AsyncQueue, Queue, errors
-from valkeykit.queue.calls import Call
+from valkeykit.queue.protocol import Call
 
 from tests import servers
 from tests.servers import Server

@@ -10,8 +10,8 @@ from contextlib import closing
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue import taker
-from valkeykit.queue.answers import DueRepeat
+from valkeykit.queue.responses import DueRepeat
+from valkeykit.queue.worker import prefetch
 
 from tests.servers import Server
 from tests.unit.client.working import until, working
@@ -118,13 +118,13 @@ def test_repeats_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[int] = []
-    fire = taker.Taker._fire
+    fire = prefetch.Taker._fire
 
-    async def fire_slowly(self: taker.Taker, due: DueRepeat) -> bool:
+    async def fire_slowly(self: prefetch.Taker, due: DueRepeat) -> bool:
         await asyncio.sleep(0.005)
         return await fire(self, due)
 
-    monkeypatch.setattr(taker.Taker, "_fire", fire_slowly)
+    monkeypatch.setattr(prefetch.Taker, "_fire", fire_slowly)
 
     @queue.handler
     def note() -> None:
@@ -142,7 +142,7 @@ def test_repeats_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
 def test_jobs_that_a_worker_does_not_know_go_back_untouched(
     queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taker, "RETURN_DELAY", 0.05)
+    monkeypatch.setattr(prefetch, "RETURN_DELAY", 0.05)
     queue.handler(name="known", result_ttl=60)(lambda: 1)
     unknown = queue.add("unknown", attempts=1).id
     newer = queue.add("known", attempts=1).id
@@ -169,7 +169,7 @@ def test_jobs_that_a_worker_does_not_know_go_back_untouched(
 def test_a_job_that_keeps_coming_goes_back_for_longer_and_longer() -> None:
     from valkeykit.queue.job import Job
     from valkeykit.queue.options import Spec
-    from valkeykit.queue.taker import LONGEST_RETURN_DELAY, PATIENT_RETURNS, RETURN_DELAY, Taker
+    from valkeykit.queue.worker.prefetch import LONGEST_RETURN_DELAY, PATIENT_RETURNS, RETURN_DELAY, Taker
 
     one = Taker.__new__(Taker)
     one._returns = OrderedDict()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from valkeykit import Queue, current_job, errors
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.calls import Call, script
 from valkeykit.queue.events import Event
+from valkeykit.queue.protocol import Call, script
 
 from tests.servers import Server
 from tests.unit.client.working import settled, take, until, working

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from valkeykit import Queue, Worker
-from valkeykit.queue.runner import run_to_end
+from valkeykit.queue.worker.event_loop import run_to_end
 
 
 def _interrupt() -> None:

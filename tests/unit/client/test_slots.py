@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from valkeykit.errors import CancelledJobError
-from valkeykit.queue.definition import Handler
+from valkeykit.queue.handlers import Handler
 from valkeykit.queue.job import Job
 from valkeykit.queue.options import JobOptions, Spec
-from valkeykit.queue.slots import Slots
+from valkeykit.queue.worker.executor import Slots
 
 
 def jobs_of(function: Callable[[], Any], number: int) -> list[Job]:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from valkeykit import Queue, errors
-from valkeykit.queue.calls import Call
+from valkeykit.queue.protocol import Call
 
 from tests.servers import Server
 from tests.unit.client.working import settled, take, until, working

@@ -15,9 +15,9 @@ import pytest
 from redis.credentials import CredentialProvider
 from valkeykit import Queue, Worker, errors
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.calls import Call
 from valkeykit.queue.job import Job
-from valkeykit.queue.leases import LeaseManager
+from valkeykit.queue.protocol import Call
+from valkeykit.queue.worker.leases import LeaseManager
 
 from tests.servers import Server
 from tests.unit.client.working import settled, until, working

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
 from valkeykit.queue.events import logger
+from valkeykit.queue.handlers import exhaust, settle
 from valkeykit.queue.job import Interruption, Job, call
 from valkeykit.queue.options import MAX_RESULT
 from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
-from valkeykit.queue.returns import exhaust, settle
 from valkeykit.queue.schema import CorruptJobError
 
 if TYPE_CHECKING:
-    from valkeykit.queue.processes import HandlerProcess
+    from valkeykit.queue.processes.parent import HandlerProcess
 
 LOOP_SHARE = 0.005
 """Seconds that coroutines which never wait may keep the loop."""
@@ -363,7 +363,7 @@ class Slots:
 
 
 def _new_process() -> HandlerProcess:
-    from valkeykit.queue.processes import HandlerProcess
+    from valkeykit.queue.processes.parent import HandlerProcess
 
     return HandlerProcess()
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from valkeykit.errors import ValkeykitError
 from valkeykit.queue import events
 from valkeykit.queue.events import logger
-from valkeykit.queue.slots import GRACE
+from valkeykit.queue.worker.executor import GRACE
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
-    from valkeykit.queue.guard import LeaseGuard
     from valkeykit.queue.job import Interruption, Job
     from valkeykit.queue.queue import Queue
-    from valkeykit.queue.slots import Slots
+    from valkeykit.queue.worker.executor import Slots
+    from valkeykit.queue.worker.lease_guard import LeaseGuard
 
 TICK = 0.1
 """Seconds between two looks at what runs."""

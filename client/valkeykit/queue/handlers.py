@@ -1,11 +1,55 @@
-"""What handlers return: coroutines and other awaitables are awaited, generators run to their end."""
+"""Handlers: the functions that run jobs, and what they return."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextvars import Context
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from valkeykit.errors import InvalidJobError
+from valkeykit.queue.options import JobOptions, Spec, shown, specify
+
+MAX_COMPLETED = 1024
+"""Combinations of options that a handler keeps completed."""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A function that runs jobs of one name. It is called with the job's arguments as keywords.
+
+    process: whether it runs in a process of its own.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+    options: JobOptions
+    process: bool = False
+    _completed: dict[Spec, Spec] = field(default_factory=dict, repr=False, compare=False)
+
+    def complete(self, spec: Spec) -> Spec:
+        """A job's name and options, with this handler's where the producer left them open."""
+        known = self._completed.get(spec)
+        if known is None:
+            if len(self._completed) >= MAX_COMPLETED:  # a producer may give each job a timeout of its own
+                self._completed.clear()
+            own = specify(self.name, **self.options)
+            options = {name: getattr(own, name) for name in spec.left_open}
+            known = self._completed[spec] = replace(spec, **options, left_open=frozenset())
+        return known
+
+
+def own_name(function: Any) -> str:
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise InvalidJobError(f"{shown(function)} has no name of its own", fix='queue.handler(name="…")(function)')
+    return name
+
+
+def is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 async def settle(value: Any, context: Context) -> Any:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import schema
-from valkeykit.queue.answers import (
+from valkeykit.queue.options import Description, check_count, check_queue_name, check_word, shown
+from valkeykit.queue.responses import (
     Added,
     Assignment,
     DueRepeat,
@@ -28,9 +32,7 @@ from valkeykit.queue.answers import (
     read_statistics,
     read_workers,
 )
-from valkeykit.queue.options import Description, check_count, check_queue_name, check_word, shown
-from valkeykit.queue.producer import Producer
-from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.schedule import Repeat
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -296,3 +298,46 @@ def _pair(answer: list[Any]) -> tuple[list[bytes], list[bytes]]:
 
 def _text(answer: bytes | str) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+
+
+CALLS_OF_A_PRODUCER = 1 << 16
+"""Then it takes a new name, so that what the server keeps of it stays at 8 KiB."""
+
+_forks: list[None] = []
+"""One element for each fork between the first process and this one."""
+
+os.register_at_fork(after_in_child=lambda: _forks.append(None))
+
+
+class _Identity(NamedTuple):
+    process: tuple[int, int]
+    name: str
+    calls: Iterator[int]
+
+
+class Producer:
+    """Numbers calls. Name and number are read from one object that never changes, so no pair is given twice: not to
+    threads, not after a fork, not when a new name is due.
+    """
+
+    def __init__(self) -> None:
+        self._identity = _new_identity()
+
+    def next(self) -> tuple[str, int]:
+        """The producer's name and the call's number; a forked process has a name of its own."""
+        while True:
+            identity = self._identity
+            if identity.process == _process():
+                call = next(identity.calls)
+                if call < CALLS_OF_A_PRODUCER:
+                    return identity.name, call
+            self._identity = _new_identity()
+
+
+def _new_identity() -> _Identity:
+    return _Identity(_process(), secrets.token_urlsafe(8), itertools.count())
+
+
+def _process() -> tuple[int, int]:
+    """The second number differs where a process id is used again."""
+    return os.getpid(), len(_forks)

@@ -6,23 +6,55 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
-from valkeykit.queue.outcomes import InvalidResultError, Outcome, is_final, jobs_of, take_report
+from valkeykit.queue.job import Job
+from valkeykit.queue.outcomes import (
+    MAX_ERROR,
+    InvalidResultError,
+    Outcome,
+    describe,
+    describe_traceback,
+    encode_result,
+    is_final,
+    next_delay,
+)
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
-    from valkeykit.queue.calls import Call
-    from valkeykit.queue.leases import LeaseManager
-    from valkeykit.queue.pace import Pace
+    from valkeykit.queue.protocol import Call
+    from valkeykit.queue.worker.leases import LeaseManager
+    from valkeykit.queue.worker.prefetch import Pace
 
 REFUSALS = 3
 """How often a report fails before its jobs are reported one by one."""
 
 LONGEST_PAUSE = 5.0
 """Seconds between two tries, at most."""
+
+
+REPORT_JOBS = 1000
+REPORT_BYTES = 1024 * 1024
+"""What one report holds; it goes beyond by one job at most."""
+
+
+@dataclass
+class Report:
+    """Outcomes by the call that reports them, and its flat arguments.
+
+    plain, with_results: of finish. failed: of fail. cancelled: of drop.
+    """
+
+    done: list[Outcome] = field(default_factory=list)
+    plain: list[Any] = field(default_factory=list)
+    with_results: list[Any] = field(default_factory=list)
+    failures: list[Outcome] = field(default_factory=list)
+    failed: list[Any] = field(default_factory=list)
+    cancellations: list[Outcome] = field(default_factory=list)
+    cancelled: list[Any] = field(default_factory=list)
 
 
 class Reporter:
@@ -132,3 +164,41 @@ def _event(queue: str, outcome: Outcome, now: float, *, lost: bool, cancelled: b
     elif error is not None:
         kind = "dead" if is_final(job, error) else "failed"
     return Event(kind, queue, job.id, job.spec.name, job.attempt, now - (job.started or now), error)
+
+
+def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
+    """Take as many outcomes as one report may hold. A job whose lease was lost is reported too: the fence decides."""
+    report, size, left = Report(), 0, REPORT_JOBS
+    while outcomes and left and size < REPORT_BYTES:
+        outcome = outcomes.popleft()
+        left -= 1
+        job, value, error = outcome
+        if job.interrupt == "stopped":
+            continue  # it was given back
+        if error is None and job.spec.result_ttl:
+            try:
+                encoded = encode_result(value, max_result)
+            except InvalidResultError as problem:
+                outcome = outcome._replace(error=problem)
+                error = problem
+            else:
+                report.with_results += (job.key, job.attempt, job.spec.result_ttl, encoded)
+                size += len(encoded)
+        elif error is None:
+            report.plain += (job.key, job.attempt)
+        if error is None:
+            report.done.append(outcome)
+        elif job.interrupt == "cancelled":
+            report.cancelled += (job.key, job.attempt)
+            report.cancellations.append(outcome)
+        else:
+            delay = next_delay(job, error)
+            trace = describe_traceback(error) if delay < 0 else ""
+            report.failed += (job.key, job.attempt, delay, describe(error), trace)
+            size += MAX_ERROR + len(trace)
+            report.failures.append(outcome)
+    return report
+
+
+def jobs_of(outcomes: Sequence[Outcome]) -> list[Job]:
+    return [outcome.job for outcome in outcomes]

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from valkeykit.errors import ConfigurationError, InvalidJobError, JobTimeoutError
-from valkeykit.queue.answers import Added, DeadLetter, JobState, Statistics
-from valkeykit.queue.definition import Handler
+from valkeykit.queue.handlers import Handler, exhaust, exhaust_async
 from valkeykit.queue.job import Job, call
 from valkeykit.queue.options import Description, Spec
 from valkeykit.queue.outcomes import describe, describe_traceback, encode_result, is_final
-from valkeykit.queue.repeats import Repeat
-from valkeykit.queue.returns import exhaust, exhaust_async
+from valkeykit.queue.responses import Added, DeadLetter, JobState, Statistics
+from valkeykit.queue.schedule import Repeat
 
 T = TypeVar("T")
 
@@ -47,7 +46,7 @@ class _Entry:
     cancelled: bool = False
 
 
-class LocalJobs:
+class EagerQueue:
     """Runs each job to its end, all attempts without a pause. A delay is not waited for."""
 
     def __init__(self, handlers: Mapping[str, Handler], max_result: int) -> None:

@@ -20,10 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
+from valkeykit.queue.handlers import exhaust, exhaust_async
 from valkeykit.queue.job import Job, enter
 from valkeykit.queue.options import check_progress
-from valkeykit.queue.references import Reference, resolve
-from valkeykit.queue.returns import exhaust, exhaust_async
+from valkeykit.queue.processes.references import Reference, resolve
 
 MAX_TEXT = 20_000
 """Characters of an error's text and of its traceback that the parent gets."""

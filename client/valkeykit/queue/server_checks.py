@@ -14,7 +14,7 @@ OLDEST = (7, 2)
 _logger = logging.getLogger("valkeykit.queue")
 
 
-def check(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow_eviction: bool) -> None:
+def verify_server(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow_eviction: bool) -> None:
     """Check the answers to INFO server and INFO memory.
 
     Raises:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from valkeykit.errors import InvalidJobError, JobFailedError, TimedOutError
 from valkeykit.queue.schema import name_of
 
 
@@ -244,3 +245,29 @@ def _value(text: bytes | None) -> Any:
         return json.loads(text) if text else None
     except ValueError:
         return None
+
+
+def is_finished(state: JobState) -> bool:
+    return state.state in {"completed", "dead", "missing"}
+
+
+def result_of(state: JobState) -> Any:
+    """What the job returned.
+
+    Raises:
+        JobFailedError: it is a dead letter.
+        InvalidJobError: nothing is known of it.
+        TimedOutError: it isn't done.
+    """
+    if state.state == "completed":
+        return state.result
+    if state.state == "dead":
+        raise JobFailedError(
+            f"job {state.id} failed: {state.error}", fix="find the cause with dead_letters(), then requeue it"
+        )
+    if state.state == "missing":
+        raise InvalidJobError(
+            f"job {state.id} is unknown: it is done and kept no result, was cancelled, or was never added",
+            fix="add it with result_ttl=3600",
+        )
+    raise TimedOutError(f"job {state.id} is still {state.state}", fix="wait longer, or run more workers")

@@ -16,11 +16,9 @@ from multiprocessing.spawn import get_executable
 from typing import Any
 
 from valkeykit.errors import InvalidJobError, JobError
-from valkeykit.queue.child import Call, Message
 from valkeykit.queue.options import MAX_RESULT
-from valkeykit.queue.references import check_importable, check_not_importing, refer
-
-__all__ = ["HandlerFailedError", "HandlerProcess", "ProcessEndedError", "check_importable", "check_not_importing"]
+from valkeykit.queue.processes.child import Call, Message
+from valkeykit.queue.processes.references import check_not_importing, refer
 
 # The directory where the parent was started may hold modules named like those of the standard library.
 _BOOT = """\
@@ -29,7 +27,7 @@ sys.path = [path for path in sys.path if path]
 from multiprocessing.connection import Connection
 connection, lifeline = Connection(int(sys.argv[1])), int(sys.argv[2])
 sys.path, sys.argv = connection.recv()
-from valkeykit.queue.child import serve
+from valkeykit.queue.processes.child import serve
 serve(connection, lifeline)
 """
 

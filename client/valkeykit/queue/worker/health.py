@@ -22,9 +22,9 @@ from valkeykit.queue.events import logger
 from valkeykit.queue.options import shown
 
 if TYPE_CHECKING:
-    from valkeykit.queue.leases import Renewal
-    from valkeykit.queue.probes import ProbeServer
-    from valkeykit.queue.taker import Taker
+    from valkeykit.queue.worker.leases import Renewal
+    from valkeykit.queue.worker.prefetch import Taker
+    from valkeykit.queue.worker.probes import ProbeServer
 
 EVERY = 1.0
 """Seconds between two turns that are noted, and between two writes of the heartbeat file."""
@@ -101,7 +101,7 @@ class Health:
         """
         self._ended.clear()
         if self._port is not None:
-            from valkeykit.queue.probes import ProbeServer
+            from valkeykit.queue.worker.probes import ProbeServer
 
             self._server = ProbeServer(self._port, self.as_dict)
             self._server.start()

@@ -19,21 +19,19 @@ from valkeykit.errors import ConfigurationError, LoginError, UnsupportedServerEr
 from valkeykit.queue import events
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.base import QueueBase
+from valkeykit.queue.eager import no_server
 from valkeykit.queue.events import Listener, logger
-from valkeykit.queue.guard import LeaseGuard
-from valkeykit.queue.health import Health, package_version
 from valkeykit.queue.job import Interruption, Job
-from valkeykit.queue.leases import TICK, LeaseManager, Renewal
-from valkeykit.queue.local import no_server
 from valkeykit.queue.options import shown
-from valkeykit.queue.pace import Pace
+from valkeykit.queue.processes.references import check_not_importing
 from valkeykit.queue.queue import Queue
-from valkeykit.queue.references import check_not_importing
-from valkeykit.queue.reporter import Reporter
-from valkeykit.queue.runner import run_to_end
-from valkeykit.queue.slots import Slots
-from valkeykit.queue.taker import BLOCK, Taker
-from valkeykit.queue.tasks import cancelled, is_done_before
+from valkeykit.queue.worker.acks import Reporter
+from valkeykit.queue.worker.event_loop import cancelled, is_done_before, run_to_end
+from valkeykit.queue.worker.executor import Slots
+from valkeykit.queue.worker.health import Health, package_version
+from valkeykit.queue.worker.lease_guard import LeaseGuard
+from valkeykit.queue.worker.leases import TICK, LeaseManager, Renewal
+from valkeykit.queue.worker.prefetch import BLOCK, Pace, Taker
 
 LEASE = 30.0
 """Seconds without a renewal after which a job goes to another worker."""
