@@ -65,7 +65,7 @@ def main() -> None:
         jump_the_clock()
     if os.environ.get("FRESH"):
         queue.handler(fresh)
-    Worker(queue, concurrency=4, lease=float(os.environ.get("LEASE", "1")), drain=2).run()
+    Worker(queue, concurrency=4, lease=float(os.environ.get("LEASE", "1")), shutdown_timeout=2).run()
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from valkeykit.commands.tables import add_row, table
 from valkeykit.commands.views import View, count_live, is_neglected, neglect
 from valkeykit.connection import open_client
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.protocol import Call, Calls
-from valkeykit.queue.schema import REGISTRY, base
+from valkeykit.queue.protocol import QueueProtocol, ScriptCall
+from valkeykit.queue.schema import REGISTRY_KEY, base
 from valkeykit.settings import settle
 
 T = TypeVar("T")
@@ -32,9 +32,9 @@ def listing(ca: str | None) -> View:
     record, warnings = [], []
     page = table("queues", "queue", "waiting", "active", "delayed", "dead letters", "workers", "")
     with _channel(ca) as channel:
-        for name in sorted(_decode(name) for name in channel.send("SMEMBERS", REGISTRY)):
+        for name in sorted(_decode(name) for name in channel.send("SMEMBERS", REGISTRY_KEY)):
             with suppress(InvalidJobError):  # no queue has such a name
-                calls = Calls(name)
+                calls = QueueProtocol(name)
                 counts, live = _ask(channel, calls.statistics()), count_live(_ask(channel, calls.workers()))
                 record.append({"name": name} | asdict(counts) | {"workers": live})
                 numbers = (counts.waiting, counts.active, counts.delayed, counts.dead, live)
@@ -52,7 +52,7 @@ def check_used(name: str, ca: str | None) -> None:
     """
     with _channel(ca) as channel:
         with suppress(NoPermissionError):  # a user may be limited to the keys of one queue
-            if channel.send("SISMEMBER", REGISTRY, name):
+            if channel.send("SISMEMBER", REGISTRY_KEY, name):
                 return
         if not channel.send("EXISTS", *[f"{base(name)}:{key}" for key in _TRACES]):
             raise InvalidJobError(f"no queue named {name!r} has been used on this server", fix="valkeykit queue")
@@ -64,7 +64,7 @@ def _channel(ca: str | None) -> Iterator[Channel]:
         yield channel
 
 
-def _ask(channel: Channel, call: Call[T]) -> T:
+def _ask(channel: Channel, call: ScriptCall[T]) -> T:
     return call.read(channel.run(call.script, call.keys, call.arguments))
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from valkeykit.commands.tables import add_row, clean, moment, plain, table
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue import DeadLetter, JobState, Queue, Statistics, WorkerState
+from valkeykit.queue import DeadLetter, JobState, Queue, QueueStatistics, WorkerState
 from valkeykit.queue.protocol import State
 
 RECENT = 60.0
@@ -84,7 +84,7 @@ def count_live(listed: list[WorkerState]) -> int:
     return sum(one.heard < RECENT for one in listed)
 
 
-def is_neglected(counts: Statistics, live: int) -> bool:
+def is_neglected(counts: QueueStatistics, live: int) -> bool:
     """Whether jobs wait and no worker takes them."""
     return counts.waiting > 0 and live == 0 and not counts.paused
 
@@ -95,7 +95,7 @@ def neglect(name: str) -> Text:
     return Text(clean(text), style="yellow")
 
 
-def _counts(name: str, counts: Statistics, live: int) -> Table:
+def _counts(name: str, counts: QueueStatistics, live: int) -> Table:
     page = table(f"queue {name}" + (" (paused)" if counts.paused else ""))
     page.show_header = False
     page.add_column(style="bold")

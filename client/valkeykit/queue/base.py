@@ -13,10 +13,10 @@ from valkeykit.queue.eager import EagerQueue
 from valkeykit.queue.handlers import Handler, is_async, own_name
 from valkeykit.queue.options import (
     HANDLER_OPTIONS,
-    MAX_RESULT,
-    Description,
+    MAX_RESULT_BYTES,
     JobOptions,
-    Spec,
+    JobRequest,
+    JobSpec,
     check_count,
     check_word,
     delay_until,
@@ -26,9 +26,9 @@ from valkeykit.queue.options import (
     specify,
 )
 from valkeykit.queue.processes.references import check_importable
-from valkeykit.queue.protocol import Calls
+from valkeykit.queue.protocol import QueueProtocol
 from valkeykit.queue.retry import RETRY_SECONDS
-from valkeykit.queue.schedule import Repeat, repeated
+from valkeykit.queue.schedule import Schedule, new_schedule
 from valkeykit.settings import ConnectOptions, Settings, Source, check, is_number, refuse_replicas, settle
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class QueueBase:
         *,
         retry_for: float = RETRY_SECONDS,
         allow_eviction: bool = False,
-        max_result: int = MAX_RESULT,
+        max_result: int = MAX_RESULT_BYTES,
         **options: Unpack[ConnectOptions],
     ) -> None:
         """Nothing is sent.
@@ -75,13 +75,13 @@ class QueueBase:
         if not is_number(retry_for) or retry_for < 0:
             raise ConfigurationError(f"retry_for is {shown(retry_for)}, not a number of seconds", fix="retry_for=10")
         self.name = name
-        self.calls = Calls(name)
+        self.protocol = QueueProtocol(name)
         self.handlers: dict[str, Handler] = {}
-        self._specs: dict[str, Spec] = {}
+        self._specs: dict[str, JobSpec] = {}
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
         self.max_result = check_count("max_result", max_result, least=1)
-        self.local = None if runs_on_server() else EagerQueue(self.handlers, self.max_result)
+        self.eager = None if runs_on_server() else EagerQueue(self.handlers, self.max_result)
         self.source = url
         self.options = options
         self._link = self._link_type()
@@ -143,7 +143,7 @@ class QueueBase:
 
         return register if function is None else register(function)
 
-    def describe(  # noqa: PLR0917  (called by `add` alone)
+    def build_request(  # noqa: PLR0917  (called by `add` alone)
         self,
         job: str | Callable[..., Any],
         arguments: Mapping[str, Any] | None,
@@ -153,13 +153,13 @@ class QueueBase:
         key: str | None,
         key_ttl: float,
         options: JobOptions,
-    ) -> Description:
+    ) -> JobRequest:
         """Check all that `add` takes.
 
         Raises:
             InvalidJobError: an argument can't be used.
         """
-        return Description(
+        return JobRequest(
             spec=self.specify(job if isinstance(job, str) else self._name_of(job), options),
             payload=encode_arguments(arguments),
             delay=0 if at is None and type(delay) is int and delay == 0 else delay_until(delay, at),
@@ -168,14 +168,14 @@ class QueueBase:
             key_ttl=0 if key is None else milliseconds("key_ttl", key_ttl, least=0.001),
         )
 
-    def describe_many(
+    def build_requests(
         self,
         job: str | Callable[..., Any],
         many: Iterable[Mapping[str, Any] | None],
         delay: float,
         at: datetime | None,
         options: JobOptions,
-    ) -> Iterator[Description]:
+    ) -> Iterator[JobRequest]:
         """Check all that `add_many` takes, each job's arguments when it is requested.
 
         Raises:
@@ -186,9 +186,9 @@ class QueueBase:
                 f"the arguments of many jobs are {shown(many)}, not a list of mappings",
                 fix='[{"user": 5}, {"user": 6}]',
             )
-        return (self.describe(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        return (self.build_request(job, arguments, delay, at, None, None, 0, options) for arguments in many)
 
-    def describe_repeat(  # noqa: PLR0917  (called by `repeat` alone)
+    def build_schedule(  # noqa: PLR0917  (called by `schedule` alone)
         self,
         job: str | Callable[..., Any],
         arguments: Mapping[str, Any] | None,
@@ -198,15 +198,15 @@ class QueueBase:
         zone: str,
         overlap: bool,
         options: JobOptions,
-    ) -> Repeat:
-        """Check all that `repeat` takes.
+    ) -> Schedule:
+        """Check all that `schedule` takes.
 
         Raises:
             InvalidJobError: an argument can't be used.
         """
         known = job if isinstance(job, str) else self._name_of(job)
         spec = self.specify(known, options)
-        return repeated(
+        return new_schedule(
             known if name is None else name,
             spec,
             encode_arguments(arguments),
@@ -224,7 +224,7 @@ class QueueBase:
             f"{shown(job)} is neither a name nor a handler of this queue", fix="@queue.handler before it"
         )
 
-    def specify(self, name: str, options: JobOptions) -> Spec:
+    def specify(self, name: str, options: JobOptions) -> JobSpec:
         """The job's name and options, those of its handler filled in. The usual case is looked up."""
         if not options and (known := self._specs.get(name)) is not None:
             return known

@@ -19,14 +19,14 @@ from typing import Any, TypeVar
 from valkeykit.errors import ConfigurationError, InvalidJobError, JobTimeoutError
 from valkeykit.queue.handlers import Handler, exhaust, exhaust_async
 from valkeykit.queue.job import Job, call
-from valkeykit.queue.options import Description, Spec
+from valkeykit.queue.options import JobRequest, JobSpec
 from valkeykit.queue.outcomes import describe, describe_traceback, encode_result, is_final
-from valkeykit.queue.responses import Added, DeadLetter, JobState, Statistics
-from valkeykit.queue.schedule import Repeat
+from valkeykit.queue.responses import Added, DeadLetter, JobState, QueueStatistics
+from valkeykit.queue.schedule import Schedule
 
 T = TypeVar("T")
 
-KEPT = 1000
+MAX_KEPT_JOBS = 1000
 """Results and dead letters that are kept, the latest of each."""
 
 _logger = logging.getLogger("valkeykit.queue")
@@ -36,7 +36,7 @@ _logger = logging.getLogger("valkeykit.queue")
 class _Entry:
     """A job that runs or is a dead letter. failed_at: seconds since the epoch."""
 
-    spec: Spec
+    spec: JobSpec
     payload: bytes
     job: Job | None = None
     attempts: int = 0
@@ -57,11 +57,11 @@ class EagerQueue:
         self._dead: OrderedDict[str, _Entry] = OrderedDict()
         self._results: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._keys: dict[str, tuple[str, float]] = {}
-        self._repeats: dict[str, Repeat] = {}
+        self._schedules: dict[str, Schedule] = {}
         self._totals: Counter[str] = Counter()
         self.paused = False
 
-    def add(self, job: Description) -> Added:
+    def add(self, job: JobRequest) -> Added:
         """Run a job, unless another one has its id or key.
 
         Raises:
@@ -96,7 +96,7 @@ class EagerQueue:
             entry = self._running.get(identity) or self._dead.get(identity)
         if entry is None:
             return JobState(identity, "missing", None, 0, None, None, None)
-        progress = entry.job.reported if entry.job else None
+        progress = entry.job.latest_progress if entry.job else None
         return JobState(
             identity, state, entry.spec.name, entry.attempts, entry.error, progress, None, traceback=entry.traceback
         )
@@ -141,9 +141,9 @@ class EagerQueue:
             number += 1
         return number
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> QueueStatistics:
         with self._lock:
-            return Statistics(
+            return QueueStatistics(
                 waiting=0,
                 active=len(self._running),
                 delayed=0,
@@ -159,22 +159,22 @@ class EagerQueue:
                 paused=self.paused,
             )
 
-    def repeat(self, repeat: Repeat) -> bool:
+    def schedule(self, schedule: Schedule) -> bool:
         """Keep a schedule, which nothing runs; returns whether it is new or different."""
         with self._lock:
-            previous = self._repeats.get(repeat.name)
-            self._repeats[repeat.name] = repeat
-        return previous != repeat
+            previous = self._schedules.get(schedule.name)
+            self._schedules[schedule.name] = schedule
+        return previous != schedule
 
-    def repeats(self) -> list[Repeat]:
+    def schedules(self) -> list[Schedule]:
         with self._lock:
-            repeats = list(self._repeats.values())
+            schedules = list(self._schedules.values())
         now = time.time()
-        return sorted(repeats, key=lambda repeat: repeat.after(now))
+        return sorted(schedules, key=lambda schedule: schedule.after(now))
 
-    def stop_repeating(self, name: str) -> bool:
+    def unschedule(self, name: str) -> bool:
         with self._lock:
-            return self._repeats.pop(name, None) is not None
+            return self._schedules.pop(name, None) is not None
 
     def _run(self, identity: str, entry: _Entry) -> None:
         for attempt in range(1, entry.spec.attempts + 1):
@@ -211,7 +211,7 @@ class EagerQueue:
                 _trim(self._dead)
             return True
 
-    def _complete(self, identity: str, spec: Spec, result: str | None) -> None:
+    def _complete(self, identity: str, spec: JobSpec, result: str | None) -> None:
         with self._lock:
             del self._running[identity]
             self._totals["completed"] += 1
@@ -268,5 +268,5 @@ def _run_in_loop(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def _trim(entries: OrderedDict[str, Any]) -> None:
-    while len(entries) > KEPT:
+    while len(entries) > MAX_KEPT_JOBS:
         entries.popitem(last=False)

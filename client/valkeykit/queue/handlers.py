@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.options import JobOptions, Spec, shown, specify
+from valkeykit.queue.options import JobOptions, JobSpec, shown, specify
 
 MAX_COMPLETED = 1024
 """Combinations of options that a handler keeps completed."""
@@ -27,9 +27,9 @@ class Handler:
     is_async: bool
     options: JobOptions
     process: bool = False
-    _completed: dict[Spec, Spec] = field(default_factory=dict, repr=False, compare=False)
+    _completed: dict[JobSpec, JobSpec] = field(default_factory=dict, repr=False, compare=False)
 
-    def complete(self, spec: Spec) -> Spec:
+    def complete(self, spec: JobSpec) -> JobSpec:
         """A job's name and options, with this handler's where the producer left them open."""
         known = self._completed.get(spec)
         if known is None:
@@ -52,7 +52,7 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-async def settle(value: Any, context: Context) -> Any:
+async def complete(value: Any, context: Context) -> Any:
     """Return values of handlers: awaitables are awaited, generators run to their end."""
     if inspect.iscoroutine(value):
         return await InContext(value, context)

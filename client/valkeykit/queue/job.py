@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
-from valkeykit.queue.options import Spec, check_progress
+from valkeykit.queue.options import JobSpec, check_progress
 from valkeykit.queue.schema import CorruptJobError, read_record
 
 if TYPE_CHECKING:
@@ -31,25 +31,34 @@ class Job:
         spec: its name and options.
     """
 
-    taken = 0.0
-    started = 0.0  # when a slot took it
-    called = 0.0  # when its handler was called
+    # Written by the executor alone.
+    started = 0.0  # when it took the job
+    called = 0.0  # when it called the handler
     over = False
-    is_abandoned = False  # it didn't end, and its slot was replaced
-    is_suspect = False
+    is_abandoned = False  # it didn't end when it was interrupted
     interrupt: Interruption | None = None
     interrupted_at = 0.0
-    reported: Any = None
     task: asyncio.Task[None] | None = None
     thread: int | None = None
     kill: Callable[[], None] | None = None
 
-    def __init__(self, identity: bytes, attempt: int, spec: Spec, payload: bytes, handler: Handler | None) -> None:
+    def __init__(
+        self,
+        identity: bytes,
+        attempt: int,
+        spec: JobSpec,
+        payload: bytes,
+        handler: Handler | None,
+        *,
+        is_suspect: bool = False,
+    ) -> None:
         self._identity = identity
         self._payload = payload
         self.attempt = attempt
         self.spec = spec
         self.handler = handler
+        self.is_suspect = is_suspect  # it has lost workers more than once
+        self._progress: Any = None
 
     @property
     def key(self) -> bytes:
@@ -83,7 +92,7 @@ class Job:
         return self.attempt >= self.spec.attempts
 
     @property
-    def is_in_slot(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a thread, a process or a task runs it right now."""
         return self.thread is not None or self.task is not None or self.kill is not None
 
@@ -101,7 +110,17 @@ class Job:
         Raises:
             InvalidJobError: it isn't JSON, or too large.
         """
-        self.reported = check_progress(value)
+        self._progress = check_progress(value)
+
+    @property
+    def latest_progress(self) -> Any:
+        """The value that was reported last; None before the first one and after `take_progress`."""
+        return self._progress
+
+    def take_progress(self) -> Any:
+        """The latest value that was reported since the last call; None where there is none."""
+        value, self._progress = self._progress, None
+        return value
 
 
 def _decode(text: str) -> Any:
@@ -133,13 +152,15 @@ def enter(job: Job) -> None:
 
 
 def call(job: Job) -> Any:
-    """Call its handler in this context; what that returns may have to be awaited."""
+    """ScriptCall its handler in this context; what that returns may have to be awaited."""
     _current.set(job)
     assert job.handler is not None  # noqa: S101  (jobs without one aren't run)
     return job.handler.function(**job.arguments)
 
 
-def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler]) -> Job:
+def unpack(
+    identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler], *, is_suspect: bool = False
+) -> Job:
     """Read a record; the arguments are read when the job runs.
 
     Raises:
@@ -150,4 +171,4 @@ def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, 
     handler = handlers.get(spec.name)
     if spec.left_open and handler is not None:
         spec = handler.complete(spec)
-    return Job(identity, attempt, spec, payload, handler)
+    return Job(identity, attempt, spec, payload, handler, is_suspect=is_suspect)

@@ -11,13 +11,13 @@ from valkeykit.queue.job import Job
 from valkeykit.queue.processes.parent import HandlerFailedError
 from valkeykit.queue.schema import CorruptJobError
 
-MAX_BACKOFF = 3_600_000
+MAX_BACKOFF_MS = 3_600_000
 """Milliseconds, an hour: the longest wait between two attempts."""
 
-MAX_ERROR = 2000
+MAX_ERROR_CHARACTERS = 2000
 """Characters of an error that are kept."""
 
-MAX_TRACEBACK = 8000
+MAX_TRACEBACK_CHARACTERS = 8000
 """Characters of a dead letter's traceback that are kept, the last ones."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -65,26 +65,26 @@ def next_delay(job: Job, error: BaseException) -> int:
     """Milliseconds until the next attempt, twice as long each time, with jitter; -1 for no more."""
     if is_final(job, error):
         return -1
-    longest: int = min(MAX_BACKOFF, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
+    longest: int = min(MAX_BACKOFF_MS, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
     return round(longest * random.uniform(0.5, 1.0))  # noqa: S311  (not for secrets)
 
 
 def describe(error: BaseException) -> str:
     """The error's kind and text, cut to a size, as the server can store it."""
     if isinstance(error, HandlerFailedError):
-        return _storable(f"{error.kind}: {error.text}")[:MAX_ERROR]
-    return _storable(f"{type(error).__name__}: {_words(error)}")[:MAX_ERROR]
+        return _storable(f"{error.kind}: {error.text}")[:MAX_ERROR_CHARACTERS]
+    return _storable(f"{type(error).__name__}: {_words(error)}")[:MAX_ERROR_CHARACTERS]
 
 
 def describe_traceback(error: BaseException) -> str:
     """The end of the traceback; "" where there is none."""
     if isinstance(error, HandlerFailedError):
-        return _storable(error.traceback)[-MAX_TRACEBACK:]
+        return _storable(error.traceback)[-MAX_TRACEBACK_CHARACTERS:]
     try:
         text = "".join(traceback.format_exception(error))
     except BaseException:  # noqa: BLE001  (an error may raise anything when it is read)
         text = "".join(traceback.format_tb(error.__traceback__))
-    return _storable(text)[-MAX_TRACEBACK:]
+    return _storable(text)[-MAX_TRACEBACK_CHARACTERS:]
 
 
 def _words(error: BaseException) -> str:

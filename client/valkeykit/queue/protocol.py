@@ -16,23 +16,23 @@ from valkeykit.errors import InvalidJobError
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import schema
-from valkeykit.queue.options import Description, check_count, check_queue_name, check_word, shown
+from valkeykit.queue.options import JobRequest, check_count, check_queue_name, check_word, shown
 from valkeykit.queue.responses import (
     Added,
-    Assignment,
-    DueRepeat,
+    DueSchedule,
     JobState,
     Page,
-    Statistics,
+    QueueStatistics,
+    TakeResult,
     WorkerState,
-    read_assignment,
-    read_due,
     read_job,
     read_page,
+    read_schedules,
     read_statistics,
+    read_take,
     read_workers,
 )
-from valkeykit.queue.schedule import Repeat
+from valkeykit.queue.schedule import Schedule
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -50,7 +50,7 @@ PAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Call(Generic[T_co]):
+class ScriptCall(Generic[T_co]):
     """One script, its keys, its arguments, and what its answer means. It may be sent again: nothing is done twice."""
 
     script: Script
@@ -64,18 +64,18 @@ def script(name: str) -> Script:
     return load("valkeykit.queue", name)
 
 
-class Calls:
+class QueueProtocol:
     """The calls of one queue."""
 
     def __init__(self, name: str) -> None:
         self.base = schema.base(check_queue_name(name))
         self.wake_key = f"{self.base}:wakeups"
-        self._producer = Producer()
+        self._call_ids = CallIds()
         self._fixed_keys = cache(self._complete)
         self._last_number = 0
 
-    def add(self, job: Description) -> Call[Added]:
-        producer, call = self._producer.next()
+    def add(self, job: JobRequest) -> ScriptCall[Added]:
+        producer, call = self._call_ids.next()
         identity = job.id or f"{producer}{call:x}"
         head = (call, job.delay, job.spec.header, identity, job.payload)
         line, seen = self._line(job), f"seen:{producer}"
@@ -84,10 +84,10 @@ class Calls:
         keys = (line, seen, f"answers:{producer}", f"result:{identity}")
         return self._call("add_unique", (*head, job.key or "", job.key_ttl), _added, *keys)
 
-    def add_many(self, jobs: Iterable[Description]) -> Iterator[Call[list[str]]]:
+    def add_many(self, jobs: Iterable[JobRequest]) -> Iterator[ScriptCall[list[str]]]:
         """A call for each batch; the jobs of a call are added all or none, and share spec and delay."""
         for batch in _batches(jobs):
-            producer, call = self._producer.next()
+            producer, call = self._call_ids.next()
             identities = [f"{producer}{call:x}.{number:x}" for number in range(len(batch))]
             arguments: list[Any] = [call, batch[0].delay, batch[0].spec.header]
             for identity, job in zip(identities, batch, strict=True):
@@ -103,121 +103,123 @@ class Calls:
         free: int | None = None,
         max_bytes: int = PAGE_BYTES,
         suspect: bool = True,
-    ) -> Call[Assignment]:
+    ) -> ScriptCall[TakeResult]:
         """Lease jobs; sent again, the same call returns the same jobs.
 
         limit: jobs at most. free: slots that are free, None for `limit`. suspect: whether one of those that were lost
         with their worker may be among them.
         """
         arguments = (worker, self._number(), limit, limit if free is None else free, lease_ms, max_bytes, int(suspect))
-        return self._call("take", arguments, read_assignment, f"taken:{worker}")
+        return self._call("take", arguments, read_take, f"taken:{worker}")
 
-    def start(self, worker: str, jobs: Sequence[Any]) -> Call[list[bytes]]:
+    def start(self, worker: str, jobs: Sequence[Any]) -> ScriptCall[list[bytes]]:
         """jobs: id, attempt, … flat."""
         return self._call("start", (worker, *jobs), list)
 
-    def finish(self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]) -> Call[list[bytes]]:
+    def finish(self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]) -> ScriptCall[list[bytes]]:
         """plain: id, attempt, … flat; with_results: id, attempt, ttl in ms, result, … flat."""
         results = (f"result:{_text(identity)}" for identity in with_results[::4])
         arguments = (worker, self._number(), len(plain) // 2, *plain, *with_results)
         return self._call("finish", arguments, list, f"report:{worker}", *results)
 
-    def fail(self, worker: str, failures: Sequence[Any]) -> Call[tuple[list[bytes], list[bytes]]]:
+    def fail(self, worker: str, failures: Sequence[Any]) -> ScriptCall[tuple[list[bytes], list[bytes]]]:
         """failures: id, attempt, delay in ms or -1, error, traceback, … flat. The answer: ids lost, ids cancelled."""
         return self._call("fail", (worker, self._number(), *failures), _pair, f"report:{worker}")
 
-    def drop(self, worker: str, jobs: Sequence[Any]) -> Call[list[bytes]]:
+    def drop(self, worker: str, jobs: Sequence[Any]) -> ScriptCall[list[bytes]]:
         """End jobs that were cancelled. jobs: id, attempt, … flat."""
         return self._call("drop", (worker, self._number(), *jobs), list, f"report:{worker}")
 
-    def release(self, worker: str, jobs: Sequence[Any], delay_ms: int = 0) -> Call[int]:
+    def release(self, worker: str, jobs: Sequence[Any], delay_ms: int = 0) -> ScriptCall[int]:
         """jobs: id, attempt, … flat."""
         return self._call("release", (worker, delay_ms, *jobs), int)
 
     def renew(
         self, worker: str, lease_ms: int, jobs: Sequence[Any], about: str = ""
-    ) -> Call[tuple[list[bytes], list[bytes]]]:
+    ) -> ScriptCall[tuple[list[bytes], list[bytes]]]:
         """jobs: id, attempt, … flat. The answer: ids that were lost, ids that were cancelled."""
         return self._call("renew", (worker, lease_ms, about, *jobs), _pair)
 
-    def leave(self, worker: str) -> Call[int]:
+    def leave(self, worker: str) -> ScriptCall[int]:
         return self._call("leave", (worker,), int)
 
-    def workers(self) -> Call[list[WorkerState]]:
+    def workers(self) -> ScriptCall[list[WorkerState]]:
         return self._call("workers", (), read_workers)
 
-    def cancel(self, identity: str) -> Call[str]:
-        producer, call = self._producer.next()
+    def cancel(self, identity: str) -> ScriptCall[str]:
+        producer, call = self._call_ids.next()
         return self._call("cancel", (call, identity), _text, f"answers:{producer}")
 
-    def purge(self, state: str) -> Call[int]:
-        producer, call = self._producer.next()
+    def purge(self, state: str) -> ScriptCall[int]:
+        producer, call = self._call_ids.next()
         return self._call("purge", (call, state), int, f"answers:{producer}")
 
-    def progress(self, worker: str, identity: bytes, attempt: int, progress: Any) -> Call[bool]:
+    def progress(self, worker: str, identity: bytes, attempt: int, progress: Any) -> ScriptCall[bool]:
         return self._call("progress", (worker, identity, attempt, json.dumps(progress)), bool)
 
-    def requeue(self, identities: Sequence[str]) -> Call[int]:
-        producer, call = self._producer.next()
+    def requeue(self, identities: Sequence[str]) -> ScriptCall[int]:
+        producer, call = self._call_ids.next()
         return self._call("requeue", (call, *identities), int, f"answers:{producer}")
 
-    def now(self) -> Call[int]:
+    def now(self) -> ScriptCall[int]:
         """The server's time in ms."""
-        return self._call("repeat_due", (1, 0), lambda answer: int(answer[0]))
+        return self._call("schedule_due", (1, 0), lambda answer: int(answer[0]))
 
-    def repeat(self, repeat: Repeat, now: int) -> Call[bool]:
-        return self._set_repeat(repeat.name, repeat.plan, round(repeat.after(now / 1000) * 1000))
+    def schedule(self, schedule: Schedule, now: int) -> ScriptCall[bool]:
+        return self._set_schedule(schedule.name, schedule.serialized, round(schedule.after(now / 1000) * 1000))
 
-    def stop_repeating(self, name: str) -> Call[bool]:
-        return self._set_repeat(name, "", 0)
+    def unschedule(self, name: str) -> ScriptCall[bool]:
+        return self._set_schedule(name, "", 0)
 
-    def _set_repeat(self, name: str, plan: str, due: int) -> Call[bool]:
-        producer, call = self._producer.next()
-        return self._call("repeat_set", (call, name, plan, due), bool, f"answers:{producer}")
+    def _set_schedule(self, name: str, serialized: str, due: int) -> ScriptCall[bool]:
+        producer, call = self._call_ids.next()
+        return self._call("schedule_set", (call, name, serialized, due), bool, f"answers:{producer}")
 
-    def repeats(self, skip: int = 0) -> Call[list[DueRepeat]]:
+    def schedules(self, skip: int = 0) -> ScriptCall[list[DueSchedule]]:
         """Up to 200 of them."""
-        return self._call("repeat_due", (0, skip), read_due)
+        return self._call("schedule_due", (0, skip), read_schedules)
 
-    def repeats_due(self, skip: int = 0) -> Call[list[DueRepeat]]:
+    def due_schedules(self, skip: int = 0) -> ScriptCall[list[DueSchedule]]:
         """Up to 200 of them."""
-        return self._call("repeat_due", (1, skip), read_due)
+        return self._call("schedule_due", (1, skip), read_schedules)
 
-    def fire(self, due: DueRepeat) -> Call[bool]:
-        """Add the job of a repeat. Its id is made of name and time, so that no two workers add it.
+    def fire(self, due: DueSchedule) -> ScriptCall[bool]:
+        """Add the job of a schedule. Its id is made of name and time, so that no two workers add it.
 
         Raises:
-            InvalidJobError: its plan can't be read here, or has no further time.
+            InvalidJobError: it can't be read here, or has no further time.
         """
-        repeat = Repeat.from_plan(due.name, due.plan)
-        upcoming = round(repeat.after(due.now / 1000) * 1000)
-        job = (int(repeat.overlap), repeat.spec.header, f"{due.name}@{due.at}", repeat.payload)
-        return self._call("repeat_fire", (due.name, due.at, upcoming, *job), bool, f"waiting:{repeat.spec.priority}")
+        schedule = Schedule.deserialize(due.name, due.serialized)
+        upcoming = round(schedule.after(due.now / 1000) * 1000)
+        job = (int(schedule.overlap), schedule.spec.header, f"{due.name}@{due.at}", schedule.payload)
+        return self._call(
+            "schedule_fire", (due.name, due.at, upcoming, *job), bool, f"waiting:{schedule.spec.priority}"
+        )
 
-    def pause(self, paused: bool) -> Call[None]:
+    def pause(self, paused: bool) -> ScriptCall[None]:
         return self._call("configure", ("paused", int(paused)), _nothing)
 
-    def limit(self, jobs: int, period_ms: int) -> Call[None]:
+    def limit(self, jobs: int, period_ms: int) -> ScriptCall[None]:
         return self._call("configure", ("rate", jobs, period_ms), _nothing)
 
-    def limit_dead_letters(self, count: int | None, age_ms: int | None) -> Call[None]:
+    def limit_dead_letters(self, count: int | None, age_ms: int | None) -> ScriptCall[None]:
         limits = ("" if limit is None else limit for limit in (count, age_ms))
         return self._call("configure", ("dead", *limits), _nothing)
 
-    def statistics(self) -> Call[Statistics]:
+    def statistics(self) -> ScriptCall[QueueStatistics]:
         return self._call("statistics", (), read_statistics)
 
-    def job(self, identity: str) -> Call[JobState]:
+    def job(self, identity: str) -> ScriptCall[JobState]:
         return self._call("job", (identity,), partial(read_job, identity), f"result:{identity}")
 
-    def jobs(self, state: State, skip: int, number: int) -> Call[Page]:
+    def jobs(self, state: State, skip: int, number: int) -> ScriptCall[Page]:
         """A page of jobs in a state; it may hold fewer than there are, by the bound on its bytes."""
         arguments = (state, skip, min(number, PAGE_JOBS), PAGE_BYTES)
         return self._call("list", arguments, partial(read_page, state))
 
-    def _call(self, name: str, arguments: Sequence[Any], read: Callable[[Any], T], *keys: str) -> Call[T]:
+    def _call(self, name: str, arguments: Sequence[Any], read: Callable[[Any], T], *keys: str) -> ScriptCall[T]:
         loaded, fixed = self._fixed_keys(name)
-        return Call(loaded, (*fixed, *[f"{self.base}:{key}" for key in keys]), arguments, read)
+        return ScriptCall(loaded, (*fixed, *[f"{self.base}:{key}" for key in keys]), arguments, read)
 
     def _complete(self, name: str) -> tuple[Script, tuple[str, ...]]:
         loaded = script(name)
@@ -228,7 +230,7 @@ class Calls:
         self._last_number = max(self._last_number + 1, time.monotonic_ns() // 1000)
         return self._last_number
 
-    def _line(self, job: Description) -> str:
+    def _line(self, job: JobRequest) -> str:
         return f"{'delayed' if job.delay else 'waiting'}:{job.spec.priority}"
 
 
@@ -267,8 +269,8 @@ def batched_ids(identities: Sequence[str]) -> list[list[str]]:
     return [ids[first : first + BATCH_JOBS] for first in range(0, len(ids), BATCH_JOBS)]
 
 
-def _batches(jobs: Iterable[Description]) -> Iterator[list[Description]]:
-    batch: list[Description] = []
+def _batches(jobs: Iterable[JobRequest]) -> Iterator[list[JobRequest]]:
+    batch: list[JobRequest] = []
     size = 0
     for job in jobs:
         batch.append(job)
@@ -300,7 +302,7 @@ def _text(answer: bytes | str) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
 
 
-CALLS_OF_A_PRODUCER = 1 << 16
+MAX_CALLS_PER_PRODUCER = 1 << 16
 """Then it takes a new name, so that what the server keeps of it stays at 8 KiB."""
 
 _forks: list[None] = []
@@ -315,7 +317,7 @@ class _Identity(NamedTuple):
     calls: Iterator[int]
 
 
-class Producer:
+class CallIds:
     """Numbers calls. Name and number are read from one object that never changes, so no pair is given twice: not to
     threads, not after a fork, not when a new name is due.
     """
@@ -329,7 +331,7 @@ class Producer:
             identity = self._identity
             if identity.process == _process():
                 call = next(identity.calls)
-                if call < CALLS_OF_A_PRODUCER:
+                if call < MAX_CALLS_PER_PRODUCER:
                     return identity.name, call
             self._identity = _new_identity()
 

@@ -18,11 +18,11 @@ from valkeykit.queue import responses, retry, server_checks
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.eager import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
-from valkeykit.queue.protocol import Call, State, batched_ids, check_listing, check_purge
-from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
+from valkeykit.queue.protocol import ScriptCall, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState, dead_letter
 from valkeykit.queue.retry import backoff, is_transient
-from valkeykit.queue.schedule import Repeat
-from valkeykit.queue.schema import REGISTRY
+from valkeykit.queue.schedule import Schedule
+from valkeykit.queue.schema import REGISTRY_KEY
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -65,8 +65,8 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: an argument can't be used.
         """
-        description = self.describe(job, arguments, delay, at, id, key, key_ttl, options)
-        return self.local.add(description) if self.local is not None else self.send(self.calls.add(description))
+        description = self.build_request(job, arguments, delay, at, id, key, key_ttl, options)
+        return self.eager.add(description) if self.eager is not None else self.send(self.protocol.add(description))
 
     def add_many(
         self,
@@ -82,15 +82,15 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: an argument can't be used; the batches before it are added.
         """
-        descriptions = self.describe_many(job, many, delay, at, options)
-        if self.local is not None:
-            return [self.local.add(description).id for description in descriptions]
+        descriptions = self.build_requests(job, many, delay, at, options)
+        if self.eager is not None:
+            return [self.eager.add(description).id for description in descriptions]
         identities: list[str] = []
-        for call in self.calls.add_many(descriptions):
+        for call in self.protocol.add_many(descriptions):
             identities += self.send(call)
         return identities
 
-    def repeat(
+    def schedule(
         self,
         job: str | Callable[..., Any],
         arguments: Mapping[str, Any] | None = None,
@@ -104,37 +104,37 @@ class Queue(QueueBase):
     ) -> bool:
         """Add a job again and again, by a cron expression or every so many seconds.
 
-        name: of the repeat, the job's by default; a repeat of the same name is replaced.
+        name: of the schedule, the job's by default; a schedule of the same name is replaced.
         zone: the time zone of the cron expression.
         overlap: whether a job is added while the one before it isn't done.
 
         Returns whether that changed something. Raises InvalidJobError where an argument can't be used.
         """
-        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, overlap, options)
-        if self.local is not None:
-            return self.local.repeat(repeat)
-        return self.send(self.calls.repeat(repeat, self.send(self.calls.now())))
+        schedule = self.build_schedule(job, arguments, name, cron, every, zone, overlap, options)
+        if self.eager is not None:
+            return self.eager.schedule(schedule)
+        return self.send(self.protocol.schedule(schedule, self.send(self.protocol.now())))
 
-    def repeats(self) -> list[Repeat]:
-        """The repeats, in the order of their next time."""
-        if self.local is not None:
-            return self.local.repeats()
-        listed: list[Repeat] = []
-        while page := self.send(self.calls.repeats(len(listed))):
-            listed += [Repeat.listed(due.name, due.plan, due.at) for due in page]
+    def schedules(self) -> list[Schedule]:
+        """The schedules, in the order of their next time."""
+        if self.eager is not None:
+            return self.eager.schedules()
+        listed: list[Schedule] = []
+        while page := self.send(self.protocol.schedules(len(listed))):
+            listed += [Schedule.listed(due.name, due.serialized, due.at) for due in page]
         return listed
 
-    def stop_repeating(self, name: str) -> bool:
-        """End a repeat; False where there was none."""
-        check_word("the repeat's name", name)
-        if self.local is not None:
-            return self.local.stop_repeating(name)
-        return self.send(self.calls.stop_repeating(name))
+    def unschedule(self, name: str) -> bool:
+        """End a schedule; False where there was none."""
+        check_word("the schedule's name", name)
+        if self.eager is not None:
+            return self.eager.unschedule(name)
+        return self.send(self.protocol.unschedule(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
         """The state of a job."""
         check_word("id", id)
-        return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
+        return self.eager.state(id) if self.eager is not None else self.send(self.protocol.job(id))
 
     def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """Wait for a job's result, `timeout` seconds at most. It must have been added with a result_ttl.
@@ -160,28 +160,28 @@ class Queue(QueueBase):
         An active one is interrupted when its worker next renews the lease, within seconds.
         """
         check_word("id", id)
-        return self.local.cancel(id) if self.local is not None else self.send(self.calls.cancel(id))
+        return self.eager.cancel(id) if self.eager is not None else self.send(self.protocol.cancel(id))
 
     def pause(self) -> None:
         """Let no worker take jobs; those that run continue."""
-        if self.local is not None:
-            self.local.paused = True
+        if self.eager is not None:
+            self.eager.paused = True
         else:
-            self.send(self.calls.pause(True))
+            self.send(self.protocol.pause(True))
 
     def resume(self) -> None:
         """End a pause."""
-        if self.local is not None:
-            self.local.paused = False
+        if self.eager is not None:
+            self.eager.paused = False
         else:
-            self.send(self.calls.pause(False))
+            self.send(self.protocol.pause(False))
 
     def limit(self, jobs: int, per: float = 1.0) -> None:
         """Let at most `jobs` start in any `per` seconds, over all workers. 0 jobs = no limit."""
         period = milliseconds("per", per, least=0.001)
         check_count("jobs", jobs)
-        if self.local is None:
-            self.send(self.calls.limit(jobs, period))
+        if self.eager is None:
+            self.send(self.protocol.limit(jobs, period))
 
     def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
         """Keep only the latest dead letters; without a limit all are kept. Older ones go when another one is added.
@@ -195,12 +195,12 @@ class Queue(QueueBase):
         """
         number = None if count is None else check_count("count", count)
         seconds = None if age is None else milliseconds("age", age, least=1)
-        if self.local is None:
-            self.send(self.calls.limit_dead_letters(number, seconds))
+        if self.eager is None:
+            self.send(self.protocol.limit_dead_letters(number, seconds))
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> QueueStatistics:
         """Counts of the queue now and since it began."""
-        return self.local.statistics() if self.local is not None else self.send(self.calls.statistics())
+        return self.eager.statistics() if self.eager is not None else self.send(self.protocol.statistics())
 
     def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """Jobs in a state: waiting, delayed, active or dead; dead ones the latest first, the others in their order.
@@ -215,15 +215,15 @@ class Queue(QueueBase):
         """
         left, listed = check_listing(state, limit, skip), list[ListedJob]()
         while left > 0:
-            page = self.send(self.calls.jobs(state, skip + len(listed), left))
+            page = self.send(self.protocol.jobs(state, skip + len(listed), left))
             listed += page.jobs
             left = limit - len(listed) if page.jobs else 0
         return listed
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Dead letters, the latest first."""
-        if self.local is not None:
-            return self.local.dead_letters(check_count("limit", limit))
+        if self.eager is not None:
+            return self.eager.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in self.jobs("dead", limit)]
 
     def purge(self, state: State) -> int:
@@ -233,20 +233,20 @@ class Queue(QueueBase):
             InvalidJobError: the state is another one.
         """
         deleted = 0
-        while number := self.send(self.calls.purge(check_purge(state))):
+        while number := self.send(self.protocol.purge(check_purge(state))):
             deleted += number
         return deleted
 
     def workers(self) -> list[WorkerState]:
         """Workers that reported within an hour, the latest first. Each reports six times per lease."""
-        return self.send(self.calls.workers())
+        return self.send(self.protocol.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:
         """Give dead letters all their attempts again; returns how many there were."""
         batches = batched_ids(ids)
-        if self.local is not None:
-            return self.local.requeue(ids)
-        return sum(self.send(self.calls.requeue(batch)) for batch in batches)
+        if self.eager is not None:
+            return self.eager.requeue(ids)
+        return sum(self.send(self.protocol.requeue(batch)) for batch in batches)
 
     def check(self) -> None:
         """Check that the server suits a queue; done before the first call too.
@@ -254,8 +254,8 @@ class Queue(QueueBase):
         Raises:
             UnsupportedServerError: it isn't Valkey, is older than 7.2, or evicts jobs.
         """
-        if self.local is None:
-            self._patiently(lambda: self._link.open(self._connect))
+        if self.eager is None:
+            self._with_retries(lambda: self._link.open(self._connect))
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
@@ -267,11 +267,11 @@ class Queue(QueueBase):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def send(self, call: Call[T]) -> T:
+    def send(self, call: ScriptCall[T]) -> T:
         """Send a call, again where that may help."""
-        return call.read(self._patiently(lambda: self._run(call)))
+        return call.read(self._with_retries(lambda: self._run(call)))
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def _with_retries(self, action: Callable[[], T]) -> T:
         left = None
         while True:
             try:
@@ -283,12 +283,12 @@ class Queue(QueueBase):
                     raise explain(error) from error
                 time.sleep(pause)
 
-    def _run(self, call: Call[Any]) -> Any:
+    def _run(self, call: ScriptCall[Any]) -> Any:
         channel = self._link.channel or self._link.open(self._connect)
         return channel.run(call.script, call.keys, call.arguments)
 
     def _connect(self) -> Channel:
-        if self.local is not None:
+        if self.eager is not None:
             raise no_server()
         client = open_client(self.settings(), sure=True)
         try:
@@ -302,5 +302,5 @@ class Queue(QueueBase):
             raise
         channel = Channel(client)
         with suppress(ResponseError):  # a user without this right, a full server: the queue is only not listed
-            channel.send("SADD", REGISTRY, self.name)
+            channel.send("SADD", REGISTRY_KEY, self.name)
         return channel

@@ -17,7 +17,7 @@ class Added(NamedTuple):
     new: bool
 
 
-class Reaped(NamedTuple):
+class ReapedJob(NamedTuple):
     """A job whose worker didn't renew its lease. fate: waiting, dead or cancelled."""
 
     id: str
@@ -26,24 +26,24 @@ class Reaped(NamedTuple):
     fate: str
 
 
-class Assignment(NamedTuple):
+class TakeResult(NamedTuple):
     """What a take returned: jobs as (id, attempt, record).
 
-    next_event: ms until there may be more, -1 where that is unknown.
+    next_due_ms: ms until there may be more, -1 where that is unknown.
     suspects: how many of the jobs, from the first on, have lost workers more than once.
     is_limited: whether the queue has a rate limit.
     """
 
-    next_event: int
-    repeats_due: int
+    next_due_ms: int
+    schedules_due: int
     suspects: int
     is_limited: bool
-    reaped: list[Reaped]
+    reaped: list[ReapedJob]
     jobs: list[tuple[bytes, int, bytes]]
 
 
 @dataclass(frozen=True)
-class Statistics:
+class QueueStatistics:
     """Counts of a queue. waiting, active, delayed, dead: now. The totals: since the queue began."""
 
     waiting: int
@@ -133,41 +133,41 @@ class WorkerState:
 
 
 @dataclass(frozen=True)
-class DueRepeat:
-    """A repeat, when it is due, and what the time is: ms by the server's clock. plan: as the server keeps it."""
+class DueSchedule:
+    """A schedule that is due at `at`; both times are ms by the server's clock. serialized: as the server stores it."""
 
     name: str
-    plan: str
+    serialized: str
     at: int
     now: int
 
 
-def read_assignment(answer: list[Any]) -> Assignment:
-    next_event, repeats_due, suspects, limited, reaped, *jobs = answer
-    return Assignment(
-        next_event,
-        repeats_due,
+def read_take(answer: list[Any]) -> TakeResult:
+    next_due_ms, schedules_due, suspects, limited, reaped, *jobs = answer
+    return TakeResult(
+        next_due_ms,
+        schedules_due,
         suspects,
         limited == 1,
         [
-            Reaped(identity.decode(errors="replace"), name_of(record), attempt, fate.decode())
+            ReapedJob(identity.decode(errors="replace"), name_of(record), attempt, fate.decode())
             for identity, attempt, record, fate in zip(*(reaped[part::4] for part in range(4)), strict=True)
         ],
         list(zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)),
     )
 
 
-def read_due(answer: list[Any]) -> list[DueRepeat]:
+def read_schedules(answer: list[Any]) -> list[DueSchedule]:
     now, *flat = answer
     return [
-        DueRepeat(name.decode(errors="replace"), plan.decode(errors="replace"), at, now)
-        for name, plan, at in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        DueSchedule(name.decode(errors="replace"), serialized.decode(errors="replace"), at, now)
+        for name, serialized, at in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
     ]
 
 
-def read_statistics(answer: list[Any]) -> Statistics:
+def read_statistics(answer: list[Any]) -> QueueStatistics:
     values = {name.decode(): int(value) for name, value in zip(answer[::2], answer[1::2], strict=True)}
-    return Statistics(**values | {"paused": values["paused"] == 1})  # type: ignore[arg-type]  # one bool among integers
+    return QueueStatistics(**values | {"paused": values["paused"] == 1})  # type: ignore[arg-type]  # one bool among integers
 
 
 def read_job(identity: str, answer: list[Any]) -> JobState:

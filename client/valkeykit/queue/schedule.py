@@ -8,26 +8,26 @@ from dataclasses import dataclass, field, replace
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import cron
-from valkeykit.queue.options import Spec, check_word, shown
-from valkeykit.queue.schema import PLAN_VERSION
+from valkeykit.queue.options import JobSpec, check_word, shown
+from valkeykit.queue.schema import SCHEDULE_VERSION
 
-LONGEST = 366 * 86_400
+MAX_INTERVAL_SECONDS = 366 * 86_400
 """Seconds, a year: the longest interval."""
 
 
 @dataclass(frozen=True)
-class Repeat:
+class Schedule:
     """A job that any worker adds when it is due. Times that all workers missed are made up for once.
 
-    name: of the repeat; one of the same name takes its place.
+    name: of the schedule; one of the same name takes its place.
     cron: five fields, in `zone`; or `every`: seconds, counted from the epoch.
     overlap: whether a job is added while the one before it isn't done.
     next_at: when it is due, seconds since the epoch by the server's clock; None where that isn't known.
-    spec: its name is "?" where the repeat was set by another version of this package and can't be read.
+    spec: its name is "?" where the schedule was set by another version of this package and can't be read.
     """
 
     name: str
-    spec: Spec
+    spec: JobSpec
     payload: bytes = field(repr=False)
     cron: str | None
     every: float | None
@@ -43,10 +43,10 @@ class Repeat:
         return cron.parse(self.cron or "", self.zone).after(moment)
 
     @property
-    def plan(self) -> str:
+    def serialized(self) -> str:
         """As the server keeps it."""
         fields = {
-            "v": PLAN_VERSION,
+            "v": SCHEDULE_VERSION,
             "header": self.spec.header,
             "payload": self.payload.decode(),
             "cron": self.cron,
@@ -57,53 +57,53 @@ class Repeat:
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
-    def from_plan(cls, name: str, plan: str) -> Repeat:
-        """Read what `plan` wrote.
+    def deserialize(cls, name: str, serialized: str) -> Schedule:
+        """Read what `serialized` wrote.
 
         Raises:
             InvalidJobError: it is of another version, or something else.
         """
         try:
-            fields = json.loads(plan)
-            if fields.pop("v") == PLAN_VERSION:
+            fields = json.loads(serialized)
+            if fields.pop("v") == SCHEDULE_VERSION:
                 header, payload = fields.pop("header"), fields.pop("payload")
-                return cls(name, Spec.from_header(header), payload.encode(), **fields)
+                return cls(name, JobSpec.from_header(header), payload.encode(), **fields)
         except (ValueError, TypeError, AttributeError, KeyError):
             pass
         raise InvalidJobError(
-            f"the repeat {name!r} can't be read by this version of valkeykit",
-            fix="upgrade valkeykit, or set the repeat again",
+            f"the schedule {name!r} can't be read by this version of valkeykit",
+            fix="upgrade valkeykit, or set the schedule again",
         )
 
     @classmethod
-    def listed(cls, name: str, plan: str, due: int) -> Repeat:
-        """A repeat of a listing, with its next time (ms)."""
+    def listed(cls, name: str, serialized: str, due: int) -> Schedule:
+        """A schedule of a listing, with its next time (ms)."""
         try:
-            repeat = cls.from_plan(name, plan)
+            schedule = cls.deserialize(name, serialized)
         except InvalidJobError:
-            repeat = cls(name, Spec("?"), b"{}", None, None, "UTC")
-        return replace(repeat, next_at=due / 1000)
+            schedule = cls(name, JobSpec("?"), b"{}", None, None, "UTC")
+        return replace(schedule, next_at=due / 1000)
 
 
-def repeated(
-    name: str, spec: Spec, payload: bytes, *, cron: str | None, every: float | None, zone: str, overlap: bool
-) -> Repeat:
-    """A repeat, checked.
+def new_schedule(
+    name: str, spec: JobSpec, payload: bytes, *, cron: str | None, every: float | None, zone: str, overlap: bool
+) -> Schedule:
+    """A schedule, checked.
 
     Raises:
         InvalidJobError: not exactly one of cron and every, or one that can't be used.
     """
     if (cron is None) == (every is None):
-        raise InvalidJobError("a repeat needs either cron or every", fix='cron="0 3 * * *" or every=60')
+        raise InvalidJobError("a schedule needs either cron or every", fix='cron="0 3 * * *" or every=60')
     if every is not None and not _is_interval(every):
         raise InvalidJobError(f"every is {shown(every)}, not a number of seconds from 0.1 to a year", fix="every=60")
     for what, text in (("cron", cron), ("zone", zone)):
         if text is not None and not isinstance(text, str):
             raise InvalidJobError(f"{what} is {shown(text)}, not a text", fix='cron="0 3 * * *", zone="UTC"')
-    repeat = Repeat(check_word("the repeat's name", name), spec, payload, cron, every, zone, bool(overlap))
-    repeat.after(0.0)
-    return repeat
+    schedule = Schedule(check_word("the schedule's name", name), spec, payload, cron, every, zone, bool(overlap))
+    schedule.after(0.0)
+    return schedule
 
 
 def _is_interval(every: object) -> bool:
-    return isinstance(every, int | float) and not isinstance(every, bool) and 0.1 <= every <= LONGEST
+    return isinstance(every, int | float) and not isinstance(every, bool) and 0.1 <= every <= MAX_INTERVAL_SECONDS

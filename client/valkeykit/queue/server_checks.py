@@ -8,7 +8,7 @@ from typing import Any
 
 from valkeykit.errors import UnsupportedServerError
 
-OLDEST = (7, 2)
+MIN_VERSION = (7, 2)
 """The first Valkey; scripts and LMPOP are as they are needed from there on."""
 
 _logger = logging.getLogger("valkeykit.queue")
@@ -27,7 +27,7 @@ def verify_server(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow
             fix="run Valkey 7.2 or newer",
         )
     version = str(info.get("valkey_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
         raise UnsupportedServerError(f"the server is Valkey {version}, older than 7.2", fix="upgrade the server")
     _check_eviction(str(info.get("maxmemory_policy", "noeviction")), allow_eviction=allow_eviction)
 

@@ -1,4 +1,4 @@
-"""Calls of handlers in child processes."""
+"""QueueProtocol of handlers in child processes."""
 
 from __future__ import annotations
 

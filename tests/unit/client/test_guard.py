@@ -62,7 +62,7 @@ def test_the_guard_ends_with_its_worker(queue: Queue, server: Server) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         until(lambda: not is_running(one), 30)
-        until(lambda: queue.send(queue.calls.take("other", 1, 30_000)).jobs != [], 30)
+        until(lambda: queue.send(queue.protocol.take("other", 1, 30_000)).jobs != [], 30)
 
 
 def test_a_worker_ends_although_a_handler_left_a_child(queue: Queue, server: Server) -> None:
@@ -96,11 +96,11 @@ from valkeykit.queue.worker.lease_guard import LeaseGuard
 from valkeykit.queue.job import unpack
 queue = Queue("mail", sys.argv[1])
 guard = LeaseGuard.fork(queue, "w", 3600)
-taken = queue.send(queue.calls.take("w", 3, 3_600_000)).jobs
+taken = queue.send(queue.protocol.take("w", 3, 3_600_000)).jobs
 jobs = [unpack(*job, {}) for job in taken]
-queue.send(queue.calls.start("w", [part for job in jobs for part in (job.key, job.attempt)]))
-guard.hold(jobs)
-guard.begin(jobs[0])
+queue.send(queue.protocol.start("w", [part for job in jobs for part in (job.key, job.attempt)]))
+guard.track(jobs)
+guard.mark_started(jobs[0])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from valkeykit import AsyncQueue, Queue, Worker, current_job, errors
 from valkeykit.queue import eager
-from valkeykit.queue.options import MAX_RESULT
+from valkeykit.queue.options import MAX_RESULT_BYTES
 from valkeykit.queue.responses import JobState
 
 from tests import servers
@@ -73,7 +73,7 @@ def test_a_result_is_json_and_kept_only_with_a_result_ttl(queue: Queue, monkeypa
     assert queue.add(plan, id="once").new
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), {(1, 2): 3}, "x" * (MAX_RESULT + 1)])
+@pytest.mark.parametrize("value", [object(), float("nan"), {(1, 2): 3}, "x" * (MAX_RESULT_BYTES + 1)])
 def test_a_result_that_a_server_would_not_store_fails_the_job_at_once(queue: Queue, value: object) -> None:
     @queue.handler
     def give() -> object:
@@ -244,14 +244,14 @@ def test_a_cancelled_job_is_not_retried(queue: Queue) -> None:
 
 
 def test_schedules_are_checked_and_listed(queue: Queue) -> None:
-    assert queue.repeat("report", cron="0 3 * * *")
-    assert not queue.repeat("report", cron="0 3 * * *")
-    assert queue.repeat("report", every=60)
-    assert queue.repeat("clean", {"days": 3}, every=0.5)
-    assert [repeat.name for repeat in queue.repeats()] == ["clean", "report"]
+    assert queue.schedule("report", cron="0 3 * * *")
+    assert not queue.schedule("report", cron="0 3 * * *")
+    assert queue.schedule("report", every=60)
+    assert queue.schedule("clean", {"days": 3}, every=0.5)
+    assert [schedule.name for schedule in queue.schedules()] == ["clean", "report"]
     with pytest.raises(errors.InvalidJobError):
-        queue.repeat("report", cron="x")
-    assert (queue.stop_repeating("report"), queue.stop_repeating("report")) == (True, False)
+        queue.schedule("report", cron="x")
+    assert (queue.unschedule("report"), queue.unschedule("report")) == (True, False)
 
 
 def test_operations_without_a_server_have_no_effect(queue: Queue) -> None:
@@ -279,7 +279,7 @@ def test_a_worker_needs_a_server(queue: Queue) -> None:
 
 
 def test_only_so_many_results_and_dead_letters_are_kept(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eager, "KEPT", 2)
+    monkeypatch.setattr(eager, "MAX_KEPT_JOBS", 2)
 
     @queue.handler(attempts=1, result_ttl=60)
     def divide(by: int) -> float:
@@ -324,9 +324,9 @@ async def use_all(queue: AsyncQueue) -> None:
     assert [letter.id for letter in await queue.dead_letters()] == [dead]
     assert await queue.requeue([dead]) == 1
     assert await queue.cancel(dead) == "dead"
-    assert await queue.repeat(double, {"n": 1}, every=60)
-    assert [repeat.name for repeat in await queue.repeats()] == ["double"]
-    assert await queue.stop_repeating("double")
+    assert await queue.schedule(double, {"n": 1}, every=60)
+    assert [schedule.name for schedule in await queue.schedules()] == ["double"]
+    assert await queue.unschedule("double")
     await queue.check()
     await queue.limit(10)
     await queue.pause()

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 import pytest
 from valkeykit import Queue
 from valkeykit.queue import protocol
-from valkeykit.queue.protocol import Producer
+from valkeykit.queue.protocol import CallIds
 
 from tests.unit.client.working import take
 
@@ -29,7 +29,7 @@ def threads_that_switch_often() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def numbers_of_threads(one: Producer, threads: int, calls: int) -> list[tuple[str, int]]:
+def numbers_of_threads(one: CallIds, threads: int, calls: int) -> list[tuple[str, int]]:
     given: list[tuple[str, int]] = []
     barrier = threading.Barrier(threads)
 
@@ -46,19 +46,19 @@ def numbers_of_threads(one: Producer, threads: int, calls: int) -> list[tuple[st
 
 
 def test_threads_get_different_numbers_while_names_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "CALLS_OF_A_PRODUCER", 64)
-    given = numbers_of_threads(Producer(), 16, 500)
+    monkeypatch.setattr(protocol, "MAX_CALLS_PER_PRODUCER", 64)
+    given = numbers_of_threads(CallIds(), 16, 500)
     assert len(set(given)) == len(given) == 8000
     assert max(number for _, number in given) < 64
 
 
-def send_numbers(one: Producer, answers: Connection) -> None:
+def send_numbers(one: CallIds, answers: Connection) -> None:
     answers.send((os.getpid(), numbers_of_threads(one, 4, 4)))
 
 
 @pytest.mark.parametrize("was_used", [False, True])
 def test_forked_processes_get_names_of_their_own(was_used: bool) -> None:
-    one = Producer()
+    one = CallIds()
     given = [one.next()] if was_used else []
     for _ in range(25):
         receiving, sending = FORK.Pipe(duplex=False)

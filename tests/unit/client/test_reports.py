@@ -12,7 +12,7 @@ import pytest
 from valkeykit import Queue, current_job, errors
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.events import Event
-from valkeykit.queue.protocol import Call, script
+from valkeykit.queue.protocol import ScriptCall, script
 
 from tests.servers import Server
 from tests.unit.client.working import settled, take, until, working
@@ -22,10 +22,10 @@ def test_reports_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
     done, failed, stopped = queue.add_many("send", [{}] * 3)
     take(queue)
     queue.cancel(stopped)
-    calls: list[Call[Any]] = [
-        queue.calls.finish("w", [done, 1], []),
-        queue.calls.fail("w", [failed, 1, -1, "ValueError: no", ""]),
-        queue.calls.drop("w", [stopped, 1]),
+    calls: list[ScriptCall[Any]] = [
+        queue.protocol.finish("w", [done, 1], []),
+        queue.protocol.fail("w", [failed, 1, -1, "ValueError: no", ""]),
+        queue.protocol.drop("w", [stopped, 1]),
     ]
     for call in calls:
         assert queue.send(call) == queue.send(call)
@@ -35,26 +35,26 @@ def test_reports_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
 
 
 def test_calls_of_producers_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
-    def again(call: Call[Any]) -> Any:
+    def again(call: ScriptCall[Any]) -> Any:
         first = queue.send(call)
         assert queue.send(call) == first
         return first
 
     def described(**named: Any) -> Any:
-        return queue.describe("send", None, 0, None, named.get("id"), named.get("key"), 60, {})
+        return queue.build_request("send", None, 0, None, named.get("id"), named.get("key"), 60, {})
 
-    assert again(queue.calls.add(described(id="a"))) == ("a", True)
-    assert again(queue.calls.add(described(id="a"))) == ("a", False)
-    assert again(queue.calls.add(described(key="k"))).new
-    assert again(queue.calls.cancel("a")) == "waiting"
+    assert again(queue.protocol.add(described(id="a"))) == ("a", True)
+    assert again(queue.protocol.add(described(id="a"))) == ("a", False)
+    assert again(queue.protocol.add(described(key="k"))).new
+    assert again(queue.protocol.cancel("a")) == "waiting"
     dead = queue.add("send").id
     take(queue)
-    queue.send(queue.calls.fail("w", [dead, 1, -1, "ValueError: no", ""]))
-    assert again(queue.calls.requeue([dead])) == 1
-    repeat = queue.describe_repeat("send", None, None, None, 60, "UTC", True, {})
-    assert again(queue.calls.repeat(repeat, 0)) is True
-    assert again(queue.calls.stop_repeating("send")) is True
-    assert again(queue.calls.purge("waiting")) == 1
+    queue.send(queue.protocol.fail("w", [dead, 1, -1, "ValueError: no", ""]))
+    assert again(queue.protocol.requeue([dead])) == 1
+    schedule = queue.build_schedule("send", None, None, None, 60, "UTC", True, {})
+    assert again(queue.protocol.schedule(schedule, 0)) is True
+    assert again(queue.protocol.unschedule("send")) is True
+    assert again(queue.protocol.purge("waiting")) == 1
 
 
 def test_listeners_hear_how_a_job_ended_although_the_answer_was_lost(
@@ -63,7 +63,7 @@ def test_listeners_hear_how_a_job_ended_although_the_answer_was_lost(
     heard, lost = list[str](), set[str]()
     run, shas = AsyncQueue._run, {script(name).sha: name for name in ("finish", "fail")}
 
-    async def run_and_forget(self: AsyncQueue, call: Call[object]) -> object:
+    async def run_and_forget(self: AsyncQueue, call: ScriptCall[object]) -> object:
         answer = await run(self, call)
         name = shas.get(call.script.sha)
         if name is not None and name not in lost:
@@ -115,7 +115,7 @@ def test_a_result_that_the_server_refuses_does_not_hold_up_the_others(own_server
 
         large = queue.add(repeat, {"times": 3 * 1024 * 1024}).id
         small = queue.add(repeat, {"times": 3}).id
-        with working(queue, drain=10):
+        with working(queue, shutdown_timeout=10):
             assert begun.acquire(timeout=20)
             assert begun.acquire(timeout=20)
             go_on.set()

@@ -34,8 +34,8 @@ def test_the_rights_suffice(url: str, own_server: Server) -> None:
 
         queue.limit(1000)
         queue.limit_dead_letters(count=5, age=3600)
-        assert queue.repeat("note", {"fail": False}, every=3600)
-        assert queue.stop_repeating("note")
+        assert queue.schedule("note", {"fail": False}, every=3600)
+        assert queue.unschedule("note")
         with working(queue):
             good = queue.add("note", {"fail": False}).id
             bad = queue.add("note", {"fail": True}, key="once").id

@@ -25,11 +25,11 @@ from valkeykit.queue.job import Job, enter
 from valkeykit.queue.options import check_progress
 from valkeykit.queue.processes.references import Reference, resolve
 
-MAX_TEXT = 20_000
+MAX_ERROR_CHARACTERS = 20_000
 """Characters of an error's text and of its traceback that the parent gets."""
 
 
-class Call(NamedTuple):
+class HandlerCall(NamedTuple):
     """A message from the parent.
 
     arguments: JSON.
@@ -64,7 +64,7 @@ class ChildJob:
     is_interrupted = False
     """A child process is killed when its job is to end."""
 
-    def __init__(self, call: Call, connection: Connection) -> None:
+    def __init__(self, call: HandlerCall, connection: Connection) -> None:
         self.id = call.job_id
         self.attempt = call.attempt
         self.is_last_attempt = call.is_last_attempt
@@ -112,7 +112,7 @@ def serve(connection: Connection, lifeline: int) -> NoReturn:
             faulthandler.enable()
         while True:
             reference, *call = connection.recv()
-            _run(Call(Reference(*reference), *call), connection)
+            _run(HandlerCall(Reference(*reference), *call), connection)
     except (EOFError, OSError):
         status = 0
     except BaseException:  # noqa: BLE001  (never back into the interpreter, which waits for threads)
@@ -121,7 +121,7 @@ def serve(connection: Connection, lifeline: int) -> NoReturn:
         os._exit(status)
 
 
-def _run(call: Call, connection: Connection) -> None:
+def _run(call: HandlerCall, connection: Connection) -> None:
     own = os.getpid()
     job = ChildJob(call, connection)
     try:
@@ -142,7 +142,7 @@ def _run(call: Call, connection: Connection) -> None:
     job.finish(message)
 
 
-def _call_handler(call: Call, job: ChildJob) -> str | None:
+def _call_handler(call: HandlerCall, job: ChildJob) -> str | None:
     enter(cast("Job", job))
     function: Callable[..., Any] = resolve(call.reference)
     value = _complete(function(**job.arguments))
@@ -196,7 +196,11 @@ def _text_of(error: BaseException) -> str:
 def _clean(text: str) -> str:
     """A plain str that can be encoded, cut in its middle."""
     text = str.encode(text, errors="backslashreplace").decode()
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]}\n…\n{text[-MAX_TEXT // 2 :]}"
+    return (
+        text
+        if len(text) <= MAX_ERROR_CHARACTERS
+        else f"{text[: MAX_ERROR_CHARACTERS // 2]}\n…\n{text[-MAX_ERROR_CHARACTERS // 2 :]}"
+    )
 
 
 def _end_with_parent(lifeline: int) -> None:

@@ -16,8 +16,8 @@ from multiprocessing.spawn import get_executable
 from typing import Any
 
 from valkeykit.errors import InvalidJobError, JobError
-from valkeykit.queue.options import MAX_RESULT
-from valkeykit.queue.processes.child import Call, Message
+from valkeykit.queue.options import MAX_RESULT_BYTES
+from valkeykit.queue.processes.child import HandlerCall, Message
 from valkeykit.queue.processes.references import check_not_importing, refer
 
 # The directory where the parent was started may hold modules named like those of the standard library.
@@ -85,9 +85,9 @@ class HandlerProcess:
         report_progress: Callable[[Any], None],
         is_cancelled: Callable[[], bool] | None = None,
         is_last_attempt: bool = False,
-        max_result: int | None = MAX_RESULT,
+        max_result: int | None = MAX_RESULT_BYTES,
     ) -> str | None:
-        """Call a handler and wait until it ends.
+        """HandlerCall a handler and wait until it ends.
 
         Args:
             function: The handler. The child process imports it by its name.
@@ -106,7 +106,7 @@ class HandlerProcess:
             HandlerFailedError: The handler raised an exception or can't be imported, or its result can't be kept.
             ProcessEndedError: The child process crashed, ran out of memory or was killed.
         """
-        call = _describe(function, arguments, job_id, attempt, is_last_attempt, max_result)
+        call = _build_call(function, arguments, job_id, attempt, is_last_attempt, max_result)
         with _lock:
             self._is_busy, self._is_killed = True, self._is_closed
         try:
@@ -138,7 +138,7 @@ class HandlerProcess:
         if self._child is not None:
             self._child.wait()
 
-    def _exchange(self, call: Call, report_progress: Callable[[Any], None]) -> Message:
+    def _exchange(self, call: HandlerCall, report_progress: Callable[[Any], None]) -> Message:
         child = self._start()
         try:
             child.send(call)
@@ -211,7 +211,7 @@ class _Child:
     def has_ended(self) -> bool:
         return self.is_killed or self._connection.poll()  # between calls it sends nothing
 
-    def send(self, call: Call) -> None:
+    def send(self, call: HandlerCall) -> None:
         try:
             if not self._is_prepared:
                 self._connection.send(
@@ -260,9 +260,9 @@ class _Child:
             os.close(self._lifeline)
 
 
-def _describe(function: Callable[..., Any], arguments: Mapping[str, Any], *about: Any) -> Call:
+def _build_call(function: Callable[..., Any], arguments: Mapping[str, Any], *about: Any) -> HandlerCall:
     try:
-        return Call(refer(function), json.dumps(dict(arguments)), *about)
+        return HandlerCall(refer(function), json.dumps(dict(arguments)), *about)
     except (InvalidJobError, TypeError, ValueError, RecursionError) as problem:
         raise HandlerFailedError(type(problem).__name__, str(problem), "") from None
 

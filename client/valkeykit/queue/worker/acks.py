@@ -1,4 +1,4 @@
-"""Reports to the server how jobs ended, and to the listeners."""
+"""Acknowledgements: how jobs ended is reported to the server in batches, then to the listeners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
 from valkeykit.queue.job import Job
 from valkeykit.queue.outcomes import (
-    MAX_ERROR,
+    MAX_ERROR_CHARACTERS,
     InvalidResultError,
     Outcome,
     describe,
@@ -25,25 +25,25 @@ from valkeykit.queue.outcomes import (
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
-    from valkeykit.queue.protocol import Call
+    from valkeykit.queue.protocol import ScriptCall
     from valkeykit.queue.worker.leases import LeaseManager
-    from valkeykit.queue.worker.prefetch import Pace
+    from valkeykit.queue.worker.prefetch import PrefetchController
 
-REFUSALS = 3
-"""How often a report fails before its jobs are reported one by one."""
+MAX_BATCH_REJECTIONS = 3
+"""Failures of a batch after which its jobs are acknowledged one by one."""
 
-LONGEST_PAUSE = 5.0
-"""Seconds between two tries, at most."""
+MAX_RETRY_PAUSE_SECONDS = 5.0
+"""Seconds between two attempts, at most."""
 
 
-REPORT_JOBS = 1000
-REPORT_BYTES = 1024 * 1024
-"""What one report holds; it goes beyond by one job at most."""
+MAX_BATCH_JOBS = 1000
+MAX_BATCH_BYTES = 1024 * 1024
+"""Size of a batch; the last job may exceed it."""
 
 
 @dataclass
-class Report:
-    """Outcomes by the call that reports them, and its flat arguments.
+class AckBatch:
+    """Outcomes by the call that acknowledges them, and its flat arguments.
 
     plain, with_results: of finish. failed: of fail. cancelled: of drop.
     """
@@ -57,8 +57,8 @@ class Report:
     cancelled: list[Any] = field(default_factory=list)
 
 
-class Reporter:
-    """Ends the holding of each job that ran. One report is on its way at a time."""
+class Acknowledger:
+    """Acknowledges every job that ran, then ends its lease. One batch is in flight at a time."""
 
     def __init__(
         self,
@@ -66,85 +66,84 @@ class Reporter:
         queue: AsyncQueue,
         outcomes: deque[Outcome],
         leases: LeaseManager,
-        pace: Pace,
+        prefetch: PrefetchController,
         worker: str,
         listeners: Sequence[Listener],
     ) -> None:
         self._queue = queue
         self._outcomes = outcomes
         self._leases = leases
-        self._pace = pace
+        self._prefetch = prefetch
         self._worker = worker
         self._listeners = listeners
-        self._reporting = asyncio.Lock()
+        self._sending = asyncio.Lock()
 
-    async def report(self) -> None:
-        """Report every job that has ended; until the server has answered, they stay held.
+    async def flush(self) -> None:
+        """Acknowledge every job that has ended; until the server has responded, their leases are kept.
 
-        When it returns, a report that was on its way before has arrived too: a worker that ends must wait for it.
+        When it returns, a batch that was in flight before has arrived too: a worker that ends must wait for it.
         """
-        async with self._reporting:
+        async with self._sending:
             while self._outcomes:
                 self._drop_replaced()
                 await self._send(self._outcomes)
 
     def _drop_replaced(self) -> None:
         """A run whose job this worker has taken again meanwhile: its end must not be taken for that of the new run."""
-        held = self._leases.held
-        if all(held.get(job.key, job) is job for job in jobs_of(tuple(self._outcomes))):
+        if not any(self._leases.is_replaced(job) for job in jobs_of(tuple(self._outcomes))):
             return
         for _ in range(len(self._outcomes)):  # threads may add to them meanwhile
             outcome = self._outcomes.popleft()
-            if held.get(outcome.job.key, outcome.job) is outcome.job:
-                self._outcomes.append(outcome)
+            if self._leases.is_replaced(outcome.job):
+                self._complete([outcome], {outcome.job.key}, set())
             else:
-                self._settle([outcome], {outcome.job.key}, set())
+                self._outcomes.append(outcome)
 
     async def _send(self, outcomes: deque[Outcome]) -> None:
-        """Report as many outcomes as one report may hold."""
-        report, calls = take_report(outcomes, self._queue.max_result), self._queue.calls
-        if report.done:
-            await self._deliver(calls.finish(self._worker, report.plain, report.with_results), report.done)
-        if report.failures:
-            await self._deliver(calls.fail(self._worker, report.failed), report.failures)
-        if report.cancellations:
-            await self._deliver(calls.drop(self._worker, report.cancelled), report.cancellations)
+        """Acknowledge as many outcomes as one batch may hold."""
+        batch, protocol = take_batch(outcomes, self._queue.max_result), self._queue.protocol
+        if batch.done:
+            await self._deliver(protocol.finish(self._worker, batch.plain, batch.with_results), batch.done)
+        if batch.failures:
+            await self._deliver(protocol.fail(self._worker, batch.failed), batch.failures)
+        if batch.cancellations:
+            await self._deliver(protocol.drop(self._worker, batch.cancelled), batch.cancellations)
 
-    async def _deliver(self, call: Call[Any], outcomes: list[Outcome]) -> None:
+    async def _deliver(self, call: ScriptCall[Any], outcomes: list[Outcome]) -> None:
         """Send a call until it is answered. One job that the server rejects must not delay the others.
 
         A call that is sent again gets the answer of the first time.
         """
-        refusals = 0
+        failures = 0
         while True:
             try:
                 answer = await self._queue.send(call)
                 break
             except Exception as error:  # noqa: BLE001  (whatever it is, the jobs stay held)
-                refusals += 1
+                failures += 1
                 events.log_trouble(error, "queue %s: can't acknowledge jobs", self._queue.name)
-                if refusals >= REFUSALS and await self._leases.is_server_well():
-                    await self._isolate(outcomes, error)
+                if failures >= MAX_BATCH_REJECTIONS and await self._leases.is_server_healthy():
+                    await self._send_one_by_one(outcomes, error)
                     return
-                await asyncio.sleep(min(0.5 * refusals, LONGEST_PAUSE))
+                await asyncio.sleep(min(0.5 * failures, MAX_RETRY_PAUSE_SECONDS))
         lost, cancelled = answer if isinstance(answer, tuple) else (answer, [])
-        self._settle(outcomes, set(lost), set(cancelled))
+        self._complete(outcomes, set(lost), set(cancelled))
 
-    async def _isolate(self, outcomes: list[Outcome], error: Exception) -> None:
+    async def _send_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
         if len(outcomes) > 1:
             for outcome in outcomes:
                 await self._send(deque([outcome]))
         elif outcomes[0].error is None:
-            refused = InvalidResultError(f"the server didn't accept the result: {error}")
-            await self._send(deque([outcomes[0]._replace(error=refused)]))
+            rejected = InvalidResultError(f"the server didn't accept the result: {error}")
+            await self._send(deque([outcomes[0]._replace(error=rejected)]))
         else:
             name, job = self._queue.name, outcomes[0].job
             logger.error("queue %s: can't report how job %s ended; its lease expires", name, job.id)
-            self._settle(outcomes, set(), set())
+            self._complete(outcomes, set(), set())
 
-    def _settle(self, outcomes: list[Outcome], lost: set[bytes], cancelled: set[bytes]) -> None:
-        self._leases.drop(jobs_of(outcomes))
-        self._pace.ended(len(outcomes))
+    def _complete(self, outcomes: list[Outcome], lost: set[bytes], cancelled: set[bytes]) -> None:
+        self._leases.untrack(jobs_of(outcomes))
+        self._prefetch.on_finished(len(outcomes))
         if len(self._listeners) == 1 and not lost and all(outcome.error is None for outcome in outcomes):
             return  # no one listens to jobs that went well
         now = time.monotonic()
@@ -166,15 +165,15 @@ def _event(queue: str, outcome: Outcome, now: float, *, lost: bool, cancelled: b
     return Event(kind, queue, job.id, job.spec.name, job.attempt, now - (job.started or now), error)
 
 
-def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
-    """Take as many outcomes as one report may hold. A job whose lease was lost is reported too: the fence decides."""
-    report, size, left = Report(), 0, REPORT_JOBS
-    while outcomes and left and size < REPORT_BYTES:
+def take_batch(outcomes: deque[Outcome], max_result: int) -> AckBatch:
+    """Take as many outcomes as one batch may hold. A job whose lease was lost is included too: the server decides."""
+    batch, size, left = AckBatch(), 0, MAX_BATCH_JOBS
+    while outcomes and left and size < MAX_BATCH_BYTES:
         outcome = outcomes.popleft()
         left -= 1
         job, value, error = outcome
         if job.interrupt == "stopped":
-            continue  # it was given back
+            continue  # it was released
         if error is None and job.spec.result_ttl:
             try:
                 encoded = encode_result(value, max_result)
@@ -182,22 +181,22 @@ def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
                 outcome = outcome._replace(error=problem)
                 error = problem
             else:
-                report.with_results += (job.key, job.attempt, job.spec.result_ttl, encoded)
+                batch.with_results += (job.key, job.attempt, job.spec.result_ttl, encoded)
                 size += len(encoded)
         elif error is None:
-            report.plain += (job.key, job.attempt)
+            batch.plain += (job.key, job.attempt)
         if error is None:
-            report.done.append(outcome)
+            batch.done.append(outcome)
         elif job.interrupt == "cancelled":
-            report.cancelled += (job.key, job.attempt)
-            report.cancellations.append(outcome)
+            batch.cancelled += (job.key, job.attempt)
+            batch.cancellations.append(outcome)
         else:
             delay = next_delay(job, error)
             trace = describe_traceback(error) if delay < 0 else ""
-            report.failed += (job.key, job.attempt, delay, describe(error), trace)
-            size += MAX_ERROR + len(trace)
-            report.failures.append(outcome)
-    return report
+            batch.failed += (job.key, job.attempt, delay, describe(error), trace)
+            size += MAX_ERROR_CHARACTERS + len(trace)
+            batch.failures.append(outcome)
+    return batch
 
 
 def jobs_of(outcomes: Sequence[Outcome]) -> list[Job]:

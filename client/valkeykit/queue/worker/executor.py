@@ -21,28 +21,28 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
 from valkeykit.queue.events import logger
-from valkeykit.queue.handlers import exhaust, settle
+from valkeykit.queue.handlers import complete, exhaust
 from valkeykit.queue.job import Interruption, Job, call
-from valkeykit.queue.options import MAX_RESULT
+from valkeykit.queue.options import MAX_RESULT_BYTES
 from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
 from valkeykit.queue.schema import CorruptJobError
 
 if TYPE_CHECKING:
     from valkeykit.queue.processes.parent import HandlerProcess
 
-LOOP_SHARE = 0.005
+LOOP_SHARE_SECONDS = 0.005
 """Seconds that coroutines which never wait may keep the loop."""
 
-GRACE = 5.0
+INTERRUPT_GRACE_SECONDS = 5.0
 """Seconds in which an interrupted job must end before its slot is replaced."""
 
-THREAD_PAUSE = 0.5
+THREAD_RETRY_SECONDS = 0.5
 """Seconds before a thread is tried again, where the system had none."""
 
-Confirm = Callable[[Job], Awaitable[bool]]
+RecordStart = Callable[[Job], Awaitable[bool]]
 """Called before a job's last attempt; False where it must not run, and is held no longer."""
 
-Begin = Callable[[Job], None]
+OnLastAttempt = Callable[[Job], None]
 """Called right before the handler of a last attempt is, from any thread."""
 
 
@@ -50,37 +50,37 @@ class _Interrupt(BaseException):
     """Raised inside a function that is to end. Not an Exception, so that handlers don't catch it by accident."""
 
 
-class Slots:
+class JobExecutor:
     """Runs jobs. All methods but those of threads belong to the loop.
 
-    ended: called in the loop, soon after jobs have ended; their outcomes are in `outcomes`.
+    on_finished: called in the loop, soon after jobs have ended; their outcomes are in `outcomes`.
     """
 
     def __init__(
         self,
         concurrency: int,
-        ended: Callable[[], None],
-        confirm: Confirm | None = None,
-        begin: Begin | None = None,
-        max_result: int = MAX_RESULT,
+        on_finished: Callable[[], None],
+        record_start: RecordStart | None = None,
+        on_last_attempt: OnLastAttempt | None = None,
+        max_result: int = MAX_RESULT_BYTES,
     ) -> None:
         self.concurrency = concurrency
         self.outcomes: deque[Outcome] = deque()
         self.busy = 0
         self.running: set[Job] = set()
-        self._ended = ended
-        self._confirm = confirm
-        self._begin_last = begin or (lambda _: None)
+        self._on_finished = on_finished
+        self._record_start = record_start
+        self._on_last_attempt = on_last_attempt or (lambda _: None)
         self._max_result = max_result
         self._context = copy_context()
         self._coroutines: deque[Job] = deque()
         self._functions: deque[Job] = deque()
         self._continued: deque[tuple[Job, Any, Context]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._told = False
+        self._is_notified = False
         self._closed = False
         self._lock = threading.Lock()
-        self._go: SimpleQueue[bool] = SimpleQueue()
+        self._work: SimpleQueue[bool] = SimpleQueue()
         self._threads = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,7 +93,7 @@ class Slots:
     def is_idle(self) -> bool:
         return self.busy == 0 and self.ready == 0 and not self._continued
 
-    def offer(self, jobs: Iterable[Job]) -> None:
+    def submit(self, jobs: Iterable[Job]) -> None:
         """Run jobs as soon as there is a slot. Each has a handler."""
         for job in jobs:
             assert job.handler is not None  # noqa: S101  (jobs without one are given back)
@@ -125,7 +125,7 @@ class Slots:
     def abandon(self, job: Job) -> None:
         """Abandon a job that doesn't end: its thread or task may never return, so a new one replaces it."""
         is_function = job.task is None
-        if self.end(job, error=_interruption(job), abandoned=True):
+        if self.finish(job, error=_interruption(job), abandoned=True):
             self._threads -= is_function
             self.busy -= 1
             self._fill()
@@ -134,11 +134,13 @@ class Slots:
         """Let the threads go; one that is stuck ends with the process."""
         self._closed = True
         for _ in range(self._threads):
-            self._go.put(False)
+            self._work.put(False)
         for task in self._tasks:
             task.cancel()
 
-    def end(self, job: Job, value: Any = None, error: BaseException | None = None, *, abandoned: bool = False) -> bool:
+    def finish(
+        self, job: Job, value: Any = None, error: BaseException | None = None, *, abandoned: bool = False
+    ) -> bool:
         """Note how a job ended, once; from any thread. False where that was known already."""
         with self._lock:
             if job.over:
@@ -147,18 +149,18 @@ class Slots:
             self.outcomes.append(Outcome(job, value, error))  # first, since an interrupt may come between
             job.over = True
         self.running.discard(job)
-        self._tell_soon()
+        self._notify_soon()
         return True
 
-    def _tell_soon(self) -> None:
-        if not self._told:
-            self._told = True
+    def _notify_soon(self) -> None:
+        if not self._is_notified:
+            self._is_notified = True
             with contextlib.suppress(RuntimeError):  # the loop is closed: a thread outlived its worker
-                self._loop.call_soon_threadsafe(self._tell)
+                self._loop.call_soon_threadsafe(self._notify)
 
-    def _tell(self) -> None:
-        self._told = False
-        self._ended()
+    def _notify(self) -> None:
+        self._is_notified = False
+        self._on_finished()
 
     def _fill(self) -> None:
         if self._closed:
@@ -173,7 +175,7 @@ class Slots:
             if self._threads < min(self.busy + 1, self.concurrency) and not self._add_thread() and not self._threads:
                 break
             self.busy += 1
-            self._go.put(True)
+            self._work.put(True)
 
     def _add_thread(self) -> bool:
         """False where the system has no more threads: then those that there are do the work, or it is tried again."""
@@ -181,7 +183,7 @@ class Slots:
             threading.Thread(target=self._thread, name="valkeykit-job", daemon=True).start()
         except RuntimeError as problem:
             logger.warning("no thread for jobs: %s", problem)
-            self._loop.call_later(THREAD_PAUSE, self._fill)
+            self._loop.call_later(THREAD_RETRY_SECONDS, self._fill)
             return False
         self._threads += 1
         return True
@@ -189,27 +191,27 @@ class Slots:
     def _free(self) -> None:
         self.busy -= 1
         self._fill()
-        self._ended()
+        self._on_finished()
 
     # coroutines
 
     async def _run_coroutines(self) -> None:
         """A slot of the loop. It ends with a job that was abandoned, and with one that left its task cancelled."""
-        share_ends = time.monotonic() + LOOP_SHARE
+        share_ends = time.monotonic() + LOOP_SHARE_SECONDS
         task = asyncio.current_task()
-        goes_on = True
+        keeps_running = True
         try:
-            while goes_on and (self._coroutines or self._continued):
+            while keeps_running and (self._coroutines or self._continued):
                 job, *rest = self._continued.popleft() if self._continued else (self._coroutines.popleft(),)
                 job.task = task
-                goes_on = await self._run_coroutine(job, *rest)
+                keeps_running = await self._run_coroutine(job, *rest)
                 if _is_cancelled(task):
                     return
                 if time.monotonic() > share_ends:
                     await asyncio.sleep(0)
-                    share_ends = time.monotonic() + LOOP_SHARE
+                    share_ends = time.monotonic() + LOOP_SHARE_SECONDS
         finally:
-            if goes_on:
+            if keeps_running:
                 self._free()
 
     async def _run_coroutine(self, job: Job, awaitable: Any = None, context: Context | None = None) -> bool:
@@ -219,33 +221,33 @@ class Slots:
         if job.interrupt is not None:
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
-            return self.end(job, error=_interruption(job))
+            return self.finish(job, error=_interruption(job))
         try:
             if context is None:
                 if job.attempt >= job.spec.attempts:
                     if not await self._may_run(job):
                         return True
-                    self._begin_last(job)
+                    self._on_last_attempt(job)
                 context = self._context.copy()
                 awaitable = context.run(call, job)
-            value = await settle(awaitable, context)
+            value = await complete(awaitable, context)
         except asyncio.CancelledError as error:
             if self._closed:
                 raise
             return self._end_cancelled(job, error)
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
-            return self.end(job, error=error)
-        return self.end(job, value)
+            return self.finish(job, error=error)
+        return self.finish(job, value)
 
     def _end_cancelled(self, job: Job, error: asyncio.CancelledError) -> bool:
         """An error that the handler itself let out, a cancelled task that it awaited for example, fails the job."""
         if job.interrupt is not None and sys.version_info >= (3, 11) and job.task is not None:
             job.task.uncancel()
-        return self.end(job, error=_interruption(job, error))
+        return self.finish(job, error=_interruption(job, error))
 
     async def _may_run(self, job: Job) -> bool:
         job.called = 0.0  # the time-out doesn't count until the server has answered
-        if self._confirm is None or await self._confirm(job):
+        if self._record_start is None or await self._record_start(job):
             job.called = time.monotonic()
             return True
         self._disown(job)
@@ -256,23 +258,23 @@ class Slots:
         with self._lock:
             job.over = True
         self.running.discard(job)
-        self._tell_soon()
+        self._notify_soon()
 
     # functions
 
     def _thread(self) -> None:
         process: HandlerProcess | None = None
-        goes_on = True
+        keeps_running = True
         try:
-            while goes_on and self._go.get():
-                while goes_on and (job := self._next_function()) is not None:
-                    assert job.handler is not None  # noqa: S101  (`offer` has checked it)
+            while keeps_running and self._work.get():
+                while keeps_running and (job := self._next_function()) is not None:
+                    assert job.handler is not None  # noqa: S101  (`submit` has checked it)
                     if job.handler.process:
                         process = process or _new_process()
-                        goes_on = self._run_in_process(job, process)
+                        keeps_running = self._run_in_process(job, process)
                     else:
-                        goes_on = self._run_function(job)
-                if goes_on:
+                        keeps_running = self._run_function(job)
+                if keeps_running:
                     self._loop.call_soon_threadsafe(self._free)
         except RuntimeError:
             if not self._closed:  # else the loop is closed: the thread outlived its worker
@@ -296,7 +298,7 @@ class Slots:
             if not self._may_run_function(job):
                 return True
             context = self._context.copy()
-            self._let_interrupt(job)
+            self._allow_interrupt(job)
             try:
                 value = context.run(call, job)
                 if value is not None and inspect.isgenerator(value):
@@ -306,13 +308,13 @@ class Slots:
             except _Interrupt:
                 raise
             except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
-                return self.end(job, error=error)
-            return self.end(job, value)
+                return self.finish(job, error=error)
+            return self.finish(job, value)
         except _Interrupt as error:  # it may come a moment after the function has ended
-            return self.end(job, error=_interruption(job, error)) or not job.is_abandoned
+            return self.finish(job, error=_interruption(job, error)) or not job.is_abandoned
 
     def _run_in_process(self, job: Job, process: HandlerProcess) -> bool:
-        assert job.handler is not None  # noqa: S101  (`offer` has checked it)
+        assert job.handler is not None  # noqa: S101  (`submit` has checked it)
         try:
             if not self._may_run_function(job):
                 return True
@@ -325,18 +327,18 @@ class Slots:
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             if getattr(error, "kind", "") == InvalidResultError.__name__:
                 error = InvalidResultError(str(error).partition(": ")[2])
-            return self.end(job, error=_interruption(job, error))
+            return self.finish(job, error=_interruption(job, error))
         finally:
             with self._lock:
                 job.kill = None
-        return self.end(job, None if text is None else EncodedResult(text))
+        return self.finish(job, None if text is None else EncodedResult(text))
 
     def _may_run_function(self, job: Job) -> bool:
-        if job.attempt < job.spec.attempts or self._confirm is None:
+        if job.attempt < job.spec.attempts or self._record_start is None:
             return True
         may_run = asyncio.run_coroutine_threadsafe(self._may_run(job), self._loop).result()
         if may_run:
-            self._begin_last(job)
+            self._on_last_attempt(job)
         return may_run
 
     def _continue_in_loop(self, job: Job, awaitable: Any, context: Context) -> bool:
@@ -350,7 +352,7 @@ class Slots:
         self._continued.append((job, awaitable, context))
         self._fill()
 
-    def _let_interrupt(self, job: Job) -> None:
+    def _allow_interrupt(self, job: Job) -> None:
         """From here on an interrupt reaches this thread; one that came before is found here."""
         with self._lock:
             if job.interrupt is not None:

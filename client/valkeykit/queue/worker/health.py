@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import ConfigurationError
-from valkeykit.heartbeat import STUCK, remove_heartbeat, write_heartbeat
+from valkeykit.heartbeat import STUCK_SECONDS, remove_heartbeat, write_heartbeat
 from valkeykit.queue.events import logger
 from valkeykit.queue.options import shown
 
 if TYPE_CHECKING:
-    from valkeykit.queue.worker.leases import Renewal
-    from valkeykit.queue.worker.prefetch import Taker
+    from valkeykit.queue.worker.leases import LeaseRenewer
+    from valkeykit.queue.worker.prefetch import JobFetcher
     from valkeykit.queue.worker.probes import ProbeServer
 
-EVERY = 1.0
+HEARTBEAT_INTERVAL_SECONDS = 1.0
 """Seconds between two turns that are noted, and between two writes of the heartbeat file."""
 
 
@@ -51,29 +51,29 @@ class Health:
         self._file = None if heartbeat is None else Path(heartbeat)
         self._port = port
         self._turned = time.monotonic()
-        self._taker: Taker | None = None
-        self._renewal: Renewal | None = None
+        self._fetcher: JobFetcher | None = None
+        self._renewal: LeaseRenewer | None = None
         self._lease = 0.0
-        self._longest_take = STUCK
+        self._longest_take = STUCK_SECONDS
         self._ended = threading.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._server: ProbeServer | None = None
         self._writer: threading.Thread | None = None
 
     @property
-    def contact(self) -> float:
+    def last_contact(self) -> float:
         """When the server last answered, by time.monotonic(); 0 before the first time."""
-        contacts = [part.contact for part in (self._taker, self._renewal) if part is not None]
+        contacts = [part.last_contact for part in (self._fetcher, self._renewal) if part is not None]
         return max(contacts, default=0.0)
 
     @property
     def is_live(self) -> bool:
-        now, began = time.monotonic(), self._taker.began if self._taker is not None else None
-        return now - self._turned < STUCK and (began is None or now - began < self._longest_take)
+        now, began = time.monotonic(), self._fetcher.take_started if self._fetcher is not None else None
+        return now - self._turned < STUCK_SECONDS and (began is None or now - began < self._longest_take)
 
     @property
     def is_ready(self) -> bool:
-        contact = self.contact
+        contact = self.last_contact
         return self.is_live and contact > 0 and time.monotonic() - contact < self._lease
 
     @property
@@ -81,17 +81,17 @@ class Health:
         """The port that answers, once it does."""
         return self._server.port if self._server is not None else None
 
-    def watch(self, taker: Taker, renewal: Renewal, lease: float, retry_for: float = 0.0) -> None:
+    def watch(self, fetcher: JobFetcher, renewal: LeaseRenewer, lease: float, retry_for: float = 0.0) -> None:
         """Set whose health it is.
 
         Args:
-            taker: takes its jobs.
+            fetcher: takes its jobs.
             renewal: renews its leases.
             lease: seconds that a lease lasts.
             retry_for: seconds that a take is tried again while the server is down.
         """
-        self._taker, self._renewal, self._lease = taker, renewal, lease
-        self._longest_take = STUCK + retry_for
+        self._fetcher, self._renewal, self._lease = fetcher, renewal, lease
+        self._longest_take = STUCK_SECONDS + retry_for
 
     def start(self) -> None:
         """Begin to write and to answer, in the worker's loop.
@@ -121,11 +121,11 @@ class Health:
             self._server.stop()
             self._server = None
         if self._file is not None and self._writer is not None:
-            self._writer.join(EVERY)
+            self._writer.join(HEARTBEAT_INTERVAL_SECONDS)
             remove_heartbeat(self._file)
 
     def as_dict(self) -> dict[str, Any]:
-        contact = self.contact
+        contact = self.last_contact
         return {
             "queue": self._queue,
             "pid": os.getpid(),
@@ -137,7 +137,7 @@ class Health:
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note that the loop turns. A timer does it, since the worker's own tasks may wait for the server."""
         self._turned = time.monotonic()
-        self._timer = loop.call_later(EVERY, self._turn, loop)
+        self._timer = loop.call_later(HEARTBEAT_INTERVAL_SECONDS, self._turn, loop)
 
     def _write_forever(self, file: Path) -> None:
         """Write in a separate thread, so that a handler that blocks the loop does not make the worker look failed."""
@@ -149,7 +149,7 @@ class Health:
                 if not is_reported:
                     logger.warning("the heartbeat file %s can't be written: %s", file, problem.strerror or problem)
                 is_reported = True
-            self._ended.wait(EVERY)
+            self._ended.wait(HEARTBEAT_INTERVAL_SECONDS)
 
 
 @cache

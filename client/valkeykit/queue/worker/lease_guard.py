@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from valkeykit.queue.base import QueueBase
     from valkeykit.queue.job import Job
 
-LONGEST_SILENCE = 600.0
+MAX_SILENCE_SECONDS = 600.0
 """Seconds without a message after which a worker counts as stuck, and its leases expire."""
 
-RENEWALS = 6
-"""How often a lease is renewed in its own time."""
+RENEWALS_PER_LEASE = 6
+"""Renewals within the duration of a lease."""
 
-MAX_BACKLOG = 16 * 1024 * 1024
+MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 """Bytes that wait for the process to read them; beyond it the worker continues without the process."""
 
-BATCH = 1000
+BATCH_JOBS = 1000
 
-LAST_WORDS = 5.0
+RELEASE_GRACE_SECONDS = 5.0
 """Seconds in which jobs are given back after the worker has ended."""
 
 _LAST = b"!"
@@ -80,22 +80,22 @@ class LeaseGuard:
         os.set_blocking(writing, False)
         return cls(process, writing)
 
-    def hold(self, jobs: Iterable[Job]) -> None:
+    def track(self, jobs: Iterable[Job]) -> None:
         """Renew these leases too."""
         words = [b"%b %d%b" % (job.key, job.attempt, _LAST if job.is_last_attempt else b"") for job in jobs]
         self._write(b"+" + b" ".join(words) + b"\n")
 
-    def begin(self, job: Job) -> None:
+    def mark_started(self, job: Job) -> None:
         """The handler of a job's last attempt is called now."""
         self._write(b"*" + job.key + b"\n")
 
-    def drop(self, jobs: Iterable[Job]) -> None:
+    def untrack(self, jobs: Iterable[Job]) -> None:
         """Renew these leases no longer."""
         self._write(b"-" + b" ".join([job.key for job in jobs]) + b"\n")
 
-    def tell(self, about: str) -> None:
-        """The worker has renewed its leases itself. about: its description, as JSON."""
-        self._write(b"=" + about.encode() + b"\n")
+    def renewed(self, description: str) -> None:
+        """The worker has renewed its leases itself. description: its description, as JSON."""
+        self._write(b"=" + description.encode() + b"\n")
 
     def close(self) -> None:
         """End the process."""
@@ -116,12 +116,12 @@ class LeaseGuard:
             try:
                 del self._backlog[: os.write(self._pipe, self._backlog)]
             except BlockingIOError:
-                if len(self._backlog) > MAX_BACKLOG:
-                    self._give_up("it does not respond")
+                if len(self._backlog) > MAX_BACKLOG_BYTES:
+                    self._stop_using("it does not respond")
             except OSError as problem:
-                self._give_up(str(problem.strerror))
+                self._stop_using(str(problem.strerror))
 
-    def _give_up(self, reason: str) -> None:
+    def _stop_using(self, reason: str) -> None:
         logger.warning("the lease guard process failed and is not used any more: %s", reason)
         if self._pipe is not None:
             os.close(self._pipe)
@@ -145,10 +145,10 @@ class _Renewer:
         )
         self._worker = worker
         self._lease = lease
-        self._held: dict[bytes, bytes] = {}
-        self._unbegun: set[bytes] = set()
-        self._about = ""
-        self._heard = time.monotonic()
+        self._leases: dict[bytes, bytes] = {}
+        self._unstarted: set[bytes] = set()
+        self._description = ""
+        self._last_message = time.monotonic()
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -156,52 +156,52 @@ class _Renewer:
         threading.Thread(target=self._renew_forever, daemon=True).start()
         with open(3, "rb", closefd=False) as pipe:
             for line in pipe:
-                self._note(line[:1], line[1:-1])
+                self._apply(line[:1], line[1:-1])
         self._end()
 
-    def _note(self, kind: bytes, text: bytes) -> None:
+    def _apply(self, kind: bytes, text: bytes) -> None:
         if kind == b"=":
-            self._about = text.decode()
-            self._heard = time.monotonic()
+            self._description = text.decode()
+            self._last_message = time.monotonic()
             return
         words = text.split(b" ")
         with self._lock:
             if kind == b"+":
                 attempts = [attempt.rstrip(_LAST) for attempt in words[1::2]]
-                self._held.update(zip(words[::2], attempts, strict=False))
-                self._unbegun.update(
+                self._leases.update(zip(words[::2], attempts, strict=False))
+                self._unstarted.update(
                     key for key, attempt in zip(words[::2], words[1::2], strict=False) if attempt.endswith(_LAST)
                 )
                 return
-            self._unbegun.difference_update(words)
+            self._unstarted.difference_update(words)
             if kind == b"-":
                 for key in words:
-                    self._held.pop(key, None)
+                    self._leases.pop(key, None)
 
     def _end(self) -> None:
         """Give back what the worker held and had not begun; the attempt doesn't count."""
         with self._lock:
-            jobs = [part for key in self._unbegun for part in (key, self._held[key])]
-            self._held.clear()
-        self._queue.retry_for = LAST_WORDS
+            jobs = [part for key in self._unstarted for part in (key, self._leases[key])]
+            self._leases.clear()
+        self._queue.retry_for = RELEASE_GRACE_SECONDS
         with contextlib.suppress(Exception):  # their leases end
             if jobs:
-                self._queue.send(self._queue.calls.release(self._worker, jobs))
+                self._queue.send(self._queue.protocol.release(self._worker, jobs))
         os._exit(0)
 
     def _renew_forever(self) -> None:
         while True:
-            time.sleep(self._lease / RENEWALS)
+            time.sleep(self._lease / RENEWALS_PER_LEASE)
             if os.getppid() != self._parent:  # the pipe may still be open in a process that the worker forked
                 self._end()
-            if self._lease / 3 < time.monotonic() - self._heard < LONGEST_SILENCE:
+            if self._lease / 3 < time.monotonic() - self._last_message < MAX_SILENCE_SECONDS:
                 with contextlib.suppress(Exception):  # it is tried again soon
                     self._renew()
 
     def _renew(self) -> None:
         with self._lock:
-            flat: list[Any] = [part for pair in self._held.items() for part in pair]
-        for first in range(0, len(flat), 2 * BATCH):
-            jobs = flat[first : first + 2 * BATCH]
-            call = self._queue.calls.renew(self._worker, round(self._lease * 1000), jobs, self._about)
+            flat: list[Any] = [part for pair in self._leases.items() for part in pair]
+        for first in range(0, len(flat), 2 * BATCH_JOBS):
+            jobs = flat[first : first + 2 * BATCH_JOBS]
+            call = self._queue.protocol.renew(self._worker, round(self._lease * 1000), jobs, self._description)
             self._queue.send(call)

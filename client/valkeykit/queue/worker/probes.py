@@ -14,10 +14,10 @@ from typing import Any
 from valkeykit.errors import ConfigurationError
 from valkeykit.queue.events import logger
 
-POLL = 0.1
+POLL_SECONDS = 0.1
 """Seconds until the server notices that it is to end."""
 
-SLOWEST_CLIENT = 5.0
+CLIENT_TIMEOUT_SECONDS = 5.0
 """Seconds that a client may take for its request."""
 
 
@@ -44,7 +44,7 @@ class ProbeServer(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Answer, until `stop`."""
-        threading.Thread(target=self.serve_forever, args=(POLL,), name="valkeykit-health", daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="valkeykit-health", daemon=True).start()
 
     def stop(self) -> None:
         """Close the port."""
@@ -78,21 +78,21 @@ class ProbeServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: ProbeServer
-    timeout = SLOWEST_CLIENT
+    timeout = CLIENT_TIMEOUT_SECONDS
     server_version = "valkeykit"
     sys_version = ""
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
+        self._respond(with_body=True)
 
     def do_HEAD(self) -> None:
-        self._answer(with_body=False)
+        self._respond(with_body=False)
 
-    def _answer(self, *, with_body: bool) -> None:
+    def _respond(self, *, with_body: bool) -> None:
         state = self.server.describe()
-        is_well = {"/live": state["live"], "/ready": state["ready"]}.get(self.path.partition("?")[0])
+        is_healthy = {"/live": state["live"], "/ready": state["ready"]}.get(self.path.partition("?")[0])
         body = json.dumps(state).encode()
-        self.send_response(404 if is_well is None else 200 if is_well else 503)
+        self.send_response(404 if is_healthy is None else 200 if is_healthy else 503)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

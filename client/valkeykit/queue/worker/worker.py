@@ -25,27 +25,27 @@ from valkeykit.queue.job import Interruption, Job
 from valkeykit.queue.options import shown
 from valkeykit.queue.processes.references import check_not_importing
 from valkeykit.queue.queue import Queue
-from valkeykit.queue.worker.acks import Reporter
+from valkeykit.queue.worker.acks import Acknowledger
 from valkeykit.queue.worker.event_loop import cancelled, is_done_before, run_to_end
-from valkeykit.queue.worker.executor import Slots
+from valkeykit.queue.worker.executor import JobExecutor
 from valkeykit.queue.worker.health import Health, package_version
 from valkeykit.queue.worker.lease_guard import LeaseGuard
-from valkeykit.queue.worker.leases import TICK, LeaseManager, Renewal
-from valkeykit.queue.worker.prefetch import BLOCK, Pace, Taker
+from valkeykit.queue.worker.leases import CHECK_INTERVAL_SECONDS, LeaseManager, LeaseRenewer
+from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS, JobFetcher, PrefetchController
 
-LEASE = 30.0
+LEASE_SECONDS = 30.0
 """Seconds without a renewal after which a job goes to another worker."""
 
-DRAIN = 25.0
+SHUTDOWN_TIMEOUT_SECONDS = 25.0
 """Seconds that running jobs have to end after SIGTERM; orchestrators kill after 30."""
 
-LAST_WORDS = 3.0
-"""Seconds beyond the drain time, or after a second signal, in which jobs are given back, if the server responds."""
+RELEASE_GRACE_SECONDS = 3.0
+"""Seconds after the shutdown timeout or a second signal in which unfinished jobs are released."""
 
-CONCURRENCY = 10
+DEFAULT_CONCURRENCY = 10
 """Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
 
-LAG = 1.0
+MAX_LOOP_LAG_SECONDS = 1.0
 """Seconds that a handler may block the loop before that is logged."""
 
 
@@ -56,7 +56,7 @@ class Worker:
         queue: whose handlers run, a Queue or an AsyncQueue.
         concurrency: jobs at once; None for JOB_CONCURRENCY, else 10.
         lease: seconds without a renewal after which another worker takes over a job.
-        drain: seconds that running jobs have to end when the worker is stopped; the rest goes back.
+        shutdown_timeout: seconds that running jobs have to end when the worker is stopped; the rest goes back.
         listeners: called after each job (valkeykit.queue.events).
         heartbeat: a file with the worker's state, for `valkeykit worker --check`.
         health_port: a port that answers GET /live and GET /ready.
@@ -70,28 +70,29 @@ class Worker:
         queue: QueueBase,
         *,
         concurrency: int | None = None,
-        lease: float = LEASE,
-        drain: float = DRAIN,
+        lease: float = LEASE_SECONDS,
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT_SECONDS,
         listeners: Sequence[Listener] = (),
         heartbeat: Path | str | None = None,
         health_port: int | None = None,
     ) -> None:
         if not isinstance(queue, QueueBase):
             raise ConfigurationError(f"{shown(queue)} is not a queue", fix="Worker(Queue(…))")
-        if queue.local is not None:
+        if queue.eager is not None:
             raise no_server()
         if not queue.handlers:
             raise ConfigurationError(f"the queue {queue.name} has no handler", fix="@queue.handler on a function")
-        if not (_is_number(lease) and 1 <= lease <= 86_400 and _is_number(drain) and 0 <= drain <= 86_400):
+        if not (_is_seconds(lease, least=1) and _is_seconds(shutdown_timeout, least=0)):
             raise ConfigurationError(
-                f"lease is {shown(lease)} and drain is {shown(drain)}, expected seconds up to a day, lease from 1",
-                fix="lease=30, drain=25 (seconds)",
+                f"lease is {shown(lease)} and shutdown_timeout is {shown(shutdown_timeout)}, "
+                "expected seconds up to a day, lease from 1",
+                fix="lease=30, shutdown_timeout=25 (seconds)",
             )
         self.concurrency = _concurrency(concurrency)
         self.name = secrets.token_urlsafe(8)
         self._definition = queue
         self._lease = lease
-        self._drain = drain
+        self._shutdown_timeout = shutdown_timeout
         self._listeners = (events.log, *_checked(listeners))
         self._health = Health(queue.name, heartbeat, health_port)
         self._stopping: asyncio.Event | None = None
@@ -103,12 +104,7 @@ class Worker:
     @property
     def last_contact(self) -> float:
         """When the server last answered this worker, by time.monotonic(); 0 before the first time."""
-        return self._health.contact
-
-    @property
-    def last_take(self) -> float:
-        """The previous name of last_contact: a worker at its full concurrency takes nothing, and is healthy."""
-        return self._health.contact
+        return self._health.last_contact
 
     @property
     def is_live(self) -> bool:
@@ -146,7 +142,7 @@ class Worker:
         await self.serve(burst=burst)
 
     def stop(self) -> None:
-        """Stop taking jobs; `serve` then ends within the drain time. Called again, it ends at once.
+        """Stop taking jobs; `serve` then ends within the shutdown timeout. Called again, it ends at once.
 
         It may be called from any thread, before `serve` too, which then does nothing.
         """
@@ -178,14 +174,14 @@ class Worker:
                 await self._work(burst=burst)
         finally:
             self._renewal.stop()
-            self._slots.close()
+            self._executor.close()
             self._health.stop()
             await self._queue.close()
 
     def _assemble(self) -> None:
         """The parts, each of which has one task and uses only the parts before it."""
         definition = self._definition
-        read_timeout = max(definition.settings().read_timeout, BLOCK + 1)
+        read_timeout = max(definition.settings().read_timeout, POLL_BLOCK_SECONDS + 1)
         self._queue = AsyncQueue(
             definition.name,
             definition.source,
@@ -194,30 +190,32 @@ class Worker:
             max_result=definition.max_result,
             **(definition.options | {"read_timeout": read_timeout}),
         )
-        self._reported = asyncio.Event()
-        self._slots = Slots(self.concurrency, self._on_ended, self._confirm, self._begin_last, definition.max_result)
-        self._leases = LeaseManager(self._queue, self._slots, self.name, self._lease, self._guard)
-        self._pace = Pace(self.concurrency)
-        self._reporter = Reporter(
+        self._has_finished = asyncio.Event()
+        self._executor = JobExecutor(
+            self.concurrency, self._on_finished, self._record_start, self._on_last_attempt, definition.max_result
+        )
+        self._leases = LeaseManager(self._queue, self._executor, self.name, self._lease, self._guard)
+        self._prefetch = PrefetchController(self.concurrency)
+        self._acknowledger = Acknowledger(
             queue=self._queue,
-            outcomes=self._slots.outcomes,
+            outcomes=self._executor.outcomes,
             leases=self._leases,
-            pace=self._pace,
+            prefetch=self._prefetch,
             worker=self.name,
             listeners=self._listeners,
         )
-        self._taker = Taker(
+        self._fetcher = JobFetcher(
             queue=self._queue,
             handlers=definition.handlers,
-            slots=self._slots,
+            executor=self._executor,
             leases=self._leases,
-            pace=self._pace,
+            prefetch=self._prefetch,
             worker=self.name,
             lease=self._lease,
             listeners=self._listeners,
         )
         self._started = time.time()
-        self._renewal = Renewal(
+        self._renewal = LeaseRenewer(
             queue=Queue(
                 definition.name,
                 definition.source,
@@ -225,20 +223,20 @@ class Worker:
                 allow_eviction=definition.allow_eviction,
                 **definition.options,
             ),
-            held=self._leases.held,
+            leased=self._leases.jobs,
             worker=self.name,
             lease=self._lease,
             describe=self._describe,
             interrupt=self._interrupt_soon,
             guard=self._guard,
         )
-        self._health.watch(self._taker, self._renewal, self._lease, definition.retry_for)
+        self._health.watch(self._fetcher, self._renewal, self._lease, definition.retry_for)
 
-    async def _confirm(self, job: Job) -> bool:
-        return await self._leases.confirm(job)
+    async def _record_start(self, job: Job) -> bool:
+        return await self._leases.record_start(job)
 
-    def _begin_last(self, job: Job) -> None:
-        self._leases.begin(job)
+    def _on_last_attempt(self, job: Job) -> None:
+        self._leases.mark_started(job)
 
     def _describe(self) -> dict[str, Any]:
         return {
@@ -246,7 +244,7 @@ class Worker:
             "pid": os.getpid(),
             "started": self._started,
             "concurrency": self.concurrency,
-            "running": len(self._slots.running),
+            "running": len(self._executor.running),
             "handlers": sorted(self._definition.handlers)[:100],
             "version": package_version(),
         }
@@ -268,15 +266,15 @@ class Worker:
 
     async def _work(self, *, burst: bool) -> None:
         assert self._stopping is not None  # noqa: S101
-        helpers = [asyncio.create_task(job) for job in (self._report_forever(), self._tick_forever())]
-        taking = asyncio.create_task(self._taker.take_forever(until_empty=burst))
+        helpers = [asyncio.create_task(job) for job in (self._acknowledge_forever(), self._check_forever())]
+        taking = asyncio.create_task(self._fetcher.run(until_empty=burst))
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({taking, stopped, *helpers}, return_when=asyncio.FIRST_COMPLETED)
             for work in (taking, *helpers):
                 if work.done():
                     await work  # raises what ended it
-            await self._taker.finish(BLOCK)
+            await self._fetcher.wait_for_take(POLL_BLOCK_SECONDS)
             await cancelled(taking)
             reason: object = "the server does not respond"
             try:
@@ -293,55 +291,55 @@ class Worker:
         """Wait until it is too late to give jobs back."""
         assert self._hurry is not None  # noqa: S101
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), self._drain)
-        await asyncio.sleep(LAST_WORDS)
+            await asyncio.wait_for(self._hurry.wait(), self._shutdown_timeout)
+        await asyncio.sleep(RELEASE_GRACE_SECONDS)
 
     async def _wind_down(self) -> None:
         assert self._hurry is not None  # noqa: S101
-        end = time.monotonic() + self._drain
-        self._slots.withdraw()
-        await self._leases.give_back([job for job in self._leases.held.values() if not job.started and not job.over])
-        await self._taker.give_back_unanswered()
-        while self._slots.busy and time.monotonic() < end and not self._hurry.is_set():
+        end = time.monotonic() + self._shutdown_timeout
+        self._executor.withdraw()
+        await self._leases.release([job for job in self._leases.jobs() if not job.started and not job.over])
+        await self._fetcher.release_unanswered()
+        while self._executor.busy and time.monotonic() < end and not self._hurry.is_set():
             await asyncio.sleep(0.02)
-        rest = tuple(self._slots.running)
+        rest = tuple(self._executor.running)
         for job in rest:  # first, or one that ends while it is given back would run twice
-            self._slots.interrupt(job, "stopped")
+            self._executor.interrupt(job, "stopped")
         rest = tuple(job for job in rest if job.interrupt == "stopped" or not job.over)
-        await self._leases.give_back(list(rest))
+        await self._leases.release(list(rest))
         if rest:
             logger.info("queue %s: %d running jobs were given back", self._queue.name, len(rest))
-        await self._reporter.report()
+        await self._acknowledger.flush()
         self._renewal.stop()
         await asyncio.to_thread(self._renewal.join, 1)
-        await self._queue.send(self._queue.calls.leave(self.name))
+        await self._queue.send(self._queue.protocol.leave(self.name))
 
-    def _on_ended(self) -> None:
-        self._taker.changed.set()
-        self._reported.set()
+    def _on_finished(self) -> None:
+        self._fetcher.capacity_changed.set()
+        self._has_finished.set()
 
-    async def _report_forever(self) -> None:
+    async def _acknowledge_forever(self) -> None:
         while True:
-            await self._reported.wait()
-            self._reported.clear()
-            await self._survive(self._reporter.report, "can't report how jobs ended")
-            self._taker.changed.set()
+            await self._has_finished.wait()
+            self._has_finished.clear()
+            await self._survive(self._acknowledger.flush, "can't report how jobs ended")
+            self._fetcher.capacity_changed.set()
 
-    async def _tick_forever(self) -> None:
-        due = time.monotonic() + TICK
+    async def _check_forever(self) -> None:
+        due = time.monotonic() + CHECK_INTERVAL_SECONDS
         while True:
-            await asyncio.sleep(TICK)
-            lag, due = time.monotonic() - due, time.monotonic() + TICK
-            if lag > LAG:
-                names = ", ".join(sorted({job.spec.name for job in tuple(self._slots.running)})) or "no job"
+            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+            lag, due = time.monotonic() - due, time.monotonic() + CHECK_INTERVAL_SECONDS
+            if lag > MAX_LOOP_LAG_SECONDS:
+                names = ", ".join(sorted({job.spec.name for job in tuple(self._executor.running)})) or "no job"
                 text = "queue %s: the event loop was blocked for %.1f s; running now: %s -> use def, or process=True"
                 logger.warning(text, self._queue.name, lag, names)
-            if self._leases.held:
-                await self._survive(self._leases.tick, "can't check the running jobs")
+            if not self._leases.is_empty:
+                await self._survive(self._leases.check_running, "can't check the running jobs")
             if self._leases.is_stalled():
-                self._pace.reset()
+                self._prefetch.reset()
                 with contextlib.suppress(ValkeykitError):  # their leases end, then
-                    await self._leases.give_back(self._slots.withdraw())
+                    await self._leases.release(self._executor.withdraw())
 
     async def _survive(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
         """A worker continues whatever happens in one step."""
@@ -361,12 +359,12 @@ class Worker:
     def _interrupt(self, jobs: list[Job], reason: Interruption) -> None:
         """A job that was given back and taken again meanwhile is another object."""
         for job in jobs:
-            if self._leases.held.get(job.key) is job:
-                self._slots.interrupt(job, reason)
+            if self._leases.holds(job):
+                self._executor.interrupt(job, reason)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_seconds(value: object, *, least: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= 86_400
 
 
 def _checked(listeners: Sequence[Listener]) -> Sequence[Listener]:
@@ -378,7 +376,7 @@ def _checked(listeners: Sequence[Listener]) -> Sequence[Listener]:
 
 
 def _concurrency(given: int | None) -> int:
-    value = given if given is not None else os.environ.get("JOB_CONCURRENCY", "").strip() or CONCURRENCY
+    value = given if given is not None else os.environ.get("JOB_CONCURRENCY", "").strip() or DEFAULT_CONCURRENCY
     what = "JOB_CONCURRENCY" if given is None else "concurrency"
     try:
         number = 0 if isinstance(value, bool | float) else int(value)

@@ -1,5 +1,5 @@
 -- Makes a job a dead letter; the oldest ones go where the queue has limits for them.
-local function bury(id, reason, trace)
+local function move_to_dead_letter(id, reason, trace)
   free_key(id)
   redis.call("ZREM", leases, id)
   redis.call("HDEL", started, id)
@@ -23,6 +23,6 @@ local function bury(id, reason, trace)
   end
   if #old > 0 then
     redis.call("ZREM", dead, unpack(old))
-    forget(old)
+    delete_jobs(old)
   end
 end

@@ -1,5 +1,5 @@
 -- All that is kept of jobs, but for the lists that they may be in.
-local function forget(ids)
+local function delete_jobs(ids)
   redis.call("HDEL", active, unpack(ids))
   redis.call("HDEL", jobs, unpack(ids))
   for _, key in ipairs({ errors, traces, progress, cancelled, losses, started }) do

@@ -13,13 +13,13 @@ import pytest
 from valkeykit.errors import CancelledJobError
 from valkeykit.queue.handlers import Handler
 from valkeykit.queue.job import Job
-from valkeykit.queue.options import JobOptions, Spec
-from valkeykit.queue.worker.executor import Slots
+from valkeykit.queue.options import JobOptions, JobSpec
+from valkeykit.queue.worker.executor import JobExecutor
 
 
 def jobs_of(function: Callable[[], Any], number: int) -> list[Job]:
     handler = Handler("note", function, asyncio.iscoroutinefunction(function), JobOptions())
-    return [Job(b"%d" % n, 1, Spec("note"), b"{}", handler) for n in range(number)]
+    return [Job(b"%d" % n, 1, JobSpec("note"), b"{}", handler) for n in range(number)]
 
 
 @contextmanager
@@ -34,16 +34,16 @@ def threads_that_switch_often() -> Iterator[None]:
 
 def test_a_job_is_either_withdrawn_or_begun() -> None:
     async def rounds() -> list[Job]:
-        slots, neither = Slots(4, ended=lambda: None), []
+        executor, neither = JobExecutor(4, on_finished=lambda: None), []
         for _ in range(300):
             jobs = jobs_of(lambda: None, 50)
-            slots.offer(jobs)
+            executor.submit(jobs)
             await asyncio.sleep(0)
-            withdrawn = set(slots.withdraw())
+            withdrawn = set(executor.withdraw())
             neither += [job for job in jobs if not job.started and job not in withdrawn]
-            while slots.busy:
+            while executor.busy:
                 await asyncio.sleep(0)
-        slots.close()
+        executor.close()
         return neither
 
     with threads_that_switch_often():
@@ -66,17 +66,17 @@ def test_what_is_cancelled_while_it_waits_for_a_slot_does_not_run(is_async: bool
                 await asyncio.sleep(0.01)
             runs.append(b"coroutine")
 
-        slots = Slots(1, ended=lambda: None)
+        executor = JobExecutor(1, on_finished=lambda: None)
         first, second = jobs_of(coroutine if is_async else function, 2)
-        slots.offer([first, second])
+        executor.submit([first, second])
         while not first.started:
             await asyncio.sleep(0.01)
-        slots.interrupt(second, "cancelled")
+        executor.interrupt(second, "cancelled")
         go_on.set()
-        while not slots.is_idle:
+        while not executor.is_idle:
             await asyncio.sleep(0.01)
-        slots.close()
-        return [(outcome.job.key, type(outcome.error)) for outcome in slots.outcomes]
+        executor.close()
+        return [(outcome.job.key, type(outcome.error)) for outcome in executor.outcomes]
 
     assert asyncio.run(serve()) == [(b"0", type(None)), (b"1", CancelledJobError)]
     assert len(runs) == 1

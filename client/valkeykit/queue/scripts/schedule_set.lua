@@ -1,5 +1,5 @@
 #!lua
--- shared: wake answers
+-- shared: wake call_replies
 -- keys: repeats repeating repeat_jobs wakeups | answers
 -- Sets or removes what is repeated. One that is set again as it was keeps its next time.
 -- ARGV: call number, name, plan ("" removes it), when it is due next (ms)
