@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Workload = Literal["cache", "queue", "mixed"]
-Target = Literal["embedded", "docker", "aws", "gcp"]
-Topology = Literal["single", "replicated", "cluster", "serverless"]
 
 
 @dataclass(frozen=True)

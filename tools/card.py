@@ -82,7 +82,7 @@ def _secrets(stack: Stack, outputs: Mapping[str, Any]) -> Iterator[tuple[str, st
 
 
 def _limits(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    workload = cast("Workload", endpoint.workload)
+    workload = endpoint.workload
     yield "memory for data, of a shard", f"{endpoint.maxmemory / 1024**2:.0f} MiB"
     wanted = ("maxmemory-policy", "maxclients", "maxmemory-clients")
     yield from ((rule.directive, rule.for_workload(workload)) for rule in RULES if rule.directive in wanted)

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TypeVar
 
 import redis
-from valkeykit.causes import FOREIGN
 from valkeykit.connection import Client
+from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import ValkeykitError
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Writer:
                     client.set(self._key(number), number, ex=KEPT)
                     if self._wait and replicas_with(client, self._key(number), self._wait) < self._wait:
                         continue
-                except (*FOREIGN, ValkeykitError) as problem:
+                except (*REDIS_ERRORS, ValkeykitError) as problem:
                     self.failed.append(f"{type(problem).__name__}: {problem}")
                     time.sleep(0.05)
                     continue
@@ -99,7 +99,7 @@ def _again(action: Callable[[], T]) -> T:
     while True:
         try:
             return action()
-        except (*FOREIGN, ValkeykitError):
+        except (*REDIS_ERRORS, ValkeykitError):
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)

@@ -8,6 +8,7 @@ from typing import Any
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.url import Address, Node, join_nodes
+from valkeykit.vocabulary import DeploymentTopology, Target, Workload
 
 SCHEMA_VERSION = 1
 
@@ -31,12 +32,12 @@ class Endpoint:
     check_hostname: whether the certificate's name is compared with the host; the chain is checked always.
     """
 
-    target: str
-    topology: str
+    target: Target
+    topology: DeploymentTopology
     nodes: tuple[Node, ...]
     tls: bool
     version: str
-    workload: str
+    workload: Workload
     maxmemory: int
     users: tuple[str, ...]
     ca: str | None = None
@@ -60,7 +61,7 @@ class Endpoint:
             # a serverless cache speaks the cluster protocol
             topology="cluster" if self.topology == "serverless" else self.topology,
             service=SERVICE if self.sentinels else None,
-            others=tuple(others),
+            fallback_nodes=tuple(others),
             sentinels=self.sentinels,
         )
 

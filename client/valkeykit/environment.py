@@ -88,7 +88,7 @@ def _with_nodes(address: url.Address, variables: Mapping[str, str]) -> url.Addre
     return replace(
         address,
         topology=_TOPOLOGIES.get(topology),
-        others=tuple(node for node in nodes if node != first),
+        fallback_nodes=tuple(node for node in nodes if node != first),
         sentinels=_nodes(variables, "VALKEY_SENTINELS"),
     )
 

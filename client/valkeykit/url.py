@@ -18,14 +18,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import cast, get_args
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from valkeykit import query
 from valkeykit.errors import ConfigurationError
+from valkeykit.vocabulary import Topology
 
 DEFAULT_PORT = 6379
 
-TOPOLOGIES = ("single", "replicated", "sentinel", "cluster")
+TOPOLOGIES: tuple[Topology, ...] = get_args(Topology)
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _SOCKETS = ("unix", "valkey+unix", "redis+unix")
@@ -65,7 +67,7 @@ class Address:
 
     topology: one of TOPOLOGIES; None where the URL doesn't say.
     service: the name by which Sentinel knows the primary; None for the only one it knows.
-    others: further nodes, used where the first one doesn't answer.
+    fallback_nodes: further nodes, used where the first one doesn't answer.
     sentinels: who knows the primary of a replicated deployment; they know this user and password too.
     socket: the path of a unix socket, in place of host and port.
     options: options of `connect` that the URL's query sets; what is passed to `connect` wins.
@@ -77,9 +79,9 @@ class Address:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     database: int = 0
-    topology: str | None = None
+    topology: Topology | None = None
     service: str | None = None
-    others: tuple[Node, ...] = ()
+    fallback_nodes: tuple[Node, ...] = ()
     sentinels: tuple[Node, ...] = ()
     socket: str | None = None
     options: query.Parameters = ()
@@ -87,11 +89,11 @@ class Address:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """Every node that the URL names, the first one first."""
-        return (Node(self.socket, 0) if self.socket else Node(self.host, self.port), *self.others)
+        return (Node(self.socket, 0) if self.socket else Node(self.host, self.port), *self.fallback_nodes)
 
     def at(self, node: Node) -> Address:
         """One node alone, for the same user."""
-        alone = replace(self, topology="single", service=None, others=(), sentinels=())
+        alone = replace(self, topology="single", service=None, fallback_nodes=(), sentinels=())
         if node.socket:
             return replace(alone, socket=node.socket)
         return replace(alone, host=node.host, port=node.port, socket=None)
@@ -148,9 +150,9 @@ def parse(url: str) -> Address:
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         database=_database(path, parameters),
-        topology=topology or None,
+        topology=cast("Topology", topology) if topology else None,
         service=service,
-        others=tuple(_node(node) for node in further),
+        fallback_nodes=tuple(_node(node) for node in further),
         options=_options(parameters),
     )
 

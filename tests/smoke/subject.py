@@ -228,7 +228,7 @@ def _forwarded(address: Address, forward: str) -> Address:
             fix="run the suite inside the network, and unset VALKEY_FORWARD",
         )
     there = parse(f"redis://{forward}")
-    return replace(address, host=there.host, port=there.port, topology="single", others=())
+    return replace(address, host=there.host, port=there.port, topology="single", fallback_nodes=())
 
 
 def _has(module: str) -> bool:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.cache.base import CacheBase
-from valkeykit.cache.computation import LEASE, Computation
+from valkeykit.cache.computation import LEASE_SECONDS, Computation
+from valkeykit.cache.effects import Effects, Send, Sleep
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.renewer import Renewer
-from valkeykit.cache.steps import Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
-from valkeykit.causes import FOREIGN
-from valkeykit.channel import Channel
 from valkeykit.connection import open_client
+from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import ConfigurationError
-from valkeykit.lazy import LazyChannel
+from valkeykit.fast_connection import FastConnection
+from valkeykit.lazy_connection import LazyConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,8 +35,8 @@ class Cache(CacheBase):
     deleted data would be served later. DISABLE_REDIS counts as an unavailable server.
     """
 
-    _link_type = LazyChannel
-    _link: LazyChannel
+    _connection_type = LazyConnection
+    _lazy: LazyConnection
 
     @cached_property
     def _renewer(self) -> Renewer:
@@ -100,7 +100,7 @@ class Cache(CacheBase):
         stale: float = 0,
         negative_ttl: float = NEGATIVE,
         tags: Iterable[str] = (),
-        lease: float = LEASE,
+        lease: float = LEASE_SECONDS,
     ) -> T:
         """Read a value; if there is none, one caller of all processes computes it.
 
@@ -148,12 +148,12 @@ class Cache(CacheBase):
         return default if value is MISSING else value
 
     def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send commands as they are, in one round trip; keys are completed by `key`. Fails loud."""
-        return self._send(Send(list(commands), loud=True, once=True))
+        """Send commands as they are, in one round trip; complete keys with `key`. Errors of the server are raised."""
+        return self._send(Send(list(commands), bypass_breaker=True, no_resend=True))
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        self._link.close()
+        self._lazy.close()
 
     def __enter__(self) -> Self:
         return self
@@ -161,53 +161,53 @@ class Cache(CacheBase):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, steps: Steps[T]) -> T:
+    def run(self, effects: Effects[T]) -> T:
         """Run what a cache or what is built on it does."""
         answer: Any = None
         failure: Exception | None = None
         while True:
             try:
-                step = steps.send(answer) if failure is None else steps.throw(failure)
+                effect = effects.send(answer) if failure is None else effects.throw(failure)
             except StopIteration as end:
                 value: T = end.value
                 return value
             answer, failure = None, None
             try:
-                if type(step) is Send:
-                    answer = self._send(step)
-                elif type(step) is Sleep:
-                    time.sleep(step.seconds)
-            except Exception as error:  # noqa: BLE001  (the steps decide)
+                if type(effect) is Send:
+                    answer = self._send(effect)
+                elif type(effect) is Sleep:
+                    time.sleep(effect.seconds)
+            except Exception as error:  # noqa: BLE001  (the effects decide)
                 failure = error
 
-    def _send(self, step: Send) -> list[Any]:
-        self._admit(loud=step.loud)
+    def _send(self, effect: Send) -> list[Any]:
+        self._admit(bypass_breaker=effect.bypass_breaker)
         began = time.perf_counter()
         try:
-            answers = self._ask(step.commands, once=step.once)
-        except FOREIGN as error:
+            answers = self._ask(effect.commands, no_resend=effect.no_resend)
+        except REDIS_ERRORS as error:
             raise self._failed(error) from error
         self._succeeded(began)
         return answers
 
-    def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._link.channel or self._link.open(self._connect)
+    def _ask(self, commands: list[tuple[Any, ...]], *, no_resend: bool) -> list[Any]:
+        connection = self._lazy.connection or self._lazy.open(self._connect)
         try:
-            return _exchange(channel, commands, alone=not once)
+            return _exchange(connection, commands, alone=not no_resend)
         except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
-            if once or isinstance(error, AuthenticationError):
+            if no_resend or isinstance(error, AuthenticationError):
                 raise
-            return _exchange(channel, commands, alone=True)
+            return _exchange(connection, commands, alone=True)
 
-    def _connect(self) -> Channel:
-        return Channel(open_client(self._settings(), sure=True))
+    def _connect(self) -> FastConnection:
+        return FastConnection(open_client(self._settings(), require_topology=True))
 
 
-def _exchange(channel: Channel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
-    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+def _exchange(connection: FastConnection, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the fast path, whose connection may be stale."""
     if alone and len(commands) == 1:
-        return [channel.send(*commands[0])]
-    pipeline = channel.client.pipeline(transaction=False)
+        return [connection.send(*commands[0])]
+    pipeline = connection.client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
     return list(pipeline.execute()) if commands else []

@@ -8,15 +8,15 @@ from valkeykit.cache.acache import AsyncCache
 from valkeykit.cache.arguments import check_count, check_text, is_number, show
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
+from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.keys import escape
-from valkeykit.cache.steps import Send, Steps
 from valkeykit.cache.ttl import LEADERBOARD, expiry
 from valkeykit.errors import ConfigurationError
 
 _HIGHEST = 1.7976931348623157e308
 
 
-class Place(NamedTuple):
+class RankedMember(NamedTuple):
     """rank: 1 for the first."""
 
     rank: int
@@ -25,51 +25,51 @@ class Place(NamedTuple):
 
 
 class _Board:
-    """The operations on a board as steps, which the two classes below run."""
+    """The operations on a board as effects, which the two classes below run."""
 
     def __init__(self, cache: CacheBase, name: str, ttl: float | None) -> None:
         self._key = cache._operations.keys.own("board", escape("name", name))
         self._life = expiry(ttl)
 
-    def add(self, member: str, score: float) -> Steps[None]:
-        yield _once(("ZADD", self._key, _score("score", score), _member(member)), self._alive())
+    def add(self, member: str, score: float) -> Effects[None]:
+        yield _send(("ZADD", self._key, _score("score", score), _member(member)), self._alive())
 
-    def increment(self, member: str, by: float) -> Steps[float]:
-        score, _ = yield _once(("ZINCRBY", self._key, _score("by", by), _member(member)), self._alive())
+    def increment(self, member: str, by: float) -> Effects[float]:
+        score, _ = yield _send(("ZINCRBY", self._key, _score("by", by), _member(member)), self._alive())
         return float(score)
 
-    def remove(self, member: str) -> Steps[bool]:
-        (removed,) = yield _once(("ZREM", self._key, _member(member)))
+    def remove(self, member: str) -> Effects[bool]:
+        (removed,) = yield _send(("ZREM", self._key, _member(member)))
         return bool(removed)
 
-    def top(self, number: int) -> Steps[list[Place]]:
+    def top(self, number: int) -> Effects[list[RankedMember]]:
         if check_count("number", number) == 0:  # ZRANGE 0 -1 would return all
             return []
-        return (yield from self.places(1, number))
+        return (yield from self.by_rank(1, number))
 
-    def places(self, first: int, last: int) -> Steps[list[Place]]:
+    def by_rank(self, first: int, last: int) -> Effects[list[RankedMember]]:
         """From rank `first` to rank `last`, both included."""
-        (found,) = yield _once(("ZRANGE", self._key, first - 1, last - 1, "REV", "WITHSCORES"))
+        (found,) = yield _send(("ZRANGE", self._key, first - 1, last - 1, "REV", "WITHSCORES"))
         # RESP3 gives pairs, RESP2 a flat list; redis-py makes pairs of both.
-        return [Place(rank, member.decode(), float(score)) for rank, (member, score) in enumerate(found, first)]
+        return [RankedMember(rank, member.decode(), float(score)) for rank, (member, score) in enumerate(found, first)]
 
-    def rank(self, member: str) -> Steps[int | None]:
-        (rank,) = yield _once(("ZREVRANK", self._key, _member(member)))
+    def rank(self, member: str) -> Effects[int | None]:
+        (rank,) = yield _send(("ZREVRANK", self._key, _member(member)))
         return None if rank is None else int(rank) + 1
 
-    def around(self, member: str, number: int) -> Steps[list[Place]]:
+    def around(self, member: str, number: int) -> Effects[list[RankedMember]]:
         check_count("number", number)
         rank = yield from self.rank(member)
         if rank is None:
             return []
-        return (yield from self.places(max(1, rank - number), rank + number))
+        return (yield from self.by_rank(max(1, rank - number), rank + number))
 
     def _alive(self) -> tuple[Any, ...]:
         return ("PERSIST", self._key) if self._life is None else ("PEXPIRE", self._key, self._life)
 
 
-def _once(*commands: tuple[Any, ...]) -> Send:
-    return Send(list(commands), loud=True, once=True)
+def _send(*commands: tuple[Any, ...]) -> Send:
+    return Send(list(commands), bypass_breaker=True, no_resend=True)
 
 
 def _score(name: str, value: float) -> float:
@@ -112,7 +112,7 @@ class Leaderboard:
         """Remove a member; False if it was not on the board."""
         return self._run(self._board.remove(member))
 
-    def top(self, number: int = 10) -> list[Place]:
+    def top(self, number: int = 10) -> list[RankedMember]:
         """The first places."""
         return self._run(self._board.top(number))
 
@@ -120,7 +120,7 @@ class Leaderboard:
         """A member's rank, 1 for the first; None if it is not on the board."""
         return self._run(self._board.rank(member))
 
-    def around(self, member: str, number: int = 2) -> list[Place]:
+    def around(self, member: str, number: int = 2) -> list[RankedMember]:
         """A member's place and up to `number` before and behind it; empty if it is not on the board."""
         return self._run(self._board.around(member, number))
 
@@ -144,7 +144,7 @@ class AsyncLeaderboard:
         """As Leaderboard.remove."""
         return await self._run(self._board.remove(member))
 
-    async def top(self, number: int = 10) -> list[Place]:
+    async def top(self, number: int = 10) -> list[RankedMember]:
         """As Leaderboard.top."""
         return await self._run(self._board.top(number))
 
@@ -152,6 +152,6 @@ class AsyncLeaderboard:
         """As Leaderboard.rank."""
         return await self._run(self._board.rank(member))
 
-    async def around(self, member: str, number: int = 2) -> list[Place]:
+    async def around(self, member: str, number: int = 2) -> list[RankedMember]:
         """As Leaderboard.around."""
         return await self._run(self._board.around(member, number))

@@ -9,8 +9,8 @@ from typing import Any
 from valkeykit.cache.acache import AsyncCache
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
+from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.operations import SERVER_ERRORS
-from valkeykit.cache.steps import Send, Steps
 from valkeykit.cache.ttl import SESSION, milliseconds
 
 Data = dict[str, Any]
@@ -20,21 +20,21 @@ _is_id = re.compile("[A-Za-z0-9_-]{32}").fullmatch
 
 
 class _Store:
-    """The operations on sessions as steps, which the two classes below run."""
+    """The operations on sessions as effects, which the two classes below run."""
 
     def __init__(self, cache: CacheBase, ttl: float) -> None:
         self._operations = cache._operations
         self._life = milliseconds(ttl)
 
-    def create(self, data: Data) -> Steps[str]:
+    def create(self, data: Data) -> Effects[str]:
         entry = self._operations.codec.encode(data)
         while True:
             session = secrets.token_urlsafe(24)
-            (stored,) = yield Send([("SET", self._key(session), entry, "NX", "PX", self._life)], loud=True)
+            (stored,) = yield Send([("SET", self._key(session), entry, "NX", "PX", self._life)], bypass_breaker=True)
             if stored:  # otherwise a lost reply: the resend found the key, and this id is discarded
                 return session
 
-    def read(self, session: str) -> Steps[Data | None]:
+    def read(self, session: str) -> Effects[Data | None]:
         if not _is_session(session):
             return None
         try:
@@ -45,17 +45,17 @@ class _Store:
         data: Data | None = self._operations.count(value, None)
         return data
 
-    def write(self, session: str, data: Data) -> Steps[bool]:
+    def write(self, session: str, data: Data) -> Effects[bool]:
         entry = self._operations.codec.encode(data)
         if not _is_session(session):
             return False
-        (stored,) = yield Send([("SET", self._key(session), entry, "XX", "PX", self._life)], loud=True)
+        (stored,) = yield Send([("SET", self._key(session), entry, "XX", "PX", self._life)], bypass_breaker=True)
         return bool(stored)
 
-    def end(self, session: str) -> Steps[bool]:
+    def end(self, session: str) -> Effects[bool]:
         if not _is_session(session):
             return False
-        (ended,) = yield Send([("DEL", self._key(session))], loud=True)
+        (ended,) = yield Send([("DEL", self._key(session))], bypass_breaker=True)
         return bool(ended)
 
     def _key(self, session: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Statistics:
+class CacheStatistics:
     """Counts since the cache was made. errors: calls that failed or were held back by the breaker.
 
     calls, seconds: round trips and the time that they took together.

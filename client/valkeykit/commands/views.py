@@ -12,7 +12,7 @@ from rich.text import Text
 from valkeykit.commands.tables import add_row, clean, moment, plain, table
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import DeadLetter, JobState, Queue, QueueStatistics, WorkerState
-from valkeykit.queue.protocol import State
+from valkeykit.vocabulary import StoredState
 
 RECENT = 60.0
 """Seconds within which a live worker reports."""
@@ -39,7 +39,7 @@ def overview(queue: Queue, dead: int) -> View:
     return View(record, Group(*parts))
 
 
-def jobs(queue: Queue, state: State, limit: int) -> View:
+def jobs(queue: Queue, state: StoredState, limit: int) -> View:
     """Jobs in a state."""
     listed = queue.jobs(state, limit)
     time = _TIMES.get(state)

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import NoPermissionError, ResponseError
 
 from valkeykit.aconnection import open_async_client
-from valkeykit.causes import FOREIGN, explain
-from valkeykit.channel import AsyncChannel
-from valkeykit.lazy import AsyncLazyChannel
+from valkeykit.error_translation import REDIS_ERRORS, translate_error
+from valkeykit.fast_connection import AsyncFastConnection
+from valkeykit.lazy_connection import AsyncLazyConnection
 from valkeykit.queue import responses, retry, server_checks
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.eager import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
-from valkeykit.queue.protocol import ScriptCall, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState, dead_letter
 from valkeykit.queue.retry import backoff, is_transient
 from valkeykit.queue.schedule import Schedule
 from valkeykit.queue.schema import REGISTRY_KEY
+from valkeykit.vocabulary import StoredState
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,8 +34,8 @@ T = TypeVar("T")
 class AsyncQueue(QueueBase):
     """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
 
-    _link_type = AsyncLazyChannel
-    _link: AsyncLazyChannel
+    _connection_type = AsyncLazyConnection
+    _lazy: AsyncLazyConnection
 
     async def add(
         self,
@@ -159,7 +160,7 @@ class AsyncQueue(QueueBase):
         """As Queue.statistics."""
         return self.eager.statistics() if self.eager is not None else await self.send(self.protocol.statistics())
 
-    async def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
+    async def jobs(self, state: StoredState, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """As Queue.jobs."""
         left, listed = check_listing(state, limit, skip), list[ListedJob]()
         while left > 0:
@@ -174,7 +175,7 @@ class AsyncQueue(QueueBase):
             return self.eager.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in await self.jobs("dead", limit)]
 
-    async def purge(self, state: State) -> int:
+    async def purge(self, state: StoredState) -> int:
         """As Queue.purge."""
         deleted = 0
         while number := await self.send(self.protocol.purge(check_purge(state))):
@@ -195,11 +196,11 @@ class AsyncQueue(QueueBase):
     async def check(self) -> None:
         """As Queue.check."""
         if self.eager is None:
-            await self._with_retries(lambda: self._link.open(self._connect))
+            await self._with_retries(lambda: self._lazy.open(self._connect))
 
     async def close(self) -> None:
         """As Queue.close."""
-        await self._link.close()
+        await self._lazy.close()
 
     async def __aenter__(self) -> AsyncQueue:
         return self
@@ -209,8 +210,8 @@ class AsyncQueue(QueueBase):
 
     async def wait_for_wake(self, seconds: float) -> None:
         """Block until something may be there to take, `seconds` at most. What redis-py raises comes through."""
-        channel = self._link.current() or await self._link.open(self._connect)
-        await channel.send("BLPOP", self.protocol.wake_key, seconds)
+        connection = self._lazy.current() or await self._lazy.open(self._connect)
+        await connection.send("BLPOP", self.protocol.wake_key, seconds)
 
     async def send(self, call: ScriptCall[T]) -> T:
         """Send a call, again where that may help."""
@@ -221,21 +222,21 @@ class AsyncQueue(QueueBase):
         while True:
             try:
                 return await action()
-            except FOREIGN as error:
+            except REDIS_ERRORS as error:
                 left = left or backoff(self.retry_for)
                 pause = next(left, None) if is_transient(error) else None
                 if pause is None:
-                    raise explain(error) from error
+                    raise translate_error(error) from error
                 await asyncio.sleep(pause)
 
     async def _run(self, call: ScriptCall[Any]) -> Any:
-        channel = self._link.current() or await self._link.open(self._connect)
-        return await channel.run(call.script, call.keys, call.arguments)
+        connection = self._lazy.current() or await self._lazy.open(self._connect)
+        return await connection.run(call.script, call.keys, call.arguments)
 
-    async def _connect(self) -> AsyncChannel:
+    async def _connect(self) -> AsyncFastConnection:
         if self.eager is not None:
             raise no_server()
-        client = await open_async_client(self.settings(), sure=True)
+        client = await open_async_client(self.settings(), require_topology=True)
         try:
             server, memory = await client.info("server"), await client.info("memory")
             server_checks.verify_server(server, memory, allow_eviction=self.allow_eviction)
@@ -244,7 +245,7 @@ class AsyncQueue(QueueBase):
         except BaseException:
             await client.aclose()
             raise
-        channel = AsyncChannel(client)
+        connection = AsyncFastConnection(client)
         with suppress(ResponseError):  # as Queue has it
-            await channel.send("SADD", REGISTRY_KEY, self.name)
-        return channel
+            await connection.send("SADD", REGISTRY_KEY, self.name)
+        return connection

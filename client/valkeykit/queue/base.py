@@ -29,7 +29,15 @@ from valkeykit.queue.processes.references import check_importable
 from valkeykit.queue.protocol import QueueProtocol
 from valkeykit.queue.retry import RETRY_SECONDS
 from valkeykit.queue.schedule import Schedule, new_schedule
-from valkeykit.settings import ConnectOptions, Settings, Source, check, is_number, refuse_replicas, settle
+from valkeykit.settings import (
+    ConnectionSettings,
+    ConnectOptions,
+    ConnectTarget,
+    check,
+    is_number,
+    refuse_replicas,
+    resolve_settings,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,12 +54,12 @@ MAX_CONNECTIONS = 500
 class QueueBase:
     """A queue's name, handlers and settings."""
 
-    _link_type: Callable[[], Any]
+    _connection_type: Callable[[], Any]
 
     def __init__(
         self,
         name: str,
-        url: Source = None,
+        url: ConnectTarget = None,
         *,
         retry_for: float = RETRY_SECONDS,
         allow_eviction: bool = False,
@@ -84,17 +92,19 @@ class QueueBase:
         self.eager = None if runs_on_server() else EagerQueue(self.handlers, self.max_result)
         self.source = url
         self.options = options
-        self._link = self._link_type()
+        self._lazy = self._connection_type()
         if url is not None:
             self.settings()
 
-    def settings(self) -> Settings:
+    def settings(self) -> ConnectionSettings:
         """How this queue connects; answers are bytes.
 
         Raises:
             ConfigurationError: the URL or an option can't be used.
         """
-        return settle(self.source, defaults={"max_connections": MAX_CONNECTIONS}, **(self.options | {"decode": False}))
+        return resolve_settings(
+            self.source, defaults={"max_connections": MAX_CONNECTIONS}, **(self.options | {"decode": False})
+        )
 
     @overload
     def handler(self, function: Function) -> Function: ...

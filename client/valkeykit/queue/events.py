@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from valkeykit.errors import TimedOutError, ValkeykitError
+from valkeykit.errors import OperationTimeoutError, ValkeykitError
 from valkeykit.queue.job import current_job_or_none
+from valkeykit.vocabulary import EventKind
 
 logger = logging.getLogger("valkeykit.queue")
 
-Kind = Literal["completed", "failed", "dead", "cancelled", "lost"]
-"""How an attempt ended. failed: it will be tried again. lost: the lease expired, another worker may have it."""
 
-
-LEASE_ENDED = TimedOutError("its worker didn't renew the lease")
+LEASE_ENDED = OperationTimeoutError("its worker didn't renew the lease")
 """The error of events about jobs of other workers."""
 
 
 class Event(NamedTuple):
     """seconds: that the attempt ran; 0 where this worker only found that the lease of another had ended."""
 
-    kind: Kind
+    kind: EventKind
     queue: str
     job_id: str
     job_name: str

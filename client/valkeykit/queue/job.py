@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from valkeykit.queue.options import JobSpec, check_progress
 from valkeykit.queue.schema import CorruptJobError, read_record
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from valkeykit.queue.handlers import Handler
-
-Interruption = Literal["timeout", "cancelled", "lost", "stopped"]
-"""Why a running job is made to end. stopped: its worker ends, and has given it back."""
+    from valkeykit.vocabulary import Interruption
 
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # of json itself
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.lua import Script
@@ -33,12 +33,10 @@ from valkeykit.queue.responses import (
     read_workers,
 )
 from valkeykit.queue.schedule import Schedule
+from valkeykit.vocabulary import StoredState
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-State = Literal["waiting", "delayed", "active", "dead"]
-"""Where a job can be listed."""
 
 BATCH_JOBS = 500
 BATCH_BYTES = 512 * 1024
@@ -212,7 +210,7 @@ class QueueProtocol:
     def job(self, identity: str) -> ScriptCall[JobState]:
         return self._call("job", (identity,), partial(read_job, identity), f"result:{identity}")
 
-    def jobs(self, state: State, skip: int, number: int) -> ScriptCall[Page]:
+    def jobs(self, state: StoredState, skip: int, number: int) -> ScriptCall[Page]:
         """A page of jobs in a state; it may hold fewer than there are, by the bound on its bytes."""
         arguments = (state, skip, min(number, PAGE_JOBS), PAGE_BYTES)
         return self._call("list", arguments, partial(read_page, state))
@@ -240,8 +238,8 @@ def check_listing(state: str, limit: int, skip: int) -> int:
     Raises:
         InvalidJobError: an argument can't be used.
     """
-    if not isinstance(state, str) or state not in get_args(State):
-        raise InvalidJobError(f"{shown(state)} is not one of {', '.join(get_args(State))}", fix='jobs("waiting")')
+    if not isinstance(state, str) or state not in get_args(StoredState):
+        raise InvalidJobError(f"{shown(state)} is not one of {', '.join(get_args(StoredState))}", fix='jobs("waiting")')
     check_count("skip", skip)
     return check_count("limit", limit)
 

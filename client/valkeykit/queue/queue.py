@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from valkeykit.causes import FOREIGN, explain
-from valkeykit.channel import Channel
 from valkeykit.connection import open_client
-from valkeykit.lazy import LazyChannel
+from valkeykit.error_translation import REDIS_ERRORS, translate_error
+from valkeykit.fast_connection import FastConnection
+from valkeykit.lazy_connection import LazyConnection
 from valkeykit.queue import responses, retry, server_checks
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.eager import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
-from valkeykit.queue.protocol import ScriptCall, State, batched_ids, check_listing, check_purge
+from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState, dead_letter
 from valkeykit.queue.retry import backoff, is_transient
 from valkeykit.queue.schedule import Schedule
 from valkeykit.queue.schema import REGISTRY_KEY
+from valkeykit.vocabulary import StoredState
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -37,8 +38,8 @@ class Queue(QueueBase):
     or one of their kind where the server can't do it; no call takes effect twice.
     """
 
-    _link_type = LazyChannel
-    _link: LazyChannel
+    _connection_type = LazyConnection
+    _lazy: LazyConnection
 
     def add(
         self,
@@ -141,7 +142,7 @@ class Queue(QueueBase):
 
         Raises:
             JobFailedError: it is a dead letter.
-            TimedOutError: it isn't done.
+            OperationTimeoutError: it isn't done.
             InvalidJobError: it is unknown: it kept no result, was cancelled or never added.
         """
         looks = retry.poll_intervals(timeout)
@@ -202,7 +203,7 @@ class Queue(QueueBase):
         """Counts of the queue now and since it began."""
         return self.eager.statistics() if self.eager is not None else self.send(self.protocol.statistics())
 
-    def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
+    def jobs(self, state: StoredState, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """Jobs in a state: waiting, delayed, active or dead; dead ones the latest first, the others in their order.
 
         Args:
@@ -226,7 +227,7 @@ class Queue(QueueBase):
             return self.eager.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in self.jobs("dead", limit)]
 
-    def purge(self, state: State) -> int:
+    def purge(self, state: StoredState) -> int:
         """Delete all jobs that are waiting, delayed or dead; returns how many. An active one is cancelled by `cancel`.
 
         Raises:
@@ -255,11 +256,11 @@ class Queue(QueueBase):
             UnsupportedServerError: it isn't Valkey, is older than 7.2, or evicts jobs.
         """
         if self.eager is None:
-            self._with_retries(lambda: self._link.open(self._connect))
+            self._with_retries(lambda: self._lazy.open(self._connect))
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        self._link.close()
+        self._lazy.close()
 
     def __enter__(self) -> Queue:
         return self
@@ -276,21 +277,21 @@ class Queue(QueueBase):
         while True:
             try:
                 return action()
-            except FOREIGN as error:
+            except REDIS_ERRORS as error:
                 left = left or backoff(self.retry_for)
                 pause = next(left, None) if is_transient(error) else None
                 if pause is None:
-                    raise explain(error) from error
+                    raise translate_error(error) from error
                 time.sleep(pause)
 
     def _run(self, call: ScriptCall[Any]) -> Any:
-        channel = self._link.channel or self._link.open(self._connect)
-        return channel.run(call.script, call.keys, call.arguments)
+        connection = self._lazy.connection or self._lazy.open(self._connect)
+        return connection.run(call.script, call.keys, call.arguments)
 
-    def _connect(self) -> Channel:
+    def _connect(self) -> FastConnection:
         if self.eager is not None:
             raise no_server()
-        client = open_client(self.settings(), sure=True)
+        client = open_client(self.settings(), require_topology=True)
         try:
             server_checks.verify_server(
                 client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction
@@ -300,7 +301,7 @@ class Queue(QueueBase):
         except BaseException:
             client.close()
             raise
-        channel = Channel(client)
+        connection = FastConnection(client)
         with suppress(ResponseError):  # a user without this right, a full server: the queue is only not listed
-            channel.send("SADD", REGISTRY_KEY, self.name)
-        return channel
+            connection.send("SADD", REGISTRY_KEY, self.name)
+        return connection

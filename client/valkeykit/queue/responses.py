@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from valkeykit.errors import InvalidJobError, JobFailedError, TimedOutError
+from valkeykit.errors import InvalidJobError, JobFailedError, OperationTimeoutError
 from valkeykit.queue.schema import name_of
+from valkeykit.vocabulary import JobStatus, StoredState
 
 
 class Added(NamedTuple):
@@ -70,7 +71,7 @@ class JobState:
     """
 
     id: str
-    state: str
+    state: JobStatus
     name: str | None
     attempts: int
     error: str | None
@@ -99,7 +100,7 @@ class ListedJob:
     """
 
     id: str
-    state: str
+    state: StoredState
     name: str
     arguments: Any
     attempts: int
@@ -174,7 +175,7 @@ def read_job(identity: str, answer: list[Any]) -> JobState:
     state, record, attempts, error, traceback, progress, result = answer
     return JobState(
         id=identity,
-        state=state.decode(),
+        state=cast("JobStatus", state.decode()),
         name=name_of(record) if record else None,
         attempts=attempts,
         error=_text(error),
@@ -184,7 +185,7 @@ def read_job(identity: str, answer: list[Any]) -> JobState:
     )
 
 
-def read_page(state: str, answer: list[Any]) -> Page:
+def read_page(state: StoredState, answer: list[Any]) -> Page:
     cut, *flat = answer
     jobs = [
         ListedJob(
@@ -257,7 +258,7 @@ def result_of(state: JobState) -> Any:
     Raises:
         JobFailedError: it is a dead letter.
         InvalidJobError: nothing is known of it.
-        TimedOutError: it isn't done.
+        OperationTimeoutError: it isn't done.
     """
     if state.state == "completed":
         return state.result
@@ -270,4 +271,4 @@ def result_of(state: JobState) -> Any:
             f"job {state.id} is unknown: it is done and kept no result, was cancelled, or was never added",
             fix="add it with result_ttl=3600",
         )
-    raise TimedOutError(f"job {state.id} is still {state.state}", fix="wait longer, or run more workers")
+    raise OperationTimeoutError(f"job {state.id} is still {state.state}", fix="wait longer, or run more workers")

@@ -189,7 +189,7 @@ def test_waiting_for_a_result(queue: Queue) -> None:
     with pytest.raises(errors.InvalidJobError, match="is unknown"):
         queue.result("nobody", timeout=0.05)
     job = queue.add("send").id
-    with pytest.raises(errors.TimedOutError, match="still waiting"):
+    with pytest.raises(errors.OperationTimeoutError, match="still waiting"):
         queue.result(job, timeout=0.05)
     take(queue)
     queue.send(queue.protocol.fail("w", [job, 1, -1, "ValueError: no", ""]))

@@ -53,5 +53,5 @@ def test_the_rights_suffice(url: str, own_server: Server) -> None:
 
 
 def test_the_rights_reach_no_other_queue(url: str) -> None:
-    with Queue("other", url, retry_for=0) as queue, pytest.raises(errors.PermissionError):
+    with Queue("other", url, retry_for=0) as queue, pytest.raises(errors.NotPermittedError):
         queue.add("note")

@@ -80,7 +80,7 @@ def client_of(spec: GroupSpec, user: str = "app") -> Client:
     return connect(
         Address(
             first.host, first.port, username=user, password=PASSWORDS[user], topology=spec.topology,
-            others=tuple(others), sentinels=watching,
+            fallback_nodes=tuple(others), sentinels=watching,
         )
     )  # fmt: skip
 

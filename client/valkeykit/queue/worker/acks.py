@@ -24,6 +24,7 @@ from valkeykit.queue.outcomes import (
 )
 
 if TYPE_CHECKING:
+    from valkeykit.vocabulary import EventKind
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.protocol import ScriptCall
     from valkeykit.queue.worker.leases import LeaseManager
@@ -155,7 +156,7 @@ class Acknowledger:
 
 def _event(queue: str, outcome: Outcome, now: float, *, lost: bool, cancelled: bool) -> Event:
     job, _, error = outcome
-    kind: events.Kind = "completed"
+    kind: EventKind = "completed"
     if lost:
         kind = "lost"
     elif cancelled or (error is not None and job.interrupt == "cancelled"):

@@ -19,15 +19,16 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.errors import CancelledJobError, JobTimeoutError, TimedOutError
+from valkeykit.errors import CancelledJobError, JobTimeoutError, OperationTimeoutError
 from valkeykit.queue.events import logger
 from valkeykit.queue.handlers import complete, exhaust
-from valkeykit.queue.job import Interruption, Job, call
+from valkeykit.queue.job import Job, call
 from valkeykit.queue.options import MAX_RESULT_BYTES
 from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
 from valkeykit.queue.schema import CorruptJobError
 
 if TYPE_CHECKING:
+    from valkeykit.vocabulary import Interruption
     from valkeykit.queue.processes.parent import HandlerProcess
 
 LOOP_SHARE_SECONDS = 0.005
@@ -386,5 +387,5 @@ def _interruption(job: Job, cause: BaseException | None = None) -> BaseException
     if job.interrupt == "cancelled":
         return CancelledJobError("it was cancelled while it ran")
     if job.interrupt in {"lost", "stopped"}:
-        return TimedOutError("the lease ended, and another worker may have the job")
+        return OperationTimeoutError("the lease ended, and another worker may have the job")
     return CorruptJobError("it ended without a reason") if cause is None else cause

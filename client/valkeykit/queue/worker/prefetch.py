@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.causes import FOREIGN
+from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import InvalidJobError, UnsupportedServerError
 from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
@@ -18,6 +18,7 @@ from valkeykit.queue.options import JobSpec
 from valkeykit.queue.schema import CorruptJobError, NewerFormatError
 
 if TYPE_CHECKING:
+    from valkeykit.vocabulary import EventKind
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.handlers import Handler
     from valkeykit.queue.protocol import ScriptCall
@@ -236,7 +237,7 @@ class JobFetcher:
 
     def _report_reaped(self, reaped: list[ReapedJob]) -> None:
         """Jobs whose lease this take found to have ended: their workers may be gone, so this one reports them."""
-        kinds: dict[str, events.Kind] = {"waiting": "lost", "dead": "dead", "cancelled": "cancelled"}
+        kinds: dict[str, EventKind] = {"waiting": "lost", "dead": "dead", "cancelled": "cancelled"}
         for job in reaped:
             event = Event(kinds[job.fate], self._queue.name, job.id, job.name, job.attempt, 0.0, events.LEASE_ENDED)
             events.publish(self._listeners, event)
@@ -249,7 +250,7 @@ class JobFetcher:
         """Until a job is added, or until one is due. Several idle workers are woken one by one."""
         longest = SUSPECT_POLL_SECONDS if self._excludes_suspects else POLL_BLOCK_SECONDS
         seconds = longest if next_due_ms < 0 else max(0.001, min(longest, next_due_ms / 1000))
-        with contextlib.suppress(*FOREIGN):  # the next take reports the error
+        with contextlib.suppress(*REDIS_ERRORS):  # the next take reports the error
             await self._queue.wait_for_wake(seconds)
 
     async def _fire_schedules(self) -> None:

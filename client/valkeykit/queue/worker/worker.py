@@ -21,7 +21,8 @@ from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.eager import no_server
 from valkeykit.queue.events import Listener, logger
-from valkeykit.queue.job import Interruption, Job
+from valkeykit.queue.job import Job
+from valkeykit.vocabulary import Interruption
 from valkeykit.queue.options import shown
 from valkeykit.queue.processes.references import check_not_importing
 from valkeykit.queue.queue import Queue

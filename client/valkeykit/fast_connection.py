@@ -20,14 +20,14 @@ from hiredis import pack_command
 from redis.exceptions import ClusterError, NoScriptError
 
 from valkeykit.aconnection import AsyncClient
-from valkeykit.alinks import abandon
+from valkeykit.atransport import abandon
 from valkeykit.connection import Client
 from valkeykit.lua import Script
 
 _UNKNOWN_NODE = "the cluster redirects to a node that it didn't name before"
 
 
-class Channel:
+class FastConnection:
     """Sends commands over a client of any topology; from several threads at once."""
 
     def __init__(self, client: Client) -> None:
@@ -108,8 +108,8 @@ class Channel:
         self.client.connection_pool.release(connection)  # type: ignore[union-attr]  # not a cluster's
 
 
-class AsyncChannel:
-    """Channel for asyncio."""
+class AsyncFastConnection:
+    """FastConnection for asyncio."""
 
     def __init__(self, client: AsyncClient) -> None:
         self.client = client
@@ -117,14 +117,14 @@ class AsyncChannel:
         self._waiting = 0
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """As Channel.run."""
+        """As FastConnection.run."""
         try:
             return await self.send("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except NoScriptError:
             return await self.send("EVAL", script.source, len(keys), *keys, *arguments)
 
     async def send(self, *command: Any) -> Any:
-        """As Channel.send."""
+        """As FastConnection.send."""
         if not isinstance(self.client, redis.asyncio.Redis):
             return await self._send_to_cluster(self.client, command)
         connection = self._idle.pop() if self._idle else await self._awaited(self.client)

@@ -1,6 +1,6 @@
-"""What a cache does, written once: generators that yield steps.
+"""What a cache does, written once: generators that yield effects.
 
-The sync and the asyncio cache both run them; only how a step is done differs.
+The sync and the asyncio cache both run them; only how an effect is performed differs.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ Command = tuple[Any, ...]
 
 
 class Send(NamedTuple):
-    """Commands for the server, in one round trip; the step's value is the list of their answers."""
+    """Commands for the server, in one round trip; the effect's value is the list of their answers."""
 
     commands: list[Command]
-    loud: bool = False
+    bypass_breaker: bool = False
     """Whether it goes to the server even while the breaker is open."""
-    once: bool = False
+    no_resend: bool = False
     """Whether it must not be sent again on a fresh connection when the first one turns out to be stale."""
 
 
@@ -26,4 +26,4 @@ class Sleep(NamedTuple):
     seconds: float
 
 
-Steps = Generator[Send | Sleep, Any, T]
+Effects = Generator[Send | Sleep, Any, T]

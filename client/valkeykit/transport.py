@@ -26,11 +26,11 @@ from valkeykit.trust import Trust
 _ENDED = ("while writing to socket", "connection reset", "connection closed by server")
 
 
-class EarlyEndError(ConnectionError):
+class ClosedBeforeLoginError(ConnectionError):
     """The server ended the connection before it had answered the login."""
 
 
-class EarlyTlsEndError(EarlyEndError):
+class TlsClosedBeforeLoginError(ClosedBeforeLoginError):
     """It did so over TLS; with_certificate: whether this client has shown a certificate."""
 
     def __init__(self, message: str, *, with_certificate: bool) -> None:
@@ -38,7 +38,7 @@ class EarlyTlsEndError(EarlyEndError):
         self.with_certificate = with_certificate
 
 
-class BadTrustError(ConnectionError):
+class InvalidTrustError(ConnectionError):
     """The certificates can't be used, as `ours` says."""
 
     def __init__(self, ours: ConfigurationError) -> None:
@@ -56,14 +56,14 @@ def is_demotion(error: Exception) -> bool:
     )
 
 
-def early_end(error: ConnectionError, trust: Trust | None) -> ConnectionError:
+def closed_before_login(error: ConnectionError, trust: Trust | None) -> ConnectionError:
     """The error of a connect, with the phase in which it happened."""
     text = str(error)
     if isinstance(error, AuthenticationError) or not any(part in text.lower() for part in _ENDED):
         return error
     if trust is None:
-        return EarlyEndError(text)
-    return EarlyTlsEndError(text, with_certificate=trust.certificate is not None)
+        return ClosedBeforeLoginError(text)
+    return TlsClosedBeforeLoginError(text, with_certificate=trust.certificate is not None)
 
 
 def follow(pool: Any) -> Any:
@@ -72,7 +72,7 @@ def follow(pool: Any) -> Any:
     return pool
 
 
-class LinkBase:
+class TransportBase:
     """What a connection does either way.
 
     pool: its pool, by `follow`. name: as the server's CLIENT LIST has it. trust: for TLS.
@@ -100,7 +100,7 @@ class LinkBase:
             connection.mark_for_reconnect()
 
 
-class _Link(LinkBase):
+class _Transport(TransportBase):
     """The side that does I/O; before a class of redis-py's."""
 
     def connect(self) -> None:
@@ -115,7 +115,7 @@ class _Link(LinkBase):
                 self.send_command("HELLO", 3, "SETNAME", self._name, check_health=False)  # type: ignore[attr-defined]
                 self.read_response()
         except ConnectionError as error:
-            raise early_end(error, self._trust) from error
+            raise closed_before_login(error, self._trust) from error
 
     def read_response(self, *positional: Any, **options: Any) -> Any:
         try:
@@ -126,28 +126,28 @@ class _Link(LinkBase):
             raise
 
 
-class _TlsLink(_Link):
+class _TlsBase(_Transport):
     def _connect(self) -> Any:
         assert self._trust is not None  # noqa: S101
         try:
             self._context = self._trust.context()
         except ConfigurationError as problem:
-            raise BadTrustError(problem) from problem
+            raise InvalidTrustError(problem) from problem
         return super()._connect()  # type: ignore[misc]
 
     def _wrap_socket_with_ssl(self, sock: Any) -> ssl.SSLSocket:
         return self._context.wrap_socket(sock, server_hostname=self.host)  # type: ignore[attr-defined]
 
 
-class Link(_Link, redis.Connection):
+class TcpConnection(_Transport, redis.Connection):
     """To a host and port."""
 
 
-class TlsLink(_TlsLink, redis.SSLConnection):
+class TlsConnection(_TlsBase, redis.SSLConnection):
     """To a host and port, by TLS."""
 
 
-class SocketLink(_Link, redis.UnixDomainSocketConnection):
+class UnixSocketConnection(_Transport, redis.UnixDomainSocketConnection):
     """To a unix socket."""
 
 
@@ -165,9 +165,9 @@ class SentinelPool(SentinelConnectionPool):
             sentinel.close()
 
 
-class SentinelLink(_Link, SentinelManagedConnection):
+class SentinelTcpConnection(_Transport, SentinelManagedConnection):
     """To the primary of the moment."""
 
 
-class SentinelTlsLink(_TlsLink, SentinelManagedConnection, redis.SSLConnection):
+class SentinelTlsConnection(_TlsBase, SentinelManagedConnection, redis.SSLConnection):
     """To the primary of the moment, by TLS."""

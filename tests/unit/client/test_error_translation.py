@@ -24,14 +24,14 @@ def test_a_client_that_the_server_evicts(own_server: Server) -> None:
     with (
         closing(valkeykit.connect(own_server.url, topology="single", read_timeout=30)) as client,
         pytest.raises(errors.UnreachableError, match="maxmemory-clients") as caught,
-        valkeykit.explained(),
+        valkeykit.translate_errors(),
     ):
         client.set("a", "x" * 50_000_000)
     assert not isinstance(caught.value, errors.TlsError)
 
     async def main() -> None:
         client = await valkeykit.aconnect(own_server.url, topology="single", read_timeout=30)
-        with pytest.raises(errors.UnreachableError, match="maxmemory-clients"), valkeykit.explained():
+        with pytest.raises(errors.UnreachableError, match="maxmemory-clients"), valkeykit.translate_errors():
             await client.set("a", "x" * 50_000_000)
         await client.aclose()
 
@@ -70,7 +70,7 @@ def test_a_connection_that_ends_before_the_login_or_after_it(answers: int, text:
         hanging_up(answers) as url,
         closing(valkeykit.connect(url, topology="single", read_timeout=30)) as client,
         pytest.raises(errors.UnreachableError, match=text),
-        valkeykit.explained(),
+        valkeykit.translate_errors(),
     ):
         client.ping()
 
@@ -93,7 +93,7 @@ def test_a_refused_command_names_the_server_s_first_word(server: Server, command
     with (
         closing(valkeykit.connect(server.url)) as client,
         pytest.raises(errors.RefusedError, match=text) as caught,
-        valkeykit.explained(),
+        valkeykit.translate_errors(),
     ):
         client.execute_command(*command)
     assert "s3cret" not in str(caught.value)
@@ -113,7 +113,7 @@ def test_a_refused_command_names_the_server_s_first_word(server: Server, command
     ],
 )
 def test_what_passes_is_tried_again(error: Exception, kind: type[Exception], passes: bool) -> None:
-    ours = valkeykit.explain(error)
+    ours = valkeykit.translate_error(error)
     assert type(ours) is kind
     assert ours.fix
     assert is_transient(error) is passes
@@ -121,15 +121,15 @@ def test_what_passes_is_tried_again(error: Exception, kind: type[Exception], pas
 
 def test_a_socket_that_this_user_may_not_use() -> None:
     error = redis.ConnectionError("Error 13 connecting to /run/a.sock. Permission denied.")
-    assert "unixsocketperm" in str(valkeykit.explain(error))
+    assert "unixsocketperm" in str(valkeykit.translate_error(error))
 
 
 def test_a_cluster_that_redirects_to_a_node_it_has_not_named(server: Server) -> None:
     """redis-py raises an AttributeError for it."""
     with Queue("mail", server.url, retry_for=30) as queue:
         queue.check()
-        channel = queue._link.channel
-        assert channel is not None
+        connection = queue._lazy.connection
+        assert connection is not None
         failures = [AttributeError("'NoneType' object has no attribute 'redis_connection'")]
         refreshed = []
 
@@ -148,6 +148,6 @@ def test_a_cluster_that_redirects_to_a_node_it_has_not_named(server: Server) -> 
             def close(self) -> None:
                 self._client.close()
 
-        channel.client = Cluster(channel.client)  # type: ignore[assignment,arg-type]
+        connection.client = Cluster(connection.client)  # type: ignore[assignment,arg-type]
         assert queue.add("job").new
         assert refreshed

@@ -11,18 +11,18 @@ from redis import exceptions as redis_errors
 
 from valkeykit import errors
 from valkeykit.errors import ValkeykitError
-from valkeykit.links import BadTrustError, EarlyEndError, EarlyTlsEndError
 from valkeykit.logins import ProviderError
+from valkeykit.transport import ClosedBeforeLoginError, InvalidTrustError, TlsClosedBeforeLoginError
 
 _CODE = re.compile(r"[A-Z]{2,20}")
 
-FOREIGN = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
+REDIS_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
 """What redis-py raises for a server; the second is no RedisError."""
 
 _Rule = tuple[str, type[Exception], str, type[ValkeykitError], str, str]
 
 
-class Cause(NamedTuple):
+class ErrorCause(NamedTuple):
     """name: a stable word for it. kind: our error. message and fix: as the error has them."""
 
     name: str
@@ -47,7 +47,7 @@ _RULES: tuple[_Rule, ...] = (
     ("wrong-password", redis_errors.AuthenticationError, "", errors.LoginError,
      "the server refused the login: unknown user, wrong password, or the user is off",
      "take user and password from the deployment's outputs; an old password ends with a rotation"),
-    ("not-permitted", redis_errors.NoPermissionError, "", errors.PermissionError,
+    ("not-permitted", redis_errors.NoPermissionError, "", errors.NotPermittedError,
      "the user may not run this command or touch this key", "widen the user's ACL rule, or use another user"),
     ("out-of-memory", redis_errors.OutOfMemoryError, "", errors.OutOfMemoryError,
      "the server is full: maxmemory is reached and nothing may be evicted", "raise maxmemory or remove data"),
@@ -116,7 +116,7 @@ _RULES: tuple[_Rule, ...] = (
      "the server refused this client's certificate", "pass a certificate that the server's tls-ca-cert-file has signed"),
     ("client-certificate", redis_errors.RedisError, "alert handshake failure", errors.TlsError,
      "the server ended the TLS connection; most often it requires a client certificate", _CLIENT_CERTIFICATE),
-    ("client-certificate", EarlyTlsEndError, "", errors.TlsError,
+    ("client-certificate", TlsClosedBeforeLoginError, "", errors.TlsError,
      "the server ended the TLS connection before the login; most often it requires a client certificate, or doesn't trust this one",
      _CLIENT_CERTIFICATE),
     ("old-tls", redis_errors.RedisError, "unsupported_protocol", errors.TlsError,
@@ -125,11 +125,11 @@ _RULES: tuple[_Rule, ...] = (
      "client and server have no version of TLS in common", "set tls-protocols \"TLSv1.2 TLSv1.3\" on the server"),
     ("no-tls", redis_errors.RedisError, "wrong_version_number", errors.TlsError,
      "the port speaks no TLS", "use redis:// instead of rediss://, or the TLS port"),
-    ("connect-timeout", redis_errors.RedisError, "timeout connecting", errors.TimedOutError,
+    ("connect-timeout", redis_errors.RedisError, "timeout connecting", errors.OperationTimeoutError,
      "the server didn't take the connection in time", "check host, port and firewall; rediss:// on a port without TLS ends so too"),
-    ("no-answer", redis_errors.TimeoutError, "", errors.TimedOutError,
+    ("no-answer", redis_errors.TimeoutError, "", errors.OperationTimeoutError,
      "the server didn't answer in time; whether the command ran is unknown", "check the server's load and SLOWLOG, or raise read_timeout"),
-    ("reset", EarlyEndError, "", errors.UnreachableError,
+    ("reset", ClosedBeforeLoginError, "", errors.UnreachableError,
      "the server ended the connection before the login", "if its port speaks TLS, use rediss://"),
     ("ended", redis_errors.ConnectionError, "connection reset", errors.UnreachableError, _ENDED, _WHY_ENDED),
     ("ended", redis_errors.ConnectionError, "closed by server", errors.UnreachableError, _ENDED, _WHY_ENDED),
@@ -159,24 +159,24 @@ _RULES: tuple[_Rule, ...] = (
 )  # fmt: skip
 
 
-def explain(error: Exception) -> ValkeykitError:
+def translate_error(error: Exception) -> ValkeykitError:
     """The error of ours for one of redis-py's. Text of the server is not repeated, since it may quote data."""
     if isinstance(error, ValkeykitError):
         return error
-    if isinstance(error, ProviderError | BadTrustError):
+    if isinstance(error, ProviderError | InvalidTrustError):
         return type(error.ours)(str(error.ours.args[0]), fix=error.ours.fix)
-    cause = recognise(error)
+    cause = classify(error)
     return cause.kind(cause.message, fix=cause.fix)
 
 
-def recognise(error: Exception) -> Cause:
+def classify(error: Exception) -> ErrorCause:
     """What is behind an error of redis-py's."""
     text = str(error).lower()
     for name, kind, part, ours, message, fix in _RULES:
         if isinstance(error, kind) and part in text:
             code = _code(error) if name == "refused-command" else ""
-            return Cause(name, ours, f"{message}{code and f' ({code})'}", fix)
-    return Cause(
+            return ErrorCause(name, ours, f"{message}{code and f' ({code})'}", fix)
+    return ErrorCause(
         "unknown",
         errors.UnreachableError,
         f"the connection failed: {type(error).__name__}",
@@ -191,13 +191,13 @@ def _code(error: Exception) -> str:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turns what redis-py raises inside into our errors.
 
-    with valkeykit.explained():
+    with valkeykit.translate_errors():
         client.set("greeting", "hello")
     """
     try:
         yield
-    except FOREIGN as error:
-        raise explain(error) from error
+    except REDIS_ERRORS as error:
+        raise translate_error(error) from error

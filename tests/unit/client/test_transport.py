@@ -13,10 +13,10 @@ import pytest
 import valkeykit
 from redis.exceptions import ReadOnlyError
 from valkeykit import AsyncCache, AsyncQueue, Cache, Queue, errors
-from valkeykit.channel import Channel
 from valkeykit.connection import open_client
-from valkeykit.links import is_demotion
-from valkeykit.settings import settle
+from valkeykit.fast_connection import FastConnection
+from valkeykit.settings import resolve_settings
+from valkeykit.transport import is_demotion
 
 from tests.faults.proxy import Proxy
 from tests.servers import HOST, Server, running
@@ -134,13 +134,13 @@ def test_the_answers_after_a_refused_write_are_read(pair: Pair) -> None:
 
 
 def test_a_blocking_command_that_a_failover_ends_is_followed_too(pair: Pair) -> None:
-    with closing(open_client(settle(pair.name.url, topology="single", read_timeout=30))) as client:
-        channel = Channel(client)
+    with closing(open_client(resolve_settings(pair.name.url, topology="single", read_timeout=30))) as client:
+        connection = FastConnection(client)
         ended: list[Exception] = []
 
         def wait() -> None:
             try:
-                channel.send("BLPOP", "nothing", 20)
+                connection.send("BLPOP", "nothing", 20)
             except Exception as error:  # noqa: BLE001
                 ended.append(error)
 
@@ -152,8 +152,8 @@ def test_a_blocking_command_that_a_failover_ends_is_followed_too(pair: Pair) -> 
         pair.fail_over()
         waiting.join(20)
         assert is_demotion(ended[0])
-        assert isinstance(valkeykit.explain(ended[0]), errors.ReadOnlyError)
-        assert channel.send("SET", "a", "1")
+        assert isinstance(valkeykit.translate_error(ended[0]), errors.ReadOnlyError)
+        assert connection.send("SET", "a", "1")
 
 
 def test_a_reader_of_replicas_keeps_its_connection_when_it_writes(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_reader_of_replicas_keeps_its_connection_when_it_writes(tmp_path: Path
 
 
 def test_more_callers_than_connections_all_get_one(server: Server) -> None:
-    """A channel keeps idle connections to itself, which those who wait at the pool need."""
+    """A connection keeps idle connections to itself, which those who wait at the pool need."""
     with Cache(server.url, max_connections=2, connect_timeout=30, read_timeout=30) as cache:
         _in_threads(16, lambda: [cache.set("a", number) for number in range(50)])
         assert cache.statistics.errors == 0
@@ -221,7 +221,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         with (
             closing(missing),
             pytest.raises(errors.UnreachableError, match=r"unix socket|nothing listens"),
-            valkeykit.explained(),
+            valkeykit.translate_errors(),
         ):
             missing.ping()
 

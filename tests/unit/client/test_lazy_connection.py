@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import valkeykit
 from valkeykit import AsyncCache, AsyncQueue, Cache, Queue, errors
-from valkeykit.channel import Channel
-from valkeykit.lazy import LazyChannel
+from valkeykit.fast_connection import FastConnection
+from valkeykit.lazy_connection import LazyConnection
 
 from tests import servers
 from tests.servers import HOST, Server, free_port
@@ -130,10 +130,10 @@ def test_a_server_that_does_not_respond_delays_no_other_caller(unresponsive: str
 
 
 def test_callers_share_the_outcome_of_one_attempt() -> None:
-    lazy, attempts, begun = LazyChannel(), [0], threading.Event()
+    lazy, attempts, begun = LazyConnection(), [0], threading.Event()
     failures: list[str] = []
 
-    def connect() -> Channel:
+    def connect() -> FastConnection:
         attempts[0] += 1
         begun.set()
         _until(lambda: waiting[0] == 20)
@@ -167,7 +167,7 @@ def test_a_child_that_is_forked_while_a_thread_connects(unresponsive: str, serve
     assert cache.set("a", 1)
     thread = threading.Thread(target=lambda: _ignoring(lambda: queue.add("job")), daemon=True)
     thread.start()
-    _until(lambda: queue._link._attempt is not None)
+    _until(lambda: queue._lazy._attempt is not None)
 
     def child() -> None:
         queue.source = server.url
@@ -219,7 +219,7 @@ def test_a_client_made_while_the_server_was_down_raises_an_error_with_a_fix(tmp_
         with (
             closing(client),
             pytest.raises((errors.TopologyError, errors.UnreachableError)) as caught,
-            valkeykit.explained(),
+            valkeykit.translate_errors(),
         ):
             client.get("a")
         assert caught.value.fix

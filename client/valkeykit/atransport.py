@@ -1,4 +1,4 @@
-"""The connections of `valkeykit.links`, for asyncio."""
+"""The connections of `valkeykit.transport`, for asyncio."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnec
 from redis.exceptions import ConnectionError, RedisError  # noqa: A004
 
 from valkeykit.errors import ConfigurationError
-from valkeykit.links import BadTrustError, LinkBase, early_end, is_demotion, sentinels_of
+from valkeykit.transport import InvalidTrustError, TransportBase, closed_before_login, is_demotion, sentinels_of
 
 
-class _Link(LinkBase):
+class _Transport(TransportBase):
     async def connect(self) -> None:
         if self.should_reconnect():  # type: ignore[attr-defined]  # redis-py's
             await self.disconnect()  # type: ignore[attr-defined]
@@ -28,7 +28,7 @@ class _Link(LinkBase):
                 await self.send_command("HELLO", 3, "SETNAME", self._name, check_health=False)  # type: ignore[attr-defined]
                 await self.read_response()
         except ConnectionError as error:
-            raise early_end(error, self._trust) from error
+            raise closed_before_login(error, self._trust) from error
 
     async def read_response(self, *positional: Any, **options: Any) -> Any:
         try:
@@ -39,29 +39,29 @@ class _Link(LinkBase):
             raise
 
 
-class _TlsLink(_Link):
+class _TlsBase(_Transport):
     async def connect_check_health(self, *positional: Any, **options: Any) -> None:
         if not self.is_connected:  # type: ignore[attr-defined]
             assert self._trust is not None  # noqa: S101
             try:
                 self._context = self._trust.context()
             except ConfigurationError as problem:
-                raise BadTrustError(problem) from problem
+                raise InvalidTrustError(problem) from problem
         await super().connect_check_health(*positional, **options)  # type: ignore[misc]
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         return {"host": self.host, "port": self.port, "ssl": self._context}  # type: ignore[attr-defined]
 
 
-class Link(_Link, aioredis.Connection):
+class AsyncTcpConnection(_Transport, aioredis.Connection):
     """To a host and port."""
 
 
-class TlsLink(_TlsLink, aioredis.SSLConnection):
+class AsyncTlsConnection(_TlsBase, aioredis.SSLConnection):
     """To a host and port, by TLS."""
 
 
-class SocketLink(_Link, aioredis.UnixDomainSocketConnection):
+class AsyncUnixSocketConnection(_Transport, aioredis.UnixDomainSocketConnection):
     """To a unix socket."""
 
     async def _connect(self) -> None:
@@ -70,7 +70,7 @@ class SocketLink(_Link, aioredis.UnixDomainSocketConnection):
         self._reader, self._writer = await asyncio.wait_for(opened, self.socket_connect_timeout)
 
 
-class SentinelPool(SentinelConnectionPool):
+class AsyncSentinelPool(SentinelConnectionPool):
     """Closes its connections to the Sentinels too."""
 
     async def aclose(self) -> None:
@@ -79,11 +79,11 @@ class SentinelPool(SentinelConnectionPool):
             await sentinel.aclose()
 
 
-class SentinelLink(_Link, SentinelManagedConnection):
+class AsyncSentinelTcpConnection(_Transport, SentinelManagedConnection):
     """To the primary of the moment."""
 
 
-class SentinelTlsLink(_TlsLink, SentinelManagedConnection, aioredis.SSLConnection):
+class AsyncSentinelTlsConnection(_TlsBase, SentinelManagedConnection, aioredis.SSLConnection):
     """To the primary of the moment, by TLS."""
 
 
