@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
-from infra.hardening import RULES, USERS, Workload
+from infra.hardening import RULES, USERS
 from infra.local import drill
 from tools import backup
 from tools.errors import ToolError

@@ -31,7 +31,7 @@ def of_stack(outputs: Mapping[str, Any]) -> list[Shard]:
     endpoint, monitor = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["monitorUrl"])
 
     def at(node: Node) -> redis.Redis:
-        return connect(monitor.at(node), ca=endpoint.ca, check_hostname=endpoint.check_hostname)
+        return connect(monitor.at(node), topology="single", ca=endpoint.ca, check_hostname=endpoint.check_hostname)
 
     return read(endpoint.nodes, at, endpoint)
 

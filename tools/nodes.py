@@ -37,7 +37,7 @@ def connected(outputs: Mapping[str, Any], node: Node, stack: str = "") -> Iterat
         ToolError: the node doesn't respond; it is named.
     """
     endpoint, admin = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["adminUrl"])
-    with contextlib.closing(connect(admin.at(node), ca=endpoint.ca)) as client:
+    with contextlib.closing(connect(admin.at(node), topology="single", ca=endpoint.ca)) as client:
         try:
             with translate_errors():
                 client.ping()

@@ -30,7 +30,7 @@ class Writer:
     longest: seconds without an acknowledged write, at most.
     """
 
-    def __init__(self, client: Callable[[], redis.Redis], wait: int = 0) -> None:
+    def __init__(self, client: Callable[[], Client], wait: int = 0) -> None:
         self._client = client
         self._wait = wait
         self._prefix = f"probe:{uuid.uuid4().hex}"
@@ -51,7 +51,7 @@ class Writer:
     def _run(self) -> None:
         last = time.monotonic()
         with contextlib.ExitStack() as opened:
-            client: redis.Redis | None = None
+            client: Client | None = None
             while not self._stop.is_set():
                 number = self.acknowledged
                 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from redis import asyncio as aioredis
 from redis.asyncio.retry import Retry
@@ -19,14 +19,33 @@ from valkeykit.url import Node
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from valkeykit.settings import ConnectOptions
+    from valkeykit.settings import CommonOptions, ConnectOptions
 
 AsyncClient = aioredis.Redis | aioredis.RedisCluster
 
 
-async def aconnect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> aioredis.Redis:
+@overload
+async def aconnect(
+    url: ConnectTarget = None, *, topology: Literal["cluster"], **options: Unpack[CommonOptions]
+) -> aioredis.RedisCluster: ...
+
+
+@overload
+async def aconnect(
+    url: ConnectTarget = None,
+    *,
+    topology: Literal["single", "replicated", "sentinel"],
+    **options: Unpack[CommonOptions],
+) -> aioredis.Redis: ...
+
+
+@overload
+async def aconnect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> AsyncClient: ...
+
+
+async def aconnect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> AsyncClient:
     """An asyncio client; arguments and errors are those of `connect`."""
-    return cast("aioredis.Redis", await open_async_client(resolve_settings(url, **options)))
+    return await open_async_client(resolve_settings(url, **options))
 
 
 async def open_async_client(settings: ConnectionSettings, *, require_topology: bool = False) -> AsyncClient:

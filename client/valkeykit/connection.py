@@ -9,7 +9,7 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401  (else the first lookup of a host imports it, and a child forked meanwhile hangs)
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import redis
 from redis.backoff import NoBackoff
@@ -30,7 +30,7 @@ from valkeykit.url import Node
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from valkeykit.settings import ConnectOptions
+    from valkeykit.settings import CommonOptions, ConnectOptions
 
 __all__ = ["CONNECT_TIMEOUT_SECONDS", "READ_TIMEOUT_SECONDS", "Client", "connect", "open_client"]
 
@@ -43,7 +43,26 @@ NODES_SERVICE = "nodes"
 """What a pool calls its primary where no Sentinel has named it."""
 
 
-def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> redis.Redis:
+@overload
+def connect(
+    url: ConnectTarget = None, *, topology: Literal["cluster"], **options: Unpack[CommonOptions]
+) -> redis.RedisCluster: ...
+
+
+@overload
+def connect(
+    url: ConnectTarget = None,
+    *,
+    topology: Literal["single", "replicated", "sentinel"],
+    **options: Unpack[CommonOptions],
+) -> redis.Redis: ...
+
+
+@overload
+def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Client: ...
+
+
+def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Client:
     """A client for a URL, an Endpoint, or what the environment names.
 
     url: where to connect; None for VALKEY_URL, REDIS_URL or redis://localhost:6379.
@@ -55,7 +74,7 @@ def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> red
     Raises:
         ConfigurationError: an argument or the URL can't be read, or DISABLE_REDIS is on.
     """
-    return cast("redis.Redis", open_client(resolve_settings(url, **options)))
+    return open_client(resolve_settings(url, **options))
 
 
 def open_client(settings: ConnectionSettings, *, require_topology: bool = False) -> Client:

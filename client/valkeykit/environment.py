@@ -12,12 +12,18 @@ from dataclasses import replace
 
 from valkeykit import url
 from valkeykit.errors import ConfigurationError
+from valkeykit.vocabulary import Topology
 
 DEFAULT_URL = "redis://localhost:6379"
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
-_TOPOLOGIES = {"single": "single", "replicated": "replicated", "cluster": "cluster", "serverless": "cluster"}
+_TOPOLOGIES: dict[str, Topology] = {
+    "single": "single",
+    "replicated": "replicated",
+    "cluster": "cluster",
+    "serverless": "cluster",
+}
 """How a client connects to each; a serverless cache speaks the cluster protocol."""
 
 

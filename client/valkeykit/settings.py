@@ -134,7 +134,26 @@ class ConnectionSettings:
         return {"username": self.address.username, "password": self.address.password}
 
 
-class ConnectOptions(TypedDict, total=False):
+class CommonOptions(TypedDict, total=False):
+    """ConnectOptions without the topology, on which the type of the client depends."""
+
+    username: str | None
+    password: str | None
+    ca: str | Path | None
+    certificate: str | Path | None
+    key: str | Path | None
+    check_hostname: bool | None
+    connect_timeout: float
+    read_timeout: float
+    max_connections: int
+    decode: bool
+    read_from_replicas: bool
+    client_name: str | None
+    credentials: CredentialProvider | None
+    sentinel_credentials: tuple[str | None, str | None] | None
+
+
+class ConnectOptions(CommonOptions, total=False):
     """How to connect: the keyword arguments of everything here that connects.
 
     username, password: the user, for an Endpoint; a URL has its own.
@@ -158,21 +177,7 @@ class ConnectOptions(TypedDict, total=False):
         Sentinels know the user, others ask for none.
     """
 
-    username: str | None
-    password: str | None
-    ca: str | Path | None
-    certificate: str | Path | None
-    key: str | Path | None
-    check_hostname: bool | None
     topology: Topology | None
-    connect_timeout: float
-    read_timeout: float
-    max_connections: int
-    decode: bool
-    read_from_replicas: bool
-    client_name: str | None
-    credentials: CredentialProvider | None
-    sentinel_credentials: tuple[str | None, str | None] | None
 
 
 def resolve_settings(

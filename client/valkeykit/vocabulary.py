@@ -16,9 +16,6 @@ DeploymentTopology = Literal["single", "replicated", "cluster", "serverless"]
 Topology = Literal["single", "replicated", "sentinel", "cluster"]
 """How a client connects."""
 
-ServerMode = Literal["standalone", "sentinel", "cluster"]
-"""The mode that a server reports in INFO or HELLO."""
-
 Role = Literal["master", "slave"]
 """The replication role that a node reports in INFO."""
 

@@ -7,12 +7,21 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from valkeykit import Queue, Worker, current_job
 
 from tests.faults.runs import RunLog
 
-queue = Queue("faults", os.environ["WORKER_URL"], retry_for=2, topology=os.environ.get("TOPOLOGY") or None)
+if TYPE_CHECKING:
+    from valkeykit.vocabulary import Topology
+
+queue = Queue(
+    "faults",
+    os.environ["WORKER_URL"],
+    retry_for=2,
+    topology=cast("Topology | None", os.environ.get("TOPOLOGY") or None),
+)
 _runs = RunLog(Path(os.environ["RUNS"]))
 
 

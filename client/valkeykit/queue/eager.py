@@ -23,6 +23,7 @@ from valkeykit.queue.options import JobRequest, JobSpec
 from valkeykit.queue.outcomes import describe, describe_traceback, encode_result, is_final
 from valkeykit.queue.responses import Added, DeadLetter, JobState, QueueStatistics
 from valkeykit.queue.schedule import Schedule
+from valkeykit.vocabulary import StoredState
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ class EagerQueue:
             if identity in self._results:
                 result = json.loads(self._results[identity][0])
                 return JobState(identity, "completed", None, 0, None, None, result)
-            state = "active" if identity in self._running else "dead"
+            state: StoredState = "active" if identity in self._running else "dead"
             entry = self._running.get(identity) or self._dead.get(identity)
         if entry is None:
             return JobState(identity, "missing", None, 0, None, None, None)

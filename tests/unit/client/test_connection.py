@@ -158,7 +158,7 @@ def test_a_wrong_password_is_tried_once(own_server: Server) -> None:
     ],
 )
 def test_what_a_server_refuses_is_explained(server: Server, command: list[Any], expected: type[Exception]) -> None:
-    with closing(valkeykit.connect(server.url)) as client:
+    with closing(valkeykit.connect(server.url, topology="single")) as client:
         with pytest.raises(errors.ValkeykitError) as caught, valkeykit.translate_errors():
             client.execute_command(*command)
         assert type(caught.value) is expected

@@ -91,7 +91,7 @@ def test_a_refused_command_names_the_server_s_first_word(server: Server, command
         admin.set("text", "s3cret")
         admin.xgroup_create("stream", "s3cret", mkstream=True)
     with (
-        closing(valkeykit.connect(server.url)) as client,
+        closing(valkeykit.connect(server.url, topology="single")) as client,
         pytest.raises(errors.RefusedError, match=text) as caught,
         valkeykit.translate_errors(),
     ):

@@ -79,7 +79,7 @@ def client_of(spec: GroupSpec, user: str = "app") -> Client:
     first, *others = nodes
     return connect(
         Address(
-            first.host, first.port, username=user, password=PASSWORDS[user], topology=spec.topology,
+            first.host, first.port, username=user, password=PASSWORDS[user], topology=spec.topology,  # type: ignore[arg-type]  # never serverless
             fallback_nodes=tuple(others), sentinels=watching,
         )
     )  # fmt: skip

@@ -24,11 +24,11 @@ from valkeykit.queue.outcomes import (
 )
 
 if TYPE_CHECKING:
-    from valkeykit.vocabulary import EventKind
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.protocol import ScriptCall
     from valkeykit.queue.worker.leases import LeaseManager
     from valkeykit.queue.worker.prefetch import PrefetchController
+    from valkeykit.vocabulary import EventKind
 
 MAX_BATCH_REJECTIONS = 3
 """Failures of a batch after which its jobs are acknowledged one by one."""

@@ -28,8 +28,8 @@ from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
 from valkeykit.queue.schema import CorruptJobError
 
 if TYPE_CHECKING:
-    from valkeykit.vocabulary import Interruption
     from valkeykit.queue.processes.parent import HandlerProcess
+    from valkeykit.vocabulary import Interruption
 
 LOOP_SHARE_SECONDS = 0.005
 """Seconds that coroutines which never wait may keep the loop."""

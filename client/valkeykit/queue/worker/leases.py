@@ -17,10 +17,10 @@ from valkeykit.queue.worker.executor import INTERRUPT_GRACE_SECONDS
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.job import Job
-    from valkeykit.vocabulary import Interruption
     from valkeykit.queue.queue import Queue
     from valkeykit.queue.worker.executor import JobExecutor
     from valkeykit.queue.worker.lease_guard import LeaseGuard
+    from valkeykit.vocabulary import Interruption
 
 CHECK_INTERVAL_SECONDS = 0.1
 """Seconds between two checks of the running jobs."""

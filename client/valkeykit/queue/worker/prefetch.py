@@ -18,13 +18,13 @@ from valkeykit.queue.options import JobSpec
 from valkeykit.queue.schema import CorruptJobError, NewerFormatError
 
 if TYPE_CHECKING:
-    from valkeykit.vocabulary import EventKind
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.handlers import Handler
     from valkeykit.queue.protocol import ScriptCall
     from valkeykit.queue.responses import DueSchedule, ReapedJob, TakeResult
     from valkeykit.queue.worker.executor import JobExecutor
     from valkeykit.queue.worker.leases import LeaseManager
+    from valkeykit.vocabulary import EventKind
 
 POLL_BLOCK_SECONDS = 2.0
 """Seconds that an idle worker blocks in one command: it sends one command a second."""

@@ -22,7 +22,6 @@ from valkeykit.queue.base import QueueBase
 from valkeykit.queue.eager import no_server
 from valkeykit.queue.events import Listener, logger
 from valkeykit.queue.job import Job
-from valkeykit.vocabulary import Interruption
 from valkeykit.queue.options import shown
 from valkeykit.queue.processes.references import check_not_importing
 from valkeykit.queue.queue import Queue
@@ -33,6 +32,7 @@ from valkeykit.queue.worker.health import Health, package_version
 from valkeykit.queue.worker.lease_guard import LeaseGuard
 from valkeykit.queue.worker.leases import CHECK_INTERVAL_SECONDS, LeaseManager, LeaseRenewer
 from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS, JobFetcher, PrefetchController
+from valkeykit.vocabulary import Interruption
 
 LEASE_SECONDS = 30.0
 """Seconds without a renewal after which a job goes to another worker."""
