@@ -44,7 +44,23 @@ async def aconnect(url: ConnectTarget = None, **options: Unpack[ConnectOptions])
 
 
 async def aconnect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> AsyncClient:
-    """An asyncio client; arguments and errors are those of `connect`."""
+    """Create an asyncio client.
+
+    Args:
+        url: As for `connect`.
+        **options: See ConnectOptions.
+
+    Returns:
+        A `redis.asyncio.RedisCluster` for a cluster, else a `redis.asyncio.Redis`.
+
+    Raises:
+        ConfigurationError: An argument, the URL or a variable can't be used, or DISABLE_REDIS is on.
+
+    Example:
+        >>> valkey = await valkeykit.aconnect("redis://localhost:6379", topology="single")
+        >>> await valkey.get("greeting")
+        'hello'
+    """
     return await open_async_client(resolve_settings(url, **options))
 
 

@@ -63,25 +63,37 @@ def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Cli
 
 
 def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Client:
-    """A client for a URL, an Endpoint, or what the environment names.
+    """Create a client.
 
-    url: where to connect; None for VALKEY_URL, REDIS_URL or redis://localhost:6379.
-    options: see ConnectOptions.
+    Which class it has is decided here: where neither the URL nor `topology` says and the server doesn't respond, it is
+    a client for a single server. A command is sent once; redis-py's retries are off.
 
-    For a cluster it is a redis.RedisCluster, which has the same commands. Which one it is, is decided here: where
-    neither URL nor `topology` says and the server doesn't respond, it is a client for a single server.
+    Args:
+        url: Where to connect: a URL, an Address or an Endpoint. None for VALKEY_URL, REDIS_URL or
+            redis://localhost:6379.
+        **options: See ConnectOptions.
+
+    Returns:
+        A `redis.RedisCluster` for a cluster, else a `redis.Redis`.
 
     Raises:
-        ConfigurationError: an argument or the URL can't be read, or DISABLE_REDIS is on.
+        ConfigurationError: An argument, the URL or a variable can't be used, or DISABLE_REDIS is on.
+
+    Example:
+        >>> valkey = valkeykit.connect("redis://localhost:6379", topology="single")
+        >>> valkey.set("greeting", "hello")
+        True
     """
     return open_client(resolve_settings(url, **options))
 
 
 def open_client(settings: ConnectionSettings, *, require_topology: bool = False) -> Client:
-    """The client for settled settings.
+    """Open the client for resolved settings.
 
-    sure: raise redis-py's error where the topology must be detected and the server doesn't report it, rather than take
-        it for single.
+    Args:
+        settings: Where to connect and how.
+        require_topology: Raise redis-py's error where the topology must be detected and the server doesn't report it,
+            rather than assume a single server.
     """
     if settings.topology is not None:
         return _OPENERS[settings.topology](settings)

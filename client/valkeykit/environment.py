@@ -28,12 +28,18 @@ _TOPOLOGIES: dict[str, Topology] = {
 
 
 def resolve(environ: Mapping[str, str] | None = None) -> url.Address | None:
-    """The address that the environment names; None where DISABLE_REDIS says to use none.
+    """Read the address from the environment.
 
-    An empty variable counts as one that isn't set. What the URL's scheme says of the topology wins.
+    An empty variable counts as unset. The topology of the URL's scheme takes precedence.
+
+    Args:
+        environ: Variables by name; None for those of this process.
+
+    Returns:
+        The address of VALKEY_URL, else of REDIS_URL, else redis://localhost:6379; None where DISABLE_REDIS is on.
 
     Raises:
-        ConfigurationError: a variable that is used can't be read; it is named.
+        ConfigurationError: A variable that is used can't be read; it is named.
     """
     variables = os.environ if environ is None else environ
     if _is_disabled(variables):

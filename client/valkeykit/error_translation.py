@@ -23,7 +23,14 @@ _Rule = tuple[str, type[Exception], str, type[ValkeykitError], str, str]
 
 
 class ErrorCause(NamedTuple):
-    """name: a stable word for it. kind: our error. message and fix: as the error has them."""
+    """The cause of an exception.
+
+    Attributes:
+        name: A stable word for it.
+        kind: The class of the valkeykit error.
+        message: Its message.
+        fix: The step that fixes it.
+    """
 
     name: str
     kind: type[ValkeykitError]
@@ -160,7 +167,14 @@ _RULES: tuple[_Rule, ...] = (
 
 
 def translate_error(error: Exception) -> ValkeykitError:
-    """The error of ours for one of redis-py's. Text of the server is not repeated, since it may quote data."""
+    """Translate an exception of redis-py. The server's text is not repeated, since it may quote data.
+
+    Args:
+        error: What redis-py raised.
+
+    Returns:
+        The valkeykit error, whose `fix` is the step that fixes it. Errors of valkeykit are returned as they are.
+    """
     if isinstance(error, ValkeykitError):
         return error
     if isinstance(error, ProviderError | InvalidTrustError):
@@ -170,7 +184,7 @@ def translate_error(error: Exception) -> ValkeykitError:
 
 
 def classify(error: Exception) -> ErrorCause:
-    """What is behind an error of redis-py's."""
+    """Find the cause of an exception of redis-py."""
     text = str(error).lower()
     for name, kind, part, ours, message, fix in _RULES:
         if isinstance(error, kind) and part in text:
@@ -192,10 +206,14 @@ def _code(error: Exception) -> str:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns what redis-py raises inside into our errors.
+    """Raise exceptions of redis-py as valkeykit errors.
 
-    with valkeykit.translate_errors():
-        client.set("greeting", "hello")
+    Raises:
+        ValkeykitError: redis-py raised an exception inside; it is the `__cause__`.
+
+    Example:
+        >>> with valkeykit.translate_errors():
+        ...     client.set("greeting", "hello")
     """
     try:
         yield

@@ -154,27 +154,29 @@ class CommonOptions(TypedDict, total=False):
 
 
 class ConnectOptions(CommonOptions, total=False):
-    """How to connect: the keyword arguments of everything here that connects.
+    """Keyword arguments of `connect`, `aconnect`, Cache, AsyncCache, Queue and AsyncQueue.
 
-    username, password: the user, for an Endpoint; a URL has its own.
-    ca: the authority that signed the server's certificate, PEM text or a path; None for the Endpoint's or
-        the environment's own, else the system's. A file that changes is read again at the next connect.
-    certificate, key: the client certificate that the server requires (mutual TLS) and its private key, PEM text or
-        paths; None for the environment's. They are read again as `ca` is.
-    check_hostname: whether the certificate's name is compared with the host; None for what the Endpoint or the
-        environment says, else yes. The chain is checked always.
-    topology: single, replicated, sentinel or cluster. None: what the URL or the Endpoint says, else the server is
-        asked. One that doesn't respond counts as single for the client that `connect` returns; Cache and Queue ask
-        again at the next call.
-    connect_timeout, read_timeout: seconds; CONNECT_TIMEOUT_SECONDS and READ_TIMEOUT_SECONDS.
-    max_connections: of the pool (of each node, in a cluster); a caller waits connect_timeout for one.
-    decode: text (True) instead of bytes.
-    read_from_replicas: all reads of this client go to replicas (a cluster's writes still find their primary).
-        Cache and Queue refuse it.
-    client_name: what CLIENT LIST on the server calls the connections.
-    credentials: signs the login at each connect (valkeykit.credentials).
-    sentinel_credentials: user and password of the Sentinels themselves; None: an Endpoint's or the environment's
-        Sentinels know the user, others ask for none.
+    Attributes:
+        username: The user of an Endpoint; a URL has its own.
+        password: The user's password.
+        ca: The authority that signed the server's certificate, PEM text or a path. None for the Endpoint's or the
+            environment's, else the system's. A file that changes is read again at the next connect.
+        certificate: The client certificate for mutual TLS, PEM text or a path; None for the environment's.
+        key: Its private key, PEM text or a path; None for the environment's.
+        check_hostname: Whether the certificate's name is compared with the host; None for the Endpoint's or the
+            environment's value, else yes. The chain is always verified.
+        topology: single, replicated, sentinel or cluster. None for the URL's or the Endpoint's, else the server is
+            queried. A server that doesn't respond counts as single for the client that `connect` returns; Cache and
+            Queue query it again at the next call.
+        connect_timeout: Seconds to wait for a connection, and for a free one of the pool; 1.0 by default.
+        read_timeout: Seconds to wait for a response; 2.0 by default.
+        max_connections: Connections of the pool (of each node, in a cluster); 50 by default.
+        decode: Whether responses are text instead of bytes; True by default.
+        read_from_replicas: Send all reads of this client to replicas. Cache and Queue reject it.
+        client_name: The name of the connections in CLIENT LIST.
+        credentials: Signs the login at each connect; see `valkeykit.credentials`.
+        sentinel_credentials: User and password of the Sentinels. None: the Sentinels of an Endpoint or of the
+            environment have the same users, others require no login.
     """
 
     topology: Topology | None
@@ -183,12 +185,18 @@ class ConnectOptions(CommonOptions, total=False):
 def resolve_settings(
     source: ConnectTarget, *, defaults: ConnectOptions | None = None, **options: Unpack[ConnectOptions]
 ) -> ConnectionSettings:
-    """Check the arguments of `connect`, which ConnectOptions describes, and fill in what they leave open.
+    """Check the arguments of `connect` and fill in what they leave open.
 
-    defaults: what the caller prefers where neither the options nor the URL say.
+    Args:
+        source: As `url` of `connect`.
+        defaults: The caller's values where neither the options nor the URL set one.
+        **options: See ConnectOptions.
+
+    Returns:
+        Complete settings.
 
     Raises:
-        ConfigurationError: one of them can't be used; it is named.
+        ConfigurationError: One of them can't be used; it is named.
     """
     check(options)
     given = {name: value for name, value in options.items() if value is not None}

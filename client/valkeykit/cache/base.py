@@ -51,17 +51,22 @@ class CacheBase:
         breaker: CircuitBreaker | None = None,
         **options: Unpack[ConnectOptions],
     ) -> None:
-        """Nothing is sent.
+        """Check the arguments; nothing is sent.
 
-        url, options: as `valkeykit.connect` takes them; connect_timeout and read_timeout are 0.5 s here.
-        namespace: goes before every key, with a colon; with two if it has one itself.
-        serializer: what turns values into bytes; JSON by default.
-        compress_from: bytes from which on values are compressed; None for never.
-        jitter: the share, 0 to 1, by which an entry may live shorter.
-        breaker: by default, three failures in a row stop calls for two seconds.
+        Args:
+            url: As for `valkeykit.connect`.
+            namespace: Precedes every key, separated by a colon; by two if it contains one itself.
+            serializer: Converts values to bytes and back; JSON by default.
+            compress_from: Bytes from which on values are compressed; None for never.
+            jitter: Share, 0 to 1, by which an entry may expire early.
+            breaker: By default, three failures in a row stop calls for two seconds.
+            **options: See ConnectOptions; connect_timeout and read_timeout are 0.5 s by default.
 
         Raises:
-            ConfigurationError: the URL or an option can't be used.
+            ConfigurationError: The URL or an option can't be used.
+
+        Example:
+            >>> cache = Cache("redis://localhost:6379", namespace="shop")
         """
         check(options)
         refuse_replicas(options)
@@ -76,7 +81,14 @@ class CacheBase:
         self._operations = CacheOperations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
 
     def key(self, name: str) -> str:
-        """The key on the server, with the namespace."""
+        """Complete a key with the namespace, for `commands`.
+
+        Args:
+            name: Key of an entry.
+
+        Returns:
+            The key on the server.
+        """
         return self._operations.keys.entry(name)
 
     def _settings(self) -> ConnectionSettings:

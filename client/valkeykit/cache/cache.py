@@ -43,52 +43,100 @@ class Cache(CacheBase):
         return Renewer()
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Read a value, also one that `get_or_compute` keeps for its stale period.
+        """Read a value, including one in the stale period of `get_or_compute`.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            default: Returned if there is no value, or the server is unavailable.
 
         Returns:
-            The value; the default if there is none or the server is unavailable.
+            The value, or the default.
 
         Raises:
-            ConfigurationError: the key isn't a text of 1 to 1024 characters.
+            ConfigurationError: The key isn't a text of 1 to 1024 characters.
+
+        Example:
+            >>> cache.get("user:5", default={})
         """
         return self.run(self._operations.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The values that exist, by key, in one round trip, and one more if any has tags. Raises as `get` does."""
+        """Read several values in one round trip, and one more if any has tags.
+
+        Args:
+            keys: Texts of 1 to 1024 characters.
+
+        Returns:
+            The values that exist, by key; an empty dict if the server is unavailable.
+
+        Raises:
+            ConfigurationError: A key can't be used.
+        """
         return self.run(self._operations.get_many(keys))
 
     def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
         """Store a value.
 
         Args:
-            key: text of 1 to 1024 characters.
-            value: anything that the serializer takes.
-            ttl: seconds, up to a year, less the jitter. None: no expiry; the entry ends only by `delete`,
-                by `invalidate` or when the server evicts it.
+            key: Text of 1 to 1024 characters.
+            value: Anything that the serializer takes.
+            ttl: Time to live in seconds, up to a year, less the jitter. None: no expiry; the entry ends only by
+                `delete`, by `invalidate` or when the server evicts it.
             tags: `invalidate` ends all entries of a tag at once. Reading a tagged entry takes a second round trip.
 
         Returns:
             False if the server is unavailable.
 
         Raises:
-            ConfigurationError: the value can't be serialized, or another argument can't be used.
+            ConfigurationError: The value can't be serialized, or another argument can't be used.
+
+        Example:
+            >>> cache.set("user:5", {"name": "Ann"}, ttl=600, tags=["users"])
+            True
         """
         return self.run(self._operations.set(key, value, ttl, tags))
 
     def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
-        """Store values by key, in one round trip. Arguments, result and errors are those of `set`."""
+        """Store several values in one round trip.
+
+        Args:
+            values: Values by key.
+            ttl: As for `set`.
+
+        Returns:
+            False if the server is unavailable.
+
+        Raises:
+            ConfigurationError: A value can't be serialized, or another argument can't be used.
+        """
         return self.run(self._operations.set_many(values, ttl))
 
     def delete(self, *keys: str) -> int:
-        """Delete entries; returns how many there were.
+        """Delete entries.
+
+        Args:
+            *keys: Texts of 1 to 1024 characters.
+
+        Returns:
+            The number of entries that existed.
 
         Raises:
-            ValkeykitError: the server is unavailable, so they may still exist.
+            ValkeykitError: The server is unavailable, so they may still exist.
         """
         return self.run(self._operations.delete(keys))
 
     def invalidate(self, *tags: str) -> None:
-        """End all entries of these tags. Raises as `delete` does."""
+        """End all entries of tags.
+
+        Args:
+            *tags: Texts of 1 to 1024 characters.
+
+        Raises:
+            ValkeykitError: The server is unavailable, so the entries may still be served.
+
+        Example:
+            >>> cache.invalidate("users")
+        """
         self.run(self._operations.invalidate(tags))
 
     def get_or_compute(
@@ -107,21 +155,24 @@ class Cache(CacheBase):
         The others wait, however long that takes. A value whose key is deleted meanwhile is not stored.
 
         Args:
-            key: text of 1 to 1024 characters.
-            compute: called without arguments.
-            ttl: seconds that the value is fresh; None: it never expires.
-            stale: seconds after `ttl` in which the others get the old value while one computes,
+            key: Text of 1 to 1024 characters.
+            compute: Called without arguments.
+            ttl: Seconds that the value is fresh; None: it never expires.
+            stale: Seconds after `ttl` in which the others get the old value while one computes,
                 and all do if that fails; without an old value they wait.
-            negative_ttl: seconds that None is kept.
-            tags: as those of `set`.
-            lease: seconds after which another caller computes if this process dies. Renewed while computing.
+            negative_ttl: Seconds that None is kept.
+            tags: As for `set`.
+            lease: Seconds after which another caller computes if this process dies. Renewed while computing.
 
         Returns:
-            The value as the serializer reads it back, for whoever computes it too: JSON makes lists of tuples.
+            The value as the serializer reads it back, also for the caller that computes it: JSON makes lists of tuples.
 
         Raises:
-            ConfigurationError: an argument can't be used, or the value can't be serialized.
-            BaseException: what `compute` raises, unless there is an old value.
+            ConfigurationError: An argument can't be used, or the value can't be serialized.
+            BaseException: What `compute` raises, unless there is an old value.
+
+        Example:
+            >>> cache.get_or_compute("user:5", lambda: load_user(5), ttl=60, stale=300)
         """
         call = Computation(self._operations, key, compute, ttl, stale, negative_ttl, tags, lease)
         try:
@@ -143,12 +194,38 @@ class Cache(CacheBase):
         return result
 
     def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
-        """Read a value as `get` does; reset its time to live to `ttl` seconds; None: no expiry."""
+        """Read a value as `get` does, and reset its time to live.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            ttl: Seconds; None for no expiry.
+            default: Returned if there is no value, or the server is unavailable.
+
+        Returns:
+            The value, or the default.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+        """
         value = self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
     def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send commands as they are, in one round trip; complete keys with `key`. Errors of the server are raised."""
+        """Send commands in one round trip, also while the circuit breaker is open.
+
+        Args:
+            *commands: Words of each command. Complete its keys with `key`.
+
+        Returns:
+            The responses, as bytes.
+
+        Raises:
+            ValkeykitError: The server is unavailable, or rejected a command.
+
+        Example:
+            >>> cache.commands(("INCR", cache.key("visits")))
+            [1]
+        """
         return self._send(Send(list(commands), bypass_breaker=True, no_resend=True))
 
     def close(self) -> None:

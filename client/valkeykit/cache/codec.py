@@ -17,7 +17,7 @@ _COMPRESSED = b"\x02"
 
 
 class Serializer(Protocol):
-    """Turns values into bytes and back."""
+    """Converts values to bytes and back."""
 
     def dumps(self, value: Any) -> bytes: ...
 
@@ -25,7 +25,7 @@ class Serializer(Protocol):
 
 
 class JsonSerializer:
-    """JSON: readable by every language, and safe to read from a server that others write to."""
+    """Serializes as JSON, which every language reads, and which is safe to read from a server that others write to."""
 
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
 

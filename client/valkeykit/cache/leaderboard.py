@@ -17,7 +17,13 @@ _HIGHEST = 1.7976931348623157e308
 
 
 class RankedMember(NamedTuple):
-    """rank: 1 for the first."""
+    """A member of a leaderboard.
+
+    Attributes:
+        rank: Its position, 1 for the highest score.
+        member: Its name.
+        score: Its score.
+    """
 
     rank: int
     member: str
@@ -90,43 +96,100 @@ def _member(member: str) -> str:
 
 
 class Leaderboard:
-    """A board in a cache.
-
-    It expires `ttl` seconds after the last change; None means no expiry. Errors of the server are raised, and a
-    change is sent once.
-    """
+    """A leaderboard in a cache. Errors of the server are raised, and a change is sent once."""
 
     def __init__(self, cache: Cache, name: str, ttl: float | None = LEADERBOARD) -> None:
+        """Check the arguments; nothing is sent.
+
+        Args:
+            cache: Where the board is stored.
+            name: Text of 1 to 1024 characters.
+            ttl: Seconds from the last change until the board expires; None for no expiry.
+
+        Raises:
+            ConfigurationError: The name or the TTL can't be used.
+
+        Example:
+            >>> board = Leaderboard(cache, "weekly")
+            >>> board.increment("ann", 10)
+            10.0
+        """
         self._run = cache.run
         self._board = _Board(cache, name, ttl)
 
     def add(self, member: str, score: float) -> None:
-        """Set a member's score."""
+        """Set a member's score.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+            score: A finite number.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
+        """
         self._run(self._board.add(member, score))
 
     def increment(self, member: str, by: float = 1) -> float:
-        """Increment a member's score; returns the new score."""
+        """Increment a member's score.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+            by: A finite number, which may be negative.
+
+        Returns:
+            The new score.
+        """
         return self._run(self._board.increment(member, by))
 
     def remove(self, member: str) -> bool:
-        """Remove a member; False if it was not on the board."""
+        """Remove a member.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+
+        Returns:
+            False if it was not on the board.
+        """
         return self._run(self._board.remove(member))
 
     def top(self, number: int = 10) -> list[RankedMember]:
-        """The first places."""
+        """List the members with the highest scores.
+
+        Args:
+            number: How many members, at most.
+
+        Returns:
+            The members, the highest score first.
+        """
         return self._run(self._board.top(number))
 
     def rank(self, member: str) -> int | None:
-        """A member's rank, 1 for the first; None if it is not on the board."""
+        """Find a member's rank.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+
+        Returns:
+            1 for the highest score; None if it is not on the board.
+        """
         return self._run(self._board.rank(member))
 
     def around(self, member: str, number: int = 2) -> list[RankedMember]:
-        """A member's place and up to `number` before and behind it; empty if it is not on the board."""
+        """List a member and its neighbors.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+            number: How many neighbors on each side, at most.
+
+        Returns:
+            The members in order; an empty list if the member is not on the board.
+        """
         return self._run(self._board.around(member, number))
 
 
 class AsyncLeaderboard:
-    """A board in an AsyncCache. Arguments and answers are those of Leaderboard."""
+    """A leaderboard in an AsyncCache. Arguments and results are those of Leaderboard."""
 
     def __init__(self, cache: AsyncCache, name: str, ttl: float | None = LEADERBOARD) -> None:
         self._run = cache.run

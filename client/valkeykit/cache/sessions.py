@@ -63,43 +63,80 @@ class _Store:
 
 
 class Sessions:
-    """Sessions in a cache."""
+    """Login sessions in a cache, with random ids and sliding expiration."""
 
     def __init__(self, cache: Cache, ttl: float = SESSION) -> None:
-        """Nothing is sent.
+        """Check the arguments; nothing is sent.
 
         Args:
-            cache: where the sessions are kept.
-            ttl: seconds until a session expires that is neither read nor written.
+            cache: Where the sessions are stored.
+            ttl: Seconds until a session expires that is neither read nor written.
 
         Raises:
-            ConfigurationError: the TTL can't be used.
+            ConfigurationError: The TTL can't be used.
+
+        Example:
+            >>> sessions = Sessions(cache)
+            >>> session = sessions.create({"user": 5})
+            >>> sessions.read(session)
+            {'user': 5}
         """
         self._run = cache.run
         self._store = _Store(cache, ttl)
 
     def create(self, data: Data) -> str:
-        """Store a new session; returns its id, which can't be guessed.
+        """Store a new session.
+
+        Args:
+            data: Anything that the serializer takes.
+
+        Returns:
+            The session's id, which can't be guessed.
 
         Raises:
-            ConfigurationError: the data can't be serialized.
-            ValkeykitError: the server is unavailable or rejected the write.
+            ConfigurationError: The data can't be serialized.
+            ValkeykitError: The server is unavailable or rejected the write.
         """
         return self._run(self._store.create(data))
 
     def read(self, session: str) -> Data | None:
-        """The session's data; None if it has ended, the id is invalid, or the server is unavailable."""
+        """Read a session's data.
+
+        Args:
+            session: Its id.
+
+        Returns:
+            The data; None if the session has ended, the id is invalid, or the server is unavailable.
+        """
         return self._run(self._store.read(session))
 
     def write(self, session: str, data: Data) -> bool:
-        """Replace the session's data; False if the session has ended. Raises as `create` does."""
+        """Replace a session's data.
+
+        Args:
+            session: Its id.
+            data: Anything that the serializer takes.
+
+        Returns:
+            False if the session has ended.
+
+        Raises:
+            ConfigurationError: The data can't be serialized.
+            ValkeykitError: The server is unavailable or rejected the write.
+        """
         return self._run(self._store.write(session, data))
 
     def end(self, session: str) -> bool:
-        """End the session; False if there was no such session.
+        """End a session.
+
+        Args:
+            session: Its id.
+
+        Returns:
+            False if there was no such session.
 
         Raises:
-            ValkeykitError: the server is unavailable, so the session may still exist.
+            ValkeykitError: The server is unavailable, so the session may still exist.
         """
         return self._run(self._store.end(session))
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class AsyncQueue(QueueBase):
-    """A job queue on the server, for asyncio. Arguments, answers and errors are those of Queue."""
+    """A job queue on the server, for asyncio. Arguments, results and errors are those of Queue."""
 
     _connection_type = AsyncLazyConnection
     _lazy: AsyncLazyConnection
@@ -58,14 +58,14 @@ class AsyncQueue(QueueBase):
     async def add_many(
         self,
         job: str | Callable[..., Any],
-        many: Iterable[Mapping[str, Any] | None],
+        argument_sets: Iterable[Mapping[str, Any] | None],
         *,
         delay: float = 0,
         at: datetime | None = None,
         **options: Unpack[JobOptions],
     ) -> list[str]:
         """As Queue.add_many."""
-        descriptions = self.build_requests(job, many, delay, at, options)
+        descriptions = self.build_requests(job, argument_sets, delay, at, options)
         if self.eager is not None:
             return [(await asyncio.to_thread(self.eager.add, description)).id for description in descriptions]
         identities: list[str] = []

@@ -66,17 +66,22 @@ class QueueBase:
         max_result: int = MAX_RESULT_BYTES,
         **options: Unpack[ConnectOptions],
     ) -> None:
-        """Nothing is sent.
+        """Check the arguments; nothing is sent.
 
-        name: of the queue; all its keys lie in one hash slot.
-        url, options: as `valkeykit.connect` takes them.
-        retry_for: seconds that a call is tried again while the server can't be reached.
-        allow_eviction: use a server that may evict jobs.
-        max_result: bytes that a job's result may take; a larger one fails the job.
+        Args:
+            name: The queue's name. All its keys are in one hash slot.
+            url: As for `valkeykit.connect`.
+            retry_for: Seconds for which a call is retried while the server can't be reached.
+            allow_eviction: Accept a server that may evict jobs.
+            max_result: Size limit of a job's result, in bytes; a larger one fails the job.
+            **options: See ConnectOptions.
 
         Raises:
-            InvalidJobError: the name or max_result can't be used.
-            ConfigurationError: an option can't be used, or USE_VALKEY_QUEUE is neither true nor false.
+            InvalidJobError: The name or max_result can't be used.
+            ConfigurationError: An option can't be used, or USE_VALKEY_QUEUE is neither true nor false.
+
+        Example:
+            >>> queue = Queue("mail", "redis://localhost:6379")
         """
         check(options)
         refuse_replicas(options)
@@ -97,10 +102,10 @@ class QueueBase:
             self.settings()
 
     def settings(self) -> ConnectionSettings:
-        """How this queue connects; answers are bytes.
+        """Resolve how this queue connects; responses are bytes.
 
         Raises:
-            ConfigurationError: the URL or an option can't be used.
+            ConfigurationError: The URL or an option can't be used.
         """
         return resolve_settings(
             self.source, defaults={"max_connections": MAX_CONNECTIONS}, **(self.options | {"decode": False})
@@ -122,20 +127,23 @@ class QueueBase:
         process: bool = False,
         **options: Unpack[JobOptions],
     ) -> Function | Callable[[Function], Function]:
-        """Let a function run the jobs of its name; `options` are the defaults of such jobs.
+        """Register a function that runs the jobs of its name; a decorator.
 
-        @queue.handler
-        def send(to: str) -> None: ...
-
-        A generator is run to its end. What a plain function returns is awaited where it can be.
+        A generator is run to its end. An awaitable that a plain function returns is awaited.
 
         Args:
-            name: of the jobs; the function's own by default, which a partial, a lambda or an object doesn't have.
-            process: run it in a child process, for work that needs the CPU or may crash; the function must be one that
-                a module defines.
+            function: The handler. It is called with the job's arguments as keywords.
+            name: The jobs' name; by default the function's own, which a partial, a lambda or an object doesn't have.
+            process: Run it in a child process, for work that needs the CPU or may crash. The function must be defined
+                at the top level of a module.
+            **options: Defaults of the jobs' options; see JobOptions.
 
         Raises:
-            InvalidJobError: an option can't be used, the name is missing or taken, or the function can't be called.
+            InvalidJobError: An option can't be used, the name is missing or taken, or the function can't be called.
+
+        Example:
+            >>> @queue.handler(attempts=3)
+            ... def send(to: str) -> None: ...
         """
 
         def register(function: Function) -> Function:
@@ -181,7 +189,7 @@ class QueueBase:
     def build_requests(
         self,
         job: str | Callable[..., Any],
-        many: Iterable[Mapping[str, Any] | None],
+        argument_sets: Iterable[Mapping[str, Any] | None],
         delay: float,
         at: datetime | None,
         options: JobOptions,
@@ -191,12 +199,12 @@ class QueueBase:
         Raises:
             InvalidJobError: an argument can't be used.
         """
-        if isinstance(many, str | bytes | Mapping) or not isinstance(many, Iterable):
+        if isinstance(argument_sets, str | bytes | Mapping) or not isinstance(argument_sets, Iterable):
             raise InvalidJobError(
-                f"the arguments of many jobs are {shown(many)}, not a list of mappings",
+                f"the arguments of many jobs are {shown(argument_sets)}, not a list of mappings",
                 fix='[{"user": 5}, {"user": 6}]',
             )
-        return (self.build_request(job, arguments, delay, at, None, None, 0, options) for arguments in many)
+        return (self.build_request(job, arguments, delay, at, None, None, 0, options) for arguments in argument_sets)
 
     def build_schedule(  # noqa: PLR0917  (called by `schedule` alone)
         self,

@@ -18,7 +18,17 @@ LEASE_ENDED = OperationTimeoutError("its worker didn't renew the lease")
 
 
 class Event(NamedTuple):
-    """seconds: that the attempt ran; 0 where this worker only found that the lease of another had ended."""
+    """The end of an attempt.
+
+    Attributes:
+        kind: completed, failed (it will be retried), dead, cancelled or lost (the lease expired).
+        queue: Name of the queue.
+        job_id: The job's id.
+        job_name: The job's name.
+        attempt: Number of the attempt.
+        seconds: Duration of the attempt; 0 if this worker only found that the lease of another one had ended.
+        error: Why it did not complete.
+    """
 
     kind: EventKind
     queue: str
@@ -62,9 +72,10 @@ def log_trouble(error: Exception, text: str, *arguments: object) -> None:
 
 
 class JobFilter(logging.Filter):
-    """Gives log records the fields job_id and job_name of the job that logs them; "-" outside of jobs.
+    """Adds the fields job_id and job_name of the current job to log records; "-" outside of jobs.
 
-    handler.addFilter(JobFilter())
+    Example:
+        >>> handler.addFilter(JobFilter())
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -82,9 +93,18 @@ def _reason(error: BaseException | None) -> str:
 
 
 def telemetry(meter_provider: object = None) -> Listener:
-    """A listener that counts and times jobs with OpenTelemetry (extra `otel`).
+    """Create a listener that counts and times jobs with OpenTelemetry (extra `otel`).
 
     Metrics: valkeykit.jobs (counter) and valkeykit.job.duration (histogram, s), by queue, job and kind.
+
+    Args:
+        meter_provider: None for the global one.
+
+    Returns:
+        A listener for `Worker`.
+
+    Example:
+        >>> Worker(queue, listeners=[telemetry()]).run()
     """
     from opentelemetry import metrics
 

@@ -22,11 +22,11 @@ _current: ContextVar[Job] = ContextVar("valkeykit_job")
 
 
 class Job:
-    """A job that a worker holds. A handler gets it by `current_job()`.
+    """A job that a worker holds. Its handler gets it with `current_job()`.
 
     Attributes:
-        attempt: 1 for the first.
-        spec: its name and options.
+        attempt: Number of the attempt, from 1.
+        spec: Its name and options.
     """
 
     # Written by the executor alone.
@@ -69,10 +69,10 @@ class Job:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the handler is called with.
+        """Keyword arguments of the handler.
 
         Raises:
-            CorruptJobError: the server holds something else.
+            CorruptJobError: The server stores something else.
         """
         if self._payload == b"{}":
             return {}
@@ -96,17 +96,20 @@ class Job:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the job is to end: it was cancelled, is over time, or another worker has it."""
+        """Whether the job should end: it was cancelled, exceeded its timeout, or another worker has it."""
         return self.interrupt is not None
 
     def progress(self, value: Any) -> None:
-        """Report how far the job is; the worker passes on the latest value a few times a second.
+        """Report the progress of the job. The worker stores the latest value a few times a second.
 
         Args:
-            value: any JSON value, of up to 64 KiB.
+            value: Any JSON value of up to 64 KiB.
 
         Raises:
-            InvalidJobError: it isn't JSON, or too large.
+            InvalidJobError: It isn't JSON, or too large.
+
+        Example:
+            >>> current_job().progress({"done": 0.5})
         """
         self._progress = check_progress(value)
 
@@ -131,10 +134,10 @@ def _decode(text: str) -> Any:
 
 
 def current_job() -> Job:
-    """The job that runs here.
+    """Get the job whose handler runs in this context.
 
     Raises:
-        LookupError: no job does.
+        LookupError: No handler runs here.
     """
     return _current.get()
 

@@ -33,11 +33,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=
 class JobOptions(TypedDict, total=False):
     """How a job is run.
 
-    priority: 0 to 9, 9 first; 0 by default.
-    attempts: how often it is tried before it is a dead letter; 5 by default.
-    timeout: seconds that an attempt may take; None for no limit.
-    backoff: seconds before the second attempt; each further one waits twice as long, at most an hour.
-    result_ttl: seconds that the result is kept; 0, the default, keeps none.
+    Attributes:
+        priority: 0 to 9, 9 first; 0 by default.
+        attempts: Attempts before it becomes a dead letter; 5 by default.
+        timeout: Seconds that an attempt may take; None, the default, for no limit.
+        backoff: Seconds before the second attempt; 1 by default. Each further one waits twice as long, at most an hour.
+        result_ttl: Seconds for which the result is kept; 0, the default, keeps none.
     """
 
     priority: int

@@ -34,8 +34,8 @@ T = TypeVar("T")
 class Queue(QueueBase):
     """A job queue on the server.
 
-    Nothing is sent before the first call. Each method raises UnreachableError, RefusedError
-    or one of their kind where the server can't do it; no call takes effect twice.
+    Nothing is sent before the first call. Each method raises UnreachableError or RefusedError, or a subclass of them,
+    if the server can't be reached or rejects the call. No call takes effect twice.
     """
 
     _connection_type = LazyConnection
@@ -55,16 +55,25 @@ class Queue(QueueBase):
     ) -> Added:
         """Add a job.
 
-        job: its name, or its handler.
-        arguments: what the handler is called with; JSON values by name.
-        delay: seconds until it may run.
-        at: the moment when it may run, with a time zone, in place of a delay.
-        id: at most one job of an id exists, until it is done and its result has expired.
-        key: at most one job of a key is added within `key_ttl` seconds.
-        options: see JobOptions.
+        Args:
+            job: Its name, or its handler.
+            arguments: Keyword arguments of the handler, JSON values.
+            delay: Seconds until it may run.
+            at: The time at which it may run, with a time zone, instead of a delay.
+            id: At most one job of an id exists, until it is done and its result has expired. Random by default.
+            key: At most one job of a key is added within `key_ttl` seconds.
+            key_ttl: Seconds, see `key`.
+            **options: See JobOptions.
+
+        Returns:
+            The job's id, and whether it is new.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
+
+        Example:
+            >>> queue.add("send", {"to": "ann"}, delay=60, attempts=3).new
+            True
         """
         description = self.build_request(job, arguments, delay, at, id, key, key_ttl, options)
         return self.eager.add(description) if self.eager is not None else self.send(self.protocol.add(description))
@@ -72,18 +81,31 @@ class Queue(QueueBase):
     def add_many(
         self,
         job: str | Callable[..., Any],
-        many: Iterable[Mapping[str, Any] | None],
+        argument_sets: Iterable[Mapping[str, Any] | None],
         *,
         delay: float = 0,
         at: datetime | None = None,
         **options: Unpack[JobOptions],
     ) -> list[str]:
-        """Add a job for each of many arguments; returns their ids. A batch of 500 is one round trip.
+        """Add a job for each of many arguments. A batch of 500 takes one round trip.
+
+        Args:
+            job: Name or handler of the jobs.
+            argument_sets: The arguments of each job.
+            delay: Seconds until they may run.
+            at: The time at which they may run, with a time zone, instead of a delay.
+            **options: See JobOptions.
+
+        Returns:
+            The ids of the jobs.
 
         Raises:
-            InvalidJobError: an argument can't be used; the batches before it are added.
+            InvalidJobError: An argument can't be used; the batches before it are added.
+
+        Example:
+            >>> queue.add_many("send", [{"to": "ann"}, {"to": "bob"}])
         """
-        descriptions = self.build_requests(job, many, delay, at, options)
+        descriptions = self.build_requests(job, argument_sets, delay, at, options)
         if self.eager is not None:
             return [self.eager.add(description).id for description in descriptions]
         identities: list[str] = []
@@ -103,13 +125,27 @@ class Queue(QueueBase):
         overlap: bool = True,
         **options: Unpack[JobOptions],
     ) -> bool:
-        """Add a job again and again, by a cron expression or every so many seconds.
+        """Add a job repeatedly: at the times of a cron expression, or at an interval.
 
-        name: of the schedule, the job's by default; a schedule of the same name is replaced.
-        zone: the time zone of the cron expression.
-        overlap: whether a job is added while the one before it isn't done.
+        Args:
+            job: Its name, or its handler.
+            arguments: Keyword arguments of the handler, JSON values.
+            name: Name of the schedule, by default the job's. A schedule of the same name is replaced.
+            cron: Five fields, such as `0 3 * * *`, or a macro such as `@daily`.
+            every: The interval in seconds, instead of `cron`; counted from the epoch.
+            zone: Time zone of the cron expression.
+            overlap: Whether a job is added while the previous one isn't done.
+            **options: See JobOptions.
 
-        Returns whether that changed something. Raises InvalidJobError where an argument can't be used.
+        Returns:
+            Whether the schedule is new or changed.
+
+        Raises:
+            InvalidJobError: An argument can't be used.
+
+        Example:
+            >>> queue.schedule("clean", {"days": 3}, cron="0 3 * * *", zone="Europe/Berlin")
+            True
         """
         schedule = self.build_schedule(job, arguments, name, cron, every, zone, overlap, options)
         if self.eager is not None:
@@ -117,7 +153,11 @@ class Queue(QueueBase):
         return self.send(self.protocol.schedule(schedule, self.send(self.protocol.now())))
 
     def schedules(self) -> list[Schedule]:
-        """The schedules, in the order of their next time."""
+        """List the schedules.
+
+        Returns:
+            The schedules, in the order of their next time.
+        """
         if self.eager is not None:
             return self.eager.schedules()
         listed: list[Schedule] = []
@@ -126,24 +166,51 @@ class Queue(QueueBase):
         return listed
 
     def unschedule(self, name: str) -> bool:
-        """End a schedule; False where there was none."""
+        """Remove a schedule. Jobs that it has added are not affected.
+
+        Args:
+            name: Name of the schedule.
+
+        Returns:
+            False if there was none.
+
+        Raises:
+            InvalidJobError: The name can't be used.
+        """
         check_word("the schedule's name", name)
         if self.eager is not None:
             return self.eager.unschedule(name)
         return self.send(self.protocol.unschedule(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
-        """The state of a job."""
+        """Read the state of a job.
+
+        Args:
+            id: The job's id.
+
+        Returns:
+            Its state, which is `missing` for an unknown one.
+        """
         check_word("id", id)
         return self.eager.state(id) if self.eager is not None else self.send(self.protocol.job(id))
 
     def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
-        """Wait for a job's result, `timeout` seconds at most. It must have been added with a result_ttl.
+        """Wait for a job's result. The job must have been added with a result_ttl.
+
+        Args:
+            id: The job's id.
+            timeout: Seconds to wait, at most.
+
+        Returns:
+            What the handler returned, as JSON has it.
 
         Raises:
-            JobFailedError: it is a dead letter.
-            OperationTimeoutError: it isn't done.
-            InvalidJobError: it is unknown: it kept no result, was cancelled or never added.
+            JobFailedError: The job is a dead letter.
+            OperationTimeoutError: The job isn't done.
+            InvalidJobError: The job is unknown: it kept no result, was cancelled or never added.
+
+        Example:
+            >>> queue.result(queue.add("total", {"month": 5}, result_ttl=60).id)
         """
         looks = retry.poll_intervals(timeout)
         state = self.job(id)
@@ -155,16 +222,22 @@ class Queue(QueueBase):
         return responses.result_of(state)
 
     def cancel(self, id: str) -> str:  # noqa: A002
-        """Cancel a job; returns what it was: waiting, delayed, active, dead or missing.
+        """Cancel a job.
 
-        A waiting one is searched in its line, which takes the server up to 40 ms for a million jobs.
+        A waiting job is searched in its list, which takes the server up to 40 ms for a million jobs.
         An active one is interrupted when its worker next renews the lease, within seconds.
+
+        Args:
+            id: The job's id.
+
+        Returns:
+            Its previous state: waiting, delayed, active, dead or missing.
         """
         check_word("id", id)
         return self.eager.cancel(id) if self.eager is not None else self.send(self.protocol.cancel(id))
 
     def pause(self) -> None:
-        """Let no worker take jobs; those that run continue."""
+        """Let no worker take jobs; running ones continue."""
         if self.eager is not None:
             self.eager.paused = True
         else:
@@ -178,21 +251,32 @@ class Queue(QueueBase):
             self.send(self.protocol.pause(False))
 
     def limit(self, jobs: int, per: float = 1.0) -> None:
-        """Let at most `jobs` start in any `per` seconds, over all workers. 0 jobs = no limit."""
+        """Limit the rate at which jobs start, over all workers.
+
+        Args:
+            jobs: Jobs that may start in any period; 0 for no limit.
+            per: The period in seconds.
+
+        Raises:
+            InvalidJobError: An argument can't be used.
+
+        Example:
+            >>> queue.limit(100, per=60)
+        """
         period = milliseconds("per", per, least=0.001)
         check_count("jobs", jobs)
         if self.eager is None:
             self.send(self.protocol.limit(jobs, period))
 
     def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
-        """Keep only the latest dead letters; without a limit all are kept. Older ones go when another one is added.
+        """Limit the dead letters that are kept. Older ones are deleted when another one is added.
 
         Args:
-            count: how many are kept; None for any number.
-            age: seconds that one is kept; None for no limit.
+            count: How many are kept; None for any number.
+            age: Seconds for which one is kept; None for no limit.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         number = None if count is None else check_count("count", count)
         seconds = None if age is None else milliseconds("age", age, least=1)
@@ -200,19 +284,26 @@ class Queue(QueueBase):
             self.send(self.protocol.limit_dead_letters(number, seconds))
 
     def statistics(self) -> QueueStatistics:
-        """Counts of the queue now and since it began."""
+        """Count the jobs of the queue.
+
+        Returns:
+            Counts by state, and totals.
+        """
         return self.eager.statistics() if self.eager is not None else self.send(self.protocol.statistics())
 
     def jobs(self, state: StoredState, limit: int = 100, skip: int = 0) -> list[ListedJob]:
-        """Jobs in a state: waiting, delayed, active or dead; dead ones the latest first, the others in their order.
+        """List jobs in a state: dead ones the latest first, the others in their order.
 
         Args:
-            state: where to look.
-            limit: how many at most.
-            skip: how many to pass over.
+            state: waiting, delayed, active or dead.
+            limit: How many to list, at most.
+            skip: How many to skip.
+
+        Returns:
+            The jobs.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         left, listed = check_listing(state, limit, skip), list[ListedJob]()
         while left > 0:
@@ -222,16 +313,29 @@ class Queue(QueueBase):
         return listed
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """Dead letters, the latest first."""
+        """List dead letters, the latest first.
+
+        Args:
+            limit: How many to list, at most.
+
+        Returns:
+            The dead letters.
+        """
         if self.eager is not None:
             return self.eager.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in self.jobs("dead", limit)]
 
     def purge(self, state: StoredState) -> int:
-        """Delete all jobs that are waiting, delayed or dead; returns how many. An active one is cancelled by `cancel`.
+        """Delete all jobs in a state. An active job is cancelled with `cancel`.
+
+        Args:
+            state: waiting, delayed or dead.
+
+        Returns:
+            How many were deleted.
 
         Raises:
-            InvalidJobError: the state is another one.
+            InvalidJobError: It is another state.
         """
         deleted = 0
         while number := self.send(self.protocol.purge(check_purge(state))):
@@ -239,21 +343,35 @@ class Queue(QueueBase):
         return deleted
 
     def workers(self) -> list[WorkerState]:
-        """Workers that reported within an hour, the latest first. Each reports six times per lease."""
+        """List the workers that reported within an hour, the latest first. A worker reports six times per lease.
+
+        Returns:
+            The workers.
+        """
         return self.send(self.protocol.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:
-        """Give dead letters all their attempts again; returns how many there were."""
+        """Run dead letters again, with all their attempts.
+
+        Args:
+            ids: Ids of dead letters.
+
+        Returns:
+            How many of them were dead letters.
+
+        Raises:
+            InvalidJobError: The ids can't be used.
+        """
         batches = batched_ids(ids)
         if self.eager is not None:
             return self.eager.requeue(ids)
         return sum(self.send(self.protocol.requeue(batch)) for batch in batches)
 
     def check(self) -> None:
-        """Check that the server suits a queue; done before the first call too.
+        """Check that the server suits a queue; the first call does so too.
 
         Raises:
-            UnsupportedServerError: it isn't Valkey, is older than 7.2, or evicts jobs.
+            UnsupportedServerError: It isn't Valkey, is older than 7.2, or evicts jobs.
         """
         if self.eager is None:
             self._with_retries(lambda: self._lazy.open(self._connect))

@@ -12,7 +12,12 @@ from valkeykit.vocabulary import JobStatus, StoredState
 
 
 class Added(NamedTuple):
-    """A job that was added, or (new=False) the one that was there before it."""
+    """A job that was added.
+
+    Attributes:
+        id: Its id.
+        new: False if a job of the same id or key was there before; `id` is that one's.
+    """
 
     id: str
     new: bool
@@ -45,7 +50,23 @@ class TakeResult(NamedTuple):
 
 @dataclass(frozen=True)
 class QueueStatistics:
-    """Counts of a queue. waiting, active, delayed, dead: now. The totals: since the queue began."""
+    """Counts of a queue.
+
+    Attributes:
+        waiting: Jobs that wait now.
+        active: Jobs that a worker holds now.
+        delayed: Jobs that are delayed now.
+        dead: Dead letters now.
+        completed: Jobs completed since the queue was created.
+        failed: Jobs that became dead letters.
+        retried: Attempts that failed and were retried.
+        lost: Leases that ended because a worker didn't renew them.
+        cancelled: Jobs that were cancelled or purged.
+        completed_last_minute: Jobs completed in the last full minute.
+        failed_last_minute: Jobs that became dead letters in the last full minute.
+        oldest_ms: Age of the oldest waiting job, in milliseconds.
+        paused: Whether the queue is paused.
+    """
 
     waiting: int
     active: int
@@ -66,8 +87,15 @@ class QueueStatistics:
 class JobState:
     """The state of one job.
 
-    state: waiting, active, delayed, dead, completed or missing.
-    traceback: of the error that made it a dead letter.
+    Attributes:
+        id: Its id.
+        state: waiting, active, delayed, dead, completed or missing.
+        name: Its name; None if it is completed or missing.
+        attempts: Attempts that have begun.
+        error: Error of the latest attempt.
+        progress: The value that its handler reported last.
+        result: What the handler returned.
+        traceback: Traceback of the error that made it a dead letter.
     """
 
     id: str
@@ -82,7 +110,17 @@ class JobState:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A job that was given up. failed_at: seconds since the epoch, by the server's clock."""
+    """A job that failed for good.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        arguments: Arguments of the handler.
+        attempts: Attempts that were made.
+        error: Error of the last attempt.
+        failed_at: Seconds since the epoch, by the server's clock.
+        traceback: Traceback of the error.
+    """
 
     id: str
     name: str
@@ -95,8 +133,19 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class ListedJob:
-    """A job of a listing. due: seconds since the epoch, by the server's clock: when a delayed job may run, when the
-    lease of an active one ends, when a dead letter was given up; None for a waiting one.
+    """A job of a listing.
+
+    Attributes:
+        id: Its id.
+        state: waiting, delayed, active or dead.
+        name: Its name.
+        arguments: Arguments of the handler.
+        attempts: Attempts that have begun.
+        error: Error of the latest attempt.
+        progress: The value that its handler reported last.
+        due: When a delayed job may run, the lease of an active one ends, or a dead letter failed, in seconds since the
+            epoch by the server's clock. None for a waiting one.
+        traceback: Traceback of the error that made it a dead letter.
     """
 
     id: str
@@ -120,7 +169,19 @@ class Page:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A worker as it last reported. heard: seconds ago. started: seconds since the epoch, by the worker's clock."""
+    """A worker as it last reported.
+
+    Attributes:
+        name: Its name.
+        heard: Seconds since its last report.
+        host: Its host's name.
+        pid: Its process id.
+        started: Seconds since the epoch, by the worker's clock.
+        concurrency: Jobs that it runs at once.
+        running: Jobs that it ran.
+        handlers: Names of its handlers.
+        version: Its version of valkeykit.
+    """
 
     name: str
     heard: float

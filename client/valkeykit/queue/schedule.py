@@ -19,11 +19,16 @@ MAX_INTERVAL_SECONDS = 366 * 86_400
 class Schedule:
     """A job that any worker adds when it is due. Times that all workers missed are made up for once.
 
-    name: of the schedule; one of the same name takes its place.
-    cron: five fields, in `zone`; or `every`: seconds, counted from the epoch.
-    overlap: whether a job is added while the one before it isn't done.
-    next_at: when it is due, seconds since the epoch by the server's clock; None where that isn't known.
-    spec: its name is "?" where the schedule was set by another version of this package and can't be read.
+    Attributes:
+        name: Name of the schedule.
+        spec: Name and options of the job. The name is "?" if another version of valkeykit stored the schedule, and this
+            one can't read it.
+        payload: Arguments of the job, as JSON.
+        cron: A cron expression, in `zone`; None for an interval.
+        every: The interval in seconds, counted from the epoch; None for a cron expression.
+        zone: Time zone of the cron expression.
+        overlap: Whether a job is added while the previous one isn't done.
+        next_at: When it is due, seconds since the epoch by the server's clock; None if that isn't known.
     """
 
     name: str

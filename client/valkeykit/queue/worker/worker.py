@@ -51,20 +51,7 @@ MAX_LOOP_LAG_SECONDS = 1.0
 
 
 class Worker:
-    """Runs the jobs of a queue.
-
-    Args:
-        queue: whose handlers run, a Queue or an AsyncQueue.
-        concurrency: jobs at once; None for JOB_CONCURRENCY, else 10.
-        lease: seconds without a renewal after which another worker takes over a job.
-        shutdown_timeout: seconds that running jobs have to end when the worker is stopped; the rest goes back.
-        listeners: called after each job (valkeykit.queue.events).
-        heartbeat: a file with the worker's state, for `valkeykit worker --check`.
-        health_port: a port that answers GET /live and GET /ready.
-
-    Raises:
-        ConfigurationError: a number can't be used, the queue has no handler, or USE_VALKEY_QUEUE is off.
-    """
+    """Runs the jobs of a queue."""
 
     def __init__(
         self,
@@ -77,6 +64,23 @@ class Worker:
         heartbeat: Path | str | None = None,
         health_port: int | None = None,
     ) -> None:
+        """Check the arguments; nothing is sent.
+
+        Args:
+            queue: A Queue or an AsyncQueue, whose handlers run.
+            concurrency: Jobs at once; None for JOB_CONCURRENCY, else 10.
+            lease: Seconds without a renewal after which another worker takes over a job.
+            shutdown_timeout: Seconds that running jobs have to end when the worker is stopped; the rest is released.
+            listeners: Called with an Event after each job.
+            heartbeat: A file with the worker's state, for `valkeykit worker --check`.
+            health_port: A port that serves GET /live and GET /ready.
+
+        Raises:
+            ConfigurationError: A number can't be used, the queue has no handler, or USE_VALKEY_QUEUE is off.
+
+        Example:
+            >>> Worker(queue, concurrency=20).run()
+        """
         if not isinstance(queue, QueueBase):
             raise ConfigurationError(f"{shown(queue)} is not a queue", fix="Worker(Queue(…))")
         if queue.eager is not None:
@@ -104,26 +108,26 @@ class Worker:
 
     @property
     def last_contact(self) -> float:
-        """When the server last answered this worker, by time.monotonic(); 0 before the first time."""
+        """When the server last responded to this worker, by time.monotonic(); 0 before the first time."""
         return self._health.last_contact
 
     @property
     def is_live(self) -> bool:
-        """Whether the worker works or tries to; for liveness probes."""
+        """Whether the worker runs or tries to; for liveness probes."""
         return self._health.is_live
 
     def run(self, *, burst: bool = False) -> None:
-        """Work until SIGTERM or SIGINT, then finish what runs and give back the rest; at once after a second signal.
+        """Work until SIGTERM or SIGINT, then finish running jobs and release the rest; at once after a second signal.
 
         In a thread other than the main one signals have no effect; `stop` ends the worker.
 
         Args:
-            burst: return when no job waits and none runs.
+            burst: Return when no job waits and none runs.
 
         Raises:
-            UnsupportedServerError: the server doesn't suit a queue.
-            LoginError: it refused the login when the worker began.
-            ConfigurationError: the worker runs already, or this is inside of a running event loop.
+            UnsupportedServerError: The server doesn't suit a queue.
+            LoginError: The server rejected the login when the worker started.
+            ConfigurationError: The worker is running already, or this thread runs an event loop.
         """
         if asyncio._get_running_loop() is not None:
             raise ConfigurationError("an event loop is already running in this thread", fix="await worker.serve()")
@@ -143,9 +147,9 @@ class Worker:
         await self.serve(burst=burst)
 
     def stop(self) -> None:
-        """Stop taking jobs; `serve` then ends within the shutdown timeout. Called again, it ends at once.
+        """Stop taking jobs; `serve` then ends within the shutdown timeout. Called again, it ends immediately.
 
-        It may be called from any thread, before `serve` too, which then does nothing.
+        It may be called from any thread, and before `serve`, which then does nothing.
         """
         first, self._is_stopped = not self._is_stopped, True
         event = self._stopping if first else self._hurry
@@ -154,7 +158,11 @@ class Worker:
                 self._loop.call_soon_threadsafe(event.set)
 
     async def serve(self, *, burst: bool = False) -> None:
-        """Work until `stop` is called. Arguments and errors are those of `run`."""
+        """Work until `stop` is called, in a running event loop. Errors are those of `run`.
+
+        Args:
+            burst: Return when no job waits and none runs.
+        """
         check_not_importing()
         if self._is_serving:
             raise ConfigurationError("this worker is already running", fix="create another Worker")
