@@ -1,4 +1,4 @@
-"""What a worker does, as events: for logs, metrics and traces."""
+"""Events of a worker, for logs, metrics and traces."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from valkeykit.errors import OperationTimeoutError, ValkeykitError
 from valkeykit.queue.job import current_job_or_none
+from valkeykit.queue.outcomes import describe
 from valkeykit.vocabulary import EventKind
 
 logger = logging.getLogger("valkeykit.queue")
@@ -87,8 +88,6 @@ class JobFilter(logging.Filter):
 
 
 def _reason(error: BaseException | None) -> str:
-    from valkeykit.queue.outcomes import describe
-
     return "" if error is None else f": {describe(error)[:500]}"
 
 

@@ -21,6 +21,10 @@ _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # t
 _current: ContextVar[Job] = ContextVar("valkeykit_job")
 
 
+class InvalidResultError(Exception):
+    """The job ran, and its result can't be kept. It is not tried again."""
+
+
 class Job:
     """A job that a worker holds. Its handler gets it with `current_job()`.
 

@@ -1,4 +1,4 @@
-"""How a job ended, and what the server is told of it."""
+"""Outcomes: how a job ended, its result or error in the form that the server stores, and whether it is retried."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import random
 import traceback
 from typing import Any, NamedTuple
 
-from valkeykit.queue.job import Job
+from valkeykit.errors import CancelledJobError, JobTimeoutError, OperationTimeoutError
+from valkeykit.queue.job import InvalidResultError, Job
 from valkeykit.queue.processes.parent import HandlerFailedError
 from valkeykit.queue.schema import CorruptJobError
 
@@ -21,10 +22,6 @@ MAX_TRACEBACK_CHARACTERS = 8000
 """Characters of a dead letter's traceback that are kept, the last ones."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-class InvalidResultError(Exception):
-    """The job ran, and its result can't be kept. It is not tried again."""
 
 
 class EncodedResult(str):
@@ -67,6 +64,17 @@ def next_delay(job: Job, error: BaseException) -> int:
         return -1
     longest: int = min(MAX_BACKOFF_MS, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
     return round(longest * random.uniform(0.5, 1.0))  # noqa: S311  (not for secrets)
+
+
+def interruption_error(job: Job, cause: BaseException | None = None) -> BaseException:
+    """Why a job was made to end, as its error."""
+    if job.interrupt == "timeout":
+        return JobTimeoutError(f"it ran longer than {job.spec.timeout / 1000:g} s")
+    if job.interrupt == "cancelled":
+        return CancelledJobError("it was cancelled while it ran")
+    if job.interrupt in {"lost", "stopped"}:
+        return OperationTimeoutError("the lease ended, and another worker may have the job")
+    return CorruptJobError("it ended without a reason") if cause is None else cause
 
 
 def describe(error: BaseException) -> str:

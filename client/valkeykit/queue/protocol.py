@@ -104,8 +104,9 @@ class QueueProtocol:
     ) -> ScriptCall[TakeResult]:
         """Lease jobs; sent again, the same call returns the same jobs.
 
-        limit: jobs at most. free: slots that are free, None for `limit`. suspect: whether one of those that were lost
-        with their worker may be among them.
+        limit: Jobs at most.
+        free: Jobs that can run now; None for `limit`.
+        suspect: Whether one of those that were lost with their worker may be among them.
         """
         arguments = (worker, self._number(), limit, limit if free is None else free, lease_ms, max_bytes, int(suspect))
         return self._call("take", arguments, read_take, f"taken:{worker}")

@@ -174,7 +174,7 @@ def test_the_slot_of_a_coroutine_that_swallows_its_cancellation_is_replaced(
         is_over.append(True)
         assert [queue.result(queue.add(fine).id) for _ in range(3)] == [1] * 3
     assert queue.job(job).state == "dead"
-    assert any("its slot is replaced" in record.getMessage() for record in caplog.records)
+    assert any("it was abandoned" in record.getMessage() for record in caplog.records)
 
 
 def test_a_coroutine_that_ends_well_although_it_was_cancelled_is_completed(queue: Queue) -> None:

@@ -65,7 +65,7 @@ def test_a_worker_that_waits_for_its_server_ends_at_the_first_signal(tmp_path: P
         until(heartbeat_file(tmp_path, process).exists, 30)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-    assert "can't be given back" not in (tmp_path / "log").read_text()
+    assert "can't be released" not in (tmp_path / "log").read_text()
 
 
 def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, 
             process.wait(1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(100) == 0
-    assert "jobs can't be given back, so their leases expire" in (tmp_path / "log").read_text()
+    assert "jobs can't be released, so their leases expire" in (tmp_path / "log").read_text()
 
 
 def test_a_check_without_workers_fails(server: Server, tmp_path: Path) -> None:

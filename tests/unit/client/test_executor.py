@@ -1,4 +1,4 @@
-"""Where jobs run: executor are given back whatever a handler does, and each job has a context of its own."""
+"""Where jobs run: concurrency is restored whatever a handler does, and each job has a context of its own."""
 
 from __future__ import annotations
 

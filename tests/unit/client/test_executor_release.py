@@ -1,4 +1,4 @@
-"""Where jobs run, without a server: what is given back, and what is ended, before it starts."""
+"""Where jobs run, without a server: what is released, and what is ended, before it starts."""
 
 from __future__ import annotations
 

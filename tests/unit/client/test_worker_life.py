@@ -137,7 +137,7 @@ def test_jobs_on_their_way_back_arrive_before_the_worker_ends(queue: Queue, serv
         with blocked(queue) as (worker, _, go_on):
             until(lambda: queue.statistics().active > 1)
             admin.client_pause(1500, all=False)
-            until(lambda: worker._executor.ready == 0)
+            until(lambda: worker._run is not None and worker._run._executor.ready == 0)
             go_on.set()
         counts = queue.statistics()
     assert (counts.active, counts.waiting + counts.completed) == (0, 2051)

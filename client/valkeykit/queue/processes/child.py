@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
 from valkeykit.queue.handlers import exhaust, exhaust_async
-from valkeykit.queue.job import Job, enter
+from valkeykit.queue.job import InvalidResultError, Job, enter
 from valkeykit.queue.options import check_progress
 from valkeykit.queue.processes.references import Reference, resolve
 
@@ -52,10 +52,6 @@ class Message(NamedTuple):
 
     kind: Literal["progress", "result", "failed", "exhausted"]
     content: Any = None
-
-
-class InvalidResultError(Exception):
-    """The result isn't JSON, or it is too large."""
 
 
 class ChildJob:

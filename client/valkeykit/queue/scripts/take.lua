@@ -2,7 +2,7 @@
 -- shared: clock wake count header delete_jobs free_key end_cancelled move_to_dead_letter
 -- keys: config starts jobs active leases suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes repeating wakeups delayed* waiting* | taken
 -- Leases jobs to a worker, once: a take that is sent again returns what the first one leased.
--- ARGV: worker, number of the take, jobs at most, slots that are free, lease (ms), bytes at most,
+-- ARGV: worker, number of the take, jobs at most, jobs that can run now, lease (ms), bytes at most,
 --       1 where the worker runs no suspect
 -- Returns: ms until there may be more to do (-1: unknown), how many repeats are due, how many of the jobs are suspects
 --          (they come first), 1 under a rate limit, a list of jobs whose lease ended (id, attempt, record and what became

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.queue import events
 from valkeykit.queue.events import Event, Listener, logger
-from valkeykit.queue.job import Job
+from valkeykit.queue.job import InvalidResultError, Job
 from valkeykit.queue.outcomes import (
     MAX_ERROR_CHARACTERS,
-    InvalidResultError,
     Outcome,
     describe,
     describe_traceback,
@@ -35,7 +34,6 @@ MAX_BATCH_REJECTIONS = 3
 
 MAX_RETRY_PAUSE_SECONDS = 5.0
 """Seconds between two attempts, at most."""
-
 
 MAX_BATCH_JOBS = 1000
 MAX_BATCH_BYTES = 1024 * 1024

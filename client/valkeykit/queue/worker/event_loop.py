@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -70,3 +71,12 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
         await asyncio.wait({task}, timeout=0.05)
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.debug("a task ended with %r", error)
+
+
+def is_cancelling(task: asyncio.Task[Any] | None) -> bool:
+    """Whether a job left a request to cancel its task, which would hit the next job."""
+    if task is None:
+        return False
+    if sys.version_info >= (3, 11):
+        return task.cancelling() > 0
+    return bool(getattr(task, "_must_cancel", False))

@@ -1,7 +1,7 @@
-"""Where jobs run: coroutines in the loop, functions in threads or processes, `concurrency` of them at once.
+"""Execution: coroutines run in the loop, functions in threads or child processes, `concurrency` of them at once.
 
-A slot runs one ready job after the other without going back to the loop for each, which is what makes short jobs
-cheap. Each job has a copy of the context for itself.
+A task or a thread runs one waiting job after the other without going back to the loop for each, which makes short jobs
+cheap. Each job has its own copy of the context.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.errors import CancelledJobError, JobTimeoutError, OperationTimeoutError
 from valkeykit.queue.events import logger
 from valkeykit.queue.handlers import complete, exhaust
-from valkeykit.queue.job import Job, call
+from valkeykit.queue.job import InvalidResultError, Job, call
 from valkeykit.queue.options import MAX_RESULT_BYTES
-from valkeykit.queue.outcomes import EncodedResult, InvalidResultError, Outcome
-from valkeykit.queue.schema import CorruptJobError
+from valkeykit.queue.outcomes import EncodedResult, Outcome, interruption_error
+from valkeykit.queue.worker.event_loop import is_cancelling
 
 if TYPE_CHECKING:
     from valkeykit.queue.processes.parent import HandlerProcess
@@ -35,7 +34,7 @@ LOOP_SHARE_SECONDS = 0.005
 """Seconds that coroutines which never wait may keep the loop."""
 
 INTERRUPT_GRACE_SECONDS = 5.0
-"""Seconds in which an interrupted job must end before its slot is replaced."""
+"""Seconds in which an interrupted job must end before it is abandoned."""
 
 THREAD_RETRY_SECONDS = 0.5
 """Seconds before a thread is tried again, where the system had none."""
@@ -87,7 +86,7 @@ class JobExecutor:
 
     @property
     def ready(self) -> int:
-        """Jobs that wait for a slot."""
+        """Jobs that wait to run."""
         return len(self._coroutines) + len(self._functions)
 
     @property
@@ -95,9 +94,9 @@ class JobExecutor:
         return self.busy == 0 and self.ready == 0 and not self._continued
 
     def submit(self, jobs: Iterable[Job]) -> None:
-        """Run jobs as soon as there is a slot. Each has a handler."""
+        """Run jobs as soon as one of those that run has ended. Each has a handler."""
         for job in jobs:
-            assert job.handler is not None  # noqa: S101  (jobs without one are given back)
+            assert job.handler is not None  # noqa: S101  (jobs without one are released)
             (self._coroutines if job.handler.is_async else self._functions).append(job)
         self._fill()
 
@@ -126,7 +125,7 @@ class JobExecutor:
     def abandon(self, job: Job) -> None:
         """Abandon a job that doesn't end: its thread or task may never return, so a new one replaces it."""
         is_function = job.task is None
-        if self.finish(job, error=_interruption(job), abandoned=True):
+        if self.finish(job, error=interruption_error(job), abandoned=True):
             self._threads -= is_function
             self.busy -= 1
             self._fill()
@@ -197,7 +196,7 @@ class JobExecutor:
     # coroutines
 
     async def _run_coroutines(self) -> None:
-        """A slot of the loop. It ends with a job that was abandoned, and with one that left its task cancelled."""
+        """Run one job after the other in a task. The task ends when a job was abandoned, or left it cancelled."""
         share_ends = time.monotonic() + LOOP_SHARE_SECONDS
         task = asyncio.current_task()
         keeps_running = True
@@ -206,7 +205,7 @@ class JobExecutor:
                 job, *rest = self._continued.popleft() if self._continued else (self._coroutines.popleft(),)
                 job.task = task
                 keeps_running = await self._run_coroutine(job, *rest)
-                if _is_cancelled(task):
+                if is_cancelling(task):
                     return
                 if time.monotonic() > share_ends:
                     await asyncio.sleep(0)
@@ -222,7 +221,7 @@ class JobExecutor:
         if job.interrupt is not None:
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
-            return self.finish(job, error=_interruption(job))
+            return self.finish(job, error=interruption_error(job))
         try:
             if context is None:
                 if job.attempt >= job.spec.attempts:
@@ -244,7 +243,7 @@ class JobExecutor:
         """An error that the handler itself let out, a cancelled task that it awaited for example, fails the job."""
         if job.interrupt is not None and sys.version_info >= (3, 11) and job.task is not None:
             job.task.uncancel()
-        return self.finish(job, error=_interruption(job, error))
+        return self.finish(job, error=interruption_error(job, error))
 
     async def _may_run(self, job: Job) -> bool:
         job.called = 0.0  # the time-out doesn't count until the server has answered
@@ -285,7 +284,7 @@ class JobExecutor:
                 process.close()
 
     def _next_function(self) -> Job | None:
-        """The lock leaves no moment in which a job is neither in the line nor begun: it would be given back and run."""
+        """The lock leaves no moment in which a job neither waits nor runs: it would be released and run."""
         with self._lock:
             if not self._functions:
                 return None
@@ -312,7 +311,7 @@ class JobExecutor:
                 return self.finish(job, error=error)
             return self.finish(job, value)
         except _Interrupt as error:  # it may come a moment after the function has ended
-            return self.finish(job, error=_interruption(job, error)) or not job.is_abandoned
+            return self.finish(job, error=interruption_error(job, error)) or not job.is_abandoned
 
     def _run_in_process(self, job: Job, process: HandlerProcess) -> bool:
         assert job.handler is not None  # noqa: S101  (`submit` has checked it)
@@ -328,7 +327,7 @@ class JobExecutor:
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             if getattr(error, "kind", "") == InvalidResultError.__name__:
                 error = InvalidResultError(str(error).partition(": ")[2])
-            return self.finish(job, error=_interruption(job, error))
+            return self.finish(job, error=interruption_error(job, error))
         finally:
             with self._lock:
                 job.kill = None
@@ -369,23 +368,3 @@ def _new_process() -> HandlerProcess:
     from valkeykit.queue.processes.parent import HandlerProcess
 
     return HandlerProcess()
-
-
-def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
-    """Whether a job left a request to cancel its task, which would hit the next job."""
-    if task is None:
-        return False
-    if sys.version_info >= (3, 11):
-        return task.cancelling() > 0
-    return bool(getattr(task, "_must_cancel", False))
-
-
-def _interruption(job: Job, cause: BaseException | None = None) -> BaseException:
-    """Why a job was made to end, as its error."""
-    if job.interrupt == "timeout":
-        return JobTimeoutError(f"it ran longer than {job.spec.timeout / 1000:g} s")
-    if job.interrupt == "cancelled":
-        return CancelledJobError("it was cancelled while it ran")
-    if job.interrupt in {"lost", "stopped"}:
-        return OperationTimeoutError("the lease ended, and another worker may have the job")
-    return CorruptJobError("it ended without a reason") if cause is None else cause

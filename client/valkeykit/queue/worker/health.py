@@ -1,7 +1,7 @@
 """The health of a worker, for liveness and readiness probes.
 
-Live: its loop turns, and a take that has begun is answered or tried again. A worker whose slots are all busy is live,
-and so is one whose server is down, since a restart would not help. Ready: live, and the server has answered within the
+Live: its event loop runs, and a take that has begun is answered or retried. A worker at its full concurrency is live,
+and so is one whose server is down, since a restart would not help. Ready: live, and the server has responded within the
 lease.
 """
 

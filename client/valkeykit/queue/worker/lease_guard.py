@@ -2,7 +2,7 @@
 long, in a regular expression that backtracks for example, and then none of the worker's threads runs.
 
 The worker writes what it holds to a pipe. The process renews only where the worker has sent nothing for a third of the
-lease. It ends with the worker. If the worker was killed, it first gives back the jobs whose last attempt was due and
+lease. It ends with the worker. If the worker was killed, it first releases the jobs whose last attempt was due and
 had not started.
 """
 
@@ -39,7 +39,7 @@ MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 BATCH_JOBS = 1000
 
 RELEASE_GRACE_SECONDS = 5.0
-"""Seconds in which jobs are given back after the worker has ended."""
+"""Seconds in which jobs are released after the worker has ended."""
 
 _LAST = b"!"
 

@@ -162,7 +162,7 @@ class LeaseManager:
         try:
             await self.release(jobs)
         except ValkeykitError as error:
-            logger.warning("queue %s: jobs can't be given back, so their leases expire: %s", self._queue.name, error)
+            logger.warning("queue %s: jobs can't be released, so their leases expire: %s", self._queue.name, error)
 
     def _enforce_limits(self, job: Job, now: float) -> None:
         limit = job.spec.timeout / 1000
@@ -170,7 +170,7 @@ class LeaseManager:
             self._executor.interrupt(job, "timeout")
         if job.interrupt is not None and now - job.interrupted_at > INTERRUPT_GRACE_SECONDS and job.is_running:
             logger.error(
-                "queue %s: job %s did not end when it was interrupted; its slot is replaced", self._queue.name, job.id
+                "queue %s: job %s did not end when it was interrupted; it was abandoned", self._queue.name, job.id
             )
             self._executor.abandon(job)
 

@@ -203,7 +203,7 @@ class JobFetcher:
             try:
                 job = unpack(key, attempt, record, self._handlers, is_suspect=index < result.suspects)
             except NewerFormatError as problem:
-                job = Job(key, attempt, JobSpec("?"), b"", None)
+                job = Job(key, attempt, JobSpec("?"), b"", None, is_suspect=index < result.suspects)
                 self._warn_once("format", "jobs are released: %s", problem)
             except CorruptJobError as error:
                 job = Job(key, attempt, JobSpec("?"), b"", None)
