@@ -168,8 +168,8 @@ def _google_credentials() -> Any:
         import google.auth
     except ImportError:
         raise ConfigurationError("MemorystoreIam needs google-auth", fix="pip install 'valkeykit[gcp]'") from None
-    found, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    return found
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return credentials
 
 
 def _google_request() -> Any:

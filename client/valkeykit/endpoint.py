@@ -134,10 +134,10 @@ class Endpoint:
             >>> valkey = valkeykit.connect(endpoint, username="app", password=password)
         """
         fields = dict(record)
-        found = fields.pop("schemaVersion", None)
-        if found != SCHEMA_VERSION:
+        version = fields.pop("schemaVersion", None)
+        if version != SCHEMA_VERSION:
             raise ConfigurationError(
-                f"the endpoint has schema version {found!r}, this valkeykit reads {SCHEMA_VERSION}",
+                f"the endpoint has schema version {version!r}, this valkeykit reads {SCHEMA_VERSION}",
                 fix="install the valkeykit that belongs to the stack",
             )
         try:

@@ -25,8 +25,8 @@ from valkeykit.queue.options import JobSpec
 REGION = "eu"
 """The further field of a record's header, after the attempts."""
 
-_header = JobSpec.__dict__["header"].func  # of a cached property
-_from_v1 = JobSpec.from_header
+_header = JobSpec.__dict__["spec_line"].func  # of a cached property
+_from_v1 = JobSpec.from_spec_line
 _read_record, _from_plan = schema.read_record, schedule.Schedule.deserialize.__func__  # type: ignore[attr-defined]
 
 
@@ -37,8 +37,8 @@ def become_next_version() -> None:
     schedule.SCHEDULE_VERSION = 2  # type: ignore[attr-defined]
     protocol.load = _load  # type: ignore[assignment,attr-defined]
     job.read_record = read_record  # type: ignore[attr-defined]
-    JobSpec.header = property(lambda spec: _upgraded(_header(spec)))  # type: ignore[assignment,method-assign]
-    JobSpec.from_header = staticmethod(_from_header)  # type: ignore[method-assign]
+    JobSpec.spec_line = property(lambda spec: _upgraded(_header(spec)))  # type: ignore[assignment,method-assign]
+    JobSpec.from_spec_line = staticmethod(_from_header)  # type: ignore[method-assign]
     schedule.Schedule.deserialize = classmethod(deserialize)  # type: ignore[assignment,method-assign]
 
 
@@ -59,10 +59,10 @@ def deserialize(cls: Any, name: str, plan: str) -> schedule.Schedule:
     return _from_plan(cls, name, plan)  # type: ignore[no-any-return]
 
 
-def _from_header(header: str) -> JobSpec:
-    priority, attempts, region, *rest = header.split(" ")
+def _from_header(line: str) -> JobSpec:
+    priority, attempts, region, *rest = line.split(" ")
     if region != REGION:
-        raise ValueError(header)
+        raise ValueError(line)
     return _from_v1(" ".join([priority, attempts, *rest]))
 
 

@@ -1,4 +1,4 @@
-"""How a cache is made, whichever way it does its I/O."""
+"""What Cache and AsyncCache have in common: settings, statistics and circuit breaker."""
 
 from __future__ import annotations
 

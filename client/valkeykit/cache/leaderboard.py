@@ -55,9 +55,9 @@ class _Board:
 
     def by_rank(self, first: int, last: int) -> Effects[list[RankedMember]]:
         """From rank `first` to rank `last`, both included."""
-        (found,) = yield _send(("ZRANGE", self._key, first - 1, last - 1, "REV", "WITHSCORES"))
+        (rows,) = yield _send(("ZRANGE", self._key, first - 1, last - 1, "REV", "WITHSCORES"))
         # RESP3 gives pairs, RESP2 a flat list; redis-py makes pairs of both.
-        return [RankedMember(rank, member.decode(), float(score)) for rank, (member, score) in enumerate(found, first)]
+        return [RankedMember(rank, member.decode(), float(score)) for rank, (member, score) in enumerate(rows, first)]
 
     def rank(self, member: str) -> Effects[int | None]:
         (rank,) = yield _send(("ZREVRANK", self._key, _member(member)))

@@ -18,7 +18,7 @@ from valkeykit.error_translation import translate_errors
 from valkeykit.errors import InvalidJobError
 from valkeykit.fast_connection import FastConnection
 from valkeykit.queue.protocol import QueueProtocol, ScriptCall
-from valkeykit.queue.schema import REGISTRY_KEY, base
+from valkeykit.queue.schema import REGISTRY_KEY, key_prefix
 from valkeykit.settings import resolve_settings
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def check_used(name: str, ca: str | None) -> None:
         with suppress(NoPermissionError):  # a user may be limited to the keys of one queue
             if connection.send("SISMEMBER", REGISTRY_KEY, name):
                 return
-        if not connection.send("EXISTS", *[f"{base(name)}:{key}" for key in _TRACES]):
+        if not connection.send("EXISTS", *[f"{key_prefix(name)}:{key}" for key in _TRACES]):
             raise InvalidJobError(f"no queue named {name!r} has been used on this server", fix="valkeykit queue")
 
 

@@ -149,13 +149,13 @@ class QueueBase:
         def register(function: Function) -> Function:
             if not callable(function):
                 raise InvalidJobError(f"{shown(function)} can't be called", fix="@queue.handler on a function")
-            known = own_name(function) if name is None else name
-            specify(known, **options)
-            if known in self.handlers:
-                raise InvalidJobError(f"the queue has a handler for {known!r} already", fix='handler(name="…")')
+            job_name = own_name(function) if name is None else name
+            specify(job_name, **options)
+            if job_name in self.handlers:
+                raise InvalidJobError(f"the queue has a handler for {job_name!r} already", fix='handler(name="…")')
             if process:
                 check_importable(function)
-            self.handlers[known] = Handler(known, function, is_async(function) and not process, options, process)
+            self.handlers[job_name] = Handler(job_name, function, is_async(function) and not process, options, process)
             self._specs.clear()
             return function
 
@@ -222,10 +222,10 @@ class QueueBase:
         Raises:
             InvalidJobError: an argument can't be used.
         """
-        known = job if isinstance(job, str) else self._name_of(job)
-        spec = self.specify(known, options)
+        job_name = job if isinstance(job, str) else self._name_of(job)
+        spec = self.specify(job_name, options)
         return new_schedule(
-            known if name is None else name,
+            job_name if name is None else name,
             spec,
             encode_arguments(arguments),
             cron=cron,
@@ -244,8 +244,8 @@ class QueueBase:
 
     def specify(self, name: str, options: JobOptions) -> JobSpec:
         """The job's name and options, those of its handler filled in. The usual case is looked up."""
-        if not options and (known := self._specs.get(name)) is not None:
-            return known
+        if not options and (cached := self._specs.get(name)) is not None:
+            return cached
         handler = self.handlers.get(name)
         if handler is not None:
             spec = specify(name, **(handler.options | options))

@@ -237,10 +237,10 @@ def no_server() -> ConfigurationError:
 
 
 def _attempt(job: Job) -> Any:
-    return _settle(call(job), job.spec.timeout / 1000)
+    return _run_to_end(call(job), job.spec.timeout / 1000)
 
 
-def _settle(value: Any, timeout: float) -> Any:
+def _run_to_end(value: Any, timeout: float) -> Any:
     """The final value of what a handler returned: awaitables and generators run to their end."""
     if inspect.isawaitable(value):
         return _run_in_loop(_wait(value, timeout))

@@ -11,7 +11,7 @@ from typing import Any
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue.options import JobOptions, JobSpec, shown, specify
 
-MAX_COMPLETED = 1024
+MAX_CACHED_SPECS = 1024
 """Combinations of options that a handler keeps completed."""
 
 
@@ -31,14 +31,14 @@ class Handler:
 
     def complete(self, spec: JobSpec) -> JobSpec:
         """A job's name and options, with this handler's where the producer left them open."""
-        known = self._completed.get(spec)
-        if known is None:
-            if len(self._completed) >= MAX_COMPLETED:  # a producer may give each job a timeout of its own
+        completed = self._completed.get(spec)
+        if completed is None:
+            if len(self._completed) >= MAX_CACHED_SPECS:  # a producer may give each job a timeout of its own
                 self._completed.clear()
             own = specify(self.name, **self.options)
             options = {name: getattr(own, name) for name in spec.left_open}
-            known = self._completed[spec] = replace(spec, **options, left_open=frozenset())
-        return known
+            completed = self._completed[spec] = replace(spec, **options, left_open=frozenset())
+        return completed
 
 
 def own_name(function: Any) -> str:

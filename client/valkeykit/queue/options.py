@@ -68,19 +68,19 @@ class JobSpec:
     left_open: frozenset[str] = frozenset()
 
     @cached_property
-    def header(self) -> str:
-        """As a record holds it, after the time when the server took it. What is left open has a zero in front."""
+    def spec_line(self) -> str:
+        """As a record contains it, after its key. A number with a leading zero is left open."""
         numbers = [f"{'0' * (name in self.left_open)}{getattr(self, name)}" for name in HANDLER_OPTIONS]
         return f"{self.priority} {' '.join(numbers)} {self.name}"
 
     @classmethod
-    def from_header(cls, header: str) -> JobSpec:
-        """Read what `header` wrote.
+    def from_spec_line(cls, line: str) -> JobSpec:
+        """Read what `spec_line` wrote.
 
         Raises:
             ValueError: it isn't one.
         """
-        priority, *numbers, name = header.split(" ")
+        priority, *numbers, name = line.split(" ")
         options = dict(zip(HANDLER_OPTIONS, numbers, strict=True))
         left_open = frozenset(option for option, number in options.items() if len(number) > 1 and number[0] == "0")
         return cls(name, int(priority), **{key: int(number) for key, number in options.items()}, left_open=left_open)

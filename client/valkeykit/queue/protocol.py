@@ -66,8 +66,8 @@ class QueueProtocol:
     """The calls of one queue."""
 
     def __init__(self, name: str) -> None:
-        self.base = schema.base(check_queue_name(name))
-        self.wake_key = f"{self.base}:wakeups"
+        self.prefix = schema.key_prefix(check_queue_name(name))
+        self.wake_key = f"{self.prefix}:wakeups"
         self._call_ids = CallIds()
         self._fixed_keys = cache(self._complete)
         self._last_number = 0
@@ -75,7 +75,7 @@ class QueueProtocol:
     def add(self, job: JobRequest) -> ScriptCall[Added]:
         producer, call = self._call_ids.next()
         identity = job.id or f"{producer}{call:x}"
-        head = (call, job.delay, job.spec.header, identity, job.payload)
+        head = (call, job.delay, job.spec.spec_line, identity, job.payload)
         line, seen = self._line(job), f"seen:{producer}"
         if job.id is None and job.key is None:
             return self._call("add", head, partial(_known, Added(identity, True)), line, seen)
@@ -87,7 +87,7 @@ class QueueProtocol:
         for batch in _batches(jobs):
             producer, call = self._call_ids.next()
             identities = [f"{producer}{call:x}.{number:x}" for number in range(len(batch))]
-            arguments: list[Any] = [call, batch[0].delay, batch[0].spec.header]
+            arguments: list[Any] = [call, batch[0].delay, batch[0].spec.spec_line]
             for identity, job in zip(identities, batch, strict=True):
                 arguments += (identity, job.payload)
             yield self._call("add", arguments, partial(_known, identities), self._line(batch[0]), f"seen:{producer}")
@@ -190,7 +190,7 @@ class QueueProtocol:
         """
         schedule = Schedule.deserialize(due.name, due.serialized)
         upcoming = round(schedule.after(due.now / 1000) * 1000)
-        job = (int(schedule.overlap), schedule.spec.header, f"{due.name}@{due.at}", schedule.payload)
+        job = (int(schedule.overlap), schedule.spec.spec_line, f"{due.name}@{due.at}", schedule.payload)
         return self._call(
             "schedule_fire", (due.name, due.at, upcoming, *job), bool, f"waiting:{schedule.spec.priority}"
         )
@@ -218,11 +218,11 @@ class QueueProtocol:
 
     def _call(self, name: str, arguments: Sequence[Any], read: Callable[[Any], T], *keys: str) -> ScriptCall[T]:
         loaded, fixed = self._fixed_keys(name)
-        return ScriptCall(loaded, (*fixed, *[f"{self.base}:{key}" for key in keys]), arguments, read)
+        return ScriptCall(loaded, (*fixed, *[f"{self.prefix}:{key}" for key in keys]), arguments, read)
 
     def _complete(self, name: str) -> tuple[Script, tuple[str, ...]]:
         loaded = script(name)
-        return loaded, (self.base, *(f"{self.base}:{key}" for key in loaded.keys))
+        return loaded, (self.prefix, *(f"{self.prefix}:{key}" for key in loaded.keys))
 
     def _number(self) -> int:
         """In microseconds; it grows with each call, so that a copy which arrives late is recognised."""

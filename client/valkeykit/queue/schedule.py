@@ -52,7 +52,7 @@ class Schedule:
         """As the server keeps it."""
         fields = {
             "v": SCHEDULE_VERSION,
-            "header": self.spec.header,
+            "header": self.spec.spec_line,
             "payload": self.payload.decode(),
             "cron": self.cron,
             "every": self.every,
@@ -71,8 +71,8 @@ class Schedule:
         try:
             fields = json.loads(serialized)
             if fields.pop("v") == SCHEDULE_VERSION:
-                header, payload = fields.pop("header"), fields.pop("payload")
-                return cls(name, JobSpec.from_header(header), payload.encode(), **fields)
+                line, payload = fields.pop("header"), fields.pop("payload")
+                return cls(name, JobSpec.from_spec_line(line), payload.encode(), **fields)
         except (ValueError, TypeError, AttributeError, KeyError):
             pass
         raise InvalidJobError(

@@ -62,8 +62,8 @@ class NewerFormatError(Exception):
     """A record of an unsupported version. A worker gives it back."""
 
 
-def base(name: str) -> str:
-    """What all keys of a queue begin with, before a colon."""
+def key_prefix(name: str) -> str:
+    """The prefix of all keys of a queue, before a colon."""
     return f"valkeykit:{{{name}}}"
 
 
@@ -100,6 +100,6 @@ def _spec(header: bytes) -> JobSpec:
     if header.count(b" ") > _FIELDS - 4:
         raise NewerFormatError(f"the record has more than {_FIELDS} fields")
     try:
-        return JobSpec.from_header(header.decode())
+        return JobSpec.from_spec_line(header.decode())
     except ValueError:
         raise CorruptJobError("the record's header can't be read") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.handlers import MAX_COMPLETED
+from valkeykit.queue.handlers import MAX_CACHED_SPECS
 from valkeykit.queue.options import JobSpec
 
 from tests.servers import Server
@@ -83,8 +83,8 @@ def test_schedules_leave_the_options_to_the_handler_too(queue: Queue, producer: 
 
 def test_a_header_keeps_what_is_left_open() -> None:
     spec = JobSpec("send", 3, 2, 0, 0, 1000, frozenset({"timeout", "backoff"}))
-    assert JobSpec.from_header(spec.header) == spec
-    assert spec.header == "3 2 00 0 01000 send"
+    assert JobSpec.from_spec_line(spec.spec_line) == spec
+    assert spec.spec_line == "3 2 00 0 01000 send"
 
 
 def test_options_that_differ_for_each_job_take_bounded_memory(queue: Queue) -> None:
@@ -93,7 +93,7 @@ def test_options_that_differ_for_each_job_take_bounded_memory(queue: Queue) -> N
         pass
 
     handler = queue.handlers["send"]
-    for timeout in range(1, 2 * MAX_COMPLETED):
+    for timeout in range(1, 2 * MAX_CACHED_SPECS):
         completed = handler.complete(JobSpec("send", timeout=timeout, left_open=frozenset({"attempts"})))
         assert (completed.attempts, completed.timeout, completed.left_open) == (2, timeout, frozenset())
-    assert len(handler._completed) <= MAX_COMPLETED
+    assert len(handler._completed) <= MAX_CACHED_SPECS

@@ -231,7 +231,7 @@ def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue
     with working(queue, listeners=[lambda event: lost.append(event.kind)]), closing(server.client()) as client:
         job = queue.add(work).id
         until(lambda: len(runs) == 1)
-        client.zadd(f"{queue.protocol.base}:leases", {job: 0})
+        client.zadd(f"{queue.protocol.prefix}:leases", {job: 0})
         queue.send(queue.protocol.take("other", 0, 1000))
         assert queue.requeue([job]) == 1
         until(lambda: len(runs) == 2)
