@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-Workload = Literal["cache", "queue", "mixed"]
-Target = Literal["embedded", "docker", "aws", "gcp"]
-Topology = Literal["single", "replicated", "cluster", "serverless"]
+from valkeykit import vocabulary
+
+Workload = vocabulary.Workload
+Target = vocabulary.Target
+Topology = vocabulary.DeploymentTopology
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from valkeykit.causes import explained
 from valkeykit.endpoint import Endpoint
+from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ValkeykitError
 from valkeykit.url import Node
 
@@ -154,7 +154,7 @@ def _sources(stack: Stack, outputs: Mapping[str, Any]) -> list[Node]:
     endpoint = Endpoint.from_dict(outputs["endpoint"])
     for node in endpoint.nodes:
         try:
-            with nodes.connected(outputs, node) as client, explained():
+            with nodes.connected(outputs, node) as client, translate_errors():
                 states[node] = client.info("replication")
                 if endpoint.topology == "cluster":
                     shards = shards or _shards(client, endpoint.nodes)
@@ -188,7 +188,7 @@ def _source(
 
 def _save(client: Any, node: Node) -> Path:
     """Have a node save its data; returns the file."""
-    with explained():
+    with translate_errors():
         before = client.info("persistence")["rdb_saves"]
 
         def saved() -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
-from infra.hardening import RULES, USERS, Workload
+from infra.hardening import RULES, USERS
 from infra.local import drill
 from tools import backup
 from tools.errors import ToolError
@@ -82,7 +82,7 @@ def _secrets(stack: Stack, outputs: Mapping[str, Any]) -> Iterator[tuple[str, st
 
 
 def _limits(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    workload = cast("Workload", endpoint.workload)
+    workload = endpoint.workload
     yield "memory for data, of a shard", f"{endpoint.maxmemory / 1024**2:.0f} MiB"
     wanted = ("maxmemory-policy", "maxclients", "maxmemory-clients")
     yield from ((rule.directive, rule.for_workload(workload)) for rule in RULES if rule.directive in wanted)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from valkeykit.causes import explained
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
+from valkeykit.error_translation import translate_errors
 from valkeykit.url import parse
 
 from infra.local import providers
@@ -49,7 +49,7 @@ def carry_out(stack: Stack) -> Iterator[str]:
         _hand_over(stack, endpoint)
         if not writer.goes_on(BACK_SECONDS):
             raise ToolError(f"no write for {BACK_SECONDS:.0f} s since the drill", fix=f"make up STACK={stack.name}")
-    with explained():
+    with translate_errors():
         lost = writer.lost()
         writer.forget()
     if lost:

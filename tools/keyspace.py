@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 import redis
-from valkeykit.causes import FOREIGN
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
+from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.url import Node, parse
 
 from tools.errors import ToolError
@@ -31,7 +31,7 @@ def of_stack(outputs: Mapping[str, Any]) -> list[Shard]:
     endpoint, monitor = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["monitorUrl"])
 
     def at(node: Node) -> redis.Redis:
-        return connect(monitor.at(node), ca=endpoint.ca, check_hostname=endpoint.check_hostname)
+        return connect(monitor.at(node), topology="single", ca=endpoint.ca, check_hostname=endpoint.check_hostname)
 
     return read(endpoint.nodes, at, endpoint)
 
@@ -65,7 +65,7 @@ def _layout(nodes: Iterable[Node], at: Open) -> dict[str, list[Node]]:
         try:
             with contextlib.closing(at(node)) as client:
                 shards = [_mapping(shard) for shard in client.execute_command("CLUSTER SHARDS")]
-        except FOREIGN as problem:
+        except REDIS_ERRORS as problem:
             reason = problem
             continue
         ranges = {id(shard): list(zip(shard["slots"][::2], shard["slots"][1::2], strict=True)) for shard in shards}
@@ -98,7 +98,7 @@ def _infos(nodes: Iterable[Node], at: Open, names: Mapping[int, str]) -> dict[st
     """INFO of each node that responds, by its name."""
     infos = {}
     for node in nodes:
-        with contextlib.suppress(*FOREIGN), contextlib.closing(at(node)) as client:
+        with contextlib.suppress(*REDIS_ERRORS), contextlib.closing(at(node)) as client:
             infos[names.get(node.port, str(node))] = client.info()
     return infos
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
-from valkeykit.causes import explained
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
+from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ValkeykitError
 from valkeykit.url import Node, parse
 
@@ -37,9 +37,9 @@ def connected(outputs: Mapping[str, Any], node: Node, stack: str = "") -> Iterat
         ToolError: the node doesn't respond; it is named.
     """
     endpoint, admin = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["adminUrl"])
-    with contextlib.closing(connect(admin.at(node), ca=endpoint.ca)) as client:
+    with contextlib.closing(connect(admin.at(node), topology="single", ca=endpoint.ca)) as client:
         try:
-            with explained():
+            with translate_errors():
                 client.ping()
         except ValkeykitError as problem:
             fix = f"make up STACK={stack}" if stack else "make up"

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TypeVar
 
 import redis
-from valkeykit.causes import FOREIGN
 from valkeykit.connection import Client
+from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import ValkeykitError
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Writer:
     longest: seconds without an acknowledged write, at most.
     """
 
-    def __init__(self, client: Callable[[], redis.Redis], wait: int = 0) -> None:
+    def __init__(self, client: Callable[[], Client], wait: int = 0) -> None:
         self._client = client
         self._wait = wait
         self._prefix = f"probe:{uuid.uuid4().hex}"
@@ -51,7 +51,7 @@ class Writer:
     def _run(self) -> None:
         last = time.monotonic()
         with contextlib.ExitStack() as opened:
-            client: redis.Redis | None = None
+            client: Client | None = None
             while not self._stop.is_set():
                 number = self.acknowledged
                 try:
@@ -60,7 +60,7 @@ class Writer:
                     client.set(self._key(number), number, ex=KEPT)
                     if self._wait and replicas_with(client, self._key(number), self._wait) < self._wait:
                         continue
-                except (*FOREIGN, ValkeykitError) as problem:
+                except (*REDIS_ERRORS, ValkeykitError) as problem:
                     self.failed.append(f"{type(problem).__name__}: {problem}")
                     time.sleep(0.05)
                     continue
@@ -99,7 +99,7 @@ def _again(action: Callable[[], T]) -> T:
     while True:
         try:
             return action()
-        except (*FOREIGN, ValkeykitError):
+        except (*REDIS_ERRORS, ValkeykitError):
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)

@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any
 
 import redis
-from valkeykit.causes import explained
 from valkeykit.endpoint import Endpoint
+from valkeykit.error_translation import translate_errors
 from valkeykit.url import Node, parse
 
 from infra.hardening import SELF_HOSTED
@@ -136,7 +136,7 @@ def _logged_in_before(admins: Admins, users: Collection[str], loaded: datetime |
     if loaded is None:
         return Counter()
     seconds = (datetime.now(timezone.utc) - loaded).total_seconds()
-    with explained():
+    with translate_errors():
         return Counter(
             f"{client['user']} from {client['addr'].rpartition(':')[0]}"
             for _, admin in admins()
@@ -152,7 +152,7 @@ def _try_without(admins: Admins, outputs: Mapping[str, Any]) -> Counter[str]:
     """
     logins = {login.username or "": login.password or "" for login in (parse(outputs[url]) for url in _URLS)}
     valid = {user: hashlib.sha256(password.encode()).hexdigest() for user, password in logins.items()}
-    with explained():
+    with translate_errors():
         before = dict(_rejections(admins, valid))
         with trial.restored(outputs):
             for _, admin in admins():

@@ -22,8 +22,8 @@ from valkeykit.url import Address, Node, parse
 if TYPE_CHECKING:
     from valkeykit.aconnection import aconnect
     from valkeykit.cache import AsyncCache, Cache
-    from valkeykit.causes import explain, explained
     from valkeykit.connection import connect
+    from valkeykit.error_translation import translate_error, translate_errors
     from valkeykit.queue import AsyncQueue, Queue, Worker, current_job
 
 _LAZY = {
@@ -35,8 +35,8 @@ _LAZY = {
     "current_job": "valkeykit.queue",
     "aconnect": "valkeykit.aconnection",
     "connect": "valkeykit.connection",
-    "explain": "valkeykit.causes",
-    "explained": "valkeykit.causes",
+    "translate_error": "valkeykit.error_translation",
+    "translate_errors": "valkeykit.error_translation",
 }
 
 __all__ = [
@@ -54,10 +54,10 @@ __all__ = [
     "aconnect",
     "connect",
     "current_job",
-    "explain",
-    "explained",
     "parse",
     "resolve",
+    "translate_error",
+    "translate_errors",
 ]
 
 

@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from redis import asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError
 
-from valkeykit import alinks
+from valkeykit import atransport
 from valkeykit.connection import NODES_SERVICE, mode_of, only
-from valkeykit.links import follow
-from valkeykit.settings import Settings, Source, settle
+from valkeykit.settings import ConnectionSettings, ConnectTarget, resolve_settings
+from valkeykit.transport import follow
 from valkeykit.url import Node
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from valkeykit.settings import ConnectOptions
+    from valkeykit.settings import CommonOptions, ConnectOptions
 
 AsyncClient = aioredis.Redis | aioredis.RedisCluster
 
 
-async def aconnect(url: Source = None, **options: Unpack[ConnectOptions]) -> aioredis.Redis:
-    """An asyncio client; arguments and errors are those of `connect`."""
-    return cast("aioredis.Redis", await open_async_client(settle(url, **options)))
+@overload
+async def aconnect(
+    url: ConnectTarget = None, *, topology: Literal["cluster"], **options: Unpack[CommonOptions]
+) -> aioredis.RedisCluster: ...
 
 
-async def open_async_client(settings: Settings, *, sure: bool = False) -> AsyncClient:
+@overload
+async def aconnect(
+    url: ConnectTarget = None,
+    *,
+    topology: Literal["single", "replicated", "sentinel"],
+    **options: Unpack[CommonOptions],
+) -> aioredis.Redis: ...
+
+
+@overload
+async def aconnect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> AsyncClient: ...
+
+
+async def aconnect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> AsyncClient:
+    """Create an asyncio client.
+
+    Args:
+        url: As for `connect`.
+        **options: See ConnectOptions.
+
+    Returns:
+        A `redis.asyncio.RedisCluster` for a cluster, else a `redis.asyncio.Redis`.
+
+    Raises:
+        ConfigurationError: An argument, the URL or a variable can't be used, or DISABLE_REDIS is on.
+
+    Example:
+        >>> valkey = await valkeykit.aconnect("redis://localhost:6379", topology="single")
+        >>> await valkey.get("greeting")
+        'hello'
+    """
+    return await open_async_client(resolve_settings(url, **options))
+
+
+async def open_async_client(settings: ConnectionSettings, *, require_topology: bool = False) -> AsyncClient:
     """As connection.open_client."""
     if settings.topology == "sentinel":
         return await _sentinel(settings)
@@ -39,7 +74,7 @@ async def open_async_client(settings: Settings, *, sure: bool = False) -> AsyncC
     try:
         mode = await _mode(client)
     except RedisError:
-        if sure:
+        if require_topology:
             await client.aclose()
             raise
         mode = "standalone"
@@ -56,38 +91,44 @@ async def _mode(client: aioredis.Redis) -> str:
         return mode_of(await client.execute_command("HELLO"))
 
 
-def _once() -> Retry:
+def _no_retry() -> Retry:
     return Retry(NoBackoff(), 0)
 
 
-def _single(settings: Settings, node: Node) -> aioredis.Redis:
-    kind = alinks.SocketLink if node.socket else alinks.TlsLink if settings.address.tls else alinks.Link
-    pool = aioredis.BlockingConnectionPool(connection_class=kind, retry=_once(), **settings.pool_arguments(node))
+def _connection_class(settings: ConnectionSettings, node: Node) -> type[Any]:
+    if node.socket:
+        return atransport.AsyncUnixSocketConnection
+    return atransport.AsyncTlsConnection if settings.address.tls else atransport.AsyncTcpConnection
+
+
+def _single(settings: ConnectionSettings, node: Node) -> aioredis.Redis:
+    kind = _connection_class(settings, node)
+    pool = aioredis.BlockingConnectionPool(connection_class=kind, retry=_no_retry(), **settings.pool_arguments(node))
     return aioredis.Redis.from_pool(follow(pool))
 
 
-def _first(settings: Settings) -> aioredis.Redis:
+def _first(settings: ConnectionSettings) -> aioredis.Redis:
     return _single(settings, settings.address.nodes[0])
 
 
-def _cluster(settings: Settings) -> aioredis.RedisCluster:
+def _cluster(settings: ConnectionSettings) -> aioredis.RedisCluster:
     from redis.asyncio.cluster import ClusterNode
 
     client = aioredis.RedisCluster(
         startup_nodes=[ClusterNode(node.host, node.port) for node in settings.address.nodes],
-        retry=_once(),
+        retry=_no_retry(),
         **settings.cluster_arguments(),
     )
-    kind = alinks.TlsLink if settings.address.tls else alinks.Link
+    kind = atransport.AsyncTlsConnection if settings.address.tls else atransport.AsyncTcpConnection
     # redis-py has no argument for the class of a node's connections; nodes found later are made from these.
-    client.connection_kwargs |= {"connection_class": kind, **settings.link_arguments()}
+    client.connection_kwargs |= {"connection_class": kind, **settings.transport_arguments()}
     for node in client.nodes_manager.startup_nodes.values():
         node.connection_class = kind
-        node.connection_kwargs |= settings.link_arguments()
+        node.connection_kwargs |= settings.transport_arguments()
     return client
 
 
-async def _sentinel(settings: Settings) -> aioredis.Redis:
+async def _sentinel(settings: ConnectionSettings) -> aioredis.Redis:
     from redis.asyncio.sentinel import Sentinel
 
     manager = Sentinel([])
@@ -112,25 +153,26 @@ async def _only_service(manager: Any) -> str:
     raise failure
 
 
-def _replicated(settings: Settings) -> aioredis.Redis:
+def _replicated(settings: ConnectionSettings) -> aioredis.Redis:
     from valkeykit.replicas import AsyncPrimaryFinder
 
     finder = AsyncPrimaryFinder(settings.address.nodes, lambda node: _single(settings, node))
     return _pooled(settings, NODES_SERVICE, finder)
 
 
-def _pooled(settings: Settings, service: str, manager: Any) -> aioredis.Redis:
-    pool: Any = alinks.SentinelPool(  # type: ignore[no-untyped-call]
+def _pooled(settings: ConnectionSettings, service: str, manager: Any) -> aioredis.Redis:
+    kind = atransport.AsyncSentinelTlsConnection if settings.address.tls else atransport.AsyncSentinelTcpConnection
+    pool: Any = atransport.AsyncSentinelPool(  # type: ignore[no-untyped-call]
         service,
         manager,
-        connection_class=alinks.SentinelTlsLink if settings.address.tls else alinks.SentinelLink,
-        retry=_once(),
+        connection_class=kind,
+        retry=_no_retry(),
         **settings.sentinel_pool_arguments(),
     )
     return aioredis.Redis.from_pool(follow(pool))
 
 
-_OPENERS: dict[str, Callable[[Settings], AsyncClient]] = {
+_OPENERS: dict[str, Callable[[ConnectionSettings], AsyncClient]] = {
     "single": _first,
     "cluster": _cluster,
     "replicated": _replicated,

@@ -8,13 +8,16 @@ from collections.abc import Callable
 
 
 class CircuitBreaker:
-    """Closed: calls go through. Open: none does. Half open: one call tries.
-
-    failures: this many in a row open it.
-    cooldown: seconds that it stays open before one call may try.
-    """
+    """A circuit breaker. Closed: calls are sent. Open: none is. Half open: one call is tried."""
 
     def __init__(self, failures: int = 3, cooldown: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start closed.
+
+        Args:
+            failures: Consecutive failures that open it.
+            cooldown: Seconds that it stays open before one call is tried.
+            clock: Returns the time in seconds.
+        """
         self._limit = failures
         self._cooldown = cooldown
         self._clock = clock

@@ -9,24 +9,30 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401  (else the first lookup of a host imports it, and a child forked meanwhile hangs)
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError
 from redis.retry import Retry
 
-from valkeykit import links
+from valkeykit import transport
 from valkeykit.errors import ConfigurationError
-from valkeykit.settings import CONNECT_TIMEOUT, READ_TIMEOUT, Settings, Source, settle
+from valkeykit.settings import (
+    CONNECT_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    ConnectionSettings,
+    ConnectTarget,
+    resolve_settings,
+)
 from valkeykit.url import Node
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from valkeykit.settings import ConnectOptions
+    from valkeykit.settings import CommonOptions, ConnectOptions
 
-__all__ = ["CONNECT_TIMEOUT", "READ_TIMEOUT", "Client", "connect", "open_client"]
+__all__ = ["CONNECT_TIMEOUT_SECONDS", "READ_TIMEOUT_SECONDS", "Client", "connect", "open_client"]
 
 Client = redis.Redis | redis.RedisCluster
 
@@ -37,26 +43,57 @@ NODES_SERVICE = "nodes"
 """What a pool calls its primary where no Sentinel has named it."""
 
 
-def connect(url: Source = None, **options: Unpack[ConnectOptions]) -> redis.Redis:
-    """A client for a URL, an Endpoint, or what the environment names.
+@overload
+def connect(
+    url: ConnectTarget = None, *, topology: Literal["cluster"], **options: Unpack[CommonOptions]
+) -> redis.RedisCluster: ...
 
-    url: where to connect; None for VALKEY_URL, REDIS_URL or redis://localhost:6379.
-    options: see ConnectOptions.
 
-    For a cluster it is a redis.RedisCluster, which has the same commands. Which one it is, is decided here: where
-    neither URL nor `topology` says and the server doesn't respond, it is a client for a single server.
+@overload
+def connect(
+    url: ConnectTarget = None,
+    *,
+    topology: Literal["single", "replicated", "sentinel"],
+    **options: Unpack[CommonOptions],
+) -> redis.Redis: ...
+
+
+@overload
+def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Client: ...
+
+
+def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Client:
+    """Create a client.
+
+    Which class it has is decided here: where neither the URL nor `topology` says and the server doesn't respond, it is
+    a client for a single server. A command is sent once; redis-py's retries are off.
+
+    Args:
+        url: Where to connect: a URL, an Address or an Endpoint. None for VALKEY_URL, REDIS_URL or
+            redis://localhost:6379.
+        **options: See ConnectOptions.
+
+    Returns:
+        A `redis.RedisCluster` for a cluster, else a `redis.Redis`.
 
     Raises:
-        ConfigurationError: an argument or the URL can't be read, or DISABLE_REDIS is on.
+        ConfigurationError: An argument, the URL or a variable can't be used, or DISABLE_REDIS is on.
+
+    Example:
+        >>> valkey = valkeykit.connect("redis://localhost:6379", topology="single")
+        >>> valkey.set("greeting", "hello")
+        True
     """
-    return cast("redis.Redis", open_client(settle(url, **options)))
+    return open_client(resolve_settings(url, **options))
 
 
-def open_client(settings: Settings, *, sure: bool = False) -> Client:
-    """The client for settled settings.
+def open_client(settings: ConnectionSettings, *, require_topology: bool = False) -> Client:
+    """Open the client for resolved settings.
 
-    sure: raise redis-py's error where the topology must be detected and the server doesn't report it, rather than take
-        it for single.
+    Args:
+        settings: Where to connect and how.
+        require_topology: Raise redis-py's error where the topology must be detected and the server doesn't report it,
+            rather than assume a single server.
     """
     if settings.topology is not None:
         return _OPENERS[settings.topology](settings)
@@ -64,7 +101,7 @@ def open_client(settings: Settings, *, sure: bool = False) -> Client:
     try:
         mode = _mode(client)
     except RedisError:
-        if sure:
+        if require_topology:
             client.close()
             raise
         mode = "standalone"
@@ -92,32 +129,38 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _once() -> Retry:
+def _no_retry() -> Retry:
     return Retry(NoBackoff(), 0)
 
 
-def _single(settings: Settings, node: Node) -> redis.Redis:
-    kind = links.SocketLink if node.socket else links.TlsLink if settings.address.tls else links.Link
-    pool = redis.BlockingConnectionPool(connection_class=kind, retry=_once(), **settings.pool_arguments(node))
-    return redis.Redis.from_pool(links.follow(pool))
+def _connection_class(settings: ConnectionSettings, node: Node) -> type[Any]:
+    if node.socket:
+        return transport.UnixSocketConnection
+    return transport.TlsConnection if settings.address.tls else transport.TcpConnection
 
 
-def _cluster(settings: Settings) -> redis.RedisCluster:
+def _single(settings: ConnectionSettings, node: Node) -> redis.Redis:
+    kind = _connection_class(settings, node)
+    pool = redis.BlockingConnectionPool(connection_class=kind, retry=_no_retry(), **settings.pool_arguments(node))
+    return redis.Redis.from_pool(transport.follow(pool))
+
+
+def _cluster(settings: ConnectionSettings) -> redis.RedisCluster:
     from redis.cluster import ClusterNode
 
-    kind = links.TlsLink if settings.address.tls else links.Link
+    kind = transport.TlsConnection if settings.address.tls else transport.TcpConnection
     first, *others = settings.address.nodes
     # With a URL, and only then, redis-py lets the caller make the pool of each node.
     return redis.RedisCluster(
         url=f"redis://{first}",
         startup_nodes=[ClusterNode(node.host, node.port) for node in others],
-        connection_pool_class=partial(redis.ConnectionPool, connection_class=kind, **settings.link_arguments()),
-        retry=_once(),
+        connection_pool_class=partial(redis.ConnectionPool, connection_class=kind, **settings.transport_arguments()),
+        retry=_no_retry(),
         **settings.cluster_arguments(),
     )
 
 
-def _sentinel(settings: Settings) -> redis.Redis:
+def _sentinel(settings: ConnectionSettings) -> redis.Redis:
     from redis.sentinel import Sentinel
 
     manager = Sentinel([])
@@ -163,29 +206,30 @@ def only(primaries: dict[str, Any]) -> str:
     return next(iter(primaries))
 
 
-def _replicated(settings: Settings) -> redis.Redis:
+def _replicated(settings: ConnectionSettings) -> redis.Redis:
     from valkeykit.replicas import PrimaryFinder
 
     finder = PrimaryFinder(settings.address.nodes, lambda node: _single(settings, node))
     return _pooled(settings, NODES_SERVICE, finder)
 
 
-def _pooled(settings: Settings, service: str, manager: Any) -> redis.Redis:
-    pool: Any = links.SentinelPool(  # type: ignore[no-untyped-call]
+def _pooled(settings: ConnectionSettings, service: str, manager: Any) -> redis.Redis:
+    kind = transport.SentinelTlsConnection if settings.address.tls else transport.SentinelTcpConnection
+    pool: Any = transport.SentinelPool(  # type: ignore[no-untyped-call]
         service,
         manager,
-        connection_class=links.SentinelTlsLink if settings.address.tls else links.SentinelLink,
-        retry=_once(),
+        connection_class=kind,
+        retry=_no_retry(),
         **settings.sentinel_pool_arguments(),
     )
-    return redis.Redis.from_pool(links.follow(pool))
+    return redis.Redis.from_pool(transport.follow(pool))
 
 
-def _first(settings: Settings) -> redis.Redis:
+def _first(settings: ConnectionSettings) -> redis.Redis:
     return _single(settings, settings.address.nodes[0])
 
 
-_OPENERS: dict[str, Callable[[Settings], Client]] = {
+_OPENERS: dict[str, Callable[[ConnectionSettings], Client]] = {
     "single": _first,
     "cluster": _cluster,
     "sentinel": _sentinel,

@@ -61,16 +61,26 @@ class _Renewed(CredentialProvider):
 class ElastiCacheIam(_Renewed):
     """IAM authentication of AWS ElastiCache (extra `aws`).
 
-    A connection that logged in so is closed by the service after 12 hours; the pool then makes another.
-
-    username: of the ElastiCache user, which has IAM authentication.
-    name: of the replication group or the serverless cache, in lower case.
-    region: such as eu-central-1.
-    serverless: whether `name` is a serverless cache.
-    session: a botocore session; None for one with the machine's own credentials.
+    The service closes a connection 12 hours after such a login; the pool then opens another one.
     """
 
     def __init__(self, username: str, name: str, region: str, *, serverless: bool = False, session: Any = None) -> None:
+        """Sign nothing yet.
+
+        Args:
+            username: The ElastiCache user, which has IAM authentication.
+            name: The replication group or the serverless cache.
+            region: Its region, such as eu-central-1.
+            serverless: Whether `name` is a serverless cache.
+            session: A botocore session; None for one with the machine's own credentials.
+
+        Raises:
+            ConfigurationError: botocore is not installed.
+
+        Example:
+            >>> credentials = ElastiCacheIam("app", "web", "eu-central-1")
+            >>> valkey = valkeykit.connect("rediss://host:6379", credentials=credentials)
+        """
         super().__init__(username)
         self._name = name.lower()  # the signature is checked against the lower-case name
         self._region = region
@@ -107,13 +117,21 @@ class ElastiCacheIam(_Renewed):
 
 
 class MemorystoreIam(_Renewed):
-    """IAM authentication of Google Memorystore for Valkey (extra `gcp`).
-
-    username: `default`, or where the instance has an ACL policy the address of the account that logs in.
-    credentials: of google-auth; None for the machine's own.
-    """
+    """IAM authentication of Google Memorystore for Valkey (extra `gcp`)."""
 
     def __init__(self, username: str = "default", *, credentials: Any = None) -> None:
+        """Request no token yet.
+
+        Args:
+            username: `default`, or the account's e-mail address where the instance has an ACL policy.
+            credentials: Credentials of google-auth; None for the machine's own.
+
+        Raises:
+            ConfigurationError: google-auth is not installed.
+
+        Example:
+            >>> valkey = valkeykit.connect("rediss://host:6379", credentials=MemorystoreIam())
+        """
         super().__init__(username)
         self._google = credentials or _google_credentials()
 
@@ -150,8 +168,8 @@ def _google_credentials() -> Any:
         import google.auth
     except ImportError:
         raise ConfigurationError("MemorystoreIam needs google-auth", fix="pip install 'valkeykit[gcp]'") from None
-    found, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    return found
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return credentials
 
 
 def _google_request() -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.url import Address, Node, join_nodes
+from valkeykit.vocabulary import DeploymentTopology, Target, Workload
 
 SCHEMA_VERSION = 1
 
@@ -17,26 +18,29 @@ SERVICE = "valkey"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a Valkey deployment answers, and what may be expected of it.
+    """The address and the properties of a deployment, as the stack output `endpoint` has them. It contains no secret.
 
-    target: where it runs: embedded, docker, aws, gcp.
-    topology: single, replicated, cluster.
-    nodes: every node with data; the first one is enough to connect, and is the primary where there is one.
-    tls: whether connections are encrypted; `ca` is the PEM that signs the server, None for the system's.
-    version: Valkey's version, such as 9.1.2.
-    workload: cache, queue, mixed: it fixes the eviction policy.
-    maxmemory: bytes that the data may take.
-    users: names on the server, each of which has a URL of its own.
-    sentinels: who knows the current primary, by the name SERVICE; they know the same users.
-    check_hostname: whether the certificate's name is compared with the host; the chain is checked always.
+    Attributes:
+        target: Where it runs: embedded, docker, aws or gcp.
+        topology: single, replicated, cluster or serverless.
+        nodes: Every data node. The first one is enough to connect, and is the primary where there is one.
+        tls: Whether connections are encrypted.
+        version: Valkey's version, such as 9.1.2.
+        workload: cache, queue or mixed; it determines the eviction policy.
+        maxmemory: Memory limit of the data, in bytes.
+        users: The users of the server, each of which has its own URL.
+        ca: The PEM certificate of the authority that signed the server's; None for the system's authorities.
+        sentinels: The Sentinels of a replicated deployment. They monitor the primary under the name `valkey`, and have
+            the same users.
+        check_hostname: Whether the certificate's name is compared with the host. The chain is always verified.
     """
 
-    target: str
-    topology: str
+    target: Target
+    topology: DeploymentTopology
     nodes: tuple[Node, ...]
     tls: bool
     version: str
-    workload: str
+    workload: Workload
     maxmemory: int
     users: tuple[str, ...]
     ca: str | None = None
@@ -44,11 +48,29 @@ class Endpoint:
     check_hostname: bool = True
 
     def url(self, username: str, password: str | None, database: int = 0) -> str:
-        """The URL of the first node for one user; without a password where the client signs its logins."""
+        """Build the URL of the first node for a user.
+
+        Args:
+            username: The user.
+            password: Its password; None where the client signs its logins.
+            database: The database's number.
+
+        Returns:
+            The URL, with user and password percent-encoded.
+        """
         return self.address(username, password, database).url
 
     def address(self, username: str | None = None, password: str | None = None, database: int = 0) -> Address:
-        """All that a client needs of this record, for one user."""
+        """Build the address for a user, with all nodes and Sentinels.
+
+        Args:
+            username: The user; None for no login.
+            password: Its password.
+            database: The database's number.
+
+        Returns:
+            All that a client needs to connect.
+        """
         first, *others = self.nodes
         return Address(
             first.host,
@@ -60,12 +82,19 @@ class Endpoint:
             # a serverless cache speaks the cluster protocol
             topology="cluster" if self.topology == "serverless" else self.topology,
             service=SERVICE if self.sentinels else None,
-            others=tuple(others),
+            fallback_nodes=tuple(others),
             sentinels=self.sentinels,
         )
 
     def variables(self, url: str) -> dict[str, str]:
-        """The environment of an application that has this URL: `valkeykit.environment` reads it."""
+        """Build the environment of an application.
+
+        Args:
+            url: The application's URL.
+
+        Returns:
+            Variables by name, which `valkeykit.resolve` reads.
+        """
         nodes = {"VALKEY_TOPOLOGY": str(self.address().topology), "VALKEY_NODES": join_nodes(self.nodes)}
         return {
             "VALKEY_URL": url,
@@ -77,7 +106,11 @@ class Endpoint:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as the stack output `endpoint` has them."""
+        """Convert it to plain values, as the stack output `endpoint` has them.
+
+        Returns:
+            A JSON object with `schemaVersion`.
+        """
         return {
             "schemaVersion": SCHEMA_VERSION,
             **asdict(self),
@@ -88,16 +121,23 @@ class Endpoint:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Endpoint:
-        """Read what `to_dict` wrote.
+        """Read the result of `to_dict`.
+
+        Args:
+            record: The stack output `endpoint`.
 
         Raises:
-            ConfigurationError: of another schema version, or not such a record.
+            ConfigurationError: It has another schema version, or is not such a record.
+
+        Example:
+            >>> endpoint = Endpoint.from_dict(outputs["endpoint"])
+            >>> valkey = valkeykit.connect(endpoint, username="app", password=password)
         """
         fields = dict(record)
-        found = fields.pop("schemaVersion", None)
-        if found != SCHEMA_VERSION:
+        version = fields.pop("schemaVersion", None)
+        if version != SCHEMA_VERSION:
             raise ConfigurationError(
-                f"the endpoint has schema version {found!r}, this valkeykit reads {SCHEMA_VERSION}",
+                f"the endpoint has schema version {version!r}, this valkeykit reads {SCHEMA_VERSION}",
                 fix="install the valkeykit that belongs to the stack",
             )
         try:

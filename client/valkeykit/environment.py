@@ -12,22 +12,34 @@ from dataclasses import replace
 
 from valkeykit import url
 from valkeykit.errors import ConfigurationError
+from valkeykit.vocabulary import Topology
 
 DEFAULT_URL = "redis://localhost:6379"
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
-_TOPOLOGIES = {"single": "single", "replicated": "replicated", "cluster": "cluster", "serverless": "cluster"}
+_TOPOLOGIES: dict[str, Topology] = {
+    "single": "single",
+    "replicated": "replicated",
+    "cluster": "cluster",
+    "serverless": "cluster",
+}
 """How a client connects to each; a serverless cache speaks the cluster protocol."""
 
 
 def resolve(environ: Mapping[str, str] | None = None) -> url.Address | None:
-    """The address that the environment names; None where DISABLE_REDIS says to use none.
+    """Read the address from the environment.
 
-    An empty variable counts as one that isn't set. What the URL's scheme says of the topology wins.
+    An empty variable counts as unset. The topology of the URL's scheme takes precedence.
+
+    Args:
+        environ: Variables by name; None for those of this process.
+
+    Returns:
+        The address of VALKEY_URL, else of REDIS_URL, else redis://localhost:6379; None where DISABLE_REDIS is on.
 
     Raises:
-        ConfigurationError: a variable that is used can't be read; it is named.
+        ConfigurationError: A variable that is used can't be read; it is named.
     """
     variables = os.environ if environ is None else environ
     if _is_disabled(variables):
@@ -88,7 +100,7 @@ def _with_nodes(address: url.Address, variables: Mapping[str, str]) -> url.Addre
     return replace(
         address,
         topology=_TOPOLOGIES.get(topology),
-        others=tuple(node for node in nodes if node != first),
+        fallback_nodes=tuple(node for node in nodes if node != first),
         sentinels=_nodes(variables, "VALKEY_SENTINELS"),
     )
 

@@ -7,10 +7,10 @@ ValkeykitError
 │   ├── LoginError               the server rejected user or password; never retried
 │   ├── CredentialsError         the credentials provider failed, so no login was sent
 │   ├── TlsError                 the certificate, its name or its authority doesn't fit
-│   ├── TimedOutError            no answer in time; whether the command ran is unknown
+│   ├── OperationTimeoutError            no answer in time; whether the command ran is unknown
 │   └── BreakerOpenError         the server failed a moment ago, so nothing was sent
 ├── RefusedError                 the server rejected the command
-│   ├── PermissionError          the user may not run this command
+│   ├── NotPermittedError        the user may not run this command
 │   ├── OutOfMemoryError         the server is full
 │   ├── ReadOnlyError            a write was sent to a replica
 │   └── TopologyError            a cluster, reached by a client for one node, or the other way round
@@ -60,7 +60,7 @@ class TlsError(UnreachableError):
     """The server's certificate, its name or its authority doesn't fit."""
 
 
-class TimedOutError(UnreachableError):
+class OperationTimeoutError(UnreachableError):
     """No answer came in time. Whether the command ran is unknown."""
 
 
@@ -72,7 +72,7 @@ class RefusedError(ValkeykitError):
     """The server rejected the command."""
 
 
-class PermissionError(RefusedError):  # noqa: A001  (the field's word; always used with its module)
+class NotPermittedError(RefusedError):
     """The user may not run this command or touch this key."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-STUCK = 60.0
+STUCK_SECONDS = 60.0
 """Seconds without a sign of life after which a worker is not live."""
 
 
@@ -53,7 +53,7 @@ def read_heartbeat(file: Path) -> dict[str, Any] | None:
         state = json.loads(file.read_text(encoding="utf-8"))
         pid, age = int(state["pid"]), time.monotonic() - float(state["written"])
         contact = state["seconds_since_contact"]
-        is_fresh = 0 <= age < STUCK
+        is_fresh = 0 <= age < STUCK_SECONDS
         heartbeat = {
             "queue": str(state["queue"]),
             "pid": pid,
@@ -118,5 +118,5 @@ def _process_started(pid: int) -> str | None:
 def _remove_if_old(file: Path) -> None:
     """A new one may be of a worker in another container that shares the folder."""
     with contextlib.suppress(OSError):
-        if time.time() - file.stat().st_mtime > STUCK:
+        if time.time() - file.stat().st_mtime > STUCK_SECONDS:
             file.unlink()

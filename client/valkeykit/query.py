@@ -13,16 +13,16 @@ from valkeykit.errors import ConfigurationError
 Parameters = tuple[tuple[str, Any], ...]
 """Options of `connect` by name; `database` for the number."""
 
-CLIENT_NAME = "printable ASCII without spaces"
+EXPECTED_CLIENT_NAME = "printable ASCII without spaces"
 
-MOST_CONNECTIONS = 100_000
+MAX_POOL_CONNECTIONS = 100_000
 """Of a pool, which has a place for each from the beginning."""
 
-LONGEST_TIMEOUT = 86_400.0
+MAX_TIMEOUT_SECONDS = 86_400.0
 """Seconds, a day; sockets can't wait for any length of time."""
 
-COUNT = f"a whole number from 1 to {MOST_CONNECTIONS}"
-SECONDS = f"a number of seconds above 0, {LONGEST_TIMEOUT:.0f} at most"
+EXPECTED_COUNT = f"a whole number from 1 to {MAX_POOL_CONNECTIONS}"
+EXPECTED_SECONDS = f"a number of seconds above 0, {MAX_TIMEOUT_SECONDS:.0f} at most"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -77,14 +77,14 @@ def _seconds(name: str, value: str) -> float:
         seconds = float(value)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds <= LONGEST_TIMEOUT:
-        _refuse(name, SECONDS, "2.5")
+    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
+        _refuse(name, EXPECTED_SECONDS, "2.5")
     return seconds
 
 
 def _count(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and 1 <= int(value) <= MOST_CONNECTIONS):
-        _refuse(name, COUNT, "50")
+    if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and 1 <= int(value) <= MAX_POOL_CONNECTIONS):
+        _refuse(name, EXPECTED_COUNT, "50")
     return int(value)
 
 
@@ -113,7 +113,7 @@ def is_client_name(value: object) -> bool:
 
 def _client_name(name: str, value: str) -> str:
     if not is_client_name(value):
-        _refuse(name, CLIENT_NAME, "web-1")
+        _refuse(name, EXPECTED_CLIENT_NAME, "web-1")
     return value
 
 

@@ -1,6 +1,6 @@
-"""The primary among nodes: the one that says so and that others follow.
+"""Primary discovery: the node that reports the role and has replicas.
 
-A primary that comes back after a failover says so too, for a moment, but nobody follows it.
+A primary that comes back after a failover reports the role too, for a moment, but has no replicas.
 
 Both finders answer the two questions that redis-py's Sentinel pools ask on each
 connect, so that a pool follows a failover made by whoever runs the nodes.
@@ -9,7 +9,7 @@ connect, so that a pool follows a failover made by whoever runs the nodes.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import redis
 import redis.asyncio
@@ -17,9 +17,12 @@ from redis.exceptions import RedisError
 
 from valkeykit.url import Node
 
-Address = tuple[str, int]
+if TYPE_CHECKING:
+    from valkeykit.vocabulary import Role
+
+HostPort = tuple[str, int]
 T = TypeVar("T")
-Steps = Generator[Node, Any, T]
+Queries = Generator[Node, Any, T]
 """Yields a node to ask, and is sent its INFO replication, or the error instead."""
 
 
@@ -30,7 +33,7 @@ class PrimaryFinder:
         self._nodes = nodes
         self._client = client
 
-    def discover_master(self, service: str) -> Address:
+    def discover_master(self, service: str) -> HostPort:
         """The primary's host and port.
 
         Raises:
@@ -38,15 +41,15 @@ class PrimaryFinder:
         """
         return self._take(_primary(service, self._nodes))
 
-    def discover_slaves(self, service: str) -> list[Address]:  # noqa: ARG002  (redis-py's interface)
+    def discover_slaves(self, service: str) -> list[HostPort]:  # noqa: ARG002  (redis-py's interface)
         """The replicas that answer."""
         return self._take(_replicas(self._nodes))
 
-    def _take(self, steps: Steps[T]) -> T:
+    def _take(self, queries: Queries[T]) -> T:
         answer = None
         while True:
             try:
-                node = steps.send(answer)
+                node = queries.send(answer)
             except StopIteration as end:
                 found: T = end.value
                 return found
@@ -69,19 +72,19 @@ class AsyncPrimaryFinder:
         self._nodes = nodes
         self._client = client
 
-    async def discover_master(self, service: str) -> Address:
+    async def discover_master(self, service: str) -> HostPort:
         """As PrimaryFinder.discover_master."""
         return await self._take(_primary(service, self._nodes))
 
-    async def discover_slaves(self, service: str) -> list[Address]:  # noqa: ARG002  (redis-py's interface)
+    async def discover_slaves(self, service: str) -> list[HostPort]:  # noqa: ARG002  (redis-py's interface)
         """As PrimaryFinder.discover_slaves."""
         return await self._take(_replicas(self._nodes))
 
-    async def _take(self, steps: Steps[T]) -> T:
+    async def _take(self, queries: Queries[T]) -> T:
         answer = None
         while True:
             try:
-                node = steps.send(answer)
+                node = queries.send(answer)
             except StopIteration as end:
                 found: T = end.value
                 return found
@@ -97,7 +100,7 @@ class AsyncPrimaryFinder:
             await client.aclose()
 
 
-def _primary(service: str, nodes: tuple[Node, ...]) -> Steps[Address]:
+def _primary(service: str, nodes: tuple[Node, ...]) -> Queries[HostPort]:
     failure: RedisError | None = None
     alone: Node | None = None
     for node in nodes:
@@ -113,7 +116,7 @@ def _primary(service: str, nodes: tuple[Node, ...]) -> Steps[Address]:
     raise _not_found(service, failure)
 
 
-def _replicas(nodes: tuple[Node, ...]) -> Steps[list[Address]]:
+def _replicas(nodes: tuple[Node, ...]) -> Queries[list[HostPort]]:
     found = []
     for node in nodes:
         answer = yield node
@@ -126,8 +129,8 @@ def _leads(info: Any) -> bool:
     return _role(info) == "master" and int(info["connected_slaves"]) > 0
 
 
-def _role(info: Any) -> str:
-    return str(info["role"])
+def _role(info: Any) -> Role:
+    return cast("Role", str(info["role"]))
 
 
 def _not_found(service: str, failure: RedisError | None) -> RedisError:

@@ -11,32 +11,40 @@ from valkeykit import environment
 from valkeykit import url as urls
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
-from valkeykit.query import CLIENT_NAME, COUNT, LONGEST_TIMEOUT, MOST_CONNECTIONS, SECONDS, is_client_name
+from valkeykit.query import (
+    EXPECTED_CLIENT_NAME,
+    EXPECTED_COUNT,
+    EXPECTED_SECONDS,
+    MAX_POOL_CONNECTIONS,
+    MAX_TIMEOUT_SECONDS,
+    is_client_name,
+)
 from valkeykit.trust import Trust
 from valkeykit.url import TOPOLOGIES, Address, Node
+from valkeykit.vocabulary import Topology
 
 if TYPE_CHECKING:
     from redis.credentials import CredentialProvider
     from typing_extensions import Unpack
 
-CONNECT_TIMEOUT = 1.0
+CONNECT_TIMEOUT_SECONDS = 1.0
 """Seconds to wait for a connection."""
 
-READ_TIMEOUT = 2.0
+READ_TIMEOUT_SECONDS = 2.0
 """Seconds to wait for an answer."""
 
 MAX_CONNECTIONS = 50
-"""Connections of a pool; a caller waits CONNECT_TIMEOUT for one, then gets an error."""
+"""Connections of a pool; a caller waits CONNECT_TIMEOUT_SECONDS for one, then gets an error."""
 
-Source = str | Address | Endpoint | None
+ConnectTarget = str | Address | Endpoint | None
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConnectionSettings:
     """Where to connect and how, all of it known before anything is sent."""
 
     address: Address
-    topology: str | None
+    topology: Topology | None
     trust: Trust = field(repr=False)
     connect_timeout: float
     read_timeout: float
@@ -70,8 +78,8 @@ class Settings:
             "driver_info": None,
         }
 
-    def link_arguments(self) -> dict[str, Any]:
-        """Additional arguments of our own connections (valkeykit.links)."""
+    def transport_arguments(self) -> dict[str, Any]:
+        """Additional arguments of our own connections (valkeykit.transport)."""
         return {"name": self.client_name, "trust": self.trust if self.address.tls else None}
 
     def pool_arguments(self, node: Node) -> dict[str, Any]:
@@ -83,11 +91,11 @@ class Settings:
             "max_connections": self.max_connections,
             "timeout": self.connect_timeout,
             **self.client_arguments(),
-            **self.link_arguments(),
+            **self.transport_arguments(),
         }
 
     def cluster_arguments(self) -> dict[str, Any]:
-        """What a cluster's client takes, less its nodes and links."""
+        """What a cluster's client takes, less its nodes and transport."""
         from redis.cluster import LoadBalancingStrategy
 
         return {
@@ -103,7 +111,7 @@ class Settings:
             "db": self.address.database,
             "max_connections": self.max_connections,
             **self.client_arguments(),
-            **self.link_arguments(),
+            **self.transport_arguments(),
         }
 
     @property
@@ -111,7 +119,7 @@ class Settings:
         """Who is asked for the primary; a Sentinel URL has no other nodes."""
         return self.address.sentinels or self.address.nodes
 
-    def at_sentinel(self, node: Node) -> Settings:
+    def at_sentinel(self, node: Node) -> ConnectionSettings:
         """For a connection to one Sentinel, which may have other users."""
         user, password = self.sentinel_credentials or (None, None)
         address = replace(self.address.at(node), username=user, password=password, database=0)
@@ -126,29 +134,8 @@ class Settings:
         return {"username": self.address.username, "password": self.address.password}
 
 
-class ConnectOptions(TypedDict, total=False):
-    """How to connect: the keyword arguments of everything here that connects.
-
-    username, password: the user, for an Endpoint; a URL has its own.
-    ca: the authority that signed the server's certificate, PEM text or a path; None for the Endpoint's or
-        the environment's own, else the system's. A file that changes is read again at the next connect.
-    certificate, key: the client certificate that the server requires (mutual TLS) and its private key, PEM text or
-        paths; None for the environment's. They are read again as `ca` is.
-    check_hostname: whether the certificate's name is compared with the host; None for what the Endpoint or the
-        environment says, else yes. The chain is checked always.
-    topology: single, replicated, sentinel or cluster. None: what the URL or the Endpoint says, else the server is
-        asked. One that doesn't respond counts as single for the client that `connect` returns; Cache and Queue ask
-        again at the next call.
-    connect_timeout, read_timeout: seconds; CONNECT_TIMEOUT and READ_TIMEOUT.
-    max_connections: of the pool (of each node, in a cluster); a caller waits connect_timeout for one.
-    decode: text (True) instead of bytes.
-    read_from_replicas: all reads of this client go to replicas (a cluster's writes still find their primary).
-        Cache and Queue refuse it.
-    client_name: what CLIENT LIST on the server calls the connections.
-    credentials: signs the login at each connect (valkeykit.credentials).
-    sentinel_credentials: user and password of the Sentinels themselves; None: an Endpoint's or the environment's
-        Sentinels know the user, others ask for none.
-    """
+class CommonOptions(TypedDict, total=False):
+    """ConnectOptions without the topology, on which the type of the client depends."""
 
     username: str | None
     password: str | None
@@ -156,7 +143,6 @@ class ConnectOptions(TypedDict, total=False):
     certificate: str | Path | None
     key: str | Path | None
     check_hostname: bool | None
-    topology: str | None
     connect_timeout: float
     read_timeout: float
     max_connections: int
@@ -167,13 +153,50 @@ class ConnectOptions(TypedDict, total=False):
     sentinel_credentials: tuple[str | None, str | None] | None
 
 
-def settle(source: Source, *, defaults: ConnectOptions | None = None, **options: Unpack[ConnectOptions]) -> Settings:
-    """Check the arguments of `connect`, which ConnectOptions describes, and fill in what they leave open.
+class ConnectOptions(CommonOptions, total=False):
+    """Keyword arguments of `connect`, `aconnect`, Cache, AsyncCache, Queue and AsyncQueue.
 
-    defaults: what the caller prefers where neither the options nor the URL say.
+    Attributes:
+        username: The user of an Endpoint; a URL has its own.
+        password: The user's password.
+        ca: The authority that signed the server's certificate, PEM text or a path. None for the Endpoint's or the
+            environment's, else the system's. A file that changes is read again at the next connect.
+        certificate: The client certificate for mutual TLS, PEM text or a path; None for the environment's.
+        key: Its private key, PEM text or a path; None for the environment's.
+        check_hostname: Whether the certificate's name is compared with the host; None for the Endpoint's or the
+            environment's value, else yes. The chain is always verified.
+        topology: single, replicated, sentinel or cluster. None for the URL's or the Endpoint's, else the server is
+            queried. A server that doesn't respond counts as single for the client that `connect` returns; Cache and
+            Queue query it again at the next call.
+        connect_timeout: Seconds to wait for a connection, and for a free one of the pool; 1.0 by default.
+        read_timeout: Seconds to wait for a response; 2.0 by default.
+        max_connections: Connections of the pool (of each node, in a cluster); 50 by default.
+        decode: Whether responses are text instead of bytes; True by default.
+        read_from_replicas: Send all reads of this client to replicas. Cache and Queue reject it.
+        client_name: The name of the connections in CLIENT LIST.
+        credentials: Signs the login at each connect; see `valkeykit.credentials`.
+        sentinel_credentials: User and password of the Sentinels. None: the Sentinels of an Endpoint or of the
+            environment have the same users, others require no login.
+    """
+
+    topology: Topology | None
+
+
+def resolve_settings(
+    source: ConnectTarget, *, defaults: ConnectOptions | None = None, **options: Unpack[ConnectOptions]
+) -> ConnectionSettings:
+    """Check the arguments of `connect` and fill in what they leave open.
+
+    Args:
+        source: As `url` of `connect`.
+        defaults: The caller's values where neither the options nor the URL set one.
+        **options: See ConnectOptions.
+
+    Returns:
+        Complete settings.
 
     Raises:
-        ConfigurationError: one of them can't be used; it is named.
+        ConfigurationError: One of them can't be used; it is named.
     """
     check(options)
     given = {name: value for name, value in options.items() if value is not None}
@@ -187,7 +210,7 @@ def settle(source: Source, *, defaults: ConnectOptions | None = None, **options:
     credentials = chosen["sentinel_credentials"]
     if address.sentinels and credentials is None:
         credentials = (address.username, address.password)
-    return Settings(
+    return ConnectionSettings(
         address=address,
         topology=topology,
         trust=Trust(chosen["ca"], chosen["certificate"], chosen["key"], check_hostname=chosen["check_hostname"]),
@@ -249,11 +272,11 @@ def is_number(value: object) -> bool:
 
 
 def _is_seconds(value: Any) -> bool:
-    return is_number(value) and 0 < value <= LONGEST_TIMEOUT
+    return is_number(value) and 0 < value <= MAX_TIMEOUT_SECONDS
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_CONNECTIONS
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_POOL_CONNECTIONS
 
 
 def _is_boolean(value: Any) -> bool:
@@ -261,13 +284,13 @@ def _is_boolean(value: Any) -> bool:
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
-    "connect_timeout": (_is_seconds, SECONDS, "1.0"),
-    "read_timeout": (_is_seconds, SECONDS, "2.0"),
-    "max_connections": (_is_count, COUNT, "50"),
+    "connect_timeout": (_is_seconds, EXPECTED_SECONDS, "1.0"),
+    "read_timeout": (_is_seconds, EXPECTED_SECONDS, "2.0"),
+    "max_connections": (_is_count, EXPECTED_COUNT, "50"),
     "decode": (_is_boolean, "a boolean", "True"),
     "read_from_replicas": (_is_boolean, "a boolean", "False"),
     "check_hostname": (_is_boolean, "a boolean", "True"),
-    "client_name": (is_client_name, CLIENT_NAME, '"web-1"'),
+    "client_name": (is_client_name, EXPECTED_CLIENT_NAME, '"web-1"'),
     "topology": (lambda value: value in TOPOLOGIES, f"one of {', '.join(TOPOLOGIES)}", '"cluster", or leave it out'),
 }
 """Whether a value fits, what it should be, and an example."""
@@ -276,9 +299,9 @@ _OPEN = {"check_hostname", "client_name", "topology"}
 """None leaves these to the URL, the Endpoint or the environment."""
 
 _DEFAULTS: dict[str, Any] = {
-    "ca": None, "certificate": None, "key": None, "check_hostname": True, "connect_timeout": CONNECT_TIMEOUT,
-    "read_timeout": READ_TIMEOUT, "max_connections": MAX_CONNECTIONS, "decode": True, "read_from_replicas": False,
-    "client_name": None, "credentials": None, "sentinel_credentials": None,
+    "ca": None, "certificate": None, "key": None, "check_hostname": True, "decode": True, "read_from_replicas": False,
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": READ_TIMEOUT_SECONDS,
+    "max_connections": MAX_CONNECTIONS, "client_name": None, "credentials": None, "sentinel_credentials": None,
 }  # fmt: skip
 
 
@@ -291,7 +314,7 @@ def _check_topology(address: Address, topology: str | None) -> None:
         )
 
 
-def _locate(source: Source, username: str | None, password: str | None) -> tuple[Address, dict[str, Any]]:
+def _locate(source: ConnectTarget, username: str | None, password: str | None) -> tuple[Address, dict[str, Any]]:
     """The address, and the options that belong to it."""
     if isinstance(source, Endpoint):
         return source.address(username, password), {"ca": source.ca, "check_hostname": source.check_hostname}

@@ -18,14 +18,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import cast, get_args
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from valkeykit import query
 from valkeykit.errors import ConfigurationError
+from valkeykit.vocabulary import Topology
 
 DEFAULT_PORT = 6379
 
-TOPOLOGIES = ("single", "replicated", "sentinel", "cluster")
+TOPOLOGIES: tuple[Topology, ...] = get_args(Topology)
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _SOCKETS = ("unix", "valkey+unix", "redis+unix")
@@ -43,7 +45,12 @@ _ENCODE = (
 
 @dataclass(frozen=True)
 class Node:
-    """Where one server listens. A unix socket has its path as host, and port 0."""
+    """The address of one server.
+
+    Attributes:
+        host: Its host, or the path of its unix socket.
+        port: Its port; 0 for a unix socket.
+    """
 
     host: str
     port: int
@@ -61,14 +68,21 @@ class Node:
 
 @dataclass(frozen=True)
 class Address:
-    """What a URL says. The password never shows in `repr`.
+    """The parts of a connection URL. `repr` never shows the password.
 
-    topology: one of TOPOLOGIES; None where the URL doesn't say.
-    service: the name by which Sentinel knows the primary; None for the only one it knows.
-    others: further nodes, used where the first one doesn't answer.
-    sentinels: who knows the primary of a replicated deployment; they know this user and password too.
-    socket: the path of a unix socket, in place of host and port.
-    options: options of `connect` that the URL's query sets; what is passed to `connect` wins.
+    Attributes:
+        host: The first host.
+        port: Its port.
+        tls: Whether connections are encrypted.
+        username: The user; None for the default one.
+        password: Its password; None for no login.
+        database: The database's number.
+        topology: How to connect; None where the URL doesn't say.
+        service: The name of the primary that Sentinels monitor; None for the only one.
+        fallback_nodes: Further nodes, used where the first one doesn't respond.
+        sentinels: The Sentinels of a replicated deployment, which have the same users.
+        socket: The path of a unix socket, in place of host and port.
+        options: Options of `connect` that the URL's query sets. Those passed to `connect` take precedence.
     """
 
     host: str = "localhost"
@@ -77,21 +91,28 @@ class Address:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     database: int = 0
-    topology: str | None = None
+    topology: Topology | None = None
     service: str | None = None
-    others: tuple[Node, ...] = ()
+    fallback_nodes: tuple[Node, ...] = ()
     sentinels: tuple[Node, ...] = ()
     socket: str | None = None
     options: query.Parameters = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """Every node that the URL names, the first one first."""
-        return (Node(self.socket, 0) if self.socket else Node(self.host, self.port), *self.others)
+        """All nodes of the URL, in their order."""
+        return (Node(self.socket, 0) if self.socket else Node(self.host, self.port), *self.fallback_nodes)
 
     def at(self, node: Node) -> Address:
-        """One node alone, for the same user."""
-        alone = replace(self, topology="single", service=None, others=(), sentinels=())
+        """Address one node alone, for the same user.
+
+        Args:
+            node: The node.
+
+        Returns:
+            An address of topology single.
+        """
+        alone = replace(self, topology="single", service=None, fallback_nodes=(), sentinels=())
         if node.socket:
             return replace(alone, socket=node.socket)
         return replace(alone, host=node.host, port=node.port, socket=None)
@@ -114,9 +135,19 @@ class Address:
 def parse(url: str) -> Address:
     """Read a connection URL.
 
+    Args:
+        url: `redis://`, `rediss://`, `valkey://`, `valkeys://` or `unix://`; with `+cluster`, `+sentinel` or
+            `+replicated` before the `://` it may name several hosts.
+
+    Returns:
+        The parts of the URL.
+
     Raises:
-        ConfigurationError: the URL can't be read; the message never repeats it,
-            since it may hold a password.
+        ConfigurationError: The URL can't be read. The message never repeats it, since it may contain a password.
+
+    Example:
+        >>> valkeykit.parse("valkey+cluster://a:6379,b:6379").nodes
+        (Node(host='a', port=6379), Node(host='b', port=6379))
     """
     if any(character in url.strip() for character in "\r\n"):
         raise ConfigurationError(
@@ -148,9 +179,9 @@ def parse(url: str) -> Address:
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         database=_database(path, parameters),
-        topology=topology or None,
+        topology=cast("Topology", topology) if topology else None,
         service=service,
-        others=tuple(_node(node) for node in further),
+        fallback_nodes=tuple(_node(node) for node in further),
         options=_options(parameters),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.url import parse
 
 from infra import hardening
@@ -184,7 +184,7 @@ def test_the_endpoint_leads_a_client_to_the_right_host_in_the_right_way(topology
     url = endpoint.url("app", "p w/")
     assert url.startswith(f"rediss://app:p%20w%2F@{host}")
     assert url.endswith(":6379/0")
-    assert settle(endpoint, username="app", password="p").topology == client
+    assert resolve_settings(endpoint, username="app", password="p").topology == client
     assert endpoint.variables(url).get("VALKEY_TOPOLOGY", "single") == client
     assert endpoint.ca is None
 

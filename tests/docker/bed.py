@@ -132,7 +132,7 @@ class Bed:
         )
 
     def client(self, user: str = "app", **options: Any) -> redis.Redis:
-        return connect(self.endpoint, username=user, password=self.spec.secrets.passwords[user], **options)
+        return connect(self.endpoint, username=user, password=self.spec.secrets.passwords[user], **options)  # type: ignore[no-any-return]
 
     def container(self, service: str) -> dict[str, Any]:
         (facts,) = self.spec.engine.inspect("container", self.deployment.container(service))

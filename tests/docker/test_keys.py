@@ -45,7 +45,7 @@ def count(bed: Bed) -> list[Shard]:
     address = bed.endpoint.address("monitor", bed.spec.secrets.passwords["monitor"])
 
     def at(node: Node) -> redis.Redis:
-        return connect(address.at(node), ca=bed.endpoint.ca)
+        return connect(address.at(node), topology="single", ca=bed.endpoint.ca)
 
     return keyspace.read(bed.endpoint.nodes, at, bed.endpoint)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import redis
-from valkeykit.causes import FOREIGN
+from valkeykit.error_translation import REDIS_ERRORS
 
 from tools.probe import replicas_with
 
@@ -71,7 +71,7 @@ class Traffic:
             try:
                 with self._client() as client:
                     found = {key: int(client.get(key) or -1) for key in required}
-            except FOREIGN:
+            except REDIS_ERRORS:
                 if time.monotonic() > end:
                     raise
                 time.sleep(1)
@@ -88,7 +88,7 @@ class Traffic:
             while not self._stop.is_set():
                 number += 1
                 key = f"{self._prefix}:{number % KEYS}"
-                with suppress(*FOREIGN):
+                with suppress(*REDIS_ERRORS):
                     client.set(key, number)
                     if not self._wait or replicas_with(client, key, self._wait) >= self._wait:
                         self.acknowledged[key] = number

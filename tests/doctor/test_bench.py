@@ -11,7 +11,7 @@ import pytest
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.bench.plan import Plan, limit_of
 from valkeykit.ops.bench.run import PREFIX, TTL, Bench
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 
 from tests import servers
 from tests.doctor.sick import LIMIT
@@ -31,7 +31,7 @@ def test_each_cell_is_measured_and_nothing_stays(server: Server) -> None:
     with closing(server.client()) as client:
         client.set("kept", "1")
         cells = []
-        for cell in Bench(settle(server.url), SHORT).run():
+        for cell in Bench(resolve_settings(server.url), SHORT).run():
             keys = [str(key) for key in client.scan_iter() if key != "kept"]
             assert keys
             assert all(key.startswith(PREFIX) and 0 < client.ttl(key) <= TTL for key in keys)
@@ -49,7 +49,7 @@ def test_each_cell_is_measured_and_nothing_stays(server: Server) -> None:
 
 
 def test_a_run_that_is_left_early_removes_its_keys(server: Server) -> None:
-    run = Bench(settle(server.url), SHORT).run()
+    run = Bench(resolve_settings(server.url), SHORT).run()
     next(run)
     run.close()
     with closing(server.client()) as client:
@@ -63,7 +63,7 @@ def test_a_server_that_is_nearly_full_is_left_alone(server: Server, policy: str)
         client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.05))
         client.config_set("maxmemory-policy", policy)
         with pytest.raises(ConfigurationError, match="nearly full"):
-            list(Bench(settle(server.url), SHORT).run())
+            list(Bench(resolve_settings(server.url), SHORT).run())
         assert client.dbsize() == 1
 
 
@@ -99,7 +99,7 @@ def test_a_table_and_a_plot(server: Server, tmp_path: Path) -> None:
 )
 def test_plans_that_cannot_be(plan: Plan, text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
-        Bench(settle("redis://localhost:1"), plan)
+        Bench(resolve_settings("redis://localhost:1"), plan)
 
 
 @pytest.mark.parametrize(

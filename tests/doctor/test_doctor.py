@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import redis
-from valkeykit.causes import recognise
+from valkeykit.error_translation import classify
 from valkeykit.ops import vulnerabilities
 from valkeykit.ops.doctor import deadline, load, probe, run, target
 from valkeykit.ops.doctor.probe import DANGEROUS, KEY
@@ -247,8 +247,8 @@ def test_vulnerable_versions(engine: str, version: str, cve: str, is_open: bool)
 
 def test_a_lost_primary_is_no_cluster_that_is_down() -> None:
     """redis-py's error for the one is a kind of the other's."""
-    assert recognise(redis.exceptions.MasterDownError("Link with MASTER is down")).name == "primary-down"
-    assert recognise(redis.exceptions.ClusterDownError("The cluster is down")).name == "cluster-down"
+    assert classify(redis.exceptions.MasterDownError("Link with MASTER is down")).name == "primary-down"
+    assert classify(redis.exceptions.ClusterDownError("The cluster is down")).name == "cluster-down"
 
 
 def test_a_busy_core(tmp_path: Path) -> None:

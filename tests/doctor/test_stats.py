@@ -19,7 +19,7 @@ from valkeykit.ops import plot
 from valkeykit.ops.stats import metrics
 from valkeykit.ops.stats.reading import between, read
 from valkeykit.ops.stats.watch import Watch
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.url import Node
 
 from tests import servers
@@ -43,7 +43,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_rates_and_sampled_keys(server: Server) -> None:
-    with Watch(settle(server.url)) as watch, closing(server.client()) as client:
+    with Watch(resolve_settings(server.url)) as watch, closing(server.client()) as client:
         client.set("small", "x")
         client.set("large", "x" * 100_000)
         assert watch.look() == []
@@ -65,7 +65,7 @@ def test_sampling_counts_as_no_use(tmp_path: Path) -> None:
     with running(tmp_path, *LIMIT, "--maxmemory-policy", "allkeys-lru") as server, closing(server.client()) as client:
         client.set("old", "x")
         time.sleep(2.1)
-        with Watch(settle(server.url)) as watch:
+        with Watch(resolve_settings(server.url)) as watch:
             watch.look()
             [one] = watch.look()
         assert one.hot[0][1] <= -2
@@ -80,7 +80,10 @@ def test_a_server_that_was_started_anew_counts_from_zero() -> None:
 
 @pytest.mark.parametrize("name", ["redis-6.2", "redis-8.2", "valkey-8.1"])
 def test_other_servers(tmp_path: Path, name: str) -> None:
-    with running(tmp_path, *LIMIT, program=binaries.program(name)) as server, Watch(settle(server.url)) as watch:
+    with (
+        running(tmp_path, *LIMIT, program=binaries.program(name)) as server,
+        Watch(resolve_settings(server.url)) as watch,
+    ):
         watch.look()
         [one] = watch.look()
     assert one.version.startswith(name.partition("-")[2])
@@ -101,7 +104,7 @@ def test_the_replicas_that_a_sentinel_knows(tmp_path: Path) -> None:
         group.start()
         with closing(group.primary.client()) as client:
             until(lambda: "online" in str(client.info("replication").get("slave0")))
-        with Watch(settle(group.url)) as watch:
+        with Watch(resolve_settings(group.url)) as watch:
             watch.look()
             figures = {one.node: one for one in watch.look()}
             assert {one.role for one in figures.values()} == {"primary", "replica"}
@@ -144,7 +147,7 @@ def test_metrics_once_and_served(server: Server) -> None:
     once = command("metrics", "--once", VALKEY_URL=server.url).stdout
     assert f'valkey_up{{node="{HOST}:{server.port}"}} 1.0' in once
     port = free_port()
-    served = metrics.serve(settle(server.url), HOST, port)
+    served = metrics.serve(resolve_settings(server.url), HOST, port)
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:
             names = set(re.findall(r"^(valkey_\w+)", answer.read().decode(), re.MULTILINE))
@@ -158,7 +161,7 @@ def test_metrics_once_and_served(server: Server) -> None:
         with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:
             assert "valkey_up" in answer.read().decode()
         with pytest.raises(ConfigurationError, match="can't listen"):
-            metrics.serve(settle(server.url), HOST, port)
+            metrics.serve(resolve_settings(server.url), HOST, port)
     finally:
         served.shutdown()
         served.server_close()
@@ -167,14 +170,14 @@ def test_metrics_once_and_served(server: Server) -> None:
 def test_metrics_without_the_library(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ConfigurationError, match="need prometheus_client"):
-        metrics.text(settle(server.url))
+        metrics.text(resolve_settings(server.url))
 
 
 def test_a_user_who_may_read_only_info(tmp_path: Path) -> None:
     rule = "monitor on >right +ping +info"
     with running(tmp_path, *LIMIT, "--user", *rule.split()) as server:
         url = f"redis://monitor:right@{HOST}:{server.port}"
-        with Watch(settle(url)) as watch:
+        with Watch(resolve_settings(url)) as watch:
             watch.look()
             [one] = watch.look()
         assert (one.slow, one.big) == (0, [])

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from valkeykit.endpoint import Endpoint
-from valkeykit.queue.taker import BLOCK
-from valkeykit.queue.worker import LAST_WORDS
+from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS
+from valkeykit.queue.worker.run import RELEASE_GRACE_SECONDS
 from valkeykit.url import Node
 
 from tests import installs
@@ -90,7 +90,10 @@ def test_the_worker_is_probed_and_has_time_to_drain() -> None:
     accepted = set(re.findall(r"--[a-z-]+", _help("worker")))
     assert container["command"][:2] == ["valkeykit", "worker"]
     assert set(options) <= accepted
-    assert pod["terminationGracePeriodSeconds"] >= float(options["--drain"]) + LAST_WORDS + BLOCK
+    assert (
+        pod["terminationGracePeriodSeconds"]
+        >= float(options["--shutdown-timeout"]) + RELEASE_GRACE_SECONDS + POLL_BLOCK_SECONDS
+    )
     assert container["ports"] == [{"name": "health", "containerPort": int(options["--health-port"])}]
     probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert probes == {

@@ -7,12 +7,21 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from valkeykit import Queue, Worker, current_job
 
 from tests.faults.runs import RunLog
 
-queue = Queue("faults", os.environ["WORKER_URL"], retry_for=2, topology=os.environ.get("TOPOLOGY") or None)
+if TYPE_CHECKING:
+    from valkeykit.vocabulary import Topology
+
+queue = Queue(
+    "faults",
+    os.environ["WORKER_URL"],
+    retry_for=2,
+    topology=cast("Topology | None", os.environ.get("TOPOLOGY") or None),
+)
 _runs = RunLog(Path(os.environ["RUNS"]))
 
 
@@ -65,7 +74,7 @@ def main() -> None:
         jump_the_clock()
     if os.environ.get("FRESH"):
         queue.handler(fresh)
-    Worker(queue, concurrency=4, lease=float(os.environ.get("LEASE", "1")), drain=2).run()
+    Worker(queue, concurrency=4, lease=float(os.environ.get("LEASE", "1")), shutdown_timeout=2).run()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from valkeykit import AsyncQueue, Queue, errors
+from valkeykit.vocabulary import Topology
 
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
@@ -127,7 +128,7 @@ class Load(threading.Thread):
     acknowledged: ids of the jobs whose add returned. refused: the errors of the others.
     """
 
-    def __init__(self, url: str, *ways: Way, pause: float = 0.004, topology: str | None = None) -> None:
+    def __init__(self, url: str, *ways: Way, pause: float = 0.004, topology: Topology | None = None) -> None:
         super().__init__()
         self.acknowledged: set[str] = set()
         self.refused: list[errors.ValkeykitError] = []
@@ -181,7 +182,7 @@ class AsyncLoad(Load):
 class Producer(threading.Thread):
     """Adds jobs one after the other until it is stopped; `acknowledged` are those whose add came back."""
 
-    def __init__(self, url: str, *, pause: float = 0.001, topology: str | None = None) -> None:
+    def __init__(self, url: str, *, pause: float = 0.001, topology: Topology | None = None) -> None:
         super().__init__()
         self._queue = Queue("faults", url, retry_for=20, topology=topology, read_timeout=0.5, connect_timeout=0.5)
         self._pause = pause

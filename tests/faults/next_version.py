@@ -19,30 +19,30 @@ from typing import Any
 from valkeykit import Queue
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
-from valkeykit.queue import calls, job, repeats, schema
-from valkeykit.queue.options import Spec
+from valkeykit.queue import job, protocol, schedule, schema
+from valkeykit.queue.options import JobSpec
 
 REGION = "eu"
 """The further field of a record's header, after the attempts."""
 
-_header = Spec.__dict__["header"].func  # of a cached property
-_from_v1 = Spec.from_header
-_read_record, _from_plan = schema.read_record, repeats.Repeat.from_plan.__func__  # type: ignore[attr-defined]
+_header = JobSpec.__dict__["spec_line"].func  # of a cached property
+_from_v1 = JobSpec.from_spec_line
+_read_record, _from_plan = schema.read_record, schedule.Schedule.deserialize.__func__  # type: ignore[attr-defined]
 
 
 def become_next_version() -> None:
     """Change the package in this process."""
-    schema.FORMAT = b"v2"
+    schema.FORMAT_VERSION = b"v2"
     schema._FIELDS += 1
-    repeats.PLAN_VERSION = 2  # type: ignore[attr-defined]
-    calls.load = _load  # type: ignore[assignment,attr-defined]
+    schedule.SCHEDULE_VERSION = 2  # type: ignore[attr-defined]
+    protocol.load = _load  # type: ignore[assignment,attr-defined]
     job.read_record = read_record  # type: ignore[attr-defined]
-    Spec.header = property(lambda spec: _upgraded(_header(spec)))  # type: ignore[assignment,method-assign]
-    Spec.from_header = staticmethod(_from_header)  # type: ignore[method-assign]
-    repeats.Repeat.from_plan = classmethod(from_plan)  # type: ignore[assignment,method-assign]
+    JobSpec.spec_line = property(lambda spec: _upgraded(_header(spec)))  # type: ignore[assignment,method-assign]
+    JobSpec.from_spec_line = staticmethod(_from_header)  # type: ignore[method-assign]
+    schedule.Schedule.deserialize = classmethod(deserialize)  # type: ignore[assignment,method-assign]
 
 
-def read_record(record: bytes) -> tuple[Spec, bytes]:
+def read_record(record: bytes) -> tuple[JobSpec, bytes]:
     """Both versions."""
     if record.startswith(b"v1 "):
         head, newline, payload = record.partition(b"\n")
@@ -51,7 +51,7 @@ def read_record(record: bytes) -> tuple[Spec, bytes]:
     return _read_record(record)
 
 
-def from_plan(cls: Any, name: str, plan: str) -> repeats.Repeat:
+def deserialize(cls: Any, name: str, plan: str) -> schedule.Schedule:
     """Both versions."""
     fields = json.loads(plan)
     if fields["v"] == 1:
@@ -59,10 +59,10 @@ def from_plan(cls: Any, name: str, plan: str) -> repeats.Repeat:
     return _from_plan(cls, name, plan)  # type: ignore[no-any-return]
 
 
-def _from_header(header: str) -> Spec:
-    priority, attempts, region, *rest = header.split(" ")
+def _from_header(line: str) -> JobSpec:
+    priority, attempts, region, *rest = line.split(" ")
     if region != REGION:
-        raise ValueError(header)
+        raise ValueError(line)
     return _from_v1(" ".join([priority, attempts, *rest]))
 
 
@@ -78,7 +78,7 @@ def _load(package: str, name: str) -> Script:
 
 
 def produce(path: str) -> None:
-    """Add jobs for the handlers of both versions, and a repeat."""
+    """Add jobs for the handlers of both versions, and a schedule."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     attempts = int(os.environ["ATTEMPTS"])
@@ -86,7 +86,7 @@ def produce(path: str) -> None:
         Queue("faults", os.environ["WORKER_URL"], retry_for=20) as queue,
         Path(path).open("a", encoding="utf-8") as file,
     ):
-        queue.repeat("fresh", name="next", every=0.2, attempts=attempts)
+        queue.schedule("fresh", name="next", every=0.2, attempts=attempts)
         while not ended.wait(0.01):
             for name in ("work", "fresh"):
                 print(queue.add(name, attempts=attempts).id, file=file, flush=True)

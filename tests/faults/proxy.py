@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from valkeykit.queue import calls
+from valkeykit.queue import protocol
 
 from tests.servers import HOST, Server, free_port
 
@@ -107,7 +107,7 @@ class LossyProxy(Proxy):
 
     def __init__(self, server: Server, shares: dict[str, float]) -> None:
         self.dropped = Counter[str]()
-        self._shares = {calls.script(name).sha.encode(): (name, share) for name, share in shares.items()}
+        self._shares = {protocol.script(name).sha.encode(): (name, share) for name, share in shares.items()}
         self._doomed: dict[socket.socket, str] = {}
         super().__init__(server)
 

@@ -40,7 +40,7 @@ def test_a_job_of_high_priority_does_not_wait_for_suspects(server: Server, runs:
     with Queue("faults", server.url) as queue:
         suspects = queue.add_many("work", [{"seconds": 0.05}] * SUSPECTS)
         for _ in range(2):  # a worker that is gone before its leases end
-            taken = queue.send(queue.calls.take("gone", SUSPECTS, 1))
+            taken = queue.send(queue.protocol.take("gone", SUSPECTS, 1))
             assert len(taken.jobs) == SUSPECTS
             time.sleep(0.1)
         urgent = queue.add("work", priority=9).id

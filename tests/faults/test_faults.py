@@ -145,7 +145,7 @@ def _owner(nodes: list[Server], queue: Queue) -> Server:
     """The primary that holds the queue: the node that doesn't send elsewhere for its keys."""
     for node in nodes:
         with closing(node.client()) as client, contextlib.suppress(redis.ResponseError):
-            client.exists(f"{queue.calls.base}:jobs")
+            client.exists(f"{queue.protocol.prefix}:jobs")
             return node
     raise AssertionError("no node owns the queue")
 

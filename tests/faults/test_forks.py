@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.producer import CALLS_OF_A_PRODUCER, Producer
+from valkeykit.queue.protocol import MAX_CALLS_PER_PRODUCER, CallIds
 
 from tests.faults.harness import ROUNDS, Workers, check_runs, start
 from tests.faults.prefork import CHILDREN, THREADS
@@ -60,9 +60,9 @@ def test_the_first_call_imports_nothing_and_leaves_openssl_unused(server: Server
 
 
 def test_no_two_threads_get_the_same_number_when_the_numbers_of_a_producer_end() -> None:
-    producer = Producer()
+    producer = CallIds()
     for _ in range(ROLLOVERS):
-        while producer.next()[1] < CALLS_OF_A_PRODUCER - 400:
+        while producer.next()[1] < MAX_CALLS_PER_PRODUCER - 400:
             pass
         pairs: list[tuple[str, int]] = []
         barrier = threading.Barrier(16)

@@ -41,4 +41,4 @@ def test_a_job_that_had_not_begun_runs_later(server: Server, runs: RunLog) -> No
 def _begun(server: Server, queue: Queue) -> set[str]:
     """Ids of jobs whose last attempt has begun, as the server knows it."""
     with closing(server.client()) as client:
-        return {str(job) for job in client.hkeys(f"{queue.calls.base}:started")}
+        return {str(job) for job in client.hkeys(f"{queue.protocol.prefix}:started")}

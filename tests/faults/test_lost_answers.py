@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from valkeykit import Queue
-from valkeykit.queue.answers import Added
+from valkeykit.queue.responses import Added
 
 from tests.faults.harness import ROUNDS, Load, Workers, check_runs
 from tests.faults.proxy import LossyProxy

@@ -27,7 +27,7 @@ def test_two_versions_that_are_restarted_at_random(server: Server, runs: RunLog,
         Workers(2, runs, WORKER_URL=server.url, LEASE=lease) as current,
         Workers(2, runs, program=NEXT, WORKER_URL=server.url, LEASE=lease) as following,
     ):
-        queue.repeat("work", name="current", every=0.2, attempts=attempts)
+        queue.schedule("work", name="current", every=0.2, attempts=attempts)
         arguments = ("-m", "tests.faults.next_version", "produce", str(file))
         producer = start(*arguments, WORKER_URL=server.url, ATTEMPTS=str(attempts))
         try:
@@ -37,15 +37,15 @@ def test_two_versions_that_are_restarted_at_random(server: Server, runs: RunLog,
                     time.sleep(random.uniform(0.2, 0.5))
                     workers = random.choice([current, following])
                     random.choice([workers.restart_one, workers.kill_one] if attempts > 1 else [workers.restart_one])()
-                _await_both_repeats(runs)
+                _await_both_schedules(runs)
             producer.terminate()
             assert producer.wait(60) == 0
         finally:
             producer.kill()
             producer.wait()
-        assert {repeat.name for repeat in queue.repeats()} == {"current", "next"}
+        assert {schedule.name for schedule in queue.schedules()} == {"current", "next"}
         for name in ("current", "next"):
-            assert queue.stop_repeating(name)
+            assert queue.unschedule(name)
         acknowledged = load.acknowledged | set(file.read_text().split())
         assert len(file.read_text().split()) > 2
         assert check_runs(queue, acknowledged, runs) == set()
@@ -63,9 +63,9 @@ def test_two_versions_that_are_restarted_at_random(server: Server, runs: RunLog,
         all_done(queue)
 
 
-def _await_both_repeats(runs: RunLog) -> None:
-    """Wait until a job of each repeat has run."""
+def _await_both_schedules(runs: RunLog) -> None:
+    """Wait until a job of each schedule has run."""
     end = time.monotonic() + 60
     while len({run.job.split("@")[0] for run in runs.read() if "@" in run.job}) < 2:
-        assert time.monotonic() < end, "a repeat adds no jobs"
+        assert time.monotonic() < end, "a schedule adds no jobs"
         time.sleep(0.1)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from valkeykit.credentials import MemorystoreIam
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.url import parse
 
 from infra import hardening
@@ -196,14 +196,14 @@ def test_the_client_signs_and_checks_every_chain() -> None:
     assert endpoint.ca == "\n".join(answers.CERTIFICATES) + "\n"
     assert endpoint.variables("x")["VALKEY_CA"] == endpoint.ca
     login = MemorystoreIam(credentials=object())
-    settings = settle(endpoint, credentials=login)
+    settings = resolve_settings(endpoint, credentials=login)
     assert settings.credentials is login
     assert (settings.ca, settings.check_hostname) == (endpoint.ca, True)
 
 
 def test_the_host_name_s_check_can_be_left_out() -> None:
     endpoint = Deployed.of({"gcp.checkHostname": "false"}).endpoint
-    assert settle(endpoint).check_hostname is False
+    assert resolve_settings(endpoint).check_hostname is False
     assert endpoint.variables("x")["VALKEY_CHECK_HOSTNAME"] == "false"
 
 

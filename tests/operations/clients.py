@@ -22,8 +22,8 @@ from typing import Any, Literal, cast
 
 import redis
 from valkeykit import environment
-from valkeykit.causes import FOREIGN
 from valkeykit.connection import connect
+from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import LoginError, ValkeykitError
 
 from infra.hardening import Topology
@@ -51,7 +51,7 @@ def open_client(kind: Kind, topology: Topology, variables: Variables) -> redis.R
     if kind == "kit":
         address = environment.resolve(variables)
         assert address is not None
-        return connect(address, ca=environment.authority(variables))
+        return connect(address, ca=environment.authority(variables))  # type: ignore[return-value]  # a cluster's client has the same commands
     options: dict[str, Any] = {"decode_responses": True, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     if "VALKEY_CA" in variables:
         options["ssl_ca_certs"] = variables["VALKEY_CA"]
@@ -134,7 +134,7 @@ class Client:
             try:
                 client = client or open_client(self.kind, self._topology, variables)
                 request(client)
-            except (*FOREIGN, ValkeykitError) as problem:
+            except (*REDIS_ERRORS, ValkeykitError) as problem:
                 self.failed += 1
                 if _is_rejected_login(problem) and generation == self._current[0]:
                     self.locked_out.append(f"{self.kind}: {type(problem).__name__} when it tried to {role}")
@@ -187,7 +187,7 @@ def read(topology: Topology, variables: Variables, keys: list[str]) -> dict[str,
         try:
             with open_client("kit", topology, variables) as client:
                 return {key: int(client.get(key) or -1) for key in keys}
-        except (*FOREIGN, ValkeykitError):
+        except (*REDIS_ERRORS, ValkeykitError):
             if time.monotonic() > end:
                 return {}
             time.sleep(1)
@@ -199,7 +199,7 @@ def is_rejected(topology: Topology, variables: Variables, password: str) -> bool
     try:
         with open_client("short", topology, {**variables, "VALKEY_URL": url}) as client:
             client.get("operations")
-    except (*FOREIGN, ValkeykitError) as problem:
+    except (*REDIS_ERRORS, ValkeykitError) as problem:
         return _is_rejected_login(problem)
     return False
 
@@ -213,5 +213,5 @@ def _is_rejected_login(problem: BaseException | None) -> bool:
 
 
 def _close(client: redis.Redis) -> None:
-    with contextlib.suppress(*FOREIGN):
+    with contextlib.suppress(*REDIS_ERRORS):
         client.close()

@@ -15,6 +15,7 @@ from valkeykit.connection import Client, connect, mode_of
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 from valkeykit.url import Address, Node, parse, parse_nodes
+from valkeykit.vocabulary import Topology
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Subject:
         )
 
     @cached_property
-    def topology(self) -> str:
+    def topology(self) -> Topology:
         """single, replicated or cluster; a server that nothing is said of is asked."""
         if self.address.topology:
             return "replicated" if self.address.topology == "sentinel" else self.address.topology
@@ -203,7 +204,7 @@ class Subject:
     def _at(self, node: Node, address: Address) -> redis.Redis:
         here = replace(address.at(node), database=0)
         signer = self._signer(address)
-        return connect(here, ca=self.ca, check_hostname=self.check_hostname, credentials=signer)
+        return connect(here, topology="single", ca=self.ca, check_hostname=self.check_hostname, credentials=signer)
 
     def _signer(self, address: Address) -> Any:
         """Signs logins where a stack wants that, unless a password is tried."""
@@ -228,7 +229,7 @@ def _forwarded(address: Address, forward: str) -> Address:
             fix="run the suite inside the network, and unset VALKEY_FORWARD",
         )
     there = parse(f"redis://{forward}")
-    return replace(address, host=there.host, port=there.port, topology="single", others=())
+    return replace(address, host=there.host, port=there.port, topology="single", fallback_nodes=())
 
 
 def _has(module: str) -> bool:

@@ -32,7 +32,7 @@ def test_policy(subject: Subject) -> None:
     assert subject.endpoint is not None
     workload = subject.endpoint.workload
     rule = next(rule for rule in hardening.RULES if rule.directive == "maxmemory-policy")
-    wanted = rule.for_workload(workload)  # type: ignore[arg-type]
+    wanted = rule.for_workload(workload)
     problem = subject.wrong(
         "memory",
         lambda info: None if info["maxmemory_policy"] == wanted else f"{info['maxmemory_policy']} on a {workload}",

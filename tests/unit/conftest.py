@@ -44,7 +44,7 @@ def spec(folder: Folder) -> Spec:
 
 def client_of(spec: Spec, user: str = "admin") -> redis.Redis:
     port = ports.configured(spec.folder)
-    return connect(Address(ports.HOST, port, username=user, password=PASSWORDS[user]).url)
+    return connect(Address(ports.HOST, port, username=user, password=PASSWORDS[user]).url, topology="single")
 
 
 def pid_of(spec: Spec) -> int:

@@ -39,7 +39,7 @@ def test_the_queue_and_its_worker(spec: Spec) -> None:
         return f"sent to {to}"
 
     job = queue.add(send, {"to": "ada"})
-    assert queue.repeat(send, {"to": "bob"}, every=3600)
+    assert queue.schedule(send, {"to": "bob"}, every=3600)
     worker = Worker(queue)
     thread = threading.Thread(target=_serve, args=(worker,))
     thread.start()

@@ -16,6 +16,7 @@ import pytest
 import redis
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
+from valkeykit.vocabulary import DeploymentTopology
 
 from infra.errors import ProvisioningError
 from infra.local import drill
@@ -25,7 +26,7 @@ from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
 
-def endpoint(*nodes: servers.Server, topology: str = "single") -> Endpoint:
+def endpoint(*nodes: servers.Server, topology: DeploymentTopology = "single") -> Endpoint:
     places = tuple(Node(servers.HOST, node.port) for node in nodes)
     return Endpoint("embedded", topology, places, False, "9.1.2", "cache", 2**26, ("app", "admin", "monitor"))
 

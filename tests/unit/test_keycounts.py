@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
+from valkeykit.vocabulary import DeploymentTopology
 
 from infra.local.console import wait_until
 from infra.local.docker import events
@@ -141,7 +142,7 @@ def test_the_file_is_private_and_goes_with_its_stack(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def read(nodes: list[servers.Server], topology: str) -> list[Shard]:
+def read(nodes: list[servers.Server], topology: DeploymentTopology) -> list[Shard]:
     """As the tools do, by the servers' URLs."""
     clients = {Node(servers.HOST, node.port): node for node in nodes}
     endpoint = Endpoint("embedded", topology, tuple(clients), False, "9.1.2", "queue", 0, ())
@@ -176,7 +177,7 @@ def test_a_restart_changes_the_history_and_flushall_does_not(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("topology", ["single", "cluster"])
-def test_what_does_not_respond_is_not_counted(tmp_path: Path, topology: str) -> None:
+def test_what_does_not_respond_is_not_counted(tmp_path: Path, topology: DeploymentTopology) -> None:
     with pytest.raises(ToolError, match=r"does not respond|the shards are unknown: "):
         read([servers.Server(tmp_path)], topology)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit.connection import connect
+from valkeykit.vocabulary import Topology
 
 from tests import servers
 from tools.probe import Writer, replicas_with
@@ -17,7 +18,7 @@ PATIENCE = 20.0
 
 def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
     with servers.running(tmp_path) as server:
-        with Writer(lambda: connect(server.url)) as writer:
+        with Writer(lambda: connect(server.url, topology="single")) as writer:
             assert writer.goes_on(PATIENCE)
         assert writer.lost() == []
         with contextlib.closing(server.client()) as client:
@@ -30,7 +31,7 @@ def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("topology", ["single", "cluster"])  # a client of a cluster connects at once
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_no_write_goes_on_where_nobody_listens(tmp_path: Path, topology: str) -> None:
+def test_no_write_goes_on_where_nobody_listens(tmp_path: Path, topology: Topology) -> None:
     with servers.running(tmp_path) as server:
         gone = server.url
     with Writer(lambda: connect(gone, topology=topology)) as writer:

@@ -7,9 +7,9 @@ from valkeykit.cache.acache import AsyncCache
 from valkeykit.cache.cache import Cache
 from valkeykit.cache.codec import JsonSerializer, Serializer
 from valkeykit.cache.entries import MISSING
-from valkeykit.cache.leaderboard import AsyncLeaderboard, Leaderboard, Place
+from valkeykit.cache.leaderboard import AsyncLeaderboard, Leaderboard, RankedMember
 from valkeykit.cache.sessions import AsyncSessions, Sessions
-from valkeykit.cache.statistics import Statistics
+from valkeykit.cache.statistics import CacheStatistics
 
 __all__ = [
     "MISSING",
@@ -17,11 +17,11 @@ __all__ = [
     "AsyncLeaderboard",
     "AsyncSessions",
     "Cache",
+    "CacheStatistics",
     "JsonSerializer",
     "Leaderboard",
-    "Place",
+    "RankedMember",
     "Serializer",
     "Sessions",
-    "Statistics",
     "ttl",
 ]

@@ -14,13 +14,13 @@ from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
-from valkeykit.cache.computation import LEASE, Computation
+from valkeykit.cache.computation import LEASE_SECONDS, Computation
+from valkeykit.cache.effects import Effects, Send, Sleep
 from valkeykit.cache.entries import MISSING
-from valkeykit.cache.steps import Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
-from valkeykit.causes import FOREIGN
-from valkeykit.channel import AsyncChannel
-from valkeykit.lazy import AsyncLazyChannel
+from valkeykit.error_translation import REDIS_ERRORS
+from valkeykit.fast_connection import AsyncFastConnection
+from valkeykit.lazy_connection import AsyncLazyConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,8 +31,8 @@ T = TypeVar("T")
 class AsyncCache(CacheBase):
     """A cache on the server, for asyncio. Arguments, answers and errors are those of Cache."""
 
-    _link_type = AsyncLazyChannel
-    _link: AsyncLazyChannel
+    _connection_type = AsyncLazyConnection
+    _lazy: AsyncLazyConnection
 
     @cached_property
     def _background(self) -> set[asyncio.Task[Any]]:
@@ -97,7 +97,7 @@ class AsyncCache(CacheBase):
         stale: float = 0,
         negative_ttl: float = NEGATIVE,
         tags: Iterable[str] = (),
-        lease: float = LEASE,
+        lease: float = LEASE_SECONDS,
     ) -> Any:
         """As Cache.get_or_compute; `compute` may be a coroutine function.
 
@@ -134,13 +134,13 @@ class AsyncCache(CacheBase):
 
     async def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
         """As Cache.commands."""
-        return await self._send(Send(list(commands), loud=True, once=True))
+        return await self._send(Send(list(commands), bypass_breaker=True, no_resend=True))
 
     async def close(self) -> None:
         """As Cache.close."""
         here = asyncio.get_running_loop()
         await asyncio.gather(*(task for task in self._background if task.get_loop() is here), return_exceptions=True)
-        await self._link.close()
+        await self._lazy.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,23 +148,23 @@ class AsyncCache(CacheBase):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def run(self, steps: Steps[T]) -> T:
+    async def run(self, effects: Effects[T]) -> T:
         """As Cache.run."""
         answer: Any = None
         failure: Exception | None = None
         while True:
             try:
-                step = steps.send(answer) if failure is None else steps.throw(failure)
+                effect = effects.send(answer) if failure is None else effects.throw(failure)
             except StopIteration as end:
                 value: T = end.value
                 return value
             answer, failure = None, None
             try:
-                if type(step) is Send:
-                    answer = await self._send(step)
-                elif type(step) is Sleep:
-                    await asyncio.sleep(step.seconds)
-            except Exception as error:  # noqa: BLE001  (the steps decide)
+                if type(effect) is Send:
+                    answer = await self._send(effect)
+                elif type(effect) is Sleep:
+                    await asyncio.sleep(effect.seconds)
+            except Exception as error:  # noqa: BLE001  (the effects decide)
                 failure = error
 
     @contextmanager
@@ -202,34 +202,34 @@ class AsyncCache(CacheBase):
         task.add_done_callback(self._background.discard)
         return task
 
-    async def _send(self, step: Send) -> list[Any]:
-        self._admit(loud=step.loud)
+    async def _send(self, effect: Send) -> list[Any]:
+        self._admit(bypass_breaker=effect.bypass_breaker)
         began = time.perf_counter()
         try:
-            answers = await self._ask(step.commands, once=step.once)
-        except FOREIGN as error:
+            answers = await self._ask(effect.commands, no_resend=effect.no_resend)
+        except REDIS_ERRORS as error:
             raise self._failed(error) from error
         self._succeeded(began)
         return answers
 
-    async def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._link.current() or await self._link.open(self._connect)
+    async def _ask(self, commands: list[tuple[Any, ...]], *, no_resend: bool) -> list[Any]:
+        connection = self._lazy.current() or await self._lazy.open(self._connect)
         try:
-            return await _exchange(channel, commands, alone=not once)
+            return await _exchange(connection, commands, alone=not no_resend)
         except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
-            if once or isinstance(error, AuthenticationError):
+            if no_resend or isinstance(error, AuthenticationError):
                 raise
-            return await _exchange(channel, commands, alone=True)
+            return await _exchange(connection, commands, alone=True)
 
-    async def _connect(self) -> AsyncChannel:
-        return AsyncChannel(await open_async_client(self._settings(), sure=True))
+    async def _connect(self) -> AsyncFastConnection:
+        return AsyncFastConnection(await open_async_client(self._settings(), require_topology=True))
 
 
-async def _exchange(channel: AsyncChannel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
-    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+async def _exchange(connection: AsyncFastConnection, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the fast path, whose connection may be stale."""
     if alone and len(commands) == 1:
-        return [await channel.send(*commands[0])]
-    pipeline = channel.client.pipeline(transaction=False)
+        return [await connection.send(*commands[0])]
+    pipeline = connection.client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
     return list(await pipeline.execute()) if commands else []

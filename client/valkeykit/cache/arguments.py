@@ -7,7 +7,7 @@ from typing import Any
 
 from valkeykit.errors import ConfigurationError
 
-LONGEST_TEXT = 1024
+MAX_TEXT_CHARACTERS = 1024
 
 
 def check_text(what: str, value: Any) -> str:
@@ -16,9 +16,9 @@ def check_text(what: str, value: Any) -> str:
     Raises:
         ConfigurationError: not a text of 1 to 1024 characters.
     """
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT_CHARACTERS:
         raise ConfigurationError(
-            f"the {what} is {show(value)}, expected a text of 1 to {LONGEST_TEXT} characters",
+            f"the {what} is {show(value)}, expected a text of 1 to {MAX_TEXT_CHARACTERS} characters",
             fix='use a text such as "user:5"',
         )
     return value

@@ -1,4 +1,4 @@
-"""How a cache is made, whichever way it does its I/O."""
+"""What Cache and AsyncCache have in common: settings, statistics and circuit breaker."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from redis.exceptions import NoScriptError
 
 from valkeykit import environment
 from valkeykit.breaker import CircuitBreaker
-from valkeykit.cache.codec import COMPRESS_FROM, Codec, Serializer
-from valkeykit.cache.operations import Operations
-from valkeykit.cache.statistics import Statistics
+from valkeykit.cache.codec import COMPRESS_FROM_BYTES, Codec, Serializer
+from valkeykit.cache.operations import CacheOperations
+from valkeykit.cache.statistics import CacheStatistics
 from valkeykit.cache.ttl import JITTER
-from valkeykit.causes import explain
+from valkeykit.error_translation import translate_error
 from valkeykit.errors import BreakerOpenError, RefusedError
-from valkeykit.settings import ConnectOptions, Settings, Source, check, refuse_replicas, settle
+from valkeykit.settings import (
+    ConnectionSettings,
+    ConnectOptions,
+    ConnectTarget,
+    check,
+    refuse_replicas,
+    resolve_settings,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-TIMEOUT = 0.5
+TIMEOUT_SECONDS = 0.5
 """Seconds that a cache waits for a connection and for an answer: what is cached can be had elsewhere."""
 
 _logger = logging.getLogger("valkeykit.cache")
@@ -31,55 +38,67 @@ _logger = logging.getLogger("valkeykit.cache")
 class CacheBase:
     """A cache's settings, counts and breaker. See Cache."""
 
-    _link_type: Callable[[], Any]
+    _connection_type: Callable[[], Any]
 
     def __init__(
         self,
-        url: Source = None,
+        url: ConnectTarget = None,
         *,
         namespace: str = "",
         serializer: Serializer | None = None,
-        compress_from: int | None = COMPRESS_FROM,
+        compress_from: int | None = COMPRESS_FROM_BYTES,
         jitter: float = JITTER,
         breaker: CircuitBreaker | None = None,
         **options: Unpack[ConnectOptions],
     ) -> None:
-        """Nothing is sent.
+        """Check the arguments; nothing is sent.
 
-        url, options: as `valkeykit.connect` takes them; connect_timeout and read_timeout are 0.5 s here.
-        namespace: goes before every key, with a colon; with two if it has one itself.
-        serializer: what turns values into bytes; JSON by default.
-        compress_from: bytes from which on values are compressed; None for never.
-        jitter: the share, 0 to 1, by which an entry may live shorter.
-        breaker: by default, three failures in a row stop calls for two seconds.
+        Args:
+            url: As for `valkeykit.connect`.
+            namespace: Precedes every key, separated by a colon; by two if it contains one itself.
+            serializer: Converts values to bytes and back; JSON by default.
+            compress_from: Bytes from which on values are compressed; None for never.
+            jitter: Share, 0 to 1, by which an entry may expire early.
+            breaker: By default, three failures in a row stop calls for two seconds.
+            **options: See ConnectOptions; connect_timeout and read_timeout are 0.5 s by default.
 
         Raises:
-            ConfigurationError: the URL or an option can't be used.
+            ConfigurationError: The URL or an option can't be used.
+
+        Example:
+            >>> cache = Cache("redis://localhost:6379", namespace="shop")
         """
         check(options)
         refuse_replicas(options)
-        self.statistics = Statistics()
+        self.statistics = CacheStatistics()
         self.breaker = breaker or CircuitBreaker()
         self._source = url
         self._disabled = url is None and environment.resolve() is None
         self._options = options
-        self._link = self._link_type()
+        self._lazy = self._connection_type()
         if url is not None:
             self._settings()
-        self._operations = Operations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
+        self._operations = CacheOperations(namespace, Codec(serializer, compress_from), jitter, self.statistics)
 
     def key(self, name: str) -> str:
-        """The key on the server, with the namespace."""
+        """Complete a key with the namespace, for `commands`.
+
+        Args:
+            name: Key of an entry.
+
+        Returns:
+            The key on the server.
+        """
         return self._operations.keys.entry(name)
 
-    def _settings(self) -> Settings:
-        timeouts: ConnectOptions = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
-        return settle(self._source, defaults=timeouts, **(self._options | {"decode": False}))
+    def _settings(self) -> ConnectionSettings:
+        timeouts: ConnectOptions = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS}
+        return resolve_settings(self._source, defaults=timeouts, **(self._options | {"decode": False}))
 
-    def _admit(self, *, loud: bool) -> None:
+    def _admit(self, *, bypass_breaker: bool) -> None:
         if self._disabled:
             raise BreakerOpenError("DISABLE_REDIS is on, so the cache is disabled", fix="unset DISABLE_REDIS")
-        if not loud and not self.breaker.allows():
+        if not bypass_breaker and not self.breaker.allows():
             self.statistics.errors += 1
             raise BreakerOpenError(
                 "the circuit breaker is open after repeated failures", fix="see the previous warnings in the log"
@@ -91,11 +110,11 @@ class CacheBase:
         self.breaker.succeeded()
 
     def _failed(self, error: Exception) -> Exception:
-        """The error that the steps get. One that the server itself gave leaves the breaker closed."""
+        """The error that the effects get. One that the server itself gave leaves the breaker closed."""
         if isinstance(error, NoScriptError):
             return error
         self.statistics.errors += 1
-        ours = explain(error)
+        ours = translate_error(error)
         if isinstance(ours, RefusedError):
             self.breaker.succeeded()
         else:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.cache.base import CacheBase
-from valkeykit.cache.computation import LEASE, Computation
+from valkeykit.cache.computation import LEASE_SECONDS, Computation
+from valkeykit.cache.effects import Effects, Send, Sleep
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.renewer import Renewer
-from valkeykit.cache.steps import Send, Sleep, Steps
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
-from valkeykit.causes import FOREIGN
-from valkeykit.channel import Channel
 from valkeykit.connection import open_client
+from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import ConfigurationError
-from valkeykit.lazy import LazyChannel
+from valkeykit.fast_connection import FastConnection
+from valkeykit.lazy_connection import LazyConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,60 +35,108 @@ class Cache(CacheBase):
     deleted data would be served later. DISABLE_REDIS counts as an unavailable server.
     """
 
-    _link_type = LazyChannel
-    _link: LazyChannel
+    _connection_type = LazyConnection
+    _lazy: LazyConnection
 
     @cached_property
     def _renewer(self) -> Renewer:
         return Renewer()
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Read a value, also one that `get_or_compute` keeps for its stale period.
+        """Read a value, including one in the stale period of `get_or_compute`.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            default: Returned if there is no value, or the server is unavailable.
 
         Returns:
-            The value; the default if there is none or the server is unavailable.
+            The value, or the default.
 
         Raises:
-            ConfigurationError: the key isn't a text of 1 to 1024 characters.
+            ConfigurationError: The key isn't a text of 1 to 1024 characters.
+
+        Example:
+            >>> cache.get("user:5", default={})
         """
         return self.run(self._operations.get(key, default))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The values that exist, by key, in one round trip, and one more if any has tags. Raises as `get` does."""
+        """Read several values in one round trip, and one more if any has tags.
+
+        Args:
+            keys: Texts of 1 to 1024 characters.
+
+        Returns:
+            The values that exist, by key; an empty dict if the server is unavailable.
+
+        Raises:
+            ConfigurationError: A key can't be used.
+        """
         return self.run(self._operations.get_many(keys))
 
     def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
         """Store a value.
 
         Args:
-            key: text of 1 to 1024 characters.
-            value: anything that the serializer takes.
-            ttl: seconds, up to a year, less the jitter. None: no expiry; the entry ends only by `delete`,
-                by `invalidate` or when the server evicts it.
+            key: Text of 1 to 1024 characters.
+            value: Anything that the serializer takes.
+            ttl: Time to live in seconds, up to a year, less the jitter. None: no expiry; the entry ends only by
+                `delete`, by `invalidate` or when the server evicts it.
             tags: `invalidate` ends all entries of a tag at once. Reading a tagged entry takes a second round trip.
 
         Returns:
             False if the server is unavailable.
 
         Raises:
-            ConfigurationError: the value can't be serialized, or another argument can't be used.
+            ConfigurationError: The value can't be serialized, or another argument can't be used.
+
+        Example:
+            >>> cache.set("user:5", {"name": "Ann"}, ttl=600, tags=["users"])
+            True
         """
         return self.run(self._operations.set(key, value, ttl, tags))
 
     def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
-        """Store values by key, in one round trip. Arguments, result and errors are those of `set`."""
+        """Store several values in one round trip.
+
+        Args:
+            values: Values by key.
+            ttl: As for `set`.
+
+        Returns:
+            False if the server is unavailable.
+
+        Raises:
+            ConfigurationError: A value can't be serialized, or another argument can't be used.
+        """
         return self.run(self._operations.set_many(values, ttl))
 
     def delete(self, *keys: str) -> int:
-        """Delete entries; returns how many there were.
+        """Delete entries.
+
+        Args:
+            *keys: Texts of 1 to 1024 characters.
+
+        Returns:
+            The number of entries that existed.
 
         Raises:
-            ValkeykitError: the server is unavailable, so they may still exist.
+            ValkeykitError: The server is unavailable, so they may still exist.
         """
         return self.run(self._operations.delete(keys))
 
     def invalidate(self, *tags: str) -> None:
-        """End all entries of these tags. Raises as `delete` does."""
+        """End all entries of tags.
+
+        Args:
+            *tags: Texts of 1 to 1024 characters.
+
+        Raises:
+            ValkeykitError: The server is unavailable, so the entries may still be served.
+
+        Example:
+            >>> cache.invalidate("users")
+        """
         self.run(self._operations.invalidate(tags))
 
     def get_or_compute(
@@ -100,28 +148,31 @@ class Cache(CacheBase):
         stale: float = 0,
         negative_ttl: float = NEGATIVE,
         tags: Iterable[str] = (),
-        lease: float = LEASE,
+        lease: float = LEASE_SECONDS,
     ) -> T:
         """Read a value; if there is none, one caller of all processes computes it.
 
         The others wait, however long that takes. A value whose key is deleted meanwhile is not stored.
 
         Args:
-            key: text of 1 to 1024 characters.
-            compute: called without arguments.
-            ttl: seconds that the value is fresh; None: it never expires.
-            stale: seconds after `ttl` in which the others get the old value while one computes,
+            key: Text of 1 to 1024 characters.
+            compute: Called without arguments.
+            ttl: Seconds that the value is fresh; None: it never expires.
+            stale: Seconds after `ttl` in which the others get the old value while one computes,
                 and all do if that fails; without an old value they wait.
-            negative_ttl: seconds that None is kept.
-            tags: as those of `set`.
-            lease: seconds after which another caller computes if this process dies. Renewed while computing.
+            negative_ttl: Seconds that None is kept.
+            tags: As for `set`.
+            lease: Seconds after which another caller computes if this process dies. Renewed while computing.
 
         Returns:
-            The value as the serializer reads it back, for whoever computes it too: JSON makes lists of tuples.
+            The value as the serializer reads it back, also for the caller that computes it: JSON makes lists of tuples.
 
         Raises:
-            ConfigurationError: an argument can't be used, or the value can't be serialized.
-            BaseException: what `compute` raises, unless there is an old value.
+            ConfigurationError: An argument can't be used, or the value can't be serialized.
+            BaseException: What `compute` raises, unless there is an old value.
+
+        Example:
+            >>> cache.get_or_compute("user:5", lambda: load_user(5), ttl=60, stale=300)
         """
         call = Computation(self._operations, key, compute, ttl, stale, negative_ttl, tags, lease)
         try:
@@ -143,17 +194,43 @@ class Cache(CacheBase):
         return result
 
     def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
-        """Read a value as `get` does; reset its time to live to `ttl` seconds; None: no expiry."""
+        """Read a value as `get` does, and reset its time to live.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            ttl: Seconds; None for no expiry.
+            default: Returned if there is no value, or the server is unavailable.
+
+        Returns:
+            The value, or the default.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+        """
         value = self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
     def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send commands as they are, in one round trip; keys are completed by `key`. Fails loud."""
-        return self._send(Send(list(commands), loud=True, once=True))
+        """Send commands in one round trip, also while the circuit breaker is open.
+
+        Args:
+            *commands: Words of each command. Complete its keys with `key`.
+
+        Returns:
+            The responses, as bytes.
+
+        Raises:
+            ValkeykitError: The server is unavailable, or rejected a command.
+
+        Example:
+            >>> cache.commands(("INCR", cache.key("visits")))
+            [1]
+        """
+        return self._send(Send(list(commands), bypass_breaker=True, no_resend=True))
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        self._link.close()
+        self._lazy.close()
 
     def __enter__(self) -> Self:
         return self
@@ -161,53 +238,53 @@ class Cache(CacheBase):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, steps: Steps[T]) -> T:
+    def run(self, effects: Effects[T]) -> T:
         """Run what a cache or what is built on it does."""
         answer: Any = None
         failure: Exception | None = None
         while True:
             try:
-                step = steps.send(answer) if failure is None else steps.throw(failure)
+                effect = effects.send(answer) if failure is None else effects.throw(failure)
             except StopIteration as end:
                 value: T = end.value
                 return value
             answer, failure = None, None
             try:
-                if type(step) is Send:
-                    answer = self._send(step)
-                elif type(step) is Sleep:
-                    time.sleep(step.seconds)
-            except Exception as error:  # noqa: BLE001  (the steps decide)
+                if type(effect) is Send:
+                    answer = self._send(effect)
+                elif type(effect) is Sleep:
+                    time.sleep(effect.seconds)
+            except Exception as error:  # noqa: BLE001  (the effects decide)
                 failure = error
 
-    def _send(self, step: Send) -> list[Any]:
-        self._admit(loud=step.loud)
+    def _send(self, effect: Send) -> list[Any]:
+        self._admit(bypass_breaker=effect.bypass_breaker)
         began = time.perf_counter()
         try:
-            answers = self._ask(step.commands, once=step.once)
-        except FOREIGN as error:
+            answers = self._ask(effect.commands, no_resend=effect.no_resend)
+        except REDIS_ERRORS as error:
             raise self._failed(error) from error
         self._succeeded(began)
         return answers
 
-    def _ask(self, commands: list[tuple[Any, ...]], *, once: bool) -> list[Any]:
-        channel = self._link.channel or self._link.open(self._connect)
+    def _ask(self, commands: list[tuple[Any, ...]], *, no_resend: bool) -> list[Any]:
+        connection = self._lazy.connection or self._lazy.open(self._connect)
         try:
-            return _exchange(channel, commands, alone=not once)
+            return _exchange(connection, commands, alone=not no_resend)
         except (ConnectionError, ReadOnlyError) as error:  # the next connection is another one
-            if once or isinstance(error, AuthenticationError):
+            if no_resend or isinstance(error, AuthenticationError):
                 raise
-            return _exchange(channel, commands, alone=True)
+            return _exchange(connection, commands, alone=True)
 
-    def _connect(self) -> Channel:
-        return Channel(open_client(self._settings(), sure=True))
+    def _connect(self) -> FastConnection:
+        return FastConnection(open_client(self._settings(), require_topology=True))
 
 
-def _exchange(channel: Channel, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
-    """alone: a single command may take the channel's shorter way, whose connection may be stale."""
+def _exchange(connection: FastConnection, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
+    """alone: a single command may take the fast path, whose connection may be stale."""
     if alone and len(commands) == 1:
-        return [channel.send(*commands[0])]
-    pipeline = channel.client.pipeline(transaction=False)
+        return [connection.send(*commands[0])]
+    pipeline = connection.client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
     return list(pipeline.execute()) if commands else []

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from valkeykit.cache.arguments import check_count
 from valkeykit.errors import ConfigurationError
 
-COMPRESS_FROM = 4096
+COMPRESS_FROM_BYTES = 4096
 """Bytes from which on a value is compressed."""
 
 _PLAIN = b"\x01"
@@ -17,7 +17,7 @@ _COMPRESSED = b"\x02"
 
 
 class Serializer(Protocol):
-    """Turns values into bytes and back."""
+    """Converts values to bytes and back."""
 
     def dumps(self, value: Any) -> bytes: ...
 
@@ -25,7 +25,7 @@ class Serializer(Protocol):
 
 
 class JsonSerializer:
-    """JSON: readable by every language, and safe to read from a server that others write to."""
+    """Serializes as JSON, which every language reads, and which is safe to read from a server that others write to."""
 
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
 
@@ -43,7 +43,7 @@ class CorruptEntryError(Exception):
 class Codec:
     """compress_from: bytes; None compresses nothing."""
 
-    def __init__(self, serializer: Serializer | None = None, compress_from: int | None = COMPRESS_FROM) -> None:
+    def __init__(self, serializer: Serializer | None = None, compress_from: int | None = COMPRESS_FROM_BYTES) -> None:
         self._serializer = serializer or JsonSerializer()
         self._compress_from = None if compress_from is None else check_count("compress_from", compress_from)
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from valkeykit.cache import ttl as ttls
 from valkeykit.cache.arguments import check_number, show
+from valkeykit.cache.effects import Effects, Sleep
 from valkeykit.cache.entries import MISSING, stale_header
-from valkeykit.cache.operations import SERVER_ERRORS, Operations, check_tags
-from valkeykit.cache.steps import Sleep, Steps
+from valkeykit.cache.operations import SERVER_ERRORS, CacheOperations, check_tags
 from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError
 
-LEASE = 10.0
+LEASE_SECONDS = 10.0
 """Seconds until the lease of a killed caller expires."""
 
 REMEMBERED_MS = 600_000
@@ -27,11 +27,11 @@ _running: ContextVar[tuple[Computation, ...]] = ContextVar("valkeykit_cache_runn
 
 
 class Computation:
-    """One call: claims the lease, renews it, stores the value, releases the lease. Each is a sequence of steps."""
+    """One call: claims the lease, renews it, stores the value, releases the lease. Each is a sequence of effects."""
 
     def __init__(  # noqa: PLR0917  (called by the caches alone)
         self,
-        operations: Operations,
+        operations: CacheOperations,
         name: str,
         compute: Callable[[], Any],
         ttl: float | None,
@@ -48,7 +48,7 @@ class Computation:
         self._key = operations.keys.entry(name)
         self._tags = check_tags(tags)
         self._life = ttls.expiry(ttl, operations.jitter)
-        self._stale = round(check_number("stale", stale, ttls.LONGEST, "300") * 1000)
+        self._stale = round(check_number("stale", stale, ttls.MAX_TTL_SECONDS, "300") * 1000)
         self._negative = ttls.milliseconds(negative_ttl, name="negative_ttl")
         self._lease = ttls.milliseconds(lease, name="lease")
         self._token = secrets.token_hex(8)
@@ -61,7 +61,7 @@ class Computation:
         self.holds_lease = False
         """Also true while this is unknown because the reply was lost."""
 
-    def claim(self) -> Steps[Any]:
+    def claim(self) -> Effects[Any]:
         """Read the value, or wait while another caller computes it; MISSING if this caller must compute it."""
         if self._is_nested():  # waiting for the lease would be a deadlock
             return self._compute()
@@ -98,14 +98,14 @@ class Computation:
             with suppress(ValueError):  # a coroutine that is closed from another context
                 _running.reset(before)
 
-    def renew(self) -> Steps[bool]:
+    def renew(self) -> Effects[bool]:
         """Renew the lease; False if it was deleted or taken over."""
         try:
             return bool((yield from self._script("renew", self._token, self._lease + REMEMBERED_MS)))
         except SERVER_ERRORS:
             return True
 
-    def store(self, value: Any) -> Steps[Any]:
+    def store(self, value: Any) -> Effects[Any]:
         """Store the computed value; returns it as later readers get it.
 
         Raises:
@@ -121,7 +121,7 @@ class Computation:
             yield from self._finish(header + versions + data, life)
         return value
 
-    def release(self) -> Steps[None]:
+    def release(self) -> Effects[None]:
         """Release the lease if it is held."""
         yield from self._finish(b"", 1)
 
@@ -129,7 +129,7 @@ class Computation:
         self._operations.statistics.computed += 1
         return MISSING
 
-    def _ask(self) -> Steps[tuple[bytes | None, bytes]]:
+    def _ask(self) -> Effects[tuple[bytes | None, bytes]]:
         self.holds_lease = True
         try:
             entry, verdict = yield from self._script("claim", self._token, self._lease, REMEMBERED_MS, self._stale)
@@ -139,7 +139,7 @@ class Computation:
         self.holds_lease = verdict == b"compute"
         return entry, verdict
 
-    def _finish(self, entry: bytes, life: int) -> Steps[None]:
+    def _finish(self, entry: bytes, life: int) -> Effects[None]:
         """Only in the process that claimed the lease, not in one that it forked."""
         if not self.holds_lease or os.getpid() != self._process:
             return
@@ -147,7 +147,7 @@ class Computation:
             yield from self._script("store", self._token, entry, life)
         self.holds_lease = False
 
-    def _script(self, name: str, *arguments: Any) -> Steps[Any]:
+    def _script(self, name: str, *arguments: Any) -> Effects[Any]:
         return self._operations.script(name, self._key, *arguments)
 
     def _longest(self) -> int | None:

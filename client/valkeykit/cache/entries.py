@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from valkeykit.cache.codec import Codec, CorruptEntryError
+from valkeykit.cache.effects import Command, Effects, Send
 from valkeykit.cache.keys import Keys, escape
-from valkeykit.cache.steps import Command, Send, Steps
 
 MISSING: Final = object()
 """Marks a missing entry, so that None can be cached."""
@@ -43,14 +43,14 @@ class Entries:
         except CorruptEntryError:
             return MISSING
 
-    def read(self, entry: bytes | None) -> Steps[Any]:
+    def read(self, entry: bytes | None) -> Effects[Any]:
         """Read an entry; MISSING if it is corrupt or one of its tags was invalidated."""
         if not has_header(entry):
             return self.decode(entry)
         (value,) = yield from self.read_many([entry])
         return value
 
-    def read_many(self, entries: Sequence[bytes | None]) -> Steps[list[Any]]:
+    def read_many(self, entries: Sequence[bytes | None]) -> Effects[list[Any]]:
         """Read several entries, with one round trip for all their tags."""
         parts = [_split(entry) for entry in entries]
         tags = list({tag: None for part in parts if part for tag in part.tags})
@@ -63,7 +63,7 @@ class Entries:
             for part in parts
         ]
 
-    def versions(self, tags: Sequence[str], life: int | None) -> Steps[bytes]:
+    def versions(self, tags: Sequence[str], life: int | None) -> Effects[bytes]:
         """The header with the tags and their current versions. Creates missing versions."""
         if not tags:
             return b""

@@ -1,4 +1,4 @@
-"""The cache's logic, as steps."""
+"""The cache's logic, as effects."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from redis.exceptions import NoScriptError
 from valkeykit.cache import ttl as ttls
 from valkeykit.cache.arguments import check_number, check_texts, show
 from valkeykit.cache.codec import Codec
+from valkeykit.cache.effects import Command, Effects, Send
 from valkeykit.cache.entries import MISSING, Entries, has_header
 from valkeykit.cache.keys import Keys
-from valkeykit.cache.statistics import Statistics
-from valkeykit.cache.steps import Command, Send, Steps
+from valkeykit.cache.statistics import CacheStatistics
 from valkeykit.errors import ConfigurationError, RefusedError, UnreachableError
 from valkeykit.lua import script as load
 
-MOST_TAGS = 255
+MAX_TAGS = 255
 
 SERVER_ERRORS = (UnreachableError, RefusedError)
 """Reads fail open on these errors. Errors of the caller are not among them."""
 
 
-class Operations:
-    """Each method is a sequence of steps; the server's errors come in as SERVER_ERRORS."""
+class CacheOperations:
+    """Each method is a sequence of effects; the server's errors come in as SERVER_ERRORS."""
 
-    def __init__(self, namespace: str, codec: Codec, jitter: float, statistics: Statistics) -> None:
+    def __init__(self, namespace: str, codec: Codec, jitter: float, statistics: CacheStatistics) -> None:
         self.keys = Keys(namespace)
         self.codec = codec
         self.entries = Entries(self.keys, codec)
         self.jitter = check_number("jitter", jitter, 1, "0.1")
         self.statistics = statistics
 
-    def get(self, name: str, default: Any) -> Steps[Any]:
+    def get(self, name: str, default: Any) -> Effects[Any]:
         key = self.keys.entry(name)
         try:
             (entry,) = yield Send([("GET", key)])
@@ -42,7 +42,7 @@ class Operations:
             return default
         return self.count(value, default)
 
-    def get_many(self, names: Iterable[str]) -> Steps[dict[str, Any]]:
+    def get_many(self, names: Iterable[str]) -> Effects[dict[str, Any]]:
         names = check_texts("key", names)
         commands: list[Command] = [("GET", self.keys.entry(name)) for name in names]
         if not commands:
@@ -56,7 +56,7 @@ class Operations:
             name: value for name, value in zip(names, values, strict=True) if self.count(value, MISSING) is not MISSING
         }
 
-    def set(self, name: str, value: Any, ttl: float | None, tags: Iterable[str]) -> Steps[bool]:
+    def set(self, name: str, value: Any, ttl: float | None, tags: Iterable[str]) -> Effects[bool]:
         key, life, tags = self.keys.entry(name), ttls.expiry(ttl, self.jitter), check_tags(tags)
         entry = self.codec.encode(value)
         try:
@@ -67,7 +67,7 @@ class Operations:
             return False
         return True
 
-    def set_many(self, values: Mapping[str, Any], ttl: float | None) -> Steps[bool]:
+    def set_many(self, values: Mapping[str, Any], ttl: float | None) -> Effects[bool]:
         if not isinstance(values, Mapping):
             raise ConfigurationError(f"the values are {show(values)}, expected a dict", fix='use {"user:5": 1}')
         ttls.expiry(ttl)
@@ -82,19 +82,21 @@ class Operations:
             return False
         return True
 
-    def delete(self, names: Iterable[str]) -> Steps[int]:
+    def delete(self, names: Iterable[str]) -> Effects[int]:
         """Delete the leases as well, so that a value computed from old data is not stored."""
         keys = [self.keys.entry(name) for name in names]
         if not keys:
             return 0
-        answers = yield Send([("DEL", name) for key in keys for name in (key, self.keys.own("lease", key))], loud=True)
+        answers = yield Send(
+            [("DEL", name) for key in keys for name in (key, self.keys.own("lease", key))], bypass_breaker=True
+        )
         return sum(answers[::2])
 
-    def invalidate(self, tags: Iterable[str]) -> Steps[None]:
+    def invalidate(self, tags: Iterable[str]) -> Effects[None]:
         if commands := [self.entries.renewed(tag) for tag in tags]:
-            yield Send(commands, loud=True)
+            yield Send(commands, bypass_breaker=True)
 
-    def touch(self, name: str, ttl: float | None) -> Steps[Any]:
+    def touch(self, name: str, ttl: float | None) -> Effects[Any]:
         """Read an entry and reset its time to live."""
         key, life = self.keys.entry(name), ttls.expiry(ttl)
         try:
@@ -106,7 +108,7 @@ class Operations:
             return MISSING
         return self.count(value, MISSING)
 
-    def script(self, name: str, key: str, *arguments: Any) -> Steps[Any]:
+    def script(self, name: str, key: str, *arguments: Any) -> Effects[Any]:
         """Run a script on an entry and its lease."""
         script = load("valkeykit.cache", name)
         keys = (2, key, self.keys.own("lease", key))
@@ -129,8 +131,8 @@ def check_tags(tags: Iterable[str]) -> Sequence[str]:
     if tags == ():
         return ()
     tags = check_texts("tag", tags)
-    if len(tags) > MOST_TAGS:
-        raise ConfigurationError(f"an entry has {len(tags)} tags, at most {MOST_TAGS} fit", fix="use coarser tags")
+    if len(tags) > MAX_TAGS:
+        raise ConfigurationError(f"an entry has {len(tags)} tags, at most {MAX_TAGS} fit", fix="use coarser tags")
     return tags
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from valkeykit.cache.acache import AsyncCache
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
+from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.operations import SERVER_ERRORS
-from valkeykit.cache.steps import Send, Steps
 from valkeykit.cache.ttl import SESSION, milliseconds
 
 Data = dict[str, Any]
@@ -20,21 +20,21 @@ _is_id = re.compile("[A-Za-z0-9_-]{32}").fullmatch
 
 
 class _Store:
-    """The operations on sessions as steps, which the two classes below run."""
+    """The operations on sessions as effects, which the two classes below run."""
 
     def __init__(self, cache: CacheBase, ttl: float) -> None:
         self._operations = cache._operations
         self._life = milliseconds(ttl)
 
-    def create(self, data: Data) -> Steps[str]:
+    def create(self, data: Data) -> Effects[str]:
         entry = self._operations.codec.encode(data)
         while True:
             session = secrets.token_urlsafe(24)
-            (stored,) = yield Send([("SET", self._key(session), entry, "NX", "PX", self._life)], loud=True)
+            (stored,) = yield Send([("SET", self._key(session), entry, "NX", "PX", self._life)], bypass_breaker=True)
             if stored:  # otherwise a lost reply: the resend found the key, and this id is discarded
                 return session
 
-    def read(self, session: str) -> Steps[Data | None]:
+    def read(self, session: str) -> Effects[Data | None]:
         if not _is_session(session):
             return None
         try:
@@ -45,17 +45,17 @@ class _Store:
         data: Data | None = self._operations.count(value, None)
         return data
 
-    def write(self, session: str, data: Data) -> Steps[bool]:
+    def write(self, session: str, data: Data) -> Effects[bool]:
         entry = self._operations.codec.encode(data)
         if not _is_session(session):
             return False
-        (stored,) = yield Send([("SET", self._key(session), entry, "XX", "PX", self._life)], loud=True)
+        (stored,) = yield Send([("SET", self._key(session), entry, "XX", "PX", self._life)], bypass_breaker=True)
         return bool(stored)
 
-    def end(self, session: str) -> Steps[bool]:
+    def end(self, session: str) -> Effects[bool]:
         if not _is_session(session):
             return False
-        (ended,) = yield Send([("DEL", self._key(session))], loud=True)
+        (ended,) = yield Send([("DEL", self._key(session))], bypass_breaker=True)
         return bool(ended)
 
     def _key(self, session: str) -> str:
@@ -63,43 +63,80 @@ class _Store:
 
 
 class Sessions:
-    """Sessions in a cache."""
+    """Login sessions in a cache, with random ids and sliding expiration."""
 
     def __init__(self, cache: Cache, ttl: float = SESSION) -> None:
-        """Nothing is sent.
+        """Check the arguments; nothing is sent.
 
         Args:
-            cache: where the sessions are kept.
-            ttl: seconds until a session expires that is neither read nor written.
+            cache: Where the sessions are stored.
+            ttl: Seconds until a session expires that is neither read nor written.
 
         Raises:
-            ConfigurationError: the TTL can't be used.
+            ConfigurationError: The TTL can't be used.
+
+        Example:
+            >>> sessions = Sessions(cache)
+            >>> session = sessions.create({"user": 5})
+            >>> sessions.read(session)
+            {'user': 5}
         """
         self._run = cache.run
         self._store = _Store(cache, ttl)
 
     def create(self, data: Data) -> str:
-        """Store a new session; returns its id, which can't be guessed.
+        """Store a new session.
+
+        Args:
+            data: Anything that the serializer takes.
+
+        Returns:
+            The session's id, which can't be guessed.
 
         Raises:
-            ConfigurationError: the data can't be serialized.
-            ValkeykitError: the server is unavailable or rejected the write.
+            ConfigurationError: The data can't be serialized.
+            ValkeykitError: The server is unavailable or rejected the write.
         """
         return self._run(self._store.create(data))
 
     def read(self, session: str) -> Data | None:
-        """The session's data; None if it has ended, the id is invalid, or the server is unavailable."""
+        """Read a session's data.
+
+        Args:
+            session: Its id.
+
+        Returns:
+            The data; None if the session has ended, the id is invalid, or the server is unavailable.
+        """
         return self._run(self._store.read(session))
 
     def write(self, session: str, data: Data) -> bool:
-        """Replace the session's data; False if the session has ended. Raises as `create` does."""
+        """Replace a session's data.
+
+        Args:
+            session: Its id.
+            data: Anything that the serializer takes.
+
+        Returns:
+            False if the session has ended.
+
+        Raises:
+            ConfigurationError: The data can't be serialized.
+            ValkeykitError: The server is unavailable or rejected the write.
+        """
         return self._run(self._store.write(session, data))
 
     def end(self, session: str) -> bool:
-        """End the session; False if there was no such session.
+        """End a session.
+
+        Args:
+            session: Its id.
+
+        Returns:
+            False if there was no such session.
 
         Raises:
-            ValkeykitError: the server is unavailable, so the session may still exist.
+            ValkeykitError: The server is unavailable, so the session may still exist.
         """
         return self._run(self._store.end(session))
 

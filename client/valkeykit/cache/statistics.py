@@ -6,10 +6,16 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Statistics:
-    """Counts since the cache was made. errors: calls that failed or were held back by the breaker.
+class CacheStatistics:
+    """Counters since the cache was created.
 
-    calls, seconds: round trips and the time that they took together.
+    Attributes:
+        hits: Reads that found a value.
+        misses: Reads that found none.
+        errors: Calls that failed or were held back by the circuit breaker.
+        computed: Values that `get_or_compute` computed here.
+        calls: Round trips.
+        seconds: Total duration of the round trips.
     """
 
     hits: int = 0

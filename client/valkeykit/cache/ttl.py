@@ -34,7 +34,7 @@ NEGATIVE = 30
 JITTER = 0.1
 """Maximum share by which an entry expires early."""
 
-LONGEST = 366 * 86_400
+MAX_TTL_SECONDS = 366 * 86_400
 
 
 def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix: str = "") -> int:
@@ -43,7 +43,7 @@ def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix:
     Raises:
         ConfigurationError: not a number of seconds above 0, up to a year.
     """
-    if not is_number(seconds) or not 0 < seconds <= LONGEST:
+    if not is_number(seconds) or not 0 < seconds <= MAX_TTL_SECONDS:
         raise ConfigurationError(
             f"{name} is {show(seconds)}, expected seconds above 0, up to a year", fix=fix or f"pass {name}=60"
         )

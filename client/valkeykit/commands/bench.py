@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from valkeykit.causes import explained
+from valkeykit.error_translation import translate_errors
 from valkeykit.ops import plot as plots
 from valkeykit.ops.bench.plan import VALUE_BYTES, Cell, Plan
 from valkeykit.ops.bench.run import Bench
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 
 
 def bench(  # noqa: PLR0917  (typer makes them options)
@@ -37,10 +37,10 @@ def bench(  # noqa: PLR0917  (typer makes them options)
     plan.check()
     if plot:
         plots.check(plot)
-    with explained():
+    with translate_errors():
         measured = list(
             track(
-                Bench(settle(url, ca=ca), plan).run(),
+                Bench(resolve_settings(url, ca=ca), plan).run(),
                 description="measuring",
                 total=len(plan.cells),
                 console=Console(stderr=True),

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from valkeykit.causes import explained
 from valkeykit.commands.tables import add_row, plain
+from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate import sides, survey
 from valkeykit.ops.migrate.events import BarVoice, JsonVoice, LineVoice, Reporter, Voice
@@ -76,7 +76,7 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
     scratch_server: Annotated[str | None, typer.Option(help="The program that loads files.")] = None,
 ) -> None:
     """Move data to a Valkey: copied live, compared key by key; the same command continues."""
-    with explained():
+    with translate_errors():
         if survey_:
             _survey(source, target, source_ca, target_ca, idle, as_json=as_json)
             return

@@ -11,7 +11,7 @@ import typer
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import Queue
-from valkeykit.queue.calls import batched_ids
+from valkeykit.queue.protocol import batched_ids
 
 Purgeable = Literal["waiting", "delayed", "dead"]
 

@@ -54,7 +54,7 @@ def queue(  # noqa: PLR0917  (typer makes them options)
         _show(partial(queues.listing, ca), as_json=as_json, watch=watch)
         return
     with Queue(name, ca=ca, retry_for=PATIENCE) as shown:
-        shown.local = None  # the queue on the server, whatever USE_VALKEY_QUEUE is
+        shown.eager = None  # the queue on the server, whatever USE_VALKEY_QUEUE is
         queues.check_used(name, ca)
         if operations.is_any:
             if purge is not None and not yes:

@@ -11,15 +11,15 @@ from redis.exceptions import NoPermissionError
 from rich.console import Group
 from rich.text import Text
 
-from valkeykit.causes import explained
-from valkeykit.channel import Channel
 from valkeykit.commands.tables import add_row, table
 from valkeykit.commands.views import View, count_live, is_neglected, neglect
 from valkeykit.connection import open_client
+from valkeykit.error_translation import translate_errors
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue.calls import Call, Calls
-from valkeykit.queue.schema import REGISTRY, base
-from valkeykit.settings import settle
+from valkeykit.fast_connection import FastConnection
+from valkeykit.queue.protocol import QueueProtocol, ScriptCall
+from valkeykit.queue.schema import REGISTRY_KEY, key_prefix
+from valkeykit.settings import resolve_settings
 
 T = TypeVar("T")
 
@@ -31,11 +31,11 @@ def listing(ca: str | None) -> View:
     """Every queue that was used on this server, with its counts."""
     record, warnings = [], []
     page = table("queues", "queue", "waiting", "active", "delayed", "dead letters", "workers", "")
-    with _channel(ca) as channel:
-        for name in sorted(_decode(name) for name in channel.send("SMEMBERS", REGISTRY)):
+    with _connection(ca) as connection:
+        for name in sorted(_decode(name) for name in connection.send("SMEMBERS", REGISTRY_KEY)):
             with suppress(InvalidJobError):  # no queue has such a name
-                calls = Calls(name)
-                counts, live = _ask(channel, calls.statistics()), count_live(_ask(channel, calls.workers()))
+                calls = QueueProtocol(name)
+                counts, live = _ask(connection, calls.statistics()), count_live(_ask(connection, calls.workers()))
                 record.append({"name": name} | asdict(counts) | {"workers": live})
                 numbers = (counts.waiting, counts.active, counts.delayed, counts.dead, live)
                 add_row(page, name, *(f"{number:,}" for number in numbers), "paused" if counts.paused else "")
@@ -50,22 +50,25 @@ def check_used(name: str, ca: str | None) -> None:
     Raises:
         InvalidJobError: none has been used on this server.
     """
-    with _channel(ca) as channel:
+    with _connection(ca) as connection:
         with suppress(NoPermissionError):  # a user may be limited to the keys of one queue
-            if channel.send("SISMEMBER", REGISTRY, name):
+            if connection.send("SISMEMBER", REGISTRY_KEY, name):
                 return
-        if not channel.send("EXISTS", *[f"{base(name)}:{key}" for key in _TRACES]):
+        if not connection.send("EXISTS", *[f"{key_prefix(name)}:{key}" for key in _TRACES]):
             raise InvalidJobError(f"no queue named {name!r} has been used on this server", fix="valkeykit queue")
 
 
 @contextmanager
-def _channel(ca: str | None) -> Iterator[Channel]:
-    with explained(), closing(Channel(open_client(settle(None, ca=ca, decode=False)))) as channel:
-        yield channel
+def _connection(ca: str | None) -> Iterator[FastConnection]:
+    with (
+        translate_errors(),
+        closing(FastConnection(open_client(resolve_settings(None, ca=ca, decode=False)))) as connection,
+    ):
+        yield connection
 
 
-def _ask(channel: Channel, call: Call[T]) -> T:
-    return call.read(channel.run(call.script, call.keys, call.arguments))
+def _ask(connection: FastConnection, call: ScriptCall[T]) -> T:
+    return call.read(connection.run(call.script, call.keys, call.arguments))
 
 
 def _decode(name: bytes | str) -> str:

@@ -15,13 +15,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from valkeykit.causes import explained
+from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops import plot as plots
 from valkeykit.ops.stats import metrics as exporter
 from valkeykit.ops.stats.reading import Figures
 from valkeykit.ops.stats.watch import Watch
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.url import parse_nodes
 
 EVERY = 1.0
@@ -45,7 +45,7 @@ def stats(
     """Watch all nodes: operations, hits, memory, clients, lag, latency, big and hot keys."""
     if plot:
         plots.check(plot)
-    with explained(), Watch(settle(url, ca=ca)) as watch:
+    with translate_errors(), Watch(resolve_settings(url, ca=ca)) as watch:
         watch.look()
         if as_json and not plot:
             time.sleep(seconds or EVERY)
@@ -64,7 +64,7 @@ def metrics(
     ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
 ) -> None:
     """Serve metrics of all nodes for Prometheus."""
-    settings = settle(url, ca=ca)
+    settings = resolve_settings(url, ca=ca)
     if once:
         typer.echo(exporter.text(settings), nl=False)
         return

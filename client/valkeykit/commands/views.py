@@ -11,8 +11,8 @@ from rich.text import Text
 
 from valkeykit.commands.tables import add_row, clean, moment, plain, table
 from valkeykit.errors import InvalidJobError
-from valkeykit.queue import DeadLetter, JobState, Queue, Statistics, WorkerState
-from valkeykit.queue.calls import State
+from valkeykit.queue import DeadLetter, JobState, Queue, QueueStatistics, WorkerState
+from valkeykit.vocabulary import StoredState
 
 RECENT = 60.0
 """Seconds within which a live worker reports."""
@@ -39,7 +39,7 @@ def overview(queue: Queue, dead: int) -> View:
     return View(record, Group(*parts))
 
 
-def jobs(queue: Queue, state: State, limit: int) -> View:
+def jobs(queue: Queue, state: StoredState, limit: int) -> View:
     """Jobs in a state."""
     listed = queue.jobs(state, limit)
     time = _TIMES.get(state)
@@ -84,7 +84,7 @@ def count_live(listed: list[WorkerState]) -> int:
     return sum(one.heard < RECENT for one in listed)
 
 
-def is_neglected(counts: Statistics, live: int) -> bool:
+def is_neglected(counts: QueueStatistics, live: int) -> bool:
     """Whether jobs wait and no worker takes them."""
     return counts.waiting > 0 and live == 0 and not counts.paused
 
@@ -95,7 +95,7 @@ def neglect(name: str) -> Text:
     return Text(clean(text), style="yellow")
 
 
-def _counts(name: str, counts: Statistics, live: int) -> Table:
+def _counts(name: str, counts: QueueStatistics, live: int) -> Table:
     page = table(f"queue {name}" + (" (paused)" if counts.paused else ""))
     page.show_header = False
     page.add_column(style="bold")

@@ -23,7 +23,9 @@ def worker(  # noqa: PLR0917  (typer makes them options)
     lease: Annotated[
         float | None, typer.Option(help="Seconds without a renewal after which another worker takes over a job; 30.")
     ] = None,
-    drain: Annotated[float | None, typer.Option(help="Seconds that running jobs get to end after SIGTERM; 25.")] = None,
+    shutdown_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that running jobs get to end after SIGTERM; 25.")
+    ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="Exit when no job waits and none runs.")] = False,
     health_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Serve GET /live and GET /ready on this port.")
@@ -49,14 +51,14 @@ def worker(  # noqa: PLR0917  (typer makes them options)
     elif as_json:
         raise typer.BadParameter("--json needs --check")
     else:
-        _run(target, concurrency, lease, drain, health_port, heartbeat, burst=burst, verbose=verbose)
+        _run(target, concurrency, lease, shutdown_timeout, health_port, heartbeat, burst=burst, verbose=verbose)
 
 
 def _run(  # noqa: PLR0917
     target: str,
     concurrency: int | None,
     lease: float | None,
-    drain: float | None,
+    shutdown_timeout: float | None,
     health_port: int | None,
     heartbeat: Path | None,
     *,
@@ -67,7 +69,7 @@ def _run(  # noqa: PLR0917
     from valkeykit.commands.application import load
     from valkeykit.heartbeat import heartbeat_folder
     from valkeykit.queue import JobFilter, Worker
-    from valkeykit.queue.worker import DRAIN, LEASE
+    from valkeykit.queue.worker.worker import LEASE_SECONDS, SHUTDOWN_TIMEOUT_SECONDS
 
     handler = logging.StreamHandler()
     handler.addFilter(JobFilter())
@@ -76,8 +78,8 @@ def _run(  # noqa: PLR0917
     running = Worker(
         queue,
         concurrency=concurrency,
-        lease=LEASE if lease is None else lease,
-        drain=DRAIN if drain is None else drain,
+        lease=LEASE_SECONDS if lease is None else lease,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS if shutdown_timeout is None else shutdown_timeout,
         heartbeat=heartbeat or heartbeat_folder() / f"{os.getpid()}.json",
         health_port=health_port,
     )

@@ -11,20 +11,20 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from valkeykit.connection import first_answer, mode_of, only, open_client
-from valkeykit.settings import Settings
+from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 MOST_NODES = 32
 """More of a deployment aren't looked at."""
 
 
-def at(settings: Settings, node: Node) -> Settings:
+def at(settings: ConnectionSettings, node: Node) -> ConnectionSettings:
     """For a connection to one node, as the user of the whole."""
     return replace(settings, topology="single", address=settings.address.at(node))
 
 
 @contextmanager
-def client_of(settings: Settings, node: Node) -> Iterator[Redis]:
+def client_of(settings: ConnectionSettings, node: Node) -> Iterator[Redis]:
     """A client of one node."""
     client = client_at(settings, node)
     try:
@@ -33,12 +33,12 @@ def client_of(settings: Settings, node: Node) -> Iterator[Redis]:
         client.close()
 
 
-def client_at(settings: Settings, node: Node) -> Redis:
+def client_at(settings: ConnectionSettings, node: Node) -> Redis:
     """A client of one node, to be closed by the caller."""
     return _opened(at(settings, node))
 
 
-def primary_of(settings: Settings, sentinel: Node) -> Node:
+def primary_of(settings: ConnectionSettings, sentinel: Node) -> Node:
     """The primary that a Sentinel names.
 
     Raises:
@@ -111,7 +111,7 @@ def answers(connection: Any, lines: Sequence[tuple[str, ...]]) -> list[Any]:
     return given
 
 
-def find(settings: Settings) -> list[Node]:
+def find(settings: ConnectionSettings) -> list[Node]:
     """All nodes with data that can be found now, the named ones first.
 
     Raises:
@@ -121,20 +121,20 @@ def find(settings: Settings) -> list[Node]:
     return list(dict.fromkeys([*nodes, *first_answer(nodes, lambda node: _ask(settings, node))]))[:MOST_NODES]
 
 
-def _ask(settings: Settings, node: Node) -> list[Node]:
+def _ask(settings: ConnectionSettings, node: Node) -> list[Node]:
     with client_of(settings, node) as client:
         info: Any = client.info()
         return announced(node, info, slots_of(client) if mode_of(info) == "cluster" else [])
 
 
-def _named(settings: Settings) -> list[Node]:
+def _named(settings: ConnectionSettings) -> list[Node]:
     address = settings.address
     if address.topology != "sentinel" and not address.sentinels:
         return list(address.nodes)
     return [first_answer(address.sentinels or address.nodes, lambda sentinel: primary_of(settings, sentinel))]
 
 
-def _opened(settings: Settings) -> Redis:
+def _opened(settings: ConnectionSettings) -> Redis:
     client = open_client(settings)
     assert isinstance(client, Redis)  # noqa: S101  (the topology is single)
     return client

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.events import Event, JobFilter, Listener, telemetry
 from valkeykit.queue.job import Job, current_job
 from valkeykit.queue.options import JobOptions
 from valkeykit.queue.queue import Queue
-from valkeykit.queue.repeats import Repeat
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState
+from valkeykit.queue.schedule import Schedule
 from valkeykit.queue.worker import Worker
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "ListedJob",
     "Listener",
     "Queue",
-    "Repeat",
-    "Statistics",
+    "QueueStatistics",
+    "Schedule",
     "Worker",
     "WorkerState",
     "current_job",

@@ -1,71 +1,271 @@
-"""How a queue is made, whichever way it does its I/O."""
+"""What Queue and AsyncQueue have in common: name, handlers, settings, and the validation of arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from valkeykit.errors import ConfigurationError
-from valkeykit.queue.definition import Definition, runs_on_server
-from valkeykit.queue.local import LocalJobs
-from valkeykit.queue.options import MAX_RESULT, check_count, shown
-from valkeykit.queue.patience import RETRY_FOR
-from valkeykit.settings import ConnectOptions, Settings, Source, check, is_number, refuse_replicas, settle
+from valkeykit.errors import ConfigurationError, InvalidJobError
+from valkeykit.queue.eager import EagerQueue
+from valkeykit.queue.handlers import Handler, is_async, own_name
+from valkeykit.queue.options import (
+    HANDLER_OPTIONS,
+    MAX_RESULT_BYTES,
+    JobOptions,
+    JobRequest,
+    JobSpec,
+    check_count,
+    check_word,
+    delay_until,
+    encode_arguments,
+    milliseconds,
+    shown,
+    specify,
+)
+from valkeykit.queue.processes.references import check_importable
+from valkeykit.queue.protocol import QueueProtocol
+from valkeykit.queue.retry import RETRY_SECONDS
+from valkeykit.queue.schedule import Schedule, new_schedule
+from valkeykit.settings import (
+    ConnectionSettings,
+    ConnectOptions,
+    ConnectTarget,
+    check,
+    is_number,
+    refuse_replicas,
+    resolve_settings,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_ON = {"", "1", "true", "yes", "on"}
+_OFF = {"0", "false", "no", "off"}
 
 MAX_CONNECTIONS = 500
 """One for each thread that adds at the same time; they are made when they are needed."""
 
 
-class QueueBase(Definition):
+class QueueBase:
     """A queue's name, handlers and settings."""
 
-    _link_type: Callable[[], Any]
+    _connection_type: Callable[[], Any]
 
     def __init__(
         self,
         name: str,
-        url: Source = None,
+        url: ConnectTarget = None,
         *,
-        retry_for: float = RETRY_FOR,
+        retry_for: float = RETRY_SECONDS,
         allow_eviction: bool = False,
-        max_result: int = MAX_RESULT,
+        max_result: int = MAX_RESULT_BYTES,
         **options: Unpack[ConnectOptions],
     ) -> None:
-        """Nothing is sent.
+        """Check the arguments; nothing is sent.
 
-        name: of the queue; all its keys lie in one hash slot.
-        url, options: as `valkeykit.connect` takes them.
-        retry_for: seconds that a call is tried again while the server can't be reached.
-        allow_eviction: use a server that may evict jobs.
-        max_result: bytes that a job's result may take; a larger one fails the job.
+        Args:
+            name: The queue's name. All its keys are in one hash slot.
+            url: As for `valkeykit.connect`.
+            retry_for: Seconds for which a call is retried while the server can't be reached.
+            allow_eviction: Accept a server that may evict jobs.
+            max_result: Size limit of a job's result, in bytes; a larger one fails the job.
+            **options: See ConnectOptions.
 
         Raises:
-            InvalidJobError: the name or max_result can't be used.
-            ConfigurationError: an option can't be used, or USE_VALKEY_QUEUE is neither true nor false.
+            InvalidJobError: The name or max_result can't be used.
+            ConfigurationError: An option can't be used, or USE_VALKEY_QUEUE is neither true nor false.
+
+        Example:
+            >>> queue = Queue("mail", "redis://localhost:6379")
         """
         check(options)
         refuse_replicas(options)
         if not is_number(retry_for) or retry_for < 0:
             raise ConfigurationError(f"retry_for is {shown(retry_for)}, not a number of seconds", fix="retry_for=10")
-        super().__init__(name)
+        self.name = name
+        self.protocol = QueueProtocol(name)
+        self.handlers: dict[str, Handler] = {}
+        self._specs: dict[str, JobSpec] = {}
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
         self.max_result = check_count("max_result", max_result, least=1)
-        self.local = None if runs_on_server() else LocalJobs(self.handlers, self.max_result)
+        self.eager = None if runs_on_server() else EagerQueue(self.handlers, self.max_result)
         self.source = url
         self.options = options
-        self._link = self._link_type()
+        self._lazy = self._connection_type()
         if url is not None:
             self.settings()
 
-    def settings(self) -> Settings:
-        """How this queue connects; answers are bytes.
+    def settings(self) -> ConnectionSettings:
+        """Resolve how this queue connects; responses are bytes.
 
         Raises:
-            ConfigurationError: the URL or an option can't be used.
+            ConfigurationError: The URL or an option can't be used.
         """
-        return settle(self.source, defaults={"max_connections": MAX_CONNECTIONS}, **(self.options | {"decode": False}))
+        return resolve_settings(
+            self.source, defaults={"max_connections": MAX_CONNECTIONS}, **(self.options | {"decode": False})
+        )
+
+    @overload
+    def handler(self, function: Function) -> Function: ...
+
+    @overload
+    def handler(
+        self, *, name: str | None = None, process: bool = False, **options: Unpack[JobOptions]
+    ) -> Callable[[Function], Function]: ...
+
+    def handler(
+        self,
+        function: Function | None = None,
+        *,
+        name: str | None = None,
+        process: bool = False,
+        **options: Unpack[JobOptions],
+    ) -> Function | Callable[[Function], Function]:
+        """Register a function that runs the jobs of its name; a decorator.
+
+        A generator is run to its end. An awaitable that a plain function returns is awaited.
+
+        Args:
+            function: The handler. It is called with the job's arguments as keywords.
+            name: The jobs' name; by default the function's own, which a partial, a lambda or an object doesn't have.
+            process: Run it in a child process, for work that needs the CPU or may crash. The function must be defined
+                at the top level of a module.
+            **options: Defaults of the jobs' options; see JobOptions.
+
+        Raises:
+            InvalidJobError: An option can't be used, the name is missing or taken, or the function can't be called.
+
+        Example:
+            >>> @queue.handler(attempts=3)
+            ... def send(to: str) -> None: ...
+        """
+
+        def register(function: Function) -> Function:
+            if not callable(function):
+                raise InvalidJobError(f"{shown(function)} can't be called", fix="@queue.handler on a function")
+            job_name = own_name(function) if name is None else name
+            specify(job_name, **options)
+            if job_name in self.handlers:
+                raise InvalidJobError(f"the queue has a handler for {job_name!r} already", fix='handler(name="…")')
+            if process:
+                check_importable(function)
+            self.handlers[job_name] = Handler(job_name, function, is_async(function) and not process, options, process)
+            self._specs.clear()
+            return function
+
+        return register if function is None else register(function)
+
+    def build_request(  # noqa: PLR0917  (called by `add` alone)
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None,
+        delay: float,
+        at: datetime | None,
+        identity: str | None,
+        key: str | None,
+        key_ttl: float,
+        options: JobOptions,
+    ) -> JobRequest:
+        """Check all that `add` takes.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        return JobRequest(
+            spec=self.specify(job if isinstance(job, str) else self._name_of(job), options),
+            payload=encode_arguments(arguments),
+            delay=0 if at is None and type(delay) is int and delay == 0 else delay_until(delay, at),
+            id=None if identity is None else check_word("id", identity),
+            key=None if key is None else check_word("key", key),
+            key_ttl=0 if key is None else milliseconds("key_ttl", key_ttl, least=0.001),
+        )
+
+    def build_requests(
+        self,
+        job: str | Callable[..., Any],
+        argument_sets: Iterable[Mapping[str, Any] | None],
+        delay: float,
+        at: datetime | None,
+        options: JobOptions,
+    ) -> Iterator[JobRequest]:
+        """Check all that `add_many` takes, each job's arguments when it is requested.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        if isinstance(argument_sets, str | bytes | Mapping) or not isinstance(argument_sets, Iterable):
+            raise InvalidJobError(
+                f"the arguments of many jobs are {shown(argument_sets)}, not a list of mappings",
+                fix='[{"user": 5}, {"user": 6}]',
+            )
+        return (self.build_request(job, arguments, delay, at, None, None, 0, options) for arguments in argument_sets)
+
+    def build_schedule(  # noqa: PLR0917  (called by `schedule` alone)
+        self,
+        job: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | None,
+        name: str | None,
+        cron: str | None,
+        every: float | None,
+        zone: str,
+        overlap: bool,
+        options: JobOptions,
+    ) -> Schedule:
+        """Check all that `schedule` takes.
+
+        Raises:
+            InvalidJobError: an argument can't be used.
+        """
+        job_name = job if isinstance(job, str) else self._name_of(job)
+        spec = self.specify(job_name, options)
+        return new_schedule(
+            job_name if name is None else name,
+            spec,
+            encode_arguments(arguments),
+            cron=cron,
+            every=every,
+            zone=zone,
+            overlap=overlap,
+        )
+
+    def _name_of(self, job: Callable[..., Any]) -> str:
+        for name, handler in self.handlers.items():
+            if handler.function is job or (callable(job) and handler.function == job):
+                return name
+        raise InvalidJobError(
+            f"{shown(job)} is neither a name nor a handler of this queue", fix="@queue.handler before it"
+        )
+
+    def specify(self, name: str, options: JobOptions) -> JobSpec:
+        """The job's name and options, those of its handler filled in. The usual case is looked up."""
+        if not options and (cached := self._specs.get(name)) is not None:
+            return cached
+        handler = self.handlers.get(name)
+        if handler is not None:
+            spec = specify(name, **(handler.options | options))
+        else:
+            spec = specify(name, **options)
+            spec = replace(spec, left_open=frozenset(HANDLER_OPTIONS) - set(options))
+        if not options:
+            self._specs[name] = spec
+        return spec
+
+
+def runs_on_server() -> bool:
+    """USE_VALKEY_QUEUE: on where it isn't set.
+
+    Raises:
+        ConfigurationError: it is neither true nor false.
+    """
+    value = os.environ.get("USE_VALKEY_QUEUE", "").strip().lower()
+    if value not in _ON | _OFF:
+        raise ConfigurationError(
+            f"USE_VALKEY_QUEUE is {value!r}, which is neither true nor false", fix="USE_VALKEY_QUEUE=1"
+        )
+    return value in _ON

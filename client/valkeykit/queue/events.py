@@ -1,28 +1,37 @@
-"""What a worker does, as events: for logs, metrics and traces."""
+"""Events of a worker, for logs, metrics and traces."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from valkeykit.errors import TimedOutError, ValkeykitError
+from valkeykit.errors import OperationTimeoutError, ValkeykitError
 from valkeykit.queue.job import current_job_or_none
+from valkeykit.queue.outcomes import describe
+from valkeykit.vocabulary import EventKind
 
 logger = logging.getLogger("valkeykit.queue")
 
-Kind = Literal["completed", "failed", "dead", "cancelled", "lost"]
-"""How an attempt ended. failed: it will be tried again. lost: the lease expired, another worker may have it."""
 
-
-LEASE_ENDED = TimedOutError("its worker didn't renew the lease")
+LEASE_ENDED = OperationTimeoutError("its worker didn't renew the lease")
 """The error of events about jobs of other workers."""
 
 
 class Event(NamedTuple):
-    """seconds: that the attempt ran; 0 where this worker only found that the lease of another had ended."""
+    """The end of an attempt.
 
-    kind: Kind
+    Attributes:
+        kind: completed, failed (it will be retried), dead, cancelled or lost (the lease expired).
+        queue: Name of the queue.
+        job_id: The job's id.
+        job_name: The job's name.
+        attempt: Number of the attempt.
+        seconds: Duration of the attempt; 0 if this worker only found that the lease of another one had ended.
+        error: Why it did not complete.
+    """
+
+    kind: EventKind
     queue: str
     job_id: str
     job_name: str
@@ -36,7 +45,7 @@ Listener = Callable[[Event], None]
 
 
 def publish(listeners: Sequence[Listener], event: Event) -> None:
-    """Call the listeners. Whatever one of them raises is logged, and the others are called."""
+    """ScriptCall the listeners. Whatever one of them raises is logged, and the others are called."""
     for listener in listeners:
         try:
             listener(event)
@@ -64,9 +73,10 @@ def log_trouble(error: Exception, text: str, *arguments: object) -> None:
 
 
 class JobFilter(logging.Filter):
-    """Gives log records the fields job_id and job_name of the job that logs them; "-" outside of jobs.
+    """Adds the fields job_id and job_name of the current job to log records; "-" outside of jobs.
 
-    handler.addFilter(JobFilter())
+    Example:
+        >>> handler.addFilter(JobFilter())
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -78,15 +88,22 @@ class JobFilter(logging.Filter):
 
 
 def _reason(error: BaseException | None) -> str:
-    from valkeykit.queue.outcomes import describe
-
     return "" if error is None else f": {describe(error)[:500]}"
 
 
 def telemetry(meter_provider: object = None) -> Listener:
-    """A listener that counts and times jobs with OpenTelemetry (extra `otel`).
+    """Create a listener that counts and times jobs with OpenTelemetry (extra `otel`).
 
     Metrics: valkeykit.jobs (counter) and valkeykit.job.duration (histogram, s), by queue, job and kind.
+
+    Args:
+        meter_provider: None for the global one.
+
+    Returns:
+        A listener for `Worker`.
+
+    Example:
+        >>> Worker(queue, listeners=[telemetry()]).run()
     """
     from opentelemetry import metrics
 

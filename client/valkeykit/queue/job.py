@@ -5,51 +5,62 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from valkeykit.queue.options import Spec, check_progress
+from valkeykit.queue.options import JobSpec, check_progress
 from valkeykit.queue.schema import CorruptJobError, read_record
 
 if TYPE_CHECKING:
     import asyncio
 
-    from valkeykit.queue.definition import Handler
-
-Interruption = Literal["timeout", "cancelled", "lost", "stopped"]
-"""Why a running job is made to end. stopped: its worker ends, and has given it back."""
+    from valkeykit.queue.handlers import Handler
+    from valkeykit.vocabulary import Interruption
 
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # of json itself
 
 _current: ContextVar[Job] = ContextVar("valkeykit_job")
 
 
+class InvalidResultError(Exception):
+    """The job ran, and its result can't be kept. It is not tried again."""
+
+
 class Job:
-    """A job that a worker holds. A handler gets it by `current_job()`.
+    """A job that a worker holds. Its handler gets it with `current_job()`.
 
     Attributes:
-        attempt: 1 for the first.
-        spec: its name and options.
+        attempt: Number of the attempt, from 1.
+        spec: Its name and options.
     """
 
-    taken = 0.0
-    started = 0.0  # when a slot took it
-    called = 0.0  # when its handler was called
+    # Written by the executor alone.
+    started = 0.0  # when it took the job
+    called = 0.0  # when it called the handler
     over = False
-    is_abandoned = False  # it didn't end, and its slot was replaced
-    is_suspect = False
+    is_abandoned = False  # it didn't end when it was interrupted
     interrupt: Interruption | None = None
     interrupted_at = 0.0
-    reported: Any = None
     task: asyncio.Task[None] | None = None
     thread: int | None = None
     kill: Callable[[], None] | None = None
 
-    def __init__(self, identity: bytes, attempt: int, spec: Spec, payload: bytes, handler: Handler | None) -> None:
+    def __init__(
+        self,
+        identity: bytes,
+        attempt: int,
+        spec: JobSpec,
+        payload: bytes,
+        handler: Handler | None,
+        *,
+        is_suspect: bool = False,
+    ) -> None:
         self._identity = identity
         self._payload = payload
         self.attempt = attempt
         self.spec = spec
         self.handler = handler
+        self.is_suspect = is_suspect  # it has lost workers more than once
+        self._progress: Any = None
 
     @property
     def key(self) -> bytes:
@@ -62,10 +73,10 @@ class Job:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the handler is called with.
+        """Keyword arguments of the handler.
 
         Raises:
-            CorruptJobError: the server holds something else.
+            CorruptJobError: The server stores something else.
         """
         if self._payload == b"{}":
             return {}
@@ -83,25 +94,38 @@ class Job:
         return self.attempt >= self.spec.attempts
 
     @property
-    def is_in_slot(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a thread, a process or a task runs it right now."""
         return self.thread is not None or self.task is not None or self.kill is not None
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the job is to end: it was cancelled, is over time, or another worker has it."""
+        """Whether the job should end: it was cancelled, exceeded its timeout, or another worker has it."""
         return self.interrupt is not None
 
     def progress(self, value: Any) -> None:
-        """Report how far the job is; the worker passes on the latest value a few times a second.
+        """Report the progress of the job. The worker stores the latest value a few times a second.
 
         Args:
-            value: any JSON value, of up to 64 KiB.
+            value: Any JSON value of up to 64 KiB.
 
         Raises:
-            InvalidJobError: it isn't JSON, or too large.
+            InvalidJobError: It isn't JSON, or too large.
+
+        Example:
+            >>> current_job().progress({"done": 0.5})
         """
-        self.reported = check_progress(value)
+        self._progress = check_progress(value)
+
+    @property
+    def latest_progress(self) -> Any:
+        """The value that was reported last; None before the first one and after `take_progress`."""
+        return self._progress
+
+    def take_progress(self) -> Any:
+        """The latest value that was reported since the last call; None where there is none."""
+        value, self._progress = self._progress, None
+        return value
 
 
 def _decode(text: str) -> Any:
@@ -114,10 +138,10 @@ def _decode(text: str) -> Any:
 
 
 def current_job() -> Job:
-    """The job that runs here.
+    """Get the job whose handler runs in this context.
 
     Raises:
-        LookupError: no job does.
+        LookupError: No handler runs here.
     """
     return _current.get()
 
@@ -133,13 +157,15 @@ def enter(job: Job) -> None:
 
 
 def call(job: Job) -> Any:
-    """Call its handler in this context; what that returns may have to be awaited."""
+    """ScriptCall its handler in this context; what that returns may have to be awaited."""
     _current.set(job)
     assert job.handler is not None  # noqa: S101  (jobs without one aren't run)
     return job.handler.function(**job.arguments)
 
 
-def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler]) -> Job:
+def unpack(
+    identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler], *, is_suspect: bool = False
+) -> Job:
     """Read a record; the arguments are read when the job runs.
 
     Raises:
@@ -150,4 +176,4 @@ def unpack(identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, 
     handler = handlers.get(spec.name)
     if spec.left_open and handler is not None:
         spec = handler.complete(spec)
-    return Job(identity, attempt, spec, payload, handler)
+    return Job(identity, attempt, spec, payload, handler, is_suspect=is_suspect)

@@ -12,19 +12,19 @@ from typing import Any, NamedTuple, TypedDict
 
 from valkeykit.errors import InvalidJobError
 
-MAX_PAYLOAD = 1024 * 1024
+MAX_PAYLOAD_BYTES = 1024 * 1024
 """Bytes that a job's arguments may take; bigger data belongs elsewhere, its address into the job."""
 
-MAX_RESULT = 1024 * 1024
+MAX_RESULT_BYTES = 1024 * 1024
 """Bytes that a job's result may take, unless the queue is made with another limit."""
 
-MAX_PROGRESS = 64 * 1024
+MAX_PROGRESS_BYTES = 64 * 1024
 """Bytes that a job's progress may take."""
 
-MAX_DELAY = 366 * 86_400.0
+MAX_DELAY_SECONDS = 366 * 86_400.0
 """Seconds that a job may be delayed, a year: more is an error in the unit."""
 
-MOST = 1_000_000_000
+MAX_COUNT = 1_000_000_000
 """The largest count that a queue takes; the server's integers have room for it."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
@@ -33,11 +33,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=
 class JobOptions(TypedDict, total=False):
     """How a job is run.
 
-    priority: 0 to 9, 9 first; 0 by default.
-    attempts: how often it is tried before it is a dead letter; 5 by default.
-    timeout: seconds that an attempt may take; None for no limit.
-    backoff: seconds before the second attempt; each further one waits twice as long, at most an hour.
-    result_ttl: seconds that the result is kept; 0, the default, keeps none.
+    Attributes:
+        priority: 0 to 9, 9 first; 0 by default.
+        attempts: Attempts before it becomes a dead letter; 5 by default.
+        timeout: Seconds that an attempt may take; None, the default, for no limit.
+        backoff: Seconds before the second attempt; 1 by default. Each further one waits twice as long, at most an hour.
+        result_ttl: Seconds for which the result is kept; 0, the default, keeps none.
     """
 
     priority: int
@@ -52,7 +53,7 @@ HANDLER_OPTIONS = ("attempts", "timeout", "result_ttl", "backoff")
 
 
 @dataclass(frozen=True)
-class Spec:
+class JobSpec:
     """JobOptions, checked and complete. Times are whole milliseconds; 0 means none.
 
     left_open: options that the producer didn't give and whose handler it doesn't know. The worker's handler decides.
@@ -67,28 +68,28 @@ class Spec:
     left_open: frozenset[str] = frozenset()
 
     @cached_property
-    def header(self) -> str:
-        """As a record holds it, after the time when the server took it. What is left open has a zero in front."""
+    def spec_line(self) -> str:
+        """As a record contains it, after its key. A number with a leading zero is left open."""
         numbers = [f"{'0' * (name in self.left_open)}{getattr(self, name)}" for name in HANDLER_OPTIONS]
         return f"{self.priority} {' '.join(numbers)} {self.name}"
 
     @classmethod
-    def from_header(cls, header: str) -> Spec:
-        """Read what `header` wrote.
+    def from_spec_line(cls, line: str) -> JobSpec:
+        """Read what `spec_line` wrote.
 
         Raises:
             ValueError: it isn't one.
         """
-        priority, *numbers, name = header.split(" ")
+        priority, *numbers, name = line.split(" ")
         options = dict(zip(HANDLER_OPTIONS, numbers, strict=True))
         left_open = frozenset(option for option, number in options.items() if len(number) > 1 and number[0] == "0")
         return cls(name, int(priority), **{key: int(number) for key, number in options.items()}, left_open=left_open)
 
 
-class Description(NamedTuple):
+class JobRequest(NamedTuple):
     """A job that is to be added, all of it checked. Times are milliseconds."""
 
-    spec: Spec
+    spec: JobSpec
     payload: bytes
     delay: int = 0
     id: str | None = None
@@ -104,7 +105,7 @@ def specify(
     timeout: float | None = None,
     backoff: float = 1.0,
     result_ttl: float = 0,
-) -> Spec:
+) -> JobSpec:
     """Check a job's name and options.
 
     Raises:
@@ -115,7 +116,7 @@ def specify(
         raise InvalidJobError(f"priority is {shown(priority)}, not a whole number from 0 to 9", fix="priority=5")
     if not isinstance(attempts, int) or isinstance(attempts, bool) or not 1 <= attempts <= 1000:
         raise InvalidJobError(f"attempts is {shown(attempts)}, not a whole number from 1 to 1000", fix="attempts=5")
-    return Spec(
+    return JobSpec(
         name,
         priority,
         attempts,
@@ -156,9 +157,9 @@ def check_progress(value: Any) -> Any:
         text = _encode(value).encode()
     except (TypeError, ValueError, RecursionError) as problem:
         raise InvalidJobError(f"the progress is not JSON: {problem}", fix='progress({"done": 0.5})') from None
-    if len(text) > MAX_PROGRESS:
+    if len(text) > MAX_PROGRESS_BYTES:
         raise InvalidJobError(
-            f"the progress takes {len(text)} bytes, and {MAX_PROGRESS} is the limit", fix="report less"
+            f"the progress takes {len(text)} bytes, and {MAX_PROGRESS_BYTES} is the limit", fix="report less"
         )
     return json.loads(text)
 
@@ -169,9 +170,9 @@ def check_count(what: str, number: int, *, least: int = 0) -> int:
     Raises:
         InvalidJobError: it isn't one, it is below `least`, or it is beyond a billion.
     """
-    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= MOST:
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= MAX_COUNT:
         raise InvalidJobError(
-            f"{what} is {shown(number)}, not a whole number from {least} to {MOST}", fix=f"{what}={max(least, 10)}"
+            f"{what} is {shown(number)}, not a whole number from {least} to {MAX_COUNT}", fix=f"{what}={max(least, 10)}"
         )
     return number
 
@@ -194,7 +195,7 @@ def milliseconds(what: str, seconds: float, *, least: float = 0.0) -> int:
         InvalidJobError: not a number from `least` to a year.
     """
     try:
-        fits = not isinstance(seconds, bool) and math.isfinite(seconds) and least <= seconds <= MAX_DELAY
+        fits = not isinstance(seconds, bool) and math.isfinite(seconds) and least <= seconds <= MAX_DELAY_SECONDS
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
@@ -239,9 +240,9 @@ def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
         payload = _encode(fields).encode()
     except (TypeError, ValueError, RecursionError) as problem:
         raise InvalidJobError(f"the job's arguments aren't JSON: {problem}", fix='add("name", {"user": 5})') from None
-    if len(payload) > MAX_PAYLOAD:
+    if len(payload) > MAX_PAYLOAD_BYTES:
         raise InvalidJobError(
-            f"the job's arguments take {len(payload)} bytes, and {MAX_PAYLOAD} is the limit",
+            f"the job's arguments take {len(payload)} bytes, and {MAX_PAYLOAD_BYTES} is the limit",
             fix="store the data elsewhere and pass its address",
         )
     return payload

@@ -1,37 +1,27 @@
-"""How a job ended, and what the server is told of it."""
+"""Outcomes: how a job ended, its result or error in the form that the server stores, and whether it is retried."""
 
 from __future__ import annotations
 
 import json
 import random
 import traceback
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from valkeykit.queue.job import Job
-from valkeykit.queue.processes import HandlerFailedError
+from valkeykit.errors import CancelledJobError, JobTimeoutError, OperationTimeoutError
+from valkeykit.queue.job import InvalidResultError, Job
+from valkeykit.queue.processes.parent import HandlerFailedError
 from valkeykit.queue.schema import CorruptJobError
 
-MAX_BACKOFF = 3_600_000
+MAX_BACKOFF_MS = 3_600_000
 """Milliseconds, an hour: the longest wait between two attempts."""
 
-MAX_ERROR = 2000
+MAX_ERROR_CHARACTERS = 2000
 """Characters of an error that are kept."""
 
-MAX_TRACEBACK = 8000
+MAX_TRACEBACK_CHARACTERS = 8000
 """Characters of a dead letter's traceback that are kept, the last ones."""
 
-REPORT_JOBS = 1000
-REPORT_BYTES = 1024 * 1024
-"""What one report holds; it goes beyond by one job at most."""
-
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-class InvalidResultError(Exception):
-    """The job ran, and its result can't be kept. It is not tried again."""
 
 
 class EncodedResult(str):
@@ -46,56 +36,6 @@ class Outcome(NamedTuple):
     job: Job
     value: Any = None
     error: BaseException | None = None
-
-
-@dataclass
-class Report:
-    """Outcomes by the call that reports them, and its flat arguments.
-
-    plain, with_results: of finish. failed: of fail. cancelled: of drop.
-    """
-
-    done: list[Outcome] = field(default_factory=list)
-    plain: list[Any] = field(default_factory=list)
-    with_results: list[Any] = field(default_factory=list)
-    failures: list[Outcome] = field(default_factory=list)
-    failed: list[Any] = field(default_factory=list)
-    cancellations: list[Outcome] = field(default_factory=list)
-    cancelled: list[Any] = field(default_factory=list)
-
-
-def take_report(outcomes: deque[Outcome], max_result: int) -> Report:
-    """Take as many outcomes as one report may hold. A job whose lease was lost is reported too: the fence decides."""
-    report, size, left = Report(), 0, REPORT_JOBS
-    while outcomes and left and size < REPORT_BYTES:
-        outcome = outcomes.popleft()
-        left -= 1
-        job, value, error = outcome
-        if job.interrupt == "stopped":
-            continue  # it was given back
-        if error is None and job.spec.result_ttl:
-            try:
-                encoded = encode_result(value, max_result)
-            except InvalidResultError as problem:
-                outcome = outcome._replace(error=problem)
-                error = problem
-            else:
-                report.with_results += (job.key, job.attempt, job.spec.result_ttl, encoded)
-                size += len(encoded)
-        elif error is None:
-            report.plain += (job.key, job.attempt)
-        if error is None:
-            report.done.append(outcome)
-        elif job.interrupt == "cancelled":
-            report.cancelled += (job.key, job.attempt)
-            report.cancellations.append(outcome)
-        else:
-            delay = next_delay(job, error)
-            trace = describe_traceback(error) if delay < 0 else ""
-            report.failed += (job.key, job.attempt, delay, describe(error), trace)
-            size += MAX_ERROR + len(trace)
-            report.failures.append(outcome)
-    return report
 
 
 def encode_result(value: Any, max_result: int) -> str:
@@ -122,30 +62,37 @@ def next_delay(job: Job, error: BaseException) -> int:
     """Milliseconds until the next attempt, twice as long each time, with jitter; -1 for no more."""
     if is_final(job, error):
         return -1
-    longest: int = min(MAX_BACKOFF, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
+    longest: int = min(MAX_BACKOFF_MS, job.spec.backoff * 2 ** min(job.attempt - 1, 30))
     return round(longest * random.uniform(0.5, 1.0))  # noqa: S311  (not for secrets)
+
+
+def interruption_error(job: Job, cause: BaseException | None = None) -> BaseException:
+    """Why a job was made to end, as its error."""
+    if job.interrupt == "timeout":
+        return JobTimeoutError(f"it ran longer than {job.spec.timeout / 1000:g} s")
+    if job.interrupt == "cancelled":
+        return CancelledJobError("it was cancelled while it ran")
+    if job.interrupt in {"lost", "stopped"}:
+        return OperationTimeoutError("the lease ended, and another worker may have the job")
+    return CorruptJobError("it ended without a reason") if cause is None else cause
 
 
 def describe(error: BaseException) -> str:
     """The error's kind and text, cut to a size, as the server can store it."""
     if isinstance(error, HandlerFailedError):
-        return _storable(f"{error.kind}: {error.text}")[:MAX_ERROR]
-    return _storable(f"{type(error).__name__}: {_words(error)}")[:MAX_ERROR]
+        return _storable(f"{error.kind}: {error.text}")[:MAX_ERROR_CHARACTERS]
+    return _storable(f"{type(error).__name__}: {_words(error)}")[:MAX_ERROR_CHARACTERS]
 
 
 def describe_traceback(error: BaseException) -> str:
     """The end of the traceback; "" where there is none."""
     if isinstance(error, HandlerFailedError):
-        return _storable(error.traceback)[-MAX_TRACEBACK:]
+        return _storable(error.traceback)[-MAX_TRACEBACK_CHARACTERS:]
     try:
         text = "".join(traceback.format_exception(error))
     except BaseException:  # noqa: BLE001  (an error may raise anything when it is read)
         text = "".join(traceback.format_tb(error.__traceback__))
-    return _storable(text)[-MAX_TRACEBACK:]
-
-
-def jobs_of(outcomes: Sequence[Outcome]) -> list[Job]:
-    return [outcome.job for outcome in outcomes]
+    return _storable(text)[-MAX_TRACEBACK_CHARACTERS:]
 
 
 def _words(error: BaseException) -> str:

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from valkeykit.causes import FOREIGN, explain
-from valkeykit.channel import Channel
 from valkeykit.connection import open_client
-from valkeykit.lazy import LazyChannel
-from valkeykit.queue import requirements, waiting
-from valkeykit.queue.answers import Added, DeadLetter, JobState, ListedJob, Statistics, WorkerState, dead_letter
+from valkeykit.error_translation import REDIS_ERRORS, translate_error
+from valkeykit.fast_connection import FastConnection
+from valkeykit.lazy_connection import LazyConnection
+from valkeykit.queue import responses, retry, server_checks
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.calls import Call, State, batched_ids, check_listing, check_purge
-from valkeykit.queue.local import no_server
+from valkeykit.queue.eager import no_server
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
-from valkeykit.queue.patience import is_passing, pauses
-from valkeykit.queue.repeats import Repeat
-from valkeykit.queue.schema import REGISTRY
+from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState, dead_letter
+from valkeykit.queue.retry import backoff, is_transient
+from valkeykit.queue.schedule import Schedule
+from valkeykit.queue.schema import REGISTRY_KEY
+from valkeykit.vocabulary import StoredState
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,12 +34,12 @@ T = TypeVar("T")
 class Queue(QueueBase):
     """A job queue on the server.
 
-    Nothing is sent before the first call. Each method raises UnreachableError, RefusedError
-    or one of their kind where the server can't do it; no call takes effect twice.
+    Nothing is sent before the first call. Each method raises UnreachableError or RefusedError, or a subclass of them,
+    if the server can't be reached or rejects the call. No call takes effect twice.
     """
 
-    _link_type = LazyChannel
-    _link: LazyChannel
+    _connection_type = LazyConnection
+    _lazy: LazyConnection
 
     def add(
         self,
@@ -54,43 +55,65 @@ class Queue(QueueBase):
     ) -> Added:
         """Add a job.
 
-        job: its name, or its handler.
-        arguments: what the handler is called with; JSON values by name.
-        delay: seconds until it may run.
-        at: the moment when it may run, with a time zone, in place of a delay.
-        id: at most one job of an id exists, until it is done and its result has expired.
-        key: at most one job of a key is added within `key_ttl` seconds.
-        options: see JobOptions.
+        Args:
+            job: Its name, or its handler.
+            arguments: Keyword arguments of the handler, JSON values.
+            delay: Seconds until it may run.
+            at: The time at which it may run, with a time zone, instead of a delay.
+            id: At most one job of an id exists, until it is done and its result has expired. Random by default.
+            key: At most one job of a key is added within `key_ttl` seconds.
+            key_ttl: Seconds, see `key`.
+            **options: See JobOptions.
+
+        Returns:
+            The job's id, and whether it is new.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
+
+        Example:
+            >>> queue.add("send", {"to": "ann"}, delay=60, attempts=3).new
+            True
         """
-        description = self.describe(job, arguments, delay, at, id, key, key_ttl, options)
-        return self.local.add(description) if self.local is not None else self.send(self.calls.add(description))
+        description = self.build_request(job, arguments, delay, at, id, key, key_ttl, options)
+        return self.eager.add(description) if self.eager is not None else self.send(self.protocol.add(description))
 
     def add_many(
         self,
         job: str | Callable[..., Any],
-        many: Iterable[Mapping[str, Any] | None],
+        argument_sets: Iterable[Mapping[str, Any] | None],
         *,
         delay: float = 0,
         at: datetime | None = None,
         **options: Unpack[JobOptions],
     ) -> list[str]:
-        """Add a job for each of many arguments; returns their ids. A batch of 500 is one round trip.
+        """Add a job for each of many arguments. A batch of 500 takes one round trip.
+
+        Args:
+            job: Name or handler of the jobs.
+            argument_sets: The arguments of each job.
+            delay: Seconds until they may run.
+            at: The time at which they may run, with a time zone, instead of a delay.
+            **options: See JobOptions.
+
+        Returns:
+            The ids of the jobs.
 
         Raises:
-            InvalidJobError: an argument can't be used; the batches before it are added.
+            InvalidJobError: An argument can't be used; the batches before it are added.
+
+        Example:
+            >>> queue.add_many("send", [{"to": "ann"}, {"to": "bob"}])
         """
-        descriptions = self.describe_many(job, many, delay, at, options)
-        if self.local is not None:
-            return [self.local.add(description).id for description in descriptions]
+        descriptions = self.build_requests(job, argument_sets, delay, at, options)
+        if self.eager is not None:
+            return [self.eager.add(description).id for description in descriptions]
         identities: list[str] = []
-        for call in self.calls.add_many(descriptions):
+        for call in self.protocol.add_many(descriptions):
             identities += self.send(call)
         return identities
 
-    def repeat(
+    def schedule(
         self,
         job: str | Callable[..., Any],
         arguments: Mapping[str, Any] | None = None,
@@ -102,164 +125,260 @@ class Queue(QueueBase):
         overlap: bool = True,
         **options: Unpack[JobOptions],
     ) -> bool:
-        """Add a job again and again, by a cron expression or every so many seconds.
+        """Add a job repeatedly: at the times of a cron expression, or at an interval.
 
-        name: of the repeat, the job's by default; a repeat of the same name is replaced.
-        zone: the time zone of the cron expression.
-        overlap: whether a job is added while the one before it isn't done.
+        Args:
+            job: Its name, or its handler.
+            arguments: Keyword arguments of the handler, JSON values.
+            name: Name of the schedule, by default the job's. A schedule of the same name is replaced.
+            cron: Five fields, such as `0 3 * * *`, or a macro such as `@daily`.
+            every: The interval in seconds, instead of `cron`; counted from the epoch.
+            zone: Time zone of the cron expression.
+            overlap: Whether a job is added while the previous one isn't done.
+            **options: See JobOptions.
 
-        Returns whether that changed something. Raises InvalidJobError where an argument can't be used.
-        """
-        repeat = self.describe_repeat(job, arguments, name, cron, every, zone, overlap, options)
-        if self.local is not None:
-            return self.local.repeat(repeat)
-        return self.send(self.calls.repeat(repeat, self.send(self.calls.now())))
-
-    def repeats(self) -> list[Repeat]:
-        """The repeats, in the order of their next time."""
-        if self.local is not None:
-            return self.local.repeats()
-        listed: list[Repeat] = []
-        while page := self.send(self.calls.repeats(len(listed))):
-            listed += [Repeat.listed(due.name, due.plan, due.at) for due in page]
-        return listed
-
-    def stop_repeating(self, name: str) -> bool:
-        """End a repeat; False where there was none."""
-        check_word("the repeat's name", name)
-        if self.local is not None:
-            return self.local.stop_repeating(name)
-        return self.send(self.calls.stop_repeating(name))
-
-    def job(self, id: str) -> JobState:  # noqa: A002
-        """The state of a job."""
-        check_word("id", id)
-        return self.local.state(id) if self.local is not None else self.send(self.calls.job(id))
-
-    def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
-        """Wait for a job's result, `timeout` seconds at most. It must have been added with a result_ttl.
+        Returns:
+            Whether the schedule is new or changed.
 
         Raises:
-            JobFailedError: it is a dead letter.
-            TimedOutError: it isn't done.
-            InvalidJobError: it is unknown: it kept no result, was cancelled or never added.
+            InvalidJobError: An argument can't be used.
+
+        Example:
+            >>> queue.schedule("clean", {"days": 3}, cron="0 3 * * *", zone="Europe/Berlin")
+            True
         """
-        looks = waiting.pauses(timeout)
+        schedule = self.build_schedule(job, arguments, name, cron, every, zone, overlap, options)
+        if self.eager is not None:
+            return self.eager.schedule(schedule)
+        return self.send(self.protocol.schedule(schedule, self.send(self.protocol.now())))
+
+    def schedules(self) -> list[Schedule]:
+        """List the schedules.
+
+        Returns:
+            The schedules, in the order of their next time.
+        """
+        if self.eager is not None:
+            return self.eager.schedules()
+        listed: list[Schedule] = []
+        while page := self.send(self.protocol.schedules(len(listed))):
+            listed += [Schedule.listed(due.name, due.serialized, due.at) for due in page]
+        return listed
+
+    def unschedule(self, name: str) -> bool:
+        """Remove a schedule. Jobs that it has added are not affected.
+
+        Args:
+            name: Name of the schedule.
+
+        Returns:
+            False if there was none.
+
+        Raises:
+            InvalidJobError: The name can't be used.
+        """
+        check_word("the schedule's name", name)
+        if self.eager is not None:
+            return self.eager.unschedule(name)
+        return self.send(self.protocol.unschedule(name))
+
+    def job(self, id: str) -> JobState:  # noqa: A002
+        """Read the state of a job.
+
+        Args:
+            id: The job's id.
+
+        Returns:
+            Its state, which is `missing` for an unknown one.
+        """
+        check_word("id", id)
+        return self.eager.state(id) if self.eager is not None else self.send(self.protocol.job(id))
+
+    def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
+        """Wait for a job's result. The job must have been added with a result_ttl.
+
+        Args:
+            id: The job's id.
+            timeout: Seconds to wait, at most.
+
+        Returns:
+            What the handler returned, as JSON has it.
+
+        Raises:
+            JobFailedError: The job is a dead letter.
+            OperationTimeoutError: The job isn't done.
+            InvalidJobError: The job is unknown: it kept no result, was cancelled or never added.
+
+        Example:
+            >>> queue.result(queue.add("total", {"month": 5}, result_ttl=60).id)
+        """
+        looks = retry.poll_intervals(timeout)
         state = self.job(id)
         for pause in looks:
-            if waiting.is_over(state):
+            if responses.is_finished(state):
                 break
             time.sleep(pause)
             state = self.job(id)
-        return waiting.result(state)
+        return responses.result_of(state)
 
     def cancel(self, id: str) -> str:  # noqa: A002
-        """Cancel a job; returns what it was: waiting, delayed, active, dead or missing.
+        """Cancel a job.
 
-        A waiting one is searched in its line, which takes the server up to 40 ms for a million jobs.
+        A waiting job is searched in its list, which takes the server up to 40 ms for a million jobs.
         An active one is interrupted when its worker next renews the lease, within seconds.
+
+        Args:
+            id: The job's id.
+
+        Returns:
+            Its previous state: waiting, delayed, active, dead or missing.
         """
         check_word("id", id)
-        return self.local.cancel(id) if self.local is not None else self.send(self.calls.cancel(id))
+        return self.eager.cancel(id) if self.eager is not None else self.send(self.protocol.cancel(id))
 
     def pause(self) -> None:
-        """Let no worker take jobs; those that run continue."""
-        if self.local is not None:
-            self.local.paused = True
+        """Let no worker take jobs; running ones continue."""
+        if self.eager is not None:
+            self.eager.paused = True
         else:
-            self.send(self.calls.pause(True))
+            self.send(self.protocol.pause(True))
 
     def resume(self) -> None:
         """End a pause."""
-        if self.local is not None:
-            self.local.paused = False
+        if self.eager is not None:
+            self.eager.paused = False
         else:
-            self.send(self.calls.pause(False))
+            self.send(self.protocol.pause(False))
 
     def limit(self, jobs: int, per: float = 1.0) -> None:
-        """Let at most `jobs` start in any `per` seconds, over all workers. 0 jobs = no limit."""
-        period = milliseconds("per", per, least=0.001)
-        check_count("jobs", jobs)
-        if self.local is None:
-            self.send(self.calls.limit(jobs, period))
-
-    def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
-        """Keep only the latest dead letters; without a limit all are kept. Older ones go when another one is added.
+        """Limit the rate at which jobs start, over all workers.
 
         Args:
-            count: how many are kept; None for any number.
-            age: seconds that one is kept; None for no limit.
+            jobs: Jobs that may start in any period; 0 for no limit.
+            per: The period in seconds.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
+
+        Example:
+            >>> queue.limit(100, per=60)
+        """
+        period = milliseconds("per", per, least=0.001)
+        check_count("jobs", jobs)
+        if self.eager is None:
+            self.send(self.protocol.limit(jobs, period))
+
+    def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
+        """Limit the dead letters that are kept. Older ones are deleted when another one is added.
+
+        Args:
+            count: How many are kept; None for any number.
+            age: Seconds for which one is kept; None for no limit.
+
+        Raises:
+            InvalidJobError: An argument can't be used.
         """
         number = None if count is None else check_count("count", count)
         seconds = None if age is None else milliseconds("age", age, least=1)
-        if self.local is None:
-            self.send(self.calls.limit_dead_letters(number, seconds))
+        if self.eager is None:
+            self.send(self.protocol.limit_dead_letters(number, seconds))
 
-    def statistics(self) -> Statistics:
-        """Counts of the queue now and since it began."""
-        return self.local.statistics() if self.local is not None else self.send(self.calls.statistics())
+    def statistics(self) -> QueueStatistics:
+        """Count the jobs of the queue.
 
-    def jobs(self, state: State, limit: int = 100, skip: int = 0) -> list[ListedJob]:
-        """Jobs in a state: waiting, delayed, active or dead; dead ones the latest first, the others in their order.
+        Returns:
+            Counts by state, and totals.
+        """
+        return self.eager.statistics() if self.eager is not None else self.send(self.protocol.statistics())
+
+    def jobs(self, state: StoredState, limit: int = 100, skip: int = 0) -> list[ListedJob]:
+        """List jobs in a state: dead ones the latest first, the others in their order.
 
         Args:
-            state: where to look.
-            limit: how many at most.
-            skip: how many to pass over.
+            state: waiting, delayed, active or dead.
+            limit: How many to list, at most.
+            skip: How many to skip.
+
+        Returns:
+            The jobs.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         left, listed = check_listing(state, limit, skip), list[ListedJob]()
         while left > 0:
-            page = self.send(self.calls.jobs(state, skip + len(listed), left))
+            page = self.send(self.protocol.jobs(state, skip + len(listed), left))
             listed += page.jobs
             left = limit - len(listed) if page.jobs else 0
         return listed
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """Dead letters, the latest first."""
-        if self.local is not None:
-            return self.local.dead_letters(check_count("limit", limit))
+        """List dead letters, the latest first.
+
+        Args:
+            limit: How many to list, at most.
+
+        Returns:
+            The dead letters.
+        """
+        if self.eager is not None:
+            return self.eager.dead_letters(check_count("limit", limit))
         return [dead_letter(job) for job in self.jobs("dead", limit)]
 
-    def purge(self, state: State) -> int:
-        """Delete all jobs that are waiting, delayed or dead; returns how many. An active one is cancelled by `cancel`.
+    def purge(self, state: StoredState) -> int:
+        """Delete all jobs in a state. An active job is cancelled with `cancel`.
+
+        Args:
+            state: waiting, delayed or dead.
+
+        Returns:
+            How many were deleted.
 
         Raises:
-            InvalidJobError: the state is another one.
+            InvalidJobError: It is another state.
         """
         deleted = 0
-        while number := self.send(self.calls.purge(check_purge(state))):
+        while number := self.send(self.protocol.purge(check_purge(state))):
             deleted += number
         return deleted
 
     def workers(self) -> list[WorkerState]:
-        """Workers that reported within an hour, the latest first. Each reports six times per lease."""
-        return self.send(self.calls.workers())
+        """List the workers that reported within an hour, the latest first. A worker reports six times per lease.
+
+        Returns:
+            The workers.
+        """
+        return self.send(self.protocol.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:
-        """Give dead letters all their attempts again; returns how many there were."""
-        batches = batched_ids(ids)
-        if self.local is not None:
-            return self.local.requeue(ids)
-        return sum(self.send(self.calls.requeue(batch)) for batch in batches)
+        """Run dead letters again, with all their attempts.
 
-    def check(self) -> None:
-        """Check that the server suits a queue; done before the first call too.
+        Args:
+            ids: Ids of dead letters.
+
+        Returns:
+            How many of them were dead letters.
 
         Raises:
-            UnsupportedServerError: it isn't Valkey, is older than 7.2, or evicts jobs.
+            InvalidJobError: The ids can't be used.
         """
-        if self.local is None:
-            self._patiently(lambda: self._link.open(self._connect))
+        batches = batched_ids(ids)
+        if self.eager is not None:
+            return self.eager.requeue(ids)
+        return sum(self.send(self.protocol.requeue(batch)) for batch in batches)
+
+    def check(self) -> None:
+        """Check that the server suits a queue; the first call does so too.
+
+        Raises:
+            UnsupportedServerError: It isn't Valkey, is older than 7.2, or evicts jobs.
+        """
+        if self.eager is None:
+            self._with_retries(lambda: self._lazy.open(self._connect))
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
-        self._link.close()
+        self._lazy.close()
 
     def __enter__(self) -> Queue:
         return self
@@ -267,38 +386,40 @@ class Queue(QueueBase):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def send(self, call: Call[T]) -> T:
+    def send(self, call: ScriptCall[T]) -> T:
         """Send a call, again where that may help."""
-        return call.read(self._patiently(lambda: self._run(call)))
+        return call.read(self._with_retries(lambda: self._run(call)))
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def _with_retries(self, action: Callable[[], T]) -> T:
         left = None
         while True:
             try:
                 return action()
-            except FOREIGN as error:
-                left = left or pauses(self.retry_for)
-                pause = next(left, None) if is_passing(error) else None
+            except REDIS_ERRORS as error:
+                left = left or backoff(self.retry_for)
+                pause = next(left, None) if is_transient(error) else None
                 if pause is None:
-                    raise explain(error) from error
+                    raise translate_error(error) from error
                 time.sleep(pause)
 
-    def _run(self, call: Call[Any]) -> Any:
-        channel = self._link.channel or self._link.open(self._connect)
-        return channel.run(call.script, call.keys, call.arguments)
+    def _run(self, call: ScriptCall[Any]) -> Any:
+        connection = self._lazy.connection or self._lazy.open(self._connect)
+        return connection.run(call.script, call.keys, call.arguments)
 
-    def _connect(self) -> Channel:
-        if self.local is not None:
+    def _connect(self) -> FastConnection:
+        if self.eager is not None:
             raise no_server()
-        client = open_client(self.settings(), sure=True)
+        client = open_client(self.settings(), require_topology=True)
         try:
-            requirements.check(client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction)
+            server_checks.verify_server(
+                client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction
+            )
         except NoPermissionError:
             pass  # this user may not run INFO, so the server can't be checked
         except BaseException:
             client.close()
             raise
-        channel = Channel(client)
+        connection = FastConnection(client)
         with suppress(ResponseError):  # a user without this right, a full server: the queue is only not listed
-            channel.send("SADD", REGISTRY, self.name)
-        return channel
+            connection.send("SADD", REGISTRY_KEY, self.name)
+        return connection

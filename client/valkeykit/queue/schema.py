@@ -40,15 +40,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from valkeykit.queue.options import Spec
+from valkeykit.queue.options import JobSpec
 
-FORMAT = b"v1"
+FORMAT_VERSION = b"v1"
 """The version of records that this package writes and reads."""
 
-PLAN_VERSION = 1
-"""The version of stored repeats that this package writes and reads."""
+SCHEDULE_VERSION = 1
+"""The version of stored schedules that this package writes and reads."""
 
-REGISTRY = "valkeykit:queues"
+REGISTRY_KEY = "valkeykit:queues"
 """The set of all queues' names; the only key that belongs to no queue."""
 
 _FIELDS = 9
@@ -62,12 +62,12 @@ class NewerFormatError(Exception):
     """A record of an unsupported version. A worker gives it back."""
 
 
-def base(name: str) -> str:
-    """What all keys of a queue begin with, before a colon."""
+def key_prefix(name: str) -> str:
+    """The prefix of all keys of a queue, before a colon."""
     return f"valkeykit:{{{name}}}"
 
 
-def read_record(record: bytes) -> tuple[Spec, bytes]:
+def read_record(record: bytes) -> tuple[JobSpec, bytes]:
     """A record's name and options, and its arguments as JSON.
 
     Raises:
@@ -77,9 +77,13 @@ def read_record(record: bytes) -> tuple[Spec, bytes]:
     head, newline, payload = record.partition(b"\n")
     parts = head.split(b" ", 3)
     version = parts[0]
-    if not newline or len(parts) < 4 or (version != FORMAT and not (version[:1] == b"v" and version[1:].isdigit())):
+    if (
+        not newline
+        or len(parts) < 4
+        or (version != FORMAT_VERSION and not (version[:1] == b"v" and version[1:].isdigit()))
+    ):
         raise CorruptJobError("the record has no header")
-    if version != FORMAT:
+    if version != FORMAT_VERSION:
         raise NewerFormatError(f"the record has the unsupported format version {version.decode()}")
     return _spec(parts[3]), payload
 
@@ -91,11 +95,11 @@ def name_of(record: bytes) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _spec(header: bytes) -> Spec:
+def _spec(header: bytes) -> JobSpec:
     """Jobs of a kind have the same header, so it is read once."""
     if header.count(b" ") > _FIELDS - 4:
         raise NewerFormatError(f"the record has more than {_FIELDS} fields")
     try:
-        return Spec.from_header(header.decode())
+        return JobSpec.from_spec_line(header.decode())
     except ValueError:
         raise CorruptJobError("the record's header can't be read") from None

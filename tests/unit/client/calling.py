@@ -1,4 +1,4 @@
-"""Calls of handlers in child processes."""
+"""QueueProtocol of handlers in child processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil
-from valkeykit.queue.processes import HandlerProcess
+from valkeykit.queue.processes.parent import HandlerProcess
 
 PATIENCE = 60
 """Seconds for a child process to start or to end."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit import Cache, Queue
-from valkeykit.queue.processes import HandlerProcess
+from valkeykit.queue.processes.parent import HandlerProcess
 
 from tests import servers
 from tests.servers import Server

@@ -35,4 +35,4 @@ def leave_a_child() -> None:
 
 
 if __name__ == "__main__":
-    Worker(queue, concurrency=2, lease=1, drain=5).run()
+    Worker(queue, concurrency=2, lease=1, shutdown_timeout=5).run()

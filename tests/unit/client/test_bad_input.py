@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from valkeykit import AsyncQueue, Queue, Worker, errors
-from valkeykit.queue.options import MAX_PAYLOAD
+from valkeykit.queue.options import MAX_PAYLOAD_BYTES
 
 from tests import servers
 
@@ -75,7 +75,7 @@ def without(values: list[Any], *allowed: Any) -> list[Any]:
 CALLS: list[tuple[str, Callable[[Queue, Any], Any], list[Any]]] = [
     ("name", lambda queue, bad: queue.add(bad), WORDS),
     ("arguments", lambda queue, bad: queue.add("send", bad), [5, 0, "text", b"", True, [1], NAN, {(1, 2): 3}, {"x": object()}]),
-    ("nan", lambda queue, bad: queue.add("send", {"x": bad}), [NAN, INFINITE, "\ud800", "y" * MAX_PAYLOAD, b"b", {1j: 1}]),
+    ("nan", lambda queue, bad: queue.add("send", {"x": bad}), [NAN, INFINITE, "\ud800", "y" * MAX_PAYLOAD_BYTES, b"b", {1j: 1}]),
     ("delay", lambda queue, bad: queue.add("send", delay=bad), without(NUMBERS, True, 2.5)),
     ("at", lambda queue, bad: queue.add("send", at=bad), [5, "now", datetime(2030, 1, 1), Unreadable()]),  # noqa: DTZ001
     ("late", lambda queue, bad: queue.add("send", at=bad), [datetime.now(timezone.utc) + timedelta(days=400)]),
@@ -88,12 +88,12 @@ CALLS: list[tuple[str, Callable[[Queue, Any], Any], list[Any]]] = [
     ("backoff", lambda queue, bad: queue.add("send", backoff=bad), without(NUMBERS, 2.5)),
     ("result_ttl", lambda queue, bad: queue.add("send", result_ttl=bad), without(NUMBERS, 2.5)),
     ("add_many", lambda queue, bad: queue.add_many("send", bad), [None, 5, "text", b"bytes", {"to": 1}, [5], [{(1, 2): 3}]]),
-    ("every", lambda queue, bad: queue.repeat("send", every=bad), [0, 0.01, *without(NUMBERS, 2.5)]),
-    ("cron", lambda queue, bad: queue.repeat("send", cron=bad), ["", "* * * *", "61 * * * *", 5, b"* * * * *", NAN, Unreadable()]),
-    ("zone", lambda queue, bad: queue.repeat("send", cron="* * * * *", zone=bad), ["", "Mars", "../x", 5, None, "\x00"]),
-    ("repeat", lambda queue, bad: queue.repeat("send", every=60, name=bad), without(WORDS, None)),
-    ("both", lambda queue, bad: queue.repeat("send", every=60, cron=bad), ["* * * * *"]),
-    ("stop_repeating", lambda queue, bad: queue.stop_repeating(bad), WORDS),
+    ("every", lambda queue, bad: queue.schedule("send", every=bad), [0, 0.01, *without(NUMBERS, 2.5)]),
+    ("cron", lambda queue, bad: queue.schedule("send", cron=bad), ["", "* * * *", "61 * * * *", 5, b"* * * * *", NAN, Unreadable()]),
+    ("zone", lambda queue, bad: queue.schedule("send", cron="* * * * *", zone=bad), ["", "Mars", "../x", 5, None, "\x00"]),
+    ("repeat", lambda queue, bad: queue.schedule("send", every=60, name=bad), without(WORDS, None)),
+    ("both", lambda queue, bad: queue.schedule("send", every=60, cron=bad), ["* * * * *"]),
+    ("stop_repeating", lambda queue, bad: queue.unschedule(bad), WORDS),
     ("job", lambda queue, bad: queue.job(bad), WORDS),
     ("result", lambda queue, bad: queue.result(bad), WORDS),
     ("wait", lambda queue, bad: queue.result("id", timeout=bad), without(NUMBERS, 2.5)),
@@ -117,7 +117,7 @@ CALLS: list[tuple[str, Callable[[Queue, Any], Any], list[Any]]] = [
     ("options", lambda queue, bad: queue.handler(attempts=bad)(print), NUMBERS),
     ("concurrency", lambda queue, bad: Worker(queue, concurrency=bad), [0, 1001, *without(NUMBERS, None, "5", b"5")]),
     ("lease", lambda queue, bad: Worker(queue, lease=bad), [0.5, *without(NUMBERS, 2.5)]),
-    ("drain", lambda queue, bad: Worker(queue, drain=bad), without(NUMBERS, 2.5)),
+    ("shutdown_timeout", lambda queue, bad: Worker(queue, shutdown_timeout=bad), without(NUMBERS, 2.5)),
     ("port", lambda queue, bad: Worker(queue, health_port=bad), [70_000, *without(NUMBERS, None)]),
     ("heartbeat", lambda queue, bad: Worker(queue, heartbeat=bad), [5, b"x", [], Unreadable()]),
     ("listeners", lambda queue, bad: Worker(queue, listeners=bad), [5, None, [5], "text", print]),
@@ -139,8 +139,8 @@ def test_the_asyncio_queue_checks_as_much() -> None:
     async def use() -> None:
         queue = AsyncQueue("mail", f"redis://{servers.HOST}:1", retry_for=0)
         calls: list[Callable[[Any], Any]] = [
-            queue.add, queue.job, queue.result, queue.cancel, queue.stop_repeating, queue.purge, queue.jobs,
-            queue.requeue, queue.limit, queue.limit_dead_letters, queue.dead_letters, queue.repeat,
+            queue.add, queue.job, queue.result, queue.cancel, queue.unschedule, queue.purge, queue.jobs,
+            queue.requeue, queue.limit, queue.limit_dead_letters, queue.dead_letters, queue.schedule,
             lambda bad: queue.add_many("send", bad), lambda bad: queue.result("id", timeout=bad),
         ]  # fmt: skip
         for call in calls:
@@ -168,7 +168,7 @@ def test_unusual_but_valid_input_is_accepted(queue: Queue) -> None:
     assert queue.requeue(iter(["ключ"])) == 0  # type: ignore[arg-type]
     assert queue.jobs("dead", 10**9, 10**9) == []
     queue.limit(10**9)
-    assert len(queue.send(queue.calls.take("w", 5, 30_000)).jobs) == 1
+    assert len(queue.send(queue.protocol.take("w", 5, 30_000)).jobs) == 1
 
 
 def test_a_coroutine_function_can_not_listen() -> None:

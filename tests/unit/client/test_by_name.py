@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.definition import MAX_COMPLETED
-from valkeykit.queue.options import Spec
+from valkeykit.queue.handlers import MAX_CACHED_SPECS
+from valkeykit.queue.options import JobSpec
 
 from tests.servers import Server
 from tests.unit.client.working import settled, until, working
@@ -61,12 +61,12 @@ def test_a_last_attempt_by_the_handlers_options_is_not_repeated_when_its_worker_
     queue: Queue, producer: Queue
 ) -> None:
     job = producer.add("send").id
-    queue.send(queue.calls.take("w", 1, 1))
-    queue.send(queue.calls.start("w", [job, 1]))  # the worker's handler has attempts=1
-    until(lambda: queue.send(queue.calls.take("other", 1, 1000)).jobs == [] and queue.job(job).state == "dead")
+    queue.send(queue.protocol.take("w", 1, 1))
+    queue.send(queue.protocol.start("w", [job, 1]))  # the worker's handler has attempts=1
+    until(lambda: queue.send(queue.protocol.take("other", 1, 1000)).jobs == [] and queue.job(job).state == "dead")
 
 
-def test_repeats_leave_the_options_to_the_handler_too(queue: Queue, producer: Queue) -> None:
+def test_schedules_leave_the_options_to_the_handler_too(queue: Queue, producer: Queue) -> None:
     runs: list[int] = []
 
     @queue.handler(attempts=1)
@@ -74,17 +74,17 @@ def test_repeats_leave_the_options_to_the_handler_too(queue: Queue, producer: Qu
         runs.append(1)
         raise ValueError("no")
 
-    producer.repeat("beat", every=0.2)
+    producer.schedule("beat", every=0.2)
     with working(queue):
         until(lambda: producer.statistics().dead >= 2)
-        producer.stop_repeating("beat")
+        producer.unschedule("beat")
     assert producer.statistics().retried == 0
 
 
 def test_a_header_keeps_what_is_left_open() -> None:
-    spec = Spec("send", 3, 2, 0, 0, 1000, frozenset({"timeout", "backoff"}))
-    assert Spec.from_header(spec.header) == spec
-    assert spec.header == "3 2 00 0 01000 send"
+    spec = JobSpec("send", 3, 2, 0, 0, 1000, frozenset({"timeout", "backoff"}))
+    assert JobSpec.from_spec_line(spec.spec_line) == spec
+    assert spec.spec_line == "3 2 00 0 01000 send"
 
 
 def test_options_that_differ_for_each_job_take_bounded_memory(queue: Queue) -> None:
@@ -93,7 +93,7 @@ def test_options_that_differ_for_each_job_take_bounded_memory(queue: Queue) -> N
         pass
 
     handler = queue.handlers["send"]
-    for timeout in range(1, 2 * MAX_COMPLETED):
-        completed = handler.complete(Spec("send", timeout=timeout, left_open=frozenset({"attempts"})))
+    for timeout in range(1, 2 * MAX_CACHED_SPECS):
+        completed = handler.complete(JobSpec("send", timeout=timeout, left_open=frozenset({"attempts"})))
         assert (completed.attempts, completed.timeout, completed.left_open) == (2, timeout, frozenset())
-    assert len(handler._completed) <= MAX_COMPLETED
+    assert len(handler._completed) <= MAX_CACHED_SPECS

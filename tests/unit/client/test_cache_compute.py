@@ -175,20 +175,20 @@ def test_what_cannot_be_stored_is_an_error_and_releases_the_lease(cache: Cache) 
 
 def test_a_lost_answer_leaves_no_lease(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     from redis.exceptions import ConnectionError as LostError
-    from valkeykit.channel import Channel
+    from valkeykit.fast_connection import FastConnection
 
     cache.get_or_compute("other", lambda: 1)
-    send = Channel.send
+    send = FastConnection.send
     lost: list[object] = []
 
-    def lose_first(self: Channel, *command: object) -> object:
+    def lose_first(self: FastConnection, *command: object) -> object:
         answer = send(self, *command)
         if not lost:
             lost.append(answer)
             raise LostError
         return answer
 
-    monkeypatch.setattr(Channel, "send", lose_first)
+    monkeypatch.setattr(FastConnection, "send", lose_first)
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(cache.get_or_compute, "k", lambda: 1, 60, lease=3600).result(SOON) == 1
     assert (len(lost), cache.get("k")) == (1, 1)

@@ -112,7 +112,7 @@ def test_the_documented_permissions_suffice(server: Server, namespace: str) -> N
                 assert board.increment("ada") == 2
                 assert (len(board.top()), len(board.around("ada")), board.remove("ada")) == (1, 1, True)
                 assert (cache.statistics.errors, cache.statistics.computed) == (0, 2)
-                with pytest.raises(errors.PermissionError):
+                with pytest.raises(errors.NotPermittedError):
                     cache.commands(("GET", "other:a"))
         finally:
             admin.execute_command("ACL", "DELUSER", "shop")

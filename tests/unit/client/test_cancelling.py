@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from valkeykit import Queue, current_job
-from valkeykit.queue import leases
+from valkeykit.queue.worker import leases
 
 from tests.unit.client.working import settled, take, until, working
 
@@ -20,7 +20,7 @@ def test_a_cancelled_job_is_not_tried_again_after_a_failure(queue: Queue) -> Non
     job = queue.add("send").id
     take(queue)
     assert queue.cancel(job) == "active"
-    assert queue.send(queue.calls.fail("w", [job, 1, 0, "ValueError: no", ""])) == ([], [job.encode()])
+    assert queue.send(queue.protocol.fail("w", [job, 1, 0, "ValueError: no", ""])) == ([], [job.encode()])
     assert queue.job(job).state == "missing"
     assert queue.statistics().cancelled == 1
 
@@ -29,7 +29,7 @@ def test_a_cancelled_job_that_is_given_back_ends(queue: Queue) -> None:
     job = queue.add("send").id
     take(queue)
     queue.cancel(job)
-    queue.send(queue.calls.release("w", [job, 1]))
+    queue.send(queue.protocol.release("w", [job, 1]))
     assert queue.job(job).state == "missing"
     assert take(queue) == []
     assert queue.statistics().cancelled == 1
@@ -40,7 +40,7 @@ def test_a_cancelled_job_whose_worker_is_lost_ends(queue: Queue) -> None:
     take(queue, lease_ms=30)
     queue.cancel(job)
     time.sleep(0.05)
-    answer = queue.send(queue.calls.take("other", 1, 30_000))
+    answer = queue.send(queue.protocol.take("other", 1, 30_000))
     assert answer.jobs == []
     assert [(reaped.id, reaped.fate) for reaped in answer.reaped] == [(job, "cancelled")]
     assert queue.statistics().cancelled == 1
@@ -54,12 +54,12 @@ def test_id_and_key_are_free_after_a_cancel(queue: Queue, state: str) -> None:
     assert add()
     if state == "dead":
         take(queue)
-        queue.send(queue.calls.fail("w", ["mine", 1, -1, "ValueError: no", ""]))
+        queue.send(queue.protocol.fail("w", ["mine", 1, -1, "ValueError: no", ""]))
     for _ in range(2 if state == "suspect" else 0):
         take(queue, lease_ms=30)
         time.sleep(0.05)
     if state == "suspect":
-        queue.send(queue.calls.take("other", 1, 30_000, suspect=False))
+        queue.send(queue.protocol.take("other", 1, 30_000, suspect=False))
     assert queue.cancel("mine") == ("waiting" if state == "suspect" else state)
     assert add()
     counts = queue.statistics()
@@ -69,7 +69,7 @@ def test_id_and_key_are_free_after_a_cancel(queue: Queue, state: str) -> None:
 def test_id_and_key_are_free_after_the_last_attempt(queue: Queue) -> None:
     assert queue.add("send", id="mine", key="key").new
     take(queue)
-    queue.send(queue.calls.fail("w", ["mine", 1, -1, "ValueError: no", "trace"]))
+    queue.send(queue.protocol.fail("w", ["mine", 1, -1, "ValueError: no", "trace"]))
     assert queue.add("send", {"n": 2}, id="mine", key="key").new
     state = queue.job("mine")
     assert (state.state, state.attempts, state.error, state.traceback) == ("waiting", 0, None, None)
@@ -79,7 +79,7 @@ def test_id_and_key_are_free_after_the_last_attempt(queue: Queue) -> None:
 def test_a_dead_letter_stays_where_the_key_of_its_successor_is_taken(queue: Queue) -> None:
     queue.add("send", id="mine")
     take(queue)
-    queue.send(queue.calls.fail("w", ["mine", 1, -1, "ValueError: no", ""]))
+    queue.send(queue.protocol.fail("w", ["mine", 1, -1, "ValueError: no", ""]))
     holder = queue.add("send", key="key").id
     assert queue.add("send", id="mine", key="key") == (holder, False)
     assert queue.job("mine").state == "dead"
@@ -112,7 +112,7 @@ def test_a_job_that_fails_while_it_is_cancelled_ends(queue: Queue) -> None:
 def test_the_slot_of_a_function_that_blocks_is_replaced_after_a_cancel(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, timeout: float | None
 ) -> None:
-    monkeypatch.setattr(leases, "GRACE", 0.2)
+    monkeypatch.setattr(leases, "INTERRUPT_GRACE_SECONDS", 0.2)
     lock = threading.Lock()
     lock.acquire()
 
@@ -135,7 +135,7 @@ def test_the_slot_of_a_function_that_blocks_is_replaced_after_a_cancel(
 def test_the_slot_of_a_function_that_blocks_is_replaced_after_its_time_out(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "GRACE", 0.2)
+    monkeypatch.setattr(leases, "INTERRUPT_GRACE_SECONDS", 0.2)
     go_on = threading.Event()
 
     @queue.handler(timeout=0.1, attempts=1)
@@ -154,7 +154,7 @@ def test_the_slot_of_a_function_that_blocks_is_replaced_after_its_time_out(
 def test_the_slot_of_a_coroutine_that_swallows_its_cancellation_is_replaced(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(leases, "GRACE", 0.2)
+    monkeypatch.setattr(leases, "INTERRUPT_GRACE_SECONDS", 0.2)
     caplog.set_level(logging.ERROR, "valkeykit.queue")
     is_over: list[bool] = []
 
@@ -174,7 +174,7 @@ def test_the_slot_of_a_coroutine_that_swallows_its_cancellation_is_replaced(
         is_over.append(True)
         assert [queue.result(queue.add(fine).id) for _ in range(3)] == [1] * 3
     assert queue.job(job).state == "dead"
-    assert any("its slot is replaced" in record.getMessage() for record in caplog.records)
+    assert any("it was abandoned" in record.getMessage() for record in caplog.records)
 
 
 def test_a_coroutine_that_ends_well_although_it_was_cancelled_is_completed(queue: Queue) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.schema import REGISTRY
+from valkeykit.queue.schema import REGISTRY_KEY
 
 from tests.servers import Server
 from tests.unit.client.command_line import MAIN, environment, run
@@ -20,18 +20,18 @@ from tests.unit.client.working import until, working
 
 def register(server: Server, *names: str) -> None:
     with closing(server.client()) as client:
-        client.sadd(REGISTRY, *names)
+        client.sadd(REGISTRY_KEY, *names)
 
 
 def take(queue: Queue, number: int = 1) -> None:
-    queue.send(queue.calls.take("w", number, 60_000))
+    queue.send(queue.protocol.take("w", number, 60_000))
 
 
 def kill_one(queue: Queue, error: str = "ValueError: no", trace: str = "", name: str = "send") -> str:
     """The id of a new dead letter; nothing else may wait."""
     job = queue.add(name, {"to": "a"}, attempts=1).id
     take(queue)
-    queue.send(queue.calls.fail("w", [job, 1, -1, error, trace]))
+    queue.send(queue.protocol.fail("w", [job, 1, -1, error, trace]))
     return job
 
 
@@ -62,7 +62,7 @@ def test_data_is_not_parsed_as_markup(queue: Queue, server: Server, text: str) -
         identity = other.add(word, id=word).id
         take(other)
         other.send(
-            other.calls.renew("[/w]", 60_000, [], json.dumps({"host": text, "handlers": [word], "version": text}))
+            other.protocol.renew("[/w]", 60_000, [], json.dumps({"host": text, "handlers": [word], "version": text}))
         )
     register(server, "mail", word)
     for arguments in (
@@ -182,7 +182,7 @@ def test_requeue_all_takes_every_dead_letter(queue: Queue, server: Server) -> No
     for first in range(0, len(ids), 600):
         take(queue, 600)
         for job in ids[first : first + 600]:
-            queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no", ""]))
+            queue.send(queue.protocol.fail("w", [job, 1, -1, "ValueError: no", ""]))
     assert queue.statistics().dead == 1200
     assert run(server, "queue", "mail", "--requeue-all").stdout == "requeued 1,200 dead letters\n"
     assert (queue.statistics().dead, queue.statistics().waiting) == (0, 1200)

@@ -46,7 +46,7 @@ def test_a_burst_ends_when_the_queue_is_empty(server: Server, tmp_path: Path) ->
 def test_a_second_signal_ends_a_worker_at_once(
     server: Server, tmp_path: Path, job: str, number: signal.Signals
 ) -> None:
-    with worker_process(server, tmp_path, "--drain", "500") as process, Queue("mail", server.url) as queue:
+    with worker_process(server, tmp_path, "--shutdown-timeout", "500") as process, Queue("mail", server.url) as queue:
         identity = queue.add(job).id
         until(lambda: queue.job(identity).state == "active", 30)
         process.send_signal(number)
@@ -65,11 +65,14 @@ def test_a_worker_that_waits_for_its_server_ends_at_the_first_signal(tmp_path: P
         until(heartbeat_file(tmp_path, process).exists, 30)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-    assert "can't be given back" not in (tmp_path / "log").read_text()
+    assert "can't be released" not in (tmp_path / "log").read_text()
 
 
 def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, tmp_path: Path) -> None:
-    with worker_process(own_server, tmp_path, "--drain", "500") as process, Queue("mail", own_server.url) as queue:
+    with (
+        worker_process(own_server, tmp_path, "--shutdown-timeout", "500") as process,
+        Queue("mail", own_server.url) as queue,
+    ):
         identity = queue.add("long").id
         until(lambda: queue.job(identity).state == "active", 30)
         own_server.kill()
@@ -78,7 +81,7 @@ def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, 
             process.wait(1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(100) == 0
-    assert "jobs can't be given back, so their leases expire" in (tmp_path / "log").read_text()
+    assert "jobs can't be released, so their leases expire" in (tmp_path / "log").read_text()
 
 
 def test_a_check_without_workers_fails(server: Server, tmp_path: Path) -> None:
@@ -90,7 +93,7 @@ def test_a_check_without_workers_fails(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("job", ["long", "block"])
 def test_a_check_finds_a_worker_that_is_busy(server: Server, tmp_path: Path, job: str) -> None:
-    options = ("--concurrency", "1", "--drain", "0")
+    options = ("--concurrency", "1", "--shutdown-timeout", "0")
     with worker_process(server, tmp_path, *options) as process, Queue("mail", server.url) as queue:
         identity = queue.add(job).id
         until(lambda: queue.job(identity).state == "active", 30)

@@ -145,7 +145,7 @@ def test_a_provider_that_fails_is_tried_again_by_a_queue(url: str, kind: type[Fa
 def test_a_provider_that_fails_is_explained(url: str, failure: BaseException) -> None:
     provider = Failing(*[failure] * 10)
     with closing(valkeykit.connect(url, credentials=provider, topology="single")) as client:
-        with pytest.raises(errors.CredentialsError) as caught, valkeykit.explained():
+        with pytest.raises(errors.CredentialsError) as caught, valkeykit.translate_errors():
             client.ping()
         assert "s3cret" not in str(caught.value)
         assert ("no role" if isinstance(failure, errors.LoginError) else type(failure).__name__) in str(caught.value)
@@ -166,7 +166,7 @@ def test_a_provider_that_returns_no_login(url: str, answer: Any) -> None:
     with (
         closing(valkeykit.connect(url, credentials=provider, topology="single")) as client,
         pytest.raises(errors.CredentialsError, match="no user and password"),
-        valkeykit.explained(),
+        valkeykit.translate_errors(),
     ):
         client.ping()
 

@@ -11,7 +11,7 @@ import pytest
 import valkeykit
 from valkeykit import environment, errors
 from valkeykit.endpoint import SERVICE, Endpoint
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.url import Node
 
 from tests import servers
@@ -40,7 +40,7 @@ def test_the_variables_of_an_endpoint_are_read_back(endpoint: Endpoint, topology
     address = environment.resolve(variables)
     assert address is not None
     assert (address.nodes, address.sentinels) == (endpoint.nodes, endpoint.sentinels)
-    assert settle(address).topology == topology
+    assert resolve_settings(address).topology == topology
     assert variables["VALKEY_URL"] == variables["REDIS_URL"] == "redis://app:p%40ss@10.0.0.1:6379/0"
 
 
@@ -52,7 +52,7 @@ def test_a_record_is_read_back_with_its_sentinels_and_without() -> None:
 
 
 def test_what_an_endpoint_says_is_the_same_without_the_environment() -> None:
-    settings = settle(REPLICATED, username="app", password="secret")
+    settings = resolve_settings(REPLICATED, username="app", password="secret")
     assert (settings.topology, settings.address.service, settings.sentinels) == (
         "sentinel",
         SERVICE,
@@ -78,14 +78,14 @@ def test_a_variable_that_cant_be_read_is_named(variables: dict[str, str], said: 
 
 def test_whether_a_host_name_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALKEY_URL", "rediss://10.0.0.1")
-    assert settle(None).check_hostname is True
+    assert resolve_settings(None).check_hostname is True
     for name, value in replace(ENDPOINT, tls=True, check_hostname=False).variables("rediss://10.0.0.1").items():
         monkeypatch.setenv(name, value)
-    assert settle(None).check_hostname is False
-    assert settle(None, check_hostname=True).check_hostname is True
+    assert resolve_settings(None).check_hostname is False
+    assert resolve_settings(None, check_hostname=True).check_hostname is True
     monkeypatch.setenv("VALKEY_CHECK_HOSTNAME", "perhaps")
     with pytest.raises(errors.ConfigurationError, match="VALKEY_CHECK_HOSTNAME is 'perhaps'"):
-        settle(None)
+        resolve_settings(None)
 
 
 def test_what_is_given_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ def test_what_is_given_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("VALKEY_CA", str(tmp_path / "nowhere.pem"))
     ca = "-----BEGIN CERTIFICATE-----"
-    assert settle(None, topology="single", ca=ca).topology == "single"
-    assert settle("redis://elsewhere").sentinels == (Node("elsewhere", 6379),)
-    assert settle(None, ca=ca).ca == ca
+    assert resolve_settings(None, topology="single", ca=ca).topology == "single"
+    assert resolve_settings("redis://elsewhere").sentinels == (Node("elsewhere", 6379),)
+    assert resolve_settings(None, ca=ca).ca == ca
     with pytest.raises(errors.ConfigurationError, match=r"can't read '.*nowhere\.pem'"):
-        settle(None)
+        resolve_settings(None)
     monkeypatch.setenv("VALKEY_CA", ca)
-    assert settle(None).ca == ca
+    assert resolve_settings(None).ca == ca
     monkeypatch.setenv("VALKEY_URL", "valkey+cluster://10.0.0.1")
-    assert settle(None).topology == "cluster"
+    assert resolve_settings(None).topology == "cluster"
 
 
 def test_nothing_but_the_environment_follows_a_failover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

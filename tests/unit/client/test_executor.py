@@ -1,4 +1,4 @@
-"""Where jobs run: slots are given back whatever a handler does, and each job has a context of its own."""
+"""Where jobs run: concurrency is restored whatever a handler does, and each job has a context of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from valkeykit import Queue, current_job, errors
-from valkeykit.queue import JobFilter, leases
-from valkeykit.queue.definition import Handler
+from valkeykit.queue import JobFilter
+from valkeykit.queue.handlers import Handler
 from valkeykit.queue.job import Job
-from valkeykit.queue.options import JobOptions, Spec
-from valkeykit.queue.slots import Slots
+from valkeykit.queue.options import JobOptions, JobSpec
+from valkeykit.queue.worker import leases
+from valkeykit.queue.worker.executor import JobExecutor
 
 from tests.unit.client.working import settled, until, working
 
@@ -240,19 +241,19 @@ def test_log_records_name_the_job_that_wrote_them(queue: Queue, caplog: pytest.L
 
 def test_an_abandoned_function_frees_its_slot_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread takes no further job when it comes back, since another one is in its place."""
-    monkeypatch.setattr(leases, "GRACE", 0.1)
+    monkeypatch.setattr(leases, "INTERRUPT_GRACE_SECONDS", 0.1)
     go_on = threading.Event()
 
     async def serve() -> tuple[int, int, int]:
         most = 0
-        slots = Slots(1, ended=lambda: None)
-        stuck = Job(b"stuck", 1, Spec("wait"), b"{}", Handler("wait", go_on.wait, False, JobOptions()))
-        slots.offer([stuck])
+        executor = JobExecutor(1, on_finished=lambda: None)
+        stuck = Job(b"stuck", 1, JobSpec("wait"), b"{}", Handler("wait", go_on.wait, False, JobOptions()))
+        executor.submit([stuck])
         while stuck.thread is None:
             await asyncio.sleep(0.01)
-        slots.interrupt(stuck, "cancelled")
-        slots.abandon(stuck)
-        assert slots.busy == 0
+        executor.interrupt(stuck, "cancelled")
+        executor.abandon(stuck)
+        assert executor.busy == 0
         lock = threading.Lock()
         at_once = 0
 
@@ -267,14 +268,14 @@ def test_an_abandoned_function_frees_its_slot_once(monkeypatch: pytest.MonkeyPat
 
         handler = Handler("work", work, False, JobOptions())
         go_on.set()
-        slots.offer([Job(b"%d" % n, 1, Spec("work"), b"{}", handler) for n in range(60)])
-        while not slots.is_idle:
+        executor.submit([Job(b"%d" % n, 1, JobSpec("work"), b"{}", handler) for n in range(60)])
+        while not executor.is_idle:
             await asyncio.sleep(0.01)
-        slots.offer([Job(b"%d" % n, 1, Spec("work"), b"{}", handler) for n in range(20)])
-        while not slots.is_idle:
+        executor.submit([Job(b"%d" % n, 1, JobSpec("work"), b"{}", handler) for n in range(20)])
+        while not executor.is_idle:
             await asyncio.sleep(0.01)
-        slots.close()
-        return most, slots.busy, len(slots.outcomes)
+        executor.close()
+        return most, executor.busy, len(executor.outcomes)
 
     assert asyncio.run(asyncio.wait_for(serve(), 60)) == (1, 0, 81)
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from valkeykit import Queue, Worker
 from valkeykit.errors import ConfigurationError
-from valkeykit.heartbeat import STUCK, read_heartbeat
-from valkeykit.queue.health import Health
+from valkeykit.heartbeat import STUCK_SECONDS, read_heartbeat
+from valkeykit.queue.worker.health import Health
 
 from tests.servers import Server, free_port
 from tests.unit.client.working import until, working
@@ -40,10 +40,10 @@ def listening(worker: Worker) -> int:
     return port
 
 
-def health_of(began: float | None = None, contact: float = 0.0, retry_for: float = 0.0) -> Health:
+def health_of(take_started: float | None = None, last_contact: float = 0.0, retry_for: float = 0.0) -> Health:
     health = Health("mail", None, None)
-    taker: Any = SimpleNamespace(began=began, contact=contact)
-    renewal: Any = SimpleNamespace(contact=0.0)
+    taker: Any = SimpleNamespace(take_started=take_started, last_contact=last_contact)
+    renewal: Any = SimpleNamespace(last_contact=0.0)
     health.watch(taker, renewal, 30.0, retry_for)
     return health
 
@@ -121,17 +121,17 @@ def test_a_worker_that_waits_for_its_server_is_live_and_not_ready(tmp_path: Path
         assert ask(port, "/ready")[0] == 503
         status, state = ask(port, "/live")
         assert (status, state["seconds_since_contact"]) == (200, None)
-        assert worker._health._taker is not None
-        assert worker._health._taker.began is None  # so waiting is no take that lasts too long
+        assert worker._health._fetcher is not None
+        assert worker._health._fetcher.take_started is None  # so waiting is no take that lasts too long
         assert worker.last_contact == 0
 
 
 def test_a_take_that_lasts_too_long_is_not_live() -> None:
     now = time.monotonic()
-    assert health_of(began=now - 1, contact=now).is_ready
-    assert not health_of(began=now - STUCK - 1, contact=now).is_live
-    assert health_of(began=now - STUCK - 1, contact=now, retry_for=100).is_live
-    assert not health_of(began=None, contact=now - 31).is_ready
+    assert health_of(take_started=now - 1, last_contact=now).is_ready
+    assert not health_of(take_started=now - STUCK_SECONDS - 1, last_contact=now).is_live
+    assert health_of(take_started=now - STUCK_SECONDS - 1, last_contact=now, retry_for=100).is_live
+    assert not health_of(take_started=None, last_contact=now - 31).is_ready
 
 
 def test_a_folder_that_cannot_be_written_is_one_warning(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:

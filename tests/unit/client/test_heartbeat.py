@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit.heartbeat import STUCK, heartbeat_folder, heartbeats, read_heartbeat, write_heartbeat
+from valkeykit.heartbeat import STUCK_SECONDS, heartbeat_folder, heartbeats, read_heartbeat, write_heartbeat
 
 STATE = {"queue": "mail", "pid": os.getpid(), "live": True, "ready": True, "seconds_since_contact": 0.5}
 
@@ -35,7 +35,9 @@ def test_a_heartbeat_is_read_as_it_was_written(folder: Path) -> None:
     assert [file.name for file in folder.iterdir()] == ["1.json"]
 
 
-@pytest.mark.parametrize("age", [STUCK + 1, -1000.0], ids=["a stopped process", "written before the machine started"])
+@pytest.mark.parametrize(
+    "age", [STUCK_SECONDS + 1, -1000.0], ids=["a stopped process", "written before the machine started"]
+)
 def test_a_heartbeat_that_is_not_renewed_is_not_live(folder: Path, age: float) -> None:
     write_heartbeat(folder / "1.json", STATE)
     change(folder / "1.json", written=time.monotonic() - age)
@@ -53,7 +55,7 @@ def test_a_process_that_is_not_the_writer_is_not_a_worker(folder: Path, sign: di
 def test_files_of_ended_processes_are_removed(folder: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    for name, age in (("1.json", 0.0), ("2.json", STUCK + 5)):
+    for name, age in (("1.json", 0.0), ("2.json", STUCK_SECONDS + 5)):
         write_heartbeat(folder / name, STATE | {"pid": dead.pid})
         os.utime(folder / name, (time.time() - age,) * 2)
     assert list(heartbeats()) == []

@@ -45,7 +45,7 @@ def test_starts_are_spread_over_the_server_s_time(queue: Queue) -> None:
     queue.add_many("send", [{}] * 12)
     taken: list[int] = []
     while len(taken) < 12:
-        taken += [queue.send(queue.calls.now())] * len(take(queue))
+        taken += [queue.send(queue.protocol.now())] * len(take(queue))
     # Each time is read before its take: three later starts lie a period apart, less the way to the server.
     assert all(later - earlier > 0 for earlier, later in zip(taken, taken[3:], strict=False))
 
@@ -65,7 +65,7 @@ def test_setting_a_limit_again_does_not_refill_it(queue: Queue) -> None:
 def test_starts_that_have_left_the_window_make_room(queue: Queue, server: Server) -> None:
     queue.limit(3, per=60)
     queue.add_many("send", [{}] * 10)
-    now = queue.send(queue.calls.now())
+    now = queue.send(queue.protocol.now())
     with closing(server.client()) as admin:
         admin.rpush(STARTS, now - 30_000, now - 59_000, now - 90_000)
         assert len(take(queue)) == 1
@@ -77,7 +77,7 @@ def test_starts_that_have_left_the_window_make_room(queue: Queue, server: Server
 def test_a_clock_that_is_set_back_neither_stalls_nor_opens_a_limit(queue: Queue, server: Server) -> None:
     queue.limit(3, per=0.2)
     queue.add_many("send", [{}] * 10)
-    ahead = queue.send(queue.calls.now()) + 3_600_000
+    ahead = queue.send(queue.protocol.now()) + 3_600_000
     with closing(server.client()) as admin:
         admin.rpush(STARTS, ahead, ahead, ahead)
     assert take(queue) == []  # they count as starts of now
@@ -87,12 +87,12 @@ def test_a_clock_that_is_set_back_neither_stalls_nor_opens_a_limit(queue: Queue,
 def test_a_worker_without_a_free_slot_does_not_poll(queue: Queue) -> None:
     queue.limit(10, per=0.01)
     queue.add_many("send", [{}] * 3)
-    answer = queue.send(queue.calls.take("w", 5, 30_000, free=0))
+    answer = queue.send(queue.protocol.take("w", 5, 30_000, free=0))
     assert answer.jobs == []
-    assert answer.next_event >= 50
+    assert answer.next_due_ms >= 50
 
 
 def test_jobs_taken_ahead_do_not_count_as_starts(queue: Queue) -> None:
     queue.limit(10, per=3600)
     queue.add_many("send", [{}] * 10)
-    assert len(queue.send(queue.calls.take("w", 10, 30_000, free=4)).jobs) == 4
+    assert len(queue.send(queue.protocol.take("w", 10, 30_000, free=4)).jobs) == 4

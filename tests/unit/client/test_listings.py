@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.calls import PAGE_BYTES
+from valkeykit.queue.protocol import PAGE_BYTES
 
 from tests.servers import Server
 from tests.unit.client.working import take, until, working
@@ -19,7 +19,7 @@ def bury(queue: Queue, number: int, trace: str = "") -> list[str]:
     ids = queue.add_many("send", [{}] * number)
     take(queue, number)
     for job in ids:
-        queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no", trace]))
+        queue.send(queue.protocol.fail("w", [job, 1, -1, "ValueError: no", trace]))
     return ids
 
 
@@ -27,7 +27,7 @@ def test_jobs_are_listed_by_their_state(queue: Queue) -> None:
     (dead,) = bury(queue, 1, "a trace")
     active = queue.add("send", {"n": 1}).id
     take(queue)
-    queue.send(queue.calls.progress("w", active.encode(), 1, {"done": 1}))
+    queue.send(queue.protocol.progress("w", active.encode(), 1, {"done": 1}))
     later = queue.add("send", delay=60).id
     urgent_later = queue.add("send", delay=90, priority=9).id
     waiting, urgent = queue.add("send", {"to": "ü"}).id, queue.add("send", priority=9).id
@@ -48,7 +48,7 @@ def test_suspects_are_listed_among_the_waiting(queue: Queue) -> None:
     for _ in range(2):
         take(queue, lease_ms=30)
         time.sleep(0.05)
-    queue.send(queue.calls.take("w", 2, 30_000, suspect=False))
+    queue.send(queue.protocol.take("w", 2, 30_000, suspect=False))
     assert {job.id for job in queue.jobs("waiting")} == set(ids)
     assert queue.statistics().waiting == 2
     assert {queue.job(job).state for job in ids} == {"waiting"}
@@ -69,7 +69,7 @@ def test_pages_of_a_listing_over_several_lines(queue: Queue, state: str) -> None
 
 def test_the_answer_of_a_listing_is_bounded_in_bytes(queue: Queue) -> None:
     ids = queue.add_many("send", [{"text": "x" * 300_000}] * 8)
-    page = queue.send(queue.calls.jobs("waiting", 0, 100))
+    page = queue.send(queue.protocol.jobs("waiting", 0, 100))
     assert (len(page.jobs), page.is_cut) == (3, True)
     assert [job.id for job in queue.jobs("waiting")] == ids
 
@@ -78,8 +78,8 @@ def test_progress_and_tracebacks_count_towards_that_bound(queue: Queue) -> None:
     ids = queue.add_many("send", [{}] * 40)
     take(queue)
     for job in ids:
-        queue.send(queue.calls.progress("w", job.encode(), 1, "x" * 60_000))
-    page = queue.send(queue.calls.jobs("active", 0, 100))
+        queue.send(queue.protocol.progress("w", job.encode(), 1, "x" * 60_000))
+    page = queue.send(queue.protocol.jobs("active", 0, 100))
     assert len(page.jobs) == PAGE_BYTES // 60_100
     assert {job.id for job in queue.jobs("active")} == set(ids)
 
@@ -151,13 +151,13 @@ def test_workers_describe_themselves(queue: Queue) -> None:
         assert state.pid > 0
         assert state.started <= time.time()
         assert 0 <= state.heard < 60
-        queue.send(queue.calls.renew(worker.name, 1000, []))  # without news
+        queue.send(queue.protocol.renew(worker.name, 1000, []))  # without news
         assert queue.workers()[0].handlers == ["note"]
 
 
 def test_a_worker_of_another_version_may_report_less(queue: Queue) -> None:
-    queue.send(queue.calls.renew("w", 1000, [], '{"host": "h"}'))
-    queue.send(queue.calls.renew("v", 1000, [], "nonsense"))
+    queue.send(queue.protocol.renew("w", 1000, [], '{"host": "h"}'))
+    queue.send(queue.protocol.renew("v", 1000, [], "nonsense"))
     assert {state.name: (state.host, state.handlers) for state in queue.workers()} == {"w": ("h", []), "v": ("?", [])}
-    queue.send(queue.calls.leave("w"))
+    queue.send(queue.protocol.leave("w"))
     assert [state.name for state in queue.workers()] == ["v"]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import valkeykit
 from valkeykit import AsyncCache, Cache, errors
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.trust import Trust
 
 from tests import servers
@@ -83,7 +83,7 @@ def test_a_server_that_requires_one_is_explained(demanding: Demanding) -> None:
     with (
         closing(client),
         pytest.raises(errors.TlsError, match=r"client certificate.*certificate=…, key=…"),
-        valkeykit.explained(),
+        valkeykit.translate_errors(),
     ):
         client.ping()
 
@@ -124,7 +124,7 @@ def test_replaced_files_are_read_at_the_next_connect(tmp_path: Path, server: Ser
             assert client.ping()
             context.load_cert_chain(second / "certificate.pem", second / "key.pem")
             client.connection_pool.disconnect()
-            with pytest.raises(errors.TlsError), valkeykit.explained():
+            with pytest.raises(errors.TlsError), valkeykit.translate_errors():
                 client.ping()
             shutil.copy(second / "certificate.pem", ca)
             assert client.ping()
@@ -132,7 +132,7 @@ def test_replaced_files_are_read_at_the_next_connect(tmp_path: Path, server: Ser
             async def main() -> None:
                 context.load_cert_chain(first / "certificate.pem", first / "key.pem")
                 client = await valkeykit.aconnect(f"rediss://localhost:{end.port}", **options)
-                with pytest.raises(errors.TlsError), valkeykit.explained():
+                with pytest.raises(errors.TlsError), valkeykit.translate_errors():
                     await client.ping()
                 shutil.copy(first / "certificate.pem", ca)
                 assert await client.ping()
@@ -177,11 +177,11 @@ def test_what_cant_be_a_certificate_or_its_key(tmp_path: Path) -> None:
         ({"certificate": "-----BEGIN CERTIFICATE-----\nx", "key": key}, "PEM is damaged"),
     ):
         with pytest.raises(errors.ConfigurationError, match=text):
-            settle("rediss://localhost", **options)
+            resolve_settings("rediss://localhost", **options)
     with pytest.raises(errors.ConfigurationError, match="need TLS"):
-        settle("redis://localhost", certificate=certificate, key=key)
+        resolve_settings("redis://localhost", certificate=certificate, key=key)
     body = key.read_text().splitlines()[1]
-    settings = settle("rediss://localhost", certificate=certificate.read_text(), key=key.read_text())
+    settings = resolve_settings("rediss://localhost", certificate=certificate.read_text(), key=key.read_text())
     assert body not in f"{settings!r}{settings.trust!r}{vars(settings.trust)!r}"
 
 
@@ -191,13 +191,13 @@ def test_an_authority_that_is_damaged_is_explained() -> None:
     with (
         closing(client),
         pytest.raises(errors.ConfigurationError, match="ca: the PEM certificate is damaged"),
-        valkeykit.explained(),
+        valkeykit.translate_errors(),
     ):
         client.ping()
 
     async def main() -> None:
         client = await valkeykit.aconnect("rediss://localhost:1", ca=text, topology="single")
-        with pytest.raises(errors.ConfigurationError, match="damaged"), valkeykit.explained():
+        with pytest.raises(errors.ConfigurationError, match="damaged"), valkeykit.translate_errors():
             await client.ping()
         await client.aclose()
 

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from valkeykit.queue.processes import (
-    HandlerProcess,
-    ProcessEndedError,
-)
+from valkeykit.queue.processes.parent import HandlerProcess, ProcessEndedError
 
 from tests.unit.client import process_handlers as handlers
 from tests.unit.client.calling import PATIENCE, Running, call, is_gone
@@ -187,7 +184,7 @@ def test_a_fork_leaves_the_child_process_alone(process: HandlerProcess) -> None:
 SCRIPT = """
 import os, re, sys
 from valkeykit import current_job
-from valkeykit.queue.processes import HandlerProcess
+from valkeykit.queue.processes.parent import HandlerProcess
 
 def hold_the_gil():
     current_job().progress(os.getpid())
@@ -207,7 +204,7 @@ if __name__ == "__main__":
 """
 
 UNGUARDED = """
-from valkeykit.queue.processes import HandlerFailedError, HandlerProcess
+from valkeykit.queue.processes.parent import HandlerFailedError, HandlerProcess
 
 def double(value):
     return value * 2

@@ -9,10 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from valkeykit.queue.processes import (
-    HandlerFailedError,
-    HandlerProcess,
-)
+from valkeykit.queue.processes.parent import HandlerFailedError, HandlerProcess
 
 from tests.unit.client import process_handlers as handlers
 from tests.unit.client.calling import call, progress_of

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from valkeykit import AsyncQueue, Queue, errors
-from valkeykit.queue.calls import Call
+from valkeykit.queue.protocol import ScriptCall
 
 from tests import servers
 from tests.servers import Server
@@ -41,10 +41,10 @@ def test_an_acknowledgement_that_is_late_does_nothing(queue: Queue) -> None:
     take(queue, lease_ms=50)
     time.sleep(0.07)
     take(queue, worker="other")
-    lost = queue.send(queue.calls.finish("w", [], [job, 1, 60_000, '"stale"']))
+    lost = queue.send(queue.protocol.finish("w", [], [job, 1, 60_000, '"stale"']))
     assert lost == [job.encode()]
     assert queue.job(job).state == "active"
-    assert queue.send(queue.calls.finish("other", [], [job, 2, 60_000, '"right"'])) == []
+    assert queue.send(queue.protocol.finish("other", [], [job, 2, 60_000, '"right"'])) == []
     assert queue.result(job) == "right"
 
 
@@ -53,7 +53,7 @@ def test_a_job_that_kills_its_worker_ends_in_the_dead_letters(queue: Queue) -> N
     for attempt in (1, 2):
         assert take(queue, lease_ms=50) == [(job, attempt)]
         if attempt == 2:
-            assert queue.send(queue.calls.start("w", [job, attempt])) == []
+            assert queue.send(queue.protocol.start("w", [job, attempt])) == []
         time.sleep(0.07)
     assert take(queue) == []
     (letter,) = queue.dead_letters()
@@ -68,7 +68,7 @@ def test_jobs_that_were_lost_once_are_taken_again_together(queue: Queue) -> None
     take(queue, lease_ms=30)
     time.sleep(0.05)
     later = queue.add("send").id
-    answer = queue.send(queue.calls.take("w", 100, 30_000))
+    answer = queue.send(queue.protocol.take("w", 100, 30_000))
     assert {key.decode() for key, _, _ in answer.jobs} == {*lost, later}
     assert answer.suspects == 0
 
@@ -79,19 +79,19 @@ def test_a_worker_takes_one_at_a_time_of_the_jobs_that_were_lost_twice(queue: Qu
         take(queue, lease_ms=30)
         time.sleep(0.05)
     later = queue.add("send", priority=9).id
-    first = queue.send(queue.calls.take("w", 100, 30_000))
+    first = queue.send(queue.protocol.take("w", 100, 30_000))
     assert first.suspects == 1
     assert {first.jobs[0][0].decode()} < suspects
     assert first.jobs[1][0].decode() == later
-    assert queue.send(queue.calls.take("w", 100, 30_000, suspect=False)).jobs == []
-    second = queue.send(queue.calls.take("other", 100, 30_000))
+    assert queue.send(queue.protocol.take("w", 100, 30_000, suspect=False)).jobs == []
+    second = queue.send(queue.protocol.take("other", 100, 30_000))
     assert {job[0].decode() for job in (first.jobs[0], second.jobs[0])} == suspects
 
 
 def test_a_released_job_is_first_in_line_and_its_attempt_does_not_count(queue: Queue) -> None:
     first, second = queue.add("send").id, queue.add("send").id
     take(queue, 1)
-    assert queue.send(queue.calls.release("w", [first, 1])) == 1
+    assert queue.send(queue.protocol.release("w", [first, 1])) == 1
     assert take(queue) == [(first, 1), (second, 1)]
 
 
@@ -109,7 +109,7 @@ def test_an_id_exists_once_until_its_result_is_gone(queue: Queue) -> None:
     assert queue.add("send", id="welcome-5", result_ttl=0.05).new
     assert not queue.add("send", id="welcome-5").new
     take(queue)
-    queue.send(queue.calls.finish("w", [], ["welcome-5", 1, 50, "1"]))
+    queue.send(queue.protocol.finish("w", [], ["welcome-5", 1, 50, "1"]))
     assert not queue.add("send", id="welcome-5").new
     time.sleep(0.07)
     assert queue.add("send", id="welcome-5").new
@@ -124,16 +124,16 @@ def test_a_key_lets_one_job_through_in_its_time(queue: Queue) -> None:
 
 
 def test_a_call_that_is_sent_twice_takes_effect_once(queue: Queue) -> None:
-    calls: list[Call[Any]] = [
-        queue.calls.add(queue.describe("send", None, 0, None, None, None, 0, {})),
-        queue.calls.add(queue.describe("send", None, 0, None, "mine", None, 0, {})),
-        *queue.calls.add_many(queue.describe("send", {"n": n}, 0, None, None, None, 0, {}) for n in range(3)),
+    calls: list[ScriptCall[Any]] = [
+        queue.protocol.add(queue.build_request("send", None, 0, None, None, None, 0, {})),
+        queue.protocol.add(queue.build_request("send", None, 0, None, "mine", None, 0, {})),
+        *queue.protocol.add_many(queue.build_request("send", {"n": n}, 0, None, None, None, 0, {}) for n in range(3)),
     ]
     for call in (*calls, *calls):
         queue.send(call)
     assert queue.statistics().waiting == 5
     done = [one for one, _ in take(queue)]
-    queue.send(queue.calls.finish("w", [part for one in done for part in (one, 1)], []))
+    queue.send(queue.protocol.finish("w", [part for one in done for part in (one, 1)], []))
     for call in calls:  # the stalled first copy arrives when the second is long done
         queue.send(call)
     assert queue.statistics().waiting == 0
@@ -158,8 +158,8 @@ def test_cancel_wherever_a_job_is(queue: Queue) -> None:
         "active",
         "missing",
     ]
-    assert queue.send(queue.calls.renew("w", 1000, [active, 1])) == ([], [active.encode()])
-    assert queue.send(queue.calls.drop("w", [active, 1])) == []
+    assert queue.send(queue.protocol.renew("w", 1000, [active, 1])) == ([], [active.encode()])
+    assert queue.send(queue.protocol.drop("w", [active, 1])) == []
     assert [queue.job(job).state for job in (waiting, delayed, active)] == ["missing"] * 3
     assert queue.statistics().cancelled == 3
 
@@ -177,11 +177,11 @@ def test_what_is_known_of_a_job(queue: Queue) -> None:
     job = queue.add("send").id
     assert queue.job(job).state == "waiting"
     take(queue)
-    queue.send(queue.calls.progress("w", job.encode(), 1, {"done": 0.5}))
-    assert queue.send(queue.calls.progress("thief", job.encode(), 1, 1)) is False
+    queue.send(queue.protocol.progress("w", job.encode(), 1, {"done": 0.5}))
+    assert queue.send(queue.protocol.progress("thief", job.encode(), 1, 1)) is False
     state = queue.job(job)
     assert (state.state, state.name, state.attempts, state.progress) == ("active", "send", 1, {"done": 0.5})
-    queue.send(queue.calls.fail("w", [job, 1, 60_000, "ValueError: no", ""]))
+    queue.send(queue.protocol.fail("w", [job, 1, 60_000, "ValueError: no", ""]))
     assert (queue.job(job).state, queue.job(job).error) == ("delayed", "ValueError: no")
 
 
@@ -189,10 +189,10 @@ def test_waiting_for_a_result(queue: Queue) -> None:
     with pytest.raises(errors.InvalidJobError, match="is unknown"):
         queue.result("nobody", timeout=0.05)
     job = queue.add("send").id
-    with pytest.raises(errors.TimedOutError, match="still waiting"):
+    with pytest.raises(errors.OperationTimeoutError, match="still waiting"):
         queue.result(job, timeout=0.05)
     take(queue)
-    queue.send(queue.calls.fail("w", [job, 1, -1, "ValueError: no", ""]))
+    queue.send(queue.protocol.fail("w", [job, 1, -1, "ValueError: no", ""]))
     with pytest.raises(errors.JobFailedError, match="ValueError: no"):
         queue.result(job)
 
@@ -209,8 +209,8 @@ def test_a_full_server_says_so_and_lets_workers_go_on(own_server: Server) -> Non
             with pytest.raises(errors.OutOfMemoryError, match="full"):
                 adding()
         assert take(queue) == [(job, 1)]
-        assert queue.send(queue.calls.renew("w", 30_000, [job, 1])) == ([], [])
-        assert queue.send(queue.calls.finish("w", [], [job, 1, 60_000, "5"])) == []
+        assert queue.send(queue.protocol.renew("w", 30_000, [job, 1])) == ([], [])
+        assert queue.send(queue.protocol.finish("w", [], [job, 1, 60_000, "5"])) == []
         assert queue.result(job) == 5
 
 
@@ -273,9 +273,9 @@ def test_the_asyncio_queue_has_the_same_methods(server: Server) -> None:
             await queue.pause()
             await queue.resume()
             await queue.limit(5)
-            assert await queue.repeat("send", every=60)
-            assert len(await queue.repeats()) == 1
-            assert await queue.stop_repeating("send")
+            assert await queue.schedule("send", every=60)
+            assert len(await queue.schedules()) == 1
+            assert await queue.unschedule("send")
             assert await queue.cancel(job) == "waiting"
             assert await queue.dead_letters() == []
             assert await queue.requeue([]) == 0

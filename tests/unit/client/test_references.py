@@ -10,13 +10,9 @@ from typing import Any
 
 import pytest
 from valkeykit.errors import ConfigurationError, InvalidJobError
-from valkeykit.queue import references
-from valkeykit.queue.processes import (
-    HandlerFailedError,
-    HandlerProcess,
-    check_importable,
-    check_not_importing,
-)
+from valkeykit.queue.processes import references
+from valkeykit.queue.processes.parent import HandlerFailedError, HandlerProcess
+from valkeykit.queue.processes.references import check_importable, check_not_importing
 
 from tests.unit.client import process_handlers as handlers
 from tests.unit.client.calling import call
@@ -91,7 +87,7 @@ def test_a_function_of_a_module_without_a_file_is_refused(monkeypatch: pytest.Mo
 
 
 def test_a_decorator_may_check_before_the_name_is_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "from valkeykit.queue.processes import check_importable as check\n"
+    source = "from valkeykit.queue.processes.references import check_importable as check\n"
     source += "def deco(function):\n    check(function)\n    return function\n"
     source += "@deco\ndef send(): pass\n@deco\ndef send(): pass\nclass Mail:\n    @staticmethod\n    @deco\n"
     source += "    def post(): pass\ndel send\n"

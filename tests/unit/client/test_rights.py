@@ -34,8 +34,8 @@ def test_the_rights_suffice(url: str, own_server: Server) -> None:
 
         queue.limit(1000)
         queue.limit_dead_letters(count=5, age=3600)
-        assert queue.repeat("note", {"fail": False}, every=3600)
-        assert queue.stop_repeating("note")
+        assert queue.schedule("note", {"fail": False}, every=3600)
+        assert queue.unschedule("note")
         with working(queue):
             good = queue.add("note", {"fail": False}).id
             bad = queue.add("note", {"fail": True}, key="once").id
@@ -53,5 +53,5 @@ def test_the_rights_suffice(url: str, own_server: Server) -> None:
 
 
 def test_the_rights_reach_no_other_queue(url: str) -> None:
-    with Queue("other", url, retry_for=0) as queue, pytest.raises(errors.PermissionError):
+    with Queue("other", url, retry_for=0) as queue, pytest.raises(errors.NotPermittedError):
         queue.add("note")

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from valkeykit import Queue, errors
-from valkeykit.queue.calls import Call
+from valkeykit.queue.protocol import ScriptCall
 
 from tests.servers import Server
 from tests.unit.client.working import settled, take, until, working
@@ -17,7 +17,7 @@ BASE = "valkeykit:{mail}"
 
 def test_a_take_that_is_sent_again_returns_the_same_jobs(queue: Queue) -> None:
     ids = queue.add_many("send", [{}] * 5)
-    call = queue.calls.take("w", 3, 30_000)
+    call = queue.protocol.take("w", 3, 30_000)
     first, second = queue.send(call), queue.send(call)
     assert first.jobs == second.jobs
     assert [key.decode() for key, _, _ in first.jobs] == ids[:3]
@@ -27,19 +27,19 @@ def test_a_take_that_is_sent_again_returns_the_same_jobs(queue: Queue) -> None:
 
 def test_a_take_that_is_sent_again_returns_only_what_the_worker_still_holds(queue: Queue) -> None:
     first, second = queue.add_many("send", [{}] * 2)
-    call = queue.calls.take("w", 2, 30_000)
+    call = queue.protocol.take("w", 2, 30_000)
     queue.send(call)
-    queue.send(queue.calls.finish("w", [first, 1], []))
+    queue.send(queue.protocol.finish("w", [first, 1], []))
     assert [key.decode() for key, _, _ in queue.send(call).jobs] == [second]
 
 
 @pytest.mark.parametrize("leased_nothing", [False, True])
 def test_a_copy_of_a_take_that_arrives_late_leases_nothing(queue: Queue, leased_nothing: bool) -> None:
-    late = queue.calls.take("w", 1, 30_000)
+    late = queue.protocol.take("w", 1, 30_000)
     if leased_nothing:
         assert queue.send(late).jobs == []
     else:
-        assert queue.send(queue.calls.take("w", 1, 30_000)).jobs == []
+        assert queue.send(queue.protocol.take("w", 1, 30_000)).jobs == []
     queue.add("send")
     assert queue.send(late).jobs == []
     assert queue.statistics().active == 0
@@ -48,7 +48,7 @@ def test_a_copy_of_a_take_that_arrives_late_leases_nothing(queue: Queue, leased_
 
 def test_a_paused_queue_remembers_its_takes_too(queue: Queue) -> None:
     queue.pause()
-    call = queue.calls.take("w", 1, 30_000)
+    call = queue.protocol.take("w", 1, 30_000)
     queue.send(call)
     queue.resume()
     queue.add("send")
@@ -67,7 +67,7 @@ def test_the_answer_of_a_take_is_bounded_in_bytes(queue: Queue) -> None:
 def test_one_job_that_is_larger_than_the_bound_is_taken_alone(queue: Queue) -> None:
     ids = queue.add_many("send", [{"text": "x" * 1000}] * 3)
     for job in ids:
-        answer = queue.send(queue.calls.take("w", 10, 30_000, max_bytes=100))
+        answer = queue.send(queue.protocol.take("w", 10, 30_000, max_bytes=100))
         assert [key.decode() for key, _, _ in answer.jobs] == [job]
 
 
@@ -78,8 +78,8 @@ def test_a_last_attempt_that_never_began_is_given_again(queue: Queue) -> None:
         time.sleep(0.05)
     assert queue.statistics().dead == 0
     assert take(queue) == [(job, 1)]
-    assert queue.send(queue.calls.start("thief", [job, 1])) == [job.encode()]
-    assert queue.send(queue.calls.start("w", [job, 1])) == []
+    assert queue.send(queue.protocol.start("thief", [job, 1])) == [job.encode()]
+    assert queue.send(queue.protocol.start("w", [job, 1])) == []
 
 
 def test_attempts_that_were_lost_count_up_to_the_last_one(queue: Queue) -> None:
@@ -140,9 +140,9 @@ def test_a_worker_runs_all_jobs_although_answers_to_its_takes_are_lost(
     ran, lost = list[int](), list[str]()
     run = AsyncQueue._run
 
-    async def run_and_forget(self: AsyncQueue, call: Call[object]) -> object:
+    async def run_and_forget(self: AsyncQueue, call: ScriptCall[object]) -> object:
         answer = await run(self, call)
-        if call.script.sha == queue.calls.take("w", 1, 1).script.sha and len(answer) > 4 and len(lost) < 2:
+        if call.script.sha == queue.protocol.take("w", 1, 1).script.sha and len(answer) > 4 and len(lost) < 2:
             lost.append("an answer")
             raise ConnectionResetError("the answer is lost")
         return answer

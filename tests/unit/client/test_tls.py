@@ -39,20 +39,20 @@ def test_an_authority_by_path_or_text(tls: Tls) -> None:
 
 def test_an_unknown_authority(tls: Tls) -> None:
     client = valkeykit.connect(f"rediss://localhost:{tls.port}", topology="single")
-    with closing(client), pytest.raises(errors.TlsError, match="isn't trusted"), valkeykit.explained():
+    with closing(client), pytest.raises(errors.TlsError, match="isn't trusted"), valkeykit.translate_errors():
         client.ping()
 
 
 @pytest.mark.parametrize("tls", ["DNS:elsewhere.example"], indirect=True)
 def test_another_host_name(tls: Tls) -> None:
     client = valkeykit.connect(f"rediss://localhost:{tls.port}", ca=tls.ca, topology="single")
-    with closing(client), pytest.raises(errors.TlsError, match="another host name"), valkeykit.explained():
+    with closing(client), pytest.raises(errors.TlsError, match="another host name"), valkeykit.translate_errors():
         client.ping()
 
 
 def test_a_plain_client_on_the_tls_port(tls: Tls) -> None:
     client = valkeykit.connect(f"redis://localhost:{tls.port}", read_timeout=0.5, topology="single")
-    with closing(client), pytest.raises(errors.UnreachableError), valkeykit.explained():
+    with closing(client), pytest.raises(errors.UnreachableError), valkeykit.translate_errors():
         client.ping()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import valkeykit
 from valkeykit import errors
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.url import Address, Node
 
 
@@ -24,7 +24,7 @@ from valkeykit.url import Address, Node
     ],
 )
 def test_parameters_of_other_clients(query: str, expected: dict[str, Any]) -> None:
-    settings = settle(f"redis://u:p@localhost:6379?{query}")
+    settings = resolve_settings(f"redis://u:p@localhost:6379?{query}")
     seen = {name: getattr(settings, name) for name in expected if name != "database"}
     assert seen == {name: value for name, value in expected.items() if name != "database"}
     assert settings.address.database == expected.get("database", 0)
@@ -35,13 +35,13 @@ def test_certificates_are_verified_and_may_have_their_own_authority(tmp_path: An
     ca = tmp_path / "ca.pem"
     ca.write_text("-----BEGIN CERTIFICATE-----\n")
     url = f"rediss://a:1/0?ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={ca}&ssl_check_hostname=false"
-    settings = settle(url)
+    settings = resolve_settings(url)
     assert (settings.ca, settings.check_hostname) == ("-----BEGIN CERTIFICATE-----\n", False)
 
 
 def test_an_argument_wins_over_the_url_and_the_url_over_a_default() -> None:
     url = "valkey+cluster://a:1,b:2?read_timeout=5&connect_timeout=6"
-    settings = settle(url, defaults={"read_timeout": 0.5, "max_connections": 7}, connect_timeout=1.5)
+    settings = resolve_settings(url, defaults={"read_timeout": 0.5, "max_connections": 7}, connect_timeout=1.5)
     assert (settings.read_timeout, settings.connect_timeout, settings.max_connections) == (5.0, 1.5, 7)
     assert settings.address.nodes == (Node("a", 1), Node("b", 2))
 

@@ -47,7 +47,7 @@ def test_a_blocked_worker_gives_back_what_it_took_ahead(queue: Queue) -> None:
     with blocked(queue) as (first, done, go_on):
         with working(queue, concurrency=1):
             until(lambda: len(done) == 2050, 5)
-        assert first.last_take > 0
+        assert first.last_contact > 0
         go_on.set()
 
 
@@ -83,7 +83,7 @@ def test_sigterm_finishes_what_runs_and_gives_back_the_rest(queue: Queue, tmp_pa
         "import os, time\nfrom valkeykit import Queue, Worker\n"
         "queue = Queue('mail', os.environ['VALKEY_URL'])\n"
         "@queue.handler\ndef slow(seconds: float) -> None:\n    time.sleep(seconds)\n"
-        "Worker(queue, concurrency=2, drain=1).run()\n"
+        "Worker(queue, concurrency=2, shutdown_timeout=1).run()\n"
     )
     process = subprocess.Popen(
         [sys.executable, str(module)], env=os.environ | {"VALKEY_URL": str(queue.source)}, cwd=ROOT
@@ -137,7 +137,7 @@ def test_jobs_on_their_way_back_arrive_before_the_worker_ends(queue: Queue, serv
         with blocked(queue) as (worker, _, go_on):
             until(lambda: queue.statistics().active > 1)
             admin.client_pause(1500, all=False)
-            until(lambda: worker._slots.ready == 0)
+            until(lambda: worker._run is not None and worker._run._executor.ready == 0)
             go_on.set()
         counts = queue.statistics()
     assert (counts.active, counts.waiting + counts.completed) == (0, 2051)
@@ -177,7 +177,7 @@ def test_a_worker_ends_although_its_server_is_gone(own_server: Server) -> None:
             started.release()
             time.sleep(seconds)
 
-        with working(queue, drain=0.5):
+        with working(queue, shutdown_timeout=0.5):
             queue.add_many("note", [{"seconds": 0.5}, {"seconds": 1}])
             assert started.acquire(timeout=5)
             assert started.acquire(timeout=5)
@@ -231,8 +231,8 @@ def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue
     with working(queue, listeners=[lambda event: lost.append(event.kind)]), closing(server.client()) as client:
         job = queue.add(work).id
         until(lambda: len(runs) == 1)
-        client.zadd(f"{queue.calls.base}:leases", {job: 0})
-        queue.send(queue.calls.take("other", 0, 1000))
+        client.zadd(f"{queue.protocol.prefix}:leases", {job: 0})
+        queue.send(queue.protocol.take("other", 0, 1000))
         assert queue.requeue([job]) == 1
         until(lambda: len(runs) == 2)
         ends[0].set()

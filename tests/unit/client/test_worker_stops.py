@@ -15,9 +15,9 @@ import pytest
 from redis.credentials import CredentialProvider
 from valkeykit import Queue, Worker, errors
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.calls import Call
 from valkeykit.queue.job import Job
-from valkeykit.queue.leases import LeaseManager
+from valkeykit.queue.protocol import ScriptCall
+from valkeykit.queue.worker.leases import LeaseManager
 
 from tests.servers import Server
 from tests.unit.client.working import settled, until, working
@@ -114,7 +114,7 @@ def test_a_second_stop_does_not_wait_for_what_runs(queue: Queue) -> None:
         await asyncio.sleep(600)
 
     job = queue.add(long).id
-    worker = Worker(queue, drain=600)
+    worker = Worker(queue, shutdown_timeout=600)
     thread = threading.Thread(target=lambda: asyncio.run(worker.serve()))
     thread.start()
     assert began.wait(30)
@@ -135,7 +135,7 @@ def test_a_second_sigint_ends_a_worker_at_once(queue: Queue, tmp_path: Path) -> 
         "import asyncio, os\nfrom valkeykit import Queue, Worker\n"
         "queue = Queue('mail', os.environ['VALKEY_URL'])\n"
         "@queue.handler\nasync def long() -> None:\n    await asyncio.sleep(600)\n"
-        "Worker(queue, drain=600).run()\n"
+        "Worker(queue, shutdown_timeout=600).run()\n"
     )
     job = queue.add("long").id
     process = subprocess.Popen(
@@ -157,10 +157,10 @@ def test_a_second_sigint_ends_a_worker_at_once(queue: Queue, tmp_path: Path) -> 
 def test_jobs_of_a_take_whose_answer_never_came_go_back_at_the_end(
     known: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, sha = AsyncQueue._run, known.calls.take("w", 1, 1).script.sha
+    run, sha = AsyncQueue._run, known.protocol.take("w", 1, 1).script.sha
     is_cut, is_stopped = threading.Event(), threading.Event()
 
-    async def run_and_forget(self: AsyncQueue, call: Call[object]) -> object:
+    async def run_and_forget(self: AsyncQueue, call: ScriptCall[object]) -> object:
         answer = await run(self, call)
         if call.script.sha == sha and not is_stopped.is_set() and len(answer) > 4:
             is_cut.set()
@@ -206,7 +206,7 @@ def test_a_provider_of_credentials_that_fails_for_a_while_is_waited_for(
 
 
 def test_a_job_that_is_given_back_does_not_end_at_the_same_time(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    done, give_back = list[str](), LeaseManager.give_back
+    done, release = list[str](), LeaseManager.release
     events = list[asyncio.Event]()
 
     @queue.handler(attempts=1)
@@ -220,11 +220,11 @@ def test_a_job_that_is_given_back_does_not_end_at_the_same_time(queue: Queue, mo
             events[0].set()
             for _ in range(10):
                 await asyncio.sleep(0)
-        await give_back(leases, jobs, delay)
+        await release(leases, jobs, delay)
 
-    monkeypatch.setattr(LeaseManager, "give_back", give_back_late)
+    monkeypatch.setattr(LeaseManager, "release", give_back_late)
     queue.add(work)
-    with working(queue, drain=0):
+    with working(queue, shutdown_timeout=0):
         until(lambda: bool(events))
     assert done == []
     assert queue.statistics().waiting == 1

@@ -15,7 +15,7 @@ from valkeykit import Queue, Worker
 @contextmanager
 def working(queue: Queue, **options: Any) -> Iterator[Worker]:
     """A worker that runs beside the test and is stopped at its end."""
-    worker = Worker(queue, **({"concurrency": 4, "drain": 2} | options))
+    worker = Worker(queue, **({"concurrency": 4, "shutdown_timeout": 2} | options))
     failure: list[BaseException] = []
 
     def serve() -> None:
@@ -50,4 +50,6 @@ def settled(queue: Queue) -> bool:
 
 def take(queue: Queue, limit: int = 100, worker: str = "w", lease_ms: int = 30_000) -> list[tuple[str, int]]:
     """What a worker gets: ids and attempts."""
-    return [(key.decode(), attempt) for key, attempt, _ in queue.send(queue.calls.take(worker, limit, lease_ms)).jobs]
+    return [
+        (key.decode(), attempt) for key, attempt, _ in queue.send(queue.protocol.take(worker, limit, lease_ms)).jobs
+    ]

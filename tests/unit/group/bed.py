@@ -79,8 +79,8 @@ def client_of(spec: GroupSpec, user: str = "app") -> Client:
     first, *others = nodes
     return connect(
         Address(
-            first.host, first.port, username=user, password=PASSWORDS[user], topology=spec.topology,
-            others=tuple(others), sentinels=watching,
+            first.host, first.port, username=user, password=PASSWORDS[user], topology=spec.topology,  # type: ignore[arg-type]  # never serverless
+            fallback_nodes=tuple(others), sentinels=watching,
         )
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from valkeykit.errors import ConfigurationError
 from valkeykit.ops import fleet
 from valkeykit.ops.bench.plan import Cell, Plan, limit_of
 from valkeykit.ops.stats.reading import cpu_of
-from valkeykit.settings import Settings
+from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 PREFIX = "valkeykit:bench:"
@@ -34,7 +34,7 @@ FULL = 0.9
 class Bench:
     """Of the node that takes writes; of a cluster, the one that owns the keys' tag."""
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: ConnectionSettings, plan: Plan) -> None:
         plan.check()
         self._settings = settings
         self._plan = plan
@@ -126,7 +126,9 @@ class Bench:
 class _Caller(threading.Thread):
     """One connection."""
 
-    def __init__(self, settings: Settings, node: Node, requests: list[list[tuple[Any, ...]]], answers: int) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, node: Node, requests: list[list[tuple[Any, ...]]], answers: int
+    ) -> None:
         super().__init__(daemon=True)
         self.until = 0.0
         self.times: list[float] = []

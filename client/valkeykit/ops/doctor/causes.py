@@ -1,11 +1,11 @@
-"""A finding for a cause that valkeykit.causes knows: where it belongs, what follows, and the command that mends it."""
+"""A finding for an error that valkeykit classifies: where it belongs, what follows, and the command that mends it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from valkeykit.causes import recognise
+from valkeykit.error_translation import classify
 from valkeykit.ops.doctor.finding import CERTAIN, LIKELY, POSSIBLE, PROBLEM, Finding
 from valkeykit.ops.doctor.target import Target
 from valkeykit.url import Node
@@ -109,7 +109,7 @@ _ROWS: dict[str, _Row] = {
 
 def finding(error: Exception, layer: str, target: Target, node: Node) -> Finding:
     """What an error of redis-py's is, with the severity of something that doesn't work."""
-    cause = recognise(error)
+    cause = classify(error)
     row = _ROWS.get(cause.name)
     if row is None:
         return Finding(layer, PROBLEM, cause.name, cause.message, _READ, target.cli(node, "PING"), POSSIBLE, str(node))

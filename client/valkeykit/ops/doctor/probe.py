@@ -14,7 +14,7 @@ from redis.exceptions import AskError, MovedError, NoPermissionError, RedisError
 from valkeykit.connection import mode_of
 from valkeykit.ops import fleet
 from valkeykit.ops.stats.reading import cpu_of
-from valkeykit.settings import Settings
+from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 PINGS = 20
@@ -95,7 +95,7 @@ class Snapshot:
             return default
 
 
-def take(settings: Settings, node: Node) -> Snapshot:
+def take(settings: ConnectionSettings, node: Node) -> Snapshot:
     """Log in and look.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 
 from valkeykit import errors
-from valkeykit.causes import recognise
+from valkeykit.error_translation import classify
 from valkeykit.ops import fleet
 from valkeykit.ops.doctor import (
     access,
@@ -121,7 +121,7 @@ class _Examination:
         except OutOfTimeError:
             self.findings.append(self._late(node))
         except RedisError as error:
-            self.is_refused = recognise(error).kind is errors.LoginError
+            self.is_refused = classify(error).kind is errors.LoginError
             self.findings.append(self._login(causes.finding(error, "authentication", self.target, node)))
         except Exception:  # noqa: BLE001  (redis-py raises whatever it comes upon when an answer has no sense)
             what = "it answers like a Valkey at first, and then otherwise"
@@ -183,7 +183,7 @@ class _Examination:
 
 def _is_followers(seen: Snapshot) -> bool:
     """A replica refuses writes by design; whether one should be asked to is the topology's question."""
-    return seen.role == "slave" and recognise(seen.write or RedisError()).name in ("replica-written", "demoted")
+    return seen.role == "slave" and classify(seen.write or RedisError()).name in ("replica-written", "demoted")
 
 
 def _less(finding: Finding) -> Finding:

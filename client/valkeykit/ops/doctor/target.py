@@ -14,7 +14,7 @@ from typing import Any
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
-from valkeykit.settings import Settings, settle
+from valkeykit.settings import ConnectionSettings, resolve_settings
 from valkeykit.url import Address, Node, parse
 
 WORKLOADS = ("cache", "queue", "mixed")
@@ -32,7 +32,7 @@ class Target:
     stack: the Pulumi stack, where it is one's endpoint. ca: the path of the authority's certificate, if it was given.
     """
 
-    settings: Settings
+    settings: ConnectionSettings
     workload: str | None = None
     stack: str | None = None
     ca: str | None = field(default=None, repr=False)
@@ -105,7 +105,7 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
         raise ConfigurationError(
             f"the workload is {workload!r}, not one of {', '.join(WORKLOADS)}", fix="--workload cache"
         )
-    settings = settle(url, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+    settings = resolve_settings(url, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
     if settings.address.socket:
         raise ConfigurationError(
             "the doctor examines a server by host and port, not by its unix socket", fix="redis://localhost:6379"
@@ -114,7 +114,7 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
     return Target(settings, workload, ca=str(ca) if ca else None)
 
 
-def _check_authority(settings: Settings) -> None:
+def _check_authority(settings: ConnectionSettings) -> None:
     if settings.ca is None:
         return
     try:
@@ -136,7 +136,7 @@ def of_stack(name: str, workload: str | None = None) -> Target:
     if "endpoint" not in outputs or "url" not in outputs:
         raise ConfigurationError(f"the stack {name} isn't up", fix=f"pulumi up --stack {shlex.quote(name)}")
     endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
-    settings = settle(
+    settings = resolve_settings(
         endpoint.address(app.username, app.password),
         ca=endpoint.ca,
         connect_timeout=CONNECT_SECONDS,

@@ -1,7 +1,8 @@
 """Moves the data of a Redis or Valkey to a Valkey: live, verified, resumable (extra `ops`).
 
     with State(Path("migration")) as state, Reporter(LineVoice()) as reporter:
-        report = Migration(Server(settle(old)), Server(settle(new)), Options(), state, reporter).run()
+        source, target = Server(resolve_settings(old)), Server(resolve_settings(new))
+        report = Migration(source, target, Options(), state, reporter).run()
 
 `valkeykit migrate` is the same for people.
 """

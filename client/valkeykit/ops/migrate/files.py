@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate.wire import Wire
-from valkeykit.settings import settle
+from valkeykit.settings import resolve_settings
 from valkeykit.url import Address, Node
 
 HOST = "127.0.0.1"
@@ -129,7 +129,7 @@ def _free_port() -> int:
 
 def _await(process: subprocess.Popen[bytes], address: Address, log: Path, path: Path) -> None:
     """Loading takes as long as it takes; only an end of the process is a failure."""
-    settings = settle(address, decode=False)
+    settings = resolve_settings(address, decode=False)
     while process.poll() is None:
         with contextlib.suppress(RedisError):
             wire = Wire(settings, Node(address.host, address.port))

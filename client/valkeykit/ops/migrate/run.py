@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from valkeykit.causes import FOREIGN, explain
+from valkeykit.error_translation import REDIS_ERRORS, translate_error
 from valkeykit.errors import ConfigurationError, ValkeykitError
 from valkeykit.ops.migrate import changes, cutover, functions, preflight
 from valkeykit.ops.migrate.changes import Changes
@@ -275,5 +275,5 @@ def _explained() -> Iterator[None]:
         yield
     except ValkeykitError:
         raise
-    except FOREIGN as problem:
-        raise explain(problem) from None
+    except REDIS_ERRORS as problem:
+        raise translate_error(problem) from None

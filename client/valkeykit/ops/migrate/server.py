@@ -12,11 +12,11 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
 
 from valkeykit import connection
-from valkeykit.causes import explained
+from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate.payload import Format
 from valkeykit.ops.migrate.wire import Wire
-from valkeykit.settings import Settings
+from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 SLOTS = 16384
@@ -37,7 +37,7 @@ class Primary:
 class Server:
     """What is known of one side, and the way to its nodes."""
 
-    def __init__(self, settings: Settings, label: str = "") -> None:
+    def __init__(self, settings: ConnectionSettings, label: str = "") -> None:
         """Connect.
 
         label: a name to show instead of the address.
@@ -53,7 +53,7 @@ class Server:
         self._guard = threading.Lock()
         self._controls: dict[Node, Wire] = {}
         self._seed = Node(settings.address.host, settings.address.port)
-        with explained():
+        with translate_errors():
             with_info = self.info(self._seed, "server")
         mode = connection.mode_of(with_info)
         if mode == "sentinel":
@@ -206,14 +206,14 @@ def fields_of(value: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in value.split(",") if "=" in part)
 
 
-def _at_primary(settings: Settings) -> Settings:
+def _at_primary(settings: ConnectionSettings) -> ConnectionSettings:
     """The same settings for the node that is the primary now."""
     client: Any = connection.open_client(settings)
     try:
         host, port = client.connection_pool.get_master_address()
     finally:
         client.close()
-    address = replace(settings.address, host=host, port=int(port), topology="single", service=None, others=())
+    address = replace(settings.address, host=host, port=int(port), topology="single", service=None, fallback_nodes=())
     return replace(settings, address=address, topology="single")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate import files
 from valkeykit.ops.migrate.server import Server
-from valkeykit.settings import Settings, settle
+from valkeykit.settings import ConnectionSettings, resolve_settings
 
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 30.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+READ_TIMEOUT_SECONDS = 30.0
 """Seconds. A server may be busy with another client's command for a while."""
 
 SOURCE_URL, TARGET_URL = "SOURCE_URL", "TARGET_URL"
@@ -37,13 +37,15 @@ def named(argument: str | None, variable: str) -> str:
         raise ConfigurationError(f"can't read a URL from {text[1:]!r}", fix="put it into its first line") from None
 
 
-def settings(url: str, ca: Path | None) -> Settings:
+def settings(url: str, ca: Path | None) -> ConnectionSettings:
     """How a side is connected to.
 
     Raises:
         ConfigurationError: the URL can't be read.
     """
-    settled = settle(url, ca=ca, decode=False, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+    settled = resolve_settings(
+        url, ca=ca, decode=False, connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS
+    )
     if settled.address.socket:
         raise ConfigurationError("a migration needs host and port, not a unix socket", fix=HOST_AND_PORT)
     return settled
@@ -65,6 +67,6 @@ def source(text: str, ca: Path | None, scratch: str | None) -> Iterator[Server]:
             yield server
         return
     with files.served(Path(text), scratch or files.program()) as address:
-        loaded = settle(address, decode=False, read_timeout=READ_TIMEOUT)
+        loaded = resolve_settings(address, decode=False, read_timeout=READ_TIMEOUT_SECONDS)
         with contextlib.closing(Server(loaded, label=Path(text).name)) as server:
             yield server

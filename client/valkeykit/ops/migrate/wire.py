@@ -19,8 +19,8 @@ from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import TimeoutError as LateError
 from redis.retry import Retry
 
-from valkeykit import links
-from valkeykit.settings import Settings
+from valkeykit import transport
+from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 CHUNK = 1 << 18
@@ -87,18 +87,18 @@ class _Many:
         self._answers.feed(block)
 
 
-class _Plain(_Many, links.Link):
+class _Plain(_Many, transport.TcpConnection):
     pass
 
 
-class _Encrypted(_Many, links.TlsLink):
+class _Encrypted(_Many, transport.TlsConnection):
     pass
 
 
 class Wire:
     """One connection to one node and database. Not for several threads."""
 
-    def __init__(self, settings: Settings, node: Node, database: int = 0) -> None:
+    def __init__(self, settings: ConnectionSettings, node: Node, database: int = 0) -> None:
         kind = _Encrypted if settings.address.tls else _Plain
         self.node = node
         self._connection = kind(
@@ -108,7 +108,7 @@ class Wire:
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             **settings.client_arguments(),
-            **settings.link_arguments(),
+            **settings.transport_arguments(),
         )
         self._connection.open()
 

@@ -1,6 +1,6 @@
 """What every node of a deployment does now, for people, for Prometheus, and as a plot.
 
-    with Watch(settle(None)) as watch:
+    with Watch(resolve_settings(None)) as watch:
         watch.look()
         time.sleep(1)
         print(watch.look())

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.stats.reading import Reading
 from valkeykit.ops.stats.watch import Watch
-from valkeykit.settings import Settings
+from valkeykit.settings import ConnectionSettings
 
 COUNTERS = {
     "commands_processed": ("commands", "Commands since the server's start"),
@@ -72,7 +72,7 @@ def _filled(family: Any, field: str, readings: list[Reading]) -> Any:
     return family
 
 
-def text(settings: Settings) -> str:
+def text(settings: ConnectionSettings) -> str:
     """One scrape.
 
     Raises:
@@ -85,7 +85,7 @@ def text(settings: Settings) -> str:
         return generate_latest(registry).decode()
 
 
-def serve(settings: Settings, host: str, port: int) -> ThreadingHTTPServer:
+def serve(settings: ConnectionSettings, host: str, port: int) -> ThreadingHTTPServer:
     """Answer scrapes from a thread until `shutdown` is called on what is returned.
 
     Raises:

@@ -10,11 +10,11 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from valkeykit.causes import explain
+from valkeykit.error_translation import translate_error
 from valkeykit.ops import fleet
 from valkeykit.ops.stats.keys import Sampler
 from valkeykit.ops.stats.reading import Figures, Reading, between, read
-from valkeykit.settings import Settings
+from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 PINGS = 3
@@ -27,7 +27,7 @@ FIND_EVERY = 10.0
 class Watch:
     """samples: whether big and hot keys are looked for."""
 
-    def __init__(self, settings: Settings, *, samples: bool = True) -> None:
+    def __init__(self, settings: ConnectionSettings, *, samples: bool = True) -> None:
         self._settings = settings
         self._samples = samples
         self._clients: dict[Node, Redis] = {}
@@ -57,7 +57,7 @@ class Watch:
             try:
                 found.append(self._read(node, client))
             except RedisError as error:
-                self.missing[node] = str(explain(error).args[0])
+                self.missing[node] = str(translate_error(error).args[0])
         return found
 
     def look(self) -> list[Figures]:

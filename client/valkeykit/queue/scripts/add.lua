@@ -1,5 +1,5 @@
 #!lua
--- shared: clock wake seen
+-- shared: clock wake dedupe
 -- keys: jobs wakeups | line seen
 -- Adds jobs under ids that only this producer makes, all or none, once. `line` is that of their priority.
 -- ARGV: call number, delay (ms; 0 for a line of waiting jobs), header, then for each job: id, payload

@@ -1,5 +1,5 @@
 #!lua
--- shared: clock wake seen answers
+-- shared: clock wake dedupe call_replies
 -- keys: jobs active leases dead errors traces progress cancelled losses started unique unique_ends wakeups | line seen answers result
 -- Adds one job under an id that may exist, or under a key that may be taken, once. A dead letter makes way.
 -- ARGV: call number, delay (ms), header, id, payload, key ("" for none), its window (ms)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock count header forget unique discard answers
+-- shared: clock count header delete_jobs free_key end_cancelled call_replies
 -- keys: jobs active leases suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes delayed* waiting* | answers
 -- Cancels a job. One that runs is marked, and its worker sees the mark when it renews the lease.
 -- ARGV: call number, id
@@ -27,5 +27,5 @@ elseif redis.call("ZREM", dead, id) == 1 then
 elseif redis.call("LREM", suspect, 1, id) == 0 then
   redis.call("LREM", waiting(priority), 1, id)
 end
-discard(id)
+end_cancelled(id)
 return remember(call, was)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock wake count header fence forget unique discard reports
+-- shared: clock wake count header fence delete_jobs free_key end_cancelled report_replies
 -- keys: jobs active leases suspect errors traces progress cancelled losses started unique unique_ends stats minutes wakeups | report
 -- Ends jobs that were cancelled while they ran, where the worker still holds them.
 -- ARGV: worker, number of the report, then for each job: id, attempt
@@ -14,7 +14,7 @@ for i = 3, #ARGV, 2 do
 end
 local mine, gone = held(worker, ids, attempts)
 for _, id in ipairs(mine) do
-  discard(id)
+  end_cancelled(id)
 end
 if redis.call("LLEN", suspect) > 0 then
   wake()

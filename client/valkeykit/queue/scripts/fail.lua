@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock wake count header fence forget unique discard bury reports
+-- shared: clock wake count header fence delete_jobs free_key end_cancelled move_to_dead_letter report_replies
 -- keys: config jobs active leases suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes wakeups delayed* | report
 -- Records failed attempts, where the worker still holds the jobs. One that was cancelled meanwhile ends.
 -- ARGV: worker, number of the report, then for each job: id, attempt, delay until the next (ms; -1: no more), error, traceback
@@ -19,10 +19,10 @@ local stopped = {}
 for _, id in ipairs(mine) do
   local plan = plans[id]
   if redis.call("HEXISTS", cancelled, id) == 1 then
-    discard(id)
+    end_cancelled(id)
     stopped[#stopped + 1] = id
   elseif plan.delay < 0 then
-    bury(id, plan.error, plan.trace)
+    move_to_dead_letter(id, plan.error, plan.trace)
   else
     local priority = header(redis.call("HGET", jobs, id))
     redis.call("ZREM", leases, id)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock wake count fence forget reports
+-- shared: clock wake count fence delete_jobs report_replies
 -- keys: jobs active leases suspect errors traces progress cancelled losses started stats minutes wakeups | report
 -- Acknowledges jobs that are done, where the worker still holds them. Further KEYS are those of the results, in order.
 -- ARGV: worker, number of the report, how many have no result, then for each of those: id, attempt;
@@ -23,7 +23,7 @@ end
 local mine, gone = held(worker, ids, attempts)
 if #mine > 0 then
   redis.call("ZREM", leases, unpack(mine))
-  forget(mine)
+  delete_jobs(mine)
   for _, id in ipairs(mine) do
     local result = results[id]
     if result then

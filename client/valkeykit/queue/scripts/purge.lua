@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock count header forget unique answers
+-- shared: clock count header delete_jobs free_key call_replies
 -- keys: jobs active suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes delayed* waiting* | answers
 -- Deletes jobs that wait, are delayed or are dead, as many as the server can in a short time.
 -- ARGV: call number, waiting, delayed or dead
@@ -41,7 +41,7 @@ if #ids > 0 then
   for _, id in ipairs(ids) do
     free_key(id)
   end
-  forget(ids)
+  delete_jobs(ids)
   count("cancelled", #ids)
 end
 return remember(call, #ids)

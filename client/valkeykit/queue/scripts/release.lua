@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- shared: clock wake count header fence forget unique discard
+-- shared: clock wake count header fence delete_jobs free_key end_cancelled
 -- keys: jobs active leases suspect errors traces progress cancelled losses started unique unique_ends stats minutes wakeups delayed* waiting*
 -- Gives back jobs that have not run; the attempt doesn't count.
 -- ARGV: worker, delay (ms; 0: to the head of the line), then for each job: id, attempt
@@ -13,7 +13,7 @@ local mine = held(worker, ids, attempts)
 for i = #mine, 1, -1 do
   local id = mine[i]
   if redis.call("HEXISTS", cancelled, id) == 1 then
-    discard(id)
+    end_cancelled(id)
   else
     local before = attempt_of[id] - 1
     local priority = header(redis.call("HGET", jobs, id))

@@ -1,5 +1,5 @@
 #!lua
--- shared: wake header answers
+-- shared: wake header call_replies
 -- keys: jobs active dead errors traces losses started wakeups waiting* | answers
 -- Puts dead letters back into their line, with all their attempts before them.
 -- ARGV: call number, ids

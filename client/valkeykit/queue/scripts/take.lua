@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- shared: clock wake count header forget unique discard bury
+-- shared: clock wake count header delete_jobs free_key end_cancelled move_to_dead_letter
 -- keys: config starts jobs active leases suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes repeating wakeups delayed* waiting* | taken
 -- Leases jobs to a worker, once: a take that is sent again returns what the first one leased.
--- ARGV: worker, number of the take, jobs at most, slots that are free, lease (ms), bytes at most,
+-- ARGV: worker, number of the take, jobs at most, jobs that can run now, lease (ms), bytes at most,
 --       1 where the worker runs no suspect
 -- Returns: ms until there may be more to do (-1: unknown), how many repeats are due, how many of the jobs are suspects
 --          (they come first), 1 under a rate limit, a list of jobs whose lease ended (id, attempt, record and what became
@@ -47,13 +47,13 @@ local function reap()
     local fate = "waiting"
     redis.call("ZREM", leases, id)
     if not record then
-      forget({ id })
+      delete_jobs({ id })
     elseif redis.call("HEXISTS", cancelled, id) == 1 then
       fate = "cancelled"
-      discard(id)
+      end_cancelled(id)
     elseif redis.call("HEXISTS", started, id) == 1 then
       fate = "dead"
-      bury(id, "the worker was lost while it ran the job, at attempt " .. attempt, "")
+      move_to_dead_letter(id, "the worker was lost while it ran the job, at attempt " .. attempt, "")
     else
       if most and attempt >= most then
         attempt = most - 1

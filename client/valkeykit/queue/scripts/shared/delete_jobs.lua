@@ -1,0 +1,10 @@
+-- All that is kept of jobs, but for the lists that they may be in.
+local function delete_jobs(ids)
+  redis.call("HDEL", active, unpack(ids))
+  redis.call("HDEL", jobs, unpack(ids))
+  for _, key in ipairs({ errors, traces, progress, cancelled, losses, started }) do
+    if redis.call("EXISTS", key) == 1 then
+      redis.call("HDEL", key, unpack(ids))
+    end
+  end
+end

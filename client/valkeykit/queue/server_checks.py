@@ -1,0 +1,52 @@
+"""What a queue asks of its server, read from INFO, which every user may run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from valkeykit.errors import UnsupportedServerError
+
+MIN_VERSION = (7, 2)
+"""The first Valkey; scripts and LMPOP are as they are needed from there on."""
+
+_logger = logging.getLogger("valkeykit.queue")
+
+
+def verify_server(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow_eviction: bool) -> None:
+    """Check the answers to INFO server and INFO memory.
+
+    Raises:
+        UnsupportedServerError: it isn't Valkey, is too old, or evicts jobs.
+    """
+    info = _of_one_node(server) | _of_one_node(memory)
+    if info.get("server_name", "valkey" if "valkey_version" in info else "redis") != "valkey":
+        raise UnsupportedServerError(
+            f"the server is a Redis {info.get('redis_version', '')}, and the queue is made for Valkey",
+            fix="run Valkey 7.2 or newer",
+        )
+    version = str(info.get("valkey_version", "0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+        raise UnsupportedServerError(f"the server is Valkey {version}, older than 7.2", fix="upgrade the server")
+    _check_eviction(str(info.get("maxmemory_policy", "noeviction")), allow_eviction=allow_eviction)
+
+
+def _check_eviction(policy: str, *, allow_eviction: bool) -> None:
+    if policy == "noeviction":
+        return
+    if policy.startswith("volatile-"):
+        _logger.warning("the server evicts keys with a TTL (%s): results and dedup keys may go early", policy)
+    elif allow_eviction:
+        _logger.warning("the server evicts any key (%s): jobs may be lost", policy)
+    else:
+        raise UnsupportedServerError(
+            f"the server evicts any key when its memory is full ({policy}), so it would lose jobs",
+            fix="set maxmemory-policy noeviction, or pass allow_eviction=True",
+        )
+
+
+def _of_one_node(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A cluster's client answers for each node; they are set up alike."""
+    nodes = [value for value in answer.values() if isinstance(value, Mapping) and len(value) > 5]
+    return dict(nodes[0] if nodes else answer)

@@ -1,0 +1,153 @@
+"""An error names its own cause: none of TLS on a plain connection, none of the server's data."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+import redis
+import valkeykit
+from redis import exceptions as redis_errors
+from valkeykit import Queue, errors
+from valkeykit.queue.retry import is_transient
+
+from tests.servers import HOST, Server
+
+
+def test_a_client_that_the_server_evicts(own_server: Server) -> None:
+    with closing(own_server.client()) as admin:
+        admin.config_set("maxmemory-clients", "1mb")
+    with (
+        closing(valkeykit.connect(own_server.url, topology="single", read_timeout=30)) as client,
+        pytest.raises(errors.UnreachableError, match="maxmemory-clients") as caught,
+        valkeykit.translate_errors(),
+    ):
+        client.set("a", "x" * 50_000_000)
+    assert not isinstance(caught.value, errors.TlsError)
+
+    async def main() -> None:
+        client = await valkeykit.aconnect(own_server.url, topology="single", read_timeout=30)
+        with pytest.raises(errors.UnreachableError, match="maxmemory-clients"), valkeykit.translate_errors():
+            await client.set("a", "x" * 50_000_000)
+        await client.aclose()
+
+    asyncio.run(main())
+
+
+@contextmanager
+def hanging_up(answers: int) -> Iterator[str]:
+    """The URL of what ends each connection after so many answers."""
+    with socket.create_server((HOST, 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    for _ in range(answers):
+                        connection.recv(4096)
+                        connection.sendall(b"%1\r\n$5\r\nproto\r\n:3\r\n")
+                    connection.recv(4096)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"redis://{HOST}:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("answers", "text"), [(0, "before the login.*rediss://"), (1, "ended the connection.*its log")]
+)
+def test_a_connection_that_ends_before_the_login_or_after_it(answers: int, text: str) -> None:
+    with (
+        hanging_up(answers) as url,
+        closing(valkeykit.connect(url, topology="single", read_timeout=30)) as client,
+        pytest.raises(errors.UnreachableError, match=text),
+        valkeykit.translate_errors(),
+    ):
+        client.ping()
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (["LPUSH", "text", "s3cret"], "WRONGTYPE"),
+        (["NOSUCH", "s3cret"], "doesn't know this command"),
+        (["SETRANGE", "text", "-1", "s3cret"], r"refused the command \(ERR\)"),
+        (["XGROUP", "CREATE", "stream", "s3cret", "0", "MKSTREAM"], r"refused the command \(BUSYGROUP\)"),
+        (["EVAL", "return redis.error_reply('MYCODE s3cret')", 0], r"refused the command \(MYCODE\)"),
+        (["EVAL", "return redis.error_reply('s3cret9 s3cret')", 0], "refused the command"),
+    ],
+)
+def test_a_refused_command_names_the_server_s_first_word(server: Server, command: list[object], text: str) -> None:
+    with closing(server.client()) as admin:
+        admin.set("text", "s3cret")
+        admin.xgroup_create("stream", "s3cret", mkstream=True)
+    with (
+        closing(valkeykit.connect(server.url, topology="single")) as client,
+        pytest.raises(errors.RefusedError, match=text) as caught,
+        valkeykit.translate_errors(),
+    ):
+        client.execute_command(*command)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "passes"),
+    [
+        (redis_errors.ClusterError("TTL exhausted."), errors.UnreachableError, True),
+        (redis_errors.TryAgainError("Multiple keys request during rehashing of slot"), errors.UnreachableError, True),
+        (redis_errors.SlotNotCoveredError("Slot 5 is not covered"), errors.UnreachableError, True),
+        (redis_errors.MaxConnectionsError("Too many connections"), errors.UnreachableError, True),
+        (redis_errors.ReadOnlyError("You can't write against a read only replica."), errors.ReadOnlyError, True),
+        (redis_errors.AuthenticationError("invalid username-password pair"), errors.LoginError, False),
+        (redis_errors.MovedError("1 127.0.0.1:6379"), errors.TopologyError, False),
+        (redis_errors.ResponseError("ERR no"), errors.RefusedError, False),
+    ],
+)
+def test_what_passes_is_tried_again(error: Exception, kind: type[Exception], passes: bool) -> None:
+    ours = valkeykit.translate_error(error)
+    assert type(ours) is kind
+    assert ours.fix
+    assert is_transient(error) is passes
+
+
+def test_a_socket_that_this_user_may_not_use() -> None:
+    error = redis.ConnectionError("Error 13 connecting to /run/a.sock. Permission denied.")
+    assert "unixsocketperm" in str(valkeykit.translate_error(error))
+
+
+def test_a_cluster_that_redirects_to_a_node_it_has_not_named(server: Server) -> None:
+    """redis-py raises an AttributeError for it."""
+    with Queue("mail", server.url, retry_for=30) as queue:
+        queue.check()
+        connection = queue._lazy.connection
+        assert connection is not None
+        failures = [AttributeError("'NoneType' object has no attribute 'redis_connection'")]
+        refreshed = []
+
+        class Cluster:
+            class nodes_manager:  # noqa: N801
+                initialize = staticmethod(lambda: refreshed.append(1))
+
+            def __init__(self, client: redis.Redis) -> None:
+                self._client = client
+
+            def execute_command(self, *command: object) -> object:
+                if failures:
+                    raise failures.pop()
+                return self._client.execute_command(*command)
+
+            def close(self) -> None:
+                self._client.close()
+
+        connection.client = Cluster(connection.client)  # type: ignore[assignment,arg-type]
+        assert queue.add("job").new
+        assert refreshed
