@@ -14,7 +14,7 @@ from valkeykit.ops.bench.run import PREFIX, TTL, Bench
 from valkeykit.settings import settle
 
 from tests import servers
-from tests.doctor.sick import LIMIT
+from tests.doctor.faulty_endpoints import LIMIT
 from tests.doctor.test_stats import command
 from tests.servers import Server, running
 

@@ -23,7 +23,7 @@ from valkeykit.settings import settle
 from valkeykit.url import Node
 
 from tests import servers
-from tests.doctor.sick import LIMIT, until
+from tests.doctor.faulty_endpoints import LIMIT, until
 from tests.migrate import binaries
 from tests.servers import HOST, Sentinels, Server, free_port, running
 

@@ -1,4 +1,4 @@
-"""valkeykit doctor: what is wrong with an endpoint, and what mends it."""
+"""valkeykit doctor: diagnose an endpoint."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from rich.text import Text
 
 from valkeykit import cli
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.doctor import run, target
-from valkeykit.ops.doctor.deadline import TOTAL
-from valkeykit.ops.doctor.finding import LAYERS, NOTE, PROBLEM, WARNING, Finding, Report
+from valkeykit.ops.doctor import examination, target
+from valkeykit.ops.doctor.deadline import TOTAL_SECONDS
+from valkeykit.ops.doctor.finding import LAYERS, NOTE, PROBLEM, WARNING, DoctorReport, Finding
 
 HEALTHY, UNHEALTHY, USAGE = 0, 1, 2
 """Exit codes."""
 
-WITHIN, LEAST = 4.0, 1.2
-"""Seconds from the start of the command to the verdict, and what the examination gets in any case."""
+COMMAND_SECONDS, MIN_EXAMINATION_SECONDS = 4.0, 1.2
+"""Time limit of the command from its start, and the minimum for the examination."""
 
-_COLOUR = {PROBLEM: "red", WARNING: "yellow", NOTE: "dim"}
+_COLOURS = {PROBLEM: "red", WARNING: "yellow", NOTE: "dim"}
 
 
 def doctor(
-    url: Annotated[str | None, typer.Argument(help="A URL; VALKEY_URL, else REDIS_URL, where none is given.")] = None,
-    stack: Annotated[str | None, typer.Option(help="The endpoint of this Pulumi stack.")] = None,
-    ca: Annotated[Path | None, typer.Option(help="The authority of the server's certificate, a path.")] = None,
-    workload: Annotated[str | None, typer.Option(help="cache, queue or mixed: what the server is for.")] = None,
+    url: Annotated[str | None, typer.Argument(help="URL of the endpoint; default: VALKEY_URL, else REDIS_URL.")] = None,
+    stack: Annotated[str | None, typer.Option(help="Examine the endpoint of this Pulumi stack.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Path of the CA certificate.")] = None,
+    workload: Annotated[str | None, typer.Option(help="Workload of the server: cache, queue or mixed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at an endpoint layer by layer, and say what mends it. Exit 1: there is a problem."""
+    """Examine an endpoint layer by layer and print how to fix it. Exit 1 if there is a problem."""
     if url and stack:
-        raise typer.BadParameter("a URL and --stack name two endpoints")
+        raise typer.BadParameter("a URL and --stack exclude each other")
     try:
         chosen = target.of_stack(stack, workload) if stack else target.of_url(url, ca, workload)
     except ConfigurationError as problem:
         typer.echo(f"error: {problem}", err=True)
         raise typer.Exit(USAGE) from None
-    report = run.examine(chosen, _seconds_left(asked_pulumi=stack is not None))
+    report = examination.examine(chosen, _seconds_left(queried_pulumi=stack is not None))
     if as_json:
         typer.echo(json.dumps(report.record()))
     else:
@@ -50,29 +50,30 @@ def doctor(
     raise typer.Exit(HEALTHY if report.is_healthy else UNHEALTHY)
 
 
-def _seconds_left(*, asked_pulumi: bool) -> float:
-    """What the start of a busy machine has left of WITHIN; asking Pulumi comes on top."""
-    spent = 0.0 if asked_pulumi else time.monotonic() - cli.STARTED
-    return min(TOTAL, max(WITHIN - spent, LEAST))
+def _seconds_left(*, queried_pulumi: bool) -> float:
+    """The time that remains after the start of the command; the query to Pulumi is extra."""
+    spent = 0.0 if queried_pulumi else time.monotonic() - cli.STARTED
+    return min(TOTAL_SECONDS, max(COMMAND_SECONDS - spent, MIN_EXAMINATION_SECONDS))
 
 
-def _show(report: Report) -> None:
+def _show(report: DoctorReport) -> None:
     console = Console()
     states = "  ".join(f"{layer} {report.state(layer)}" for layer in LAYERS)
     console.print(f"{report.target}: {states}", markup=False)
     if report.findings:
         table = Table(show_lines=True)
-        for column in ("layer", "", "what", "sure", "mend"):
+        for column in ("layer", "severity", "result", "confidence", "fix"):
             table.add_column(column, overflow="fold")
         for nodes, one in _merged(report):
             what = f"{nodes}: {one.what}: {one.why}"
-            table.add_row(*map(Text, (one.layer, one.severity, what, one.sure, one.fix)), style=_COLOUR[one.severity])
+            cells = (one.layer, one.severity, what, one.confidence, one.fix)
+            table.add_row(*map(Text, cells), style=_COLOURS[one.severity])
         console.print(table)
     console.print(f"{report.verdict} ({report.seconds:.1f} s)", markup=False)
 
 
-def _merged(report: Report) -> list[tuple[str, Finding]]:
-    """What is the same on several nodes stands once, with the first one's mend."""
+def _merged(report: DoctorReport) -> list[tuple[str, Finding]]:
+    """Merge equal findings of several nodes; the first node's fix is shown."""
     rows: dict[tuple[str, str], list[Finding]] = {}
     for one in report.findings:
         rows.setdefault((one.name, one.what), []).append(one)

@@ -1,4 +1,4 @@
-"""valkeykit migrate: move the data of a Redis or Valkey to a Valkey."""
+"""valkeykit migrate: migrate data from Redis or Valkey to Valkey."""
 
 from __future__ import annotations
 
@@ -18,85 +18,106 @@ from rich.table import Table
 from valkeykit.causes import explained
 from valkeykit.commands.tables import add_row, plain
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.migrate import sides, survey
-from valkeykit.ops.migrate.events import BarVoice, JsonVoice, LineVoice, Reporter, Voice
+from valkeykit.ops.migrate import endpoints, survey
 from valkeykit.ops.migrate.options import Options, Scope
-from valkeykit.ops.migrate.preflight import Plan
-from valkeykit.ops.migrate.report import Report
+from valkeykit.ops.migrate.preflight import MigrationPlan
+from valkeykit.ops.migrate.progress import JsonLines, LogLines, ProgressBar, ProgressReporter, ProgressSink
+from valkeykit.ops.migrate.report import MigrationReport
 from valkeykit.ops.migrate.run import CutOver, Migration
-from valkeykit.ops.migrate.server import Server
-from valkeykit.ops.migrate.state import State
+from valkeykit.ops.migrate.server import MigrationServer
+from valkeykit.ops.migrate.state import MigrationState
 from valkeykit.ops.migrate.survey import Survey
 
 NO_GO, INCOMPLETE = 3, 4
-"""Exit codes: the preflight says no; not all is there."""
+"""Exit codes: the preflight failed; the target is incomplete."""
 
-_URL = "a URL, @FILE with one in its first line, or the variable {}"
+_URL = "URL, or @FILE with the URL in its first line; default: the variable {}"
 
 
 def migrate(  # noqa: PLR0917  (typer makes them options)
-    source: Annotated[str | None, typer.Argument(help=_URL.format("SOURCE_URL") + "; or an RDB or AOF file.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help=_URL.format("SOURCE_URL") + ". Or an RDB or append-only file.")
+    ] = None,
     target: Annotated[str | None, typer.Argument(help=_URL.format("TARGET_URL") + ".")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look at both sides, print the plan, write nothing.")
+        bool, typer.Option("--dry-run", help="Check both servers and print the plan; write nothing.")
     ] = False,
     survey_: Annotated[
-        bool, typer.Option("--survey", help="Show who uses the source, and with which commands.")
+        bool, typer.Option("--survey", help="Show the clients of the source and the commands they use.")
     ] = False,
     idle: Annotated[
-        float | None, typer.Option(help="With --survey: watch so many seconds; 0 only if nobody is there.")
+        float | None,
+        typer.Option(help="With --survey: observe for this many seconds; exit 0 only if the server is idle."),
     ] = None,
-    cut_over: Annotated[bool, typer.Option("--cut-over", help="Wait until writes stop, then finish.")] = False,
-    pause_writes: Annotated[
-        float | None, typer.Option(help="Let the source hold writes back, for so many seconds.")
-    ] = None,
-    quiet: Annotated[float, typer.Option(help="Seconds without a write that count as stopped.")] = 5.0,
-    follow: Annotated[float | None, typer.Option(help="Keep the target as the source is for so many seconds.")] = None,
-    way_back: Annotated[bool, typer.Option("--way-back", help="From the new server to the old one, a Redis.")] = False,
-    conflict: Annotated[str, typer.Option(help="fail, skip or replace: where the target has keys.")] = "fail",
-    match: Annotated[str | None, typer.Option(help="Only keys of this pattern.")] = None,
-    rename: Annotated[str | None, typer.Option(help="OLD:NEW, only keys with this prefix, which changes.")] = None,
-    type_: Annotated[list[str] | None, typer.Option("--type", help="Only this type; may be repeated.")] = None,
-    database: Annotated[list[int] | None, typer.Option(help="Only this database; may be repeated.")] = None,
-    rate: Annotated[int | None, typer.Option(help="Keys a second at most.")] = None,
-    max_latency: Annotated[
-        float | None, typer.Option(help="Milliseconds: slow down when the source's PING takes longer.")
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Keys of one round trip.")] = 1000,
-    verify: Annotated[str, typer.Option(help="full or sample.")] = "full",
-    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Go on without what can't be moved.")] = False,
-    notifications: Annotated[
-        bool, typer.Option("--notifications", help="Switch them on at the source meanwhile.")
+    cut_over: Annotated[
+        bool, typer.Option("--cut-over", help="Wait until writes stop, then copy the last changes and verify.")
     ] = False,
-    state: Annotated[Path, typer.Option(help="The folder that keeps how far it is.")] = Path("valkeykit-migration"),
-    patience: Annotated[float, typer.Option(help="Seconds that a side may be out of reach.")] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines.")] = False,
-    source_ca: Annotated[Path | None, typer.Option(help="The authority of the source's certificate.")] = None,
-    target_ca: Annotated[Path | None, typer.Option(help="The authority of the target's certificate.")] = None,
-    scratch_server: Annotated[str | None, typer.Option(help="The program that loads files.")] = None,
+    pause_writes: Annotated[
+        float | None, typer.Option(help="Pause writes at the source for this many seconds.")
+    ] = None,
+    quiet: Annotated[float, typer.Option(help="Seconds without a write after which writes count as stopped.")] = 5.0,
+    follow: Annotated[float | None, typer.Option(help="Keep the target in sync for this many seconds.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse migration: from Valkey back to Redis.")] = False,
+    conflict: Annotated[str, typer.Option(help="If the target has keys in scope: fail, skip or replace.")] = "fail",
+    match: Annotated[str | None, typer.Option(help="Migrate only keys that match this pattern.")] = None,
+    rename: Annotated[
+        str | None, typer.Option(help="OLD:NEW: migrate only keys with the prefix OLD and replace it with NEW.")
+    ] = None,
+    type_: Annotated[list[str] | None, typer.Option("--type", help="Migrate only this type; can be repeated.")] = None,
+    database: Annotated[list[int] | None, typer.Option(help="Migrate only this database; can be repeated.")] = None,
+    rate: Annotated[int | None, typer.Option(help="Maximum keys per second.")] = None,
+    max_latency: Annotated[
+        float | None, typer.Option(help="Slow down if a PING to the source takes longer than this many milliseconds.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Keys per round trip.")] = 1000,
+    verify: Annotated[str, typer.Option(help="Compare all keys (full) or a sample.")] = "full",
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Continue and skip keys that cannot be migrated.")
+    ] = False,
+    notifications: Annotated[
+        bool, typer.Option("--notifications", help="Enable keyspace notifications at the source during the run.")
+    ] = False,
+    state: Annotated[Path, typer.Option(help="Folder for the state of the migration.")] = Path("valkeykit-migration"),
+    reconnect_timeout: Annotated[
+        float, typer.Option(help="Seconds that a server may be unreachable before the run fails.")
+    ] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+    source_ca: Annotated[Path | None, typer.Option(help="Path of the source's CA certificate.")] = None,
+    target_ca: Annotated[Path | None, typer.Option(help="Path of the target's CA certificate.")] = None,
+    scratch_server: Annotated[str | None, typer.Option(help="Server program that loads files.")] = None,
 ) -> None:
-    """Move data to a Valkey: copied live, compared key by key; the same command continues."""
+    """Migrate data to Valkey: live copy, verified key by key. Run the same command again to resume."""
     with explained():
         if survey_:
             _survey(source, target, source_ca, target_ca, idle, as_json=as_json)
             return
         options = Options(
             scope=Scope(match, _prefixes(rename), frozenset(type_ or ()), frozenset(database or ())),
-            conflict="replace" if way_back else conflict, rate=rate, max_latency=max_latency, batch=batch,
-            accept_loss=accept_loss, way_back=way_back, notifications=notifications, verify=verify, patience=patience,
-        )  # fmt: skip
+            conflict="replace" if reverse else conflict,
+            rate=rate,
+            max_latency=max_latency,
+            batch=batch,
+            accept_loss=accept_loss,
+            reverse=reverse,
+            notifications=notifications,
+            verify=verify,
+            reconnect_timeout=reconnect_timeout,
+        )
         change = CutOver(quiet, pause_writes) if cut_over or pause_writes else None
         if (change or follow) and options.conflict == "skip":
             raise ConfigurationError(
-                "--conflict skip has no cut-over: older copies can't be told from the target's own keys",
+                "--conflict skip does not support a cut-over: earlier copies look like the target's own keys",
                 fix="--conflict replace",
             )
-        come_from, go_to = sides.named(source, sides.SOURCE_URL), sides.named(target, sides.TARGET_URL)
+        source_url, target_url = (
+            endpoints.resolve_url(source, endpoints.SOURCE_URL),
+            endpoints.resolve_url(target, endpoints.TARGET_URL),
+        )
         with (
-            sides.source(come_from, source_ca, scratch_server) as old,
-            contextlib.closing(Server(sides.settings(go_to, target_ca))) as new,
-            contextlib.closing(State(state)) as kept,
-            Reporter(_voice(as_json=as_json)) as reporter,
+            endpoints.open_source(source_url, source_ca, scratch_server) as old,
+            contextlib.closing(MigrationServer(endpoints.settings(target_url, target_ca))) as new,
+            contextlib.closing(MigrationState(state)) as kept,
+            ProgressReporter(_progress_sink(as_json=as_json)) as reporter,
         ):
             migration = Migration(old, new, options, kept, reporter)
             with _stoppable(migration.stop):
@@ -111,7 +132,7 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
     raise typer.Exit(code)
 
 
-def _code(report: Report) -> int:
+def _code(report: MigrationReport) -> int:
     if not report.plan.is_go:
         return NO_GO
     return 0 if report.complete else INCOMPLETE
@@ -122,19 +143,19 @@ def _prefixes(rename: str | None) -> tuple[str, str] | None:
         return None
     old, colon, new = rename.partition(":")
     if not colon or not old:
-        raise ConfigurationError(f"--rename {rename!r} isn't OLD:NEW", fix="--rename shop.:store.")
+        raise ConfigurationError(f"--rename {rename!r} is not OLD:NEW", fix="--rename shop.:store.")
     return old, new
 
 
-def _voice(*, as_json: bool) -> Voice:
+def _progress_sink(*, as_json: bool) -> ProgressSink:
     if as_json:
-        return JsonVoice()
-    return BarVoice() if sys.stderr.isatty() else LineVoice()
+        return JsonLines()
+    return ProgressBar() if sys.stderr.isatty() else LogLines()
 
 
 @contextlib.contextmanager
 def _stoppable(stop: threading.Event) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the run in good order; the state is kept either way."""
+    """The first SIGINT or SIGTERM stops the run cleanly; the state is saved in any case."""
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -143,7 +164,7 @@ def _stoppable(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _show(plan: Plan, report: Report | None, *, as_json: bool) -> None:
+def _show(plan: MigrationPlan, report: MigrationReport | None, *, as_json: bool) -> None:
     if as_json:
         record = {"event": "plan", **plan.record()} if report is None else {"event": "report", **report.record()}
         typer.echo(json.dumps(record))
@@ -156,7 +177,7 @@ def _show(plan: Plan, report: Report | None, *, as_json: bool) -> None:
         console.print(_verification_table(report))
 
 
-def _plan_table(plan: Plan) -> Table:
+def _plan_table(plan: MigrationPlan) -> Table:
     table = Table(
         title=plain(
             f"{plan.source} → {plan.target}: {plan.keys:,} keys, about {plan.seconds:,.0f} s: "
@@ -164,7 +185,7 @@ def _plan_table(plan: Plan) -> Table:
         ),
         title_justify="left",
     )
-    for column in ("check", "", "found", "mend"):
+    for column in ("check", "", "result", "fix"):
         table.add_column(column, overflow="fold")
     for check in plan.checks:
         mark = {True: "ok", False: "NO", None: "note"}[check.ok]
@@ -172,7 +193,7 @@ def _plan_table(plan: Plan) -> Table:
     return table
 
 
-def _print_inventory(console: Console, plan: Plan) -> None:
+def _print_inventory(console: Console, plan: MigrationPlan) -> None:
     found = plan.inventory
     if found is None:
         return
@@ -189,10 +210,8 @@ def _print_inventory(console: Console, plan: Plan) -> None:
     console.print(kinds, biggest)
 
 
-def _verification_table(report: Report) -> Table:
-    table = Table(
-        title="all is there" if report.complete else "not all is there", title_justify="left", show_header=False
-    )
+def _verification_table(report: MigrationReport) -> Table:
+    table = Table(title="complete" if report.complete else "incomplete", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     if report.verification:
@@ -201,11 +220,18 @@ def _verification_table(report: Report) -> Table:
     return table
 
 
-def _survey(source: str | None, target: str | None, source_ca: Path | None, target_ca: Path | None,
-            idle: float | None, *, as_json: bool) -> None:  # fmt: skip
+def _survey(
+    source: str | None,
+    target: str | None,
+    source_ca: Path | None,
+    target_ca: Path | None,
+    idle: float | None,
+    *,
+    as_json: bool,
+) -> None:
     with contextlib.ExitStack() as stack:
-        server = _opened(stack, sides.named(source, sides.SOURCE_URL), source_ca)
-        other = _opened(stack, sides.named(target, sides.TARGET_URL), target_ca) if target else None
+        server = _opened(stack, endpoints.resolve_url(source, endpoints.SOURCE_URL), source_ca)
+        other = _opened(stack, endpoints.resolve_url(target, endpoints.TARGET_URL), target_ca) if target else None
         found = survey.take(server, other, seconds=idle or 0.0)
     if as_json:
         typer.echo(json.dumps(found.record()))
@@ -215,8 +241,8 @@ def _survey(source: str | None, target: str | None, source_ca: Path | None, targ
         raise typer.Exit(INCOMPLETE)
 
 
-def _opened(stack: contextlib.ExitStack, url: str, ca: Path | None) -> Server:
-    return stack.enter_context(contextlib.closing(Server(sides.settings(url, ca))))
+def _opened(stack: contextlib.ExitStack, url: str, ca: Path | None) -> MigrationServer:
+    return stack.enter_context(contextlib.closing(MigrationServer(endpoints.settings(url, ca))))
 
 
 def _print_survey(found: Survey) -> None:
@@ -233,4 +259,4 @@ def _print_survey(found: Survey) -> None:
         add_row(calls, name, f"{number:,}")
     console.print(clients, calls)
     if found.unknown:
-        console.print(f"the target doesn't know: {', '.join(found.unknown)}", markup=False)
+        console.print(f"not supported by the target: {', '.join(found.unknown)}", markup=False)

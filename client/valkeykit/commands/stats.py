@@ -51,10 +51,10 @@ def stats(
             time.sleep(seconds or EVERY)
             typer.echo(json.dumps({"nodes": [one.record() for one in watch.look()], "missing": _missing(watch)}))
             return
-        seen = _follow(watch, seconds or (PLOT_SECONDS if plot else None))
+        snapshot = _follow(watch, seconds or (PLOT_SECONDS if plot else None))
     if plot:
-        plots.write(plot, "valkeykit stats", _panels(seen))
-        typer.echo(f"{plot}: {len(seen)} looks", err=True)
+        plots.write(plot, "valkeykit stats", _panels(snapshot))
+        typer.echo(f"{plot}: {len(snapshot)} looks", err=True)
 
 
 def metrics(
@@ -82,7 +82,7 @@ def metrics(
 def _follow(watch: Watch, seconds: float | None) -> list[tuple[float, list[Figures]]]:
     """Show each look until the time is up or Ctrl-C comes."""
     began = time.monotonic()
-    seen: list[tuple[float, list[Figures]]] = []
+    snapshot: list[tuple[float, list[Figures]]] = []
     keep = seconds is not None
     with Live(auto_refresh=False) as live:
         try:
@@ -91,10 +91,10 @@ def _follow(watch: Watch, seconds: float | None) -> list[tuple[float, list[Figur
                 figures = watch.look()
                 live.update(_page(figures, watch), refresh=True)
                 if keep:
-                    seen.append((time.monotonic() - began, figures))
+                    snapshot.append((time.monotonic() - began, figures))
         except KeyboardInterrupt:
             pass
-    return seen
+    return snapshot
 
 
 def _missing(watch: Watch) -> dict[str, str]:
@@ -148,10 +148,10 @@ def _heat(value: int) -> str:
     return f"frequency {value}" if value > 0 else f"used {-value} s ago"
 
 
-def _panels(seen: list[tuple[float, list[Figures]]]) -> list[plots.Panel]:
+def _panels(snapshot: list[tuple[float, list[Figures]]]) -> list[plots.Panel]:
     def lines(value: Callable[[Figures], float | None]) -> dict[str, list[tuple[float, float]]]:
         found: dict[str, list[tuple[float, float]]] = {}
-        for second, figures in seen:
+        for second, figures in snapshot:
             for one in figures:
                 if (point := value(one)) is not None:
                     found.setdefault(one.node, []).append((second, point))

@@ -61,17 +61,17 @@ def affecting(engine: str, version: Version, *, has_tls: bool) -> list[Vulnerabi
     return [
         one for one in VULNERABILITIES
         if (has_tls or not one.needs_tls)
-        and any(version < (parse(fixed) or version) for fixed in _of(one, engine) if _line(fixed) == line)
+        and any(version < (parse_version(fixed) or version) for fixed in _of(one, engine) if _line(fixed) == line)
     ]  # fmt: skip
 
 
-def mended(vulnerabilities: Sequence[Vulnerability], engine: str, line: str) -> str:
+def fixed_release(vulnerabilities: Sequence[Vulnerability], engine: str, line: str) -> str:
     """The least release of a line, such as 8.1, that has the fixes of all of them; empty where the line has none."""
     fixed = [one for known in vulnerabilities for one in _of(known, engine) if _line(one) == line]
-    return max(fixed, key=lambda one: parse(one) or (0, 0, 0), default="")
+    return max(fixed, key=lambda one: parse_version(one) or (0, 0, 0), default="")
 
 
-def parse(text: str) -> Version | None:
+def parse_version(text: str) -> Version | None:
     """The three numbers; None for what isn't a version."""
     parts = text.split("-", maxsplit=1)[0].split(".")
     if len(parts) != 3 or not all(part.isdigit() for part in parts):

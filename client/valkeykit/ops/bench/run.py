@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from valkeykit.connection import mode_of
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops import fleet
+from valkeykit.ops import nodes as deployment
 from valkeykit.ops.bench.plan import Cell, Plan, limit_of
 from valkeykit.ops.stats.reading import cpu_of
 from valkeykit.settings import Settings
@@ -49,7 +49,7 @@ class Bench:
             RedisError: what the server refuses.
         """
         node = self._node()
-        with fleet.client_of(self._settings, node) as client:
+        with deployment.client_of(self._settings, node) as client:
             _must_have_room(client, KEYS * (self._plan.value_bytes + 200))
             try:
                 self._fill(client)
@@ -59,8 +59,8 @@ class Bench:
                 self._remove(client)
 
     def _node(self) -> Node:
-        for node in fleet.find(self._settings):
-            with fleet.client_of(self._settings, node) as client:
+        for node in deployment.find_nodes(self._settings):
+            with deployment.client_of(self._settings, node) as client:
                 info: Any = client.info()
                 if mode_of(info) == "cluster":
                     return _owner(client, node, self._keys[0])
@@ -131,7 +131,7 @@ class _Caller(threading.Thread):
         self.until = 0.0
         self.times: list[float] = []
         self.failure: Exception | None = None
-        self._client = fleet.client_at(settings, node)
+        self._client = deployment.client_at(settings, node)
         self._requests = requests
         self._answers = answers
         self._connection: Any = None
@@ -163,7 +163,7 @@ class _Caller(threading.Thread):
 
 def _owner(client: Redis, node: Node, key: str) -> Node:
     slot = int(client.execute_command("CLUSTER KEYSLOT", key))
-    for row in fleet.slots_of(client):
+    for row in deployment.slots_of(client):
         if int(row[0]) <= slot <= int(row[1]):
             host = row[2][0].decode() if isinstance(row[2][0], bytes) else str(row[2][0] or "")
             return Node(host or node.host, int(row[2][1]))

@@ -1,6 +1,6 @@
-"""Says what is wrong with an endpoint, how sure that is, and what mends it. It only reads.
+"""Diagnosis of an endpoint: findings with their confidence and fix. It only reads.
 
-    report = run.examine(target.of_url("redis://localhost:6379"))
+    report = examination.examine(target.of_url("redis://localhost:6379"))
 
-`valkeykit doctor` is the same for people.
+`valkeykit doctor` does the same on the command line.
 """

@@ -1,4 +1,4 @@
-"""A limit for what can't be interrupted: a name server's silence, an answer of a byte a second."""
+"""Deadline for operations that cannot be interrupted, such as a DNS query."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-TOTAL = 3.5
-"""Seconds for all layers."""
+TOTAL_SECONDS = 3.5
+"""Time limit for all layers."""
 
 Result = TypeVar("Result")
 
 
 class OutOfTimeError(Exception):
-    """It took longer than it may. Internal: every one becomes a finding."""
+    """The time limit was reached. Internal: it always becomes a finding."""
 
 
 class Deadline:
-    """The end of the whole examination."""
+    """The deadline of the examination."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """Remaining seconds."""
         return max(self._end - time.monotonic(), 0.0)
 
     def run(self, seconds: float, function: Callable[[], Result]) -> Result:
-        """The function's result. It runs in a thread that is left alone when it takes longer.
+        """Return the function's result. It runs in a thread, which is abandoned after the time limit.
 
         Raises:
-            OutOfTimeError: it took longer than `seconds`, or the deadline came.
+            OutOfTimeError: it took longer than `seconds`, or the deadline was reached.
         """
         results: list[Result] = []
         failures: list[BaseException] = []
@@ -40,7 +40,7 @@ class Deadline:
         def work() -> None:
             try:
                 results.append(function())
-            except BaseException as problem:  # noqa: BLE001  (it is raised where it is waited for)
+            except BaseException as problem:  # noqa: BLE001  (raised in the calling thread)
                 failures.append(problem)
 
         thread = threading.Thread(target=work, daemon=True)

@@ -1,43 +1,57 @@
-"""What is found, and the report of it all."""
+"""Findings and the report of an examination."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 LAYERS = (
     "dns", "tcp", "tls", "protocol", "authentication", "permissions", "topology", "memory",
     "persistence", "replication", "latency", "clients", "version",
 )  # fmt: skip
-"""In the order in which they depend on each other: up to permissions, what fails in one stops the rest of a node."""
+"""Ordered by dependency: up to permissions, a failed layer stops the examination of a node."""
 
-PROBLEM, WARNING, NOTE = "problem", "warning", "note"
-CERTAIN, LIKELY, POSSIBLE = "certain", "likely", "possible"
+Severity = Literal["problem", "warning", "note"]
+Confidence = Literal["certain", "likely", "possible"]
+
+PROBLEM: Severity = "problem"
+WARNING: Severity = "warning"
+NOTE: Severity = "note"
+CERTAIN: Confidence = "certain"
+LIKELY: Confidence = "likely"
+POSSIBLE: Confidence = "possible"
 
 _RANK = {PROBLEM: 0, WARNING: 1, NOTE: 2}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know.
+    """One result of an examination.
 
-    name: a stable word. severity: problem, warning or note. what: the state. why: what follows from it.
-    fix: a command that mends it, or shows more where nothing can be mended from afar. node: host:port.
+    name: stable identifier.
+    what: the state.
+    why: its consequence.
+    fix: command that fixes it, or shows more if it cannot be fixed remotely.
+    node: host:port.
     """
 
     layer: str
-    severity: str
+    severity: Severity
     name: str
     what: str
     why: str
     fix: str
-    sure: str = CERTAIN
+    confidence: Confidence = CERTAIN
     node: str = ""
 
 
 @dataclass(frozen=True)
-class Report:
-    """target: what was looked at, without a password. reached: the layers that could be looked at."""
+class DoctorReport:
+    """The report of an examination.
+
+    target: the endpoint, without a password.
+    reached: the layers that were examined.
+    """
 
     target: str
     findings: tuple[Finding, ...]
@@ -46,12 +60,12 @@ class Report:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing is a problem; there may be warnings."""
+        """Whether there is no problem; warnings are allowed."""
         return not any(finding.severity == PROBLEM for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """One line for all of it."""
+        """A one-line summary."""
         problems, warnings = (sum(one.severity == kind for one in self.findings) for kind in (PROBLEM, WARNING))
         if problems:
             first = next(one for one in self.findings if one.severity == PROBLEM)
@@ -70,7 +84,7 @@ class Report:
         }
 
     def state(self, layer: str) -> str:
-        """problem, warning, ok, or skipped where it couldn't be looked at."""
+        """problem, warning, ok, or skipped if the layer was not examined."""
         found = {finding.severity for finding in self.findings if finding.layer == layer}
         for severity in (PROBLEM, WARNING):
             if severity in found:
@@ -78,8 +92,8 @@ class Report:
         return "ok" if layer in self.reached else "skipped"
 
 
-def order(findings: list[Finding]) -> tuple[Finding, ...]:
-    """The worst first, then by layer; what is the same on several nodes stays as it is."""
+def by_severity(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Order findings by severity, then by layer."""
     return tuple(sorted(findings, key=lambda one: (_RANK[one.severity], LAYERS.index(one.layer), one.node, one.name)))
 
 

@@ -1,62 +1,99 @@
-"""Are there replicas, and do they follow?"""
+"""Replication checks."""
 
 from __future__ import annotations
 
-from valkeykit.ops.doctor.finding import LIKELY, NOTE, PROBLEM, WARNING, Finding
-from valkeykit.ops.doctor.probe import Snapshot
+from valkeykit.ops.doctor.finding import CERTAIN, LIKELY, NOTE, PROBLEM, WARNING, Confidence, Finding, Severity
+from valkeykit.ops.doctor.snapshot import Snapshot
 from valkeykit.ops.doctor.target import Target
-from valkeykit.ops.fleet import replicas_of
+from valkeykit.ops.nodes import replicas_of
 
 LAG_SECONDS, LAG_BYTES = 10, 64 * 2**20
-"""From where on a replica lags, as the alerts of docs/monitoring.md have it."""
+"""Limits of replication lag, as in the alerts of docs/monitoring.md."""
 
 
-def findings(seen: Snapshot, target: Target) -> list[Finding]:
-    """What INFO replication says."""
-    if "role" not in seen.info:
+def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
+    """Findings about INFO replication."""
+    if "role" not in snapshot.info:
         return []
-    return _of_replica(seen, target) if seen.role == "slave" else _of_primary(seen, target)
+    return _of_replica(snapshot, target) if snapshot.role == "slave" else _of_primary(snapshot, target)
 
 
-def _of_replica(seen: Snapshot, target: Target) -> list[Finding]:
-    primary = f"{seen.info.get('master_host')}:{seen.info.get('master_port')}"
-    if seen.info.get("master_link_status") != "up":
-        if seen.number("master_sync_in_progress"):
-            return [_found(seen, target, NOTE, "syncing", f"it copies all data of its primary {primary}",
-                           "its own data is old until then")]  # fmt: skip
-        return [_found(seen, target, PROBLEM, "link-down", f"the link to its primary {primary} is down",
-                       "it falls behind, and can't take over without a loss")]  # fmt: skip
-    if seen.number("master_last_io_seconds_ago") > LAG_SECONDS:
-        seconds = seen.number("master_last_io_seconds_ago")
-        what = f"it has heard nothing of its primary {primary} for {seconds:.0f} s"
-        return [_found(seen, target, WARNING, "lag", what, "it falls behind")]
+def _of_replica(snapshot: Snapshot, target: Target) -> list[Finding]:
+    primary = f"{snapshot.info.get('master_host')}:{snapshot.info.get('master_port')}"
+    if snapshot.info.get("master_link_status") != "up":
+        if snapshot.number("master_sync_in_progress"):
+            return [
+                _found(
+                    snapshot,
+                    target,
+                    NOTE,
+                    "syncing",
+                    f"it is synchronizing with its primary {primary}",
+                    "its data is stale until then",
+                )
+            ]
+        return [
+            _found(
+                snapshot,
+                target,
+                PROBLEM,
+                "link-down",
+                f"the link to its primary {primary} is down",
+                "it falls behind, and a failover to it loses data",
+            )
+        ]
+    if snapshot.number("master_last_io_seconds_ago") > LAG_SECONDS:
+        seconds = snapshot.number("master_last_io_seconds_ago")
+        what = f"it has received nothing from its primary {primary} for {seconds:.0f} s"
+        return [_found(snapshot, target, WARNING, "lag", what, "it falls behind")]
     return []
 
 
-def _of_primary(seen: Snapshot, target: Target) -> list[Finding]:
-    replicas = replicas_of(seen.info)
+def _of_primary(snapshot: Snapshot, target: Target) -> list[Finding]:
+    replicas = replicas_of(snapshot.info)
     if not replicas:
         if target.address.topology in ("replicated", "sentinel"):
-            return [_found(seen, target, WARNING, "no-replica", "the topology is replicated, and no replica follows",
-                           "there is nobody to fail over to")]  # fmt: skip
+            return [
+                _found(
+                    snapshot,
+                    target,
+                    WARNING,
+                    "no-replica",
+                    "the topology is replicated, but no replica is connected",
+                    "there is no replica to fail over to",
+                )
+            ]
         return []
     found = []
-    offset = seen.number("master_repl_offset")
+    offset = snapshot.number("master_repl_offset")
     for replica in replicas:
         name = f"{replica.get('ip')}:{replica.get('port')}"
         behind = offset - float(replica.get("offset", offset))
         if replica.get("state") != "online":
             found.append(
-                _found(seen, target, NOTE, "syncing", f"the replica {name} copies all data", "it can't take over yet")
+                _found(
+                    snapshot,
+                    target,
+                    NOTE,
+                    "syncing",
+                    f"the replica {name} is synchronizing",
+                    "a failover to it is not possible yet",
+                )
             )
         elif float(replica.get("lag", 0)) > LAG_SECONDS or behind > LAG_BYTES:
             what = f"the replica {name} lags: {replica.get('lag')} s, {behind:,.0f} bytes"
-            found.append(_found(seen, target, WARNING, "lag", what, "a failover to it would lose that much", LIKELY))
+            found.append(_found(snapshot, target, WARNING, "lag", what, "a failover to it loses this data", LIKELY))
     return found
 
 
-def _found(  # noqa: PLR0917  (a sentence in its order)
-    seen: Snapshot, target: Target, severity: str, name: str, what: str, why: str, sure: str = "certain"
+def _found(  # noqa: PLR0917  (in the order of a finding)
+    snapshot: Snapshot,
+    target: Target,
+    severity: Severity,
+    name: str,
+    what: str,
+    why: str,
+    confidence: Confidence = CERTAIN,
 ) -> Finding:
-    fix = target.cli(seen.node, "INFO", "replication")
-    return Finding("replication", severity, name, what, why, fix, sure, str(seen.node))
+    fix = target.cli(snapshot.node, "INFO", "replication")
+    return Finding("replication", severity, name, what, why, fix, confidence, str(snapshot.node))

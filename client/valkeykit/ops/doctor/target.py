@@ -1,4 +1,4 @@
-"""What is to be examined: a URL, what the environment names, or a stack; and the commands that reach it."""
+"""Target of an examination: a URL, the environment's endpoint or a Pulumi stack, and the commands for it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ from valkeykit.url import Address, Node, parse
 WORKLOADS = ("cache", "queue", "mixed")
 
 CONNECT_SECONDS, READ_SECONDS = 0.7, 1.0
-"""Limits of one connect and one answer."""
+"""Time limits of one connection attempt and one reply."""
 
 PULUMI_SECONDS = 60
-"""How long Pulumi may take to tell a stack's outputs; the examination's own limit begins after that."""
+"""Time limit of `pulumi stack output`; the time limit of the examination starts after it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """settings: as they were settled for the whole. workload: cache, queue or mixed, None where nobody says.
-    stack: the Pulumi stack, where it is one's endpoint. ca: the path of the authority's certificate, if it was given.
+    """The endpoint to examine.
+
+    settings: connection settings of the whole endpoint.
+    workload: cache, queue or mixed; None if unknown.
+    stack: name of the Pulumi stack, if the endpoint belongs to one.
+    ca: path of the CA certificate, if it was given.
     """
 
     settings: Settings
@@ -43,12 +47,12 @@ class Target:
 
     @property
     def name(self) -> str:
-        """For people, without user and password."""
+        """Name for display, without user and password."""
         nodes = ", ".join(map(str, self.address.sentinels or self.address.nodes))
         return f"stack {self.stack} ({nodes})" if self.stack else nodes
 
     def cli(self, node: Node, *command: str) -> str:
-        """A shell command that asks for the password."""
+        """A shell command that prompts for the password."""
         words = ["valkey-cli", "-h", node.host, "-p", str(node.port)]
         if self.address.tls:
             words.append("--tls")
@@ -57,12 +61,12 @@ class Target:
         authority = f" --cacert {self._authority()}" if self.address.tls and self.settings.ca else ""
         return f"{shlex.join(words)}{authority} {shlex.join(command)}"
 
-    def repaired(self, node: Node, *command: str) -> str:
-        """The command for a setting that a stack has of its own: there it has drifted, and Pulumi sets it back."""
+    def restore_setting(self, node: Node, *command: str) -> str:
+        """The command that fixes a setting; in a stack it has drifted, so Pulumi restores it."""
         return f"pulumi up --refresh --stack {shlex.quote(self.stack)}" if self.stack else self.cli(node, *command)
 
     def new_password(self, node: Node, user: str, *rules: str) -> str:
-        """A shell command that makes a password into a file of its own, and a user of it; the server gets its hash."""
+        """A shell command that generates a password in a file and sets its hash for a user."""
         file = f"{user}-password"
         command = self.cli(node, "ACL", "SETUSER", user, "on", "resetpass", *rules)
         return (
@@ -71,7 +75,7 @@ class Target:
         )
 
     def _authority(self) -> str:
-        """Where a shell finds the authority's certificate."""
+        """The CA certificate for a shell command."""
         if self.ca:
             return shlex.quote(self.ca)
         if self.stack:
@@ -80,7 +84,7 @@ class Target:
         return '<(test -f "$VALKEY_CA" && cat "$VALKEY_CA" || printf "%s" "$VALKEY_CA")'
 
     def configure(self, key: str, value: str) -> str | None:
-        """The command that sets a key of the stack's configuration; None where there is no stack."""
+        """The command that sets a key of the stack's configuration; None without a stack."""
         if self.stack is None:
             return None
         stack = shlex.quote(self.stack)
@@ -88,7 +92,7 @@ class Target:
 
 
 def is_local(host: str) -> bool:
-    """Whether a host is this machine's loopback."""
+    """Whether a host is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -96,19 +100,19 @@ def is_local(host: str) -> bool:
 
 
 def of_url(url: str | None, ca: str | Path | None = None, workload: str | None = None) -> Target:
-    """A URL; None for what the environment names.
+    """The target for a URL; None for the environment's.
 
     Raises:
-        ConfigurationError: it can't be read; a variable is named.
+        ConfigurationError: the URL is invalid; the message has the variable.
     """
     if workload not in (None, *WORKLOADS):
         raise ConfigurationError(
-            f"the workload is {workload!r}, not one of {', '.join(WORKLOADS)}", fix="--workload cache"
+            f"the workload is {workload!r}, expected one of {', '.join(WORKLOADS)}", fix="--workload cache"
         )
     settings = settle(url, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
     if settings.address.socket:
         raise ConfigurationError(
-            "the doctor examines a server by host and port, not by its unix socket", fix="redis://localhost:6379"
+            "the doctor needs a host and a port; unix sockets are not supported", fix="redis://localhost:6379"
         )
     _check_authority(settings)
     return Target(settings, workload, ca=str(ca) if ca else None)
@@ -121,20 +125,20 @@ def _check_authority(settings: Settings) -> None:
         ssl.create_default_context(cadata=settings.ca)
     except ssl.SSLError:
         raise ConfigurationError(
-            "the authority's certificate is damaged: its PEM text can't be read",
-            fix="openssl x509 -noout -subject -in FILE, and VALKEY_CA or --ca with one that passes",
+            "the CA certificate is damaged: invalid PEM",
+            fix="check it with openssl x509 -noout -subject -in FILE, then set VALKEY_CA or --ca",
         ) from None
 
 
 def of_stack(name: str, workload: str | None = None) -> Target:
-    """The endpoint of a Pulumi stack, with its application's user.
+    """The target for a Pulumi stack, with its application user.
 
     Raises:
-        ConfigurationError: there is no pulumi, no such stack, or it has no such endpoint.
+        ConfigurationError: pulumi is not installed, the stack does not exist, or it has no endpoint.
     """
     outputs = _outputs(name)
     if "endpoint" not in outputs or "url" not in outputs:
-        raise ConfigurationError(f"the stack {name} isn't up", fix=f"pulumi up --stack {shlex.quote(name)}")
+        raise ConfigurationError(f"the stack {name} is not deployed", fix=f"pulumi up --stack {shlex.quote(name)}")
     endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
     settings = settle(
         endpoint.address(app.username, app.password),
@@ -148,18 +152,18 @@ def of_stack(name: str, workload: str | None = None) -> Target:
 def _outputs(name: str) -> dict[str, Any]:
     if shutil.which("pulumi") is None:
         raise ConfigurationError(
-            "--stack asks the Pulumi CLI, and there is no pulumi on PATH",
+            "--stack needs the Pulumi CLI, but there is no pulumi on PATH",
             fix='eval "$(make shell)", or install it (https://www.pulumi.com/docs/install/)',
         )
     command = ["pulumi", "--non-interactive", "stack", "output", "--json", "--show-secrets", "--stack", name]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PULUMI_SECONDS).stdout
-        return dict(json.loads(said))
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PULUMI_SECONDS).stdout
+        return dict(json.loads(output))
     except subprocess.TimeoutExpired:
-        raise ConfigurationError("Pulumi didn't answer in time", fix="pulumi whoami -v") from None
+        raise ConfigurationError("Pulumi did not respond in time", fix="pulumi whoami -v") from None
     except subprocess.CalledProcessError as problem:
         lines = [line for line in problem.stderr.splitlines() if line.startswith("error: ")]
         reason = lines[0].removeprefix("error: ") if lines else "pulumi stack output failed"
         raise ConfigurationError(f"Pulumi: {reason}", fix="pulumi stack ls") from None
     except ValueError:
-        raise ConfigurationError("Pulumi's answer isn't JSON", fix="pulumi stack output --json") from None
+        raise ConfigurationError("the output of Pulumi is not JSON", fix="pulumi stack output --json") from None

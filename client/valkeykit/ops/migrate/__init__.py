@@ -1,7 +1,7 @@
-"""Moves the data of a Redis or Valkey to a Valkey: live, verified, resumable (extra `ops`).
+"""Live, verified and resumable migration from Redis or Valkey to Valkey (extra `ops`).
 
-    with State(Path("migration")) as state, Reporter(LineVoice()) as reporter:
-        report = Migration(Server(settle(old)), Server(settle(new)), Options(), state, reporter).run()
+    with MigrationState(Path("migration")) as state, ProgressReporter(LogLines()) as reporter:
+        report = Migration(MigrationServer(settle(old)), MigrationServer(settle(new)), Options(), state, reporter).run()
 
-`valkeykit migrate` is the same for people.
+`valkeykit migrate` does the same on the command line.
 """

@@ -1,4 +1,4 @@
-"""The commands that are sent once a key, written faster than hiredis packs them one by one."""
+"""Encoders of the commands that are sent for every key; faster than hiredis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def keyed(*words: bytes) -> Callable[[bytes], bytes]:
-    """Makes the command whose last word is a key."""
+    """Return an encoder of a command whose last word is a key."""
     head = b"*%d\r\n" % (len(words) + 1) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
     return lambda key: b"%b$%d\r\n%b\r\n" % (head, len(key), key)
 

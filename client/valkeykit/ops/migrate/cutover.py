@@ -1,4 +1,4 @@
-"""The moment of the change: writes stop, or are paused, and that is seen rather than believed."""
+"""Cut-over: pauses writes, and counts them in the server's own statistics."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from collections.abc import Iterator
 from redis.exceptions import RedisError
 
 from valkeykit.errors import RefusedError
-from valkeykit.ops.migrate.server import Server, fields_of
+from valkeykit.ops.migrate.server import MigrationServer, fields_of
 
-RENEW = 3
-"""A pause is renewed so many times within its own length."""
+RENEWALS_PER_PAUSE = 3
+"""How often a pause is renewed before it ends."""
 
-WHEREVER = frozenset({"publish", "spublish"})
-"""Commands that servers count among the writing ones, and that change no key."""
+NOT_KEY_WRITES = frozenset({"publish", "spublish"})
+"""Commands that servers flag as writes although they change no key."""
 
 
-class Writes:
-    """Counts the writing commands that a server has run, by its own statistics."""
+class WriteCounter:
+    """Counts write commands by the server's statistics."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: MigrationServer) -> None:
         self._server = server
         self._writing = self._writing_commands()
 
     def total(self) -> int:
-        """Calls of writing commands since the server's start.
+        """Number of write commands since the server's start.
 
         Raises:
-            RefusedError: the server doesn't say.
+            RefusedError: the server has no command statistics.
         """
         found = 0
         for primary in self._server.primaries():
             lines = self._server.info(primary.node, "commandstats")
             if not lines:
                 raise RefusedError(
-                    "the source keeps no command statistics, so whether writes have stopped can't be seen",
-                    fix="stop the writers yourself and run the command without --cut-over",
+                    "the source has no command statistics, so it is unknown whether writes have stopped",
+                    fix="stop the writers, then run the command without --cut-over",
                 )
             for name, value in lines.items():
                 command = name.removeprefix("cmdstat_").partition("|")[0].lower()
@@ -46,8 +46,8 @@ class Writes:
         return found
 
     def _writing_commands(self) -> set[str]:
-        rows = self._server.ask(self._server.primaries()[0].node, "COMMAND")
-        return {row[0].decode().lower() for row in rows if b"write" in _flags(row[2])} - WHEREVER
+        rows = self._server.command(self._server.primaries()[0].node, "COMMAND")
+        return {row[0].decode().lower() for row in rows if b"write" in _flags(row[2])} - NOT_KEY_WRITES
 
 
 def _flags(row: list[object]) -> set[bytes]:
@@ -55,14 +55,14 @@ def _flags(row: list[object]) -> set[bytes]:
 
 
 @contextlib.contextmanager
-def paused(server: Server, seconds: float) -> Iterator[None]:
-    """No client writes at the source inside, and for up to `seconds` after a kill or the end.
+def paused(server: MigrationServer, seconds: float) -> Iterator[None]:
+    """Pause writes at the source in the context, and for up to `seconds` after its end or a kill.
 
-    On an error the pause ends at once; otherwise it runs out by itself, so that the
-    writers can be stopped or moved meanwhile.
+    After an error the pause ends at once.
+    Otherwise it expires, so there is time to stop or move the writers.
 
     Raises:
-        redis.RedisError: the user may not, or the service doesn't allow it.
+        redis.RedisError: the user or the service does not permit CLIENT PAUSE.
     """
     ended = threading.Event()
     _each(server, "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")
@@ -81,12 +81,12 @@ def paused(server: Server, seconds: float) -> Iterator[None]:
         thread.join()
 
 
-def _renew(server: Server, seconds: float, ended: threading.Event) -> None:
-    while not ended.wait(seconds / RENEW):
+def _renew(server: MigrationServer, seconds: float, ended: threading.Event) -> None:
+    while not ended.wait(seconds / RENEWALS_PER_PAUSE):
         with contextlib.suppress(RedisError):
             _each(server, "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")
 
 
-def _each(server: Server, *words: str | int) -> None:
+def _each(server: MigrationServer, *words: str | int) -> None:
     for primary in server.primaries():
-        server.ask(primary.node, *words)
+        server.command(primary.node, *words)

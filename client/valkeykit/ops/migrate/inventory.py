@@ -1,4 +1,4 @@
-"""What the source holds: keys and memory by type, the biggest keys, and what can't be moved."""
+"""Inventory of the source: keys and memory by type, the biggest keys, and keys that cannot be migrated."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from valkeykit.ops.migrate import reader
+from valkeykit.ops.migrate.context import RunContext
 from valkeykit.ops.migrate.copier import in_scope
-from valkeykit.ops.migrate.job import Job
+from valkeykit.ops.migrate.key_scan import KeyScan
 from valkeykit.ops.migrate.options import TYPES
 from valkeykit.ops.migrate.router import Router
-from valkeykit.ops.migrate.shapes import SLICE_ELEMENTS, Hash
 from valkeykit.ops.migrate.state import shown
-from valkeykit.ops.migrate.sweep import Sweep
+from valkeykit.ops.migrate.value_codecs import CHUNK_ELEMENTS, HashCodec
 
-BIGGEST = 10
-"""Keys that are listed."""
+LISTED_KEYS = 10
+"""Number of biggest keys that are listed."""
 
 
 @dataclass
@@ -31,44 +31,46 @@ class Inventory:
     field_ttls: int = 0
 
 
-def take(job: Job, *, field_ttls: bool) -> Inventory:
-    """Go through all keys in scope; those that can't be moved are named in the job's file.
+def take(context: RunContext, *, field_ttls: bool) -> Inventory:
+    """Scan all keys in scope and list those that cannot be migrated.
 
-    field_ttls: whether hashes with TTLs of fields count among them.
+    field_ttls: whether hashes with field TTLs are among them.
 
     Raises:
-        redis.RedisError: the source refused, or was out of reach for too long.
+        redis.RedisError: the source rejected a command, or was unreachable for too long.
     """
     found = Inventory()
     guard = threading.Lock()
-    Sweep(
-        job,
-        job.source,
-        lambda number: _Taker(job, number, found, guard, field_ttls=field_ttls),
-        pattern=job.options.scope.pattern,
+    KeyScan(
+        context,
+        context.source,
+        lambda number: _InventoryHandler(context, number, found, guard, field_ttls=field_ttls),
+        pattern=context.options.scope.pattern,
     ).run()
     found.biggest.sort(reverse=True)
     return found
 
 
-class _Taker:
-    def __init__(self, job: Job, database: int, found: Inventory, guard: threading.Lock, *, field_ttls: bool) -> None:
-        self._job = job
+class _InventoryHandler:
+    def __init__(
+        self, context: RunContext, database: int, found: Inventory, guard: threading.Lock, *, field_ttls: bool
+    ) -> None:
+        self._context = context
         self._database = database
         self._found = found
         self._guard = guard
-        self._source = Router(job.source, database)
-        self._hash = Hash(field_ttl=True) if field_ttls else None
+        self._source = Router(context.source, database)
+        self._hash = HashCodec(field_ttl=True) if field_ttls else None
 
     def handle(self, keys: Sequence[bytes]) -> None:
-        meant = in_scope(self._job, self._source, keys)
-        if not meant:
+        in_scope_keys = in_scope(self._context, self._source, keys)
+        if not in_scope_keys:
             return
-        kinds = reader.types(self._source, meant)
-        weights = reader.weights(self._source, meant)
-        lost = [self._has_field_ttls(key, kind) for key, kind in zip(meant, kinds, strict=True)]
+        kinds = reader.types(self._source, in_scope_keys)
+        weights = reader.weights(self._source, in_scope_keys)
+        lost = [self._has_field_ttls(key, kind) for key, kind in zip(in_scope_keys, kinds, strict=True)]
         with self._guard:
-            for key, kind, weight, loses in zip(meant, kinds, weights, lost, strict=True):
+            for key, kind, weight, loses in zip(in_scope_keys, kinds, weights, lost, strict=True):
                 if weight is not None and kind != "none":
                     self._count(key, kind, weight, loses=loses)
 
@@ -77,25 +79,27 @@ class _Taker:
         found.keys[kind] = found.keys.get(kind, 0) + 1
         found.memory[kind] = found.memory.get(kind, 0) + weight
         entry = (weight, self._database, kind, shown(key))
-        if len(found.biggest) < BIGGEST:
+        if len(found.biggest) < LISTED_KEYS:
             heapq.heappush(found.biggest, entry)
         else:
             heapq.heappushpop(found.biggest, entry)
         if kind not in TYPES:
             found.unmovable += 1
-            self._job.refuse(self._database, key, kind, "the target has no such type")
+            self._context.refuse(self._database, key, kind, "the target does not support this type")
         elif loses:
             found.field_ttls += 1
-            self._job.refuse(self._database, key, kind, "the target has no TTLs of fields: the fields would stay")
+            self._context.refuse(
+                self._database, key, kind, "the target does not support field TTLs, so the fields would not expire"
+            )
 
     def _has_field_ttls(self, key: bytes, kind: str) -> bool:
         if self._hash is None or kind != "hash":
             return False
-        pages = self._hash.slices(self._source, key, SLICE_ELEMENTS)
+        pages = self._hash.chunks(self._source, key, CHUNK_ELEMENTS)
         return any(end >= 0 for page in pages for _, _, end in page)
 
     def flush(self) -> None:
-        """Nothing is ever under way."""
+        """Nothing to do: no batch is pending."""
 
     def close(self) -> None:
         self._source.close()

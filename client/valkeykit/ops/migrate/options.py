@@ -1,4 +1,4 @@
-"""What to copy and how: checked once, before anything is sent."""
+"""Migration options, validated before anything is sent."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ TYPES = ("string", "list", "set", "zset", "hash", "stream")
 
 CONFLICTS = ("fail", "skip", "replace")
 
-SCRATCH = b"valkeykit:migrate:"
-"""How the names of keys begin that are being put together on the target."""
+SCRATCH_PREFIX = b"valkeykit:migrate:"
+"""Prefix of the keys under which incomplete keys are assembled at the target."""
 
 _SPECIAL = b"*?[]^\\"
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which keys are meant.
+    """The keys to migrate.
 
-    match: only keys that fit this pattern, as SCAN reads it; None for all.
-    rename: only keys that begin with the first text, which becomes the second; None to keep names.
-    types: only these of TYPES; empty for all.
-    databases: only these; empty for all.
+    match: only keys that match this pattern of SCAN; None for all.
+    rename: only keys with the first prefix, which is replaced by the second; None to keep names.
+    types: only these TYPES; empty for all.
+    databases: only these databases; empty for all.
     """
 
     match: str | None = None
@@ -34,11 +34,11 @@ class Scope:
 
     def __post_init__(self) -> None:
         if unknown := self.types - set(TYPES):
-            raise ConfigurationError(f"there is no type {min(unknown)!r}", fix=f"one of {', '.join(TYPES)}")
+            raise ConfigurationError(f"unknown type {min(unknown)!r}", fix=f"choose one of {', '.join(TYPES)}")
         if self.match is not None and self.rename is not None:
             raise ConfigurationError(
-                "a pattern and a rename exclude each other: a rename copies just the keys with its prefix",
-                fix="leave one of them out",
+                "--match and --rename exclude each other: --rename copies only the keys with its prefix",
+                fix="remove one of them",
             )
 
     @property
@@ -47,33 +47,33 @@ class Scope:
 
     @property
     def pattern(self) -> bytes | None:
-        """For SCAN on the source."""
+        """The pattern for SCAN at the source."""
         if self.rename:
             return _literal(self.rename[0])
         return self.match.encode() if self.match else None
 
     @property
     def target_pattern(self) -> bytes | None:
-        """For SCAN on the target."""
+        """The pattern for SCAN at the target."""
         return _literal(self.rename[1]) if self.rename else self.pattern
 
     def includes(self, database: int) -> bool:
         return not self.databases or database in self.databases
 
     def takes(self, key: bytes) -> bool:
-        """Whether a key's name is meant; a pattern is left to the server."""
+        """Whether a key's name is in scope; the server applies the pattern."""
         return not self.rename or key.startswith(self.rename[0].encode())
 
     def name(self, key: bytes) -> bytes:
-        """A source's key as the target has it."""
+        """The name at the target of a key of the source."""
         return self.rename[1].encode() + key[len(self.rename[0].encode()) :] if self.rename else key
 
     def origin(self, key: bytes) -> bytes:
-        """A target's key as the source has it."""
+        """The name at the source of a key of the target."""
         return self.rename[0].encode() + key[len(self.rename[1].encode()) :] if self.rename else key
 
     def record(self) -> dict[str, Any]:
-        """Plain values, to tell one scope from another."""
+        """Plain values that identify the scope."""
         return {
             "match": self.match,
             "rename": list(self.rename) if self.rename else None,
@@ -91,16 +91,16 @@ def _literal(prefix: str) -> bytes:
 class Options:
     """How to migrate.
 
-    conflict: what to do where the target has keys: fail (none may be there at the start), skip, replace.
-    rate: keys a second at most; None for no limit.
-    max_latency: milliseconds that a PING to the source may take; the copy slows down beyond. None for no limit.
-    batch: keys of one round trip.
-    slice_above: bytes of memory beyond which a key is copied in slices.
-    accept_loss: go on though keys or field TTLs can't be moved; they are listed.
-    way_back: the target is the old server: it may be a Redis, and what it has is replaced.
-    notifications: switch keyspace notifications on at the source, and back at the end.
+    conflict: what to do if the target has keys in scope: fail, skip or replace.
+    rate: maximum keys per second; None for no limit.
+    max_latency: milliseconds that a PING to the source may take before the copy slows down; None for no limit.
+    batch: keys per round trip.
+    chunk_above: bytes of memory above which a key is copied in chunks.
+    accept_loss: continue and skip keys and field TTLs that cannot be migrated; they are listed.
+    reverse: migrate back to the previous server: the target may be a Redis, and its keys are replaced.
+    notifications: enable keyspace notifications at the source during the run.
     verify: full, or sample (SAMPLE keys of each database and node).
-    patience: seconds for which a side may be out of reach before the run gives up.
+    reconnect_timeout: seconds that a server may be unreachable before the run fails.
     """
 
     scope: Scope = field(default_factory=Scope)
@@ -108,24 +108,24 @@ class Options:
     rate: int | None = None
     max_latency: float | None = None
     batch: int = 1000
-    slice_above: int = 1 << 20
+    chunk_above: int = 1 << 20
     accept_loss: bool = False
-    way_back: bool = False
+    reverse: bool = False
     notifications: bool = False
     verify: str = "full"
-    patience: float = 60.0
+    reconnect_timeout: float = 60.0
 
     def __post_init__(self) -> None:
         if self.conflict not in CONFLICTS:
-            raise ConfigurationError(
-                f"{self.conflict!r} is no way to treat conflicts", fix=f"one of {', '.join(CONFLICTS)}"
-            )
+            raise ConfigurationError(f"conflict is {self.conflict!r}", fix=f"choose one of {', '.join(CONFLICTS)}")
         if self.verify not in {"full", "sample"}:
-            raise ConfigurationError(f"{self.verify!r} is no way to verify", fix="full or sample")
-        for name in ("batch", "slice_above", "patience"):
+            raise ConfigurationError(f"verify is {self.verify!r}", fix="choose full or sample")
+        for name in ("batch", "chunk_above", "reconnect_timeout"):
             if getattr(self, name) <= 0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}, not above 0", fix=f"{name}=1000")
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)}, expected a number above 0", fix=f"{name}=1000"
+                )
         for name in ("rate", "max_latency"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ConfigurationError(f"{name} is {value}, not above 0", fix="leave it out for no limit")
+                raise ConfigurationError(f"{name} is {value}, expected a number above 0", fix="remove it for no limit")

@@ -1,7 +1,7 @@
-"""What DUMP answers: a type byte, the value, two bytes of version, eight of checksum (CRC64 in Jones' variant).
+"""Format of DUMP payloads: a type byte, the value, two bytes of version, eight bytes of checksum (CRC64, Jones).
 
-Versions up to 11 are common to Redis and Valkey. Beyond, each has its own, but a value whose
-type byte both know is laid out alike: it needs another version and checksum, and no more.
+Redis and Valkey share the versions up to 11; later versions differ.
+A value whose type byte both support has the same layout, so a new version and checksum are enough.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ VALKEY_9 = 80
 MODULES = frozenset({6, 7})
 
 _LAST_TYPE = {9: 15, 10: 19, 11: 21}
-"""The highest type byte that each version of the format knows."""
+"""The highest type byte that each version of the format supports."""
 
 _checksum = anycrc.Model("CRC64-REDIS").calc
 
 
-class Way(Enum):
-    """How a payload gets to the target."""
+class TransferMode(Enum):
+    """How a value is transferred to the target."""
 
     AS_IS = "as it is"
     REWRITTEN = "rewritten"
-    LOGICAL = "by commands"
-    NOT = "not at all"
+    BY_COMMANDS = "by commands"
+    UNSUPPORTED = "not at all"
 
 
 class Format:
-    """What a server's RESTORE reads.
+    """The payload format of a server.
 
-    version: of the payloads that it writes itself.
+    version: version of the payloads that it writes.
     """
 
     def __init__(self, version: int) -> None:
         self.version = version
-        self._common = min(version, COMMON_VERSION)  # the newest that both engines know and this server reads
+        self._common = min(version, COMMON_VERSION)  # the newest version that both engines share and this server reads
         self._mark = self._common.to_bytes(2, "little")
         self._last_type = _LAST_TYPE[self._common]
 
@@ -52,14 +52,14 @@ class Format:
                 return cls(number)
         return cls(9)
 
-    def way(self, payload: bytes) -> Way:
-        """How this server takes a payload."""
+    def transfer_mode(self, payload: bytes) -> TransferMode:
+        """How a payload can be transferred to this server."""
         kind, version = payload[0], payload[-10] | payload[-9] << 8
         if kind in MODULES:
-            return Way.NOT
+            return TransferMode.UNSUPPORTED
         if version == self.version or version <= self._common:
-            return Way.AS_IS
-        return Way.REWRITTEN if kind <= self._last_type else Way.LOGICAL
+            return TransferMode.AS_IS
+        return TransferMode.REWRITTEN if kind <= self._last_type else TransferMode.BY_COMMANDS
 
     def rewrite(self, payload: bytes) -> bytes:
         """The payload with the version that this server reads, and its checksum."""

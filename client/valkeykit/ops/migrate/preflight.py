@@ -1,4 +1,4 @@
-"""What must hold before anything is copied, each with the step that mends it; and the plan."""
+"""Preflight checks, each with its fix, and the migration plan."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from valkeykit.ops.migrate import functions, inventory, reader, rights
+from valkeykit.ops.migrate import functions, inventory, permissions, reader
+from valkeykit.ops.migrate.context import RunContext
 from valkeykit.ops.migrate.inventory import Inventory
-from valkeykit.ops.migrate.job import Job
 from valkeykit.ops.migrate.router import Router
-from valkeykit.ops.migrate.server import Server, fields_of, same
+from valkeykit.ops.migrate.server import MigrationServer, fields_of, is_same_server
 
 OLDEST_SOURCE = (6, 2)
 OLDEST_TARGET = (7, 2)
 
-OVERHEAD = 1.1
-"""The target needs this much of what the data takes at the source."""
+MEMORY_FACTOR = 1.1
+"""Memory needed at the target, relative to the source."""
 
-BYTES_PER_SECOND = 60e6
-COST_OF_BOTH_SIDES = 2.5
-"""Time of a whole copy, in times of reading alone."""
+COPY_BYTES_PER_SECOND = 60e6
+READ_TIME_FACTOR = 2.5
+"""Duration of a copy, relative to reading alone."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """ok: None for a warning."""
+    """A preflight check. ok: None for a warning."""
 
     name: str
     ok: bool | None
@@ -36,8 +36,8 @@ class Check:
 
 
 @dataclass
-class Plan:
-    """What was found, and what it means."""
+class MigrationPlan:
+    """The plan of a migration, with the results of the preflight."""
 
     source: str
     target: str
@@ -55,173 +55,200 @@ class Plan:
         return asdict(self) | {"go": self.is_go}
 
 
-def examine(job: Job, *, full: bool, continuing: bool) -> Plan:
-    """Look at both sides; nothing is written.
+def examine(context: RunContext, *, full: bool, continuing: bool) -> MigrationPlan:
+    """Check both servers; nothing is written.
 
-    full: take an inventory of all keys in any case, not only where something may not be movable.
+    full: take an inventory of all keys, even if every type can be migrated.
     continuing: the target already has a part of the data.
 
     Raises:
-        redis.RedisError: a side can't be reached, or refuses a command without which nothing can be said.
+        redis.RedisError: a server is unreachable, or rejects a command that the checks need.
     """
-    sizes = {number: size for number, size in job.source.sizes().items() if job.options.scope.includes(number)}
+    sizes = {number: size for number, size in context.source.sizes().items() if context.options.scope.includes(number)}
     keys = sum(sizes.values())
-    plan = Plan(job.source.name, job.target.name, keys, _estimate(job, sizes))
-    plan.checks += [_versions(job), _distinct(job), _databases(job, sizes)]
-    plan.checks += [_rights(side, names) for side, names in rights.refused(job, sizes).items()]
+    plan = MigrationPlan(context.source.name, context.target.name, keys, _estimate(context, sizes))
+    plan.checks += [_versions(context), _distinct(context), _databases(context, sizes)]
+    denied = permissions.denied_commands(context, sizes)
+    plan.checks += [_permissions(endpoint, names) for endpoint, names in denied.items()]
     if plan.is_go:
-        plan.checks += [*_libraries(job), _eviction(job.target)]
+        plan.checks += [*_libraries(context), _eviction(context.target)]
         if not continuing:
-            plan.checks += [_emptiness(job, sizes), _memory(job)]
+            plan.checks += [_emptiness(context, sizes), _memory(context)]
     if plan.is_go:
-        plan.checks += _movable(job, plan, full=full)
+        plan.checks += _movable(context, plan, full=full)
     return plan
 
 
-def _versions(job: Job) -> Check:
-    text = f"{job.source.name} → {job.target.name}"
-    if job.source.engine == "redis" and job.source.release < OLDEST_SOURCE:
-        return Check("versions", False, f"{text}: the source is older than Redis 6.2", "upgrade the source first")
-    if job.target.engine != "valkey" and not job.options.way_back:
-        return Check("versions", False, f"{text}: the target is no Valkey", "for the way back: --way-back")
-    if job.target.engine == "valkey" and job.target.release < OLDEST_TARGET:
-        return Check("versions", False, f"{text}: the target is older than Valkey 7.2", "take a newer target")
+def _versions(context: RunContext) -> Check:
+    text = f"{context.source.name} → {context.target.name}"
+    if context.source.engine == "redis" and context.source.release < OLDEST_SOURCE:
+        return Check(
+            "versions",
+            False,
+            f"{text}: the source is older than Redis 6.2",
+            "upgrade the source to Redis 6.2 or newer first",
+        )
+    if context.target.engine != "valkey" and not context.options.reverse:
+        return Check(
+            "versions", False, f"{text}: the target is not a Valkey", "pass --reverse to migrate back to a Redis"
+        )
+    if context.target.engine == "valkey" and context.target.release < OLDEST_TARGET:
+        return Check(
+            "versions",
+            False,
+            f"{text}: the target is older than Valkey 7.2",
+            "upgrade the target to Valkey 7.2 or newer",
+        )
     return Check("versions", True, text)
 
 
-def _distinct(job: Job) -> Check:
-    if same(job.source, job.target):
-        return Check("two servers", False, "source and target are the same server", "correct one of the addresses")
+def _distinct(context: RunContext) -> Check:
+    if is_same_server(context.source, context.target):
+        return Check("two servers", False, "source and target are the same server", "correct one of the two URLs")
     return Check("two servers", True, "source and target are different servers")
 
 
-def _rights(side: str, refused: list[str]) -> Check:
-    name = f"rights at the {side}"
+def _permissions(endpoint: str, refused: list[str]) -> Check:
+    name = f"permissions at the {endpoint}"
     if not refused:
-        return Check(name, True, "every command that is needed")
+        return Check(name, True, "all required commands are permitted")
     return Check(
         name,
         False,
-        f"the {side} refuses {', '.join(refused)}",
-        f"let its user run them on the keys that are meant, such as ACL SETUSER … +{refused[0].split()[0].lower()}; "
+        f"the {endpoint} rejects {', '.join(refused)}",
+        f"permit them for the keys in scope, for example ACL SETUSER … +{refused[0].split()[0].lower()}, "
         "or log in as another user",
     )
 
 
-def _databases(job: Job, sizes: dict[int, int]) -> Check:
-    node = job.target.primaries()[0].node
+def _databases(context: RunContext, sizes: dict[int, int]) -> Check:
+    node = context.target.primaries()[0].node
     refused = []
     for number in sizes:
         try:
-            job.target.wire(node, number).close()
+            context.target.connect(node, number).close()
         except RedisError:
             refused.append(number)
     named = ", ".join(map(str, sizes)) or "none"
     if refused:
         return Check(
-            "databases", False, f"the source uses databases {named}; the target has no {refused}",
-            "raise `databases` (`cluster-databases` of a cluster) at the target, or choose some by --database",
-        )  # fmt: skip
+            "databases",
+            False,
+            f"the source uses databases {named}; the target does not have {refused}",
+            "increase `databases` (`cluster-databases` in a cluster) at the target, or use --database",
+        )
     return Check("databases", True, f"in use: {named}")
 
 
-def _emptiness(job: Job, sizes: dict[int, int]) -> Check:
-    there = occupied(job, sizes)
+def _emptiness(context: RunContext, sizes: dict[int, int]) -> Check:
+    there = occupied(context, sizes)
     if not there:
-        return Check("target", True, "empty, as far as this migration is concerned")
-    if job.options.conflict == "fail":
-        return Check("target", False, f"the target already has such keys in {there}",
-                     "empty it, or choose --conflict skip or replace")  # fmt: skip
-    return Check("target", None, f"has such keys in {there}; conflicts: {job.options.conflict}")
+        return Check("target", True, "no keys in scope")
+    if context.options.conflict == "fail":
+        return Check(
+            "target",
+            False,
+            f"the target already has keys in scope in {there}",
+            "empty the target, or pass --conflict skip or replace",
+        )
+    return Check("target", None, f"has keys in scope in {there}; --conflict {context.options.conflict}")
 
 
-def occupied(job: Job, sizes: dict[int, int]) -> str:
-    """Which databases of the target have keys in scope; empty where none has."""
-    pattern = job.options.scope.target_pattern
-    there = job.target.sizes()
-    found = [number for number in sizes if there.get(number) and (pattern is None or _matches(job, number, pattern))]
+def occupied(context: RunContext, sizes: dict[int, int]) -> str:
+    """The databases of the target that have keys in scope; empty if none has."""
+    pattern = context.options.scope.target_pattern
+    there = context.target.sizes()
+    found = [
+        number for number in sizes if there.get(number) and (pattern is None or _matches(context, number, pattern))
+    ]
     return ", ".join(f"database {number} ({there[number]:,} keys)" for number in found)
 
 
-def _matches(job: Job, number: int, pattern: bytes) -> bool:
-    for primary in job.target.primaries():
-        wire = job.target.wire(primary.node, number)
+def _matches(context: RunContext, number: int, pattern: bytes) -> bool:
+    for primary in context.target.primaries():
+        connection = context.target.connect(primary.node, number)
         try:
-            cursor, keys = wire.call("SCAN", 0, "MATCH", pattern, "COUNT", 1000)
+            cursor, keys = connection.call("SCAN", 0, "MATCH", pattern, "COUNT", 1000)
             while not keys and cursor != b"0":
-                cursor, keys = wire.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+                cursor, keys = connection.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
         finally:
-            wire.close()
+            connection.close()
         if keys:
             return True
     return False
 
 
-def _memory(job: Job) -> Check:
-    needed = OVERHEAD * sum(
-        _number(job.source, primary, "used_memory") - _number(job.source, primary, "used_memory_startup")
-        for primary in job.source.primaries()
+def _memory(context: RunContext) -> Check:
+    needed = MEMORY_FACTOR * sum(
+        _number(context.source, primary, "used_memory") - _number(context.source, primary, "used_memory_startup")
+        for primary in context.source.primaries()
     )
     free = 0
-    for primary in job.target.primaries():
-        limit = _number(job.target, primary, "maxmemory") or _number(job.target, primary, "total_system_memory")
-        free += limit - _number(job.target, primary, "used_memory")
-    text = f"needed about {needed / 2**20:,.0f} MiB, free at the target {free / 2**20:,.0f} MiB"
+    for primary in context.target.primaries():
+        limit = _number(context.target, primary, "maxmemory") or _number(context.target, primary, "total_system_memory")
+        free += limit - _number(context.target, primary, "used_memory")
+    text = f"about {needed / 2**20:,.0f} MiB needed, {free / 2**20:,.0f} MiB free at the target"
     if needed <= free:
         return Check("memory", True, text)
-    if not job.options.scope.is_everything:
-        return Check("memory", None, f"{text}, if all were copied")
-    return Check("memory", False, text, "raise maxmemory, take a larger target, or copy less")
+    if not context.options.scope.is_everything:
+        return Check("memory", None, f"{text}, if all keys were copied")
+    return Check("memory", False, text, "increase maxmemory, use a larger target, or copy fewer keys")
 
 
-def _number(server: Server, primary: Any, name: str) -> int:
+def _number(server: MigrationServer, primary: Any, name: str) -> int:
     return int(server.info(primary.node, "memory").get(name, 0))
 
 
-def _eviction(target: Server) -> Check:
+def _eviction(target: MigrationServer) -> Check:
     policy = target.info(target.primaries()[0].node, "memory").get("maxmemory_policy", "unknown")
     if policy == "noeviction":
-        return Check("eviction", True, "the target evicts nothing")
-    return Check("eviction", None, f"the target evicts by {policy} when it is full: keys may go during the copy")
+        return Check("eviction", True, "the target does not evict keys")
+    return Check("eviction", None, f"the target evicts keys when it is full ({policy}), even during the copy")
 
 
-def _libraries(job: Job) -> list[Check]:
+def _libraries(context: RunContext) -> list[Check]:
     try:
-        there, here = functions.libraries(job.target), functions.libraries(job.source)
+        there, here = functions.libraries(context.target), functions.libraries(context.source)
     except RedisError:
-        return [Check("functions", None, "FUNCTION LIST is refused, so libraries aren't copied")]
+        return [Check("functions", None, "FUNCTION LIST is rejected, so libraries are not copied")]
     clash = [name for name, code in here.items() if there.get(name, code) != code]
-    if clash and job.options.conflict == "fail":
-        return [Check("functions", False, f"the target has other libraries of the names {', '.join(clash)}",
-                      "choose --conflict skip or replace")]  # fmt: skip
+    if clash and context.options.conflict == "fail":
+        return [
+            Check(
+                "functions",
+                False,
+                f"the target has different libraries named {', '.join(clash)}",
+                "pass --conflict skip or replace",
+            )
+        ]
     return [Check("functions", True, f"libraries: {', '.join(here) or 'none'}")]
 
 
-def _movable(job: Job, plan: Plan, *, full: bool) -> list[Check]:
-    modules = _modules(job.source)
-    ttls = not job.target.has_field_ttl and _uses_field_ttls(job.source)
+def _movable(context: RunContext, plan: MigrationPlan, *, full: bool) -> list[Check]:
+    modules = _modules(context.source)
+    ttls = not context.target.has_field_ttl and _uses_field_ttls(context.source)
     if not (full or modules or ttls):
-        return [Check("types", True, "the source has no modules: every type can be moved")]
-    plan.inventory = inventory.take(job, field_ttls=ttls)
+        return [Check("types", True, "the source has no modules, so every type can be migrated")]
+    plan.inventory = inventory.take(context, field_ttls=ttls)
     lost = plan.inventory.unmovable + plan.inventory.field_ttls
     what = f"modules at the source: {', '.join(modules) or 'none'}"
     if not lost:
-        return [Check("types", True, f"{what}; every key can be moved")]
+        return [Check("types", True, f"{what}; every key can be migrated")]
     text = (
-        f"{what}; {plan.inventory.unmovable} keys of types that the target doesn't have, {plan.inventory.field_ttls} "
-        f"hashes whose fields have TTLs that it doesn't have; named in {job.unmovable.path.name}"
+        f"{what}; {plan.inventory.unmovable} keys of types and {plan.inventory.field_ttls} hashes with "
+        f"field TTLs that the target does not support; listed in {context.unmovable.path.name}"
     )
-    if job.options.accept_loss:
+    if context.options.accept_loss:
         return [Check("types", None, text)]
-    return [Check("types", False, text, "--accept-loss goes on without them")]
+    return [Check("types", False, text, "pass --accept-loss to continue and skip them")]
 
 
-def _modules(server: Server) -> list[str]:
+def _modules(server: MigrationServer) -> list[str]:
     text = server.lines(server.primaries()[0].node, "modules")
     return [fields_of(line.partition(":")[2]).get("name", "?") for line in text if line.startswith("module:")]
 
 
-def _uses_field_ttls(server: Server) -> bool:
+def _uses_field_ttls(server: MigrationServer) -> bool:
     if not server.has_field_ttl:
         return False
     return any(
@@ -231,19 +258,22 @@ def _uses_field_ttls(server: Server) -> bool:
     )
 
 
-def _estimate(job: Job, sizes: dict[int, int]) -> float:
-    """Seconds that the copy may take, from reading a few keys."""
+def _estimate(context: RunContext, sizes: dict[int, int]) -> float:
+    """Estimated seconds of the copy, from reading a few keys."""
     if not sizes:
         return 0.0
-    number, key = rights.some_key(job, sizes)
+    number, key = permissions.sample_key(context, sizes)
     if key is None:
         return 0.0
-    source = Router(job.source, number)
-    wire = source.holder(key)
+    source = Router(context.source, number)
+    connection = source.connection_for(key)
     try:
-        _, keys = wire.call("SCAN", 0, "COUNT", 500)
-        light = [name for name, weight in zip(keys, reader.weights(source, keys), strict=True)
-                 if weight and weight <= job.options.slice_above]  # fmt: skip
+        _, keys = connection.call("SCAN", 0, "COUNT", 500)
+        light = [
+            name
+            for name, weight in zip(keys, reader.weights(source, keys), strict=True)
+            if weight and weight <= context.options.chunk_above
+        ]
         began = time.monotonic()
         reader.values(source, light)
         each = (time.monotonic() - began) / max(1, len(light))
@@ -251,5 +281,5 @@ def _estimate(job: Job, sizes: dict[int, int]) -> float:
         return 0.0
     finally:
         source.close()
-    data = sum(_number(job.source, primary, "used_memory_dataset") for primary in job.source.primaries())
-    return max(sum(sizes.values()) * each * COST_OF_BOTH_SIDES, data / BYTES_PER_SECOND)
+    data = sum(_number(context.source, primary, "used_memory_dataset") for primary in context.source.primaries())
+    return max(sum(sizes.values()) * each * READ_TIME_FACTOR, data / COPY_BYTES_PER_SECOND)

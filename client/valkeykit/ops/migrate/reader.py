@@ -1,4 +1,4 @@
-"""Reads keys of one side in blocks: what they weigh, their payloads and when they end."""
+"""Block-wise reads of keys: memory, payloads and expiry times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GONE = -2
 
 
 class Value(NamedTuple):
-    """A key as it was at one moment. expires: milliseconds since the epoch, or NEVER."""
+    """A key at one moment. expires: milliseconds since the epoch, or NEVER."""
 
     payload: bytes
     expires: int
@@ -29,40 +29,40 @@ def raise_first(answers: Sequence[Any]) -> None:
 
 
 def weights(router: Router, keys: Sequence[bytes]) -> list[int | None]:
-    """Bytes of memory of each key, None for one that is gone."""
-    answers = router.ask(keys, [commands.memory(key) for key in keys])
+    """Bytes of memory of each key; None for a missing key."""
+    answers = router.request(keys, [commands.memory(key) for key in keys])
     raise_first(answers)
     return answers
 
 
 def types(router: Router, keys: Sequence[bytes]) -> list[str]:
-    """TYPE of each key; `none` for one that is gone."""
-    answers = router.ask(keys, [commands.type_of(key) for key in keys])
+    """TYPE of each key; `none` for a missing key."""
+    answers = router.request(keys, [commands.type_of(key) for key in keys])
     raise_first(answers)
     return [answer.decode() for answer in answers]
 
 
 def values(router: Router, keys: Sequence[bytes]) -> list[Value | None]:
-    """The payload and the end of each key, None for one that is gone."""
-    _ask_values(router, keys)
-    return _take_values(router)
+    """Payload and expiry time of each key; None for a missing key."""
+    _request_values(router, keys)
+    return _receive_values(router)
 
 
 def both(
     one: Router, keys: Sequence[bytes], other: Router, names: Sequence[bytes]
 ) -> tuple[list[Value | None], list[Value | None]]:
-    """As values, of both sides at the same time."""
-    _ask_values(one, keys)
-    _ask_values(other, names)
-    return _take_values(one), _take_values(other)
+    """Like values, for both servers at the same time."""
+    _request_values(one, keys)
+    _request_values(other, names)
+    return _receive_values(one), _receive_values(other)
 
 
-def _ask_values(router: Router, keys: Sequence[bytes]) -> None:
+def _request_values(router: Router, keys: Sequence[bytes]) -> None:
     parts = _PARTS if router.server.has_absolute_ttl else _PARTS_BY_CLOCK
     router.send([key for key in keys for _ in parts], [part(key) for key in keys for part in parts])
 
 
-def _take_values(router: Router) -> list[Value | None]:
+def _receive_values(router: Router) -> list[Value | None]:
     answers = router.receive()
     raise_first(answers)
     if router.server.has_absolute_ttl:
@@ -76,7 +76,7 @@ def _take_values(router: Router) -> list[Value | None]:
 _PARTS = (commands.dump, commands.expiry)
 
 _PARTS_BY_CLOCK = (commands.dump, commands.remaining, lambda _: commands.TIME)
-"""Servers before 7.0 say only how long a key still has; TIME beside it makes it absolute."""
+"""Servers before 7.0 report only the remaining time; TIME makes it absolute."""
 
 
 def _absolute(left: int, time: list[bytes]) -> int:
@@ -85,18 +85,18 @@ def _absolute(left: int, time: list[bytes]) -> int:
 
 
 def _value(payload: bytes | None, expires: int) -> Value | None:
-    if payload is None or expires == GONE:  # it may have ended between the two commands
+    if payload is None or expires == GONE:  # it may have expired between the two commands
         return None
     return Value(payload, max(expires, NEVER))
 
 
 def expiries(router: Router, keys: Sequence[bytes]) -> list[int]:
-    """When each key ends, NEVER where it doesn't; a key that is gone counts as one that doesn't end."""
+    """Expiry time of each key; NEVER for a key without one and for a missing key."""
     if router.server.has_absolute_ttl:
-        answers = router.ask(keys, [commands.expiry(key) for key in keys])
+        answers = router.request(keys, [commands.expiry(key) for key in keys])
         raise_first(answers)
         return [max(answer, NEVER) for answer in answers]
-    answers = router.ask(
+    answers = router.request(
         [key for key in keys for _ in range(2)],
         [part for key in keys for part in (commands.remaining(key), commands.TIME)],
     )

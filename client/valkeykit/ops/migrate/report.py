@@ -1,4 +1,4 @@
-"""The report of a run: as JSON for programs, as a page for people."""
+"""Migration report: JSON for programs, Markdown for people."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from valkeykit.ops.migrate.preflight import Plan
+from valkeykit.ops.migrate.preflight import MigrationPlan
 from valkeykit.ops.migrate.reconcile import Verification
-from valkeykit.ops.migrate.state import State, shown
+from valkeykit.ops.migrate.state import MigrationState, shown
 
-LISTED = 1000
-"""Keys that are named in the report."""
+LISTED_KEYS = 1000
+"""Maximum number of differing keys in the report."""
 
 
 @dataclass
-class Report:
-    """What a run did.
+class MigrationReport:
+    """The result of a run.
 
-    complete: whether all is there.
-    cut_over: whether writes to the source had stopped when it was verified.
-    downtime: seconds from the last write seen to the end of the verification; None without a cut-over.
+    complete: whether the target has every key in scope.
+    cut_over: whether writes to the source had stopped before the verification.
+    downtime: seconds from the last write to the end of the verification; None without a cut-over.
     """
 
-    plan: Plan
+    plan: MigrationPlan
     complete: bool = False
     cut_over: bool = False
     started: float = 0.0
@@ -51,14 +51,14 @@ class Report:
             "functions": {name: problem or "loaded" for name, problem in self.libraries.items()},
             "unmovable": self.unmovable,
             "verification": verified.record() if verified else None,
-            "findings": [
+            "differences": [
                 {"database": one.database, "key": shown(one.key), "type": one.kind, "verdict": one.verdict.value}
-                for one in (verified.findings if verified else [])[:LISTED]
+                for one in (verified.differences if verified else [])[:LISTED_KEYS]
             ],
         }
 
-    def write(self, state: State) -> Path:
-        """Both files; returns the page's path."""
+    def write(self, state: MigrationState) -> Path:
+        """Write both files; return the path of the Markdown page."""
         record = self.record()
         state.write("report.json", json.dumps(record, indent=2) + "\n")
         return state.write("report.md", _page(record))
@@ -69,26 +69,26 @@ def _page(record: dict[str, Any]) -> str:
     lines = [
         "# Migration report",
         "",
-        f"{plan['source']} → {plan['target']}, begun {record['started']}, {record['seconds']:,.1f} s.",
+        f"{plan['source']} → {plan['target']}, started {record['started']}, {record['seconds']:,.1f} s.",
         "",
-        "**All is there.**" if record["complete"] else "**Not all is there.**",
+        "**Complete.**" if record["complete"] else "**Incomplete.**",
         _cut_over(record),
         "",
-        "## Before",
+        "## Preflight",
         "",
-        *_table(("check", "", "found"), [(one["name"], _mark(one["ok"]), one["text"]) for one in plan["checks"]]),
+        *_table(("check", "", "result"), [(one["name"], _mark(one["ok"]), one["text"]) for one in plan["checks"]]),
         "",
-        "## Done",
+        "## Copy",
         "",
-        *_table(("what", "keys"), record["counts"].items()),
+        *_table(("step", "keys"), record["counts"].items()),
     ]
     if verified:
-        kind = "Every key was compared on both sides." if verified["full"] else "A sample was compared."
+        kind = "Every key was compared on both servers." if verified["full"] else "A sample was compared."
         rows = [(name, value) for name, value in verified.items() if name != "full"]
-        lines += ["", "## Verification", "", kind, "", *_table(("what", "keys"), rows)]
-    if record["findings"]:
-        wrong = [(one["verdict"], one["database"], one["type"], one["key"]) for one in record["findings"]]
-        lines += ["", "## Keys that aren't right", "", *_table(("verdict", "database", "type", "key"), wrong)]
+        lines += ["", "## Verification", "", kind, "", *_table(("result", "keys"), rows)]
+    if record["differences"]:
+        wrong = [(one["verdict"], one["database"], one["type"], one["key"]) for one in record["differences"]]
+        lines += ["", "## Differing keys", "", *_table(("verdict", "database", "type", "key"), wrong)]
     if record["functions"]:
         lines += ["", "## Function libraries", "", *_table(("name", "result"), record["functions"].items())]
     return "\n".join(lines) + "\n"
@@ -96,10 +96,8 @@ def _page(record: dict[str, Any]) -> str:
 
 def _cut_over(record: dict[str, Any]) -> str:
     if record["cut_over"]:
-        return (
-            f"Writes had stopped; {record['downtime_seconds']:,.1f} s from the last one to the end of the verification."
-        )
-    return "Writes weren't stopped: what was written since isn't in this report."
+        return f"Writes had stopped {record['downtime_seconds']:,.1f} s before the end of the verification."
+    return "Writes continued, so this report does not cover keys written after the verification."
 
 
 def _mark(ok: bool | None) -> str:

@@ -1,4 +1,4 @@
-"""Commands for keys, in blocks, to the nodes that hold them."""
+"""Routing of command blocks to the nodes that own their keys."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, TryAgainError
 
-from valkeykit.ops.migrate.server import SLOTS, Server
-from valkeykit.ops.migrate.wire import Wire, pack
+from valkeykit.ops.migrate.pipelined import PipelinedConnection, pack
+from valkeykit.ops.migrate.server import SLOTS, MigrationServer
 from valkeykit.url import Node
 
 REDIRECTS = (AskError, TryAgainError, ClusterDownError)
-"""Answers of a cluster whose slots move. MovedError is an AskError."""
+"""Errors of a cluster whose slots move. MovedError is an AskError."""
 
-PATIENCE = 10.0
-"""Seconds in which a key must find its node."""
+REDIRECT_TIMEOUT_SECONDS = 10.0
+"""Maximum time to find the node of a key."""
 
-RETRY_EVERY = 0.02
-"""Seconds between two questions to a cluster that can't answer now."""
+RETRY_INTERVAL_SECONDS = 0.02
+"""Pause between two requests to a cluster that is not ready."""
 
 ASKING = pack("ASKING")
 
 
 def slot_of(key: bytes) -> int:
-    """The slot of a cluster in which a key lies."""
+    """The cluster slot of a key."""
     return binascii.crc_hqx(tag_of(key), 0) % SLOTS
 
 
 def tag_of(key: bytes) -> bytes:
-    """What of a key decides on its slot: the text between the first braces, if there is some."""
+    """The part of a key that determines its slot: the text between the first braces, if there is any."""
     start = key.find(b"{")
     if start >= 0:
         end = key.find(b"}", start + 1)
@@ -49,39 +49,39 @@ class _Pending:
 
 
 class Router:
-    """Sends blocks of commands to one database of a server, whatever its topology. Not for several threads."""
+    """Sends blocks of commands to one database of a server of any topology. Not thread-safe."""
 
-    def __init__(self, server: Server, database: int = 0) -> None:
+    def __init__(self, server: MigrationServer, database: int = 0) -> None:
         self.server = server
         self._database = database
-        self._wires: dict[Node, Wire] = {}
+        self._connections: dict[Node, PipelinedConnection] = {}
         self._pending: _Pending | None = None
         self._read_layout()
 
     def close(self) -> None:
         """Close the connections."""
-        for wire in self._wires.values():
-            wire.close()
-        self._wires.clear()
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
     def reset(self) -> None:
-        """Forget the connections and what was sent over them."""
+        """Discard the connections and their pending replies."""
         self._pending = None
         self.close()
         self._read_layout()
 
     def call(self, key: bytes, *words: Any) -> Any:
-        """One command's answer.
+        """The reply to one command.
 
         Raises:
             redis.RedisError: the server refused it.
         """
-        answer = self.ask([key], [pack(*words)])[0]
+        answer = self.request([key], [pack(*words)])[0]
         if isinstance(answer, RedisError):
             raise answer
         return answer
 
-    def ask(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> list[Any]:
+    def request(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> list[Any]:
         """The answers to packed commands, each for the key at its place, in one round trip.
 
         Errors that a server answered are among them.
@@ -95,7 +95,7 @@ class Router:
         shares = self._share(keys)
         self._pending = _Pending(keys, commands, shares)
         for node, indices in shares:
-            self._wire(node).send(b"".join([commands[index] for index in indices]))
+            self._connection_to(node).send(b"".join([commands[index] for index in indices]))
 
     def receive(self) -> list[Any]:
         """The answers to what was sent last; none if nothing was."""
@@ -103,57 +103,57 @@ class Router:
             return []
         pending, self._pending = self._pending, None
         if self._only:
-            return self._wire(self._only).receive(len(pending.commands))
+            return self._connection_to(self._only).receive(len(pending.commands))
         answers: list[Any] = [None] * len(pending.commands)
         for node, indices in pending.shares:
-            for index, answer in zip(indices, self._wire(node).receive(len(indices)), strict=True):
+            for index, answer in zip(indices, self._connection_to(node).receive(len(indices)), strict=True):
                 answers[index] = answer
         for index, answer in enumerate(answers):
             if isinstance(answer, REDIRECTS):
                 answers[index] = self._follow(pending.keys[index], pending.commands[index], answer)
         return answers
 
-    def holder(self, key: bytes) -> Wire:
+    def connection_for(self, key: bytes) -> PipelinedConnection:
         """The connection to the node that has a key."""
-        return self._wire(self._only or self._holder(key))
+        return self._connection_to(self._only or self._owner(key))
 
     def _share(self, keys: Sequence[bytes]) -> list[tuple[Node, list[int] | range]]:
         if self._only:
             return [(self._only, range(len(keys)))]
         shares: dict[Node, list[int] | range] = {}
         for index, key in enumerate(keys):
-            shares.setdefault(self._holder(key), []).append(index)  # type: ignore[union-attr]
+            shares.setdefault(self._owner(key), []).append(index)  # type: ignore[union-attr]
         return list(shares.items())
 
     def _follow(self, key: bytes, command: bytes, answer: Any) -> Any:
         """Ask again where a node said that the key is elsewhere."""
-        end, stale = time.monotonic() + PATIENCE, False
+        end, stale = time.monotonic() + REDIRECT_TIMEOUT_SECONDS, False
         while isinstance(answer, REDIRECTS) and time.monotonic() < end:
             if isinstance(answer, AskError):
-                host = answer.host or self._holder(key).host  # empty where it is the same one
-                wire, moved = self._wire(Node(host, answer.port)), isinstance(answer, MovedError)
-                answer = wire.ask([command] if moved else [ASKING, command])[-1]
+                host = answer.host or self._owner(key).host  # empty where it is the same one
+                connection, moved = self._connection_to(Node(host, answer.port)), isinstance(answer, MovedError)
+                answer = connection.request([command] if moved else [ASKING, command])[-1]
                 stale = stale or moved
             else:
-                time.sleep(RETRY_EVERY)
+                time.sleep(RETRY_INTERVAL_SECONDS)
                 self._read_layout()
-                answer = self._wire(self._holder(key)).ask([command])[0]
+                answer = self._connection_to(self._owner(key)).request([command])[0]
         if stale:
             self._read_layout()
         return answer
 
-    def _holder(self, key: bytes) -> Node:
+    def _owner(self, key: bytes) -> Node:
         try:
-            return self._holders[slot_of(key)]
+            return self._owners[slot_of(key)]
         except KeyError:
             raise ClusterDownError("Hash slot not served", status_code="CLUSTERDOWN") from None
 
     def _read_layout(self) -> None:
         primaries = self.server.primaries()
         self._only = None if self.server.is_cluster else primaries[0].node
-        self._holders = {slot: primary.node for primary in primaries for slot in primary.slots}
+        self._owners = {slot: primary.node for primary in primaries for slot in primary.slots}
 
-    def _wire(self, node: Node) -> Wire:
-        if node not in self._wires:
-            self._wires[node] = self.server.wire(node, self._database)
-        return self._wires[node]
+    def _connection_to(self, node: Node) -> PipelinedConnection:
+        if node not in self._connections:
+            self._connections[node] = self.server.connect(node, self._database)
+        return self._connections[node]

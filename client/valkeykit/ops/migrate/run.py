@@ -1,4 +1,4 @@
-"""The whole way: look, copy, follow, cut over, verify, report."""
+"""A migration run: preflight, copy, follow, cut-over, verification and report."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from redis.exceptions import RedisError
 from valkeykit.causes import FOREIGN, explain
 from valkeykit.errors import ConfigurationError, ValkeykitError
 from valkeykit.ops.migrate import changes, cutover, functions, preflight
-from valkeykit.ops.migrate.changes import Changes
+from valkeykit.ops.migrate.changes import ChangeTracker
+from valkeykit.ops.migrate.context import RunContext
 from valkeykit.ops.migrate.copier import Copier
-from valkeykit.ops.migrate.cutover import Writes
-from valkeykit.ops.migrate.events import Reporter
-from valkeykit.ops.migrate.job import Job
+from valkeykit.ops.migrate.cutover import WriteCounter
+from valkeykit.ops.migrate.key_scan import KeyScan
+from valkeykit.ops.migrate.latency_monitor import LatencyMonitor
 from valkeykit.ops.migrate.options import Options
-from valkeykit.ops.migrate.preflight import Plan
-from valkeykit.ops.migrate.pulse import Pulse
+from valkeykit.ops.migrate.preflight import MigrationPlan
+from valkeykit.ops.migrate.progress import ProgressReporter
 from valkeykit.ops.migrate.reconcile import Verification, copy_keys, reconcile
-from valkeykit.ops.migrate.report import Report
-from valkeykit.ops.migrate.server import Server
-from valkeykit.ops.migrate.state import State
-from valkeykit.ops.migrate.sweep import Sweep
+from valkeykit.ops.migrate.report import MigrationReport
+from valkeykit.ops.migrate.server import MigrationServer
+from valkeykit.ops.migrate.state import MigrationState
 from valkeykit.ops.migrate.throttle import Throttle
 
-SMALL_LAG = 1000
-"""Changed keys below which the target counts as caught up."""
+CAUGHT_UP_KEYS = 1000
+"""Number of changed keys below which the target has caught up."""
 
-PASSES = 5
-"""Delta passes after which it counts as caught up as far as that can be."""
+MAX_DELTA_PASSES = 5
+"""Delta passes before the cut-over starts even if more keys change."""
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks at whether writes have stopped."""
+POLL_INTERVAL_SECONDS = 0.5
+"""Pause between two checks whether writes have stopped."""
 
 
 @dataclass(frozen=True)
 class CutOver:
-    """The change of servers.
+    """How to cut over.
 
     quiet: seconds without a write after which writes count as stopped.
-    pause: seconds for which the source is told to hold writes back; None to wait for their end instead.
-    timeout: seconds to wait for writes to stop.
+    pause: seconds for which the source pauses writes (CLIENT PAUSE); None to wait until the writers stop.
+    timeout: maximum seconds to wait until writes stop.
     """
 
     quiet: float = 5.0
@@ -53,51 +53,62 @@ class CutOver:
 
 
 class Migration:
-    """One migration between two servers, kept in one folder."""
+    """A migration between two servers, with its state in a folder."""
 
-    def __init__(self, source: Server, target: Server, options: Options, state: State, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        source: MigrationServer,
+        target: MigrationServer,
+        options: Options,
+        state: MigrationState,
+        reporter: ProgressReporter,
+    ) -> None:
         self._reporter = reporter
-        self._job = Job(
-            source, target, options, state, Throttle(options.rate, options.max_latency, options.batch),
+        self._context = RunContext(
+            source,
+            target,
+            options,
+            state,
+            Throttle(options.rate, options.max_latency, options.batch),
             state.lines("unmovable.jsonl"),
-        )  # fmt: skip
+        )
         self._libraries: dict[str, str | None] = {}
-        self._changes: Changes | None = None
-        reporter.watch(self._job.tally)
+        self._changes: ChangeTracker | None = None
+        reporter.watch(self._context.counters)
 
     @property
     def stop(self) -> threading.Event:
-        """Set it, and the run ends with its state kept."""
-        return self._job.stop
+        """Set it to stop the run; the state is saved."""
+        return self._context.stop
 
-    def plan(self) -> Plan:
-        """Look at both sides; nothing is written to either.
+    def plan(self) -> MigrationPlan:
+        """Check both servers without writing to either.
 
         Raises:
-            ValkeykitError: a side can't be reached, or refuses what can't be done without.
+            ValkeykitError: a server is unreachable, or rejects a required command.
         """
-        with _explained():
-            self._reporter.stage("inventory", sum(self._job.source.sizes().values()))
-            return preflight.examine(self._job, full=True, continuing=False)
+        with _translating_errors():
+            self._reporter.stage("inventory", sum(self._context.source.sizes().values()))
+            return preflight.examine(self._context, full=True, continuing=False)
 
-    def run(self, cut_over: CutOver | None = None, *, follow: float | None = None) -> Report:
-        """Migrate; the same call continues what a kill or an error ended.
+    def run(self, cut_over: CutOver | None = None, *, follow: float | None = None) -> MigrationReport:
+        """Migrate; the same call resumes a run that was killed or failed.
 
-        cut_over: wait until writes stop, and verify then; None to verify while they may go on.
-        follow: keep the target as the source is for so many seconds before that.
+        cut_over: wait until writes stop, then verify; None to verify while writes continue.
+        follow: keep the target in sync for this many seconds first.
 
         Raises:
             ConfigurationError: the state belongs to another migration.
-            ValkeykitError: a side can't be reached, or refused; the state is kept.
+            ValkeykitError: a server is unreachable or rejected a command; the state is saved.
         """
         began = time.time()
-        with _explained():
-            report = Report(self._examine(), started=began)
+        with _translating_errors():
+            report = MigrationReport(self._examine(), started=began)
             if not report.plan.is_go:
-                report.write(self._job.state)
+                report.write(self._context.state)
                 return report
             self._claim()
-            with self._followed(), self._paced():
+            with self._tracking_changes(), self._limiting_latency():
                 self._copy()
                 if follow is not None:
                     self._follow(follow)
@@ -108,169 +119,177 @@ class Migration:
                     report.verification = self._verify()
         return self._finish(report, began)
 
-    def _examine(self) -> Plan:
+    def _examine(self) -> MigrationPlan:
         self._reporter.stage("preflight")
-        return preflight.examine(self._job, full=False, continuing=bool(self._job.state.get("claimed")))
+        return preflight.examine(self._context, full=False, continuing=bool(self._context.state.get("claimed")))
 
     def _claim(self) -> None:
-        job, scope = self._job, self._job.options.scope
-        job.state.claim(
+        context, scope = self._context, self._context.options.scope
+        context.state.claim(
             {
-                "source": job.source.place,
-                "target": job.target.place,
+                "source": context.source.location,
+                "target": context.target.location,
                 "scope": scope.record(),
-                "conflict": job.options.conflict,
+                "conflict": context.options.conflict,
             }
         )
-        if job.state.get("claimed") is None:
-            sizes = {number: size for number, size in job.source.sizes().items() if scope.includes(number)}
-            every = {**job.target.sizes(), **sizes} if not scope.databases else sizes
-            job.state.put("mirrors", job.options.way_back or not preflight.occupied(job, every))
-            job.state.put("claimed", True)
-        job.mirrors = bool(job.state.get("mirrors"))
+        if context.state.get("claimed") is None:
+            sizes = {number: size for number, size in context.source.sizes().items() if scope.includes(number)}
+            every = {**context.target.sizes(), **sizes} if not scope.databases else sizes
+            context.state.put("mirrors", context.options.reverse or not preflight.occupied(context, every))
+            context.state.put("claimed", True)
+        context.mirrors = bool(context.state.get("mirrors"))
 
     @contextlib.contextmanager
-    def _followed(self) -> Iterator[None]:
-        """Changes are collected inside, where the source tells of them."""
-        job = self._job
-        if job.options.notifications and not job.state.get("notifications"):
-            job.state.put("notifications", changes.enable(job.source))
-        if job.options.conflict != "skip" and changes.enabled(job.source):
-            self._changes = Changes(job.source, job.options.scope)
+    def _tracking_changes(self) -> Iterator[None]:
+        """Track changed keys in the context, if the source sends notifications."""
+        context = self._context
+        if context.options.notifications and not context.state.get("notifications"):
+            context.state.put("notifications", changes.enable(context.source))
+        if context.options.conflict != "skip" and changes.enabled(context.source):
+            self._changes = ChangeTracker(context.source, context.options.scope)
         try:
             yield
         finally:
             if self._changes is not None:
                 self._changes.close()
-            if before := job.state.get("notifications"):
+            if before := context.state.get("notifications"):
                 with contextlib.suppress(RedisError):
-                    changes.restore(job.source, before)
-                    job.state.put("notifications", None)
+                    changes.restore(context.source, before)
+                    context.state.put("notifications", None)
 
     @contextlib.contextmanager
-    def _paced(self) -> Iterator[None]:
-        """The source's latency is watched inside, where there is a limit."""
-        if not self._job.throttle.watches:
+    def _limiting_latency(self) -> Iterator[None]:
+        """Monitor the source's latency in the context, if there is a limit."""
+        if not self._context.throttle.limits_latency:
             yield
             return
-        with Pulse(self._job.source, self._job.throttle.saw):
+        with LatencyMonitor(self._context.source, self._context.throttle.on_sample):
             yield
 
     def _copy(self) -> None:
-        job = self._job
+        context = self._context
         self._load_libraries()
-        if job.state.get("begun") and self._changes is not None:
-            self._changes.miss()  # what changed between two runs
-        if job.state.get("copied"):
+        if context.state.get("begun") and self._changes is not None:
+            self._changes.mark_incomplete()  # keys changed between the two runs
+        if context.state.get("copied"):
             return
-        job.state.put("begun", True)
-        self._reporter.stage("copy", sum(job.source.sizes().values()))
-        Sweep(job, job.source, lambda number: Copier(job, number), name="copy", pattern=job.options.scope.pattern).run()
-        job.state.put("copied", True)
+        context.state.put("begun", True)
+        self._reporter.stage("copy", sum(context.source.sizes().values()))
+        KeyScan(
+            context,
+            context.source,
+            lambda number: Copier(context, number),
+            name="copy",
+            pattern=context.options.scope.pattern,
+        ).run()
+        context.state.put("copied", True)
 
     def _load_libraries(self) -> None:
-        job = self._job
-        if not (job.source.has_functions and job.target.has_functions and job.options.scope.is_everything):
+        context = self._context
+        if not (context.source.has_functions and context.target.has_functions and context.options.scope.is_everything):
             return
         try:
-            there, here = functions.libraries(job.target), functions.libraries(job.source)
+            there, here = functions.libraries(context.target), functions.libraries(context.source)
         except RedisError:
-            return  # the preflight has told
+            return  # the preflight reports it
         for name, code in here.items():
-            if there.get(name) == code or (name in there and job.options.conflict == "skip"):
+            if there.get(name) == code or (name in there and context.options.conflict == "skip"):
                 self._libraries[name] = None
             else:
-                self._libraries[name] = functions.load(job.target, code, replace=job.overwrites)
+                self._libraries[name] = functions.load(context.target, code, replace=context.overwrites)
 
     def _follow(self, seconds: float) -> None:
         self._reporter.stage("following")
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._delta()
-            self._job.stop.wait(LOOK_EVERY)
-            self._job.check_stop()
+            self._context.stop.wait(POLL_INTERVAL_SECONDS)
+            self._context.check_stop()
 
     def _catch_up(self) -> None:
-        """Delta passes until few keys change between two of them."""
-        for number in range(1, PASSES + 1):
+        """Run delta passes until few keys change between two of them."""
+        for number in range(1, MAX_DELTA_PASSES + 1):
             self._reporter.stage(f"delta pass {number}")
             changed = self._delta()
-            self._reporter.note(f"delta pass {number}: {changed:,} keys had changed", changed=changed)
-            if changed < SMALL_LAG:
+            self._reporter.note(f"delta pass {number}: {changed:,} keys changed", changed=changed)
+            if changed < CAUGHT_UP_KEYS:
                 return
 
     def _delta(self) -> int:
-        """Bring over what changed; the number of keys."""
+        """Copy the changed keys; return their number."""
         keys = self._changes.take() if self._changes is not None else None
         if keys is None:
-            return reconcile(self._job).first
-        copy_keys(self._job, keys)
+            return reconcile(self._context).differing
+        copy_keys(self._context, keys)
         return len(keys)
 
     def _verify(self, *, last: bool = False) -> Verification:
-        """Compare everything, or a sample; what changed since it was copied is copied first where that is known.
+        """Compare all keys, or a sample; changed keys that are known are copied first.
 
-        last: nothing comes after it, so a sample is enough only where all changes are known.
+        last: no pass follows, so a sample is enough only if all changes are known.
         """
         keys = self._changes.take() if self._changes is not None else None
-        copy_keys(self._job, keys or [])
-        self._reporter.stage("verification", sum(self._job.source.sizes().values()))
-        sample = self._job.options.verify == "sample" and not (last and keys is None)
-        return reconcile(self._job, sample=sample)
+        copy_keys(self._context, keys or [])
+        self._reporter.stage("verification", sum(self._context.source.sizes().values()))
+        sample = self._context.options.verify == "sample" and not (last and keys is None)
+        return reconcile(self._context, sample=sample)
 
-    def _cut_over(self, how: CutOver, report: Report) -> None:
-        writes = Writes(self._job.source)
-        pause = cutover.paused(self._job.source, how.pause) if how.pause else contextlib.nullcontext()
+    def _cut_over(self, how: CutOver, report: MigrationReport) -> None:
+        writes = WriteCounter(self._context.source)
+        pause = cutover.paused(self._context.source, how.pause) if how.pause else contextlib.nullcontext()
         self._reporter.stage("cut-over")
         if how.pause is None:
-            self._reporter.note("caught up: stop the writers now, or point them to the target once this is done")
+            self._reporter.note(
+                "caught up: stop the writers now, and point them to the target after this command has finished"
+            )
         with pause:
             end = time.monotonic() + how.timeout
             while True:
                 quiet_since, total = self._await_quiet(writes, how, end)
-                self._reporter.note("writes have stopped: last delta and verification")
+                self._reporter.note("writes have stopped: running the last delta pass and the verification")
                 report.verification = self._verify(last=True)
                 if writes.total() == total:
                     break
-                self._reporter.note("writes went on during the verification: once more")
+                self._reporter.note("the source was written to during the verification: repeating it")
             report.cut_over = True
             report.downtime = time.monotonic() - quiet_since
 
-    def _await_quiet(self, writes: Writes, how: CutOver, end: float) -> tuple[float, int]:
-        """When the last write was seen, and the count of writes by then."""
+    def _await_quiet(self, writes: WriteCounter, how: CutOver, end: float) -> tuple[float, int]:
+        """The time of the last write, and the number of writes up to then."""
         total, since = writes.total(), time.monotonic()
-        needed = LOOK_EVERY if how.pause else how.quiet  # notifications may still be under way
+        needed = POLL_INTERVAL_SECONDS if how.pause else how.quiet  # notifications may still arrive
         while time.monotonic() - since < needed:
             if time.monotonic() > end:
                 raise ConfigurationError(
-                    f"the source is still written to after {how.timeout:,.0f} s",
-                    fix="stop the writers, or let the source hold them back by --pause-writes, and run it again",
+                    f"clients still write to the source after {how.timeout:,.0f} s",
+                    fix="stop the writers or pass --pause-writes, then run the command again to resume",
                 )
-            self._job.stop.wait(LOOK_EVERY)
-            self._job.check_stop()
+            self._context.stop.wait(POLL_INTERVAL_SECONDS)
+            self._context.check_stop()
             if self._changes is not None:
                 self._delta()
             if (now := writes.total()) != total:
                 total, since = now, time.monotonic()
         return since, total
 
-    def _finish(self, report: Report, began: float) -> Report:
-        job = self._job
+    def _finish(self, report: MigrationReport, began: float) -> MigrationReport:
+        context = self._context
         report.seconds = time.time() - began
-        report.counts = job.tally.snapshot()
+        report.counts = context.counters.snapshot()
         report.libraries = self._libraries
-        report.unmovable = job.tally.get("unmovable")
+        report.unmovable = context.counters.get("unmovable")
         verified = report.verification
         clean = verified is not None and verified.is_clean and not any(self._libraries.values())
-        report.complete = clean and (job.options.accept_loss or not report.unmovable)
-        page = report.write(job.state)
+        report.complete = clean and (context.options.accept_loss or not report.unmovable)
+        page = report.write(context.state)
         self._reporter.note(f"report: {page}", report=str(page))
         return report
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Foreign errors become ours; what a server said of a payload stays out of sight."""
+def _translating_errors() -> Iterator[None]:
+    """Translate redis-py's errors; a server's message about a payload is not shown."""
     try:
         yield
     except ValkeykitError:

@@ -1,4 +1,4 @@
-"""One side of a migration: a single server, or the primaries of a cluster."""
+"""A server of a migration: a single server, or the primaries of a cluster."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
 
-from valkeykit import connection
 from valkeykit.causes import explained
+from valkeykit.connection import first_answer, mode_of, open_client
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops.migrate.payload import Format
-from valkeykit.ops.migrate.wire import Wire
+from valkeykit.ops.migrate.pipelined import PipelinedConnection
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
@@ -34,16 +34,16 @@ class Primary:
         return f"{self.node.host}:{self.node.port}"
 
 
-class Server:
-    """What is known of one side, and the way to its nodes."""
+class MigrationServer:
+    """The source or the target of a migration."""
 
     def __init__(self, settings: Settings, label: str = "") -> None:
         """Connect.
 
-        label: a name to show instead of the address.
+        label: name shown instead of the address.
 
         Raises:
-            ValkeykitError: nothing answers there, or it refused the login.
+            ValkeykitError: the server is unreachable or rejected the login.
         """
         topology = settings.topology
         if topology in {"sentinel", "replicated"}:
@@ -51,14 +51,14 @@ class Server:
         self.settings = settings
         self._label = label
         self._guard = threading.Lock()
-        self._controls: dict[Node, Wire] = {}
+        self._controls: dict[Node, PipelinedConnection] = {}
         self._seed = Node(settings.address.host, settings.address.port)
         with explained():
             with_info = self.info(self._seed, "server")
-        mode = connection.mode_of(with_info)
+        mode = mode_of(with_info)
         if mode == "sentinel":
             raise ConfigurationError(
-                "the address is that of a Sentinel", fix="write it as valkey+sentinel://host:26379/primary-name"
+                "the URL is the address of a Sentinel", fix="use valkey+sentinel://host:26379/primary-name"
             )
         self.is_cluster = mode == "cluster"
         self.engine = "valkey" if "valkey_version" in with_info else "redis"
@@ -66,17 +66,17 @@ class Server:
         self.format = Format.of(self.engine, self.release)
 
     def __repr__(self) -> str:
-        return f"<Server {self.name}>"
+        return f"<MigrationServer {self.name}>"
 
     @property
     def name(self) -> str:
-        """Where it is, without user and password."""
+        """Engine, version and address, without user and password."""
         hosts = self._label or ",".join(f"{node.host}:{node.port}" for node in self.settings.address.nodes)
         return f"{self.engine} {self.version} {'from' if self._label else 'at'} {hosts}"
 
     @property
-    def place(self) -> list[str]:
-        """Where it is, so that a later run can tell it from another one."""
+    def location(self) -> list[str]:
+        """Addresses that identify the server in a later run."""
         return (
             [self._label] if self._label else sorted(f"{node.host}:{node.port}" for node in self.settings.address.nodes)
         )
@@ -87,54 +87,54 @@ class Server:
 
     @property
     def has_absolute_ttl(self) -> bool:
-        """PEXPIRETIME; older ones only know how much is left."""
+        """Whether PEXPIRETIME is supported; older servers only report the remaining time."""
         return self.engine == "valkey" or self.release >= (7,)
 
     @property
     def has_field_ttl(self) -> bool:
-        """TTLs of a hash's fields."""
+        """Whether TTLs of hash fields are supported."""
         return self.release >= ((9,) if self.engine == "valkey" else (7, 4))
 
     @property
     def has_functions(self) -> bool:
         return self.engine == "valkey" or self.release >= (7,)
 
-    def wire(self, node: Node, database: int = 0) -> Wire:
-        """A new connection to one of the nodes."""
-        return Wire(self.settings, node, database)
+    def connect(self, node: Node, database: int = 0) -> PipelinedConnection:
+        """Open a connection to a node."""
+        return PipelinedConnection(self.settings, node, database)
 
-    def ask(self, node: Node, *words: str | int) -> Any:
-        """A command's answer, over the one connection to a node that is kept for such questions.
+    def command(self, node: Node, *words: str | int) -> Any:
+        """The reply to a command, over a connection that is kept open per node.
 
         Raises:
-            redis.RedisError: the node can't be reached, or refuses.
+            redis.RedisError: the node is unreachable or rejects the command.
         """
         with self._guard:
             kept = self._controls.pop(node, None)
             if kept is not None:
                 try:
                     return self._over(kept, words)
-                except (BrokenError, LateError):  # it had ended meanwhile
+                except (BrokenError, LateError):  # it was closed in the meantime
                     pass
-            return self._over(self.wire(node), words)
+            return self._over(self.connect(node), words)
 
-    def _over(self, wire: Wire, words: tuple[str | int, ...]) -> Any:
+    def _over(self, connection: PipelinedConnection, words: tuple[str | int, ...]) -> Any:
         try:
-            answer = wire.call(*words)
+            answer = connection.call(*words)
         except ResponseError:
-            self._controls[wire.node] = wire
+            self._controls[connection.node] = connection
             raise
         except RedisError:
-            wire.close()
+            connection.close()
             raise
-        self._controls[wire.node] = wire
+        self._controls[connection.node] = connection
         return answer
 
     def close(self) -> None:
-        """Close the connections that are kept for questions."""
+        """Close the connections that are kept open."""
         with self._guard:
-            for wire in self._controls.values():
-                wire.close()
+            for connection in self._controls.values():
+                connection.close()
             self._controls.clear()
 
     def info(self, node: Node, *sections: str) -> dict[str, str]:
@@ -142,41 +142,41 @@ class Server:
         return parse_info(self.lines(node, *sections))
 
     def lines(self, node: Node, *sections: str) -> list[str]:
-        """As info, for sections that name a thing several times."""
-        text = [self.ask(node, "INFO", section).decode(errors="replace") for section in sections]
+        """Like info, for sections with repeated names."""
+        text = [self.command(node, "INFO", section).decode(errors="replace") for section in sections]
         return [line for part in text for line in part.splitlines()]
 
     def primaries(self) -> list[Primary]:
-        """The nodes that hold data, as the cluster has it now.
+        """The current primaries.
 
         Raises:
-            redis.RedisError: no node answers.
+            redis.RedisError: no node responds.
         """
         if not self.is_cluster:
             return [Primary(self._seed)]
-        return connection.first_answer(self.settings.address.nodes, self._layout)
+        return first_answer(self.settings.address.nodes, self._layout)
 
     def _layout(self, node: Node) -> list[Primary]:
-        ranges = self.ask(node, "CLUSTER", "SLOTS")
+        ranges = self.command(node, "CLUSTER", "SLOTS")
         slots: dict[Node, set[int]] = {}
         for first, last, primary, *_ in ranges:
             host = primary[0].decode() if primary[0] else node.host
             slots.setdefault(Node(host, primary[1]), set()).update(range(first, last + 1))
-        found = [Primary(place, frozenset(held)) for place, held in slots.items()]
+        found = [Primary(location, frozenset(held)) for location, held in slots.items()]
         return sorted(found, key=lambda primary: primary.name)
 
     def is_moving(self) -> bool:
-        """Whether a slot is on its way from one node to another."""
+        """Whether a slot migration is in progress."""
         if not self.is_cluster:
             return False
         for primary in self.primaries():
-            nodes = self.ask(primary.node, "CLUSTER", "NODES").decode()
+            nodes = self.command(primary.node, "CLUSTER", "NODES").decode()
             if any("[" in line.partition(" connected")[2] for line in nodes.splitlines()):
                 return True
         return False
 
     def databases(self) -> list[int]:
-        """Those that hold keys."""
+        """The databases that have keys."""
         held = {
             int(name[2:])
             for primary in self.primaries()
@@ -186,7 +186,7 @@ class Server:
         return sorted(held)
 
     def sizes(self) -> dict[int, int]:
-        """Keys of each database that has some."""
+        """Number of keys of each database that has any."""
         found: dict[int, int] = {}
         for primary in self.primaries():
             for name, value in self.info(primary.node, "keyspace").items():
@@ -197,18 +197,18 @@ class Server:
 
 
 def parse_info(lines: Iterable[str]) -> dict[str, str]:
-    """The lines of INFO."""
+    """Parse the lines of INFO."""
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def fields_of(value: str) -> dict[str, str]:
-    """`keys=5,expires=0` as a dictionary."""
+    """Parse `keys=5,expires=0` into a dictionary."""
     return dict(part.split("=", 1) for part in value.split(",") if "=" in part)
 
 
 def _at_primary(settings: Settings) -> Settings:
-    """The same settings for the node that is the primary now."""
-    client: Any = connection.open_client(settings)
+    """The same settings for the current primary."""
+    client: Any = open_client(settings)
     try:
         host, port = client.connection_pool.get_master_address()
     finally:
@@ -217,10 +217,10 @@ def _at_primary(settings: Settings) -> Settings:
     return replace(settings, address=address, topology="single")
 
 
-def same(one: Server, other: Server) -> bool:
-    """Whether both sides share a node: the ids of their processes tell, whatever the addresses."""
+def is_same_server(one: MigrationServer, other: MigrationServer) -> bool:
+    """Whether both servers share a node, by the run ids of their processes."""
     return bool(_run_ids(one) & _run_ids(other))
 
 
-def _run_ids(server: Server) -> set[str]:
+def _run_ids(server: MigrationServer) -> set[str]:
     return {server.info(primary.node, "server")["run_id"] for primary in server.primaries()}

@@ -1,6 +1,7 @@
-"""The folder of a migration: which two servers it is about, how far it is, and what it found.
+"""State folder of a migration: its servers, its progress and its results.
 
-Files are for their owner only and hold no password. One process at a time works with a folder.
+Only the owner can read the files, and they contain no passwords.
+One process at a time uses a folder.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from typing import Any
 
 from valkeykit.errors import ConfigurationError
 
-SAVE_EVERY = 0.5
-"""Seconds between two saves of how far a scan is."""
+SAVE_INTERVAL_SECONDS = 0.5
+"""Pause between two saves of a scan's position."""
 
 DONE = "done"
 
 
-class State:
-    """What is kept between two runs of the same command."""
+class MigrationState:
+    """The state that is saved between two runs of the same command."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,12 +38,12 @@ class State:
             self._record: dict[str, Any] = self._read("run.json")
         except (OSError, ValueError) as problem:
             raise ConfigurationError(
-                f"the state folder {str(folder)!r} can't be used: {type(problem).__name__}",
-                fix="name another one by --state, or remove it to start anew",
+                f"the state folder {str(folder)!r} cannot be used: {type(problem).__name__}",
+                fix="remove it to start from scratch, or choose another one with --state",
             ) from None
 
     def close(self) -> None:
-        """Save, and let another process have the folder."""
+        """Save the state and unlock the folder."""
         with self._guard:
             if self._lock is not None:
                 self.save()
@@ -50,63 +51,63 @@ class State:
                 self._lock = None
 
     def claim(self, identity: Mapping[str, Any]) -> None:
-        """Say which migration the folder is for; the first one that says it has it.
+        """Claim the folder for a migration; the first claim owns it.
 
         Raises:
-            ConfigurationError: it belongs to another one; what differs is named.
+            ConfigurationError: it belongs to another migration; the message lists the differences.
         """
         kept = self._record.setdefault("identity", dict(identity))
         differing = [name for name in identity if kept.get(name) != identity[name]]
         if differing:
             raise ConfigurationError(
                 f"the state folder {str(self.folder)!r} belongs to another migration: {', '.join(differing)} differ",
-                fix="repeat the command as it was, or name another folder by --state",
+                fix="run the original command again, or choose another folder with --state",
             )
         self.save()
 
     def get(self, name: str, default: Any = None) -> Any:
-        """What was kept under a name."""
+        """The value saved under a name."""
         with self._guard:
             return self._record.get(name, default)
 
     def put(self, name: str, value: Any) -> None:
-        """Keep a plain value."""
+        """Save a plain value."""
         with self._guard:
             self._record[name] = value
             self.save()
 
-    def position(self, sweep: str, place: str, run_id: str) -> str | None:
-        """Where a scan of a place goes on: a cursor, DONE, or None for the start.
+    def position(self, scan: str, partition: str, run_id: str) -> str | None:
+        """Where to resume the scan of a partition: a cursor, DONE, or None for the start.
 
-        A cursor means nothing to another process than the one that gave it out.
+        A cursor is valid only for the server process that returned it.
         """
         with self._guard:
-            kept = self._record.get("positions", {}).get(sweep, {}).get(place)
+            kept = self._record.get("positions", {}).get(scan, {}).get(partition)
         if not kept or (kept["run_id"] != run_id and kept["cursor"] != DONE):
             return None
         return str(kept["cursor"])
 
-    def reach(self, sweep: str, place: str, run_id: str, cursor: str) -> None:
-        """All before this cursor is done."""
+    def reach(self, scan: str, partition: str, run_id: str, cursor: str) -> None:
+        """Everything before this cursor is complete."""
         with self._guard:
-            positions = self._record.setdefault("positions", {}).setdefault(sweep, {})
-            positions[place] = {"run_id": run_id, "cursor": cursor}
-            if cursor == DONE or time.monotonic() - self._saved > SAVE_EVERY:
+            positions = self._record.setdefault("positions", {}).setdefault(scan, {})
+            positions[partition] = {"run_id": run_id, "cursor": cursor}
+            if cursor == DONE or time.monotonic() - self._saved > SAVE_INTERVAL_SECONDS:
                 self.save()
 
-    def forget(self, sweep: str) -> None:
-        """Let a scan of that name begin at the start."""
+    def forget(self, scan: str) -> None:
+        """Delete the positions of a scan."""
         with self._guard:
-            self._record.get("positions", {}).pop(sweep, None)
+            self._record.get("positions", {}).pop(scan, None)
 
     def save(self) -> None:
-        """Write it now, so that a kill at any moment leaves the old or the new."""
+        """Write the state atomically."""
         with self._guard:
             self.write("run.json", json.dumps(self._record, indent=1))
             self._saved = time.monotonic()
 
     def write(self, name: str, text: str) -> Path:
-        """Put a file into the folder, whole or not at all."""
+        """Write a file into the folder atomically."""
         path = self.folder / name
         draft = self.folder / f".{name}.new"
         with _opened(draft) as file:
@@ -114,9 +115,9 @@ class State:
         draft.replace(path)
         return path
 
-    def lines(self, name: str) -> Lines:
-        """A file of JSON lines that starts empty."""
-        return Lines(self.folder / name)
+    def lines(self, name: str) -> JsonLinesFile:
+        """A new, empty file of JSON lines."""
+        return JsonLinesFile(self.folder / name)
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.folder / name
@@ -133,12 +134,12 @@ class State:
             os.close(self._lock)
             self._lock = None
             raise ConfigurationError(
-                f"another migration works with the state folder {str(self.folder)!r}", fix="wait for it, or end it"
+                f"another migration uses the state folder {str(self.folder)!r}", fix="wait until it ends, or stop it"
             ) from None
 
 
-class Lines:
-    """JSON lines, one an entry; from several threads."""
+class JsonLinesFile:
+    """A thread-safe file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -147,14 +148,14 @@ class Lines:
             pass
 
     def add(self, **fields: Any) -> None:
-        """Append an entry; bytes are shown as text."""
+        """Append an entry; bytes are written as text."""
         text = json.dumps({name: shown(value) if isinstance(value, bytes) else value for name, value in fields.items()})
         with self._guard, self.path.open("a") as file:
             file.write(text + "\n")
 
 
 def shown(key: bytes) -> str:
-    """A key's name as text; bytes that are none are written as \\x…."""
+    """A key's name as text; bytes that are not UTF-8 are written as \\x…."""
     return key.decode("utf-8", "backslashreplace")
 
 

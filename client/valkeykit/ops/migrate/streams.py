@@ -1,7 +1,7 @@
-"""Streams by commands: entries in slices, then the groups with what they have pending.
+"""Codec for streams: entries in chunks, then consumer groups with their pending entries.
 
-A pending entry can only be claimed while the stream has it. One that was deleted is
-therefore added again for that moment, in its place, and deleted once more.
+A pending entry can only be claimed while it is in the stream.
+A deleted pending entry is therefore added, claimed and deleted again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from valkeykit.ops.migrate.pipelined import pack
 from valkeykit.ops.migrate.router import Router
-from valkeykit.ops.migrate.wire import pack
 
-DRIFT = 1000
-"""Milliseconds by which a delivery's time may differ on both sides: each reckons it by its own clock."""
+CLOCK_DRIFT_MS = 1000
+"""How far delivery times may differ, since each server computes them with its own clock."""
 
 _FIRST, _LAST = b"-", b"+"
 _GHOST = (b"", b"")
@@ -24,7 +24,7 @@ _GHOST = (b"", b"")
 
 @dataclass
 class Pending:
-    """An entry that a consumer has and hasn't acknowledged. delivered: milliseconds since the epoch."""
+    """A pending entry of a consumer. delivered: milliseconds since the epoch."""
 
     group: bytes
     consumer: bytes
@@ -33,17 +33,17 @@ class Pending:
     times: int
 
     def is_like(self, other: Pending) -> bool:
-        """The same on both sides, the clocks' drift aside."""
+        """Whether both are equal, except for clock drift."""
         mine, theirs = (
             (self.group, self.consumer, self.id, self.times),
             (other.group, other.consumer, other.id, other.times),
         )
-        return mine == theirs and abs(self.delivered - other.delivered) <= DRIFT
+        return mine == theirs and abs(self.delivered - other.delivered) <= CLOCK_DRIFT_MS
 
 
 @dataclass
-class Piece:
-    """A slice: entries by id, and what is pending in its range."""
+class StreamChunk:
+    """A chunk: entries by id, and the pending entries in its range."""
 
     start: bytes
     end: bytes
@@ -51,90 +51,90 @@ class Piece:
     pending: list[Pending] = field(default_factory=list)
 
 
-class Stream:
-    """The shape of streams."""
+class StreamCodec:
+    """Codec for streams."""
 
     def length(self, router: Router, key: bytes) -> int:
         return int(router.call(key, "XLEN", key))
 
-    def slices(self, router: Router, key: bytes, step: int) -> Iterator[Piece]:
+    def chunks(self, router: Router, key: bytes, step: int) -> Iterator[StreamChunk]:
         groups = group_names(router, key)
         start = _FIRST
         while True:
             page = router.call(key, "XRANGE", key, start, _LAST, "COUNT", step)
             end = page[-1][0] if len(page) == step else _LAST
             pending = [found for group in groups for found in _pending(router, key, group, (start, end), step)]
-            yield Piece(start, end, dict(page), pending)
+            yield StreamChunk(start, end, dict(page), pending)
             if end == _LAST:
                 return
             start = b"(" + end
 
-    def begin(self, router: Router, key: bytes, place: bytes) -> list[bytes]:
-        """The commands that make a stream with the groups of another one."""
+    def begin(self, router: Router, key: bytes, scratch: bytes) -> list[bytes]:
+        """The commands that create a stream with the same consumer groups."""
         groups = group_names(router, key)
         if not groups:
             return []
-        return [pack("XGROUP", "CREATE", place, group, "0", "MKSTREAM") for group in groups]
+        return [pack("XGROUP", "CREATE", scratch, group, "0", "MKSTREAM") for group in groups]
 
-    def write(self, key: bytes, piece: Piece) -> list[bytes]:
-        ghosts = {pending.id for pending in piece.pending} - set(piece.entries)
+    def write(self, key: bytes, chunk: StreamChunk) -> list[bytes]:
+        ghosts = {pending.id for pending in chunk.pending} - set(chunk.entries)
         rows = sorted(
-            [*piece.entries.items(), *((ghost, list(_GHOST)) for ghost in ghosts)], key=lambda row: order(row[0])
+            [*chunk.entries.items(), *((ghost, list(_GHOST)) for ghost in ghosts)], key=lambda row: order(row[0])
         )
         block = [pack("XADD", key, identity, *fields) for identity, fields in rows]
         block += [
             pack("XCLAIM", key, one.group, one.consumer, 0, one.id, "TIME", one.delivered, "RETRYCOUNT", one.times,
                  "FORCE", "JUSTID")
-            for one in piece.pending
+            for one in chunk.pending
         ]  # fmt: skip
-        return block + _without(key, piece, ghosts)
+        return block + _delete_ghosts(key, chunk, ghosts)
 
-    def finish(self, router: Router, key: bytes, place: bytes, *, counters: bool) -> list[bytes]:
-        """The commands that set what XADD doesn't: last id, counters, groups' positions, idle consumers.
+    def finish(self, router: Router, key: bytes, scratch: bytes, *, counters: bool) -> list[bytes]:
+        """The commands that set last id, counters, group positions and idle consumers.
 
-        counters: whether both sides count entries added and read (7.0 and newer).
+        counters: whether both servers count added and read entries (7.0 and newer).
         """
         about = _facts(router.call(key, "XINFO", "STREAM", key))
         block = []
         if about["length"] == 0 and not about["groups"]:
-            block += [pack("XGROUP", "CREATE", place, "_", "0", "MKSTREAM"), pack("XGROUP", "DESTROY", place, "_")]
-        last = pack("XSETID", place, about["last-generated-id"])
+            block += [pack("XGROUP", "CREATE", scratch, "_", "0", "MKSTREAM"), pack("XGROUP", "DESTROY", scratch, "_")]
+        last = pack("XSETID", scratch, about["last-generated-id"])
         if counters:
-            last = pack("XSETID", place, about["last-generated-id"], "ENTRIESADDED", about["entries-added"],
+            last = pack("XSETID", scratch, about["last-generated-id"], "ENTRIESADDED", about["entries-added"],
                         "MAXDELETEDID", about["max-deleted-entry-id"])  # fmt: skip
         block.append(last)
         for group in map(_facts, router.call(key, "XINFO", "GROUPS", key)):
             read = ["ENTRIESREAD", group["entries-read"]] if counters and group["entries-read"] is not None else []
-            block.append(pack("XGROUP", "SETID", place, group["name"], group["last-delivered-id"], *read))
+            block.append(pack("XGROUP", "SETID", scratch, group["name"], group["last-delivered-id"], *read))
             for consumer in map(_facts, router.call(key, "XINFO", "CONSUMERS", key, group["name"])):
-                block.append(pack("XGROUP", "CREATECONSUMER", place, group["name"], consumer["name"]))
+                block.append(pack("XGROUP", "CREATECONSUMER", scratch, group["name"], consumer["name"]))
         return block
 
-    def has(self, router: Router, key: bytes, piece: Piece) -> bool:
-        step = len(piece.entries) + 1
-        entries: dict[bytes, list[bytes]] = dict(router.call(key, "XRANGE", key, piece.start, piece.end, "COUNT", step))
-        if entries != piece.entries:
+    def has(self, router: Router, key: bytes, chunk: StreamChunk) -> bool:
+        step = len(chunk.entries) + 1
+        entries: dict[bytes, list[bytes]] = dict(router.call(key, "XRANGE", key, chunk.start, chunk.end, "COUNT", step))
+        if entries != chunk.entries:
             return False
         there = [
             found
             for group in group_names(router, key)
-            for found in _pending(router, key, group, (piece.start, piece.end), max(step, 100))
+            for found in _pending(router, key, group, (chunk.start, chunk.end), max(step, 100))
         ]
-        return len(there) == len(piece.pending) and all(
-            one.is_like(other) for one, other in zip(piece.pending, there, strict=True)
+        return len(there) == len(chunk.pending) and all(
+            one.is_like(other) for one, other in zip(chunk.pending, there, strict=True)
         )
 
-    def ends_like(self, one: Router, key: bytes, other: Router, place: bytes, *, counters: bool) -> bool:
-        """Whether two streams agree in what isn't an entry: last id, counters, groups, consumers."""
-        return bool(self._outline(one, key, counters=counters) == self._outline(other, place, counters=counters))
+    def has_equal_metadata(self, one: Router, key: bytes, other: Router, scratch: bytes, *, counters: bool) -> bool:
+        """Whether two streams have the same last id, counters, groups and consumers."""
+        return bool(self._metadata(one, key, counters=counters) == self._metadata(other, scratch, counters=counters))
 
-    def _outline(self, router: Router, key: bytes, *, counters: bool) -> Any:
+    def _metadata(self, router: Router, key: bytes, *, counters: bool) -> Any:
         about = _facts(router.call(key, "XINFO", "STREAM", key))
         kept = ["length", "last-generated-id", *(["entries-added", "max-deleted-entry-id"] if counters else [])]
-        marks = ["name", "last-delivered-id", "pending", *(["entries-read"] if counters else [])]
+        group_fields = ["name", "last-delivered-id", "pending", *(["entries-read"] if counters else [])]
         groups = sorted(
             (
-                [group[mark] for mark in marks],
+                [group[name] for name in group_fields],
                 sorted(_facts(row)["name"] for row in router.call(key, "XINFO", "CONSUMERS", key, group["name"])),
             )
             for group in map(_facts, router.call(key, "XINFO", "GROUPS", key))
@@ -142,14 +142,14 @@ class Stream:
         return [about[name] for name in kept], groups
 
 
-def _without(key: bytes, piece: Piece, ghosts: set[bytes]) -> list[bytes]:
-    """The commands that take the ghosts away.
+def _delete_ghosts(key: bytes, chunk: StreamChunk, ghosts: set[bytes]) -> list[bytes]:
+    """The commands that delete the ghosts: pending entries that the stream no longer has.
 
-    What XTRIM took at the source comes before every entry. It is trimmed here too, since XDEL
-    would leave its mark in the stream's counters.
+    Entries removed by XTRIM precede all others.
+    They are trimmed here too, since XDEL would change the stream's counters.
     """
-    first = min(map(order, piece.entries), default=None)
-    trimmed = {ghost for ghost in ghosts if piece.start == _FIRST and (first is None or order(ghost) < first)}
+    first = min(map(order, chunk.entries), default=None)
+    trimmed = {ghost for ghost in ghosts if chunk.start == _FIRST and (first is None or order(ghost) < first)}
     block = []
     if trimmed:
         keep = ["MINID", b"%d-%d" % first] if first else ["MAXLEN", 0]
@@ -160,13 +160,13 @@ def _without(key: bytes, piece: Piece, ghosts: set[bytes]) -> list[bytes]:
 
 
 def order(identity: bytes) -> tuple[int, int]:
-    """An entry's id, to sort by."""
+    """Sort key of an entry id."""
     milliseconds, _, sequence = identity.partition(b"-")
     return int(milliseconds), int(sequence)
 
 
 def group_names(router: Router, key: bytes) -> list[bytes]:
-    """The names of a stream's groups, sorted; none where there is no such key."""
+    """The sorted names of a stream's groups; empty if the key does not exist."""
     try:
         return sorted(_facts(group)["name"] for group in router.call(key, "XINFO", "GROUPS", key))
     except ResponseError as problem:

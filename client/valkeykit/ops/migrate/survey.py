@@ -1,4 +1,4 @@
-"""Who uses a server, and with what: the start of a migration's check list, and its last item."""
+"""Survey of a server: its clients and the commands they use."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from valkeykit.errors import RefusedError
-from valkeykit.ops.migrate.server import Server, fields_of
+from valkeykit.ops.migrate.server import MigrationServer, fields_of
 
-OURS = frozenset({"info", "command", "client", "cluster", "hello", "auth", "select", "ping", "replconf", "psync"})
-"""Commands that say nothing of an application."""
+IGNORED_COMMANDS = frozenset(
+    {"info", "command", "client", "cluster", "hello", "auth", "select", "ping", "replconf", "psync"}
+)
+"""Commands that do not show an application's use."""
 
-KINDS = ("normal", "pubsub")
-"""Of connections: a replica's isn't an application's."""
+CLIENT_TYPES = ("normal", "pubsub")
+"""Types of connections that applications have."""
 
 
 @dataclass(frozen=True)
-class Connection:
-    """Connections that look alike: from one host, by one user, under one name, with one library."""
+class ClientGroup:
+    """Connections with the same host, user, name and library."""
 
     host: str
     user: str
@@ -29,23 +31,23 @@ class Connection:
 
 @dataclass
 class Survey:
-    """What a server says of its use.
+    """The use of a server.
 
-    connections: how many of each kind.
-    commands: calls since the server's start, or within the time that was watched.
-    unknown: commands in use that the other server doesn't know.
+    connections: number of connections per group.
+    commands: calls since the server's start, or during the observation.
+    unknown: commands in use that the other server does not support.
     """
 
     server: str
     databases: dict[int, int]
-    connections: dict[Connection, int] = field(default_factory=dict)
+    connections: dict[ClientGroup, int] = field(default_factory=dict)
     commands: dict[str, int] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def is_idle(self) -> bool:
-        """Nobody is connected, and nothing was run while it was watched."""
+        """Whether no client was connected and no command ran."""
         return not self.connections and not self.commands
 
     def record(self) -> dict[str, Any]:
@@ -54,14 +56,14 @@ class Survey:
         return vars(self) | {"connections": rows, "idle": self.is_idle}
 
 
-def take(server: Server, other: Server | None, *, seconds: float = 0.0) -> Survey:
-    """Look at a server's clients and commands.
+def take(server: MigrationServer, other: MigrationServer | None, *, seconds: float = 0.0) -> Survey:
+    """Survey a server's clients and commands.
 
-    other: the server that shall take over; which commands it doesn't know is told then.
-    seconds: watch for so long; 0 to count since the server's start.
+    other: the future server; unsupported commands are reported.
+    seconds: duration of the observation; 0 to count since the server's start.
 
     Raises:
-        redis.RedisError: the user may not ask.
+        redis.RedisError: the user is not permitted to query it.
     """
     before = _commands(server) if seconds else {}
     time.sleep(seconds)
@@ -73,31 +75,31 @@ def take(server: Server, other: Server | None, *, seconds: float = 0.0) -> Surve
     return found
 
 
-def _commands(server: Server) -> dict[str, int]:
+def _commands(server: MigrationServer) -> dict[str, int]:
     found: dict[str, int] = {}
     for primary in server.primaries():
         stats = server.info(primary.node, "commandstats")
         if not stats:
-            raise RefusedError("the server keeps no command statistics", fix="ask its operator for them")
+            raise RefusedError("the server has no command statistics", fix="ask its operator for them")
         for name, value in stats.items():
             command = name.removeprefix("cmdstat_").lower()
-            if command.partition("|")[0] not in OURS:
+            if command.partition("|")[0] not in IGNORED_COMMANDS:
                 found[command] = found.get(command, 0) + int(fields_of(value).get("calls", 0))
     return dict(sorted(found.items(), key=lambda row: -row[1]))
 
 
-def _connections(server: Server) -> dict[Connection, int]:
-    found: dict[Connection, int] = {}
+def _connections(server: MigrationServer) -> dict[ClientGroup, int]:
+    found: dict[ClientGroup, int] = {}
     for primary in server.primaries():
-        own = server.ask(primary.node, "CLIENT", "ID")
-        lists = [bytes(server.ask(primary.node, "CLIENT", "LIST", "TYPE", kind)).decode() for kind in KINDS]
+        own = server.command(primary.node, "CLIENT", "ID")
+        lists = [bytes(server.command(primary.node, "CLIENT", "LIST", "TYPE", kind)).decode() for kind in CLIENT_TYPES]
         rows = [_words(line) for text in lists for line in text.splitlines()]
         for row in rows:
             if row.get("id") == str(own):
                 continue
             library = f"{row.get('lib-name', '')} {row.get('lib-ver', '')}".strip()
             host = row.get("addr", "").rpartition(":")[0]
-            kind = Connection(host, row.get("user", ""), row.get("name", ""), library, int(row.get("db", 0)))
+            kind = ClientGroup(host, row.get("user", ""), row.get("name", ""), library, int(row.get("db", 0)))
             found[kind] = found.get(kind, 0) + 1
     return found
 
@@ -106,9 +108,9 @@ def _words(line: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in line.split(" ") if "=" in word)
 
 
-def _unknown(server: Server, commands: dict[str, int]) -> list[str]:
+def _unknown(server: MigrationServer, commands: dict[str, int]) -> list[str]:
     names = sorted({name.partition("|")[0] for name in commands})
     if not names:
         return []
-    rows = server.ask(server.primaries()[0].node, "COMMAND", "INFO", *names)
+    rows = server.command(server.primaries()[0].node, "COMMAND", "INFO", *names)
     return [name for name, row in zip(names, rows, strict=True) if not row]

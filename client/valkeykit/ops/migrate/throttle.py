@@ -1,25 +1,26 @@
-"""Keeps a copy from hurting its source: a limit of keys a second, and one of the source's latency."""
+"""Throttle: limits keys per second and the source's latency."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-SMALLEST = 10
-"""Keys of a batch, however slow the source is."""
+MIN_BATCH_KEYS = 10
+"""Minimum keys per batch."""
 
-GROWTH = 1.2
+BATCH_GROWTH = 1.2
+"""Factor by which batches grow while the source responds fast."""
 
-LONGEST = 1.0
-"""Seconds that one slow answer holds a batch back."""
+MAX_PAUSE_SECONDS = 1.0
+"""Maximum pause after a slow reply."""
 
 
 class Throttle:
-    """Says how large the next batch is, and waits between two. Shared by all threads.
+    """Sets the size of batches and the pauses between them. Thread-safe.
 
-    rate: keys a second at most, None for no limit.
-    max_latency: milliseconds, None for no limit.
-    batch: keys of a batch while nothing slows down.
+    rate: maximum keys per second; None for no limit.
+    max_latency: milliseconds; None for no limit.
+    batch: keys per batch without a slowdown.
     """
 
     def __init__(self, rate: int | None, max_latency: float | None, batch: int) -> None:
@@ -31,8 +32,8 @@ class Throttle:
         self._free_at = time.monotonic()
 
     @property
-    def watches(self) -> bool:
-        """Whether the source's latency is to be measured."""
+    def limits_latency(self) -> bool:
+        """Whether the source's latency must be measured."""
         return self._max_latency is not None
 
     @property
@@ -42,20 +43,20 @@ class Throttle:
         return max(1, min(int(self._size), rate))
 
     def pace(self, keys: int) -> None:
-        """Wait until so many keys fit under the rate."""
+        """Wait until the rate permits this number of keys."""
         with self._guard:
             now = time.monotonic()
             start = max(now, self._free_at)
             self._free_at = start + (keys / self._rate if self._rate else 0.0)
         time.sleep(start - now)
 
-    def saw(self, milliseconds: float) -> None:
-        """What a PING took while batches ran: above the limit they halve, and the next one waits as long."""
+    def on_sample(self, milliseconds: float) -> None:
+        """Record the duration of a PING: above the limit, batches halve and the next one waits."""
         if self._max_latency is None:
             return
         with self._guard:
             if milliseconds > self._max_latency:
-                self._size = max(SMALLEST, self._size / 2)
-                self._free_at = max(self._free_at, time.monotonic()) + min(milliseconds / 1000, LONGEST)
+                self._size = max(MIN_BATCH_KEYS, self._size / 2)
+                self._free_at = max(self._free_at, time.monotonic()) + min(milliseconds / 1000, MAX_PAUSE_SECONDS)
             else:
-                self._size = min(self._largest, self._size * GROWTH)
+                self._size = min(self._largest, self._size * BATCH_GROWTH)

@@ -7,7 +7,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from valkeykit.ops import fleet
+from valkeykit.ops import nodes as deployment
 
 SAMPLE = 10
 """Random keys of each look."""
@@ -43,12 +43,12 @@ class Sampler:
     def sample(self, client: Redis) -> None:
         """One look. A server that refuses any of it is asked no more of that."""
         try:
-            drawn = fleet.batch(client, [("RANDOMKEY",)] * SAMPLE)
+            drawn = deployment.run_batch(client, [("RANDOMKEY",)] * SAMPLE)
             names = list({_text(name) for name in drawn if name and not isinstance(name, Exception)})
             if not names:
                 return
             used = "FREQ" if self._by_frequency else "IDLETIME"
-            answers = fleet.batch(
+            answers = deployment.run_batch(
                 client,
                 [
                     command

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from valkeykit.ops.fleet import replicas_of
+from valkeykit.ops.nodes import replicas_of
 from valkeykit.url import Node
 
 

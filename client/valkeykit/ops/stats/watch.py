@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from valkeykit.causes import explain
-from valkeykit.ops import fleet
+from valkeykit.ops import nodes as deployment
 from valkeykit.ops.stats.keys import Sampler
 from valkeykit.ops.stats.reading import Figures, Reading, between, read
 from valkeykit.settings import Settings
@@ -81,12 +81,12 @@ class Watch:
     def _find(self) -> None:
         if time.monotonic() - self._found_at < FIND_EVERY:
             return
-        nodes = fleet.find(self._settings)
+        nodes = deployment.find_nodes(self._settings)
         for gone in set(self._clients) - set(nodes):
             self._clients.pop(gone).close()
         for node in nodes:
             if node not in self._clients:
-                self._clients[node] = fleet.client_at(self._settings, node)
+                self._clients[node] = deployment.client_at(self._settings, node)
         self._found_at = time.monotonic()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What a run has done so far, counted by several threads."""
+"""Thread-safe counters of a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import threading
 from collections import Counter
 
 
-class Tally:
-    """Counts by name."""
+class Counters:
+    """Numbers by name."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

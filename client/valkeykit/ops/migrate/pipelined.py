@@ -1,8 +1,7 @@
-"""A connection that takes many commands at once.
+"""Pipelined connection: sends many commands in one block.
 
-redis-py makes the connection: TLS, login and errors are its. Beyond that its pipelines
-spend most of a copy's time on themselves, so commands are written here as one block and
-hiredis reads the answers.
+redis-py opens the connection, including TLS, login and errors.
+Its pipelines would take most of a copy's time, so commands are written as one block and hiredis parses the replies.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from valkeykit import links
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
-CHUNK = 1 << 18
-"""Bytes that one read takes at most."""
+READ_BYTES = 1 << 18
+"""Maximum bytes per read."""
 
 
 def pack(*words: Any) -> bytes:
-    """A command as the server reads it."""
+    """Encode a command."""
     packed: bytes = hiredis.pack_command(words)
     return packed
 
 
-class _Many:
-    """The block-wise side of a redis-py connection."""
+class _BlockIo:
+    """Block-wise reads and writes of a redis-py connection."""
 
     _sock: Any
     _parser: Any
@@ -52,32 +51,32 @@ class _Many:
             raise BrokenError(f"Error while writing: {type(problem).__name__}") from None
 
     def read(self, number: int) -> list[Any]:
-        """The next answers; an error among them is returned, not raised."""
+        """The next replies; errors are returned, not raised."""
         answers: list[Any] = []
         gets = self._answers.gets
         while len(answers) < number:
             answer = gets()
             if answer is False:
-                self._fill()
+                self._receive_block()
             else:
                 answers.append(answer)
         return answers
 
     def read_for(self, seconds: float) -> list[Any]:
-        """What comes in within so many seconds."""
+        """Messages that arrive within the given seconds."""
         end = time.monotonic() + seconds
         answers: list[Any] = []
         while (left := end - time.monotonic()) > 0:
             self._sock.settimeout(left)
             with contextlib.suppress(LateError):
-                self._fill()
+                self._receive_block()
             while (answer := self._answers.gets()) is not False:
                 answers.append(answer)
         return answers
 
-    def _fill(self) -> None:
+    def _receive_block(self) -> None:
         try:
-            block = self._sock.recv(CHUNK)
+            block = self._sock.recv(READ_BYTES)
         except TimeoutError:
             raise LateError("Timeout reading from socket") from None
         except (OSError, AttributeError) as problem:
@@ -87,19 +86,19 @@ class _Many:
         self._answers.feed(block)
 
 
-class _Plain(_Many, links.Link):
+class _PlainConnection(_BlockIo, links.Link):
     pass
 
 
-class _Encrypted(_Many, links.TlsLink):
+class _TlsConnection(_BlockIo, links.TlsLink):
     pass
 
 
-class Wire:
-    """One connection to one node and database. Not for several threads."""
+class PipelinedConnection:
+    """A connection to one node and database. Not thread-safe."""
 
     def __init__(self, settings: Settings, node: Node, database: int = 0) -> None:
-        kind = _Encrypted if settings.address.tls else _Plain
+        kind = _TlsConnection if settings.address.tls else _PlainConnection
         self.node = node
         self._connection = kind(
             host=node.host,
@@ -113,29 +112,29 @@ class Wire:
         self._connection.open()
 
     def send(self, block: bytes) -> None:
-        """Write commands; their answers are still to be received."""
+        """Send commands; receive their replies later."""
         self._connection.write(block)
 
     def receive(self, number: int) -> list[Any]:
-        """The next answers. An error that the server answered is one of them."""
+        """The next replies; errors of the server are among them."""
         return self._connection.read(number)
 
     def listen(self, seconds: float) -> list[Any]:
-        """What the server sends by itself within so many seconds."""
+        """Push messages that arrive within the given seconds."""
         return self._connection.read_for(seconds)
 
-    def ask(self, commands: Sequence[bytes]) -> list[Any]:
-        """Packed commands in one round trip; errors are among the answers."""
+    def request(self, commands: Sequence[bytes]) -> list[Any]:
+        """Send encoded commands in one round trip; errors are among the replies."""
         self.send(b"".join(commands))
         return self.receive(len(commands))
 
     def call(self, *words: Any) -> Any:
-        """One command's answer.
+        """The reply to one command.
 
         Raises:
-            redis.ResponseError: the server refused it.
+            redis.ResponseError: the server rejected it.
         """
-        answer = self.ask([pack(*words)])[0]
+        answer = self.request([pack(*words)])[0]
         if isinstance(answer, redis.ResponseError | BrokenError):
             raise answer
         return answer

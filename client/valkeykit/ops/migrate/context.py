@@ -1,4 +1,4 @@
-"""What all parts of a run share."""
+"""The shared context of a run: both servers, options, saved state and counters."""
 
 from __future__ import annotations
 
@@ -6,54 +6,54 @@ import threading
 from dataclasses import dataclass, field
 
 from valkeykit.errors import ValkeykitError
+from valkeykit.ops.migrate.counters import Counters
 from valkeykit.ops.migrate.options import Options
-from valkeykit.ops.migrate.server import Server
-from valkeykit.ops.migrate.state import Lines, State
-from valkeykit.ops.migrate.tally import Tally
+from valkeykit.ops.migrate.server import MigrationServer
+from valkeykit.ops.migrate.state import JsonLinesFile, MigrationState
 from valkeykit.ops.migrate.throttle import Throttle
 
 
 class StoppedError(ValkeykitError):
-    """The run was told to stop; its state is kept."""
+    """The run was stopped; its state is saved."""
 
 
 @dataclass
-class Job:
+class RunContext:
     """One run.
 
-    mirrors: whether keys that the source doesn't have go from the target too.
-    unmovable: where keys are named that can't be moved.
+    mirrors: whether keys that the source does not have are removed from the target.
+    unmovable: file that lists the keys that cannot be migrated.
     """
 
-    source: Server
-    target: Server
+    source: MigrationServer
+    target: MigrationServer
     options: Options
-    state: State
+    state: MigrationState
     throttle: Throttle
-    unmovable: Lines
+    unmovable: JsonLinesFile
     mirrors: bool = False
-    tally: Tally = field(default_factory=Tally)
+    counters: Counters = field(default_factory=Counters)
     stop: threading.Event = field(default_factory=threading.Event)
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _refused: set[tuple[int, bytes]] = field(default_factory=set)
 
     @property
     def overwrites(self) -> bool:
-        """Under `fail` the target was empty at the start: what is there by now is ours."""
+        """With `fail` the target was empty at the start, so its keys come from this migration."""
         return self.options.conflict != "skip"
 
     def refuse(self, database: int, key: bytes, kind: str, why: str) -> None:
-        """Name a key that can't be moved, once, whatever comes across it."""
+        """List a key that cannot be migrated, once."""
         with self._guard:
             if (database, key) in self._refused:
                 return
             self._refused.add((database, key))
-        self.tally.add("unmovable")
+        self.counters.add("unmovable")
         self.unmovable.add(database=database, key=key, type=kind, why=why)
 
     def check_stop(self) -> None:
         """Raises:
-        StoppedError: the run was told to stop.
+        StoppedError: the run was stopped.
         """
         if self.stop.is_set():
-            raise StoppedError("stopped", fix="the same command continues")
+            raise StoppedError("interrupted", fix="run the same command again to resume")

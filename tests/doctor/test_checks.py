@@ -1,4 +1,4 @@
-"""What is made of INFO's figures that no small server can be brought to say; the rest of its answer is a real one's."""
+"""Checks of INFO values that no small server can reach; the rest of INFO is from a real server."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit.ops.doctor import causes, load, memory, persistence, probe, replication, topology
+from valkeykit.ops.doctor import error_findings, load, memory, persistence, replication, topology
 from valkeykit.ops.doctor.finding import NOTE, PROBLEM, WARNING, Finding
-from valkeykit.ops.doctor.probe import Snapshot
+from valkeykit.ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit.ops.doctor.target import Target, of_url
 from valkeykit.url import Node
 
 from tests import tls as tls_end
-from tests.doctor.sick import LIMIT
+from tests.doctor.faulty_endpoints import LIMIT
 from tests.servers import HOST, running
 
 GIB = 2**30
 REPLICA = {"role": "slave", "master_host": "10.0.0.1", "master_port": 6379, "master_link_status": "up"}
 
-Judge = Callable[[Snapshot, Target], list[Finding]]
+CheckFunction = Callable[[Snapshot, Target], list[Finding]]
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
     folder: Path = tmp_path_factory.mktemp("server")
     with running(folder, *LIMIT, "--appendonly", "yes") as server:
-        yield probe.take(of_url(server.url).settings, Node(HOST, server.port))
+        yield take_snapshot(of_url(server.url).settings, Node(HOST, server.port))
 
 
 @pytest.mark.parametrize(
-    ("judge", "info", "name", "severity"),
+    ("check", "info", "name", "severity"),
     [
         (memory.findings, {"used_memory": GIB, "used_memory_rss": 2 * GIB, "maxmemory": 4 * GIB},
          "fragmented", WARNING),
@@ -60,34 +60,34 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
         (load.clients, {"blocked_clients": 3}, "blocked", NOTE),
     ],
 )  # fmt: skip
-def test_a_figure(judge: Judge, info: dict[str, Any], name: str, severity: str, real: Snapshot) -> None:
-    looked_at = of_url(f"redis://{real.node}")
-    assert name not in {one.name for one in judge(real, looked_at)}
-    found = judge(replace(real, info={**real.info, **info}), looked_at)
+def test_a_figure(check: CheckFunction, info: dict[str, Any], name: str, severity: str, real: Snapshot) -> None:
+    target = of_url(f"redis://{real.node}")
+    assert name not in {one.name for one in check(real, target)}
+    found = check(replace(real, info={**real.info, **info}), target)
     assert [(one.name, one.severity) for one in found if one.name == name] == [(name, severity)]
     assert all(one.fix.startswith(("valkey-cli", "grep")) for one in found)
 
 
 def test_slow_answers(real: Snapshot) -> None:
-    looked_at = of_url(f"redis://{real.node}")
-    [slow] = [one for one in load.latency(replace(real, pings=[0.05] * 20), looked_at) if one.layer == "latency"]
+    target = of_url(f"redis://{real.node}")
+    [slow] = [one for one in load.latency(replace(real, pings=[0.05] * 20), target) if one.layer == "latency"]
     assert (slow.name, slow.severity) == ("slow", WARNING)
-    [quick] = load.latency(replace(real, pings=[0.001] * 20, cpu=0.1, slow=[]), looked_at)
+    [quick] = load.latency(replace(real, pings=[0.001] * 20, cpu=0.1, slow=[]), target)
     assert (quick.name, quick.severity) == ("ping", NOTE)
 
 
 def test_an_old_slow_command_is_no_news(real: Snapshot) -> None:
-    looked_at = of_url(f"redis://{real.node}")
+    target = of_url(f"redis://{real.node}")
     old, new = (7200.0, 2.0, "KEYS"), (60.0, 2.0, "KEYS")
-    assert "slow-command" not in {one.name for one in load.latency(replace(real, slow=[old]), looked_at)}
-    assert "slow-command" in {one.name for one in load.latency(replace(real, slow=[old, new]), looked_at)}
+    assert "slow-command" not in {one.name for one in load.latency(replace(real, slow=[old]), target)}
+    assert "slow-command" in {one.name for one in load.latency(replace(real, slow=[old, new]), target)}
 
 
 def test_a_cluster_whose_slots_are_not_all_somebodys(real: Snapshot) -> None:
-    looked_at = of_url(f"valkey+cluster://{real.node}")
+    target = of_url(f"valkey+cluster://{real.node}")
     info = {**real.info, "server_mode": "cluster"}
     partial = {"cluster_state": "ok", "cluster_slots_assigned": "16000", "cluster_slots_fail": "0"}
-    [found] = topology.findings(replace(real, info=info, cluster=partial), looked_at)
+    [found] = topology.findings(replace(real, info=info, cluster=partial), target)
     assert found.name == "cluster-down"
     assert "384 slots" in found.what
 
@@ -101,9 +101,9 @@ def test_the_workload_of_a_full_policy_table(real: Snapshot) -> None:
     }
     policies = {policy for row in fits.values() for policy in row}
     for workload, fitting in fits.items():
-        looked_at = of_url(f"redis://{real.node}", workload=workload)
+        target = of_url(f"redis://{real.node}", workload=workload)
         for policy in policies:
-            found = memory.findings(replace(real, info={**real.info, "maxmemory_policy": policy}), looked_at)
+            found = memory.findings(replace(real, info={**real.info, "maxmemory_policy": policy}), target)
             is_named = any(one.name == "policy" for one in found)
             assert is_named != (policy in fitting or (workload == "cache" and policy == "volatile-random")), (
                 workload,
@@ -111,7 +111,7 @@ def test_the_workload_of_a_full_policy_table(real: Snapshot) -> None:
             )
 
 
-def test_mends_reach_the_server(tmp_path: Path) -> None:
+def test_fixes_reach_the_server(tmp_path: Path) -> None:
     """TLS, its authority and the user are in the command; the password never."""
     tls_end.context(tmp_path)
     authority = tmp_path / "certificate.pem"
@@ -122,23 +122,23 @@ def test_mends_reach_the_server(tmp_path: Path) -> None:
     assert "--cacert <(pulumi stack output endpoint --json --stack web | python3 -c" in stack.cli(
         stack.address.nodes[0], "PING"
     )
-    assert stack.repaired(stack.address.nodes[0], "PING") == "pulumi up --refresh --stack web"
+    assert stack.restore_setting(stack.address.nodes[0], "PING") == "pulumi up --refresh --stack web"
     assert secret not in repr(stack) + stack.new_password(stack.address.nodes[0], "app")
 
 
 @pytest.mark.parametrize(
     ("command", "before", "after"),
     [
-        (causes.WITH_TLS, "redis://a:p@h/0", "rediss://a:p@h/0"),
-        (causes.WITH_TLS, "valkey+cluster://h", "valkeys+cluster://h"),
-        (causes.WITHOUT_TLS, "valkeys://redis:rediss@h", "valkey://redis:rediss@h"),
-        (causes.AS_CLUSTER, "redis+single://a:p@h", "redis+cluster://a:p@h"),
-        (causes.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
-        (causes.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
-        (causes.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
+        (error_findings.WITH_TLS, "redis://a:p@h/0", "rediss://a:p@h/0"),
+        (error_findings.WITH_TLS, "valkey+cluster://h", "valkeys+cluster://h"),
+        (error_findings.WITHOUT_TLS, "valkeys://redis:rediss@h", "valkey://redis:rediss@h"),
+        (error_findings.AS_CLUSTER, "redis+single://a:p@h", "redis+cluster://a:p@h"),
+        (error_findings.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
+        (error_findings.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
+        (error_findings.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
     ],
 )
-def test_mends_of_a_url_run_in_a_shell(command: str, before: str, after: str) -> None:
+def test_fixes_of_a_url_run_in_a_shell(command: str, before: str, after: str) -> None:
     said = subprocess.run(
         ["sh", "-c", f'{command}; printf %s "$VALKEY_URL"'], env=os.environ | {"VALKEY_URL": before},
         capture_output=True, text=True, check=True,

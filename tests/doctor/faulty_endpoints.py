@@ -1,6 +1,6 @@
-"""Endpoints that are ill, each a real one; what the doctor must call them stands beside.
+"""Faulty endpoints, each a real one, by the name of the expected finding.
 
-ROWS are the rows of the error table in docs/client/doctor.md, MORE what has no error of redis-py's.
+TABLE_ROWS are the rows of the error table in docs/client/doctor.md, OTHER_STATES have no error of redis-py.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ import redis
 
 from tests import servers
 from tests import tls as tls_end
-from tests.doctor import bed
-from tests.doctor.bed import Case
+from tests.doctor import harness
+from tests.doctor.harness import Case
 from tests.migrate import binaries
 from tests.servers import HOST, Sentinels, Server, free_port, running
 
-Bed = Callable[[Path], contextlib.AbstractContextManager[Case]]
+OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
 
-ROWS: dict[str, Bed] = {}
-MORE: dict[str, Bed] = {}
-"""By the name of the finding, with a hyphenated tail where one has several beds."""
+TABLE_ROWS: dict[str, OpenEndpoint] = {}
+OTHER_STATES: dict[str, OpenEndpoint] = {}
+"""By the name of the finding, with a suffix if it has several endpoints."""
 
 LIMIT = ("--maxmemory", "300mb")
 
 
-def _bed(name: str, beds: dict[str, Bed] = ROWS) -> Callable[[Callable[[Path], Iterator[Case]]], Bed]:
-    def register(function: Callable[[Path], Iterator[Case]]) -> Bed:
-        beds[name] = contextlib.contextmanager(function)
-        return beds[name]
+def _endpoint(
+    name: str, endpoints: dict[str, OpenEndpoint] = TABLE_ROWS
+) -> Callable[[Callable[[Path], Iterator[Case]]], OpenEndpoint]:
+    def register(function: Callable[[Path], Iterator[Case]]) -> OpenEndpoint:
+        endpoints[name] = contextlib.contextmanager(function)
+        return endpoints[name]
 
     return register
 
@@ -47,45 +49,45 @@ def user(rule: str) -> tuple[str, ...]:
 def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + servers.STARTS_WITHIN
     while not condition():
-        assert time.monotonic() < end, "the bed isn't ready"
+        assert time.monotonic() < end, "the endpoint is not ready"
         time.sleep(0.02)
 
 
-@_bed("refused")
+@_endpoint("refused")
 def _refused(_: Path) -> Iterator[Case]:
     yield Case(f"redis://{HOST}:{free_port()}")
 
 
-@_bed("unknown-host")
+@_endpoint("unknown-host")
 def _unknown_host(_: Path) -> Iterator[Case]:
     yield Case("redis://no-such-host.invalid:6379")
 
 
-@_bed("no-credentials")
+@_endpoint("no-credentials")
 def _no_credentials(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--requirepass", "right") as server:
         yield Case(server.url)
 
 
-@_bed("wrong-password")
+@_endpoint("wrong-password")
 def _wrong_password(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--requirepass", "right") as server:
         yield Case(f"redis://:wrong-secret@{HOST}:{server.port}")
 
 
-@_bed("wrong-password:off")
+@_endpoint("wrong-password:off")
 def _user_off(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, *user("app off >right ~* +@all")) as server:
         yield Case(f"redis://app:right@{HOST}:{server.port}")
 
 
-@_bed("not-permitted")
+@_endpoint("not-permitted")
 def _not_permitted(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, *user("app on >right ~* +@read +@connection +@transaction +info")) as server:
         yield Case(f"redis://app:right@{HOST}:{server.port}")
 
 
-@_bed("out-of-memory")
+@_endpoint("out-of-memory")
 def _out_of_memory(folder: Path) -> Iterator[Case]:
     with running(folder, "--maxmemory", "4mb") as server, closing(server.client()) as client:
         with contextlib.suppress(redis.exceptions.OutOfMemoryError):
@@ -94,13 +96,13 @@ def _out_of_memory(folder: Path) -> Iterator[Case]:
         yield Case(server.url)
 
 
-@_bed("cluster-met-by-single")
+@_endpoint("cluster-met-by-single")
 def _cluster_met_by_single(folder: Path) -> Iterator[Case]:
     with servers.cluster(folder) as nodes:
         yield Case(f"redis+single://{HOST}:{nodes[0].port}")
 
 
-@_bed("cross-slot")
+@_endpoint("cross-slot")
 def _cross_slot(folder: Path) -> Iterator[Case]:
     with servers.cluster(folder) as nodes, closing(nodes[0].client()) as client:
         with contextlib.suppress(redis.exceptions.ClusterCrossSlotError):
@@ -108,13 +110,13 @@ def _cross_slot(folder: Path) -> Iterator[Case]:
         yield Case(f"valkey+cluster://{HOST}:{nodes[0].port}")
 
 
-@_bed("cluster-down")
+@_endpoint("cluster-down")
 def _cluster_down(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         yield Case(f"valkey+cluster://{HOST}:{server.port}")
 
 
-@_bed("single-met-by-cluster")
+@_endpoint("single-met-by-cluster")
 def _single_met_by_cluster(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT) as server:
         yield Case(f"valkey+cluster://{HOST}:{server.port}")
@@ -132,13 +134,13 @@ def _pair(folder: Path, *options: str) -> Iterator[tuple[Server, Server]]:
         yield primary, replica
 
 
-@_bed("replica-written")
+@_endpoint("replica-written")
 def _replica(folder: Path) -> Iterator[Case]:
     with _pair(folder) as (_, replica):
         yield Case(replica.url)
 
 
-@_bed("loading")
+@_endpoint("loading")
 def _loading(folder: Path) -> Iterator[Case]:
     with running(folder) as server, closing(server.client()) as client:
         client.mset({f"key:{number}": "x" * 200 for number in range(20_000)})
@@ -159,7 +161,7 @@ def _says(port: int, text: bytes) -> bool:
     return False
 
 
-@_bed("primary-down")
+@_endpoint("primary-down")
 def _primary_down(folder: Path) -> Iterator[Case]:
     with _pair(folder, "--replica-serve-stale-data", "no") as (primary, replica):
         primary.kill()
@@ -167,7 +169,7 @@ def _primary_down(folder: Path) -> Iterator[Case]:
         yield Case(f"valkey+replicated://{HOST}:{replica.port}")
 
 
-@_bed("disk-refuses")
+@_endpoint("disk-refuses")
 def _disk_refuses(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT) as server, closing(server.client()) as client:
         (folder / "dump.rdb").mkdir()  # a snapshot can't take its place
@@ -178,7 +180,7 @@ def _disk_refuses(folder: Path) -> Iterator[Case]:
         yield Case(server.url)
 
 
-@_bed("too-few-replicas")
+@_endpoint("too-few-replicas")
 def _too_few_replicas(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--min-replicas-to-write", "1") as server:
         yield Case(server.url)
@@ -186,20 +188,20 @@ def _too_few_replicas(folder: Path) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def _script(folder: Path, *options: str) -> Iterator[Server]:
-    """A server whose script doesn't end."""
+    """A server with an endless script."""
     with running(folder, *LIMIT, *options) as server, socket.create_connection((HOST, server.port)) as connection:
         connection.sendall(b'EVAL "while true do end" 0\r\n')
         time.sleep(0.3)
         yield server
 
 
-@_bed("busy-script")
+@_endpoint("busy-script")
 def _busy_script(folder: Path) -> Iterator[Case]:
     with _script(folder, "--busy-reply-threshold", "50") as server:
         yield Case(server.url)
 
 
-@_bed("too-many-clients")
+@_endpoint("too-many-clients")
 def _too_many_clients(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--maxclients", "3") as server, contextlib.ExitStack() as stack:
         for _ in range(3):
@@ -210,38 +212,38 @@ def _too_many_clients(folder: Path) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def tls(folder: Path, *options: str, names: str = tls_end.LOCAL) -> Iterator[tls_end.Tls]:
-    """A TLS end before a server."""
+    """A TLS proxy in front of a server."""
     with running(folder / "server", *LIMIT, *options) as server:
         context = tls_end.context(folder, names)
         with tls_end.end(folder, server.port, context) as end:
             yield end
 
 
-@_bed("tls-port")
+@_endpoint("tls-port")
 def _tls_port(folder: Path) -> Iterator[Case]:
     with tls(folder) as end:
         yield Case(f"redis://localhost:{end.port}")
 
 
-@_bed("no-tls")
+@_endpoint("no-tls")
 def _no_tls(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT) as server:
         yield Case(server.url.replace("redis://", "valkeys://"))
 
 
-@_bed("unknown-authority")
+@_endpoint("unknown-authority")
 def _unknown_authority(folder: Path) -> Iterator[Case]:
     with tls(folder) as end:
         yield Case(f"rediss://localhost:{end.port}")
 
 
-@_bed("wrong-host-name")
+@_endpoint("wrong-host-name")
 def _wrong_host_name(folder: Path) -> Iterator[Case]:
     with tls(folder, names="DNS:elsewhere.example") as end:
         yield Case(f"rediss://localhost:{end.port}", end.ca)
 
 
-@_bed("client-certificate")
+@_endpoint("client-certificate")
 def _client_certificate(folder: Path) -> Iterator[Case]:
     """A real server's TLS: Debian's Redis 7.0, which asks for one by default."""
     tls_end.context(folder, tls_end.LOCAL)
@@ -263,72 +265,72 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-@_bed("not-valkey")
+@_endpoint("not-valkey")
 def _http(_: Path) -> Iterator[Case]:
-    with bed.http_server() as port:
+    with harness.http_server() as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
-@_bed("not-valkey:memcached", MORE)
+@_endpoint("not-valkey:memcached", OTHER_STATES)
 def _memcached(_: Path) -> Iterator[Case]:
-    with bed.listening(bed.memcached) as port:
+    with harness.listening(harness.memcached) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
-@_bed("no-answer:silent", MORE)
+@_endpoint("no-answer:silent", OTHER_STATES)
 def _silent(_: Path) -> Iterator[Case]:
-    with bed.listening(bed.silent) as port:
+    with harness.listening(harness.silent) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
-@_bed("no-answer:tls", MORE)
+@_endpoint("no-answer:tls", OTHER_STATES)
 def _silent_tls(_: Path) -> Iterator[Case]:
-    with bed.listening(bed.silent) as port:
+    with harness.listening(harness.silent) as port:
         yield Case(f"rediss://{HOST}:{port}")
 
 
-@_bed("no-answer:stopped", MORE)
+@_endpoint("no-answer:stopped", OTHER_STATES)
 def _stopped(folder: Path) -> Iterator[Case]:
     with running(folder) as server:
         server.pause()
         yield Case(server.url)
 
 
-@_bed("no-answer:busy", MORE)
+@_endpoint("no-answer:busy", OTHER_STATES)
 def _busy(folder: Path) -> Iterator[Case]:
     with _script(folder) as server:
         yield Case(server.url)
 
 
-@_bed("too-slow", MORE)
+@_endpoint("too-slow", OTHER_STATES)
 def _too_slow(_: Path) -> Iterator[Case]:
-    with bed.listening(bed.byte_a_second) as port:
+    with harness.listening(harness.byte_a_second) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
-@_bed("connect-timeout", MORE)
+@_endpoint("connect-timeout", OTHER_STATES)
 def _black_hole(_: Path) -> Iterator[Case]:
-    with bed.black_hole() as port:
+    with harness.black_hole() as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
-@_bed("expired", MORE)
+@_endpoint("expired", OTHER_STATES)
 def _expired(folder: Path) -> Iterator[Case]:
     context = tls_end.context(folder / "tls", days=-1)
     with running(folder / "server") as server, tls_end.end(folder / "tls", server.port, context) as end:
         yield Case(f"rediss://localhost:{end.port}", end.ca)
 
 
-@_bed("expires-soon", MORE)
+@_endpoint("expires-soon", OTHER_STATES)
 def _expires_soon(folder: Path) -> Iterator[Case]:
     context = tls_end.context(folder, days=5)
     with running(folder / "server", *LIMIT) as server, tls_end.end(folder, server.port, context) as end:
         yield Case(f"rediss://localhost:{end.port}", end.ca)
 
 
-@_bed("announced-unreachable", MORE)
+@_endpoint("announced-unreachable", OTHER_STATES)
 def _behind_nat(folder: Path) -> Iterator[Case]:
-    """Each node announces an address that leads nowhere from here."""
+    """Each node announces an unreachable address."""
     with servers.cluster(folder) as nodes:
         for node in nodes:
             with closing(node.client()) as client:
@@ -338,7 +340,7 @@ def _behind_nat(folder: Path) -> Iterator[Case]:
         yield Case(f"valkey+cluster://{HOST}:{nodes[0].port}")
 
 
-@_bed("sentinel-port", MORE)
+@_endpoint("sentinel-port", OTHER_STATES)
 def _sentinel_port(folder: Path) -> Iterator[Case]:
     group = Sentinels(folder)
     try:
@@ -348,7 +350,7 @@ def _sentinel_port(folder: Path) -> Iterator[Case]:
         group.kill()
 
 
-@_bed("link-down", MORE)
+@_endpoint("link-down", OTHER_STATES)
 def _link_down(folder: Path) -> Iterator[Case]:
     with _pair(folder) as (primary, replica), closing(replica.client()) as client:
         primary.kill()
@@ -356,19 +358,19 @@ def _link_down(folder: Path) -> Iterator[Case]:
         yield Case(f"valkey+replicated://{HOST}:{replica.port}")
 
 
-@_bed("no-replica", MORE)
+@_endpoint("no-replica", OTHER_STATES)
 def _no_replica(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT) as server:
         yield Case(f"valkey+replicated://{HOST}:{server.port}")
 
 
-@_bed("no-limit", MORE)
+@_endpoint("no-limit", OTHER_STATES)
 def _no_limit(folder: Path) -> Iterator[Case]:
     with running(folder) as server:
         yield Case(server.url)
 
 
-@_bed("nearly-full", MORE)
+@_endpoint("nearly-full", OTHER_STATES)
 def _nearly_full(folder: Path) -> Iterator[Case]:
     with running(folder) as server, closing(server.client()) as client:
         client.set("a", "x" * 5_000_000)
@@ -376,19 +378,19 @@ def _nearly_full(folder: Path) -> Iterator[Case]:
         yield Case(server.url)
 
 
-@_bed("policy", MORE)
+@_endpoint("policy", OTHER_STATES)
 def _policy(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--maxmemory-policy", "allkeys-lru") as server:
         yield Case(server.url, workload="queue")
 
 
-@_bed("off", MORE)
+@_endpoint("off", OTHER_STATES)
 def _nothing_saved(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT) as server:
         yield Case(server.url)
 
 
-@_bed("clients-near", MORE)
+@_endpoint("clients-near", OTHER_STATES)
 def _clients_near(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--maxclients", "10") as server, contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -397,32 +399,32 @@ def _clients_near(folder: Path) -> Iterator[Case]:
         yield Case(server.url)
 
 
-@_bed("slow-command", MORE)
+@_endpoint("slow-command", OTHER_STATES)
 def _slow_command(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--enable-debug-command", "yes") as server, closing(server.client()) as client:
         client.execute_command("DEBUG", "SLEEP", "0.2")
         yield Case(server.url)
 
 
-@_bed("vulnerable", MORE)
+@_endpoint("vulnerable", OTHER_STATES)
 def _vulnerable(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, program=binaries.program("redis-7.4")) as server:
         yield Case(server.url)
 
 
-@_bed("ended", MORE)
+@_endpoint("ended", OTHER_STATES)
 def _ended(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, program=binaries.program("redis-7.0")) as server:
         yield Case(server.url)
 
 
-@_bed("too-much", MORE)
+@_endpoint("too-much", OTHER_STATES)
 def _too_much(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, *user("app on >right ~* &* +@all")) as server:
         yield Case(f"redis://app:right@{HOST}:{server.port}")
 
 
-@_bed("multi-refused", MORE)
+@_endpoint("multi-refused", OTHER_STATES)
 def _multi_refused(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, *user("app on >right ~* &* +@all -multi")) as server:
         with closing(server.client()) as client:
@@ -430,31 +432,31 @@ def _multi_refused(folder: Path) -> Iterator[Case]:
         yield Case(f"redis://app:right@{HOST}:{server.port}")
 
 
-@_bed("no-database", MORE)
+@_endpoint("no-database", OTHER_STATES)
 def _no_database(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT) as server:
         yield Case(f"redis://{HOST}:{server.port}/99")
 
 
-@_bed("no-hello", MORE)
+@_endpoint("no-hello", OTHER_STATES)
 def _no_hello(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, "--rename-command", "HELLO", "") as server:
         yield Case(server.url)
 
 
-@_bed("protected-mode", MORE)
+@_endpoint("protected-mode", OTHER_STATES)
 def _protected_mode(_: Path) -> Iterator[Case]:
-    """What a real one says to other machines."""
-    with bed.listening(bed.protected) as port:
+    """The reply of a real server to other machines."""
+    with harness.listening(harness.protected) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
-@_bed("info-refused", MORE)
+@_endpoint("info-refused", OTHER_STATES)
 def _info_refused(folder: Path) -> Iterator[Case]:
     with running(folder, *LIMIT, *user("app on >right ~* &* +@all -@admin -@dangerous")) as server:
         yield Case(f"redis://app:right@{HOST}:{server.port}")
 
 
-def name_of(bed_name: str) -> str:
+def name_of(endpoint_name: str) -> str:
     """The finding's name."""
-    return bed_name.partition(":")[0]
+    return endpoint_name.partition(":")[0]

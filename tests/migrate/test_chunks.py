@@ -1,4 +1,4 @@
-"""Large keys travel in slices; so do the edge cases of every type."""
+"""Large keys travel in chunks; so do the edge cases of every type."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit.ops.migrate import shapes
-from valkeykit.ops.migrate.logical import beside
-from valkeykit.ops.migrate.options import SCRATCH
+from valkeykit.ops.migrate import value_codecs
+from valkeykit.ops.migrate.command_copy import scratch_key
+from valkeykit.ops.migrate.options import SCRATCH_PREFIX
 from valkeykit.ops.migrate.router import slot_of
 
 from tests.migrate import data, harness
@@ -17,27 +17,27 @@ from tests.servers import Server
 
 
 @pytest.fixture
-def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few elements need several."""
-    monkeypatch.setattr("valkeykit.ops.migrate.logical.SLICE_BYTES", 700)
-    monkeypatch.setattr("valkeykit.ops.migrate.logical.SLICE_ELEMENTS", 7)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks so small that a few elements need several."""
+    monkeypatch.setattr("valkeykit.ops.migrate.command_copy.CHUNK_BYTES", 700)
+    monkeypatch.setattr("valkeykit.ops.migrate.command_copy.CHUNK_ELEMENTS", 7)
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("kind", data.KINDS)
-def test_every_type_in_slices(kind: str, old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_every_type_in_chunks(kind: str, old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
     dice = random.Random(kind)
     for number in range(8):
         data.MAKERS[kind](ours, dice, f"{number}".encode())
         ours.pexpire(f"{number}", data.DAY)
-    report = harness.migrate(old.url, new.url, state, slice_above=1)
+    report = harness.migrate(old.url, new.url, state, chunk_above=1)
     assert report.complete, report.record()
-    assert report.counts["sliced"] == 8
+    assert report.counts["chunked"] == 8
     assert data.snapshot(ours) == data.snapshot(theirs)
-    assert not theirs.keys(SCRATCH + b"*")
+    assert not theirs.keys(SCRATCH_PREFIX + b"*")
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("source", ["redis-6.2", "redis-8.2", "valkey-9.1"])
 def test_everything_in_slices(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", source) as server:
@@ -45,14 +45,14 @@ def test_everything_in_slices(source: str, new: Server, theirs: Any, tmp_path: P
         data.fill(client, random.Random(source), 100)
         if source != "redis-6.2":
             data.fields_that_end(client, b"fields", 50)
-        report = harness.migrate(server.url, new.url, tmp_path / "state", slice_above=1)
+        report = harness.migrate(server.url, new.url, tmp_path / "state", chunk_above=1)
         assert report.complete, report.record()
         plain = source == "redis-6.2"
         assert data.snapshot(client, plain=plain) == data.snapshot(theirs, plain=plain)
         client.close()
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_chunks")
 def test_streams_that_are_odd(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
     ours.xadd("emptied", {"a": 1}, id="5-1")
     ours.xdel("emptied", "5-1")
@@ -62,7 +62,7 @@ def test_streams_that_are_odd(old: Server, new: Server, ours: Any, theirs: Any, 
         ours.xadd("emptied:groups", {"n": number}, id=f"{number}-0")
     ours.xreadgroup("g", "ada", {"emptied:groups": ">"}, count=25)
     ours.xtrim("emptied:groups", maxlen=0)
-    report = harness.migrate(old.url, new.url, state, slice_above=1)
+    report = harness.migrate(old.url, new.url, state, chunk_above=1)
     assert report.complete, report.record()
     assert data.snapshot(ours) == data.snapshot(theirs)
     assert theirs.xpending("emptied:groups", "g")["pending"] == 25
@@ -78,17 +78,17 @@ def test_a_large_key_of_each_type(old: Server, new: Server, ours: Any, theirs: A
     block.execute()
     report = harness.migrate(old.url, new.url, state)
     assert report.complete, report.record()
-    assert report.counts["sliced"] == 6
+    assert report.counts["chunked"] == 6
     assert report.verification is not None
-    assert report.verification.first == 0
+    assert report.verification.differing == 0
     assert data.snapshot(ours) == data.snapshot(theirs)
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_chunks")
 def test_a_difference_in_a_large_key_is_found(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
     for kind in data.KINDS:
         data.MAKERS[kind](ours, random.Random(kind), kind.encode())
-    harness.migrate(old.url, new.url, state, slice_above=1)
+    harness.migrate(old.url, new.url, state, chunk_above=1)
     theirs.append("string", "!")
     theirs.lset("list", -1, "!")
     theirs.srem("set", theirs.srandmember("set"))
@@ -101,33 +101,33 @@ def test_a_difference_in_a_large_key_is_found(old: Server, new: Server, ours: An
     theirs.setbit("bitmap", 0, 1 - theirs.getbit("bitmap", 0))
     theirs.pexpire("hyperloglog", data.DAY)
     theirs.delete("geo")
-    report = harness.migrate(old.url, new.url, state, slice_above=1)
+    report = harness.migrate(old.url, new.url, state, chunk_above=1)
     assert report.verification is not None
     assert report.complete
     assert data.snapshot(ours) == data.snapshot(theirs)
-    assert report.counts["sliced"] == len(data.KINDS)
+    assert report.counts["chunked"] == len(data.KINDS)
 
 
 @pytest.mark.parametrize("name", [b"", b"plain", b"a{tag}b", b"}", b"a}b", b"{}x", b"{{x}y", b"\xff\x00", b"a{b}{c}"])
-def test_the_place_of_a_key_under_way_is_in_its_slot(name: bytes) -> None:
-    place = beside(name)
-    assert place != name
-    assert place.startswith(SCRATCH)
-    assert slot_of(place) == slot_of(name)
+def test_a_scratch_key_is_in_the_slot_of_its_key(name: bytes) -> None:
+    scratch = scratch_key(name)
+    assert scratch != name
+    assert scratch.startswith(SCRATCH_PREFIX)
+    assert slot_of(scratch) == slot_of(name)
 
 
 def test_slices_are_bounded_by_what_they_weigh(
     old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    write = shapes.Hash.write
+    write = value_codecs.HashCodec.write
 
-    def watched(self: shapes.Hash, key: bytes, piece: Any) -> list[bytes]:
-        seen.append(sum(len(text) for _, text, _ in piece))
-        return write(self, key, piece)
+    def watched(self: value_codecs.HashCodec, key: bytes, chunk: Any) -> list[bytes]:
+        seen.append(sum(len(text) for _, text, _ in chunk))
+        return write(self, key, chunk)
 
-    monkeypatch.setattr(shapes.Hash, "write", watched)
+    monkeypatch.setattr(value_codecs.HashCodec, "write", watched)
     ours.hset("wide", mapping={f"f{number}": b"x" * 100_000 for number in range(200)})
     assert harness.migrate(old.url, new.url, state).complete
     assert sum(seen) == 20_000_000
-    assert max(seen) < 4 * shapes.SLICE_BYTES
+    assert max(seen) < 4 * value_codecs.CHUNK_BYTES

@@ -1,4 +1,4 @@
-"""What stands at an endpoint in the doctor's tests, beside a server: strangers, and how they are reached."""
+"""Harness of the doctor's tests: endpoints that are not servers, and how to examine an endpoint."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from valkeykit.ops.doctor import run, target
-from valkeykit.ops.doctor.finding import Report
+from valkeykit.ops.doctor import examination, target
+from valkeykit.ops.doctor.finding import DoctorReport
 
 from tests.servers import HOST
 
 
 @dataclass(frozen=True)
 class Case:
-    """An endpoint as an operator would name it."""
+    """An endpoint as an operator names it."""
 
     url: str
     ca: Path | None = None
     workload: str | None = None
 
-    def examine(self) -> Report:
-        return run.examine(target.of_url(self.url, self.ca, self.workload))
+    def examine(self) -> DoctorReport:
+        return examination.examine(target.of_url(self.url, self.ca, self.workload))
 
 
 Conversation = Callable[[socket.socket], None]
@@ -34,7 +34,7 @@ Conversation = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def listening(talk: Conversation) -> Iterator[int]:
-    """A port where each connection is talked to in a thread of its own."""
+    """A port that serves each connection in a thread of its own."""
     listener = socket.create_server((HOST, 0))
 
     def serve() -> None:
@@ -83,7 +83,7 @@ def byte_a_second(connection: socket.socket) -> None:
 def http_server() -> Iterator[int]:
     class Quiet(http.server.BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            """Nothing: the tests' output is for the tests."""
+            """Print nothing."""
 
     with http.server.ThreadingHTTPServer((HOST, 0), Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -97,7 +97,7 @@ def http_server() -> Iterator[int]:
 
 @contextlib.contextmanager
 def black_hole() -> Iterator[int]:
-    """A port whose queue of connections is full: the kernel drops whoever comes."""
+    """A port with a full backlog: the kernel drops new connections."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
         listener.bind((HOST, 0))
         listener.listen(0)

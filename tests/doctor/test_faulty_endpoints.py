@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from valkeykit.ops.doctor.deadline import TOTAL
-from valkeykit.ops.doctor.finding import CERTAIN, LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, Report
+from valkeykit.ops.doctor.deadline import TOTAL_SECONDS
+from valkeykit.ops.doctor.finding import CERTAIN, LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, DoctorReport
 
-from tests.doctor import sick
+from tests.doctor import faulty_endpoints
 
 PAGE = Path(__file__).parents[2] / "docs" / "client" / "doctor.md"
 SECRETS = ("right@", "right'", "wrong-secret")
@@ -24,14 +24,14 @@ WARNINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*sick.ROWS, *sick.MORE])
+@pytest.mark.parametrize("name", [*faulty_endpoints.TABLE_ROWS, *faulty_endpoints.OTHER_STATES])
 def test_what_is_found(name: str, tmp_path: Path) -> None:
     began = time.monotonic()
-    with (sick.ROWS | sick.MORE)[name](tmp_path) as case:
+    with (faulty_endpoints.TABLE_ROWS | faulty_endpoints.OTHER_STATES)[name](tmp_path) as case:
         report = case.examine()
     assert time.monotonic() - began < 60  # a guard against a hang; speed is measured in bench/
-    assert report.seconds < TOTAL + 1
-    expected = sick.name_of(name)
+    assert report.seconds < TOTAL_SECONDS + 1
+    expected = faulty_endpoints.name_of(name)
     severity = NOTE if expected in HARMLESS else WARNING if expected in WARNINGS else PROBLEM
     found = [one for one in report.findings if one.name == expected]
     assert found, [(one.severity, one.name) for one in report.findings]
@@ -40,26 +40,26 @@ def test_what_is_found(name: str, tmp_path: Path) -> None:
     _is_well_said(report)
 
 
-def _is_well_said(report: Report) -> None:
+def _is_well_said(report: DoctorReport) -> None:
     for one in report.findings:
         assert one.what
         assert one.why
         assert one.fix
         assert one.node
-        assert one.sure in (CERTAIN, LIKELY, POSSIBLE)
+        assert one.confidence in (CERTAIN, LIKELY, POSSIBLE)
         assert not re.search(r"\{\w+\}", one.fix), one.fix
     text = json.dumps(report.record()) + repr(report)
     assert not any(secret in text for secret in SECRETS)
 
 
-def test_each_row_of_the_table_has_a_bed() -> None:
+def test_each_row_of_the_table_has_an_endpoint() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE)
     assert len(rows) == 23
-    assert set(rows) == {sick.name_of(name) for name in sick.ROWS}
+    assert set(rows) == {faulty_endpoints.name_of(name) for name in faulty_endpoints.TABLE_ROWS}
 
 
 def test_a_lower_layer_stops_the_higher_ones(tmp_path: Path) -> None:
-    with sick.ROWS["refused"](tmp_path) as case:
+    with faulty_endpoints.TABLE_ROWS["refused"](tmp_path) as case:
         report = case.examine()
     assert report.state("tcp") == "problem"
     assert report.state("dns") == "ok"

@@ -14,11 +14,11 @@ from valkeykit.connection import first_answer, mode_of, only, open_client
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
-MOST_NODES = 32
+MAX_NODES = 32
 """More of a deployment aren't looked at."""
 
 
-def at(settings: Settings, node: Node) -> Settings:
+def settings_at(settings: Settings, node: Node) -> Settings:
     """For a connection to one node, as the user of the whole."""
     return replace(settings, topology="single", address=settings.address.at(node))
 
@@ -35,7 +35,7 @@ def client_of(settings: Settings, node: Node) -> Iterator[Redis]:
 
 def client_at(settings: Settings, node: Node) -> Redis:
     """A client of one node, to be closed by the caller."""
-    return _opened(at(settings, node))
+    return _open(settings_at(settings, node))
 
 
 def primary_of(settings: Settings, sentinel: Node) -> Node:
@@ -44,7 +44,7 @@ def primary_of(settings: Settings, sentinel: Node) -> Node:
     Raises:
         RedisError: it refuses. ConfigurationError: it watches none, or several and the URL names none.
     """
-    client = _opened(settings.at_sentinel(sentinel))
+    client = _open(settings.at_sentinel(sentinel))
     service = settings.address.service
     try:
         primaries: Any = client.sentinel_masters()
@@ -54,7 +54,7 @@ def primary_of(settings: Settings, sentinel: Node) -> Node:
         client.close()
 
 
-def announced(node: Node, info: Mapping[str, Any], slots: Sequence[Any]) -> list[Node]:
+def announced_nodes(node: Node, info: Mapping[str, Any], slots: Sequence[Any]) -> list[Node]:
     """The nodes that a server sends its clients to: a cluster's, by CLUSTER SLOTS, or a primary's replicas."""
     if mode_of(info) == "cluster":
         nodes = [Node(_text(entry[0]) or node.host, int(entry[1])) for row in slots for entry in row[2:]]
@@ -76,22 +76,22 @@ def slots_of(client: Redis) -> list[Any]:
     Raises:
         ResponseError: the user may not ask.
     """
-    answer = raw(client, "CLUSTER", "SLOTS")
+    answer = run_raw(client, "CLUSTER", "SLOTS")
     if isinstance(answer, ResponseError):
         raise answer
     return list(answer)
 
 
-def raw(client: Redis, *command: str) -> Any:
+def run_raw(client: Redis, *command: str) -> Any:
     """The answer as the server gives it, in whichever protocol; a refusal as a value."""
-    return batch(client, [command])[0]
+    return run_batch(client, [command])[0]
 
 
-def batch(client: Redis, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+def run_batch(client: Redis, commands: Sequence[tuple[str, ...]]) -> list[Any]:
     """The answers to several commands in one round trip, as the server gives them; refusals as values."""
     connection: Any = client.connection_pool.get_connection()
     try:
-        return answers(connection, commands)
+        return request(connection, commands)
     except BaseException:
         connection.disconnect()
         raise
@@ -99,42 +99,42 @@ def batch(client: Redis, commands: Sequence[tuple[str, ...]]) -> list[Any]:
         client.connection_pool.release(connection)
 
 
-def answers(connection: Any, lines: Sequence[tuple[str, ...]]) -> list[Any]:
+def request(connection: Any, lines: Sequence[tuple[str, ...]]) -> list[Any]:
     """All at once over one connection; refusals as values."""
     connection.send_packed_command(connection.pack_commands(lines))
-    given: list[Any] = []
+    replies: list[Any] = []
     for _ in lines:
         try:
-            given.append(connection.read_response())
+            replies.append(connection.read_response())
         except ResponseError as refusal:
-            given.append(refusal)
-    return given
+            replies.append(refusal)
+    return replies
 
 
-def find(settings: Settings) -> list[Node]:
+def find_nodes(settings: Settings) -> list[Node]:
     """All nodes with data that can be found now, the named ones first.
 
     Raises:
         RedisError: none of them answers.
     """
-    nodes = _named(settings)
-    return list(dict.fromkeys([*nodes, *first_answer(nodes, lambda node: _ask(settings, node))]))[:MOST_NODES]
+    nodes = _configured_nodes(settings)
+    return list(dict.fromkeys([*nodes, *first_answer(nodes, lambda node: _announced_by(settings, node))]))[:MAX_NODES]
 
 
-def _ask(settings: Settings, node: Node) -> list[Node]:
+def _announced_by(settings: Settings, node: Node) -> list[Node]:
     with client_of(settings, node) as client:
         info: Any = client.info()
-        return announced(node, info, slots_of(client) if mode_of(info) == "cluster" else [])
+        return announced_nodes(node, info, slots_of(client) if mode_of(info) == "cluster" else [])
 
 
-def _named(settings: Settings) -> list[Node]:
+def _configured_nodes(settings: Settings) -> list[Node]:
     address = settings.address
     if address.topology != "sentinel" and not address.sentinels:
         return list(address.nodes)
     return [first_answer(address.sentinels or address.nodes, lambda sentinel: primary_of(settings, sentinel))]
 
 
-def _opened(settings: Settings) -> Redis:
+def _open(settings: Settings) -> Redis:
     client = open_client(settings)
     assert isinstance(client, Redis)  # noqa: S101  (the topology is single)
     return client

@@ -1,4 +1,4 @@
-"""Endpoints that are well, each a real one: the doctor must say so without a warning."""
+"""Healthy endpoints, each a real one: the doctor must not report a warning."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 import redis
 
 from tests import servers
-from tests.doctor.bed import Case
-from tests.doctor.sick import LIMIT, tls, until, user
+from tests.doctor.faulty_endpoints import LIMIT, tls, until, user
+from tests.doctor.harness import Case
 from tests.migrate import binaries
 from tests.servers import HOST, Sentinels, Server, running
 
-Bed = Callable[[Path], contextlib.AbstractContextManager[Case]]
+OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
 
 AOF = ("--appendonly", "yes")
 CACHE = ("--maxmemory-policy", "allkeys-lru")
 APP = "app on >right ~* &* +@all -@admin -@dangerous +info"
 
-TRUE = {"valkey-8.1": {"vulnerable"}}
-"""What is no false alarm: the newest 8.1 that can be had here has open vulnerabilities."""
+EXPECTED_ALARMS = {"valkey-8.1": {"vulnerable"}}
+"""Alarms that are correct: the available 8.1 release has known vulnerabilities."""
 
 
-def _single(*options: str, login: str = "", workload: str | None = None, program: str | None = None) -> Bed:
+def _single(*options: str, login: str = "", workload: str | None = None, program: str | None = None) -> OpenEndpoint:
     @contextlib.contextmanager
     def made(folder: Path) -> Iterator[Case]:
         path = binaries.program(program) if program else None
@@ -35,7 +35,7 @@ def _single(*options: str, login: str = "", workload: str | None = None, program
     return made
 
 
-def _database(number: int) -> Bed:
+def _database(number: int) -> OpenEndpoint:
     @contextlib.contextmanager
     def made(folder: Path) -> Iterator[Case]:
         with running(folder, *LIMIT, *AOF) as server:
@@ -47,7 +47,7 @@ def _database(number: int) -> Bed:
     return made
 
 
-def _tls(*options: str, login: str = "") -> Bed:
+def _tls(*options: str, login: str = "") -> OpenEndpoint:
     @contextlib.contextmanager
     def made(folder: Path) -> Iterator[Case]:
         with tls(folder, *AOF, *options) as end:
@@ -86,7 +86,7 @@ def _sentinels(folder: Path) -> Iterator[Case]:
         group.kill()
 
 
-def _cluster(replicas: int) -> Bed:
+def _cluster(replicas: int) -> OpenEndpoint:
     @contextlib.contextmanager
     def made(folder: Path) -> Iterator[Case]:
         with servers.cluster(folder, 3, replicas) as nodes:
@@ -102,7 +102,7 @@ def _limit(server: Server) -> None:
         client.config_set("maxmemory", "300mb")
 
 
-BEDS: dict[str, Bed] = {
+ENDPOINTS: dict[str, OpenEndpoint] = {
     "open on loopback": _single(*AOF),
     "password": _single(*AOF, "--requirepass", "right", login=":right@"),
     "ACL user": _single(*AOF, *user(APP), login="app:right@"),
