@@ -50,6 +50,7 @@ def test_exit_codes_and_the_last_line(server: Server) -> None:
     well = doctor(url)
     assert (well.returncode, well.stderr) == (0, "")
     assert well.stdout.splitlines()[-1].startswith("healthy, 0 warnings")
+    assert f"vulnerability data of {vulnerabilities.load_table().date})" in well.stdout
     ill = doctor(VALKEY_URL=f"redis://:wrong-secret@{HOST}:{server.port}")
     assert ill.returncode == 1
     assert "refused the login" in ill.stdout.splitlines()[-1]

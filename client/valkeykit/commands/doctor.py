@@ -69,7 +69,8 @@ def _show(report: DoctorReport) -> None:
             cells = (one.layer, one.severity, what, one.confidence, one.fix)
             table.add_row(*map(Text, cells), style=_COLOURS[one.severity])
         console.print(table)
-    console.print(f"{report.verdict} ({report.seconds:.1f} s)", markup=False)
+    note = f"{report.seconds:.1f} s, vulnerability data of {report.vulnerability_data}"
+    console.print(f"{report.verdict} ({note})", markup=False)
 
 
 def _merged(report: DoctorReport) -> list[tuple[str, Finding]]:

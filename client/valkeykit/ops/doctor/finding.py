@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from valkeykit.ops import vulnerabilities
+
 LAYERS = (
     "dns", "tcp", "tls", "protocol", "authentication", "permissions", "topology", "memory",
     "persistence", "replication", "latency", "clients", "version",
@@ -64,6 +66,11 @@ class DoctorReport:
         return not any(finding.severity == PROBLEM for finding in self.findings)
 
     @property
+    def vulnerability_data(self) -> str:
+        """Date of the vulnerability data, as YYYY-MM-DD."""
+        return vulnerabilities.load_table().date
+
+    @property
     def verdict(self) -> str:
         """A one-line summary."""
         problems, warnings = (sum(one.severity == kind for one in self.findings) for kind in (PROBLEM, WARNING))
@@ -79,6 +86,7 @@ class DoctorReport:
             "healthy": self.is_healthy,
             "verdict": self.verdict,
             "seconds": round(self.seconds, 2),
+            "vulnerability_data": self.vulnerability_data,
             "layers": {layer: self.state(layer) for layer in LAYERS},
             "findings": [asdict(finding) for finding in self.findings],
         }
