@@ -59,10 +59,10 @@ def test_a_target_that_is_too_small(old: Server, ours: Any, state: Path, tmp_pat
         assert harness.migrate(old.url, small.url, state).complete
 
 
-@pytest.mark.parametrize("side", [0, 1])
-def test_a_wrong_password(side: int, new: Server, old: Server, state: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("endpoint", [0, 1])
+def test_a_wrong_password(endpoint: int, new: Server, old: Server, state: Path, tmp_path: Path) -> None:
     urls = [old.url, new.url]
-    urls[side] = with_user(urls[side], "nobody", ENCODED)
+    urls[endpoint] = with_user(urls[endpoint], "nobody", ENCODED)
     with pytest.raises(LoginError):
         harness.migrate(urls[0], urls[1], state)
     shown = harness.command(*urls, cwd=tmp_path)

@@ -39,7 +39,7 @@ def test_every_type_in_chunks(kind: str, old: Server, new: Server, ours: Any, th
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("source", ["redis-6.2", "redis-8.2", "valkey-9.1"])
-def test_everything_in_slices(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_everything_in_chunks(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", source) as server:
         client = data.raw(server.port)
         data.fill(client, random.Random(source), 100)
@@ -116,7 +116,7 @@ def test_a_scratch_key_is_in_the_slot_of_its_key(name: bytes) -> None:
     assert slot_of(scratch) == slot_of(name)
 
 
-def test_slices_are_bounded_by_what_they_weigh(
+def test_chunks_are_bounded_by_memory(
     old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []

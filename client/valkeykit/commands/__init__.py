@@ -1,4 +1,4 @@
-"""The commands, one file each, which is loaded when its command is used."""
+"""The commands of `valkeykit`, one module each, imported on use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMANDS = {
     "metrics": "stats",
     "bench": "bench",
 }
-"""In which module's function of the same name each is."""
+"""The module of each command; its function has the command's name."""
 
 
 class _Commands(TyperGroup):

@@ -61,7 +61,7 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
     conflict: Annotated[str, typer.Option(help="If the target has keys in scope: fail, skip or replace.")] = "fail",
     match: Annotated[str | None, typer.Option(help="Migrate only keys that match this pattern.")] = None,
     rename: Annotated[
-        str | None, typer.Option(help="OLD:NEW: migrate only keys with the prefix OLD and replace it with NEW.")
+        str | None, typer.Option(help="Migrate only keys with a prefix, and replace it: OLD:NEW.")
     ] = None,
     type_: Annotated[list[str] | None, typer.Option("--type", help="Migrate only this type; can be repeated.")] = None,
     database: Annotated[list[int] | None, typer.Option(help="Migrate only this database; can be repeated.")] = None,

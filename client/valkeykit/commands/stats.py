@@ -1,4 +1,4 @@
-"""valkeykit stats and valkeykit metrics: what every node does now."""
+"""valkeykit stats and valkeykit metrics: statistics of all nodes."""
 
 from __future__ import annotations
 
@@ -17,50 +17,40 @@ from rich.text import Text
 
 from valkeykit.causes import explained
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops import plot as plots
 from valkeykit.ops.stats import metrics as exporter
 from valkeykit.ops.stats.reading import Figures
 from valkeykit.ops.stats.watch import Watch
 from valkeykit.settings import settle
 from valkeykit.url import parse_nodes
 
-EVERY = 1.0
-"""Seconds between two looks."""
-
-PLOT_SECONDS = 60.0
-"""What a plot shows where --seconds doesn't say."""
+UPDATE_INTERVAL_SECONDS = 1.0
+"""Pause between two updates."""
 
 _MIB = 2**20
-_URL = "A URL; VALKEY_URL, else REDIS_URL, where none is given."
-_CA = "The authority of the server's certificate, a path."
+_URL = "URL of the endpoint; default: VALKEY_URL, else REDIS_URL."
+_CA = "Path of the CA certificate."
 
 
 def stats(
     url: Annotated[str | None, typer.Argument(help=_URL)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Once, machine-readable.")] = False,
-    seconds: Annotated[float | None, typer.Option(help="End after so many seconds.", min=0.1)] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw what was seen into this .svg or .png.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON once.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.", min=0.1)] = None,
     ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
 ) -> None:
-    """Watch all nodes: operations, hits, memory, clients, lag, latency, big and hot keys."""
-    if plot:
-        plots.check(plot)
+    """Watch all nodes: operations, hit rate, memory, clients, lag, latency, big and hot keys."""
     with explained(), Watch(settle(url, ca=ca)) as watch:
-        watch.look()
-        if as_json and not plot:
-            time.sleep(seconds or EVERY)
-            typer.echo(json.dumps({"nodes": [one.record() for one in watch.look()], "missing": _missing(watch)}))
+        watch.update()
+        if as_json:
+            time.sleep(seconds or UPDATE_INTERVAL_SECONDS)
+            typer.echo(json.dumps({"nodes": [one.record() for one in watch.update()], "missing": _missing(watch)}))
             return
-        snapshot = _follow(watch, seconds or (PLOT_SECONDS if plot else None))
-    if plot:
-        plots.write(plot, "valkeykit stats", _panels(snapshot))
-        typer.echo(f"{plot}: {len(snapshot)} looks", err=True)
+        _follow(watch, seconds)
 
 
 def metrics(
     url: Annotated[str | None, typer.Argument(help=_URL)] = None,
-    listen: Annotated[str, typer.Option(help="Where Prometheus may ask.")] = "127.0.0.1:9121",
-    once: Annotated[bool, typer.Option("--once", help="Print them once instead.")] = False,
+    listen: Annotated[str, typer.Option(help="Address for scrapes.")] = "127.0.0.1:9121",
+    once: Annotated[bool, typer.Option("--once", help="Print the metrics once and exit.")] = False,
     ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
 ) -> None:
     """Serve metrics of all nodes for Prometheus."""
@@ -70,7 +60,7 @@ def metrics(
         return
     nodes = parse_nodes(listen)
     if len(nodes) != 1:
-        raise ConfigurationError(f"--listen {listen!r} isn't a host and a port", fix="--listen 127.0.0.1:9121")
+        raise ConfigurationError(f"--listen {listen!r} is not HOST:PORT", fix="--listen 127.0.0.1:9121")
     server = exporter.serve(settings, nodes[0].host, nodes[0].port)
     typer.echo(f"http://{nodes[0]}/metrics", err=True)
     try:
@@ -79,22 +69,16 @@ def metrics(
         server.shutdown()
 
 
-def _follow(watch: Watch, seconds: float | None) -> list[tuple[float, list[Figures]]]:
-    """Show each look until the time is up or Ctrl-C comes."""
+def _follow(watch: Watch, seconds: float | None) -> None:
+    """Show each update until the time limit or Ctrl-C."""
     began = time.monotonic()
-    snapshot: list[tuple[float, list[Figures]]] = []
-    keep = seconds is not None
     with Live(auto_refresh=False) as live:
         try:
             while seconds is None or time.monotonic() - began < seconds:
-                time.sleep(min(EVERY, seconds or EVERY))
-                figures = watch.look()
-                live.update(_page(figures, watch), refresh=True)
-                if keep:
-                    snapshot.append((time.monotonic() - began, figures))
+                time.sleep(min(UPDATE_INTERVAL_SECONDS, seconds or UPDATE_INTERVAL_SECONDS))
+                live.update(_page(watch.update(), watch), refresh=True)
         except KeyboardInterrupt:
             pass
-    return snapshot
 
 
 def _missing(watch: Watch) -> dict[str, str]:
@@ -133,8 +117,8 @@ def _page(figures: list[Figures], watch: Watch) -> RenderableType:
 
 
 def _keys(figures: list[Figures]) -> Table:
-    table = Table(title="of the keys that were sampled", title_justify="left")
-    for column in ("node", "big", "KiB", "hot", ""):
+    table = Table(title="sampled keys", title_justify="left")
+    for column in ("node", "big key", "KiB", "hot key", "heat"):
         table.add_column(column, overflow="fold")
     for one in figures:
         for index in range(max(len(one.big), len(one.hot))):
@@ -145,23 +129,4 @@ def _keys(figures: list[Figures]) -> Table:
 
 
 def _heat(value: int) -> str:
-    return f"frequency {value}" if value > 0 else f"used {-value} s ago"
-
-
-def _panels(snapshot: list[tuple[float, list[Figures]]]) -> list[plots.Panel]:
-    def lines(value: Callable[[Figures], float | None]) -> dict[str, list[tuple[float, float]]]:
-        found: dict[str, list[tuple[float, float]]] = {}
-        for second, figures in snapshot:
-            for one in figures:
-                if (point := value(one)) is not None:
-                    found.setdefault(one.node, []).append((second, point))
-        return found
-
-    return [
-        plots.Panel("operations", "s", "a second", lines(lambda one: one.operations)),
-        plots.Panel("hit rate", "s", "%", lines(lambda one: None if one.hit_rate is None else one.hit_rate * 100)),
-        plots.Panel("memory", "s", "MiB", lines(lambda one: one.memory / _MIB)),
-        plots.Panel("evictions", "s", "a second", lines(lambda one: one.evicted)),
-        plots.Panel("CPU", "s", "% of a core", lines(lambda one: one.cpu * 100)),
-        plots.Panel("PING", "s", "ms", lines(lambda one: one.ping_ms)),
-    ]
+    return f"frequency {value}" if value > 0 else f"last used {-value} s ago"

@@ -1,1 +1,1 @@
-"""What operators run (extra `ops`)."""
+"""Tools for operators (extra `ops`)."""

@@ -1,4 +1,4 @@
-"""Every node of a deployment: those that are named, and those that the servers name."""
+"""Nodes of a deployment: those of the URL, and those that the servers announce."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from valkeykit.settings import Settings
 from valkeykit.url import Node
 
 MAX_NODES = 32
-"""More of a deployment aren't looked at."""
+"""Maximum number of nodes that are examined."""
 
 
 def settings_at(settings: Settings, node: Node) -> Settings:
-    """For a connection to one node, as the user of the whole."""
+    """Settings for a connection to one node, with the same user."""
     return replace(settings, topology="single", address=settings.address.at(node))
 
 
@@ -34,15 +34,16 @@ def client_of(settings: Settings, node: Node) -> Iterator[Redis]:
 
 
 def client_at(settings: Settings, node: Node) -> Redis:
-    """A client of one node, to be closed by the caller."""
+    """A client of one node; the caller closes it."""
     return _open(settings_at(settings, node))
 
 
 def primary_of(settings: Settings, sentinel: Node) -> Node:
-    """The primary that a Sentinel names.
+    """The primary that a Sentinel reports.
 
     Raises:
-        RedisError: it refuses. ConfigurationError: it watches none, or several and the URL names none.
+        RedisError: it rejects the query.
+        ConfigurationError: it monitors no primary, or several and the URL names none.
     """
     client = _open(settings.at_sentinel(sentinel))
     service = settings.address.service
@@ -55,7 +56,7 @@ def primary_of(settings: Settings, sentinel: Node) -> Node:
 
 
 def announced_nodes(node: Node, info: Mapping[str, Any], slots: Sequence[Any]) -> list[Node]:
-    """The nodes that a server sends its clients to: a cluster's, by CLUSTER SLOTS, or a primary's replicas."""
+    """The nodes that a server announces: a cluster's nodes from CLUSTER SLOTS, or a primary's replicas."""
     if mode_of(info) == "cluster":
         nodes = [Node(_text(entry[0]) or node.host, int(entry[1])) for row in slots for entry in row[2:]]
         return list(dict.fromkeys(nodes))
@@ -63,7 +64,7 @@ def announced_nodes(node: Node, info: Mapping[str, Any], slots: Sequence[Any]) -
 
 
 def replicas_of(info: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A primary's replicas, as INFO replication has them."""
+    """A primary's replicas, from INFO replication."""
     return [
         value for key, value in info.items()
         if key.startswith("slave") and key[5:].isdigit() and isinstance(value, dict)
@@ -71,10 +72,10 @@ def replicas_of(info: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def slots_of(client: Redis) -> list[Any]:
-    """CLUSTER SLOTS as the server gives it.
+    """The raw reply to CLUSTER SLOTS.
 
     Raises:
-        ResponseError: the user may not ask.
+        ResponseError: the command is not permitted.
     """
     answer = run_raw(client, "CLUSTER", "SLOTS")
     if isinstance(answer, ResponseError):
@@ -83,12 +84,12 @@ def slots_of(client: Redis) -> list[Any]:
 
 
 def run_raw(client: Redis, *command: str) -> Any:
-    """The answer as the server gives it, in whichever protocol; a refusal as a value."""
+    """The raw reply to a command; errors are returned, not raised."""
     return run_batch(client, [command])[0]
 
 
 def run_batch(client: Redis, commands: Sequence[tuple[str, ...]]) -> list[Any]:
-    """The answers to several commands in one round trip, as the server gives them; refusals as values."""
+    """The raw replies to several commands in one round trip; errors are returned, not raised."""
     connection: Any = client.connection_pool.get_connection()
     try:
         return request(connection, commands)
@@ -99,23 +100,23 @@ def run_batch(client: Redis, commands: Sequence[tuple[str, ...]]) -> list[Any]:
         client.connection_pool.release(connection)
 
 
-def request(connection: Any, lines: Sequence[tuple[str, ...]]) -> list[Any]:
-    """All at once over one connection; refusals as values."""
-    connection.send_packed_command(connection.pack_commands(lines))
+def request(connection: Any, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+    """Like run_batch, over a given connection."""
+    connection.send_packed_command(connection.pack_commands(commands))
     replies: list[Any] = []
-    for _ in lines:
+    for _ in commands:
         try:
             replies.append(connection.read_response())
-        except ResponseError as refusal:
-            replies.append(refusal)
+        except ResponseError as error:
+            replies.append(error)
     return replies
 
 
 def find_nodes(settings: Settings) -> list[Node]:
-    """All nodes with data that can be found now, the named ones first.
+    """All data nodes that are found, those of the URL first.
 
     Raises:
-        RedisError: none of them answers.
+        RedisError: no node responds.
     """
     nodes = _configured_nodes(settings)
     return list(dict.fromkeys([*nodes, *first_answer(nodes, lambda node: _announced_by(settings, node))]))[:MAX_NODES]

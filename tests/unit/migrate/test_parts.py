@@ -144,7 +144,7 @@ def test_info_is_read() -> None:
     assert fields_of(info["db0"]) == {"keys": "5", "expires": "1"}
 
 
-def test_a_slice_of_a_stream_without_groups_is_its_entries() -> None:
+def test_a_chunk_of_a_stream_without_groups_is_its_entries() -> None:
     chunk = StreamChunk(b"-", b"+", {b"1-0": [b"a", b"b"]})
     assert StreamCodec().write(b"key", chunk) == [pack("XADD", b"key", b"1-0", b"a", b"b")]
 

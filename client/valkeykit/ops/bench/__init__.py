@@ -1,7 +1,7 @@
-"""What an endpoint can do: throughput against latency, and whether the client or the server is the limit.
+"""Benchmark of an endpoint: throughput, latency, and whether the client or the server is the limit.
 
     for cell in Bench(settle(None), Plan()).run():
         print(cell)
 
-`valkeykit bench` is the same for people.
+`valkeykit bench` does the same on the command line.
 """

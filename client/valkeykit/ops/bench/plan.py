@@ -1,4 +1,4 @@
-"""What is measured."""
+"""Plan and results of a benchmark."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import Any
 
 from valkeykit.errors import ConfigurationError
 
-LONGEST = 120.0
-"""Seconds that a whole run may take."""
+MAX_RUN_SECONDS = 120.0
+"""Maximum duration of a run."""
 
-SHORTEST_CELL = 0.2
-"""Seconds below which a measurement says little."""
+MIN_CELL_SECONDS = 0.2
+"""Minimum duration of a measurement."""
 
 VALUE_BYTES = 100
-"""As the benchmarks of Redis and Valkey have it, nearly: theirs writes 3 bytes, which no application does."""
+"""redis-benchmark and valkey-benchmark write 3 bytes, which is unrealistic."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """seconds: of the whole run. connections, pipelines: each of the one with each of the other, for GET and SET."""
+class BenchPlan:
+    """The measurements of a run: each command with each number of connections and each pipeline length.
+
+    seconds: duration of the whole run.
+    pipelines: commands per round trip."""
 
     seconds: float = 20.0
     connections: tuple[int, ...] = (1, 4, 16, 64)
@@ -37,10 +40,10 @@ class Plan:
         return self.seconds / len(self.cells)
 
     def check(self) -> None:
-        """Whether it can be run.
+        """Validate the plan.
 
         Raises:
-            ConfigurationError: too long, too short, or a number that can't be used.
+            ConfigurationError: a value is out of range.
         """
         if not all(1 <= wide <= 512 for wide in self.connections) or not self.connections:
             raise ConfigurationError("--connections must be from 1 to 512", fix="--connections 1 --connections 16")
@@ -48,19 +51,22 @@ class Plan:
             raise ConfigurationError("--pipeline must be from 1 to 1000", fix="--pipeline 1 --pipeline 50")
         if not 1 <= self.value_bytes <= 1_000_000:
             raise ConfigurationError("--size must be from 1 to 1000000 bytes", fix="--size 100")
-        least = SHORTEST_CELL * len(self.cells)
-        if not least <= self.seconds <= LONGEST:
+        least = MIN_CELL_SECONDS * len(self.cells)
+        if not least <= self.seconds <= MAX_RUN_SECONDS:
             raise ConfigurationError(
-                f"--seconds must be from {least:g} to {LONGEST:g} for {len(self.cells)} measurements",
+                f"--seconds must be from {least:g} to {MAX_RUN_SECONDS:g} for {len(self.cells)} measurements",
                 fix="--seconds 20",
             )
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A measurement. rate: commands a second. p50_ms, p99_ms: of a round trip, which is a whole pipeline.
-    client, server: CPU time a second, as a share of one core. limit: client, server, or waiting where neither is busy:
-    for the network, or for a machine that has other work.
+    """A measurement.
+
+    rate: commands per second.
+    p50_ms, p99_ms: latency of a round trip, which is a whole pipeline.
+    client, server: CPU use as a share of one core.
+    limit: client or server; waiting if neither is busy, for example because of the network.
     """
 
     command: str
@@ -78,12 +84,12 @@ class Cell:
         return asdict(self)
 
 
-BUSY = 0.85
-"""A share of one core above which its owner is the limit."""
+BUSY_CPU_RATIO = 0.85
+"""Share of one core above which a program is the limit."""
 
 
 def limit_of(client: float, server: float) -> str:
-    """Who is the limit; of two that are busy the busier one."""
-    if max(client, server) < BUSY:
+    """The limit: client, server or waiting; if both are busy, the busier one."""
+    if max(client, server) < BUSY_CPU_RATIO:
         return "waiting"
     return "server" if server >= client else "client"

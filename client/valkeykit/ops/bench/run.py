@@ -1,4 +1,4 @@
-"""Measures: each connection in a thread of its own sends the next round trip when the last one is answered."""
+"""Benchmark run: each connection has a thread that sends the next round trip after the reply to the last one."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from redis.exceptions import RedisError
 from valkeykit.connection import mode_of
 from valkeykit.errors import ConfigurationError
 from valkeykit.ops import nodes as deployment
-from valkeykit.ops.bench.plan import Cell, Plan, limit_of
+from valkeykit.ops.bench.plan import BenchPlan, Cell, limit_of
 from valkeykit.ops.stats.reading import cpu_of
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
 PREFIX = "valkeykit:bench:"
-TTL = 300
-"""Seconds after which the keys go by themselves, should this process be killed."""
+TTL_SECONDS = 300
+"""The keys expire even if this process is killed."""
 
-KEYS = 1000
-TRIPS = 20
-"""Round trips that are packed once and then sent again and again."""
+KEY_COUNT = 1000
+PACKED_TRIPS = 20
+"""Round trips that are encoded once and sent repeatedly."""
 
-FULL = 0.9
-"""Share of the memory's limit above which nothing is written: it would evict data of others, or fail."""
+MAX_MEMORY_RATIO = 0.9
+"""Above this share of maxmemory the benchmark does not run, since it could evict data."""
 
 
 class Bench:
-    """Of the node that takes writes; of a cluster, the one that owns the keys' tag."""
+    """Benchmark of the primary; in a cluster, of the primary that owns the keys' hash tag."""
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: Settings, plan: BenchPlan) -> None:
         plan.check()
         self._settings = settings
         self._plan = plan
         self._tag = f"{PREFIX}{{{secrets.token_hex(4)}}}"
-        self._keys = [f"{self._tag}:{number}" for number in range(KEYS)]
+        self._keys = [f"{self._tag}:{number}" for number in range(KEY_COUNT)]
 
     def run(self) -> Generator[Cell, None, None]:
-        """A cell after the other. Its keys are removed at the end, also of a run that is left early.
+        """Measure and yield each cell. The keys are deleted at the end, also if the run is closed early.
 
         Raises:
-            ConfigurationError: the server is nearly full, or none takes writes.
-            RedisError: what the server refuses.
+            ConfigurationError: the server is nearly full, or no primary was found.
+            RedisError: the server rejects a command.
         """
         node = self._node()
         with deployment.client_of(self._settings, node) as client:
-            _must_have_room(client, KEYS * (self._plan.value_bytes + 200))
+            _check_memory(client, KEY_COUNT * (self._plan.value_bytes + 200))
             try:
                 self._fill(client)
                 for command, pipeline, connections in self._plan.cells:
@@ -66,13 +66,13 @@ class Bench:
                     return _owner(client, node, self._keys[0])
                 if info.get("role") == "master":
                     return node
-        raise ConfigurationError("no node that was found takes writes", fix="name the primary: redis://host:6379")
+        raise ConfigurationError("no primary was found", fix="use the primary's URL: redis://host:6379")
 
     def _fill(self, client: Redis) -> None:
         value = b"x" * self._plan.value_bytes
         with client.pipeline(transaction=False) as pipeline:
             for key in self._keys:
-                pipeline.set(key, value, ex=TTL)
+                pipeline.set(key, value, ex=TTL_SECONDS)
             pipeline.execute()
 
     def _remove(self, client: Redis) -> None:
@@ -83,14 +83,14 @@ class Bench:
 
     def _measure(self, client: Redis, node: Node, command: str, pipeline: int, connections: int) -> Cell:
         requests = self._requests(command, pipeline)
-        threads = [_Caller(self._settings, node, requests, pipeline) for _ in range(connections)]
+        threads = [_ConnectionThread(self._settings, node, requests, pipeline) for _ in range(connections)]
         try:
             for thread in threads:
                 thread.connect()
             server, process, began = _cpu(client), time.process_time(), time.perf_counter()
             end = began + self._plan.cell_seconds
             for thread in threads:
-                thread.until = end
+                thread.end = end
                 thread.start()
             for thread in threads:
                 thread.join()
@@ -117,18 +117,18 @@ class Bench:
         """Round trips over all keys."""
         value = b"x" * self._plan.value_bytes
         rows: list[tuple[Any, ...]] = [
-            ("GET", key) if command == "GET" else ("SET", key, value, "EX", TTL) for key in self._keys
+            ("GET", key) if command == "GET" else ("SET", key, value, "EX", TTL_SECONDS) for key in self._keys
         ]
-        stride = max(pipeline, KEYS // TRIPS)
-        return [[rows[(first + step) % KEYS] for step in range(pipeline)] for first in range(0, KEYS, stride)]
+        stride = max(pipeline, KEY_COUNT // PACKED_TRIPS)
+        return [[rows[(first + step) % KEY_COUNT] for step in range(pipeline)] for first in range(0, KEY_COUNT, stride)]
 
 
-class _Caller(threading.Thread):
-    """One connection."""
+class _ConnectionThread(threading.Thread):
+    """A connection with its thread."""
 
     def __init__(self, settings: Settings, node: Node, requests: list[list[tuple[Any, ...]]], answers: int) -> None:
         super().__init__(daemon=True)
-        self.until = 0.0
+        self.end = 0.0
         self.times: list[float] = []
         self.failure: Exception | None = None
         self._client = deployment.client_at(settings, node)
@@ -146,7 +146,7 @@ class _Caller(threading.Thread):
             while True:
                 for request in packed:
                     began = time.perf_counter()
-                    if began >= self.until:
+                    if began >= self.end:
                         return
                     connection.send_packed_command(request)
                     for _ in range(self._answers):
@@ -167,17 +167,17 @@ def _owner(client: Redis, node: Node, key: str) -> Node:
         if int(row[0]) <= slot <= int(row[1]):
             host = row[2][0].decode() if isinstance(row[2][0], bytes) else str(row[2][0] or "")
             return Node(host or node.host, int(row[2][1]))
-    raise ConfigurationError(f"nobody owns slot {slot} of the cluster", fix=f"valkey-cli --cluster fix {node}")
+    raise ConfigurationError(f"slot {slot} of the cluster is not assigned", fix=f"valkey-cli --cluster fix {node}")
 
 
-def _must_have_room(client: Redis, needed: int) -> None:
+def _check_memory(client: Redis, needed: int) -> None:
     info: Any = client.info("memory")
     limit, used = int(info.get("maxmemory", 0)), int(info["used_memory"])
     limit = limit or int(info.get("total_system_memory", 0))
-    if limit and used + needed > limit * FULL:
+    if limit and used + needed > limit * MAX_MEMORY_RATIO:
         raise ConfigurationError(
-            f"the server is nearly full: {used / 2**20:,.0f} of {limit / 2**20:,.0f} MiB: a benchmark could cost data",
-            fix="raise maxmemory, or measure another server",
+            f"the server is nearly full: {used / 2**20:,.0f} of {limit / 2**20:,.0f} MiB, so writes could evict data",
+            fix="increase maxmemory, or measure another server",
         )
 
 

@@ -35,19 +35,19 @@ class RunContext:
     counters: Counters = field(default_factory=Counters)
     stop: threading.Event = field(default_factory=threading.Event)
     _guard: threading.Lock = field(default_factory=threading.Lock)
-    _refused: set[tuple[int, bytes]] = field(default_factory=set)
+    _skipped: set[tuple[int, bytes]] = field(default_factory=set)
 
     @property
     def overwrites(self) -> bool:
         """With `fail` the target was empty at the start, so its keys come from this migration."""
         return self.options.conflict != "skip"
 
-    def refuse(self, database: int, key: bytes, kind: str, why: str) -> None:
+    def skip(self, database: int, key: bytes, kind: str, why: str) -> None:
         """List a key that cannot be migrated, once."""
         with self._guard:
-            if (database, key) in self._refused:
+            if (database, key) in self._skipped:
                 return
-            self._refused.add((database, key))
+            self._skipped.add((database, key))
         self.counters.add("unmovable")
         self.unmovable.add(database=database, key=key, type=kind, why=why)
 

@@ -120,7 +120,7 @@ class Copier:
                 self._remove([key])
                 return
             if kind not in TYPES:
-                self._context.refuse(self._database, key, kind, "the target does not support this type")
+                self._context.skip(self._database, key, kind, "the target does not support this type")
                 return
             try:
                 there = self._pair.copy(

@@ -85,10 +85,10 @@ class _InventoryHandler:
             heapq.heappushpop(found.biggest, entry)
         if kind not in TYPES:
             found.unmovable += 1
-            self._context.refuse(self._database, key, kind, "the target does not support this type")
+            self._context.skip(self._database, key, kind, "the target does not support this type")
         elif loses:
             found.field_ttls += 1
-            self._context.refuse(
+            self._context.skip(
                 self._database, key, kind, "the target does not support field TTLs, so the fields would not expire"
             )
 

@@ -74,7 +74,7 @@ class Router:
         """The reply to one command.
 
         Raises:
-            redis.RedisError: the server refused it.
+            redis.RedisError: the server rejected it.
         """
         answer = self.request([key], [pack(*words)])[0]
         if isinstance(answer, RedisError):
@@ -82,23 +82,23 @@ class Router:
         return answer
 
     def request(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> list[Any]:
-        """The answers to packed commands, each for the key at its place, in one round trip.
+        """The replies to encoded commands in one round trip; `keys` has the key of each command.
 
-        Errors that a server answered are among them.
+        Errors of the servers are among the replies.
         """
         self.send(keys, commands)
         return self.receive()
 
     def send(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> None:
-        """As ask, but the answers stay where they are until `receive`."""
-        assert self._pending is None  # noqa: S101  (an answer would be taken for another's)
+        """Like request, but `receive` returns the replies."""
+        assert self._pending is None  # noqa: S101  (replies would be mixed up)
         shares = self._share(keys)
         self._pending = _Pending(keys, commands, shares)
         for node, indices in shares:
             self._connection_to(node).send(b"".join([commands[index] for index in indices]))
 
     def receive(self) -> list[Any]:
-        """The answers to what was sent last; none if nothing was."""
+        """The replies to the commands sent last; empty if there are none."""
         if self._pending is None:
             return []
         pending, self._pending = self._pending, None
@@ -114,7 +114,7 @@ class Router:
         return answers
 
     def connection_for(self, key: bytes) -> PipelinedConnection:
-        """The connection to the node that has a key."""
+        """The connection to the node that owns a key."""
         return self._connection_to(self._only or self._owner(key))
 
     def _share(self, keys: Sequence[bytes]) -> list[tuple[Node, list[int] | range]]:
@@ -126,11 +126,11 @@ class Router:
         return list(shares.items())
 
     def _follow(self, key: bytes, command: bytes, answer: Any) -> Any:
-        """Ask again where a node said that the key is elsewhere."""
+        """Follow redirects until the owner of the key responds."""
         end, stale = time.monotonic() + REDIRECT_TIMEOUT_SECONDS, False
         while isinstance(answer, REDIRECTS) and time.monotonic() < end:
             if isinstance(answer, AskError):
-                host = answer.host or self._owner(key).host  # empty where it is the same one
+                host = answer.host or self._owner(key).host  # empty for the same host
                 connection, moved = self._connection_to(Node(host, answer.port)), isinstance(answer, MovedError)
                 answer = connection.request([command] if moved else [ASKING, command])[-1]
                 stale = stale or moved

@@ -1,9 +1,9 @@
-"""What every node of a deployment does now, for people, for Prometheus, and as a plot.
+"""Statistics of all nodes of a deployment: live, as JSON and for Prometheus.
 
     with Watch(settle(None)) as watch:
-        watch.look()
+        watch.update()
         time.sleep(1)
-        print(watch.look())
+        print(watch.update())
 
-`valkeykit stats` and `valkeykit metrics` are the same for people.
+`valkeykit stats` and `valkeykit metrics` do the same on the command line.
 """

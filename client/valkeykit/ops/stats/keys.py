@@ -1,4 +1,4 @@
-"""Big keys and hot keys, by sampling: a few random keys at each look, the largest and the busiest of all kept."""
+"""Sampling of big keys and hot keys: a few random keys per update; the biggest and busiest are kept."""
 
 from __future__ import annotations
 
@@ -9,41 +9,44 @@ from redis.exceptions import RedisError
 
 from valkeykit.ops import nodes as deployment
 
-SAMPLE = 10
-"""Random keys of each look."""
+SAMPLE_KEYS = 10
+"""Random keys per update."""
 
-KEPT = 5
-"""How many of the biggest and of the hottest are shown."""
+LISTED_KEYS = 5
+"""Number of the biggest and of the hottest keys that are shown."""
 
-DEPTH = 5
-"""Elements that MEMORY USAGE weighs of a collection."""
+MEMORY_SAMPLES = 5
+"""Elements of a collection that MEMORY USAGE samples."""
 
 
-class Sampler:
-    """Of one node. Nothing that it asks counts as a use of the key."""
+class KeySampler:
+    """Samples the keys of one node. Its queries do not count as accesses of the keys."""
 
     def __init__(self, policy: str) -> None:
         self._by_frequency = "lfu" in policy
         self._weights: dict[str, int] = {}
         self._heat: dict[str, int] = {}
         self.counted = 0
-        """How often asking has counted as a hit, in the server's own statistics."""
+        """Number of queries that the server counted as keyspace hits."""
 
     @property
     def big(self) -> list[tuple[str, int]]:
-        """Keys and bytes, the biggest first."""
+        """Keys and bytes, biggest first."""
         return _top(self._weights)
 
     @property
     def hot(self) -> list[tuple[str, int]]:
-        """Keys and the server's own frequency counter (0 to 255) under an lfu policy, the busiest first; else keys and
-        minus the seconds since their last use."""
+        """Keys with their heat, hottest first.
+
+        Heat is the server's frequency counter (0 to 255) under an lfu policy.
+        Otherwise it is minus the seconds since the last access.
+        """
         return _top(self._heat)
 
     def sample(self, client: Redis) -> None:
-        """One look. A server that refuses any of it is asked no more of that."""
+        """Sample once. Errors of the server are ignored."""
         try:
-            drawn = deployment.run_batch(client, [("RANDOMKEY",)] * SAMPLE)
+            drawn = deployment.run_batch(client, [("RANDOMKEY",)] * SAMPLE_KEYS)
             names = list({_text(name) for name in drawn if name and not isinstance(name, Exception)})
             if not names:
                 return
@@ -53,7 +56,7 @@ class Sampler:
                 [
                     command
                     for name in names
-                    for command in (("MEMORY", "USAGE", name, "SAMPLES", str(DEPTH)), ("OBJECT", used, name))
+                    for command in (("MEMORY", "USAGE", name, "SAMPLES", str(MEMORY_SAMPLES)), ("OBJECT", used, name))
                 ],
             )
         except RedisError:
@@ -68,8 +71,8 @@ def _keep(found: dict[str, int], name: str, value: Any, sign: int) -> None:
     if isinstance(value, int):
         found[name] = sign * value
     else:
-        found.pop(name, None)  # it is gone
-    for worse in sorted(found, key=lambda one: found[one])[: max(len(found) - KEPT, 0)]:
+        found.pop(name, None)  # the key was deleted
+    for worse in sorted(found, key=lambda one: found[one])[: max(len(found) - LISTED_KEYS, 0)]:
         del found[worse]
 
 

@@ -1,9 +1,9 @@
-"""The same figures for Prometheus (extra `ops`): every scrape asks the servers."""
+"""Metrics for Prometheus, with the names of redis_exporter (extra `ops`). Every scrape queries the servers."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import ThreadingHTTPServer
 from typing import Any, cast
 
@@ -14,27 +14,36 @@ from valkeykit.ops.stats.reading import Reading
 from valkeykit.ops.stats.watch import Watch
 from valkeykit.settings import Settings
 
-COUNTERS = {
-    "commands_processed": ("commands", "Commands since the server's start"),
-    "keyspace_hits": ("hits", "Reads that found their key"),
-    "keyspace_misses": ("misses", "Reads that didn't"),
-    "evicted_keys": ("evicted", "Keys removed for want of memory"),
-    "expired_keys": ("expired", "Keys whose time was up"),
-    "rejected_connections": ("rejected", "Connections refused at maxclients"),
-    "cpu_seconds": ("cpu", "CPU time of the thread that runs commands"),
-    "slowlog_entries": ("slow", "Entries the slow log was given"),
-}
-"""Names without valkey_ and _total, the fields of a Reading, and what they are."""
+Value = Callable[[Reading], float | None]
 
-GAUGES = {
-    "memory_used_bytes": ("memory", "Bytes in use"),
-    "memory_resident_bytes": ("resident", "Bytes of the process"),
-    "memory_max_bytes": ("maxmemory", "The limit, 0 for none"),
-    "keys": ("keys", "Keys of all databases"),
-    "connected_clients": ("clients", "Connections"),
-    "blocked_clients": ("blocked", "Connections that wait in a blocking command"),
-    "replication_lag_seconds": ("lag", "Since a replica heard of its primary; of a primary, its slowest replica"),
-    "ping_seconds": ("ping", "How long a PING takes"),
+COUNTERS: Mapping[str, tuple[Value, str]] = {
+    "commands_processed": (lambda one: one.commands, "Commands since the server's start"),
+    "keyspace_hits": (lambda one: one.hits, "Reads of existing keys"),
+    "keyspace_misses": (lambda one: one.misses, "Reads of missing keys"),
+    "evicted_keys": (lambda one: one.evicted, "Evicted keys"),
+    "expired_keys": (lambda one: one.expired, "Expired keys"),
+    "rejected_connections": (lambda one: one.rejected, "Connections rejected at maxclients"),
+    "cpu_user_main_thread_seconds": (lambda one: one.cpu_user, "User CPU time of the command thread"),
+    "cpu_sys_main_thread_seconds": (lambda one: one.cpu_sys, "System CPU time of the command thread"),
+}
+"""Values and descriptions by name, without the prefix `redis_` and the suffix `_total`."""
+
+GAUGES: Mapping[str, tuple[Value, str]] = {
+    "memory_used_bytes": (lambda one: one.memory, "Used memory"),
+    "memory_used_rss_bytes": (lambda one: one.resident, "Resident memory of the process"),
+    "memory_max_bytes": (lambda one: one.maxmemory, "maxmemory, 0 for no limit"),
+    "connected_clients": (lambda one: one.clients, "Connected clients"),
+    "blocked_clients": (lambda one: one.blocked, "Clients that wait in a blocking command"),
+    "slowlog_last_id": (lambda one: max(one.slow - 1, 0), "Id of the latest entry of the slow log"),
+    "connected_slave_lag_seconds": (
+        lambda one: one.lag if one.role == "primary" else None,
+        "Replication lag of a primary's slowest replica",
+    ),
+    "master_last_io_seconds_ago": (
+        lambda one: one.lag if one.role == "replica" else None,
+        "Seconds since a replica received data from its primary",
+    ),
+    "exporter_last_scrape_ping_time_seconds": (lambda one: one.ping, "Duration of a PING"),
 }
 
 
@@ -52,31 +61,36 @@ class _Collector:
                 readings, missing = self._watch.readings(), list(self._watch.missing)
             except (RedisError, ConfigurationError):
                 readings, missing = [], []
-        up = GaugeMetricFamily("valkey_up", "Whether the node answers", labels=["node"])
+        up = GaugeMetricFamily("redis_up", "Whether the node responds", labels=["node"])
         for node, value in (*((one.node, 1.0) for one in readings), *((node, 0.0) for node in missing)):
             up.add_metric([str(node)], value)
         if not readings and not missing:
             up.add_metric([""], 0.0)
         yield up
-        for name, (field, meaning) in COUNTERS.items():
-            yield _filled(CounterMetricFamily(f"valkey_{name}", meaning, labels=labels), field, readings)
-        for name, (field, meaning) in GAUGES.items():
-            yield _filled(GaugeMetricFamily(f"valkey_{name}", meaning, labels=labels), field, readings)
+        for name, (value_of, description) in COUNTERS.items():
+            yield _filled(CounterMetricFamily(f"redis_{name}", description, labels=labels), value_of, readings)
+        for name, (value_of, description) in GAUGES.items():
+            yield _filled(GaugeMetricFamily(f"redis_{name}", description, labels=labels), value_of, readings)
+        keys = GaugeMetricFamily("redis_db_keys", "Keys of a database", labels=[*labels, "db"])
+        for one in readings:
+            for database, number in one.keys.items():
+                keys.add_metric([str(one.node), one.role, database], number)
+        yield keys
 
 
-def _filled(family: Any, field: str, readings: list[Reading]) -> Any:
+def _filled(family: Any, value_of: Value, readings: list[Reading]) -> Any:
     for one in readings:
-        value = getattr(one, field)
+        value = value_of(one)
         if value is not None:
             family.add_metric([str(one.node), one.role], value)
     return family
 
 
 def text(settings: Settings) -> str:
-    """One scrape.
+    """The metrics of one scrape.
 
     Raises:
-        ConfigurationError: prometheus_client is absent.
+        ConfigurationError: prometheus_client is not installed.
     """
     with Watch(settings, samples=False) as watch:
         registry = _registry(watch)
@@ -86,10 +100,10 @@ def text(settings: Settings) -> str:
 
 
 def serve(settings: Settings, host: str, port: int) -> ThreadingHTTPServer:
-    """Answer scrapes from a thread until `shutdown` is called on what is returned.
+    """Serve metrics from a thread until `shutdown` is called on the returned server.
 
     Raises:
-        ConfigurationError: prometheus_client is absent, or the port can't be had.
+        ConfigurationError: prometheus_client is not installed, or the port is not available.
     """
     registry = _registry(Watch(settings, samples=False))
     from prometheus_client import start_http_server
@@ -98,7 +112,7 @@ def serve(settings: Settings, host: str, port: int) -> ThreadingHTTPServer:
         server, _ = start_http_server(port, addr=host, registry=registry)
     except OSError as problem:
         raise ConfigurationError(
-            f"can't listen at {host}:{port}: {problem.strerror or problem}", fix="--listen 127.0.0.1:9122"
+            f"cannot listen on {host}:{port}: {problem.strerror or problem}", fix="--listen 127.0.0.1:9122"
         ) from None
     return cast("ThreadingHTTPServer", server)
 

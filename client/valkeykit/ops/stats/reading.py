@@ -1,4 +1,4 @@
-"""One node's figures, from one INFO; rates are the difference of two."""
+"""Readings of a node, from INFO, and the rates between two of them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from valkeykit.url import Node
 
 @dataclass(frozen=True)
 class Reading:
-    """What a node said at a moment. when: seconds of a steady clock. ping: median in seconds.
+    """The state of a node at one moment.
 
-    Counters are since the server's start: commands, hits, misses, evicted, expired, cpu (seconds of the thread that
-    runs commands), slow (entries the slow log was ever given). Memory in bytes; maxmemory 0 where there is no limit.
-    lag: seconds since a replica heard of its primary, or of the slowest replica of a primary; None without any.
+    when: seconds of a monotonic clock.
+    commands, hits, misses, evicted, expired, rejected: counters since the server's start.
+    cpu_user, cpu_sys: CPU seconds of the command thread.
+    memory, resident: bytes.
+    maxmemory: bytes; 0 for no limit.
+    keys: number of keys by database.
+    lag: replication lag in seconds; on a primary that of its slowest replica; None without replication.
+    slow: number of entries ever added to the slow log.
+    ping: median in seconds.
     """
 
     node: Node
@@ -30,11 +36,12 @@ class Reading:
     evicted: int
     expired: int
     rejected: int
-    cpu: float
+    cpu_user: float
+    cpu_sys: float
     memory: int
     resident: int
     maxmemory: int
-    keys: int
+    keys: Mapping[str, int]
     clients: int
     blocked: int
     lag: float | None
@@ -42,14 +49,23 @@ class Reading:
     ping: float
 
     @property
+    def cpu(self) -> float:
+        """CPU seconds of the command thread."""
+        return self.cpu_user + self.cpu_sys
+
+    @property
     def fragmentation(self) -> float:
-        """Resident memory against what is used."""
+        """Resident per used memory."""
         return self.resident / self.memory if self.memory else 0.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A node between two readings. Rates are a second; cpu a share of one core; hit_rate None without reads."""
+    """The activity of a node between two readings.
+
+    operations, evicted, expired: per second.
+    hit_rate: None without reads.
+    cpu: share of one core."""
 
     node: str
     role: str
@@ -77,8 +93,9 @@ class Figures:
 
 
 def read(node: Node, info: Mapping[str, Any], when: float, *, slow: int, ping: float) -> Reading:
-    """A reading from the answer to INFO."""
-    databases = [value for key, value in info.items() if key.startswith("db") and isinstance(value, dict)]
+    """Create a reading from INFO."""
+    databases = {key: value for key, value in info.items() if key.startswith("db") and isinstance(value, dict)}
+    cpu_user, cpu_sys = _cpu_times(info)
     return Reading(
         node=node,
         when=when,
@@ -91,11 +108,12 @@ def read(node: Node, info: Mapping[str, Any], when: float, *, slow: int, ping: f
         evicted=int(info.get("evicted_keys", 0)),
         expired=int(info.get("expired_keys", 0)),
         rejected=int(info.get("rejected_connections", 0)),
-        cpu=cpu_of(info),
+        cpu_user=cpu_user,
+        cpu_sys=cpu_sys,
         memory=int(info.get("used_memory", 0)),
         resident=int(info.get("used_memory_rss", 0)),
         maxmemory=int(info.get("maxmemory", 0)),
-        keys=sum(int(one.get("keys", 0)) for one in databases),
+        keys={name: int(one.get("keys", 0)) for name, one in databases.items()},
         clients=int(info.get("connected_clients", 0)),
         blocked=int(info.get("blocked_clients", 0)),
         lag=_lag(info),
@@ -105,7 +123,7 @@ def read(node: Node, info: Mapping[str, Any], when: float, *, slow: int, ping: f
 
 
 def between(before: Reading, after: Reading) -> Figures:
-    """The rates. A server that was started anew in between counts from zero."""
+    """The activity between two readings. After a restart of the server, counters start at zero."""
     seconds = max(after.when - before.when, 1e-9)
 
     def rate(name: str) -> float:
@@ -125,7 +143,7 @@ def between(before: Reading, after: Reading) -> Figures:
         memory=after.memory,
         maxmemory=after.maxmemory,
         fragmentation=after.fragmentation,
-        keys=after.keys,
+        keys=sum(after.keys.values()),
         clients=after.clients,
         blocked=after.blocked,
         lag=after.lag,
@@ -135,10 +153,14 @@ def between(before: Reading, after: Reading) -> Figures:
 
 
 def cpu_of(info: Mapping[str, Any]) -> float:
-    """Seconds of CPU time of the thread that runs commands; of the process where the server doesn't tell."""
+    """CPU seconds of the command thread; of the process if the server does not report it."""
+    return sum(_cpu_times(info))
+
+
+def _cpu_times(info: Mapping[str, Any]) -> tuple[float, float]:
     if "used_cpu_user_main_thread" in info:
-        return float(info["used_cpu_user_main_thread"]) + float(info["used_cpu_sys_main_thread"])
-    return float(info.get("used_cpu_user", 0)) + float(info.get("used_cpu_sys", 0))
+        return float(info["used_cpu_user_main_thread"]), float(info["used_cpu_sys_main_thread"])
+    return float(info.get("used_cpu_user", 0)), float(info.get("used_cpu_sys", 0))
 
 
 def _lag(info: Mapping[str, Any]) -> float | None:

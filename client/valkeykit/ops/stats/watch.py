@@ -1,4 +1,4 @@
-"""Looks at every node again and again, over connections that stay."""
+"""Watch of all nodes of a deployment, over persistent connections."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from redis.exceptions import RedisError, ResponseError
 
 from valkeykit.causes import explain
 from valkeykit.ops import nodes as deployment
-from valkeykit.ops.stats.keys import Sampler
+from valkeykit.ops.stats.keys import KeySampler
 from valkeykit.ops.stats.reading import Figures, Reading, between, read
 from valkeykit.settings import Settings
 from valkeykit.url import Node
 
-PINGS = 3
-"""Of each look."""
+PINGS_PER_READING = 3
+"""PINGs per node and reading."""
 
-FIND_EVERY = 10.0
-"""Seconds after which the deployment is asked for its nodes anew."""
+DISCOVERY_INTERVAL_SECONDS = 10.0
+"""Pause between two discoveries of the nodes."""
 
 
 class Watch:
-    """samples: whether big and hot keys are looked for."""
+    """Watches the nodes of a deployment. samples: whether big and hot keys are sampled."""
 
     def __init__(self, settings: Settings, *, samples: bool = True) -> None:
         self._settings = settings
         self._samples = samples
         self._clients: dict[Node, Redis] = {}
-        self._samplers: dict[Node, Sampler] = {}
+        self._samplers: dict[Node, KeySampler] = {}
         self._before: dict[Node, Reading] = {}
-        self._found_at = float("-inf")
+        self._discovered_at = float("-inf")
         self.missing: dict[Node, str] = {}
-        """Nodes that didn't answer at the last look, and why."""
+        """Nodes that did not respond at the last update, with the reason."""
 
     def __enter__(self) -> Watch:
         return self
@@ -45,12 +45,13 @@ class Watch:
             client.close()
 
     def readings(self) -> list[Reading]:
-        """A reading of each node that answers.
+        """A reading of each node that responds.
 
         Raises:
-            RedisError: no node answers. ConfigurationError: the Sentinels name no primary.
+            RedisError: no node responds.
+            ConfigurationError: the Sentinels report no primary.
         """
-        self._find()
+        self._discover()
         self.missing = {}
         found = []
         for node, client in self._clients.items():
@@ -60,15 +61,15 @@ class Watch:
                 self.missing[node] = str(explain(error).args[0])
         return found
 
-    def look(self) -> list[Figures]:
-        """The figures of each node since the last look; the first look has none.
+    def update(self) -> list[Figures]:
+        """The activity of each node since the last call; empty at the first call.
 
         Raises:
             As readings.
         """
         figures = []
         for plain in self.readings():
-            sampler = self._samplers.setdefault(plain.node, Sampler(plain.policy))
+            sampler = self._samplers.setdefault(plain.node, KeySampler(plain.policy))
             reading = replace(plain, hits=plain.hits - sampler.counted)
             before = self._before.get(reading.node)
             self._before[reading.node] = reading
@@ -78,8 +79,8 @@ class Watch:
                 figures.append(replace(between(before, reading), big=sampler.big, hot=sampler.hot))
         return figures
 
-    def _find(self) -> None:
-        if time.monotonic() - self._found_at < FIND_EVERY:
+    def _discover(self) -> None:
+        if time.monotonic() - self._discovered_at < DISCOVERY_INTERVAL_SECONDS:
             return
         nodes = deployment.find_nodes(self._settings)
         for gone in set(self._clients) - set(nodes):
@@ -87,21 +88,21 @@ class Watch:
         for node in nodes:
             if node not in self._clients:
                 self._clients[node] = deployment.client_at(self._settings, node)
-        self._found_at = time.monotonic()
+        self._discovered_at = time.monotonic()
 
     @staticmethod
     def _read(node: Node, client: Redis) -> Reading:
         seconds = []
-        for _ in range(PINGS):
+        for _ in range(PINGS_PER_READING):
             began = time.perf_counter()
             client.ping()
             seconds.append(time.perf_counter() - began)
-        info: Any = client.info()  # several sections at once are new with 7.0
+        info: Any = client.info()  # several sections need 7.0
         return read(node, info, time.monotonic(), slow=_slow(client), ping=statistics.median(seconds))
 
 
 def _slow(client: Redis) -> int:
-    """How many entries the slow log was ever given: the newest one's number tells; 0 where it may not be read."""
+    """Number of entries ever added to the slow log, from the latest id; 0 if it is not permitted."""
     try:
         newest: Any = client.slowlog_get(1)
     except ResponseError:
