@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from valkeykit.ops.doctor.finding import NOTE
-from valkeykit.ops.stats.reading import cpu_of
+from valkeykit_ops.doctor.finding import NOTE
+from valkeykit_ops.stats.reading import cpu_of
 
 from bench.report import Row, at_least, at_most, publish
 from tests.doctor import faulty_endpoints, healthy_endpoints

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
-from valkeykit.ops import vulnerabilities
-from valkeykit.ops.vulnerabilities import Version, Vulnerability, VulnerabilityTable, parse_version
+from valkeykit_ops import vulnerabilities
+from valkeykit_ops.vulnerabilities import Version, Vulnerability, VulnerabilityTable, parse_version
 
 from tools.stack import PROJECT
 
@@ -29,7 +29,7 @@ OLDEST_YEAR = 2024
 OLDEST_MINOR_VERSION = {"valkey": (7, 2), "redis": (6, 2)}
 """Older releases are reported as unsupported instead."""
 
-TABLE = PROJECT / "client/valkeykit/ops/vulnerabilities.json"
+TABLE = PROJECT / "client/ops/valkeykit_ops/vulnerabilities.json"
 
 Query = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -40,12 +40,12 @@ def plain(source: str, target: str) -> None:
 
 
 def valkeykit(source: str, target: str, figures: dict[str, float]) -> None:
-    from valkeykit.ops.migrate import endpoints
-    from valkeykit.ops.migrate.options import Options
-    from valkeykit.ops.migrate.progress import LogLines, ProgressReporter
-    from valkeykit.ops.migrate.run import Migration
-    from valkeykit.ops.migrate.server import MigrationServer
-    from valkeykit.ops.migrate.state import MigrationState
+    from valkeykit_ops.migrate import endpoints
+    from valkeykit_ops.migrate.options import Options
+    from valkeykit_ops.migrate.progress import LogLines, ProgressReporter
+    from valkeykit_ops.migrate.run import Migration
+    from valkeykit_ops.migrate.server import MigrationServer
+    from valkeykit_ops.migrate.state import MigrationState
 
     stages: dict[str, float] = {}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from valkeykit.ops import vulnerabilities
+from valkeykit_ops import vulnerabilities
 
 from infra.hardening import DEFAULT_USER
 

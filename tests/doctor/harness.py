@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from valkeykit.ops.doctor import examination, target
-from valkeykit.ops.doctor.finding import DoctorReport
+from valkeykit_ops.doctor import examination, target
+from valkeykit_ops.doctor.finding import DoctorReport
 
 from tests.servers import HOST
 

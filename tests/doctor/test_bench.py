@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.bench.plan import BenchPlan, limit_of
-from valkeykit.ops.bench.run import PREFIX, TTL_SECONDS, Bench
 from valkeykit.settings import settle
+from valkeykit_ops.bench.plan import BenchPlan, limit_of
+from valkeykit_ops.bench.run import PREFIX, TTL_SECONDS, Bench
 
 from tests import servers
 from tests.doctor.faulty_endpoints import LIMIT

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit.ops.doctor import error_findings, load, memory, persistence, replication, topology
-from valkeykit.ops.doctor.finding import NOTE, PROBLEM, WARNING, Finding
-from valkeykit.ops.doctor.snapshot import Snapshot, take_snapshot
-from valkeykit.ops.doctor.target import Target, of_url
 from valkeykit.url import Node
+from valkeykit_ops.doctor import error_findings, load, memory, persistence, replication, topology
+from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, Finding
+from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
+from valkeykit_ops.doctor.target import Target, of_url
 
 from tests import tls as tls_end
 from tests.doctor.faulty_endpoints import LIMIT

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import redis
 from valkeykit.causes import recognise
-from valkeykit.ops import vulnerabilities
-from valkeykit.ops.doctor import deadline, examination, load, target
-from valkeykit.ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_snapshot
 from valkeykit.url import Node
+from valkeykit_ops import vulnerabilities
+from valkeykit_ops.doctor import deadline, examination, load, target
+from valkeykit_ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_snapshot
 
 from tests.doctor import faulty_endpoints, harness
 from tests.doctor.faulty_endpoints import LIMIT, user

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from valkeykit.ops.doctor.deadline import TOTAL_SECONDS
-from valkeykit.ops.doctor.finding import CERTAIN, LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, DoctorReport
+from valkeykit_ops.doctor.deadline import TOTAL_SECONDS
+from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, DoctorReport
 
 from tests.doctor import faulty_endpoints
 

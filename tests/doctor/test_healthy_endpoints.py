@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from valkeykit.ops.doctor.finding import NOTE
+from valkeykit_ops.doctor.finding import NOTE
 
 from tests.doctor import healthy_endpoints
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.stats import metrics
-from valkeykit.ops.stats.reading import between, read
-from valkeykit.ops.stats.watch import Watch
 from valkeykit.settings import settle
 from valkeykit.url import Node
+from valkeykit_ops.stats import metrics
+from valkeykit_ops.stats.reading import between, read
+from valkeykit_ops.stats.watch import Watch
 
 from tests import servers
 from tests.doctor.faulty_endpoints import LIMIT, until

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from valkeykit.ops.migrate import endpoints
-from valkeykit.ops.migrate.options import Options
-from valkeykit.ops.migrate.preflight import MigrationPlan
-from valkeykit.ops.migrate.progress import LogLines, ProgressReporter
-from valkeykit.ops.migrate.report import MigrationReport
-from valkeykit.ops.migrate.run import CutOver, Migration
-from valkeykit.ops.migrate.server import MigrationServer
-from valkeykit.ops.migrate.state import MigrationState
+from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate.options import Options
+from valkeykit_ops.migrate.preflight import MigrationPlan
+from valkeykit_ops.migrate.progress import LogLines, ProgressReporter
+from valkeykit_ops.migrate.report import MigrationReport
+from valkeykit_ops.migrate.run import CutOver, Migration
+from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.state import MigrationState
 
 from tests import servers
 from tests.migrate import binaries

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from valkeykit.ops.migrate.payload import Format
+from valkeykit_ops.migrate.payload import Format
 
 from tests.migrate import data, harness
 from tests.servers import Server

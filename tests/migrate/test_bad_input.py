@@ -171,7 +171,7 @@ def test_a_key_that_cannot_be_restored(
     old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A target that refuses one payload gets the key by commands."""
-    from valkeykit.ops.migrate import commands
+    from valkeykit_ops.migrate import commands
 
     ours.mset({"good": 1, "bad": 2})
     restore = commands.restore
@@ -239,7 +239,7 @@ def test_a_state_of_another_migration(old: Server, new: Server, ours: Any, state
 
 
 def test_two_at_once(old: Server, new: Server, state: Path) -> None:
-    from valkeykit.ops.migrate.state import MigrationState
+    from valkeykit_ops.migrate.state import MigrationState
 
     held = MigrationState(state)
     with pytest.raises(ConfigurationError, match="another migration uses"):

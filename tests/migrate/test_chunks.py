@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit.ops.migrate import value_codecs
-from valkeykit.ops.migrate.command_copy import scratch_key
-from valkeykit.ops.migrate.options import SCRATCH_PREFIX
-from valkeykit.ops.migrate.router import slot_of
+from valkeykit_ops.migrate import value_codecs
+from valkeykit_ops.migrate.command_copy import scratch_key
+from valkeykit_ops.migrate.options import SCRATCH_PREFIX
+from valkeykit_ops.migrate.router import slot_of
 
 from tests.migrate import data, harness
 from tests.servers import Server
@@ -19,8 +19,8 @@ from tests.servers import Server
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks so small that a few elements need several."""
-    monkeypatch.setattr("valkeykit.ops.migrate.command_copy.CHUNK_BYTES", 700)
-    monkeypatch.setattr("valkeykit.ops.migrate.command_copy.CHUNK_ELEMENTS", 7)
+    monkeypatch.setattr("valkeykit_ops.migrate.command_copy.CHUNK_BYTES", 700)
+    monkeypatch.setattr("valkeykit_ops.migrate.command_copy.CHUNK_ELEMENTS", 7)
 
 
 @pytest.mark.usefixtures("small_chunks")

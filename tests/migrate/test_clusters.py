@@ -111,7 +111,7 @@ def test_slots_that_move_during_the_copy(cluster: list[Server], target: list[Ser
 
 
 def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: list[Server], state: Path) -> None:
-    from valkeykit.ops.migrate.run import CutOver
+    from valkeykit_ops.migrate.run import CutOver
 
     fill(cluster, random.Random(4), 1000)
     with (

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from valkeykit.ops.migrate.comparer import Comparer
-from valkeykit.ops.migrate.run import CutOver
+from valkeykit_ops.migrate.comparer import Comparer
+from valkeykit_ops.migrate.run import CutOver
 
 from tests.migrate import data, harness
 from tests.migrate.writers import Writers

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import redis
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.migrate.latency_monitor import LatencyMonitor
-from valkeykit.ops.migrate.options import Options, Scope
-from valkeykit.ops.migrate.run import CutOver
+from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
+from valkeykit_ops.migrate.options import Options, Scope
+from valkeykit_ops.migrate.run import CutOver
 
 from tests.migrate import harness
 from tests.servers import Server
@@ -119,7 +119,7 @@ def test_a_slow_source_is_spared(
     harness.migrate(old.url, new.url, state)
     usual = _scans(ours)
     theirs.flushall()
-    monkeypatch.setattr("valkeykit.ops.migrate.run.LatencyMonitor", EarlyLatencyMonitor)
+    monkeypatch.setattr("valkeykit_ops.migrate.run.LatencyMonitor", EarlyLatencyMonitor)
     assert harness.migrate(
         old.url, new.url, state.with_name("other"), max_latency=0.001
     ).complete  # no PING is that fast
@@ -150,7 +150,7 @@ def _scans(client: Any) -> int:
 
 
 def test_a_sample(old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.SAMPLE_KEYS", 500)
+    monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 500)
     ours.mset({f"key:{number}": number for number in range(5000)})
     report = harness.migrate(old.url, new.url, state, verify="sample", batch=100)
     assert report.complete
@@ -211,7 +211,7 @@ def test_options_that_make_no_sense(make: Any) -> None:
 def test_more_differences_than_are_remembered(
     old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.MAX_TRACKED_DIFFERENCES", 10)
+    monkeypatch.setattr("valkeykit_ops.migrate.reconcile.MAX_TRACKED_DIFFERENCES", 10)
     ours.mset({f"key:{number}": number for number in range(60)})
     assert harness.migrate(old.url, new.url, state).complete
     theirs.flushall()
@@ -225,7 +225,7 @@ def test_more_differences_than_are_remembered(
 def test_a_sampled_cut_over_still_brings_everything(
     old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.SAMPLE_KEYS", 10)
+    monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 10)
     ours.mset({f"key:{number}": number for number in range(3000)})
     assert harness.migrate(old.url, new.url, state, verify="sample", batch=10).complete
     ours.mset({f"key:{number}": "new" for number in range(3000)})
@@ -237,7 +237,7 @@ def test_a_library_that_the_target_refuses(
     old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours.function_load(CODE)
-    monkeypatch.setattr("valkeykit.ops.migrate.functions.load", lambda *_, **__: "ERR no")
+    monkeypatch.setattr("valkeykit_ops.migrate.functions.load", lambda *_, **__: "ERR no")
     for _ in range(2):
         report = harness.migrate(old.url, new.url, state)
         assert not report.complete

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops import vulnerabilities
+from valkeykit_ops import vulnerabilities
 
 from infra import project, settings
 from infra.local import certificates

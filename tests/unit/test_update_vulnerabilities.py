@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from valkeykit.ops.vulnerabilities import Vulnerability, VulnerabilityTable, load_table, parse_table
+from valkeykit_ops.vulnerabilities import Vulnerability, VulnerabilityTable, load_table, parse_table
 
 from tools import update_vulnerabilities
 from tools.update_vulnerabilities import TABLE, render, update

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.migrate import commands, endpoints
-from valkeykit.ops.migrate.options import Scope
-from valkeykit.ops.migrate.payload import Format, TransferMode
-from valkeykit.ops.migrate.pipelined import pack
-from valkeykit.ops.migrate.router import slot_of, tag_of
-from valkeykit.ops.migrate.server import fields_of, parse_info
-from valkeykit.ops.migrate.state import DONE, MigrationState, shown
-from valkeykit.ops.migrate.streams import StreamChunk, StreamCodec
-from valkeykit.ops.migrate.throttle import MIN_BATCH_KEYS, Throttle
+from valkeykit_ops.migrate import commands, endpoints
+from valkeykit_ops.migrate.options import Scope
+from valkeykit_ops.migrate.payload import Format, TransferMode
+from valkeykit_ops.migrate.pipelined import pack
+from valkeykit_ops.migrate.router import slot_of, tag_of
+from valkeykit_ops.migrate.server import fields_of, parse_info
+from valkeykit_ops.migrate.state import DONE, MigrationState, shown
+from valkeykit_ops.migrate.streams import StreamChunk, StreamCodec
+from valkeykit_ops.migrate.throttle import MIN_BATCH_KEYS, Throttle
 
 REDIS_7_4 = bytes.fromhex("000568656c6c6f0c00a804ebb69f1ebe43")
 VALKEY_8_1 = bytes.fromhex("000568656c6c6f0b000aad620598abc983")
