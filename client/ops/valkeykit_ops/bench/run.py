@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from redis import Redis
@@ -126,7 +126,9 @@ class Bench:
 class _ConnectionThread(threading.Thread):
     """A connection with its thread."""
 
-    def __init__(self, settings: Settings, node: Node, requests: list[list[tuple[Any, ...]]], answers: int) -> None:
+    def __init__(
+        self, settings: Settings, node: Node, requests: Sequence[Sequence[tuple[Any, ...]]], answers: int
+    ) -> None:
         super().__init__(daemon=True)
         self.end = 0.0
         self.times: list[float] = []

@@ -1,7 +1,8 @@
 """Live, verified and resumable migration from Redis or Valkey to Valkey.
 
-    with MigrationState(Path("migration")) as state, ProgressReporter(LogLines()) as reporter:
-        report = Migration(MigrationServer(settle(old)), MigrationServer(settle(new)), Options(), state, reporter).run()
+    source, target = MigrationServer(settle(source_url)), MigrationServer(settle(target_url))
+    with closing(MigrationState(Path("migration"))) as state, ProgressReporter(LogLines()) as reporter:
+        report = Migration(source, target, Options(), state, reporter).run()
 
 `valkeykit migrate` does the same on the command line.
 """
