@@ -48,8 +48,8 @@ def primary_of(settings: Settings, sentinel: Node) -> Node:
     service = settings.address.service
     try:
         primaries: Any = client.sentinel_masters()
-        found = primaries[service if service in primaries else only(primaries)]
-        return Node(str(found["ip"]), int(found["port"]))
+        primary = primaries[service if service in primaries else only(primaries)]
+        return Node(str(primary["ip"]), int(primary["port"]))
     finally:
         client.close()
 

@@ -194,18 +194,18 @@ def _plan_table(plan: MigrationPlan) -> Table:
 
 
 def _print_inventory(console: Console, plan: MigrationPlan) -> None:
-    found = plan.inventory
-    if found is None:
+    result = plan.inventory
+    if result is None:
         return
     kinds = Table(title="keys by type", title_justify="left")
     for column in ("type", "keys", "MiB"):
         kinds.add_column(column, justify="left" if column == "type" else "right")
-    for kind in sorted(found.keys):
-        kinds.add_row(kind, f"{found.keys[kind]:,}", f"{found.memory[kind] / 2**20:,.1f}")
+    for kind in sorted(result.keys):
+        kinds.add_row(kind, f"{result.keys[kind]:,}", f"{result.memory[kind] / 2**20:,.1f}")
     biggest = Table(title="biggest keys", title_justify="left")
     for column in ("MiB", "database", "type", "key"):
         biggest.add_column(column, overflow="fold")
-    for weight, number, kind, key in found.biggest:
+    for weight, number, kind, key in result.biggest:
         add_row(biggest, f"{weight / 2**20:,.1f}", number, kind, key)
     console.print(kinds, biggest)
 
@@ -232,12 +232,12 @@ def _survey(
     with contextlib.ExitStack() as stack:
         server = _opened(stack, endpoints.resolve_url(source, endpoints.SOURCE_URL), source_ca)
         other = _opened(stack, endpoints.resolve_url(target, endpoints.TARGET_URL), target_ca) if target else None
-        found = survey.take(server, other, seconds=idle or 0.0)
+        result = survey.take(server, other, seconds=idle or 0.0)
     if as_json:
-        typer.echo(json.dumps(found.record()))
+        typer.echo(json.dumps(result.record()))
     else:
-        _print_survey(found)
-    if idle is not None and not found.is_idle:
+        _print_survey(result)
+    if idle is not None and not result.is_idle:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -245,18 +245,18 @@ def _opened(stack: contextlib.ExitStack, url: str, ca: Path | None) -> Migration
     return stack.enter_context(contextlib.closing(MigrationServer(endpoints.settings(url, ca))))
 
 
-def _print_survey(found: Survey) -> None:
+def _print_survey(result: Survey) -> None:
     console = Console()
-    clients = Table(title=plain(f"{found.server}: connections"), title_justify="left")
+    clients = Table(title=plain(f"{result.server}: connections"), title_justify="left")
     for column in ("connections", "host", "user", "name", "library", "database"):
         clients.add_column(column, overflow="fold")
-    for one, number in found.connections.items():
+    for one, number in result.connections.items():
         add_row(clients, number, one.host, one.user, one.name, one.library, one.database)
-    calls = Table(title="commands" + (f" in {found.seconds:g} s" if found.seconds else ""), title_justify="left")
+    calls = Table(title="commands" + (f" in {result.seconds:g} s" if result.seconds else ""), title_justify="left")
     calls.add_column("command")
     calls.add_column("calls", justify="right")
-    for name, number in found.commands.items():
+    for name, number in result.commands.items():
         add_row(calls, name, f"{number:,}")
     console.print(clients, calls)
-    if found.unknown:
-        console.print(f"not supported by the target: {', '.join(found.unknown)}", markup=False)
+    if result.unknown:
+        console.print(f"not supported by the target: {', '.join(result.unknown)}", markup=False)

@@ -12,10 +12,10 @@ _QUEUE_ONLY = {"BLMOVE"}
 
 def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
     """Findings about missing and excessive permissions."""
-    found: list[Finding] = []
+    results: list[Finding] = []
     user, node = snapshot.user or target.address.username or "default", str(snapshot.node)
     if not snapshot.info:
-        found.append(
+        results.append(
             Finding(
                 "permissions",
                 WARNING,
@@ -27,7 +27,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     if not snapshot.is_probed and snapshot.mode != "sentinel":
-        found.append(
+        results.append(
             Finding(
                 "permissions",
                 NOTE,
@@ -40,7 +40,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
         )
     missing = [name for name in snapshot.missing if name not in _QUEUE_ONLY or target.workload != "cache"]
     if missing:
-        found.append(
+        results.append(
             Finding(
                 "permissions",
                 PROBLEM,
@@ -62,7 +62,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
             if is_default and target.stack is None
             else target.restore_setting(snapshot.node, "ACL", "SETUSER", user, *rules)
         )
-        found.append(
+        results.append(
             Finding(
                 "permissions",
                 NOTE if is_default else WARNING,
@@ -74,4 +74,4 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         )
-    return found
+    return results

@@ -93,9 +93,9 @@ class DoctorReport:
 
     def state(self, layer: str) -> str:
         """problem, warning, ok, or skipped if the layer was not examined."""
-        found = {finding.severity for finding in self.findings if finding.layer == layer}
+        severities = {finding.severity for finding in self.findings if finding.layer == layer}
         for severity in (PROBLEM, WARNING):
-            if severity in found:
+            if severity in severities:
                 return severity
         return "ok" if layer in self.reached else "skipped"
 

@@ -27,12 +27,12 @@ BUFFERS_RATIO = 0.2
 
 def latency(snapshot: Snapshot, target: Target) -> list[Finding]:
     """Findings about PING times, CPU and the slow log."""
-    found, node = [], str(snapshot.node)
+    results, node = [], str(snapshot.node)
     if len(snapshot.pings) > 1:
         median = statistics.median(snapshot.pings)
         slowest = sorted(snapshot.pings)[int(len(snapshot.pings) * 0.99)]
         is_slow = median > SLOW_PING_SECONDS
-        found.append(
+        results.append(
             Finding(
                 "latency",
                 WARNING if is_slow else NOTE,
@@ -44,7 +44,7 @@ def latency(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     if snapshot.cpu is not None and snapshot.cpu > BUSY_CPU_RATIO:
-        found.append(
+        results.append(
             Finding(
                 "latency",
                 WARNING,
@@ -61,7 +61,7 @@ def latency(snapshot: Snapshot, target: Target) -> list[Finding]:
     ]
     if slow:
         took, name = max(slow)
-        found.append(
+        results.append(
             Finding(
                 "latency",
                 WARNING,
@@ -72,16 +72,16 @@ def latency(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         )
-    return found
+    return results
 
 
 def clients(snapshot: Snapshot, target: Target) -> list[Finding]:
     """Findings about connections, rejected connections and client buffers."""
-    found, node = [], str(snapshot.node)
+    results, node = [], str(snapshot.node)
     connected, limit = snapshot.number("connected_clients"), snapshot.number("maxclients")
     more = target.cli(snapshot.node, "CONFIG", "SET", "maxclients", f"{max(limit * 2, 1000):.0f}")
     if limit and connected >= CLIENTS_RATIO * limit:
-        found.append(
+        results.append(
             Finding(
                 "clients",
                 WARNING,
@@ -102,7 +102,7 @@ def clients(snapshot: Snapshot, target: Target) -> list[Finding]:
         ),
     ):
         if number := snapshot.number(field):
-            found.append(
+            results.append(
                 Finding(
                     "clients",
                     WARNING,
@@ -118,7 +118,7 @@ def clients(snapshot: Snapshot, target: Target) -> list[Finding]:
         buffers = snapshot.number("mem_clients_normal")
         if buffers > BUFFERS_RATIO * limit_of_memory:
             what = f"client buffers use {buffers / limit_of_memory:.0%} of maxmemory"
-            found.append(
+            results.append(
                 Finding(
                     "clients",
                     WARNING,
@@ -130,7 +130,7 @@ def clients(snapshot: Snapshot, target: Target) -> list[Finding]:
                 )
             )
     if blocked := snapshot.number("blocked_clients"):
-        found.append(
+        results.append(
             Finding(
                 "clients",
                 NOTE,
@@ -141,4 +141,4 @@ def clients(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         )
-    return found
+    return results

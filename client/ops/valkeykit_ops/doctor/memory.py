@@ -49,11 +49,11 @@ def _limit(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         ]
-    found = []
+    results = []
     share = (snapshot.number("used_memory") - snapshot.number("mem_not_counted_for_evict")) / limit
     if share >= NEARLY_FULL_RATIO and snapshot.write is None:
         evicts = policy_of(snapshot) != "noeviction"
-        found.append(
+        results.append(
             Finding(
                 "memory",
                 NOTE if evicts else WARNING,
@@ -65,7 +65,7 @@ def _limit(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     if machine and limit > machine * MAX_MACHINE_RATIO:
-        found.append(
+        results.append(
             Finding(
                 "memory",
                 WARNING,
@@ -77,7 +77,7 @@ def _limit(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node,
             )
         )
-    return found
+    return results
 
 
 def _resize(target: Target, snapshot: Snapshot, size: str) -> str:

@@ -12,9 +12,9 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
     """Findings about INFO persistence, with regard to the workload."""
     if "aof_enabled" not in snapshot.info:
         return []
-    found, node = [], str(snapshot.node)
+    results, node = [], str(snapshot.node)
     if snapshot.info.get("rdb_last_bgsave_status") == "err":
-        found.append(
+        results.append(
             Finding(
                 "persistence",
                 WARNING,
@@ -27,7 +27,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     if snapshot.info.get("aof_last_write_status") == "err":
-        found.append(
+        results.append(
             Finding(
                 "persistence",
                 PROBLEM,
@@ -39,7 +39,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     if snapshot.info.get("aof_last_bgrewrite_status") == "err":
-        found.append(
+        results.append(
             Finding(
                 "persistence",
                 WARNING,
@@ -51,7 +51,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     if _is_kept(snapshot, target) and not _is_saved(snapshot):
-        found.append(
+        results.append(
             Finding(
                 "persistence",
                 WARNING,
@@ -63,7 +63,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         )
-    return found
+    return results
 
 
 def _is_kept(snapshot: Snapshot, target: Target) -> bool:

@@ -23,7 +23,7 @@ def _of_replica(snapshot: Snapshot, target: Target) -> list[Finding]:
     if snapshot.info.get("master_link_status") != "up":
         if snapshot.number("master_sync_in_progress"):
             return [
-                _found(
+                _finding(
                     snapshot,
                     target,
                     NOTE,
@@ -33,7 +33,7 @@ def _of_replica(snapshot: Snapshot, target: Target) -> list[Finding]:
                 )
             ]
         return [
-            _found(
+            _finding(
                 snapshot,
                 target,
                 PROBLEM,
@@ -45,7 +45,7 @@ def _of_replica(snapshot: Snapshot, target: Target) -> list[Finding]:
     if snapshot.number("master_last_io_seconds_ago") > LAG_SECONDS:
         seconds = snapshot.number("master_last_io_seconds_ago")
         what = f"it has received nothing from its primary {primary} for {seconds:.0f} s"
-        return [_found(snapshot, target, WARNING, "lag", what, "it falls behind")]
+        return [_finding(snapshot, target, WARNING, "lag", what, "it falls behind")]
     return []
 
 
@@ -54,7 +54,7 @@ def _of_primary(snapshot: Snapshot, target: Target) -> list[Finding]:
     if not replicas:
         if target.address.topology in ("replicated", "sentinel"):
             return [
-                _found(
+                _finding(
                     snapshot,
                     target,
                     WARNING,
@@ -64,14 +64,14 @@ def _of_primary(snapshot: Snapshot, target: Target) -> list[Finding]:
                 )
             ]
         return []
-    found = []
+    results = []
     offset = snapshot.number("master_repl_offset")
     for replica in replicas:
         name = f"{replica.get('ip')}:{replica.get('port')}"
         behind = offset - float(replica.get("offset", offset))
         if replica.get("state") != "online":
-            found.append(
-                _found(
+            results.append(
+                _finding(
                     snapshot,
                     target,
                     NOTE,
@@ -82,11 +82,11 @@ def _of_primary(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         elif float(replica.get("lag", 0)) > LAG_SECONDS or behind > LAG_BYTES:
             what = f"the replica {name} lags: {replica.get('lag')} s, {behind:,.0f} bytes"
-            found.append(_found(snapshot, target, WARNING, "lag", what, "a failover to it loses this data", LIKELY))
-    return found
+            results.append(_finding(snapshot, target, WARNING, "lag", what, "a failover to it loses this data", LIKELY))
+    return results
 
 
-def _found(  # noqa: PLR0917  (in the order of a finding)
+def _finding(  # noqa: PLR0917  (in the order of a finding)
     snapshot: Snapshot,
     target: Target,
     severity: Severity,

@@ -58,7 +58,7 @@ def _client_of_cluster(url_topology: str | None, target: Target, node: Node) -> 
 def _cluster(snapshot: Snapshot, target: Target) -> list[Finding]:
     if not snapshot.cluster:
         return []
-    found = []
+    results = []
     node = snapshot.node
     assigned, failed = (int(snapshot.cluster.get(f"cluster_slots_{name}", 0)) for name in ("assigned", "fail"))
     if snapshot.cluster.get("cluster_state") != "ok":
@@ -67,17 +67,17 @@ def _cluster(snapshot: Snapshot, target: Target) -> list[Finding]:
         )
         shown = error_findings.from_name("cluster-down", what, target, node)
         fix = f"valkey-cli --cluster fix {node}" if assigned < CLUSTER_SLOTS else shown.fix
-        found.append(replace(shown, fix=fix))
+        results.append(replace(shown, fix=fix))
     elif assigned < CLUSTER_SLOTS:
-        found.append(
+        results.append(
             error_findings.from_name("cluster-down", f"{CLUSTER_SLOTS - assigned} slots are not assigned", target, node)
         )
     crossed = _error_count(snapshot, "CROSSSLOT")
     if crossed:
         what = f"clients sent {crossed:,} commands whose keys are in different slots"
         shown = error_findings.from_name("cross-slot", what, target, node)
-        found.append(replace(shown, severity=WARNING))
-    return found
+        results.append(replace(shown, severity=WARNING))
+    return results
 
 
 def _error_count(snapshot: Snapshot, code: str) -> int:

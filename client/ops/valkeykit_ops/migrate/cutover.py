@@ -31,7 +31,7 @@ class WriteCounter:
         Raises:
             RefusedError: the server has no command statistics.
         """
-        found = 0
+        calls = 0
         for primary in self._server.primaries():
             lines = self._server.info(primary.node, "commandstats")
             if not lines:
@@ -42,8 +42,8 @@ class WriteCounter:
             for name, value in lines.items():
                 command = name.removeprefix("cmdstat_").partition("|")[0].lower()
                 if command in self._writing:
-                    found += int(fields_of(value).get("calls", 0))
-        return found
+                    calls += int(fields_of(value).get("calls", 0))
+        return calls
 
     def _writing_commands(self) -> set[str]:
         rows = self._server.command(self._server.primaries()[0].node, "COMMAND")

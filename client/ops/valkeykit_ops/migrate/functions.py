@@ -18,8 +18,8 @@ def libraries(server: MigrationServer) -> dict[str, str]:
     if not server.has_functions:
         return {}
     rows = server.command(server.primaries()[0].node, "FUNCTION", "LIST", "WITHCODE")
-    found = [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
-    return {_text(row[b"library_name"]): _text(row[b"library_code"]) for row in found}
+    fields = [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
+    return {_text(row[b"library_name"]): _text(row[b"library_code"]) for row in fields}
 
 
 def _text(value: Any) -> str:

@@ -39,25 +39,25 @@ def take(context: RunContext, *, field_ttls: bool) -> Inventory:
     Raises:
         redis.RedisError: the source rejected a command, or was unreachable for too long.
     """
-    found = Inventory()
+    inventory = Inventory()
     guard = threading.Lock()
     KeyScan(
         context,
         context.source,
-        lambda number: _InventoryHandler(context, number, found, guard, field_ttls=field_ttls),
+        lambda number: _InventoryHandler(context, number, inventory, guard, field_ttls=field_ttls),
         pattern=context.options.scope.pattern,
     ).run()
-    found.biggest.sort(reverse=True)
-    return found
+    inventory.biggest.sort(reverse=True)
+    return inventory
 
 
 class _InventoryHandler:
     def __init__(
-        self, context: RunContext, database: int, found: Inventory, guard: threading.Lock, *, field_ttls: bool
+        self, context: RunContext, database: int, inventory: Inventory, guard: threading.Lock, *, field_ttls: bool
     ) -> None:
         self._context = context
         self._database = database
-        self._found = found
+        self._inventory = inventory
         self._guard = guard
         self._source = Router(context.source, database)
         self._hash = HashCodec(field_ttl=True) if field_ttls else None
@@ -75,19 +75,19 @@ class _InventoryHandler:
                     self._count(key, kind, weight, loses=loses)
 
     def _count(self, key: bytes, kind: str, weight: int, *, loses: bool) -> None:
-        found = self._found
-        found.keys[kind] = found.keys.get(kind, 0) + 1
-        found.memory[kind] = found.memory.get(kind, 0) + weight
+        inventory = self._inventory
+        inventory.keys[kind] = inventory.keys.get(kind, 0) + 1
+        inventory.memory[kind] = inventory.memory.get(kind, 0) + weight
         entry = (weight, self._database, kind, shown(key))
-        if len(found.biggest) < LISTED_KEYS:
-            heapq.heappush(found.biggest, entry)
+        if len(inventory.biggest) < LISTED_KEYS:
+            heapq.heappush(inventory.biggest, entry)
         else:
-            heapq.heappushpop(found.biggest, entry)
+            heapq.heappushpop(inventory.biggest, entry)
         if kind not in TYPES:
-            found.unmovable += 1
+            inventory.unmovable += 1
             self._context.skip(self._database, key, kind, "the target does not support this type")
         elif loses:
-            found.field_ttls += 1
+            inventory.field_ttls += 1
             self._context.skip(
                 self._database, key, kind, "the target does not support field TTLs, so the fields would not expire"
             )

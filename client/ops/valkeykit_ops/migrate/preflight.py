@@ -158,10 +158,10 @@ def occupied(context: RunContext, sizes: dict[int, int]) -> str:
     """The databases of the target that have keys in scope; empty if none has."""
     pattern = context.options.scope.target_pattern
     there = context.target.sizes()
-    found = [
+    occupied_databases = [
         number for number in sizes if there.get(number) and (pattern is None or _matches(context, number, pattern))
     ]
-    return ", ".join(f"database {number} ({there[number]:,} keys)" for number in found)
+    return ", ".join(f"database {number} ({there[number]:,} keys)" for number in occupied_databases)
 
 
 def _matches(context: RunContext, number: int, pattern: bytes) -> bool:

@@ -107,39 +107,43 @@ def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
     """
     began = time.monotonic()
     compared = context.counters.get("compared")
-    found = _compare(context, sample=sample)
-    result = Verification(full=not sample, differing=found.number)
-    while found.unlisted:  # too many to keep in memory: copy all keys, repair these, compare again
-        before = found.number
+    detected = _compare(context, sample=sample)
+    result = Verification(full=not sample, differing=detected.number)
+    while detected.unlisted:  # too many to keep in memory: copy all keys, repair these, compare again
+        before = detected.number
         copy_all(context)
-        _repair(context, found.listed, Verification())
-        found = _compare(context, sample=sample)
-        if found.number >= before:
+        _repair(context, detected.listed, Verification())
+        detected = _compare(context, sample=sample)
+        if detected.number >= before:
             break
-    result.unmovable, result.kept = found.unmovable, found.kept
-    _repair(context, found.listed, result)
-    result.different += found.unlisted
+    result.unmovable, result.kept = detected.unmovable, detected.kept
+    _repair(context, detected.listed, result)
+    result.different += detected.unlisted
     result.compared = context.counters.get("compared") - compared
     result.seconds = round(time.monotonic() - began, 2)
     return result
 
 
 def _compare(context: RunContext, *, sample: bool) -> _Differences:
-    found = _Differences(context)
+    detected = _Differences(context)
     limit = SAMPLE_KEYS if sample else None
     scope = context.options.scope
     before = context.counters.get("equal")
     KeyScan(
-        context, context.source, lambda number: Comparer(context, number, found.add), pattern=scope.pattern, limit=limit
+        context,
+        context.source,
+        lambda number: Comparer(context, number, detected.add),
+        pattern=scope.pattern,
+        limit=limit,
     ).run()
     if context.mirrors and not sample and not _is_all(context, context.counters.get("equal") - before):
         KeyScan(
             context,
             context.target,
-            lambda number: _UnexpectedKeys(context, number, found),
+            lambda number: _UnexpectedKeys(context, number, detected),
             pattern=scope.target_pattern,
         ).run()
-    return found
+    return detected
 
 
 def _is_all(context: RunContext, equal: int) -> bool:
@@ -153,10 +157,10 @@ def _is_all(context: RunContext, equal: int) -> bool:
 class _UnexpectedKeys:
     """Finds keys of the target that the source does not have."""
 
-    def __init__(self, context: RunContext, database: int, found: _Differences) -> None:
+    def __init__(self, context: RunContext, database: int, detected: _Differences) -> None:
         self._context = context
         self._database = database
-        self._found = found
+        self._detected = detected
         self._source, self._target = Router(context.source, database), Router(context.target, database)
 
     def handle(self, keys: Sequence[bytes]) -> None:
@@ -170,7 +174,7 @@ class _UnexpectedKeys:
         kinds = reader.types(self._target, [scope.name(key) for key in unknown])
         for key, kind in zip(unknown, kinds, strict=True):
             if kind != "none" and (not scope.types or kind in scope.types):
-                self._found.add(KeyDifference(self._database, key, Verdict.UNEXPECTED, kind, 0))
+                self._detected.add(KeyDifference(self._database, key, Verdict.UNEXPECTED, kind, 0))
 
     def flush(self) -> None:
         """Nothing to do: no batch is pending."""
@@ -180,9 +184,9 @@ class _UnexpectedKeys:
         self._target.close()
 
 
-def _repair(context: RunContext, found: list[KeyDifference], result: Verification) -> None:
+def _repair(context: RunContext, detected: list[KeyDifference], result: Verification) -> None:
     """Repair and compare again until only keys remain that cannot be repaired."""
-    pending = found
+    pending = detected
     for _ in range(REPAIR_ROUNDS):
         if not pending:
             return
@@ -217,11 +221,11 @@ def copy_keys(context: RunContext, keys: Iterable[tuple[int, bytes]]) -> None:
 
 def _recompare(context: RunContext, differences: list[KeyDifference]) -> list[KeyDifference]:
     """Those that still differ."""
-    found = _Differences(context)
+    detected = _Differences(context)
     by_key = {(difference.database, difference.key): difference for difference in differences}
     for number, names in _by_database(by_key).items():
-        comparer = Comparer(context, number, found.add)
-        unexpected = _UnexpectedKeys(context, number, found)
+        comparer = Comparer(context, number, detected.add)
+        unexpected = _UnexpectedKeys(context, number, detected)
         try:
             for start in range(0, len(names), BATCH_KEYS):
                 comparer.handle(names[start : start + BATCH_KEYS])
@@ -230,7 +234,7 @@ def _recompare(context: RunContext, differences: list[KeyDifference]) -> list[Ke
         finally:
             comparer.close()
             unexpected.close()
-    return found.listed
+    return detected.listed
 
 
 def _still_present(context: RunContext, differences: list[KeyDifference], result: Verification) -> list[KeyDifference]:
@@ -274,7 +278,7 @@ def _classify(context: RunContext, differences: list[KeyDifference], result: Ver
 
 
 def _by_database(keys: Iterable[tuple[int, bytes]]) -> dict[int, list[bytes]]:
-    found: dict[int, list[bytes]] = {}
+    detected: dict[int, list[bytes]] = {}
     for number, key in keys:
-        found.setdefault(number, []).append(key)
-    return found
+        detected.setdefault(number, []).append(key)
+    return detected

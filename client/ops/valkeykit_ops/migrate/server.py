@@ -162,8 +162,8 @@ class MigrationServer:
         for first, last, primary, *_ in ranges:
             host = primary[0].decode() if primary[0] else node.host
             slots.setdefault(Node(host, primary[1]), set()).update(range(first, last + 1))
-        found = [Primary(location, frozenset(held)) for location, held in slots.items()]
-        return sorted(found, key=lambda primary: primary.name)
+        result = [Primary(location, frozenset(held)) for location, held in slots.items()]
+        return sorted(result, key=lambda primary: primary.name)
 
     def is_moving(self) -> bool:
         """Whether a slot migration is in progress."""
@@ -187,13 +187,13 @@ class MigrationServer:
 
     def sizes(self) -> dict[int, int]:
         """Number of keys of each database that has any."""
-        found: dict[int, int] = {}
+        result: dict[int, int] = {}
         for primary in self.primaries():
             for name, value in self.info(primary.node, "keyspace").items():
                 if name.startswith("db") and name[2:].isdigit():
                     number = int(name[2:])
-                    found[number] = found.get(number, 0) + int(fields_of(value)["keys"])
-        return found
+                    result[number] = result.get(number, 0) + int(fields_of(value)["keys"])
+        return result
 
 
 def parse_info(lines: Iterable[str]) -> dict[str, str]:

@@ -70,14 +70,14 @@ def take(server: MigrationServer, other: MigrationServer | None, *, seconds: flo
     time.sleep(seconds)
     after = _commands(server)
     calls = {name: number - before.get(name, 0) for name, number in after.items() if number > before.get(name, 0)}
-    found = Survey(server.name, server.sizes(), _connections(server), calls, seconds=seconds)
+    result = Survey(server.name, server.sizes(), _connections(server), calls, seconds=seconds)
     if other is not None:
-        found.unknown = _unknown(other, found.commands)
-    return found
+        result.unknown = _unknown(other, result.commands)
+    return result
 
 
 def _commands(server: MigrationServer) -> dict[str, int]:
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     for primary in server.primaries():
         stats = server.info(primary.node, "commandstats")
         if not stats:
@@ -85,12 +85,12 @@ def _commands(server: MigrationServer) -> dict[str, int]:
         for name, value in stats.items():
             command = name.removeprefix("cmdstat_").lower()
             if command.partition("|")[0] not in IGNORED_COMMANDS:
-                found[command] = found.get(command, 0) + int(fields_of(value).get("calls", 0))
-    return dict(sorted(found.items(), key=lambda row: -row[1]))
+                result[command] = result.get(command, 0) + int(fields_of(value).get("calls", 0))
+    return dict(sorted(result.items(), key=lambda row: -row[1]))
 
 
 def _connections(server: MigrationServer) -> dict[ClientGroup, int]:
-    found: dict[ClientGroup, int] = {}
+    result: dict[ClientGroup, int] = {}
     for primary in server.primaries():
         own = server.command(primary.node, "CLIENT", "ID")
         lists = [bytes(server.command(primary.node, "CLIENT", "LIST", "TYPE", kind)).decode() for kind in CLIENT_TYPES]
@@ -101,8 +101,8 @@ def _connections(server: MigrationServer) -> dict[ClientGroup, int]:
             library = f"{row.get('lib-name', '')} {row.get('lib-ver', '')}".strip()
             host = row.get("addr", "").rpartition(":")[0]
             kind = ClientGroup(host, row.get("user", ""), row.get("name", ""), library, int(row.get("db", 0)))
-            found[kind] = found.get(kind, 0) + 1
-    return found
+            result[kind] = result.get(kind, 0) + 1
+    return result
 
 
 def _words(line: str) -> dict[str, str]:

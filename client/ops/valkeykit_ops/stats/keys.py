@@ -67,17 +67,17 @@ class KeySampler:
             _keep(self._heat, name, heat, 1 if self._by_frequency else -1)
 
 
-def _keep(found: dict[str, int], name: str, value: Any, sign: int) -> None:
+def _keep(values: dict[str, int], name: str, value: Any, sign: int) -> None:
     if isinstance(value, int):
-        found[name] = sign * value
+        values[name] = sign * value
     else:
-        found.pop(name, None)  # the key was deleted
-    for worse in sorted(found, key=lambda one: found[one])[: max(len(found) - LISTED_KEYS, 0)]:
-        del found[worse]
+        values.pop(name, None)  # the key was deleted
+    for worse in sorted(values, key=lambda one: values[one])[: max(len(values) - LISTED_KEYS, 0)]:
+        del values[worse]
 
 
-def _top(found: dict[str, int]) -> list[tuple[str, int]]:
-    return sorted(found.items(), key=lambda one: -one[1])
+def _top(values: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(values.items(), key=lambda one: -one[1])
 
 
 def _text(value: Any) -> str:

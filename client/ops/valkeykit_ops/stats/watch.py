@@ -53,13 +53,13 @@ class Watch:
         """
         self._discover()
         self.missing = {}
-        found = []
+        readings = []
         for node, client in self._clients.items():
             try:
-                found.append(self._read(node, client))
+                readings.append(self._read(node, client))
             except RedisError as error:
                 self.missing[node] = str(explain(error).args[0])
-        return found
+        return readings
 
     def update(self) -> list[Figures]:
         """The activity of each node since the last call; empty at the first call.
