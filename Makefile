@@ -93,7 +93,7 @@ bench: $(DEV) ## Measure (ONLY=up|queue|cache|docker|doctor|migrate|cloud); prin
 		{ echo "error: Python 3.10 or newer is needed, found $$($(PYTHON) --version 2>&1) -> make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-$(READY): .venv/bin/python constraints.txt pyproject.toml client/pyproject.toml infra/requirements.txt
+$(READY): .venv/bin/python constraints.txt pyproject.toml client/pyproject.toml client/ops/pyproject.toml infra/requirements.txt
 	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

@@ -1,7 +1,7 @@
 """Copies a server to another and says how fast: migrate_peer.py valkeykit|plain|limit|redis-shake SOURCE TARGET.
 
 plain: SCAN, DUMP and PTTL, RESTORE in pipelines of redis-py, a thousand keys each.
-limit: reads a collection in slices and writes prepared slices, both at once, with nothing between.
+limit: reads a collection in chunks and writes prepared chunks, both at once, with nothing between.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ def plain(source: str, target: str) -> None:
 
 
 def valkeykit(source: str, target: str, figures: dict[str, float]) -> None:
-    from valkeykit.ops.migrate import sides
-    from valkeykit.ops.migrate.events import LineVoice, Reporter
-    from valkeykit.ops.migrate.options import Options
-    from valkeykit.ops.migrate.run import Migration
-    from valkeykit.ops.migrate.server import Server
-    from valkeykit.ops.migrate.state import State
+    from valkeykit_ops.migrate import endpoints
+    from valkeykit_ops.migrate.options import Options
+    from valkeykit_ops.migrate.progress import LogLines, ProgressReporter
+    from valkeykit_ops.migrate.run import Migration
+    from valkeykit_ops.migrate.server import MigrationServer
+    from valkeykit_ops.migrate.state import MigrationState
 
     stages: dict[str, float] = {}
 
-    class Timed(Reporter):
+    class Timed(ProgressReporter):
         def stage(self, name: str, total: int = 0, **facts: Any) -> None:
             stages[name] = time.perf_counter()
             super().stage(name, total, **facts)
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        contextlib.closing(State(Path(folder) / "state")) as state,
+        contextlib.closing(MigrationState(Path(folder) / "state")) as state,
         contextlib.redirect_stderr(io.StringIO()),
-        Timed(LineVoice()) as reporter,
+        Timed(LogLines()) as reporter,
     ):
-        old, new = (Server(sides.settings(url, None)) for url in (source, target))
+        old, new = (MigrationServer(endpoints.settings(url, None)) for url in (source, target))
         report = Migration(old, new, Options(), state, reporter).run()
         ended = time.perf_counter()
         old.close()
         new.close()
     if not report.complete:
-        raise SystemExit(f"not all is there: {report.record()}")
+        raise SystemExit(f"the target is incomplete: {report.record()}")
     figures["copy"] = stages["verification"] - stages["copy"]
     figures["verify"] = ended - stages["verification"]
 

@@ -16,7 +16,7 @@ from pulumi_policy import (
 
 # The pack's environment doesn't have this project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "client"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "client" / "ops"))
 
 from infra.policy.rules import POLICIES, Policy, Subject
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from valkeykit.ops import vulnerabilities
+from valkeykit_ops import vulnerabilities
 
 from infra.hardening import DEFAULT_USER
 
@@ -122,12 +122,12 @@ def _version(subject: Subject) -> Iterator[str]:
     props = subject.props
     if subject.kind in {ELASTICACHE, SERVERLESS} and props.get("engine") != "valkey":
         yield f"its engine is {props.get('engine')} -> engine valkey"
-    version = vulnerabilities.parse(str(props.get("version", "")))
+    version = vulnerabilities.parse_version(str(props.get("version", "")))
     if subject.kind not in {SERVER, GROUP, CONTAINERS} or version is None:
         return
     known = vulnerabilities.affecting("valkey", version, has_tls=subject.kind == CONTAINERS)
     if known:
-        fixed = vulnerabilities.mended(known, "valkey", f"{version[0]}.{version[1]}")
+        fixed = vulnerabilities.fixed_release(known, "valkey", f"{version[0]}.{version[1]}")
         yield f"Valkey {props['version']} is open to {', '.join(one.cve for one in known)} -> {fixed} or newer"
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from valkeykit.commands import app
 
 from tests import checkout
-from tests.doctor.sick import LIMIT
+from tests.doctor.faulty_endpoints import LIMIT
 from tests.servers import running
 
 DOCS = Path(__file__).parents[2] / "docs" / "client"

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 import redis
 from valkeykit.error_translation import classify
-from valkeykit.ops import vulnerabilities
-from valkeykit.ops.doctor import deadline, load, probe, run, target
-from valkeykit.ops.doctor.probe import DANGEROUS, KEY
 from valkeykit.url import Node
+from valkeykit_ops import vulnerabilities
+from valkeykit_ops.doctor import deadline, examination, load, target
+from valkeykit_ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_snapshot
 
-from tests.doctor import bed, sick
-from tests.doctor.sick import LIMIT, user
+from tests.doctor import faulty_endpoints, harness
+from tests.doctor.faulty_endpoints import LIMIT, user
 from tests.servers import HOST, Sentinels, Server, free_port, running
 
 AOF = ("--appendonly", "yes")
@@ -50,6 +50,7 @@ def test_exit_codes_and_the_last_line(server: Server) -> None:
     well = doctor(url)
     assert (well.returncode, well.stderr) == (0, "")
     assert well.stdout.splitlines()[-1].startswith("healthy, 0 warnings")
+    assert f"vulnerability data of {vulnerabilities.load_table().date})" in well.stdout
     ill = doctor(VALKEY_URL=f"redis://:wrong-secret@{HOST}:{server.port}")
     assert ill.returncode == 1
     assert "refused the login" in ill.stdout.splitlines()[-1]
@@ -64,7 +65,7 @@ def test_exit_codes_and_the_last_line(server: Server) -> None:
     [
         (["http://localhost"], {}, "must start with"),
         (["redis://localhost", "--workload", "shop"], {}, "workload"),
-        (["redis://localhost", "--stack", "dev"], {}, "two endpoints"),
+        (["redis://localhost", "--stack", "dev"], {}, "exclude each other"),
         ([], {"VALKEY_URL": "redis://app:se\ncret@localhost"}, "VALKEY_URL: the connection URL holds a line break"),
         ([], {"DISABLE_REDIS": "1"}, "DISABLE_REDIS is on"),
         (["--stack", "dev"], {"PATH": "/nowhere"}, "no pulumi on PATH"),
@@ -87,7 +88,7 @@ def test_a_damaged_authority(tmp_path: Path) -> None:
 
 
 def test_a_password_with_the_end_of_its_file(server: Server) -> None:
-    report = run.examine(target.of_url(f"redis://:right-secret%0A@{HOST}:{server.port}"))
+    report = examination.examine(target.of_url(f"redis://:right-secret%0A@{HOST}:{server.port}"))
     [found] = report.findings
     assert found.name == "wrong-password"
     assert "line break" in found.why
@@ -96,7 +97,7 @@ def test_a_password_with_the_end_of_its_file(server: Server) -> None:
 def test_a_wrong_password_is_tried_once_on_all_nodes(tmp_path: Path) -> None:
     locked = (*LIMIT, "--requirepass", "right")
     with running(tmp_path / "a", *locked) as one, running(tmp_path / "b", *locked) as other:
-        run.examine(target.of_url(f"valkey+replicated://:wrong@{HOST}:{one.port},{HOST}:{other.port}"))
+        examination.examine(target.of_url(f"valkey+replicated://:wrong@{HOST}:{one.port},{HOST}:{other.port}"))
         tries = 0
         for server in (one, other):
             with closing(redis.Redis(port=server.port, password="right")) as admin:
@@ -108,7 +109,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     with running(tmp_path, *LIMIT, *AOF) as server, closing(server.client()) as client:
         client.set("kept", "1")
         before = client.config_get("*")
-        assert run.examine(target.of_url(server.url)).is_healthy
+        assert examination.examine(target.of_url(server.url)).is_healthy
         assert client.keys() == ["kept"]
         assert client.config_get("*") == before
         assert client.acl_users() == ["default"]
@@ -117,19 +118,19 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         assert calls["cmdstat_set"]["calls"] == 1
 
 
-def test_who_may_not_queue_is_asked_to_do_nothing(tmp_path: Path) -> None:
+def test_no_probe_runs_without_multi(tmp_path: Path) -> None:
     """Outside of MULTI, the probes would run."""
     rule = user("app on >right ~* &* +@all -multi")
     with running(tmp_path, *LIMIT, *AOF, *rule) as server, closing(server.client()) as client:
         client.set("kept", "1")
-        run.examine(target.of_url(f"redis://app:right@{HOST}:{server.port}"))
+        examination.examine(target.of_url(f"redis://app:right@{HOST}:{server.port}"))
         assert client.keys() == ["kept"]
         assert "cmdstat_flushall" not in client.info("commandstats")
 
 
 def test_the_probes_key_is_named_after_us() -> None:
-    assert KEY.startswith("valkeykit:")
-    assert "SHUTDOWN" not in DANGEROUS
+    assert PROBE_KEY.startswith("valkeykit:")
+    assert "SHUTDOWN" not in DANGEROUS_COMMANDS
 
 
 def test_a_name_with_a_dead_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,7 @@ def test_a_name_with_a_dead_address(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", server.port)) for last in (1, 2, 3)]
 
         monkeypatch.setattr(socket, "getaddrinfo", three)
-        report = run.examine(target.of_url(f"redis://cache.example:{server.port}"))
+        report = examination.examine(target.of_url(f"redis://cache.example:{server.port}"))
     assert report.is_healthy
     [dead] = [one for one in report.findings if one.name == "dead-address"]
     assert (dead.severity, dead.layer) == ("warning", "tcp")
@@ -153,16 +154,16 @@ def test_a_name_with_a_dead_address(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_name_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gate.wait(20))
-    report = run.examine(target.of_url("redis://cache.example"))
+    report = examination.examine(target.of_url("redis://cache.example"))
     gate.set()
     assert [one.name for one in report.findings] == ["name-server"]
-    assert report.seconds < deadline.TOTAL
+    assert report.seconds < deadline.TOTAL_SECONDS
 
 
 def test_one_of_several_nodes_is_down(tmp_path: Path) -> None:
     """A client asks the next one, so it is a warning."""
     with running(tmp_path, *LIMIT, *AOF) as server:
-        report = run.examine(target.of_url(f"valkey+replicated://{HOST}:{free_port()},{HOST}:{server.port}"))
+        report = examination.examine(target.of_url(f"valkey+replicated://{HOST}:{free_port()},{HOST}:{server.port}"))
     assert report.is_healthy
     assert {"refused", "no-replica"} == {one.name for one in report.findings if one.severity == "warning"}
 
@@ -172,10 +173,10 @@ def test_a_dead_sentinel_is_a_warning_and_none_a_problem(tmp_path: Path) -> None
     try:
         group.start()
         group.sentinels[0].kill()
-        some = run.examine(target.of_url(group.url))
+        some = examination.examine(target.of_url(group.url))
         for sentinel in group.sentinels[1:]:
             sentinel.kill()
-        none = run.examine(target.of_url(group.url))
+        none = examination.examine(target.of_url(group.url))
     finally:
         group.kill()
     assert some.is_healthy
@@ -189,7 +190,7 @@ def test_a_dead_sentinel_is_a_warning_and_none_a_problem(tmp_path: Path) -> None
 )
 def test_the_command_ends(name: str, tmp_path: Path) -> None:
     """Within its time-out of 30 seconds, whatever stands there; bench/doctor.py measures the seconds."""
-    with sick.MORE[name](tmp_path) as case:
+    with faulty_endpoints.OTHER_STATES[name](tmp_path) as case:
         assert doctor(case.url).returncode == 1
 
 
@@ -217,7 +218,7 @@ def test_a_stack_that_pulumi_knows(tmp_path: Path, server: Server) -> None:
     assert missing.stderr == "error: Pulumi: no stack named 'dev' found -> pulumi stack ls\n"
 
 
-def test_a_stacks_mends_are_pulumis(server: Server) -> None:
+def test_a_stacks_fixes_use_pulumi(server: Server) -> None:
     found = target.Target(target.of_url(server.url).settings, "queue", stack="web")
     assert found.configure("valkey:memory", "2gb") == (
         "pulumi config set valkey:memory 2gb --stack web && pulumi up --stack web"
@@ -240,7 +241,7 @@ def test_a_stacks_mends_are_pulumis(server: Server) -> None:
     ],
 )
 def test_vulnerable_versions(engine: str, version: str, cve: str, is_open: bool) -> None:
-    parsed = vulnerabilities.parse(version)
+    parsed = vulnerabilities.parse_version(version)
     assert parsed
     assert (cve in {one.cve for one in vulnerabilities.affecting(engine, parsed, has_tls=False)}) is is_open
 
@@ -254,7 +255,7 @@ def test_a_lost_primary_is_no_cluster_that_is_down() -> None:
 def test_a_busy_core(tmp_path: Path) -> None:
     """How much of a core a server gets depends on the machine, so what it means is judged apart from it."""
     with running(tmp_path, *LIMIT) as server, closing(server.client()) as client:
-        quiet = probe.take(target.of_url(server.url).settings, Node(HOST, server.port))
+        quiet = take_snapshot(target.of_url(server.url).settings, Node(HOST, server.port))
         done = threading.Event()
 
         def work() -> None:
@@ -265,7 +266,7 @@ def test_a_busy_core(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         try:
-            loaded = probe.take(target.of_url(server.url).settings, Node(HOST, server.port))
+            loaded = take_snapshot(target.of_url(server.url).settings, Node(HOST, server.port))
         finally:
             done.set()
             for thread in threads:
@@ -273,9 +274,9 @@ def test_a_busy_core(tmp_path: Path) -> None:
     assert quiet.cpu is not None
     assert loaded.cpu is not None
     assert loaded.cpu > quiet.cpu
-    looked_at = target.of_url(server.url)
-    assert not [one for one in load.latency(replace(loaded, cpu=0.5), looked_at) if one.name == "busy"]
-    assert [one for one in load.latency(replace(loaded, cpu=0.97), looked_at) if one.name == "busy"]
+    endpoint = target.of_url(server.url)
+    assert not [one for one in load.latency(replace(loaded, cpu=0.5), endpoint) if one.name == "busy"]
+    assert [one for one in load.latency(replace(loaded, cpu=0.97), endpoint) if one.name == "busy"]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -294,10 +295,10 @@ def test_a_server_that_talks_nonsense(seed: int) -> None:
                 while connection.recv(4096):
                     connection.sendall(b"".join(chosen.choices(parts, k=5)))
 
-    with bed.listening(babble) as port:
-        report = run.examine(target.of_url(f"redis://{HOST}:{port}"))
+    with harness.listening(babble) as port:
+        report = examination.examine(target.of_url(f"redis://{HOST}:{port}"))
     assert not report.is_healthy
-    assert report.seconds < deadline.TOTAL + 1
+    assert report.seconds < deadline.TOTAL_SECONDS + 1
 
 
 def test_a_byte_a_second_after_the_login() -> None:
@@ -311,25 +312,28 @@ def test_a_byte_a_second_after_the_login() -> None:
                 connection.sendall(bytes([byte]))
                 time.sleep(0.3)
 
-    with bed.listening(drip) as port:
-        report = run.examine(target.of_url(f"redis://{HOST}:{port}"))
+    with harness.listening(drip) as port:
+        report = examination.examine(target.of_url(f"redis://{HOST}:{port}"))
     assert not report.is_healthy
-    assert report.seconds < deadline.TOTAL + 1
+    assert report.seconds < deadline.TOTAL_SECONDS + 1
 
 
-def test_a_node_that_loads_hides_no_other(tmp_path: Path) -> None:
+def test_a_loading_node_does_not_hide_others(tmp_path: Path) -> None:
     """The next one is logged in to; only a refused login ends it all."""
-    with sick.ROWS["loading"](tmp_path / "a") as loading, running(tmp_path / "b", *LIMIT, *AOF) as server:
+    with (
+        faulty_endpoints.TABLE_ROWS["loading"](tmp_path / "a") as loading,
+        running(tmp_path / "b", *LIMIT, *AOF) as server,
+    ):
         nodes = f"{loading.url.removeprefix('redis://').removesuffix('/0')},{HOST}:{server.port}"
-        report = run.examine(target.of_url(f"valkey+replicated://{nodes}"))
+        report = examination.examine(target.of_url(f"valkey+replicated://{nodes}"))
     assert {"loading", "no-replica"} <= {one.name for one in report.findings}
     assert report.state("version") == "ok"
 
 
-def test_what_there_was_no_time_for_is_no_problem(tmp_path: Path) -> None:
+def test_a_node_that_was_not_examined_is_no_problem(tmp_path: Path) -> None:
     with running(tmp_path / "a", *LIMIT, *AOF) as one, running(tmp_path / "b", *LIMIT, *AOF) as other:
         nodes = f"{HOST}:{one.port},{HOST}:{other.port}"
-        report = run.examine(target.of_url(f"valkey+replicated://{nodes}"), seconds=0.45)
+        report = examination.examine(target.of_url(f"valkey+replicated://{nodes}"), seconds=0.45)
     names = {found.name for found in report.findings if found.severity == "problem"}
     assert not names - {"no-answer"}
-    assert report.seconds < deadline.TOTAL
+    assert report.seconds < deadline.TOTAL_SECONDS

@@ -15,15 +15,14 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops import plot
-from valkeykit.ops.stats import metrics
-from valkeykit.ops.stats.reading import between, read
-from valkeykit.ops.stats.watch import Watch
 from valkeykit.settings import resolve_settings
 from valkeykit.url import Node
+from valkeykit_ops.stats import metrics
+from valkeykit_ops.stats.reading import between, read
+from valkeykit_ops.stats.watch import Watch
 
 from tests import servers
-from tests.doctor.sick import LIMIT, until
+from tests.doctor.faulty_endpoints import LIMIT, until
 from tests.migrate import binaries
 from tests.servers import HOST, Sentinels, Server, free_port, running
 
@@ -46,12 +45,12 @@ def test_rates_and_sampled_keys(server: Server) -> None:
     with Watch(resolve_settings(server.url)) as watch, closing(server.client()) as client:
         client.set("small", "x")
         client.set("large", "x" * 100_000)
-        assert watch.look() == []
+        assert watch.update() == []
         for _ in range(150):
             client.get("large")
         for _ in range(50):
             client.get("absent")
-        [one] = watch.look()
+        [one] = watch.update()
     assert one.hit_rate == pytest.approx(0.75)
     assert one.operations > 0
     assert (one.role, one.keys, one.maxmemory) == ("primary", 2, 300 * 2**20)
@@ -66,13 +65,13 @@ def test_sampling_counts_as_no_use(tmp_path: Path) -> None:
         client.set("old", "x")
         time.sleep(2.1)
         with Watch(resolve_settings(server.url)) as watch:
-            watch.look()
-            [one] = watch.look()
+            watch.update()
+            [one] = watch.update()
         assert one.hot[0][1] <= -2
         assert client.object("IDLETIME", "old") >= 2
 
 
-def test_a_server_that_was_started_anew_counts_from_zero() -> None:
+def test_counters_of_a_restarted_server_start_at_zero() -> None:
     node, many, few = Node("a", 1), {"total_commands_processed": 1000}, {"total_commands_processed": 30}
     before, after = (read(node, info, when, slow=0, ping=0) for info, when in ((many, 1.0), (few, 2.0)))
     assert between(before, after).operations == 30
@@ -84,8 +83,8 @@ def test_other_servers(tmp_path: Path, name: str) -> None:
         running(tmp_path, *LIMIT, program=binaries.program(name)) as server,
         Watch(resolve_settings(server.url)) as watch,
     ):
-        watch.look()
-        [one] = watch.look()
+        watch.update()
+        [one] = watch.update()
     assert one.version.startswith(name.partition("-")[2])
     assert one.operations > 0
 
@@ -105,12 +104,12 @@ def test_the_replicas_that_a_sentinel_knows(tmp_path: Path) -> None:
         with closing(group.primary.client()) as client:
             until(lambda: "online" in str(client.info("replication").get("slave0")))
         with Watch(resolve_settings(group.url)) as watch:
-            watch.look()
-            figures = {one.node: one for one in watch.look()}
+            watch.update()
+            figures = {one.node: one for one in watch.update()}
             assert {one.role for one in figures.values()} == {"primary", "replica"}
             assert all(one.lag is not None for one in figures.values())
             group.replica.kill()
-            watch.look()
+            watch.update()
             assert [node.port for node in watch.missing] == [group.replica.port]
     finally:
         group.kill()
@@ -123,44 +122,24 @@ def test_the_live_view_ends_after_its_seconds(server: Server) -> None:
         assert label in shown.stdout
 
 
-@pytest.mark.parametrize("kind", ["svg", "png"])
-def test_a_plot(server: Server, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"plot.{kind}"
-    shown = command("stats", "--seconds", "2", "--plot", str(path), VALKEY_URL=server.url)
-    assert shown.returncode == 0, shown.stderr
-    head = path.read_bytes()[:200]
-    assert (b"<svg" in path.read_bytes()) if kind == "svg" else head.startswith(b"\x89PNG")
-
-
-def test_plots_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match=r"\.svg or \.png"):
-        plot.check(tmp_path / "a.pdf")
-    with pytest.raises(ConfigurationError, match="no folder"):
-        plot.check(tmp_path / "absent" / "a.svg")
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ConfigurationError, match="need matplotlib") as caught:
-        plot.check(tmp_path / "a.svg")
-    assert caught.value.fix == "pip install 'valkeykit[plot]'"
-
-
 def test_metrics_once_and_served(server: Server) -> None:
     once = command("metrics", "--once", VALKEY_URL=server.url).stdout
-    assert f'valkey_up{{node="{HOST}:{server.port}"}} 1.0' in once
+    assert f'redis_up{{node="{HOST}:{server.port}"}} 1.0' in once
     port = free_port()
     served = metrics.serve(resolve_settings(server.url), HOST, port)
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:
-            names = set(re.findall(r"^(valkey_\w+)", answer.read().decode(), re.MULTILINE))
+            names = set(re.findall(r"^(redis_\w+)", answer.read().decode(), re.MULTILINE))
         assert {
-            "valkey_commands_processed_total",
-            "valkey_memory_used_bytes",
-            "valkey_ping_seconds",
-            "valkey_up",
+            "redis_commands_processed_total",
+            "redis_memory_used_bytes",
+            "redis_exporter_last_scrape_ping_time_seconds",
+            "redis_up",
         } <= names
         server.kill()
         with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:
-            assert "valkey_up" in answer.read().decode()
-        with pytest.raises(ConfigurationError, match="can't listen"):
+            assert "redis_up" in answer.read().decode()
+        with pytest.raises(ConfigurationError, match="cannot listen"):
             metrics.serve(resolve_settings(server.url), HOST, port)
     finally:
         served.shutdown()
@@ -178,12 +157,12 @@ def test_a_user_who_may_read_only_info(tmp_path: Path) -> None:
     with running(tmp_path, *LIMIT, "--user", *rule.split()) as server:
         url = f"redis://monitor:right@{HOST}:{server.port}"
         with Watch(resolve_settings(url)) as watch:
-            watch.look()
-            [one] = watch.look()
+            watch.update()
+            [one] = watch.update()
         assert (one.slow, one.big) == (0, [])
 
 
-def test_nobody_there(tmp_path: Path) -> None:
+def test_no_server(tmp_path: Path) -> None:
     for arguments in (["stats", "--json"], ["bench"]):
         shown = command(*arguments, VALKEY_URL=Server(tmp_path).url)
         assert shown.returncode == 1

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from valkeykit.ops.migrate import sides
-from valkeykit.ops.migrate.events import LineVoice, Reporter
-from valkeykit.ops.migrate.options import Options
-from valkeykit.ops.migrate.preflight import Plan
-from valkeykit.ops.migrate.report import Report
-from valkeykit.ops.migrate.run import CutOver, Migration
-from valkeykit.ops.migrate.server import Server
-from valkeykit.ops.migrate.state import State
+from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate.options import Options
+from valkeykit_ops.migrate.preflight import MigrationPlan
+from valkeykit_ops.migrate.progress import LogLines, ProgressReporter
+from valkeykit_ops.migrate.report import MigrationReport
+from valkeykit_ops.migrate.run import CutOver, Migration
+from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.state import MigrationState
 
 from tests import servers
 from tests.migrate import binaries
@@ -40,21 +40,21 @@ def started(folder: Path, name: str, *options: str) -> Iterator[servers.Server]:
 def prepared(source: str, target: str, folder: Path, options: Options) -> Iterator[Migration]:
     """A migration whose state lies in a folder."""
     with (
-        contextlib.closing(Server(sides.settings(source, None))) as old,
-        contextlib.closing(Server(sides.settings(target, None))) as new,
-        contextlib.closing(State(folder)) as state,
-        Reporter(LineVoice()) as reporter,
+        contextlib.closing(MigrationServer(endpoints.settings(source, None))) as old,
+        contextlib.closing(MigrationServer(endpoints.settings(target, None))) as new,
+        contextlib.closing(MigrationState(folder)) as state,
+        ProgressReporter(LogLines()) as reporter,
     ):
         yield Migration(old, new, options, state, reporter)
 
 
-def migrate(source: str, target: str, folder: Path, cut_over: CutOver | None = None, **options: Any) -> Report:
+def migrate(source: str, target: str, folder: Path, cut_over: CutOver | None = None, **options: Any) -> MigrationReport:
     """Run a migration to its end."""
     with prepared(source, target, folder, Options(**options)) as migration:
         return migration.run(cut_over)
 
 
-def plan(source: str, target: str, folder: Path, **options: Any) -> Plan:
+def plan(source: str, target: str, folder: Path, **options: Any) -> MigrationPlan:
     """Only look."""
     with prepared(source, target, folder, Options(**options)) as migration:
         return migration.plan()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from valkeykit.ops.migrate.payload import Format
+from valkeykit_ops.migrate.payload import Format
 
 from tests.migrate import data, harness
 from tests.servers import Server
@@ -18,7 +18,7 @@ FILE = Path(__file__).parents[2] / "docs" / "client" / "migrate-matrix.md"
 SOURCES = ("redis-6.2", "redis-7.0", "redis-7.4", "redis-8.2", "valkey-8.1", "valkey-9.1")
 TARGETS = ("valkey-8.1", "valkey-9.1")
 BACK = ("redis-6.2", "redis-7.0", "redis-7.4", "redis-8.2")
-"""The way back, from Valkey 9.1."""
+"""Targets of a reverse migration from Valkey 9.1."""
 
 PAIRS = [*((source, target) for source in SOURCES for target in TARGETS), *(("valkey-9.1", old) for old in BACK)]
 
@@ -27,12 +27,15 @@ COLUMNS = (*data.KINDS, FIELD_TTL)
 KNOW_FIELD_TTL = {"redis-7.4", "redis-8.2", "valkey-9.1"}
 KNOW_ENDS = {*SOURCES, *BACK} - {"redis-6.2"}
 
-_INTRODUCTION = """# What goes where
+_INTRODUCTION = """# Compatibility matrix
 
-Made by `python -m tests.migrate.matrix` on the servers that it names; a test holds this page and the servers together.
-Each cell says how small values of that type travel, after every one of them was found equal on the other side:
-as they are, with their payload's footer **rewritten**, or **by commands**; `no` is refused unless `--accept-loss`
-is given, `-` can't occur. Keys above 1 MiB always travel by commands, in slices. The last rows are the way back.
+Generated with `python -m tests.migrate.matrix` on the servers it lists; a test keeps this page up to date.
+Each cell shows how small values of a type are transferred, after each of them was verified at the target.
+`as it is` uses DUMP and RESTORE; **rewritten** also changes the footer of the payload.
+**by commands** reads and writes the elements.
+`no` is rejected unless `--accept-loss` is given, and `-` cannot occur.
+Keys above 1 MiB are always copied with commands, in chunks.
+The last rows are reverse migrations.
 
 """
 
@@ -48,10 +51,10 @@ def all_servers(folder: Path) -> Iterator[dict[str, Server]]:
 
 
 def cells(servers: dict[str, Server], source: str, target: str, folder: Path) -> dict[str, str]:
-    """How each type travels between two servers.
+    """How each type is transferred between two servers.
 
     Raises:
-        AssertionError: something isn't the same on the other side.
+        AssertionError: a value differs at the target.
     """
     old, new = servers[source], servers[f"{target}+" if f"{target}+" in servers else target]
     ours, theirs = data.raw(old.port), data.raw(new.port)
@@ -67,7 +70,7 @@ def cells(servers: dict[str, Server], source: str, target: str, folder: Path) ->
         if knows:
             data.fields_that_end(ours, FIELD_TTL.encode() + b":0")
         lost = knows and target not in KNOW_FIELD_TTL
-        report = harness.migrate(old.url, new.url, folder, accept_loss=lost, way_back=target in BACK)
+        report = harness.migrate(old.url, new.url, folder, accept_loss=lost, reverse=target in BACK)
         assert report.complete, report.record()
         assert bool(report.unmovable) == lost
         plain = not {source, target} <= KNOW_ENDS
@@ -86,7 +89,7 @@ def _field_ends(client: Any) -> Any:
 def _way(client: Any, target: str, kind: str) -> str:
     engine, _, version = target.partition("-")
     reads = Format.of(engine, tuple(map(int, version.split("."))))
-    ways = {reads.way(client.dump(key)).value for key in client.scan_iter(f"{kind}:*")}
+    ways = {reads.transfer_mode(client.dump(key)).value for key in client.scan_iter(f"{kind}:*")}
     return " / ".join(sorted(ways))
 
 
@@ -103,7 +106,7 @@ def measure(folder: Path) -> str:
     """Try all pairs; the page.
 
     Raises:
-        AssertionError: something isn't the same on the other side.
+        AssertionError: a value differs at the target.
     """
     with all_servers(folder) as servers:
         rows = {

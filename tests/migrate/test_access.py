@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from valkeykit.errors import TlsError
-from valkeykit.ops.migrate import sides
-from valkeykit.ops.migrate.run import CutOver
-from valkeykit.ops.migrate.server import Server as Side
+from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate.run import CutOver
+from valkeykit_ops.migrate.server import MigrationServer as Source
 
 from tests.migrate import data, harness
 from tests.servers import HOST, Sentinels, Server, free_port
@@ -55,7 +55,7 @@ def test_tls_at_the_source(encrypted: Encrypted, new: Server, theirs: Any, tmp_p
 
 def test_tls_at_the_target(encrypted: Encrypted, new: Server, theirs: Any, tmp_path: Path) -> None:
     data.fill(theirs, random.Random(2), 100)
-    done = harness.command(new.url, encrypted.url, "--target-ca", encrypted.ca, "--way-back", cwd=tmp_path)
+    done = harness.command(new.url, encrypted.url, "--target-ca", encrypted.ca, "--reverse", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with data.raw(encrypted.plain_port) as client:
         assert data.snapshot(client) == data.snapshot(theirs)
@@ -86,7 +86,7 @@ def test_a_deployment_with_sentinels(new: Server, theirs: Any, state: Path, tmp_
             client.set("a", 1)
         assert harness.migrate(sentinels.url, new.url, state).complete
         nodes = f"{HOST}:{sentinels.replica.port},{HOST}:{sentinels.primary.port}"
-        with contextlib.closing(Side(sides.settings(f"valkey+replicated://{nodes}", None))) as side:
+        with contextlib.closing(Source(endpoints.settings(f"valkey+replicated://{nodes}", None))) as side:
             assert [primary.node.port for primary in side.primaries()] == [sentinels.primary.port]
     finally:
         sentinels.kill()

@@ -1,4 +1,4 @@
-"""What goes wrong is said clearly, and the same command continues once it is mended."""
+"""Errors are clear, and the same command resumes once they are fixed."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ def test_a_target_that_is_too_small(old: Server, ours: Any, state: Path, tmp_pat
     ours.mset({f"key:{number}": "x" * 1000 for number in range(20_000)})
     with harness.started(tmp_path / "small", "valkey-9.1", "--maxmemory", "8mb") as small:
         report = harness.migrate(old.url, small.url, state)
-        assert "raise maxmemory" in refusals(report.plan)["memory"]
+        assert "increase maxmemory" in refusals(report.plan)["memory"]
         with data.raw(small.port) as client:
             assert client.dbsize() == 0
             client.config_set("maxmemory", "100mb")
         assert harness.migrate(old.url, small.url, state).complete
 
 
-@pytest.mark.parametrize("side", [0, 1])
-def test_a_wrong_password(side: int, new: Server, old: Server, state: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("endpoint", [0, 1])
+def test_a_wrong_password(endpoint: int, new: Server, old: Server, state: Path, tmp_path: Path) -> None:
     urls = [old.url, new.url]
-    urls[side] = with_user(urls[side], "nobody", ENCODED)
+    urls[endpoint] = with_user(urls[endpoint], "nobody", ENCODED)
     with pytest.raises(LoginError):
         harness.migrate(urls[0], urls[1], state)
     shown = harness.command(*urls, cwd=tmp_path)
@@ -130,7 +130,7 @@ def test_a_source_that_stays_away(new: Server, theirs: Any, state: Path, tmp_pat
         with data.raw(source.port) as client:
             client.mset({f"key:{number}": number for number in range(6000)})
         with _on_the_way(theirs, source.kill), pytest.raises(UnreachableError):
-            harness.migrate(source.url, new.url, state, rate=4000, batch=100, patience=1.0)
+            harness.migrate(source.url, new.url, state, rate=4000, batch=100, reconnect_timeout=1.0)
         assert 0 < theirs.dbsize() < 6000
         source.start()
         assert harness.migrate(source.url, new.url, state).complete
@@ -154,8 +154,8 @@ def test_a_command_that_is_forbidden(command: str, old: Server, new: Server, our
     ours.set("a", 1)
     ours.execute_command("ACL", "SETUSER", "mover", "on", ">x", "~*", "&*", "+@all", f"-{command}")
     report = harness.migrate(with_user(old.url, "mover"), new.url, state)
-    assert f"the source refuses {command.upper()}" in refusals(report.plan)["rights at the source"]
-    assert f"+{command}" in refusals(report.plan)["rights at the source"]
+    assert f"the source rejects {command.upper()}" in refusals(report.plan)["permissions at the source"]
+    assert f"+{command}" in refusals(report.plan)["permissions at the source"]
     ours.execute_command("ACL", "SETUSER", "mover", f"+{command}")
     assert harness.migrate(with_user(old.url, "mover"), new.url, state).complete
 
@@ -164,14 +164,14 @@ def test_a_target_that_may_not_be_written_to(old: Server, new: Server, ours: Any
     ours.set("a", 1)
     theirs.execute_command("ACL", "SETUSER", "reader", "on", ">x", "~*", "&*", "+@all", "-restore", "-rename")
     report = harness.migrate(old.url, with_user(new.url, "reader"), state)
-    assert "the target refuses RESTORE, RENAME" in refusals(report.plan)["rights at the target"]
+    assert "the target rejects RESTORE, RENAME" in refusals(report.plan)["permissions at the target"]
 
 
 def test_a_key_that_cannot_be_restored(
     old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A target that refuses one payload gets the key by commands."""
-    from valkeykit.ops.migrate import commands
+    from valkeykit_ops.migrate import commands
 
     ours.mset({"good": 1, "bad": 2})
     restore = commands.restore
@@ -182,7 +182,7 @@ def test_a_key_that_cannot_be_restored(
     monkeypatch.setattr(commands, "restore", broken)
     report = harness.migrate(old.url, new.url, state)
     assert report.complete
-    assert report.counts["sliced"] == 1
+    assert report.counts["chunked"] == 1
     assert theirs.mget("good", "bad") == [b"1", b"2"]
 
 
@@ -193,7 +193,10 @@ def test_what_cannot_be_moved_is_named_first(new: Server, theirs: Any, state: Pa
             client.execute_command("GRAPH.QUERY", "graph", "CREATE (:A {name: 'x'})")
             client.execute_command("VADD", b"vectors\xff", "VALUES", 2, 1.0, 0.5, "element")
         refused = harness.migrate(source.url, new.url, state)
-        assert "2 keys of types that the target doesn't have" in refusals(refused.plan)["types"]
+        assert (
+            "2 keys of types and 0 hashes with field TTLs that the target does not support"
+            in refusals(refused.plan)["types"]
+        )
         assert theirs.dbsize() == 0
         named = (state / "unmovable.jsonl").read_text()
         assert '"graph"' in named
@@ -213,7 +216,7 @@ def test_field_ttls_that_the_target_does_not_have(state: Path, tmp_path: Path) -
             data.fields_that_end(client, b"ends")
             client.hset("stays", "a", 1)
         report = harness.migrate(source.url, target.url, state)
-        assert "1 hashes" in refusals(report.plan)["types"]
+        assert "1 hashes with field TTLs" in refusals(report.plan)["types"]
         assert (state / "unmovable.jsonl").read_text().count("\n") == 1
         assert harness.migrate(source.url, target.url, state, accept_loss=True).complete
 
@@ -222,7 +225,7 @@ def test_a_database_that_the_target_lacks(old: Server, state: Path, tmp_path: Pa
     with data.raw(old.port) as client, harness.started(tmp_path / "new", "valkey-9.1", "--databases", "1") as few:
         client.select(3)
         client.set("a", 1)
-        assert "the target has no [3]" in refusals(harness.plan(old.url, few.url, state))["databases"]
+        assert "the target does not have [3]" in refusals(harness.plan(old.url, few.url, state))["databases"]
 
 
 def test_a_state_of_another_migration(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
@@ -236,10 +239,10 @@ def test_a_state_of_another_migration(old: Server, new: Server, ours: Any, state
 
 
 def test_two_at_once(old: Server, new: Server, state: Path) -> None:
-    from valkeykit.ops.migrate.state import State
+    from valkeykit_ops.migrate.state import MigrationState
 
-    held = State(state)
-    with pytest.raises(ConfigurationError, match="another migration works"):
+    held = MigrationState(state)
+    with pytest.raises(ConfigurationError, match="another migration uses"):
         harness.migrate(old.url, new.url, state)
     held.close()
 
@@ -247,19 +250,19 @@ def test_two_at_once(old: Server, new: Server, state: Path) -> None:
 def test_a_state_that_is_broken(old: Server, new: Server, state: Path) -> None:
     state.mkdir()
     (state / "run.json").write_text("{")
-    with pytest.raises(ConfigurationError, match="can't be used"):
+    with pytest.raises(ConfigurationError, match="cannot be used"):
         harness.migrate(old.url, new.url, state)
 
 
 def test_a_redis_is_no_target(old: Server, new: Server, state: Path) -> None:
-    assert "the target is no Valkey" in refusals(harness.plan(new.url, old.url, state))["versions"]
+    assert "the target is not a Valkey" in refusals(harness.plan(new.url, old.url, state))["versions"]
 
 
 def test_no_sides(tmp_path: Path) -> None:
     for arguments, text in (
-        ([], "no source is named"),
-        (["redis://x:1"], "no target is named"),
-        (["@gone", "redis://x:1"], "can't read"),
+        ([], "the source is missing"),
+        (["redis://x:1"], "the target is missing"),
+        (["@gone", "redis://x:1"], "cannot read"),
     ):
         shown = harness.command(*arguments, cwd=tmp_path, SOURCE_URL="", TARGET_URL="")
         assert shown.returncode == 1
@@ -276,14 +279,14 @@ def test_a_broken_rdb_file(damage: str, old: Server, ours: Any, new: Server, tmp
     file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else os.urandom(100))
     shown = harness.command(file, new.url, cwd=tmp_path)
     assert shown.returncode == 1
-    assert "dump.rdb can't be loaded; the server says" in shown.stderr
+    assert "dump.rdb cannot be loaded; the server reports" in shown.stderr
 
 
 def test_a_file_that_is_not_there(new: Server, tmp_path: Path) -> None:
-    assert "there is no file" in harness.command(tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
+    assert "does not exist" in harness.command(tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
 
 
 def test_a_replica_is_not_written_to(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
     ours.set("a", 1)
     with harness.started(tmp_path / "replica", "valkey-9.1", "--replicaof", f"{servers.HOST} {new.port}") as replica:
-        assert "rights at the target" in refusals(harness.plan(old.url, replica.url, state))
+        assert "permissions at the target" in refusals(harness.plan(old.url, replica.url, state))

@@ -74,7 +74,7 @@ def contents(nodes: list[Server]) -> dict[bytes, Any]:
 
 def test_a_cluster_to_a_cluster(cluster: list[Server], target: list[Server], state: Path) -> None:
     fill(cluster, random.Random(1), 600)
-    report = harness.migrate(cluster[0].url, target[1].url, state, slice_above=2000)
+    report = harness.migrate(cluster[0].url, target[1].url, state, chunk_above=2000)
     assert report.complete, report.record()
     assert contents(cluster) == contents(target)
     assert len({node.port for node in target if _size(node)}) == 3
@@ -89,7 +89,7 @@ def test_a_single_server_to_a_cluster(old: Server, ours: Any, target: list[Serve
     data.fill(ours, random.Random(2), 500)
     ours.set("", "empty")
     ours.set("}{", "odd")
-    assert harness.migrate(old.url, target[0].url, state, slice_above=1).complete
+    assert harness.migrate(old.url, target[0].url, state, chunk_above=1).complete
     assert set(contents(target)) == set(ours.keys())
 
 
@@ -111,7 +111,7 @@ def test_slots_that_move_during_the_copy(cluster: list[Server], target: list[Ser
 
 
 def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: list[Server], state: Path) -> None:
-    from valkeykit.ops.migrate.run import CutOver
+    from valkeykit_ops.migrate.run import CutOver
 
     fill(cluster, random.Random(4), 1000)
     with (
@@ -121,7 +121,7 @@ def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: 
         moving = pool.submit(_move, cluster[0], cluster[1], range(1000, 1100))
         threading.Timer(4, writers.stop).start()
         report = harness.migrate(
-            cluster[0].url, target[0].url, state, CutOver(quiet=0.5), rate=1500, batch=100, patience=15.0
+            cluster[0].url, target[0].url, state, CutOver(quiet=0.5), rate=1500, batch=100, reconnect_timeout=15.0
         )
         moving.result()
     assert report.complete, report.record()

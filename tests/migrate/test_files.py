@@ -32,7 +32,7 @@ def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(new: Server,
     file = tmp_path / "old" / "dump.rdb"
     refused = harness.command(file, new.url, cwd=tmp_path)
     assert refused.returncode == 1
-    assert "can't be loaded" in refused.stderr
+    assert "cannot be loaded" in refused.stderr
     assert "--scratch-server" in refused.stderr
     assert (
         harness.command(file, new.url, "--scratch-server", binaries.program("redis-7.4"), cwd=tmp_path).returncode == 0
@@ -66,7 +66,7 @@ def test_a_truncated_append_only_folder(new: Server, tmp_path: Path) -> None:
     part.write_bytes(part.read_bytes()[:-20])
     shown = harness.command(tmp_path / "old" / "appendonlydir", new.url, cwd=tmp_path)
     assert shown.returncode == 1
-    assert "can't be loaded" in shown.stderr
+    assert "cannot be loaded" in shown.stderr
 
 
 def test_a_folder_that_is_no_append_only_folder(new: Server, tmp_path: Path) -> None:

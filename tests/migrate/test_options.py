@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import redis
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.migrate.options import Options, Scope
-from valkeykit.ops.migrate.pulse import Pulse
-from valkeykit.ops.migrate.run import CutOver
+from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
+from valkeykit_ops.migrate.options import Options, Scope
+from valkeykit_ops.migrate.run import CutOver
 
 from tests.migrate import harness
 from tests.servers import Server
@@ -89,7 +89,7 @@ def test_conflicts(old: Server, new: Server, ours: Any, theirs: Any, tmp_path: P
 def test_a_large_key_that_the_target_has_is_kept(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
     ours.rpush("list", *range(50))
     theirs.rpush("list", "theirs")
-    assert harness.migrate(old.url, new.url, state, conflict="skip", slice_above=1).complete
+    assert harness.migrate(old.url, new.url, state, conflict="skip", chunk_above=1).complete
     assert theirs.lrange("list", 0, -1) == [b"theirs"]
 
 
@@ -119,26 +119,26 @@ def test_a_slow_source_is_spared(
     harness.migrate(old.url, new.url, state)
     usual = _scans(ours)
     theirs.flushall()
-    monkeypatch.setattr("valkeykit.ops.migrate.run.Pulse", EarlyPulse)
+    monkeypatch.setattr("valkeykit_ops.migrate.run.LatencyMonitor", EarlyLatencyMonitor)
     assert harness.migrate(
         old.url, new.url, state.with_name("other"), max_latency=0.001
     ).complete  # no PING is that fast
     assert _scans(ours) - usual > 2 * usual  # many small batches
 
 
-class EarlyPulse(Pulse):
+class EarlyLatencyMonitor(LatencyMonitor):
     """Measures several times before the copy begins, which may be over before the first regular measurement."""
 
-    def __init__(self, server: Any, saw: Callable[[float], None]) -> None:
+    def __init__(self, server: Any, on_sample: Callable[[float], None]) -> None:
         self._measured = threading.Semaphore(0)
 
         def measure(milliseconds: float) -> None:
-            saw(milliseconds)
+            on_sample(milliseconds)
             self._measured.release()
 
         super().__init__(server, measure)
 
-    def __enter__(self) -> EarlyPulse:
+    def __enter__(self) -> EarlyLatencyMonitor:
         super().__enter__()
         for _ in range(8):
             assert self._measured.acquire(timeout=60)
@@ -150,7 +150,7 @@ def _scans(client: Any) -> int:
 
 
 def test_a_sample(old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.SAMPLE", 500)
+    monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 500)
     ours.mset({f"key:{number}": number for number in range(5000)})
     report = harness.migrate(old.url, new.url, state, verify="sample", batch=100)
     assert report.complete
@@ -186,8 +186,8 @@ def test_the_report_is_a_page_too(old: Server, new: Server, ours: Any, state: Pa
     some(ours)
     harness.migrate(old.url, new.url, state)
     page = (state / "report.md").read_text()
-    assert "**All is there.**" in page
-    assert "Every key was compared on both sides." in page
+    assert "**Complete.**" in page
+    assert "Every key was compared on both servers." in page
     assert json.loads((state / "report.json").read_text())["complete"] is True
     assert all(path.stat().st_mode & 0o77 == 0 for path in [state, *state.iterdir()])
 
@@ -211,7 +211,7 @@ def test_options_that_make_no_sense(make: Any) -> None:
 def test_more_differences_than_are_remembered(
     old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.MOST", 10)
+    monkeypatch.setattr("valkeykit_ops.migrate.reconcile.MAX_TRACKED_DIFFERENCES", 10)
     ours.mset({f"key:{number}": number for number in range(60)})
     assert harness.migrate(old.url, new.url, state).complete
     theirs.flushall()
@@ -225,7 +225,7 @@ def test_more_differences_than_are_remembered(
 def test_a_sampled_cut_over_still_brings_everything(
     old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valkeykit.ops.migrate.reconcile.SAMPLE", 10)
+    monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 10)
     ours.mset({f"key:{number}": number for number in range(3000)})
     assert harness.migrate(old.url, new.url, state, verify="sample", batch=10).complete
     ours.mset({f"key:{number}": "new" for number in range(3000)})
@@ -237,7 +237,7 @@ def test_a_library_that_the_target_refuses(
     old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours.function_load(CODE)
-    monkeypatch.setattr("valkeykit.ops.migrate.functions.load", lambda *_, **__: "ERR no")
+    monkeypatch.setattr("valkeykit_ops.migrate.functions.load", lambda *_, **__: "ERR no")
     for _ in range(2):
         report = harness.migrate(old.url, new.url, state)
         assert not report.complete

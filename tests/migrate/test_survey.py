@@ -36,7 +36,7 @@ def test_commands_that_the_target_does_not_know(new: Server, tmp_path: Path) -> 
         assert found["unknown"] == ["vadd"]
 
 
-def test_that_nobody_is_there_any_more(tmp_path: Path) -> None:
+def test_an_idle_server(tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", "redis-7.0") as server:
         assert harness.command(server.url, "--survey", "--idle", "1", cwd=tmp_path).returncode == 0
         stop = threading.Event()

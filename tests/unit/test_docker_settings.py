@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops import vulnerabilities
+from valkeykit_ops import vulnerabilities
 
 from infra import project, settings
 from infra.local import certificates
@@ -143,6 +143,6 @@ def test_files_that_arent_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("line", docker.NEWEST)
 def test_the_pinned_release_of_a_line_has_no_known_vulnerability(line: str) -> None:
-    version = vulnerabilities.parse(docker.NEWEST[line])
+    version = vulnerabilities.parse_version(docker.NEWEST[line])
     assert version is not None
     assert vulnerabilities.affecting("valkey", version, has_tls=True) == []

@@ -1,36 +1,62 @@
-"""The commands, one file each, which is loaded when its command is used."""
+"""The command line: commands of this distribution and of those that register entry points, imported on use."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = {
-    "worker": "worker",
-    "queue": "queue",
-    "migrate": "migrate",
-    "doctor": "doctor",
-    "stats": "stats",
-    "metrics": "stats",
-    "bench": "bench",
-}
-"""In which module's function of the same name each is."""
+from valkeykit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+COMMANDS = ("worker", "queue")
+"""Commands of this distribution; each module has a function of the same name."""
+
+OPS_COMMANDS = ("migrate", "doctor", "stats", "metrics", "bench")
+"""Commands of the distribution valkeykit-ops."""
+
+ENTRY_POINT_GROUP = "valkeykit.commands"
+"""Entry points of other distributions; each is a function with the options of a command."""
 
 
 class _Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  (typer's interface)
-        return list(COMMANDS)
+        return [*COMMANDS, *sorted(_entry_points().names, key=_position)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  (typer's interface)
-        if cmd_name not in COMMANDS:
+        function = _load(cmd_name)
+        if function is None:
             return None
-        module = import_module(f"{__name__}.{COMMANDS[cmd_name]}")
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        alone.command(cmd_name)(getattr(module, cmd_name))
-        return typer.main.get_command(alone)
+        command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        command.command(cmd_name)(function)
+        return typer.main.get_command(command)
+
+
+def _load(name: str) -> Callable[..., Any] | None:
+    if name in COMMANDS:
+        function: Callable[..., Any] = getattr(import_module(f"{__name__}.{name}"), name)
+        return function
+    for entry_point in _entry_points().select(name=name):
+        loaded: Callable[..., Any] = entry_point.load()
+        return loaded
+    if name in OPS_COMMANDS:
+        raise ConfigurationError(f"`valkeykit {name}` is not installed", fix="pip install valkeykit-ops")
+    return None
+
+
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # takes 40 ms, which `worker --check` does not have
+
+    return entry_points(group=ENTRY_POINT_GROUP)
+
+
+def _position(name: str) -> tuple[int, str]:
+    return (OPS_COMMANDS.index(name) if name in OPS_COMMANDS else len(OPS_COMMANDS), name)
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

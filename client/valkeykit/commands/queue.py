@@ -18,11 +18,11 @@ from valkeykit.commands.operations import Operations, Purgeable, confirm_purge, 
 from valkeykit.commands.views import View
 from valkeykit.queue import Queue
 
-WATCH = 1.0
-"""Seconds between two looks."""
+REFRESH_INTERVAL_SECONDS = 1.0
+"""Pause between two refreshes."""
 
-PATIENCE = 2.0
-"""Seconds to try a server that does not respond: a user is waiting for the screen."""
+RETRY_SECONDS = 2.0
+"""How long a server that does not respond is retried; short, since a user waits."""
 
 
 def queue(  # noqa: PLR0917  (typer makes them options)
@@ -53,7 +53,7 @@ def queue(  # noqa: PLR0917  (typer makes them options)
     if name is None:
         _show(partial(queues.listing, ca), as_json=as_json, watch=watch)
         return
-    with Queue(name, ca=ca, retry_for=PATIENCE) as shown:
+    with Queue(name, ca=ca, retry_for=RETRY_SECONDS) as shown:
         shown.eager = None  # the queue on the server, whatever USE_VALKEY_QUEUE is
         queues.check_used(name, ca)
         if operations.is_any:
@@ -88,6 +88,6 @@ def _show(look: Callable[[], View], *, as_json: bool, watch: bool) -> None:
         with Live(auto_refresh=False) as live, suppress(KeyboardInterrupt):
             while True:
                 live.update(look().page, refresh=True)
-                time.sleep(WATCH)
+                time.sleep(REFRESH_INTERVAL_SECONDS)
     else:
         Console().print(look().page)

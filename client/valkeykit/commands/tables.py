@@ -27,7 +27,7 @@ def plain(value: object) -> Text:
 
 
 def clean(text: str) -> str:
-    """Escape what a terminal would obey or can't show; tabs and line breaks stay."""
+    """Escape control characters and characters that a terminal cannot show; tabs and line breaks are kept."""
     return "".join(
         character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1] for character in text
     )

@@ -14,8 +14,8 @@ from valkeykit.errors import InvalidJobError
 from valkeykit.queue import DeadLetter, JobState, Queue, QueueStatistics, WorkerState
 from valkeykit.vocabulary import StoredState
 
-RECENT = 60.0
-"""Seconds within which a live worker reports."""
+LIVE_REPORT_SECONDS = 60.0
+"""A worker is live if it reported within this time."""
 
 _TIMES = {"delayed": "due (UTC)", "active": "lease ends (UTC)", "dead": "failed (UTC)"}
 
@@ -81,7 +81,7 @@ def job(queue: Queue, identity: str) -> View:
 
 def count_live(listed: list[WorkerState]) -> int:
     """How many workers reported lately."""
-    return sum(one.heard < RECENT for one in listed)
+    return sum(one.heard < LIVE_REPORT_SECONDS for one in listed)
 
 
 def is_neglected(counts: QueueStatistics, live: int) -> bool:

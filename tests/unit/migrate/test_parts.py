@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit.ops.migrate import commands, sides
-from valkeykit.ops.migrate.options import Scope
-from valkeykit.ops.migrate.payload import Format, Way
-from valkeykit.ops.migrate.router import slot_of, tag_of
-from valkeykit.ops.migrate.server import fields_of, parse_info
-from valkeykit.ops.migrate.state import DONE, State, shown
-from valkeykit.ops.migrate.streams import Piece, Stream
-from valkeykit.ops.migrate.throttle import SMALLEST, Throttle
-from valkeykit.ops.migrate.wire import pack
+from valkeykit_ops.migrate import commands, endpoints
+from valkeykit_ops.migrate.options import Scope
+from valkeykit_ops.migrate.payload import Format, TransferMode
+from valkeykit_ops.migrate.pipelined import pack
+from valkeykit_ops.migrate.router import slot_of, tag_of
+from valkeykit_ops.migrate.server import fields_of, parse_info
+from valkeykit_ops.migrate.state import DONE, MigrationState, shown
+from valkeykit_ops.migrate.streams import StreamChunk, StreamCodec
+from valkeykit_ops.migrate.throttle import MIN_BATCH_KEYS, Throttle
 
 REDIS_7_4 = bytes.fromhex("000568656c6c6f0c00a804ebb69f1ebe43")
 VALKEY_8_1 = bytes.fromhex("000568656c6c6f0b000aad620598abc983")
@@ -41,21 +41,21 @@ def test_formats_of_releases(engine: str, version: tuple[int, ...], number: int)
 
 
 @pytest.mark.parametrize(
-    ("target", "kind", "version", "way"),
+    ("target", "kind", "version", "mode"),
     [
-        (80, 4, 11, Way.AS_IS),
-        (80, 22, 80, Way.AS_IS),
-        (80, 21, 12, Way.REWRITTEN),
-        (80, 24, 12, Way.LOGICAL),
-        (80, 7, 12, Way.NOT),
-        (11, 22, 80, Way.LOGICAL),
-        (10, 20, 80, Way.LOGICAL),
-        (10, 17, 80, Way.REWRITTEN),
-        (9, 16, 80, Way.LOGICAL),
+        (80, 4, 11, TransferMode.AS_IS),
+        (80, 22, 80, TransferMode.AS_IS),
+        (80, 21, 12, TransferMode.REWRITTEN),
+        (80, 24, 12, TransferMode.BY_COMMANDS),
+        (80, 7, 12, TransferMode.UNSUPPORTED),
+        (11, 22, 80, TransferMode.BY_COMMANDS),
+        (10, 20, 80, TransferMode.BY_COMMANDS),
+        (10, 17, 80, TransferMode.REWRITTEN),
+        (9, 16, 80, TransferMode.BY_COMMANDS),
     ],
 )
-def test_how_payloads_travel(target: int, kind: int, version: int, way: Way) -> None:
-    assert Format(target).way(payload(kind, version)) is way
+def test_how_payloads_travel(target: int, kind: int, version: int, mode: TransferMode) -> None:
+    assert Format(target).transfer_mode(payload(kind, version)) is mode
 
 
 def test_commands_are_written_as_the_packer_writes_them() -> None:
@@ -101,25 +101,25 @@ def test_a_throttle_keeps_to_its_rate() -> None:
 
 def test_a_throttle_gives_way_and_comes_back() -> None:
     throttle = Throttle(None, 10.0, 1000)
-    throttle.saw(50)
+    throttle.on_sample(50)
     assert throttle.size == 500
     for _ in range(20):
-        throttle.saw(50)
-    assert throttle.size == SMALLEST
+        throttle.on_sample(50)
+    assert throttle.size == MIN_BATCH_KEYS
     for _ in range(40):
-        throttle.saw(1)
+        throttle.on_sample(1)
     assert throttle.size == 1000
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:
-    state = State(tmp_path / "state")
+    state = MigrationState(tmp_path / "state")
     state.claim({"source": ["a"], "target": ["b"]})
     state.reach("copy", "a/0", "run-1", "17")
     state.reach("copy", "a/1", "run-1", DONE)
     state.close()
-    again = State(tmp_path / "state")
+    again = MigrationState(tmp_path / "state")
     assert again.position("copy", "a/0", "run-1") == "17"
-    assert again.position("copy", "a/0", "run-2") is None, "a cursor means nothing to another process"
+    assert again.position("copy", "a/0", "run-2") is None, "a cursor is not valid for another process"
     assert again.position("copy", "a/1", "run-2") == DONE
     with pytest.raises(ConfigurationError, match="source differ"):
         again.claim({"source": ["other"], "target": ["b"]})
@@ -127,15 +127,15 @@ def test_a_state_comes_back(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "state" / "run.json").read_text())["identity"] == {"source": ["a"], "target": ["b"]}
 
 
-def test_sides_are_named_by_argument_file_or_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_come_from_an_argument_a_file_or_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_URL", "redis://from-the-environment")
     (tmp_path / "url").write_text("redis://from-a-file\n")
-    assert sides.named(None, sides.SOURCE_URL) == "redis://from-the-environment"
-    assert sides.named(f"@{tmp_path / 'url'}", sides.SOURCE_URL) == "redis://from-a-file"
-    assert sides.named("redis://argument", sides.SOURCE_URL) == "redis://argument"
+    assert endpoints.resolve_url(None, endpoints.SOURCE_URL) == "redis://from-the-environment"
+    assert endpoints.resolve_url(f"@{tmp_path / 'url'}", endpoints.SOURCE_URL) == "redis://from-a-file"
+    assert endpoints.resolve_url("redis://argument", endpoints.SOURCE_URL) == "redis://argument"
     (tmp_path / "url").write_text("")
-    with pytest.raises(ConfigurationError, match="can't read"):
-        sides.named(f"@{tmp_path / 'url'}", sides.SOURCE_URL)
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        endpoints.resolve_url(f"@{tmp_path / 'url'}", endpoints.SOURCE_URL)
 
 
 def test_info_is_read() -> None:
@@ -144,9 +144,9 @@ def test_info_is_read() -> None:
     assert fields_of(info["db0"]) == {"keys": "5", "expires": "1"}
 
 
-def test_a_slice_of_a_stream_without_groups_is_its_entries() -> None:
-    piece = Piece(b"-", b"+", {b"1-0": [b"a", b"b"]})
-    assert Stream().write(b"key", piece) == [pack("XADD", b"key", b"1-0", b"a", b"b")]
+def test_a_chunk_of_a_stream_without_groups_is_its_entries() -> None:
+    chunk = StreamChunk(b"-", b"+", {b"1-0": [b"a", b"b"]})
+    assert StreamCodec().write(b"key", chunk) == [pack("XADD", b"key", b"1-0", b"a", b"b")]
 
 
 def test_names_are_shown_whatever_their_bytes() -> None:

@@ -1,0 +1,1 @@
+"""Tools for operators: migrate, doctor, stats and bench."""

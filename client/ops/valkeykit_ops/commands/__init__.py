@@ -1,0 +1,1 @@
+"""The commands that valkeykit-ops adds to `valkeykit`."""

@@ -1,0 +1,76 @@
+"""valkeykit bench: benchmark an endpoint."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from valkeykit.error_translation import translate_errors
+from valkeykit.settings import resolve_settings
+
+from valkeykit_ops.bench.plan import VALUE_BYTES, BenchPlan, Cell
+from valkeykit_ops.bench.run import Bench
+
+
+def bench(  # noqa: PLR0917  (typer makes them options)
+    url: Annotated[str | None, typer.Argument(help="URL of the endpoint; default: VALKEY_URL, else REDIS_URL.")] = None,
+    seconds: Annotated[float, typer.Option(help="Duration of the whole run in seconds.")] = 20.0,
+    connections: Annotated[
+        list[int] | None, typer.Option(help="Connections; can be repeated; default: 1, 4, 16, 64.")
+    ] = None,
+    pipeline: Annotated[
+        list[int] | None, typer.Option(help="Commands per round trip; can be repeated; default: 1, 50.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Size of a value in bytes.")] = VALUE_BYTES,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ca: Annotated[Path | None, typer.Option(help="Path of the CA certificate.")] = None,
+) -> None:
+    """Measure throughput and latency of GET and SET, and whether client or server is the limit."""
+    default = BenchPlan()
+    plan = BenchPlan(
+        seconds, tuple(connections or default.connections), tuple(pipeline or default.pipelines), value_bytes=size
+    )
+    plan.check()
+    with translate_errors():
+        measured = list(
+            track(
+                Bench(resolve_settings(url, ca=ca), plan).run(),
+                description="measuring",
+                total=len(plan.cells),
+                console=Console(stderr=True),
+                transient=True,
+                disable=not sys.stderr.isatty(),
+            )
+        )
+    if as_json:
+        typer.echo(json.dumps([cell.record() for cell in measured]))
+    else:
+        Console().print(_table(measured))
+
+
+def _table(measured: list[Cell]) -> Table:
+    table = Table()
+    for column in (
+        "command",
+        "pipeline",
+        "connections",
+        "commands/s",
+        "p50, ms",
+        "p99, ms",
+        "client CPU",
+        "server CPU",
+    ):
+        table.add_column(column, justify="left" if column == "command" else "right")
+    table.add_column("limit")
+    for cell in measured:
+        table.add_row(
+            cell.command, str(cell.pipeline), str(cell.connections), f"{cell.rate:,.0f}", f"{cell.p50_ms:.2f}",
+            f"{cell.p99_ms:.2f}", f"{cell.client:.0%}", f"{cell.server:.0%}", cell.limit,
+        )  # fmt: skip
+    return table

@@ -1,0 +1,132 @@
+"""valkeykit stats and valkeykit metrics: statistics of all nodes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from valkeykit.error_translation import translate_errors
+from valkeykit.errors import ConfigurationError
+from valkeykit.settings import resolve_settings
+from valkeykit.url import parse_nodes
+
+from valkeykit_ops.stats import metrics as exporter
+from valkeykit_ops.stats.reading import Figures
+from valkeykit_ops.stats.watch import Watch
+
+UPDATE_INTERVAL_SECONDS = 1.0
+"""Pause between two updates."""
+
+_MIB = 2**20
+_URL = "URL of the endpoint; default: VALKEY_URL, else REDIS_URL."
+_CA = "Path of the CA certificate."
+
+
+def stats(
+    url: Annotated[str | None, typer.Argument(help=_URL)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON once.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.", min=0.1)] = None,
+    ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
+) -> None:
+    """Watch all nodes: operations, hit rate, memory, clients, lag, latency, big and hot keys."""
+    with translate_errors(), Watch(resolve_settings(url, ca=ca)) as watch:
+        watch.update()
+        if as_json:
+            time.sleep(seconds or UPDATE_INTERVAL_SECONDS)
+            typer.echo(json.dumps({"nodes": [one.record() for one in watch.update()], "missing": _missing(watch)}))
+            return
+        _follow(watch, seconds)
+
+
+def metrics(
+    url: Annotated[str | None, typer.Argument(help=_URL)] = None,
+    listen: Annotated[str, typer.Option(help="Address for scrapes.")] = "127.0.0.1:9121",
+    once: Annotated[bool, typer.Option("--once", help="Print the metrics once and exit.")] = False,
+    ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
+) -> None:
+    """Serve metrics of all nodes for Prometheus."""
+    settings = resolve_settings(url, ca=ca)
+    if once:
+        typer.echo(exporter.text(settings), nl=False)
+        return
+    nodes = parse_nodes(listen)
+    if len(nodes) != 1:
+        raise ConfigurationError(f"--listen {listen!r} is not HOST:PORT", fix="--listen 127.0.0.1:9121")
+    server = exporter.serve(settings, nodes[0].host, nodes[0].port)
+    typer.echo(f"http://{nodes[0]}/metrics", err=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        server.shutdown()
+
+
+def _follow(watch: Watch, seconds: float | None) -> None:
+    """Show each update until the time limit or Ctrl-C."""
+    began = time.monotonic()
+    with Live(auto_refresh=False) as live:
+        try:
+            while seconds is None or time.monotonic() - began < seconds:
+                time.sleep(min(UPDATE_INTERVAL_SECONDS, seconds or UPDATE_INTERVAL_SECONDS))
+                live.update(_page(watch.update(), watch), refresh=True)
+        except KeyboardInterrupt:
+            pass
+
+
+def _missing(watch: Watch) -> dict[str, str]:
+    return {str(node): why for node, why in watch.missing.items()}
+
+
+_ROWS: dict[str, Callable[[Figures], str]] = {
+    "role": lambda one: f"{one.role} {one.version}",
+    "operations/s": lambda one: f"{one.operations:,.0f}",
+    "hit rate": lambda one: "" if one.hit_rate is None else f"{one.hit_rate:.1%}",
+    "evicted/s, expired/s": lambda one: f"{one.evicted:,.0f}, {one.expired:,.0f}",
+    "CPU": lambda one: f"{one.cpu:.0%}",
+    "memory, MiB": lambda one: (
+        f"{one.memory / _MIB:,.1f}"
+        + (f" of {one.maxmemory / _MIB:,.0f} ({one.memory / one.maxmemory:.0%})" if one.maxmemory else "")
+    ),
+    "fragmentation": lambda one: f"{one.fragmentation:.2f}",
+    "keys": lambda one: f"{one.keys:,}",
+    "clients, blocked": lambda one: f"{one.clients:,}, {one.blocked:,}",
+    "lag, s": lambda one: "" if one.lag is None else f"{one.lag:,.0f}",
+    "slow commands": lambda one: f"{one.slow:,}",
+    "PING, ms": lambda one: f"{one.ping_ms:.2f}",
+}
+
+
+def _page(figures: list[Figures], watch: Watch) -> RenderableType:
+    table = Table()
+    table.add_column("", style="bold")
+    for one in figures:
+        table.add_column(Text(one.node), justify="right", overflow="fold")
+    for label, cell in _ROWS.items():
+        table.add_row(label, *(cell(one) for one in figures))
+    parts: list[RenderableType] = [table, _keys(figures)]
+    parts += [Text(f"{node}: {why}", style="red") for node, why in _missing(watch).items()]
+    return Group(*parts)
+
+
+def _keys(figures: list[Figures]) -> Table:
+    table = Table(title="sampled keys", title_justify="left")
+    for column in ("node", "big key", "KiB", "hot key", "heat"):
+        table.add_column(column, overflow="fold")
+    for one in figures:
+        for index in range(max(len(one.big), len(one.hot))):
+            big = (Text(one.big[index][0]), f"{one.big[index][1] / 1024:,.1f}") if index < len(one.big) else ("", "")
+            hot = (Text(one.hot[index][0]), _heat(one.hot[index][1])) if index < len(one.hot) else ("", "")
+            table.add_row(Text(one.node), *big, *hot)
+    return table
+
+
+def _heat(value: int) -> str:
+    return f"frequency {value}" if value > 0 else f"last used {-value} s ago"

@@ -1,0 +1,225 @@
+"""Examination of an endpoint: layer by layer, all nodes in parallel, after a first login to one node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+from valkeykit import errors
+from valkeykit.error_translation import classify
+from valkeykit.url import Node
+
+from valkeykit_ops import nodes as deployment
+from valkeykit_ops.doctor import (
+    access,
+    error_findings,
+    load,
+    memory,
+    network,
+    persistence,
+    replication,
+    topology,
+    versions,
+)
+from valkeykit_ops.doctor.deadline import TOTAL_SECONDS, Deadline, OutOfTimeError
+from valkeykit_ops.doctor.finding import LAYERS, LIKELY, NOTE, PROBLEM, WARNING, DoctorReport, Finding, by_severity
+from valkeykit_ops.doctor.network import NodePath
+from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
+from valkeykit_ops.doctor.target import Target
+
+SERVER_SECONDS = 2.2
+"""Time limit for the queries to one server."""
+
+SENTINEL_SECONDS = 1.0
+"""Time limit for the reply of one Sentinel."""
+
+_CHECKS = (
+    ("permissions", access.findings), ("topology", topology.findings), ("memory", memory.findings),
+    ("persistence", persistence.findings), ("replication", replication.findings), ("latency", load.latency),
+    ("clients", load.clients), ("version", versions.findings),
+)  # fmt: skip
+
+One = TypeVar("One")
+Result = TypeVar("Result")
+
+
+def examine(target: Target, seconds: float = TOTAL_SECONDS) -> DoctorReport:
+    """Examine everything that is reachable within the time limit. Errors become findings and are never raised."""
+    began = time.monotonic()
+    result = _Examination(target, seconds)
+    result.run()
+    findings, reached = by_severity(result.findings), _in_layer_order(result.reached)
+    return DoctorReport(target.name, findings, reached, time.monotonic() - began)
+
+
+class _Examination:
+    def __init__(self, target: Target, seconds: float) -> None:
+        self.target = target
+        self.deadline = Deadline(seconds)
+        self.findings: list[Finding] = []
+        self.reached: set[str] = set()
+        self.is_refused = False
+
+    def run(self) -> None:
+        address = self.target.address
+        by_sentinel = address.topology == "sentinel" or address.sentinels
+        nodes = self._from_sentinels() if by_sentinel else list(address.nodes)
+        paths = self._examine_paths(nodes)
+        waiting = [path for path in paths if path.answers]
+        snapshot: Snapshot | None = None
+        while waiting and snapshot is None and not self.is_refused:
+            snapshot = self._examine_node(waiting.pop(0))
+        if snapshot is None:
+            return
+        known = {path.node for path in paths}
+        named = deployment.announced_nodes(snapshot.node, snapshot.info, snapshot.slots)[: deployment.MAX_NODES]
+        more = self._examine_paths([node for node in named if node not in known], quiet=True)
+        unreachable = [path.node for path in more if not path.answers and not path.is_late]
+        self.findings += topology.unreachable(snapshot, self.target, unreachable)
+        self._in_parallel([*waiting, *(path for path in more if path.answers)], self._examine_node)
+
+    def _examine_paths(self, nodes: list[Node], *, quiet: bool = False) -> list[NodePath]:
+        """quiet: do not add the findings of unreachable nodes; the caller does."""
+        paths = self._in_parallel(nodes, self._examine_path)
+        for path in paths:
+            self.reached.update(path.reached)
+            if not quiet:
+                alone = len(paths) == 1 or not any(other.answers for other in paths)
+                self.findings += [one if alone else _as_warning(one) for one in path.findings]
+        return paths
+
+    def _examine_path(self, node: Node) -> NodePath:
+        """Like network.examine_path, within the total time limit."""
+        try:
+            return self.deadline.run(self.deadline.left, lambda: network.examine_path(self.target, node, self.deadline))
+        except OutOfTimeError:
+            late = error_findings.from_name("no-answer", "the connection took too long", self.target, node, LIKELY)
+            return NodePath(node, [late], is_late=True)
+
+    def _examine_node(self, path: NodePath) -> Snapshot | None:
+        """Log in to a node and run the checks; None if the login fails."""
+        snapshot = self._take_snapshot(path.node)
+        if snapshot is None:
+            return None
+        if path.is_open:
+            self.findings += network.open_access(self.target, path.node)
+        if snapshot.write is not None and not _is_replica_write_error(snapshot):
+            self.findings.append(error_findings.from_error(snapshot.write, "permissions", self.target, path.node))
+        for layer, check in _CHECKS:
+            self.reached.add(layer)
+            self.findings += check(snapshot, self.target)
+        return snapshot
+
+    def _take_snapshot(self, node: Node) -> Snapshot | None:
+        self.reached.add("authentication")
+        try:
+            return self.deadline.run(SERVER_SECONDS, lambda: take_snapshot(self.target.settings, node))
+        except OutOfTimeError:
+            self.findings.append(self._timed_out(node))
+        except RedisError as error:
+            self.is_refused = classify(error).kind is errors.LoginError
+            self.findings.append(self._login(error_findings.from_error(error, "authentication", self.target, node)))
+        except Exception:  # noqa: BLE001  (redis-py raises any error for a malformed reply)
+            what = "it responds like a Valkey server at first, and then with malformed replies"
+            self.findings.append(error_findings.from_name("not-valkey", what, self.target, node, LIKELY))
+        return None
+
+    def _timed_out(self, node: Node) -> Finding:
+        """If the total time limit is reached, this says nothing about the node."""
+        if self.deadline.left == 0.0 and "version" in self.reached:
+            return Finding(
+                "protocol",
+                NOTE,
+                "not-looked-at",
+                "the time limit was reached before this node was examined",
+                "its state is unknown",
+                self.target.cli(node, "PING"),
+                node=str(node),
+            )
+        what = "the server started to respond, and then took too long"
+        return error_findings.from_name("no-answer", what, self.target, node)
+
+    def _login(self, finding: Finding) -> Finding:
+        """A password with a trailing line break is rejected like any wrong password."""
+        password = self.target.address.password or ""
+        if self.is_refused and password != password.strip():
+            return replace(finding, why="the password starts or ends with a space or a line break")
+        return finding
+
+    def _from_sentinels(self) -> list[Node]:
+        """The primary that the Sentinels report."""
+        target = self.target
+        asked = target.address.sentinels or target.address.nodes
+        answers = self._in_parallel(asked, self._ask_sentinel)
+        named = [answer for answer in answers if answer]
+        if not named:
+            what, why = "no Sentinel reports a primary", "clients have no server to write to"
+            self.findings.append(
+                Finding(
+                    "topology",
+                    PROBLEM,
+                    "no-primary",
+                    what,
+                    why,
+                    target.cli(asked[0], "SENTINEL", "MASTERS"),
+                    node=str(asked[0]),
+                )
+            )
+            return []
+        return list(dict.fromkeys([*named, *(target.address.nodes if target.address.sentinels else ())]))
+
+    def _ask_sentinel(self, node: Node) -> Node | None:
+        path = self._examine_path(node)
+        self.reached.update(path.reached)
+        self.findings += [_as_warning(one) for one in path.findings]
+        if not path.answers:
+            return None
+        try:
+            return self.deadline.run(SENTINEL_SECONDS, lambda: deployment.primary_of(self.target.settings, node))
+        except OutOfTimeError:
+            self.findings.append(
+                _as_warning(
+                    error_findings.from_name("no-answer", "the Sentinel did not respond in time", self.target, node)
+                )
+            )
+        except RedisError as error:
+            self.findings.append(error_findings.from_error(error, "topology", self.target, node))
+        except errors.ConfigurationError as error:
+            self.findings.append(
+                Finding(
+                    "topology",
+                    PROBLEM,
+                    "no-primary",
+                    str(error.args[0]),
+                    "clients have no server to write to",
+                    self.target.cli(node, "SENTINEL", "MASTERS"),
+                    node=str(node),
+                )
+            )
+        return None
+
+    def _in_parallel(self, items: Iterable[One], work: Callable[[One], Result]) -> list[Result]:
+        chosen = list(items)[: deployment.MAX_NODES]
+        if not chosen:
+            return []
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            return list(pool.map(work, chosen))
+
+
+def _is_replica_write_error(snapshot: Snapshot) -> bool:
+    """A replica rejects writes by design; the topology check reports wrong URLs."""
+    return snapshot.role == "slave" and classify(snapshot.write or RedisError()).name in ("replica-written", "demoted")
+
+
+def _as_warning(finding: Finding) -> Finding:
+    """A problem of one of several nodes is a warning, since clients use another node."""
+    severity = WARNING if finding.severity == PROBLEM else finding.severity
+    return replace(finding, severity=severity)
+
+
+def _in_layer_order(reached: set[str]) -> tuple[str, ...]:
+    return tuple(layer for layer in LAYERS if layer in reached)

@@ -1,0 +1,168 @@
+"""Copy and comparison of single keys with commands.
+
+A key is assembled under a scratch name and then renamed, so clients never see a part of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from redis.exceptions import RedisError, ResponseError
+
+from valkeykit_ops.migrate import value_codecs
+from valkeykit_ops.migrate.options import SCRATCH_PREFIX
+from valkeykit_ops.migrate.pipelined import pack
+from valkeykit_ops.migrate.reader import NEVER, expiries, raise_first
+from valkeykit_ops.migrate.router import Router, slot_of, tag_of
+from valkeykit_ops.migrate.streams import StreamCodec
+from valkeykit_ops.migrate.value_codecs import CHUNK_BYTES, CHUNK_ELEMENTS, ValueCodec
+
+MAX_ATTEMPTS = 3
+"""How often a key is read that changes its type or is deleted while it is read."""
+
+_CHANGED = ("WRONGTYPE", "no such key", "NOGROUP")
+
+
+class ChangedError(Exception):
+    """The key was deleted or replaced while it was read."""
+
+
+@dataclass(frozen=True)
+class DatabasePair:
+    """The same database on both servers."""
+
+    source: Router
+    target: Router
+
+    def codec(self, kind: str) -> ValueCodec:
+        """The codec for a type of value."""
+        if kind == "hash":
+            return value_codecs.HashCodec(
+                field_ttl=self.source.server.has_field_ttl and self.target.server.has_field_ttl
+            )
+        plain: dict[str, Callable[[], ValueCodec]] = {
+            "string": value_codecs.StringCodec,
+            "list": value_codecs.ListCodec,
+            "set": value_codecs.SetCodec,
+            "zset": value_codecs.SortedSetCodec,
+            "stream": StreamCodec,
+        }
+        return plain[kind]()
+
+    @property
+    def counts_entries(self) -> bool:
+        """Whether both servers count a stream's entries (7.0 and newer)."""
+        return self.source.server.has_functions and self.target.server.has_functions
+
+    def copy(self, key: bytes, name: bytes, kind: str, weight: int, *, replace: bool,
+             between: Callable[[], None] = lambda: None) -> bool:  # fmt: skip
+        """Copy one key; return False if `replace` is off and the target has it.
+
+        weight: bytes of memory at the source.
+        between: called between two chunks.
+
+        Raises:
+            ChangedError: it was deleted or replaced in the meantime.
+        """
+        scratch = scratch_key(name)
+        self.target.call(scratch, "UNLINK", scratch)
+        try:
+            with _detecting_changes():
+                self._fill(key, scratch, kind, weight, between)
+            return self._name(key, scratch, name, replace=replace)
+        except BaseException:
+            with contextlib.suppress(RedisError):
+                self.target.reset()
+                self.target.call(scratch, "UNLINK", scratch)
+            raise
+
+    def _fill(self, key: bytes, scratch: bytes, kind: str, weight: int, between: Callable[[], None]) -> None:
+        codec = self.codec(kind)
+        if isinstance(codec, StreamCodec):
+            self._send(scratch, codec.begin(self.source, key, scratch))
+        for chunk in codec.chunks(self.source, key, self._step(codec, key, kind, weight)):
+            block = codec.write(scratch, chunk)
+            raise_first(self.target.receive())
+            self._send(scratch, block)
+            between()
+        raise_first(self.target.receive())
+        if isinstance(codec, StreamCodec):
+            self._send(scratch, codec.finish(self.source, key, scratch, counters=self.counts_entries))
+            raise_first(self.target.receive())
+
+    def _send(self, scratch: bytes, block: list[bytes]) -> None:
+        raise_first(self.target.receive())
+        self.target.send([scratch] * len(block), block)
+
+    def _name(self, key: bytes, scratch: bytes, name: bytes, *, replace: bool) -> bool:
+        expires = expiries(self.source, [key])[0]
+        if not self.source.call(key, "EXISTS", key):
+            raise ChangedError
+        block = [pack("PEXPIREAT", scratch, expires)] if expires != NEVER else []
+        if replace:
+            block += [pack("UNLINK", name), pack("RENAME", scratch, name)]
+        else:
+            block += [pack("RENAMENX", scratch, name)]
+        answers = self.target.request([scratch] * len(block), block)
+        if isinstance(answers[-1], ResponseError) and "no such key" in str(answers[-1]):
+            return True  # it expired during the copy, on both servers
+        raise_first(answers)
+        return replace or bool(answers[-1])
+
+    def equal(self, key: bytes, name: bytes, kind: str, weight: int, *,
+              between: Callable[[], None] = lambda: None) -> bool:  # fmt: skip
+        """Whether both servers have the same value; expiry times are not compared.
+
+        Raises:
+            ChangedError: the source's key was deleted or replaced in the meantime.
+        """
+        codec = self.codec(kind)
+        with _detecting_changes():
+            if codec.length(self.source, key) != self._target_length(codec, name):
+                return False
+            for chunk in codec.chunks(self.source, key, self._step(codec, key, kind, weight)):
+                if not codec.has(self.target, name, chunk):
+                    return False
+                between()
+            return not isinstance(codec, StreamCodec) or codec.has_equal_metadata(
+                self.source, key, self.target, name, counters=self.counts_entries
+            )
+
+    def _target_length(self, codec: ValueCodec, name: bytes) -> int:
+        try:
+            return codec.length(self.target, name)
+        except ResponseError as problem:
+            if "WRONGTYPE" in str(problem):
+                return -1
+            raise
+
+    def _step(self, codec: ValueCodec, key: bytes, kind: str, weight: int) -> int:
+        """Elements per chunk; bytes for a string."""
+        if kind == "string":
+            return CHUNK_BYTES
+        each = max(1, weight // max(1, codec.length(self.source, key)))
+        return max(1, min(CHUNK_ELEMENTS, CHUNK_BYTES // each))
+
+
+@contextlib.contextmanager
+def _detecting_changes() -> Iterator[None]:
+    """Raise ChangedError for errors of a key that changed while it was read."""
+    try:
+        yield
+    except ResponseError as problem:
+        if any(text in str(problem) for text in _CHANGED):
+            raise ChangedError from None
+        raise
+
+
+def scratch_key(name: bytes) -> bytes:
+    """A name in the same cluster slot for a key that is not complete yet."""
+    tag = tag_of(name)
+    if tag and b"}" not in tag:
+        return SCRATCH_PREFIX + b"{" + tag + b"}" + (name if tag != name else b"")
+    slot, plain = slot_of(name), name.replace(b"{", b"(")
+    return next(
+        scratch for number in count() if slot_of(scratch := SCRATCH_PREFIX + b"%d:%b" % (number, plain)) == slot
+    )

@@ -1,0 +1,76 @@
+"""The endpoints of a migration: URLs from arguments, files or the environment. They are never printed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from valkeykit.errors import ConfigurationError
+from valkeykit.settings import ConnectionSettings, resolve_settings
+
+from valkeykit_ops.migrate import files
+from valkeykit_ops.migrate.server import MigrationServer
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+READ_TIMEOUT_SECONDS = 30.0
+"""A server may be busy with another client's command for a while."""
+
+SOURCE_URL, TARGET_URL = "SOURCE_URL", "TARGET_URL"
+
+
+def resolve_url(argument: str | None, variable: str) -> str:
+    """The URL of an endpoint: the argument, the first line of the file if it is @FILE, or the variable's value.
+
+    Raises:
+        ConfigurationError: no URL is given, or the file cannot be read.
+    """
+    text = argument or os.environ.get(variable, "").strip()
+    if not text:
+        endpoint = variable.partition("_")[0].lower()
+        raise ConfigurationError(
+            f"the {endpoint} is missing", fix=f"pass its URL as an argument or as @FILE, or set {variable}"
+        )
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8").splitlines()[0].strip()
+    except (OSError, UnicodeDecodeError, IndexError):
+        raise ConfigurationError(
+            f"cannot read a URL from {text[1:]!r}", fix="put the URL in the first line of the file"
+        ) from None
+
+
+def settings(url: str, ca: Path | None) -> ConnectionSettings:
+    """Connection settings of an endpoint.
+
+    Raises:
+        ConfigurationError: the URL is invalid.
+    """
+    settled = resolve_settings(
+        url, ca=ca, decode=False, connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS
+    )
+    if settled.address.socket:
+        raise ConfigurationError(
+            "a migration needs a host and a port; unix sockets are not supported", fix="redis://localhost:6379"
+        )
+    return settled
+
+
+@contextlib.contextmanager
+def open_source(text: str, ca: Path | None, scratch: str | None) -> Iterator[MigrationServer]:
+    """The source: a server, or a file loaded into a temporary server.
+
+    Raises:
+        ConfigurationError: the URL or the file is invalid.
+        redis.RedisError: the server is unreachable.
+    """
+    if not files.is_file(text):
+        with contextlib.closing(MigrationServer(settings(text, ca))) as server:
+            yield server
+        return
+    with files.served(Path(text), scratch or files.program()) as address:
+        loaded = resolve_settings(address, decode=False, read_timeout=READ_TIMEOUT_SECONDS)
+        with contextlib.closing(MigrationServer(loaded, label=Path(text).name)) as server:
+            yield server

@@ -1,0 +1,131 @@
+"""Migration options, validated before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from valkeykit.errors import ConfigurationError
+
+TYPES = ("string", "list", "set", "zset", "hash", "stream")
+
+CONFLICTS = ("fail", "skip", "replace")
+
+SCRATCH_PREFIX = b"valkeykit:migrate:"
+"""Prefix of the keys under which incomplete keys are assembled at the target."""
+
+_SPECIAL = b"*?[]^\\"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The keys to migrate.
+
+    match: only keys that match this pattern of SCAN; None for all.
+    rename: only keys with the first prefix, which is replaced by the second; None to keep names.
+    types: only these TYPES; empty for all.
+    databases: only these databases; empty for all.
+    """
+
+    match: str | None = None
+    rename: tuple[str, str] | None = None
+    types: frozenset[str] = frozenset()
+    databases: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        if unknown := self.types - set(TYPES):
+            raise ConfigurationError(f"unknown type {min(unknown)!r}", fix=f"choose one of {', '.join(TYPES)}")
+        if self.match is not None and self.rename is not None:
+            raise ConfigurationError(
+                "--match and --rename exclude each other: --rename copies only the keys with its prefix",
+                fix="remove one of them",
+            )
+
+    @property
+    def is_everything(self) -> bool:
+        return self == Scope()
+
+    @property
+    def pattern(self) -> bytes | None:
+        """The pattern for SCAN at the source."""
+        if self.rename:
+            return _literal(self.rename[0])
+        return self.match.encode() if self.match else None
+
+    @property
+    def target_pattern(self) -> bytes | None:
+        """The pattern for SCAN at the target."""
+        return _literal(self.rename[1]) if self.rename else self.pattern
+
+    def includes(self, database: int) -> bool:
+        return not self.databases or database in self.databases
+
+    def takes(self, key: bytes) -> bool:
+        """Whether a key's name is in scope; the server applies the pattern."""
+        return not self.rename or key.startswith(self.rename[0].encode())
+
+    def name(self, key: bytes) -> bytes:
+        """The name at the target of a key of the source."""
+        return self.rename[1].encode() + key[len(self.rename[0].encode()) :] if self.rename else key
+
+    def origin(self, key: bytes) -> bytes:
+        """The name at the source of a key of the target."""
+        return self.rename[0].encode() + key[len(self.rename[1].encode()) :] if self.rename else key
+
+    def record(self) -> dict[str, Any]:
+        """Plain values that identify the scope."""
+        return {
+            "match": self.match,
+            "rename": list(self.rename) if self.rename else None,
+            "types": sorted(self.types),
+            "databases": sorted(self.databases),
+        }
+
+
+def _literal(prefix: str) -> bytes:
+    escaped = b"".join(b"\\" + bytes([byte]) if byte in _SPECIAL else bytes([byte]) for byte in prefix.encode())
+    return escaped + b"*"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to migrate.
+
+    conflict: what to do if the target has keys in scope: fail, skip or replace.
+    rate: maximum keys per second; None for no limit.
+    max_latency: milliseconds that a PING to the source may take before the copy slows down; None for no limit.
+    batch: keys per round trip.
+    chunk_above: bytes of memory above which a key is copied in chunks.
+    accept_loss: continue and skip keys and field TTLs that cannot be migrated; they are listed.
+    reverse: migrate back to the previous server: the target may be a Redis, and its keys are replaced.
+    notifications: enable keyspace notifications at the source during the run.
+    verify: full, or sample (SAMPLE keys of each database and node).
+    reconnect_timeout: seconds that a server may be unreachable before the run fails.
+    """
+
+    scope: Scope = field(default_factory=Scope)
+    conflict: str = "fail"
+    rate: int | None = None
+    max_latency: float | None = None
+    batch: int = 1000
+    chunk_above: int = 1 << 20
+    accept_loss: bool = False
+    reverse: bool = False
+    notifications: bool = False
+    verify: str = "full"
+    reconnect_timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.conflict not in CONFLICTS:
+            raise ConfigurationError(f"conflict is {self.conflict!r}", fix=f"choose one of {', '.join(CONFLICTS)}")
+        if self.verify not in {"full", "sample"}:
+            raise ConfigurationError(f"verify is {self.verify!r}", fix="choose full or sample")
+        for name in ("batch", "chunk_above", "reconnect_timeout"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)}, expected a number above 0", fix=f"{name}=1000"
+                )
+        for name in ("rate", "max_latency"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigurationError(f"{name} is {value}, expected a number above 0", fix="remove it for no limit")

@@ -1,0 +1,143 @@
+"""Pipelined connection: sends many commands in one block.
+
+redis-py opens the connection, including TLS, login and errors.
+Its pipelines would take most of a copy's time, so commands are written as one block and hiredis parses the replies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as BrokenError
+from redis.exceptions import TimeoutError as LateError
+from redis.retry import Retry
+from valkeykit import transport
+from valkeykit.settings import ConnectionSettings
+from valkeykit.url import Node
+
+READ_BYTES = 1 << 18
+"""Maximum bytes per read."""
+
+
+def pack(*words: Any) -> bytes:
+    """Encode a command."""
+    packed: bytes = hiredis.pack_command(words)
+    return packed
+
+
+class _BlockIo:
+    """Block-wise reads and writes of a redis-py connection."""
+
+    _sock: Any
+    _parser: Any
+
+    def open(self) -> None:
+        self.connect()  # type: ignore[attr-defined]  # redis-py's
+        self._answers = hiredis.Reader(replyError=self._parser.parse_error)
+
+    def write(self, block: bytes) -> None:
+        try:
+            self._sock.sendall(block)
+        except TimeoutError:
+            raise LateError("Timeout writing to socket") from None
+        except (OSError, AttributeError) as problem:
+            raise BrokenError(f"Error while writing: {type(problem).__name__}") from None
+
+    def read(self, number: int) -> list[Any]:
+        """The next replies; errors are returned, not raised."""
+        answers: list[Any] = []
+        gets = self._answers.gets
+        while len(answers) < number:
+            answer = gets()
+            if answer is False:
+                self._receive_block()
+            else:
+                answers.append(answer)
+        return answers
+
+    def read_for(self, seconds: float) -> list[Any]:
+        """Messages that arrive within the given seconds."""
+        end = time.monotonic() + seconds
+        answers: list[Any] = []
+        while (left := end - time.monotonic()) > 0:
+            self._sock.settimeout(left)
+            with contextlib.suppress(LateError):
+                self._receive_block()
+            while (answer := self._answers.gets()) is not False:
+                answers.append(answer)
+        return answers
+
+    def _receive_block(self) -> None:
+        try:
+            block = self._sock.recv(READ_BYTES)
+        except TimeoutError:
+            raise LateError("Timeout reading from socket") from None
+        except (OSError, AttributeError) as problem:
+            raise BrokenError(f"Error while reading: {type(problem).__name__}") from None
+        if not block:
+            raise BrokenError("Connection closed by server.")
+        self._answers.feed(block)
+
+
+class _PlainConnection(_BlockIo, transport.TcpConnection):
+    pass
+
+
+class _TlsConnection(_BlockIo, transport.TlsConnection):
+    pass
+
+
+class PipelinedConnection:
+    """A connection to one node and database. Not thread-safe."""
+
+    def __init__(self, settings: ConnectionSettings, node: Node, database: int = 0) -> None:
+        kind = _TlsConnection if settings.address.tls else _PlainConnection
+        self.node = node
+        self._connection = kind(
+            host=node.host,
+            port=node.port,
+            db=database,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            **settings.client_arguments(),
+            **settings.transport_arguments(),
+        )
+        self._connection.open()
+
+    def send(self, block: bytes) -> None:
+        """Send commands; receive their replies later."""
+        self._connection.write(block)
+
+    def receive(self, number: int) -> list[Any]:
+        """The next replies; errors of the server are among them."""
+        return self._connection.read(number)
+
+    def listen(self, seconds: float) -> list[Any]:
+        """Push messages that arrive within the given seconds."""
+        return self._connection.read_for(seconds)
+
+    def request(self, commands: Sequence[bytes]) -> list[Any]:
+        """Send encoded commands in one round trip; errors are among the replies."""
+        self.send(b"".join(commands))
+        return self.receive(len(commands))
+
+    def call(self, *words: Any) -> Any:
+        """The reply to one command.
+
+        Raises:
+            redis.ResponseError: the server rejected it.
+        """
+        answer = self.request([pack(*words)])[0]
+        if isinstance(answer, redis.ResponseError | BrokenError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.disconnect()  # type: ignore[no-untyped-call]

@@ -1,0 +1,104 @@
+"""Block-wise reads of keys: memory, payloads and expiry times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from redis.exceptions import RedisError
+
+from valkeykit_ops.migrate import commands
+from valkeykit_ops.migrate.router import Router
+
+NEVER = 0
+GONE = -2
+
+
+class Value(NamedTuple):
+    """A key at one moment. expires: milliseconds since the epoch, or NEVER."""
+
+    payload: bytes
+    expires: int
+
+
+def raise_first(answers: Sequence[Any]) -> None:
+    """Raise the first error among answers, if there is one."""
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            raise answer
+
+
+def weights(router: Router, keys: Sequence[bytes]) -> list[int | None]:
+    """Bytes of memory of each key; None for a missing key."""
+    answers = router.request(keys, [commands.memory(key) for key in keys])
+    raise_first(answers)
+    return answers
+
+
+def types(router: Router, keys: Sequence[bytes]) -> list[str]:
+    """TYPE of each key; `none` for a missing key."""
+    answers = router.request(keys, [commands.type_of(key) for key in keys])
+    raise_first(answers)
+    return [answer.decode() for answer in answers]
+
+
+def values(router: Router, keys: Sequence[bytes]) -> list[Value | None]:
+    """Payload and expiry time of each key; None for a missing key."""
+    _request_values(router, keys)
+    return _receive_values(router)
+
+
+def both(
+    one: Router, keys: Sequence[bytes], other: Router, names: Sequence[bytes]
+) -> tuple[list[Value | None], list[Value | None]]:
+    """Like values, for both servers at the same time."""
+    _request_values(one, keys)
+    _request_values(other, names)
+    return _receive_values(one), _receive_values(other)
+
+
+def _request_values(router: Router, keys: Sequence[bytes]) -> None:
+    parts = _PARTS if router.server.has_absolute_ttl else _PARTS_BY_CLOCK
+    router.send([key for key in keys for _ in parts], [part(key) for key in keys for part in parts])
+
+
+def _receive_values(router: Router) -> list[Value | None]:
+    answers = router.receive()
+    raise_first(answers)
+    if router.server.has_absolute_ttl:
+        return [_value(payload, end) for payload, end in zip(answers[::2], answers[1::2], strict=True)]
+    return [
+        _value(payload, _absolute(left, time))
+        for payload, left, time in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
+    ]
+
+
+_PARTS = (commands.dump, commands.expiry)
+
+_PARTS_BY_CLOCK = (commands.dump, commands.remaining, lambda _: commands.TIME)
+"""Servers before 7.0 report only the remaining time; TIME makes it absolute."""
+
+
+def _absolute(left: int, time: list[bytes]) -> int:
+    seconds, micros = time
+    return left + int(seconds) * 1000 + int(micros) // 1000 if left >= 0 else left
+
+
+def _value(payload: bytes | None, expires: int) -> Value | None:
+    if payload is None or expires == GONE:  # it may have expired between the two commands
+        return None
+    return Value(payload, max(expires, NEVER))
+
+
+def expiries(router: Router, keys: Sequence[bytes]) -> list[int]:
+    """Expiry time of each key; NEVER for a key without one and for a missing key."""
+    if router.server.has_absolute_ttl:
+        answers = router.request(keys, [commands.expiry(key) for key in keys])
+        raise_first(answers)
+        return [max(answer, NEVER) for answer in answers]
+    answers = router.request(
+        [key for key in keys for _ in range(2)],
+        [part for key in keys for part in (commands.remaining(key), commands.TIME)],
+    )
+    raise_first(answers)
+    return [max(_absolute(left, time), NEVER) for left, time in zip(answers[::2], answers[1::2], strict=True)]

@@ -1,0 +1,113 @@
+"""Migration report: JSON for programs, Markdown for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from valkeykit_ops.migrate.preflight import MigrationPlan
+from valkeykit_ops.migrate.reconcile import Verification
+from valkeykit_ops.migrate.state import MigrationState, shown
+
+LISTED_KEYS = 1000
+"""Maximum number of differing keys in the report."""
+
+
+@dataclass
+class MigrationReport:
+    """The result of a run.
+
+    complete: whether the target has every key in scope.
+    cut_over: whether writes to the source had stopped before the verification.
+    downtime: seconds from the last write to the end of the verification; None without a cut-over.
+    """
+
+    plan: MigrationPlan
+    complete: bool = False
+    cut_over: bool = False
+    started: float = 0.0
+    seconds: float = 0.0
+    downtime: float | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    verification: Verification | None = None
+    unmovable: int = 0
+    libraries: dict[str, str | None] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values."""
+        verified = self.verification
+        return {
+            "complete": self.complete,
+            "cut_over": self.cut_over,
+            "started": datetime.fromtimestamp(self.started, timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 3),
+            "downtime_seconds": None if self.downtime is None else round(self.downtime, 3),
+            "plan": self.plan.record(),
+            "counts": self.counts,
+            "functions": {name: problem or "loaded" for name, problem in self.libraries.items()},
+            "unmovable": self.unmovable,
+            "verification": verified.record() if verified else None,
+            "differences": [
+                {"database": one.database, "key": shown(one.key), "type": one.kind, "verdict": one.verdict.value}
+                for one in (verified.differences if verified else [])[:LISTED_KEYS]
+            ],
+        }
+
+    def write(self, state: MigrationState) -> Path:
+        """Write both files; return the path of the Markdown page."""
+        record = self.record()
+        state.write("report.json", json.dumps(record, indent=2) + "\n")
+        return state.write("report.md", _page(record))
+
+
+def _page(record: dict[str, Any]) -> str:
+    plan, verified = record["plan"], record["verification"]
+    lines = [
+        "# Migration report",
+        "",
+        f"{plan['source']} → {plan['target']}, started {record['started']}, {record['seconds']:,.1f} s.",
+        "",
+        "**Complete.**" if record["complete"] else "**Incomplete.**",
+        _cut_over(record),
+        "",
+        "## Preflight",
+        "",
+        *_table(("check", "", "result"), [(one["name"], _mark(one["ok"]), one["text"]) for one in plan["checks"]]),
+        "",
+        "## Copy",
+        "",
+        *_table(("step", "keys"), record["counts"].items()),
+    ]
+    if verified:
+        kind = "Every key was compared on both servers." if verified["full"] else "A sample was compared."
+        rows = [(name, value) for name, value in verified.items() if name != "full"]
+        lines += ["", "## Verification", "", kind, "", *_table(("result", "keys"), rows)]
+    if record["differences"]:
+        wrong = [(one["verdict"], one["database"], one["type"], one["key"]) for one in record["differences"]]
+        lines += ["", "## Differing keys", "", *_table(("verdict", "database", "type", "key"), wrong)]
+    if record["functions"]:
+        lines += ["", "## Function libraries", "", *_table(("name", "result"), record["functions"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _cut_over(record: dict[str, Any]) -> str:
+    if record["cut_over"]:
+        return f"Writes had stopped {record['downtime_seconds']:,.1f} s before the end of the verification."
+    return "Writes continued, so this report does not cover keys written after the verification."
+
+
+def _mark(ok: bool | None) -> str:
+    return {True: "ok", False: "no", None: "note"}[ok]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> list[str]:
+    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    return [
+        "| " + " | ".join(head) + " |",
+        "| " + " | ".join("---" for _ in head) + " |",
+        *("| " + " | ".join(row) + " |" for row in cells),
+    ]

@@ -1,0 +1,298 @@
+"""A migration run: preflight, copy, follow, cut-over, verification and report."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+from valkeykit.error_translation import REDIS_ERRORS, translate_error
+from valkeykit.errors import ConfigurationError, ValkeykitError
+
+from valkeykit_ops.migrate import changes, cutover, functions, preflight
+from valkeykit_ops.migrate.changes import ChangeTracker
+from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate.copier import Copier
+from valkeykit_ops.migrate.cutover import WriteCounter
+from valkeykit_ops.migrate.key_scan import KeyScan
+from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
+from valkeykit_ops.migrate.options import Options
+from valkeykit_ops.migrate.preflight import MigrationPlan
+from valkeykit_ops.migrate.progress import ProgressReporter
+from valkeykit_ops.migrate.reconcile import Verification, copy_keys, reconcile
+from valkeykit_ops.migrate.report import MigrationReport
+from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.state import MigrationState
+from valkeykit_ops.migrate.throttle import Throttle
+
+CAUGHT_UP_KEYS = 1000
+"""Number of changed keys below which the target has caught up."""
+
+MAX_DELTA_PASSES = 5
+"""Delta passes before the cut-over starts even if more keys change."""
+
+POLL_INTERVAL_SECONDS = 0.5
+"""Pause between two checks whether writes have stopped."""
+
+
+@dataclass(frozen=True)
+class CutOver:
+    """How to cut over.
+
+    quiet: seconds without a write after which writes count as stopped.
+    pause: seconds for which the source pauses writes (CLIENT PAUSE); None to wait until the writers stop.
+    timeout: maximum seconds to wait until writes stop.
+    """
+
+    quiet: float = 5.0
+    pause: float | None = None
+    timeout: float = 3600.0
+
+
+class Migration:
+    """A migration between two servers, with its state in a folder."""
+
+    def __init__(
+        self,
+        source: MigrationServer,
+        target: MigrationServer,
+        options: Options,
+        state: MigrationState,
+        reporter: ProgressReporter,
+    ) -> None:
+        self._reporter = reporter
+        self._context = RunContext(
+            source,
+            target,
+            options,
+            state,
+            Throttle(options.rate, options.max_latency, options.batch),
+            state.lines("unmovable.jsonl"),
+        )
+        self._libraries: dict[str, str | None] = {}
+        self._changes: ChangeTracker | None = None
+        reporter.watch(self._context.counters)
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set it to stop the run; the state is saved."""
+        return self._context.stop
+
+    def plan(self) -> MigrationPlan:
+        """Check both servers without writing to either.
+
+        Raises:
+            ValkeykitError: a server is unreachable, or rejects a required command.
+        """
+        with _translating_errors():
+            self._reporter.stage("inventory", sum(self._context.source.sizes().values()))
+            return preflight.examine(self._context, full=True, continuing=False)
+
+    def run(self, cut_over: CutOver | None = None, *, follow: float | None = None) -> MigrationReport:
+        """Migrate; the same call resumes a run that was killed or failed.
+
+        cut_over: wait until writes stop, then verify; None to verify while writes continue.
+        follow: keep the target in sync for this many seconds first.
+
+        Raises:
+            ConfigurationError: the state belongs to another migration.
+            ValkeykitError: a server is unreachable or rejected a command; the state is saved.
+        """
+        began = time.time()
+        with _translating_errors():
+            report = MigrationReport(self._examine(), started=began)
+            if not report.plan.is_go:
+                report.write(self._context.state)
+                return report
+            self._claim()
+            with self._tracking_changes(), self._limiting_latency():
+                self._copy()
+                if follow is not None:
+                    self._follow(follow)
+                if cut_over:
+                    self._catch_up()
+                    self._cut_over(cut_over, report)
+                else:
+                    report.verification = self._verify()
+        return self._finish(report, began)
+
+    def _examine(self) -> MigrationPlan:
+        self._reporter.stage("preflight")
+        return preflight.examine(self._context, full=False, continuing=bool(self._context.state.get("claimed")))
+
+    def _claim(self) -> None:
+        context, scope = self._context, self._context.options.scope
+        context.state.claim(
+            {
+                "source": context.source.location,
+                "target": context.target.location,
+                "scope": scope.record(),
+                "conflict": context.options.conflict,
+            }
+        )
+        if context.state.get("claimed") is None:
+            sizes = {number: size for number, size in context.source.sizes().items() if scope.includes(number)}
+            every = {**context.target.sizes(), **sizes} if not scope.databases else sizes
+            context.state.put("mirrors", context.options.reverse or not preflight.occupied(context, every))
+            context.state.put("claimed", True)
+        context.mirrors = bool(context.state.get("mirrors"))
+
+    @contextlib.contextmanager
+    def _tracking_changes(self) -> Iterator[None]:
+        """Track changed keys in the context, if the source sends notifications."""
+        context = self._context
+        if context.options.notifications and not context.state.get("notifications"):
+            context.state.put("notifications", changes.enable(context.source))
+        if context.options.conflict != "skip" and changes.enabled(context.source):
+            self._changes = ChangeTracker(context.source, context.options.scope)
+        try:
+            yield
+        finally:
+            if self._changes is not None:
+                self._changes.close()
+            if before := context.state.get("notifications"):
+                with contextlib.suppress(RedisError):
+                    changes.restore(context.source, before)
+                    context.state.put("notifications", None)
+
+    @contextlib.contextmanager
+    def _limiting_latency(self) -> Iterator[None]:
+        """Monitor the source's latency in the context, if there is a limit."""
+        if not self._context.throttle.limits_latency:
+            yield
+            return
+        with LatencyMonitor(self._context.source, self._context.throttle.on_sample):
+            yield
+
+    def _copy(self) -> None:
+        context = self._context
+        self._load_libraries()
+        if context.state.get("begun") and self._changes is not None:
+            self._changes.mark_incomplete()  # keys changed between the two runs
+        if context.state.get("copied"):
+            return
+        context.state.put("begun", True)
+        self._reporter.stage("copy", sum(context.source.sizes().values()))
+        KeyScan(
+            context,
+            context.source,
+            lambda number: Copier(context, number),
+            name="copy",
+            pattern=context.options.scope.pattern,
+        ).run()
+        context.state.put("copied", True)
+
+    def _load_libraries(self) -> None:
+        context = self._context
+        if not (context.source.has_functions and context.target.has_functions and context.options.scope.is_everything):
+            return
+        try:
+            there, here = functions.libraries(context.target), functions.libraries(context.source)
+        except RedisError:
+            return  # the preflight reports it
+        for name, code in here.items():
+            if there.get(name) == code or (name in there and context.options.conflict == "skip"):
+                self._libraries[name] = None
+            else:
+                self._libraries[name] = functions.load(context.target, code, replace=context.overwrites)
+
+    def _follow(self, seconds: float) -> None:
+        self._reporter.stage("following")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._delta()
+            self._context.stop.wait(POLL_INTERVAL_SECONDS)
+            self._context.check_stop()
+
+    def _catch_up(self) -> None:
+        """Run delta passes until few keys change between two of them."""
+        for number in range(1, MAX_DELTA_PASSES + 1):
+            self._reporter.stage(f"delta pass {number}")
+            changed = self._delta()
+            self._reporter.note(f"delta pass {number}: {changed:,} keys changed", changed=changed)
+            if changed < CAUGHT_UP_KEYS:
+                return
+
+    def _delta(self) -> int:
+        """Copy the changed keys; return their number."""
+        keys = self._changes.take() if self._changes is not None else None
+        if keys is None:
+            return reconcile(self._context).differing
+        copy_keys(self._context, keys)
+        return len(keys)
+
+    def _verify(self, *, last: bool = False) -> Verification:
+        """Compare all keys, or a sample; changed keys that are known are copied first.
+
+        last: no pass follows, so a sample is enough only if all changes are known.
+        """
+        keys = self._changes.take() if self._changes is not None else None
+        copy_keys(self._context, keys or [])
+        self._reporter.stage("verification", sum(self._context.source.sizes().values()))
+        sample = self._context.options.verify == "sample" and not (last and keys is None)
+        return reconcile(self._context, sample=sample)
+
+    def _cut_over(self, how: CutOver, report: MigrationReport) -> None:
+        writes = WriteCounter(self._context.source)
+        pause = cutover.paused(self._context.source, how.pause) if how.pause else contextlib.nullcontext()
+        self._reporter.stage("cut-over")
+        if how.pause is None:
+            self._reporter.note(
+                "caught up: stop the writers now, and point them to the target after this command has finished"
+            )
+        with pause:
+            end = time.monotonic() + how.timeout
+            while True:
+                quiet_since, total = self._await_quiet(writes, how, end)
+                self._reporter.note("writes have stopped: running the last delta pass and the verification")
+                report.verification = self._verify(last=True)
+                if writes.total() == total:
+                    break
+                self._reporter.note("the source was written to during the verification: repeating it")
+            report.cut_over = True
+            report.downtime = time.monotonic() - quiet_since
+
+    def _await_quiet(self, writes: WriteCounter, how: CutOver, end: float) -> tuple[float, int]:
+        """The time of the last write, and the number of writes up to then."""
+        total, since = writes.total(), time.monotonic()
+        needed = POLL_INTERVAL_SECONDS if how.pause else how.quiet  # notifications may still arrive
+        while time.monotonic() - since < needed:
+            if time.monotonic() > end:
+                raise ConfigurationError(
+                    f"clients still write to the source after {how.timeout:,.0f} s",
+                    fix="stop the writers or pass --pause-writes, then run the command again to resume",
+                )
+            self._context.stop.wait(POLL_INTERVAL_SECONDS)
+            self._context.check_stop()
+            if self._changes is not None:
+                self._delta()
+            if (now := writes.total()) != total:
+                total, since = now, time.monotonic()
+        return since, total
+
+    def _finish(self, report: MigrationReport, began: float) -> MigrationReport:
+        context = self._context
+        report.seconds = time.time() - began
+        report.counts = context.counters.snapshot()
+        report.libraries = self._libraries
+        report.unmovable = context.counters.get("unmovable")
+        verified = report.verification
+        clean = verified is not None and verified.is_clean and not any(self._libraries.values())
+        report.complete = clean and (context.options.accept_loss or not report.unmovable)
+        page = report.write(context.state)
+        self._reporter.note(f"report: {page}", report=str(page))
+        return report
+
+
+@contextlib.contextmanager
+def _translating_errors() -> Iterator[None]:
+    """Translate redis-py's errors; a server's message about a payload is not shown."""
+    try:
+        yield
+    except ValkeykitError:
+        raise
+    except REDIS_ERRORS as problem:
+        raise translate_error(problem) from None

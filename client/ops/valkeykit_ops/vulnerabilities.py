@@ -1,0 +1,85 @@
+"""Known vulnerabilities of Valkey and Redis, and the releases that fix them.
+
+The data file lists the first fixed release of each minor version for every CVE; older releases of that minor version
+are vulnerable, and a minor version without a fixed release is not checked. `python -m tools.update_vulnerabilities`
+updates the file from OSV.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from importlib import resources
+from typing import NamedTuple
+
+Version = tuple[int, int, int]
+
+
+class Vulnerability(NamedTuple):
+    """A vulnerability.
+
+    valkey, redis: fixed releases.
+    needs_tls: whether only servers with TLS are vulnerable.
+    """
+
+    cve: str
+    valkey: tuple[str, ...]
+    redis: tuple[str, ...]
+    needs_tls: bool = False
+
+
+class VulnerabilityTable(NamedTuple):
+    """The content of the data file. date: day of the last update, as YYYY-MM-DD."""
+
+    date: str
+    vulnerabilities: tuple[Vulnerability, ...]
+
+
+@lru_cache
+def load_table() -> VulnerabilityTable:
+    """The installed vulnerability table."""
+    return parse_table(resources.files(__package__).joinpath("vulnerabilities.json").read_text(encoding="utf-8"))
+
+
+def parse_table(text: str) -> VulnerabilityTable:
+    """Parse the text of a data file."""
+    record = json.loads(text)
+    rows = (
+        Vulnerability(row["cve"], tuple(row["valkey"]), tuple(row["redis"]), row.get("needs_tls", False))
+        for row in record["vulnerabilities"]
+    )
+    return VulnerabilityTable(record["date"], tuple(rows))
+
+
+def affecting(engine: str, version: Version, *, has_tls: bool) -> list[Vulnerability]:
+    """The vulnerabilities of a version."""
+    line = f"{version[0]}.{version[1]}"
+    return [
+        one
+        for one in load_table().vulnerabilities
+        if (has_tls or not one.needs_tls)
+        and any(version < (parse_version(fixed) or version) for fixed in _of(one, engine) if _line(fixed) == line)
+    ]
+
+
+def fixed_release(vulnerabilities: Sequence[Vulnerability], engine: str, line: str) -> str:
+    """The oldest release of a minor version, such as 8.1, that fixes all of them; empty if there is none."""
+    fixed = [one for known in vulnerabilities for one in _of(known, engine) if _line(one) == line]
+    return max(fixed, key=lambda one: parse_version(one) or (0, 0, 0), default="")
+
+
+def parse_version(text: str) -> Version | None:
+    """The three numbers of a version; None if the text is not a version."""
+    parts = text.split("-", maxsplit=1)[0].split(".")
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        return None
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _of(one: Vulnerability, engine: str) -> Iterable[str]:
+    return one.valkey if engine == "valkey" else one.redis
+
+
+def _line(version: str) -> str:
+    return version.rsplit(".", 1)[0]

@@ -1,1 +1,0 @@
-"""What operators run (extra `ops`)."""

@@ -1,0 +1,67 @@
+"""Every row of the error table is recognised on a real server in that state, and so is what has no row."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from valkeykit_ops.doctor.deadline import TOTAL_SECONDS
+from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, DoctorReport
+
+from tests.doctor import faulty_endpoints
+
+PAGE = Path(__file__).parents[2] / "docs" / "client" / "doctor.md"
+SECRETS = ("right@", "right'", "wrong-secret")
+HARMLESS = {"multi-refused"}
+"""Notes: nothing is wrong with the server."""
+
+WARNINGS = {
+    "cross-slot", "expires-soon", "no-replica", "no-limit", "nearly-full", "off", "clients-near", "slow-command",
+    "vulnerable", "ended", "too-much", "info-refused",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*faulty_endpoints.TABLE_ROWS, *faulty_endpoints.OTHER_STATES])
+def test_what_is_found(name: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with (faulty_endpoints.TABLE_ROWS | faulty_endpoints.OTHER_STATES)[name](tmp_path) as case:
+        report = case.examine()
+    assert time.monotonic() - began < 60  # a guard against a hang; speed is measured in bench/
+    assert report.seconds < TOTAL_SECONDS + 1
+    expected = faulty_endpoints.name_of(name)
+    severity = NOTE if expected in HARMLESS else WARNING if expected in WARNINGS else PROBLEM
+    found = [one for one in report.findings if one.name == expected]
+    assert found, [(one.severity, one.name) for one in report.findings]
+    assert found[0].severity == severity
+    assert report.is_healthy == (severity != PROBLEM)
+    _is_well_said(report)
+
+
+def _is_well_said(report: DoctorReport) -> None:
+    for one in report.findings:
+        assert one.what
+        assert one.why
+        assert one.fix
+        assert one.node
+        assert one.confidence in (CERTAIN, LIKELY, POSSIBLE)
+        assert not re.search(r"\{\w+\}", one.fix), one.fix
+    text = json.dumps(report.record()) + repr(report)
+    assert not any(secret in text for secret in SECRETS)
+
+
+def test_each_row_of_the_table_has_an_endpoint() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE)
+    assert len(rows) == 23
+    assert set(rows) == {faulty_endpoints.name_of(name) for name in faulty_endpoints.TABLE_ROWS}
+
+
+def test_a_lower_layer_stops_the_higher_ones(tmp_path: Path) -> None:
+    with faulty_endpoints.TABLE_ROWS["refused"](tmp_path) as case:
+        report = case.examine()
+    assert report.state("tcp") == "problem"
+    assert report.state("dns") == "ok"
+    assert report.state("memory") == "skipped"
+    assert len(report.findings) == 1

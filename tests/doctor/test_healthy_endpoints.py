@@ -1,0 +1,28 @@
+"""No false alarms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from valkeykit_ops.doctor.finding import NOTE
+
+from tests.doctor import healthy_endpoints
+
+
+@pytest.mark.parametrize("name", healthy_endpoints.ENDPOINTS)
+def test_nothing_is_found(name: str, tmp_path: Path) -> None:
+    with healthy_endpoints.ENDPOINTS[name](tmp_path) as case:
+        report = case.examine()
+    alarms = [
+        one
+        for one in report.findings
+        if one.severity != NOTE and one.name not in healthy_endpoints.EXPECTED_ALARMS.get(name, ())
+    ]
+    assert not alarms
+    assert report.is_healthy
+    assert report.state("version") != "skipped"
+
+
+def test_there_are_twenty_and_more() -> None:
+    assert len(healthy_endpoints.ENDPOINTS) >= 20

@@ -1,0 +1,40 @@
+"""Commands of other distributions."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+from valkeykit import cli, commands
+
+
+def test_each_command_of_valkeykit_ops_is_installed() -> None:
+    assert set(entry_points(group=commands.ENTRY_POINT_GROUP).names) == set(commands.OPS_COMMANDS)
+    shown = CliRunner().invoke(commands.app, ["--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+    names = [line.split()[1] for line in shown.stdout.splitlines() if line.startswith("│ ") and "--" not in line]
+    assert names == [*commands.COMMANDS, *commands.OPS_COMMANDS]
+
+
+@pytest.mark.parametrize("name", commands.OPS_COMMANDS)
+def test_a_command_without_its_distribution(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: EntryPoints())
+    monkeypatch.setattr("sys.argv", ["valkeykit", name, "--help"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == f"error: `valkeykit {name}` is not installed -> pip install valkeykit-ops"
+
+
+def test_a_command_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(**_: Any) -> EntryPoints:
+        return EntryPoints([EntryPoint("hello", f"{__name__}:hello", commands.ENTRY_POINT_GROUP)])
+
+    monkeypatch.setattr("importlib.metadata.entry_points", other)
+    shown = CliRunner().invoke(commands.app, ["hello"])
+    assert (shown.exit_code, shown.stdout) == (0, "hello\n")
+
+
+def hello() -> None:
+    """Print a greeting."""
+    print("hello")
