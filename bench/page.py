@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from bench.report import FOLDER, Row
-from infra.local import binary
+from infra.drivers import binary
 
 FILE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

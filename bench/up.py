@@ -13,8 +13,9 @@ from pathlib import Path
 
 from bench.report import Row, at_most, publish
 from infra import hardening
-from infra.local import binary, instance, server
-from infra.local.folder import Claim, Folder
+from infra.drivers import binary
+from infra.drivers.processes import instance, server
+from infra.drivers.processes.folder import Claim, Folder
 from tests.project import Project
 from tools.stack import PROJECT
 

@@ -235,7 +235,7 @@ def acl(passwords: Mapping[str, str], users: Sequence[User] = USERS, previous: M
 
     previous: passwords that are valid too, for the time of a rotation; empty ones count as none.
 
-    The hash has no salt, so the passwords must be random: see `infra.local.providers`.
+    The hash has no salt, so the passwords must be random: see `infra.providers.processes`.
     """
     old = previous or {}
     lines = []

@@ -15,8 +15,8 @@ import psutil
 import redis
 from valkeykit.connection import connect
 
-from infra.local import process
-from infra.local.folder import Folder
+from infra.drivers.processes import process
+from infra.drivers.processes.folder import Folder
 from tools.stack import PROJECT, Stack
 
 USERS_CHOICE = (

@@ -17,10 +17,10 @@ from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ValkeykitError
 from valkeykit.url import Node
 
-from infra.local import drill
-from infra.local.console import wait_until
-from infra.local.docker import providers as containers
-from infra.local.folder import BACKUPS
+from infra.drivers import drill
+from infra.drivers.processes.folder import BACKUPS
+from infra.drivers.topology.executor import wait_until
+from infra.providers import docker as containers
 from tools import clouds, nodes
 from tools.backend import FOLDER
 from tools.errors import ToolError

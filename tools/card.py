@@ -10,8 +10,8 @@ from typing import Any
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
+from infra.drivers import drill
 from infra.hardening import RULES, USERS
-from infra.local import drill
 from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infra.documents import to_yaml
-from infra.local.files import write_private
+from infra.drivers.files import write_private
 from tools.backend import FOLDER
 from tools.errors import ToolError
 

@@ -9,8 +9,8 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.error_translation import translate_errors
 from valkeykit.url import parse
 
-from infra.local import providers
-from infra.local.docker import providers as containers
+from infra.providers import docker as containers
+from infra.providers import processes as providers
 from tools import clouds
 from tools.errors import ToolError
 from tools.probe import Writer

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from infra.local.files import write_private
+from infra.drivers.files import write_private
 from tools.backend import FOLDER
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from valkeykit.errors import ValkeykitError
 
+from infra.drivers.files import write_private
 from infra.hardening import SELF_HOSTED
-from infra.local.files import write_private
 from tools.backend import FOLDER
 from tools.stack import Stack
 
@@ -101,7 +101,7 @@ def forget(root: Path, stack: str) -> None:
 
 def recoveries(stack: Stack) -> list[str]:
     """What happened to the data of its containers since the last call, a line each; none for other targets."""
-    from infra.local.docker import providers as containers  # loads Pulumi
+    from infra.providers import docker as containers  # loads Pulumi
 
     since, now = _load(stack.root, stack.name).get(_REPAIRS), datetime.now(timezone.utc)
     lines = []

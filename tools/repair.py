@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from valkeykit.endpoint import Endpoint
 
-from infra.local import providers
-from infra.local.docker import providers as containers
+from infra.providers import docker as containers
+from infra.providers import processes as providers
 from tools.errors import ToolError
 from tools.stack import Stack
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from valkeykit.endpoint import Endpoint
 
-from infra.local import rdb
+from infra.drivers import rdb
 from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack

@@ -14,16 +14,16 @@ from valkeykit.errors import ConfigurationError, ValkeykitError
 from valkeykit.url import Node
 
 from infra import hardening, project
+from infra.drivers import certificates, rdb
+from infra.drivers.binary import parse_version
+from infra.drivers.certificates import Pair
+from infra.drivers.docker import exporter, files
+from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.plan import Backups, Plan, Upload, default_subnet
 from infra.errors import ProvisioningError
-from infra.local import certificates, rdb
-from infra.local.binary import parse_version
-from infra.local.certificates import Pair
-from infra.local.docker import exporter, files
-from infra.local.docker.cleanup import Cleanup
-from infra.local.docker.engine import Engine
-from infra.local.docker.plan import Backups, Plan, Upload, default_subnet
-from infra.local.docker.providers import Authority, Certificate, Containers
-from infra.local.providers import Password
+from infra.providers.cleanup import Cleanup
+from infra.providers.docker import Authority, Certificate, Containers
+from infra.providers.processes import Password
 from infra.settings import Settings
 from infra.settings.docker import DockerSettings
 from infra.targets import Deployment, Login, by_password

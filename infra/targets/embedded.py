@@ -13,10 +13,11 @@ from valkeykit.errors import ConfigurationError, ValkeykitError
 from valkeykit.url import Node
 
 from infra import hardening, project
+from infra.drivers import binary, rdb
+from infra.drivers.processes import layout, ports, process
+from infra.drivers.processes.folder import Claim, Folder
 from infra.errors import ProvisioningError
-from infra.local import binary, layout, ports, process, rdb
-from infra.local.folder import Claim, Folder
-from infra.local.providers import Password, Server, ServerGroup
+from infra.providers.processes import Password, Server, ServerGroup
 from infra.settings import Settings
 from infra.targets import Deployment, Login, by_password
 

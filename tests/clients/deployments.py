@@ -16,11 +16,12 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
 from infra import hardening
+from infra.drivers import binary
+from infra.drivers.processes import ports, process, server, servers
+from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.group import GroupSpec
+from infra.drivers.processes.instance import Spec
 from infra.hardening import Topology
-from infra.local import binary, ports, process, server, servers
-from infra.local.folder import Claim, Folder
-from infra.local.group import GroupSpec
-from infra.local.instance import Spec
 from tests.docker import bed
 from tools import export
 

@@ -18,14 +18,14 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
 from infra import hardening
+from infra.drivers import certificates
+from infra.drivers.docker import driver
+from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.driver import Spec, State
+from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.images import Source
+from infra.drivers.docker.plan import Plan, Secrets
 from infra.hardening import Topology, Workload
-from infra.local import certificates
-from infra.local.docker import driver
-from infra.local.docker.deployment import Deployment
-from infra.local.docker.driver import Spec, State
-from infra.local.docker.engine import Engine
-from infra.local.docker.images import Source
-from infra.local.docker.plan import Plan, Secrets
 
 OLD, NEW = "8.1.1", "9.1.2"
 IMAGE = "valkey-test"
@@ -101,7 +101,7 @@ class Bed:
         return self.state
 
     def wrong(self) -> list[str]:
-        from infra.local.docker.providers import _drift
+        from infra.providers.docker import _drift
 
         found, wrong = driver.inspect(self.spec, self.known)
         return wrong or _drift(self.known, found)

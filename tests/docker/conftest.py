@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from bench.report import publish
+from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
-from infra.local.docker.engine import Engine
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, Bed, make_spec, running
 from tests.docker.totals import ROUNDS, DamageTotals, totals
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from infra.local.docker.engine import Engine
+from infra.drivers.docker.engine import Engine
 
 Damage = Callable[[Path], None]
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import redis
 
-from infra.local.console import Member, RefusedError, wait_until
+from infra.drivers.topology.executor import Member, RefusedError, wait_until
 from tests.docker import damage
 from tests.docker.bed import Bed
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from infra.drivers.docker import driver
+from infra.drivers.docker.belongings import SCRATCH
+from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local.docker import driver
-from infra.local.docker.belongings import SCRATCH
-from infra.local.docker.engine import Engine
-from infra.local.docker.plan import Backups
 from tests import killed
 from tests.docker.bed import Bed, make_spec, running, sweep
 
@@ -117,7 +117,7 @@ def test_a_restore_killed_at_any_moment_starts_again_and_has_all(
         (snapshot,) = tmp_path.glob("final-*.rdb")
     spec = replace(make_spec(tmp_path, topology), restore_from=snapshot)
     try:
-        killed.ensure("infra.local.docker.driver", f"infra.local.docker.{place}", tmp_path, spec, None)
+        killed.ensure("infra.drivers.docker.driver", f"infra.drivers.docker.{place}", tmp_path, spec, None)
         if place != "restore._mark":
             with pytest.raises(
                 ProvisioningError, match=r"a restore was interrupted.* -> pulumi config set restoreFrom"

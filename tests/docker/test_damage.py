@@ -17,8 +17,8 @@ from typing import Literal
 
 import pytest
 
+from infra.drivers.topology.executor import wait_until
 from infra.hardening import Topology
-from infra.local.console import wait_until
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.damage import ANY, OF_CLUSTER

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.docker.engine import Engine
+from infra.drivers.docker.engine import Engine
 from tests import checkout
 from tests.docker.bed import IMAGE, NEW, first_port, sweep
 from tests.docker.test_monitoring import EXPORTER, PROMETHEUS
@@ -16,7 +16,7 @@ from tests.docker.test_monitoring import EXPORTER, PROMETHEUS
 OFFICIAL = {f"valkey/valkey:{NEW}": f"{IMAGE}:{NEW}", "oliver006/redis_exporter:v1.86.0": EXPORTER}
 """The images that the pages name, and those that take their names."""
 
-FIRST = {"Pulumi.yaml": "    default: 0\n", "infra/local/docker/places.py": "FIRST_PORT = 6379"}
+FIRST = {"Pulumi.yaml": "    default: 0\n", "infra/drivers/docker/places.py": "FIRST_PORT = 6379"}
 """Where it is said which port is the first one: a stack's, and a folder's."""
 
 STACKS = ("valkey/web", "valkey/valkey-valkey")

@@ -21,7 +21,7 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
-from infra.local.docker.engine import Engine
+from infra.drivers.docker.engine import Engine
 from infra.policy import rules
 from infra.policy.rules import Subject
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep

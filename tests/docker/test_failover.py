@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import pause
-from infra.local.console import info
-from infra.local.docker import driver
+from infra.drivers.docker import driver
+from infra.drivers.topology import pause
+from infra.drivers.topology.executor import info
 from tests.docker.bed import Bed, make_spec, running
 from tools.probe import Writer
 from tools.stack import PROJECT
@@ -56,7 +56,7 @@ def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: Bed
 _HOLD = """
 import pickle, sys, time
 from pathlib import Path
-from infra.local import pause
+from infra.drivers.topology import pause
 console, node = pickle.loads(Path(sys.argv[1]).read_bytes())
 with pause.hold(console, node) as held:
     print("held", flush=True)

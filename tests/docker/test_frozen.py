@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local.console import SilentError, answers, wait_until
-from infra.local.docker import console
+from infra.drivers.docker import console
+from infra.drivers.topology.executor import SilentError, answers, wait_until
 from tests.docker.bed import Bed, make_spec, running
 
 

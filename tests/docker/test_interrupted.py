@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.drivers.docker import driver
+from infra.drivers.docker.belongings import Belongings
+from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.driver import Spec
 from infra.errors import ProvisioningError
-from infra.local.docker import driver
-from infra.local.docker.belongings import Belongings
-from infra.local.docker.deployment import Deployment
-from infra.local.docker.driver import Spec
 from tests import killed
 from tests.docker.bed import IMAGE, NEW, OLD, Bed, make_spec, running, sweep
 from tests.docker.stored import data_of, leader_and_followers, read, write
@@ -42,7 +42,7 @@ def belongings(spec: Spec) -> Belongings:
 
 def kill(bed: Bed, call: str, folder: Path) -> None:
     """Have an `ensure` killed at a call."""
-    killed.ensure("infra.local.docker.driver", f"infra.local.docker.{call}", folder, bed.spec, bed.known)
+    killed.ensure("infra.drivers.docker.driver", f"infra.drivers.docker.{call}", folder, bed.spec, bed.known)
 
 
 def helpers(bed: Bed) -> list[str]:
@@ -57,8 +57,8 @@ def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
     (snapshot,) = (tmp_path / "old").glob("final-*.rdb")
     spec = replace(make_spec(tmp_path, "single"), restore_from=snapshot)
     try:
-        call = "infra.local.docker.restore._wait_until_loaded"
-        killed.ensure("infra.local.docker.driver", call, tmp_path, spec, None)
+        call = "infra.drivers.docker.restore._wait_until_loaded"
+        killed.ensure("infra.drivers.docker.driver", call, tmp_path, spec, None)
         assert f"{spec.plan.project}-scratch" in left(spec)
         driver.refuse(spec, None)
         with pytest.raises(ProvisioningError, match="another Docker engine"):

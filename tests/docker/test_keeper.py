@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.console import wait_until
-from infra.local.docker.engine import Engine, EngineError
-from infra.local.docker.files import SCRIPTS
+from infra.drivers.docker.engine import Engine, EngineError
+from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.topology.executor import wait_until
 from tests.docker.bed import IMAGE, NEW
 
 PORT = 7000

@@ -11,7 +11,7 @@ import redis
 from valkeykit.connection import connect
 from valkeykit.url import Node
 
-from infra.local.docker import driver
+from infra.drivers.docker import driver
 from tests.docker.bed import Bed, make_spec, running
 from tools import keycounts, keyspace
 from tools.keycounts import Shard

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from infra.drivers import certificates
+from infra.drivers.docker import health, rolling
+from infra.drivers.docker.plan import Secrets
+from infra.drivers.topology.executor import answers
 from infra.errors import ProvisioningError
-from infra.local import certificates
-from infra.local.console import answers
-from infra.local.docker import health, rolling
-from infra.local.docker.plan import Secrets
 from tests.docker.bed import NEW, OLD, Bed, new_secrets
 from tools.probe import Writer
 

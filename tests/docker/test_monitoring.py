@@ -20,10 +20,10 @@ import pytest
 import redis
 import yaml
 
+from infra.drivers.docker import exporter
+from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.files import FOLDER
 from infra.hardening import Topology
-from infra.local.docker import exporter
-from infra.local.docker.engine import Engine
-from infra.local.docker.files import FOLDER
 from tests.docker.alerts import CASES, unit_tests
 from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
 from tests.servers import free_port

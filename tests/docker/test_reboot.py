@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.docker.engine import Engine
+from infra.drivers.docker.engine import Engine
 from tests.docker.bed import IMAGE, NETWORKS, NEW, SHAPES, Bed, make_spec, running
 
 BACK_WITHIN = 120.0

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.drivers.docker import images
+from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.images import Source
 from infra.errors import ProvisioningError
-from infra.local.docker import images
-from infra.local.docker.engine import Engine
-from infra.local.docker.images import Source
 from tests.docker.bed import IMAGE, NEW
 
 PROGRAM = (

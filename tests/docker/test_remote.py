@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.drivers.docker import driver
+from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
-from infra.local.docker import driver
-from infra.local.docker.plan import Backups
 from tests.docker.bed import Bed, make_spec, running, sweep
 from tests.docker.forwarder import Forwarder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.docker.engine import Engine, EngineError
+from infra.drivers.docker.engine import Engine, EngineError
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port
 from tools.render import render
 from tools.stack import PROJECT

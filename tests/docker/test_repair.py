@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.drivers.docker import console, driver, volumes
+from infra.drivers.docker import repair as repairs
+from infra.drivers.docker.engine import EngineError
+from infra.drivers.docker.workbench import Workbench
+from infra.drivers.topology.executor import Member, answers, wait_until
 from infra.errors import ProvisioningError
-from infra.local.console import Member, answers, wait_until
-from infra.local.docker import console, driver, volumes
-from infra.local.docker import repair as repairs
-from infra.local.docker.engine import EngineError
-from infra.local.docker.workbench import Workbench
 from tests.docker.bed import NEW, OLD, Bed, make_spec, running
 from tests.docker.test_frozen import signal
 
@@ -258,7 +258,7 @@ def test_a_repair_that_was_cut_off_finishes(single: Bed, step: str, monkeypatch:
 
     with monkeypatch.context() as patched:
         if step == "rm":  # in the middle of the last step
-            patched.setattr("infra.local.docker.files.script", lambda _: script_that_ends_early())
+            patched.setattr("infra.drivers.docker.files.script", lambda _: script_that_ends_early())
         else:
             patched.setattr(Workbench, "step", cut)
         with pytest.raises((KeyboardInterrupt, EngineError)):
@@ -275,7 +275,7 @@ def test_a_repair_that_was_cut_off_finishes(single: Bed, step: str, monkeypatch:
 
 
 def script_that_ends_early() -> str:
-    from infra.local.docker.files import SCRIPTS
+    from infra.drivers.docker.files import SCRIPTS
 
     text = (SCRIPTS / "repair-files").read_text()
     line = '      mv "$new/$name" "$data/$name"\n'

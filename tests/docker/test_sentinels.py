@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from valkeykit.endpoint import SERVICE
 
-from infra.local import replication
-from infra.local.console import Member, wait_until
-from infra.local.docker import driver
+from infra.drivers.docker import driver
+from infra.drivers.topology import replication
+from infra.drivers.topology.executor import Member, wait_until
 from tests.docker import stored
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import data_of, read, write

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
-from infra.local.docker.plan import Backups, Upload
+from infra.drivers.docker.plan import Backups, Upload
 from tests.docker.bed import Bed, make_spec, running
 from tests.servers import free_port
 

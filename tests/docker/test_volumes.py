@@ -12,11 +12,11 @@ from typing import cast
 
 import pytest
 
+from infra.drivers.docker import driver
+from infra.drivers.docker.engine import Engine, EngineError
+from infra.drivers.topology.executor import RefusedError, SilentError, info, wait_until
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local.console import RefusedError, SilentError, info, wait_until
-from infra.local.docker import driver
-from infra.local.docker.engine import Engine, EngineError
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import (

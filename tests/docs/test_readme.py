@@ -6,8 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from infra.local import process
-from infra.local.folder import Folder
+from infra.drivers.processes import process
+from infra.drivers.processes.folder import Folder
 from tests import checkout as checkout_of
 from tools import reference
 from tools.stack import PROJECT

@@ -17,7 +17,7 @@ import redis
 import yaml
 from valkeykit.connection import connect
 
-from infra.local.console import wait_until
+from infra.drivers.topology.executor import wait_until
 from tests.project import Project
 from tools import change, journal, rotation
 from tools.errors import ToolError, UpdateError

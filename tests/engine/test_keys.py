@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import process
-from infra.local.folder import Folder
+from infra.drivers.processes import process
+from infra.drivers.processes.folder import Folder
 from tests.project import Project
 from tools.stack import PROJECT
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.local import process
+from infra.drivers.processes import process
 from tests.project import Project
 from tools.errors import ToolError
 

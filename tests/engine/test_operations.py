@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from valkeykit.connection import connect
 
-from infra.local import process
+from infra.drivers.processes import process
 from tests.project import Project
 from tools import backup, card, change, failover, restoring, rotation
 from tools.errors import ToolError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from infra.drivers.processes.folder import Folder
 from infra.errors import ProvisioningError
-from infra.local.folder import Folder
 from tests.engine.test_keys import KEYS, damage, write
 from tests.project import Project
 from tools import repair

@@ -15,8 +15,8 @@ import pytest
 from valkeykit.connection import Client, connect
 from valkeykit.environment import resolve
 
-from infra.local import process
-from infra.local.folder import Folder
+from infra.drivers.processes import process
+from infra.drivers.processes.folder import Folder
 from tests.project import Project
 from tools.stack import PROJECT
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.local.waiting import until
+from infra.drivers.waiting import until
 
 START_SECONDS = 60.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.waiting import until
+from infra.drivers.waiting import until
 from tests import installs
 from tests.examples.service import ask, free_port, running
 from tools.stack import PROJECT

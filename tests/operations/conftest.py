@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.report import publish
+from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
-from infra.local.docker.engine import Engine
 from tests.operations import clients, images, killing, leftovers
 from tests.operations.clients import Client
 from tests.operations.rounds import SEED

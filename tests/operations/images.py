@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.local.docker.engine import Engine
+from infra.drivers.docker.engine import Engine
 from infra.targets.docker import image_of
 from tests.docker.bed import IMAGE, NEW, OLD
 

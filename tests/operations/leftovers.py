@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from infra.local.docker.engine import Engine
+from infra.drivers.docker.engine import Engine
 from tests.docker.bed import sweep
 from tests.operations.stack import Deployment
 

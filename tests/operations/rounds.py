@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.drivers import drill
 from infra.hardening import Topology
-from infra.local import drill
 from tests.operations import clients, killing, leftovers
 from tests.operations.killing import Kill
 from tests.operations.operator import Operator

@@ -13,9 +13,10 @@ from valkeykit.connection import connect
 from valkeykit.url import Address
 
 from infra import hardening
-from infra.local import binary, ports, process
-from infra.local.folder import Claim, Folder
-from infra.local.instance import Spec
+from infra.drivers import binary
+from infra.drivers.processes import ports, process
+from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.instance import Spec
 
 PASSWORDS = {user.name: f"{user.name}-password" for user in hardening.USERS}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.drivers.processes import appendonly, process, server
+from infra.drivers.processes.appendonly import DamagedError
+from infra.drivers.processes.instance import Spec
 from infra.errors import ProvisioningError
-from infra.local import appendonly, process, server
-from infra.local.appendonly import DamagedError
-from infra.local.instance import Spec
 from tests.unit.conftest import client_of, pid_of
 from tests.unit.group.test_damage import (
     append_nul,

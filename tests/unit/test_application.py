@@ -10,8 +10,8 @@ from valkeykit import Cache, Queue, Worker
 from valkeykit.url import Address
 
 from infra import hardening
-from infra.local import ports, server
-from infra.local.instance import Spec
+from infra.drivers.processes import ports, server
+from infra.drivers.processes.instance import Spec
 from tests.unit.conftest import PASSWORDS
 
 

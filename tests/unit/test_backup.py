@@ -18,8 +18,8 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 from valkeykit.vocabulary import DeploymentTopology
 
+from infra.drivers import drill
 from infra.errors import ProvisioningError
-from infra.local import drill
 from tests import servers
 from tools import backup, nodes
 from tools.errors import ToolError

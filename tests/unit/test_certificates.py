@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import certificates
-from infra.local.certificates import Pair
+from infra.drivers import certificates
+from infra.drivers.certificates import Pair
 
 NAMES = ["localhost", "127.0.0.1", "node-0"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra.local import cluster
-from infra.local.console import Member
-from infra.local.docker.files import SCRIPTS
-from infra.local.group import Clients
+from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.processes.group import Clients
+from infra.drivers.topology import cluster
+from infra.drivers.topology.executor import Member
 
 SLOTS = {"node-0": "0-8191", "node-1": "8192-12287", "node-4": "12288-16383"}
 PLACES = {

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from infra.local import process, server
-from infra.local.console import SilentError
-from infra.local.docker.console import Console
-from infra.local.docker.engine import Engine
-from infra.local.group import Clients
-from infra.local.instance import Spec
+from infra.drivers.docker.console import Console
+from infra.drivers.docker.engine import Engine
+from infra.drivers.processes import process, server
+from infra.drivers.processes.group import Clients
+from infra.drivers.processes.instance import Spec
+from infra.drivers.topology.executor import SilentError
 from tests.unit.conftest import client_of
 
 

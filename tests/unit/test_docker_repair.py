@@ -8,10 +8,10 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
-from infra.local import nodesconf
-from infra.local.docker import aof
-from infra.local.docker.aof import File
-from infra.local.docker.workbench import Position
+from infra.drivers.docker import aof
+from infra.drivers.docker.aof import File
+from infra.drivers.docker.workbench import Position
+from infra.drivers.topology import nodesconf
 from tools import repair
 from tools.errors import ToolError
 from tools.stack import Stack

@@ -11,9 +11,9 @@ from valkeykit.errors import ConfigurationError
 from valkeykit_ops import vulnerabilities
 
 from infra import project, settings
-from infra.local import certificates
-from infra.local.certificates import Pair
-from infra.local.docker.engine import Engine
+from infra.drivers import certificates
+from infra.drivers.certificates import Pair
+from infra.drivers.docker.engine import Engine
 from infra.targets import docker
 
 

@@ -8,7 +8,7 @@ from collections import namedtuple
 import pytest
 from valkeykit.errors import ConfigurationError
 
-from infra.local.folder import Folder
+from infra.drivers.processes.folder import Folder
 from infra.settings import Settings
 from infra.targets import embedded
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.drivers.docker import volumes
+from infra.drivers.docker.engine import Engine, EngineError
 from infra.errors import ProvisioningError
-from infra.local.docker import volumes
-from infra.local.docker.engine import Engine, EngineError
 
 GET = 'error during connect: Get "https://engine:2376/v1.50/info": '
 SSH = (

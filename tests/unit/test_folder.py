@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import binary, server
-from infra.local.folder import BACKUPS, BEFORE, DAMAGED, FINAL, Claim, Folder
-from infra.local.instance import Spec
+from infra.drivers import binary
+from infra.drivers.processes import server
+from infra.drivers.processes.folder import BACKUPS, BEFORE, DAMAGED, FINAL, Claim, Folder
+from infra.drivers.processes.instance import Spec
 from tests.unit.conftest import client_of
 
 CLAIM = Claim("valkey/test", "resource-2", binary.version())

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.drivers.processes import holdings
+from infra.drivers.processes.holdings import Holding, is_ahead, leader
 from infra.errors import ProvisioningError
-from infra.local import holdings
-from infra.local.holdings import Holding, is_ahead, leader
 
 
 def holds(*commands: str, at: int = 1000, torn: int = 0) -> Holding:

@@ -16,7 +16,7 @@ def loaded_by(modules: str) -> set[str]:
 
 
 def test_the_program_loads_no_cloud_and_no_client() -> None:
-    loaded = loaded_by("infra.settings, infra.targets.embedded, infra.endpoint, infra.local.providers")
+    loaded = loaded_by("infra.settings, infra.targets.embedded, infra.endpoint, infra.providers.processes")
     assert "infra.targets.embedded" in loaded
     assert not loaded & set(HEAVY)
 

@@ -11,8 +11,8 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 from valkeykit.vocabulary import DeploymentTopology
 
-from infra.local.console import wait_until
-from infra.local.docker import events
+from infra.drivers.docker import events
+from infra.drivers.topology.executor import wait_until
 from tests import servers
 from tools import keycounts, keyspace
 from tools.errors import ToolError

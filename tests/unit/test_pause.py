@@ -17,10 +17,11 @@ import pytest
 import redis
 
 from infra import hardening
-from infra.local import pause, ports, replication, server, servers
-from infra.local.console import Member, info
-from infra.local.group import Clients, GroupSpec
-from infra.local.instance import Spec
+from infra.drivers.processes import ports, server, servers
+from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.instance import Spec
+from infra.drivers.topology import pause, replication
+from infra.drivers.topology.executor import Member, info
 from tests.unit.conftest import client_of
 from tests.unit.group.bed import PASSWORDS, end, free_ports, made
 from tools.stack import PROJECT
@@ -44,10 +45,11 @@ _HOLD = """
 import time
 from pathlib import Path
 from infra import hardening
-from infra.local import binary, pause
-from infra.local.folder import Claim, Folder
-from infra.local.group import Clients
-from infra.local.instance import Spec
+from infra.drivers import binary
+from infra.drivers.topology import pause
+from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.group import Clients
+from infra.drivers.processes.instance import Spec
 spec = Spec(Folder(Path({folder!r})), Claim("valkey/test", "r", binary.version()), 0, {{}}, "", {password!r})
 with pause.hold(Clients({{"node-0": spec}}), "node-0"):
     print("held", flush=True)
@@ -161,8 +163,8 @@ _FAIL_OVER = """
 import os, signal
 from pathlib import Path
 from dataclasses import replace
-from infra.local import replication
-from infra.local.group import Clients
+from infra.drivers.topology import replication
+from infra.drivers.processes.group import Clients
 from tests.unit.group.bed import made
 replication.follow = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 pair = replace(made(Path({folder!r}), "replicated", {port}), replicas=1)

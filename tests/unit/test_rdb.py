@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import rdb
+from infra.drivers import rdb
 
 NINE = b"VALKEY080\xfa\nvalkey-ver\x059.1.2\xfa\nredis-bits\xc0@"
 EIGHT = b"REDIS0011\xfa\nvalkey-ver\x058.1.1\xfa\nredis-bits\xc0@"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.docker import health, reasons
+from infra.drivers.docker import health, reasons
 
 START = "1:M 29 Nov 2026 06:16:05.293 * oO0OoO0OoO0Oo Valkey is starting oO0OoO0OoO0Oo"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.local import certificates
-from infra.local.certificates import Pair
+from infra.drivers import certificates
+from infra.drivers.certificates import Pair
 from tools.errors import ToolError
 from tools.render import render
 

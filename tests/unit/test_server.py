@@ -17,10 +17,11 @@ import pytest
 import redis
 
 from infra import hardening
+from infra.drivers import binary
+from infra.drivers.processes import instance, logwriter, ports, process, server
+from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.instance import Spec
 from infra.errors import ProvisioningError
-from infra.local import binary, instance, logwriter, ports, process, server
-from infra.local.folder import Claim, Folder
-from infra.local.instance import Spec
 from tests import killed
 from tests.unit.conftest import client_of, pid_of
 
@@ -300,11 +301,11 @@ def test_an_interrupted_restore_begins_again(spec: Spec, tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     "call",
     [
-        "infra.local.folder.Folder.empty",
+        "infra.drivers.processes.folder.Folder.empty",
         "shutil.copyfile",
-        "infra.local.process.start",
-        "infra.local.instance.wait_for_append_only",
-        "infra.local.instance.inspect",
+        "infra.drivers.processes.process.start",
+        "infra.drivers.processes.instance.wait_for_append_only",
+        "infra.drivers.processes.instance.inspect",
     ],
 )
 def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: Spec, tmp_path: Path, call: str) -> None:
@@ -313,7 +314,7 @@ def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: Spec, tmp
     write(spec)
     dump = dump_of(spec, tmp_path / "dump.rdb")
     server.remove(spec, keep_snapshot=False)
-    killed.ensure("infra.local.server", call, tmp_path, replace(spec, restore_from=dump))
+    killed.ensure("infra.drivers.processes.server", call, tmp_path, replace(spec, restore_from=dump))
     server.ensure(replace(spec, restore_from=dump))
     assert count(spec) == 1000
     os.kill(pid_of(spec), signal.SIGKILL)

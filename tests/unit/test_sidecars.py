@@ -13,9 +13,9 @@ import pytest
 from valkeykit.errors import ConfigurationError
 
 from infra import hardening
-from infra.local.certificates import Pair
-from infra.local.docker import compose, exporter, files
-from infra.local.docker.plan import Backups, Plan, Secrets, Upload
+from infra.drivers.certificates import Pair
+from infra.drivers.docker import compose, exporter, files
+from infra.drivers.docker.plan import Backups, Plan, Secrets, Upload
 from infra.settings import load
 from infra.targets import docker
 

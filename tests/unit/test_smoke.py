@@ -19,8 +19,8 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Address, Node, join_nodes, parse
 
-from infra.local import ports, server
-from infra.local.instance import Spec
+from infra.drivers.processes import ports, server
+from infra.drivers.processes.instance import Spec
 from tests import servers, tls
 from tests.smoke.sockets import answers_plain_text
 from tests.smoke.subject import Subject

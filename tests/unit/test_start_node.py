@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.docker.files import SCRIPTS
+from infra.drivers.docker.files import SCRIPTS
 
 NOW = 1_790_000_000
 LATEST = 2**31 - 1

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from valkeykit.url import Node
 
-from infra.local.binary import parse_version
-from infra.local.docker import compose, driver, exporter, files
-from infra.local.docker.places import FIRST_PORT
-from infra.local.docker.plan import Plan, port_count
+from infra.drivers.binary import parse_version
+from infra.drivers.docker import compose, driver, exporter, files
+from infra.drivers.docker.places import FIRST_PORT
+from infra.drivers.docker.plan import Plan, port_count
 from infra.settings import Settings
 from infra.targets import docker
 from tools.errors import ToolError

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from infra import hardening
-from infra.local import certificates
-from infra.local.certificates import Pair
-from infra.local.docker.plan import Secrets
-from infra.local.files import write_private
-from infra.local.providers import new_password
+from infra.drivers import certificates
+from infra.drivers.certificates import Pair
+from infra.drivers.docker.plan import Secrets
+from infra.drivers.files import write_private
+from infra.providers.processes import new_password
 from tools.errors import ToolError
 
 KEPT = "kept.json"

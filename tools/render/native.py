@@ -7,9 +7,9 @@ import shutil
 from dataclasses import replace
 
 from infra import hardening
-from infra.local.docker.places import FIRST_PORT
-from infra.local.docker.plan import Plan, Secrets
-from infra.local.files import write_private
+from infra.drivers.docker.places import FIRST_PORT
+from infra.drivers.docker.plan import Plan, Secrets
+from infra.drivers.files import write_private
 from infra.settings import Settings
 from infra.targets import docker
 from tools.errors import ToolError

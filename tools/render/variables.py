@@ -10,8 +10,8 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node, join_nodes
 
 from infra import hardening
-from infra.local.docker.plan import Secrets
-from infra.local.files import write_private
+from infra.drivers.docker.plan import Secrets
+from infra.drivers.files import write_private
 from tools import export
 
 FILE = "env"

@@ -12,10 +12,12 @@ from valkeykit.connection import Client, connect
 from valkeykit.url import Address, Node
 
 from infra import hardening
+from infra.drivers import binary
+from infra.drivers.processes import ports, process
+from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.topology import cluster, replication
 from infra.hardening import Topology
-from infra.local import binary, cluster, ports, process, replication
-from infra.local.folder import Claim, Folder
-from infra.local.group import Clients, GroupSpec
 
 PASSWORDS = {user.name: f"{user.name}-password" for user in (*hardening.USERS, *hardening.SYSTEM_USERS)}
 SHAPES: dict[Topology, tuple[int, int]] = {"replicated": (1, 2), "cluster": (3, 1)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.group import GroupSpec
+from infra.drivers.processes.group import GroupSpec
 from tests.unit.group.bed import SHAPES, end, free_ports, made
 
 

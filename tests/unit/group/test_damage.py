@@ -17,9 +17,10 @@ import pytest
 import redis
 from valkeykit.connection import Client
 
+from infra.drivers.processes import appendonly, group, server, servers
+from infra.drivers.processes.group import GroupSpec
+from infra.drivers.topology import nodesconf
 from infra.errors import ProvisioningError
-from infra.local import appendonly, group, nodesconf, server, servers
-from infra.local.group import GroupSpec
 from tests.unit.group.bed import client_of, kill, pids, primaries
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))

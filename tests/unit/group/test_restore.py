@@ -11,10 +11,11 @@ from valkeykit.connection import connect
 from valkeykit.url import Address
 
 from infra import hardening
+from infra.drivers import binary
+from infra.drivers.processes import instance, ports, process, server, servers
+from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.group import GroupSpec
 from infra.errors import ProvisioningError
-from infra.local import binary, instance, ports, process, server, servers
-from infra.local.folder import Claim, Folder
-from infra.local.group import GroupSpec
 from tests import killed
 from tests.unit.group.bed import PASSWORDS, client_of, directives, end, free_ports, kill, made, pids
 
@@ -66,19 +67,19 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("spec", "call"),
     [
-        ("replicated", "infra.local.instance.wait_for_append_only"),
-        ("replicated", "infra.local.replication.follow"),
-        ("replicated", "infra.local.servers._inspect"),
-        ("cluster", "infra.local.distribution.fill"),
-        ("cluster", "infra.local.distribution._move"),
-        ("cluster", "infra.local.distribution._owners"),
+        ("replicated", "infra.drivers.processes.instance.wait_for_append_only"),
+        ("replicated", "infra.drivers.topology.replication.follow"),
+        ("replicated", "infra.drivers.processes.servers._inspect"),
+        ("cluster", "infra.drivers.processes.cluster_import.fill"),
+        ("cluster", "infra.drivers.processes.cluster_import._move"),
+        ("cluster", "infra.drivers.processes.cluster_import._owners"),
     ],
     indirect=["spec"],
 )
 def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: GroupSpec, tmp_path: Path, call: str) -> None:
     """The servers that it started, a scratch one too, go on meanwhile."""
     restoring = replace(spec, restore_from=_dump(tmp_path, count=3000))
-    killed.ensure("infra.local.servers", call, tmp_path, restoring)
+    killed.ensure("infra.drivers.processes.servers", call, tmp_path, restoring)
     servers.ensure(restoring)
     with contextlib.closing(client_of(spec)) as client:
         assert all(client.get(f"key:{number}") == str(number) for number in range(3000))
@@ -88,8 +89,8 @@ def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: GroupSpec
 @own_cluster
 def test_a_killed_restore_leaves_no_scratch_server_after_down(spec: GroupSpec, tmp_path: Path) -> None:
     killed.ensure(
-        "infra.local.servers",
-        "infra.local.distribution._move",
+        "infra.drivers.processes.servers",
+        "infra.drivers.processes.cluster_import._move",
         tmp_path,
         replace(spec, restore_from=_dump(tmp_path, count=3000)),
     )

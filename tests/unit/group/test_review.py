@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
+from infra.drivers.processes import servers
+from infra.drivers.processes.group import Clients, GroupSpec
 from infra.errors import RefusalError
-from infra.local import servers
-from infra.local.group import Clients, GroupSpec
-from infra.local.providers import ServerGroupProvider
+from infra.providers.processes import ServerGroupProvider
 from tests.unit.group.bed import PASSWORDS, client_of, directives, kill, pids
 
 

@@ -7,8 +7,8 @@ import stat
 
 import psutil
 
-from infra.local import process, servers
-from infra.local.group import GroupSpec
+from infra.drivers.processes import process, servers
+from infra.drivers.processes.group import GroupSpec
 from tests.unit.group.bed import PASSWORDS, pids
 
 PLACES = ((r"node-\d+/valkey\.conf", "replica"), (r"sentinel-\d+/valkey\.conf", "sentinel"))

@@ -22,10 +22,11 @@ import redis
 from valkeykit.connection import Client
 
 from infra import hardening
+from infra.drivers.processes import ports, sentinel, servers
+from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from infra.local import cluster, ports, sentinel, servers
-from infra.local.group import Clients, GroupSpec
 from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, free_ports, kill, made, pids, primaries
 from tools.probe import replicas_with
 from tools.stack import PROJECT
@@ -324,7 +325,7 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
     for number in range(max(ROUNDS // 3, 2)):
         program = (
             "import sys; from pathlib import Path; from dataclasses import replace\n"
-            "from infra.local import servers; from tests.unit.group.bed import made\n"
+            "from infra.drivers.processes import servers; from tests.unit.group.bed import made\n"
             f"spec = made(Path({str(spec.folder.path)!r}), {spec.topology!r}, {spec.port})\n"
             f"servers.ensure(replace(spec, directives={{**spec.directives, 'databases': '{number + 2}'}}))\n"
         )

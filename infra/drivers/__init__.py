@@ -1,0 +1,1 @@
+"""What creates and changes servers, without Pulumi."""

@@ -1,0 +1,199 @@
+"""The compose file of a deployment: every service extends one of compose/services.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infra.documents import to_yaml
+from infra.drivers.docker import exporter, files, uploader
+from infra.drivers.docker.plan import Backups, Plan, Upload
+from infra.drivers.topology.executor import Member
+from infra.hardening import RULES, topology_directives
+
+DEFINITION = "valkey.definition"
+"""The label by which a container is known to be of another definition than is wanted: changes of mounted files
+alone recreate nothing."""
+
+STACK = "valkey.stack"
+PURPOSE = "valkey.purpose"
+"""The label that says what a container or a volume is for."""
+
+PROJECT = "com.docker.compose.project"
+"""Compose's own label, on all that is made of a compose file."""
+
+DEPLOYMENT = "valkey.deployment"
+"""The label with the compose project of what is made without a compose file."""
+
+KEEPER = "keeper"
+CONF = "conf"
+BACKUPS = "backups"
+"""A volume that outlives the deployment."""
+
+SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
+
+Service = dict[str, Any]
+
+
+def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
+    """The compose file.
+
+    conf: a folder beside it that has the files; None where they are in a volume.
+    """
+    services = {
+        **{node.name: _node(plan, node) for node in plan.nodes},
+        **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
+        **({KEEPER: _keeper(plan)} if plan.topology == "cluster" else {}),
+        **({"backup": _backup(plan, plan.backups)} if plan.backups else {}),
+        **({"uploader": _uploader(plan, plan.backups, plan.upload)} if plan.backups and plan.upload else {}),
+        **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),
+    }
+    mount = f"{conf or CONF}:{files.HOME}:ro"
+    for name, service in services.items():
+        service.setdefault("image", plan.image)
+        service["volumes"] = [mount, *service.get("volumes", [])]
+        purpose = name.rpartition("-")[0] or name
+        service["labels"] = {STACK: plan.stack, PURPOSE: purpose, DEFINITION: _definition(plan, name, service)}
+    volumes = [member.name for member in (*plan.nodes, *plan.sentinels)]
+    return {
+        "name": plan.project,
+        "services": services,
+        "networks": {"default": _network(plan)},
+        "volumes": {
+            **{name: {"labels": {STACK: plan.stack}} for name in volumes},
+            **({} if conf else {CONF: {"external": True, "name": f"{plan.project}_{CONF}"}}),
+            **({BACKUPS: {"external": True, "name": f"{plan.project}_{BACKUPS}"}} if keeps_backups(plan) else {}),
+        },
+    }
+
+
+def labels(stack: str, project: str, purpose: str) -> list[str]:
+    """Options of docker for what is made without a compose file."""
+    pairs = {STACK: stack, DEPLOYMENT: project, PURPOSE: purpose}
+    return [word for name, value in pairs.items() for word in ("--label", f"{name}={value}")]
+
+
+def to_text(project: Mapping[str, Any]) -> str:
+    """The file's text; a `$` in it begins no variable."""
+    return to_yaml(project).replace("$", "$$")
+
+
+def keeps_backups(plan: Plan) -> bool:
+    """Whether there are backups in a volume, not in a folder of the engine's machine."""
+    return plan.backups is not None and not plan.backups.folder
+
+
+def _node(plan: Plan, node: Member) -> Service:
+    return {
+        **_server(plan, node),
+        "command": ["sh", f"{files.HOME}/bin/start-node", plan.topology, plan.project, node.name],
+        **_memory(plan.memory_limit),
+    }
+
+
+def _sentinel(plan: Plan, sentinel: Member) -> Service:
+    command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
+    server = _server(plan, sentinel)
+    healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to read
+    return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY)}
+
+
+def _server(plan: Plan, member: Member) -> Service:
+    bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
+    return {
+        **_extends("node"),
+        "hostname": member.name,
+        "ports": [f"{bind}:{member.port}:{member.port}"],
+        "networks": {"default": {"ipv4_address": member.host}},
+        "volumes": [f"{member.name}:/data"],
+        "healthcheck": {"test": ["CMD", "sh", f"{files.HOME}/bin/healthy", str(member.port)]},
+    }
+
+
+def _keeper(plan: Plan) -> Service:
+    """Joins the nodes of a cluster; healthy when every slot is served, which `up --wait` waits for."""
+    return {
+        **_extends("helper"),
+        "command": ["sh", f"{files.HOME}/bin/keep-cluster"],
+        "pids_limit": 64,  # it asks several nodes at once
+        **_memory(HELPER_MEMORY),
+        "healthcheck": {
+            "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
+            "interval": "5s",
+            "start_period": "5m",
+        },
+        "depends_on": {node.name: {"condition": "service_started"} for node in plan.nodes},
+    }
+
+
+def _backup(plan: Plan, backups: Backups) -> Service:
+    """Saves every primary and loads what it saved, so it may take as much memory as a node."""
+    return {
+        **_extends("helper"),
+        "command": ["sh", f"{files.HOME}/bin/backup", str(backups.interval), str(backups.keep)],
+        "working_dir": f"/backup/{plan.project}",
+        **_memory(plan.memory_limit),
+        "volumes": [f"{backups.folder or BACKUPS}:/backup"],
+        "healthcheck": {"test": ["CMD", "test", "-f", "/tmp/ok"], "interval": "5s"},  # noqa: S108  (as above)
+        "depends_on": {node.name: {"condition": "service_healthy"} for node in plan.nodes},
+    }
+
+
+def _uploader(plan: Plan, backups: Backups, upload: Upload) -> Service:
+    helper = {**_helper(), **_memory(uploader.MEMORY)}
+    return uploader.service(plan, upload, backups.folder or BACKUPS, helper)
+
+
+def _helper() -> Service:
+    return {**_extends("helper"), **_memory(HELPER_MEMORY)}
+
+
+def _extends(template: str) -> Service:
+    return {"extends": {"file": files.SERVICES.name, "service": template}}
+
+
+def _memory(limit: int) -> Service:
+    return {"mem_limit": limit, "memswap_limit": limit}
+
+
+def _network(plan: Plan) -> dict[str, Any]:
+    subnet = ipaddress.ip_network(plan.subnet)
+    _, dynamic = subnet.subnets(prefixlen_diff=1)  # what has no fixed address takes one of the upper half
+    return {
+        "labels": {STACK: plan.stack},
+        "ipam": {"config": [{"subnet": str(subnet), "ip_range": str(dynamic)}]},
+    }
+
+
+def _definition(plan: Plan, name: str, service: Service) -> str:
+    """A digest of what only a new container, or a restart, can change."""
+    nodes = {node.name: node for node in plan.nodes}
+    told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
+    live = {rule.directive for rule in RULES if rule.live} | {"maxmemory"} | _LIVE_OF_TOPOLOGY
+    fixed = {directive: value for directive, value in told.items() if directive not in live}
+    limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
+    lasting = {key: value for key, value in service.items() if key not in limits}
+    read_at_start = {
+        "sentinel": plan.certificate,
+        "exporter": plan.certificate + plan.login,
+        "uploader": plan.bucket + files.script("upload"),
+        "backup": files.script("backup"),
+        KEEPER: files.script("keep-cluster") + files.script("plan-cluster"),
+    }
+    parts = [
+        lasting,
+        read_at_start.get(name.partition("-")[0], ""),
+        files.SERVICES.read_text(),
+        fixed,
+        files.fixed(plan, nodes[name]) if name in nodes else {},
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_LIVE_OF_TOPOLOGY = {
+    *topology_directives("replicated", 1),
+    *topology_directives("cluster", 1),
+} - {"cluster-enabled", "cluster-config-file", "repl-diskless-sync-delay"}

@@ -1,0 +1,52 @@
+"""What happened to the data of the nodes: read from their logs and the age of their data directories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.engine import EngineError
+from infra.drivers.topology.executor import fields
+
+_NOTABLE = re.compile(r"^start-node: [\w-]+: (its files were set aside in .*)$", re.MULTILINE)
+_KEYS = re.compile(r"keys=(\d+)")
+
+
+def recoveries(deployment: Deployment, since: datetime) -> Iterator[str]:
+    """A line for each node whose data directory is newer than a time, or whose files were set aside since.
+
+    Raises:
+        ProvisioningError: the engine or a node doesn't answer.
+    """
+    for node in deployment.plan.nodes:
+        container = deployment.container(node.name)
+        lines = _NOTABLE.findall(deployment.engine.docker("logs", "--since", since.isoformat(), container))
+        if not lines and _born(deployment, container) > since.timestamp():
+            lines = ["its data directory was created again"]
+        yield from (f"{node.name}: {line}; {_outcome(deployment, node.name)}" for line in lines[-1:])
+
+
+def _born(deployment: Deployment, container: str) -> float:
+    """When its append-only directory was made; 0 where that is unknown, as on some file systems.
+
+    The time that an engine reports for a volume is no help: with 20.10 it changes with each new file.
+    """
+    try:
+        return float(deployment.engine.docker("exec", container, "stat", "-c", "%W", "/data/appendonlydir"))
+    except (EngineError, ValueError):
+        return 0.0
+
+
+def _outcome(deployment: Deployment, node: str) -> str:
+    """Whether the node has data again, and where from."""
+    state = fields(deployment.console.run(node, "INFO", "replication", "keyspace"))
+    keys = sum(int(number) for name, value in state.items() if name.startswith("db") for number in _KEYS.findall(value))
+    if state["role"] == "slave":
+        names = {str(member.port): member.name for member in deployment.plan.nodes}
+        primary = names.get(state["master_port"], f"{state['master_host']}:{state['master_port']}")
+        if state["master_link_status"] == "up":
+            return f"restored from its primary {primary}, {keys} keys"
+        return f"not in sync with its primary {primary} yet"
+    return f"it is a primary with {keys} keys" if keys else "its data is gone: it is a primary without keys"

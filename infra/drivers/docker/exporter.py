@@ -1,0 +1,48 @@
+"""The exporter: figures of every server for Prometheus, over TLS on both sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.drivers.docker.files import EXPORTER_PASSWORDS, HOME, monitored
+from infra.drivers.docker.plan import Plan
+from infra.drivers.topology.executor import Member
+
+
+def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:
+    """Its image has no shell that could check its health: Prometheus sees whether it answers.
+
+    helper: what all small containers share.
+    """
+    options = {
+        "web.listen-address": f":{plan.exporter_port}",
+        "tls-server-cert-file": f"{HOME}/tls/server.crt",
+        "tls-server-key-file": f"{HOME}/tls/server.key",
+        "tls-ca-cert-file": f"{HOME}/tls/ca.crt",
+        "redis.password-file": f"{HOME}/{EXPORTER_PASSWORDS}",
+        "redis.addr": "",  # no server of its own: Prometheus names one with each question
+        "config-command": "-",  # CONFIG GET would show it the replicas' password
+        "connection-timeout": "5s",
+    }
+    bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
+    return {
+        **helper,
+        "image": plan.exporter,
+        "command": [f"-{name}={value}" for name, value in options.items()],
+        "ports": [f"{bind}:{plan.exporter_port}:{plan.exporter_port}"],
+    }
+
+
+def targets(plan: Plan) -> list[dict[str, Any]]:
+    """What Prometheus reads by `file_sd_configs`: each server, and the exporter that asks it."""
+    shared = {
+        "stack": plan.stack_name,
+        "policy": plan.directives["maxmemory-policy"],
+        "exporter": f"{plan.host}:{plan.exporter_port}",
+    }
+    kinds: list[tuple[str, tuple[Member, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
+    return [
+        {"targets": [monitored(member)], "labels": {**shared, "node": member.name, "kind": kind}}
+        for kind, members in kinds
+        for member in members
+    ]

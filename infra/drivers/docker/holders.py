@@ -1,0 +1,126 @@
+"""Which other members hold data of a node that doesn't start."""
+
+from __future__ import annotations
+
+import time
+
+from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.engine import EngineError
+from infra.drivers.docker.files import HOME
+from infra.drivers.topology import cluster, nodesconf
+from infra.drivers.topology.executor import Member, answering, info
+from infra.drivers.topology.nodesconf import Conf
+from infra.errors import ProvisioningError
+
+_ASSESS = f"""\
+. {HOME}/bin/holdings
+assess
+[ "$0" != cluster ] || is_sound "$data/nodes.conf" || {{ holding=lost reason="its nodes.conf is lost or damaged"; }}
+echo "$seen $holding $reason"
+"""
+
+LATEST = 2**31 - 1
+
+SLACK_SECONDS = 10
+"""By which the times of two nodes' positions may differ: SLACK of compose/bin/members."""
+
+
+def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, str]:
+    """The members with the same data that are damaged as well, and why.
+
+    force: though another one may hold more.
+
+    Raises:
+        ProvisioningError: a healthy member holds more, or one that can't be asked may.
+    """
+    stack = deployment.plan.stack_name
+    others = _companions(deployment, node)
+    healthy = answering(deployment.console, others)
+    seen, _, _ = _assess(deployment, node)
+    found = {}
+    for other in healthy:
+        if _last_in_sync(deployment, other) >= max(seen - SLACK_SECONDS, 1):
+            raise ProvisioningError(
+                f"{other.name} is healthy and has the data of {node.name}, which copies it once that is a primary",
+                fix=f"make up STACK={stack}",
+            )
+    for other in (other for other in others if other not in healthy):
+        last, holding, reason = _assess(deployment, other)
+        if holding == "lost" and last > seen + SLACK_SECONDS and not force:
+            raise ProvisioningError(
+                f"{other.name} has later data than {node.name}, but {reason.removeprefix('its ')}",
+                fix=f"make repair STACK={stack} NODE={other.name}",
+            )
+        if holding in {"nothing", "damaged", "short", "lost"}:
+            found[other.name] = reason
+        elif not force:
+            raise ProvisioningError(
+                f"{other.name} does not respond and may have more of the data than {node.name}",
+                fix=f"make up STACK={stack}; if {other.name} is lost: the same command with FORCE=1",
+            )
+    return found
+
+
+def nodes_confs(deployment: Deployment, node: Member) -> list[Conf]:
+    """The nodes.conf of every other node whose container runs, if it can be used."""
+    others = [other for other in deployment.plan.nodes if other != node]
+    texts = [_exec(deployment, other, "cat", "/data/nodes.conf") for other in others]
+    return [view for text in texts if (view := nodesconf.parse(text))]
+
+
+def copies(deployment: Deployment) -> list[str]:
+    """The folders with previous files on the nodes' volumes."""
+    script = "ls -d /data/set-aside-* /data/before-repair-* 2>/dev/null || true"
+    found = {node.name: _exec(deployment, node, "sh", "-c", script).split() for node in deployment.plan.nodes}
+    return [f"{folder} of {name}" for name, folders in found.items() for folder in folders]
+
+
+def _companions(deployment: Deployment, node: Member) -> list[Member]:
+    """The others that have, or should have, the same data."""
+    plan = deployment.plan
+    others = [other for other in plan.nodes if other != node]
+    if plan.topology != "cluster":
+        return others
+    views = [cluster.rows(deployment.console, member.name) for member in answering(deployment.console, others)]
+    view = max(views, key=lambda view: sum(len(row.slots) for row in view), default=[])  # a newcomer knows less
+    own = max((row for row in view if row.address == node.address), key=lambda row: len(row.slots), default=None)
+    if own is None:
+        shard = plan.nodes.index(node) % plan.shards
+        return [other for other in others if plan.nodes.index(other) % plan.shards == shard]
+    if own.is_primary and not own.slots and plan.replicas:
+        raise ProvisioningError(f"another node has taken over the slots of {node.name}", fix="make up")
+    primary = own.id if own.is_primary else own.primary
+    addresses = {row.address for row in view if primary in {row.id, row.primary}}
+    return [other for other in others if other.address in addresses]
+
+
+def _assess(deployment: Deployment, node: Member) -> tuple[int, str, str]:
+    """When a node that doesn't serve was last in sync, what its volume holds, and why; 0 and nothing if unknown."""
+    answer = _exec(deployment, node, "sh", "-c", _ASSESS, deployment.plan.topology).strip()
+    seen, _, rest = answer.partition(" ")
+    holding, _, reason = rest.partition(" ")
+    return int(seen or 0), holding, reason
+
+
+def _last_in_sync(deployment: Deployment, other: Member) -> int:
+    """When a member was last a primary, or in touch with one, as compose/bin/members has it; 0 without sound data.
+
+    A cluster's newcomer is a primary too, without keys.
+    """
+    state, now = info(deployment.console, other.name, "replication"), int(time.time())
+    if state["role"] == "master":
+        has_keys = deployment.plan.topology != "cluster" or info(deployment.console, other.name, "keyspace")
+        return now if has_keys else 0
+    since = int(state.get("master_link_down_since_seconds", -1))
+    if state["master_link_status"] == "up" or since >= 0:
+        return now - max(since, 0)
+    priority = int(state["slave_priority"])
+    return LATEST - priority if priority else 0
+
+
+def _exec(deployment: Deployment, node: Member, *command: str) -> str:
+    """What a command prints in a node's container; nothing where that is gone, or the command fails."""
+    try:
+        return deployment.engine.docker("exec", deployment.container(node.name), *command)
+    except EngineError:
+        return ""

@@ -1,0 +1,89 @@
+"""Changes that running servers take: settings, users, passwords, certificates, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra import hardening
+from infra.drivers.docker import files, roles
+from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.plan import Plan
+from infra.drivers.topology import replication
+from infra.drivers.topology.executor import answers, info
+from infra.errors import ProvisioningError
+from infra.hardening import RULES, SENTINEL, topology_directives
+
+_FIXED = {rule.directive for rule in RULES if not rule.live} | {
+    "cluster-enabled",
+    "cluster-config-file",
+    "repl-diskless-sync-delay",  # a node's start script changes it
+}
+
+
+def directives(plan: Plan) -> dict[str, str]:
+    """Those of a data node that a running server takes."""
+    told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
+    return {name: value for name, value in told.items() if name not in _FIXED}
+
+
+def refuse_to_fill_up(deployment: Deployment) -> None:
+    """See that the data fits into what memory is wanted, where nothing may be evicted.
+
+    Raises:
+        ProvisioningError: a node holds more.
+    """
+    wanted = deployment.plan.directives
+    if wanted["maxmemory-policy"].startswith("allkeys-"):
+        return
+    for node in _running(deployment):
+        used, allowed = int(info(deployment.console, node, "memory")["used_memory"]), int(wanted["maxmemory"])
+        if used > allowed:
+            raise ProvisioningError(
+                f"{node} holds {used} bytes and may not evict them, so with {allowed} every write would fail",
+                fix="pulumi config set memory <more>",
+            )
+
+
+def load_users(deployment: Deployment) -> None:
+    """Let every server that runs read its users."""
+    for member in (*deployment.plan.nodes, *deployment.plan.sentinels):
+        if answers(deployment.console, member.name):
+            deployment.console.run(member.name, "ACL", "LOAD")
+
+
+def apply(deployment: Deployment) -> None:
+    """Tell every server that runs what it can take; the others read it when they start."""
+    plan = deployment.plan
+    running = _running(deployment)
+    for node in running:
+        _give_memory(deployment, node, grow=True)
+        deployment.console.ask(node, _commands(plan, deployment.secrets.passwords))
+        _give_memory(deployment, node, grow=False)
+    sentinels = [sentinel.name for sentinel in plan.sentinels if answers(deployment.console, sentinel.name)]
+    roles.correct_sentinels(deployment.console, plan, sentinels)
+    for name in sentinels:
+        commands = replication.sentinel_commands(SENTINEL, deployment.secrets.passwords[SENTINEL])
+        deployment.console.ask(name, commands)
+
+
+def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
+    settings = [("CONFIG", "SET", name, value) for name, value in directives(plan).items()]
+    certificates = [word for pair in files.CERTIFICATES for word in pair]
+    commands: list[tuple[str, ...]] = [*settings, ("CONFIG", "SET", *certificates)]
+    if plan.topology != "single":
+        commands.append(("CONFIG", "SET", "primaryauth", passwords[hardening.REPLICA]))
+    return commands
+
+
+def _give_memory(deployment: Deployment, node: str, *, grow: bool) -> None:
+    """The container's limit grows before the server's does, and shrinks after it."""
+    wanted = deployment.plan.memory_limit
+    container = deployment.container(node)
+    (facts,) = deployment.engine.inspect("container", container)
+    has = facts["HostConfig"]["Memory"]
+    if (wanted > has) is grow and wanted != has:
+        deployment.engine.docker("update", "--memory", str(wanted), "--memory-swap", str(wanted), container)
+
+
+def _running(deployment: Deployment) -> list[str]:
+    return [node.name for node in deployment.plan.nodes if answers(deployment.console, node.name)]

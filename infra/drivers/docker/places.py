@@ -1,0 +1,83 @@
+"""Ports that are free on the engine, and a network that is."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Iterator
+
+from infra.drivers.docker.engine import Engine, EngineError
+
+FIRST_PORT = 6379
+_PORTS_TRIED = 2000
+_PUBLISHED = re.compile(r":(\d+)->")
+
+
+def free_ports(
+    engine: Engine, project: str, bind: str, count: int, first: int = 0, *, lowest: int = FIRST_PORT
+) -> tuple[int, ...]:
+    """As many ports in a row as are needed. Those that the project's own containers have count as free.
+
+    first: where the row must start; 0 for the first row that is free, from `lowest`.
+
+    Raises:
+        EngineError: a port that must be had is taken.
+    """
+    own = _published(engine, "--filter", f"label=com.docker.compose.project={project}")
+    taken = _published(engine) - own
+    here = bind if _is_local(engine) else None
+    for start in [first] if first else range(lowest, lowest + _PORTS_TRIED):
+        row = range(start, start + count)
+        busy = next(
+            (port for port in row if port in taken or (here and port not in own and not _can_bind(here, port))), None
+        )
+        if busy is None:
+            return tuple(row)
+        if first:
+            raise EngineError(f"port {busy} of {bind} is taken", fix="pulumi config set port <another>, or 0")
+    raise EngineError(f"no {count} free ports in a row from {lowest}", fix="pulumi config set port <the first>")
+
+
+def refuse_overlap(engine: Engine, subnet: str, project: str) -> None:
+    """See that a subnet is free, or this deployment's own.
+
+    Raises:
+        EngineError: another network has it.
+    """
+    wanted = ipaddress.ip_network(subnet)
+    for network in _networks(engine, other_than=f"{project}_default"):
+        if network.overlaps(wanted):
+            raise EngineError(
+                f"the subnet {subnet} overlaps with {network}, which the engine uses",
+                fix="pulumi config set --path valkey:docker.subnet <a private /24 that is free>",
+            )
+
+
+def _is_local(engine: Engine) -> bool:
+    host = os.environ.get("DOCKER_HOST") if not engine.context else None
+    host = host or engine.docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}").strip()
+    return host.startswith("unix://")
+
+
+def _published(engine: Engine, *which: str) -> set[int]:
+    return {int(port) for port in _PUBLISHED.findall(engine.docker("ps", *which, "--format", "{{.Ports}}"))}
+
+
+def _can_bind(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        return True
+    return False
+
+
+def _networks(engine: Engine, other_than: str = "") -> Iterator[ipaddress.IPv4Network]:
+    names = engine.docker("network", "ls", "--format", "{{.Name}}").split()
+    for network in engine.inspect("network", *(name for name in names if name != other_than)):
+        for config in network["IPAM"]["Config"] or []:
+            with contextlib.suppress(ValueError):
+                yield ipaddress.IPv4Network(config["Subnet"])

@@ -1,0 +1,176 @@
+"""What a deployment of containers shall be, and the names, addresses and ports that follow from it."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from infra import hardening
+from infra.drivers.certificates import Pair
+from infra.drivers.topology import cluster
+from infra.drivers.topology.executor import Member
+from infra.hardening import Topology
+
+SENTINELS = 3
+BUS_OFFSET = 10_000
+"""A node's port of the cluster bus, which never leaves the network, is this much above its own."""
+
+_FIRST_NODE, _FIRST_SENTINEL = 10, 110
+"""Host parts of the fixed addresses; a cluster that finds others after a restart doesn't recover."""
+
+OVERHEAD = 48 * 1024**2
+"""Bytes beside the data: the program, connections, buffers."""
+
+DATA_SHARE = 0.45
+"""Of a container's memory, at most, where a fork saves what is being overwritten (measured: at 0.58 it was killed)."""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """passwords: of every user, the system's too. previous: those that shall be valid beside them.
+
+    login: what the servers take from the administrator as long as they don't know the new one; "" where there is none.
+    bucket: access key and secret key of where backups are copied to.
+    """
+
+    passwords: Mapping[str, str] = field(repr=False)
+    previous: Mapping[str, str] = field(repr=False)
+    certificate: Pair
+    ca: str
+    login: str = field(default="", repr=False)
+    bucket: tuple[str, str] | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True)
+class Backups:
+    """interval: seconds between two. keep: how many. folder: on the engine's machine, or "" for a volume."""
+
+    interval: int
+    keep: int
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Where backups are copied to. image: has rclone. bucket: with the path in it. endpoint: "" for AWS."""
+
+    image: str
+    bucket: str
+    endpoint: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    project: the name of the compose project, which volumes and containers bear.
+    stack: project/stack, by which the volumes are recognised.
+    image: with a digest where one is wanted.
+    ports: of the data nodes, then of the Sentinels, then of the exporter; the same inside and outside.
+    bind: the engine's address that they are published on. host: the name that clients know it by.
+    subnet: of the deployment's own network, a /24.
+    certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
+    login: a digest of what the exporter logs in with, which it reads only when it starts.
+    bucket: a digest of where the uploader copies to, and with which keys: an unhealthy one starts again with others.
+    directives: of valkey.conf, the same on every data node.
+    """
+
+    project: str
+    stack: str
+    image: str
+    topology: Topology
+    shards: int
+    replicas: int
+    ports: tuple[int, ...]
+    bind: str
+    host: str
+    subnet: str
+    directives: Mapping[str, str]
+    certificate: str = ""
+    login: str = ""
+    bucket: str = ""
+    backups: Backups | None = None
+    upload: Upload | None = None
+    exporter: str = ""
+
+    @property
+    def stack_name(self) -> str:
+        """The stack without its project, as `make` takes it."""
+        return self.stack.rpartition("/")[2]
+
+    @cached_property
+    def nodes(self) -> tuple[Member, ...]:
+        """The data nodes, those that start as primaries first."""
+        count = self.shards * (1 + self.replicas)
+        return self._members("node", count, _FIRST_NODE, self.ports[:count])
+
+    @cached_property
+    def sentinels(self) -> tuple[Member, ...]:
+        first = len(self.nodes)
+        ports = self.ports[first : first + self._sentinel_count]
+        return self._members("sentinel", self._sentinel_count, _FIRST_SENTINEL, ports)
+
+    @property
+    def exporter_port(self) -> int:
+        return self.ports[-1]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of all members, which need no ports yet."""
+        network, count = ipaddress.ip_network(self.subnet), self.shards * (1 + self.replicas)
+        numbers = [
+            *range(_FIRST_NODE, _FIRST_NODE + count),
+            *range(_FIRST_SENTINEL, _FIRST_SENTINEL + self._sentinel_count),
+        ]
+        return [str(network[number]) for number in numbers]
+
+    @property
+    def memory_limit(self) -> int:
+        """Bytes that a data node's container may take."""
+        return OVERHEAD + int(int(self.directives["maxmemory"]) / DATA_SHARE)
+
+    @property
+    def users(self) -> tuple[hardening.User, ...]:
+        """On data nodes; what isn't there has no login."""
+        return self._present(hardening.node_users(self.topology))
+
+    @property
+    def sentinel_users(self) -> tuple[hardening.User, ...]:
+        return self._present(hardening.SENTINEL_USERS)
+
+    @property
+    def _sentinel_count(self) -> int:
+        return SENTINELS if self.topology == "replicated" else 0
+
+    def primary_of(self, node: Member) -> Member | None:
+        """Whom a node follows at first; None for one that starts as a primary."""
+        index = self.nodes.index(node)
+        return None if index < self.shards else self.nodes[index % self.shards]
+
+    def slots_of(self, node: Member) -> tuple[int, int]:
+        """First and last slot of a node that starts as a primary."""
+        return cluster.share(self.nodes.index(node), self.shards)
+
+    def _present(self, users: tuple[hardening.User, ...]) -> tuple[hardening.User, ...]:
+        return tuple(user for user in users if user.name != hardening.EXPORTER or self.exporter)
+
+    def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[Member, ...]:
+        network = ipaddress.ip_network(self.subnet)
+        return tuple(
+            Member(f"{kind}-{number}", str(network[first + number]), port, port + BUS_OFFSET)
+            for number, port in zip(range(count), ports, strict=True)
+        )
+
+
+def port_count(topology: Topology, shards: int, replicas: int) -> int:
+    """How many ports the servers of a deployment publish; an exporter takes one more."""
+    return shards * (1 + replicas) + (SENTINELS if topology == "replicated" else 0)
+
+
+def default_subnet(stack: str) -> str:
+    """A private /24 that follows from the stack's name, among 4,096 that few networks use."""
+    number = int(hashlib.sha256(stack.encode()).hexdigest(), 16) % 2**12
+    return f"10.{208 + number // 256}.{number % 256}.0/24"

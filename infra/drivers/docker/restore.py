@@ -1,0 +1,195 @@
+"""A new deployment starts with the data of an RDB file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from infra import hardening
+from infra.drivers import rdb
+from infra.drivers.docker import compose, files, reasons
+from infra.drivers.docker.belongings import SCRATCH, Belongings
+from infra.drivers.docker.console import Console
+from infra.drivers.docker.deployment import START_SECONDS, Deployment
+from infra.drivers.docker.engine import EngineError
+from infra.drivers.topology.executor import info, wait_until
+from infra.errors import ProvisioningError
+
+PURPOSE = "restore"
+_ANOTHER = "pulumi config set restoreFrom <another RDB file>"
+BEGUN, DONE = "restoring", "restored"
+"""Files beside the configuration: the first is written before there is any data, the second when it is complete."""
+
+
+def refuse(source: Path, version: str) -> None:
+    """See that a server of a version can read the files, by how they begin.
+
+    Raises:
+        ProvisioningError: it can't read one.
+    """
+    for dump in rdb.files(source):
+        if problem := rdb.unreadable(dump, version):
+            raise problem
+
+
+def prepare(deployment: Deployment, source: Path | None) -> Path | None:
+    """What must be restored, or None. What an interrupted restore left is removed, so that it starts again.
+
+    Raises:
+        ProvisioningError: there is no source for it any more, or there is data of something else.
+    """
+    present = _marks(deployment.belongings)
+    if present == [BEGUN]:
+        if source is None:
+            raise ProvisioningError(
+                "a restore was interrupted, so the data is incomplete",
+                fix="pulumi config set restoreFrom <the same file>, which starts it again",
+            )
+        deployment.down()
+    elif source and not present and deployment.has_data():
+        raise ProvisioningError(
+            f"the volumes of {deployment.plan.project} hold data that isn't of {source}",
+            fix="pulumi config rm restoreFrom, or pulumi config set --path valkey:docker.project <another name>",
+        )
+    return None if deployment.has_data() else source
+
+
+def is_incomplete(belongings: Belongings) -> bool:
+    """Whether the data is that of a restore that was interrupted."""
+    return _marks(belongings) == [BEGUN]
+
+
+def _marks(belongings: Belongings) -> list[str]:
+    conf = f"{belongings.project}_{compose.CONF}"
+    exists = belongings.engine.inspect("volume", conf)
+    return [mark for mark in (BEGUN, DONE) if exists and belongings.open(conf).exists(mark)]
+
+
+def load(deployment: Deployment, source: Path) -> None:
+    """Bring up the deployment with the data of a file; for a cluster also of a folder's files.
+
+    Raises:
+        ProvisioningError: it can't be loaded, or is larger than what is asked for.
+    """
+    _mark(deployment, BEGUN)
+    deployment.create()
+    if deployment.plan.topology == "cluster":
+        deployment.up()
+        for dump in rdb.files(source):
+            _into_cluster(deployment, dump)
+    else:
+        _into_node(deployment, source)
+        deployment.up()
+    _mark(deployment, DONE)
+
+
+def _mark(deployment: Deployment, name: str) -> None:
+    deployment.open(deployment.volume(compose.CONF)).put({name: ""})
+
+
+def _into_node(deployment: Deployment, source: Path) -> None:
+    """The first primary's volume gets append-only files: a server that is to have them, but finds a snapshot only,
+    starts empty. The replicas read from it."""
+    node = deployment.plan.nodes[0]
+    volume = deployment.volume(node.name)
+    with _scratch(deployment, source, volume, "none", port=node.port) as console:
+        allowed = int(deployment.plan.directives["maxmemory"])
+        _refuse_too_large(console, source, allowed)
+        console.run(SCRATCH, "CONFIG", "SET", "appendonly", "yes")
+        _wait_for_append_only(console)
+        with contextlib.suppress(ProvisioningError):  # it ends, so it doesn't answer
+            console.run(SCRATCH, "SHUTDOWN", "NOSAVE")
+
+
+def _into_cluster(deployment: Deployment, source: Path) -> None:
+    """A server of its own loads the file, and hands every key to the node that has its slot.
+
+    It shares the first node's loopback, since valkey-cli asks the source of an import in plain text.
+    """
+    plan, node = deployment.plan, deployment.plan.nodes[0]
+    volume, tls, plain = deployment.volume(SCRATCH), node.bus + 1, node.bus + 2
+    alone = ("--cluster-enabled", "no", "--bind", "127.0.0.1", "--tls-port", str(tls), "--port", str(plain))
+    try:
+        place = f"container:{deployment.container(node.name)}"
+        with _scratch(deployment, source, volume, place, port=tls, more=alone) as console:
+            _refuse_too_large(console, source, int(plan.directives["maxmemory"]) * plan.shards)
+            _import(deployment, f"127.0.0.1:{plain}")
+    finally:
+        with contextlib.suppress(ProvisioningError):
+            deployment.engine.docker("volume", "rm", "--force", volume)
+
+
+def _import(deployment: Deployment, scratch: str) -> None:
+    node = deployment.plan.nodes[0]
+    password = deployment.secrets.passwords[hardening.ADMIN]
+    script = (
+        "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
+        f"exec valkey-cli --no-auth-warning --user {hardening.ADMIN} --tls --cacert {files.HOME}/tls/ca.crt "
+        f"--cluster import {node.host}:{node.port} --cluster-from {scratch} --cluster-copy "
+        f"--cluster-from-user {hardening.ADMIN} --cluster-from-askpass"
+    )
+    said = deployment.engine.docker(
+        "exec", "-i", deployment.container(node.name), "sh", "-c", script, stdin=f"{password}\n{password}\n".encode()
+    )
+    if "[ERR]" in said:
+        raise ProvisioningError(f"the cluster didn't take the data: {said.strip().splitlines()[-1]}")
+
+
+@contextlib.contextmanager
+def _scratch(
+    deployment: Deployment, source: Path, volume: str, network: str, *, port: int, more: Sequence[str] = ()
+) -> Iterator[Console]:
+    """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
+    engine, plan = deployment.engine, deployment.plan
+    name, node = f"{plan.project}-{SCRATCH}", plan.nodes[0]
+    engine.docker("rm", "--force", "--volumes", name)
+    engine.docker("volume", "create", *deployment.labels(PURPOSE), volume)
+    deployment.open(volume).upload(source, "dump.rdb")
+    options = ["--appendonly", "no", "--save", "", "--maxmemory", "0", *more]  # it ends without another snapshot
+    engine.docker(
+        "run", "--detach", "--name", name, *deployment.labels(PURPOSE), "--network", network,
+        "--user", "999:999", "--cap-drop", "ALL", "--read-only",
+        "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
+        plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
+    )  # fmt: skip
+    console = replace(deployment.console, containers={SCRATCH: name}, ports={SCRATCH: port})
+    try:
+        _wait_until_loaded(deployment, console, name, source)
+        yield console
+    finally:
+        with contextlib.suppress(EngineError):  # it is removed all the same
+            engine.docker("stop", "--time", "60", name)
+        engine.docker("rm", "--force", "--volumes", name)
+
+
+def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
+    def loaded() -> bool:
+        with contextlib.suppress(ProvisioningError):
+            return info(console, SCRATCH, "persistence")["loading"] == "0"
+        if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
+            log = deployment.engine.docker("logs", container)
+            raise EngineError(f"{source} can't be loaded: {reasons.cause(log)}", fix=_ANOTHER)
+        return False
+
+    wait_until(loaded, START_SECONDS, f"{source} isn't loaded yet")
+
+
+def _wait_for_append_only(console: Console) -> None:
+    def written() -> bool:
+        state = info(console, SCRATCH, "persistence")
+        if state["aof_last_bgrewrite_status"] != "ok":
+            raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
+        return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
+
+    wait_until(written, START_SECONDS, "the append-only file isn't written yet")
+
+
+def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
+    used = int(info(console, SCRATCH, "memory")["used_memory"])
+    if used > allowed:
+        raise ProvisioningError(
+            f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
+            fix="pulumi config set memory <more>",
+        )

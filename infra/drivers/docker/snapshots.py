@@ -1,0 +1,68 @@
+"""Snapshots of the primaries, as RDB files on this machine."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from infra.drivers.docker import roles, volumes
+from infra.drivers.docker.belongings import Belongings
+from infra.drivers.docker.deployment import Deployment
+from infra.drivers.topology.executor import info, wait_until
+from infra.errors import ProvisioningError
+
+SAVE_SECONDS = 900.0
+
+
+def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
+    """Save every shard's data as <name>-<time>[-<node>].rdb in a folder, 0600.
+
+    replicas: a replica's data will do where a primary doesn't respond.
+
+    Raises:
+        AwayError: no node of a shard responds.
+        ProvisioningError: a server can't save, or there is no room here.
+    """
+    stamp, taken = _prepare(folder), []
+    for node in roles.sources(deployment.console, deployment.plan, replicas=replicas):
+        _save(deployment, node)
+        part = f"-{node}" if deployment.plan.shards > 1 else ""
+        target = folder / f"{name}-{stamp}{part}.rdb"
+        volumes.download(deployment.engine, deployment.container(node), "/data/dump.rdb", target)
+        taken.append(target)
+    return taken
+
+
+def archive(belongings: Belongings, folder: Path, name: str) -> list[Path]:
+    """Save every node's data directory as <name>-<time>-<node>.tar in a folder, 0600; the servers are stopped.
+
+    Raises:
+        ProvisioningError: there is no room here, or a volume can't be read.
+    """
+    belongings.stop()
+    stamp, taken = _prepare(folder), []
+    for volume in belongings.data():
+        taken.append(folder / f"{name}-{stamp}-{volume.removeprefix(belongings.project + '_')}.tar")
+        belongings.open(volume).archive(taken[-1])
+    return taken
+
+
+def _prepare(folder: Path) -> str:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _save(deployment: Deployment, node: str) -> None:
+    console = deployment.console
+    before = info(console, node, "persistence")["rdb_saves"]
+
+    def saved() -> bool:
+        facts = info(console, node, "persistence")
+        if facts["rdb_bgsave_in_progress"] == "1":
+            return False
+        if facts["rdb_last_bgsave_status"] != "ok":
+            raise ProvisioningError(f"{node} can't save its data", fix="make room on its disk; docker logs says more")
+        return facts["rdb_saves"] != before
+
+    console.run(node, "BGSAVE", "SCHEDULE")
+    wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")

@@ -1,0 +1,32 @@
+"""The uploader: copies complete backups to an S3-compatible service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.drivers.docker.files import HOME
+from infra.drivers.docker.plan import Plan, Upload
+
+BACKUP = "/backup"
+
+MEMORY = 256 * 1024**2
+"""Bytes: the program alone is 60 MB, and it holds the parts that it sends."""
+
+
+def service(plan: Plan, upload: Upload, backups: str, helper: dict[str, Any]) -> dict[str, Any]:
+    """Healthy while the last copy went well.
+
+    backups: the volume or folder that they are in.
+    helper: what all small containers share.
+    """
+    return {
+        **helper,
+        "image": upload.image,
+        "entrypoint": ["sh"],
+        "command": [f"{HOME}/bin/upload", f"{BACKUP}/{plan.project}", upload.bucket],
+        "volumes": [f"{backups}:{BACKUP}:ro"],
+        "healthcheck": {
+            "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
+            "interval": "5s",
+        },
+    }

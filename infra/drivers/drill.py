@@ -1,0 +1,80 @@
+"""A restore drill: does a backup load, how many keys has it, how long does that take?
+
+It happens beside everything that runs: a server of its own in a temporary folder, without a port.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from infra.drivers import binary, rdb
+from infra.drivers.waiting import until
+from infra.errors import ProvisioningError
+
+LOAD_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """keys: in all databases. seconds: from the start of the server until it had them."""
+
+    keys: int
+    seconds: float
+
+
+def load(dump: Path) -> Loaded:
+    """Start a server on an RDB file, count its keys, end it.
+
+    Raises:
+        ProvisioningError: the file is damaged, or the server doesn't take it.
+    """
+    if objection := rdb.objection(dump):
+        raise objection
+    started = time.monotonic()
+    with _server(dump) as client:
+        keyspace = client.info("keyspace")
+        return Loaded(sum(database["keys"] for database in keyspace.values()), time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _server(dump: Path) -> Iterator[redis.Redis]:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "dump.rdb").symlink_to(dump.resolve())
+        options = ["--port", "0", "--unixsocket", f"{folder}/socket", "--save", "", "--appendonly", "no"]
+        log = Path(folder) / "log"
+        with (
+            log.open("w") as said,
+            subprocess.Popen(
+                [str(binary.path()), *options, "--dir", folder], stdin=subprocess.DEVNULL, stdout=said, env={}
+            ) as server,
+        ):
+            try:
+                with redis.Redis(unix_socket_path=f"{folder}/socket") as client:
+                    if not _answers(client, server):
+                        words = log.read_text(errors="replace").strip().splitlines()
+                        raise ProvisioningError(f"{dump} can't be loaded: {words[-1] if words else 'no answer'}")
+                    yield client
+            finally:
+                server.kill()
+
+
+def _answers(client: redis.Redis, server: subprocess.Popen[bytes]) -> bool:
+    for _ in until(LOAD_SECONDS):
+        with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):  # loading is a ConnectionError too
+            return bool(client.ping())
+        if server.poll() is not None:
+            return False
+    return False
+
+
+def age(dump: Path) -> float:
+    """Seconds since a backup was written."""
+    return time.time() - dump.stat().st_mtime

@@ -1,0 +1,273 @@
+"""The append-only files of a server that doesn't run: whether it would load them, and a repair where it would not.
+
+Nothing here knows a deployment or Pulumi: `data` is a server's working folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from infra.drivers import binary
+from infra.drivers.files import set_aside_name, write_private
+from infra.drivers.processes.folder import DAMAGED
+from infra.errors import ProvisioningError
+
+FOLDER = "appendonlydir"
+MANIFEST = "appendonly.aof.manifest"
+SNAPSHOT = "dump.rdb"
+
+_LINE = re.compile(r"file (?P<name>\S+) seq (?P<number>\d+) type (?P<type>[bhi])(?: .*)?")
+_FILE = re.compile(r"appendonly\.aof\.(?P<number>\d+)\.(?P<type>base|incr)\.(?:rdb|aof)")
+
+Tool = Literal["valkey-check-aof", "valkey-check-rdb"]
+
+
+class DamagedError(ProvisioningError):
+    """A server would not load its files, or would load none of them."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files that a server loads, in this order."""
+
+    base: Path | None
+    increments: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Increment:
+    """size: up to where the file is valid. rest: what follows. is_torn: the rest is the begin of a command, which a
+    server drops as what a crash leaves.
+    """
+
+    size: int
+    rest: int
+    is_torn: bool
+
+
+@dataclass(frozen=True, order=True)
+class Base:
+    """saved: when, in seconds since 1970."""
+
+    saved: int
+    keys: int
+
+
+def parts(data: Path) -> Parts | None:
+    """The files of the manifest; None where the server never had any.
+
+    Raises:
+        DamagedError: the manifest is missing, invalid, or names files that don't exist.
+    """
+    folder, manifest = data / FOLDER, data / FOLDER / MANIFEST
+    if not manifest.exists():
+        if _files(folder):
+            raise DamagedError("its append-only files have no manifest")
+        if (data / SNAPSHOT).exists():
+            raise DamagedError(f"its append-only files are gone, only the snapshot {SNAPSHOT} exists")
+        return None
+    entries = [_LINE.fullmatch(line) for line in manifest.read_text(errors="replace").splitlines()]
+    found = [entry for entry in entries if entry]
+    if not found or len(found) < len(entries):
+        raise DamagedError("the manifest of its append-only file is invalid")
+    listed = [(entry["type"], folder / entry["name"]) for entry in found if entry["type"] != "h"]
+    if missing := [path.name for _, path in listed if not path.is_file()]:
+        raise DamagedError(f"{missing[0]} of its append-only file is missing")
+    base = next((path for kind, path in listed if kind == "b"), None)
+    begun_without = [_number(path) for _, path in listed] == [1] and not list(folder.glob("*.base.*"))  # see _begin
+    if not base and not begun_without:
+        raise DamagedError("the manifest of its append-only file names no base file")
+    if base and not base.stat().st_size:  # a server would take it for one without keys
+        raise DamagedError(f"the base file {base.name} of its append-only file is empty")
+    return Parts(
+        base=base,
+        increments=[path for kind, path in listed if kind == "i"],
+    )
+
+
+def check_base(path: Path) -> Base:
+    """Read all of a base file, its checksum included.
+
+    Raises:
+        DamagedError: the server would not load it.
+    """
+    ok, output = _check("valkey-check-rdb", path)
+    if not ok:
+        raise DamagedError(f"the base file {path.name} of its append-only file is damaged")
+    keys = sum(int(count) for count in re.findall(r"^\[info\] (\d+) (?:keys read|functions)", output, re.MULTILINE))
+    saved = re.search(r"AUX FIELD ctime = '(\d+)'", output)
+    return Base(int(saved[1]) if saved else int(path.stat().st_mtime), keys)
+
+
+def check_increment(path: Path) -> Increment:
+    """Read all of an increment; find where it stops being valid."""
+    ok, output = _check("valkey-check-aof", path)
+    size = path.stat().st_size
+    if ok:
+        return Increment(size, 0, is_torn=False)
+    valid = re.search(r"ok_up_to=(\d+)", output)
+    end = int(valid[1]) if valid else 0
+    return Increment(end, size - end, is_torn=not re.search(r"format error|Expected (?!to read)", output))
+
+
+def check(data: Path) -> tuple[Parts | None, Base | None, int]:
+    """Read all that a server would load: its files, its base, and how many bytes of a torn command end the last one.
+
+    Raises:
+        DamagedError: the server would not load it.
+    """
+    loaded = parts(data)
+    if loaded is None:
+        return None, None, 0
+    base = check_base(loaded.base) if loaded.base else None
+    torn = 0
+    for path in loaded.increments:
+        found = check_increment(path)
+        if found.rest and not (found.is_torn and path == loaded.increments[-1]):
+            raise DamagedError(f"its append-only file {path.name} is damaged at byte {found.size}")
+        torn = found.rest
+    return loaded, base, torn
+
+
+@dataclass(frozen=True)
+class Repair:
+    """kept: where a copy of all files is, if there were any. done: what was changed, a line each."""
+
+    kept: Path | None
+    done: Sequence[str]
+
+
+def repair(data: Path) -> Repair | None:
+    """Make the files of a server that doesn't run loadable, at the price of what comes after the damage.
+
+    A server that has lost all of its files begins without data.
+
+    Returns:
+        What was changed; None where nothing is damaged.
+
+    Raises:
+        DamagedError: neither the base file nor a snapshot can be loaded, so nothing was changed.
+    """
+    with contextlib.suppress(DamagedError):
+        if check(data)[0]:
+            return None
+        data.mkdir(mode=0o700, exist_ok=True)
+        return Repair(None, [_begin(data, None)])
+    try:
+        base, increments = _salvageable(data)
+        snapshot, saved = _snapshot(data), check_base(base)
+        if snapshot and snapshot > saved and not increments:
+            return _adopt_snapshot(data, DamagedError("the increments of its append-only file are missing"))
+    except DamagedError as damage:
+        return _adopt_snapshot(data, damage)
+    kept = _copy(data)
+    done = []
+    usable: list[Path] = []
+    for path in increments:
+        usable.append(path)
+        found = check_increment(path)
+        if found.rest:
+            os.truncate(path, found.size)
+            done.append(f"{path.name}: kept {found.size} bytes, removed the {found.rest} after them")
+            break
+    for path in increments[len(usable) :]:
+        path.unlink()
+        done.append(f"{path.name}: removed, as it follows the damage")
+    text = "".join(_manifest_line(path) for path in [base, *usable])
+    manifest = data / FOLDER / MANIFEST
+    if not manifest.exists() or manifest.read_text(errors="replace") != text:
+        write_private(manifest, text)
+        done.append(f"{MANIFEST}: written again, for {', '.join(path.name for path in [base, *usable])}")
+    return Repair(kept, done)
+
+
+def _adopt_snapshot(data: Path, damage: DamagedError) -> Repair:
+    """Where the append-only files are lost, the last snapshot is what remains."""
+    snapshot = _snapshot(data)
+    if not snapshot:
+        raise DamagedError(str(damage.args[0]), fix="restore a backup: make restore")
+    kept = _copy(data)
+    time = datetime.fromtimestamp(snapshot.saved, timezone.utc)
+    return Repair(
+        kept, [_begin(data, data / SNAPSHOT), f"{SNAPSHOT}: all writes after {time:%Y-%m-%d %H:%M:%S} UTC are lost"]
+    )
+
+
+def _snapshot(data: Path) -> Base | None:
+    """The last snapshot; None where there is none that can be loaded."""
+    try:
+        return check_base(data / SNAPSHOT)
+    except (DamagedError, OSError):
+        return None
+
+
+def _begin(data: Path, snapshot: Path | None) -> str:
+    """New append-only files, with a snapshot or without data."""
+    folder = data / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    base, increment = folder / "appendonly.aof.1.base.rdb", folder / "appendonly.aof.1.incr.aof"
+    if snapshot:
+        shutil.copyfile(snapshot, base)
+    increment.touch(mode=0o600)
+    listed = [base, increment] if snapshot else [increment]
+    write_private(folder / MANIFEST, "".join(_manifest_line(path) for path in listed))
+    return f"{FOLDER}: begun again from {SNAPSHOT}" if snapshot else f"{FOLDER}: begun again without data"
+
+
+def _copy(data: Path) -> Path:
+    kept = data.parent / set_aside_name(DAMAGED, data.parent)
+    shutil.copytree(data, kept)
+    return kept
+
+
+def _salvageable(data: Path) -> tuple[Path, list[Path]]:
+    """The base and the increments that exist, by the manifest or else by their names."""
+    folder = data / FOLDER
+    with contextlib.suppress(DamagedError):
+        loaded = parts(data)
+        if loaded and loaded.base:
+            return loaded.base, list(loaded.increments)
+    bases = [path for path in _files(folder) if _FILE.fullmatch(path.name) and ".base." in path.name]
+    if len(bases) != 1:
+        raise DamagedError(f"{folder} has {len(bases)} base files, 1 is needed", fix="restore a backup: make restore")
+    increments = [path for path in _files(folder) if _FILE.fullmatch(path.name) and ".incr." in path.name]
+    return bases[0], sorted(increments, key=_number)
+
+
+def _manifest_line(path: Path) -> str:
+    return f"file {path.name} seq {_number(path)} type {'b' if '.base.' in path.name else 'i'}\n"
+
+
+def _number(path: Path) -> int:
+    match = _FILE.fullmatch(path.name)
+    return int(match["number"]) if match else 0
+
+
+def _files(folder: Path) -> list[Path]:
+    """What a server wrote and finished; a `temp-` file never was."""
+    return [path for path in folder.glob("appendonly.aof.*") if path.name != MANIFEST]
+
+
+def _check(tool: Tool, path: Path) -> tuple[bool, str]:
+    state = path.stat()
+    return _run(tool, str(path), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _run(tool: Tool, path: str, _size: int, _changed: int) -> tuple[bool, str]:
+    """The server's binary is the checker too when it is called by that name. A file is read once."""
+    result = subprocess.run(
+        [tool, path], executable=binary.path(), capture_output=True, text=True, errors="replace", check=False
+    )
+    return result.returncode == 0, result.stdout

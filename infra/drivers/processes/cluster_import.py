@@ -1,0 +1,138 @@
+"""Fill an empty cluster from RDB files: each is loaded into a server of its own, whose keys then move by slot."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.crc import key_slot
+from valkeykit.connection import connect
+from valkeykit.url import Address
+
+from infra import hardening
+from infra.drivers import rdb
+from infra.drivers.processes import instance, ports, process
+from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.group import GroupSpec
+from infra.drivers.processes.instance import Spec
+from infra.drivers.topology import cluster
+from infra.drivers.topology.executor import Console, Member
+from infra.errors import ProvisioningError
+
+BATCH = 1000
+MOVE_SECONDS = 120.0
+
+_SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": "yes", "loglevel": "notice"}
+
+
+def fill(spec: GroupSpec, console: Console, source: Path) -> None:
+    """Move all that the files hold into the cluster. Nothing is evicted before it is known that all of it fits.
+
+    Raises:
+        ProvisioningError: it doesn't fit, or holds what a cluster can't.
+    """
+    primaries = cluster.primaries(console, spec.members)
+    for primary in primaries:
+        console.run(primary.name, "CONFIG", "SET", "maxmemory", "0")
+    scratch = _scratch(spec)
+    for file in rdb.files(source):
+        _load(scratch, file)
+        try:
+            _move_all(scratch, console, primaries)
+        finally:
+            _remove(scratch)
+    allowed = spec.directives["maxmemory"]
+    for primary in primaries:
+        used = int(dict(_fields(console.run(primary.name, "INFO", "memory")))["used_memory"])
+        if used > int(allowed):
+            raise ProvisioningError(
+                f"{source} takes {used} bytes of memory on {primary.name}, more than the {allowed} that are asked for",
+                fix="pulumi config set memory <more>",
+            )
+        console.run(primary.name, "CONFIG", "SET", "maxmemory", allowed)
+
+
+def discard(spec: GroupSpec) -> None:
+    """End and remove what an interrupted `fill` left."""
+    _remove(_scratch(spec))
+
+
+def _scratch(spec: GroupSpec) -> Spec:
+    """A server that lasts as long as one file takes."""
+    any_node = next(iter(spec.nodes.values()))
+    return replace(any_node, folder=Folder(spec.folder.path / "scratch"), directives=_SCRATCH, secrets={}, port=0)
+
+
+def _load(scratch: Spec, file: Path) -> None:
+    _remove(scratch)  # what an interrupted one left
+    scratch.folder.take(scratch.claim)
+    scratch.folder.empty()
+    shutil.copyfile(file, scratch.folder.snapshot)
+    instance.start(scratch).close()
+
+
+def _remove(scratch: Spec) -> None:
+    if running := process.find(scratch.folder):
+        process.stop(running)
+    scratch.folder.retire(keep_snapshot=False)
+
+
+def _move_all(scratch: Spec, console: Console, primaries: list[Member]) -> None:
+    owners = _owners(console, primaries)
+    address = Address(ports.HOST, ports.configured(scratch.folder), username=hardening.ADMIN, password=scratch.password)
+    with connect(address, topology="single", decode=False, read_timeout=MOVE_SECONDS) as client:
+        _refuse_other_databases(client)
+        functions = client.execute_command("FUNCTION DUMP")
+        for primary in primaries:
+            _copy_functions(functions, primary, scratch.password)
+        for batch in _batches(client):
+            _move(client, batch, owners, scratch.password)
+
+
+def _owners(console: Console, primaries: list[Member]) -> dict[int, Member]:
+    by_address = {primary.address: primary for primary in primaries}
+    rows = cluster.rows(console, primaries[0].name)
+    return {slot: by_address[row.address] for row in rows for slot in row.slots}
+
+
+def _refuse_other_databases(client: redis.Redis) -> None:
+    others = [name for name in client.info("keyspace") if name != "db0"]
+    if others:
+        raise ProvisioningError(
+            f"the file holds keys in {', '.join(others)}, and a cluster has only db0",
+            fix="move them to database 0, or pulumi config set topology replicated",
+        )
+
+
+def _copy_functions(functions: Any, primary: Member, password: str) -> None:
+    address = Address(primary.host, primary.port, username=hardening.ADMIN, password=password)
+    with connect(address, topology="single") as client:
+        client.execute_command("FUNCTION RESTORE", functions, "REPLACE")
+
+
+def _batches(client: redis.Redis) -> Iterator[list[Any]]:
+    """The keys that are there; what is moved is there no more, so SCAN may begin again."""
+    cursor: Any = 0
+    while True:
+        cursor, keys = client.scan(cursor, count=BATCH)
+        yield keys
+        if cursor == 0:
+            return
+
+
+def _move(client: redis.Redis, keys: list[bytes], owners: dict[int, Member], password: str) -> None:
+    parts: dict[Member, list[bytes]] = defaultdict(list)
+    for key in keys:
+        parts[owners[key_slot(key)]].append(key)
+    for owner, part in parts.items():
+        to = [owner.host, owner.port, "", 0, int(MOVE_SECONDS * 1000)]
+        client.execute_command("MIGRATE", *to, "REPLACE", "AUTH2", hardening.ADMIN, password, "KEYS", *part)
+
+
+def _fields(text: Any) -> Iterator[list[str]]:
+    return (line.split(":", 1) for line in str(text).splitlines() if ":" in line)

@@ -1,0 +1,264 @@
+"""One data node's process: its files, its start, a login, what it is, and what it takes live.
+
+Where a node stands among others, and when it may be restarted, is the drivers' business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import redis
+from valkeykit.connection import connect
+from valkeykit.url import Address
+
+from infra import hardening
+from infra.drivers import binary
+from infra.drivers.files import write_private
+from infra.drivers.processes import appendonly, ports, process
+from infra.drivers.processes.appendonly import DamagedError
+from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.topology.executor import SILENT_SECONDS
+from infra.drivers.waiting import until
+from infra.errors import ProvisioningError
+
+T = TypeVar("T")
+
+START_SECONDS = 10.0
+"""How long a server may take until it listens."""
+
+LOG_SECONDS = 60.0
+"""How long its log may take to be complete after its end."""
+
+LOAD_SECONDS = 900.0
+"""How long it may take to read its data, or to write its first append-only file after a restore."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a server shall be.
+
+    port: 0 for the one it had, else the first free one from 6379.
+    secrets: directives that stand in no state and no report.
+    former: the password that a server that runs may still have.
+    watches: what a Sentinel is told of those that it watches; it has secrets too.
+    restore_from: an RDB file that a new server starts with.
+    """
+
+    folder: Folder
+    claim: Claim
+    port: int
+    directives: Mapping[str, str]
+    acl: str = field(repr=False)
+    password: str = field(repr=False)
+    restore_from: Path | None = None
+    secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
+    watches: str = field(repr=False, default="")
+    former: str = field(repr=False, default="")
+
+    @property
+    def has_bus(self) -> bool:
+        """Whether it listens for the other nodes of a cluster too."""
+        return self.directives.get("cluster-enabled") == "yes"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a server is: `directives` and `acl` (a digest) as it reports them itself."""
+
+    port: int
+    version: str
+    directives: Mapping[str, str]
+    acl: str
+
+
+@contextlib.contextmanager
+def one_error(folder: Folder) -> Iterator[None]:
+    """What the machine or a server refuses meanwhile, as an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise ProvisioningError(f"{error.strerror}: {error.filename or folder.path}") from None
+    except redis.RedisError as error:
+        raise ProvisioningError(
+            f"a server in {folder.path} did not respond as expected: {type(error).__name__}: {error}",
+            fix="run `make up` again to resume",
+        ) from None
+
+
+def apply_live(spec: Spec, client: redis.Redis) -> bool:
+    """Change what differs; False where a restart is needed for the rest."""
+    current = inspect(spec, client)
+    port = spec.port or current.port
+    write_files(spec, port)
+    complete = (port, binary.version()) == (current.port, current.version)
+    wanted = {**spec.directives, **spec.secrets}
+    reported = client.config_get(*wanted)
+    for name, value in wanted.items():
+        if reported.get(name) != value:
+            try:
+                client.config_set(name, value)
+            except redis.ResponseError as refusal:
+                # Else the machine doesn't allow it (maxclients): a start, too, would take only what it can.
+                complete = complete and "immutable" not in str(refusal)
+    wait_for_append_only(client)
+    client.acl_load()
+    return complete
+
+
+def review(spec: Spec) -> None:
+    """Raise what speaks against the spec while the server runs, before anything is changed."""
+    running = process.find(spec.folder)
+    client = login(spec, running) if running else None
+    if client is None:
+        return
+    with client:
+        used, allowed = int(client.info("memory")["used_memory"]), int(spec.directives["maxmemory"])
+        if used > allowed and not spec.directives["maxmemory-policy"].startswith("allkeys-"):
+            raise ProvisioningError(
+                f"the server holds {used} bytes and may not evict them, so with {allowed} every write would fail",
+                fix="pulumi config set memory <more>",
+            )
+        if spec.port and spec.port != int(client.info("server")["tcp_port"]):
+            ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus)
+
+
+def start(spec: Spec, *overrides: str) -> redis.Redis:
+    """Start the server, which isn't running, and wait until it has read its data.
+
+    Raises:
+        ProvisioningError: it doesn't start; also where it would start empty beside files that it had written.
+    """
+    if "--appendonly" not in overrides:
+        refuse_missing_files(spec)
+    for port in ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus):
+        write_files(spec, port)
+        started = process.start(spec.folder, *overrides)
+        if client := login(spec, started):
+            return client
+        if process.is_alive(started):
+            process.stop(started)
+            raise ProvisioningError("valkey-server runs but doesn't take the password that it was given")
+        if ports.is_free(port):
+            break  # it wasn't the port that was taken meanwhile
+    _refuse_damaged(spec.folder, appendonly.check)
+    raise ProvisioningError(f"valkey-server didn't start: {_last_words(spec.folder)}", fix=f"read {spec.folder.log}")
+
+
+def refuse_missing_files(spec: Spec) -> None:
+    """Raise where the server would start empty beside files that it had written."""
+    if spec.directives.get("appendonly") == "yes":
+        _refuse_damaged(spec.folder, appendonly.parts)
+
+
+def _refuse_damaged(folder: Folder, check: Callable[[Path], object]) -> None:
+    try:
+        check(folder.data)
+    except DamagedError as damage:
+        node = folder.path.name if folder.path.name.startswith("node-") else "node-0"
+        raise ProvisioningError(
+            f"valkey-server can't load {folder.data}: {damage.args[0]}",
+            fix=f"restore a backup: make restore; or continue with what can be repaired, of which a copy is kept: "
+            f"make repair NODE={node}",
+        ) from None
+
+
+def wait_for_append_only(client: redis.Redis) -> None:
+    """Wait until the append-only file holds everything."""
+    for _ in until(LOAD_SECONDS):
+        state = client.info("persistence")
+        if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:
+            if state["aof_last_bgrewrite_status"] == "ok":
+                return
+            break
+    raise ProvisioningError("the append-only file can't be written", fix="make room on the disk, then try again")
+
+
+def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
+    """A client of the server, once it has read its data; None where it ended or doesn't let us in.
+
+    Raises:
+        ProvisioningError: it runs and says nothing: it is stopped, or waits for a disk.
+    """
+    port = first_answer(lambda: process.port(server), START_SECONDS, server)
+    if port is None:
+        return None
+    _refuse_the_frozen(server, port)
+    for password in filter(None, (spec.password, spec.former)):
+        client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=password), topology="single")
+        if first_answer(partial(_answers, client), LOAD_SECONDS, server):
+            return client
+        client.close()
+    return None
+
+
+def _refuse_the_frozen(server: psutil.Process, port: int) -> None:
+    try:
+        with socket.create_connection((ports.HOST, port), SILENT_SECONDS) as connection:
+            connection.sendall(b"PING\r\n")
+            connection.recv(1)
+    except TimeoutError:
+        raise ProvisioningError(
+            f"valkey-server (pid {server.pid}) runs, but has said nothing for {SILENT_SECONDS} s",
+            fix=f"see what it waits for; where that never ends: kill -9 {server.pid}, then make up",
+        ) from None
+    except OSError:  # it is just ending
+        return
+
+
+def _answers(client: redis.Redis) -> bool | None:
+    """True when the server has read its data, False when it refuses the password, None while it loads."""
+    try:
+        return bool(client.ping())
+    except redis.AuthenticationError:
+        return False
+    except (redis.ConnectionError, redis.TimeoutError):  # loading is a ConnectionError of redis-py's too
+        return None
+
+
+def first_answer(probe: Callable[[], T | None], seconds: float, server: psutil.Process) -> T | None:
+    """The probe's first answer; None when the time is over or the server ended."""
+    for _ in until(seconds):
+        if (answer := probe()) is not None or not process.is_alive(server):
+            return answer
+    return None
+
+
+def inspect(spec: Spec, client: redis.Redis) -> State:
+    info = client.info("server")
+    acl = "\n".join(sorted(str(user) for user in client.acl_list()))
+    return State(
+        port=int(info["tcp_port"]),
+        version=str(info["valkey_version"]),
+        directives={str(name): str(value) for name, value in client.config_get(*spec.directives).items()},
+        acl=hashlib.sha256(acl.encode()).hexdigest(),
+    )
+
+
+def write_files(spec: Spec, port: int) -> None:
+    folder = spec.folder
+    local = {
+        "bind": ports.HOST,
+        "port": str(port),
+        "dir": ".",  # the server starts in its data folder; nothing here names a place, so the project can be moved
+        "aclfile": f"../{folder.acl.name}",
+        "pidfile": f"../{folder.pid.name}",
+    }
+    write_private(folder.acl, spec.acl)
+    write_private(folder.config, hardening.valkey_conf({**local, **spec.directives, **spec.secrets}) + spec.watches)
+
+
+def _last_words(folder: Folder) -> str:
+    """The end of the log of a server that has ended, once what passes its output on has written all of it."""
+    for _ in until(LOG_SECONDS):
+        if not process.has_log_writer(folder):
+            break
+    text = folder.log.read_text(errors="replace") if folder.log.exists() else ""
+    return " / ".join(list(filter(None, text.splitlines()))[-3:]) or "it left no log"

@@ -1,0 +1,71 @@
+"""Which port a server listens on: loopback only, and the same one for its whole life."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+from collections.abc import Iterable
+
+import psutil
+from valkeykit.url import DEFAULT_PORT
+
+from infra.drivers.processes.folder import Folder
+from infra.errors import ProvisioningError
+
+HOST = "127.0.0.1"
+
+LAST = 65535
+
+BUS = 10_000
+"""How far above its port a node of a cluster listens for the others: Valkey's own default."""
+
+
+def candidates(folder: Folder, port: int, *, has_bus: bool = False) -> Iterable[int]:
+    """The given port, else the one that the folder's server had, else each free one from 6379.
+
+    Raises:
+        ProvisioningError: the port is another program's.
+    """
+    if kept := port or configured(folder):
+        if (highest := max(_all(kept, has_bus=has_bus))) > LAST:
+            raise ProvisioningError(
+                f"port {highest} is needed and there is none above {LAST}", fix="pulumi config set port <a lower one>"
+            )
+        for taken in (number for number in _all(kept, has_bus=has_bus) if not is_free(number)):
+            raise ProvisioningError(
+                f"port {taken} is in use by {_holder(taken)}", fix="stop that, or pulumi config set port <another>"
+            )
+        return [kept]
+    numbers = range(DEFAULT_PORT, LAST + 1 - (BUS if has_bus else 0))
+    return (number for number in numbers if all(map(is_free, _all(number, has_bus=has_bus))))
+
+
+def _all(port: int, *, has_bus: bool) -> tuple[int, ...]:
+    return (port, port + BUS) if has_bus else (port,)
+
+
+def configured(folder: Folder) -> int:
+    """The port in the folder's valkey.conf; 0 where there is none yet."""
+    if not folder.config.exists():
+        return 0
+    match = re.search(r"^port (\d+)$", folder.config.read_text(errors="replace"), re.MULTILINE)
+    return int(match[1]) if match else 0
+
+
+def is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _holder(port: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another program"

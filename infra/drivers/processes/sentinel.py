@@ -1,0 +1,119 @@
+"""The driver of one Sentinel's process. What it has learned stands in its configuration, which is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import redis
+from valkeykit.endpoint import SERVICE
+
+from infra import hardening
+from infra.drivers.files import write_private
+from infra.drivers.processes import instance, ports, process
+from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.instance import Spec
+from infra.drivers.topology import replication
+from infra.drivers.topology.executor import Member
+from infra.errors import ProvisioningError
+
+DIRECTIVES = {"protected-mode": "yes", "loglevel": "notice"}
+
+_LEARNED = re.compile(
+    r"^sentinel (?:monitor|myid|known-replica|known-sentinel|config-epoch|leader-epoch|current-epoch) .*$", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Whom a Sentinel took for the primary, and since which failover."""
+
+    epoch: int
+    primary: str
+
+
+def remembers(folder: Folder) -> Memory | None:
+    """What the folder's Sentinel knew at last, also of one that doesn't run; None for a new one."""
+    text = _text(folder)
+    primary = re.search(rf"^sentinel monitor {SERVICE} (\S+) (\d+) ", text, re.MULTILINE)
+    epoch = re.search(rf"^sentinel config-epoch {SERVICE} (\d+)$", text, re.MULTILINE)
+    return Memory(int(epoch[1]) if epoch else 0, f"{primary[1]}:{primary[2]}") if primary else None
+
+
+def last_primary(folders: Sequence[Folder]) -> str | None:
+    """The address of the primary by the Sentinel that has seen the latest failover; None where there is none yet."""
+    memories = [memory for folder in folders if (memory := remembers(folder))]
+    return max(memories, key=lambda memory: memory.epoch).primary if memories else None
+
+
+def known_ports(folders: Sequence[Folder], *kinds: str) -> list[int]:
+    """The ports of the nodes or the Sentinels that the Sentinels knew at last."""
+    pattern = re.compile(rf"^sentinel (?:{'|'.join(kinds)}) {SERVICE} \S+ (\d+)(?: .*)?$", re.MULTILINE)
+    return sorted({int(port) for folder in folders for port in pattern.findall(_text(folder))})
+
+
+def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
+    """Make the Sentinel run and watch. watcher: its password on the nodes and on the other Sentinels.
+
+    Raises:
+        ProvisioningError: it doesn't start.
+    """
+    spec.folder.take(spec.claim)
+    if running := process.find(spec.folder):
+        if client := instance.login(spec, running):
+            with client:
+                if _can_write(spec, client):
+                    _apply_live(spec, client, watcher)
+                    return
+        process.stop(running)
+    told = replication.sentinel_conf(primary, count, hardening.SENTINEL, watcher)
+    if learned := _learned(spec.folder):
+        kept = [line for line in told.splitlines() if not _LEARNED.match(line)]
+        # The order matters: a primary is named before anything is said of it.
+        lines = [*(line for line in learned if " monitor " in line), *kept]
+        lines += [line for line in learned if " monitor " not in line]
+        with contextlib.suppress(ProvisioningError):  # what it has learned is damaged, so it learns it again
+            instance.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
+            return
+    instance.start(replace(spec, watches=told), "--sentinel").close()
+
+
+def forget(folder: Folder) -> None:
+    """Stop the Sentinel and let it forget all but its port: it will watch the primary that it is told of next."""
+    if running := process.find(folder):
+        process.stop(running)
+    if port := ports.configured(folder):
+        write_private(folder.config, f"port {port}\n")
+
+
+def _learned(folder: Folder) -> list[str]:
+    return _LEARNED.findall(_text(folder)) if remembers(folder) else []
+
+
+def _text(folder: Folder) -> str:
+    return folder.config.read_text(errors="replace") if folder.config.exists() else ""
+
+
+def _can_write(spec: Spec, client: redis.Redis) -> bool:
+    """False after the project's folder was moved: it writes what it learns to where it was started."""
+    return Path(client.info("server")["config_file"]) == spec.folder.config.resolve()
+
+
+def _is_shut_out(client: redis.Redis) -> bool:
+    """Whether it takes the primary for dead, perhaps since a login failed: it never logs in again by itself."""
+    known: Any = client.sentinel_master(SERVICE)
+    return bool(known["is_sdown"])
+
+
+def _apply_live(spec: Spec, client: redis.Redis, watcher: str) -> None:
+    write_private(spec.folder.acl, spec.acl)
+    client.execute_command("ACL LOAD")
+    known = client.execute_command("SENTINEL CONFIG GET", "sentinel-pass")
+    knows_it = watcher in (known.values() if isinstance(known, dict) else known)
+    if not knows_it or _is_shut_out(client):
+        client.execute_command("SENTINEL SET", SERVICE, "auth-pass", watcher)
+        client.execute_command("SENTINEL CONFIG SET", "sentinel-pass", watcher)

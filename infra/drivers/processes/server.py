@@ -1,0 +1,146 @@
+"""The driver of one server process: bring it into a state, look at it, take it down.
+
+`ensure` can be killed at any moment and run again. It knows nothing of Pulumi.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import redis
+
+from infra.drivers.processes import appendonly, instance, process
+from infra.drivers.processes.appendonly import Repair
+from infra.drivers.processes.instance import Spec, State
+from infra.errors import ProvisioningError, refusing
+
+
+def ensure(spec: Spec) -> State:
+    """Make the server be as the spec says, with as little disturbance as that takes.
+
+    A setting that it takes live is changed live; else it is restarted with its data kept.
+
+    Raises:
+        ProvisioningError: the spec can't be had.
+    """
+    with refusing():
+        review(spec)
+    with instance.one_error(spec.folder):
+        return _ensure(spec)
+
+
+def review(spec: Spec) -> None:
+    """Raise what `ensure` would, as far as it can be known before anything is changed."""
+    if problem := spec.folder.objection(spec.claim):
+        raise problem
+    claim = spec.folder.claim()
+    if claim is None or claim.restoring:
+        return
+    with instance.one_error(spec.folder):
+        instance.review(spec)
+        if process.find(spec.folder) is None:
+            instance.refuse_missing_files(spec)
+
+
+def inspect(spec: Spec) -> State | None:
+    """How the server is now; None where it doesn't run or doesn't take the password."""
+    running = process.find(spec.folder)
+    if running is None or (client := instance.login(spec, running)) is None:
+        return None
+    with client:
+        return instance.inspect(spec, client)
+
+
+def remove(spec: Spec, *, keep_snapshot: bool) -> None:
+    """Stop the server and remove its data; with `keep_snapshot`, leave the last state as an RDB file.
+
+    Does nothing to a folder that another resource claimed since.
+    """
+    claim = spec.folder.claim()
+    if claim is None or claim.resource != spec.claim.resource:
+        return
+    is_saved = False
+    if keep_snapshot and any(spec.folder.data.glob("*")):
+        # Only a server makes a snapshot of append-only files. Where it can't start, they are kept as they are.
+        with contextlib.suppress(ProvisioningError):
+            _save_and_end(spec)
+            is_saved = True
+    if running := process.find(spec.folder):
+        process.stop(running)
+    spec.folder.retire(keep_snapshot=keep_snapshot, is_saved=is_saved)
+
+
+def repair(spec: Spec) -> Repair | None:
+    """Make the data of a server that doesn't run loadable; see appendonly.repair.
+
+    Raises:
+        ProvisioningError: it runs, the folder isn't this stack's, or nothing can be loaded.
+    """
+    if problem := spec.folder.objection(spec.claim):
+        raise problem
+    if process.find(spec.folder):
+        raise ProvisioningError(f"valkey-server runs in {spec.folder.path}", fix="repair only what doesn't start")
+    if spec.folder.claim() is None:
+        spec.folder.take(spec.claim)
+    return appendonly.repair(spec.folder.data)
+
+
+def _save_and_end(spec: Spec) -> None:
+    """One that ends just now, or that doesn't let us in, is started anew."""
+    running = process.find(spec.folder)
+    client = instance.login(spec, running) if running else None
+    if running and client is None:
+        process.stop(running)
+    with client or instance.start(spec) as open_client, contextlib.suppress(redis.TimeoutError):
+        open_client.shutdown(save=True)  # it answers when the snapshot is written
+
+
+def _ensure(spec: Spec) -> State:
+    previous = spec.folder.claim()
+    source = str(spec.restore_from or "") if previous is None else previous.restoring
+    spec.folder.take(replace(spec.claim, restoring=source))
+    running = process.find(spec.folder)
+    if source:
+        if running:
+            process.stop(running)
+        state = _restore(spec, Path(source))
+        spec.folder.take(spec.claim)
+        return state
+    if running:
+        if client := instance.login(spec, running):
+            with client:
+                if instance.apply_live(spec, client):
+                    return instance.inspect(spec, client)
+        process.stop(running)
+    with instance.start(spec) as client:
+        return instance.inspect(spec, client)
+
+
+def _restore(spec: Spec, source: Path) -> State:
+    """Start on a copy of an RDB file, then turn the append-only file on.
+
+    The order matters: a server that starts with `appendonly yes` beside a snapshot only is empty.
+    Nothing is evicted before it is known that all of it fits.
+    """
+    if not source.is_file():
+        raise ProvisioningError(
+            f"the restore from {source} was interrupted and the file is gone", fix="put it back, or make down"
+        )
+    spec.folder.empty()
+    shutil.copyfile(source, spec.folder.snapshot)
+    with instance.start(spec, "--appendonly", "no", "--maxmemory", "0") as client:
+        used, allowed = int(client.info("memory")["used_memory"]), int(spec.directives["maxmemory"])
+        if used > allowed:
+            process.stop(psutil.Process(int(client.info("server")["process_id"])))
+            raise ProvisioningError(
+                f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
+                fix="pulumi config set memory <more>",
+            )
+        client.config_set("appendonly", "yes")
+        instance.wait_for_append_only(client)
+        client.config_set("maxmemory", allowed)
+        return instance.inspect(spec, client)

@@ -1,0 +1,1 @@
+"""What replicas, Sentinels and clusters need, wherever their servers run."""

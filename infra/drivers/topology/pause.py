@@ -1,0 +1,82 @@
+"""Writes to a node are held back for as long as this process lives.
+
+The pause lasts two seconds and is renewed by a thread of its own, so that it doesn't outlive a command that is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from infra.drivers.topology.executor import Console, RefusedError, SilentError
+
+PAUSE_SECONDS = 2.0
+RENEW_SECONDS = 0.5
+END_SECONDS = 5.0
+
+
+class Pause:
+    """A pause of a node's writers, and whether it has had a gap."""
+
+    def __init__(self, run: Callable[..., Any]) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._ends = 0.0
+        self._unbroken = False
+
+    @property
+    def is_unbroken(self) -> bool:
+        """Whether no write can have passed since `begin`."""
+        return self._unbroken and time.monotonic() < self._ends
+
+    def begin(self) -> None:
+        """Hold writers back from now on.
+
+        Raises:
+            RefusedError, SilentError: the node doesn't confirm it.
+        """
+        self._pause(is_first=True)
+
+    def renew(self) -> None:
+        self._pause(is_first=False)
+
+    def end(self) -> None:
+        self._run("CLIENT", "UNPAUSE")
+
+    def _pause(self, *, is_first: bool) -> None:
+        with self._lock:
+            sent = time.monotonic()
+            self._run("CLIENT", "PAUSE", str(int(PAUSE_SECONDS * 1000)), "WRITE")
+            # The server counts from when it reads the command, which is between these two moments.
+            self._unbroken = is_first or (self._unbroken and time.monotonic() < self._ends)
+            self._ends = sent + PAUSE_SECONDS
+
+
+@contextlib.contextmanager
+def hold(console: Console, node: str) -> Iterator[Pause]:
+    """Hold a node's writers back until the block ends.
+
+    Raises:
+        RefusedError, SilentError: the node doesn't confirm it.
+    """
+    with console.session(node) as run:
+        pause, over = Pause(run), threading.Event()
+        pause.begin()
+        renewer = threading.Thread(target=_renew, args=(pause, over), daemon=True)
+        renewer.start()
+        try:
+            yield pause
+        finally:
+            over.set()
+            renewer.join(END_SECONDS)
+            with contextlib.suppress(RefusedError, SilentError):  # then it ends by itself
+                pause.end()
+
+
+def _renew(pause: Pause, over: threading.Event) -> None:
+    while not over.wait(RENEW_SECONDS):
+        with contextlib.suppress(RefusedError, SilentError):
+            pause.renew()

@@ -1,1 +1,0 @@
-"""Drivers for what runs on this machine, and the thin Pulumi providers over them."""

@@ -1,0 +1,1 @@
+"""Dynamic providers: the drivers as resources of Pulumi."""

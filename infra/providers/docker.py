@@ -1,0 +1,344 @@
+"""Pulumi's view of certificates and containers: thin dynamic providers.
+
+As in infra/providers/processes.py, this module's path and its class names are part of every stack's state.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.runtime.rpc import UNKNOWN
+
+from infra.hardening import ADMIN
+from infra.providers.processes import Props, one_line
+
+if TYPE_CHECKING:
+    from infra.drivers.docker.driver import Spec, State
+
+
+class AuthorityProvider(ResourceProvider):
+    """An authority; long before its end a new one takes its place, and both are trusted."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _authority(props["name"], former=""))
+
+    def diff(self, _id: str, olds: Props, _news: Props) -> DiffResult:
+        from infra.drivers.certificates import ends
+
+        return DiffResult(changes=ends(olds["certificate"]) - datetime.now(timezone.utc) < timedelta(days=800))
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_authority(news["name"], former=olds["certificate"]))
+
+
+class Authority(Resource, module="valkey", name="Authority"):
+    """bundle: the certificates to trust. certificate, key: what signs, PEM."""
+
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+    bundle: pulumi.Output[str]
+
+    def __init__(self, name: str, common_name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["key"])
+        props = {"name": common_name, "certificate": None, "key": None, "bundle": None}
+        super().__init__(AuthorityProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class CertificateProvider(ResourceProvider):
+    """A leaf certificate; a plain `pulumi up` renews it well before its end."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _leaf(props))
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        from infra.drivers.certificates import must_renew
+
+        other = olds["authority"] != news["authority"]
+        return DiffResult(changes=other or must_renew(olds["certificate"], news["names"]))
+
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_leaf(news))
+
+
+class Certificate(Resource, module="valkey", name="Certificate"):
+    """A certificate for names, signed by an authority."""
+
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, authority: Authority, names: list[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["key", "authorityKey"])
+        props = {
+            "authority": authority.certificate,
+            "authorityKey": authority.key,
+            "names": names,
+            "certificate": None,
+            "key": None,
+        }
+        super().__init__(CertificateProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class ContainersProvider(ResourceProvider):
+    """The containers of a deployment. The driver is imported late: most operations find nothing to do."""
+
+    serialize_as_secret_always = False
+
+    @one_line
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        if olds:  # names that a renamed stack keeps: under others it would find empty volumes
+            news = {**news, **{key: olds[key] for key in _KEPT if olds.get(key)}}
+        refusals = _refusals(olds, news) if olds else []
+        if not olds:
+            _refuse(news, None)
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in refusals])
+
+    @one_line
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        changed = any(olds.get(key) != value for key, value in news.items() if key not in _OUTPUTS)
+        if changed:
+            _refuse(news, olds)
+        return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
+
+    @one_line
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _ensure(props, None))
+
+    @one_line
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_ensure(news, _state(olds), olds["passwords"][ADMIN]))
+
+    @one_line
+    def read(self, resource: str, props: Props) -> ReadResult:
+        from infra.drivers.docker import driver
+
+        state, wrong = driver.inspect(_spec(props), _state(props))
+        return ReadResult(resource, {**props, "drift": wrong or _drift(_state(props), state)})
+
+    @one_line
+    def delete(self, _id: str, props: Props) -> None:
+        from infra.drivers.docker import driver
+
+        driver.remove(_spec(props), _state(props), keep_snapshot=bool(props["finalSnapshot"]))
+
+
+class Containers(Resource, module="valkey", name="Containers"):
+    """A deployment of containers. Its inputs are those of `infra.drivers.docker.driver.Spec`, in plain values.
+
+    listens: ports of the data nodes, then of the Sentinels. runs: the version. primaries: numbers of data nodes.
+    """
+
+    listens: pulumi.Output[list[int]]
+    runs: pulumi.Output[str]
+    primaries: pulumi.Output[list[int]]
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        secret = pulumi.ResourceOptions(
+            additional_secret_outputs=["passwords", "previous", "key", "registryPassword", "backupSecretKey"]
+        )
+        super().__init__(
+            ContainersProvider(),
+            name,
+            {**props, **dict.fromkeys(_OUTPUTS)},
+            pulumi.ResourceOptions.merge(opts, secret),
+        )
+
+
+def snapshot(props: Props, folder: Path) -> None:
+    """Save every primary of a deployment, as the state knows it, into a folder of this machine."""
+    from infra.drivers.docker import driver
+
+    driver.snapshot(_spec(props), _state(props), folder)
+
+
+def hand_over(props: Props) -> None:
+    """Make a replica the primary of each shard of a deployment, as the state knows it."""
+    from infra.drivers.docker import driver
+
+    driver.hand_over(_spec(props), _state(props))
+
+
+def recoveries(props: Props, since: datetime) -> list[str]:
+    """What happened to the data of a deployment's nodes since a time, a line each."""
+    from infra.drivers.docker import driver
+
+    return driver.recoveries(_spec(props), _state(props), since)
+
+
+def repair(props: Props, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+    """Repair a damaged node of a deployment, as the state knows it; a line for each thing found and done."""
+    from infra.drivers.docker import driver
+
+    return driver.repair(_spec(props), _state(props), node, force=force, dry=dry)
+
+
+_OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "reportedAcl", "drift")
+_KEPT = ("project", "stack")
+_NO_SECRETS: Props = {"passwords": {}, "previous": {}, "certificate": "", "key": "", "authority": ""}
+_SECRETS = tuple(_NO_SECRETS)
+
+
+def _authority(name: str, former: str) -> Props:
+    from infra.drivers import certificates
+
+    pair = certificates.authority(name)
+    return {"name": name, "certificate": pair.certificate, "key": pair.key, "bundle": pair.certificate + former}
+
+
+def _leaf(props: Props) -> Props:
+    from infra.drivers.certificates import Pair, issue
+
+    pair = issue(Pair(props["authority"], props["authorityKey"]), props["names"])
+    return {**props, "certificate": pair.certificate, "key": pair.key}
+
+
+def _ensure(props: Props, known: State | None, login: str = "") -> Props:
+    from infra.drivers.docker import driver
+
+    state = driver.ensure(_spec(props, login), known)
+    return {
+        **props,
+        "listens": list(state.ports),
+        "runs": state.version,
+        "primaries": list(state.primaries),
+        "engine": state.engine,
+        "runsImage": state.image,
+        "reported": {node: dict(values) for node, values in state.directives.items()},
+        "reportedAcl": dict(state.acl),
+        "drift": [],
+    }
+
+
+def _refuse(news: Props, olds: Props | None) -> None:
+    """What the driver refuses, before anything is changed: in a preview too, where new secrets aren't known yet.
+
+    The servers take those of the state.
+    """
+    from infra.drivers.docker import driver
+
+    secrets = {key: olds[key] for key in _SECRETS if key in olds} if olds else _NO_SECRETS
+    known = {key: value for key, value in {**news, **secrets}.items() if key not in _OUTPUTS}
+    if UNKNOWN not in known.values():
+        driver.refuse(_spec(known), _state(olds) if olds else None)
+
+
+def _state(props: Props) -> State:
+    from infra.drivers.docker.driver import State
+
+    return State(
+        engine=props["engine"],
+        ports=tuple(int(port) for port in props["listens"]),
+        image=props["runsImage"],
+        version=props["runs"],
+        primaries=tuple(int(number) for number in props["primaries"]),
+        directives=props["reported"],
+        acl=props["reportedAcl"],
+    )
+
+
+def _spec(props: Props, login: str = "") -> Spec:
+    from infra.drivers.certificates import Pair
+    from infra.drivers.docker.driver import Spec
+    from infra.drivers.docker.engine import Engine
+    from infra.drivers.docker.images import Source
+    from infra.drivers.docker.plan import Backups, Plan, Secrets, Upload
+    from infra.project import root
+
+    plan = Plan(
+        project=props["project"],
+        stack=props["stack"],
+        image="",
+        topology=props["topology"],
+        shards=int(props["shards"]),
+        replicas=int(props["replicas"]),
+        ports=(),
+        bind=props["bind"],
+        host=props["host"],
+        subnet=props["subnet"],
+        directives=props["directives"],
+        backups=Backups(int(props["backupEvery"]) * 3600, int(props["backupKeep"]), props["backupFolder"])
+        if props["backupEvery"]
+        else None,
+        upload=Upload(props["uploader"], *_bucket(props)) if props.get("backupUrl") else None,
+        exporter=props["exporter"],
+    )
+    return Spec(
+        engine=Engine(props["context"]),
+        source=Source(
+            props["image"],
+            props["digest"],
+            root() / props["imageFile"] if props["imageFile"] else None,
+            props["registryUser"],
+            props["registryPassword"],
+        ),
+        version=props["version"],
+        plan=plan,
+        secrets=Secrets(
+            props["passwords"],
+            props["previous"],
+            Pair(props["certificate"], props["key"]),
+            props["authority"],
+            login,
+            (props.get("backupAccessKey", ""), props.get("backupSecretKey", "")),
+        ),
+        keep_in=root() / props["keepIn"],
+        first_port=int(props["port"]),
+        restore_from=Path(root() / props["restoreFrom"]) if props["restoreFrom"] else None,
+    )
+
+
+def _bucket(props: Props) -> tuple[str, str, str]:
+    """With its path, the service, the region."""
+    return props["backupUrl"].removeprefix("s3://"), props["backupEndpoint"], props["backupRegion"]
+
+
+def _drift(known: State, found: State | None) -> list[str]:
+    """What differs from what was reported after the last update."""
+    if found is None:
+        return ["it doesn't answer"]
+    changed = [
+        f"{node}: {name}"
+        for node, values in sorted(known.directives.items())
+        for name, value in sorted(values.items())
+        if found.directives.get(node, {}).get(name) != value
+    ]
+    changed += [f"{node}: users" for node, digest in sorted(known.acl.items()) if found.acl.get(node) != digest]
+    if set(found.primaries) != set(known.primaries):
+        changed.append(f"primaries: {', '.join(f'node-{number}' for number in found.primaries)}")
+    return changed
+
+
+def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that can't be made of what is there."""
+    refusals = []
+    for key in ("topology", "shards", "replicas"):
+        if olds[key] != news[key]:
+            reason = (
+                f"is {olds[key]} and can't become {news[key]} in place -> pulumi config set {key} {olds[key]}, or "
+                "make a new stack and move the data: valkeykit migrate"
+            )
+            refusals.append((key, reason))
+    if news["restoreFrom"] not in ("", olds["restoreFrom"]):
+        reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"
+        refusals.append(("restoreFrom", reason))
+    return refusals

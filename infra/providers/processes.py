@@ -1,0 +1,433 @@
+"""Pulumi's view of the drivers: thin dynamic providers.
+
+This module's path and its class names are part of every stack's state: renaming one breaks
+`refresh` and `destroy` of what is deployed. Providers are pickled by reference, so the code
+that runs is always today's.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.output import Unknown
+from valkeykit.errors import ValkeykitError
+
+if TYPE_CHECKING:
+    from infra.drivers.processes.group import GroupSpec
+    from infra.drivers.processes.instance import Spec, State
+    from infra.drivers.processes.servers import GroupState
+
+Props = dict[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ALPHABET = string.ascii_letters + string.digits
+PASSWORD_LENGTH = 43
+"""Letters and digits, 43 of them: 256 bits, and no character that any URL, shell or service minds."""
+
+
+def one_line(method: Callable[P, T]) -> Callable[P, T]:
+    """Pulumi prints what a provider raises with its traceback; an operator's mistake deserves one line."""
+
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except ValkeykitError:
+            sys.tracebacklimit = 0
+            raise
+
+    return wrapped
+
+
+class PasswordProvider(ResourceProvider):
+    """A random password; with another rotation a new one, and the one before is kept beside it."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        """A new password needs the one before beside it: ended in the same step, every application is locked out."""
+        if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["retired"]:
+            return CheckResult(news, [])
+        former = olds.get("rotation", "")
+        fix = f"pulumi config set retired {former}" if former else "pulumi config rm retired"
+        reason = f"ends the passwords before the rotation {news['rotation']!r}, which is not carried out yet -> {fix}"
+        return CheckResult(news, [CheckFailure("retired", reason)])
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": new_password(), "previous": ""})
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        return DiffResult(changes=olds.get("rotation", "") != news["rotation"])
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult({"rotation": news["rotation"], "value": new_password(), "previous": olds["value"]})
+
+
+def new_password() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
+
+
+class Password(Resource, module="valkey", name="Password"):
+    """value: what is handed out. previous: the one before the last rotation, or nothing."""
+
+    value: pulumi.Output[str]
+    previous: pulumi.Output[str | None]
+
+    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """
+        rotation: a word; another one makes a new password. retired: the last rotation whose former passwords ended.
+        """
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["value", "previous"])
+        props = {"rotation": rotation, "retired": retired, "value": None, "previous": None}
+        super().__init__(PasswordProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class RotationProvider(ResourceProvider):
+    """The rotation that the servers have; they were changed before it."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _at_present(props))
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        return DiffResult(changes=any(olds[key] != news[key] for key in ("rotation", "retired")))
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        is_new = olds["rotation"] != news["rotation"]
+        return UpdateResult(_at_present(news) if is_new else {**_at_present(news), "loaded": olds["loaded"]})
+
+
+def _at_present(props: Props) -> Props:
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"rotation": props["rotation"], "retired": props["retired"], "loaded": now}
+
+
+class Rotation(Resource, module="valkey", name="Rotation"):
+    """What was last carried out of the keys `rotation` and `retired`.
+
+    loaded: when the last server had the passwords of this rotation, UTC in ISO 8601.
+    """
+
+    loaded: pulumi.Output[str]
+
+    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """opts: depends on all that knows the passwords."""
+        props = {"rotation": rotation, "retired": retired, "loaded": None}
+        super().__init__(RotationProvider(), name, props, opts)
+
+
+class ServerProvider(ResourceProvider):
+    """A server process on this machine. The driver is imported late: most operations find nothing to do."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in _refusals(olds, news)])
+
+    @one_line
+    def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
+        from infra.drivers.processes import server
+        from infra.errors import refusing
+
+        is_changed = _differs(olds, news, _INPUTS)
+        if is_changed and _is_known({key: news[key] for key in _BASICS}):
+            spec = _spec(resource, _readable(olds, news, "password"), port=int(news["port"] or olds["listens"]))
+            with refusing():
+                server.review(replace(spec, former=olds["password"]))
+        return DiffResult(changes=is_changed, replaces=[])
+
+    @one_line
+    def create(self, props: Props) -> CreateResult:
+        resource = uuid.uuid4().hex
+        return CreateResult(resource, _ensure(resource, props, port=int(props["port"])))
+
+    @one_line
+    def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
+        port = int(news["port"] or olds["listens"])
+        return UpdateResult(_ensure(resource, news, port=port, former=olds["password"]))
+
+    @one_line
+    def read(self, resource: str, props: Props) -> ReadResult:
+        from infra.drivers.processes import server
+
+        state = server.inspect(_spec(resource, props, int(props["listens"])))
+        return ReadResult(resource, {**props, "drift": _drift(props, state)})
+
+    @one_line
+    def delete(self, resource: str, props: Props) -> None:
+        from infra.drivers.processes import server
+
+        spec = _spec(resource, props, int(props["listens"]))
+        server.remove(spec, keep_snapshot=bool(props["finalSnapshot"]))
+
+
+class Server(Resource, module="valkey", name="Server"):
+    """A running valkey-server.
+
+    folder: relative to the project, or absolute.
+    port: 0 for the first free one; `listens` says which it is.
+    directives: of valkey.conf. acl: an ACL file. password: the user admin's.
+    restoreFrom: an RDB file that a new server starts with, or "".
+    """
+
+    listens: pulumi.Output[int]
+    runs: pulumi.Output[str]
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        outputs = {"listens": None, "runs": None, "reported": None, "reportedAcl": None, "drift": None}
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["acl", "password"])
+        super().__init__(ServerProvider(), name, {**props, **outputs}, pulumi.ResourceOptions.merge(opts, secret))
+
+
+_INPUTS = ("folder", "stack", "version", "port", "directives", "acl", "password", "finalSnapshot")
+_BASICS = ("folder", "stack", "version", "port", "directives", "restoreFrom")
+"""Inputs that a check before a change needs; passwords aside, which a preview of a rotation doesn't know yet."""
+
+
+def _differs(olds: Props, news: Props, inputs: Iterable[str]) -> bool:
+    """Whether there is something to do: other inputs, another provider, or drift."""
+    return bool(olds.get("drift")) or any(olds.get(key) != news.get(key) for key in (*inputs, "__provider"))
+
+
+def _is_known(value: Any) -> bool:
+    """False for what a preview doesn't know yet, or not all of."""
+    if isinstance(value, Mapping):
+        return all(map(_is_known, value.values()))
+    return not isinstance(value, Unknown)
+
+
+def _readable(olds: Props, news: Props, key: str) -> Props:
+    """Inputs to look at the servers with; a preview of a rotation doesn't know the next passwords and users yet."""
+    return {**news, "acl": "", "sentinelAcl": "", key: news[key] if _is_known(news[key]) else olds[key]}
+
+
+def _ensure(resource: str, props: Props, port: int, former: str = "") -> Props:
+    from infra.drivers.processes import server
+
+    state = server.ensure(replace(_spec(resource, props, port), former=former))
+    return {
+        **props,
+        "listens": state.port,
+        "runs": state.version,
+        "reported": dict(state.directives),
+        "reportedAcl": state.acl,
+        "drift": [],
+    }
+
+
+def _spec(resource: str, props: Props, port: int) -> Spec:
+    from infra.drivers.processes import folder, instance
+    from infra.project import root
+
+    return instance.Spec(
+        folder=folder.Folder(root() / props["folder"]),
+        claim=folder.Claim(stack=props["stack"], resource=resource, version=props["version"]),
+        port=port,
+        directives=props["directives"],
+        acl=props["acl"],
+        password=props["password"],
+        restore_from=Path(props["restoreFrom"]) if props["restoreFrom"] else None,
+    )
+
+
+def _drift(props: Props, state: State | None) -> list[str]:
+    """What differs from what was reported after the last update."""
+    if state is None:
+        return ["it doesn't run"]
+    found = [name for name, value in sorted(props["reported"].items()) if state.directives.get(name) != value]
+    if state.acl != props["reportedAcl"]:
+        found.append("users")
+    if state.port != int(props["listens"]):
+        found.append("port")
+    return found
+
+
+def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that would leave data behind without a word."""
+    refusals = []
+    if olds and olds["folder"] != news["folder"]:
+        reason = f"the data lies in {olds['folder']} and would stay there -> pulumi config set dataDir {olds['folder']}"
+        refusals.append(("dataDir", reason))
+    if olds and news["restoreFrom"] not in ("", olds["restoreFrom"]):
+        reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"
+        refusals.append(("restoreFrom", reason))
+    return refusals
+
+
+class ServerGroupProvider(ResourceProvider):
+    """Several server processes that belong together: a primary with replicas and Sentinels, or a cluster."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        refusals = [*_refusals(olds, news), *_group_refusals(olds, news)]
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in refusals])
+
+    @one_line
+    def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
+        from infra.drivers.processes import servers
+        from infra.errors import refusing
+
+        is_changed = _differs(olds, news, _GROUP_INPUTS)
+        if is_changed and _is_known({key: news[key] for key in (*_BASICS, "topology", "shards", "replicas")}):
+            spec = _group(resource, _readable(olds, news, "passwords"))
+            with refusing():
+                servers.review(replace(spec, former=olds["passwords"]["admin"]))
+        return DiffResult(changes=is_changed, replaces=[])
+
+    @one_line
+    def create(self, props: Props) -> CreateResult:
+        resource = uuid.uuid4().hex
+        return CreateResult(resource, _ensure_group(resource, props))
+
+    @one_line
+    def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_ensure_group(resource, news, former=olds["passwords"]["admin"]))
+
+    @one_line
+    def read(self, resource: str, props: Props) -> ReadResult:
+        from infra.drivers.processes import servers
+
+        state = servers.inspect(_group(resource, props))
+        return ReadResult(resource, {**props, "listens": list(state.listens), "drift": _group_drift(props, state)})
+
+    @one_line
+    def delete(self, resource: str, props: Props) -> None:
+        from infra.drivers.processes import servers
+
+        servers.remove(_group(resource, props), keep_snapshot=bool(props["finalSnapshot"]))
+
+
+class ServerGroup(Resource, module="valkey", name="ServerGroup"):
+    """Running valkey-servers that belong together: one resource, since the order of what is done to them, and who of
+    them is a primary at the moment, concerns them all.
+
+    folder, directives, acl, restoreFrom: as a Server has them; restoreFrom may be a folder for a cluster.
+    port: the first of their ports; 0 for free ones. `listens` says which they are, those of primaries first.
+    passwords: of the users admin, replica and sentinel.
+    """
+
+    listens: pulumi.Output[list[int]]
+    sentinels: pulumi.Output[list[int]]
+    runs: pulumi.Output[str]
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        outputs = {"listens": None, "sentinels": None, "runs": None, "reported": None, "drift": None}
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["acl", "sentinelAcl", "passwords"])
+        super().__init__(ServerGroupProvider(), name, {**props, **outputs}, pulumi.ResourceOptions.merge(opts, secret))
+
+
+_GROUP_INPUTS = (
+    *("folder", "stack", "version", "topology", "shards", "replicas", "directives", "acl", "sentinelAcl"),
+    *("passwords", "finalSnapshot"),
+)
+
+
+def _ensure_group(resource: str, props: Props, former: str = "") -> Props:
+    from infra.drivers.processes import servers
+
+    state = servers.ensure(replace(_group(resource, props), former=former))
+    return {
+        **props,
+        "listens": list(state.listens),
+        "sentinels": list(state.sentinels),
+        "runs": state.version,
+        "reported": {name: dict(values) for name, values in state.reported.items()},
+        "drift": list(state.problems),
+    }
+
+
+def hand_over(props: Props) -> None:
+    """Make a replica the primary of each shard of a group, as the state knows it."""
+    from infra.drivers.processes import servers
+
+    servers.hand_over(_group("", props))
+
+
+def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:
+    """Repair the data of a server that doesn't run, and report it, a line each.
+
+    props: of a Server or a ServerGroup. dry: report what is wrong, and change nothing.
+
+    Raises:
+        ProvisioningError: there is no such node, it runs, or nothing of its data can be loaded.
+    """
+    from infra.drivers.processes import holdings, server
+    from infra.errors import ProvisioningError
+
+    nodes = dict(_group("", props).nodes) if "topology" in props else {"node-0": _spec("", props, int(props["port"]))}
+    if node not in nodes:
+        raise ProvisioningError(f"there is no node {node or '(NODE is empty)'}", fix=f"NODE={'|'.join(nodes)}")
+    spec = nodes[node]
+    if dry:
+        yield f"{node}: {holdings.read(spec.folder.data)}"
+        return
+    done = server.repair(spec)
+    if done is None:
+        raise ProvisioningError(f"{node} is not damaged", fix="make up")
+    yield from (f"{node}: {line}" for line in done.done)
+    if done.kept:
+        yield f"{node}: its previous files are kept in {done.kept}"
+
+
+def _group(resource: str, props: Props) -> GroupSpec:
+    from infra.drivers.processes import folder, group
+    from infra.project import root
+
+    shards = int(props["shards"])
+    return group.GroupSpec(
+        folder=folder.Folder(root() / props["folder"]),
+        claim=folder.Claim(props["stack"], resource, props["version"], topology=props["topology"], shards=shards),
+        topology=props["topology"],
+        shards=shards,
+        replicas=int(props["replicas"]),
+        port=int(props["port"]),
+        directives=props["directives"],
+        acl=props["acl"],
+        sentinel_acl=props["sentinelAcl"],
+        passwords=props["passwords"],
+        restore_from=Path(props["restoreFrom"]) if props["restoreFrom"] else None,
+    )
+
+
+def _group_drift(props: Props, state: GroupState) -> list[str]:
+    """What is wrong, and what differs from what was reported after the last update."""
+    changed = [
+        f"{node}: {name}"
+        for node, found in sorted(state.reported.items())
+        for name, value in sorted(props["reported"].get(node, {}).items())
+        if found.get(name) != value
+    ]
+    return [*state.problems, *changed]
+
+
+def _group_refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that the servers' addresses, or their data, don't allow."""
+    refusals = []
+    if olds and int(olds["port"]) != int(news["port"]):
+        reason = f"the servers know each other by their ports -> pulumi config set port {int(olds['port'])}"
+        refusals.append(("port", reason))
+    if olds and int(news["replicas"]) < int(olds["replicas"]):
+        reason = f"there can only be more of them -> pulumi config set replicas {int(olds['replicas'])}"
+        refusals.append(("replicas", reason))
+    return refusals
