@@ -10,7 +10,7 @@ import uuid
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from infra.providers.processes import Props, one_line
+from infra.providers import Props, one_line
 
 _SETTINGS = ("context", "keepIn", "finalSnapshot")
 

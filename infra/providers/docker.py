@@ -1,13 +1,10 @@
-"""Pulumi's view of certificates and containers: thin dynamic providers.
-
-As in infra/providers/processes.py, this module's path and its class names are part of every stack's state.
-"""
+"""Containers of a deployment."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,78 +22,10 @@ from pulumi.dynamic import (
 from pulumi.runtime.rpc import UNKNOWN
 
 from infra.hardening import ADMIN
-from infra.providers.processes import Props, one_line
+from infra.providers import Props, one_line
 
 if TYPE_CHECKING:
     from infra.drivers.docker.driver import Spec, State
-
-
-class AuthorityProvider(ResourceProvider):
-    """An authority; long before its end a new one takes its place, and both are trusted."""
-
-    serialize_as_secret_always = False
-
-    def create(self, props: Props) -> CreateResult:
-        return CreateResult(uuid.uuid4().hex, _authority(props["name"], former=""))
-
-    def diff(self, _id: str, olds: Props, _news: Props) -> DiffResult:
-        from infra.drivers.certificates import ends
-
-        return DiffResult(changes=ends(olds["certificate"]) - datetime.now(timezone.utc) < timedelta(days=800))
-
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult(_authority(news["name"], former=olds["certificate"]))
-
-
-class Authority(Resource, module="valkey", name="Authority"):
-    """bundle: the certificates to trust. certificate, key: what signs, PEM."""
-
-    certificate: pulumi.Output[str]
-    key: pulumi.Output[str]
-    bundle: pulumi.Output[str]
-
-    def __init__(self, name: str, common_name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["key"])
-        props = {"name": common_name, "certificate": None, "key": None, "bundle": None}
-        super().__init__(AuthorityProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
-
-
-class CertificateProvider(ResourceProvider):
-    """A leaf certificate; a plain `pulumi up` renews it well before its end."""
-
-    serialize_as_secret_always = False
-
-    def create(self, props: Props) -> CreateResult:
-        return CreateResult(uuid.uuid4().hex, _leaf(props))
-
-    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        from infra.drivers.certificates import must_renew
-
-        other = olds["authority"] != news["authority"]
-        return DiffResult(changes=other or must_renew(olds["certificate"], news["names"]))
-
-    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult(_leaf(news))
-
-
-class Certificate(Resource, module="valkey", name="Certificate"):
-    """A certificate for names, signed by an authority."""
-
-    certificate: pulumi.Output[str]
-    key: pulumi.Output[str]
-
-    def __init__(
-        self, name: str, authority: Authority, names: list[str], opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["key", "authorityKey"])
-        props = {
-            "authority": authority.certificate,
-            "authorityKey": authority.key,
-            "names": names,
-            "certificate": None,
-            "key": None,
-        }
-        super().__init__(CertificateProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
 
 
 class ContainersProvider(ResourceProvider):
@@ -196,20 +125,6 @@ _OUTPUTS = ("listens", "runs", "primaries", "engine", "runsImage", "reported", "
 _KEPT = ("project", "stack")
 _NO_SECRETS: Props = {"passwords": {}, "previous": {}, "certificate": "", "key": "", "authority": ""}
 _SECRETS = tuple(_NO_SECRETS)
-
-
-def _authority(name: str, former: str) -> Props:
-    from infra.drivers import certificates
-
-    pair = certificates.authority(name)
-    return {"name": name, "certificate": pair.certificate, "key": pair.key, "bundle": pair.certificate + former}
-
-
-def _leaf(props: Props) -> Props:
-    from infra.drivers.certificates import Pair, issue
-
-    pair = issue(Pair(props["authority"], props["authorityKey"]), props["names"])
-    return {**props, "certificate": pair.certificate, "key": pair.key}
 
 
 def _ensure(props: Props, known: State | None, login: str = "") -> Props:

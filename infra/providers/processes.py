@@ -1,21 +1,12 @@
-"""Pulumi's view of the drivers: thin dynamic providers.
-
-This module's path and its class names are part of every stack's state: renaming one breaks
-`refresh` and `destroy` of what is deployed. Providers are pickled by reference, so the code
-that runs is always today's.
-"""
+"""Servers that are processes of this machine."""
 
 from __future__ import annotations
 
-import secrets
-import string
-import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi.dynamic import (
@@ -29,111 +20,13 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 from pulumi.output import Unknown
-from valkeykit.errors import ValkeykitError
+
+from infra.providers import Props, one_line
 
 if TYPE_CHECKING:
     from infra.drivers.processes.group import GroupSpec
     from infra.drivers.processes.instance import Spec, State
     from infra.drivers.processes.servers import GroupState
-
-Props = dict[str, Any]
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_ALPHABET = string.ascii_letters + string.digits
-PASSWORD_LENGTH = 43
-"""Letters and digits, 43 of them: 256 bits, and no character that any URL, shell or service minds."""
-
-
-def one_line(method: Callable[P, T]) -> Callable[P, T]:
-    """Pulumi prints what a provider raises with its traceback; an operator's mistake deserves one line."""
-
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(*args, **kwargs)
-        except ValkeykitError:
-            sys.tracebacklimit = 0
-            raise
-
-    return wrapped
-
-
-class PasswordProvider(ResourceProvider):
-    """A random password; with another rotation a new one, and the one before is kept beside it."""
-
-    serialize_as_secret_always = False
-
-    def check(self, olds: Props, news: Props) -> CheckResult:
-        """A new password needs the one before beside it: ended in the same step, every application is locked out."""
-        if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["retired"]:
-            return CheckResult(news, [])
-        former = olds.get("rotation", "")
-        fix = f"pulumi config set retired {former}" if former else "pulumi config rm retired"
-        reason = f"ends the passwords before the rotation {news['rotation']!r}, which is not carried out yet -> {fix}"
-        return CheckResult(news, [CheckFailure("retired", reason)])
-
-    def create(self, props: Props) -> CreateResult:
-        return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": new_password(), "previous": ""})
-
-    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        return DiffResult(changes=olds.get("rotation", "") != news["rotation"])
-
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult({"rotation": news["rotation"], "value": new_password(), "previous": olds["value"]})
-
-
-def new_password() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
-
-
-class Password(Resource, module="valkey", name="Password"):
-    """value: what is handed out. previous: the one before the last rotation, or nothing."""
-
-    value: pulumi.Output[str]
-    previous: pulumi.Output[str | None]
-
-    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        """
-        rotation: a word; another one makes a new password. retired: the last rotation whose former passwords ended.
-        """
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["value", "previous"])
-        props = {"rotation": rotation, "retired": retired, "value": None, "previous": None}
-        super().__init__(PasswordProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
-
-
-class RotationProvider(ResourceProvider):
-    """The rotation that the servers have; they were changed before it."""
-
-    serialize_as_secret_always = False
-
-    def create(self, props: Props) -> CreateResult:
-        return CreateResult(uuid.uuid4().hex, _at_present(props))
-
-    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        return DiffResult(changes=any(olds[key] != news[key] for key in ("rotation", "retired")))
-
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        is_new = olds["rotation"] != news["rotation"]
-        return UpdateResult(_at_present(news) if is_new else {**_at_present(news), "loaded": olds["loaded"]})
-
-
-def _at_present(props: Props) -> Props:
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"rotation": props["rotation"], "retired": props["retired"], "loaded": now}
-
-
-class Rotation(Resource, module="valkey", name="Rotation"):
-    """What was last carried out of the keys `rotation` and `retired`.
-
-    loaded: when the last server had the passwords of this rotation, UTC in ISO 8601.
-    """
-
-    loaded: pulumi.Output[str]
-
-    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        """opts: depends on all that knows the passwords."""
-        props = {"rotation": rotation, "retired": retired, "loaded": None}
-        super().__init__(RotationProvider(), name, props, opts)
 
 
 class ServerProvider(ResourceProvider):

@@ -11,7 +11,7 @@ import pulumi
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 
-from infra.providers.processes import Rotation
+from infra.providers.credentials import Rotation
 from infra.settings import Settings
 
 

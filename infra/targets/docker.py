@@ -22,8 +22,8 @@ from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.plan import Backups, Plan, Upload, default_subnet
 from infra.errors import ProvisioningError
 from infra.providers.cleanup import Cleanup
-from infra.providers.docker import Authority, Certificate, Containers
-from infra.providers.processes import Password
+from infra.providers.credentials import Authority, Certificate, Password
+from infra.providers.docker import Containers
 from infra.settings import Settings
 from infra.settings.docker import DockerSettings
 from infra.targets import Deployment, Login, by_password

@@ -17,7 +17,8 @@ from infra.drivers import binary, rdb
 from infra.drivers.processes import layout, ports, process
 from infra.drivers.processes.folder import Claim, Folder
 from infra.errors import ProvisioningError
-from infra.providers.processes import Password, Server, ServerGroup
+from infra.providers.credentials import Password
+from infra.providers.processes import Server, ServerGroup
 from infra.settings import Settings
 from infra.targets import Deployment, Login, by_password
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.drivers.files import write_private
-from infra.drivers.processes import cluster_import
-from infra.drivers.processes import group, holdings, ports, process, survey
+from infra.drivers.processes import cluster_import, group, holdings, ports, process, survey
 from infra.drivers.processes.group import Clients, GroupSpec
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.topology import cluster, nodesconf

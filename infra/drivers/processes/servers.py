@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from infra.drivers import binary
-from infra.drivers.processes import cluster_import
-from infra.drivers.processes import group, instance, ports, process, server
+from infra.drivers.processes import cluster_import, group, instance, ports, process, server
 from infra.drivers.processes.cluster_driver import Clustered
 from infra.drivers.processes.folder import DAMAGED, FINAL
 from infra.drivers.processes.group import Clients, GroupSpec

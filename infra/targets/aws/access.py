@@ -10,7 +10,7 @@ from pulumi_aws.elasticache.user import User
 from pulumi_aws.elasticache.user_group import UserGroup
 
 from infra import hardening
-from infra.providers.processes import Password
+from infra.providers.credentials import Password
 from infra.targets import Login
 from infra.targets.aws.context import Context
 

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 from pulumi_aws.elasticache.replication_group import ReplicationGroup
 
-from infra.providers.processes import Password
+from infra.providers.credentials import Password
 from infra.settings import Settings
 from infra.settings.aws.nodes import NODE_TYPES, NodeType, smallest
 from infra.targets.aws import logs, network, parameters

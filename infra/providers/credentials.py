@@ -1,0 +1,185 @@
+"""Passwords, their rotation, and certificates."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import uuid
+from datetime import datetime, timedelta, timezone
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from infra.providers import Props
+
+_ALPHABET = string.ascii_letters + string.digits
+PASSWORD_LENGTH = 43
+"""Letters and digits, 43 of them: 256 bits, and no character that any URL, shell or service minds."""
+
+
+class PasswordProvider(ResourceProvider):
+    """A random password; with another rotation a new one, and the one before is kept beside it."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        """A new password needs the one before beside it: ended in the same step, every application is locked out."""
+        if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["retired"]:
+            return CheckResult(news, [])
+        former = olds.get("rotation", "")
+        fix = f"pulumi config set retired {former}" if former else "pulumi config rm retired"
+        reason = f"ends the passwords before the rotation {news['rotation']!r}, which is not carried out yet -> {fix}"
+        return CheckResult(news, [CheckFailure("retired", reason)])
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": new_password(), "previous": ""})
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        return DiffResult(changes=olds.get("rotation", "") != news["rotation"])
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult({"rotation": news["rotation"], "value": new_password(), "previous": olds["value"]})
+
+
+def new_password() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
+
+
+class Password(Resource, module="valkey", name="Password"):
+    """value: what is handed out. previous: the one before the last rotation, or nothing."""
+
+    value: pulumi.Output[str]
+    previous: pulumi.Output[str | None]
+
+    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """
+        rotation: a word; another one makes a new password. retired: the last rotation whose former passwords ended.
+        """
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["value", "previous"])
+        props = {"rotation": rotation, "retired": retired, "value": None, "previous": None}
+        super().__init__(PasswordProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class RotationProvider(ResourceProvider):
+    """The rotation that the servers have; they were changed before it."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _at_present(props))
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        return DiffResult(changes=any(olds[key] != news[key] for key in ("rotation", "retired")))
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        is_new = olds["rotation"] != news["rotation"]
+        return UpdateResult(_at_present(news) if is_new else {**_at_present(news), "loaded": olds["loaded"]})
+
+
+def _at_present(props: Props) -> Props:
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"rotation": props["rotation"], "retired": props["retired"], "loaded": now}
+
+
+class Rotation(Resource, module="valkey", name="Rotation"):
+    """What was last carried out of the keys `rotation` and `retired`.
+
+    loaded: when the last server had the passwords of this rotation, UTC in ISO 8601.
+    """
+
+    loaded: pulumi.Output[str]
+
+    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """opts: depends on all that knows the passwords."""
+        props = {"rotation": rotation, "retired": retired, "loaded": None}
+        super().__init__(RotationProvider(), name, props, opts)
+
+
+class AuthorityProvider(ResourceProvider):
+    """An authority; long before its end a new one takes its place, and both are trusted."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _authority(props["name"], former=""))
+
+    def diff(self, _id: str, olds: Props, _news: Props) -> DiffResult:
+        from infra.drivers.certificates import ends
+
+        return DiffResult(changes=ends(olds["certificate"]) - datetime.now(timezone.utc) < timedelta(days=800))
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_authority(news["name"], former=olds["certificate"]))
+
+
+class Authority(Resource, module="valkey", name="Authority"):
+    """bundle: the certificates to trust. certificate, key: what signs, PEM."""
+
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+    bundle: pulumi.Output[str]
+
+    def __init__(self, name: str, common_name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["key"])
+        props = {"name": common_name, "certificate": None, "key": None, "bundle": None}
+        super().__init__(AuthorityProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class CertificateProvider(ResourceProvider):
+    """A leaf certificate; a plain `pulumi up` renews it well before its end."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(uuid.uuid4().hex, _leaf(props))
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        from infra.drivers.certificates import must_renew
+
+        other = olds["authority"] != news["authority"]
+        return DiffResult(changes=other or must_renew(olds["certificate"], news["names"]))
+
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_leaf(news))
+
+
+class Certificate(Resource, module="valkey", name="Certificate"):
+    """A certificate for names, signed by an authority."""
+
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, authority: Authority, names: list[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["key", "authorityKey"])
+        props = {
+            "authority": authority.certificate,
+            "authorityKey": authority.key,
+            "names": names,
+            "certificate": None,
+            "key": None,
+        }
+        super().__init__(CertificateProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+def _authority(name: str, former: str) -> Props:
+    from infra.drivers import certificates
+
+    pair = certificates.authority(name)
+    return {"name": name, "certificate": pair.certificate, "key": pair.key, "bundle": pair.certificate + former}
+
+
+def _leaf(props: Props) -> Props:
+    from infra.drivers.certificates import Pair, issue
+
+    pair = issue(Pair(props["authority"], props["authorityKey"]), props["names"])
+    return {**props, "certificate": pair.certificate, "key": pair.key}
