@@ -1,7 +1,6 @@
-"""Hardening: what is set on a server, why, and where it can't be.
+"""Hardening: the directives and the users of every server, with their reasons.
 
-One table, `RULES`, and one list of users, `USERS`. Each target renders from them what
-it can set; what it can't is listed by `gaps` and shown to the operator.
+Each target renders what it supports of `DIRECTIVES` and `USERS`. `gaps` lists the rest for the operator.
 """
 
 from __future__ import annotations
@@ -18,78 +17,78 @@ Topology = vocabulary.DeploymentTopology
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One directive of valkey.conf, which self-hosted servers always take."""
+class Directive:
+    """One directive of valkey.conf. Self-hosted servers support all of them."""
 
-    directive: str
+    name: str
     value: str | Mapping[Workload, str]
     """For all workloads, or one for each."""
-    why: str
+    reason: str
     live: bool = True
-    """Whether a running server takes a change."""
+    """Whether it can be changed on a running server."""
     clouds: tuple[Target, ...] = ()
-    """Managed services that let it be set too; elsewhere the service decides."""
+    """The managed services that support it; the others decide themselves."""
 
     def for_workload(self, workload: Workload) -> str:
         return self.value if isinstance(self.value, str) else self.value[workload]
 
-    def reaches(self, target: Target) -> bool:
+    def is_supported_by(self, target: Target) -> bool:
         return target in SELF_HOSTED or target in self.clouds
 
 
 SELF_HOSTED: tuple[Target, ...] = ("embedded", "docker")
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+DIRECTIVES: tuple[Directive, ...] = (
+    Directive(
         "maxmemory-policy",
         {"cache": "allkeys-lru", "queue": "noeviction", "mixed": "volatile-lru"},
-        "a cache evicts what is used least; an evicted job is a lost job",
+        "a cache evicts the least used keys; an evicted job is a lost job",
         clouds=("aws", "gcp"),
     ),
-    Rule("maxmemory-clients", "10%", "slow readers can't take the data's memory", clouds=("gcp",)),
-    Rule("maxclients", "10000", "a leak of connections in one application has an end", clouds=("gcp",)),
-    Rule("tcp-keepalive", "300", "connections of peers that vanished are closed", clouds=("aws",)),
-    Rule("protected-mode", "yes", "strangers get no answer should every user be lost"),
-    Rule("enable-protected-configs", "no", "no client moves the data folder or the ACL file", live=False),
-    Rule("enable-debug-command", "no", "DEBUG can stop the server", live=False),
-    Rule("enable-module-command", "no", "MODULE LOAD runs any code", live=False),
-    Rule("hide-user-data-from-log", "yes", "keys and values stay out of the log"),
-    Rule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
-    Rule("appendfsync", "everysec", "the usual balance of loss and speed"),
-    Rule("aof-load-truncated", "yes", "a write cut short by a crash doesn't stop the start"),
-    Rule(
+    Directive("maxmemory-clients", "10%", "slow readers cannot use up the memory for data", clouds=("gcp",)),
+    Directive("maxclients", "10000", "a connection leak in one application is bounded", clouds=("gcp",)),
+    Directive("tcp-keepalive", "300", "connections of vanished peers are closed", clouds=("aws",)),
+    Directive("protected-mode", "yes", "anonymous clients are rejected even if the ACL file is lost"),
+    Directive("enable-protected-configs", "no", "no client can change the data directory or the ACL file", live=False),
+    Directive("enable-debug-command", "no", "DEBUG can stop the server", live=False),
+    Directive("enable-module-command", "no", "MODULE LOAD runs arbitrary code", live=False),
+    Directive("hide-user-data-from-log", "yes", "keys and values are not logged"),
+    Directive("appendonly", "yes", "a crash loses at most a second of writes, and a cache restarts warm"),
+    Directive("appendfsync", "everysec", "the usual balance of durability and speed"),
+    Directive("aof-load-truncated", "yes", "a write that a crash truncated does not prevent a restart"),
+    Directive(
         "aof-timestamp-enabled",
         "yes",
-        "tells which of two nodes holds the later data; allows recovery to a point in time: valkey-check-aof "
+        "shows which of two nodes has the later data; allows point-in-time recovery with valkey-check-aof "
         "--truncate-to-timestamp",
     ),
-    Rule("save", "3600 1", "a snapshot an hour for backups; the append-only file does the rest"),
-    Rule(
+    Directive("save", "3600 1", "an hourly snapshot for backups; the append-only file covers the rest"),
+    Directive(
         "stop-writes-on-bgsave-error",
         {"cache": "no", "queue": "yes", "mixed": "yes"},
-        "jobs that can't be saved are refused; a cache goes on",
+        "jobs that cannot be saved are rejected; a cache continues",
     ),
-    Rule("slowlog-log-slower-than", "10000", "commands over 10 ms are kept for SLOWLOG GET", clouds=("aws", "gcp")),
-    Rule("slowlog-max-len", "512", "enough of them to see a pattern", clouds=("aws",)),
-    Rule("latency-monitor-threshold", "100", "LATENCY DOCTOR has something to say after an incident"),
-    Rule("loglevel", "notice", "what an operator needs, without noise"),
-    Rule(
+    Directive("slowlog-log-slower-than", "10000", "SLOWLOG GET lists commands over 10 ms", clouds=("aws", "gcp")),
+    Directive("slowlog-max-len", "512", "enough entries to see a pattern", clouds=("aws",)),
+    Directive("latency-monitor-threshold", "100", "LATENCY DOCTOR has data after an incident"),
+    Directive("loglevel", "notice", "relevant messages without noise"),
+    Directive(
         "client-output-buffer-limit",
         "normal 268435456 134217728 60 replica 268435456 67108864 60 pubsub 33554432 8388608 60",
-        "one stuck reader is cut off before memory is gone",
+        "a stuck reader is disconnected before memory runs out",
         clouds=("aws",),
     ),
 )
 
-TLS_GAP = "connections are in plain text: the wheel's server is built without TLS; it answers on loopback only"
+TLS_GAP = "connections are not encrypted: the wheel's server is built without TLS; it listens on loopback only"
 
 
 @dataclass(frozen=True)
 class User:
     name: str
     rules: str
-    """Without the password, in the form of an ACL file."""
-    why: str
+    """In the format of an ACL file, without the password."""
+    purpose: str
     topologies: tuple[Topology, ...] = ("single", "replicated", "cluster")
 
 
@@ -105,10 +104,10 @@ EXPORTER = "exporter"
 USERS: tuple[User, ...] = (
     User(
         "app",
-        # INFO and CLIENT LIST: the common queue libraries fail without them. ROLE: clients that were told of a primary
-        # by a Sentinel ask it whether it is one (valkey-go does; INFO tells the same).
+        # INFO and CLIENT LIST: the common queue libraries fail without them. ROLE: clients such as valkey-go verify
+        # a primary that a Sentinel returned (INFO contains the same).
         "~* &* +@all -@admin -@dangerous +info +client|list +role",
-        "what applications get: every data command, nothing that stops or empties a server",
+        "applications: every data command, but none that stops or empties a server",
     ),
     User(ADMIN, "~* &* +@all", "operators: configuration, backup, migration"),
     User(
@@ -117,7 +116,7 @@ USERS: tuple[User, ...] = (
         "+latency|latest +latency|history +latency|histogram +latency|doctor +memory|stats +memory|usage "
         "+memory|doctor +client|list +client|info +client|setname +client|setinfo +client|id +select +scan +type "
         "+command +acl|whoami +cluster|info +cluster|shards +role",
-        "exporters and dashboards: reads figures, never values",
+        "exporters and dashboards: reads metrics, never values",
     ),
 )
 
@@ -125,41 +124,41 @@ SYSTEM_USERS: tuple[User, ...] = (
     User(
         REPLICA,
         "resetchannels -@all +psync +sync +replconf +ping +role",
-        "replicas and backups: reads the whole data as a stream",
+        "replicas and backups: reads all data as a stream",
     ),
     User(
         SENTINEL,
         "&* -@all +ping +info +role +multi +exec +subscribe +publish +replicaof +slaveof +config|rewrite "
         "+client|setname +client|kill +script|kill",
-        "Sentinels: watch, and make a replica the primary",
+        "Sentinels: monitor nodes and promote replicas",
         ("replicated",),
     ),
     User(
         CLUSTER,
         "resetchannels -@all +ping +info +cluster|info +cluster|nodes +cluster|meet +cluster|addslotsrange "
         "+cluster|replicate +cluster|forget +cluster|failover +cluster|set-config-epoch",
-        "what joins the nodes of a cluster, and repairs it",
+        "the process that creates and repairs a cluster",
         ("cluster",),
     ),
-    User(HEALTH, "resetchannels -@all +ping", "health checks: nothing but PING"),
+    User(HEALTH, "resetchannels -@all +ping", "health checks: PING only"),
     User(
         NODE,
         "resetchannels -@all +ping +info +cluster|nodes +config|set",
-        "a node that starts: compares what it holds with the others, and sets its own priority for a failover",
+        "a starting node: compares its data with the other nodes, and sets its own failover priority",
     ),
     User(
         EXPORTER,
-        # Anonymous clients choose what the exporter queries, so it reads figures alone: no SCAN, no TYPE, no keys.
-        # No CONFIG GET either, which returns the password of the replicas.
+        # Anonymous clients choose the exporter's queries, so it reads metrics only: no SCAN, no TYPE, no keys.
+        # No CONFIG GET either, which returns the password of replicas.
         "resetchannels -@all +ping +info +client|setname +cluster|info +slowlog|len +slowlog|get +latency|latest "
         "+latency|histogram",
-        "the exporter: reads figures, no names of keys and no settings",
+        "the exporter: reads metrics, no key names and no settings",
     ),
 )
-"""Who the servers' own parts log in as; no application gets their passwords."""
+"""The users of the deployment's own processes; no application gets their passwords."""
 
-# CLIENT TRACKING: valkey-go turns it on at each server that it connects to; a Sentinel has no keys to track.
-_ASKS_SENTINELS = (
+# CLIENT TRACKING: valkey-go enables it on every server; a Sentinel has no keys to track.
+_QUERY_SENTINELS = (
     "&* -@all +ping +hello +auth +info +role +subscribe +psubscribe +unsubscribe +punsubscribe +client|setname "
     "+client|setinfo +client|id +client|getname +client|tracking +command +sentinel|get-master-addr-by-name "
     "+sentinel|get-primary-addr-by-name +sentinel|master +sentinel|masters +sentinel|primary +sentinel|primaries "
@@ -167,91 +166,100 @@ _ASKS_SENTINELS = (
 )
 
 SENTINEL_USERS: tuple[User, ...] = (
-    User("app", _ASKS_SENTINELS, "clients: ask who is the primary"),
-    User(MONITOR, f"{_ASKS_SENTINELS} +sentinel|ckquorum", "exporters and dashboards: can they fail over?"),
+    User("app", _QUERY_SENTINELS, "clients: query the primary"),
+    User(MONITOR, f"{_QUERY_SENTINELS} +sentinel|ckquorum", "exporters and dashboards: whether a failover is possible"),
     User(ADMIN, "&* +@all", "operators"),
     User(SENTINEL, "&* +@all", "the other Sentinels"),
     User(
         EXPORTER,
         "resetchannels -@all +ping +info +client|setname +sentinel|masters +sentinel|sentinels +sentinel|slaves "
         "+sentinel|ckquorum",
-        "the exporter: who is seen by whom, and can they fail over?",
+        "the exporter: which nodes Sentinels see, and whether a failover is possible",
     ),
     User(
         HEALTH,
         "resetchannels -@all +ping +sentinel|get-primary-addr-by-name",
-        "health checks, and nodes that start: ask who is the primary",
+        "health checks and starting nodes: query the primary",
     ),
 )
-"""On a Sentinel itself, which holds no data."""
+"""The users of Sentinels, which have no data."""
 
-# Not `-@all`: Valkey 8.1 checks the default user when it replays MULTI and scripts from the append-only file,
-# and drops what it may not run (valkey #3983). `off` alone refuses every login.
+# Not `-@all`: when Valkey 8.1 replays MULTI and scripts from the append-only file, it drops commands that the
+# default user may not run (valkey #3983). `off` alone rejects every login.
 DEFAULT_USER = "user default off resetpass ~* &* +@all"
 
 
 def directives(workload: Workload, maxmemory: int, target: Target) -> dict[str, str]:
-    """The directives that the target can set, for a workload and `maxmemory` in bytes."""
-    rendered = {rule.directive: rule.for_workload(workload) for rule in RULES if rule.reaches(target)}
+    """The directives that the target supports, for a workload and `maxmemory` in bytes."""
+    rendered = {
+        directive.name: directive.for_workload(workload)
+        for directive in DIRECTIVES
+        if directive.is_supported_by(target)
+    }
     return {"maxmemory": str(maxmemory), **rendered}
 
 
 def topology_directives(topology: Topology, replicas: int) -> dict[str, str]:
-    """What a data node is told of the others, beside the role that it has for the moment."""
+    """The directives of a data node that depend on the topology, except for its current role."""
     if topology == "single":
         return {}
     shared = {
-        "repl-diskless-sync-delay": "1",  # not 5: a new replica is wanted soon, and there are few to wait for
+        "repl-diskless-sync-delay": "1",  # not 5: replicas are few, and should sync soon
         "replica-read-only": "yes",
         "replica-serve-stale-data": "yes",
     }
     if topology == "replicated":
-        # A primary that comes back after a failover has no replica: it takes no write until Sentinel has demoted it.
+        # After a failover the previous primary has no replicas: it rejects writes until a Sentinel demotes it.
         fence = "1" if replicas > 1 else "0"
         return {**shared, "min-replicas-to-write": fence, "min-replicas-max-lag": "10"}
     return {
         **shared,
         "cluster-enabled": "yes",
         "cluster-config-file": "nodes.conf",
-        "cluster-node-timeout": "5000",  # milliseconds; a failover takes about one and a half of it
-        "cluster-require-full-coverage": "no",  # shards that live go on
-        "cluster-allow-replica-migration": "no",  # the layout stays as it was asked for
+        "cluster-node-timeout": "5000",  # milliseconds; a failover takes about 1.5 times as long
+        "cluster-require-full-coverage": "no",  # healthy shards stay available
+        "cluster-allow-replica-migration": "no",  # the layout stays as configured
     }
 
 
 def node_users(topology: Topology) -> tuple[User, ...]:
-    """Everybody whom a data node knows."""
+    """All users of a data node."""
     return (*USERS, *(user for user in SYSTEM_USERS if topology in user.topologies))
 
 
 def gaps(target: Target) -> list[str]:
-    """What the target can't do of the table, a sentence each."""
-    unset = [f"{rule.directive} is the service's own choice" for rule in RULES if not rule.reaches(target)]
+    """What the target does not support of the table, a sentence each."""
+    unset = [
+        f"the service sets {directive.name} itself" for directive in DIRECTIVES if not directive.is_supported_by(target)
+    ]
     return [TLS_GAP, *unset] if target == "embedded" else unset
 
 
 def acl(passwords: Mapping[str, str], users: Sequence[User] = USERS, previous: Mapping[str, str] | None = None) -> str:
-    """An ACL file for users, given a password for each name. Only SHA-256 hashes stand in it.
+    """An ACL file for users. It contains passwords as SHA-256 hashes only.
 
-    previous: passwords that are valid too, for the time of a rotation; empty ones count as none.
+    The hashes have no salt, so the passwords must be random: see `infra.providers.credentials`.
 
-    The hash has no salt, so the passwords must be random: see `infra.providers.processes`.
+    Args:
+        passwords: by user.
+        users: of the file.
+        previous: passwords that are valid too, during a rotation; empty ones are ignored.
     """
-    old = previous or {}
+    earlier = previous or {}
     lines = []
     for user in users:
-        valid = filter(None, (passwords[user.name], old.get(user.name)))
+        valid = filter(None, (passwords[user.name], earlier.get(user.name)))
         lines.append(f"user {user.name} on {' '.join(f'#{_sha256(password)}' for password in valid)} {user.rules}")
     return "\n".join([DEFAULT_USER, *lines]) + "\n"
 
 
 def valkey_conf(values: Mapping[str, str]) -> str:
-    """Directives as valkey.conf. `save` and the buffer limits take several words; all else takes one."""
+    """The directives as valkey.conf. Values of `save` and the buffer limits have several words."""
     return "".join(f"{name} {value}\n" for name, value in values.items())
 
 
 def quoted(text: str) -> str:
-    """A word of valkey.conf that may hold any printable character."""
+    """A word of valkey.conf with any printable characters."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

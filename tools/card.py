@@ -11,7 +11,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
 from infra.drivers import drill
-from infra.hardening import RULES, USERS
+from infra.hardening import DIRECTIVES, USERS
 from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -85,8 +85,10 @@ def _limits(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
     workload = endpoint.workload
     yield "memory for data, of a shard", f"{endpoint.maxmemory / 1024**2:.0f} MiB"
     wanted = ("maxmemory-policy", "maxclients", "maxmemory-clients")
-    yield from ((rule.directive, rule.for_workload(workload)) for rule in RULES if rule.directive in wanted)
-    yield from ((f"user {user.name}", user.why) for user in USERS)
+    yield from (
+        (directive.name, directive.for_workload(workload)) for directive in DIRECTIVES if directive.name in wanted
+    )
+    yield from ((f"user {user.name}", user.purpose) for user in USERS)
 
 
 def _backups(stack: Stack, endpoint: Endpoint, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

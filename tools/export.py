@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from infra.documents import to_yaml
 from infra.drivers.files import write_private
+from infra.yaml_writer import to_yaml
 from tools.backend import FOLDER
 from tools.errors import ToolError
 

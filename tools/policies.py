@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from infra.policy.rules import POLICIES
+from infra.policy.policies import POLICIES
 from tools.stack import Stack
 
 
@@ -20,7 +20,7 @@ def check(stack: Stack) -> None:
     said = {
         "enforcementLevel": "mandatory",
         "environment": known.get("environment", "dev"),
-        "allowed": _listed(known.get("docker", {}).get("allow", "")),
+        "allowed": _listed(known.get("docker", {}).get("allowedCidrs", "")),
     }
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "policies.json"

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import yaml
 
-from infra.hardening import DEFAULT_USER, RULES, USERS, Workload
+from infra.hardening import DEFAULT_USER, DIRECTIVES, USERS, Workload
 from infra.settings import loading
 from tools.stack import PROJECT
 
@@ -31,12 +31,16 @@ def render(project: Path = PROJECT) -> str:
             *_table(
                 ("directive", *get_args(Workload), "why"),
                 [
-                    (f"`{rule.directive}`", *(f"`{rule.for_workload(w)}`" for w in get_args(Workload)), rule.why)
-                    for rule in RULES
+                    (
+                        f"`{directive.name}`",
+                        *(f"`{directive.for_workload(w)}`" for w in get_args(Workload)),
+                        directive.reason,
+                    )
+                    for directive in DIRECTIVES
                 ],
             ),
             *_section("Users", f"Beside them the default user, which can't log in: `{DEFAULT_USER}`."),
-            *_table(("user", "rules", "for"), [(f"`{user.name}`", f"`{user.rules}`", user.why) for user in USERS]),
+            *_table(("user", "rules", "for"), [(f"`{user.name}`", f"`{user.rules}`", user.purpose) for user in USERS]),
             *_section("Outputs", "Of the stack; `pulumi stack output --show-secrets`, or a StackReference."),
             *_table(
                 ("output", "secret", "what"),
@@ -70,7 +74,7 @@ def render(project: Path = PROJECT) -> str:
 
 def _sections() -> list[str]:
     """The keys that only one target has."""
-    keys = [(path, key) for path, key in loading.described() if "." in path]
+    keys = [(path, key) for path, key in loading.describe_keys() if "." in path]
     if not keys:
         return []
     return [

@@ -14,11 +14,11 @@ from pulumi_policy import (
     ResourceValidationPolicy,
 )
 
-# The pack's environment doesn't have this project.
+# This project is not installed in the pack's environment.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "client" / "ops"))
 
-from infra.policy.rules import POLICIES, Policy, Subject
+from infra.policy.policies import POLICIES, CheckedResource, Policy
 
 CONFIGURATION = PolicyConfigSchema(
     properties={
@@ -26,26 +26,26 @@ CONFIGURATION = PolicyConfigSchema(
         "allowed": {"type": "array", "items": {"type": "string"}, "default": []},
     }
 )
-"""A pack isn't told the stack's configuration: what isn't said is taken for prod."""
+"""Pulumi does not pass the stack's configuration to a pack; the default is prod."""
 
 
-def _policy(known: Policy) -> ResourceValidationPolicy:
+def _validation(policy: Policy) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        for problem in known.check(_subject(args)):
+        for problem in policy.check(_resource(args)):
             report(problem, None)
 
     return ResourceValidationPolicy(
-        name=known.name,
-        description=known.description,
+        name=policy.name,
+        description=policy.description,
         validate=validate,
         enforcement_level=EnforcementLevel.MANDATORY,
         config_schema=CONFIGURATION,
     )
 
 
-def _subject(args: ResourceValidationArgs) -> Subject:
+def _resource(args: ResourceValidationArgs) -> CheckedResource:
     config = args.get_config()
-    return Subject(
+    return CheckedResource(
         kind=args.resource_type,
         props=args.props,
         is_protected=bool(args.opts.protect),
@@ -54,4 +54,4 @@ def _subject(args: ResourceValidationArgs) -> Subject:
     )
 
 
-PolicyPack("valkey", [_policy(known) for known in POLICIES])
+PolicyPack("valkey", [_validation(policy) for policy in POLICIES])

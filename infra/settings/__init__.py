@@ -1,11 +1,11 @@
 """Settings: the stack's configuration, strict and typed, read once.
 
-Every mistake is reported at once, before any resource is registered. The defaults stand in
-Pulumi.yaml too, where `pulumi config` shows them; a test holds the two together.
+All configuration errors are reported together, before any resource is registered. Pulumi.yaml repeats the
+defaults, so that `pulumi config` shows them; a test compares the two.
 """
 
-from infra.settings.keys import Mistake
+from infra.settings.keys import ConfigProblem
 from infra.settings.loading import load
-from infra.settings.stack import Settings
+from infra.settings.stack import StackSettings
 
-__all__ = ["Mistake", "Settings", "load"]
+__all__ = ["ConfigProblem", "StackSettings", "load"]

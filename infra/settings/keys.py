@@ -1,4 +1,4 @@
-"""How a key of the configuration describes itself, and the values that several keys share."""
+"""Configuration keys: their descriptions, their problems, and the commands that change them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 @dataclass(frozen=True)
 class Key:
-    """Beside a field's type: what is allowed, in words, a value that is, and what it means.
+    """The description of a key, in its field's annotation.
 
-    meaning: of a section's key; that of a common word stands in Pulumi.yaml.
+    allowed: the accepted values, in words. example: an accepted value.
+    meaning: for the keys of one target; Pulumi.yaml describes the keys that all targets share.
     """
 
     allowed: str
@@ -22,8 +23,8 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A key whose value can't be, with the command that mends it.
+class ConfigProblem:
+    """A key with an invalid value, and the command that fixes it.
 
     key: as the operator writes it, such as `memory` or `docker.bind`.
     """
@@ -36,33 +37,33 @@ class Mistake:
         return f"  valkey:{self.key} {self.reason} -> {self.fix}"
 
 
-def put(key: str, value: str) -> str:
+def set_command(key: str, value: str) -> str:
     """The command that sets a key."""
-    return f"pulumi config set {_named(key)} {value}"
+    return f"pulumi config set {_argument(key)} {value}"
 
 
-def ask(key: str) -> str:
-    """The command that sets a key whose value is a secret: it asks for it, so that no shell remembers it."""
-    return f"pulumi config set --secret {_named(key)}"
+def set_secret_command(key: str) -> str:
+    """The command that sets a secret key; it prompts for the value, which keeps it out of the shell's history."""
+    return f"pulumi config set --secret {_argument(key)}"
 
 
-def drop(key: str) -> str:
+def remove_command(key: str) -> str:
     """The command that removes a key."""
-    return f"pulumi config rm {_named(key)}"
+    return f"pulumi config rm {_argument(key)}"
 
 
 def is_secret(model: type[BaseModel], name: str) -> bool:
-    """Whether a field's value is shown nowhere."""
+    """Whether a field's value must not be shown."""
     return not model.model_fields[name].repr
 
 
-def _named(key: str) -> str:
-    """As `pulumi config` wants it; one of a section is a path."""
+def _argument(key: str) -> str:
+    """The key as `pulumi config` expects it; a key of one target is a path."""
     return f"--path valkey:{key}" if "." in key else key
 
 
 def _boolean(text: object) -> object:
-    """Pulumi passes a value as text; only its own two words count."""
+    """Pulumi passes values as text."""
     return {"true": True, "false": False}.get(text, text) if isinstance(text, str) else text
 
 
@@ -70,21 +71,21 @@ def _empty(text: object) -> object:
     return None if text == "" else text
 
 
-Blank = BeforeValidator(_empty)
-"""Empty leaves the choice to what the key is for."""
-
-Flag = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
-
-
 def _split(text: object) -> object:
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
-Listed = BeforeValidator(_split)
-"""A list; as text, with commas between."""
+EmptyAsNone = BeforeValidator(_empty)
+"""An empty value selects the key's own default."""
+
+StrictBool = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
+"""true or false, and no other word."""
+
+CommaSeparated = BeforeValidator(_split)
+"""A list, or text with commas between the values."""
 
 SIZE = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>mb|gb)")
-_UNITS = {"mb": 1024**2, "gb": 1024**3}
+_UNIT_BYTES = {"mb": 1024**2, "gb": 1024**3}
 Size = Annotated[str, Field(pattern=f"^{SIZE.pattern}$")]
 
 
@@ -92,14 +93,14 @@ def size_in_bytes(size: str) -> int:
     """As in valkey.conf, 1mb is 1024 · 1024."""
     match = SIZE.fullmatch(size)
     if match is None:
-        raise ValueError("no size")
-    return int(match["number"]) * _UNITS[match["unit"]]
+        raise ValueError("not a size")
+    return int(match["number"]) * _UNIT_BYTES[match["unit"]]
 
 
-class Section(BaseModel):
-    """Keys that belong together, none else, and not to be changed once read.
+class SettingsModel(BaseModel):
+    """Configuration keys that belong together: unknown keys are rejected, and values never change.
 
-    A text of digits arrives as a number: `pulumi config set --path` makes it one.
+    `pulumi config set --path` turns text of digits into a number, so numbers are accepted as text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)

@@ -1,48 +1,56 @@
-"""Reads the configuration into Settings, or says everything that is wrong with it."""
+"""The configuration reader: typed settings, or all configuration errors at once."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from valkeykit.errors import ConfigurationError
 
-from infra.settings import rules
-from infra.settings.keys import Key, Mistake, ask, drop, is_secret, put
-from infra.settings.stack import Settings
+from infra.settings import validation
+from infra.settings.keys import ConfigProblem, Key, is_secret, remove_command, set_command, set_secret_command
+from infra.settings.stack import StackSettings
 
 NAMESPACE = "valkey"
 
+RENAMED_KEYS = {
+    "rotation": "passwordRotation",
+    "retired": "completedRotation",
+    "docker.allow": "docker.allowedCidrs",
+    "aws.alarmEmails": "aws.alertEmails",
+}
+"""The current name by the previous one, which is rejected."""
 
-def load(config: Mapping[str, str]) -> Settings:
-    """Read the whole configuration, whose keys read `valkey:memory`; other namespaces are left alone.
+
+def load(config: Mapping[str, str]) -> StackSettings:
+    """Read the whole configuration, with keys such as `valkey:memory`; other namespaces are ignored.
 
     Raises:
-        ConfigurationError: names every key at fault, its value, what is allowed and the mend.
+        ConfigurationError: lists every invalid key with its value, the accepted values and the command that fixes it.
     """
     prefix = f"{NAMESPACE}:"
-    given = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    config = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
     try:
-        values = {key: _section(key, value) for key, value in given.items()}
-        settings = Settings.model_validate(values)
+        values = {key: _parsed(key, value) for key, value in config.items()}
+        settings = StackSettings.model_validate(values)
     except ValidationError as problem:
         errors = problem.errors(include_url=False)
-        mistakes = [_describe(tuple(error["loc"]), error.get("input")) for error in errors]
+        problems = [_describe(tuple(error["loc"]), error.get("input")) for error in errors]
     else:
-        mistakes = list(rules.mistakes(settings))
-    if mistakes:
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        text = [f"{count} in the configuration, nothing was touched:", *map(str, mistakes)]
-        raise ConfigurationError("\n".join(text)) from None
+        problems = list(validation.find_problems(settings))
+    if problems:
+        count = "1 configuration error" if len(problems) == 1 else f"{len(problems)} configuration errors"
+        raise ConfigurationError("\n".join([f"{count}; nothing was changed:", *map(str, problems)])) from None
     return settings
 
 
-def _section(key: str, value: str) -> object:
-    """A section arrives as JSON; what isn't JSON stays text, for the model to refuse."""
-    if key not in Settings.model_fields or _model(Settings, key) is None:
+def _parsed(key: str, value: str) -> object:
+    """A map arrives as JSON; text that isn't JSON is left for the model to reject."""
+    if key not in StackSettings.model_fields or (key != "contacts" and _model(StackSettings, key) is None):
         return value
     try:
         return json.loads(value)
@@ -50,43 +58,69 @@ def _section(key: str, value: str) -> object:
         return value
 
 
-def _describe(location: tuple[int | str, ...], value: object) -> Mistake:
-    model: type[BaseModel] = Settings
+def _describe(location: tuple[int | str, ...], value: object) -> ConfigProblem:
+    model: type[BaseModel] = StackSettings
     path, *rest = location
     name = str(path)
-    if (section := _model(Settings, name)) and rest:
+    if (section := _model(StackSettings, name)) and rest:
         model, name = section, str(rest[0])
-    key = f"{path}.{name}" if model is not Settings else name
-    if name not in model.model_fields:  # its value isn't shown: it may be a secret under a mistyped name
-        return Mistake(key, f"is no key ({_near(name, model)}keys: {', '.join(model.model_fields)})", drop(key))
-    described = _key(model, name)
-    if described is None:
-        return Mistake(key, "is a section, its keys are set one by one", f"pulumi config rm {key}")
+    key = f"{path}.{name}" if model is not StackSettings else name
+    if key in RENAMED_KEYS:
+        return _renamed(key, RENAMED_KEYS[key], value)
+    if name not in model.model_fields:  # the value isn't shown: it may be a secret under a mistyped name
+        reason = f"is an unknown key ({_suggestion(name, model)}keys: {', '.join(model.model_fields)})"
+        return ConfigProblem(key, reason, remove_command(key))
+    description = _description(model, name)
+    if description is None:
+        return ConfigProblem(key, "is a map whose keys are set one by one", f"pulumi config rm {key}")
     if is_secret(model, name):
-        return Mistake(key, f"is something else than {described.allowed}", ask(key))
-    return Mistake(key, f"is {value!r}, allowed is {described.allowed}", put(key, described.example))
+        return ConfigProblem(key, f"is invalid, expected {description.allowed}", set_secret_command(key))
+    if key == "contacts":
+        return ConfigProblem(key, f"is {value!r}, expected {description.allowed}", _contact_commands(value))
+    return ConfigProblem(key, f"is {value!r}, expected {description.allowed}", set_command(key, description.example))
 
 
-def _near(name: str, model: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}? " if near else ""
+def _renamed(previous: str, current: str, value: object) -> ConfigProblem:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    fix = f"{set_command(current, shlex.quote(text))} && {remove_command(previous)}"
+    return ConfigProblem(previous, f"was renamed to {current}", fix)
+
+
+def _contact_commands(value: object) -> str:
+    """The commands that replace the previous form, `what: contact; what: contact`."""
+    entries = [entry.partition(":") for entry in str(value).split(";") if ":" in entry]
+    contacts = [(what.strip(), contact.strip()) for what, _, contact in entries] or [("down", "#oncall")]
+    commands = [
+        f"pulumi config set --path {shlex.quote(contact_path(what))} {shlex.quote(who)}" for what, who in contacts
+    ]
+    return " && ".join([remove_command("contacts"), *commands])
+
+
+def contact_path(what: str) -> str:
+    """The path of one contact, as `pulumi config set --path` expects it."""
+    return f"{NAMESPACE}:contacts.{what}" if what.isidentifier() else f'{NAMESPACE}:contacts["{what}"]'
+
+
+def _suggestion(name: str, model: type[BaseModel]) -> str:
+    matches = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)
+    return f"did you mean {matches[0]}? " if matches else ""
 
 
 def _model(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """The section that a field holds; None where it holds a value."""
+    """The model that a field holds; None if it holds a value."""
     field = model.model_fields.get(name)
     annotation: Any = field.annotation if field else None
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def _key(model: type[BaseModel], name: str) -> Key | None:
-    return next((known for known in model.model_fields[name].metadata if isinstance(known, Key)), None)
+def _description(model: type[BaseModel], name: str) -> Key | None:
+    return next((entry for entry in model.model_fields[name].metadata if isinstance(entry, Key)), None)
 
 
-def described(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Key]]:
-    """Every key with its description, those of sections as paths."""
+def describe_keys(model: type[BaseModel] = StackSettings, prefix: str = "") -> Iterator[tuple[str, Key]]:
+    """Every key with its description; the keys of one target as paths."""
     for name in model.model_fields:
         if section := _model(model, name):
-            yield from described(section, f"{prefix}{name}.")
-        elif key := _key(model, name):
+            yield from describe_keys(section, f"{prefix}{name}.")
+        elif key := _description(model, name):
             yield f"{prefix}{name}", key

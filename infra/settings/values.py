@@ -1,4 +1,4 @@
-"""Values that the sections of several targets share, checked the same way."""
+"""Validators for values that the settings of several targets share."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from infra.settings.keys import Listed
+from infra.settings.keys import CommaSeparated
 
-Names = Annotated[tuple[str, ...], Listed]
+NameList = Annotated[tuple[str, ...], CommaSeparated]
 
 EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"
 
 
-def one_of(known: Any) -> AfterValidator:
-    """One of these, or empty."""
+def one_of(allowed: Any) -> AfterValidator:
+    """One of these values, or empty."""
 
     def check(value: Any) -> Any:
-        if value not in ("", *known):
+        if value not in ("", *allowed):
             raise ValueError("unknown")
         return value
 
     return AfterValidator(check)
 
 
-def each_fits(pattern: str) -> AfterValidator:
-    """A list whose every value matches."""
+def each_matches(pattern: str) -> AfterValidator:
+    """A list whose values all match the pattern."""
 
     def check(values: tuple[str, ...]) -> tuple[str, ...]:
         if not all(re.fullmatch(pattern, value) for value in values):
-            raise ValueError("not such a list")
+            raise ValueError("a value doesn't match")
         return values
 
     return AfterValidator(check)
 
 
 def private_network(largest: int, smallest: int) -> AfterValidator:
-    """A private IPv4 network whose prefix has from `largest` to `smallest` bits."""
+    """A private IPv4 network whose prefix has `largest` to `smallest` bits."""
 
     def check(text: str) -> str:
         network = ipaddress.IPv4Network(text)
         if not (network.is_private and largest <= network.prefixlen <= smallest):
-            raise ValueError("no private network of that size")
+            raise ValueError("not a private network of that size")
         return text
 
     return AfterValidator(check)
@@ -58,5 +58,5 @@ def _pairs(value: object) -> object:
     return value
 
 
-Pairs = BeforeValidator(_pairs)
-"""Names and values, or one text such as team=web,cost=12. A value such as true arrives as no text."""
+KeyValuePairs = BeforeValidator(_pairs)
+"""A map, or text such as team=web,cost=12. Pulumi passes values such as true as booleans."""

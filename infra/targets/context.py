@@ -1,4 +1,4 @@
-"""What every part of a cloud target is made with, and the names of its resources."""
+"""The context of a cloud target's resources: settings, names, tags and options."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.settings import Settings
-from infra.targets.guard import Guard
+from infra.settings import StackSettings
+from infra.targets.replacement_guard import ReplacementGuard
 
-SHORTEST_NAME = 4
-"""Characters; some services take no shorter name."""
+MIN_NAME_LENGTH = 4
+"""Some services reject shorter names."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """name: what the names of all resources begin with. tags: of every resource that can have some.
-    child: the options of each of them. guard: keeps what the data hangs on; None where replacements are allowed.
+    """name: the common prefix of all names. tags: of every resource that supports them.
+    child_options: of every resource. guard: protects resources with data; None if replacement is allowed.
     """
 
-    settings: Settings
+    settings: StackSettings
     name: str
     tags: dict[str, str]
-    child: pulumi.ResourceOptions
-    guard: Guard | None
+    child_options: pulumi.ResourceOptions
+    guard: ReplacementGuard | None
 
     @property
     def is_production(self) -> bool:
         return self.settings.environment == "prod"
 
     def options(self, *more: pulumi.ResourceOptions, holds_data: bool = False) -> pulumi.ResourceOptions:
-        """The options of a resource; one that holds data is protected in production."""
+        """The options of a resource; in production, resources with data are protected from deletion."""
         merged = pulumi.ResourceOptions.merge(
-            self.child, pulumi.ResourceOptions(protect=holds_data and self.is_production)
+            self.child_options, pulumi.ResourceOptions(protect=holds_data and self.is_production)
         )
         for options in more:
             merged = pulumi.ResourceOptions.merge(merged, options)
         return merged
 
-    def kept(self, what: str, *causes: str) -> pulumi.ResourceOptions:
-        """The options of a resource that the data can't do without."""
-        return self.options(self.guard.keep(what, causes)) if self.guard else self.options()
+    def protected_options(self, what: str, *inputs: str) -> pulumi.ResourceOptions:
+        """The options of a resource that the data depends on. inputs: those whose change replaces it."""
+        return self.options(self.guard.protect(what, inputs)) if self.guard else self.options()
 
 
 def safe_name(stack: str, length: int) -> str:
-    """A name for a cloud from project/stack: lower-case letters, digits and single hyphens, a letter first.
+    """A name that clouds accept, from project/stack: lower-case letters, digits and single hyphens, a letter first.
 
-    One that had to be shortened ends with a digest, so that it stays unique.
+    A shortened name ends with a digest, so that it stays unique.
     """
     words = re.sub(r"[^a-z0-9]+", "-", stack.lower()).strip("-")
-    is_name = words[:1].isalpha() and len(words) >= SHORTEST_NAME
+    is_name = words[:1].isalpha() and len(words) >= MIN_NAME_LENGTH
     name = words if is_name else f"valkey-{words}".rstrip("-")
     if len(name) <= length:
         return name

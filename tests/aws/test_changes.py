@@ -41,7 +41,7 @@ WALKS: dict[str, Walk] = {
                 ("aws.zones", "3"),
                 ("aws.allowedSecurityGroups", THEIR_GROUP),
                 ("aws.allowedCidrs", "10.0.0.0/16"),
-                ("rotation", "2026-12"),
+                ("passwordRotation", "2026-12"),
                 ("aws.backupDays", "3"),
                 ("aws.backupWindow", "01:00-02:00"),
                 ("aws.maintenanceWindow", "sat:05:00-sat:06:00"),
@@ -50,11 +50,11 @@ WALKS: dict[str, Walk] = {
             (("aws.kmsKey", "own"),),
             (("aws.existing", "another"),),
             (
-                ("retired", "2026-12"),
+                ("completedRotation", "2026-12"),
                 ("aws.applyImmediately", "true"),
                 ("aws.multiZone", "false"),
                 ("aws.logDays", "7"),
-                ("aws.alarmEmails", "ops@example.org"),
+                ("aws.alertEmails", "ops@example.org"),
                 ("aws.tags", "team=web"),
                 ("environment", "prod"),
             ),
@@ -99,7 +99,7 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
 
 
 def _decisive(made: Deployed) -> list[Recorded]:
-    """With the inputs that change something: a password only checks `retired`."""
+    """With the inputs that change something: a password only checks `retired`, which is stored as such."""
     return [
         replace(resource, inputs={key: value for key, value in resource.inputs.items() if key != "retired"})
         if resource.kind == PASSWORD
@@ -122,7 +122,7 @@ WALKER = Walker(
     WALKS,
     SAME_AS,
     plan,
-    refusals={"a replacement": "or allow it: pulumi config set --path valkey:aws.allowReplacement true"},
+    refusals={"a replacement": "or allow it with: pulumi config set --path valkey:aws.allowReplacement true"},
     holding=service.HOLDING,
     deferred=service.AT_WINDOW,
 )

@@ -15,7 +15,7 @@ from infra import hardening
 from infra.settings.aws.catalogue import FAMILIES, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES, smallest
 from infra.targets.aws import alarms, parameters, replication
-from infra.targets.aws.context import safe_name
+from infra.targets.aws.names import safe_name
 from tests.aws import service
 from tests.aws.recorded import MINIMAL, Deployed
 from tests.cloud.space import load
@@ -70,9 +70,9 @@ def test_the_parameter_group_has_the_version_s_family_in_its_name(version: str) 
 @pytest.mark.parametrize("workload", ["cache", "queue", "mixed"])
 def test_the_parameter_group_is_the_hardening_table_as_far_as_it_reaches(workload: str) -> None:
     rendered = parameters.render(load(MINIMAL | {"workload": workload}))
-    for rule in hardening.RULES:
-        if "aws" in rule.clouds and rule.directive != "client-output-buffer-limit":
-            assert rendered[rule.directive] == rule.for_workload(workload)  # type: ignore[arg-type]
+    for directive in hardening.DIRECTIVES:
+        if "aws" in directive.clouds and directive.name != "client-output-buffer-limit":
+            assert rendered[directive.name] == directive.for_workload(workload)  # type: ignore[arg-type]
     assert rendered["client-output-buffer-limit-normal-hard-limit"] == "268435456"
     assert "client-output-buffer-limit-replica-hard-limit" not in rendered
     assert rendered["acl-pubsub-default"] == "resetchannels"
@@ -112,10 +112,10 @@ def test_a_rotation_leaves_two_passwords_and_the_url_has_the_new_one() -> None:
         return valid
 
     assert len(passwords()) == 1
-    new, old = passwords(rotation="2026")
+    new, old = passwords(passwordRotation="2026")
     assert (new[:15], old[:14]) == ("secretOfapp2026", "oldSecretOfapp")
-    assert passwords(rotation="2026", retired="2026") == [new]
-    assert Deployed.of({"rotation": "2026"}).known["logins"]["app"]["password"] == new
+    assert passwords(passwordRotation="2026", completedRotation="2026") == [new]
+    assert Deployed.of({"passwordRotation": "2026"}).known["logins"]["app"]["password"] == new
 
 
 def test_with_iam_the_url_has_no_password_and_each_role_has_its_policy() -> None:
@@ -242,7 +242,7 @@ def test_nodes_are_named_as_cloudwatch_names_them(name: str, settings: dict[str,
 
 
 def test_thresholds_follow_from_the_node_type() -> None:
-    def rules(node: str, **settings: str) -> dict[str, alarms.Rule]:
+    def rules(node: str, **settings: str) -> dict[str, alarms.AlarmRule]:
         chosen = load(MINIMAL | settings)
         return {rule.metric: rule for rule in alarms.rules_of_nodes(chosen, NODE_TYPES[node])}
 

@@ -12,7 +12,7 @@ from hypothesis import strategies
 from valkeykit.errors import ConfigurationError
 
 from infra import settings
-from infra.settings import Settings
+from infra.settings import StackSettings
 
 Configuration = dict[str, str]
 """Of a stack, by the paths that the operator writes: `memory`, `aws.nodeType`."""
@@ -27,7 +27,7 @@ def configurations(values: Mapping[str, Sequence[str]], **fixed: str) -> strateg
     return chosen.map(lambda configuration: {**configuration, **fixed})
 
 
-def load(configuration: Configuration) -> Settings:
+def load(configuration: Configuration) -> StackSettings:
     """As Pulumi hands it over: a section's keys as one JSON object.
 
     Raises:
@@ -95,7 +95,7 @@ def settled(configuration: Configuration, rounds: int = 6) -> Configuration:
     raise AssertionError(f"the mends don't mend: {problem}")
 
 
-def accepted(configuration: Configuration) -> Settings:
+def accepted(configuration: Configuration) -> StackSettings:
     """The settings of a configuration once it is settled."""
     return load(settled(configuration))
 

@@ -11,7 +11,7 @@ import pytest
 from pulumi import ResourceHookArgs
 
 from infra.errors import ProvisioningError
-from infra.targets.guard import Guard, Inputs, is_older
+from infra.targets.replacement_guard import Inputs, ReplacementGuard, is_older
 
 
 def objections(former: Inputs, new: Inputs) -> Iterator[str]:
@@ -29,24 +29,24 @@ class Hook:
 
 
 @pytest.fixture
-def guard(monkeypatch: pytest.MonkeyPatch) -> Guard:
-    monkeypatch.setattr("infra.targets.guard.ResourceHook", Hook)
-    return Guard(["type", "other type"], "pulumi config set allow true")
+def guard(monkeypatch: pytest.MonkeyPatch) -> ReplacementGuard:
+    monkeypatch.setattr("infra.targets.replacement_guard.ResourceHook", Hook)
+    return ReplacementGuard(["type", "other type"], "pulumi config set allow true")
 
 
 def planned(**inputs: Any) -> ResourceHookArgs:
     return ResourceHookArgs("urn", "", "group", "type", **inputs)
 
 
-def hook(guard: Guard, moment: str) -> Any:
-    hooks = guard.keep("the group", ["port"], objections).hooks
+def hook(guard: ReplacementGuard, moment: str) -> Any:
+    hooks = guard.protect("the group", ["port"], objections).hooks
     assert hooks is not None
     found = getattr(hooks, moment)[0]
     assert found.opts.on_dry_run
     return found.callback
 
 
-def remember(guard: Guard, kind: str, inputs: dict[str, Any]) -> None:
+def remember(guard: ReplacementGuard, kind: str, inputs: dict[str, Any]) -> None:
     """As the engine does before it plans: the component, then what is below it."""
     migration = next(iter(guard.watch().state_migrations or []))
     subtree: list[dict[str, Any]] = [
@@ -56,11 +56,11 @@ def remember(guard: Guard, kind: str, inputs: dict[str, Any]) -> None:
     assert migration(pulumi.StateMigrationArgs("urn", subtree)) is None
 
 
-def test_a_first_creation_passes(guard: Guard) -> None:
+def test_a_first_creation_passes(guard: ReplacementGuard) -> None:
     hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
 
 
-def test_a_replacement_is_refused_with_its_cause_and_its_mend(guard: Guard) -> None:
+def test_a_replacement_is_refused_with_its_cause_and_its_mend(guard: ReplacementGuard) -> None:
     remember(guard, "type", {"port": 1, "name": "a", "version": "9.0"})
     with pytest.raises(ProvisioningError) as caught:
         hook(guard, "before_create")(planned(new_inputs={"port": 2, "name": "b", "version": "9.0"}))
@@ -68,27 +68,27 @@ def test_a_replacement_is_refused_with_its_cause_and_its_mend(guard: Guard) -> N
     assert "pulumi config set allow true" in str(caught.value)
 
 
-def test_a_forced_replacement_without_a_change_is_refused_too(guard: Guard) -> None:
+def test_a_forced_replacement_without_a_change_is_refused_too(guard: ReplacementGuard) -> None:
     remember(guard, "type", {"port": 1, "version": "9.0"})
     with pytest.raises(ProvisioningError, match="because of a forced replacement"):
         hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
 
 
-def test_a_resource_of_another_type_is_not_dropped_for_a_new_one(guard: Guard) -> None:
+def test_a_resource_of_another_type_is_not_dropped_for_a_new_one(guard: ReplacementGuard) -> None:
     remember(guard, "other type", {"version": "9.0"})
     with pytest.raises(ProvisioningError, match="would be deleted"):
         hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
 
 
-def test_an_update_is_refused_for_its_objections_only(guard: Guard) -> None:
+def test_an_update_is_refused_for_its_objections_only(guard: ReplacementGuard) -> None:
     update = hook(guard, "before_update")
     update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "9.1"}))
     with pytest.raises(ProvisioningError, match="an older version"):
         update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "8.1"}))
 
 
-def test_nothing_is_deleted_before_the_guard_is_asked(guard: Guard) -> None:
-    assert guard.keep("the group", []).delete_before_replace is False
+def test_nothing_is_deleted_before_the_guard_is_asked(guard: ReplacementGuard) -> None:
+    assert guard.protect("the group", []).delete_before_replace is False
 
 
 @pytest.mark.parametrize(

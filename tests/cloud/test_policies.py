@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.policy.rules import POLICIES, Subject
+from infra.policy.policies import POLICIES, CheckedResource
 from tests.aws import recorded as aws
 from tests.aws import test_requests as on_aws
 from tests.cloud.recording import Recorder
@@ -16,7 +16,7 @@ PROD = {"environment": "prod"}
 
 def violated(recorder: Recorder) -> set[str]:
     """By a stack in prod. The recording doesn't tell of `protect`; the engine's tests do."""
-    subjects = [Subject(made.kind, made.inputs, is_protected=True, is_prod=True) for made in recorder.recorded]
+    subjects = [CheckedResource(made.kind, made.inputs, is_protected=True, is_prod=True) for made in recorder.recorded]
     return {policy.name for policy in POLICIES for subject in subjects if list(policy.check(subject))}
 
 

@@ -112,7 +112,7 @@ def _summary(steps: Iterable[Step]) -> set[tuple[str, str, str]]:
 
 def assert_documented(file: Path, head: str, rows: Mapping[str, Row], target: str, without: Collection[str]) -> None:
     """The file is the head and a line for each key that the target has, or is written so where WRITE is set."""
-    order = [key for key, _ in loading.described() if key.partition(".")[0] in (key, target) and key not in without]
+    order = [key for key, _ in loading.describe_keys() if key.partition(".")[0] in (key, target) and key not in without]
     assert set(rows) == set(order)
     text = head + table(rows[key] for key in order)
     if os.environ.get(WRITE):

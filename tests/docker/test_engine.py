@@ -22,8 +22,8 @@ from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
 from infra.drivers.docker.engine import Engine
-from infra.policy import rules
-from infra.policy.rules import Subject
+from infra.policy import policies
+from infra.policy.policies import CheckedResource
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
 from tests.docker.test_monitoring import EXPORTER
 from tests.project import USERS_CHOICE, Project
@@ -118,8 +118,8 @@ def test_up_is_proven_by_the_smoke_suite_and_a_second_changes_nothing(project: P
     assert project.stack.up() is False
     preview = project.pulumi("preview", "--refresh", "--expect-no-changes")
     assert preview.returncode == 0, preview.stdout
-    containers = Subject(rules.CONTAINERS, project.stack.resource("Containers"))
-    assert [problem for policy in rules.POLICIES for problem in policy.check(containers)] == []
+    containers = CheckedResource(policies.CONTAINERS, project.stack.resource("Containers"))
+    assert [problem for policy in policies.POLICIES for problem in policy.check(containers)] == []
     project.stack.down()
     assert not Engine().labelled("container", f"valkey.stack=valkey/{project.stack.name}")
     assert list((project.root / ".valkey" / project.stack.name).glob("final-*.rdb"))

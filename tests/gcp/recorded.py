@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 from valkeykit.endpoint import Endpoint
 
-from infra.settings import Settings
-from infra.targets.gcp import Gcp
+from infra.settings import StackSettings
+from infra.targets.gcp import GcpDeployment
 from tests.cloud.recording import Answer, Inputs, Recorder, record
 from tests.cloud.space import Configuration, load
 from tests.gcp import answers
@@ -45,7 +45,7 @@ RESOURCES: Mapping[str, Answer] = {
 class Deployed:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
-    def __init__(self, settings: Settings, stack: str = "valkey/test") -> None:
+    def __init__(self, settings: StackSettings, stack: str = "valkey/test") -> None:
         self.settings = settings
         self.recorder = Recorder({**RESOURCES, answers.POLICY: self._policy})
         self.known: dict[str, Any] = record(self.recorder, lambda: self._program(stack))
@@ -61,7 +61,7 @@ class Deployed:
         return {"network": f"projects/123/global/networks/{network}", "serviceClass": "gcp-memorystore"}
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
-        made = Gcp("valkey", self.settings, stack)
+        made = GcpDeployment("valkey", self.settings, stack)
         assert all(login.password is None for login in made.logins.values())
         users = {role: login.user for role, login in made.logins.items()}
         return pulumi.Output.all(endpoint=made.endpoint, users=users, outputs=made.outputs)

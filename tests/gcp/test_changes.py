@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.targets.gcp.changes import ALLOW
+from infra.targets.gcp.changes import ALLOW_REPLACEMENT
 from tests.cloud.changes import REPLACEMENTS, Effect, Step
 from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
@@ -71,7 +71,7 @@ SAME_AS = {
 }
 """Keys that go only with others, or need a file: they change what the named key changes."""
 
-NOT_IN_TABLE = {"contacts", "target", "dataDir", "rotation", "retired", "gcp.allowReplacement"}
+NOT_IN_TABLE = {"contacts", "target", "dataDir", "passwordRotation", "completedRotation", "gcp.allowReplacement"}
 """Contacts change nothing there; another target is another deployment; three aren't Google's; the last is the guard."""
 
 HEAD = """# What a change does on Google Cloud
@@ -110,7 +110,7 @@ WALKER = Walker(
     SAME_AS,
     plan,
     refusals={
-        "a replacement": f"or allow it: {ALLOW}",
+        "a replacement": f"or allow it with: {ALLOW_REPLACEMENT}",
         "several updates": "Memorystore changes one field an update",
     },
     holding=service.HOLDING,

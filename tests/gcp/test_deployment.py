@@ -11,8 +11,9 @@ from valkeykit.settings import resolve_settings
 from valkeykit.url import parse
 
 from infra import hardening
-from infra.settings.gcp.nodes import NODE_TYPES, Shape, plan
-from infra.targets.gcp import access, alerts, configs
+from infra.settings.gcp import sizing
+from infra.settings.gcp.nodes import NODE_TYPES
+from infra.targets.gcp import access, alerts, engine_configs
 from infra.targets.gcp.component import notes
 from infra.targets.gcp.names import safe_name
 from tests.cloud.space import Configuration, load
@@ -21,46 +22,54 @@ from tests.gcp.recorded import INSTANCE, MEMBERS, MINIMAL, SHARED, Deployed
 from tests.gcp.test_requests import BACKUP, KEY
 
 GIB = 1024**3
-ONE = Shape(sharded=False, shards=None, replicas=0)
+LARGEST_PICO = NODE_TYPES["CUSTOM_PICO"].comfortable // 1024**2
 
 
 @pytest.mark.parametrize(
-    ("size", "shape", "node", "shards"),
+    ("configuration", "node"),
     [
-        (256 * 1024**2, ONE, "CUSTOM_PICO", 1),
-        (NODE_TYPES["CUSTOM_PICO"].comfortable, ONE, "CUSTOM_PICO", 1),
-        (NODE_TYPES["CUSTOM_PICO"].comfortable + 1, ONE, "CUSTOM_MICRO", 1),
-        (4 * GIB, ONE, "HIGHMEM_MEDIUM", 1),
-        (15 * GIB, ONE, "STANDARD_LARGE", 1),
-        (60 * GIB, ONE, "HIGHMEM_2XLARGE", 1),
-        (2 * GIB, Shape(sharded=True, shards=None, replicas=1), "STANDARD_SMALL", 3),
-        (20 * GIB, Shape(sharded=True, shards=None, replicas=1), "HIGHMEM_MEDIUM", 3),
-        (100 * GIB, Shape(sharded=True, shards=None, replicas=1), "HIGHMEM_MEDIUM", 13),
-        (2000 * GIB, Shape(sharded=True, shards=None, replicas=1), "HIGHMEM_XLARGE", 58),
-        (100 * GIB, Shape(sharded=True, shards=10, replicas=1), "STANDARD_LARGE", 10),
-        (100 * GIB, Shape(sharded=True, shards=None, replicas=1, node_type="STANDARD_SMALL"), "STANDARD_SMALL", 26),
+        ({"memory": "256mb"}, "CUSTOM_PICO"),
+        ({"memory": f"{LARGEST_PICO}mb"}, "CUSTOM_PICO"),
+        ({"memory": f"{LARGEST_PICO + 1}mb"}, "CUSTOM_MICRO"),
+        ({"memory": "4gb"}, "HIGHMEM_MEDIUM"),
+        ({"memory": "15gb"}, "STANDARD_LARGE"),
+        ({"memory": "60gb"}, "HIGHMEM_2XLARGE"),
+        ({"memory": "256mb", "topology": "cluster"}, "STANDARD_SMALL"),
+        ({"memory": "7gb", "topology": "cluster"}, "HIGHMEM_MEDIUM"),
+        ({"memory": "7gb", "topology": "cluster", "shards": "10"}, "HIGHMEM_MEDIUM"),
+        ({"memory": "2gb", "topology": "cluster", "gcp.nodeType": "HIGHCPU_MEDIUM"}, "HIGHCPU_MEDIUM"),
     ],
 )
-def test_memory_picks_the_nodes_that_hold_it_with_head_room(size: int, shape: Shape, node: str, shards: int) -> None:
-    found = plan(size, shape)
-    assert found is not None
-    assert (found.node.name, found.shards) == (node, shards)
-    assert size <= found.node.maxmemory * 0.8 * shards
-    assert shards * (1 + shape.replicas) <= 250
+def test_memory_selects_the_node_type_that_holds_it_with_headroom(configuration: Configuration, node: str) -> None:
+    settings = load(MINIMAL | configuration)
+    chosen = sizing.node_type(settings)
+    assert chosen.name == node
+    assert settings.maxmemory <= chosen.maxmemory * 0.8
 
 
-def test_no_node_is_large_enough_for_everything() -> None:
-    assert plan(90 * GIB, ONE) is None
-    assert plan(20_000 * GIB, Shape(sharded=True, shards=None, replicas=5)) is None
+def test_the_number_of_shards_does_not_depend_on_memory() -> None:
+    for shards, configuration in ((3, {}), (10, {"shards": "10"})):
+        instance = Deployed.of({"topology": "cluster", "memory": "30gb", **configuration}).one(INSTANCE)
+        assert (instance["shardCount"], instance["nodeType"]) == (shards, "HIGHMEM_XLARGE")
+
+
+@pytest.mark.parametrize("topology", ["single", "cluster"])
+def test_no_node_type_is_large_enough_for_everything(topology: str) -> None:
+    settings = load(MINIMAL | {"topology": topology})
+    assert sizing.smallest(settings.model_copy(update={"memory": "90gb"})) is None
 
 
 @pytest.mark.parametrize("workload", ["cache", "queue", "mixed"])
 def test_engine_configs_are_the_hardening_table_as_far_as_it_reaches(workload: str) -> None:
     settings = load(MINIMAL | {"workload": workload})
-    rendered = configs.engine_configs(settings, NODE_TYPES["STANDARD_SMALL"])
-    wanted = {rule.directive: rule.for_workload(settings.workload) for rule in hardening.RULES if "gcp" in rule.clouds}
+    rendered = engine_configs.engine_configs(settings, NODE_TYPES["STANDARD_SMALL"])
+    wanted = {
+        directive.name: directive.for_workload(settings.workload)
+        for directive in hardening.DIRECTIVES
+        if "gcp" in directive.clouds
+    }
     assert rendered == wanted | {"maxmemory": "5200000000"}
-    small = configs.engine_configs(settings, NODE_TYPES["SHARED_CORE_NANO"])
+    small = engine_configs.engine_configs(settings, NODE_TYPES["SHARED_CORE_NANO"])
     assert small["maxclients"] == "5000", "the node takes no more"
 
 
@@ -246,7 +255,7 @@ def test_a_key_of_its_own_is_granted_to_the_service() -> None:
 
 
 def test_alerts_are_those_of_the_workload() -> None:
-    def rules(**settings: str) -> dict[str, alerts.Rule]:
+    def rules(**settings: str) -> dict[str, alerts.AlertRule]:
         return {rule.metric: rule for rule in alerts.rules(load(MINIMAL | settings))}
 
     cache, queue = rules(), rules(workload="queue", topology="replicated")

@@ -63,7 +63,7 @@ def test_the_client_s_example_signs_in(
 
 
 def test_every_key_that_is_named_is_one() -> None:
-    keys = {key for key, _ in loading.described()}
+    keys = {key for key, _ in loading.describe_keys()}
     named = set(re.findall(r"[`:](gcp\.[a-z]\w*)", PAGE.read_text()))
     outputs = {"gcp.readerUrl", "gcp.secret", "gcp.firewall"}
     assert named - outputs <= keys

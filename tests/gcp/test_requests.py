@@ -21,12 +21,12 @@ KEY = "projects/my-project/locations/europe-west3/keyRings/data/cryptoKeys/valke
 TOPOLOGIES: dict[str, Configuration] = {
     "single": {},
     "replicated": {"topology": "replicated", "workload": "mixed"} | MEMBERS,
-    "cluster": {"topology": "cluster", "workload": "queue", "memory": "30gb"} | SHARED,
+    "cluster": {"topology": "cluster", "workload": "queue", "memory": "10gb"} | SHARED,
     "open": {"gcp.auth": "none", "gcp.tls": "false", "gcp.zone": "europe-west3-a"},
     "everything": {
         "topology": "cluster",
         "environment": "prod",
-        "memory": "200gb",
+        "memory": "10gb",
         "shards": "20",
         "replicas": "5",
         "gcp.kmsKey": KEY,
@@ -152,9 +152,9 @@ VALUES = {
     "replicas": ["0", "1", "5", "6"],
     "port": ["0", "6379", "7000", "80"],
     "restoreFrom": ["gs://dumps/a.rdb", BACKUP, "gs://dumps", "/tmp/dump.rdb"],
-    "rotation": ["", "2026-12"],
-    "retired": ["", "2026-12"],
-    "contacts": ["", "down: on call"],
+    "passwordRotation": ["", "2026-12"],
+    "completedRotation": ["", "2026-12"],
+    "contacts": ["", '{"down": "on call"}'],
     "finalSnapshot": ["true", "false"],
     "dataDir": ["", "/srv/valkey"],
     "gcp.project": ["my-project", "My Project", ""],
@@ -200,7 +200,7 @@ VALUES = {
 
 
 def test_every_key_is_tried() -> None:
-    keys = {key for key, _ in loading.described() if key.partition(".")[0] in (key, "gcp")}
+    keys = {key for key, _ in loading.describe_keys() if key.partition(".")[0] in (key, "gcp")}
     assert keys - set(VALUES) == {"target", "gcp.caFile"}
 
 

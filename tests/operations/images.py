@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infra.drivers.docker.engine import Engine
-from infra.targets.docker import image_of
+from infra.targets.docker.planning import image_for
 from tests.docker.bed import IMAGE, NEW, OLD
 
 _LOCK = Path(tempfile.gettempdir()) / "valkey-operations-images.lock"
@@ -22,8 +22,8 @@ def tagged() -> Iterator[None]:
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         for version in (OLD, NEW):
-            if not engine.inspect("image", image_of(version)):
-                engine.docker("tag", f"{IMAGE}:{version}", image_of(version))
+            if not engine.inspect("image", image_for(version)):
+                engine.docker("tag", f"{IMAGE}:{version}", image_for(version))
         try:
             yield
         finally:
@@ -31,9 +31,9 @@ def tagged() -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for version in (OLD, NEW):
                     if _is_own(engine, version):
-                        engine.docker("image", "rm", image_of(version))
+                        engine.docker("image", "rm", image_for(version))
 
 
 def _is_own(engine: Engine, version: str) -> bool:
-    images = engine.inspect("image", image_of(version), f"{IMAGE}:{version}")
+    images = engine.inspect("image", image_for(version), f"{IMAGE}:{version}")
     return len({image["Id"] for image in images}) == 1

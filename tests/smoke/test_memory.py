@@ -31,8 +31,8 @@ def test_policy(subject: Subject) -> None:
     """What is evicted suits the workload."""
     assert subject.endpoint is not None
     workload = subject.endpoint.workload
-    rule = next(rule for rule in hardening.RULES if rule.directive == "maxmemory-policy")
-    wanted = rule.for_workload(workload)
+    directive = next(entry for entry in hardening.DIRECTIVES if entry.name == "maxmemory-policy")
+    wanted = directive.for_workload(workload)
     problem = subject.wrong(
         "memory",
         lambda info: None if info["maxmemory_policy"] == wanted else f"{info['maxmemory_policy']} on a {workload}",

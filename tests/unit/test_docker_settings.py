@@ -14,32 +14,41 @@ from infra import project, settings
 from infra.drivers import certificates
 from infra.drivers.certificates import Pair
 from infra.drivers.docker.engine import Engine
-from infra.targets import docker
+from infra.targets.docker import planning, preflight
 
 
-def load(section: dict[str, object] | None = None, **values: str) -> settings.Settings:
+def load(section: dict[str, object] | None = None, **values: str) -> settings.StackSettings:
     given = {"target": "docker", **values, **({"docker": json.dumps(section)} if section else {})}
     return settings.load({f"valkey:{key}": value for key, value in given.items()})
 
 
 MISTAKES: dict[str, tuple[dict[str, object], str]] = {
-    "everybody": ({"bind": "0.0.0.0", "host": "db.example.com"}, "docker.bind is 0.0.0.0, which the whole internet"),
-    "a public address": ({"bind": "8.8.8.8"}, "docker.bind is 8.8.8.8, which the whole internet"),
-    "a public IPv6 address": ({"bind": "2001:4860:4860::8888"}, "which the whole internet may reach"),
-    "a list that lets everybody in": ({"bind": "8.8.8.8", "allow": "0.0.0.0/0"}, "docker.allow holds 0.0.0.0/0"),
-    "a network that is none": ({"allow": "10.0.0.1/8"}, "docker.allow is '10.0.0.1/8', allowed is networks"),
-    "no address": ({"bind": "localhost"}, "docker.bind is 'localhost', allowed is an IP address"),
-    "no name for all addresses": ({"bind": "0.0.0.0", "allow": "192.0.2.0/24"}, "docker.host is empty"),
+    "everybody": (
+        {"bind": "0.0.0.0", "host": "db.example.com"},
+        "docker.bind is 0.0.0.0, which is open to the internet",
+    ),
+    "a public address": ({"bind": "8.8.8.8"}, "docker.bind is 8.8.8.8, which is open to the internet"),
+    "a public IPv6 address": ({"bind": "2001:4860:4860::8888"}, "which is open to the internet"),
+    "a list that lets everybody in": (
+        {"bind": "8.8.8.8", "allowedCidrs": "0.0.0.0/0"},
+        "docker.allowedCidrs contains 0.0.0.0/0",
+    ),
+    "a network that is none": (
+        {"allowedCidrs": "10.0.0.1/8"},
+        "docker.allowedCidrs is '10.0.0.1/8', expected networks",
+    ),
+    "no address": ({"bind": "localhost"}, "docker.bind is 'localhost', expected an IP address"),
+    "no name for all addresses": ({"bind": "0.0.0.0", "allowedCidrs": "192.0.2.0/24"}, "docker.host is empty"),
     "half a certificate": ({"certificate": "a.crt", "ca": "ca.crt"}, "docker.key is empty, but docker.certificate"),
     "half a login": ({"registryUser": "deploy"}, "docker.registryPassword is empty"),
-    "a moving tag": ({"image": "valkey/valkey:latest"}, "docker.image is a tag that crosses major versions"),
-    "no tag": ({"image": "valkey/valkey"}, "docker.image is 'valkey/valkey', allowed is a name with a tag"),
-    "no digest": ({"digest": "sha256:12"}, "docker.digest is 'sha256:12', allowed is sha256: and 64 digits"),
-    "a large network": ({"subnet": "10.0.0.0/8"}, "docker.subnet is '10.0.0.0/8', allowed is a private /24"),
+    "a moving tag": ({"image": "valkey/valkey:latest"}, "docker.image is a tag that moves across major versions"),
+    "no tag": ({"image": "valkey/valkey"}, "docker.image is 'valkey/valkey', expected a name with a tag"),
+    "no digest": ({"digest": "sha256:12"}, "docker.digest is 'sha256:12', expected sha256: and 64 digits"),
+    "a large network": ({"subnet": "10.0.0.0/8"}, "docker.subnet is '10.0.0.0/8', expected a private /24"),
     "a public network": ({"subnet": "8.8.8.0/24"}, "docker.subnet is '8.8.8.0/24'"),
-    "a month without a backup": ({"backupEvery": 1000}, "docker.backupEvery is 1000, allowed is hours, 0 to 720"),
-    "a relative folder": ({"backupFolder": "backups"}, "docker.backupFolder is 'backups', allowed is an absolute path"),
-    "a name with an odd letter": ({"project": "Web"}, "docker.project is 'Web', allowed is lower-case"),
+    "a month without a backup": ({"backupEvery": 1000}, "docker.backupEvery is 1000, expected hours, 0 to 720"),
+    "a relative folder": ({"backupFolder": "backups"}, "docker.backupFolder is 'backups', expected an absolute path"),
+    "a name with an odd letter": ({"project": "Web"}, "docker.project is 'Web', expected lower-case"),
 }
 
 
@@ -84,26 +93,26 @@ def test_more_nodes_than_addresses() -> None:
 
 
 def test_an_allowed_network_gets_its_rules() -> None:
-    wanted = load({"bind": "203.0.113.5", "allow": "192.0.2.0/24,198.51.100.0/24"})
-    rules = docker.firewall(wanted, [6379])
+    wanted = load({"bind": "203.0.113.5", "allowedCidrs": "192.0.2.0/24,198.51.100.0/24"})
+    rules = planning.firewall_rules(wanted, [6379])
     assert [rule.rpartition(" -j ")[2] for rule in rules] == ["DROP", "RETURN", "RETURN"]
     assert all("--ctorigdst 203.0.113.5 --ctorigdstport 6379" in rule for rule in rules)
-    assert docker.firewall(load(), [6379]) == []
+    assert planning.firewall_rules(load(), [6379]) == []
 
 
 @pytest.mark.parametrize(("version", "image"), [("9.1", "valkey/valkey:9.1.2"), ("8.1.9", "valkey/valkey:8.1.9")])
 def test_the_image_is_pinned_to_a_patch(version: str, image: str) -> None:
-    assert docker.image_of(version) == image
+    assert planning.image_for(version) == image
 
 
 def test_memory_and_the_containers_limit_follow_from_each_other() -> None:
-    plan = docker.plan_of(load(memory="512mb"), "valkey/dev")
+    plan = planning.create_plan(load(memory="512mb"), "valkey/dev")
     assert int(plan.directives["maxmemory"]) / plan.memory_limit < 0.45
     assert plan.project == "valkey-dev"
 
 
 def test_names_are_safe_for_compose() -> None:
-    plan = docker.plan_of(load(), "valkey/My.Stack")
+    plan = planning.create_plan(load(), "valkey/My.Stack")
     assert plan.project == "valkey-my-stack"
 
 
@@ -111,7 +120,7 @@ def problems(folder: Path, section: dict[str, object], monkeypatch: pytest.Monke
     monkeypatch.setattr(Engine, "check", lambda _engine: "id")
     monkeypatch.setattr(project, "root", lambda: folder)
     try:
-        docker.refuse(load(section))
+        preflight.check(load(section))
     except ConfigurationError as problem:
         return str(problem)
     return ""
@@ -138,11 +147,11 @@ def test_a_certificate_of_ones_own_is_checked(tmp_path: Path, monkeypatch: pytes
 
 def test_files_that_arent_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(tmp_path, {"imageFile": "none.tar"}, monkeypatch)
-    assert "imageFile is none.tar, which is no file" in found
+    assert "imageFile is none.tar, which does not exist" in found
 
 
-@pytest.mark.parametrize("line", docker.NEWEST)
+@pytest.mark.parametrize("line", planning.PATCH_RELEASES)
 def test_the_pinned_release_of_a_line_has_no_known_vulnerability(line: str) -> None:
-    version = vulnerabilities.parse_version(docker.NEWEST[line])
+    version = vulnerabilities.parse_version(planning.PATCH_RELEASES[line])
     assert version is not None
     assert vulnerabilities.affecting("valkey", version, has_tls=True) == []

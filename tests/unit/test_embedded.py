@@ -9,19 +9,19 @@ import pytest
 from valkeykit.errors import ConfigurationError
 
 from infra.drivers.processes.folder import Folder
-from infra.settings import Settings
+from infra.settings import StackSettings
 from infra.targets import embedded
 
 Usage = namedtuple("Usage", "total used free")
 
 
 def test_a_machine_that_suits_is_no_obstacle(folder: Folder) -> None:
-    embedded.refuse(Settings(), folder, "valkey/test")
+    embedded.preflight(StackSettings(), folder, "valkey/test")
     assert not folder.path.exists()
 
 
 def test_a_full_disk_is_refused(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(100, 90, 10 * 1024**2))
-    with pytest.raises(ConfigurationError, match="has 10mb free, 64mb are needed -> make room"):
-        embedded.refuse(Settings(), folder, "valkey/test")
+    with pytest.raises(ConfigurationError, match="has 10mb free, 64mb are needed -> free disk space"):
+        embedded.preflight(StackSettings(), folder, "valkey/test")
     assert not folder.path.exists()

@@ -19,17 +19,17 @@ def test_the_policy_follows_from_the_workload(workload: Workload, policy: str) -
 
 
 def test_every_rule_says_why_and_covers_every_workload() -> None:
-    for rule in hardening.RULES:
-        assert rule.why
-        assert all(rule.for_workload(workload) for workload in get_args(Workload))
-    assert len({rule.directive for rule in hardening.RULES}) == len(hardening.RULES)
+    for directive in hardening.DIRECTIVES:
+        assert directive.reason
+        assert all(directive.for_workload(workload) for workload in get_args(Workload))
+    assert len({directive.name for directive in hardening.DIRECTIVES}) == len(hardening.DIRECTIVES)
 
 
 @pytest.mark.parametrize("target", get_args(Target))
 def test_a_rule_is_set_or_its_gap_is_told(target: Target) -> None:
     told = " ".join(hardening.gaps(target))
     rendered = hardening.directives("cache", 1, target)
-    assert all((rule.directive in rendered) != (f"{rule.directive} is" in told) for rule in hardening.RULES)
+    assert all((directive.name in rendered) != (f"{directive.name} is" in told) for directive in hardening.DIRECTIVES)
 
 
 def test_the_embedded_target_tells_that_it_has_no_tls() -> None:

@@ -99,7 +99,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     [
         ("memory=1tb", "valkey:memory is '1tb'", "--set memory=512mb"),
         ("topology", "says nothing", "--set KEY=VALUE"),
-        ("docker.bind=0.0.0.0", "the whole internet", "--set docker.bind=127.0.0.1"),
+        ("docker.bind=0.0.0.0", "open to the internet", "--set docker.bind=127.0.0.1"),
         ("docker.imageFile=x.tar", "no such thing", "leave out --set docker.imageFile"),
         ("docker.backupSecretKey=@/nowhere", "can't be read", "after the @"),
     ],

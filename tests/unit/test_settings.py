@@ -7,7 +7,7 @@ import yaml
 from valkeykit.errors import ConfigurationError
 
 from infra import settings
-from infra.settings import loading, rules
+from infra.settings import loading, validation
 from tools.stack import PROJECT
 
 MISTAKES = {
@@ -24,14 +24,16 @@ MISTAKES = {
 }
 
 
-def load(**values: str) -> settings.Settings:
+def load(**values: str) -> settings.StackSettings:
     return settings.load({f"valkey:{key}": value for key, value in values.items()})
 
 
 def test_defaults_are_those_that_pulumi_shows() -> None:
     schema: dict[str, Any] = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
-    assert settings.Settings(**{key: entry["default"] for key, entry in schema.items()}) == settings.Settings()
-    assert {*schema, *rules.SECTIONS} == set(settings.Settings.model_fields)
+    assert (
+        settings.StackSettings(**{key: entry["default"] for key, entry in schema.items()}) == settings.StackSettings()
+    )
+    assert {*schema, *validation.TARGET_KEYS} == set(settings.StackSettings.model_fields)
     assert all(len(entry["description"]) > 10 for entry in schema.values())
 
 
@@ -49,7 +51,7 @@ def test_text_of_a_section_that_arrives_as_something_else() -> None:
 
 
 def test_other_namespaces_are_left_alone() -> None:
-    assert settings.load({"aws:region": "eu-central-1"}) == settings.Settings()
+    assert settings.load({"aws:region": "eu-central-1"}) == settings.StackSettings()
 
 
 @pytest.mark.parametrize(("key", "value", "allowed"), [(key, *rest) for key, rest in MISTAKES.items()])
@@ -62,12 +64,14 @@ def test_a_mistake_names_key_value_allowed_values_and_the_mend(key: str, value: 
 
 @pytest.mark.parametrize("key", [key for key in MISTAKES if key not in ("shards", "replicas")])
 def test_the_mend_of_a_mistake_is_right(key: str) -> None:
-    example = dict(loading.described())[key].example
+    example = dict(loading.describe_keys())[key].example
     assert load(**{key: example})
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    with pytest.raises(ConfigurationError, match=f"{len(MISTAKES)} mistakes") as caught:
+    with pytest.raises(
+        ConfigurationError, match=f"{len(MISTAKES)} configuration errors; nothing was changed"
+    ) as caught:
         load(**{key: value for key, (value, _) in MISTAKES.items()})
     assert all(f"valkey:{key} " in str(caught.value) for key in MISTAKES)
 
@@ -85,7 +89,7 @@ def test_ports_that_are_none(port: str) -> None:
 
 
 def test_an_unknown_key_is_refused_without_its_value() -> None:
-    with pytest.raises(ConfigurationError, match=r"valkey:memroy is no key \(did you mean memory") as caught:
+    with pytest.raises(ConfigurationError, match=r"valkey:memroy is an unknown key \(did you mean memory") as caught:
         load(memroy="a-secret")
     assert "a-secret" not in str(caught.value)
 
@@ -108,14 +112,16 @@ def test_keys_that_contradict_each_other(values: dict[str, str], key: str, mend:
 
 
 def test_every_key_of_a_section_says_what_it_means() -> None:
-    assert all(key.meaning for path, key in loading.described() if "." in path)
+    assert all(key.meaning for path, key in loading.describe_keys() if "." in path)
 
 
 def test_a_section_that_is_none() -> None:
-    with pytest.raises(ConfigurationError, match=r"valkey:docker is a section"):
+    with pytest.raises(ConfigurationError, match=r"valkey:docker is a map"):
         load(target="docker", docker="yes")
 
 
 def test_an_unknown_key_of_a_section() -> None:
-    with pytest.raises(ConfigurationError, match=r"valkey:docker\.imagee is no key.*config rm --path valkey:docker"):
+    with pytest.raises(
+        ConfigurationError, match=r"valkey:docker\.imagee is an unknown key.*config rm --path valkey:docker"
+    ):
         load(target="docker", docker='{"imagee": "x"}')

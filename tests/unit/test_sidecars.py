@@ -17,7 +17,7 @@ from infra.drivers.certificates import Pair
 from infra.drivers.docker import compose, exporter, files
 from infra.drivers.docker.plan import Backups, Plan, Secrets, Upload
 from infra.settings import load
-from infra.targets import docker
+from infra.targets.docker.planning import create_plan
 
 PASSWORDS = {user.name: f"secret of {user.name}" for user in (*hardening.USERS, *hardening.SYSTEM_USERS)}
 SECRETS = Secrets(PASSWORDS, {}, Pair("certificate", "key"), "ca", bucket=("access", "key+of/it"))
@@ -27,7 +27,7 @@ SECRETS = Secrets(PASSWORDS, {}, Pair("certificate", "key"), "ca", bucket=("acce
 def plan() -> Plan:
     settings = load({"valkey:target": "docker", "valkey:topology": "replicated"})
     return replace(
-        docker.plan_of(settings, "valkey/dev"),
+        create_plan(settings, "valkey/dev"),
         image="valkey:1",
         ports=tuple(range(7000, 7007)),
         exporter="exporter:1",
@@ -70,7 +70,7 @@ def test_an_exporter_starts_anew_with_what_it_reads_at_its_start(plan: Plan, cha
 @pytest.fixture
 def cluster() -> Plan:
     settings = load({"valkey:target": "docker", "valkey:topology": "cluster"})
-    planned = docker.plan_of(settings, "valkey/dev")
+    planned = create_plan(settings, "valkey/dev")
     return replace(planned, image="valkey:1", ports=tuple(range(7000, 7006)), backups=Backups(3600, 3))
 
 
@@ -110,8 +110,8 @@ def test_an_upgrade_that_lets_a_user_do_more_is_seen(cluster: Plan, monkeypatch:
     [
         ({"backupUrl": "s3://bucket/p"}, "docker.backupEvery is 0"),
         ({"backupUrl": "s3://bucket/p", "backupEvery": 1}, "docker.backupAccessKey is empty"),
-        ({"backupUrl": "https://b/p"}, "allowed is s3://bucket/path"),
-        ({"exporter": "example/exporter:latest"}, "docker.exporter has no fixed version"),
+        ({"backupUrl": "https://b/p"}, "expected s3://bucket/path"),
+        ({"exporter": "example/exporter:latest"}, "docker.exporter is not pinned to a version"),
     ],
 )
 def test_what_can_not_be_is_told(values: dict[str, object], said: str) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from valkeykit.errors import ConfigurationError
 
-from infra.settings import Settings, load
+from infra.settings import StackSettings, load
 from tools.errors import ToolError
 from tools.render import compose, native
 from tools.render.folder import Folder
@@ -21,7 +21,7 @@ class Form(Protocol):
 
     HAS_NOT: set[str]
 
-    def write(self, settings: Settings, folder: Folder) -> str:
+    def write(self, settings: StackSettings, folder: Folder) -> str:
         """Write the folder; return what to do with it."""
         ...
 
@@ -54,7 +54,7 @@ def render(form: str, out: Path, given: Sequence[str]) -> str:
     return writer.write(settings, Folder.open(out, form))
 
 
-def _settings(given: Sequence[str]) -> Settings:
+def _settings(given: Sequence[str]) -> StackSettings:
     config, sections = {"valkey:target": "docker"}, {"docker": {"host": ""}}
     for pair in given:
         key, sign, value = pair.partition("=")

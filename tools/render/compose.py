@@ -12,14 +12,14 @@ from infra.drivers.binary import parse_version
 from infra.drivers.docker import compose, driver, exporter, files
 from infra.drivers.docker.places import FIRST_PORT
 from infra.drivers.docker.plan import Plan, port_count
-from infra.settings import Settings
-from infra.targets import docker
+from infra.settings import StackSettings
+from infra.targets.docker import planning
 from tools.errors import ToolError
 from tools.render import variables
 from tools.render.folder import Folder
 
 HAS_NOT = {
-    "dataDir", "restoreFrom", "finalSnapshot", "rotation", "retired", "environment", "docker.context",
+    "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "docker.context",
     "docker.imageFile", "docker.registryUser", "docker.registryPassword", "docker.digest", "docker.certificate",
     "docker.key", "docker.ca",
 }  # fmt: skip
@@ -28,9 +28,9 @@ HAS_NOT = {
 CONF = "conf"
 
 
-def write(settings: Settings, folder: Folder) -> str:
+def write(settings: StackSettings, folder: Folder) -> str:
     """Write it; return what to do with it."""
-    image = settings.docker.image or docker.image_of(settings.version)
+    image = settings.docker.image or planning.image_for(settings.version)
     shape = {
         "topology": settings.topology,
         "shards": settings.shard_count,
@@ -40,7 +40,7 @@ def write(settings: Settings, folder: Folder) -> str:
     folder.refuse_other(shape)
     _refuse_older(folder, settings.version)
     plan = _plan(settings, str(shape["project"]), image)
-    secrets = folder.secrets(plan.users, docker.names(settings, plan), shape, settings.version)
+    secrets = folder.secrets(plan.users, planning.certificate_names(settings, plan), shape, settings.version)
     if settings.docker.backupUrl:
         secrets = replace(secrets, bucket=(settings.docker.backupAccessKey, settings.docker.backupSecretKey))
     plan = driver.digested(plan, secrets)
@@ -53,14 +53,14 @@ def write(settings: Settings, folder: Folder) -> str:
     _readable(folder.path / "compose.yaml", compose.to_text(compose.render(plan, f"./{CONF}")))
     if plan.exporter:
         _readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))
-    endpoint = docker.endpoint_of(settings, plan.ports, [0], settings.version, secrets.ca)
+    endpoint = planning.create_endpoint(settings, plan.ports, [0], settings.version, secrets.ca)
     sentinels = [Node(plan.host, sentinel.port) for sentinel in plan.sentinels]
     variables.write(folder.path, endpoint, secrets, sentinels)
     return _advice(folder, plan, renewed=folder.renewed(secrets))
 
 
-def _plan(settings: Settings, project: str, image: str) -> Plan:
-    plan = docker.plan_of(settings, f"valkey/{project}")
+def _plan(settings: StackSettings, project: str, image: str) -> Plan:
+    plan = planning.create_plan(settings, f"valkey/{project}")
     if plan.backups and not plan.backups.folder:
         raise ToolError(
             "backups need a folder of the engine's machine here", fix="--set docker.backupFolder=/srv/backups"

@@ -10,16 +10,16 @@ from infra import hardening
 from infra.drivers.docker.places import FIRST_PORT
 from infra.drivers.docker.plan import Plan, Secrets
 from infra.drivers.files import write_private
-from infra.settings import Settings
-from infra.targets import docker
+from infra.settings import StackSettings
+from infra.targets.docker import planning
 from tools.errors import ToolError
 from tools.render import variables
 from tools.render.folder import Folder
 from tools.stack import PROJECT
 
 HAS_NOT = {
-    "dataDir", "restoreFrom", "finalSnapshot", "rotation", "retired", "environment", "version", "docker.context",
-    "docker.project", "docker.image", "docker.digest", "docker.imageFile", "docker.registryUser",
+    "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment",
+    "version", "docker.context", "docker.project", "docker.image", "docker.digest", "docker.imageFile", "docker.registryUser",
     "docker.registryPassword", "docker.subnet", "docker.certificate", "docker.key", "docker.ca", "docker.backupEvery",
     "docker.backupKeep", "docker.backupFolder", "docker.exporter", "docker.backupUrl", "docker.backupEndpoint",
     "docker.backupRegion", "docker.backupAccessKey", "docker.backupSecretKey", "docker.uploader",
@@ -30,7 +30,7 @@ SHIPPED = PROJECT / "native"
 HOME = "/etc/valkey"
 
 
-def write(settings: Settings, folder: Folder) -> str:
+def write(settings: StackSettings, folder: Folder) -> str:
     """Write it; return what to do with it."""
     if settings.topology != "single":
         raise ToolError(
@@ -41,25 +41,25 @@ def write(settings: Settings, folder: Folder) -> str:
     shape = {"topology": settings.topology}
     folder.refuse_other(shape)
     port = settings.port or FIRST_PORT
-    plan = replace(docker.plan_of(settings, f"valkey/{folder.path.name}"), ports=(port,))
+    plan = replace(planning.create_plan(settings, f"valkey/{folder.path.name}"), ports=(port,))
     secrets = folder.secrets(plan.users, _names(settings), shape)
     for path, text in _files(settings, plan, secrets).items():
         (folder.path / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(folder.path / path, text)
     for shipped in (path for path in SHIPPED.iterdir() if path.is_file()):
         shutil.copy(shipped, folder.path)
-    endpoint = docker.endpoint_of(settings, plan.ports, [0], settings.version, secrets.ca)
+    endpoint = planning.create_endpoint(settings, plan.ports, [0], settings.version, secrets.ca)
     variables.write(folder.path, endpoint, secrets)
     return f"as root, where the package is: {folder.path / 'install'}\nURLs and passwords: {folder.path / 'env'}"
 
 
-def _names(settings: Settings) -> list[str]:
+def _names(settings: StackSettings) -> list[str]:
     bind = ipaddress.ip_address(settings.docker.bind)
     called = [settings.docker.announced, "localhost", "127.0.0.1", *settings.docker.names]
     return list(dict.fromkeys(called if bind.is_unspecified else [*called, str(bind)]))
 
 
-def _files(settings: Settings, plan: Plan, secrets: Secrets) -> dict[str, str]:
+def _files(settings: StackSettings, plan: Plan, secrets: Secrets) -> dict[str, str]:
     return {
         "valkey.conf": _conf(settings, plan),
         "users.acl": hardening.acl(secrets.passwords, plan.users),
@@ -70,7 +70,7 @@ def _files(settings: Settings, plan: Plan, secrets: Secrets) -> dict[str, str]:
     }
 
 
-def _conf(settings: Settings, plan: Plan) -> str:
+def _conf(settings: StackSettings, plan: Plan) -> str:
     bind = settings.docker.bind
     values = {
         "bind": f"{bind} 127.0.0.1" if bind not in ("127.0.0.1", "0.0.0.0", "::") else bind,  # noqa: S104

@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infra.documents import to_yaml
 from infra.drivers.docker import exporter, files, uploader
 from infra.drivers.docker.plan import Backups, Plan, Upload
 from infra.drivers.topology.executor import Member
-from infra.hardening import RULES, topology_directives
+from infra.hardening import DIRECTIVES, topology_directives
+from infra.yaml_writer import to_yaml
 
 DEFINITION = "valkey.definition"
 """The label by which a container is known to be of another definition than is wanted: changes of mounted files
@@ -172,7 +172,7 @@ def _definition(plan: Plan, name: str, service: Service) -> str:
     """A digest of what only a new container, or a restart, can change."""
     nodes = {node.name: node for node in plan.nodes}
     told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
-    live = {rule.directive for rule in RULES if rule.live} | {"maxmemory"} | _LIVE_OF_TOPOLOGY
+    live = {directive.name for directive in DIRECTIVES if directive.live} | {"maxmemory"} | _LIVE_OF_TOPOLOGY
     fixed = {directive: value for directive, value in told.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}

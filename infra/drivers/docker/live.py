@@ -11,9 +11,9 @@ from infra.drivers.docker.plan import Plan
 from infra.drivers.topology import replication
 from infra.drivers.topology.executor import answers, info
 from infra.errors import ProvisioningError
-from infra.hardening import RULES, SENTINEL, topology_directives
+from infra.hardening import DIRECTIVES, SENTINEL, topology_directives
 
-_FIXED = {rule.directive for rule in RULES if not rule.live} | {
+_FIXED = {directive.name for directive in DIRECTIVES if not directive.live} | {
     "cluster-enabled",
     "cluster-config-file",
     "repl-diskless-sync-delay",  # a node's start script changes it

@@ -1,5 +1,5 @@
-"""What only the aws target has."""
+"""Configuration of the aws target."""
 
-from infra.settings.aws.section import AwsSettings
+from infra.settings.aws.settings import AwsSettings
 
 __all__ = ["AwsSettings"]

@@ -1,4 +1,4 @@
-"""What ElastiCache has: regions, versions, and the words it takes."""
+"""ElastiCache's regions, versions and limits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,36 @@ REGIONS = (
     *("me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"),
     *("cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1"),
 )
-"""Of botocore's endpoints for ElastiCache; a test compares them."""
+"""From botocore's endpoints for ElastiCache; a test compares them."""
 
 FAMILIES = {"7.2": "valkey7", "8.0": "valkey8", "8.1": "valkey8", "8.2": "valkey8", "9.0": "valkey9", "9.1": "valkey9"}
-"""The family of parameter groups by Valkey's version (ElastiCache User Guide, "Supported engines and versions")."""
+"""The parameter group family of each Valkey version (ElastiCache User Guide, "Supported engines and versions")."""
 
-LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-"""Retentions that CloudWatch Logs knows (PutRetentionPolicy)."""
+LOG_RETENTION_DAYS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+"""Retention periods that CloudWatch Logs accepts (PutRetentionPolicy)."""
 
-MAXIMUM_NODES = 90
-"""Of a cluster; the service raises it to 500 on request."""
+MAX_NODES = 90
+"""Of one cluster; AWS raises the quota to 500 on request."""

@@ -1,19 +1,19 @@
-"""Node types: what each holds, and which one is the smallest for a size."""
+"""ElastiCache node types and their capacity."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 RESERVED_PERCENT = 25
-"""Of a node's memory, kept for backups and failovers: `reserved-memory-percent`, the service's default."""
+"""Of a node's memory, for backups and failovers: `reserved-memory-percent`, the service's default."""
 
-FULL_PERCENT = 80
-"""Of what is left: an alarm begins there, so `memory` must fit below."""
+ALARM_PERCENT = 80
+"""Of the rest. The memory alarm fires above it, so `memory` must fit below."""
 
 
 @dataclass(frozen=True)
-class NodeType:
-    """memory: bytes, before the reserve. cpus: virtual ones, which the alarms' thresholds follow."""
+class CacheNodeType:
+    """memory: in bytes, before the reserve. cpus: virtual CPUs, which determine the thresholds of alarms."""
 
     name: str
     memory: int
@@ -21,17 +21,17 @@ class NodeType:
 
     @property
     def maxmemory(self) -> int:
-        """Bytes that data may take before the server evicts or refuses."""
+        """Bytes of data at which the server evicts keys or rejects writes."""
         return self.memory * (100 - RESERVED_PERCENT) // 100
 
     @property
     def comfortable(self) -> int:
-        """Bytes that data may take before an alarm begins."""
-        return self.maxmemory * FULL_PERCENT // 100
+        """Bytes of data below the threshold of the memory alarm."""
+        return self.maxmemory * ALARM_PERCENT // 100
 
     @property
     def tiers_data(self) -> bool:
-        """Whether it moves rarely used data to its SSD; ElastiCache wants to be told so."""
+        """Whether it moves rarely used data to its SSD, which a replication group must enable."""
         return self.name.startswith("cache.r6gd.")
 
 
@@ -66,33 +66,33 @@ _BYTES = {
 
 
 def _cpus(size: str) -> int:
-    """As of the EC2 instances of that size."""
+    """As in EC2 instances of that size."""
     return 2 if size in (*_BURSTABLE, "large") else 4 * int(size.removesuffix("xlarge") or 1)
 
 
 NODE_TYPES = {
-    f"cache.{family}.{size}": NodeType(f"cache.{family}.{size}", memory, _cpus(size))
+    f"cache.{family}.{size}": CacheNodeType(f"cache.{family}.{size}", memory, _cpus(size))
     for families, (sizes, memories) in _BYTES.items()
     for family in families
     for size, memory in zip(sizes, memories, strict=True)
 }
-"""By name. Bytes of memory: ElastiCache User Guide, "Valkey node-type specific parameters"."""
+"""By name. Memory: ElastiCache User Guide, "Valkey node-type specific parameters"."""
 
 _LADDER = (
     *(NODE_TYPES[f"cache.t4g.{size}"] for size in _BURSTABLE),
     NODE_TYPES["cache.m7g.large"],
     *(NODE_TYPES[f"cache.r7g.{size}"] for size in _GRAVITON),
 )
-"""Graviton nodes by memory; from 13 GiB on the r7g give a gigabyte for less than the m7g."""
+"""Graviton nodes by memory. From 13 GiB on, r7g nodes cost less per gigabyte than m7g nodes."""
 
 DURABLE_FAMILIES = ("m6g", "m7g", "m8g", "r6g", "r7g", "r8g", "c7gn", "c8gn")
-"""Whose nodes can keep a durable log (Valkey 9.0 and newer)."""
+"""Node families that support a durable log (Valkey 9.0 and newer)."""
 
 
-def smallest(size: int) -> NodeType | None:
-    """The smallest node type that holds `size` bytes of data with head room; None where no node does."""
+def smallest(size: int) -> CacheNodeType | None:
+    """The smallest node type that holds `size` bytes of data with headroom; None if no node does."""
     return next((node for node in _LADDER if size <= node.comfortable), None)
 
 
-def largest() -> NodeType:
+def largest() -> CacheNodeType:
     return _LADDER[-1]

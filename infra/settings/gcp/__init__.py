@@ -1,5 +1,5 @@
-"""What only the gcp target has."""
+"""Configuration of the gcp target."""
 
-from infra.settings.gcp.section import GcpSettings
+from infra.settings.gcp.settings import GcpSettings
 
 __all__ = ["GcpSettings"]

@@ -1,4 +1,4 @@
-"""What Memorystore for Valkey has: locations, versions, limits."""
+"""Memorystore's locations, versions and limits."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ LOCATIONS = (
     *("northamerica-northeast1", "northamerica-northeast2", "southamerica-east1", "us-central1", "us-east1"),
     *("us-east4", "us-east5", "us-south1", "us-west1", "us-west2", "us-west3", "us-west4"),
 )
-"""Regions with the product ("Memorystore for Valkey locations")."""
+"""Regions that have Memorystore for Valkey ("Memorystore for Valkey locations")."""
 
 VERSIONS = {"7.2": "VALKEY_7_2", "8.0": "VALKEY_8_0", "9.0": "VALKEY_9_0", "9.1": "VALKEY_9_1"}
-"""The API's word for each version ("Supported versions")."""
+"""The API's name of each version ("Supported versions")."""
 
 PREVIEW_VERSIONS = ("9.1",)
-"""Without Google's service level agreement."""
+"""Not covered by Google's service level agreement."""
 
-MAXIMUM_NODES = 250
-"""Of one instance: shards with their replicas ("Instance and node specification")."""
+MAX_NODES = 250
+"""Of one instance, replicas included ("Instance and node specification")."""
 
 PORT = 6379
-"""Where an endpoint answers; it can't be chosen."""
+"""Of every endpoint; Memorystore does not let it be chosen."""
 
 NODE_PORTS = (11000, 13047)
 """First and last port of the nodes behind a cluster's discovery endpoint ("Networking")."""
+
+MEMBER_KEYS = {"app": "appMembers", "admin": "adminMembers", "monitor": "monitorMembers"}
+"""The key with the members of each role."""

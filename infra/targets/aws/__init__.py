@@ -1,5 +1,5 @@
 """The aws target: ElastiCache for Valkey, its network, its users, and what watches it."""
 
-from infra.targets.aws.component import Aws
+from infra.targets.aws.component import AwsDeployment
 
-__all__ = ["Aws"]
+__all__ = ["AwsDeployment"]

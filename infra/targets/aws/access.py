@@ -1,23 +1,25 @@
-"""Who logs in, and how: users by role, with two valid passwords while they rotate, or signed by IAM."""
+"""Users and permissions on AWS: passwords, two of which are valid during a rotation, or IAM."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_aws.elasticache.user import User
 from pulumi_aws.elasticache.user_group import UserGroup
+from pulumi_aws.iam.policy import Policy
 
 from infra import hardening
 from infra.providers.credentials import Password
-from infra.targets import Login
-from infra.targets.aws.context import Context
+from infra.targets.context import Context
+from infra.targets.deployment import Login
 
 
 @dataclass(frozen=True)
-class Access:
-    """group: the id of the user group. users: their ids by role, arns for policies."""
+class UserAccess:
+    """group: the id of the user group. logins: by role. arns: of the users, by role."""
 
     group: pulumi.Output[str]
     logins: dict[str, Login]
@@ -25,17 +27,17 @@ class Access:
 
 
 def access_string(user: hardening.User) -> str:
-    """Without `on` ElastiCache makes the user and refuses its logins."""
+    """Without `on`, ElastiCache creates the user but rejects its logins."""
     return f"on {user.rules}"
 
 
 def group_name(context: Context) -> str:
-    """With IAM another one: AWS may drop users where one update adds and removes some, so the group changes whole."""
+    """IAM has another group: AWS may lose users in an update that adds and removes some, so all change at once."""
     return f"{context.name}-iam" if context.settings.aws.auth == "iam" else context.name
 
 
-def make(context: Context) -> Access:
-    """The users of the hardening table, in a group of their own. The default user is off in such a group."""
+def create_users(context: Context) -> UserAccess:
+    """The users of the hardening table, in a group that disables the default user."""
     prefix, uses_iam = group_name(context), context.settings.aws.auth == "iam"
     passwords = {} if uses_iam else _passwords(context)
     users, logins = {}, {}
@@ -48,7 +50,7 @@ def make(context: Context) -> Access:
             user_name=logins[user.name].user,
             engine="valkey",
             access_string=access_string(user),
-            authentication_mode=_mode(password, keeps_old=context.settings.keeps_old_passwords),
+            authentication_mode=_mode(password, keep_previous=context.settings.previous_passwords_valid),
             tags=context.tags,
             opts=context.options(),
         )
@@ -60,19 +62,50 @@ def make(context: Context) -> Access:
         tags=context.tags,
         opts=context.options(),
     )
-    return Access(group.user_group_id, logins, {role: user.arn for role, user in users.items()})
+    return UserAccess(group.user_group_id, logins, {role: user.arn for role, user in users.items()})
+
+
+def create_connect_policies(
+    context: Context, access: UserAccess, cache_arn: pulumi.Output[str]
+) -> dict[str, pulumi.Input[Any]]:
+    """For IAM: a policy for each role that may log in. Returns the ARN and the document of each."""
+    return {role: _connect_policy(context, role, user_arn, cache_arn) for role, user_arn in access.arns.items()}
+
+
+def policy_document(cache_arn: str, user_arn: str) -> str:
+    """IAM requires both ARNs, the cache's and the user's."""
+    statement = {"Effect": "Allow", "Action": "elasticache:Connect", "Resource": [cache_arn, user_arn]}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _connect_policy(
+    context: Context, role: str, user_arn: pulumi.Output[str], cache_arn: pulumi.Output[str]
+) -> dict[str, pulumi.Output[str]]:
+    document = pulumi.Output.all(cache_arn, user_arn).apply(lambda arns: policy_document(*arns))
+    policy = Policy(
+        f"connect-{role}",
+        name=f"{context.name}-connect-{role}",
+        description=f"May log in to Valkey as {role}",
+        policy=document,
+        tags=context.tags,
+        opts=context.options(),
+    )
+    return {"arn": policy.arn, "document": document}
 
 
 def _passwords(context: Context) -> dict[str, Password]:
-    rotation, retired = context.settings.rotation, context.settings.retired
-    return {user.name: Password(user.name, rotation, retired, context.child) for user in hardening.USERS}
+    settings = context.settings
+    return {
+        user.name: Password(user.name, settings.passwordRotation, settings.completedRotation, context.child_options)
+        for user in hardening.USERS
+    }
 
 
-def _mode(password: Password | None, *, keeps_old: bool) -> Any:
-    """During a rotation the password before is valid too."""
+def _mode(password: Password | None, *, keep_previous: bool) -> Any:
+    """During a rotation the previous password is valid too."""
     if password is None:
         return {"type": "iam"}
-    known = pulumi.Output.all(password.value, password.previous if keeps_old else None)
-    valid = known.apply(lambda values: [value for value in values if value])
+    passwords = pulumi.Output.all(password.value, password.previous if keep_previous else None)
+    valid = passwords.apply(lambda values: [value for value in values if value])
     # The SDK doesn't mark them as secret here.
     return {"type": "password", "passwords": pulumi.Output[list[str]].secret(valid)}

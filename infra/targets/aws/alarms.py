@@ -1,4 +1,4 @@
-"""Alarms on what ElastiCache measures, with thresholds that follow from the node type."""
+"""CloudWatch alarms with thresholds for the node type and the workload."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from pulumi_aws.cloudwatch.metric_alarm import MetricAlarm
 from pulumi_aws.sns.topic import Topic
 from pulumi_aws.sns.topic_subscription import TopicSubscription
 
-from infra.settings import Settings
-from infra.settings.aws.nodes import FULL_PERCENT, NodeType
-from infra.settings.aws.rules import gigabytes
-from infra.targets.aws.context import Context
+from infra.settings import StackSettings
+from infra.settings.aws.nodes import ALARM_PERCENT, CacheNodeType
+from infra.settings.aws.sizing import storage_gigabytes
+from infra.targets.context import Context
 
 NAMESPACE = "AWS/ElastiCache"
 
 SERVERLESS_DIMENSIONS = ("clusterId", "ServerlessCacheName")
-"""AWS's documentation isn't clear which one it is; an alarm looks at both, and one without data doesn't count."""
+"""AWS's documentation doesn't say which one applies; an alarm uses both and ignores the one without data."""
 
-METRICS_OF_AN_ALARM = 10
+MAX_METRICS_PER_ALARM = 10
 """CloudWatch's limit."""
 
 _MEBIBYTE = 1024**2
-_MAXIMUM_CONNECTIONS = 65_000
-"""Of a node; ElastiCache fixes it."""
+_MAX_CONNECTIONS = 65_000
+"""Of a node; ElastiCache does not let it be changed."""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """An alarm in words: this statistic of this metric beyond this threshold for so many minutes.
+class AlarmRule:
+    """An alarm: a statistic of a metric is above or below a threshold for some minutes.
 
-    missing: what no data means; counters of failures send none while there are none.
+    missing: how to treat missing data; counters of failures send none while there are no failures.
     """
 
     metric: str
     threshold: float
-    why: str
+    reason: str
     statistic: Literal["Average", "Maximum", "Minimum", "Sum"] = "Maximum"
     below: bool = False
     minutes: int = 5
@@ -48,62 +48,68 @@ class Rule:
 Dimension = tuple[str, str]
 
 
-def rules_of_nodes(settings: Settings, node: NodeType) -> Iterator[Rule]:
-    """For a replication group; AWS's advice in "Which metrics should I monitor?", by node type and workload."""
+def rules_of_nodes(settings: StackSettings, node: CacheNodeType) -> Iterator[AlarmRule]:
+    """For a replication group, from AWS's "Which metrics should I monitor?"."""
     if node.cpus <= 2:
-        # The engine is one thread: it is busy when one of the virtual CPUs is.
-        yield Rule("CPUUtilization", 90 / node.cpus, "the engine's CPU is busy", "Average")
+        # The engine has one thread: it is busy when one virtual CPU is.
+        yield AlarmRule("CPUUtilization", 90 / node.cpus, "the engine's CPU is busy", "Average")
     else:
-        yield Rule("EngineCPUUtilization", 90, "the engine's CPU is busy", "Average")
-    yield Rule("FreeableMemory", _least_free(node), "the machine is short of memory", "Minimum", below=True)
-    yield Rule("SwapUsage", 50 * _MEBIBYTE, "the machine swaps")
-    yield Rule("CurrConnections", _MAXIMUM_CONNECTIONS * 80 // 100, "most of the possible connections are open")
-    if settings.workload != "cache":  # a cache is full when all is well
-        yield Rule("DatabaseMemoryUsagePercentage", FULL_PERCENT, "memory runs out, and writes will be refused")
-        yield Rule("Evictions", 0, "keys are evicted that were to stay", "Sum", missing="notBreaching")
+        yield AlarmRule("EngineCPUUtilization", 90, "the engine's CPU is busy", "Average")
+    yield AlarmRule("FreeableMemory", _least_free(node), "the node is low on memory", "Minimum", below=True)
+    yield AlarmRule("SwapUsage", 50 * _MEBIBYTE, "the node is swapping")
+    yield AlarmRule("CurrConnections", _MAX_CONNECTIONS * 80 // 100, "connections are close to the limit")
+    if settings.workload != "cache":  # a full cache is healthy
+        yield AlarmRule(
+            "DatabaseMemoryUsagePercentage", ALARM_PERCENT, "memory is nearly full, and writes will be rejected"
+        )
+        yield AlarmRule("Evictions", 0, "keys are evicted that must not be", "Sum", missing="notBreaching")
     if settings.replica_count:
-        yield Rule("ReplicationLag", 10, "a replica is 10 s behind: a failover would lose that much")
-    yield from _refusals()
+        yield AlarmRule("ReplicationLag", 10, "a replica is 10 s behind; a failover would lose these writes")
+    yield from _rejections()
 
 
-def rules_of_serverless(settings: Settings) -> Iterator[Rule]:
+def rules_of_serverless(settings: StackSettings) -> Iterator[AlarmRule]:
     """For a serverless cache, against its own limits."""
-    yield Rule("ThrottledCmds", 0, "commands wait: a limit is reached", "Sum", missing="notBreaching")
-    yield Rule(
-        "BytesUsedForCache", gigabytes(settings) * 1024**3 * FULL_PERCENT // 100, "the storage's limit comes near"
+    yield AlarmRule("ThrottledCmds", 0, "commands are throttled: a limit is reached", "Sum", missing="notBreaching")
+    yield AlarmRule(
+        "BytesUsedForCache",
+        storage_gigabytes(settings) * 1024**3 * ALARM_PERCENT // 100,
+        "storage is close to its limit",
     )
     if settings.aws.maxEcpu:
-        a_minute = settings.aws.maxEcpu * 60
-        yield Rule("ElastiCacheProcessingUnits", a_minute * FULL_PERCENT // 100, "the limit of ECPU comes near", "Sum")
-    yield from _refusals()
-
-
-def _refusals() -> Iterator[Rule]:
-    for metric, why in (
-        ("AuthenticationFailures", "logins are refused: a client has an old password, or somebody tries"),
-        ("KeyAuthorizationFailures", "a user reaches for keys that aren't its own"),
-        ("CommandAuthorizationFailures", "a user runs commands that aren't allowed to it"),
-    ):
-        yield Rule(metric, 0, why, "Sum", missing="notBreaching")
-
-
-def topic(context: Context) -> pulumi.Output[str]:
-    """Where alarms and the service's events go, with a subscription for each address."""
-    made = Topic("alarms", name=f"{context.name}-alarms", tags=context.tags, opts=context.options())
-    for address in dict.fromkeys(context.settings.aws.alarmEmails):
-        TopicSubscription(
-            f"alarms-{address}", topic=made.arn, protocol="email", endpoint=address, opts=context.options()
+        per_minute = settings.aws.maxEcpu * 60
+        yield AlarmRule(
+            "ElastiCacheProcessingUnits", per_minute * ALARM_PERCENT // 100, "ECPU is close to its limit", "Sum"
         )
-    arn: pulumi.Output[str] = made.arn
+    yield from _rejections()
+
+
+def _rejections() -> Iterator[AlarmRule]:
+    for metric, reason in (
+        ("AuthenticationFailures", "logins are rejected: a client has a previous password, or an attack"),
+        ("KeyAuthorizationFailures", "a user accesses keys without permission"),
+        ("CommandAuthorizationFailures", "a user runs commands without permission"),
+    ):
+        yield AlarmRule(metric, 0, reason, "Sum", missing="notBreaching")
+
+
+def create_topic(context: Context) -> pulumi.Output[str]:
+    """The SNS topic of alarms and service events, with a subscription for each address."""
+    topic = Topic("alarms", name=f"{context.name}-alarms", tags=context.tags, opts=context.options())
+    for address in dict.fromkeys(context.settings.aws.alertEmails):
+        TopicSubscription(
+            f"alarms-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=context.options()
+        )
+    arn: pulumi.Output[str] = topic.arn
     return arn
 
 
-def make(
-    context: Context, rules: Sequence[Rule], dimensions: Sequence[Dimension], topic_arn: pulumi.Output[str]
+def create_alarms(
+    context: Context, rules: Sequence[AlarmRule], dimensions: Sequence[Dimension], topic_arn: pulumi.Output[str]
 ) -> None:
-    """An alarm a rule; where there are more nodes than an alarm can watch, one for each ten."""
+    """An alarm for each rule; if an alarm cannot cover all nodes, one for every ten."""
     groups = [
-        dimensions[start : start + METRICS_OF_AN_ALARM] for start in range(0, len(dimensions), METRICS_OF_AN_ALARM)
+        dimensions[start : start + MAX_METRICS_PER_ALARM] for start in range(0, len(dimensions), MAX_METRICS_PER_ALARM)
     ]
     for rule in rules:
         for number, watched in enumerate(groups, 1):
@@ -111,7 +117,7 @@ def make(
             MetricAlarm(
                 f"{rule.metric}{ending}",
                 name=f"{context.name}-{rule.metric}{ending}",
-                alarm_description=f"{rule.why} ({rule.metric}, {', '.join(name for _, name in watched)})",
+                alarm_description=f"{rule.reason} ({rule.metric}, {', '.join(name for _, name in watched)})",
                 comparison_operator="LessThanThreshold" if rule.below else "GreaterThanThreshold",
                 threshold=rule.threshold,
                 evaluation_periods=rule.minutes if rule.statistic != "Sum" else 1,
@@ -124,8 +130,8 @@ def make(
             )
 
 
-def queries(rule: Rule, watched: Sequence[Dimension]) -> list[Any]:
-    """The metric of each node, and the worst of them, which is what the alarm looks at."""
+def queries(rule: AlarmRule, watched: Sequence[Dimension]) -> list[Any]:
+    """The metric of each node, and the worst value, which the alarm evaluates."""
     each: list[Any] = [
         {
             "id": f"m{number}",
@@ -144,6 +150,6 @@ def queries(rule: Rule, watched: Sequence[Dimension]) -> list[Any]:
     return [*each, {"id": "worst", "expression": f"{worst}(METRICS())", "label": rule.metric, "return_data": True}]
 
 
-def _least_free(node: NodeType) -> int:
-    """100 MB, or a twentieth of a node that is too small for that."""
+def _least_free(node: CacheNodeType) -> int:
+    """100 MB, or a twentieth of the memory of a smaller node."""
     return min(100 * _MEBIBYTE, node.memory // 20)

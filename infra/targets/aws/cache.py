@@ -1,4 +1,4 @@
-"""What a cache is to the rest, whether it has nodes or is serverless, and what its guard says."""
+"""The common part of replication groups and serverless caches, and their protection against replacement."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Any
 import pulumi
 from valkeykit.url import Node
 
-from infra.settings import Settings
-from infra.settings.keys import put
-from infra.targets.aws.access import Access
-from infra.targets.aws.context import Context
+from infra.settings import StackSettings
+from infra.settings.keys import set_command
+from infra.targets.aws.access import UserAccess
 from infra.targets.aws.network import Network
-from infra.targets.guard import Guard, Inputs, is_older
+from infra.targets.context import Context
+from infra.targets.replacement_guard import Inputs, ReplacementGuard, is_older
 
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
 SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
 
-REPLACES = (
+REPLACING_INPUTS = (
     *("atRestEncryptionEnabled", "dataTieringEnabled", "kmsKeyId", "networkType", "port", "replicationGroupId"),
     *("snapshotArns", "snapshotName", "subnetGroupName"),
     *("name", "snapshotArnsToRestores", "subnetIds"),
 )
-"""Inputs of either that can't be changed in place (`ForceNew` in the provider's schema)."""
+"""Inputs that cannot be changed in place (`ForceNew` in the provider's schema)."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a cache is made in. key: the ARN of its encryption's key, None for AWS's own."""
+class CacheDependencies:
+    """What a cache needs. key: the ARN of its encryption key; None for AWS's own. topic: the ARN for its events."""
 
     network: Network
-    access: Access
+    access: UserAccess
     key: pulumi.Input[str] | None
     topic: pulumi.Output[str]
 
 
 @dataclass(frozen=True)
-class Cache:
-    """name: as IAM's logins and CloudWatch know it. nodes: where clients connect. maxmemory: bytes of data."""
+class ManagedCache:
+    """name: in IAM and CloudWatch. nodes: the endpoints for clients. maxmemory: of a shard, in bytes."""
 
     name: str
     arn: pulumi.Output[str]
@@ -48,59 +48,63 @@ class Cache:
     maxmemory: int
 
 
-def guard(settings: Settings) -> Guard | None:
-    """Keeps the cache from being replaced or taken back to an older version; None where that is allowed."""
-    return None if settings.aws.allowReplacement else Guard((GROUP, SERVERLESS), put("aws.allowReplacement", "true"))
+def create_guard(settings: StackSettings) -> ReplacementGuard | None:
+    """Protection against replacement and downgrade; None if the configuration allows them."""
+    return (
+        None
+        if settings.aws.allowReplacement
+        else ReplacementGuard((GROUP, SERVERLESS), set_command("aws.allowReplacement", "true"))
+    )
 
 
-def kept(context: Context) -> pulumi.ResourceOptions:
-    """The options of the cache: kept by its guard, or free to be replaced under its own name."""
+def cache_options(context: Context) -> pulumi.ResourceOptions:
+    """The options of the cache: protected, or replaceable under its own name."""
     if context.guard is None:
         return pulumi.ResourceOptions(delete_before_replace=True)
     is_serverless = context.settings.topology == "serverless"
     version = "majorEngineVersion" if is_serverless else "engineVersion"
 
-    def objections(former: Inputs, new: Inputs) -> Iterator[str]:
-        yield from changes_refused(former, new, version)
+    def find_objections(previous: Inputs, new: Inputs) -> Iterator[str]:
+        yield from rejected_changes(previous, new, version)
 
-    return context.guard.keep(
-        "the serverless cache" if is_serverless else "the replication group", REPLACES, objections
+    return context.guard.protect(
+        "the serverless cache" if is_serverless else "the replication group", REPLACING_INPUTS, find_objections
     )
 
 
-def changes_refused(former: Inputs, new: Inputs, version: str) -> Iterator[str]:
-    """What ElastiCache does by replacing, or only with a detour, though it looks like an update."""
-    before, after = str(former.get(version, "")), str(new.get(version, ""))
-    if former.get("engine") == new.get("engine"):
+def rejected_changes(previous: Inputs, new: Inputs, version: str) -> Iterator[str]:
+    """Changes that look like updates, but that ElastiCache carries out by replacing, or only in several steps."""
+    before, after = str(previous.get(version, "")), str(new.get(version, ""))
+    if previous.get("engine") == new.get("engine"):
         if before and is_older(after, before):
-            yield f"the version would go back from {before} to {after}, which replaces the cache"
+            yield f"a downgrade from {before} to {after} would replace the cache"
     elif before == after:
-        yield f"{former.get('engine')} becomes {new.get('engine')} in place only together with another version"
-    yield from _detours(former, new)
+        yield f"{previous.get('engine')} can become {new.get('engine')} in place only together with a version upgrade"
+    yield from _multi_step_changes(previous, new)
 
 
-def _detours(former: Inputs, new: Inputs) -> Iterator[str]:
-    if _is_cluster(former) != _is_cluster(new):
-        yield "a cluster and a group without shards don't become each other in place: make a new stack and migrate"
-    if former.get("transitEncryptionEnabled") is False and new.get("transitEncryptionEnabled"):
-        yield "TLS can't be turned on in the same update as users: turn it on first, docs/aws.md says how"
+def _multi_step_changes(previous: Inputs, new: Inputs) -> Iterator[str]:
+    if _is_cluster(previous) != _is_cluster(new):
+        yield "cluster mode cannot be changed in place: create a new stack and migrate"
+    if previous.get("transitEncryptionEnabled") is False and new.get("transitEncryptionEnabled"):
+        yield "TLS and users cannot be enabled in the same update: enable TLS first, see docs/aws.md"
 
 
 def _is_cluster(inputs: Inputs) -> bool:
     return inputs.get("clusterMode") == "enabled" or int(inputs.get("numNodeGroups") or 1) > 1
 
 
-def is_immediate(settings: Settings) -> bool:
-    """Whether a change waits for the maintenance window."""
-    chosen = settings.aws.applyImmediately
-    return settings.environment == "dev" if chosen is None else chosen
+def is_immediate(settings: StackSettings) -> bool:
+    """Whether changes are applied outside the maintenance window."""
+    configured = settings.aws.applyImmediately
+    return settings.environment == "dev" if configured is None else configured
 
 
-def backup_days(settings: Settings) -> int:
-    """Above 0 from the start: a cluster can't be given backups later."""
+def backup_days(settings: StackSettings) -> int:
+    """Never 0: backups cannot be enabled later for a cluster."""
     return settings.aws.backupDays or (7 if settings.environment == "prod" else 1)
 
 
-def node(host: Any, port: Any) -> Node:
-    """Pulumi's numbers are floats."""
+def to_node(host: Any, port: Any) -> Node:
+    """Pulumi passes numbers as floats."""
     return Node(str(host), int(port))

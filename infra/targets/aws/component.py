@@ -1,4 +1,4 @@
-"""The aws target: all its parts, in the order in which they need each other."""
+"""The component of the aws target: its parts, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ import pulumi
 from pulumi_aws import Provider
 from valkeykit.endpoint import Endpoint
 
-from infra.settings import Settings
-from infra.targets import Deployment, Login
-from infra.targets.aws import access, alarms, dashboard, encryption, network, policies, replication, secret, serverless
-from infra.targets.aws.cache import Cache, Surroundings, guard
-from infra.targets.aws.context import Context, labels, safe_name
+from infra.settings import StackSettings
+from infra.settings.aws import sizing
+from infra.targets.aws import access, alarms, dashboard, network, replication, secrets, serverless
+from infra.targets.aws.cache import CacheDependencies, ManagedCache, create_guard
+from infra.targets.aws.names import labels, safe_name
+from infra.targets.context import Context
+from infra.targets.deployment import Login, TargetDeployment
 
 
-class Aws(Deployment):
+class AwsDeployment(TargetDeployment):
     """ElastiCache for Valkey with network, users, backups, logs, alarms and a connection record."""
 
-    def __init__(self, name: str, settings: Settings, stack: str) -> None:
+    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
         """
-        stack: project/stack; the names of all resources follow from it.
+        stack: project/stack, from which all names are derived.
 
         Raises:
-            ConfigurationError: the network can't hold what is asked for; nothing was registered.
+            ConfigurationError: the network does not fit the configuration; no resource was registered.
         """
         provider = _provider(settings)
-        place = network.look_up(settings, provider)
-        keeper = guard(settings)
-        super().__init__("valkey:target:Aws", name, None, keeper.watch() if keeper else None)
-        child = pulumi.ResourceOptions(parent=self, provider=provider)
-        context = Context(settings, safe_name(stack), labels(settings, stack), child, keeper)
-        topic = alarms.topic(context)  # first, since most resources wait for it
-        users = access.make(context)
-        key = encryption.make(context)
-        placed = network.make(context, place)
-        around = Surroundings(placed, users, key, topic)
-        cache = _cache(context, around)
-        dimensions = _watch(context, cache, topic)
+        existing = network.look_up(settings, provider)
+        guard = create_guard(settings)
+        super().__init__("valkey:target:Aws", name, None, guard.watch() if guard else None)
+        child_options = pulumi.ResourceOptions(parent=self, provider=provider)
+        context = Context(settings, safe_name(stack), labels(settings, stack), child_options, guard)
+        topic = alarms.create_topic(context)  # first, since most resources wait for it
+        users = access.create_users(context)
+        key = secrets.create_encryption_key(context)
+        placement = network.create_network(context, existing)
+        cache = _create_cache(context, CacheDependencies(placement, users, key, topic))
+        dimensions = _create_alarms(context, cache, topic)
         self.logins: Mapping[str, Login] = users.logins
         self.endpoint = _endpoint(settings, cache, users.logins)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
@@ -47,56 +48,60 @@ class Aws(Deployment):
                 "cache": cache.name,
                 "serverless": settings.topology == "serverless",
                 "auth": settings.aws.auth,
-                "vpcId": placed.vpc_id,
-                "subnetIds": list(placed.subnet_ids),
-                "securityGroupId": placed.servers,
-                "clientSecurityGroupId": placed.clients,
+                "vpcId": placement.vpc_id,
+                "subnetIds": list(placement.subnet_ids),
+                "securityGroupId": placement.servers,
+                "clientSecurityGroupId": placement.clients,
                 "topicArn": topic,
-                "dashboard": dashboard.make(context, dimensions),
-                "secretArn": secret.make(context, self.endpoint, users.logins, key),
-                **({"connectPolicies": policies.make(context, users, cache)} if settings.aws.auth == "iam" else {}),
+                "dashboard": dashboard.create_dashboard(context, dimensions),
+                "secretArn": secrets.create_connection_secret(context, self.endpoint, users.logins, key),
+                **(
+                    {"connectPolicies": access.create_connect_policies(context, users, cache.arn)}
+                    if settings.aws.auth == "iam"
+                    else {}
+                ),
             }
         }
         self.register_outputs({})
 
 
-def _provider(settings: Settings) -> Provider:
-    """Another region is another provider, and everything that it made would be made again there."""
-    keeper = guard(settings)
-    kept = keeper.keep("the region with all that is there", ("region",)) if keeper else None
-    options = pulumi.ResourceOptions.merge(keeper.watch(), kept) if keeper else None
+def _provider(settings: StackSettings) -> Provider:
+    """Another region is another provider, and all resources would be created again there."""
+    guard = create_guard(settings)
+    protection = guard.protect("the region and all its resources", ("region",)) if guard else None
+    options = pulumi.ResourceOptions.merge(guard.watch(), protection) if guard else None
     return Provider("aws", region=settings.aws.region, opts=options)
 
 
-def _cache(context: Context, around: Surroundings) -> Cache:
+def _create_cache(context: Context, deps: CacheDependencies) -> ManagedCache:
     if context.settings.topology != "serverless":
-        return replication.make(context, around)
+        return replication.create_replication_group(context, deps)
     for note in serverless.NOTES:
         pulumi.log.info(f"aws: {note}")
-    return serverless.make(context, around)
+    return serverless.create_serverless_cache(context, deps)
 
 
-def _watch(context: Context, cache: Cache, topic: pulumi.Output[str]) -> list[alarms.Dimension]:
-    """Make the alarms; returns what CloudWatch knows the cache by."""
+def _create_alarms(context: Context, cache: ManagedCache, topic: pulumi.Output[str]) -> list[alarms.Dimension]:
+    """Create the alarms; returns the dimensions of the cache in CloudWatch."""
     settings = context.settings
     if settings.topology == "serverless":
         dimensions = [(dimension, cache.name) for dimension in alarms.SERVERLESS_DIMENSIONS]
         rules = list(alarms.rules_of_serverless(settings))
     else:
         dimensions = [("CacheClusterId", node) for node in replication.node_ids(cache.name, settings)]
-        rules = list(alarms.rules_of_nodes(settings, replication.node_type(settings)))
-    alarms.make(context, rules, dimensions, topic)
+        rules = list(alarms.rules_of_nodes(settings, sizing.node_type(settings)))
+    alarms.create_alarms(context, rules, dimensions, topic)
     return dimensions
 
 
-def _endpoint(settings: Settings, cache: Cache, logins: Mapping[str, Login]) -> pulumi.Output[Endpoint]:
+def _endpoint(settings: StackSettings, cache: ManagedCache, logins: Mapping[str, Login]) -> pulumi.Output[Endpoint]:
     return pulumi.Output.all(nodes=cache.nodes, version=cache.version).apply(
-        lambda known: Endpoint(
+        lambda parts: Endpoint(
             target="aws",
             topology=settings.topology,
-            nodes=tuple(known["nodes"]),
+            nodes=tuple(parts["nodes"]),
             tls=True,
-            version=known["version"],
+            version=parts["version"],
             workload=settings.workload,
             maxmemory=cache.maxmemory,
             users=tuple(login.user for login in logins.values()),

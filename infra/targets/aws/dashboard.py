@@ -1,4 +1,4 @@
-"""A CloudWatch dashboard: what one looks at first when something is slow."""
+"""The CloudWatch dashboard for a first look at slow responses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pulumi
 from pulumi_aws.cloudwatch.dashboard import Dashboard
 
 from infra.targets.aws.alarms import NAMESPACE, Dimension
-from infra.targets.aws.context import Context
+from infra.targets.context import Context
 
-OF_NODES = (
+NODE_GRAPHS = (
     ("Engine CPU, %", ("EngineCPUUtilization",)),
     ("Memory used, % of what data may take", ("DatabaseMemoryUsagePercentage",)),
     ("Hits and misses", ("CacheHits", "CacheMisses")),
@@ -21,7 +21,7 @@ OF_NODES = (
     ("Network, bytes", ("NetworkBytesIn", "NetworkBytesOut")),
     ("Refused logins and commands", ("AuthenticationFailures", "CommandAuthorizationFailures")),
 )
-OF_SERVERLESS = (
+SERVERLESS_GRAPHS = (
     ("Storage, bytes", ("BytesUsedForCache",)),
     ("Compute, ECPU", ("ElastiCacheProcessingUnits",)),
     ("Hits and misses", ("CacheHits", "CacheMisses")),
@@ -31,17 +31,17 @@ OF_SERVERLESS = (
 )
 
 _WIDTH, _HEIGHT = 12, 6
-"""Of a graph; the page is 24 wide."""
+"""Of a graph, in grid units; the page is 24 wide."""
 
 
 def body(region: str, dimensions: Sequence[Dimension], *, is_serverless: bool) -> str:
     """The dashboard as CloudWatch's JSON."""
-    graphs = OF_SERVERLESS if is_serverless else OF_NODES
+    graphs = SERVERLESS_GRAPHS if is_serverless else NODE_GRAPHS
     widgets = [
         {
             "type": "metric",
-            "x": _WIDTH * (place % 2),
-            "y": _HEIGHT * (place // 2),
+            "x": _WIDTH * (position % 2),
+            "y": _HEIGHT * (position // 2),
             "width": _WIDTH,
             "height": _HEIGHT,
             "properties": {
@@ -52,19 +52,19 @@ def body(region: str, dimensions: Sequence[Dimension], *, is_serverless: bool) -
                 "metrics": [[NAMESPACE, metric, *dimension] for metric in metrics for dimension in dimensions],
             },
         }
-        for place, (title, metrics) in enumerate(graphs)
+        for position, (title, metrics) in enumerate(graphs)
     ]
     return json.dumps({"widgets": widgets})
 
 
-def make(context: Context, dimensions: Sequence[Dimension]) -> pulumi.Output[str]:
-    """Returns the dashboard's name."""
+def create_dashboard(context: Context, dimensions: Sequence[Dimension]) -> pulumi.Output[str]:
+    """The name of the dashboard."""
     settings = context.settings
-    made = Dashboard(
+    dashboard = Dashboard(
         "dashboard",
         dashboard_name=context.name,
         dashboard_body=body(settings.aws.region, dimensions, is_serverless=settings.topology == "serverless"),
         opts=context.options(),
     )
-    name: pulumi.Output[str] = made.dashboard_name
+    name: pulumi.Output[str] = dashboard.dashboard_name
     return name

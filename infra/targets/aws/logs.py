@@ -1,4 +1,4 @@
-"""Slow and engine logs in CloudWatch."""
+"""Slow logs and engine logs in CloudWatch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 from pulumi_aws.cloudwatch.log_group import LogGroup
 
-from infra.targets.aws.context import Context
+from infra.targets.context import Context
 
 KINDS = ("slow-log", "engine-log")
 
 
-def make(context: Context) -> list[Any]:
-    """A log group each; returns the replication group's delivery configurations."""
+def create_log_groups(context: Context) -> list[Any]:
+    """A log group for each kind; returns the delivery configurations for the replication group."""
     groups = {
         kind: LogGroup(
             kind,

@@ -1,4 +1,4 @@
-"""Where the cache lies, and who gets to it: nothing from outside, nobody who isn't named."""
+"""The network of the cache: subnets, and security groups that admit only configured clients."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from pulumi_aws.vpc.security_group_egress_rule import SecurityGroupEgressRule
 from pulumi_aws.vpc.security_group_ingress_rule import SecurityGroupIngressRule
 from valkeykit.errors import ConfigurationError
 
-from infra.settings import Settings
-from infra.settings.keys import drop, put
-from infra.targets.aws.context import Context
+from infra.settings import StackSettings
+from infra.settings.keys import remove_command, set_command
+from infra.targets.context import Context
 
 SERVERLESS_PORTS = (6379, 6380)
-"""Of a serverless cache: its primaries and its readers."""
+"""Of a serverless cache: for writers and for readers."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """The network as it is before anything of ours is made. zones: None where our own VPC will have them."""
+class ExistingNetwork:
+    """The network before the program adds resources. Without vpc_id, a new VPC is created in these zones."""
 
     vpc_id: str = ""
     subnet_ids: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Network:
-    """subnet_group: None for a serverless cache, which takes the subnets. clients: the group whose members get in."""
+    """subnet_group: None for a serverless cache, which uses the subnets. clients: the group that may connect."""
 
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
@@ -48,16 +48,16 @@ class Network:
     clients: pulumi.Output[str]
 
 
-def ports(settings: Settings) -> tuple[int, ...]:
-    """Where the cache answers."""
+def ports(settings: StackSettings) -> tuple[int, ...]:
+    """The ports of the cache."""
     return SERVERLESS_PORTS if settings.topology == "serverless" else (settings.port or SERVERLESS_PORTS[0],)
 
 
-def look_up(settings: Settings, provider: pulumi.ProviderResource) -> Place:
-    """Ask AWS what the given network is, or which zones the region has.
+def look_up(settings: StackSettings, provider: pulumi.ProviderResource) -> ExistingNetwork:
+    """Query the configured network, or the zones of the region.
 
     Raises:
-        ConfigurationError: AWS doesn't know it, or the cache can't lie there; nothing was registered.
+        ConfigurationError: AWS does not find it, or it does not fit the cache; no resource was registered.
     """
     aws, options = settings.aws, pulumi.InvokeOptions(provider=provider)
     try:
@@ -67,37 +67,42 @@ def look_up(settings: Settings, provider: pulumi.ProviderResource) -> Place:
         elif aws.vpcId:
             subnet_ids, vpc_id = aws.subnetIds, aws.vpcId
         else:
-            return _own(settings, get_availability_zones(state="available", opts=options).names)
+            return _new_network(settings, get_availability_zones(state="available", opts=options).names)
         subnets = [get_subnet(id=subnet, opts=options) for subnet in subnet_ids]
     except ConfigurationError:
         raise
     except Exception as problem:  # noqa: BLE001 — Pulumi's invokes raise nothing more precise
         reason = str(problem).strip().splitlines()[-1]
-        raise ConfigurationError(f"AWS can't look up the network: {reason}", fix="see the keys of valkey:aws") from None
-    strangers = [subnet.id for subnet in subnets if subnet.vpc_id != vpc_id]
-    if strangers:
         raise ConfigurationError(
-            f"valkey:aws.subnetIds: {', '.join(strangers)} aren't in {vpc_id}", fix=put("aws.vpcId", subnets[0].vpc_id)
+            f"AWS cannot look up the network: {reason}", fix="check the network keys of valkey:aws"
+        ) from None
+    foreign = [subnet.id for subnet in subnets if subnet.vpc_id != vpc_id]
+    if foreign:
+        raise ConfigurationError(
+            f"valkey:aws.subnetIds: {', '.join(foreign)} are not in {vpc_id}",
+            fix=set_command("aws.vpcId", subnets[0].vpc_id),
         )
-    return _checked(settings, Place(vpc_id, subnet_ids, tuple(subnet.availability_zone for subnet in subnets)))
+    return _checked(
+        settings, ExistingNetwork(vpc_id, subnet_ids, tuple(subnet.availability_zone for subnet in subnets))
+    )
 
 
-def spans_zones(settings: Settings) -> bool:
-    """Whether nodes stand in several zones; only replicas can."""
-    wanted = settings.aws.multiZone
-    return settings.replica_count > 0 if wanted is None else wanted
+def spans_zones(settings: StackSettings) -> bool:
+    """Whether nodes are in several zones, which needs replicas."""
+    configured = settings.aws.multiZone
+    return settings.replica_count > 0 if configured is None else configured
 
 
-def make(context: Context, place: Place) -> Network:
-    """Subnets of an existing VPC or of one of our own, and security groups without a way in from outside."""
-    vpc_id, subnet_ids = (place.vpc_id, place.subnet_ids) if place.vpc_id else _vpc(context, place.zones)
+def create_network(context: Context, existing: ExistingNetwork) -> Network:
+    """Subnets of the existing or a new VPC, and security groups that are closed to the outside."""
+    vpc_id, subnet_ids = (existing.vpc_id, existing.subnet_ids) if existing.vpc_id else _vpc(context, existing.zones)
     clients = SecurityGroup(
         "clients",
         name=f"{context.name}-clients",
         description="Its members may connect to Valkey",
         vpc_id=vpc_id,
         tags={**context.tags, "Name": f"{context.name}-clients"},
-        opts=context.kept("the network of the cache's clients", "vpcId"),
+        opts=context.protected_options("the network of the cache's clients", "vpcId"),
     )
     servers = SecurityGroup(
         "servers",
@@ -105,7 +110,7 @@ def make(context: Context, place: Place) -> Network:
         description="Valkey: who may connect is a rule each",
         vpc_id=vpc_id,
         tags={**context.tags, "Name": f"{context.name}-servers"},
-        opts=context.kept("the cache's security group", "vpcId"),
+        opts=context.protected_options("the cache's security group", "vpcId"),
     )
     for port in ports(context.settings):
         _rules(context, port, servers.id, clients.id)
@@ -113,32 +118,32 @@ def make(context: Context, place: Place) -> Network:
     return Network(vpc_id, subnet_ids, group, servers.id, clients.id)
 
 
-def _own(settings: Settings, zones: Sequence[str]) -> Place:
-    wanted = settings.aws.zones
-    if len(zones) < wanted:
+def _new_network(settings: StackSettings, zones: Sequence[str]) -> ExistingNetwork:
+    count = settings.aws.zones
+    if len(zones) < count:
         raise ConfigurationError(
-            f"valkey:aws.zones is {wanted}, {settings.aws.region} has {len(zones)} for this account",
-            fix=put("aws.zones", str(max(2, len(zones)))),
+            f"valkey:aws.zones is {count}, but {settings.aws.region} has {len(zones)} for this account",
+            fix=set_command("aws.zones", str(max(2, len(zones)))),
         )
-    return Place(zones=tuple(sorted(zones)[:wanted]))
+    return ExistingNetwork(zones=tuple(sorted(zones)[:count]))
 
 
-def _checked(settings: Settings, place: Place) -> Place:
-    if len(set(place.zones)) < 2 and spans_zones(settings):
+def _checked(settings: StackSettings, network: ExistingNetwork) -> ExistingNetwork:
+    if len(set(network.zones)) < 2 and spans_zones(settings):
         raise ConfigurationError(
-            f"the subnets lie in one zone only ({place.zones[0]}), and the nodes are to stand in several",
-            fix=put("aws.multiZone", "false"),
+            f"the subnets are all in one zone ({network.zones[0]}), but nodes need several",
+            fix=set_command("aws.multiZone", "false"),
         )
-    if settings.topology == "serverless" and len(set(place.zones)) < len(place.zones):
+    if settings.topology == "serverless" and len(set(network.zones)) < len(network.zones):
         raise ConfigurationError(
-            f"two subnets lie in one zone ({', '.join(place.zones)}), a serverless cache takes one of each",
-            fix=drop("aws.subnetIds"),
+            f"two subnets are in the same zone ({', '.join(network.zones)}); a serverless cache needs different ones",
+            fix=remove_command("aws.subnetIds"),
         )
-    return place
+    return network
 
 
 def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], list[pulumi.Output[str]]]:
-    """Without an internet gateway: no packet gets in or out but over a peering of the operator's."""
+    """Without an internet gateway: the only way in or out is a peering that the operator adds."""
     block = context.settings.aws.vpcCidr
     vpc = Vpc(
         "vpc",
@@ -146,7 +151,7 @@ def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], li
         enable_dns_support=True,
         enable_dns_hostnames=True,
         tags={**context.tags, "Name": context.name},
-        opts=context.kept("the cache's VPC", "cidrBlock"),
+        opts=context.protected_options("the cache's VPC", "cidrBlock"),
     )
     quarters = list(ipaddress.IPv4Network(block).subnets(prefixlen_diff=2))[: len(zones)]
     subnets = [
@@ -169,7 +174,7 @@ def _subnet_group(context: Context, subnet_ids: Sequence[pulumi.Input[str]]) -> 
         return context.settings.aws.subnetGroup
     group = SubnetGroup(
         "subnets",
-        # Its VPC can't change while nodes lie there: another one is another group, which the guard sees.
+        # Its VPC cannot change while it has nodes, so another VPC is another group, which the guard notices.
         name=re.sub(r"[./]", "-", f"{context.name}-{context.settings.aws.vpcId or context.settings.aws.vpcCidr}"),
         description="Where Valkey's nodes lie",
         subnet_ids=subnet_ids,
@@ -181,7 +186,7 @@ def _subnet_group(context: Context, subnet_ids: Sequence[pulumi.Input[str]]) -> 
 
 
 def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pulumi.Output[str]) -> None:
-    """One rule for each who may connect; the clients' group lets out to the servers only."""
+    """An ingress rule for each source; the clients' group allows egress to the servers only."""
     aws = context.settings.aws
     sources: dict[str, dict[str, Any]] = {"clients": {"referenced_security_group_id": clients}}
     sources |= {group: {"referenced_security_group_id": group} for group in aws.allowedSecurityGroups}

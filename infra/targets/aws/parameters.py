@@ -1,4 +1,4 @@
-"""The parameter group: the hardening table, as far as ElastiCache lets it be set."""
+"""The parameter group: the part of the hardening table that ElastiCache supports."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import pulumi
 from pulumi_aws.elasticache.parameter_group import ParameterGroup
 
 from infra import hardening
-from infra.settings import Settings
+from infra.settings import StackSettings
 from infra.settings.aws.catalogue import FAMILIES
 from infra.settings.aws.nodes import RESERVED_PERCENT
-from infra.targets.aws.context import Context
+from infra.targets.context import Context
 
 _BUFFERS = "client-output-buffer-limit"
 _SETTABLE_BUFFERS = ("normal", "pubsub")
-"""The replicas' limits are the service's own."""
+"""The service sets the limits of replicas."""
 
 
-def render(settings: Settings) -> dict[str, str]:
-    """Names and values of the group. `maxmemory` follows from the node type and can't be set."""
-    wanted = hardening.directives(settings.workload, settings.maxmemory, "aws")
-    buffers = wanted.pop(_BUFFERS)
-    del wanted["maxmemory"]
+def render(settings: StackSettings) -> dict[str, str]:
+    """The parameters. `maxmemory` depends on the node type and cannot be set."""
+    directives = hardening.directives(settings.workload, settings.maxmemory, "aws")
+    buffers = directives.pop(_BUFFERS)
+    del directives["maxmemory"]
     is_cluster = {"cluster-enabled": "yes"} if settings.topology == "cluster" else {}
     return {
-        **wanted,
+        **directives,
         **_buffer_limits(buffers),
         "acl-pubsub-default": "resetchannels",
         "reserved-memory-percent": str(RESERVED_PERCENT),
@@ -32,13 +32,13 @@ def render(settings: Settings) -> dict[str, str]:
 
 
 def group_name(context: Context) -> str:
-    """With the family in it: a group of one family doesn't fit another one, and both exist during an upgrade."""
+    """Contains the family: during an upgrade the groups of both families exist."""
     ending = "-cluster" if context.settings.topology == "cluster" else ""
     return f"{context.name}-{FAMILIES[context.settings.version]}{ending}"
 
 
-def make(context: Context) -> pulumi.Output[str]:
-    """The group's name."""
+def create_parameter_group(context: Context) -> pulumi.Output[str]:
+    """The name of the group."""
     group = ParameterGroup(
         "parameters",
         name=group_name(context),
@@ -53,7 +53,7 @@ def make(context: Context) -> pulumi.Output[str]:
 
 
 def _buffer_limits(value: str) -> dict[str, str]:
-    """ElastiCache has a parameter for each of the directive's words."""
+    """ElastiCache has a parameter for each word of the directive."""
     words = value.split()
     rendered = {}
     for kind, hard, soft, seconds in zip(*(words[start::4] for start in range(4)), strict=True):

@@ -1,4 +1,4 @@
-"""A serverless cache: no nodes, no parameters, it grows with its use up to its limits."""
+"""The serverless cache: without nodes and parameters; it scales with use up to its limits."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Any
 
 from pulumi_aws.elasticache.serverless_cache import ServerlessCache
 
-from infra.settings import Settings
-from infra.settings.aws.rules import gigabytes
-from infra.targets.aws.cache import Cache, Surroundings, backup_days, kept, node
-from infra.targets.aws.context import Context
+from infra.settings import StackSettings
+from infra.settings.aws.sizing import storage_gigabytes
+from infra.targets.aws.cache import CacheDependencies, ManagedCache, backup_days, cache_options, to_node
+from infra.targets.context import Context
 
 NOTES = (
-    "a serverless cache has no parameter group: it evicts keys that have a TTL, whatever the workload says",
-    "a serverless cache leaves no final snapshot when it is destroyed: its daily backups stay as long as they would",
+    "a serverless cache has no parameter group: it evicts keys that have a TTL, for any workload",
+    "a serverless cache leaves no final snapshot; its daily backups remain for their retention period",
 )
-"""What the operator is told."""
+"""Shown to the operator."""
 
 
-def arguments(settings: Settings) -> dict[str, Any]:
-    """What follows from the settings alone, by the SDK's names."""
+def arguments(settings: StackSettings) -> dict[str, Any]:
+    """The arguments that depend on the settings alone, with the SDK's names."""
     ecpu = settings.aws.maxEcpu
-    limits: dict[str, Any] = {"data_storage": {"unit": "GB", "maximum": gigabytes(settings)}}
+    limits: dict[str, Any] = {"data_storage": {"unit": "GB", "maximum": storage_gigabytes(settings)}}
     return {
         "description": f"Valkey {settings.version}, {settings.workload}, serverless",
         "engine": "valkey",
@@ -33,23 +33,23 @@ def arguments(settings: Settings) -> dict[str, Any]:
     }
 
 
-def make(context: Context, around: Surroundings) -> Cache:
-    """The cache, kept from being replaced."""
+def create_serverless_cache(context: Context, deps: CacheDependencies) -> ManagedCache:
+    """The cache, protected against replacement."""
     cache = ServerlessCache(
         "cache",
         name=context.name,
         **arguments(context.settings),
-        kms_key_id=around.key,
-        subnet_ids=around.network.subnet_ids,
-        security_group_ids=[around.network.servers],
-        user_group_id=around.access.group,
+        kms_key_id=deps.key,
+        subnet_ids=deps.network.subnet_ids,
+        security_group_ids=[deps.network.servers],
+        user_group_id=deps.access.group,
         tags=context.tags,
-        opts=context.options(kept(context), holds_data=True),
+        opts=context.options(cache_options(context), holds_data=True),
     )
-    return Cache(
+    return ManagedCache(
         name=context.name,
         arn=cache.arn,
-        nodes=cache.endpoints.apply(lambda found: [node(found[0].address, found[0].port)]),
+        nodes=cache.endpoints.apply(lambda endpoints: [to_node(endpoints[0].address, endpoints[0].port)]),
         version=cache.full_engine_version,
-        maxmemory=gigabytes(context.settings) * 1024**3,
+        maxmemory=storage_gigabytes(context.settings) * 1024**3,
     )

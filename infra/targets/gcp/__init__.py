@@ -1,5 +1,5 @@
 """The gcp target: Memorystore for Valkey, its network, its members, and what watches it."""
 
-from infra.targets.gcp.component import Gcp
+from infra.targets.gcp.component import GcpDeployment
 
-__all__ = ["Gcp"]
+__all__ = ["GcpDeployment"]

@@ -1,4 +1,4 @@
-"""Who logs in: members of the project, by IAM; each with the rights of its role, by an ACL policy."""
+"""Members that may log in with IAM, and the ACL policy with the permissions of their roles."""
 
 from __future__ import annotations
 
@@ -11,73 +11,73 @@ from pulumi_gcp.memorystore.acl_policy import AclPolicy
 from pulumi_gcp.projects.iam_member import IAMMember
 
 from infra import hardening
-from infra.settings import Settings
-from infra.settings.gcp.access import MEMBERS
-from infra.targets import Login
+from infra.settings import StackSettings
+from infra.settings.gcp.catalogue import MEMBER_KEYS
 from infra.targets.context import Context
+from infra.targets.deployment import Login
 from infra.targets.gcp import names
 
 CONNECT_ROLE = "roles/memorystore.dbConnectionUser"
 
-EVERYBODY = "default"
-"""Who a member is on the server where there is no ACL policy."""
+DEFAULT_USER = "default"
+"""The user of every member if there is no ACL policy."""
 
 
 @dataclass(frozen=True)
-class Access:
-    """policy: the ACL policy's full name and what makes it; None where there is none."""
+class MemberAccess:
+    """policy: the full name of the ACL policy, or None. depends_on: the resources that create it."""
 
     logins: Mapping[str, Login]
     policy: str | None
-    needs: Sequence[pulumi.Resource]
+    depends_on: Sequence[pulumi.Resource]
 
 
-def members(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """By role."""
-    return {role: getattr(settings.gcp, key) for role, key in MEMBERS.items()}
+def members(settings: StackSettings) -> dict[str, tuple[str, ...]]:
+    """The members of each role."""
+    return {role: getattr(settings.gcp, key) for role, key in MEMBER_KEYS.items()}
 
 
-def rules(settings: Settings) -> list[dict[str, str]]:
-    """The ACL policy's: the hardening's rights for the address of each member. A rule without `on` lets nobody in."""
-    rights = {user.name: user.rules for user in hardening.USERS}
+def acl_rules(settings: StackSettings) -> list[dict[str, str]]:
+    """The rules of the ACL policy, one for each member. Without `on` a rule rejects all logins."""
+    permissions = {user.name: user.rules for user in hardening.USERS}
     return [
-        {"username": _address(member), "rule": f"on {rights[role]}"}
-        for role, named in members(settings).items()
-        for member in named
+        {"username": _address(member), "rule": f"on {permissions[role]}"}
+        for role, role_members in members(settings).items()
+        for member in role_members
     ]
 
 
-def logins(settings: Settings) -> dict[str, Login]:
-    """The first member of each role. Nobody has a password: with IAM each client signs, without it nobody logs in."""
-    return {role: Login(_user(settings, named)) for role, named in members(settings).items()}
+def logins(settings: StackSettings) -> dict[str, Login]:
+    """The first member of each role, without a password: with IAM, clients sign their logins."""
+    return {role: Login(_user(settings, role_members)) for role, role_members in members(settings).items()}
 
 
-def make(context: Context, apis: Sequence[pulumi.Resource]) -> Access:
-    """The policy, before the instance that it belongs to."""
+def create_acl_policy(context: Context, apis: Sequence[pulumi.Resource]) -> MemberAccess:
+    """The ACL policy, which the instance refers to."""
     settings = context.settings
-    found: list[Any] = list(rules(settings)) if settings.gcp.acl else []
-    if not found:
-        return Access(logins(settings), None, [])
+    rules: list[Any] = list(acl_rules(settings)) if settings.gcp.acl else []
+    if not rules:
+        return MemberAccess(logins(settings), None, [])
     policy = AclPolicy(
         "acl",
         acl_policy_id=context.name,
         location=settings.gcp.location,
         project=settings.gcp.project,
-        # Nothing in them is secret here, but the SDK's own mark is missing where passwords may stand.
-        rules=pulumi.Output.secret(found),
+        # They contain no secret, but rules can contain passwords, and the SDK does not mark them.
+        rules=pulumi.Output.secret(rules),
         opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
     )
-    return Access(logins(settings), names.acl_policy(context), [policy])
+    return MemberAccess(logins(settings), names.acl_policy(context), [policy])
 
 
-def bind(context: Context) -> None:
-    """May connect to this instance, and to no other one."""
+def grant_connect(context: Context) -> None:
+    """Let the members connect to this instance only."""
     condition: Any = {
         "title": f"only {context.name}",
         "expression": f'resource.name == "{names.instance(context)}"',
     }
-    for named in members(context.settings).values():
-        for member in named:
+    for role_members in members(context.settings).values():
+        for member in role_members:
             IAMMember(
                 f"connect-{_address(member)}",
                 project=context.settings.gcp.project,
@@ -88,12 +88,12 @@ def bind(context: Context) -> None:
             )
 
 
-def _user(settings: Settings, named: Sequence[str]) -> str:
+def _user(settings: StackSettings, role_members: Sequence[str]) -> str:
     if settings.gcp.auth == "none":
         return ""
-    return _address(named[0]) if settings.gcp.acl and named else EVERYBODY
+    return _address(role_members[0]) if settings.gcp.acl and role_members else DEFAULT_USER
 
 
 def _address(member: str) -> str:
-    """An account's, as the server knows it."""
+    """The address of a member, which is its user name on the server."""
     return member.partition(":")[2]

@@ -1,4 +1,4 @@
-"""What Memorystore itself may reach: the key of the encryption, and the files that an instance starts with."""
+"""Permissions of Memorystore's service agent: the encryption key, and the files to restore from."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_gcp.projects.service_identity import ServiceIdentity
 
-from infra.settings import Settings
+from infra.settings import StackSettings
 from infra.targets.context import Context
 
 KEY_ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 FILES_ROLE = "roles/storage.objectViewer"
 
 
-def buckets(settings: Settings) -> list[str]:
-    """Of the RDB files in Cloud Storage that an instance starts with."""
+def buckets(settings: StackSettings) -> list[str]:
+    """The Cloud Storage buckets of the RDB files to restore from."""
     files = settings.restoreFrom.split(",") if settings.restoreFrom.startswith("gs://") else []
     return sorted({file.removeprefix("gs://").partition("/")[0] for file in files})
 
 
-def make(context: Context, apis: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
-    """The grants. The service's account may not exist before a project's first instance; this makes it."""
+def grant_agent_access(context: Context, apis: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+    """The grants. Also creates the service agent, which does not exist before a project's first instance."""
     settings, gcp = context.settings, context.settings.gcp
     if not (gcp.kmsKey or buckets(settings)):
         return []

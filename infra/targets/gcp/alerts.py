@@ -1,4 +1,4 @@
-"""Alerts on what Memorystore measures, and who gets them."""
+"""Alert policies and notification channels in Cloud Monitoring."""
 
 from __future__ import annotations
 
@@ -10,66 +10,72 @@ import pulumi
 from pulumi_gcp.monitoring.alert_policy import AlertPolicy
 from pulumi_gcp.monitoring.notification_channel import NotificationChannel
 
-from infra.settings import Settings
-from infra.settings.gcp.nodes import FULL_PERCENT
+from infra.settings import StackSettings
+from infra.settings.gcp.nodes import ALERT_PERCENT
 from infra.targets.context import Context
-from infra.targets.gcp.metrics import selection
 
 _MEBIBYTE = 1024**2
 
+RESOURCE = "memorystore.googleapis.com/Instance"
+METRICS = "memorystore.googleapis.com/instance"
+
 
 @dataclass(frozen=True)
-class Rule:
-    """An alert in words: this metric beyond this threshold for so many minutes.
+class AlertRule:
+    """An alert: a metric is above or below a threshold for some minutes.
 
-    aligner: how a minute's points become one; a count is summed up.
+    aligner: how the points of a minute are combined; counts are added up.
     """
 
     name: str
     metric: str
     threshold: float
-    why: str
+    reason: str
     aligner: Literal["ALIGN_MAX", "ALIGN_MIN", "ALIGN_DELTA"] = "ALIGN_MAX"
     below: bool = False
     minutes: int = 5
 
 
-def rules(settings: Settings) -> Iterator[Rule]:
-    """A cache that is full evicts, and that is no alarm."""
-    yield Rule("cpu", "cpu/maximum_utilization", 0.8, "a node's CPU is busy: the engine is one thread")
-    yield Rule(
+def rules(settings: StackSettings) -> Iterator[AlertRule]:
+    """The alerts for a workload; a full cache is healthy."""
+    yield AlertRule("cpu", "cpu/maximum_utilization", 0.8, "a node's CPU is busy; the engine has one thread")
+    yield AlertRule(
         "rejected-connections",
         "stats/total_rejected_connections_count",
         0,
-        "connections are refused: a node has as many as it takes",
+        "connections are rejected: a node is at its limit",
         "ALIGN_DELTA",
         minutes=0,
     )
-    yield Rule("backup", "backup/last_backup_status", 1, "the last backup failed", "ALIGN_MIN", below=True, minutes=0)
+    yield AlertRule(
+        "backup", "backup/last_backup_status", 1, "the last backup failed", "ALIGN_MIN", below=True, minutes=0
+    )
     if settings.workload != "cache":
-        limit = FULL_PERCENT / 100
-        yield Rule("memory", "memory/maximum_utilization", limit, "memory runs out, and writes will be refused")
-        yield Rule(
+        limit = ALERT_PERCENT / 100
+        yield AlertRule(
+            "memory", "memory/maximum_utilization", limit, "memory is nearly full, and writes will be rejected"
+        )
+        yield AlertRule(
             "evictions",
             "stats/total_evicted_keys_count",
             0,
-            "keys are evicted that were to stay",
+            "keys are evicted that must not be",
             "ALIGN_DELTA",
             minutes=0,
         )
     if settings.replica_count:
-        yield Rule(
+        yield AlertRule(
             "replication",
             "replication/maximum_offset_diff",
             64 * _MEBIBYTE,
-            "a replica is 64 MB behind: a failover would lose that much",
+            "a replica is 64 MB behind; a failover would lose these writes",
         )
 
 
-def channels(context: Context) -> list[pulumi.Input[str]]:
-    """Where alerts go: the addresses, and channels that exist already."""
+def create_channels(context: Context) -> list[pulumi.Input[str]]:
+    """A channel for each address, in addition to the existing channels."""
     gcp = context.settings.gcp
-    made = [
+    created = [
         NotificationChannel(
             f"alerts-{address}",
             type="email",
@@ -81,29 +87,41 @@ def channels(context: Context) -> list[pulumi.Input[str]]:
         )
         for address in gcp.alertEmails
     ]
-    return [*(channel.name for channel in made), *gcp.alertChannels]
+    return [*(channel.name for channel in created), *gcp.alertChannels]
 
 
-def make(context: Context, notified: Sequence[pulumi.Input[str]]) -> None:
+def create_alerts(context: Context, channels: Sequence[pulumi.Input[str]]) -> None:
     for rule in rules(context.settings):
         AlertPolicy(
             f"alert-{rule.name}",
             display_name=f"{context.name}: {rule.name}",
             combiner="OR",
             conditions=[condition(context, rule)],
-            documentation={"content": f"{context.name}: {rule.why} ({rule.metric}).", "mime_type": "text/markdown"},
-            notification_channels=notified,
+            documentation={"content": f"{context.name}: {rule.reason} ({rule.metric}).", "mime_type": "text/markdown"},
+            notification_channels=channels,
             user_labels=context.tags,
             project=context.settings.gcp.project,
             opts=context.options(),
         )
 
 
-def condition(context: Context, rule: Rule) -> Any:
+def metric_filter(context: Context, metric: str) -> str:
+    """A filter for one metric of this instance, whose label is the bare id or the full name."""
+    return " AND ".join(
+        [
+            f'resource.type = "{RESOURCE}"',
+            f'resource.labels.location = "{context.settings.gcp.location}"',
+            f'resource.labels.instance_id = monitoring.regex.full_match("(.*/)?{context.name}")',
+            f'metric.type = "{METRICS}/{metric}"',
+        ]
+    )
+
+
+def condition(context: Context, rule: AlertRule) -> Any:
     return {
-        "display_name": rule.why,
+        "display_name": rule.reason,
         "condition_threshold": {
-            "filter": selection(context, rule.metric),
+            "filter": metric_filter(context, rule.metric),
             "comparison": "COMPARISON_LT" if rule.below else "COMPARISON_GT",
             "threshold_value": rule.threshold,
             "duration": f"{rule.minutes * 60}s",

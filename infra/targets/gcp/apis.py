@@ -1,28 +1,28 @@
-"""The APIs that the rest needs."""
+"""The Google Cloud APIs that the other resources need."""
 
 from __future__ import annotations
 
 import pulumi
 from pulumi_gcp.projects.service import Service
 
-from infra.settings.gcp.network import project_of
+from infra.settings.gcp.resource_names import project_of
 from infra.targets.context import Context
 from infra.targets.gcp import names
 
-OF_INSTANCE = ("memorystore", "networkconnectivity", "serviceconsumermanagement", "compute")
-OF_EXTRAS = ("monitoring", "secretmanager")
-OF_NETWORK = ("networkconnectivity", "compute")
-"""In the project of a network that belongs to another one than the instance."""
+INSTANCE_APIS = ("memorystore", "networkconnectivity", "serviceconsumermanagement", "compute")
+EXTRA_APIS = ("monitoring", "secretmanager")
+NETWORK_APIS = ("networkconnectivity", "compute")
+"""In the project of the network, if it is not the instance's."""
 
 
-def make(context: Context) -> list[pulumi.Resource]:
-    """The enabled APIs; they stay enabled afterwards, as others may use them."""
+def enable_apis(context: Context) -> list[pulumi.Resource]:
+    """The enabled APIs; they stay enabled when the stack is destroyed, since others may use them."""
     gcp = context.settings.gcp
     if not gcp.enableApis:
         return []
-    wanted = [(gcp.project, api) for api in (*OF_INSTANCE, *OF_EXTRAS)]
+    required = [(gcp.project, api) for api in (*INSTANCE_APIS, *EXTRA_APIS)]
     if (owner := project_of(names.network(context))) != gcp.project:
-        wanted += [(owner, api) for api in OF_NETWORK]
+        required += [(owner, api) for api in NETWORK_APIS]
     return [
         Service(
             f"api-{api}" if project == gcp.project else f"api-{api}-of-network",
@@ -31,5 +31,5 @@ def make(context: Context) -> list[pulumi.Resource]:
             disable_on_destroy=False,
             opts=context.options(),
         )
-        for project, api in wanted
+        for project, api in required
     ]

@@ -1,4 +1,4 @@
-"""Updates of an instance: one field at a time, and none that replaces it or takes it back to an older version."""
+"""Protection of an instance: one field per update, no replacement, no downgrade."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import pulumi
 from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
 
 from infra.errors import ProvisioningError
-from infra.settings import Settings
-from infra.settings.keys import put
-from infra.targets.guard import Guard, Inputs, is_older
+from infra.settings import StackSettings
+from infra.settings.keys import set_command
+from infra.targets.replacement_guard import Inputs, ReplacementGuard, is_older
 
 INSTANCE = "gcp:memorystore/instance:Instance"
 
-ALLOW = put("gcp.allowReplacement", "true")
+ALLOW_REPLACEMENT = set_command("gcp.allowReplacement", "true")
 
-REPLACES = (
+REPLACING_INPUTS = (
     *("instanceId", "location", "project", "mode", "authorizationMode", "transitEncryptionMode", "serverCaMode"),
     *("serverCaPool", "kmsKey", "zoneDistributionConfig", "gcsSource", "managedBackupSource"),
     *("desiredAutoCreatedEndpoints", "desiredPscAutoConnections"),
 )
-"""Inputs that can't be changed in place (`ForceNew` in the provider's schema)."""
+"""Inputs that cannot be changed in place (`ForceNew` in the provider's schema)."""
 
 KEYS = {
     "labels": "gcp.labels",
@@ -37,82 +37,84 @@ KEYS = {
     "aclPolicy": "gcp.acl",
     "crossInstanceReplicationConfig": "gcp.replicationRole",
 }
-"""Every input that can be changed in place, with the key that changes it alone; in the order in which several changes
-are best made: protection and persistence first, then room, then the version.
+"""Every input that can be changed in place, with the key that changes it; in the recommended order of several changes:
+protection and persistence first, then size, then the version.
 """
 
-TOGETHER = frozenset({"nodeType", "engineConfigs"})
-"""The only fields that the API takes in one update: their limits belong to each other."""
+COMBINABLE_FIELDS = frozenset({"nodeType", "engineConfigs"})
+"""The only fields that the API accepts in one update; their limits depend on each other."""
 
 
-def guard(settings: Settings) -> Guard | None:
-    """What keeps the data; None where replacements are allowed."""
-    return None if settings.gcp.allowReplacement else Guard([INSTANCE], ALLOW)
+def create_guard(settings: StackSettings) -> ReplacementGuard | None:
+    """Protection of the instance; None if the configuration allows replacement."""
+    return None if settings.gcp.allowReplacement else ReplacementGuard([INSTANCE], ALLOW_REPLACEMENT)
 
 
-def watched(keeper: Guard | None) -> pulumi.ResourceOptions:
-    """What the instance is registered with."""
-    # Its name is taken until it is gone, so a replacement that is allowed deletes first.
-    kept = (
-        keeper.keep("the instance", REPLACES, _objections)
-        if keeper
+def instance_options(guard: ReplacementGuard | None) -> pulumi.ResourceOptions:
+    """The options of the instance."""
+    # Its name is unique, so an allowed replacement deletes it first.
+    protection = (
+        guard.protect("the instance", REPLACING_INPUTS, _find_objections)
+        if guard
         else pulumi.ResourceOptions(delete_before_replace=True)
     )
-    hook = ResourceHook("one field an update", _before_update, ResourceHookOptions(on_dry_run=True))
-    return pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(hooks=ResourceHookBinding(before_update=[hook])))
+    hook = ResourceHook("one field per update", _before_update, ResourceHookOptions(on_dry_run=True))
+    return pulumi.ResourceOptions.merge(
+        protection, pulumi.ResourceOptions(hooks=ResourceHookBinding(before_update=[hook]))
+    )
 
 
-def fields(former: Inputs, new: Inputs) -> list[str]:
-    """The fields that an update would change in place, in the order in which they are best changed."""
-    return [name for name in KEYS if former.get(name) != new.get(name)]
+def changed_fields(previous: Inputs, new: Inputs) -> list[str]:
+    """The fields that an update would change in place, in the recommended order."""
+    return [name for name in KEYS if previous.get(name) != new.get(name)]
 
 
 def _before_update(planned: ResourceHookArgs) -> None:
-    one_field(planned.old_inputs or {}, planned.new_inputs or {})
+    check_one_field(planned.old_inputs or {}, planned.new_inputs or {})
 
 
-def one_field(former: Inputs, new: Inputs) -> None:
+def check_one_field(previous: Inputs, new: Inputs) -> None:
     """
     Raises:
-        ProvisioningError: several fields would change. The API would refuse the update half-way through.
+        ProvisioningError: several fields would change, and the API would reject the update after the first.
     """
-    changed = fields(former, new)
-    if len(changed) < 2 or TOGETHER.issuperset(changed):
+    changed = changed_fields(previous, new)
+    if len(changed) < 2 or COMBINABLE_FIELDS.issuperset(changed):
         return
-    each = ", ".join(_told(name, former.get(name), new.get(name)) for name in changed)
+    each = ", ".join(_description(name, previous.get(name), new.get(name)) for name in changed)
     steps = "; then ".join(_steps(changed))
     raise ProvisioningError(
-        f"Memorystore changes one field an update, and {len(changed)} would change: {each}",
-        fix=f"set these keys so that a `pulumi up` each changes {steps}",
+        f"Memorystore allows one changed field per update, but {len(changed)} would change: {each}",
+        fix=f"set these keys one step at a time, with a `pulumi up` after each: {steps}",
     )
 
 
-def _told(name: str, before: object, after: object) -> str:
-    """A field with the key that changes it, and with its values where they are short."""
+def _description(name: str, before: object, after: object) -> str:
+    """A field with its key, and with its values if they are short."""
     is_short = not isinstance(before, Mapping) and not isinstance(after, Mapping)
     values = f" from {_plain(before)} to {_plain(after)}" if is_short else ""
     return f"{name}{values} (valkey:{KEYS[name].replace(' or ', ' or valkey:')})"
 
 
 def _plain(value: object) -> str:
-    """Pulumi's whole numbers are floats."""
+    """Pulumi passes whole numbers as floats."""
     return f"{value:g}" if isinstance(value, float) else str(value or "none")
 
 
 def _steps(changed: list[str]) -> Iterator[str]:
-    """Fields that go together are one step."""
-    together = [name for name in changed if name in TOGETHER]
+    """Fields that can be combined are one step."""
+    together = [name for name in changed if name in COMBINABLE_FIELDS]
     for name in changed:
-        if name not in TOGETHER:
+        if name not in COMBINABLE_FIELDS:
             yield name
         elif name == together[0]:
             yield " with ".join(together)
 
 
-def _objections(former: Inputs, new: Inputs) -> Iterator[str]:
-    before, after = _version(former), _version(new)
+def _find_objections(previous: Inputs, new: Inputs) -> Iterator[str]:
+    before, after = _version(previous), _version(new)
     if before and after and is_older(after, before):
-        yield f"the version would go back from {before} to {after}, which the API refuses"
+        yield f"the API rejects a downgrade from {before} to {after}"
 
 
 def _version(inputs: Inputs) -> str:

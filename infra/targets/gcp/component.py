@@ -1,4 +1,4 @@
-"""The gcp target: all its parts, in the order in which they need each other."""
+"""The component of the gcp target: its parts, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from pulumi_gcp.provider import Provider
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
-from infra.settings import Settings
+from infra.settings import StackSettings
+from infra.settings.gcp import sizing
 from infra.settings.gcp.catalogue import PREVIEW_VERSIONS
-from infra.targets import Deployment, Login
-from infra.targets.applied import in_one_line
 from infra.targets.context import Context
-from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secret
-from infra.targets.gcp import instance as instances
+from infra.targets.deployment import Login, TargetDeployment
+from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secrets
+from infra.targets.gcp.instance import create_instance
+from infra.targets.output_errors import as_run_error
 
 
-class Gcp(Deployment):
+class GcpDeployment(TargetDeployment):
     """Memorystore for Valkey with network, members, backups, alerts and a connection record."""
 
-    def __init__(self, name: str, settings: Settings, stack: str) -> None:
+    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
         """
-        stack: project/stack; the names of all resources follow from it.
+        stack: project/stack, from which all names are derived.
 
         Raises:
-            ConfigurationError: a file that is named can't be used; nothing was registered.
+            ConfigurationError: a configured file cannot be used; no resource was registered.
         """
         authority = endpoints.read_authority(settings)
-        guard = changes.guard(settings)
+        guard = changes.create_guard(settings)
         provider = Provider("gcp", project=settings.gcp.project, region=settings.gcp.location)
         super().__init__("valkey:target:Gcp", name, None, guard.watch() if guard else None)
-        child = pulumi.ResourceOptions(parent=self, provider=provider)
-        context = Context(settings, names.safe_name(stack), names.labels(settings, stack), child, guard)
+        child_options = pulumi.ResourceOptions(parent=self, provider=provider)
+        context = Context(settings, names.safe_name(stack), names.labels(settings, stack), child_options, guard)
         for note in notes(settings):
             pulumi.log.info(f"gcp: {note}")
-        enabled = apis.make(context)
-        policy = network.make(context, enabled)
-        members = access.make(context, enabled)
-        needs = [*enabled, policy, *agent.make(context, enabled), *members.needs]
-        instance = instances.make(context, needs, members.policy)
-        access.bind(context)
-        alerts.make(context, alerts.channels(context))
+        enabled = apis.enable_apis(context)
+        policy = network.create_connection_policy(context, enabled)
+        members = access.create_acl_policy(context, enabled)
+        depends_on = [*enabled, policy, *agent.grant_agent_access(context, enabled), *members.depends_on]
+        instance = create_instance(context, depends_on, members.policy)
+        access.grant_connect(context)
+        alerts.create_alerts(context, alerts.create_channels(context))
         self.logins: Mapping[str, Login] = members.logins
         self.endpoint = _endpoint(settings, instance, members.logins, authority)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
@@ -56,62 +57,64 @@ class Gcp(Deployment):
                 "network": names.network(context),
                 "auth": settings.gcp.auth,
                 "aclPolicy": members.policy,
-                "firewall": instance.endpoints.apply(lambda found: network.firewall(endpoints.addresses(found))),
-                "dashboard": dashboard.make(context),
-                "secret": secret.make(context, self.endpoint, members.logins, enabled),
+                "firewall": instance.endpoints.apply(lambda created: network.firewall(endpoints.addresses(created))),
+                "dashboard": dashboard.create_dashboard(context),
+                "secret": secrets.create_connection_secret(context, self.endpoint, members.logins, enabled),
                 **({"readerUrl": _reader_url(self.endpoint, members.logins)} if _has_reader(settings) else {}),
             }
         }
         self.register_outputs({})
 
 
-def notes(settings: Settings) -> list[str]:
-    """What the operator is told."""
-    found = ["no final snapshot is left by `pulumi destroy`: the daily backups are what there is"]
+def notes(settings: StackSettings) -> list[str]:
+    """Notes for the operator."""
+    lines = ["`pulumi destroy` leaves no final snapshot, only the daily backups"]
     if settings.version in PREVIEW_VERSIONS:
-        found.append(f"Valkey {settings.version} is a preview on Memorystore, without a service level agreement")
+        lines.append(f"Valkey {settings.version} is a preview on Memorystore, without a service level agreement")
     if settings.gcp.auth == "iam" and not any(access.members(settings).values()):
-        found.append("no members are named, so only who may connect already, such as the project's owners, gets in")
-    return found
+        lines.append(
+            "no members are configured: only those with access to the project, such as its owners, can connect"
+        )
+    return lines
 
 
-def _has_reader(settings: Settings) -> bool:
-    return endpoints.READER in endpoints.wanted(settings)
+def _has_reader(settings: StackSettings) -> bool:
+    return endpoints.READER in endpoints.connection_types(settings)
 
 
 def _endpoint(
-    settings: Settings, instance: Instance, logins: Mapping[str, Login], authority: str | None
+    settings: StackSettings, instance: Instance, logins: Mapping[str, Login], authority: str | None
 ) -> pulumi.Output[Endpoint]:
-    """Unknown in a preview of a new instance, as its addresses are."""
-    wanted = endpoints.wanted(settings)
+    """Unknown in a preview of a new instance, like its addresses."""
+    types = endpoints.connection_types(settings)
 
-    @in_one_line
-    def nodes(found: Sequence[Any] | None) -> list[Node]:
-        return list(endpoints.nodes(found, wanted))
+    @as_run_error
+    def nodes(created: Sequence[Any] | None) -> list[Node]:
+        return list(endpoints.nodes(created, types))
 
-    ca = instance.managed_server_cas.apply(lambda found: endpoints.authority(found, authority))
+    ca = instance.managed_server_cas.apply(lambda cas: endpoints.authority(cas, authority))
     return pulumi.Output.all(nodes=instance.endpoints.apply(nodes), ca=ca, version=instance.engine_version).apply(
-        lambda found: Endpoint(
+        lambda parts: Endpoint(
             target="gcp",
             topology=settings.topology,
-            nodes=tuple(found["nodes"]),
+            nodes=tuple(parts["nodes"]),
             tls=settings.gcp.tls,
-            version=found["version"].removeprefix("VALKEY_").replace("_", "."),
+            version=parts["version"].removeprefix("VALKEY_").replace("_", "."),
             workload=settings.workload,
-            maxmemory=instances.nodes_of(settings).node.maxmemory,
+            maxmemory=sizing.node_type(settings).maxmemory,
             users=tuple(sorted({login.user for login in logins.values()} - {""})),
-            ca=found["ca"] if settings.gcp.tls else None,
+            ca=parts["ca"] if settings.gcp.tls else None,
             check_hostname=settings.gcp.checkHostname,
         )
     )
 
 
 def _reader_url(endpoint: pulumi.Output[Endpoint], logins: Mapping[str, Login]) -> pulumi.Output[str]:
-    """An application's, of the replicas: it reads what may be a moment old, and writes nothing."""
+    """The URL of an application for reads from replicas, which can be slightly stale."""
     user = logins["app"].user
 
-    def render(known: Endpoint) -> str:
-        _, reader = known.nodes
-        return replace(known.address(user, None), host=reader.host, port=reader.port).url
+    def render(endpoint: Endpoint) -> str:
+        _, reader = endpoint.nodes
+        return replace(endpoint.address(user, None), host=reader.host, port=reader.port).url
 
     return endpoint.apply(render)

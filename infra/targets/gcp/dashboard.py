@@ -1,4 +1,4 @@
-"""A dashboard in Cloud Monitoring: what one looks at first when something is slow."""
+"""The Cloud Monitoring dashboard for a first look at slow responses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pulumi
 from pulumi_gcp.monitoring.dashboard import Dashboard
 
 from infra.targets.context import Context
-from infra.targets.gcp.metrics import selection
+from infra.targets.gcp.alerts import metric_filter
 
 GRAPHS = (
     ("CPU of the busiest node", "ALIGN_MAX", ("cpu/maximum_utilization",)),
@@ -24,18 +24,18 @@ GRAPHS = (
     ("Replication: bytes behind", "ALIGN_MAX", ("replication/maximum_offset_diff",)),
     ("Bytes sent, a second", "ALIGN_RATE", ("stats/total_net_output_bytes_count",)),
 )
-"""Title, how points are aligned, metrics."""
+"""Title, aligner and metrics of each graph."""
 
 _COLUMNS, _WIDTH, _HEIGHT = 48, 24, 16
-"""Of the page's grid, and of a graph."""
+"""Of the page and of a graph, in grid units."""
 
 
 def body(context: Context) -> str:
     """The dashboard as Cloud Monitoring's JSON."""
     tiles = [
         {
-            "xPos": _WIDTH * (place % 2),
-            "yPos": _HEIGHT * (place // 2),
+            "xPos": _WIDTH * (position % 2),
+            "yPos": _HEIGHT * (position // 2),
             "width": _WIDTH,
             "height": _HEIGHT,
             "widget": {
@@ -43,21 +43,21 @@ def body(context: Context) -> str:
                 "xyChart": {"dataSets": [_series(context, metric, aligner) for metric in metrics]},
             },
         }
-        for place, (title, aligner, metrics) in enumerate(GRAPHS)
+        for position, (title, aligner, metrics) in enumerate(GRAPHS)
     ]
     layout = {"columns": _COLUMNS, "tiles": tiles}
     return json.dumps({"displayName": context.name, "mosaicLayout": layout, "labels": {"valkey": ""}})
 
 
-def make(context: Context) -> pulumi.Output[str]:
-    """Returns the dashboard's full name."""
-    made = Dashboard(
+def create_dashboard(context: Context) -> pulumi.Output[str]:
+    """The full name of the dashboard."""
+    dashboard = Dashboard(
         "dashboard",
         dashboard_json=body(context),
         project=context.settings.gcp.project,
         opts=context.options(),
     )
-    name: pulumi.Output[str] = made.id
+    name: pulumi.Output[str] = dashboard.id
     return name
 
 
@@ -66,7 +66,7 @@ def _series(context: Context, metric: str, aligner: str) -> dict[str, object]:
         "plotType": "LINE",
         "timeSeriesQuery": {
             "timeSeriesFilter": {
-                "filter": selection(context, metric),
+                "filter": metric_filter(context, metric),
                 "aggregation": {"alignmentPeriod": "60s", "perSeriesAligner": aligner},
             }
         },

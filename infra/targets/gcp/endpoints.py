@@ -1,4 +1,4 @@
-"""Where an instance answers, and who signs its certificates: read from what the API says of it."""
+"""The endpoints and the certificate authority of an instance, from the API's response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from valkeykit.url import Node
 
 from infra import project
 from infra.errors import ProvisioningError
-from infra.settings import Settings
+from infra.settings import StackSettings
 from infra.settings.gcp.catalogue import PORT
 
 DISCOVERY = "CONNECTION_TYPE_DISCOVERY"
@@ -19,51 +19,51 @@ PRIMARY = "CONNECTION_TYPE_PRIMARY"
 READER = "CONNECTION_TYPE_READER"
 
 
-def wanted(settings: Settings) -> tuple[str, ...]:
-    """The types of the connections that clients use."""
+def connection_types(settings: StackSettings) -> tuple[str, ...]:
+    """The connection types that clients use."""
     if settings.topology == "cluster":
         return (DISCOVERY,)
     return (PRIMARY, READER) if settings.replica_count else (PRIMARY,)
 
 
 def nodes(endpoints: Sequence[Any] | None, types: Sequence[str]) -> tuple[Node, ...]:
-    """The address of each type. Their order says nothing, and some have no type.
+    """The address of each type. The API returns them in any order, some without a type.
 
     Raises:
         ProvisioningError: the instance has no such endpoint.
     """
-    known = {connection.connection_type: connection for connection in _connections(endpoints)}
-    missing = [kind for kind in types if not (known.get(kind) and known[kind].ip_address)]
+    by_type = {connection.connection_type: connection for connection in _connections(endpoints)}
+    missing = [kind for kind in types if not (by_type.get(kind) and by_type[kind].ip_address)]
     if missing:
         raise ProvisioningError(
-            f"the instance has no endpoint of the type {' or '.join(missing)}",
-            fix="pulumi up --refresh; if it stays so, see the service connection policy in Google's console",
+            f"the instance has no endpoint of type {' or '.join(missing)}",
+            fix="pulumi up --refresh; if that does not help, check the service connection policy in Google's console",
         )
-    return tuple(Node(str(known[kind].ip_address), int(known[kind].port or PORT)) for kind in types)
+    return tuple(Node(str(by_type[kind].ip_address), int(by_type[kind].port or PORT)) for kind in types)
 
 
 def addresses(endpoints: Sequence[Any] | None) -> list[str]:
-    """Every address that clients may be led to, also those without a type."""
+    """Every address that clients may be redirected to, including those without a type."""
     return sorted({str(connection.ip_address) for connection in _connections(endpoints) if connection.ip_address})
 
 
-def authority(server_cas: Sequence[Any] | None, own: str | None) -> str | None:
-    """Every certificate of every chain, one after another; None where connections aren't encrypted.
+def authority(server_cas: Sequence[Any] | None, configured: str | None) -> str | None:
+    """Every certificate of every chain; None if connections aren't encrypted.
 
-    own: the certificates of an authority that the API doesn't tell.
+    configured: the certificates of an authority that the API does not return.
     """
-    if own:
-        return own
+    if configured:
+        return configured
     chains = (chain for ca in server_cas or () for chain in ca.ca_certs or ())
     certificates = [certificate.strip() for chain in chains for certificate in chain.certificates or ()]
     return "\n".join([*certificates, ""]) if certificates else None
 
 
-def read_authority(settings: Settings) -> str | None:
+def read_authority(settings: StackSettings) -> str | None:
     """The certificates in `caFile`.
 
     Raises:
-        ConfigurationError: it can't be read, or holds something else; nothing was registered.
+        ConfigurationError: it cannot be read, or contains something else; no resource was registered.
     """
     if not settings.gcp.caFile:
         return None
@@ -71,16 +71,16 @@ def read_authority(settings: Settings) -> str | None:
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "it isn't PEM"
-        raise _no_authority(settings, f"can't be read: {reason}") from None
+        reason = problem.strerror if isinstance(problem, OSError) else "not a PEM file"
+        raise _invalid_authority(settings, f"cannot be read: {reason}") from None
     if "-----BEGIN CERTIFICATE-----" not in text or "PRIVATE KEY" in text:
-        raise _no_authority(settings, "must hold certificates, and nothing else")
+        raise _invalid_authority(settings, "must contain certificates only")
     return text
 
 
-def _no_authority(settings: Settings, reason: str) -> ConfigurationError:
+def _invalid_authority(settings: StackSettings, reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"valkey:gcp.caFile {settings.gcp.caFile!r} {reason}, nothing was touched",
+        f"valkey:gcp.caFile {settings.gcp.caFile!r} {reason}; nothing was changed",
         fix="pulumi config set --path valkey:gcp.caFile authority.pem",
     )
 

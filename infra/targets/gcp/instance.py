@@ -1,4 +1,4 @@
-"""The Memorystore instance: all that is asked of the API, as plain data, and the resource."""
+"""The Memorystore instance: its request as plain data, and the resource."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 import pulumi
 from pulumi_gcp.memorystore.instance import Instance
 
-from infra.settings import Settings
+from infra.settings import StackSettings
 from infra.settings.gcp.catalogue import VERSIONS
-from infra.settings.gcp.network import project_of
-from infra.settings.gcp.nodes import Sizing
-from infra.settings.gcp.rules import BACKUP, sizing
+from infra.settings.gcp.resource_names import BACKUP_NAME, project_of
+from infra.settings.gcp.sizing import node_type
 from infra.targets.context import Context
-from infra.targets.gcp import changes, configs, names
+from infra.targets.gcp import changes, engine_configs, names
 
 TIMEOUTS = pulumi.CustomTimeouts(create="60m", update="120m", delete="30m")
-"""The provider's own; a creation takes 10 to 20 minutes, a change of size may take an hour."""
+"""The provider's defaults; a creation takes 10 to 20 minutes, a resize up to an hour."""
 
 _DAY_SECONDS = 86_400
 _DAYS = {
@@ -36,40 +35,33 @@ _AUTHORITIES = {
 }
 
 
-def nodes_of(settings: Settings) -> Sizing:
-    """The node type and how many shards there are."""
-    found = sizing(settings)
-    assert found is not None, "the rules refuse more memory than the nodes have"  # noqa: S101
-    return found
-
-
-def backup_days(settings: Settings) -> int:
+def backup_days(settings: StackSettings) -> int:
     return settings.gcp.backupDays or (7 if settings.environment == "prod" else 1)
 
 
-def is_protected(settings: Settings) -> bool:
-    """Whether the API refuses to delete it."""
-    chosen = settings.gcp.deletionProtection
-    return settings.environment == "prod" if chosen is None else chosen
+def is_protected(settings: StackSettings) -> bool:
+    """Whether the API rejects the deletion of the instance."""
+    configured = settings.gcp.deletionProtection
+    return settings.environment == "prod" if configured is None else configured
 
 
 def arguments(context: Context) -> dict[str, Any]:
-    """The whole request, by the SDK's names."""
+    """The complete request, with the SDK's names."""
     settings, gcp = context.settings, context.settings.gcp
-    plan = nodes_of(settings)
+    node = node_type(settings)
     return {
         "instance_id": context.name,
         "project": gcp.project,
         "location": gcp.location,
         "mode": "CLUSTER" if settings.topology == "cluster" else "CLUSTER_DISABLED",
-        "shard_count": plan.shards,
+        "shard_count": settings.shard_count,
         "replica_count": settings.replica_count,
-        "node_type": plan.node.name,
+        "node_type": node.name,
         "engine_version": VERSIONS[settings.version],
-        "engine_configs": configs.engine_configs(settings, plan.node),
+        "engine_configs": engine_configs.engine_configs(settings, node),
         "authorization_mode": "IAM_AUTH" if gcp.auth == "iam" else "AUTH_DISABLED",
         **_encryption(settings),
-        "persistence_config": configs.persistence(settings),
+        "persistence_config": engine_configs.persistence(settings),
         "automated_backup_config": {
             "retention": f"{backup_days(settings) * _DAY_SECONDS}s",
             "fixed_frequency_schedule": {"start_time": {"hours": gcp.backupHour}},
@@ -79,16 +71,16 @@ def arguments(context: Context) -> dict[str, Any]:
         "desired_auto_created_endpoints": [_endpoint(context)],
         "deletion_protection_enabled": is_protected(settings),
         "labels": context.tags,
-        **_source(settings.restoreFrom),
+        **_restore_source(settings.restoreFrom),
         **_replication(settings),
         **({"kms_key": gcp.kmsKey} if gcp.kmsKey else {}),
     }
 
 
-def make(context: Context, needs: Sequence[pulumi.Resource], acl_policy: str | None) -> Instance:
-    """The instance, kept from being replaced.
+def create_instance(context: Context, depends_on: Sequence[pulumi.Resource], acl_policy: str | None) -> Instance:
+    """The instance, protected against replacement.
 
-    needs: what must exist before it. acl_policy: the full name of its ACL policy.
+    depends_on: the resources that it needs. acl_policy: the full name of its ACL policy.
     """
     sources = [] if context.settings.restoreFrom else ["gcsSource", "managedBackupSource"]
     return Instance(
@@ -97,18 +89,18 @@ def make(context: Context, needs: Sequence[pulumi.Resource], acl_policy: str | N
         acl_policy=acl_policy,
         opts=context.options(
             pulumi.ResourceOptions(
-                depends_on=list(needs),
+                depends_on=list(depends_on),
                 custom_timeouts=TIMEOUTS,
-                # A source counts at creation only; without `restoreFrom` nobody says anything about it any more.
+                # The API uses a source at creation only, so removing `restoreFrom` later is not a change.
                 ignore_changes=sources,
             ),
-            changes.watched(context.guard),
+            changes.instance_options(context.guard),
             holds_data=True,
         ),
     )
 
 
-def _encryption(settings: Settings) -> dict[str, str]:
+def _encryption(settings: StackSettings) -> dict[str, str]:
     gcp = settings.gcp
     if not gcp.tls:
         return {"transit_encryption_mode": "TRANSIT_ENCRYPTION_DISABLED"}
@@ -125,23 +117,21 @@ def _maintenance(window: str) -> dict[str, Any]:
 
 
 def _endpoint(context: Context) -> dict[str, str]:
-    """The forwarding rules are the network's project's where nothing else is said: that works with and without a
-    Shared VPC.
-    """
+    """By default the forwarding rules are in the network's project, which works with and without a Shared VPC."""
     network = names.network(context)
     return {"network": network, "project_id": context.settings.gcp.endpointProject or project_of(network)}
 
 
-def _source(restore_from: str) -> dict[str, Any]:
-    """A managed backup by its name, or RDB files in Cloud Storage."""
+def _restore_source(restore_from: str) -> dict[str, Any]:
+    """The name of a managed backup, or RDB files in Cloud Storage."""
     if not restore_from:
         return {}
-    if BACKUP.fullmatch(restore_from):
+    if BACKUP_NAME.fullmatch(restore_from):
         return {"managed_backup_source": {"backup": restore_from}}
     return {"gcs_source": {"uris": restore_from.split(",")}}
 
 
-def _replication(settings: Settings) -> dict[str, Any]:
+def _replication(settings: StackSettings) -> dict[str, Any]:
     gcp = settings.gcp
     if not gcp.replicationRole:
         return {}

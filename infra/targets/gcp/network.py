@@ -1,4 +1,4 @@
-"""The network of the endpoints, and the policy that lets Memorystore make them there."""
+"""The network of the endpoints, and the service connection policy that admits them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pulumi_gcp.networkconnectivity.service_connection_policy import ServiceConn
 
 from infra.errors import ProvisioningError
 from infra.settings.gcp.catalogue import NODE_PORTS, PORT
-from infra.settings.gcp.network import project_of
-from infra.settings.keys import put
-from infra.targets.applied import in_one_line
+from infra.settings.gcp.resource_names import project_of
+from infra.settings.keys import set_command
 from infra.targets.context import Context
 from infra.targets.gcp import names
+from infra.targets.output_errors import as_run_error
 
 SERVICE_CLASS = "gcp-memorystore"
-"""Memorystore for Valkey's; the one for Redis has another."""
+"""Of Memorystore for Valkey; the one for Redis has another."""
 
 
-def make(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Resource:
-    """The service connection policy, which an instance's creation needs."""
+def create_connection_policy(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Resource:
+    """The service connection policy, which the creation of an instance requires."""
     policy: pulumi.Resource = (
         _existing_policy(context)
         if context.settings.gcp.connectionPolicy
@@ -31,7 +31,7 @@ def make(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Resource:
 
 
 def firewall(addresses: Sequence[str]) -> dict[str, Any]:
-    """What a firewall that closes the way out has to let pass, from clients to the endpoints."""
+    """The egress rule that clients behind a closed firewall need to reach the endpoints."""
     first, last = NODE_PORTS
     ports = [str(PORT), f"{first}-{last}"]
     return {"direction": "EGRESS", "protocol": "tcp", "ports": ports, "destinations": [f"{ip}/32" for ip in addresses]}
@@ -41,7 +41,7 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
     gcp = context.settings.gcp
     if gcp.network:
         return gcp.subnetworks
-    # Loading this package takes longer than all others together.
+    # This package takes longer to import than all others together.
     from pulumi_gcp.compute.network import Network
     from pulumi_gcp.compute.subnetwork import Subnetwork
 
@@ -50,7 +50,7 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
         name=context.name,
         auto_create_subnetworks=False,
         project=gcp.project,
-        opts=_kept(context, "the network", apis),
+        opts=_protected_options(context, "the network", apis),
     )
     subnetwork = Subnetwork(
         "subnetwork",
@@ -59,20 +59,20 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
         region=gcp.location,
         ip_cidr_range=gcp.subnetCidr,
         project=gcp.project,
-        opts=_kept(context, "the subnet", []),
+        opts=_protected_options(context, "the subnet", []),
     )
     return [subnetwork.id]
 
 
-def _kept(context: Context, what: str, apis: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions.merge(context.kept(what), pulumi.ResourceOptions(depends_on=list(apis)))
+def _protected_options(context: Context, what: str, apis: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(context.protected_options(what), pulumi.ResourceOptions(depends_on=list(apis)))
 
 
 def _policy(
     context: Context, subnetworks: Sequence[pulumi.Input[str]], apis: Sequence[pulumi.Resource]
 ) -> ServiceConnectionPolicy:
     gcp, network = context.settings.gcp, names.network(context)
-    # The API wants this number as a text.
+    # The API expects this number as text.
     limit = {"limit": str(gcp.connectionLimit)} if gcp.connectionLimit else {}
     addresses: Any = {"subnetworks": subnetworks, **limit}
     return ServiceConnectionPolicy(
@@ -85,37 +85,37 @@ def _policy(
         project=project_of(network),
         psc_config=addresses,
         labels=context.tags,
-        opts=_kept(context, "the service connection policy", apis),
+        opts=_protected_options(context, "the service connection policy", apis),
     )
 
 
 def _existing_policy(context: Context) -> ServiceConnectionPolicy:
-    """Read, not managed. It must hold for this network and for Memorystore."""
+    """A policy that is read, not managed. It must belong to this network and to Memorystore."""
     gcp = context.settings.gcp
-    # Another name than that of one of its own: the engine would delete that one as what is replaced.
+    # Under the name of a managed policy the engine would delete that one as replaced.
     policy = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
 
-    @in_one_line
-    def fits(found: Sequence[str]) -> None:
-        check(gcp.network, *found)
+    @as_run_error
+    def verify(existing: Sequence[str]) -> None:
+        check_policy(gcp.network, *existing)
 
-    pulumi.Output.all(policy.network, policy.service_class).apply(fits)
+    pulumi.Output.all(policy.network, policy.service_class).apply(verify)
     return policy
 
 
-def check(network: str, found_network: str, found_class: str) -> None:
+def check_policy(network: str, policy_network: str, policy_class: str) -> None:
     """
     Raises:
-        ProvisioningError: the policy is of another network or another service.
+        ProvisioningError: the policy belongs to another network or another service.
     """
-    if found_class != SERVICE_CLASS:
+    if policy_class != SERVICE_CLASS:
         raise ProvisioningError(
-            f"valkey:gcp.connectionPolicy is one for {found_class}, not for {SERVICE_CLASS}",
-            fix="name the network's policy for Memorystore for Valkey",
+            f"valkey:gcp.connectionPolicy is for {policy_class}, not for {SERVICE_CLASS}",
+            fix="use the network's policy for Memorystore for Valkey",
         )
-    # The API may name a project by its number, so only the network's own name can be compared.
-    if found_network.rpartition("/")[2] != network.rpartition("/")[2]:
+    # The API may return the number of a project, so only the network's own name can be compared.
+    if policy_network.rpartition("/")[2] != network.rpartition("/")[2]:
         raise ProvisioningError(
-            f"valkey:gcp.connectionPolicy holds for {found_network}, not for {network}",
-            fix=put("gcp.network", found_network),
+            f"valkey:gcp.connectionPolicy is for {policy_network}, not for {network}",
+            fix=set_command("gcp.network", policy_network),
         )

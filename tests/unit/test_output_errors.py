@@ -4,7 +4,7 @@ import pulumi
 import pytest
 
 from infra.errors import ProvisioningError
-from infra.targets.applied import in_one_line
+from infra.targets.output_errors import as_run_error
 
 
 def test_our_errors_are_told_in_one_line() -> None:
@@ -12,11 +12,11 @@ def test_our_errors_are_told_in_one_line() -> None:
         raise ProvisioningError("there is no endpoint", fix="pulumi up --refresh")
 
     with pytest.raises(pulumi.RunError, match="no endpoint -> pulumi up --refresh") as caught:
-        in_one_line(fail)(None)
+        as_run_error(fail)(None)
     assert caught.value.__suppress_context__
-    assert in_one_line(str)(5) == "5"
+    assert as_run_error(str)(5) == "5"
 
 
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
-        in_one_line(int)("a")
+        as_run_error(int)("a")

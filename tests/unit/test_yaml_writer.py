@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.documents import to_yaml
+from infra.yaml_writer import to_yaml
 from tools import export
 from tools.render import render
 

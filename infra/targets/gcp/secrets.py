@@ -1,4 +1,4 @@
-"""The connection record in Secret Manager, for applications that read it there. No token stands in it."""
+"""The connection record in Secret Manager; it contains no token."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pulumi_gcp.secretmanager.secret import Secret
 from pulumi_gcp.secretmanager.secret_version import SecretVersion
 from valkeykit.endpoint import Endpoint
 
-from infra.targets import Login
+from infra.targets.connection_record import connection_record
 from infra.targets.context import Context
-from infra.targets.record import connection_record
+from infra.targets.deployment import Login
 
 
-def make(
+def create_connection_secret(
     context: Context, endpoint: pulumi.Output[Endpoint], logins: Mapping[str, Login], apis: Sequence[pulumi.Resource]
 ) -> pulumi.Output[str]:
-    """Returns the secret's full name. It stays in the instance's region."""
+    """The full name of the secret, which is stored in the instance's region only."""
     gcp = context.settings.gcp
     replication: Any = {"user_managed": {"replicas": [{"location": gcp.location}]}}
     secret = Secret(
         "connection",
         secret_id=f"{context.name}-connection",
         replication=replication,
-        deletion_protection=False,  # it follows from the instance and can be made again
+        deletion_protection=False,  # it can be created again from the instance
         labels=context.tags,
         project=gcp.project,
         opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),

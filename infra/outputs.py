@@ -1,0 +1,20 @@
+"""The names of the stack's outputs, which applications and tools read."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = "schemaVersion"
+ENDPOINT = "endpoint"
+ENV = "env"
+
+URLS = {"app": "url", "admin": "adminUrl", "monitor": "monitorUrl"}
+"""The URL of each user."""
+
+URL, ADMIN_URL, MONITOR_URL = URLS.values()
+
+FIREWALL = "firewall"
+PROMETHEUS_TARGETS = "prometheusTargets"
+SENTINELS = "sentinels"
+"""Of the docker target."""
+
+CLOUDS = ("aws", "gcp")
+"""One output for each cloud target, a map with its names and addresses."""

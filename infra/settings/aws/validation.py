@@ -1,0 +1,164 @@
+"""Cross-key validation for the aws target: ElastiCache's own limits, checked before any request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from infra.settings.aws.catalogue import FAMILIES, MAX_NODES
+from infra.settings.aws.nodes import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
+from infra.settings.aws.sizing import storage_gigabytes
+from infra.settings.aws.windows import overlap, too_short
+from infra.settings.keys import ConfigProblem, remove_command, set_command
+
+if TYPE_CHECKING:
+    from infra.settings.stack import StackSettings
+
+_ARN = re.compile(r"arn:aws(-[a-z]+)*:[a-z0-9-]+:(?P<region>[a-z0-9-]*):")
+_S3_FILE = re.compile(r"arn:aws(-[a-z]+)*:s3:::[^,\s]+/[^,\s]+")
+_SNAPSHOT = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,254}")
+_SNAPSHOT_ARN = re.compile(r"arn:aws(-[a-z]+)*:elasticache:[a-z0-9-]+:\d{12}:(serverless)?snapshot:[^,\s]+")
+
+STORAGE_GIGABYTES = range(1, 5001)
+"""Of a serverless cache (CreateServerlessCache, DataStorage)."""
+
+
+def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
+    """Everything that ElastiCache would reject, some of it in the middle of an update."""
+    if not settings.aws.region:
+        yield ConfigProblem("aws.region", "is required", set_command("aws.region", "eu-central-1"))
+    if settings.version not in FAMILIES:
+        reason = f"is {settings.version}, ElastiCache supports {', '.join(FAMILIES)}"
+        yield ConfigProblem("version", reason, set_command("version", "9.1"))
+    yield from _regions(settings)
+    yield from _network(settings)
+    yield from _windows(settings)
+    yield from _restore(settings)
+    yield from _login(settings)
+    yield from _serverless(settings) if settings.topology == "serverless" else _nodes(settings)
+
+
+def _regions(settings: StackSettings) -> Iterator[ConfigProblem]:
+    """ElastiCache cannot use a key or a snapshot of another region."""
+    for key, arn in (("aws.kmsKey", settings.aws.kmsKey), ("restoreFrom", settings.restoreFrom)):
+        match = _ARN.match(arn)
+        region = match["region"] if match else ""
+        if region and settings.aws.region and region != settings.aws.region:
+            reason = f"is in {region}, the stack is in {settings.aws.region}"
+            yield ConfigProblem(key, reason, remove_command(key))
+
+
+def _network(settings: StackSettings) -> Iterator[ConfigProblem]:
+    aws = settings.aws
+    if aws.vpcId and not aws.subnetIds:
+        yield ConfigProblem("aws.vpcId", "is set without subnetIds", remove_command("aws.vpcId"))
+    if aws.subnetIds and not aws.vpcId:
+        yield ConfigProblem("aws.subnetIds", "is set without vpcId", remove_command("aws.subnetIds"))
+    if aws.subnetGroup and (aws.vpcId or aws.subnetIds):
+        reason = "is set in addition to a VPC and subnets"
+        yield ConfigProblem("aws.subnetGroup", reason, remove_command("aws.subnetGroup"))
+    if aws.vpcId or aws.subnetGroup:
+        for key in sorted({"zones", "vpcCidr"} & _configured(settings)):
+            yield ConfigProblem(f"aws.{key}", "is set, but the VPC already exists", remove_command(f"aws.{key}"))
+    if len(set(aws.subnetIds)) != len(aws.subnetIds):
+        unique = ",".join(dict.fromkeys(aws.subnetIds))
+        yield ConfigProblem("aws.subnetIds", "lists a subnet twice", set_command("aws.subnetIds", unique))
+
+
+def _windows(settings: StackSettings) -> Iterator[ConfigProblem]:
+    aws = settings.aws
+    for key, window in (("backupWindow", aws.backupWindow), ("maintenanceWindow", aws.maintenanceWindow)):
+        if too_short(window):
+            yield ConfigProblem(f"aws.{key}", f"is {window}, shorter than an hour", remove_command(f"aws.{key}"))
+    if overlap(aws.backupWindow, aws.maintenanceWindow):
+        key = next(iter({"backupWindow", "maintenanceWindow"} & _configured(settings)), "backupWindow")
+        reason = f"overlaps the other window ({aws.backupWindow}, {aws.maintenanceWindow})"
+        yield ConfigProblem(f"aws.{key}", reason, remove_command(f"aws.{key}"))
+
+
+def _restore(settings: StackSettings) -> Iterator[ConfigProblem]:
+    source = settings.restoreFrom
+    if not source:
+        return
+    if settings.topology == "serverless":
+        if not _SNAPSHOT_ARN.fullmatch(source):
+            reason = f"is {source!r}, a serverless cache needs the ARN of a snapshot"
+            yield ConfigProblem("restoreFrom", reason, remove_command("restoreFrom"))
+    elif not (_S3_FILE.fullmatch(source) or _SNAPSHOT.fullmatch(source)):
+        reason = f"is {source!r}, expected the name of a snapshot or arn:aws:s3:::bucket/file.rdb"
+        yield ConfigProblem("restoreFrom", reason, remove_command("restoreFrom"))
+    if settings.aws.existing:
+        reason = "is set, but the replication group already exists"
+        yield ConfigProblem("restoreFrom", reason, remove_command("restoreFrom"))
+
+
+def _login(settings: StackSettings) -> Iterator[ConfigProblem]:
+    if settings.aws.auth == "iam" and settings.passwordRotation:
+        reason = f"is {settings.passwordRotation!r}, but with auth iam there are no passwords"
+        yield ConfigProblem("passwordRotation", reason, remove_command("passwordRotation"))
+
+
+def _nodes(settings: StackSettings) -> Iterator[ConfigProblem]:
+    aws, replicas = settings.aws, settings.replica_count
+    if settings.maxmemory > largest().comfortable:
+        limit = largest().comfortable // 1024**3
+        reason = f"is {settings.memory}, the largest node type holds {limit}gb"
+        yield ConfigProblem("memory", reason, set_command("memory", f"{limit}gb"))
+    elif aws.nodeType and settings.maxmemory > NODE_TYPES[aws.nodeType].comfortable:
+        limit = NODE_TYPES[aws.nodeType].comfortable // 1024**2
+        reason = f"is {aws.nodeType}, which holds {limit}mb with headroom; memory is {settings.memory}"
+        fitting = smallest(settings.maxmemory)
+        yield ConfigProblem("aws.nodeType", reason, set_command("aws.nodeType", fitting.name if fitting else ""))
+    if (nodes := settings.shard_count * (1 + replicas)) > MAX_NODES:
+        reason = f"is {settings.shard_count}, which makes {nodes} nodes with replicas; the limit is {MAX_NODES}"
+        yield ConfigProblem("shards", reason, set_command("shards", str(MAX_NODES // (1 + replicas))))
+    if aws.multiZone and not replicas:
+        reason = "is true, but there are no replicas for another zone"
+        yield ConfigProblem("aws.multiZone", reason, remove_command("aws.multiZone"))
+    if aws.maxEcpu is not None:
+        reason = f"is {aws.maxEcpu}, but only a serverless cache has this limit"
+        yield ConfigProblem("aws.maxEcpu", reason, remove_command("aws.maxEcpu"))
+    if aws.durability:
+        yield from _durability(settings)
+
+
+def _durability(settings: StackSettings) -> Iterator[ConfigProblem]:
+    node = settings.aws.nodeType or getattr(smallest(settings.maxmemory), "name", "cache.r7g.large")
+    obstacles = {
+        "the topology isn't cluster": settings.topology != "cluster",
+        f"the version is {settings.version}, older than 9.0": not settings.version.startswith("9."),
+        "there are no replicas": not settings.replica_count,
+        "multiZone is false": settings.aws.multiZone is False,
+        f"the node type is {node}": node.split(".")[1] not in DURABLE_FAMILIES,
+    }
+    if reasons := [reason for reason, applies in obstacles.items() if applies]:
+        reason = f"is {settings.aws.durability}, but {' and '.join(reasons)}"
+        yield ConfigProblem("aws.durability", reason, remove_command("aws.durability"))
+
+
+def _serverless(settings: StackSettings) -> Iterator[ConfigProblem]:
+    aws = settings.aws
+    if storage_gigabytes(settings) not in STORAGE_GIGABYTES:
+        least, most = STORAGE_GIGABYTES[0], STORAGE_GIGABYTES[-1]
+        reason = f"is {settings.memory}, a serverless cache stores {least}gb to {most}gb"
+        yield ConfigProblem("memory", reason, set_command("memory", f"{most}gb"))
+    if settings.port not in (0, 6379):
+        reason = f"is {settings.port}, a serverless cache always uses 6379"
+        yield ConfigProblem("port", reason, set_command("port", "0"))
+    if settings.workload == "queue":
+        reason = "is queue, but a serverless cache evicts keys that have a TTL"
+        yield ConfigProblem("workload", reason, set_command("workload", "mixed"))
+    present = [key for key in ("nodeType", "subnetGroup", "durability", "existing") if getattr(aws, key)]
+    present += sorted({"multiZone", "maintenanceWindow", "applyImmediately", "logDays"} & _configured(settings))
+    for key in present:
+        yield ConfigProblem(f"aws.{key}", "is not supported by a serverless cache", remove_command(f"aws.{key}"))
+    if aws.subnetIds and len(aws.subnetIds) not in (2, 3):
+        reason = f"lists {len(aws.subnetIds)}, a serverless cache needs 2 or 3"
+        fitting = ",".join((*aws.subnetIds, "subnet-0a1b")[:3])
+        yield ConfigProblem("aws.subnetIds", reason, set_command("aws.subnetIds", fitting))
+
+
+def _configured(settings: StackSettings) -> set[str]:
+    """The keys that the operator set; a default contradicts nothing."""
+    return {name for name in settings.aws.model_fields_set if getattr(settings.aws, name) is not None}

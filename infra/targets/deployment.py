@@ -1,0 +1,45 @@
+"""The interface of a target: its endpoint, its logins and its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from valkeykit.endpoint import Endpoint
+
+from infra.providers.credentials import Rotation
+from infra.settings import StackSettings
+
+
+@dataclass(frozen=True)
+class Login:
+    """user: the name on the server. password: None if the client signs each login."""
+
+    user: str
+    password: pulumi.Output[str] | None = None
+
+
+class TargetDeployment(pulumi.ComponentResource):
+    """A deployed target.
+
+    logins: of the roles app, admin and monitor, whose users may have other names on the server.
+    outputs: outputs that only this target has, by name.
+    """
+
+    endpoint: pulumi.Output[Endpoint]
+    logins: Mapping[str, Login]
+    outputs: Mapping[str, pulumi.Input[Any]]
+
+
+def password_logins(passwords: Mapping[str, pulumi.Output[str]]) -> dict[str, Login]:
+    """The logins of roles whose users have the role's name."""
+    return {name: Login(name, password) for name, password in passwords.items()}
+
+
+def record_rotation(deployment: TargetDeployment, settings: StackSettings) -> None:
+    """Store in the state which password rotation was carried out, after everything that uses the passwords."""
+    if any(login.password for login in deployment.logins.values()):
+        after = pulumi.ResourceOptions(depends_on=[deployment])
+        Rotation("rotation", settings.passwordRotation, settings.completedRotation, after)

@@ -1,0 +1,1 @@
+"""The docker target: containers on a Docker engine, with TLS. `planning` needs no Pulumi."""

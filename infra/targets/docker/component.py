@@ -1,0 +1,162 @@
+"""The component of the docker target: passwords, certificate, containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+
+from infra import hardening
+from infra.drivers.binary import parse_version
+from infra.drivers.docker import exporter, files
+from infra.drivers.docker.plan import Plan
+from infra.outputs import FIREWALL, PROMETHEUS_TARGETS, SENTINELS
+from infra.providers.cleanup import Cleanup
+from infra.providers.credentials import Authority, Certificate, Password
+from infra.providers.docker import Containers
+from infra.settings import StackSettings
+from infra.settings.keys import set_command
+from infra.targets.deployment import Login, TargetDeployment, password_logins
+from infra.targets.docker import preflight
+from infra.targets.docker.planning import (
+    PATCH_RELEASES,
+    certificate_names,
+    create_endpoint,
+    create_plan,
+    firewall_rules,
+    image_for,
+    sentinel_addresses,
+)
+
+
+class DockerDeployment(TargetDeployment):
+    """Users with random passwords, an authority with a certificate, and the containers that use them."""
+
+    outputs: Mapping[str, pulumi.Input[Any]]
+    logins: Mapping[str, Login]
+
+    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
+        """
+        stack: project/stack, the owner of the volumes.
+
+        Raises:
+            ConfigurationError: lists every problem of the engine or of a configured file.
+        """
+        preflight.check(settings)
+        super().__init__("valkey:target:Docker", name)
+        plan, child_options = create_plan(settings, stack), pulumi.ResourceOptions(parent=self)
+        passwords = _create_passwords(settings, plan, child_options)
+        certificate, key, ca = _create_certificate(settings, plan, stack, child_options)
+        keep_in = f".valkey/{stack.rpartition('/')[2]}"
+        deployment = {"stack": stack, "project": plan.project, "context": settings.docker.context, "keepIn": keep_in}
+        cleanup = Cleanup("cleanup", {**deployment, "finalSnapshot": settings.finalSnapshot}, child_options)
+        self.logins = password_logins({user.name: passwords[user.name].value for user in hardening.USERS})
+        self.containers = Containers(
+            "containers",
+            {
+                **deployment,
+                **_properties(settings, plan),
+                **_password_properties(settings, passwords),
+                "certificate": certificate,
+                "key": key,
+                "authority": ca,
+            },
+            pulumi.ResourceOptions.merge(
+                child_options, pulumi.ResourceOptions(protect=settings.environment == "prod", depends_on=[cleanup])
+            ),
+        )
+        running = self.containers
+        self.endpoint = pulumi.Output.all(running.listens, running.primaries, running.runs, ca).apply(
+            lambda parts: create_endpoint(settings, _integers(parts[0]), _integers(parts[1]), parts[2], parts[3])
+        )
+        running.runs.apply(_warn_if_outdated)
+        ports = running.listens.apply(_integers)
+        self.outputs = {}
+        if settings.docker.allowedCidrs:
+            self.outputs[FIREWALL] = ports.apply(lambda known: firewall_rules(settings, known))
+        if settings.docker.exporter:
+            self.outputs[PROMETHEUS_TARGETS] = ports.apply(lambda known: exporter.targets(replace(plan, ports=known)))
+        if settings.topology == "replicated":
+            self.outputs[SENTINELS] = ports.apply(lambda known: sentinel_addresses(replace(plan, ports=known)))
+        self.register_outputs({})
+
+
+def _create_passwords(
+    settings: StackSettings, plan: Plan, child_options: pulumi.ResourceOptions
+) -> dict[str, Password]:
+    """By user."""
+    return {
+        user.name: Password(user.name, settings.passwordRotation, settings.completedRotation, child_options)
+        for user in plan.users
+    }
+
+
+def _create_certificate(
+    settings: StackSettings, plan: Plan, stack: str, child_options: pulumi.ResourceOptions
+) -> tuple[pulumi.Input[str], pulumi.Input[str], pulumi.Input[str]]:
+    """Certificate, key and authority: the operator's own, or the stack's."""
+    if settings.docker.certificate:
+        pair, ca = preflight.read_certificate(settings)
+        return pair.certificate, pulumi.Output.secret(pair.key), ca
+    authority = Authority("authority", f"Valkey {stack}", child_options)
+    leaf = Certificate("certificate", authority, certificate_names(settings, plan), child_options)
+    return leaf.certificate, leaf.key, authority.bundle
+
+
+def _properties(settings: StackSettings, plan: Plan) -> dict[str, Any]:
+    """The properties of the containers that are known before any resource exists."""
+    docker = settings.docker
+    return {
+        "image": docker.image or image_for(settings.version),
+        "digest": docker.digest,
+        "imageFile": docker.imageFile,
+        "registryUser": docker.registryUser,
+        "registryPassword": pulumi.Output.secret(docker.registryPassword),
+        "version": settings.version,
+        "topology": plan.topology,
+        "shards": plan.shards,
+        "replicas": plan.replicas,
+        "port": settings.port,
+        "bind": plan.bind,
+        "host": plan.host,
+        "subnet": plan.subnet,
+        "directives": dict(plan.directives),
+        "backupEvery": docker.backupEvery,
+        "backupKeep": docker.backupKeep,
+        "backupFolder": docker.backupFolder,
+        "exporter": plan.exporter,
+        "backupUrl": docker.backupUrl,
+        "backupEndpoint": docker.backupEndpoint,
+        "backupRegion": docker.backupRegion,
+        "backupAccessKey": docker.backupAccessKey,
+        "backupSecretKey": pulumi.Output.secret(docker.backupSecretKey),
+        "uploader": docker.uploader,
+        "files": files.digest(plan),
+        "restoreFrom": settings.restoreFrom,
+        "finalSnapshot": settings.finalSnapshot,
+    }
+
+
+def _password_properties(settings: StackSettings, passwords: Mapping[str, Password]) -> dict[str, Any]:
+    current = {user: password.value for user, password in passwords.items()}
+    previous = {user: password.previous for user, password in passwords.items() if settings.previous_passwords_valid}
+    return {
+        "passwords": pulumi.Output.secret(pulumi.Output.all(**current)),
+        "previous": pulumi.Output.secret(pulumi.Output.all(**previous)),
+    }
+
+
+def _integers(numbers: Sequence[float]) -> tuple[int, ...]:
+    """Pulumi passes numbers as floats."""
+    return tuple(int(number) for number in numbers)
+
+
+def _warn_if_outdated(version: str) -> None:
+    minimum = PATCH_RELEASES.get(version.rpartition(".")[0])
+    if minimum and parse_version(version) < parse_version(minimum):
+        pulumi.log.warn(
+            f"Valkey {version} lacks fixes of {minimum} (CVE-2026-56684 and others); your distribution may have "
+            f"backported them -> {set_command('docker.image', '<a newer one>')}"
+        )

@@ -1,0 +1,102 @@
+"""The plan of a docker deployment and what follows from it: certificate names, firewall rules, endpoint."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from valkeykit.endpoint import Endpoint
+from valkeykit.url import Node
+
+from infra import hardening
+from infra.drivers.docker.plan import Backups, Plan, Upload, default_subnet
+from infra.settings import StackSettings
+from infra.settings.docker import DockerSettings
+
+PATCH_RELEASES = {"8.0": "8.0.10", "8.1": "8.1.9", "9.0": "9.0.5", "9.1": "9.1.2"}
+"""Minimum safe patch release of each minor version: it fixes CVE-2026-56684 (TLS and CLIENT KILL)."""
+
+
+def image_for(version: str) -> str:
+    """The official image, pinned to a patch release."""
+    return f"valkey/valkey:{PATCH_RELEASES.get(version, version)}"
+
+
+def create_plan(settings: StackSettings, stack: str) -> Plan:
+    """The plan without image and ports, which need an engine.
+
+    stack: project/stack.
+    """
+    docker = settings.docker
+    return Plan(
+        project=docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
+        stack=stack,
+        image="",
+        topology=settings.topology,
+        shards=settings.shard_count,
+        replicas=settings.replica_count,
+        ports=(),
+        bind=docker.bind,
+        host=docker.announced,
+        subnet=docker.subnet or default_subnet(stack),
+        directives=hardening.directives(settings.workload, settings.maxmemory, "docker"),
+        backups=Backups(docker.backupEvery * 3600, docker.backupKeep, docker.backupFolder)
+        if docker.backupEvery
+        else None,
+        upload=_upload(docker) if docker.backupUrl else None,
+        exporter=docker.exporter,
+    )
+
+
+def certificate_names(settings: StackSettings, plan: Plan) -> list[str]:
+    """All names and addresses of the servers: for clients, on their host, and in their network."""
+    bind = ipaddress.ip_address(settings.docker.bind)
+    names = [settings.docker.announced, "localhost", "127.0.0.1"]
+    names += [] if bind.is_unspecified else [str(bind)]
+    return list(dict.fromkeys([*names, *settings.docker.names, *plan.addresses]))
+
+
+def firewall_rules(settings: StackSettings, ports: Sequence[int]) -> list[str]:
+    """Commands for the engine's host that admit only the allowed networks: published ports bypass ufw."""
+    docker = settings.docker
+    chain = "iptables -I DOCKER-USER -p tcp -m conntrack --ctdir ORIGINAL"
+    match = [] if ipaddress.ip_address(docker.bind).is_unspecified else [f"--ctorigdst {docker.bind}"]
+    rules = []
+    for port in ports if docker.allowedCidrs else []:
+        rule = " ".join([chain, *match, f"--ctorigdstport {port}"])
+        rules.append(f"{rule} -j DROP")  # each command inserts before the previous ones
+        rules += [f"{rule} -s {network} -j RETURN" for network in docker.allowedCidrs]
+    return rules
+
+
+def sentinel_addresses(plan: Plan) -> list[dict[str, object]]:
+    """The published addresses of the Sentinels, for the smoke tests.
+
+    The connection record does not have them: Sentinels return addresses in the containers' network.
+    """
+    return [{"host": plan.host, "port": sentinel.port} for sentinel in plan.sentinels]
+
+
+def create_endpoint(
+    settings: StackSettings, ports: Sequence[int], primaries: Sequence[int], version: str, ca: str
+) -> Endpoint:
+    """The connection record; the nodes that are primaries now come first."""
+    count = settings.shard_count * (1 + settings.replica_count)
+    order = [*primaries, *(number for number in range(count) if number not in primaries)]
+    nodes = [Node(settings.docker.announced, port) for port in ports]
+    return Endpoint(
+        target="docker",
+        topology=settings.topology,
+        nodes=tuple(nodes[number] for number in order),
+        tls=True,
+        version=version,
+        workload=settings.workload,
+        maxmemory=settings.maxmemory,
+        users=tuple(user.name for user in hardening.USERS),
+        ca=ca,
+    )
+
+
+def _upload(docker: DockerSettings) -> Upload:
+    bucket = docker.backupUrl.removeprefix("s3://")
+    return Upload(docker.uploader, bucket, docker.backupEndpoint, docker.backupRegion)

@@ -1,0 +1,106 @@
+"""Protection of resources with data: no accidental replacement, and no downgrade.
+
+Pulumi shows a program a resource's previous inputs in two places. A state migration receives them before
+planning; ours changes nothing and only remembers what exists below the component. A hook before a create
+then distinguishes a replacement from a first creation, whatever its cause, and a hook before an update compares.
+Both run in previews too. A hook before a delete would be simpler, but then Pulumi does not destroy a stack
+without running its program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import pulumi
+from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
+
+from infra.errors import ProvisioningError
+
+Inputs = Mapping[str, Any]
+"""A resource's inputs, with the provider's names."""
+
+FindObjections = Callable[[Inputs, Inputs], Iterable[str]]
+"""Reasons against an update, given the previous and the new inputs."""
+
+
+def no_objections(_previous: Inputs, _new: Inputs) -> Iterable[str]:
+    return ()
+
+
+class ReplacementGuard:
+    """Watches a component and protects those of its resources that the data depends on.
+
+    holding: the type tokens that the resource with the data can have.
+    allow: the command that turns the protection off.
+    """
+
+    def __init__(self, holding: Iterable[str], allow: str) -> None:
+        self._holding = frozenset(holding)
+        self._allow = allow
+        self._previous: dict[str, Mapping[str, Any]] = {}
+
+    def watch(self) -> pulumi.ResourceOptions:
+        """The options of the component."""
+        return pulumi.ResourceOptions(state_migrations=[self._remember])
+
+    def protect(
+        self, what: str, replacing: Iterable[str], find_objections: FindObjections = no_objections
+    ) -> pulumi.ResourceOptions:
+        """The options of a resource that must not be replaced.
+
+        Args:
+            what: the resource in messages, such as "the replication group".
+            replacing: inputs whose change replaces it; messages name those that changed.
+            find_objections: reasons against updates in place, and additional ones against replacements.
+        """
+        replacing_inputs = frozenset(replacing)
+
+        def before_create(planned: ResourceHookArgs) -> None:
+            self._reject(self._objections_to_creation(planned, what, replacing_inputs, find_objections))
+
+        def before_update(planned: ResourceHookArgs) -> None:
+            self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
+
+        on_preview = ResourceHookOptions(on_dry_run=True)
+        return pulumi.ResourceOptions(
+            # With the opposite order Pulumi deletes before the hook runs.
+            delete_before_replace=False,
+            hooks=ResourceHookBinding(
+                before_create=[ResourceHook(f"guard of {what}", before_create, on_preview)],
+                before_update=[ResourceHook(f"guard of {what}, in place", before_update, on_preview)],
+            ),
+        )
+
+    def _remember(self, prior: pulumi.StateMigrationArgs) -> None:
+        self._previous = {resource["urn"]: resource for resource in prior.old_state}
+
+    def _objections_to_creation(
+        self, planned: ResourceHookArgs, what: str, replacing: frozenset[str], find_objections: FindObjections
+    ) -> Iterator[str]:
+        """None for a first creation."""
+        existing_types = {resource["type"] for resource in self._previous.values()}
+        if planned.type in self._holding and existing_types & self._holding - {planned.type}:
+            yield f"the resource that has the data now would be deleted, and {what} would start empty"
+        elif planned.urn in self._previous:
+            previous, new = self._previous[planned.urn].get("inputs", {}), planned.new_inputs or {}
+            yield from find_objections(previous, new)
+            yield f"{what} would be replaced and its data lost, because of {_cause(previous, new, replacing)}"
+
+    def _reject(self, objections: Iterable[str]) -> None:
+        if reasons := "; ".join(objections):
+            raise ProvisioningError(reasons, fix=f"revert the change, or allow it with: {self._allow}")
+
+
+def _cause(previous: Inputs, new: Inputs, replacing: frozenset[str]) -> str:
+    changed = {name for name in {*previous, *new} if previous.get(name) != new.get(name)}
+    return ", ".join(sorted(changed & replacing or changed)) or "a forced replacement"
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether a version, such as 8.1, is older than another."""
+    return _numbers(version) < _numbers(than)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
