@@ -12,6 +12,8 @@ from valkeykit.url import parse
 
 from infra.drivers import drill
 from infra.hardening import DIRECTIVES, USERS
+from infra.outputs import CLOUDS, ENDPOINT, PROMETHEUS_TARGETS, URLS
+from infra.settings.loading import contact_path
 from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -25,8 +27,6 @@ RUNBOOKS = (
     ("more or less memory, shards or replicas", "scale.md"),
 )
 
-_URLS = (("url", "app"), ("adminUrl", "admin"), ("monitorUrl", "monitor"))
-
 
 def render(stack: Stack) -> str:
     """The card, in Markdown.
@@ -35,7 +35,7 @@ def render(stack: Stack) -> str:
         ToolError: there is no such stack, or it isn't up.
     """
     outputs = stack.outputs()
-    endpoint = Endpoint.from_dict(outputs["endpoint"])
+    endpoint = Endpoint.from_dict(outputs[ENDPOINT])
     configuration = stack.configuration()
     return "\n".join(
         [
@@ -48,7 +48,7 @@ def render(stack: Stack) -> str:
             *_table("Limits", _limits(endpoint)),
             *_table("Backups", _backups(stack, endpoint, configuration)),
             *_table("Alarms", _alarms(outputs)),
-            *_table("Whom to call", _contacts(stack, configuration)),
+            *_table("Contacts", _contacts(stack, configuration)),
             *_table("What to do", [(case, f"docs/operations/{page}") for case, page in RUNBOOKS]),
             "",
         ]
@@ -66,7 +66,7 @@ def _what(endpoint: Endpoint, configuration: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _urls(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for output, user in _URLS:
+    for user, output in URLS.items():
         address = parse(outputs[output])
         masked = replace(address, password=None if address.password is None else "PASSWORD")
         yield user, f"`{masked.url}`"
@@ -75,7 +75,7 @@ def _urls(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _secrets(stack: Stack, outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "an application's", f"`make env STACK={stack.name}`"
     yield "all", f"`pulumi stack output --show-secrets --stack {stack.name}`"
-    for target in ("aws", "gcp"):
+    for target in CLOUDS:
         for name, value in (outputs.get(target) or {}).items():
             if name.lower().startswith("secret"):
                 yield "in the cloud's store", str(value)
@@ -107,21 +107,20 @@ def _backups(stack: Stack, endpoint: Endpoint, configuration: Mapping[str, Any])
 
 
 def _alarms(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if "prometheusTargets" in outputs:
-        yield "Prometheus", "rules in compose/monitoring, targets in the output `prometheusTargets`"
-    for target in ("aws", "gcp"):
+    if PROMETHEUS_TARGETS in outputs:
+        yield "Prometheus", f"rules in compose/monitoring, targets in the output `{PROMETHEUS_TARGETS}`"
+    for target in CLOUDS:
         for name in ("topicArn", "dashboard"):
             if value := (outputs.get(target) or {}).get(name):
                 yield name, str(value)
 
 
 def _contacts(stack: Stack, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """`what: whom; what: whom`, as the key has it."""
-    if not configuration.get("contacts"):
-        yield "nobody is named", f'`pulumi config set contacts "down: …; full: …" --stack {stack.name}`'
-    for entry in filter(None, configuration.get("contacts", "").split(";")):
-        what, _, whom = entry.partition(":")
-        yield what.strip(), whom.strip()
+    contacts: Mapping[str, str] = configuration.get("contacts") or {}
+    if not contacts:
+        path = contact_path("down")
+        yield "no contacts", f"`pulumi config set --path {path} <a contact> --stack {stack.name}`"
+    yield from contacts.items()
 
 
 def _addresses(nodes: Sequence[object]) -> str:

@@ -14,6 +14,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.url import Node, parse
 
+from infra.outputs import ENDPOINT, MONITOR_URL
 from tools.errors import ToolError
 from tools.keycounts import ALL_SLOTS, SLOTS, Count, Shard
 
@@ -28,7 +29,7 @@ def of_stack(outputs: Mapping[str, Any]) -> list[Shard]:
     Raises:
         ToolError: a shard can't be counted.
     """
-    endpoint, monitor = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["monitorUrl"])
+    endpoint, monitor = Endpoint.from_dict(outputs[ENDPOINT]), parse(outputs[MONITOR_URL])
 
     def at(node: Node) -> redis.Redis:
         return connect(monitor.at(node), topology="single", ca=endpoint.ca, check_hostname=endpoint.check_hostname)

@@ -13,6 +13,7 @@ from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ValkeykitError
 from valkeykit.url import Node, parse
 
+from infra.outputs import ADMIN_URL, ENDPOINT
 from tools.errors import ToolError
 
 
@@ -24,7 +25,7 @@ def as_admin(outputs: Mapping[str, Any], stack: str = "") -> Iterator[tuple[Node
     Raises:
         ToolError: a node doesn't respond; it is named.
     """
-    for node in Endpoint.from_dict(outputs["endpoint"]).nodes:
+    for node in Endpoint.from_dict(outputs[ENDPOINT]).nodes:
         with connected(outputs, node, stack) as client:
             yield node, client
 
@@ -36,7 +37,7 @@ def connected(outputs: Mapping[str, Any], node: Node, stack: str = "") -> Iterat
     Raises:
         ToolError: the node doesn't respond; it is named.
     """
-    endpoint, admin = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["adminUrl"])
+    endpoint, admin = Endpoint.from_dict(outputs[ENDPOINT]), parse(outputs[ADMIN_URL])
     with contextlib.closing(connect(admin.at(node), topology="single", ca=endpoint.ca)) as client:
         try:
             with translate_errors():

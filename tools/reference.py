@@ -1,4 +1,4 @@
-"""docs/reference.md, made from what it describes: `python -m tools.reference`."""
+"""The generator of docs/reference.md: `python -m tools.reference`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from typing import Any, get_args
 import yaml
 
 from infra.hardening import DEFAULT_USER, DIRECTIVES, USERS, Workload
+from infra.outputs import (
+    ADMIN_URL,
+    CLOUDS,
+    ENDPOINT,
+    ENV,
+    MONITOR_URL,
+    PROMETHEUS_TARGETS,
+    SCHEMA_VERSION,
+    SENTINELS,
+    URL,
+)
 from infra.settings import loading
 from tools.stack import PROJECT
 
@@ -20,16 +31,16 @@ def render(project: Path = PROJECT) -> str:
         [
             "# Reference",
             "",
-            "Made by `python -m tools.reference` from the code; a test holds them together.",
-            *_section("Configuration", "`pulumi config set KEY VALUE`; the keys stand in the namespace `valkey`."),
+            "Generated from the code by `python -m tools.reference`; a test compares them.",
+            *_section("Configuration", "`pulumi config set KEY VALUE`; the keys are in the namespace `valkey`."),
             *_table(
                 ("key", "default", "meaning"),
                 [(f"`{key}`", f"`{_plain(entry['default'])}`", entry["description"]) for key, entry in schema.items()],
             ),
             *_sections(),
-            *_section("Hardening", "What is set on a server, by workload, and why."),
+            *_section("Hardening", "Directives of every server by workload, with their reasons."),
             *_table(
-                ("directive", *get_args(Workload), "why"),
+                ("directive", *get_args(Workload), "reason"),
                 [
                     (
                         f"`{directive.name}`",
@@ -39,32 +50,42 @@ def render(project: Path = PROJECT) -> str:
                     for directive in DIRECTIVES
                 ],
             ),
-            *_section("Users", f"Beside them the default user, which can't log in: `{DEFAULT_USER}`."),
-            *_table(("user", "rules", "for"), [(f"`{user.name}`", f"`{user.rules}`", user.purpose) for user in USERS]),
-            *_section("Outputs", "Of the stack; `pulumi stack output --show-secrets`, or a StackReference."),
+            *_section("Users", f"In addition to the default user, which cannot log in: `{DEFAULT_USER}`."),
             *_table(
-                ("output", "secret", "what"),
+                ("user", "rules", "purpose"), [(f"`{user.name}`", f"`{user.rules}`", user.purpose) for user in USERS]
+            ),
+            *_section("Outputs", "`pulumi stack output --show-secrets`, or a StackReference."),
+            *_table(
+                ("output", "secret", "content"),
                 [
                     (
-                        "`endpoint`",
+                        f"`{ENDPOINT}`",
                         "no",
                         "target, topology, nodes, sentinels, tls, ca, version, workload, maxmemory, users",
                     ),
-                    ("`url`", "yes", "the application's URL, user `app`"),
-                    ("`adminUrl`, `monitorUrl`", "yes", "the other users' URLs"),
+                    (f"`{URL}`", "yes", "the application's URL, user `app`"),
+                    (f"`{ADMIN_URL}`, `{MONITOR_URL}`", "yes", "the other users' URLs"),
                     (
-                        "`env`",
+                        f"`{ENV}`",
                         "yes",
-                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and what a URL can't say",
+                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and settings that no URL holds",
                     ),
-                    ("`prometheusTargets`", "no", "with `docker.exporter`: what Prometheus reads by `file_sd_configs`"),
                     (
-                        "`sentinels`",
+                        f"`{PROMETHEUS_TARGETS}`",
                         "no",
-                        "of a replicated docker stack, for the smoke tests; clients outside query the nodes",
+                        "with `docker.exporter`: targets for Prometheus' `file_sd_configs`",
                     ),
-                    ("`aws`, `gcp`", "no", "what only that target can tell: names, network, dashboard, secret"),
-                    ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
+                    (
+                        f"`{SENTINELS}`",
+                        "no",
+                        "of a replicated docker stack, for the smoke tests; external clients query the nodes",
+                    ),
+                    (
+                        ", ".join(f"`{cloud}`" for cloud in CLOUDS),
+                        "no",
+                        "names, network, dashboard and secret of that target",
+                    ),
+                    (f"`{SCHEMA_VERSION}`", "no", "1; another version means that names or formats changed"),
                 ],
             ),
             "",
@@ -73,14 +94,14 @@ def render(project: Path = PROJECT) -> str:
 
 
 def _sections() -> list[str]:
-    """The keys that only one target has."""
+    """The keys of one target."""
     keys = [(path, key) for path, key in loading.describe_keys() if "." in path]
     if not keys:
         return []
     return [
         *_section("Configuration of one target", "`pulumi config set --path valkey:KEY VALUE`."),
         *_table(
-            ("key", "allowed", "such as", "meaning"),
+            ("key", "allowed", "example", "meaning"),
             [(f"`{path}`", key.allowed, f"`{key.example}`", key.meaning) for path, key in keys],
         ),
     ]

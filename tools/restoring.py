@@ -12,7 +12,15 @@ from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack
 
-_ITS_OWN = ("port", "dataDir", "rotation", "retired", "docker.subnet", "docker.project", "aws.existing")
+_ITS_OWN = (
+    "port",
+    "dataDir",
+    "passwordRotation",
+    "completedRotation",
+    "docker.subnet",
+    "docker.project",
+    "aws.existing",
+)
 """Keys of the first stack that a second one beside it can't have too."""
 
 

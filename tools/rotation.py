@@ -22,6 +22,7 @@ from valkeykit.error_translation import translate_errors
 from valkeykit.url import Node, parse
 
 from infra.hardening import SELF_HOSTED
+from infra.outputs import ENDPOINT, URLS
 from tools import nodes, trial
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -30,8 +31,11 @@ LISTEN_SECONDS = 10.0
 """How long the old passwords are off for a trial. Who logs in less often isn't noticed."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
-_URLS = ("url", "adminUrl", "monitorUrl")
 _LOG_ENTRIES = 128
+
+PASSWORD_ROTATION = "passwordRotation"  # noqa: S105 — a key
+COMPLETED_ROTATION = "completedRotation"
+"""Configuration keys."""
 
 Admins = Callable[[], Iterator[tuple[Node, redis.Redis]]]
 """Connects to one node after the other."""
@@ -41,17 +45,20 @@ Entry = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
-class Words:
-    """The keys `rotation` and `retired`. loaded: when the servers had the passwords of this rotation, if known."""
+class RotationState:
+    """The keys `passwordRotation` and `completedRotation`, as configured or as carried out.
+
+    loaded: when the servers had the passwords of this rotation, if known.
+    """
 
     rotation: str
-    retired: str
+    completed: str
     loaded: datetime | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether the passwords before the rotation are still valid."""
-        return self.rotation != self.retired
+        """Whether the previous passwords are still valid."""
+        return self.rotation != self.completed
 
 
 def first_step(stack: Stack) -> dict[str, str]:
@@ -63,13 +70,13 @@ def first_step(stack: Stack) -> dict[str, str]:
     stack.outputs()
     wanted, done = _wanted(stack), _carried_out(stack)
     if wanted.rotation != done.rotation and wanted.is_open:
-        return {"rotation": wanted.rotation}
+        return {PASSWORD_ROTATION: wanted.rotation}
     if done.is_open:
         raise ToolError(
             f"the rotation {done.rotation} isn't finished: the passwords before it are still valid",
             fix=f"make rotate STACK={stack.name} FINISH=1",
         )
-    return {"rotation": datetime.now(timezone.utc).strftime(_STAMP)}
+    return {PASSWORD_ROTATION: datetime.now(timezone.utc).strftime(_STAMP)}
 
 
 def second_step(stack: Stack, *, force: bool, dry: bool = False) -> dict[str, str]:
@@ -91,13 +98,13 @@ def second_step(stack: Stack, *, force: bool, dry: bool = False) -> dict[str, st
         raise ToolError("no rotation is under way", fix=f"make rotate STACK={stack.name}")
     if wanted.is_open and not force:  # else it was checked when this step began
         admins = partial(nodes.as_admin, outputs, stack.name)
-        endpoint = Endpoint.from_dict(outputs["endpoint"])
+        endpoint = Endpoint.from_dict(outputs[ENDPOINT])
         before = _logged_in_before(admins, endpoint.users, done.loaded)
         _refuse(stack, before, "connections that logged in before the rotation")
         if not dry and endpoint.target in SELF_HOSTED:
             refused = _try_without(admins, outputs)
             _refuse(stack, refused, "logins that were rejected while the old passwords were off for a trial")
-    return {"retired": wanted.rotation}
+    return {COMPLETED_ROTATION: wanted.rotation}
 
 
 def _refuse(stack: Stack, users: Counter[str], who: str) -> None:
@@ -109,19 +116,19 @@ def _refuse(stack: Stack, users: Counter[str], who: str) -> None:
         )
 
 
-def _wanted(stack: Stack) -> Words:
-    known = stack.configuration()
-    return Words(known.get("rotation", ""), known.get("retired", ""))
+def _wanted(stack: Stack) -> RotationState:
+    config = stack.configuration()
+    return RotationState(config.get(PASSWORD_ROTATION, ""), config.get(COMPLETED_ROTATION, ""))
 
 
-def _carried_out(stack: Stack) -> Words:
+def _carried_out(stack: Stack) -> RotationState:
     """What the servers have. Stacks of an earlier version know less of it, and those without passwords nothing."""
     wanted = _wanted(stack)
     with contextlib.suppress(ToolError):
         known = stack.resource("Rotation")
-        return Words(known["rotation"], known["retired"], datetime.fromisoformat(known["loaded"]))
+        return RotationState(known["rotation"], known["retired"], datetime.fromisoformat(known["loaded"]))
     with contextlib.suppress(ToolError):
-        return Words(stack.resource("Password")["rotation"], wanted.retired, _time_of(wanted.rotation))
+        return RotationState(stack.resource("Password")["rotation"], wanted.completed, _time_of(wanted.rotation))
     return wanted
 
 
@@ -150,7 +157,7 @@ def _try_without(admins: Admins, outputs: Mapping[str, Any]) -> Counter[str]:
 
     Nothing else shows clients that connect for each request: no server tells which of a user's passwords a login had.
     """
-    logins = {login.username or "": login.password or "" for login in (parse(outputs[url]) for url in _URLS)}
+    logins = {login.username or "": login.password or "" for login in (parse(outputs[url]) for url in URLS.values())}
     valid = {user: hashlib.sha256(password.encode()).hexdigest() for user, password in logins.items()}
     with translate_errors():
         before = dict(_rejections(admins, valid))

@@ -35,7 +35,7 @@ class PasswordProvider(ResourceProvider):
         if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["retired"]:
             return CheckResult(news, [])
         former = olds.get("rotation", "")
-        fix = f"pulumi config set retired {former}" if former else "pulumi config rm retired"
+        fix = f"pulumi config set completedRotation {former}" if former else "pulumi config rm completedRotation"
         reason = f"ends the passwords before the rotation {news['rotation']!r}, which is not carried out yet -> {fix}"
         return CheckResult(news, [CheckFailure("retired", reason)])
 
@@ -90,7 +90,7 @@ def _at_present(props: Props) -> Props:
 
 
 class Rotation(Resource, module="valkey", name="Rotation"):
-    """What was last carried out of the keys `rotation` and `retired`.
+    """What was last carried out of the keys `passwordRotation` and `completedRotation`.
 
     loaded: when the last server had the passwords of this rotation, UTC in ISO 8601.
     """

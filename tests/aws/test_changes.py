@@ -99,7 +99,7 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
 
 
 def _decisive(made: Deployed) -> list[Recorded]:
-    """With the inputs that change something: a password only checks `retired`, which is stored as such."""
+    """With the inputs that change something: a password only checks `retired`, its name of the key `completedRotation`."""
     return [
         replace(resource, inputs={key: value for key, value in resource.inputs.items() if key != "retired"})
         if resource.kind == PASSWORD

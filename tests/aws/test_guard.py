@@ -15,8 +15,8 @@ ALLOWED = {"aws.allowReplacement": "true"}
 
 LOSSES: tuple[tuple[Configuration, str], ...] = (
     ({"port": "7000"}, "would be replaced and its data lost, because of port"),
-    ({"version": "8.1"}, "the version would go back from 9.0 to 8.1"),
-    ({"topology": "serverless", "port": "6379"}, "what holds the data now would be deleted with it"),
+    ({"version": "8.1"}, "a downgrade from 9.0 to 8.1 would replace the cache"),
+    ({"topology": "serverless", "port": "6379"}, "the resource that has the data now would be deleted"),
 )
 """One after another; previews are tried by the walks of test_changes."""
 

@@ -87,8 +87,8 @@ def test_a_redis_becomes_valkey_in_place_in_one_update(redis: CloudStack) -> Non
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        ({"transitEncryptionEnabled": False}, "TLS can't be turned on in the same update as users"),
-        ({"engineVersion": "8.1"}, "redis becomes valkey in place only together with another version"),
+        ({"transitEncryptionEnabled": False}, "TLS and users cannot be enabled in the same update"),
+        ({"engineVersion": "8.1"}, "redis can become valkey in place only together with a version upgrade"),
         ({"port": 6380}, "may not be replaced"),
     ],
 )

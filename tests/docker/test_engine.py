@@ -134,7 +134,7 @@ def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
     with connect(Endpoint.from_dict(outputs["endpoint"]), username="app", password=password) as client:
         for number in range(80):
             client.set(f"key:{number}", "x" * 500_000)
-    project.configure(memory="32mb", rotation="now")
+    project.configure(memory="32mb", passwordRotation="now")
     refused = project.pulumi("preview")
     assert refused.returncode != 0
     assert "may not evict" in refused.stdout + refused.stderr
@@ -192,11 +192,11 @@ def test_drift_rotation_and_upgrade(project: Project) -> None:
     Engine().docker("kill", f"valkey-{project.stack.name}-node-0-1")
     assert project.pulumi("preview", "--refresh", "--expect-no-changes").returncode != 0
     assert project.stack.up() is True
-    project.configure(rotation="one")
+    project.configure(passwordRotation="one")
     assert project.stack.up() is True
     assert project.stack.outputs()["url"] != before
     assert value(project, "key") == "kept"
-    project.configure(retired="one", version=NEW)
+    project.configure(completedRotation="one", version=NEW)
     assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{NEW}").returncode == 0
     assert project.stack.up() is True
     assert (value(project, "key"), project.stack.outputs()["endpoint"]["version"]) == ("kept", NEW)

@@ -58,19 +58,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rotation_that_was_cut_off_is_completed_and_not_finished(project: Project) -> None:
     project.stack.up()
     old = project.stack.outputs()["url"]
-    cut_off(project, {"rotation": "first"})
+    cut_off(project, {"passwordRotation": "first"})
     with pytest.raises(ToolError, match=r"the rotation first isn't complete.* -> make rotate STACK=test$"):
         rotation.second_step(project.stack, force=True)
     assert str(change.interrupted(project.stack)).startswith(f"`{ROTATE}` of ")
     rotate(project)
     new = project.stack.outputs()["url"]
-    assert project.stack.configuration()["rotation"] == "first"
+    assert project.stack.configuration()["passwordRotation"] == "first"
     assert new != old
     assert is_valid(old)
     assert is_valid(new)
     assert change.interrupted(project.stack) is None
 
-    cut_off(project, {"retired": "first"})
+    cut_off(project, {"completedRotation": "first"})
     finish(project)
     assert not is_valid(old)
     assert project.stack.outputs()["url"] == new
@@ -83,9 +83,9 @@ def test_no_update_makes_a_password_and_ends_the_one_before_it(project: Project)
     project.stack.up()
     url = project.stack.outputs()["url"]
     for rotated, retired in (("first", "first"), ("", "")):
-        project.configure(rotation=rotated, retired=retired)
+        project.configure(passwordRotation=rotated, completedRotation=retired)
         if rotated:
-            with pytest.raises(ToolError, match="which is not carried out yet -> pulumi config rm retired"):
+            with pytest.raises(ToolError, match="which is not carried out yet -> pulumi config rm completedRotation"):
                 project.stack.up()
     assert project.stack.outputs()["url"] == url
     assert is_valid(url)
@@ -171,7 +171,7 @@ def test_who_connects_for_each_request_by_the_old_password_is_noticed(
             finish(project)
         assert rotation.second_step(project.stack, force=False, dry=True)
     assert is_valid(old)
-    assert project.stack.configuration().get("retired", "") == ""
+    assert project.stack.configuration().get("completedRotation", "") == ""
     with project.client() as client:
         known = client.acl_getuser("app")
         assert known

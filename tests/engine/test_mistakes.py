@@ -46,8 +46,8 @@ def test_more_than_the_machine_has_is_told_all_at_once(project: Project) -> None
         project.configure(memory="99999gb", version="7.2", port=str(busy.getsockname()[1]), restoreFrom="nowhere.rdb")
         refused(
             project,
-            "memory is 99999gb, the machine has",
-            "Valkey 7.2 isn't there",
+            "memory is 99999gb, but the machine has",
+            "Valkey 7.2 is not available",
             "is in use by python",
             f"(pid {os.getpid()})",
             "nowhere.rdb: No such file or directory",

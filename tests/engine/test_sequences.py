@@ -36,8 +36,8 @@ def test_what_would_be_refused_later_is_refused_in_a_preview(
     with project.client() as client:
         for number in range(20):
             client.set(f"key:{number}", b"x" * 1024**2)
-    change.rehearse(project.stack, lambda: {"rotation": "next"})  # passwords that nobody knows yet
-    for changes in ({"memory": "16mb"}, {"memory": "16mb", "rotation": "next"}):
+    change.rehearse(project.stack, lambda: {"passwordRotation": "next"})  # passwords that nobody knows yet
+    for changes in ({"memory": "16mb"}, {"memory": "16mb", "passwordRotation": "next"}):
         capfd.readouterr()
         with pytest.raises(ToolError, match=r"every write would fail -> pulumi config set memory <more>$"):
             change.rehearse(project.stack, partial(dict, changes))

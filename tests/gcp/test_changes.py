@@ -82,8 +82,8 @@ source in code (`tests/gcp/service.py`); it was not tried on a live project.
 
 - **live**: when `pulumi up` runs. A change of the node type, the shards, the replicas or the version takes minutes to
   hours; clients may see a short reconnect.
-- **several updates**: Memorystore changes one field an update, and this changes several. It is refused, in a preview
-  too, with the fields and the order; [gcp.md](gcp.md#one-change-at-a-time) says how it is made.
+- **several updates**: Memorystore allows one changed field per update, and this changes several. It is refused, in a
+  preview too, with the fields and the order; [gcp.md](gcp.md#one-change-at-a-time) says how it is made.
 - **a replacement**: the instance would begin empty. It is refused, in a preview too, until `gcp.allowReplacement` is
   true.
 
@@ -111,7 +111,7 @@ WALKER = Walker(
     plan,
     refusals={
         "a replacement": f"or allow it with: {ALLOW_REPLACEMENT}",
-        "several updates": "Memorystore changes one field an update",
+        "several updates": "Memorystore allows one changed field per update",
     },
     holding=service.HOLDING,
 )

@@ -58,7 +58,7 @@ def test_an_endpoint_without_a_type_is_no_client_s() -> None:
     ],
 )
 def test_an_endpoint_that_isn_t_there_is_told(known: Any) -> None:
-    with pytest.raises(ProvisioningError, match="no endpoint of the type CONNECTION_TYPE_PRIMARY"):
+    with pytest.raises(ProvisioningError, match="no endpoint of type CONNECTION_TYPE_PRIMARY"):
         endpoints.nodes(known, (PRIMARY,))
     assert PRIMARY not in endpoints.addresses(known)
 

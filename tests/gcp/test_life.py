@@ -76,8 +76,8 @@ def _assert_no_login(outputs: dict[str, Any], stack: CloudStack) -> None:
 
 
 OTHERS = (
-    ({"network": "another"}, "holds for projects/123/global/networks/another, not for"),
-    ({"service": "gcp-memorystore-redis"}, "is one for gcp-memorystore-redis"),
+    ({"network": "another"}, "is for projects/123/global/networks/another, not for"),
+    ({"service": "gcp-memorystore-redis"}, "is for gcp-memorystore-redis"),
 )
 """Policies of something else, and what is said of them."""
 

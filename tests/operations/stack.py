@@ -192,7 +192,7 @@ class Deployment:
     def is_rotating(self) -> bool:
         """Whether the configuration has a rotation whose previous passwords are still valid."""
         config = self.configuration()
-        return bool(config.get("rotation", "") != config.get("retired", ""))
+        return bool(config.get("passwordRotation", "") != config.get("completedRotation", ""))
 
     def command(self, name: Name) -> Command:
         """A command of the stack; `scale` to another size than the current one."""

@@ -24,7 +24,7 @@ PAIRS: tuple[tuple[Name, Name], ...] = (
     ("upgrade", "backup"),
 )
 
-_KEYS: dict[Name, str] = {"scale": "memory", "rotate": "rotation", "upgrade": "version"}
+_KEYS: dict[Name, str] = {"scale": "memory", "rotate": "passwordRotation", "upgrade": "version"}
 """The key of the configuration that a command sets."""
 
 _APART_SECONDS = 5.0

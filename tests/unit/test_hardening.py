@@ -27,13 +27,14 @@ def test_every_rule_says_why_and_covers_every_workload() -> None:
 
 @pytest.mark.parametrize("target", get_args(Target))
 def test_a_rule_is_set_or_its_gap_is_told(target: Target) -> None:
-    told = " ".join(hardening.gaps(target))
+    text = " ".join(hardening.gaps(target))
     rendered = hardening.directives("cache", 1, target)
-    assert all((directive.name in rendered) != (f"{directive.name} is" in told) for directive in hardening.DIRECTIVES)
+    for directive in hardening.DIRECTIVES:
+        assert (directive.name in rendered) != (f"sets {directive.name} itself" in text)
 
 
 def test_the_embedded_target_tells_that_it_has_no_tls() -> None:
-    assert any("plain text" in gap for gap in hardening.gaps("embedded"))
+    assert any("not encrypted" in gap for gap in hardening.gaps("embedded"))
 
 
 def test_only_hashes_stand_in_the_acl_file() -> None:

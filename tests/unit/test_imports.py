@@ -16,7 +16,7 @@ def loaded_by(modules: str) -> set[str]:
 
 
 def test_the_program_loads_no_cloud_and_no_client() -> None:
-    loaded = loaded_by("infra.settings, infra.targets.embedded, infra.endpoint, infra.providers.processes")
+    loaded = loaded_by("infra.settings, infra.targets.embedded, infra.outputs, infra.providers.processes")
     assert "infra.targets.embedded" in loaded
     assert not loaded & set(HEAVY)
 
@@ -38,11 +38,11 @@ def test_a_cloud_whose_sdk_isnt_installed_is_refused_with_the_mend(cloud: str) -
     code = f"""
 import sys
 sys.modules["pulumi_{cloud}"] = None
-from infra import targets
+from infra.targets.provisioning import provision
 from types import SimpleNamespace
-targets.provision(SimpleNamespace(target="{cloud}"), "valkey/test")
+provision(SimpleNamespace(target="{cloud}"), "valkey/test")
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
     assert said.splitlines()[-1].endswith(
-        f"the target {cloud} needs pulumi-{cloud}, which isn't installed -> make sdk CLOUD={cloud}"
+        f"the target {cloud} needs pulumi-{cloud}, which is not installed -> make sdk CLOUD={cloud}"
     )

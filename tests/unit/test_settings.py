@@ -111,7 +111,56 @@ def test_keys_that_contradict_each_other(values: dict[str, str], key: str, mend:
     assert mend in str(caught.value)
 
 
-def test_every_key_of_a_section_says_what_it_means() -> None:
+RENAMED: dict[str, tuple[dict[str, str], str]] = {
+    "rotation": ({"rotation": "2026-12"}, "pulumi config set passwordRotation 2026-12 && pulumi config rm rotation"),
+    "retired": ({"retired": "a b"}, "pulumi config set completedRotation 'a b' && pulumi config rm retired"),
+    "docker.allow": (
+        {"target": "docker", "docker": '{"allow": ["192.0.2.0/24", "198.51.100.0/24"]}'},
+        (
+            "pulumi config set --path valkey:docker.allowedCidrs 192.0.2.0/24,198.51.100.0/24"
+            " && pulumi config rm --path valkey:docker.allow"
+        ),
+    ),
+    "aws.alarmEmails": (
+        {"target": "aws", "aws": '{"alarmEmails": "ops@example.org"}'},
+        (
+            "pulumi config set --path valkey:aws.alertEmails ops@example.org"
+            " && pulumi config rm --path valkey:aws.alarmEmails"
+        ),
+    ),
+}
+
+
+def test_every_renamed_key_is_tried() -> None:
+    assert set(RENAMED) == set(loading.RENAMED_KEYS)
+    keys = {key for key, _ in loading.describe_keys()}
+    assert set(loading.RENAMED_KEYS.values()) <= keys
+    assert not set(loading.RENAMED_KEYS) & keys
+
+
+@pytest.mark.parametrize("key", RENAMED)
+def test_a_renamed_key_is_rejected_with_the_commands_that_rename_it(key: str) -> None:
+    values, commands = RENAMED[key]
+    with pytest.raises(ConfigurationError) as caught:
+        load(**values)
+    assert f"valkey:{key} was renamed to {loading.RENAMED_KEYS[key]} -> {commands}" in str(caught.value)
+
+
+def test_contacts_are_a_map() -> None:
+    assert load(contacts='{"down": "#oncall", "full": 42}').contacts == {"down": "#oncall", "full": "42"}
+    assert load(contacts="").contacts == load().contacts == {}
+
+
+def test_contacts_as_one_text_are_rejected_with_the_commands_that_set_the_map() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(contacts="down: on call; disk full: the data team")
+    assert str(caught.value).endswith(
+        "-> pulumi config rm contacts && pulumi config set --path valkey:contacts.down 'on call'"
+        " && pulumi config set --path 'valkey:contacts[\"disk full\"]' 'the data team'"
+    )
+
+
+def test_every_key_of_a_target_has_a_meaning() -> None:
     assert all(key.meaning for path, key in loading.describe_keys() if "." in path)
 
 

@@ -18,8 +18,8 @@ from tools.render.folder import Folder
 from tools.stack import PROJECT
 
 HAS_NOT = {
-    "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment",
-    "version", "docker.context", "docker.project", "docker.image", "docker.digest", "docker.imageFile", "docker.registryUser",
+    "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "version",
+    "docker.context", "docker.project", "docker.image", "docker.digest", "docker.imageFile", "docker.registryUser",
     "docker.registryPassword", "docker.subnet", "docker.certificate", "docker.key", "docker.ca", "docker.backupEvery",
     "docker.backupKeep", "docker.backupFolder", "docker.exporter", "docker.backupUrl", "docker.backupEndpoint",
     "docker.backupRegion", "docker.backupAccessKey", "docker.backupSecretKey", "docker.uploader",
