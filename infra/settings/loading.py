@@ -6,7 +6,7 @@ import difflib
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 from valkeykit.errors import ConfigurationError
@@ -88,7 +88,8 @@ def _renamed(previous: str, current: str, value: object) -> ConfigProblem:
 
 def _contact_commands(value: object) -> str:
     """The commands that replace the previous form, `what: contact; what: contact`."""
-    entries = [entry.partition(":") for entry in str(value).split(";") if ":" in entry]
+    text = value if isinstance(value, str) else ""
+    entries = [entry.partition(":") for entry in text.split(";") if ":" in entry]
     contacts = [(what.strip(), contact.strip()) for what, _, contact in entries] or [("down", "#oncall")]
     commands = [
         f"pulumi config set --path {shlex.quote(contact_path(what))} {shlex.quote(who)}" for what, who in contacts
@@ -110,7 +111,8 @@ def _model(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The model that a field holds; None if it holds a value."""
     field = model.model_fields.get(name)
     annotation: Any = field.annotation if field else None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    is_class = isinstance(annotation, type) and get_origin(annotation) is None
+    return annotation if is_class and issubclass(annotation, BaseModel) else None
 
 
 def _description(model: type[BaseModel], name: str) -> Key | None:

@@ -99,7 +99,7 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
 
 
 def _decisive(made: Deployed) -> list[Recorded]:
-    """With the inputs that change something: a password only checks `retired`, its name of the key `completedRotation`."""
+    """Without the input `retired` (the key `completedRotation`), which passwords only check."""
     return [
         replace(resource, inputs={key: value for key, value in resource.inputs.items() if key != "retired"})
         if resource.kind == PASSWORD
