@@ -142,7 +142,7 @@ class Bed:
         """The name of the first node that is a primary now."""
         for node in self.deployment.plan.nodes:
             with contextlib.suppress(Exception):
-                if self.deployment.console.run(node.name, "ROLE")[0] == "master":
+                if self.deployment.executor.run(node.name, "ROLE")[0] == "master":
                     return node.name
         raise AssertionError("no primary answers")
 

@@ -11,7 +11,7 @@ import pytest
 from infra.drivers import certificates
 from infra.drivers.docker import health, rolling
 from infra.drivers.docker.plan import Secrets
-from infra.drivers.topology.executor import answers
+from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
 from tests.docker.bed import NEW, OLD, Bed, new_secrets
 from tools.probe import Writer
@@ -70,7 +70,7 @@ def test_settings_and_memory_change_without_a_restart(bed: Bed) -> None:
 
 
 def _of_first(bed: Bed) -> dict[str, str]:
-    return dict(bed.deployment.console.run("node-0", "CONFIG", "GET", "maxmemory*"))
+    return dict(bed.deployment.executor.run("node-0", "CONFIG", "GET", "maxmemory*"))
 
 
 def test_memory_that_the_data_fills_is_refused(bed: Bed) -> None:
@@ -101,8 +101,8 @@ def test_passwords_rotate_without_a_failed_request(bed: Bed) -> None:
     assert starts(bed) == before
     current = bed.spec
     bed.spec = replace(bed.spec, secrets=old)
-    with pytest.raises(ProvisioningError, match="doesn't take the password"):
-        bed.deployment.console.run("node-0", "PING")
+    with pytest.raises(ProvisioningError, match="rejects the password"):
+        bed.deployment.executor.run("node-0", "PING")
     bed.spec = current
 
 
@@ -143,7 +143,7 @@ def test_a_crashed_server_comes_back_by_itself(bed: Bed) -> None:
     pid = int(facts["State"]["Pid"])
     bed.spec.engine.docker("exec", bed.deployment.container("node-0"), "sh", "-c", "kill -9 $(pidof valkey-server)")
     deadline = time.monotonic() + 30
-    while bed.container("node-0")["State"]["Pid"] in (0, pid) or not answers(bed.deployment.console, "node-0"):
+    while bed.container("node-0")["State"]["Pid"] in (0, pid) or not is_reachable(bed.deployment.executor, "node-0"):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert has(bed, "first")
@@ -180,7 +180,7 @@ def test_stopped_containers_of_another_definition_are_replaced_together(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node waits for Sentinels and for other nodes, so none can be the first."""
-    bed.spec.engine.docker("stop", *(bed.deployment.container(name) for name in bed.deployment.console.ports))
+    bed.spec.engine.docker("stop", *(bed.deployment.container(name) for name in bed.deployment.executor.ports))
     with monkeypatch.context() as patch:
         patch.setattr(health, "is_outdated", lambda *_: True)
         rolling.recreate_unhealthy(bed.deployment)

@@ -174,6 +174,6 @@ def test_a_server_that_cannot_be_asked_is_reported_with_the_reason(tmp_path: Pat
         engine = bed.spec.engine
         engine.docker("run", "--rm", "-u", "0", "-v", f"{conf}:/c", "--entrypoint", "rm", image, "-f", "/c/tls/ca.crt")
         with pytest.raises(ProvisioningError, match="node-0: Could not negotiate a TLS connection: Invalid CA"):
-            bed.deployment.console.run("node-0", "PING")
+            bed.deployment.executor.run("node-0", "PING")
         bed.ensure()
-        bed.deployment.console.run("node-0", "PING")
+        bed.deployment.executor.run("node-0", "PING")

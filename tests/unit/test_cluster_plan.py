@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from infra.drivers.docker.files import SCRIPTS
-from infra.drivers.processes.group import Clients
+from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 
 SLOTS = {"node-0": "0-8191", "node-1": "8192-12287", "node-4": "12288-16383"}
 PLACES = {
@@ -242,14 +242,14 @@ def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.
     monkeypatch.setattr(cluster, "FAILOVER_SECONDS", 0.5)
     orders = []
 
-    class Busy(Clients):
+    class Busy(ProcessExecutor):
         def run(self, node: str, *command: str) -> Any:
             if command == ("CLUSTER", "FAILOVER"):
                 orders.append(node)
             return f"role:{'master' if len(orders) > 1 else 'slave'}\r\n"
 
-        def ask(self, node: str, commands: Any) -> list[Any]:
+        def run_many(self, node: str, commands: Any) -> list[Any]:
             return [self.run(node, *command) for command in commands]
 
-    cluster.promote(Busy({}), Member("node-3", "127.0.0.1", 7003))
+    cluster.promote(Busy({}), NodeAddress("node-3", "127.0.0.1", 7003))
     assert orders == ["node-3", "node-3"]

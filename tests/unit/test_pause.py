@@ -18,10 +18,10 @@ import redis
 
 from infra import hardening
 from infra.drivers.processes import ports, server, servers
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.instance import Spec
 from infra.drivers.topology import pause, replication
-from infra.drivers.topology.executor import Member, info
+from infra.drivers.topology.executor import NodeAddress, info
 from tests.unit.conftest import client_of
 from tests.unit.group.bed import PASSWORDS, end, free_ports, made
 from tools.stack import PROJECT
@@ -48,10 +48,10 @@ from infra import hardening
 from infra.drivers import binary
 from infra.drivers.topology import pause
 from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.processes.group import Clients
+from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.processes.instance import Spec
 spec = Spec(Folder(Path({folder!r})), Claim("valkey/test", "r", binary.version()), 0, {{}}, "", {password!r})
-with pause.hold(Clients({{"node-0": spec}}), "node-0"):
+with pause.hold(ProcessExecutor({{"node-0": spec}}), "node-0"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -88,7 +88,7 @@ def _writes(app: redis.Redis) -> bool:
 
 def test_a_gap_between_two_renewals_is_known(spec: Spec) -> None:
     server.ensure(spec)
-    with Clients({"node-0": spec}).session("node-0") as run, client_of(spec) as admin:
+    with ProcessExecutor({"node-0": spec}).session("node-0") as run, client_of(spec) as admin:
         held = pause.Pause(run)
         assert not held.is_unbroken
         wait_until(lambda: _begins(held))
@@ -117,7 +117,7 @@ def pair(tmp_path: Path) -> Iterator[GroupSpec]:
     end(group.folder.path)
 
 
-class Watched(Clients):
+class Watched(ProcessExecutor):
     """Keeps how the primary was when the Sentinels were given the order."""
 
     def __init__(self, group: GroupSpec, primary: str) -> None:
@@ -148,10 +148,10 @@ def test_the_order_is_given_only_while_writers_wait(pair: GroupSpec, monkeypatch
 
     monkeypatch.setattr(pause, "RENEW_SECONDS", 1e6)
     monkeypatch.setattr(replication, "_order_failover", late)
-    with contextlib.closing(Watched(pair, first.name)) as console:
-        successor = replication.fail_over(console, list(pair.sentinels), pair.members, first)
-        assert ("client_pause", True) in console.orders
-        assert set(console.orders) == {("client_pause", True)}
+    with contextlib.closing(Watched(pair, first.name)) as executor:
+        successor = replication.fail_over(executor, list(pair.sentinels), pair.members, first)
+        assert ("client_pause", True) in executor.orders
+        assert set(executor.orders) == {("client_pause", True)}
     with _node(successor) as admin:
         assert admin.get("late") == "acknowledged"
     with _node(first) as admin:
@@ -164,11 +164,11 @@ import os, signal
 from pathlib import Path
 from dataclasses import replace
 from infra.drivers.topology import replication
-from infra.drivers.processes.group import Clients
+from infra.drivers.processes.group import ProcessExecutor
 from tests.unit.group.bed import made
 replication.follow = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 pair = replace(made(Path({folder!r}), "replicated", {port}), replicas=1)
-replication.fail_over(Clients(pair.everybody), list(pair.sentinels), pair.members, pair.member("node-0"))
+replication.fail_over(ProcessExecutor(pair.everybody), list(pair.sentinels), pair.members, pair.member("node-0"))
 """
 
 
@@ -201,7 +201,7 @@ def _is_demoted(former: redis.Redis, acknowledged: list[str]) -> bool:
     return False
 
 
-def _node(member: Member) -> redis.Redis:
+def _node(member: NodeAddress) -> redis.Redis:
     return redis.Redis(
         ports.HOST, member.port, username="admin", password=PASSWORDS["admin"], decode_responses=True, socket_timeout=2
     )

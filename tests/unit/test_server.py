@@ -86,7 +86,7 @@ def test_a_frozen_server_is_named_and_left_alone(spec: Spec, monkeypatch: pytest
     running.suspend()
     try:
         for look in (server.ensure, server.inspect):
-            with pytest.raises(ProvisioningError, match=f"pid {running.pid}. runs, but has said nothing"):
+            with pytest.raises(ProvisioningError, match=f"pid {running.pid}. runs, but has not responded"):
                 look(spec)
     finally:
         running.resume()

@@ -11,7 +11,7 @@ from typing import Any
 from infra.documents import to_yaml
 from infra.drivers.docker import exporter, files, uploader
 from infra.drivers.docker.plan import Backups, Plan, Upload
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import RULES, topology_directives
 
 DEFINITION = "valkey.definition"
@@ -86,7 +86,7 @@ def keeps_backups(plan: Plan) -> bool:
     return plan.backups is not None and not plan.backups.folder
 
 
-def _node(plan: Plan, node: Member) -> Service:
+def _node(plan: Plan, node: NodeAddress) -> Service:
     return {
         **_server(plan, node),
         "command": ["sh", f"{files.HOME}/bin/start-node", plan.topology, plan.project, node.name],
@@ -94,14 +94,14 @@ def _node(plan: Plan, node: Member) -> Service:
     }
 
 
-def _sentinel(plan: Plan, sentinel: Member) -> Service:
+def _sentinel(plan: Plan, sentinel: NodeAddress) -> Service:
     command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
     server = _server(plan, sentinel)
     healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to read
     return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY)}
 
 
-def _server(plan: Plan, member: Member) -> Service:
+def _server(plan: Plan, member: NodeAddress) -> Service:
     bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
     return {
         **_extends("node"),

@@ -12,8 +12,8 @@ from typing import Any
 from infra import hardening
 from infra.drivers.docker import compose, files, health, reasons
 from infra.drivers.docker.belongings import Belongings
-from infra.drivers.docker.console import Console
 from infra.drivers.docker.engine import Engine, EngineError
+from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.plan import Plan, Secrets
 from infra.drivers.docker.volumes import Volume
 
@@ -36,12 +36,12 @@ class Deployment:
         return compose.render(self.plan)
 
     @cached_property
-    def console(self) -> Console:
+    def executor(self) -> ContainerExecutor:
         members = (*self.plan.nodes, *self.plan.sentinels)
         containers = {member.name: self.container(member.name) for member in members}
         ports = {member.name: member.port for member in members}
         passwords = list(filter(None, (self.secrets.passwords[hardening.ADMIN], self.secrets.login)))
-        return Console(self.engine, containers, ports, passwords)
+        return ContainerExecutor(self.engine, containers, ports, passwords)
 
     def container(self, service: str) -> str:
         return f"{self.plan.project}-{service}-1"
@@ -122,12 +122,12 @@ class Deployment:
         Raises:
             EngineError: one doesn't become healthy.
         """
-        self._wait_until_healthy(self.console.ports)
+        self._wait_until_healthy(self.executor.ports)
 
     def renew(self, *services: str) -> None:
         """New containers of services, with their volumes; returns when their servers have read their data."""
         self.compose("up", "--detach", "--no-deps", "--force-recreate", *services)
-        if servers := [service for service in services if service in self.console.ports]:
+        if servers := [service for service in services if service in self.executor.ports]:
             self._wait_until_healthy(servers)
 
     def down(self) -> None:
@@ -138,7 +138,7 @@ class Deployment:
         """What differs from what compose was told: lost, stopped, unhealthy or changed containers."""
         found, services = self._facts(), self.project["services"]
         problems = {service: health.problem(found.get(service), wanted) for service, wanted in services.items()}
-        for service in (service for service in self.console.ports if service in found):
+        for service in (service for service in self.executor.ports if service in found):
             if not health.is_healthy(found[service]) and (reason := self._reason(service)):
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
@@ -174,7 +174,7 @@ class Deployment:
         """Compose's own --wait gives up on a container that is unhealthy for the moment."""
         self.compose("up", "--detach", *arguments)
         # An unhealthy helper keeps no server from being repaired, but for what joins them.
-        self._wait_until_healthy({*self.console.ports, compose.KEEPER})
+        self._wait_until_healthy({*self.executor.ports, compose.KEEPER})
 
     def _wait_until_healthy(self, services: Collection[str]) -> None:
         begin = time.monotonic()
@@ -201,7 +201,9 @@ class Deployment:
     def _reason(self, service: str) -> reasons.Reason | None:
         """Why it isn't healthy, as it reports itself."""
         waiting = log = ""
-        ping = f"sh {files.HOME}/bin/cli health 127.0.0.1 {self.console.ports.get(service, 0)} ping 2>&1 | grep MISCONF"
+        ping = (
+            f"sh {files.HOME}/bin/cli health 127.0.0.1 {self.executor.ports.get(service, 0)} ping 2>&1 | grep MISCONF"
+        )
         with contextlib.suppress(EngineError):  # it doesn't wait, or doesn't run
             waiting = self.engine.docker("exec", self.container(service), "sh", "-c", f"cat /tmp/waiting || {ping}")
         with contextlib.suppress(EngineError):  # its container is gone

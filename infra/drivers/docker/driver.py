@@ -86,7 +86,7 @@ def ensure(spec: Spec, known: State | None) -> State:
         _change(deployment)
     else:
         _create(deployment, source)
-    roles.wait_until_whole(deployment.console, deployment.plan)
+    roles.wait_until_whole(deployment.executor, deployment.plan)
     return _inspect(deployment, engine, version)
 
 
@@ -114,7 +114,7 @@ def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
     wrong = deployment.wrong()
     try:
         state = _inspect(deployment, known.engine, known.version)
-        return state, wrong or list(roles.problems(deployment.console, deployment.plan))
+        return state, wrong or list(roles.problems(deployment.executor, deployment.plan))
     except ProvisioningError as problem:
         return None, wrong or [str(problem)]
 
@@ -137,11 +137,11 @@ def hand_over(spec: Spec, known: State) -> None:
     """
     _same_engine(spec, known)
     deployment = _known(spec, known)
-    if problems := deployment.wrong() or list(roles.problems(deployment.console, deployment.plan)):
+    if problems := deployment.wrong() or list(roles.problems(deployment.executor, deployment.plan)):
         raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
-    for primary in roles.primaries(deployment.console, deployment.plan):
-        roles.hand_over(deployment.console, deployment.plan, primary)
-    roles.wait_until_whole(deployment.console, deployment.plan)
+    for primary in roles.primaries(deployment.executor, deployment.plan):
+        roles.hand_over(deployment.executor, deployment.plan, primary)
+    roles.wait_until_whole(deployment.executor, deployment.plan)
 
 
 def recoveries(spec: Spec, known: State, since: datetime) -> list[str]:
@@ -324,11 +324,11 @@ def _change(deployment: Deployment) -> None:
 
 
 def _inspect(deployment: Deployment, engine: str, version: str) -> State:
-    plan, console = deployment.plan, deployment.console
+    plan, executor = deployment.plan, deployment.executor
     names = [node.name for node in plan.nodes]
     directives, acl = {}, {}
     for name in names:
-        answers = console.ask(name, [("CONFIG", "GET", *live.directives(plan)), ("ACL", "LIST")])
+        answers = executor.run_many(name, [("CONFIG", "GET", *live.directives(plan)), ("ACL", "LIST")])
         directives[name] = {str(key): str(value) for key, value in answers[0].items()}
         acl[name] = _digest("\n".join(sorted(answers[1])))
     return State(
@@ -336,7 +336,7 @@ def _inspect(deployment: Deployment, engine: str, version: str) -> State:
         ports=plan.ports,
         image=plan.image,
         version=version,
-        primaries=tuple(names.index(name) for name in roles.primaries(console, plan)),
+        primaries=tuple(names.index(name) for name in roles.primaries(executor, plan)),
         directives=directives,
         acl=acl,
     )

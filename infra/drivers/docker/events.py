@@ -41,7 +41,7 @@ def _born(deployment: Deployment, container: str) -> float:
 
 def _outcome(deployment: Deployment, node: str) -> str:
     """Whether the node has data again, and where from."""
-    state = fields(deployment.console.run(node, "INFO", "replication", "keyspace"))
+    state = fields(deployment.executor.run(node, "INFO", "replication", "keyspace"))
     keys = sum(int(number) for name, value in state.items() if name.startswith("db") for number in _KEYS.findall(value))
     if state["role"] == "slave":
         names = {str(member.port): member.name for member in deployment.plan.nodes}

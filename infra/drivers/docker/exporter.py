@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.drivers.docker.files import EXPORTER_PASSWORDS, HOME, monitored
 from infra.drivers.docker.plan import Plan
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 
 
 def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def targets(plan: Plan) -> list[dict[str, Any]]:
         "policy": plan.directives["maxmemory-policy"],
         "exporter": f"{plan.host}:{plan.exporter_port}",
     }
-    kinds: list[tuple[str, tuple[Member, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
+    kinds: list[tuple[str, tuple[NodeAddress, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
     return [
         {"targets": [monitored(member)], "labels": {**shared, "node": member.name, "kind": kind}}
         for kind, members in kinds

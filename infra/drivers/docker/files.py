@@ -11,7 +11,7 @@ from pathlib import Path
 from infra import hardening
 from infra.drivers.certificates import Pair
 from infra.drivers.docker.plan import Plan, Secrets, Upload
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 from infra.drivers.topology.replication import sentinel_conf
 
 HOME = "/etc/valkey"
@@ -62,12 +62,12 @@ def digest(plan: Plan) -> str:
     return hashlib.sha256(json.dumps([SERVICES.read_text(), written], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def monitored(member: Member) -> str:
+def monitored(member: NodeAddress) -> str:
     """What the exporter is asked for to have a server's figures."""
     return f"rediss://{hardening.EXPORTER}@{member.host}:{member.port}"
 
 
-def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
+def node_conf(plan: Plan, node: NodeAddress, secrets: Secrets) -> str:
     """The configuration of one data node."""
     values = {**fixed(plan, node), **plan.directives, **hardening.topology_directives(plan.topology, plan.replicas)}
     if plan.topology != "single":
@@ -80,7 +80,7 @@ def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
     return hardening.valkey_conf(values)
 
 
-def fixed(plan: Plan, node: Member) -> dict[str, str]:
+def fixed(plan: Plan, node: NodeAddress) -> dict[str, str]:
     """What only a restart changes: where a node listens, and how the others know it."""
     values = {
         "bind": "* -::*",
@@ -108,7 +108,7 @@ def fixed(plan: Plan, node: Member) -> dict[str, str]:
     return values
 
 
-def _line(plan: Plan, node: Member) -> str:
+def _line(plan: Plan, node: NodeAddress) -> str:
     """IP, port and name; then first and last slot, or `-` and the primary's IP."""
     primary = plan.primary_of(node)
     place = f"- {primary.host}" if primary else "{} {}".format(*plan.slots_of(node))
@@ -123,7 +123,7 @@ def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
     }
 
 
-def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
+def _sentinel_conf(plan: Plan, sentinel: NodeAddress, secrets: Secrets) -> str:
     password = hardening.quoted(secrets.passwords[hardening.SENTINEL])
     values = {  # no `bind`: the server drops the line, as it is the default, and start-sentinel expects each of these
         "port": "0",

@@ -9,7 +9,7 @@ from infra.drivers.docker import files, roles
 from infra.drivers.docker.deployment import Deployment
 from infra.drivers.docker.plan import Plan
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import answers, info
+from infra.drivers.topology.executor import info, is_reachable
 from infra.errors import ProvisioningError
 from infra.hardening import RULES, SENTINEL, topology_directives
 
@@ -36,7 +36,7 @@ def refuse_to_fill_up(deployment: Deployment) -> None:
     if wanted["maxmemory-policy"].startswith("allkeys-"):
         return
     for node in _running(deployment):
-        used, allowed = int(info(deployment.console, node, "memory")["used_memory"]), int(wanted["maxmemory"])
+        used, allowed = int(info(deployment.executor, node, "memory")["used_memory"]), int(wanted["maxmemory"])
         if used > allowed:
             raise ProvisioningError(
                 f"{node} holds {used} bytes and may not evict them, so with {allowed} every write would fail",
@@ -47,8 +47,8 @@ def refuse_to_fill_up(deployment: Deployment) -> None:
 def load_users(deployment: Deployment) -> None:
     """Let every server that runs read its users."""
     for member in (*deployment.plan.nodes, *deployment.plan.sentinels):
-        if answers(deployment.console, member.name):
-            deployment.console.run(member.name, "ACL", "LOAD")
+        if is_reachable(deployment.executor, member.name):
+            deployment.executor.run(member.name, "ACL", "LOAD")
 
 
 def apply(deployment: Deployment) -> None:
@@ -57,13 +57,13 @@ def apply(deployment: Deployment) -> None:
     running = _running(deployment)
     for node in running:
         _give_memory(deployment, node, grow=True)
-        deployment.console.ask(node, _commands(plan, deployment.secrets.passwords))
+        deployment.executor.run_many(node, _commands(plan, deployment.secrets.passwords))
         _give_memory(deployment, node, grow=False)
-    sentinels = [sentinel.name for sentinel in plan.sentinels if answers(deployment.console, sentinel.name)]
-    roles.correct_sentinels(deployment.console, plan, sentinels)
+    sentinels = [sentinel.name for sentinel in plan.sentinels if is_reachable(deployment.executor, sentinel.name)]
+    roles.correct_sentinels(deployment.executor, plan, sentinels)
     for name in sentinels:
         commands = replication.sentinel_commands(SENTINEL, deployment.secrets.passwords[SENTINEL])
-        deployment.console.ask(name, commands)
+        deployment.executor.run_many(name, commands)
 
 
 def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
@@ -86,4 +86,4 @@ def _give_memory(deployment: Deployment, node: str, *, grow: bool) -> None:
 
 
 def _running(deployment: Deployment) -> list[str]:
-    return [node.name for node in deployment.plan.nodes if answers(deployment.console, node.name)]
+    return [node.name for node in deployment.plan.nodes if is_reachable(deployment.executor, node.name)]

@@ -10,7 +10,7 @@ from infra.drivers.docker import holders
 from infra.drivers.docker.deployment import Deployment
 from infra.drivers.topology import cluster
 from infra.drivers.topology.cluster import SLOTS, Row
-from infra.drivers.topology.executor import Member, RefusedError, SilentError, info
+from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 from infra.errors import ProvisioningError
 
 
@@ -27,18 +27,18 @@ class Loss:
         return f"the slots {spans} are lost: no node that is left has their data"
 
 
-def find(deployment: Deployment, node: Member) -> Loss | None:
+def find(deployment: Deployment, node: NodeAddress) -> Loss | None:
     """The slots that a node without any could take; None if it isn't one, or a member doesn't answer.
 
     Raises:
         ProvisioningError: it serves other slots already, or follows a primary.
     """
-    plan, console = deployment.plan, deployment.console
+    plan, executor = deployment.plan, deployment.executor
     if plan.topology != "cluster":
         return None
     try:
-        views = {member.name: cluster.rows(console, member.name) for member in plan.nodes}
-    except (RefusedError, SilentError):
+        views = {member.name: cluster.rows(executor, member.name) for member in plan.nodes}
+    except (CommandRejectedError, NotRespondingError):
         return None
     own = {name: next(row for row in view if "myself" in row.flags) for name, view in views.items()}
     live = {row.id for row in own.values()}
@@ -56,7 +56,7 @@ def find(deployment: Deployment, node: Member) -> Loss | None:
     return Loss(slots, frozenset(identity for identity, had in lost.items() if had & slots))
 
 
-def accept(deployment: Deployment, node: Member, loss: Loss, *, force: bool, dry: bool) -> Iterator[str]:
+def accept(deployment: Deployment, node: NodeAddress, loss: Loss, *, force: bool, dry: bool) -> Iterator[str]:
     """Make every node forget who had the slots, and give them to an empty node.
 
     Raises:
@@ -74,20 +74,20 @@ def accept(deployment: Deployment, node: Member, loss: Loss, *, force: bool, dry
         )
     if dry:
         return
-    console, members = deployment.console, deployment.plan.nodes
+    executor, members = deployment.executor, deployment.plan.nodes
     for member in members:
-        own: Row = next(row for row in cluster.rows(console, member.name) if "myself" in row.flags)
+        own: Row = next(row for row in cluster.rows(executor, member.name) if "myself" in row.flags)
         if own.primary in loss.ids:  # it can't forget its primary
-            console.run(member.name, "CLUSTER", "RESET", "SOFT")
+            executor.run(member.name, "CLUSTER", "RESET", "SOFT")
     for member in members:
         for identity in loss.ids:
-            with contextlib.suppress(RefusedError):  # it has forgotten it
-                console.run(member.name, "CLUSTER", "FORGET", identity)
-    console.run(node.name, "CLUSTER", "ADDSLOTSRANGE", *cluster.ranges(sorted(loss.slots)))
+            with contextlib.suppress(CommandRejectedError):  # it has forgotten it
+                executor.run(member.name, "CLUSTER", "FORGET", identity)
+    executor.run(node.name, "CLUSTER", "ADDSLOTSRANGE", *cluster.ranges(sorted(loss.slots)))
     yield f"{node.name} has these slots now, and no keys"
 
 
-def _share(deployment: Deployment, node: Member, missing: frozenset[int]) -> frozenset[int]:
+def _share(deployment: Deployment, node: NodeAddress, missing: frozenset[int]) -> frozenset[int]:
     """Of the missing slots, those of the node's own shard; all of them, if these aren't missing."""
     plan = deployment.plan
     first, last = plan.slots_of(plan.nodes[plan.nodes.index(node) % plan.shards])
@@ -96,6 +96,6 @@ def _share(deployment: Deployment, node: Member, missing: frozenset[int]) -> fro
 
 def _is_sound(deployment: Deployment, name: str) -> bool:
     """Whether a replica has data that a failover keeps: as plan-cluster decides it."""
-    state = info(deployment.console, name, "replication")
+    state = info(deployment.executor, name, "replication")
     linked = state["master_link_status"] == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
     return linked or state["slave_priority"] != "0"

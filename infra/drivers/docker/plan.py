@@ -11,7 +11,7 @@ from functools import cached_property
 from infra import hardening
 from infra.drivers.certificates import Pair
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import Topology
 
 SENTINELS = 3
@@ -102,13 +102,13 @@ class Plan:
         return self.stack.rpartition("/")[2]
 
     @cached_property
-    def nodes(self) -> tuple[Member, ...]:
+    def nodes(self) -> tuple[NodeAddress, ...]:
         """The data nodes, those that start as primaries first."""
         count = self.shards * (1 + self.replicas)
         return self._members("node", count, _FIRST_NODE, self.ports[:count])
 
     @cached_property
-    def sentinels(self) -> tuple[Member, ...]:
+    def sentinels(self) -> tuple[NodeAddress, ...]:
         first = len(self.nodes)
         ports = self.ports[first : first + self._sentinel_count]
         return self._members("sentinel", self._sentinel_count, _FIRST_SENTINEL, ports)
@@ -145,22 +145,22 @@ class Plan:
     def _sentinel_count(self) -> int:
         return SENTINELS if self.topology == "replicated" else 0
 
-    def primary_of(self, node: Member) -> Member | None:
+    def primary_of(self, node: NodeAddress) -> NodeAddress | None:
         """Whom a node follows at first; None for one that starts as a primary."""
         index = self.nodes.index(node)
         return None if index < self.shards else self.nodes[index % self.shards]
 
-    def slots_of(self, node: Member) -> tuple[int, int]:
+    def slots_of(self, node: NodeAddress) -> tuple[int, int]:
         """First and last slot of a node that starts as a primary."""
         return cluster.share(self.nodes.index(node), self.shards)
 
     def _present(self, users: tuple[hardening.User, ...]) -> tuple[hardening.User, ...]:
         return tuple(user for user in users if user.name != hardening.EXPORTER or self.exporter)
 
-    def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[Member, ...]:
+    def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[NodeAddress, ...]:
         network = ipaddress.ip_network(self.subnet)
         return tuple(
-            Member(f"{kind}-{number}", str(network[first + number]), port, port + BUS_OFFSET)
+            NodeAddress(f"{kind}-{number}", str(network[first + number]), port, port + BUS_OFFSET)
             for number, port in zip(range(count), ports, strict=True)
         )
 

@@ -13,12 +13,17 @@ from typing import Literal
 
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import aof, holders, lostslots, reasons, roles, workbench
-from infra.drivers.docker.console import WrongPasswordError
 from infra.drivers.docker.deployment import Deployment
 from infra.drivers.docker.engine import EngineError
+from infra.drivers.docker.executor import WrongPasswordError
 from infra.drivers.docker.workbench import DATA, FOLDER, NEW, Position, Workbench
 from infra.drivers.topology import nodesconf
-from infra.drivers.topology.executor import SILENT_SECONDS, Member, RefusedError, SilentError
+from infra.drivers.topology.executor import (
+    RESPONSE_TIMEOUT_SECONDS,
+    CommandRejectedError,
+    NodeAddress,
+    NotRespondingError,
+)
 from infra.errors import ProvisioningError
 
 _EMPTY = ("its data directory is empty",)
@@ -68,7 +73,7 @@ def repair(deployment: Deployment, name: str, *, force: bool, dry: bool) -> Iter
         yield f"{name} serves again, and the group is healthy"
 
 
-def _node(deployment: Deployment, name: str) -> Member:
+def _node(deployment: Deployment, name: str) -> NodeAddress:
     for node in deployment.plan.nodes:
         if node.name == name:
             return node
@@ -76,19 +81,19 @@ def _node(deployment: Deployment, name: str) -> Member:
     raise ProvisioningError(f"{name or 'NODE'} is not a data node of the stack", fix=f"NODE=<one of {names}>")
 
 
-def _refuse_healthy(deployment: Deployment, node: Member) -> None:
+def _refuse_healthy(deployment: Deployment, node: NodeAddress) -> None:
     """Raises ProvisioningError: the node serves, reads its data, or hangs; none of these is damage."""
     container, before = deployment.container(node.name), _server(deployment, node)
     begin = time.monotonic()
     try:
-        deployment.console.run(node.name, "PING")
+        deployment.executor.run(node.name, "PING")
     except WrongPasswordError:
         raise
-    except RefusedError as problem:
+    except CommandRejectedError as problem:
         if "LOADING" in str(problem):
             raise ProvisioningError(f"{node.name} is still reading its data", fix="wait, then make up") from None
-    except SilentError:
-        waited = time.monotonic() - begin >= SILENT_SECONDS  # one that restarts refuses at once
+    except NotRespondingError:
+        waited = time.monotonic() - begin >= RESPONSE_TIMEOUT_SECONDS  # one that restarts refuses at once
         if waited and before and before == _server(deployment, node):
             raise ProvisioningError(
                 f"{node.name} runs, but does not respond", fix=f"docker restart {container}, then make up"
@@ -97,7 +102,7 @@ def _refuse_healthy(deployment: Deployment, node: Member) -> None:
         raise ProvisioningError(f"{node.name} runs and responds, so there is nothing to repair", fix="make up")
 
 
-def _server(deployment: Deployment, node: Member) -> str:
+def _server(deployment: Deployment, node: NodeAddress) -> str:
     """The server's process in the node's container."""
     try:
         return deployment.engine.docker("exec", deployment.container(node.name), "pidof", "valkey-server").strip()
@@ -105,7 +110,7 @@ def _server(deployment: Deployment, node: Member) -> str:
         return ""
 
 
-def _preview(deployment: Deployment, node: Member, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
+def _preview(deployment: Deployment, node: NodeAddress, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
     with workbench.opened(deployment, node.name) as bench:
         if _interrupted(bench):
             yield f"{node.name}: a repair was interrupted; it would be finished"
@@ -116,7 +121,7 @@ def _preview(deployment: Deployment, node: Member, damaged: Sequence[str], *, fo
             bench.run("rm", "-rf", NEW)
 
 
-def _carry_out(deployment: Deployment, node: Member, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
+def _carry_out(deployment: Deployment, node: NodeAddress, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
     deployment.compose("stop", node.name)
     try:
         with workbench.opened(deployment, node.name) as bench:
@@ -139,7 +144,7 @@ def _interrupted(bench: Workbench) -> str:
     return text[len(before) : -len(after)] if text.startswith(before) and text.endswith(after) else ""
 
 
-def examine(deployment: Deployment, node: Member, bench: Workbench) -> Finding:
+def examine(deployment: Deployment, node: NodeAddress, bench: Workbench) -> Finding:
     """Find what is wrong with a volume.
 
     Raises:
@@ -218,14 +223,14 @@ def _shortage(bench: Workbench, files: Sequence[aof.File], position: Position | 
     return [f"{noted} (found when it started; the files that are left are sound)"] if noted else []
 
 
-def _swapped_with(deployment: Deployment, node: Member, bench: Workbench) -> str:
+def _swapped_with(deployment: Deployment, node: NodeAddress, bench: Workbench) -> str:
     """The member whose address the node's nodes.conf has as its own; nothing where it is the node's."""
     view = nodesconf.parse(bench.read(f"{DATA}/nodes.conf"))
     host = view.own.address.rpartition(":")[0] if view else node.host
     return next((other.name for other in deployment.plan.nodes if host == other.host != node.host), "")
 
 
-def _with_nodes_conf(deployment: Deployment, node: Member, bench: Workbench, finding: Finding) -> Finding:
+def _with_nodes_conf(deployment: Deployment, node: NodeAddress, bench: Workbench, finding: Finding) -> Finding:
     if nodesconf.parse(bench.read(f"{DATA}/nodes.conf")):
         return finding
     others = holders.nodes_confs(deployment, node)
@@ -241,7 +246,7 @@ def _with_nodes_conf(deployment: Deployment, node: Member, bench: Workbench, fin
 
 
 def _prepare(
-    deployment: Deployment, node: Member, bench: Workbench, damaged: Sequence[str], *, force: bool
+    deployment: Deployment, node: NodeAddress, bench: Workbench, damaged: Sequence[str], *, force: bool
 ) -> Iterator[str]:
     """Find what is wrong, make the new files, have a server read them, and report what is lost.
 
@@ -277,7 +282,7 @@ def _prepare(
 
 
 def _refuse_loss(
-    deployment: Deployment, node: Member, finding: Finding, damaged: Sequence[str], *, force: bool
+    deployment: Deployment, node: NodeAddress, finding: Finding, damaged: Sequence[str], *, force: bool
 ) -> None:
     if force or not finding.takes_force:
         return
@@ -335,10 +340,10 @@ def _note_position(deployment: Deployment, bench: Workbench, before: Position, k
     bench.write(f"{NEW}/position", f"{replace(position, keys=keys, version='', base='', earlier=0)}\n")
 
 
-def _wait_until_healthy(deployment: Deployment, node: Member) -> None:
+def _wait_until_healthy(deployment: Deployment, node: NodeAddress) -> None:
     try:
         deployment.up()
-        roles.wait_until_whole(deployment.console, deployment.plan)
+        roles.wait_until_whole(deployment.executor, deployment.plan)
     except ProvisioningError as problem:
         raise ProvisioningError(
             f"{node.name} was repaired, but the group isn't healthy: {problem.args[0]}", fix=problem.fix

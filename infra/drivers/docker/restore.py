@@ -11,9 +11,9 @@ from infra import hardening
 from infra.drivers import rdb
 from infra.drivers.docker import compose, files, reasons
 from infra.drivers.docker.belongings import SCRATCH, Belongings
-from infra.drivers.docker.console import Console
 from infra.drivers.docker.deployment import START_SECONDS, Deployment
 from infra.drivers.docker.engine import EngineError
+from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.topology.executor import info, wait_until
 from infra.errors import ProvisioningError
 
@@ -94,13 +94,13 @@ def _into_node(deployment: Deployment, source: Path) -> None:
     starts empty. The replicas read from it."""
     node = deployment.plan.nodes[0]
     volume = deployment.volume(node.name)
-    with _scratch(deployment, source, volume, "none", port=node.port) as console:
+    with _scratch(deployment, source, volume, "none", port=node.port) as executor:
         allowed = int(deployment.plan.directives["maxmemory"])
-        _refuse_too_large(console, source, allowed)
-        console.run(SCRATCH, "CONFIG", "SET", "appendonly", "yes")
-        _wait_for_append_only(console)
+        _refuse_too_large(executor, source, allowed)
+        executor.run(SCRATCH, "CONFIG", "SET", "appendonly", "yes")
+        _wait_for_append_only(executor)
         with contextlib.suppress(ProvisioningError):  # it ends, so it doesn't answer
-            console.run(SCRATCH, "SHUTDOWN", "NOSAVE")
+            executor.run(SCRATCH, "SHUTDOWN", "NOSAVE")
 
 
 def _into_cluster(deployment: Deployment, source: Path) -> None:
@@ -113,8 +113,8 @@ def _into_cluster(deployment: Deployment, source: Path) -> None:
     alone = ("--cluster-enabled", "no", "--bind", "127.0.0.1", "--tls-port", str(tls), "--port", str(plain))
     try:
         place = f"container:{deployment.container(node.name)}"
-        with _scratch(deployment, source, volume, place, port=tls, more=alone) as console:
-            _refuse_too_large(console, source, int(plan.directives["maxmemory"]) * plan.shards)
+        with _scratch(deployment, source, volume, place, port=tls, more=alone) as executor:
+            _refuse_too_large(executor, source, int(plan.directives["maxmemory"]) * plan.shards)
             _import(deployment, f"127.0.0.1:{plain}")
     finally:
         with contextlib.suppress(ProvisioningError):
@@ -140,7 +140,7 @@ def _import(deployment: Deployment, scratch: str) -> None:
 @contextlib.contextmanager
 def _scratch(
     deployment: Deployment, source: Path, volume: str, network: str, *, port: int, more: Sequence[str] = ()
-) -> Iterator[Console]:
+) -> Iterator[ContainerExecutor]:
     """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
     engine, plan = deployment.engine, deployment.plan
     name, node = f"{plan.project}-{SCRATCH}", plan.nodes[0]
@@ -154,20 +154,20 @@ def _scratch(
         "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
         plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
     )  # fmt: skip
-    console = replace(deployment.console, containers={SCRATCH: name}, ports={SCRATCH: port})
+    executor = replace(deployment.executor, containers={SCRATCH: name}, ports={SCRATCH: port})
     try:
-        _wait_until_loaded(deployment, console, name, source)
-        yield console
+        _wait_until_loaded(deployment, executor, name, source)
+        yield executor
     finally:
         with contextlib.suppress(EngineError):  # it is removed all the same
             engine.docker("stop", "--time", "60", name)
         engine.docker("rm", "--force", "--volumes", name)
 
 
-def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
+def _wait_until_loaded(deployment: Deployment, executor: ContainerExecutor, container: str, source: Path) -> None:
     def loaded() -> bool:
         with contextlib.suppress(ProvisioningError):
-            return info(console, SCRATCH, "persistence")["loading"] == "0"
+            return info(executor, SCRATCH, "persistence")["loading"] == "0"
         if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
             log = deployment.engine.docker("logs", container)
             raise EngineError(f"{source} can't be loaded: {reasons.cause(log)}", fix=_ANOTHER)
@@ -176,9 +176,9 @@ def _wait_until_loaded(deployment: Deployment, console: Console, container: str,
     wait_until(loaded, START_SECONDS, f"{source} isn't loaded yet")
 
 
-def _wait_for_append_only(console: Console) -> None:
+def _wait_for_append_only(executor: ContainerExecutor) -> None:
     def written() -> bool:
-        state = info(console, SCRATCH, "persistence")
+        state = info(executor, SCRATCH, "persistence")
         if state["aof_last_bgrewrite_status"] != "ok":
             raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
         return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
@@ -186,8 +186,8 @@ def _wait_for_append_only(console: Console) -> None:
     wait_until(written, START_SECONDS, "the append-only file isn't written yet")
 
 
-def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
-    used = int(info(console, SCRATCH, "memory")["used_memory"])
+def _refuse_too_large(executor: ContainerExecutor, source: Path, allowed: int) -> None:
+    used = int(info(executor, SCRATCH, "memory")["used_memory"])
     if used > allowed:
         raise ProvisioningError(
             f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from infra.drivers.docker.plan import Plan
 from infra.drivers.topology import cluster, replication
-from infra.drivers.topology.executor import Console, RefusedError, SilentError, info, wait_until
+from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
 
 STRAY_SECONDS = 20.0
@@ -21,12 +21,12 @@ class AwayError(ProvisioningError):
     """No node that has the data of a shard responds."""
 
 
-def primaries(console: Console, plan: Plan) -> list[str]:
+def primaries(executor: NodeExecutor, plan: Plan) -> list[str]:
     """The data nodes that are primaries."""
-    return [node.name for node in plan.nodes if info(console, node.name, "replication")["role"] == "master"]
+    return [node.name for node in plan.nodes if info(executor, node.name, "replication")["role"] == "master"]
 
 
-def sources(console: Console, plan: Plan, *, replicas: bool = False) -> list[str]:
+def sources(executor: NodeExecutor, plan: Plan, *, replicas: bool = False) -> list[str]:
     """For each shard the node to copy its data from, though others don't respond.
 
     replicas: where a primary doesn't respond, take the replica that is the furthest, which may lack the last writes.
@@ -37,10 +37,10 @@ def sources(console: Console, plan: Plan, *, replicas: bool = False) -> list[str
     states, causes = {}, {}
     for node in plan.nodes:
         try:
-            states[node.name] = info(console, node.name, "replication")
-        except (RefusedError, SilentError) as problem:
+            states[node.name] = info(executor, node.name, "replication")
+        except (CommandRejectedError, NotRespondingError) as problem:
             causes[node.name] = problem.args[0]
-    return [_source(shard, states, causes, replicas=replicas) for shard in _shards(console, plan, states)]
+    return [_source(shard, states, causes, replicas=replicas) for shard in _shards(executor, plan, states)]
 
 
 def _source(
@@ -55,19 +55,19 @@ def _source(
     raise AwayError(text or f"none of {', '.join(shard)} is a primary", fix="make up")
 
 
-def _shards(console: Console, plan: Plan, live: Collection[str]) -> Iterator[list[str]]:
+def _shards(executor: NodeExecutor, plan: Plan, live: Collection[str]) -> Iterator[list[str]]:
     names = {node.address: node.name for node in plan.nodes}
     if plan.topology == "cluster" and live:
-        view = cluster.rows(console, next(iter(live)))
+        view = cluster.rows(executor, next(iter(live)))
         for row in (row for row in view if row.is_primary and row.slots):
             members = [row.address, *(other.address for other in view if other.primary == row.id)]
             yield [names[address] for address in members if address in names]
     else:
-        named = replication.named_primary(console, _sentinels(plan), plan.nodes) if plan.sentinels else None
+        named = replication.named_primary(executor, _sentinels(plan), plan.nodes) if plan.sentinels else None
         yield sorted(names.values(), key=lambda name: named is None or name != named.name)
 
 
-def wait_until_whole(console: Console, plan: Plan) -> None:
+def wait_until_whole(executor: NodeExecutor, plan: Plan) -> None:
     """Wait until every primary has its replicas, and they have all of its data; bring back replicas that strayed.
 
     Raises:
@@ -77,9 +77,9 @@ def wait_until_whole(console: Console, plan: Plan) -> None:
     found: list[str] = []
 
     def is_whole() -> bool:
-        found[:] = problems(console, plan)
+        found[:] = problems(executor, plan)
         if found and plan.topology == "replicated" and time.monotonic() > strays_after:
-            _call_back_strays(console, plan)
+            _call_back_strays(executor, plan)
         return not found
 
     try:
@@ -88,61 +88,61 @@ def wait_until_whole(console: Console, plan: Plan) -> None:
         raise ProvisioningError("; ".join(found) or "the servers don't answer", fix=problem.fix) from None
 
 
-def problems(console: Console, plan: Plan) -> Iterator[str]:
+def problems(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
     """What is wrong between servers that all run, a line each."""
     if plan.topology == "cluster":
-        yield from cluster.problems(console, plan.nodes)
-        yield from _nameless(console, plan)
+        yield from cluster.problems(executor, plan.nodes)
+        yield from _nameless(executor, plan)
     if plan.topology == "replicated":
         sentinels = _sentinels(plan)
-        primary = replication.named_primary(console, sentinels, plan.nodes)
-        actual = replication.primary_of(console, primary, plan.nodes) if primary else None
+        primary = replication.named_primary(executor, sentinels, plan.nodes)
+        actual = replication.primary_of(executor, primary, plan.nodes) if primary else None
         if primary and actual:
             yield f"the Sentinels take {primary.name} for the primary, but it is a replica of {actual.name}"
-            yield from replication.astray(console, actual, plan.nodes)
+            yield from replication.astray(executor, actual, plan.nodes)
         elif primary:
-            yield from replication.astray(console, primary, plan.nodes)
-            yield from replication.unwatched(console, sentinels, primary, plan.replicas)
+            yield from replication.astray(executor, primary, plan.nodes)
+            yield from replication.unwatched(executor, sentinels, primary, plan.replicas)
         else:
             yield "no Sentinel names a primary"
 
 
-def _call_back_strays(console: Console, plan: Plan) -> None:
+def _call_back_strays(executor: NodeExecutor, plan: Plan) -> None:
     """Sentinels redirect only the replicas that they know, and know only those that follow the primary."""
-    primary = replication.named_primary(console, _sentinels(plan), plan.nodes)
-    if primary and replication.role(console, primary) == "master":
-        replication.follow(console, primary, plan.nodes)
+    primary = replication.named_primary(executor, _sentinels(plan), plan.nodes)
+    if primary and replication.role(executor, primary) == "master":
+        replication.follow(executor, primary, plan.nodes)
 
 
-def correct_sentinels(console: Console, plan: Plan, sentinels: list[str]) -> None:
+def correct_sentinels(executor: NodeExecutor, plan: Plan, sentinels: list[str]) -> None:
     """Have these Sentinels monitor the live primary where all of them name its replica, and where one names none.
 
     Sentinels that contradict each other agree by themselves. Those that are corrected need their settings again.
     """
-    named = {sentinel: replication.named_primary(console, [sentinel], plan.nodes) for sentinel in sentinels}
+    named = {sentinel: replication.named_primary(executor, [sentinel], plan.nodes) for sentinel in sentinels}
     primaries = set(filter(None, named.values()))
     if len(primaries) > 1:
         return
-    primary = primaries.pop() if primaries else replication.acting_primary(console, plan.nodes)
+    primary = primaries.pop() if primaries else replication.acting_primary(executor, plan.nodes)
     if primary:
-        primary = replication.primary_of(console, primary, plan.nodes) or primary
+        primary = replication.primary_of(executor, primary, plan.nodes) or primary
         for sentinel in (sentinel for sentinel, known in named.items() if known != primary):
-            replication.monitor(console, sentinel, primary, len(plan.sentinels))
+            replication.monitor(executor, sentinel, primary, len(plan.sentinels))
 
 
 def _sentinels(plan: Plan) -> list[str]:
     return [sentinel.name for sentinel in plan.sentinels]
 
 
-def _nameless(console: Console, plan: Plan) -> Iterator[str]:
+def _nameless(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
     """A node that has just started tells clients `?` for those whose name it hasn't heard yet."""
     for node in plan.nodes:
-        addresses = [line.split()[1] for line in str(console.run(node.name, "CLUSTER", "NODES")).splitlines()]
+        addresses = [line.split()[1] for line in str(executor.run(node.name, "CLUSTER", "NODES")).splitlines()]
         if not all(f",{plan.host}" in address for address in addresses):
             yield f"{node.name} doesn't know every name"
 
 
-def hand_over(console: Console, plan: Plan, primary: str) -> None:
+def hand_over(executor: NodeExecutor, plan: Plan, primary: str) -> None:
     """Make a replica the primary in this one's place; no acknowledged write is lost.
 
     Raises:
@@ -150,6 +150,6 @@ def hand_over(console: Console, plan: Plan, primary: str) -> None:
     """
     member = next(node for node in plan.nodes if node.name == primary)
     if plan.topology == "cluster":
-        cluster.fail_over(console, plan.nodes, member)
+        cluster.fail_over(executor, plan.nodes, member)
     else:
-        replication.fail_over(console, _sentinels(plan), plan.nodes, member)
+        replication.fail_over(executor, _sentinels(plan), plan.nodes, member)

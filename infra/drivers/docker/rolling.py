@@ -18,7 +18,7 @@ def restart(deployment: Deployment) -> None:
     Raises:
         ProvisioningError: a step didn't come through; the next run goes on from there.
     """
-    plan, console = deployment.plan, deployment.console
+    plan, executor = deployment.plan, deployment.executor
     outdated = deployment.outdated()
     nodes = [node.name for node in plan.nodes if node.name in outdated]
     for service in outdated:
@@ -26,10 +26,10 @@ def restart(deployment: Deployment) -> None:
             deployment.renew(service)
     if not nodes:
         return
-    roles.wait_until_whole(console, plan)
-    leading = [node for node in roles.primaries(console, plan) if node in nodes]
+    roles.wait_until_whole(executor, plan)
+    leading = [node for node in roles.primaries(executor, plan) if node in nodes]
     for node in [name for name in nodes if name not in leading] + leading:
         if node in leading and plan.replicas:
-            roles.hand_over(console, plan, node)
+            roles.hand_over(executor, plan, node)
         deployment.renew(node)
-        roles.wait_until_whole(console, plan)
+        roles.wait_until_whole(executor, plan)

@@ -24,7 +24,7 @@ def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = Fa
         ProvisioningError: a server can't save, or there is no room here.
     """
     stamp, taken = _prepare(folder), []
-    for node in roles.sources(deployment.console, deployment.plan, replicas=replicas):
+    for node in roles.sources(deployment.executor, deployment.plan, replicas=replicas):
         _save(deployment, node)
         part = f"-{node}" if deployment.plan.shards > 1 else ""
         target = folder / f"{name}-{stamp}{part}.rdb"
@@ -53,16 +53,16 @@ def _prepare(folder: Path) -> str:
 
 
 def _save(deployment: Deployment, node: str) -> None:
-    console = deployment.console
-    before = info(console, node, "persistence")["rdb_saves"]
+    executor = deployment.executor
+    before = info(executor, node, "persistence")["rdb_saves"]
 
     def saved() -> bool:
-        facts = info(console, node, "persistence")
+        facts = info(executor, node, "persistence")
         if facts["rdb_bgsave_in_progress"] == "1":
             return False
         if facts["rdb_last_bgsave_status"] != "ok":
             raise ProvisioningError(f"{node} can't save its data", fix="make room on its disk; docker logs says more")
         return facts["rdb_saves"] != before
 
-    console.run(node, "BGSAVE", "SCHEDULE")
+    executor.run(node, "BGSAVE", "SCHEDULE")
     wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")

@@ -7,7 +7,7 @@ from infra.drivers.docker import volumes
 from infra.drivers.docker.belongings import VERSION
 from infra.drivers.docker.deployment import Deployment
 from infra.drivers.docker.workbench import DATA, Position
-from infra.drivers.topology.executor import Member, RefusedError, SilentError, info
+from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 
 
 def newest(deployment: Deployment, known: str = "") -> str:
@@ -20,16 +20,16 @@ def newest(deployment: Deployment, known: str = "") -> str:
     return max(filter(None, found), key=parse_version, default="")
 
 
-def _running(deployment: Deployment, node: Member) -> str:
+def _running(deployment: Deployment, node: NodeAddress) -> str:
     if not deployment.secrets.passwords:
         return ""
     try:
-        return info(deployment.console, node.name, "server").get("valkey_version", "")
-    except (RefusedError, SilentError):
+        return info(deployment.executor, node.name, "server").get("valkey_version", "")
+    except (CommandRejectedError, NotRespondingError):
         return ""
 
 
-def _noted(deployment: Deployment, node: Member) -> str:
+def _noted(deployment: Deployment, node: NodeAddress) -> str:
     """As the last server noted it in the volume, whether its container is there or not."""
     engine, container, volume = deployment.engine, deployment.container(node.name), deployment.volume(node.name)
     text = None

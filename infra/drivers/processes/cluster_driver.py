@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.drivers.files import write_private
 from infra.drivers.processes import cluster_import, group, holdings, ports, process, survey
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.topology import cluster, nodesconf
 from infra.drivers.topology.nodesconf import Conf
@@ -26,9 +26,9 @@ class Shard:
 class Clustered:
     """See servers.Shape."""
 
-    def __init__(self, spec: GroupSpec, clients: Clients) -> None:
+    def __init__(self, spec: GroupSpec, executor: ProcessExecutor) -> None:
         self._spec = spec
-        self._clients = clients
+        self._executor = executor
 
     def review(self) -> None:
         """See servers.Shape."""
@@ -52,24 +52,24 @@ class Clustered:
                 group.start(self._spec.nodes[name])
 
     def join(self) -> None:
-        cluster.form(self._clients, self._spec.members, self._spec.shards)
+        cluster.form(self._executor, self._spec.members, self._spec.shards)
 
     def fill(self, source: Path) -> None:
-        cluster_import.fill(self._spec, self._clients, source)
+        cluster_import.fill(self._spec, self._executor, source)
 
     def hand_over(self, name: str) -> None:
-        cluster.fail_over(self._clients, self._spec.members, self._spec.member(name))
+        cluster.fail_over(self._executor, self._spec.members, self._spec.member(name))
 
     def restart(self, name: str) -> None:
         if self._spec.replicas and name in self.primaries():
             self.hand_over(name)
-        self._clients.forget(name)
+        self._executor.forget(name)
         group.stop([self._spec.nodes[name]])
         group.start(self._spec.nodes[name])
         self.join()
 
     def primaries(self) -> list[str]:
-        return [member.name for member in cluster.primaries(self._clients, self._spec.members)]
+        return [member.name for member in cluster.primaries(self._executor, self._spec.members)]
 
     def keepers(self) -> list[str]:
         try:
@@ -78,7 +78,7 @@ class Clustered:
             return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
-        yield from cluster.problems(self._clients, self._spec.members)
+        yield from cluster.problems(self._executor, self._spec.members)
 
     def _confs(self) -> dict[str, Conf | None]:
         return {name: nodesconf.read(spec.folder.data) for name, spec in self._spec.nodes.items()}
@@ -92,7 +92,7 @@ class Clustered:
         confs = self._confs()
         view = nodesconf.latest(confs.values())
         if view is None:
-            found = survey.survey(self._spec, self._clients, self._spec.nodes)
+            found = survey.survey(self._spec, self._executor, self._spec.nodes)
             if any(holding.is_sound or holding.damage for holding in found.values()):
                 raise ProvisioningError(
                     "nothing was changed, as no node has a usable nodes.conf, so it is unknown who has which slots",
@@ -119,9 +119,9 @@ class Clustered:
         running = group.running(self._spec.nodes)
         if serving := [name for name in claims if name in running]:
             leader = max(serving, key=lambda name: claims[name])
-            found = survey.survey(self._spec, self._clients, [name for name in members if name not in running])
+            found = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
             return Shard(leader, found)
-        found = survey.survey(self._spec, self._clients, members)
+        found = survey.survey(self._spec, self._executor, members)
         listed = [addresses[row.address] for row in view.rows if row.slots and row.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
@@ -154,9 +154,9 @@ class Clustered:
     def _promote(self, leaders: Sequence[str]) -> None:
         """Make each a primary that serves its shard's slots."""
         members = [self._spec.member(name) for name in leaders]
-        replicas = [member for member in members if member not in cluster.primaries(self._clients, members)]
+        replicas = [member for member in members if member not in cluster.primaries(self._executor, members)]
         for member in replicas:
-            cluster.take_over(self._clients, members, member)
+            cluster.take_over(self._executor, members, member)
 
 
 def _ports(view: Conf) -> list[int]:

@@ -21,7 +21,7 @@ from infra.drivers.processes.folder import Folder
 from infra.drivers.processes.group import GroupSpec
 from infra.drivers.processes.instance import Spec
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import Console, Member
+from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
 
 BATCH = 1000
@@ -30,31 +30,31 @@ MOVE_SECONDS = 120.0
 _SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": "yes", "loglevel": "notice"}
 
 
-def fill(spec: GroupSpec, console: Console, source: Path) -> None:
+def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
     """Move all that the files hold into the cluster. Nothing is evicted before it is known that all of it fits.
 
     Raises:
         ProvisioningError: it doesn't fit, or holds what a cluster can't.
     """
-    primaries = cluster.primaries(console, spec.members)
+    primaries = cluster.primaries(executor, spec.members)
     for primary in primaries:
-        console.run(primary.name, "CONFIG", "SET", "maxmemory", "0")
+        executor.run(primary.name, "CONFIG", "SET", "maxmemory", "0")
     scratch = _scratch(spec)
     for file in rdb.files(source):
         _load(scratch, file)
         try:
-            _move_all(scratch, console, primaries)
+            _move_all(scratch, executor, primaries)
         finally:
             _remove(scratch)
     allowed = spec.directives["maxmemory"]
     for primary in primaries:
-        used = int(dict(_fields(console.run(primary.name, "INFO", "memory")))["used_memory"])
+        used = int(dict(_fields(executor.run(primary.name, "INFO", "memory")))["used_memory"])
         if used > int(allowed):
             raise ProvisioningError(
                 f"{source} takes {used} bytes of memory on {primary.name}, more than the {allowed} that are asked for",
                 fix="pulumi config set memory <more>",
             )
-        console.run(primary.name, "CONFIG", "SET", "maxmemory", allowed)
+        executor.run(primary.name, "CONFIG", "SET", "maxmemory", allowed)
 
 
 def discard(spec: GroupSpec) -> None:
@@ -82,8 +82,8 @@ def _remove(scratch: Spec) -> None:
     scratch.folder.retire(keep_snapshot=False)
 
 
-def _move_all(scratch: Spec, console: Console, primaries: list[Member]) -> None:
-    owners = _owners(console, primaries)
+def _move_all(scratch: Spec, executor: NodeExecutor, primaries: list[NodeAddress]) -> None:
+    owners = _owners(executor, primaries)
     address = Address(ports.HOST, ports.configured(scratch.folder), username=hardening.ADMIN, password=scratch.password)
     with connect(address, topology="single", decode=False, read_timeout=MOVE_SECONDS) as client:
         _refuse_other_databases(client)
@@ -94,9 +94,9 @@ def _move_all(scratch: Spec, console: Console, primaries: list[Member]) -> None:
             _move(client, batch, owners, scratch.password)
 
 
-def _owners(console: Console, primaries: list[Member]) -> dict[int, Member]:
+def _owners(executor: NodeExecutor, primaries: list[NodeAddress]) -> dict[int, NodeAddress]:
     by_address = {primary.address: primary for primary in primaries}
-    rows = cluster.rows(console, primaries[0].name)
+    rows = cluster.rows(executor, primaries[0].name)
     return {slot: by_address[row.address] for row in rows for slot in row.slots}
 
 
@@ -109,7 +109,7 @@ def _refuse_other_databases(client: redis.Redis) -> None:
         )
 
 
-def _copy_functions(functions: Any, primary: Member, password: str) -> None:
+def _copy_functions(functions: Any, primary: NodeAddress, password: str) -> None:
     address = Address(primary.host, primary.port, username=hardening.ADMIN, password=password)
     with connect(address, topology="single") as client:
         client.execute_command("FUNCTION RESTORE", functions, "REPLACE")
@@ -125,8 +125,8 @@ def _batches(client: redis.Redis) -> Iterator[list[Any]]:
             return
 
 
-def _move(client: redis.Redis, keys: list[bytes], owners: dict[int, Member], password: str) -> None:
-    parts: dict[Member, list[bytes]] = defaultdict(list)
+def _move(client: redis.Redis, keys: list[bytes], owners: dict[int, NodeAddress], password: str) -> None:
+    parts: dict[NodeAddress, list[bytes]] = defaultdict(list)
     for key in keys:
         parts[owners[key_slot(key)]].append(key)
     for owner, part in parts.items():

@@ -19,7 +19,7 @@ from infra.drivers.processes import instance, ports, process, sentinel
 from infra.drivers.processes.folder import Claim, Folder
 from infra.drivers.processes.instance import Spec
 from infra.drivers.processes.layout import places
-from infra.drivers.topology.executor import Member, RefusedError, SilentError
+from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError
 from infra.hardening import Topology
 
 
@@ -66,12 +66,12 @@ class GroupSpec:
         return {**self.sentinels, **self.nodes}
 
     @property
-    def members(self) -> list[Member]:
+    def members(self) -> list[NodeAddress]:
         """The nodes that have an address, as they have run before."""
         known = [(name, spec.port, ports.configured(spec.folder)) for name, spec in self.nodes.items()]
-        return [Member(name, ports.HOST, port or kept) for name, port, kept in known if port or kept]
+        return [NodeAddress(name, ports.HOST, port or kept) for name, port, kept in known if port or kept]
 
-    def member(self, name: str) -> Member:
+    def member(self, name: str) -> NodeAddress:
         return next(member for member in self.members if member.name == name)
 
     @property
@@ -97,15 +97,15 @@ class GroupSpec:
         )
 
 
-class Clients:
-    """A Console of servers on this machine: a connection to each that runs, kept while it lasts."""
+class ProcessExecutor:
+    """A NodeExecutor of servers on this machine: a connection to each that runs, kept while it lasts."""
 
     def __init__(self, specs: Mapping[str, Spec]) -> None:
         self._specs = specs
         self._clients: dict[str, redis.Redis] = {}
 
     def run(self, node: str, *command: str) -> Any:
-        """See Console."""
+        """See NodeExecutor."""
         was_connected = node in self._clients
         try:
             try:
@@ -116,19 +116,19 @@ class Clients:
                     raise
                 return self._client(node).execute_command(*command)
         except redis.ResponseError as refusal:
-            raise RefusedError(f"{node}: {refusal}") from None
+            raise CommandRejectedError(f"{node}: {refusal}") from None
         except (redis.RedisError, OSError) as problem:
             self.forget(node)
-            raise SilentError(f"{node} doesn't answer: {type(problem).__name__}") from None
+            raise NotRespondingError(f"{node} doesn't answer: {type(problem).__name__}") from None
 
-    def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
-        """See Console."""
+    def run_many(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """See NodeExecutor."""
         return [self.run(node, *command) for command in commands]
 
     @contextlib.contextmanager
     def session(self, node: str) -> Iterator[Callable[..., Any]]:
-        """See Console."""
-        with contextlib.closing(Clients(self._specs)) as own:
+        """See NodeExecutor."""
+        with contextlib.closing(ProcessExecutor(self._specs)) as own:
             yield partial(own.run, node)
 
     def forget(self, node: str) -> None:
@@ -146,7 +146,7 @@ class Clients:
             running = process.find(spec.folder)  # a password is sent to no other program that listens there
             client = instance.login(spec, running) if running else None
             if client is None:
-                raise SilentError(f"{node} doesn't run, or doesn't take the password")
+                raise NotRespondingError(f"{node} doesn't run, or rejects the password")
             client.response_callbacks.clear()
             self._clients[node] = client
         return self._clients[node]

@@ -25,7 +25,7 @@ from infra.drivers.files import write_private
 from infra.drivers.processes import appendonly, ports, process
 from infra.drivers.processes.appendonly import DamagedError
 from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.topology.executor import SILENT_SECONDS
+from infra.drivers.topology.executor import RESPONSE_TIMEOUT_SECONDS
 from infra.drivers.waiting import until
 from infra.errors import ProvisioningError
 
@@ -145,7 +145,7 @@ def start(spec: Spec, *overrides: str) -> redis.Redis:
             return client
         if process.is_alive(started):
             process.stop(started)
-            raise ProvisioningError("valkey-server runs but doesn't take the password that it was given")
+            raise ProvisioningError("valkey-server rejects the password that it was configured with")
         if ports.is_free(port):
             break  # it wasn't the port that was taken meanwhile
     _refuse_damaged(spec.folder, appendonly.check)
@@ -201,12 +201,12 @@ def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
 
 def _refuse_the_frozen(server: psutil.Process, port: int) -> None:
     try:
-        with socket.create_connection((ports.HOST, port), SILENT_SECONDS) as connection:
+        with socket.create_connection((ports.HOST, port), RESPONSE_TIMEOUT_SECONDS) as connection:
             connection.sendall(b"PING\r\n")
             connection.recv(1)
     except TimeoutError:
         raise ProvisioningError(
-            f"valkey-server (pid {server.pid}) runs, but has said nothing for {SILENT_SECONDS} s",
+            f"valkey-server (pid {server.pid}) runs, but has not responded for {RESPONSE_TIMEOUT_SECONDS} s",
             fix=f"see what it waits for; where that never ends: kill -9 {server.pid}, then make up",
         ) from None
     except OSError:  # it is just ending

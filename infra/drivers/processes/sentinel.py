@@ -18,7 +18,7 @@ from infra.drivers.processes import instance, ports, process
 from infra.drivers.processes.folder import Folder
 from infra.drivers.processes.instance import Spec
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 from infra.errors import ProvisioningError
 
 DIRECTIVES = {"protected-mode": "yes", "loglevel": "notice"}
@@ -56,7 +56,7 @@ def known_ports(folders: Sequence[Folder], *kinds: str) -> list[int]:
     return sorted({int(port) for folder in folders for port in pattern.findall(_text(folder))})
 
 
-def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
+def ensure(spec: Spec, primary: NodeAddress, count: int, watcher: str) -> None:
     """Make the Sentinel run and watch. watcher: its password on the nodes and on the other Sentinels.
 
     Raises:

@@ -47,7 +47,7 @@ def review(spec: Spec) -> None:
 
 
 def inspect(spec: Spec) -> State | None:
-    """How the server is now; None where it doesn't run or doesn't take the password."""
+    """How the server is now; None where it doesn't run or rejects the password."""
     running = process.find(spec.folder)
     if running is None or (client := instance.login(spec, running)) is None:
         return None

@@ -15,7 +15,7 @@ from infra.drivers import binary
 from infra.drivers.processes import cluster_import, group, instance, ports, process, server
 from infra.drivers.processes.cluster_driver import Clustered
 from infra.drivers.processes.folder import DAMAGED, FINAL
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.instance import Spec
 from infra.drivers.processes.replication_driver import Replicated
 from infra.errors import ProvisioningError, refusing
@@ -139,8 +139,8 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
 
 @contextlib.contextmanager
 def _shape(spec: GroupSpec) -> Iterator[Shape]:
-    with contextlib.closing(Clients(spec.everybody)) as clients:
-        yield Clustered(spec, clients) if spec.topology == "cluster" else Replicated(spec, clients)
+    with contextlib.closing(ProcessExecutor(spec.everybody)) as executor:
+        yield Clustered(spec, executor) if spec.topology == "cluster" else Replicated(spec, executor)
 
 
 def _ensure(spec: GroupSpec, shape: Shape) -> GroupState:
@@ -188,7 +188,7 @@ def _inspect(spec: GroupSpec, shape: Shape) -> GroupState:
         if process.find(node.folder) is None:
             problems.append(f"{name} doesn't run")
         elif _refuses_us(node):
-            problems.append(f"{name} doesn't take the password")
+            problems.append(f"{name} rejects the password")
         elif name in spec.nodes and (state := server.inspect(node)):
             reported[name] = {**state.directives, "users": state.acl, "port": str(state.port)}
     first: list[str] = []

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 from infra.drivers.files import write_private
 from infra.drivers.processes import holdings, ports, process
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.processes.instance import Spec
-from infra.drivers.topology.executor import answers, fields, wait_until
+from infra.drivers.topology.executor import fields, is_reachable, wait_until
 from infra.errors import ProvisioningError
 
 FLUSH_SECONDS = 10.0
@@ -39,9 +39,9 @@ def keep_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> None:
             write_private(folder.config, f"port {port}\n")
 
 
-def survey(spec: GroupSpec, clients: Clients, names: Iterable[str]) -> dict[str, Holding]:
+def survey(spec: GroupSpec, executor: ProcessExecutor, names: Iterable[str]) -> dict[str, Holding]:
     """What the named nodes hold."""
-    return {name: _look(spec, clients, name) for name in names}
+    return {name: _look(spec, executor, name) for name in names}
 
 
 def set_aside_damaged(spec: GroupSpec, found: dict[str, Holding]) -> None:
@@ -51,16 +51,16 @@ def set_aside_damaged(spec: GroupSpec, found: dict[str, Holding]) -> None:
             holdings.set_aside(spec.nodes[name].folder, holding.damage)
 
 
-def _look(spec: GroupSpec, clients: Clients, name: str) -> Holding:
+def _look(spec: GroupSpec, executor: ProcessExecutor, name: str) -> Holding:
     folder = spec.nodes[name].folder
     if process.find(folder) is None:
         return holdings.read(folder.data)
-    if answers(clients, name):
-        if not fields(clients.run(name, "INFO", "keyspace")):
+    if is_reachable(executor, name):
+        if not fields(executor.run(name, "INFO", "keyspace")):
             return Holding(exists=True)
         with contextlib.suppress(ProvisioningError):  # then by what has reached the file
             wait_until(
-                lambda: fields(clients.run(name, "INFO", "persistence")).get("aof_buffer_length", "0") == "0",
+                lambda: fields(executor.run(name, "INFO", "persistence")).get("aof_buffer_length", "0") == "0",
                 FLUSH_SECONDS,
                 f"{name} doesn't write its append-only file",
             )

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.drivers.topology.executor import Console, Member, RefusedError, SilentError, fields, info, wait_until
+from infra.drivers.topology.executor import (
+    CommandRejectedError,
+    NodeAddress,
+    NodeExecutor,
+    NotRespondingError,
+    fields,
+    info,
+    wait_until,
+)
 from infra.errors import ProvisioningError
 
 SLOTS = 16384
@@ -44,9 +52,9 @@ class Row:
         return "master" in self.flags
 
 
-def rows(console: Console, node: str) -> list[Row]:
+def rows(executor: NodeExecutor, node: str) -> list[Row]:
     """The cluster as a node sees it."""
-    return _rows(console.run(node, "CLUSTER", "NODES"))
+    return _rows(executor.run(node, "CLUSTER", "NODES"))
 
 
 def row(line: str) -> Row:
@@ -62,7 +70,7 @@ def row(line: str) -> Row:
     )
 
 
-def form(console: Console, members: Sequence[Member], shards: int) -> None:
+def form(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) -> None:
     """Bring all members together: the first `shards` of a new cluster get the slots, the others follow them.
 
     Raises:
@@ -70,21 +78,21 @@ def form(console: Console, members: Sequence[Member], shards: int) -> None:
     """
 
     def is_whole() -> bool:
-        for name, *command in _plan(console, members, shards):
+        for name, *command in _plan(executor, members, shards):
             with contextlib.suppress(ProvisioningError):  # it has just been done, or can't be yet
-                console.run(name, "CLUSTER", *command)
+                executor.run(name, "CLUSTER", *command)
                 if command[0] == "failover":  # ordered again at once, it would begin another election
-                    _wait_until_primary(console, name)
-        return not any(problems(console, members))
+                    _wait_until_primary(executor, name)
+        return not any(problems(executor, members))
 
     wait_until(is_whole, SYNC_SECONDS, "the nodes did not form a cluster: see their logs")
 
 
-def _plan(console: Console, members: Sequence[Member], shards: int) -> list[list[str]]:
+def _plan(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) -> list[list[str]]:
     """The commands that the nodes need next, as the keeper of a cluster of containers plans them too."""
     known = ""
     for number, member in enumerate(members):
-        answers = console.ask(member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")])
+        answers = executor.run_many(member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")])
         place = share(number, shards) if number < shards else ("-", "-")
         line = "@ {} {} {} {} {}".format(member.name, member.host, member.port, *place)
         known += "\n".join([line, *map(str, answers), ""])
@@ -97,12 +105,12 @@ def share(number: int, shards: int) -> tuple[int, int]:
     return number * SLOTS // shards, (number + 1) * SLOTS // shards - 1
 
 
-def problems(console: Console, members: Sequence[Member]) -> Iterator[str]:
+def problems(executor: NodeExecutor, members: Sequence[NodeAddress]) -> Iterator[str]:
     """What is wrong with the cluster, a line each."""
     followers = []
     addresses = {member.address for member in members}
     for member in members:
-        nodes, health, replication = console.ask(
+        nodes, health, replication = executor.run_many(
             member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")]
         )
         view, state = _rows(nodes), fields(replication)
@@ -115,17 +123,17 @@ def problems(console: Console, members: Sequence[Member]) -> Iterator[str]:
             followers.append(f"{state['master_host']}:{state['master_port']}")
             if state["master_link_status"] != "up":
                 yield f"{member.name} has lost its primary"
-    primaries = [row for row in rows(console, members[0].name) if row.is_primary and row.slots]
+    primaries = [row for row in rows(executor, members[0].name) if row.is_primary and row.slots]
     if followers and any(followers.count(row.address) != len(followers) // len(primaries) for row in primaries):
         yield "the replicas aren't shared evenly"
 
 
-def primaries(console: Console, members: Sequence[Member]) -> list[Member]:
+def primaries(executor: NodeExecutor, members: Sequence[NodeAddress]) -> list[NodeAddress]:
     """The members that say they are a primary."""
-    return [member for member in members if info(console, member.name, "replication")["role"] == "master"]
+    return [member for member in members if info(executor, member.name, "replication")["role"] == "master"]
 
 
-def take_over(console: Console, members: Sequence[Member], replica: Member) -> None:
+def take_over(executor: NodeExecutor, members: Sequence[NodeAddress], replica: NodeAddress) -> None:
     """Make a replica whose primary is dead the primary. members: the first of each shard, which all run.
 
     By election where most primaries live; else by its own decision, as nobody could elect it.
@@ -134,53 +142,53 @@ def take_over(console: Console, members: Sequence[Member], replica: Member) -> N
         ProvisioningError: it doesn't become the primary.
     """
     wait_until(
-        lambda: all(_is_connected(console, member, members) for member in members),
+        lambda: all(_is_connected(executor, member, members) for member in members),
         FORM_SECONDS,
         "the nodes have not joined each other",
     )
-    if 2 * len(primaries(console, members)) > len(members):
+    if 2 * len(primaries(executor, members)) > len(members):
         with contextlib.suppress(ProvisioningError):
-            promote(console, replica, force=True)
+            promote(executor, replica, force=True)
             return
-    with contextlib.suppress(RefusedError, SilentError):  # it has just become one
-        console.run(replica.name, "CLUSTER", "FAILOVER", "TAKEOVER")
-    _wait_until_primary(console, replica.name)
+    with contextlib.suppress(CommandRejectedError, NotRespondingError):  # it has just become one
+        executor.run(replica.name, "CLUSTER", "FAILOVER", "TAKEOVER")
+    _wait_until_primary(executor, replica.name)
 
 
-def _is_connected(console: Console, member: Member, others: Sequence[Member]) -> bool:
+def _is_connected(executor: NodeExecutor, member: NodeAddress, others: Sequence[NodeAddress]) -> bool:
     """Whether the member has a link to each of the others: an election asks for votes but once."""
-    connected = {known.address for known in rows(console, member.name) if known.link == "connected"}
+    connected = {known.address for known in rows(executor, member.name) if known.link == "connected"}
     return {other.address for other in others} <= connected | {member.address}
 
 
-def fail_over(console: Console, members: Sequence[Member], primary: Member) -> None:
+def fail_over(executor: NodeExecutor, members: Sequence[NodeAddress], primary: NodeAddress) -> None:
     """Make a replica of a primary that lives the shard's primary; no write is lost by it.
 
     Raises:
         ProvisioningError: it has no replica, or none takes over.
     """
     for member in members:
-        state = info(console, member.name, "replication")
+        state = info(executor, member.name, "replication")
         if state["role"] == "slave" and f"{state['master_host']}:{state['master_port']}" == primary.address:
-            promote(console, member)
+            promote(executor, member)
             return
     raise ProvisioningError(f"{primary.name} has no replica that could take over")
 
 
-def promote(console: Console, replica: Member, *, force: bool = False) -> None:
+def promote(executor: NodeExecutor, replica: NodeAddress, *, force: bool = False) -> None:
     """Make a replica the primary of its shard. force: though its primary doesn't answer."""
     for _ in range(2):  # it gives up after 5 s, as on a machine that is busy
-        with contextlib.suppress(SilentError):  # an answer that is lost says nothing
-            console.run(replica.name, "CLUSTER", "FAILOVER", *(["FORCE"] if force else []))
+        with contextlib.suppress(NotRespondingError):  # an answer that is lost says nothing
+            executor.run(replica.name, "CLUSTER", "FAILOVER", *(["FORCE"] if force else []))
         with contextlib.suppress(ProvisioningError):
-            _wait_until_primary(console, replica.name)
+            _wait_until_primary(executor, replica.name)
             return
     raise ProvisioningError(f"{replica.name} doesn't become the primary", fix="run `make up` again to resume")
 
 
-def _wait_until_primary(console: Console, name: str) -> None:
+def _wait_until_primary(executor: NodeExecutor, name: str) -> None:
     wait_until(
-        lambda: info(console, name, "replication")["role"] == "master",
+        lambda: info(executor, name, "replication")["role"] == "master",
         FAILOVER_SECONDS,
         f"{name} doesn't become the primary",
     )

@@ -15,7 +15,7 @@ from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import ports, process
 from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster, replication
 from infra.hardening import Topology
 
@@ -88,7 +88,7 @@ def client_of(spec: GroupSpec, user: str = "app") -> Client:
 
 
 def primaries(spec: GroupSpec) -> list[str]:
-    with contextlib.closing(Clients(spec.everybody)) as clients:
+    with contextlib.closing(ProcessExecutor(spec.everybody)) as executor:
         if spec.topology == "cluster":
-            return [member.name for member in cluster.primaries(clients, spec.members)]
-        return [member.name for member in spec.members if replication.role(clients, member) == "master"]
+            return [member.name for member in cluster.primaries(executor, spec.members)]
+        return [member.name for member in spec.members if replication.role(executor, member) == "master"]

@@ -9,7 +9,7 @@ import pytest
 from pulumi.output import UNKNOWN
 
 from infra.drivers.processes import servers
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.errors import RefusalError
 from infra.providers.processes import ServerGroupProvider
 from tests.unit.group.bed import PASSWORDS, client_of, directives, kill, pids
@@ -54,9 +54,9 @@ def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
         provider.diff("resource-1", olds, props(spec, version="1.0.0"))
     assert provider.diff("resource-1", olds, props(spec, version=UNKNOWN)).changes
     assert pids(spec) == before
-    with contextlib.closing(Clients(spec.everybody)) as clients:
+    with contextlib.closing(ProcessExecutor(spec.everybody)) as executor:
         for name in spec.nodes:
-            assert clients.run(name, "CONFIG", "GET", "maxmemory")["maxmemory"] == spec.directives["maxmemory"]
+            assert executor.run(name, "CONFIG", "GET", "maxmemory")["maxmemory"] == spec.directives["maxmemory"]
 
 
 def test_nodes_without_usable_data_are_refused_in_a_preview(spec: GroupSpec) -> None:

@@ -23,7 +23,7 @@ from valkeykit.connection import Client
 
 from infra import hardening
 from infra.drivers.processes import ports, sentinel, servers
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
@@ -153,8 +153,8 @@ def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) ->
 
 def strangers(spec: GroupSpec) -> list[str]:
     """Connections to nodes that didn't log in: Sentinels with a password that isn't known there."""
-    with contextlib.closing(Clients(spec.nodes)) as console:
-        lines = [line for name in spec.nodes for line in str(console.run(name, "CLIENT", "LIST")).splitlines()]
+    with contextlib.closing(ProcessExecutor(spec.nodes)) as executor:
+        lines = [line for name in spec.nodes for line in str(executor.run(name, "CLIENT", "LIST")).splitlines()]
     return [line for line in lines if " user=default " in line]
 
 
@@ -204,7 +204,7 @@ def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(share
     assert_all_there(shared, writer)
 
 
-class Deaf(Clients):
+class Deaf(ProcessExecutor):
     """One node hasn't yet heard of another that is back."""
 
     def run(self, node: str, *command: str) -> Any:
@@ -217,10 +217,10 @@ class Deaf(Clients):
 @clustered
 def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSpec) -> None:
     servers.ensure(shared)
-    with contextlib.closing(Clients(shared.everybody)) as clients:
-        assert list(cluster.problems(clients, shared.members)) == []
-    with contextlib.closing(Deaf(shared.everybody)) as clients:
-        (problem,) = cluster.problems(clients, shared.members)
+    with contextlib.closing(ProcessExecutor(shared.everybody)) as executor:
+        assert list(cluster.problems(executor, shared.members)) == []
+    with contextlib.closing(Deaf(shared.everybody)) as executor:
+        (problem,) = cluster.problems(executor, shared.members)
     assert problem.startswith(f"node-1 has no connection to {ports.HOST}:")
 
 
@@ -265,10 +265,10 @@ def _holder(spec: GroupSpec, client: Client) -> str:
 @replicated
 def test_a_second_primary_is_made_a_replica_again(shared: GroupSpec) -> None:
     servers.ensure(shared)
-    with contextlib.closing(Clients(shared.everybody)) as clients:
+    with contextlib.closing(ProcessExecutor(shared.everybody)) as executor:
         (first,) = primaries(shared)
         other = next(name for name in shared.nodes if name != first)
-        clients.run(other, "REPLICAOF", "NO", "ONE")
+        executor.run(other, "REPLICAOF", "NO", "ONE")
         assert f"{other} doesn't follow {first}" in servers.inspect(shared).problems
         assert servers.ensure(shared).problems == []
     assert primaries(shared) == [first]
