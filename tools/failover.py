@@ -72,8 +72,8 @@ def _endpoint(stack: Stack) -> Endpoint:
 
 def _hand_over(stack: Stack, endpoint: Endpoint) -> None:
     if endpoint.target == "docker":
-        containers.hand_over(stack.resource("Containers"))
+        containers.fail_over(stack.resource("Containers"))
     elif endpoint.target == "embedded":
-        providers.hand_over(stack.resource("ServerGroup"))
+        providers.fail_over(stack.resource("ServerGroup"))
     else:
         clouds.fail_over(stack.outputs())

@@ -100,11 +100,11 @@ def snapshot(props: Props, folder: Path) -> None:
     driver.snapshot(_spec(props), _state(props), folder)
 
 
-def hand_over(props: Props) -> None:
+def fail_over(props: Props) -> None:
     """Make a replica the primary of each shard of a deployment, as the state knows it."""
     from infra.drivers.docker import driver
 
-    driver.hand_over(_spec(props), _state(props))
+    driver.fail_over(_spec(props), _state(props))
 
 
 def recoveries(props: Props, since: datetime) -> list[str]:

@@ -15,7 +15,7 @@ from valkeykit.url import Node
 from infra import hardening, project
 from infra.drivers import binary, rdb
 from infra.drivers.processes import layout, ports, process
-from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.errors import ProvisioningError
 from infra.providers.credentials import Password
 from infra.providers.processes import Server, ServerGroup
@@ -37,7 +37,7 @@ class Embedded(Deployment):
             ConfigurationError: this machine can't run what is asked for; every reason is named.
         """
         folder = settings.dataDir or f".valkey/{stack.rpartition('/')[2]}"
-        refuse(settings, Folder(project.root() / folder), stack)
+        refuse(settings, ServerFolder(project.root() / folder), stack)
         super().__init__("valkey:target:Embedded", name)
         self._child = pulumi.ResourceOptions(parent=self)
         self._protected = pulumi.ResourceOptions.merge(
@@ -133,7 +133,7 @@ def _nodes(ports_: Sequence[float]) -> tuple[Node, ...]:
     return tuple(Node(ports.HOST, int(port)) for port in ports_)
 
 
-def refuse(settings: Settings, folder: Folder, stack: str) -> None:
+def refuse(settings: Settings, folder: ServerFolder, stack: str) -> None:
     """Look at the machine before anything is registered.
 
     Raises:
@@ -144,7 +144,7 @@ def refuse(settings: Settings, folder: Folder, stack: str) -> None:
         raise ConfigurationError("\n".join(["this machine can't run that, nothing was touched:", *problems]))
 
 
-def _problems(settings: Settings, folder: Folder, stack: str) -> Iterator[ValkeykitError]:
+def _problems(settings: Settings, folder: ServerFolder, stack: str) -> Iterator[ValkeykitError]:
     installed = binary.version()
     if not f"{installed}.".startswith(f"{settings.version}."):
         yield ProvisioningError(
@@ -156,8 +156,10 @@ def _problems(settings: Settings, folder: Folder, stack: str) -> Iterator[Valkey
             f"memory is {settings.memory}, the machine has {total // 1024**2}mb",
             fix=f"pulumi config set memory {total // 1024**2 // 4}mb",
         )
-    claim = Claim(stack, resource="", version=installed, topology=settings.topology, shards=settings.shard_count)
-    if problem := folder.objection(claim):
+    ownership = Ownership(
+        stack, resource="", version=installed, topology=settings.topology, shards=settings.shard_count
+    )
+    if problem := folder.validation_error(ownership):
         yield problem
         return
     for place, port in _places(settings, folder):
@@ -166,19 +168,21 @@ def _problems(settings: Settings, folder: Folder, stack: str) -> Iterator[Valkey
                 ports.candidates(place, port, has_bus=settings.topology == "cluster")
             except ProvisioningError as problem:
                 yield problem
-    if folder.claim() is None:
+    if folder.ownership() is None:
         yield from _problems_of_a_start(settings, folder)
 
 
-def _places(settings: Settings, folder: Folder) -> list[tuple[Folder, int]]:
+def _places(settings: Settings, folder: ServerFolder) -> list[tuple[ServerFolder, int]]:
     """Each process's folder, and the port that it is given."""
     if settings.topology == "single":
         return [(folder, settings.port)]
-    places = layout.places(settings.topology, settings.shard_count, settings.replica_count)
-    return [(Folder(folder.path / name), settings.port and settings.port + above) for name, above in places.items()]
+    places = layout.port_offsets(settings.topology, settings.shard_count, settings.replica_count)
+    return [
+        (ServerFolder(folder.path / name), settings.port and settings.port + above) for name, above in places.items()
+    ]
 
 
-def _problems_of_a_start(settings: Settings, folder: Folder) -> Iterator[ValkeykitError]:
+def _problems_of_a_start(settings: Settings, folder: ServerFolder) -> Iterator[ValkeykitError]:
     source = project.root() / settings.restoreFrom if settings.restoreFrom else None
     dumps = rdb.files(source) if source and settings.topology == "cluster" else [source] if source else []
     if source and not dumps:

@@ -42,7 +42,7 @@ def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: Bed
     first, fence = replicated.primary(), replicated.spec.plan.directives.get("min-replicas-to-write")
     with Writer(replicated.client, wait=0) as writer:
         assert writer.goes_on(60)
-        driver.hand_over(replicated.spec, replicated.known)
+        driver.fail_over(replicated.spec, replicated.known)
         assert writer.goes_on(60)
     assert writer.lost() == []
     assert replicated.primary() != first

@@ -29,7 +29,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 def primary(bed: Bed) -> str:
     """A primary that is not the configured one."""
     if bed.primary() == "node-0":
-        driver.hand_over(bed.spec, bed.known)
+        driver.fail_over(bed.spec, bed.known)
     assert bed.primary() != "node-0"
     return bed.primary()
 
@@ -67,7 +67,9 @@ def cut(bed: Bed, *services: str) -> None:
 
 def named(bed: Bed) -> set[NodeAddress | None]:
     deployment = bed.deployment
-    return {replication.named_primary(deployment.executor, [name], deployment.plan.nodes) for name in sentinels(bed)}
+    return {
+        replication.primary_by_sentinels(deployment.executor, [name], deployment.plan.nodes) for name in sentinels(bed)
+    }
 
 
 def member(bed: Bed, name: str) -> NodeAddress:

@@ -88,7 +88,7 @@ def test_a_data_folder_of_something_else(project: Project, tmp_path: Path) -> No
     other.mkdir()
     (other / "thesis.doc").touch()
     project.configure(dataDir=str(other))
-    refused(project, "holds files of something else (thesis.doc)", "pulumi config set dataDir")
+    refused(project, "has files that belong to something else (thesis.doc)", "pulumi config set dataDir")
     assert [entry.name for entry in other.iterdir()] == ["thesis.doc"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
 from tests.engine.test_keys import KEYS, damage, write
 from tests.project import Project
@@ -12,7 +12,7 @@ from tools import repair
 from tools.errors import ToolError
 
 
-def lose_manifest(folder: Folder) -> None:
+def lose_manifest(folder: ServerFolder) -> None:
     (folder.data / "appendonlydir" / "appendonly.aof.manifest").unlink()
 
 

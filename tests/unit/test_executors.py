@@ -12,12 +12,12 @@ from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.processes import process, server
 from infra.drivers.processes.group import ProcessExecutor
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology.executor import NotRespondingError
 from tests.unit.conftest import client_of
 
 
-def test_a_connection_that_was_closed_is_made_again(spec: Spec) -> None:
+def test_a_connection_that_was_closed_is_made_again(spec: ServerSpec) -> None:
     """As Sentinels close those of a node that they demote."""
     server.ensure(spec)
     with contextlib.closing(ProcessExecutor({"node-0": spec})) as executor, executor.session("node-0") as run:
@@ -29,7 +29,7 @@ def test_a_connection_that_was_closed_is_made_again(spec: Spec) -> None:
             assert ask() == "PONG"
 
 
-def test_a_node_that_has_ended_is_named(spec: Spec) -> None:
+def test_a_node_that_has_ended_is_named(spec: ServerSpec) -> None:
     server.ensure(spec)
     with contextlib.closing(ProcessExecutor({"node-0": spec})) as executor:
         assert executor.run("node-0", "PING") == "PONG"

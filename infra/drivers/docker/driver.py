@@ -129,7 +129,7 @@ def snapshot(spec: Spec, known: State, folder: Path) -> None:
     snapshots.take(_known(spec, known), folder, "backup", replicas=True)
 
 
-def hand_over(spec: Spec, known: State) -> None:
+def fail_over(spec: Spec, known: State) -> None:
     """Make a replica the primary of each shard; no acknowledged write is lost.
 
     Raises:
@@ -140,7 +140,7 @@ def hand_over(spec: Spec, known: State) -> None:
     if problems := deployment.wrong() or list(roles.problems(deployment.executor, deployment.plan)):
         raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
     for primary in roles.primaries(deployment.executor, deployment.plan):
-        roles.hand_over(deployment.executor, deployment.plan, primary)
+        roles.fail_over(deployment.executor, deployment.plan, primary)
     roles.wait_until_whole(deployment.executor, deployment.plan)
 
 

@@ -9,7 +9,7 @@ from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.files import HOME
 from infra.drivers.topology import cluster, nodesconf
 from infra.drivers.topology.executor import NodeAddress, info, reachable
-from infra.drivers.topology.nodesconf import Conf
+from infra.drivers.topology.nodesconf import NodesConf
 from infra.errors import ProvisioningError
 
 _ASSESS = f"""\
@@ -61,7 +61,7 @@ def damaged(deployment: Deployment, node: NodeAddress, *, force: bool) -> dict[s
     return found
 
 
-def nodes_confs(deployment: Deployment, node: NodeAddress) -> list[Conf]:
+def nodes_confs(deployment: Deployment, node: NodeAddress) -> list[NodesConf]:
     """The nodes.conf of every other node whose container runs, if it can be used."""
     others = [other for other in deployment.plan.nodes if other != node]
     texts = [_exec(deployment, other, "cat", "/data/nodes.conf") for other in others]
@@ -81,16 +81,18 @@ def _companions(deployment: Deployment, node: NodeAddress) -> list[NodeAddress]:
     others = [other for other in plan.nodes if other != node]
     if plan.topology != "cluster":
         return others
-    views = [cluster.rows(deployment.executor, member.name) for member in reachable(deployment.executor, others)]
-    view = max(views, key=lambda view: sum(len(row.slots) for row in view), default=[])  # a newcomer knows less
-    own = max((row for row in view if row.address == node.address), key=lambda row: len(row.slots), default=None)
+    views = [cluster.read_nodes(deployment.executor, member.name) for member in reachable(deployment.executor, others)]
+    view = max(views, key=lambda view: sum(len(known.slots) for known in view), default=[])  # a newcomer knows less
+    own = max(
+        (known for known in view if known.address == node.address), key=lambda known: len(known.slots), default=None
+    )
     if own is None:
         shard = plan.nodes.index(node) % plan.shards
         return [other for other in others if plan.nodes.index(other) % plan.shards == shard]
     if own.is_primary and not own.slots and plan.replicas:
         raise ProvisioningError(f"another node has taken over the slots of {node.name}", fix="make up")
     primary = own.id if own.is_primary else own.primary
-    addresses = {row.address for row in view if primary in {row.id, row.primary}}
+    addresses = {known.address for known in view if primary in {known.id, known.primary}}
     return [other for other in others if other.address in addresses]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from infra.drivers.docker import holders
 from infra.drivers.docker.deployment import Deployment
 from infra.drivers.topology import cluster
-from infra.drivers.topology.cluster import SLOTS, Row
+from infra.drivers.topology.cluster import SLOTS, ClusterNode
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 from infra.errors import ProvisioningError
 
@@ -22,7 +22,7 @@ class Loss:
     ids: frozenset[str]
 
     def __str__(self) -> str:
-        ends = cluster.ranges(sorted(self.slots))
+        ends = cluster.slot_ranges(sorted(self.slots))
         spans = ", ".join(f"{first}-{last}" for first, last in zip(ends[::2], ends[1::2], strict=True))
         return f"the slots {spans} are lost: no node that is left has their data"
 
@@ -37,17 +37,17 @@ def find(deployment: Deployment, node: NodeAddress) -> Loss | None:
     if plan.topology != "cluster":
         return None
     try:
-        views = {member.name: cluster.rows(executor, member.name) for member in plan.nodes}
+        views = {member.name: cluster.read_nodes(executor, member.name) for member in plan.nodes}
     except (CommandRejectedError, NotRespondingError):
         return None
-    own = {name: next(row for row in view if "myself" in row.flags) for name, view in views.items()}
-    live = {row.id for row in own.values()}
-    missing = frozenset(range(SLOTS)).difference(*(row.slots for row in own.values() if row.is_primary))
-    lost = {row.id: row.slots for view in views.values() for row in view if row.slots and row.id not in live}
-    followed = {row.primary for name, row in own.items() if row.primary in lost and _is_sound(deployment, name)}
+    own = {name: next(node for node in view if "myself" in node.flags) for name, view in views.items()}
+    live = {node.id for node in own.values()}
+    missing = frozenset(range(SLOTS)).difference(*(node.slots for node in own.values() if node.is_primary))
+    lost = {node.id: node.slots for view in views.values() for node in view if node.slots and node.id not in live}
+    followed = {node.primary for name, node in own.items() if node.primary in lost and _is_sound(deployment, name)}
     if not missing or len(missing) == SLOTS or followed:
         return None  # nothing is lost, there never was a cluster, or the keeper promotes a replica
-    idle = [name for name, row in own.items() if not row.slots and (row.is_primary or row.primary in lost)]
+    idle = [name for name, node in own.items() if not node.slots and (node.is_primary or node.primary in lost)]
     if node.name not in idle:
         raise ProvisioningError(
             f"{Loss(missing, frozenset())}; {node.name} can't have them", fix=f"NODE=<one of {', '.join(idle)}>"
@@ -76,14 +76,14 @@ def accept(deployment: Deployment, node: NodeAddress, loss: Loss, *, force: bool
         return
     executor, members = deployment.executor, deployment.plan.nodes
     for member in members:
-        own: Row = next(row for row in cluster.rows(executor, member.name) if "myself" in row.flags)
+        own: ClusterNode = next(node for node in cluster.read_nodes(executor, member.name) if "myself" in node.flags)
         if own.primary in loss.ids:  # it can't forget its primary
             executor.run(member.name, "CLUSTER", "RESET", "SOFT")
     for member in members:
         for identity in loss.ids:
             with contextlib.suppress(CommandRejectedError):  # it has forgotten it
                 executor.run(member.name, "CLUSTER", "FORGET", identity)
-    executor.run(node.name, "CLUSTER", "ADDSLOTSRANGE", *cluster.ranges(sorted(loss.slots)))
+    executor.run(node.name, "CLUSTER", "ADDSLOTSRANGE", *cluster.slot_ranges(sorted(loss.slots)))
     yield f"{node.name} has these slots now, and no keys"
 
 

@@ -152,7 +152,7 @@ class Plan:
 
     def slots_of(self, node: NodeAddress) -> tuple[int, int]:
         """First and last slot of a node that starts as a primary."""
-        return cluster.share(self.nodes.index(node), self.shards)
+        return cluster.slot_range(self.nodes.index(node), self.shards)
 
     def _present(self, users: tuple[hardening.User, ...]) -> tuple[hardening.User, ...]:
         return tuple(user for user in users if user.name != hardening.EXPORTER or self.exporter)

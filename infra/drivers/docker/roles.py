@@ -58,12 +58,12 @@ def _source(
 def _shards(executor: NodeExecutor, plan: Plan, live: Collection[str]) -> Iterator[list[str]]:
     names = {node.address: node.name for node in plan.nodes}
     if plan.topology == "cluster" and live:
-        view = cluster.rows(executor, next(iter(live)))
+        view = cluster.read_nodes(executor, next(iter(live)))
         for row in (row for row in view if row.is_primary and row.slots):
             members = [row.address, *(other.address for other in view if other.primary == row.id)]
             yield [names[address] for address in members if address in names]
     else:
-        named = replication.named_primary(executor, _sentinels(plan), plan.nodes) if plan.sentinels else None
+        named = replication.primary_by_sentinels(executor, _sentinels(plan), plan.nodes) if plan.sentinels else None
         yield sorted(names.values(), key=lambda name: named is None or name != named.name)
 
 
@@ -95,23 +95,23 @@ def problems(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
         yield from _nameless(executor, plan)
     if plan.topology == "replicated":
         sentinels = _sentinels(plan)
-        primary = replication.named_primary(executor, sentinels, plan.nodes)
+        primary = replication.primary_by_sentinels(executor, sentinels, plan.nodes)
         actual = replication.primary_of(executor, primary, plan.nodes) if primary else None
         if primary and actual:
             yield f"the Sentinels take {primary.name} for the primary, but it is a replica of {actual.name}"
-            yield from replication.astray(executor, actual, plan.nodes)
+            yield from replication.replication_problems(executor, actual, plan.nodes)
         elif primary:
-            yield from replication.astray(executor, primary, plan.nodes)
-            yield from replication.unwatched(executor, sentinels, primary, plan.replicas)
+            yield from replication.replication_problems(executor, primary, plan.nodes)
+            yield from replication.sentinel_problems(executor, sentinels, primary, plan.replicas)
         else:
             yield "no Sentinel names a primary"
 
 
 def _call_back_strays(executor: NodeExecutor, plan: Plan) -> None:
     """Sentinels redirect only the replicas that they know, and know only those that follow the primary."""
-    primary = replication.named_primary(executor, _sentinels(plan), plan.nodes)
+    primary = replication.primary_by_sentinels(executor, _sentinels(plan), plan.nodes)
     if primary and replication.role(executor, primary) == "master":
-        replication.follow(executor, primary, plan.nodes)
+        replication.attach_replicas(executor, primary, plan.nodes)
 
 
 def correct_sentinels(executor: NodeExecutor, plan: Plan, sentinels: list[str]) -> None:
@@ -119,11 +119,11 @@ def correct_sentinels(executor: NodeExecutor, plan: Plan, sentinels: list[str]) 
 
     Sentinels that contradict each other agree by themselves. Those that are corrected need their settings again.
     """
-    named = {sentinel: replication.named_primary(executor, [sentinel], plan.nodes) for sentinel in sentinels}
+    named = {sentinel: replication.primary_by_sentinels(executor, [sentinel], plan.nodes) for sentinel in sentinels}
     primaries = set(filter(None, named.values()))
     if len(primaries) > 1:
         return
-    primary = primaries.pop() if primaries else replication.acting_primary(executor, plan.nodes)
+    primary = primaries.pop() if primaries else replication.self_reported_primary(executor, plan.nodes)
     if primary:
         primary = replication.primary_of(executor, primary, plan.nodes) or primary
         for sentinel in (sentinel for sentinel, known in named.items() if known != primary):
@@ -142,7 +142,7 @@ def _nameless(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
             yield f"{node.name} doesn't know every name"
 
 
-def hand_over(executor: NodeExecutor, plan: Plan, primary: str) -> None:
+def fail_over(executor: NodeExecutor, plan: Plan, primary: str) -> None:
     """Make a replica the primary in this one's place; no acknowledged write is lost.
 
     Raises:

@@ -30,6 +30,6 @@ def restart(deployment: Deployment) -> None:
     leading = [node for node in roles.primaries(executor, plan) if node in nodes]
     for node in [name for name in nodes if name not in leading] + leading:
         if node in leading and plan.replicas:
-            roles.hand_over(executor, plan, node)
+            roles.fail_over(executor, plan, node)
         deployment.renew(node)
         roles.wait_until_whole(executor, plan)

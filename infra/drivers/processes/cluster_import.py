@@ -17,9 +17,9 @@ from valkeykit.url import Address
 from infra import hardening
 from infra.drivers import rdb
 from infra.drivers.processes import instance, ports, process
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from infra.drivers.processes.group import GroupSpec
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
@@ -62,27 +62,27 @@ def discard(spec: GroupSpec) -> None:
     _remove(_scratch(spec))
 
 
-def _scratch(spec: GroupSpec) -> Spec:
+def _scratch(spec: GroupSpec) -> ServerSpec:
     """A server that lasts as long as one file takes."""
     any_node = next(iter(spec.nodes.values()))
-    return replace(any_node, folder=Folder(spec.folder.path / "scratch"), directives=_SCRATCH, secrets={}, port=0)
+    return replace(any_node, folder=ServerFolder(spec.folder.path / "scratch"), directives=_SCRATCH, secrets={}, port=0)
 
 
-def _load(scratch: Spec, file: Path) -> None:
+def _load(scratch: ServerSpec, file: Path) -> None:
     _remove(scratch)  # what an interrupted one left
-    scratch.folder.take(scratch.claim)
-    scratch.folder.empty()
+    scratch.folder.acquire(scratch.ownership)
+    scratch.folder.clear_data()
     shutil.copyfile(file, scratch.folder.snapshot)
     instance.start(scratch).close()
 
 
-def _remove(scratch: Spec) -> None:
+def _remove(scratch: ServerSpec) -> None:
     if running := process.find(scratch.folder):
         process.stop(running)
-    scratch.folder.retire(keep_snapshot=False)
+    scratch.folder.release(keep_snapshot=False)
 
 
-def _move_all(scratch: Spec, executor: NodeExecutor, primaries: list[NodeAddress]) -> None:
+def _move_all(scratch: ServerSpec, executor: NodeExecutor, primaries: list[NodeAddress]) -> None:
     owners = _owners(executor, primaries)
     address = Address(ports.HOST, ports.configured(scratch.folder), username=hardening.ADMIN, password=scratch.password)
     with connect(address, topology="single", decode=False, read_timeout=MOVE_SECONDS) as client:
@@ -96,8 +96,8 @@ def _move_all(scratch: Spec, executor: NodeExecutor, primaries: list[NodeAddress
 
 def _owners(executor: NodeExecutor, primaries: list[NodeAddress]) -> dict[int, NodeAddress]:
     by_address = {primary.address: primary for primary in primaries}
-    rows = cluster.rows(executor, primaries[0].name)
-    return {slot: by_address[row.address] for row in rows for slot in row.slots}
+    nodes = cluster.read_nodes(executor, primaries[0].name)
+    return {slot: by_address[node.address] for node in nodes for slot in node.slots}
 
 
 def _refuse_other_databases(client: redis.Redis) -> None:

@@ -16,17 +16,17 @@ from infra.drivers.topology.executor import NodeAddress, reachable
 from infra.errors import ProvisioningError
 
 
-class Replicated:
-    """See servers.Shape."""
+class ReplicationDriver:
+    """See servers.TopologyDriver."""
 
     def __init__(self, spec: GroupSpec, executor: ProcessExecutor) -> None:
         self._spec = spec
         self._executor = executor
         self._sentinels = list(spec.sentinels)
 
-    def review(self) -> None:
-        """See servers.Shape."""
-        survey.objections(self._spec)
+    def preflight(self) -> None:
+        """See servers.TopologyDriver."""
+        survey.check_folders(self._spec)
         self._choose()
 
     def bring_up(self, source: Path | None) -> None:
@@ -49,7 +49,7 @@ class Replicated:
 
     def join(self) -> None:
         primary = self._primary()
-        replication.follow(self._executor, primary, self._spec.members)
+        replication.attach_replicas(self._executor, primary, self._spec.members)
         replication.wait_until_attached(self._executor, primary, self._spec.replicas)
         self._start_sentinels(primary)
         replication.wait_until_in_sync(self._executor, primary, self._spec.members)
@@ -58,12 +58,12 @@ class Replicated:
     def fill(self, source: Path) -> None:
         """The primary has loaded it, the replicas have it from there."""
 
-    def hand_over(self, name: str) -> None:
+    def fail_over(self, name: str) -> None:
         replication.fail_over(self._executor, self._sentinels, self._spec.members, self._spec.member(name))
 
     def restart(self, name: str) -> None:
         if name == self._primary().name:
-            self.hand_over(name)
+            self.fail_over(name)
         primary = self._primary()
         self._executor.forget(name)
         group.stop([self._spec.nodes[name]])
@@ -72,11 +72,11 @@ class Replicated:
 
     def primaries(self) -> list[str]:
         """By the Sentinels; where none runs, the only one that is a primary, or the one that they knew at last."""
-        named = replication.named_primary(self._executor, self._sentinels, self._spec.members)
-        found = named or replication.acting_primary(self._executor, self._spec.members)
+        named = replication.primary_by_sentinels(self._executor, self._sentinels, self._spec.members)
+        found = named or replication.self_reported_primary(self._executor, self._spec.members)
         return [found.name if found else self._remembered()]
 
-    def keepers(self) -> list[str]:
+    def data_holders(self) -> list[str]:
         try:
             return [self._choose()[0]]
         except ProvisioningError:  # nothing can be loaded, so nothing is removed
@@ -86,15 +86,15 @@ class Replicated:
         primary = self._spec.member(self.primaries()[0])
         if replication.role(self._executor, primary) != "master":
             yield f"{primary.name} isn't the primary that the Sentinels take it for"
-        yield from replication.astray(self._executor, primary, self._spec.members)
-        yield from replication.unwatched(self._executor, self._sentinels, primary, self._spec.replicas)
+        yield from replication.replication_problems(self._executor, primary, self._spec.members)
+        yield from replication.sentinel_problems(self._executor, self._sentinels, primary, self._spec.replicas)
 
     def _serving(self) -> str | None:
         """The primary that lives; None where it is dead or unknown."""
         live = reachable(self._executor, self._spec.members)
-        named = replication.named_primary(self._executor, self._sentinels, self._spec.members)
+        named = replication.primary_by_sentinels(self._executor, self._sentinels, self._spec.members)
         name = named.name if named else self._remembered() if self._sentinels_remember() else None
-        if name is None and (acting := replication.acting_primary(self._executor, live)):
+        if name is None and (acting := replication.self_reported_primary(self._executor, live)):
             name = acting.name
         return name if name in [member.name for member in live] else None
 
@@ -142,8 +142,8 @@ class Replicated:
 
     def _remembered(self) -> str:
         address = sentinel.last_primary([spec.folder for spec in self._spec.sentinels.values()])
-        places = survey.assigned_ports(self._spec.nodes, self._known_ports())
-        names = {f"{ports.HOST}:{port}": name for name, port in places.items()}
+        assigned = survey.assigned_ports(self._spec.nodes, self._known_ports())
+        names = {f"{ports.HOST}:{port}": name for name, port in assigned.items()}
         return names.get(address or "", next(iter(self._spec.nodes)))
 
     def _known_ports(self, *kinds: str) -> list[int]:

@@ -9,33 +9,33 @@ from infra.drivers.files import write_private
 from infra.drivers.processes import holdings, ports, process
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology.executor import fields, is_reachable, wait_until
 from infra.errors import ProvisioningError
 
 FLUSH_SECONDS = 10.0
 
 
-def objections(spec: GroupSpec) -> None:
-    """Raise what speaks against a node's folder, such as another stack's claim, before anything is changed."""
-    for known in spec.everybody.values():
-        if problem := known.folder.objection(known.claim):
+def check_folders(spec: GroupSpec) -> None:
+    """Raise what speaks against a node's folder, such as another stack's ownership, before anything is changed."""
+    for known in spec.all_servers.values():
+        if problem := known.folder.validation_error(known.ownership):
             raise problem
 
 
-def assigned_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> dict[str, int]:
+def assigned_ports(specs: Mapping[str, ServerSpec], known: Iterable[int]) -> dict[str, int]:
     """The port of each server; those whose folder was emptied get what the others know and no other has."""
     kept = {name: spec.port or ports.configured(spec.folder) for name, spec in specs.items()}
     free = iter([port for port in known if port not in kept.values()])
     return {name: port or next(free, 0) for name, port in kept.items()}
 
 
-def keep_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> None:
+def keep_ports(specs: Mapping[str, ServerSpec], known: Iterable[int]) -> None:
     """Write each server's port down where it is lost and not given."""
     for name, port in assigned_ports(specs, known).items():
         folder = specs[name].folder
         if port and not specs[name].port and not ports.configured(folder):
-            folder.take(specs[name].claim)
+            folder.acquire(specs[name].ownership)
             write_private(folder.config, f"port {port}\n")
 
 

@@ -25,10 +25,10 @@ from infra.errors import ProvisioningError
 
 SLOTS = 16384
 
-PLAN = Path(__file__).resolve().parents[3] / "compose" / "bin" / "plan-cluster"
+PLAN_SCRIPT = Path(__file__).resolve().parents[3] / "compose" / "bin" / "plan-cluster"
 """What a cluster needs next, from what its nodes know."""
 
-_AWAY = {"fail", "fail?", "handshake"}
+_DISCONNECTED_FLAGS = {"fail", "fail?", "handshake"}
 """Flags in CLUSTER NODES of a node that the queried one has no connection to."""
 
 FORM_SECONDS = 30.0
@@ -37,7 +37,7 @@ FAILOVER_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Row:
+class ClusterNode:
     """A line of CLUSTER NODES. primary: the id of whom it follows, or `-`. link: `connected` or `disconnected`."""
 
     id: str
@@ -52,15 +52,15 @@ class Row:
         return "master" in self.flags
 
 
-def rows(executor: NodeExecutor, node: str) -> list[Row]:
+def read_nodes(executor: NodeExecutor, node: str) -> list[ClusterNode]:
     """The cluster as a node sees it."""
-    return _rows(executor.run(node, "CLUSTER", "NODES"))
+    return _parse_nodes(executor.run(node, "CLUSTER", "NODES"))
 
 
-def row(line: str) -> Row:
+def parse_node(line: str) -> ClusterNode:
     """A line of CLUSTER NODES, or of a node's own nodes.conf."""
     identity, address, flags, primary, _ping, _pong, _epoch, link, *slots = line.split()
-    return Row(
+    return ClusterNode(
         id=identity,
         address=address.split("@")[0],
         flags=frozenset(flags.split(",")),
@@ -93,14 +93,14 @@ def _plan(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) -
     known = ""
     for number, member in enumerate(members):
         answers = executor.run_many(member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")])
-        place = share(number, shards) if number < shards else ("-", "-")
+        place = slot_range(number, shards) if number < shards else ("-", "-")
         line = "@ {} {} {} {} {}".format(member.name, member.host, member.port, *place)
         known += "\n".join([line, *map(str, answers), ""])
-    run = subprocess.run(["awk", "-f", PLAN], input=known, capture_output=True, text=True, check=True)
+    run = subprocess.run(["awk", "-f", PLAN_SCRIPT], input=known, capture_output=True, text=True, check=True)
     return [line.split() for line in run.stdout.splitlines() if not line.startswith("#")]
 
 
-def share(number: int, shards: int) -> tuple[int, int]:
+def slot_range(number: int, shards: int) -> tuple[int, int]:
     """First and last slot of the primary of this number, of so many."""
     return number * SLOTS // shards, (number + 1) * SLOTS // shards - 1
 
@@ -113,18 +113,18 @@ def problems(executor: NodeExecutor, members: Sequence[NodeAddress]) -> Iterator
         nodes, health, replication = executor.run_many(
             member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")]
         )
-        view, state = _rows(nodes), fields(replication)
+        view, state = _parse_nodes(nodes), fields(replication)
         if fields(health)["cluster_state"] != "ok" or len(_slots(view)) < SLOTS:
             yield f"{member.name} reports that the cluster is not healthy"
         for known in view:
-            if known.address in addresses and known.flags & _AWAY:
+            if known.address in addresses and known.flags & _DISCONNECTED_FLAGS:
                 yield f"{member.name} has no connection to {known.address}"
         if state["role"] == "slave":
             followers.append(f"{state['master_host']}:{state['master_port']}")
             if state["master_link_status"] != "up":
                 yield f"{member.name} has lost its primary"
-    primaries = [row for row in rows(executor, members[0].name) if row.is_primary and row.slots]
-    if followers and any(followers.count(row.address) != len(followers) // len(primaries) for row in primaries):
+    primaries = [node for node in read_nodes(executor, members[0].name) if node.is_primary and node.slots]
+    if followers and any(followers.count(node.address) != len(followers) // len(primaries) for node in primaries):
         yield "the replicas aren't shared evenly"
 
 
@@ -157,7 +157,7 @@ def take_over(executor: NodeExecutor, members: Sequence[NodeAddress], replica: N
 
 def _is_connected(executor: NodeExecutor, member: NodeAddress, others: Sequence[NodeAddress]) -> bool:
     """Whether the member has a link to each of the others: an election asks for votes but once."""
-    connected = {known.address for known in rows(executor, member.name) if known.link == "connected"}
+    connected = {known.address for known in read_nodes(executor, member.name) if known.link == "connected"}
     return {other.address for other in others} <= connected | {member.address}
 
 
@@ -194,11 +194,11 @@ def _wait_until_primary(executor: NodeExecutor, name: str) -> None:
     )
 
 
-def _rows(text: Any) -> list[Row]:
-    return [row(line) for line in str(text).splitlines()]
+def _parse_nodes(text: Any) -> list[ClusterNode]:
+    return [parse_node(line) for line in str(text).splitlines()]
 
 
-def _slots(view: Sequence[Row]) -> frozenset[int]:
+def _slots(view: Sequence[ClusterNode]) -> frozenset[int]:
     """The slots that have a server."""
     return frozenset[int]().union(*(known.slots for known in view))
 
@@ -208,7 +208,7 @@ def _span(text: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
-def ranges(slots: Sequence[int]) -> list[str]:
+def slot_ranges(slots: Sequence[int]) -> list[str]:
     """First and last of each run of slots, as ADDSLOTSRANGE takes them."""
     ends: list[str] = []
     for slot in slots:

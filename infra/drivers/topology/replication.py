@@ -81,7 +81,9 @@ def monitor(executor: NodeExecutor, sentinel: str, primary: NodeAddress, sentine
     executor.run(sentinel, "SENTINEL", *_monitoring(primary, sentinels))
 
 
-def named_primary(executor: NodeExecutor, sentinels: Sequence[str], nodes: Sequence[NodeAddress]) -> NodeAddress | None:
+def primary_by_sentinels(
+    executor: NodeExecutor, sentinels: Sequence[str], nodes: Sequence[NodeAddress]
+) -> NodeAddress | None:
     """Whom most of the Sentinels that answer name; None where none does."""
     named: Counter[str] = Counter()
     for sentinel in sentinels:
@@ -102,7 +104,7 @@ def primary_of(executor: NodeExecutor, node: NodeAddress, nodes: Sequence[NodeAd
     return None
 
 
-def acting_primary(executor: NodeExecutor, nodes: Sequence[NodeAddress]) -> NodeAddress | None:
+def self_reported_primary(executor: NodeExecutor, nodes: Sequence[NodeAddress]) -> NodeAddress | None:
     """The only node that says it is a primary; None where there is none, or several."""
     found = [node for node in reachable(executor, nodes) if role(executor, node) == "master"]
     return found[0] if len(found) == 1 else None
@@ -113,17 +115,17 @@ def role(executor: NodeExecutor, node: NodeAddress) -> str:
     return info(executor, node.name, "replication")["role"]
 
 
-def follow(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> None:
+def attach_replicas(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> None:
     """Make every other node a replica of the primary, which must be one already."""
     wait_until(
         lambda: role(executor, primary) == "master", FAILOVER_SECONDS, f"{primary.name} doesn't become the primary"
     )
     for node in nodes:
         if node != primary:  # a Sentinel that orders the same closes the node's connections
-            wait_until(partial(_obeys, executor, node, primary), FAILOVER_SECONDS, f"{node.name} doesn't follow")
+            wait_until(partial(_is_attached, executor, node, primary), FAILOVER_SECONDS, f"{node.name} doesn't follow")
 
 
-def _obeys(executor: NodeExecutor, node: NodeAddress, primary: NodeAddress) -> bool:
+def _is_attached(executor: NodeExecutor, node: NodeAddress, primary: NodeAddress) -> bool:
     follows = _follows(info(executor, node.name, "replication"), primary)
     return follows or executor.run(node.name, "REPLICAOF", primary.host, str(primary.port)) is not None
 
@@ -140,13 +142,13 @@ def wait_until_attached(executor: NodeExecutor, primary: NodeAddress, count: int
 def wait_until_in_sync(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> None:
     """Wait until every replica has the primary's data."""
     wait_until(
-        lambda: not any(astray(executor, primary, nodes)),
+        lambda: not any(replication_problems(executor, primary, nodes)),
         SYNC_SECONDS,
         f"not every replica follows {primary.name}",
     )
 
 
-def astray(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> Iterator[str]:
+def replication_problems(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> Iterator[str]:
     """What is wrong with the replicas, a line each."""
     for node in nodes:
         if node == primary:
@@ -158,7 +160,9 @@ def astray(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAdd
             yield f"{node.name} has lost {primary.name}"
 
 
-def unwatched(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> Iterator[str]:
+def sentinel_problems(
+    executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int
+) -> Iterator[str]:
     """What is wrong with the Sentinels, a line each."""
     for sentinel in sentinels:
         state = executor.run(sentinel, "SENTINEL", "MASTER", SERVICE)
@@ -178,7 +182,7 @@ def unwatched(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAdd
 def wait_until_watched(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> None:
     """Wait until every Sentinel knows the primary, the other Sentinels and every replica."""
     wait_until(
-        lambda: not any(unwatched(executor, sentinels, primary, replicas)),
+        lambda: not any(sentinel_problems(executor, sentinels, primary, replicas)),
         SENTINEL_SECONDS,
         "the Sentinels don't see everybody",
     )
@@ -199,16 +203,16 @@ def fail_over(
     replicas = [node for node in live if node != primary]
     wait_until_in_sync(executor, primary, live)
     with pause.hold(executor, primary.name) as held:
-        is_even = partial(_is_even, executor, primary, replicas, held)
-        wait_until(is_even, FAILOVER_SECONDS, f"the replicas don't catch up with {primary.name}")
+        is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
+        wait_until(is_caught_up, FAILOVER_SECONDS, f"the replicas don't catch up with {primary.name}")
         with _fenced(executor, primary, len(replicas)):
-            _order_failover(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_even())
+            _order_failover(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
             successor = wait_for_primary(executor, sentinels, nodes, other_than=primary)
-            follow(executor, successor, live)  # before writers go on, so that the old one refuses them
+            attach_replicas(executor, successor, live)  # before writers go on, so that the old one refuses them
     return successor
 
 
-def _is_even(executor: NodeExecutor, primary: NodeAddress, replicas: Sequence[NodeAddress], held: Pause) -> bool:
+def _is_caught_up(executor: NodeExecutor, primary: NodeAddress, replicas: Sequence[NodeAddress], held: Pause) -> bool:
     """Whether every replica has all that the primary has acknowledged, and no write has come in between."""
     held.begin()
     written = int(info(executor, primary.name, "replication")["master_repl_offset"])
@@ -243,7 +247,7 @@ def wait_for_primary(
     found: list[NodeAddress] = []
 
     def named() -> bool:
-        primary = named_primary(executor, sentinels, nodes)
+        primary = primary_by_sentinels(executor, sentinels, nodes)
         if primary is None or primary == other_than or role(executor, primary) != "master":
             return False
         found.append(primary)
@@ -265,7 +269,7 @@ def _order_failover(
     """
 
     def ordered() -> bool:
-        if named_primary(executor, sentinels, nodes) != primary:
+        if primary_by_sentinels(executor, sentinels, nodes) != primary:
             return True
         if not is_ready():
             return False

@@ -141,7 +141,7 @@ def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) ->
     with Writer(spec) as writer:
         writer.wait_for(10)
         turned = _turned(spec, PASSWORDS)
-        assert servers.ensure(replace(turned, former=PASSWORDS["admin"])).problems == []
+        assert servers.ensure(replace(turned, previous_password=PASSWORDS["admin"])).problems == []
         writer.wait_for(10)
     assert strangers(turned) == []
     assert pids(spec) == before
@@ -180,7 +180,7 @@ def test_dead_nodes_are_seen_and_brought_back(shared: GroupSpec, victims: Callab
             client.set(f"key:{number}", number)
     dead = victims([*shared.sentinels, *shared.nodes])
     kill(shared, *dead)
-    assert [f"{name} doesn't run" for name in shared.everybody if name in dead] == list(
+    assert [f"{name} doesn't run" for name in shared.all_servers if name in dead] == list(
         servers.inspect(shared).problems
     )
     healed = servers.ensure(shared)
@@ -217,9 +217,9 @@ class Deaf(ProcessExecutor):
 @clustered
 def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSpec) -> None:
     servers.ensure(shared)
-    with contextlib.closing(ProcessExecutor(shared.everybody)) as executor:
+    with contextlib.closing(ProcessExecutor(shared.all_servers)) as executor:
         assert list(cluster.problems(executor, shared.members)) == []
-    with contextlib.closing(Deaf(shared.everybody)) as executor:
+    with contextlib.closing(Deaf(shared.all_servers)) as executor:
         (problem,) = cluster.problems(executor, shared.members)
     assert problem.startswith(f"node-1 has no connection to {ports.HOST}:")
 
@@ -227,13 +227,13 @@ def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSp
 def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSpec) -> None:
     servers.ensure(spec)
     before = primaries(spec)
-    servers.hand_over(spec)
+    servers.fail_over(spec)
     after = primaries(spec)
     assert set(before).isdisjoint(after)
     victim = next(name for name in spec.nodes if name not in after)
     kill(spec, victim)
     with pytest.raises(ProvisioningError, match=f"nothing was handed over: {victim} doesn't run"):
-        servers.hand_over(spec)
+        servers.fail_over(spec)
     servers.ensure(spec)
     assert primaries(spec) == after
 
@@ -265,7 +265,7 @@ def _holder(spec: GroupSpec, client: Client) -> str:
 @replicated
 def test_a_second_primary_is_made_a_replica_again(shared: GroupSpec) -> None:
     servers.ensure(shared)
-    with contextlib.closing(ProcessExecutor(shared.everybody)) as executor:
+    with contextlib.closing(ProcessExecutor(shared.all_servers)) as executor:
         (first,) = primaries(shared)
         other = next(name for name in shared.nodes if name != first)
         executor.run(other, "REPLICAOF", "NO", "ONE")
@@ -300,15 +300,15 @@ def test_more_replicas(shared: GroupSpec) -> None:
 def test_a_node_whose_folder_is_gone_is_replaced(shared: GroupSpec) -> None:
     servers.ensure(shared)
     kill(shared, "node-5")
-    shared.nodes["node-5"].folder.retire(keep_snapshot=False)
+    shared.nodes["node-5"].folder.release(keep_snapshot=False)
     assert servers.ensure(shared).problems == []
 
 
 @pytest.mark.parametrize("topology", SHAPES)
 def test_a_folder_of_another_shape_is_refused(spec: GroupSpec, topology: Topology) -> None:
-    spec.folder.take(spec.claim)
+    spec.folder.acquire(spec.ownership)
     other = made(spec.folder.path, topology)
-    more = replace(other, claim=replace(other.claim, shards=other.claim.shards + 1))
+    more = replace(other, ownership=replace(other.ownership, shards=other.ownership.shards + 1))
     with pytest.raises(ProvisioningError, match="can't be changed in place"):
         servers.ensure(more)
 
@@ -337,7 +337,7 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
             kill(spec, chance.choice(sorted(running)))
         state = servers.ensure(spec)
         assert state.problems == []
-        assert len(pids(spec)) == len(spec.everybody)
+        assert len(pids(spec)) == len(spec.all_servers)
         with contextlib.closing(client_of(spec)) as client:
             assert not acknowledged or int(client.get("{tag}") or 0) == acknowledged
             acknowledged = number + 1

@@ -19,8 +19,8 @@ def props(spec: GroupSpec, **others: Any) -> dict[str, Any]:
     """As Pulumi hands them to the provider."""
     return {
         "folder": str(spec.folder.path),
-        "stack": spec.claim.stack,
-        "version": spec.claim.version,
+        "stack": spec.ownership.stack,
+        "version": spec.ownership.version,
         "topology": spec.topology,
         "shards": float(spec.shards),
         "replicas": float(spec.replicas),
@@ -54,7 +54,7 @@ def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
         provider.diff("resource-1", olds, props(spec, version="1.0.0"))
     assert provider.diff("resource-1", olds, props(spec, version=UNKNOWN)).changes
     assert pids(spec) == before
-    with contextlib.closing(ProcessExecutor(spec.everybody)) as executor:
+    with contextlib.closing(ProcessExecutor(spec.all_servers)) as executor:
         for name in spec.nodes:
             assert executor.run(name, "CONFIG", "GET", "maxmemory")["maxmemory"] == spec.directives["maxmemory"]
 
