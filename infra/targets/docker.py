@@ -19,7 +19,7 @@ from infra.drivers.binary import parse_version
 from infra.drivers.certificates import Pair
 from infra.drivers.docker import exporter, files
 from infra.drivers.docker.engine import Engine
-from infra.drivers.docker.plan import Backups, Plan, Upload, default_subnet
+from infra.drivers.docker.plan import Backups, DeploymentPlan, Upload, default_subnet
 from infra.errors import ProvisioningError
 from infra.providers.cleanup import Cleanup
 from infra.providers.credentials import Authority, Certificate, Password
@@ -144,7 +144,7 @@ def firewall(settings: Settings, ports: Sequence[float]) -> list[str]:
     return rules
 
 
-def sentinels(plan: Plan) -> list[dict[str, Any]]:
+def sentinels(plan: DeploymentPlan) -> list[dict[str, Any]]:
     """Where the Sentinels are reached from outside. No part of the endpoint, since a client that followed them would be
     led to addresses of the containers' network.
     """
@@ -156,10 +156,10 @@ def _numbers(ports: Sequence[float]) -> tuple[int, ...]:
     return tuple(int(port) for port in ports)
 
 
-def plan_of(settings: Settings, stack: str) -> Plan:
+def plan_of(settings: Settings, stack: str) -> DeploymentPlan:
     """What is known before an engine is asked: everything but the ports."""
     docker = settings.docker
-    return Plan(
+    return DeploymentPlan(
         project=docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
         stack=stack,
         image="",
@@ -185,7 +185,7 @@ def _upload(docker: DockerSettings) -> Upload:
 
 
 def _certificates(
-    settings: Settings, plan: Plan, stack: str, child: pulumi.ResourceOptions
+    settings: Settings, plan: DeploymentPlan, stack: str, child: pulumi.ResourceOptions
 ) -> tuple[pulumi.Input[str], pulumi.Input[str], pulumi.Input[str]]:
     """Certificate, key and authority: the operator's own, or the stack's."""
     if settings.docker.certificate:
@@ -196,7 +196,7 @@ def _certificates(
     return leaf.certificate, leaf.key, authority.bundle
 
 
-def names(settings: Settings, plan: Plan) -> list[str]:
+def names(settings: Settings, plan: DeploymentPlan) -> list[str]:
     """Everything that the servers are called: by clients, on their machine, among each other."""
     bind = ipaddress.ip_address(settings.docker.bind)
     called = [settings.docker.announced, "localhost", "127.0.0.1"]

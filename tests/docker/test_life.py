@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from infra.drivers import certificates
-from infra.drivers.docker import health, rolling
+from infra.drivers.docker import health, rolling_restart
 from infra.drivers.docker.plan import Secrets
 from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
@@ -183,7 +183,7 @@ def test_stopped_containers_of_another_definition_are_replaced_together(
     bed.spec.engine.docker("stop", *(bed.deployment.container(name) for name in bed.deployment.executor.ports))
     with monkeypatch.context() as patch:
         patch.setattr(health, "is_outdated", lambda *_: True)
-        rolling.recreate_unhealthy(bed.deployment)
+        rolling_restart.recreate_unhealthy(bed.deployment)
     bed.ensure()
     assert bed.wrong() == []
     assert has(bed, "first")

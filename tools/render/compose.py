@@ -10,8 +10,8 @@ from valkeykit.url import Node
 
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import compose, driver, exporter, files
-from infra.drivers.docker.places import FIRST_PORT
-from infra.drivers.docker.plan import Plan, port_count
+from infra.drivers.docker.addresses import FIRST_PORT
+from infra.drivers.docker.plan import DeploymentPlan, port_count
 from infra.settings import Settings
 from infra.targets import docker
 from tools.errors import ToolError
@@ -59,7 +59,7 @@ def write(settings: Settings, folder: Folder) -> str:
     return _advice(folder, plan, renewed=folder.renewed(secrets))
 
 
-def _plan(settings: Settings, project: str, image: str) -> Plan:
+def _plan(settings: Settings, project: str, image: str) -> DeploymentPlan:
     plan = docker.plan_of(settings, f"valkey/{project}")
     if plan.backups and not plan.backups.folder:
         raise ToolError(
@@ -87,7 +87,7 @@ def _readable(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def _advice(folder: Folder, plan: Plan, *, renewed: bool) -> str:
+def _advice(folder: Folder, plan: DeploymentPlan, *, renewed: bool) -> str:
     steps = [f"cd {folder.path} && docker compose up --detach --wait"]
     if renewed:
         steps.append("the certificate is new; servers that run read it after: docker compose restart")

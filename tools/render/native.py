@@ -7,8 +7,8 @@ import shutil
 from dataclasses import replace
 
 from infra import hardening
-from infra.drivers.docker.places import FIRST_PORT
-from infra.drivers.docker.plan import Plan, Secrets
+from infra.drivers.docker.addresses import FIRST_PORT
+from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.drivers.files import write_private
 from infra.settings import Settings
 from infra.targets import docker
@@ -59,7 +59,7 @@ def _names(settings: Settings) -> list[str]:
     return list(dict.fromkeys(called if bind.is_unspecified else [*called, str(bind)]))
 
 
-def _files(settings: Settings, plan: Plan, secrets: Secrets) -> dict[str, str]:
+def _files(settings: Settings, plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:
     return {
         "valkey.conf": _conf(settings, plan),
         "users.acl": hardening.acl(secrets.passwords, plan.users),
@@ -70,7 +70,7 @@ def _files(settings: Settings, plan: Plan, secrets: Secrets) -> dict[str, str]:
     }
 
 
-def _conf(settings: Settings, plan: Plan) -> str:
+def _conf(settings: Settings, plan: DeploymentPlan) -> str:
     bind = settings.docker.bind
     values = {
         "bind": f"{bind} 127.0.0.1" if bind not in ("127.0.0.1", "0.0.0.0", "::") else bind,  # noqa: S104

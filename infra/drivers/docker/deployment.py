@@ -11,10 +11,10 @@ from typing import Any
 
 from infra import hardening
 from infra.drivers.docker import compose, files, health, reasons
-from infra.drivers.docker.belongings import Belongings
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.executor import ContainerExecutor
-from infra.drivers.docker.plan import Plan, Secrets
+from infra.drivers.docker.objects import DockerObjects
+from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.drivers.docker.volumes import Volume
 
 START_SECONDS = 900
@@ -26,9 +26,9 @@ _LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Deployment:
+class ContainerDeployment:
     engine: Engine
-    plan: Plan
+    plan: DeploymentPlan
     secrets: Secrets
 
     @cached_property
@@ -58,8 +58,8 @@ class Deployment:
         return compose.labels(self.plan.stack, self.plan.project, purpose)
 
     @property
-    def belongings(self) -> Belongings:
-        return Belongings(self.engine, self.plan.stack, self.plan.project)
+    def objects(self) -> DockerObjects:
+        return DockerObjects(self.engine, self.plan.stack, self.plan.project)
 
     def exists(self) -> bool:
         """Whether any of its containers is there, running or not."""
@@ -74,7 +74,7 @@ class Deployment:
         names = [self.volume(node.name) for node in self.plan.nodes]
         return len(self.engine.inspect("volume", *names)) == len(names)
 
-    def refuse_strangers(self) -> None:
+    def reject_foreign_objects(self) -> None:
         """See that nothing of this name belongs to somebody else.
 
         Raises:
@@ -132,7 +132,7 @@ class Deployment:
 
     def down(self) -> None:
         """Remove containers, network and volumes, but for the backups, and see that nothing is left."""
-        self.belongings.remove()
+        self.objects.remove()
 
     def wrong(self) -> list[str]:
         """What differs from what compose was told: lost, stopped, unhealthy or changed containers."""
@@ -148,7 +148,7 @@ class Deployment:
         found, services = self._facts(), self.project["services"]
         there = {name: wanted for name, wanted in services.items() if name in found}
         if unhealthy:
-            return [name for name, wanted in there.items() if health.is_unhealthy(found[name], wanted)]
+            return [name for name, wanted in there.items() if health.can_recreate(found[name], wanted)]
         return [name for name, wanted in there.items() if health.is_outdated(found[name], wanted)]
 
     def compose(self, *arguments: str) -> str:
@@ -159,7 +159,7 @@ class Deployment:
         wanted = {self.container(service): service for service in services or self.project["services"]}
         found = {wanted[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *wanted)}
         for service, facts in found.items():  # the engine makes its first check only some seconds after the start
-            if health.of(facts) == "starting" and self._passes(service, facts):
+            if health.status(facts) == "starting" and self._passes(service, facts):
                 facts["State"]["Health"]["Status"] = "healthy"
         return found
 
@@ -185,11 +185,13 @@ class Deployment:
             first = {service: first.get(service, (now, facts["RestartCount"])) for service, facts in slow.items()}
             for service, facts in slow.items():
                 since, restarts = first[service]
-                hopeless = health.is_hopeless(facts, now - since, facts["RestartCount"] - restarts)
-                reason = self._reason(service) if hopeless or now - since > _LOOK_SECONDS else None
-                if hopeless or now - begin > START_SECONDS or (reason and now - since > reason.patience):
+                has_failed = health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
+                reason = self._reason(service) if has_failed or now - since > _LOOK_SECONDS else None
+                if has_failed or now - begin > START_SECONDS or (reason and now - since > reason.grace_seconds):
                     raise EngineError(
-                        f"{service} {reason.state}: {reason.text}" if reason else f"{service} is {health.of(facts)}",
+                        f"{service} {reason.state}: {reason.text}"
+                        if reason
+                        else f"{service} is {health.status(facts)}",
                         fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
                     )
             time.sleep(_POLL_SECONDS)

@@ -15,21 +15,31 @@ from pathlib import Path
 
 from infra import hardening
 from infra.drivers.binary import parse_version
-from infra.drivers.docker import compose, events, images, live, places, restore, roles, rolling, snapshots
+from infra.drivers.docker import (
+    addresses,
+    compose,
+    data_version,
+    events,
+    images,
+    live_config,
+    restore,
+    roles,
+    rolling_restart,
+    snapshots,
+)
 from infra.drivers.docker import repair as repairs
-from infra.drivers.docker import written as written_by
-from infra.drivers.docker.belongings import VERSION, Belongings
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.docker.images import Source
-from infra.drivers.docker.plan import Plan, Secrets, port_count
+from infra.drivers.docker.images import ImageSource
+from infra.drivers.docker.objects import VERSION, DockerObjects
+from infra.drivers.docker.plan import DeploymentPlan, Secrets, port_count
 from infra.errors import ProvisioningError, refusing
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Spec:
+class DeploymentSpec:
     """What shall be.
 
     version: major.minor or more, which the image must have.
@@ -40,9 +50,9 @@ class Spec:
     """
 
     engine: Engine
-    source: Source
+    source: ImageSource
     version: str
-    plan: Plan
+    plan: DeploymentPlan
     secrets: Secrets
     keep_in: Path
     first_port: int = 0
@@ -50,7 +60,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class State:
+class DeploymentState:
     """What is.
 
     engine: its id. ports, image: those in use. version: the servers'.
@@ -66,7 +76,7 @@ class State:
     acl: Mapping[str, str]
 
 
-def ensure(spec: Spec, known: State | None) -> State:
+def ensure(spec: DeploymentSpec, known: DeploymentState | None) -> DeploymentState:
     """Make the deployment be as the spec says, with as little disturbance as that takes.
 
     known: what the last run returned; None for a new deployment.
@@ -77,7 +87,7 @@ def ensure(spec: Spec, known: State | None) -> State:
     engine = _same_engine(spec, known)
     with refusing():
         deployment, version = _check(spec, known, images.ensure(spec.engine, spec.source))
-    deployment.belongings.remove_leftovers()
+    deployment.objects.remove_leftovers()
     if known and known.version != version and deployment.has_data():
         _save_before(deployment, spec.keep_in, version)
     is_new = known is None or not deployment.exists()
@@ -90,7 +100,7 @@ def ensure(spec: Spec, known: State | None) -> State:
     return _inspect(deployment, engine, version)
 
 
-def refuse(spec: Spec, known: State | None) -> None:
+def preflight(spec: DeploymentSpec, known: DeploymentState | None) -> None:
     """See that `ensure` could do it, as far as that can be known before; nothing is changed, and no image pulled.
 
     Passwords may be left out of the spec: then the servers aren't asked.
@@ -103,7 +113,7 @@ def refuse(spec: Spec, known: State | None) -> None:
         _check(spec, known, images.find(spec.engine, spec.source))
 
 
-def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
+def inspect(spec: DeploymentSpec, known: DeploymentState) -> tuple[DeploymentState | None, list[str]]:
     """How the deployment is now, None where it doesn't answer; and what is wrong with it, a line each.
 
     Raises:
@@ -119,7 +129,7 @@ def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
         return None, wrong or [str(problem)]
 
 
-def snapshot(spec: Spec, known: State, folder: Path) -> None:
+def snapshot(spec: DeploymentSpec, known: DeploymentState, folder: Path) -> None:
     """Save every primary's data as an RDB file in a folder of this machine.
 
     Raises:
@@ -129,7 +139,7 @@ def snapshot(spec: Spec, known: State, folder: Path) -> None:
     snapshots.take(_known(spec, known), folder, "backup", replicas=True)
 
 
-def fail_over(spec: Spec, known: State) -> None:
+def fail_over(spec: DeploymentSpec, known: DeploymentState) -> None:
     """Make a replica the primary of each shard; no acknowledged write is lost.
 
     Raises:
@@ -144,7 +154,7 @@ def fail_over(spec: Spec, known: State) -> None:
     roles.wait_until_whole(deployment.executor, deployment.plan)
 
 
-def recoveries(spec: Spec, known: State, since: datetime) -> list[str]:
+def recoveries(spec: DeploymentSpec, known: DeploymentState, since: datetime) -> list[str]:
     """What happened to the data of the nodes since a time, a line each.
 
     Raises:
@@ -154,7 +164,7 @@ def recoveries(spec: Spec, known: State, since: datetime) -> list[str]:
     return list(events.recoveries(_known(spec, known), since))
 
 
-def repair(spec: Spec, known: State, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+def repair(spec: DeploymentSpec, known: DeploymentState, node: str, *, force: bool, dry: bool) -> Iterator[str]:
     """Repair a damaged node of which no healthy member has a copy, and report it, a line each; see `repairs.repair`.
 
     Raises:
@@ -164,7 +174,7 @@ def repair(spec: Spec, known: State, node: str, *, force: bool, dry: bool) -> It
     yield from repairs.repair(_known(spec, known), node, force=force, dry=dry)
 
 
-def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
+def remove(spec: DeploymentSpec, known: DeploymentState, *, keep_snapshot: bool) -> None:
     """Take the deployment down with its volumes; with `keep_snapshot`, leave files of its last state.
 
     Raises:
@@ -172,14 +182,14 @@ def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
     """
     _same_engine(spec, known)
     deployment = _known(spec, known)
-    deployment.belongings.remove_leftovers()
-    deployment.belongings.refuse_users()
+    deployment.objects.remove_leftovers()
+    deployment.objects.reject_foreign_users()
     if keep_snapshot and (deployment.exists() or deployment.has_all_data()):
         _save_last(deployment, spec.keep_in)
     deployment.down()
 
 
-def clean_up(left: Belongings, engine: str, keep_in: Path | None) -> None:
+def clean_up(left: DockerObjects, engine: str, keep_in: Path | None) -> None:
     """Take down what is left of a deployment that is in no state.
 
     engine: the id of the one that it was made on. keep_in: a folder for the data of its nodes, if they are complete.
@@ -190,18 +200,18 @@ def clean_up(left: Belongings, engine: str, keep_in: Path | None) -> None:
     if left.engine.check() != engine:
         raise _other_engine()
     left.remove_leftovers()
-    left.refuse_users()
+    left.reject_foreign_users()
     if keep_in and left.data() and not restore.is_incomplete(left):
         snapshots.archive(left, keep_in, "final")
     left.remove()
 
 
-def _known(spec: Spec, known: State) -> Deployment:
+def _known(spec: DeploymentSpec, known: DeploymentState) -> ContainerDeployment:
     plan = replace(digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
-    return Deployment(spec.engine, plan, spec.secrets)
+    return ContainerDeployment(spec.engine, plan, spec.secrets)
 
 
-def _same_engine(spec: Spec, known: State | None) -> str:
+def _same_engine(spec: DeploymentSpec, known: DeploymentState | None) -> str:
     engine = spec.engine.check()
     if known and known.engine != engine:
         raise _other_engine()
@@ -215,25 +225,25 @@ def _other_engine() -> EngineError:
     )
 
 
-def _check(spec: Spec, known: State | None, image: str) -> tuple[Deployment, str]:
+def _check(spec: DeploymentSpec, known: DeploymentState | None, image: str) -> tuple[ContainerDeployment, str]:
     """The deployment as it shall be, and its servers' version.
 
     image: "" for one that isn't on the engine yet, so that only its line of versions is known.
     """
     labels = compose.labels(spec.plan.stack, spec.plan.project, VERSION)
     version = images.version(spec.engine, image, labels) if image else spec.version
-    _refuse_image(version, spec)
-    deployment = Deployment(spec.engine, _settle(replace(spec.plan, image=image), spec, known), spec.secrets)
-    deployment.refuse_strangers()
-    _refuse_older(version, deployment, known)
+    _reject_image_version(version, spec)
+    deployment = ContainerDeployment(spec.engine, _settle(replace(spec.plan, image=image), spec, known), spec.secrets)
+    deployment.reject_foreign_objects()
+    _reject_downgrade(version, deployment, known)
     if known is None and spec.restore_from:
-        restore.refuse(spec.restore_from, version)
+        restore.preflight(spec.restore_from, version)
     if spec.secrets.passwords and deployment.exists():
-        live.refuse_to_fill_up(deployment)
+        live_config.reject_insufficient_memory(deployment)
     return deployment, version
 
 
-def _refuse_image(version: str, spec: Spec) -> None:
+def _reject_image_version(version: str, spec: DeploymentSpec) -> None:
     if not f"{version}.".startswith(f"{spec.version}."):
         raise ProvisioningError(
             f"{spec.source.reference} holds Valkey {version}, not {spec.version}",
@@ -241,9 +251,9 @@ def _refuse_image(version: str, spec: Spec) -> None:
         )
 
 
-def _refuse_older(version: str, deployment: Deployment, known: State | None) -> None:
+def _reject_downgrade(version: str, deployment: ContainerDeployment, known: DeploymentState | None) -> None:
     """By what the servers and the volumes have: the state of an upgrade that was killed has the version before it."""
-    written = written_by.newest(deployment, known.version if known else "")
+    written = data_version.newest(deployment, known.version if known else "")
     if not written or f"{written}.".startswith(f"{version}.") or parse_version(written) <= parse_version(version):
         return
     newer = ".".join(written.split(".")[:2])
@@ -254,19 +264,19 @@ def _refuse_older(version: str, deployment: Deployment, known: State | None) -> 
     )
 
 
-def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
+def _settle(plan: DeploymentPlan, spec: DeploymentSpec, known: DeploymentState | None) -> DeploymentPlan:
     """The ports that the deployment has, else free ones."""
     servers, exporters = port_count(plan.topology, plan.shards, plan.replicas), 1 if plan.exporter else 0
     ports = known.ports[: servers + exporters] if known else ()
     if len(ports) < servers or spec.first_port not in (0, ports[0]):
-        ports = places.free_ports(spec.engine, plan.project, plan.bind, servers + exporters, spec.first_port)
+        ports = addresses.free_ports(spec.engine, plan.project, plan.bind, servers + exporters, spec.first_port)
     if len(ports) < servers + exporters:  # the servers stay where their clients know them
-        ports += places.free_ports(spec.engine, plan.project, plan.bind, exporters, lowest=ports[-1] + 1)
-    places.refuse_overlap(spec.engine, plan.subnet, plan.project)
+        ports += addresses.free_ports(spec.engine, plan.project, plan.bind, exporters, lowest=ports[-1] + 1)
+    addresses.reject_overlapping_subnet(spec.engine, plan.subnet, plan.project)
     return replace(digested(plan, spec.secrets), ports=ports)
 
 
-def digested(plan: Plan, secrets: Secrets) -> Plan:
+def digested(plan: DeploymentPlan, secrets: Secrets) -> DeploymentPlan:
     """With digests of what some containers read only when they start."""
     login = secrets.passwords.get(hardening.EXPORTER, "") + secrets.ca  # "": none, or a state that is older
     return replace(
@@ -277,7 +287,7 @@ def digested(plan: Plan, secrets: Secrets) -> Plan:
     )
 
 
-def _save_before(deployment: Deployment, folder: Path, version: str) -> None:
+def _save_before(deployment: ContainerDeployment, folder: Path, version: str) -> None:
     """A snapshot before an upgrade; where no server can take one, the newer one may be the way out."""
     with contextlib.suppress(ProvisioningError):  # those that read their data respond soon
         deployment.wait()
@@ -287,18 +297,18 @@ def _save_before(deployment: Deployment, folder: Path, version: str) -> None:
         _LOG.warning("no snapshot before Valkey %s: %s; the data stays in the volumes", version, problem.args[0])
 
 
-def _save_last(deployment: Deployment, folder: Path) -> None:
+def _save_last(deployment: ContainerDeployment, folder: Path) -> None:
     """A snapshot, or the files of the servers where they don't start."""
     with contextlib.suppress(ProvisioningError):  # those that were stopped respond again
         deployment.up()
     try:
         snapshots.take(deployment, folder, "final")
     except roles.AwayError as problem:
-        files = ", ".join(map(str, snapshots.archive(deployment.belongings, folder, "final")))
+        files = ", ".join(map(str, snapshots.archive(deployment.objects, folder, "final")))
         _LOG.warning("no final snapshot: %s; the data directories are in %s", problem.args[0], files)
 
 
-def _create(deployment: Deployment, source: Path | None) -> None:
+def _create(deployment: ContainerDeployment, source: Path | None) -> None:
     fresh = not deployment.has_data()
     try:
         deployment.write_files()
@@ -312,26 +322,26 @@ def _create(deployment: Deployment, source: Path | None) -> None:
         raise
 
 
-def _change(deployment: Deployment) -> None:
+def _change(deployment: ContainerDeployment) -> None:
     """Live what can be; then what is missing comes back; then what must restart does, one by one."""
     deployment.write_users()
-    live.load_users(deployment)  # before anybody uses a new password
+    live_config.load_users(deployment)  # before anybody uses a new password
     deployment.write_files()
-    live.apply(deployment)
-    rolling.recreate_unhealthy(deployment)
+    live_config.apply(deployment)
+    rolling_restart.recreate_unhealthy(deployment)
     deployment.up()
-    rolling.restart(deployment)
+    rolling_restart.restart(deployment)
 
 
-def _inspect(deployment: Deployment, engine: str, version: str) -> State:
+def _inspect(deployment: ContainerDeployment, engine: str, version: str) -> DeploymentState:
     plan, executor = deployment.plan, deployment.executor
     names = [node.name for node in plan.nodes]
     directives, acl = {}, {}
     for name in names:
-        answers = executor.run_many(name, [("CONFIG", "GET", *live.directives(plan)), ("ACL", "LIST")])
+        answers = executor.run_many(name, [("CONFIG", "GET", *live_config.directives(plan)), ("ACL", "LIST")])
         directives[name] = {str(key): str(value) for key, value in answers[0].items()}
         acl[name] = _digest("\n".join(sorted(answers[1])))
-    return State(
+    return DeploymentState(
         engine=engine,
         ports=plan.ports,
         image=plan.image,

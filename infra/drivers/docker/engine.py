@@ -184,8 +184,8 @@ class Engine:
         facts = json.loads(self.docker(*command))
         if not facts.get("ServerVersion"):
             raise _explain(command, 0, "\n".join(facts.get("ServerErrors") or ["the engine doesn't answer"]).encode())
-        _refuse_older("Docker engine", facts["ServerVersion"], MINIMUM_ENGINE)
-        _refuse_older("docker compose", self._compose_version(), MINIMUM_COMPOSE)
+        _reject_older("Docker engine", facts["ServerVersion"], MINIMUM_ENGINE)
+        _reject_older("docker compose", self._compose_version(), MINIMUM_COMPOSE)
         return str(facts["ID"])
 
     def _compose_version(self) -> str:
@@ -226,7 +226,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
 
 
-def _refuse_older(what: str, version: str, minimum: tuple[int, int]) -> None:
+def _reject_older(what: str, version: str, minimum: tuple[int, int]) -> None:
     numbers = version.lstrip("v").split(".")
     if tuple(int(number) for number in numbers[:2]) < minimum:
         needed = ".".join(map(str, minimum))

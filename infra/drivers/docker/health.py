@@ -6,10 +6,10 @@ from typing import Any
 
 from infra.drivers.docker import compose
 
-PATIENCE = 60.0
+UNHEALTHY_GRACE_SECONDS = 60.0
 """Seconds that a container may be unhealthy: a node that was away is missed by those that were not."""
 
-RESTARTS = 3
+MAX_RESTARTS = 3
 """More of them, and a container won't come up by itself."""
 
 RESTARTING_SECONDS = 8.0
@@ -19,19 +19,19 @@ RESTARTING_SECONDS = 8.0
 def is_healthy(facts: dict[str, Any]) -> bool:
     """Whether it runs and, where it is checked, was found well."""
     checked = "Health" in facts["State"]
-    return of(facts) == "healthy" or (not checked and of(facts) != "stopped")
+    return status(facts) == "healthy" or (not checked and status(facts) != "stopped")
 
 
-def is_hopeless(facts: dict[str, Any], seconds: float, restarts: int) -> bool:
+def has_failed(facts: dict[str, Any], seconds: float, restarts: int) -> bool:
     """Whether one that hasn't been healthy for so long, and restarted so often meanwhile, is given up."""
-    if facts["State"]["Status"] == "exited" or restarts >= RESTARTS:
+    if facts["State"]["Status"] == "exited" or restarts >= MAX_RESTARTS:
         return True
     if is_restarting(facts):
         return seconds > RESTARTING_SECONDS
-    return of(facts) == "unhealthy" and seconds > PATIENCE
+    return status(facts) == "unhealthy" and seconds > UNHEALTHY_GRACE_SECONDS
 
 
-def of(facts: dict[str, Any]) -> str:
+def status(facts: dict[str, Any]) -> str:
     """healthy, unhealthy, starting, restarting or stopped; nothing where it isn't checked."""
     if is_restarting(facts):
         return "restarting"
@@ -43,10 +43,10 @@ def is_restarting(facts: dict[str, Any]) -> bool:
     return bool(facts["State"]["Restarting"])
 
 
-def is_unhealthy(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def can_recreate(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether nothing can be lost by a new container; one that fails to start keeps its log, which says why."""
     lost = facts["State"]["Running"] and not is_restarting(facts) and not _has_address(facts, wanted)
-    return lost or (is_outdated(facts, wanted) and of(facts) != "healthy")
+    return lost or (is_outdated(facts, wanted) and status(facts) != "healthy")
 
 
 def is_outdated(facts: dict[str, Any], wanted: dict[str, Any]) -> bool:
@@ -63,7 +63,7 @@ def problem(facts: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
     """What is wrong with it, or None."""
     if facts is None:
         return "its container is gone"
-    if (health := of(facts)) in ("stopped", "unhealthy", "restarting"):
+    if (health := status(facts)) in ("stopped", "unhealthy", "restarting"):
         return f"it is {health}"
     if not _has_address(facts, wanted):
         return "it isn't in its network"

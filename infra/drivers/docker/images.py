@@ -20,7 +20,7 @@ _VERSION = re.compile(r"\bv=(\d+\.\d+\.\d+)")
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """Where the image comes from.
 
     reference: name and tag. digest: sha256:… that it must have, or "".
@@ -35,7 +35,7 @@ class Source:
     password: str = field(default="", repr=False)
 
 
-def ensure(engine: Engine, source: Source) -> str:
+def ensure(engine: Engine, source: ImageSource) -> str:
     """See that the image is on the engine; return the name by which exactly this one runs.
 
     Raises:
@@ -49,7 +49,7 @@ def ensure(engine: Engine, source: Source) -> str:
     return _exact(engine, source)
 
 
-def find(engine: Engine, source: Source) -> str:
+def find(engine: Engine, source: ImageSource) -> str:
     """As `ensure`, but nothing is pulled or loaded: "" for an image that can be had.
 
     Raises:
@@ -62,7 +62,7 @@ def find(engine: Engine, source: Source) -> str:
     return ""
 
 
-def _exact(engine: Engine, source: Source) -> str:
+def _exact(engine: Engine, source: ImageSource) -> str:
     """The name by which exactly the image runs that has the digest."""
     if not source.digest:
         return source.reference
@@ -92,7 +92,7 @@ def version(engine: Engine, image: str, labels: Sequence[str] = ()) -> str:
     return match[1]
 
 
-def _load(engine: Engine, source: Source) -> None:
+def _load(engine: Engine, source: ImageSource) -> None:
     engine.docker("load", "--quiet", "--input", str(source.file))
     if not engine.inspect("image", source.reference):
         raise EngineError(
@@ -101,7 +101,7 @@ def _load(engine: Engine, source: Source) -> None:
         )
 
 
-def _look_up(engine: Engine, source: Source) -> None:
+def _look_up(engine: Engine, source: ImageSource) -> None:
     """Have the engine ask the registry, as for a pull.
 
     Raises:
@@ -119,11 +119,11 @@ def _look_up(engine: Engine, source: Source) -> None:
         raise EngineError(f"{source.reference} can't be had: {cause.args[0]}", fix=cause.fix or _CHECK)
 
 
-def _wanted(source: Source) -> str:
+def _wanted(source: ImageSource) -> str:
     return f"{source.reference}@{source.digest}" if source.digest else source.reference
 
 
-def _pull(engine: Engine, source: Source) -> None:
+def _pull(engine: Engine, source: ImageSource) -> None:
     wanted = _wanted(source)
     if not source.user:
         engine.docker("pull", "--quiet", wanted)

@@ -64,7 +64,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeploymentPlan:
     """
     project: the name of the compose project, which volumes and containers bear.
     stack: project/stack, by which the volumes are recognised.

@@ -27,10 +27,10 @@ _FATAL = ("*** FATAL", "sh: ", "mv: ", "mkdir: ", "cat: ", "/etc/valkey/bin/")
 
 @dataclass(frozen=True)
 class Reason:
-    """patience: seconds that it may go on like this. fix: a command, or "" where none is known."""
+    """grace_seconds: seconds that it may go on like this. fix: a command, or "" where none is known."""
 
     text: str
-    patience: float
+    grace_seconds: float
     fix: str = ""
     state: str = "did not start"
 

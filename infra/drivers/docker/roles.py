@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from infra.drivers.docker.plan import Plan
+from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology import cluster, replication
 from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
@@ -21,12 +21,12 @@ class AwayError(ProvisioningError):
     """No node that has the data of a shard responds."""
 
 
-def primaries(executor: NodeExecutor, plan: Plan) -> list[str]:
+def primaries(executor: NodeExecutor, plan: DeploymentPlan) -> list[str]:
     """The data nodes that are primaries."""
     return [node.name for node in plan.nodes if info(executor, node.name, "replication")["role"] == "master"]
 
 
-def sources(executor: NodeExecutor, plan: Plan, *, replicas: bool = False) -> list[str]:
+def sources(executor: NodeExecutor, plan: DeploymentPlan, *, replicas: bool = False) -> list[str]:
     """For each shard the node to copy its data from, though others don't respond.
 
     replicas: where a primary doesn't respond, take the replica that is the furthest, which may lack the last writes.
@@ -55,7 +55,7 @@ def _source(
     raise AwayError(text or f"none of {', '.join(shard)} is a primary", fix="make up")
 
 
-def _shards(executor: NodeExecutor, plan: Plan, live: Collection[str]) -> Iterator[list[str]]:
+def _shards(executor: NodeExecutor, plan: DeploymentPlan, live: Collection[str]) -> Iterator[list[str]]:
     names = {node.address: node.name for node in plan.nodes}
     if plan.topology == "cluster" and live:
         view = cluster.read_nodes(executor, next(iter(live)))
@@ -67,7 +67,7 @@ def _shards(executor: NodeExecutor, plan: Plan, live: Collection[str]) -> Iterat
         yield sorted(names.values(), key=lambda name: named is None or name != named.name)
 
 
-def wait_until_whole(executor: NodeExecutor, plan: Plan) -> None:
+def wait_until_whole(executor: NodeExecutor, plan: DeploymentPlan) -> None:
     """Wait until every primary has its replicas, and they have all of its data; bring back replicas that strayed.
 
     Raises:
@@ -88,7 +88,7 @@ def wait_until_whole(executor: NodeExecutor, plan: Plan) -> None:
         raise ProvisioningError("; ".join(found) or "the servers don't answer", fix=problem.fix) from None
 
 
-def problems(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
+def problems(executor: NodeExecutor, plan: DeploymentPlan) -> Iterator[str]:
     """What is wrong between servers that all run, a line each."""
     if plan.topology == "cluster":
         yield from cluster.problems(executor, plan.nodes)
@@ -107,14 +107,14 @@ def problems(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
             yield "no Sentinel names a primary"
 
 
-def _call_back_strays(executor: NodeExecutor, plan: Plan) -> None:
+def _call_back_strays(executor: NodeExecutor, plan: DeploymentPlan) -> None:
     """Sentinels redirect only the replicas that they know, and know only those that follow the primary."""
     primary = replication.primary_by_sentinels(executor, _sentinels(plan), plan.nodes)
     if primary and replication.role(executor, primary) == "master":
         replication.attach_replicas(executor, primary, plan.nodes)
 
 
-def correct_sentinels(executor: NodeExecutor, plan: Plan, sentinels: list[str]) -> None:
+def correct_sentinels(executor: NodeExecutor, plan: DeploymentPlan, sentinels: list[str]) -> None:
     """Have these Sentinels monitor the live primary where all of them name its replica, and where one names none.
 
     Sentinels that contradict each other agree by themselves. Those that are corrected need their settings again.
@@ -130,11 +130,11 @@ def correct_sentinels(executor: NodeExecutor, plan: Plan, sentinels: list[str]) 
             replication.monitor(executor, sentinel, primary, len(plan.sentinels))
 
 
-def _sentinels(plan: Plan) -> list[str]:
+def _sentinels(plan: DeploymentPlan) -> list[str]:
     return [sentinel.name for sentinel in plan.sentinels]
 
 
-def _nameless(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
+def _nameless(executor: NodeExecutor, plan: DeploymentPlan) -> Iterator[str]:
     """A node that has just started tells clients `?` for those whose name it hasn't heard yet."""
     for node in plan.nodes:
         addresses = [line.split()[1] for line in str(executor.run(node.name, "CLUSTER", "NODES")).splitlines()]
@@ -142,7 +142,7 @@ def _nameless(executor: NodeExecutor, plan: Plan) -> Iterator[str]:
             yield f"{node.name} doesn't know every name"
 
 
-def fail_over(executor: NodeExecutor, plan: Plan, primary: str) -> None:
+def fail_over(executor: NodeExecutor, plan: DeploymentPlan, primary: str) -> None:
     """Make a replica the primary in this one's place; no acknowledged write is lost.
 
     Raises:

@@ -6,15 +6,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from infra.drivers.docker import roles, volumes
-from infra.drivers.docker.belongings import Belongings
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.topology.executor import info, wait_until
 from infra.errors import ProvisioningError
 
 SAVE_SECONDS = 900.0
 
 
-def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
+def take(deployment: ContainerDeployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
     """Save every shard's data as <name>-<time>[-<node>].rdb in a folder, 0600.
 
     replicas: a replica's data will do where a primary doesn't respond.
@@ -33,17 +33,17 @@ def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = Fa
     return taken
 
 
-def archive(belongings: Belongings, folder: Path, name: str) -> list[Path]:
+def archive(objects: DockerObjects, folder: Path, name: str) -> list[Path]:
     """Save every node's data directory as <name>-<time>-<node>.tar in a folder, 0600; the servers are stopped.
 
     Raises:
         ProvisioningError: there is no room here, or a volume can't be read.
     """
-    belongings.stop()
+    objects.stop()
     stamp, taken = _prepare(folder), []
-    for volume in belongings.data():
-        taken.append(folder / f"{name}-{stamp}-{volume.removeprefix(belongings.project + '_')}.tar")
-        belongings.open(volume).archive(taken[-1])
+    for volume in objects.data():
+        taken.append(folder / f"{name}-{stamp}-{volume.removeprefix(objects.project + '_')}.tar")
+        objects.open(volume).archive(taken[-1])
     return taken
 
 
@@ -52,7 +52,7 @@ def _prepare(folder: Path) -> str:
     return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _save(deployment: Deployment, node: str) -> None:
+def _save(deployment: ContainerDeployment, node: str) -> None:
     executor = deployment.executor
     before = info(executor, node, "persistence")["rdb_saves"]
 

@@ -130,7 +130,7 @@ class ServerFolder:
             return ProvisioningError(f"{self.path} belongs to the stack {present.stack}", fix=_OTHER)
         elif (present.topology, present.shards) != (ownership.topology, ownership.shards):
             return ProvisioningError(
-                f"{self.path} holds {_layout_text(present)}, which can't become {_layout_text(ownership)} in place",
+                f"{self.path} holds {_describe(present)}, not {_describe(ownership)}, which can't be changed in place",
                 fix=f"pulumi config set topology {present.topology}, or make down (it leaves the data for restoreFrom)",
             )
         elif parse_version(present.version) > parse_version(ownership.version):
@@ -177,7 +177,7 @@ def _is_one_of(entry: Path, patterns: Sequence[str]) -> bool:
     return any(fnmatch(entry.name, pattern) for pattern in patterns)
 
 
-def _layout_text(ownership: Ownership) -> str:
+def _describe(ownership: Ownership) -> str:
     return (
         f"a cluster of {ownership.shards} shards"
         if ownership.topology == "cluster"

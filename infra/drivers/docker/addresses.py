@@ -41,7 +41,7 @@ def free_ports(
     raise EngineError(f"no {count} free ports in a row from {lowest}", fix="pulumi config set port <the first>")
 
 
-def refuse_overlap(engine: Engine, subnet: str, project: str) -> None:
+def reject_overlapping_subnet(engine: Engine, subnet: str, project: str) -> None:
     """See that a subnet is free, or this deployment's own.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.files import HOME
 from infra.drivers.topology import cluster, nodesconf
@@ -25,7 +25,7 @@ SLACK_SECONDS = 10
 """By which the times of two nodes' positions may differ: SLACK of compose/bin/members."""
 
 
-def damaged(deployment: Deployment, node: NodeAddress, *, force: bool) -> dict[str, str]:
+def damaged(deployment: ContainerDeployment, node: NodeAddress, *, force: bool) -> dict[str, str]:
     """The members with the same data that are damaged as well, and why.
 
     force: though another one may hold more.
@@ -61,21 +61,21 @@ def damaged(deployment: Deployment, node: NodeAddress, *, force: bool) -> dict[s
     return found
 
 
-def nodes_confs(deployment: Deployment, node: NodeAddress) -> list[NodesConf]:
+def nodes_confs(deployment: ContainerDeployment, node: NodeAddress) -> list[NodesConf]:
     """The nodes.conf of every other node whose container runs, if it can be used."""
     others = [other for other in deployment.plan.nodes if other != node]
     texts = [_exec(deployment, other, "cat", "/data/nodes.conf") for other in others]
     return [view for text in texts if (view := nodesconf.parse(text))]
 
 
-def copies(deployment: Deployment) -> list[str]:
+def copies(deployment: ContainerDeployment) -> list[str]:
     """The folders with previous files on the nodes' volumes."""
     script = "ls -d /data/set-aside-* /data/before-repair-* 2>/dev/null || true"
     found = {node.name: _exec(deployment, node, "sh", "-c", script).split() for node in deployment.plan.nodes}
     return [f"{folder} of {name}" for name, folders in found.items() for folder in folders]
 
 
-def _companions(deployment: Deployment, node: NodeAddress) -> list[NodeAddress]:
+def _companions(deployment: ContainerDeployment, node: NodeAddress) -> list[NodeAddress]:
     """The others that have, or should have, the same data."""
     plan = deployment.plan
     others = [other for other in plan.nodes if other != node]
@@ -96,7 +96,7 @@ def _companions(deployment: Deployment, node: NodeAddress) -> list[NodeAddress]:
     return [other for other in others if other.address in addresses]
 
 
-def _assess(deployment: Deployment, node: NodeAddress) -> tuple[int, str, str]:
+def _assess(deployment: ContainerDeployment, node: NodeAddress) -> tuple[int, str, str]:
     """When a node that doesn't serve was last in sync, what its volume holds, and why; 0 and nothing if unknown."""
     answer = _exec(deployment, node, "sh", "-c", _ASSESS, deployment.plan.topology).strip()
     seen, _, rest = answer.partition(" ")
@@ -104,7 +104,7 @@ def _assess(deployment: Deployment, node: NodeAddress) -> tuple[int, str, str]:
     return int(seen or 0), holding, reason
 
 
-def _last_in_sync(deployment: Deployment, other: NodeAddress) -> int:
+def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
     """When a member was last a primary, or in touch with one, as compose/bin/members has it; 0 without sound data.
 
     A cluster's newcomer is a primary too, without keys.
@@ -120,7 +120,7 @@ def _last_in_sync(deployment: Deployment, other: NodeAddress) -> int:
     return LATEST - priority if priority else 0
 
 
-def _exec(deployment: Deployment, node: NodeAddress, *command: str) -> str:
+def _exec(deployment: ContainerDeployment, node: NodeAddress, *command: str) -> str:
     """What a command prints in a node's container; nothing where that is gone, or the command fails."""
     try:
         return deployment.engine.docker("exec", deployment.container(node.name), *command)

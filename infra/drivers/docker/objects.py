@@ -21,7 +21,7 @@ _REPLACING = re.compile(r"[0-9a-f]{12}_")
 
 
 @dataclass(frozen=True)
-class Belongings:
+class DockerObjects:
     engine: Engine
     stack: str
     project: str
@@ -34,7 +34,7 @@ class Belongings:
         asking = self.engine.labelled("container", *self._labels(f"{compose.PURPOSE}={VERSION}"))
         self._remove_containers([name for name in self._helpers() if name not in asking])
 
-    def refuse_users(self) -> None:
+    def reject_foreign_users(self) -> None:
         """See that no other container uses a volume or the network, which could not be removed then.
 
         Raises:
@@ -56,7 +56,7 @@ class Belongings:
         Raises:
             EngineError: one can't be removed.
         """
-        self.refuse_users()
+        self.reject_foreign_users()
         self._remove_containers([*self._helpers(), *self._containers()])
         for kind, names in (("network", self._networks()), ("volume", self._volumes())):
             if names:

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra.drivers.docker import holders
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker import data_holders
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.topology import cluster
 from infra.drivers.topology.cluster import SLOTS, ClusterNode
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
@@ -15,7 +15,7 @@ from infra.errors import ProvisioningError
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostSlots:
     """slots: those without a node. ids: of the lost nodes that had them, as far as the others remember."""
 
     slots: frozenset[int]
@@ -27,7 +27,7 @@ class Loss:
         return f"the slots {spans} are lost: no node that is left has their data"
 
 
-def find(deployment: Deployment, node: NodeAddress) -> Loss | None:
+def find(deployment: ContainerDeployment, node: NodeAddress) -> LostSlots | None:
     """The slots that a node without any could take; None if it isn't one, or a member doesn't answer.
 
     Raises:
@@ -50,13 +50,15 @@ def find(deployment: Deployment, node: NodeAddress) -> Loss | None:
     idle = [name for name, node in own.items() if not node.slots and (node.is_primary or node.primary in lost)]
     if node.name not in idle:
         raise ProvisioningError(
-            f"{Loss(missing, frozenset())}; {node.name} can't have them", fix=f"NODE=<one of {', '.join(idle)}>"
+            f"{LostSlots(missing, frozenset())}; {node.name} can't have them", fix=f"NODE=<one of {', '.join(idle)}>"
         )
     slots = _share(deployment, node, missing)
-    return Loss(slots, frozenset(identity for identity, had in lost.items() if had & slots))
+    return LostSlots(slots, frozenset(identity for identity, had in lost.items() if had & slots))
 
 
-def accept(deployment: Deployment, node: NodeAddress, loss: Loss, *, force: bool, dry: bool) -> Iterator[str]:
+def accept(
+    deployment: ContainerDeployment, node: NodeAddress, loss: LostSlots, *, force: bool, dry: bool
+) -> Iterator[str]:
     """Make every node forget who had the slots, and give them to an empty node.
 
     Raises:
@@ -64,7 +66,7 @@ def accept(deployment: Deployment, node: NodeAddress, loss: Loss, *, force: bool
     """
     stack = deployment.plan.stack_name
     yield str(loss)
-    for copy in holders.copies(deployment):
+    for copy in data_holders.copies(deployment):
         yield f"previous files are in {copy}"
     if not force:
         raise ProvisioningError(
@@ -87,14 +89,14 @@ def accept(deployment: Deployment, node: NodeAddress, loss: Loss, *, force: bool
     yield f"{node.name} has these slots now, and no keys"
 
 
-def _share(deployment: Deployment, node: NodeAddress, missing: frozenset[int]) -> frozenset[int]:
+def _share(deployment: ContainerDeployment, node: NodeAddress, missing: frozenset[int]) -> frozenset[int]:
     """Of the missing slots, those of the node's own shard; all of them, if these aren't missing."""
     plan = deployment.plan
     first, last = plan.slots_of(plan.nodes[plan.nodes.index(node) % plan.shards])
     return missing & frozenset(range(first, last + 1)) or missing
 
 
-def _is_sound(deployment: Deployment, name: str) -> bool:
+def _is_sound(deployment: ContainerDeployment, name: str) -> bool:
     """Whether a replica has data that a failover keeps: as plan-cluster decides it."""
     state = info(deployment.executor, name, "replication")
     linked = state["master_link_status"] == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from infra.drivers.docker import roles
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
 
 
-def recreate_unhealthy(deployment: Deployment) -> None:
+def recreate_unhealthy(deployment: ContainerDeployment) -> None:
     """Containers that serve nobody, and that new ones may repair; all at once, as they may wait for each other."""
     if services := deployment.outdated(unhealthy=True):
         deployment.renew(*services)
 
 
-def restart(deployment: Deployment) -> None:
+def restart(deployment: ContainerDeployment) -> None:
     """Renew the containers of another definition than is wanted; at each moment the data is served.
 
     Raises:
