@@ -1,4 +1,4 @@
-"""docs/reference.md, made from what it describes: `python -m tools.reference`."""
+"""Generator of docs/reference.md: `python -m tools.reference`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def render(project: Path = PROJECT) -> str:
         [
             "# Reference",
             "",
-            "Made by `python -m tools.reference` from the code; a test holds them together.",
-            *_section("Configuration", "`pulumi config set KEY VALUE`; the keys stand in the namespace `valkey`."),
+            "Generated from the code by `python -m tools.reference`; a test compares them.",
+            *_section("Configuration", "`pulumi config set KEY VALUE`; the keys are in the namespace `valkey`."),
             *_table(
                 ("key", "default", "meaning"),
                 [(f"`{key}`", f"`{_plain(entry['default'])}`", entry["description"]) for key, entry in schema.items()],
             ),
             *_sections(),
-            *_section("Hardening", "What is set on a server, by workload, and why."),
+            *_section("Hardening", "Directives of every server, by workload, with reasons."),
             *_table(
                 ("directive", *get_args(Workload), "why"),
                 [
@@ -35,11 +35,11 @@ def render(project: Path = PROJECT) -> str:
                     for rule in RULES
                 ],
             ),
-            *_section("Users", f"Beside them the default user, which can't log in: `{DEFAULT_USER}`."),
+            *_section("Users", f"In addition, the default user can't log in: `{DEFAULT_USER}`."),
             *_table(("user", "rules", "for"), [(f"`{user.name}`", f"`{user.rules}`", user.why) for user in USERS]),
             *_section("Outputs", "Of the stack; `pulumi stack output --show-secrets`, or a StackReference."),
             *_table(
-                ("output", "secret", "what"),
+                ("output", "secret", "meaning"),
                 [
                     (
                         "`endpoint`",
@@ -51,16 +51,20 @@ def render(project: Path = PROJECT) -> str:
                     (
                         "`env`",
                         "yes",
-                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and what a URL can't say",
+                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and settings that a URL can't carry",
                     ),
-                    ("`prometheusTargets`", "no", "with `docker.exporter`: what Prometheus reads by `file_sd_configs`"),
+                    (
+                        "`prometheusTargets`",
+                        "no",
+                        "with `docker.exporter`: targets for the `file_sd_configs` of Prometheus",
+                    ),
                     (
                         "`sentinels`",
                         "no",
                         "of a replicated docker stack, for the smoke tests; clients outside query the nodes",
                     ),
-                    ("`aws`, `gcp`", "no", "what only that target can tell: names, network, dashboard, secret"),
-                    ("`schemaVersion`", "no", "1; another one means that names or shapes changed"),
+                    ("`aws`, `gcp`", "no", "details of that target: names, network, dashboard, secret"),
+                    ("`schemaVersion`", "no", "1; it increases when names or shapes change"),
                 ],
             ),
             "",
@@ -69,7 +73,7 @@ def render(project: Path = PROJECT) -> str:
 
 
 def _sections() -> list[str]:
-    """The keys that only one target has."""
+    """The keys of single targets."""
     keys = [(path, key) for path, key in loading.described() if "." in path]
     if not keys:
         return []

@@ -17,7 +17,7 @@ from infra.drivers.docker import driver
 from infra.drivers.topology import pause
 from infra.drivers.topology.executor import info
 from tests.docker.bed import Bed, make_spec, running
-from tools.probe import Writer
+from tools.availability_probe import AvailabilityProbe
 from tools.stack import PROJECT
 
 
@@ -40,11 +40,11 @@ def wait_until_over(bed: Bed, node: str) -> None:
 
 def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: Bed) -> None:
     first, fence = replicated.primary(), replicated.spec.plan.directives.get("min-replicas-to-write")
-    with Writer(replicated.client, wait=0) as writer:
-        assert writer.goes_on(60)
+    with AvailabilityProbe(replicated.client, wait=0) as probe:
+        assert probe.makes_progress(60)
         driver.fail_over(replicated.spec, replicated.known)
-        assert writer.goes_on(60)
-    assert writer.lost() == []
+        assert probe.makes_progress(60)
+    assert probe.lost() == []
     assert replicated.primary() != first
     assert fence is None or replicated.deployment.executor.run(first, "CONFIG", "GET", "min-replicas-to-write")[
         "min-replicas-to-write"

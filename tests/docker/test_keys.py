@@ -14,7 +14,7 @@ from valkeykit.url import Node
 from infra.drivers.docker import driver
 from tests.docker.bed import Bed, make_spec, running
 from tools import keycounts, keyspace
-from tools.keycounts import Shard
+from tools.keycounts import ShardKeyCount
 
 KEYS = 500
 MANIFEST = "/data/appendonlydir/appendonly.aof.manifest"
@@ -41,7 +41,7 @@ def write(bed: Bed) -> None:
         assert client.execute_command("WAITAOF", 1, replicas, 60_000) == [1, replicas]
 
 
-def count(bed: Bed) -> list[Shard]:
+def count(bed: Bed) -> list[ShardKeyCount]:
     address = bed.endpoint.address("monitor", bed.spec.secrets.passwords["monitor"])
 
     def at(node: Node) -> redis.Redis:
@@ -50,7 +50,7 @@ def count(bed: Bed) -> list[Shard]:
     return keyspace.read(bed.endpoint.nodes, at, bed.endpoint)
 
 
-def compare(bed: Bed, before: list[Shard]) -> keycounts.Report:
+def compare(bed: Bed, before: list[ShardKeyCount]) -> keycounts.KeyCountReport:
     return keycounts.compare([shard.count for shard in before], count(bed), "web")
 
 

@@ -14,7 +14,7 @@ from infra.drivers.docker.plan import Secrets
 from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
 from tests.docker.bed import NEW, OLD, Bed, new_secrets
-from tools.probe import Writer
+from tools.availability_probe import AvailabilityProbe
 
 SECONDS_WITHOUT_WRITES = 10.0
 
@@ -89,11 +89,11 @@ def test_passwords_rotate_without_a_failed_request(bed: Bed) -> None:
     old = bed.spec.secrets
     new = replace(new_secrets(["x"], bed.spec.plan.users), certificate=old.certificate, ca=old.ca)
     before = starts(bed)
-    with Writer(bed.client) as running_with_old:
+    with AvailabilityProbe(bed.client) as running_with_old:
         bed.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
-        with Writer(bed.client) as running_with_new:
+        with AvailabilityProbe(bed.client) as running_with_new:
             time.sleep(1)
-    with Writer(bed.client) as running_with_new:
+    with AvailabilityProbe(bed.client) as running_with_new:
         bed.ensure(secrets=new)
         time.sleep(1)
     assert running_with_old.failed == running_with_new.failed == []
@@ -123,14 +123,16 @@ def test_writes_go_on_when_a_primary_is_killed(bed: Bed) -> None:
     if bed.spec.plan.topology == "single":
         pytest.skip("a single node has nobody to take over")
     victim = bed.primary()
-    with Writer(bed.client, wait=1 if bed.spec.plan.topology == "replicated" else 0) as writer:
+    with AvailabilityProbe(bed.client, wait=1 if bed.spec.plan.topology == "replicated" else 0) as writer:
         time.sleep(1)
         bed.spec.engine.docker("kill", bed.deployment.container(victim))
         deadline = time.monotonic() + 20
         at = writer.acknowledged
         while writer.acknowledged < at + 200 and time.monotonic() < deadline:
             time.sleep(0.1)
-    assert writer.longest < SECONDS_WITHOUT_WRITES, f"no write for {writer.longest:.1f} s: {writer.failed[-1:]}"
+    assert writer.longest_outage_seconds < SECONDS_WITHOUT_WRITES, (
+        f"no write for {writer.longest_outage_seconds:.1f} s: {writer.failed[-1:]}"
+    )
     assert writer.lost() == []
     assert any(victim in problem for problem in bed.wrong())
     bed.ensure()
@@ -191,7 +193,7 @@ def test_stopped_containers_of_another_definition_are_replaced_together(
 
 def test_an_upgrade_rolls_under_load_and_a_downgrade_is_refused(bed: Bed) -> None:
     bed.use(NEW)
-    with Writer(bed.client, wait=0) as writer:
+    with AvailabilityProbe(bed.client, wait=0) as writer:
         bed.ensure()
     assert bed.known.version == NEW
     assert bed.wrong() == []

@@ -32,7 +32,7 @@ def test_a_damaged_server_is_repaired(
     with pytest.raises(ProvisioningError, match="NODE=node-0"):
         list(repair.carry_out(stack, "node-7"))
     before = sorted(path.name for path in project.folder.path.rglob("*"))
-    assert "manifest" in "".join(repair.plan(stack, "node-0"))
+    assert "manifest" in "".join(repair.preview(stack, "node-0"))
     assert sorted(path.name for path in project.folder.path.rglob("*")) == before
     done = list(repair.carry_out(stack, "node-0"))
     assert "kept in" in done[-2]

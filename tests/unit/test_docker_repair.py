@@ -107,4 +107,4 @@ def test_other_targets_have_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ToolError, match="supports target docker, embedded, and the stack web has target aws -> make up STACK=web"
     ):
-        list(repair.plan(stack, "node-0"))
+        list(repair.preview(stack, "node-0"))

@@ -1,4 +1,4 @@
-"""A folder that puts Debian's valkey-server package into the same state: configuration, users, limits."""
+"""The native format: a folder with configuration, users and limits for Debian's valkey-server package."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from infra.settings import Settings
 from infra.targets import docker
 from tools.errors import ToolError
 from tools.render import variables
-from tools.render.folder import Folder
+from tools.render.folder import RenderedFolder
 from tools.stack import PROJECT
 
-HAS_NOT = {
+UNSUPPORTED_KEYS = {
     "dataDir", "restoreFrom", "finalSnapshot", "rotation", "retired", "environment", "version", "docker.context",
     "docker.project", "docker.image", "docker.digest", "docker.imageFile", "docker.registryUser",
     "docker.registryPassword", "docker.subnet", "docker.certificate", "docker.key", "docker.ca", "docker.backupEvery",
-    "docker.backupKeep", "docker.backupFolder", "docker.exporter", "docker.backupUrl", "docker.backupEndpoint",
+    "docker.backupKeep", "docker.backupRenderedFolder", "docker.exporter", "docker.backupUrl", "docker.backupEndpoint",
     "docker.backupRegion", "docker.backupAccessKey", "docker.backupSecretKey", "docker.uploader",
 }  # fmt: skip
-"""Keys of containers, and of what only Pulumi does; the version is Debian's."""
+"""Keys that only apply to containers or to a stack of Pulumi; the version is Debian's."""
 
-SHIPPED = PROJECT / "native"
+PACKAGE_FILES = PROJECT / "native"
 HOME = "/etc/valkey"
 
 
-def write(settings: Settings, folder: Folder) -> str:
-    """Write it; return what to do with it."""
+def write(settings: Settings, folder: RenderedFolder) -> str:
+    """Write the folder; return the next steps."""
     if settings.topology != "single":
         raise ToolError(
-            f"topology is {settings.topology}, but this is for one server on one machine: several on one machine "
-            "fall together",
+            f"topology is {settings.topology}, but a native folder is for a single server",
             fix="--set topology=single, or --for compose",
         )
-    shape = {"topology": settings.topology}
-    folder.refuse_other(shape)
+    layout = {"topology": settings.topology}
+    folder.reject_other_layout(layout)
     port = settings.port or FIRST_PORT
     plan = replace(docker.plan_of(settings, f"valkey/{folder.path.name}"), ports=(port,))
-    secrets = folder.secrets(plan.users, _names(settings), shape)
+    secrets = folder.secrets(plan.users, _names(settings), layout)
     for path, text in _files(settings, plan, secrets).items():
         (folder.path / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(folder.path / path, text)
-    for shipped in (path for path in SHIPPED.iterdir() if path.is_file()):
-        shutil.copy(shipped, folder.path)
+    for file in (path for path in PACKAGE_FILES.iterdir() if path.is_file()):
+        shutil.copy(file, folder.path)
     endpoint = docker.endpoint_of(settings, plan.ports, [0], settings.version, secrets.ca)
     variables.write(folder.path, endpoint, secrets)
-    return f"as root, where the package is: {folder.path / 'install'}\nURLs and passwords: {folder.path / 'env'}"
+    install, env = folder.path / "install", folder.path / "env"
+    return f"as root, on the machine with the package: {install}\nURLs and passwords: {env}"
 
 
 def _names(settings: Settings) -> list[str]:
     bind = ipaddress.ip_address(settings.docker.bind)
-    called = [settings.docker.announced, "localhost", "127.0.0.1", *settings.docker.names]
-    return list(dict.fromkeys(called if bind.is_unspecified else [*called, str(bind)]))
+    hosts = [settings.docker.announced, "localhost", "127.0.0.1", *settings.docker.names]
+    return list(dict.fromkeys(hosts if bind.is_unspecified else [*hosts, str(bind)]))
 
 
 def _files(settings: Settings, plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:

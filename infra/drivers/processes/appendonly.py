@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra.drivers import binary
-from infra.drivers.files import set_aside_name, write_private
+from infra.drivers.files import unused_timestamp_name, write_private
 from infra.drivers.processes.folder import DAMAGED
 from infra.errors import ProvisioningError
 
@@ -226,7 +226,7 @@ def _begin(data: Path, snapshot: Path | None) -> str:
 
 
 def _copy(data: Path) -> Path:
-    kept = data.parent / set_aside_name(DAMAGED, data.parent)
+    kept = data.parent / unused_timestamp_name(data.parent, DAMAGED)
     shutil.copytree(data, kept)
     return kept
 

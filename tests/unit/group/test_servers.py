@@ -28,7 +28,7 @@ from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, free_ports, kill, made, pids, primaries
-from tools.probe import replicas_with
+from tools.availability_probe import replicas_with
 from tools.stack import PROJECT
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
