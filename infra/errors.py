@@ -12,14 +12,14 @@ class ProvisioningError(ValkeykitError):
     """A server can't be brought into the state that was asked for. Nothing is lost by it."""
 
 
-class RefusalError(ProvisioningError):
+class PreflightError(ProvisioningError):
     """A check rejects a change before it begins: nothing was changed. The tools recognize the class by its name."""
 
 
 @contextlib.contextmanager
-def refusing() -> Iterator[None]:
+def as_preflight_error() -> Iterator[None]:
     """For checks before a change: what they find is a refusal."""
     try:
         yield
     except ProvisioningError as problem:
-        raise RefusalError(problem.args[0], fix=problem.fix) from None
+        raise PreflightError(problem.args[0], fix=problem.fix) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.errors import RefusalError
+from infra.errors import PreflightError
 
 ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
 """Enables the option in Pulumi."""
@@ -42,7 +42,7 @@ def read(log: Path) -> UpdateEvents:
         if diagnostic.get("severity") != "error":
             continue
         text = _cause(diagnostic["message"])
-        if RefusalError.__name__ in diagnostic["message"]:
+        if PreflightError.__name__ in diagnostic["message"]:
             begun.discard(diagnostic.get("urn"))
         if text and not text.startswith(_CONSEQUENCES):
             errors.append(text)

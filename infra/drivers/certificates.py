@@ -93,7 +93,7 @@ def names_of(leaf: x509.Certificate) -> set[str]:
     return {*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress))}
 
 
-def objection(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
+def validation_error(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
     """Why an operator's own certificate can't be used for all of these hosts, or None: what a client would say."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

@@ -27,7 +27,7 @@ def files(source: Path) -> list[Path]:
     return sorted(source.glob("*.rdb")) if source.is_dir() else [source]
 
 
-def objection(file: Path) -> ProvisioningError | None:
+def validation_error(file: Path) -> ProvisioningError | None:
     """Why a server can't start from the file, or None. Reads all of it, its checksum included."""
     if problem := unreadable(file, binary.version()):
         return problem

@@ -40,12 +40,12 @@ class ServerProvider(ResourceProvider):
     @one_line
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
         from infra.drivers.processes import server
-        from infra.errors import refusing
+        from infra.errors import as_preflight_error
 
         is_changed = _differs(olds, news, _INPUTS)
         if is_changed and _is_known({key: news[key] for key in _BASICS}):
             spec = _spec(resource, _readable(olds, news, "password"), port=int(news["port"] or olds["listens"]))
-            with refusing():
+            with as_preflight_error():
                 server.preflight(replace(spec, previous_password=olds["password"]))
         return DiffResult(changes=is_changed, replaces=[])
 
@@ -179,12 +179,12 @@ class ServerGroupProvider(ResourceProvider):
     @one_line
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
         from infra.drivers.processes import servers
-        from infra.errors import refusing
+        from infra.errors import as_preflight_error
 
         is_changed = _differs(olds, news, _GROUP_INPUTS)
         if is_changed and _is_known({key: news[key] for key in (*_BASICS, "topology", "shards", "replicas")}):
             spec = _group(resource, _readable(olds, news, "passwords"))
-            with refusing():
+            with as_preflight_error():
                 servers.preflight(replace(spec, previous_password=olds["passwords"]["admin"]))
         return DiffResult(changes=is_changed, replaces=[])
 

@@ -274,7 +274,7 @@ def _problems(settings: Settings) -> Iterator[ValkeykitError]:
         )
     if settings.docker.certificate and not missing:
         pair, ca = _given(settings)
-        if objection := certificates.objection(pair, ca, [settings.docker.announced]):
+        if objection := certificates.validation_error(pair, ca, [settings.docker.announced]):
             yield ProvisioningError(
                 f"{settings.docker.certificate} {objection}",
                 fix="pulumi config set --path valkey:docker.certificate <another>",

@@ -187,7 +187,7 @@ def _problems_of_a_start(settings: Settings, folder: ServerFolder) -> Iterator[V
     dumps = rdb.files(source) if source and settings.topology == "cluster" else [source] if source else []
     if source and not dumps:
         yield ProvisioningError(f"{source} holds no RDB file", fix="pulumi config set restoreFrom <a file>")
-    objections = [objection for dump in dumps if (objection := rdb.objection(dump))]
+    objections = [objection for dump in dumps if (objection := rdb.validation_error(dump))]
     yield from objections
     needed = DISK_RESERVE + sum(2 * dump.stat().st_size for dump in dumps if dump.exists())
     place = next(path for path in (folder.path, *folder.path.parents) if path.exists())

@@ -49,7 +49,7 @@ def test_nothing_has_begun(tmp_path: Path, event: dict[str, Any]) -> None:
 
 
 def test_a_refusal_has_changed_nothing(tmp_path: Path) -> None:
-    refusal = error("infra.errors.RefusalError: it holds 50mb -> pulumi config set memory <more>\n", "server")
+    refusal = error("infra.errors.PreflightError: it holds 50mb -> pulumi config set memory <more>\n", "server")
     happened = read(tmp_path, before("update", SERVER), refusal, error("update failed"))
     assert happened == events.UpdateEvents(
         has_begun=False, errors=("it holds 50mb -> pulumi config set memory <more>",)

@@ -33,7 +33,7 @@ from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.images import ImageSource
 from infra.drivers.docker.objects import VERSION, DockerObjects
 from infra.drivers.docker.plan import DeploymentPlan, Secrets, port_count
-from infra.errors import ProvisioningError, refusing
+from infra.errors import ProvisioningError, as_preflight_error
 
 _LOG = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def ensure(spec: DeploymentSpec, known: DeploymentState | None) -> DeploymentSta
         ProvisioningError: it can't be had.
     """
     engine = _same_engine(spec, known)
-    with refusing():
+    with as_preflight_error():
         deployment, version = _check(spec, known, images.ensure(spec.engine, spec.source))
     deployment.objects.remove_leftovers()
     if known and known.version != version and deployment.has_data():
@@ -108,7 +108,7 @@ def preflight(spec: DeploymentSpec, known: DeploymentState | None) -> None:
     Raises:
         ProvisioningError: it could not.
     """
-    with refusing():
+    with as_preflight_error():
         _same_engine(spec, known)
         _check(spec, known, images.find(spec.engine, spec.source))
 

@@ -16,7 +16,7 @@ from infra.errors import ProvisioningError
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardPlan:
     """leader: who shall be its primary. found: what its nodes hold, as far as that was needed."""
 
     leader: str
@@ -83,7 +83,7 @@ class ClusterDriver:
     def _confs(self) -> dict[str, NodesConf | None]:
         return {name: nodesconf.read(spec.folder.data) for name, spec in self._spec.nodes.items()}
 
-    def _shards(self) -> list[Shard]:
+    def _shards(self) -> list[ShardPlan]:
         """The shards that have slots, with the node of each that shall be its primary.
 
         Raises:
@@ -106,7 +106,7 @@ class ClusterDriver:
 
     def _shard(
         self, shard: str, view: NodesConf, confs: dict[str, NodesConf | None], addresses: dict[str, str]
-    ) -> Shard:
+    ) -> ShardPlan:
         located = {addresses.get(node.address): view.shards.get(node.id, node.id) for node in view.nodes}
         members = {
             name: conf
@@ -122,14 +122,14 @@ class ClusterDriver:
         if serving := [name for name in claims if name in running]:
             leader = max(serving, key=lambda name: claims[name])
             found = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
-            return Shard(leader, found)
+            return ShardPlan(leader, found)
         found = survey.survey(self._spec, self._executor, members)
         listed = [addresses[node.address] for node in view.nodes if node.slots and node.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
-        return Shard(holdings.leader(found, preferred, existed=True), found)
+        return ShardPlan(holdings.leader(found, preferred, existed=True), found)
 
-    def _set_aside(self, shards: Sequence[Shard]) -> None:
+    def _set_aside(self, shards: Sequence[ShardPlan]) -> None:
         """Let nodes that can't load their data, or don't know who they are, start without any: else such a node would
         claim slots for the keys that it has.
         """

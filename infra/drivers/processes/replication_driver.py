@@ -138,7 +138,7 @@ class ReplicationDriver:
         return primary
 
     def _sentinels_remember(self) -> bool:
-        return any(sentinel.remembers(spec.folder) for spec in self._spec.sentinels.values())
+        return any(sentinel.remembered_state(spec.folder) for spec in self._spec.sentinels.values())
 
     def _remembered(self) -> str:
         address = sentinel.last_primary([spec.folder for spec in self._spec.sentinels.values()])

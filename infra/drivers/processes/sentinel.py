@@ -29,24 +29,24 @@ _LEARNED = re.compile(
 
 
 @dataclass(frozen=True)
-class Memory:
+class SentinelState:
     """Whom a Sentinel took for the primary, and since which failover."""
 
     epoch: int
     primary: str
 
 
-def remembers(folder: ServerFolder) -> Memory | None:
+def remembered_state(folder: ServerFolder) -> SentinelState | None:
     """What the folder's Sentinel knew at last, also of one that doesn't run; None for a new one."""
     text = _text(folder)
     primary = re.search(rf"^sentinel monitor {SERVICE} (\S+) (\d+) ", text, re.MULTILINE)
     epoch = re.search(rf"^sentinel config-epoch {SERVICE} (\d+)$", text, re.MULTILINE)
-    return Memory(int(epoch[1]) if epoch else 0, f"{primary[1]}:{primary[2]}") if primary else None
+    return SentinelState(int(epoch[1]) if epoch else 0, f"{primary[1]}:{primary[2]}") if primary else None
 
 
 def last_primary(folders: Sequence[ServerFolder]) -> str | None:
     """The address of the primary by the Sentinel that has seen the latest failover; None where there is none yet."""
-    memories = [memory for folder in folders if (memory := remembers(folder))]
+    memories = [memory for folder in folders if (memory := remembered_state(folder))]
     return max(memories, key=lambda memory: memory.epoch).primary if memories else None
 
 
@@ -91,7 +91,7 @@ def forget(folder: ServerFolder) -> None:
 
 
 def _learned(folder: ServerFolder) -> list[str]:
-    return _LEARNED.findall(_text(folder)) if remembers(folder) else []
+    return _LEARNED.findall(_text(folder)) if remembered_state(folder) else []
 
 
 def _text(folder: ServerFolder) -> str:

@@ -14,9 +14,9 @@ import psutil
 import redis
 
 from infra.drivers.processes import appendonly, instance, process
-from infra.drivers.processes.appendonly import Repair
+from infra.drivers.processes.appendonly import RepairResult
 from infra.drivers.processes.instance import ServerSpec, ServerState
-from infra.errors import ProvisioningError, refusing
+from infra.errors import ProvisioningError, as_preflight_error
 
 
 def ensure(spec: ServerSpec) -> ServerState:
@@ -27,7 +27,7 @@ def ensure(spec: ServerSpec) -> ServerState:
     Raises:
         ProvisioningError: the spec can't be had.
     """
-    with refusing():
+    with as_preflight_error():
         preflight(spec)
     with instance.one_error(spec.folder):
         return _ensure(spec)
@@ -74,7 +74,7 @@ def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
     spec.folder.release(keep_snapshot=keep_snapshot, is_saved=is_saved)
 
 
-def repair(spec: ServerSpec) -> Repair | None:
+def repair(spec: ServerSpec) -> RepairResult | None:
     """Make the data of a server that doesn't run loadable; see appendonly.repair.
 
     Raises:

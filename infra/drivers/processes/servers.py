@@ -18,7 +18,7 @@ from infra.drivers.processes.folder import DAMAGED, FINAL
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.processes.replication_driver import ReplicationDriver
-from infra.errors import ProvisioningError, refusing
+from infra.errors import ProvisioningError, as_preflight_error
 
 
 class TopologyDriver(Protocol):
@@ -76,7 +76,7 @@ def ensure(spec: GroupSpec) -> GroupState:
     Raises:
         ProvisioningError: the spec can't be had.
     """
-    with refusing():
+    with as_preflight_error():
         preflight(spec)
     with instance.one_error(spec.folder), _topology_driver(spec) as driver:
         return _ensure(spec, driver)

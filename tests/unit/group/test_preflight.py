@@ -10,7 +10,7 @@ from pulumi.output import UNKNOWN
 
 from infra.drivers.processes import servers
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
-from infra.errors import RefusalError
+from infra.errors import PreflightError
 from infra.providers.processes import ServerGroupProvider
 from tests.unit.group.bed import PASSWORDS, client_of, directives, kill, pids
 
@@ -48,9 +48,9 @@ def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
     assert not provider.diff("resource-1", olds, olds).changes
     assert provider.diff("resource-1", olds, props(spec, directives=more, **unknown)).changes
     for news in (props(spec, directives=less), props(spec, directives=less, **unknown)):
-        with pytest.raises(RefusalError, match="every write would fail -> pulumi config set memory <more>"):
+        with pytest.raises(PreflightError, match="every write would fail -> pulumi config set memory <more>"):
             provider.diff("resource-1", olds, news)
-    with pytest.raises(RefusalError, match=r"was written by Valkey .*; 1\.0\.0 is older"):
+    with pytest.raises(PreflightError, match=r"was written by Valkey .*; 1\.0\.0 is older"):
         provider.diff("resource-1", olds, props(spec, version="1.0.0"))
     assert provider.diff("resource-1", olds, props(spec, version=UNKNOWN)).changes
     assert pids(spec) == before
@@ -66,6 +66,6 @@ def test_nodes_without_usable_data_are_refused_in_a_preview(spec: GroupSpec) -> 
         for manifest in node.folder.data.rglob("*.manifest"):
             manifest.unlink()
     olds = props(spec, drift=["node-0 doesn't run"])
-    with pytest.raises(RefusalError, match="nothing was changed, as no node has usable data"):
+    with pytest.raises(PreflightError, match="nothing was changed, as no node has usable data"):
         ServerGroupProvider().diff("resource-1", olds, olds)
     assert pids(spec) == {}
