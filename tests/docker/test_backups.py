@@ -203,5 +203,5 @@ def test_a_backup_that_fails_is_seen(tmp_path: Path) -> None:
         bed.spec.engine.docker("exec", container, "sh", "-c", "rm -rf *Z")
         bed.spec.engine.docker("restart", container)
         until(lambda: bed.container("backup")["State"]["Health"]["Status"] == "unhealthy")
-        assert "primaries answered" in bed.spec.engine.docker("logs", container)
+        assert "primaries responded" in bed.spec.engine.docker("logs", container)
         assert backups(bed) == []

@@ -111,7 +111,7 @@ def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_answer(slots: st
     nodes["node-0"].slots = slots
     commands, missing = plan(nodes)
     assert not [command for command in commands if "slots" in command or "meet" in command]
-    assert missing == ["# node-3 does not answer"]
+    assert missing == ["# node-3 does not respond"]
 
 
 def test_nodes_that_met_without_slots_get_them() -> None:
@@ -196,7 +196,7 @@ def test_a_primary_that_does_not_answer_is_left_to_the_cluster_itself() -> None:
     nodes = healthy()
     nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
     del nodes["node-0"]
-    assert plan(nodes) == ([], ["# node-0 does not answer"])
+    assert plan(nodes) == ([], ["# node-0 does not respond"])
 
 
 def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
@@ -227,7 +227,7 @@ def test_a_node_that_was_replaced_is_forgotten_and_its_successor_follows() -> No
 def test_nobody_is_forgotten_while_a_node_is_away() -> None:
     nodes = healthy()
     del nodes["node-3"]
-    assert plan(nodes) == ([], ["# node-3 does not answer"])
+    assert plan(nodes) == ([], ["# node-3 does not respond"])
 
 
 def test_a_node_follows_no_primary_that_it_is_still_meeting() -> None:
