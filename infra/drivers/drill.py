@@ -60,7 +60,7 @@ def _server(dump: Path) -> Iterator[redis.Redis]:
                 with redis.Redis(unix_socket_path=f"{folder}/socket") as client:
                     if not _answers(client, server):
                         words = log.read_text(errors="replace").strip().splitlines()
-                        raise ProvisioningError(f"{dump} can't be loaded: {words[-1] if words else 'no answer'}")
+                        raise ProvisioningError(f"{dump} can't be loaded: {words[-1] if words else 'no response'}")
                     yield client
             finally:
                 server.kill()

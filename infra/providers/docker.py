@@ -230,7 +230,7 @@ def _bucket(props: Props) -> tuple[str, str, str]:
 def _drift(known: DeploymentState, found: DeploymentState | None) -> list[str]:
     """What differs from what was reported after the last update."""
     if found is None:
-        return ["it doesn't answer"]
+        return ["it does not respond"]
     changed = [
         f"{node}: {name}"
         for node, values in sorted(known.directives.items())

@@ -159,7 +159,7 @@ def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
     """Changes that would leave data behind without a word."""
     refusals = []
     if olds and olds["folder"] != news["folder"]:
-        reason = f"the data lies in {olds['folder']} and would stay there -> pulumi config set dataDir {olds['folder']}"
+        reason = f"the data is in {olds['folder']} and would stay there -> pulumi config set dataDir {olds['folder']}"
         refusals.append(("dataDir", reason))
     if olds and news["restoreFrom"] not in ("", olds["restoreFrom"]):
         reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"

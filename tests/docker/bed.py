@@ -93,7 +93,7 @@ class Bed:
 
     @property
     def deployment(self) -> ContainerDeployment:
-        return driver._known(self.spec, self.known)
+        return driver._deployment(self.spec, self.known)
 
     def ensure(self, **changes: Any) -> DeploymentState:
         self.spec = replace(self.spec, **changes)

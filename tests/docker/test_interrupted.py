@@ -236,7 +236,7 @@ def test_what_can_not_be_had_is_refused_before_anything_changes(single: Bed, tmp
     small = replace(spec, plan=replace(spec.plan, directives={**spec.plan.directives, "maxmemory": "1000"}))
     older = replace(spec, version=OLD, source=replace(spec.source, reference=f"{IMAGE}:{OLD}"))
     for wrong, problem in (
-        (absent, r"127\.0\.0\.1:1/valkey:9\.1\.7 can't be had: .*connection refused -> .*docker\.imageFile"),
+        (absent, r"127\.0\.0\.1:1/valkey:9\.1\.7 is not available: .*connection refused -> .*docker\.imageFile"),
         (small, "may not evict"),
         (older, f"{OLD} is older"),
         (replace(spec, version="8.1"), "not 8.1"),

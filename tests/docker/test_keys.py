@@ -81,7 +81,7 @@ def test_a_single_node_whose_volume_is_lost(single: Bed) -> None:
     single.ensure()
     assert f": node-0 0 of {KEYS} (restarted " in compare(single, before).warning
     assert recoveries(single, since) == [
-        "node-0: its data directory was created again; its data is gone: it is a primary without keys"
+        "node-0: its data directory was recreated; its data is gone: it is a primary without keys"
     ]
 
 
@@ -119,6 +119,6 @@ def test_replicas_that_copied_their_data_again(replicated: Bed) -> None:
     assert (report.warning, report.failure) == ("", "")
     recreated, repaired = recoveries(replicated, since)
     restored = f"; restored from its primary {primary}, {KEYS} keys"
-    assert recreated == f"{replicas[0]}: its data directory was created again{restored}"
+    assert recreated == f"{replicas[0]}: its data directory was recreated{restored}"
     assert repaired.startswith(f"{replicas[1]}: its files were set aside in /data/set-aside-")
     assert repaired.endswith(f"(appendonlydir has files, but no manifest that names them){restored}")

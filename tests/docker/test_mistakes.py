@@ -31,7 +31,7 @@ def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ProvisioningError, match="no docker client"):
+    with pytest.raises(ProvisioningError, match="docker client is not installed"):
         Engine().check()
 
 
@@ -78,7 +78,7 @@ def test_an_image_that_is_nowhere(tmp_path: Path) -> None:
 
 def test_an_image_without_a_server(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "single")
-    with pytest.raises(ProvisioningError, match=r"holds Valkey 8\.1\.1, not 9\.1"):
+    with pytest.raises(ProvisioningError, match=r"contains Valkey 8\.1\.1, not 9\.1"):
         driver.ensure(replace(spec, source=ImageSource(f"valkey-test:{OLD}"), version="9.1"), None)
     assert nothing_is_left(spec)
 
@@ -102,7 +102,7 @@ def test_an_image_from_a_file(tmp_path: Path) -> None:
     engine.docker("tag", f"valkey-test:{NEW}", name)
     engine.docker("save", "--output", str(tmp_path / "image.tar"), name)
     engine.docker("rmi", name)
-    with pytest.raises(ProvisioningError, match="doesn't hold valkey-test:other"):
+    with pytest.raises(ProvisioningError, match="does not contain valkey-test:other"):
         images.ensure(engine, ImageSource("valkey-test:other", file=tmp_path / "image.tar"))
     engine.docker("rmi", name)
     assert images.ensure(engine, ImageSource(name, file=tmp_path / "image.tar")) == name
@@ -113,7 +113,7 @@ def test_an_image_from_a_file(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         spec = replace(make_spec(tmp_path, "single"), first_port=taken.getsockname()[1])
-        with pytest.raises(ProvisioningError, match=r"port \d+ of 127.0.0.1 is taken"):
+        with pytest.raises(ProvisioningError, match=r"port \d+ of 127.0.0.1 is in use"):
             driver.ensure(spec, None)
     assert nothing_is_left(spec)
 

@@ -84,7 +84,7 @@ def test_pulls_with_a_login_and_a_digest(registry: str, tmp_path: Path, monkeypa
         ImageSource(f"{registry}7", user=USER, password=PASSWORD),
         ImageSource(registry, user=USER, password="wrong"),
     ):
-        with pytest.raises(ProvisioningError, match=r"can't be had: .*(unknown|unauthorized).* -> "):
+        with pytest.raises(ProvisioningError, match=r"is not available: .*(unknown|unauthorized).* -> "):
             images.find(engine, absent)
     assert not engine.inspect("image", registry)
     name = images.ensure(engine, ImageSource(registry, digest=digest, user=USER, password=PASSWORD))

@@ -201,7 +201,7 @@ def test_make_up_repairs_sentinels_that_name_a_replica(bed: Bed, primary: str) -
         executor.run(name, "SENTINEL", "REMOVE", SERVICE)
     for name in sentinels(bed):
         replication.monitor(executor, name, member(bed, "node-0"), 3)
-    assert bed.wrong() == [f"the Sentinels take node-0 for the primary, but it is a replica of {primary}"]
+    assert bed.wrong() == [f"the Sentinels report node-0 as the primary, but it is a replica of {primary}"]
     executor.run(sentinels(bed)[2], "SENTINEL", "REMOVE", SERVICE)  # a repair that was interrupted
     bed.ensure()
     assert not bed.wrong()

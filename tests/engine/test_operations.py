@@ -89,9 +89,9 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     empty = project.root / "empty.rdb"
     empty.touch()
     for dry in (True, False):
-        with pytest.raises(ToolError, match=r"empty.rdb is no RDB file -> name another backup: FROM="):
+        with pytest.raises(ToolError, match=r"empty.rdb is not an RDB file -> FROM=<file or folder of another backup>"):
             restore.prepare(project.stack, into, str(empty), dry=dry)
-        with pytest.raises(ToolError, match="Is a directory -> name another"):
+        with pytest.raises(ToolError, match="Is a directory -> FROM=<file or folder of another backup>"):
             restore.prepare(project.stack, into, str(project.root), dry=dry)
     restore.prepare(project.stack, into, "", dry=True)
     with pytest.raises(ToolError, match="there is no stack second"):

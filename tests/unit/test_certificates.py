@@ -86,7 +86,7 @@ def test_an_operators_certificate_is_checked(authority: Pair) -> None:
     assert "belongs to another key" in validation_error(Pair(leaf.certificate, other.key))
     assert "expired" in validation_error(expired)
     assert "issuer" in validation_error(leaf, ca=stranger)
-    assert "is no PEM" in validation_error(Pair("x", "y"))
+    assert "is not a PEM" in validation_error(Pair("x", "y"))
 
 
 def test_a_key_is_not_in_the_repr(authority: Pair) -> None:

@@ -24,7 +24,7 @@ def recoveries(deployment: ContainerDeployment, since: datetime) -> Iterator[str
         container = deployment.container(node.name)
         lines = _NOTABLE.findall(deployment.engine.docker("logs", "--since", since.isoformat(), container))
         if not lines and _born(deployment, container) > since.timestamp():
-            lines = ["its data directory was created again"]
+            lines = ["its data directory was recreated"]
         yield from (f"{node.name}: {line}; {_outcome(deployment, node.name)}" for line in lines[-1:])
 
 

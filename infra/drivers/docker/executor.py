@@ -102,7 +102,7 @@ class ContainerExecutor:
         text = "\n".join([*lines, ""]).encode()
         try:
             output = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)
-        except EngineError as problem:  # its container is gone or frozen
+        except EngineError as problem:  # its container does not exist, or is frozen
             cause = _ID.sub(self.containers[node], problem.args[0])
             raise NotRespondingError(f"{node} doesn't respond: {cause}", fix=problem.fix) from None
         answers = output.split(f'"{token}"\n')[:-1]

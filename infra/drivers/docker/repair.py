@@ -349,7 +349,7 @@ def _note_position(deployment: ContainerDeployment, bench: Workbench, before: Po
 def _wait_until_healthy(deployment: ContainerDeployment, node: NodeAddress) -> None:
     try:
         deployment.up()
-        roles.wait_until_whole(deployment.executor, deployment.plan)
+        roles.wait_until_healthy(deployment.executor, deployment.plan)
     except ProvisioningError as problem:
         raise ProvisioningError(
             f"{node.name} was repaired, but the group isn't healthy: {problem.args[0]}", fix=problem.fix

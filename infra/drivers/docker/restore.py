@@ -134,7 +134,7 @@ def _import(deployment: ContainerDeployment, scratch: str) -> None:
         "exec", "-i", deployment.container(node.name), "sh", "-c", script, stdin=f"{password}\n{password}\n".encode()
     )
     if "[ERR]" in said:
-        raise ProvisioningError(f"the cluster didn't take the data: {said.strip().splitlines()[-1]}")
+        raise ProvisioningError(f"the cluster rejected the data: {said.strip().splitlines()[-1]}")
 
 
 @contextlib.contextmanager
@@ -182,7 +182,7 @@ def _wait_for_append_only(executor: ContainerExecutor) -> None:
     def written() -> bool:
         state = info(executor, SCRATCH, "persistence")
         if state["aof_last_bgrewrite_status"] != "ok":
-            raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
+            raise ProvisioningError("the append-only file can't be written", fix="free space on the engine's disk")
         return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
 
     wait_until(written, START_SECONDS, "the append-only file isn't written yet")
@@ -192,6 +192,6 @@ def _reject_too_large(executor: ContainerExecutor, source: Path, allowed: int) -
     used = int(info(executor, SCRATCH, "memory")["used_memory"])
     if used > allowed:
         raise ProvisioningError(
-            f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
+            f"{source} needs {used} bytes of memory, more than the configured {allowed}",
             fix="pulumi config set memory <more>",
         )

@@ -9,7 +9,7 @@ from infra.drivers.docker.deployment import ContainerDeployment
 def recreate_unhealthy(deployment: ContainerDeployment) -> None:
     """Containers that serve nobody, and that new ones may repair; all at once, as they may wait for each other."""
     if services := deployment.outdated(unhealthy=True):
-        deployment.renew(*services)
+        deployment.recreate(*services)
 
 
 def restart(deployment: ContainerDeployment) -> None:
@@ -23,13 +23,13 @@ def restart(deployment: ContainerDeployment) -> None:
     nodes = [node.name for node in plan.nodes if node.name in outdated]
     for service in outdated:
         if service not in nodes:
-            deployment.renew(service)
+            deployment.recreate(service)
     if not nodes:
         return
-    roles.wait_until_whole(executor, plan)
+    roles.wait_until_healthy(executor, plan)
     leading = [node for node in roles.primaries(executor, plan) if node in nodes]
     for node in [name for name in nodes if name not in leading] + leading:
         if node in leading and plan.replicas:
             roles.fail_over(executor, plan, node)
-        deployment.renew(node)
-        roles.wait_until_whole(executor, plan)
+        deployment.recreate(node)
+        roles.wait_until_healthy(executor, plan)

@@ -20,7 +20,7 @@ def take(deployment: ContainerDeployment, folder: Path, name: str, *, replicas: 
     replicas: a replica's data will do where a primary doesn't respond.
 
     Raises:
-        AwayError: no node of a shard responds.
+        ShardDownError: no node of a shard responds.
         ProvisioningError: a server can't save, or there is no room here.
     """
     stamp, taken = _prepare(folder), []
@@ -61,7 +61,7 @@ def _save(deployment: ContainerDeployment, node: str) -> None:
         if facts["rdb_bgsave_in_progress"] == "1":
             return False
         if facts["rdb_last_bgsave_status"] != "ok":
-            raise ProvisioningError(f"{node} can't save its data", fix="make room on its disk; docker logs says more")
+            raise ProvisioningError(f"{node} can't save its data", fix="free space on its disk; see docker logs")
         return facts["rdb_saves"] != before
 
     executor.run(node, "BGSAVE", "SCHEDULE")

@@ -222,7 +222,7 @@ def _begin(data: Path, snapshot: Path | None) -> str:
     increment.touch(mode=0o600)
     listed = [base, increment] if snapshot else [increment]
     write_private(folder / MANIFEST, "".join(_manifest_line(path) for path in listed))
-    return f"{FOLDER}: begun again from {SNAPSHOT}" if snapshot else f"{FOLDER}: begun again without data"
+    return f"{FOLDER}: created from {SNAPSHOT}" if snapshot else f"{FOLDER}: created without data"
 
 
 def _copy(data: Path) -> Path:

@@ -51,7 +51,7 @@ def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
         used = int(dict(_fields(executor.run(primary.name, "INFO", "memory")))["used_memory"])
         if used > int(allowed):
             raise ProvisioningError(
-                f"{source} takes {used} bytes of memory on {primary.name}, more than the {allowed} that are asked for",
+                f"{source} needs {used} bytes of memory on {primary.name}, more than the configured {allowed}",
                 fix="pulumi config set memory <more>",
             )
         executor.run(primary.name, "CONFIG", "SET", "maxmemory", allowed)

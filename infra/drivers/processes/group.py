@@ -121,7 +121,7 @@ class ProcessExecutor:
             raise CommandRejectedError(f"{node}: {refusal}") from None
         except (redis.RedisError, OSError) as problem:
             self.forget(node)
-            raise NotRespondingError(f"{node} doesn't answer: {type(problem).__name__}") from None
+            raise NotRespondingError(f"{node} doesn't respond: {type(problem).__name__}") from None
 
     def run_many(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
         """See NodeExecutor."""

@@ -85,7 +85,7 @@ class ReplicationDriver:
     def problems(self) -> Iterator[str]:
         primary = self._spec.member(self.primaries()[0])
         if replication.role(self._executor, primary) != "master":
-            yield f"{primary.name} isn't the primary that the Sentinels take it for"
+            yield f"{primary.name} is not a primary, although the Sentinels report it"
         yield from replication.replication_problems(self._executor, primary, self._spec.members)
         yield from replication.sentinel_problems(self._executor, self._sentinels, primary, self._spec.replicas)
 

@@ -137,7 +137,7 @@ def _restore(spec: ServerSpec, source: Path) -> ServerState:
         if used > allowed:
             process.stop(psutil.Process(int(client.info("server")["process_id"])))
             raise ProvisioningError(
-                f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
+                f"{source} needs {used} bytes of memory, more than the configured {allowed}",
                 fix="pulumi config set memory <more>",
             )
         client.config_set("appendonly", "yes")

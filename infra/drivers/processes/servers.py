@@ -109,7 +109,7 @@ def fail_over(spec: GroupSpec) -> None:
     """
     with instance.one_error(spec.folder), _topology_driver(spec) as driver:
         if problems := _inspect(spec, driver).problems:
-            raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
+            raise ProvisioningError(f"nothing was changed: {'; '.join(problems)}", fix="make up, then again")
         for name in driver.primaries():
             driver.fail_over(name)
         driver.join()

@@ -170,13 +170,13 @@ def sentinel_problems(
         # Whoever copies the data for a backup counts as a replica without a port, for good.
         known = sum(int(replica["port"]) > 0 for replica in executor.run(sentinel, "SENTINEL", "REPLICAS", SERVICE))
         if f"{state['ip']}:{state['port']}" != primary.address:
-            yield f"{sentinel} takes another node for the primary"
+            yield f"{sentinel} reports another node as the primary"
         if others != len(sentinels) - 1:
             yield f"{sentinel} knows {others} other Sentinels"
         if known != replicas:
             yield f"{sentinel} knows {known} replicas"
         if state["flags"] != "master":
-            yield f"{sentinel} says that the primary is {state['flags']}"
+            yield f"{sentinel} reports that the primary is {state['flags']}"
 
 
 def wait_until_watched(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> None:
@@ -184,7 +184,7 @@ def wait_until_watched(executor: NodeExecutor, sentinels: Sequence[str], primary
     wait_until(
         lambda: not any(sentinel_problems(executor, sentinels, primary, replicas)),
         SENTINEL_SECONDS,
-        "the Sentinels don't see everybody",
+        "the Sentinels don't know all nodes yet",
     )
 
 

@@ -232,7 +232,7 @@ def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSp
     assert set(before).isdisjoint(after)
     victim = next(name for name in spec.nodes if name not in after)
     kill(spec, victim)
-    with pytest.raises(ProvisioningError, match=f"nothing was handed over: {victim} doesn't run"):
+    with pytest.raises(ProvisioningError, match=f"nothing was changed: {victim} doesn't run"):
         servers.fail_over(spec)
     servers.ensure(spec)
     assert primaries(spec) == after
