@@ -22,7 +22,7 @@ from tests.cloud.stack import CloudStack, running
 from tests.gcp.answers import FILE
 from tests.gcp.recorded import MINIMAL as GCP
 from tests.gcp.test_requests import TOPOLOGIES as GCP_TOPOLOGIES
-from tools.stack import PREVIEW, PROJECT, REHEARSAL, Stack
+from tools.stack import DRY_RUN_OPTIONS, PREVIEW_ENVIRONMENT, PROJECT, Stack
 
 ROUNDS = 5
 
@@ -31,10 +31,10 @@ NETWORK = ("aws.vpcId", "aws.subnetIds")
 
 
 class Times(NamedTuple):
-    """Medians, in seconds. rehearsed: as `make up DRY=1` calls Pulumi."""
+    """Medians, in seconds. dry_run: as `make up DRY=1` calls Pulumi."""
 
     empty: float
-    rehearsed: float
+    dry_run: float
     by_hand: float
 
 
@@ -50,8 +50,8 @@ def run() -> None:
     empty = statistics.mean([on_aws.empty, on_gcp.empty])
     rows = [
         at_most("preview of an empty program, s", empty, 3),
-        at_most("aws: 90 nodes by make up DRY=1, beyond that, s", on_aws.rehearsed - on_aws.empty, 3),
-        at_most("gcp: 120 nodes by make up DRY=1, beyond that, s", on_gcp.rehearsed - on_gcp.empty, 3),
+        at_most("aws: 90 nodes by make up DRY=1, beyond that, s", on_aws.dry_run - on_aws.empty, 3),
+        at_most("gcp: 120 nodes by make up DRY=1, beyond that, s", on_gcp.dry_run - on_gcp.empty, 3),
         at_most("aws: 90 nodes by plain pulumi preview, s", on_aws.by_hand - on_aws.empty, 3),
         at_most("gcp: 120 nodes by plain pulumi preview, s", on_gcp.by_hand - on_gcp.empty, 3),
     ]
@@ -80,7 +80,7 @@ def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str,
     empty._query("stack", "select", "--create", empty.name)
     ways = [
         functools.partial(_preview, empty, {}),
-        functools.partial(_preview, stack, PREVIEW, *REHEARSAL),
+        functools.partial(_preview, stack, PREVIEW_ENVIRONMENT, *DRY_RUN_OPTIONS),
         functools.partial(_preview, stack, {}),
     ]
     times = [[seconds(way) for way in ways] for _ in range(ROUNDS)]

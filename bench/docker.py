@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.report import Row, at_most, publish
 from infra.hardening import Topology
 from tests.docker.bed import Bed, make_spec, new_secrets, running
-from tools.probe import Writer
+from tools.availability_probe import AvailabilityProbe
 from tools.stack import PROJECT
 
 UP_GOALS: dict[Topology, float] = {"single": 15, "replicated": 30, "cluster": 40}
@@ -54,12 +54,12 @@ def _rotation(bed: Bed, topology: str) -> Row:
     old = bed.spec.secrets
     new = replace(new_secrets(["unused"], bed.spec.plan.users), certificate=old.certificate, ca=old.ca)
     begin = time.perf_counter()
-    writers = [Writer(bed.client) for _ in range(WRITERS)]
+    writers = [AvailabilityProbe(bed.client) for _ in range(WRITERS)]
     with writers[0], writers[1], writers[2], writers[3]:
         bed.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
     failed = sum(len(writer.failed) for writer in writers)
     rate = sum(writer.acknowledged for writer in writers) / (time.perf_counter() - begin)
-    others = [Writer(bed.client) for _ in range(WRITERS)]
+    others = [AvailabilityProbe(bed.client) for _ in range(WRITERS)]
     with others[0], others[1], others[2], others[3]:
         bed.ensure(secrets=new)
     failed += sum(len(writer.failed) for writer in others)
@@ -69,8 +69,10 @@ def _rotation(bed: Bed, topology: str) -> Row:
 def _pause(bed: Bed, topology: str) -> Row:
     """The longest time without an acknowledged write after a primary was killed."""
     victim = bed.primary()
-    with Writer(bed.client) as writer:
+    with AvailabilityProbe(bed.client) as writer:
         time.sleep(1)
         bed.spec.engine.docker("kill", bed.deployment.container(victim))
         threading.Event().wait(PAUSE_GOAL + 2)
-    return at_most(f"{topology}: without writes after a primary was killed, s", writer.longest, PAUSE_GOAL)
+    return at_most(
+        f"{topology}: without writes after a primary was killed, s", writer.longest_outage_seconds, PAUSE_GOAL
+    )

@@ -15,7 +15,7 @@ from bench.report import Row, at_most, publish
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, server
-from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.folder import Ownership, ServerFolder
 from tests.project import Project
 from tools.stack import PROJECT
 
@@ -67,9 +67,9 @@ def _no_change(project: Project, empty: Path) -> list[Row]:
 def _start(folder: Path) -> Row:
     """A new server's way until it answers."""
     passwords = {user.name: "password" for user in hardening.USERS}
-    spec = instance.Spec(
-        folder=Folder(folder / "server"),
-        claim=Claim("bench/up", "bench", binary.version()),
+    spec = instance.ServerSpec(
+        folder=ServerFolder(folder / "server"),
+        ownership=Ownership("bench/up", "bench", binary.version()),
         port=0,
         directives=hardening.directives("cache", 64 * 1024**2, "embedded"),
         acl=hardening.acl(passwords),

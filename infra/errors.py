@@ -1,4 +1,4 @@
-"""The infrastructure's branch of the error tree whose root is `valkeykit.errors.ValkeykitError`."""
+"""Errors of the infrastructure; their base class is `valkeykit.errors.ValkeykitError`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from valkeykit.errors import ValkeykitError
 
 
 class ProvisioningError(ValkeykitError):
-    """A server can't be brought into the state that was asked for. Nothing is lost by it."""
+    """A server can't be brought into the desired state. No data is lost."""
 
 
-class RefusalError(ProvisioningError):
-    """A check rejects a change before it begins: nothing was changed. The tools recognize the class by its name."""
+class PreflightError(ProvisioningError):
+    """A check rejects a change before it begins, so nothing was changed. The tools recognize the class by its name."""
 
 
 @contextlib.contextmanager
-def refusing() -> Iterator[None]:
-    """For checks before a change: what they find is a refusal."""
+def as_preflight_error() -> Iterator[None]:
+    """Raise the errors of checks before a change as `PreflightError`."""
     try:
         yield
     except ProvisioningError as problem:
-        raise RefusalError(problem.args[0], fix=problem.fix) from None
+        raise PreflightError(problem.args[0], fix=problem.fix) from None

@@ -16,7 +16,7 @@ import redis
 from valkeykit.connection import connect
 
 from infra.drivers.processes import process
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from tools.stack import PROJECT, Stack
 
 USERS_CHOICE = (
@@ -44,8 +44,8 @@ class Project:
     stack: Stack
 
     @property
-    def folder(self) -> Folder:
-        return Folder(self.root / ".valkey" / self.stack.name)
+    def folder(self) -> ServerFolder:
+        return ServerFolder(self.root / ".valkey" / self.stack.name)
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the CLI by hand on the stack; the caller looks at the exit code."""
@@ -92,7 +92,7 @@ class Project:
     def end(self) -> None:
         """End what a failed test left running."""
         for folder in (path.parent for path in (self.root / ".valkey").rglob("claim.json")):
-            if running := process.find(Folder(folder)):
+            if running := process.find(ServerFolder(folder)):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     running.kill()
                     running.wait(10)

@@ -14,7 +14,7 @@ from pathlib import Path
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ValkeykitError
 
-from tools import backend, change, export, journal, keycounts, lock, pulumi_cli
+from tools import backend, config_change, export, journal, keycounts, lock, pulumi_cli
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
@@ -22,20 +22,20 @@ from tools.stack import PROJECT, Stack
 def main() -> int:
     options = _parse(sys.argv[1:])
     try:
-        with _alone(options):
+        with _locked(options):
             return int(options.run(options) or 0)
     except ValkeykitError as problem:
         _say(f"error: {problem}")
     except OSError as problem:
         _say(f"error: {problem.strerror}: {problem.filename or options.run.__name__}")
     except KeyboardInterrupt:
-        _say("interrupted: the same command again completes it")
+        _say("interrupted; run the same command again to resume")
     return 1
 
 
 @contextlib.contextmanager
-def _alone(options: argparse.Namespace) -> Iterator[None]:
-    """No other command changes the same stack meanwhile."""
+def _locked(options: argparse.Namespace) -> Iterator[None]:
+    """Lock the stack of a command that changes it."""
     with contextlib.ExitStack() as locks:
         if options.run in _CHANGING and not getattr(options, "dry", False):
             stack = getattr(options, "into", "") or options.stack
@@ -44,7 +44,7 @@ def _alone(options: argparse.Namespace) -> Iterator[None]:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """As the operator gave it."""
+    """The command line, as the operator typed it."""
     given = {
         "TO": getattr(options, "to", ""),
         **{key.upper(): getattr(options, key, "") for key in (*_SCALES, "into", "node")},
@@ -59,13 +59,13 @@ def _command(options: argparse.Namespace) -> str:
 def up(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
     if options.dry:
-        stack.make()
-        stack.rehearse()
-        return _rehearsed()
+        stack.create()
+        stack.dry_run()
+        return _report_dry_run()
     _warn_of_lost_keys(stack)
-    if interrupted := change.interrupted(stack):
-        _say(f"note: {interrupted}; this completes it")
-    changed = change.update(stack)
+    if interrupted := config_change.interrupted(stack):
+        _say(f"note: {interrupted}; this command completes it")
+    changed = config_change.update(stack)
     recovered = keycounts.recoveries(stack)
     failed = smoke(options)
     for line in recovered:
@@ -84,7 +84,7 @@ def down(options: argparse.Namespace) -> None:
     journal.write(stack.root, stack.name, None)
     snapshots = sorted((stack.root / backend.FOLDER / stack.name).glob("final-*"))
     if snapshots:
-        _say(f"the last state: {snapshots[-1]}\na new stack can start from it: pulumi config set restoreFrom <file>")
+        _say(f"the last snapshot: {snapshots[-1]}\na new stack can start from it: pulumi config set restoreFrom <file>")
 
 
 def smoke(options: argparse.Namespace) -> int:
@@ -101,7 +101,7 @@ def env(options: argparse.Namespace) -> None:
 
 
 def rotate(options: argparse.Namespace) -> int:
-    """New passwords beside the old; with --finish the old ones end."""
+    """Rotate passwords; with --finish, revoke the previous ones."""
     from tools import rotation
 
     stack = Stack.open(options.stack)
@@ -116,22 +116,21 @@ def rotate(options: argparse.Namespace) -> int:
     if not options.dry and not options.finish:
         _say(
             f"Both passwords are valid. Give every application the new one: make env STACK={stack.name}\n"
-            f"Then end the old one: make rotate STACK={stack.name} FINISH=1"
+            f"Then revoke the previous one: make rotate STACK={stack.name} FINISH=1"
         )
     return 0
 
 
 def upgrade(options: argparse.Namespace) -> int:
     if not options.to:
-        raise ToolError("upgrade to which version?", fix=f"make upgrade STACK={options.stack} TO=9.1")
+        raise ToolError("TO is required", fix=f"make upgrade STACK={options.stack} TO=9.1")
     return _change(options, Stack.open(options.stack), lambda: {"version": options.to})
 
 
 def scale(options: argparse.Namespace) -> int:
-    wanted = {key: getattr(options, key) for key in _SCALES}
-    changes = {key: value for key, value in wanted.items() if value}
+    changes = {key: value for key in _SCALES if (value := getattr(options, key))}
     if not changes:
-        raise ToolError("scale what?", fix=f"make scale STACK={options.stack} MEMORY=1gb, SHARDS=n or REPLICAS=n")
+        raise ToolError("MEMORY, SHARDS or REPLICAS is required", fix=f"make scale STACK={options.stack} MEMORY=1gb")
     return _change(options, Stack.open(options.stack), lambda: changes)
 
 
@@ -141,25 +140,25 @@ def failover(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
     if not options.dry:
         _warn_of_lost_keys(stack)
-    for line in drills.rehearse(stack) if options.dry else drills.carry_out(stack):
+    for line in drills.preview(stack) if options.dry else drills.carry_out(stack):
         print(line)
     if options.dry:
-        return _rehearsed()
-    change.update(stack)  # the endpoint names the new primaries first
+        return _report_dry_run()
+    config_change.update(stack)  # the endpoint lists the new primaries first
     return smoke(options)
 
 
 def restore(options: argparse.Namespace) -> int:
-    """A backup as a new stack."""
-    from tools import restoring
+    """Restore a backup into a new stack."""
+    from tools import restore as restores
 
     if not options.into:
-        raise ToolError("restore into which new stack?", fix=f"make restore STACK={options.stack} INTO=<name>")
+        raise ToolError("INTO is required", fix=f"make restore STACK={options.stack} INTO=<new stack>")
     stack, into = Stack.open(options.stack), Stack.open(options.into)
-    dump = restoring.prepare(stack, into, options.source, dry=options.dry)
-    _say(f"{into.name}: as {stack.name} is configured, from {dump}")
+    dump = restores.prepare(stack, into, options.source, dry=options.dry)
+    _say(f"{into.name}: with the configuration of {stack.name}, from {dump}")
     if options.dry:
-        return _rehearsed()
+        return _report_dry_run()
     options.stack = into.name
     return up(options)
 
@@ -169,9 +168,9 @@ def repair(options: argparse.Namespace) -> int:
     from tools import repair as repairs
 
     stack = Stack.open(options.stack)
-    for line in (repairs.plan if options.dry else repairs.carry_out)(stack, options.node, force=options.force):
+    for line in (repairs.preview if options.dry else repairs.carry_out)(stack, options.node, force=options.force):
         print(line, flush=True)
-    return _rehearsed() if options.dry else 0
+    return _report_dry_run() if options.dry else 0
 
 
 def card(options: argparse.Namespace) -> None:
@@ -180,14 +179,14 @@ def card(options: argparse.Namespace) -> None:
     print(cards.render(Stack.open(options.stack)))
 
 
-def _change(options: argparse.Namespace, stack: Stack, plan: change.Plan) -> int:
+def _change(options: argparse.Namespace, stack: Stack, plan: config_change.PlanChange) -> int:
     if options.dry:
-        change.rehearse(stack, plan)
-        return _rehearsed()
+        config_change.preview(stack, plan)
+        return _report_dry_run()
     _warn_of_lost_keys(stack)
-    if interrupted := change.interrupted(stack):
+    if interrupted := config_change.interrupted(stack):
         _say(f"note: {interrupted}; this command completes it too")
-    change.carry_out(stack, plan, _command(options))
+    config_change.carry_out(stack, plan, _command(options))
     return smoke(options)
 
 
@@ -196,8 +195,8 @@ def _warn_of_lost_keys(stack: Stack) -> None:
         _say(f"warning: before this command, {warning}")
 
 
-def _rehearsed() -> int:
-    _say("A rehearsal: nothing was changed. The same command without DRY=1 does it.")
+def _report_dry_run() -> int:
+    _say("Dry run: nothing was changed. Run the same command without DRY=1 to apply it.")
     return 0
 
 
@@ -210,7 +209,7 @@ def backup(options: argparse.Namespace) -> None:
 def drill(options: argparse.Namespace) -> None:
     from tools import backup as backups
 
-    for line in backups.rehearse(Stack.open(options.stack)):
+    for line in backups.verify(Stack.open(options.stack)):
         print(line)
 
 
@@ -227,22 +226,22 @@ def policy(options: argparse.Namespace) -> None:
 
 
 def shell(_options: argparse.Namespace) -> None:
-    """Print what makes `pulumi` work by hand on this project's stacks."""
+    """Print exports with which `pulumi` works on this project's stacks."""
     for name, value in backend.environment(PROJECT, pulumi_cli.find()).items():
         if os.environ.get(name) != value:
             print(f"export {name}={shlex.quote(value)}")
 
 
 _SCALES = ("memory", "shards", "replicas")
-_REHEARSED = (up, rotate, upgrade, scale, failover, restore)
-_CHANGING = (*_REHEARSED, down, repair)
+_HAVE_DRY_RUN = (up, rotate, upgrade, scale, failover, restore)
+_CHANGING = (*_HAVE_DRY_RUN, down, repair)
 _SMOKE_STYLE = ("-q", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools")
     commands = parser.add_subparsers(required=True)
-    for run in (down, smoke, env, backup, drill, card, policy, shell, *_REHEARSED):
+    for run in (down, smoke, env, backup, drill, card, policy, shell, *_HAVE_DRY_RUN):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run, pytest=[])
         command.add_argument("--stack", default="dev")
@@ -250,13 +249,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             command.add_argument("--format", default="dotenv")
             command.add_argument("--out", type=Path)
         if run is smoke:
-            command.add_argument("--accept", action="store_true", help="take the number of keys for the right one")
+            command.add_argument("--accept", action="store_true", help="accept the current number of keys")
             command.add_argument("pytest", nargs="*", help="more options for pytest")
-        if run in _REHEARSED:
-            command.add_argument("--dry", action="store_true", help="say what would happen, and change nothing")
+        if run in _HAVE_DRY_RUN:
+            command.add_argument("--dry", action="store_true", help="preview only; change nothing")
         if run is rotate:
-            command.add_argument("--finish", action="store_true", help="end the passwords before the last rotation")
-            command.add_argument("--force", action="store_true", help="though somebody may still use them")
+            command.add_argument("--finish", action="store_true", help="revoke the passwords before the last rotation")
+            command.add_argument("--force", action="store_true", help="even if clients may still use them")
         if run is upgrade:
             command.add_argument("--to", default="")
         if run is scale:
@@ -274,14 +273,14 @@ def _add_repair(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=repair)
     command.add_argument("--stack", default="dev")
     command.add_argument("--node", default="", help="the damaged node")
-    command.add_argument("--force", action="store_true", help="accept that all of its data are lost")
-    command.add_argument("--dry", action="store_true", help="report what is wrong, and change nothing")
+    command.add_argument("--force", action="store_true", help="accept the loss of all of its data")
+    command.add_argument("--dry", action="store_true", help="report only; change nothing")
 
 
 def _add_render(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=render)
     command.add_argument("--for", dest="form", choices=("compose", "native"), required=True)
-    command.add_argument("--out", type=Path, required=True, help="a folder, new or one that this made")
+    command.add_argument("--out", type=Path, required=True, help="a new folder, or one that this command created")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for pulumi config set")
 
 
@@ -291,11 +290,11 @@ def _how_to_use(stack: str, endpoint: Endpoint, *, changed: bool) -> str:
 {"Ready" if changed else "Nothing changed"}: Valkey {endpoint.version} ({endpoint.target}, {endpoint.workload}) at \
 {node.host}:{node.port}, every smoke check passed.
 
-  its URL, in a file of yours     make env STACK={stack}            (FORMAT=dotenv|shell|json|k8s)
-  in a shell                      set -a; . "$(make -s env STACK={stack})"; set +a
-  in Python                       valkeykit.connect()          reads VALKEY_URL, as any Redis client can
-  pulumi by hand                  eval "$(make -s shell)"
-  take it down                    make down STACK={stack}
+  write its URL to a file         make env STACK={stack}            (FORMAT=dotenv|shell|json|k8s)
+  use it in a shell               set -a; . "$(make -s env STACK={stack})"; set +a
+  use it in Python                valkeykit.connect()          reads VALKEY_URL, as any Redis client can
+  use pulumi directly             eval "$(make -s shell)"
+  destroy the stack               make down STACK={stack}
 """
 
 

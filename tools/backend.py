@@ -1,4 +1,4 @@
-"""Where Pulumi keeps the state: where the user says, else in the project itself."""
+"""The state backend of Pulumi: the user's, else one in the project itself."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 import psutil
 
 FOLDER = ".valkey"
-"""The project's folder for state, passphrase and the embedded servers; git ignores it."""
+"""The project's folder for state, passphrase and embedded servers; git ignores it."""
 
 _WHOLE_FILES = "metadata=skip"
-"""Pulumi replaces a file of the state at once, but writes a companion `.attrs` in place: a command that
-is killed while it does leaves one that no later command can read (gocloud.dev/blob/fileblob)."""
+"""Pulumi replaces a state file atomically, but writes its companion `.attrs` in place: a command that is killed
+meanwhile leaves one that no later command can read (gocloud.dev/blob/fileblob)."""
 
 
 def environment(root: Path, binaries: Path) -> dict[str, str]:
     """The environment of every `pulumi` command of this project.
 
-    A backend that the user chose (PULUMI_BACKEND_URL, `pulumi login`) is left alone. Without one, the
-    state lies in .valkey/state, encrypted by .valkey/passphrase, unless the user has a passphrase set.
+    A backend that the user chose (PULUMI_BACKEND_URL, `pulumi login`) is used. Otherwise the state is in
+    .valkey/state, encrypted with .valkey/passphrase unless the user has set a passphrase.
     """
     path = os.pathsep.join([str(binaries), str(root / ".venv" / "bin"), os.environ.get("PATH", "")])
     variables = {**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "1"}
@@ -46,16 +46,16 @@ def is_local(environ: Mapping[str, str]) -> bool:
         return True
 
 
-def drop_dead_locks(root: Path, stack: str) -> None:
-    """Remove the locks that killed commands of this machine left on a stack of the project's own backend."""
+def remove_stale_locks(root: Path, stack: str) -> None:
+    """Remove the locks of killed commands of this machine on a stack of the project's own backend."""
     for file in (root / FOLDER / "state" / ".pulumi" / "locks").glob(f"organization/*/{stack}/*.json"):
         lock = json.loads(file.read_text())
-        if lock["hostname"] == os.uname().nodename and not _lives(lock["pid"]):
+        if lock["hostname"] == os.uname().nodename and not _is_alive(lock["pid"]):
             file.unlink(missing_ok=True)
 
 
 def _passphrase_file(root: Path) -> Path:
-    """Made once, 0600; without it the state's secrets are lost."""
+    """The passphrase file, 0600, created once. Without it the state's secrets are lost."""
     file = root / FOLDER / "passphrase"
     if not file.exists():
         temporary = file.with_suffix(f".{os.getpid()}")
@@ -71,7 +71,7 @@ def _passphrase_file(root: Path) -> Path:
     return file
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     """Whether a command still runs: one that has ended and is not reaped yet doesn't."""
     try:
         process = psutil.Process(pid)

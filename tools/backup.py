@@ -1,14 +1,12 @@
-"""A stack's data in files of this machine, and the proof that they can be loaded."""
+"""Backups: RDB files of a stack's data on this machine, and their verification."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,11 @@ from valkeykit.errors import ValkeykitError
 from valkeykit.url import Node
 
 from infra.drivers import drill
+from infra.drivers.files import unused_timestamp_name
 from infra.drivers.processes.folder import BACKUPS
 from infra.drivers.topology.executor import wait_until
 from infra.providers import docker as containers
-from tools import clouds, nodes
+from tools import admin_clients, managed_services
 from tools.backend import FOLDER
 from tools.errors import ToolError
 from tools.stack import Stack
@@ -29,24 +28,24 @@ from tools.stack import Stack
 SAVE_SECONDS = 900.0
 
 _PARTIAL = ".part"
-"""How the folder of a backup ends that isn't complete."""
+"""The suffix of an incomplete backup's folder."""
 
 TARGETS = ("embedded", "docker")
-"""Whose data a backup of this module holds; clouds take their own."""
+"""Targets that this module backs up; clouds have backups of their own."""
 
 
 def take(stack: Stack) -> str:
-    """Save every primary's data into .valkey/<stack>/backups/<UTC time>/, one RDB file each, 0600; in a cloud, order a
-    backup there. Returns where it is.
+    """Save every primary's data into .valkey/<stack>/backups/<UTC time>/, one RDB file each, 0600; in a cloud, start a
+    backup there. Returns its location.
 
     Raises:
-        ToolError: there is no such stack, its cloud can't be asked, no node of a shard responds, or there is no room.
+        ToolError: there is no such stack, its cloud doesn't respond, no node of a shard responds, or the disk is full.
         ProvisioningError: a server can't save.
     """
     outputs = stack.outputs()
     endpoint = Endpoint.from_dict(outputs["endpoint"])
     if endpoint.target not in TARGETS:
-        return clouds.backup(outputs)
+        return managed_services.backup(outputs)
     with _new_folder(stack) as folder:
         if endpoint.target == "docker":
             containers.snapshot(stack.resource("Containers"), folder)
@@ -57,8 +56,8 @@ def take(stack: Stack) -> str:
 
 @contextlib.contextmanager
 def _new_folder(stack: Stack) -> Iterator[Path]:
-    """A folder that gets its name when the backup is complete; else it is removed, that of a killed command by the
-    next one.
+    """A folder that is renamed when the backup is complete, and removed otherwise; the next command removes the folder
+    of a killed one.
     """
     parent = stack.root / FOLDER / stack.name / BACKUPS
     try:
@@ -66,7 +65,7 @@ def _new_folder(stack: Stack) -> Iterator[Path]:
         with contextlib.ExitStack() as locks:
             with _locked(parent):
                 _remove_abandoned(parent)
-                folder = parent / f"{_free_name(parent)}{_PARTIAL}"
+                folder = parent / f"{unused_timestamp_name(parent)}{_PARTIAL}"
                 folder.mkdir(mode=0o700)
                 locks.enter_context(_locked(folder))
             try:
@@ -82,13 +81,6 @@ def _new_folder(stack: Stack) -> Iterator[Path]:
         ) from None
 
 
-def _free_name(parent: Path) -> str:
-    taken = {entry.stem for entry in parent.iterdir()}
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
-    return next(name for name in names if name not in taken)
-
-
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"*{_PARTIAL}"):
         with contextlib.suppress(BlockingIOError), _locked(folder, fcntl.LOCK_NB):
@@ -97,7 +89,7 @@ def _remove_abandoned(parent: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path, how: int = 0) -> Iterator[None]:
-    """Keep other commands away from a folder; the lock ends with the process."""
+    """Lock a folder against other commands; the lock ends with the process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | how)
@@ -119,8 +111,8 @@ def newest(stack: Stack) -> Path:
     return taken[-1]
 
 
-def rehearse(stack: Stack) -> Iterator[str]:
-    """Load the newest backup beside what runs, and say what is in it, a line a file.
+def verify(stack: Stack) -> Iterator[str]:
+    """Load the newest backup into a temporary server, and report its keys, the loading time and its age, a line a file.
 
     Raises:
         ToolError: there is no backup.
@@ -132,18 +124,18 @@ def rehearse(stack: Stack) -> Iterator[str]:
 
 
 def _copy_processes(stack: Stack, outputs: Mapping[str, Any], folder: Path) -> None:
-    """The servers' folders are on this machine, and they say where."""
-    known = Endpoint.from_dict(outputs["endpoint"]).nodes
+    """Copy the servers' RDB files, which are on this machine."""
+    order = Endpoint.from_dict(outputs["endpoint"]).nodes
     for node in _sources(stack, outputs):
-        with nodes.connected(outputs, node, stack.name) as client:
+        with admin_clients.connected(outputs, node, stack.name) as client:
             saved = _save(client, node)
-            target = folder / f"node-{known.index(node)}.rdb"
+            target = folder / f"node-{order.index(node)}.rdb"
             target.touch(mode=0o600)
             shutil.copyfile(saved, target)
 
 
 def _sources(stack: Stack, outputs: Mapping[str, Any]) -> list[Node]:
-    """For each shard its primary, or where that one doesn't respond the replica that has most.
+    """The primary of each shard, or its most up-to-date replica if the primary doesn't respond.
 
     Raises:
         ToolError: no node of a shard responds.
@@ -154,7 +146,7 @@ def _sources(stack: Stack, outputs: Mapping[str, Any]) -> list[Node]:
     endpoint = Endpoint.from_dict(outputs["endpoint"])
     for node in endpoint.nodes:
         try:
-            with nodes.connected(outputs, node) as client, translate_errors():
+            with admin_clients.connected(outputs, node) as client, translate_errors():
                 states[node] = client.info("replication")
                 if endpoint.topology == "cluster":
                     shards = shards or _shards(client, endpoint.nodes)
@@ -181,13 +173,13 @@ def _source(
         return max(leading, key=lambda node: live[node]["connected_slaves"])
     complete = [node for node, state in live.items() if not state["master_sync_in_progress"]]
     if not complete:
-        reasons = "; ".join(causes.get(node, f"the node {node} still copies its primary's data") for node in shard)
+        reasons = "; ".join(causes.get(node, f"the node {node} is still copying its primary's data") for node in shard)
         raise ToolError(f"no node has all of the data: {reasons}", fix=f"make up STACK={stack.name}")
     return max(complete, key=lambda node: live[node]["slave_repl_offset"])
 
 
 def _save(client: Any, node: Node) -> Path:
-    """Have a node save its data; returns the file."""
+    """Have a node save its data, and return the file."""
     with translate_errors():
         before = client.info("persistence")["rdb_saves"]
 
@@ -196,7 +188,9 @@ def _save(client: Any, node: Node) -> Path:
             if state["rdb_bgsave_in_progress"] or state["aof_rewrite_in_progress"]:
                 return False
             if state["rdb_last_bgsave_status"] != "ok":
-                raise ToolError(f"the node {node} can't save its data", fix="free space on its disk; its log says more")
+                raise ToolError(
+                    f"the node {node} can't save its data", fix="free space on its disk; see its log for the cause"
+                )
             return bool(state["rdb_saves"] > before)
 
         client.bgsave(schedule=True)

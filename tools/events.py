@@ -1,4 +1,4 @@
-"""What a Pulumi command did and said, from its log of events (`--event-log`, which the Automation API reads too)."""
+"""Events of a Pulumi command, read from its event log (`--event-log`, which the Automation API reads too)."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.errors import RefusalError
+from infra.errors import PreflightError
 
 ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
-"""With it Pulumi knows the option."""
+"""Enables the option in Pulumi."""
 
-_CHANGING = ("create", "update", "delete", "replace", "import")
-"""Beginnings of operations that change something; beside them are `same`, `refresh` and `read`."""
+_CHANGE_PREFIXES = ("create", "update", "delete", "replace", "import")
+"""Operations that change a resource, unlike `same`, `refresh` and `read`."""
 
 _CONSEQUENCES = ("update failed", "destroy failed", "preview failed", "Resource monitor has terminated")
 _CLASS = re.compile(r"^(?:infra|valkeykit)\.[\w.]+: ")
-"""Of an error of this project's own, before its text."""
+"""The class of one of this project's errors, before its message."""
 
 
 @dataclass(frozen=True)
-class Events:
+class UpdateEvents:
     """has_begun: a resource was being changed. errors: the causes, the first one first."""
 
     has_begun: bool
     errors: tuple[str, ...]
 
 
-def read(log: Path) -> Events:
-    """What a log has; nothing where the command ended before it began one."""
+def read(log: Path) -> UpdateEvents:
+    """The events of a log; none where the command ended before it created one."""
     begun, errors = set(), []
     for event in _parse(log):
         if "resourcePreEvent" in event:
             metadata = event["resourcePreEvent"]["metadata"]
-            if metadata["op"].startswith(_CHANGING) and _is_real(metadata["type"]):
+            if metadata["op"].startswith(_CHANGE_PREFIXES) and _is_real(metadata["type"]):
                 begun.add(metadata["urn"])
         diagnostic = event.get("diagnosticEvent", {})
         if diagnostic.get("severity") != "error":
             continue
         text = _cause(diagnostic["message"])
-        if RefusalError.__name__ in diagnostic["message"]:
+        if PreflightError.__name__ in diagnostic["message"]:
             begun.discard(diagnostic.get("urn"))
         if text and not text.startswith(_CONSEQUENCES):
             errors.append(text)
-    return Events(bool(begun), tuple(errors))
+    return UpdateEvents(bool(begun), tuple(errors))
 
 
 def _parse(log: Path) -> Iterator[dict[str, Any]]:
@@ -59,7 +59,7 @@ def _parse(log: Path) -> Iterator[dict[str, Any]]:
 
 
 def _is_real(kind: str) -> bool:
-    """Not the stack, a provider or a component, which exist in the state only."""
+    """Whether it isn't a stack, a provider or a component, which exist in the state only."""
     return not kind.startswith(("pulumi:", "valkey:"))
 
 

@@ -1,7 +1,7 @@
-"""A stack's variables in a file: dotenv, shell, JSON or a Kubernetes Secret.
+"""Export of a stack's variables to a file: dotenv, shell, JSON or a Kubernetes Secret.
 
-The authority of a server's certificate is PEM text, which no line of a dotenv or shell file holds well: there
-VALKEY_CA names a file beside.
+The CA certificate is PEM text, which doesn't fit on a line of a dotenv or shell file: there VALKEY_CA names a file in
+the same folder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tools.errors import ToolError
 
 
 def failover_note(variables: Mapping[str, str]) -> str:
-    """What a client of a replicated stack on one machine must read to follow a failover; "" for other stacks."""
+    """The variables with which clients of a replicated stack on one machine follow a failover; "" for other stacks."""
     nodes = [node.rpartition(":")[0] for node in variables.get("VALKEY_NODES", "").split(",")]
     # The name of a cloud's primary follows a failover; here each node has a port of its own on the same host.
     if variables.get("VALKEY_TOPOLOGY") != "replicated" or len(nodes) < 2 or len(set(nodes)) > 1:
@@ -59,7 +59,7 @@ def _kubernetes(stack: str, variables: Mapping[str, str]) -> str:
 
 
 WITH_FILES = ("dotenv", "shell")
-"""Formats that only this machine reads, so that a variable may name a file."""
+"""Formats for this machine only, so a variable may name a file."""
 
 FORMATS: dict[str, tuple[str, Callable[[str, Mapping[str, str]], str]]] = {
     "dotenv": ("env", _dotenv),
@@ -70,17 +70,17 @@ FORMATS: dict[str, tuple[str, Callable[[str, Mapping[str, str]], str]]] = {
 
 
 def write(root: Path, stack: str, variables: Mapping[str, str], form: str, out: Path | None) -> Path:
-    """Write the variables, 0600 and all at once, to `out` or .valkey/<stack>.<ending>.
+    """Write the variables atomically, 0600, to `out` or .valkey/<stack>.<ending>.
 
     Raises:
-        ToolError: no such format, or the folder isn't there.
+        ToolError: the format is unknown, or the folder doesn't exist.
     """
     if form not in FORMATS:
-        raise ToolError(f"FORMAT is {form!r}, allowed is {', '.join(FORMATS)}", fix="make env FORMAT=dotenv")
+        raise ToolError(f"FORMAT is {form!r}, expected one of {', '.join(FORMATS)}", fix="make env FORMAT=dotenv")
     ending, render = FORMATS[form]
     path = out or root / FOLDER / f"{stack}.{ending}"
     if not path.parent.is_dir():
-        raise ToolError(f"{path.parent} is no folder", fix=f"mkdir -p {path.parent}")
+        raise ToolError(f"{path.parent} is not a folder", fix=f"mkdir -p {path.parent}")
     if "VALKEY_CA" in variables and form in WITH_FILES:
         authority = _authority(path.parent, stack)
         write_private(authority, variables["VALKEY_CA"])
@@ -90,7 +90,7 @@ def write(root: Path, stack: str, variables: Mapping[str, str], form: str, out: 
 
 
 def forget(root: Path, stack: str) -> None:
-    """Remove the files of a stack that is gone: their passwords open nothing any more."""
+    """Remove the files of a destroyed stack, whose passwords are no longer valid."""
     folder = root / FOLDER
     for file in (_authority(folder, stack), *(folder / f"{stack}.{ending}" for ending, _ in FORMATS.values())):
         file.unlink(missing_ok=True)

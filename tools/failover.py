@@ -1,4 +1,4 @@
-"""A failover drill: every primary hands over to a replica while an application writes."""
+"""Failover drill: fail over every primary to a replica, and measure the impact on a client that writes."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from valkeykit.url import parse
 
 from infra.providers import docker as containers
 from infra.providers import processes as providers
-from tools import clouds
+from tools import managed_services
+from tools.availability_probe import AvailabilityProbe
 from tools.errors import ToolError
-from tools.probe import Writer
 from tools.stack import Stack
 
 ACKNOWLEDGING = 1
-"""Replicas that must have a write before the application counts on it."""
+"""Replicas that must confirm a write before it counts as acknowledged."""
 
-BACK_SECONDS = 30.0
+RECOVERY_SECONDS = 30.0
 
 
-def rehearse(stack: Stack) -> Iterator[str]:
-    """Say what the drill would do, a line each.
+def preview(stack: Stack) -> Iterator[str]:
+    """Report what the drill would do, a line each.
 
     Raises:
-        ToolError: there is no such stack, or it has nobody to fail over to.
+        ToolError: there is no such stack, or it has no replica.
     """
     endpoint = _endpoint(stack)
-    yield f"{endpoint.topology}, {len(endpoint.nodes)} nodes: each primary would hand over to a replica"
+    yield f"{endpoint.topology}, {len(endpoint.nodes)} nodes: each primary would fail over to a replica"
     yield "writes wait for about a second for each primary, and none that was acknowledged is lost"
 
 
 def carry_out(stack: Stack) -> Iterator[str]:
-    """Have every primary hand over, and say what it cost an application, a line each.
+    """Fail over every primary, and report the impact on a client, a line each.
 
     Raises:
-        ToolError: there is no such stack, it has nobody to fail over to, or an acknowledged write was lost.
+        ToolError: there is no such stack, it has no replica, or an acknowledged write was lost.
         ProvisioningError: no replica took over.
     """
     endpoint = _endpoint(stack)
     url = parse(stack.outputs()["url"])
     address = endpoint.address(url.username, url.password)
-    with Writer(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING) as writer:
-        if not writer.goes_on(BACK_SECONDS):
-            raise ToolError("nothing can be written before the drill", fix=f"valkeykit doctor --stack {stack.name}")
-        _hand_over(stack, endpoint)
-        if not writer.goes_on(BACK_SECONDS):
-            raise ToolError(f"no write for {BACK_SECONDS:.0f} s since the drill", fix=f"make up STACK={stack.name}")
+    with AvailabilityProbe(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING) as probe:
+        if not probe.makes_progress(RECOVERY_SECONDS):
+            raise ToolError("writes fail already before the drill", fix=f"valkeykit doctor --stack {stack.name}")
+        _fail_over(stack, endpoint)
+        if not probe.makes_progress(RECOVERY_SECONDS):
+            raise ToolError(f"no write for {RECOVERY_SECONDS:.0f} s since the drill", fix=f"make up STACK={stack.name}")
     with translate_errors():
-        lost = writer.lost()
-        writer.forget()
+        lost = probe.lost()
+        probe.clean_up()
     if lost:
-        raise ToolError(f"{len(lost)} of {writer.acknowledged} acknowledged writes are lost")
-    yield f"{writer.acknowledged} writes acknowledged, none lost, {len(writer.failed)} tried again"
-    yield f"the longest time without a write: {writer.longest:.1f} s"
+        raise ToolError(f"{len(lost)} of {probe.acknowledged} acknowledged writes are lost")
+    yield f"{probe.acknowledged} writes acknowledged, none lost, {len(probe.failed)} retried"
+    yield f"the longest time without a write: {probe.longest_outage_seconds:.1f} s"
 
 
 def _endpoint(stack: Stack) -> Endpoint:
@@ -70,10 +70,10 @@ def _endpoint(stack: Stack) -> Endpoint:
     return endpoint
 
 
-def _hand_over(stack: Stack, endpoint: Endpoint) -> None:
+def _fail_over(stack: Stack, endpoint: Endpoint) -> None:
     if endpoint.target == "docker":
-        containers.hand_over(stack.resource("Containers"))
+        containers.fail_over(stack.resource("Containers"))
     elif endpoint.target == "embedded":
-        providers.hand_over(stack.resource("ServerGroup"))
+        providers.fail_over(stack.resource("ServerGroup"))
     else:
-        clouds.fail_over(stack.outputs())
+        managed_services.fail_over(stack.outputs())

@@ -1,4 +1,4 @@
-"""What a command changes is on record until it is done."""
+"""The journal: the configuration change of a stack that has begun and is not complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _now() -> str:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """A change that has begun. command: as the operator gave it. changes: keys of the configuration.
     begun: UTC, ISO 8601.
     """
@@ -30,15 +30,15 @@ class Entry:
         return f"`{self.command}` of {self.begun} was interrupted"
 
 
-def read(root: Path, stack: str) -> Entry | None:
+def read(root: Path, stack: str) -> JournalEntry | None:
     """The change of a command that did not end; None where there is none."""
     try:
-        return Entry(**json.loads(_record(root, stack).read_text()))
+        return JournalEntry(**json.loads(_record(root, stack).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
-def write(root: Path, stack: str, entry: Entry | None) -> None:
+def write(root: Path, stack: str, entry: JournalEntry | None) -> None:
     """Record a change before it begins, or that there is none."""
     if entry:
         (root / FOLDER).mkdir(mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Reports keys that vanished: each shard's number of keys is compared with the last one, which a file of the stack has.
+"""Key counts: reports lost keys by comparing each shard's number of keys with the last one, which a file stores.
 
 Clients, expiry and eviction remove keys too, but leave the replication ID as it is, which a restart or a failover
 changes. So only fewer keys under another ID are a warning. Its previous number stays in the file, and the warning is
@@ -25,14 +25,14 @@ SLOTS = 16384
 ALL_SLOTS = f"0-{SLOTS - 1}"
 
 MISSING_SHARE, MISSING_KEYS = 0.1, 10
-"""A shard has clearly fewer keys where it lacks both, or all."""
+"""A shard has lost keys if both are missing, or all keys."""
 
 _COUNTS, _REPAIRS = "counts", "repairsReported"
-"""Names in the file."""
+"""Keys of the file."""
 
 
 @dataclass(frozen=True)
-class Count:
+class KeyCount:
     """The keys of a shard at one time, in all databases.
 
     shard: its slots. node: its primary.
@@ -50,28 +50,28 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardKeyCount:
     """uptime: seconds since its primary started, or inf. diverged: keys of members with data of another history."""
 
-    count: Count
+    count: KeyCount
     uptime: float = float("inf")
     diverged: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Report:
+class KeyCountReport:
     """warning, failure: what is wrong and how to fix it, or "". counts: what the next run compares with."""
 
     summary: str
     warning: str
     failure: str
-    counts: Sequence[Count]
+    counts: Sequence[KeyCount]
 
 
-def review(root: Path, stack: str, shards: Sequence[Shard], *, accept: bool = False) -> Report:
-    """Compare with the last numbers of a stack, and keep those of now where nothing is lost.
+def review(root: Path, stack: str, shards: Sequence[ShardKeyCount], *, accept: bool = False) -> KeyCountReport:
+    """Compare with the last counts of a stack, and store the current ones where nothing is lost.
 
-    accept: what is lost too.
+    accept: store them although keys are lost.
     """
     report = compare([] if accept else _read(root, stack), shards, stack)
     _write(root, stack, report.counts)
@@ -79,15 +79,15 @@ def review(root: Path, stack: str, shards: Sequence[Shard], *, accept: bool = Fa
 
 
 def before_change(stack: Stack) -> str:
-    """Count the keys of a stack that is up, so that a later loss is known to be of the change. Returns a warning or "".
+    """Count the keys before a change, so that a loss is attributed to it. Returns a warning or "".
 
-    Nothing fails where they can't be counted: `up` and the smoke tests report why.
+    It doesn't fail where they can't be counted: `up` and the smoke tests report why.
     """
     from tools import keyspace  # loads redis-py
 
     try:
         outputs = stack.outputs()
-        if outputs["endpoint"]["target"] not in SELF_HOSTED:  # often out of reach, which takes seconds to notice
+        if outputs["endpoint"]["target"] not in SELF_HOSTED:  # often unreachable, which takes seconds to notice
             return ""
         report = review(stack.root, stack.name, keyspace.of_stack(outputs))
     except (ValkeykitError, OSError):
@@ -114,18 +114,18 @@ def recoveries(stack: Stack) -> list[str]:
     return lines
 
 
-def compare(previous: Sequence[Count], shards: Sequence[Shard], stack: str) -> Report:
-    """What became of the keys of each shard."""
+def compare(previous: Sequence[KeyCount], shards: Sequence[ShardKeyCount], stack: str) -> KeyCountReport:
+    """Compare the keys of each shard with the previous counts."""
     current = shards
     if previous and {count.shard for count in previous} != {shard.count.shard for shard in shards}:
         previous, current = [_total(previous, "before")], [_sum(shards)]  # slots moved
-    known = {count.shard: count for count in previous}
-    fewer = [(known[one.count.shard], one) for one in current if _is_fewer(known.get(one.count.shard), one.count)]
+    by_shard = {count.shard: count for count in previous}
+    fewer = [(by_shard[one.count.shard], one) for one in current if _is_fewer(by_shard.get(one.count.shard), one.count)]
     lost = [(was, one) for was, one in fewer if was.history != one.count.history]
     keys = sum(shard.count.keys for shard in shards)
     removed = [f"{one.count.node} had {was.keys} {_ago(was, one)}" for was, one in fewer if (was, one) not in lost]
     why = ["removed by clients, expiry or eviction: without a restart or a failover"] if removed else []
-    return Report(
+    return KeyCountReport(
         summary=", ".join([f"{keys} keys", *removed, *why]),
         warning=_warning(lost, len(current), stack) if lost else "",
         failure="; ".join(_failures(shards, stack)),
@@ -133,12 +133,12 @@ def compare(previous: Sequence[Count], shards: Sequence[Shard], stack: str) -> R
     )
 
 
-def _kept(lost: Iterable[tuple[Count, Shard]], shards: Iterable[Shard]) -> list[Count]:
+def _kept(lost: Iterable[tuple[KeyCount, ShardKeyCount]], shards: Iterable[ShardKeyCount]) -> list[KeyCount]:
     previous = {was.shard: was for was, _ in lost}
     return [previous.get(shard.count.shard, shard.count) for shard in shards]
 
 
-def _is_fewer(was: Count | None, now: Count) -> bool:
+def _is_fewer(was: KeyCount | None, now: KeyCount) -> bool:
     """Whether keys are missing that have no TTL, or one that can't have ended yet."""
     if was is None:
         return False
@@ -149,7 +149,7 @@ def _is_fewer(was: Count | None, now: Count) -> bool:
     return clearly or (expected >= 1 and not now.keys)
 
 
-def _warning(lost: Sequence[tuple[Count, Shard]], shards: int, stack: str) -> str:
+def _warning(lost: Sequence[tuple[KeyCount, ShardKeyCount]], shards: int, stack: str) -> str:
     ago = _ago(*max(lost, key=lambda pair: _age(*pair)))
     who = f"{len(lost)} of {shards} shards" if shards > 1 else "the stack"
     verb = "has" if len(lost) == 1 else "have"
@@ -160,15 +160,15 @@ def _warning(lost: Sequence[tuple[Count, Shard]], shards: int, stack: str) -> st
     )
 
 
-def _cause(was: Count, shard: Shard) -> str:
+def _cause(was: KeyCount, shard: ShardKeyCount) -> str:
     if shard.diverged:
         return " and ".join(f"{node} has {keys}" for node, keys in shard.diverged.items())
     restarted = shard.uptime < _age(was, shard)
     return f"restarted {_duration(shard.uptime)} ago" if restarted else "another primary"
 
 
-def _failures(shards: Iterable[Shard], stack: str) -> Iterable[str]:
-    """Shards whose primary is empty while another member has data that it would replace by nothing."""
+def _failures(shards: Iterable[ShardKeyCount], stack: str) -> Iterable[str]:
+    """Shards with an empty primary, from which a member with data would copy nothing."""
     for shard in shards:
         if shard.diverged and not shard.count.keys:
             node, keys = max(shard.diverged.items(), key=lambda member: member[1])
@@ -178,21 +178,21 @@ def _failures(shards: Iterable[Shard], stack: str) -> Iterable[str]:
             )
 
 
-def _total(counts: Sequence[Count], history: str) -> Count:
+def _total(counts: Sequence[KeyCount], history: str) -> KeyCount:
     keys, persistent = sum(count.keys for count in counts), sum(count.persistent for count in counts)
     ttl = min(count.ttl for count in counts)
-    return Count(ALL_SLOTS, "all shards", keys, persistent, ttl, history, min(count.at for count in counts))
+    return KeyCount(ALL_SLOTS, "all shards", keys, persistent, ttl, history, min(count.at for count in counts))
 
 
-def _sum(shards: Sequence[Shard]) -> Shard:
-    return Shard(_total([shard.count for shard in shards], "now"), min(shard.uptime for shard in shards))
+def _sum(shards: Sequence[ShardKeyCount]) -> ShardKeyCount:
+    return ShardKeyCount(_total([shard.count for shard in shards], "now"), min(shard.uptime for shard in shards))
 
 
-def _age(was: Count, shard: Shard) -> float:
+def _age(was: KeyCount, shard: ShardKeyCount) -> float:
     return (shard.count.at - was.at).total_seconds()
 
 
-def _ago(was: Count, shard: Shard) -> str:
+def _ago(was: KeyCount, shard: ShardKeyCount) -> str:
     return f"{_duration(_age(was, shard))} ago"
 
 
@@ -204,20 +204,20 @@ def _duration(seconds: float) -> str:
 
 
 def _file(root: Path, stack: str) -> Path:
-    """Not in the folder of the stack: an embedded server takes none that has other files."""
+    """Not in the stack's folder: an embedded server rejects a folder with foreign files."""
     return root / FOLDER / f"{stack}.keycounts.json"
 
 
-def _read(root: Path, stack: str) -> list[Count]:
-    """The last numbers; none where there are none, or the file is damaged."""
+def _read(root: Path, stack: str) -> list[KeyCount]:
+    """The last counts; none where there is no file, or it is damaged."""
     try:
-        counts = [Count(**fields) for fields in _load(root, stack).get(_COUNTS, [])]
+        counts = [KeyCount(**fields) for fields in _load(root, stack).get(_COUNTS, [])]
         return [replace(count, at=datetime.fromisoformat(str(count.at))) for count in counts]
     except (TypeError, ValueError):
         return []
 
 
-def _write(root: Path, stack: str, counts: Iterable[Count]) -> None:
+def _write(root: Path, stack: str, counts: Iterable[KeyCount]) -> None:
     _save(root, stack, {_COUNTS: [{**asdict(count), "at": count.at.isoformat()} for count in counts]})
 
 

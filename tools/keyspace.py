@@ -1,4 +1,4 @@
-"""How many keys each shard has, by INFO alone: no key is scanned."""
+"""The keyspace: the number of keys of each shard, read from INFO without a scan."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from valkeykit.url import Node, parse
 
 from infra.outputs import ENDPOINT, MONITOR_URL
 from tools.errors import ToolError
-from tools.keycounts import ALL_SLOTS, SLOTS, Count, Shard
+from tools.keycounts import ALL_SLOTS, SLOTS, KeyCount, ShardKeyCount
 
 Open = Callable[[Node], redis.Redis]
 
 _DATABASE = re.compile(r"db\d+$")
 
 
-def of_stack(outputs: Mapping[str, Any]) -> list[Shard]:
-    """Count by the stack's outputs.
+def of_stack(outputs: Mapping[str, Any]) -> list[ShardKeyCount]:
+    """Count the keys of a stack.
 
     Raises:
         ToolError: a shard can't be counted.
@@ -37,7 +37,7 @@ def of_stack(outputs: Mapping[str, Any]) -> list[Shard]:
     return read(endpoint.nodes, at, endpoint)
 
 
-def read(nodes: Sequence[Node], at: Open, endpoint: Endpoint) -> list[Shard]:
+def read(nodes: Sequence[Node], at: Open, endpoint: Endpoint) -> list[ShardKeyCount]:
     """Count the keys of each shard on its primary.
 
     nodes: those that can be connected to. at: opens a client of one node.
@@ -50,18 +50,18 @@ def read(nodes: Sequence[Node], at: Open, endpoint: Endpoint) -> list[Shard]:
         members = {ALL_SLOTS: list(nodes)} if endpoint.topology in {"single", "replicated"} else _layout(nodes, at)
         return [_shard(slots, _infos(of_shard, at, names)) for slots, of_shard in members.items()]
     except (LookupError, TypeError, ValueError) as problem:  # a managed service may leave fields out
-        raise ToolError(f"the reply of a server is not understood: {problem!r}") from problem
+        raise ToolError(f"unexpected reply from a server: {problem!r}") from problem
 
 
 def _names(endpoint: Endpoint) -> dict[int, str]:
-    """Of containers, by their ports, which are in a row."""
+    """The names of containers, by their consecutive ports."""
     ports = sorted(node.port for node in endpoint.nodes) if endpoint.target == "docker" else []
     return {port: f"node-{number}" for number, port in enumerate(ports)}
 
 
 def _layout(nodes: Iterable[Node], at: Open) -> dict[str, list[Node]]:
-    """The nodes of each shard of a cluster, by its slots, as a node reports them that knows of every slot."""
-    reason: object = "no node knows of every slot"
+    """The nodes of each shard of a cluster, by its slots, as reported by a node that knows every slot."""
+    reason: object = "no node knows every slot"
     for node in nodes:
         try:
             with contextlib.closing(at(node)) as client:
@@ -80,7 +80,7 @@ def _layout(nodes: Iterable[Node], at: Open) -> dict[str, list[Node]]:
 
 
 def _members(shard: Mapping[str, Any], queried: Node) -> list[Node]:
-    """Those of a shard that the cluster doesn't take for failed."""
+    """The nodes of a shard that have not failed."""
     online = [node for node in map(_mapping, shard["nodes"]) if node["health"] != "fail"]
     return [Node(_host(node, queried), int(node.get("tls-port") or node["port"])) for node in online]
 
@@ -104,7 +104,7 @@ def _infos(nodes: Iterable[Node], at: Open, names: Mapping[int, str]) -> dict[st
     return infos
 
 
-def _shard(slots: str, infos: Mapping[str, dict[str, Any]]) -> Shard:
+def _shard(slots: str, infos: Mapping[str, dict[str, Any]]) -> ShardKeyCount:
     primaries = [name for name, info in infos.items() if info.get("role") == "master" and not info.get("loading")]
     if not primaries:
         raise ToolError(f"the primary of slots {slots} does not respond")
@@ -112,15 +112,15 @@ def _shard(slots: str, infos: Mapping[str, dict[str, Any]]) -> Shard:
     count = _count(slots, primary, infos[primary])
     members = {name: _count(slots, name, info) for name, info in infos.items() if name != primary}
     diverged = {name: one.keys for name, one in members.items() if one.keys and one.history != count.history}
-    return Shard(count, float(infos[primary].get("uptime_in_seconds", "inf")), diverged)
+    return ShardKeyCount(count, float(infos[primary].get("uptime_in_seconds", "inf")), diverged)
 
 
-def _count(slots: str, node: str, info: Mapping[str, Any]) -> Count:
+def _count(slots: str, node: str, info: Mapping[str, Any]) -> KeyCount:
     databases = [value for name, value in info.items() if _DATABASE.match(name)]
     expiring = sum(database["expires"] for database in databases)
     left = sum(database["expires"] * database.get("avg_ttl", 0) for database in databases) / 1000
     keys = sum(database["keys"] for database in databases)
-    return Count(
+    return KeyCount(
         shard=slots,
         node=node,
         keys=keys,

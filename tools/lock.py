@@ -1,7 +1,7 @@
-"""One command at a time changes a stack.
+"""The stack lock: one command at a time changes a stack.
 
-The lock holds on this machine, across machines Pulumi's own does. It ends with the last process that has it: Pulumi and
-its plugins inherit it, since they outlive a command that is killed, and go on.
+It covers this machine; Pulumi's own lock covers other machines. It ends with the last process that has it: Pulumi and
+its plugins inherit it, since they outlive a killed command and keep running.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ RETRY_SECONDS = 0.05
 _OWNER = re.compile(r"^lock:.* FLOCK .* (\d+) \S+ \d+ EOF$", re.MULTILINE)
 
 inherited: set[int] = set()
-"""Descriptors that Pulumi is given."""
+"""Descriptors that Pulumi inherits."""
 
 
 @contextlib.contextmanager
 def exclusive(root: Path, stack: str, command: str) -> Iterator[None]:
-    """Keep other commands away from a stack; what a killed one left running is ended first.
+    """Lock a stack against other commands; processes that a killed command left running are ended first.
 
     Raises:
-        ToolError: one is at work.
+        ToolError: another command is running.
     """
     path = root / FOLDER / f"{stack}.lock"
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -57,7 +57,7 @@ def _lock(path: Path, stack: str, command: str) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid, _, holder = os.read(descriptor, 500).decode().partition(" ")
-            is_dead = pid.isdigit() and not _lives(int(pid))
+            is_dead = pid.isdigit() and not _is_alive(int(pid))
             orphans = _orphans(descriptor) if is_dead else []
             os.close(descriptor)
             if is_dead:
@@ -65,7 +65,7 @@ def _lock(path: Path, stack: str, command: str) -> int:
                 time.sleep(RETRY_SECONDS)
                 continue
             raise ToolError(
-                f"{holder or 'another command'} is changing the stack {stack}, so nothing was done",
+                f"{holder or 'another command'} is changing the stack {stack}, so nothing was changed",
                 fix=f"wait for it, then {command}",
             ) from None
         with contextlib.suppress(FileNotFoundError):
@@ -77,7 +77,7 @@ def _lock(path: Path, stack: str, command: str) -> int:
         os.close(descriptor)  # its holder removed the file meanwhile
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -103,7 +103,7 @@ def _orphans(descriptor: int) -> list[psutil.Process]:
 def _is_inherited(information: Path) -> bool:
     """Whether an open file has a lock, taken by a process that is dead; its number is 0 once it is reaped."""
     owner = _OWNER.search(information.read_text())
-    return owner is not None and not (int(owner[1]) and _lives(int(owner[1])))
+    return owner is not None and not (int(owner[1]) and _is_alive(int(owner[1])))
 
 
 def _end(orphans: list[psutil.Process]) -> None:

@@ -1,4 +1,4 @@
-"""A stack held against the policy pack of infra/policy."""
+"""Check of a stack against the policy pack of infra/policy."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from tools.stack import Stack
 
 
 def check(stack: Stack) -> None:
-    """Preview the stack with the pack, which is told what the stack's configuration says.
+    """Preview the stack with the policy pack, which gets parts of the stack's configuration.
 
     Raises:
-        ToolError: there is no such stack, or a policy is violated; Pulumi has said which.
+        ToolError: there is no such stack, or a policy is violated; Pulumi has printed which.
     """
-    known = stack.configuration()
-    said = {
+    configuration = stack.configuration()
+    config = {
         "enforcementLevel": "mandatory",
-        "environment": known.get("environment", "dev"),
-        "allowed": _listed(known.get("docker", {}).get("allowedCidrs", "")),
+        "environment": configuration.get("environment", "dev"),
+        "allowed": _listed(configuration.get("docker", {}).get("allowedCidrs", "")),
     }
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "policies.json"
-        settings.write_text(json.dumps({policy.name: said for policy in POLICIES}))
+        settings.write_text(json.dumps({policy.name: config for policy in POLICIES}))
         pack = str(stack.root / "infra" / "policy" / "pack")
         stack.preview("--policy-pack", pack, "--policy-pack-config", str(settings))
 
 
 def _listed(value: str | list[str]) -> list[str]:
-    """A list, or text with commas between."""
+    """The items of a list, or of comma-separated text."""
     parts = value.split(",") if isinstance(value, str) else value
     return [part.strip() for part in parts if part.strip()]

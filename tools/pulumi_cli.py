@@ -1,7 +1,7 @@
 """The Pulumi CLI: the one on PATH, else the official download, else built from source.
 
-Source and version are pinned by pulumi/go.mod and language-host/go.mod beside this file;
-what was downloaded or built is kept for the user, for all checkouts.
+Source and version are pinned by pulumi/go.mod and language-host/go.mod in this folder. The downloaded or built CLI is
+cached for the user and shared by all checkouts.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from pathlib import Path
 from tools.errors import ToolError
 
 DOWNLOAD_SECONDS = 20.0
-"""How long the download's server may stay silent before the CLI is built instead."""
+"""How long to wait for the download server before the CLI is built instead."""
 
 _HERE = Path(__file__).parent
 _CLI_MODULE = _HERE / "pulumi"
 _HOST_MODULE = _HERE / "language-host"
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
 _SDK_FILES = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
-"""Scripts that the language host and the engine look for beside themselves."""
+"""Scripts that the language host and the engine expect in their own folder."""
 
 
 def find() -> Path:
     """The folder with `pulumi` and its Python language host, ready to be put on PATH.
 
     Raises:
-        ToolError: it is neither there nor can it be downloaded or built; all three reasons are named.
+        ToolError: it isn't installed and can be neither downloaded nor built; the message has all three reasons.
     """
     on_path, why_not = _on_path()
     if on_path:
@@ -45,9 +45,9 @@ def find() -> Path:
         if _version(binaries / "pulumi"):
             return binaries
         reasons = [f"PATH: {why_not}"]
-        for description, way in (("downloading it", _download), ("building it with Go, 5 minutes, once", _build)):
+        for description, install in (("downloading it", _download), ("building it with Go, 5 minutes, once", _build)):
             sys.stderr.write(f"Pulumi CLI {pinned_version()}: {description}\n")
-            if problem := way(cache):
+            if problem := install(cache):
                 reasons.append(problem)
             else:
                 return binaries
@@ -68,17 +68,17 @@ def pinned_version() -> str:
 def _on_path() -> tuple[Path | None, str]:
     found = shutil.which("pulumi")
     if found is None:
-        return None, "no pulumi there"
+        return None, "pulumi is not installed"
     version = _version(Path(found))
     if version is None or version < tuple(map(int, pinned_version().split("."))):
         return None, f"{found} is older than {pinned_version()}, which this project is tested with"
     if shutil.which("pulumi-language-python") is None:
-        return None, f"{found} has no pulumi-language-python beside it"
+        return None, f"{found} has no pulumi-language-python in its folder"
     return Path(found).parent, ""
 
 
 def _version(binary: Path) -> tuple[int, ...] | None:
-    """What the binary says of itself; None where it doesn't run."""
+    """The version that the binary prints; None where it doesn't run."""
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
     try:
         answer = subprocess.run([binary, "version"], capture_output=True, text=True, check=True, env=environment).stdout

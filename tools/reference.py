@@ -1,4 +1,4 @@
-"""The generator of docs/reference.md: `python -m tools.reference`."""
+"""Generator of docs/reference.md: `python -m tools.reference`."""
 
 from __future__ import annotations
 
@@ -38,16 +38,12 @@ def render(project: Path = PROJECT) -> str:
                 [(f"`{key}`", f"`{_plain(entry['default'])}`", entry["description"]) for key, entry in schema.items()],
             ),
             *_sections(),
-            *_section("Hardening", "Directives of every server by workload, with their reasons."),
+            *_section("Hardening", "Directives of every server, by workload, with reasons."),
             *_table(
                 ("directive", *get_args(Workload), "reason"),
                 [
-                    (
-                        f"`{directive.name}`",
-                        *(f"`{directive.for_workload(w)}`" for w in get_args(Workload)),
-                        directive.reason,
-                    )
-                    for directive in DIRECTIVES
+                    (f"`{entry.name}`", *(f"`{entry.for_workload(w)}`" for w in get_args(Workload)), entry.reason)
+                    for entry in DIRECTIVES
                 ],
             ),
             *_section("Users", f"In addition to the default user, which cannot log in: `{DEFAULT_USER}`."),
@@ -56,7 +52,7 @@ def render(project: Path = PROJECT) -> str:
             ),
             *_section("Outputs", "`pulumi stack output --show-secrets`, or a StackReference."),
             *_table(
-                ("output", "secret", "content"),
+                ("output", "secret", "meaning"),
                 [
                     (
                         f"`{ENDPOINT}`",
@@ -68,24 +64,24 @@ def render(project: Path = PROJECT) -> str:
                     (
                         f"`{ENV}`",
                         "yes",
-                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and settings that no URL holds",
+                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and settings that a URL can't carry",
                     ),
                     (
                         f"`{PROMETHEUS_TARGETS}`",
                         "no",
-                        "with `docker.exporter`: targets for Prometheus' `file_sd_configs`",
+                        "with `docker.exporter`: targets for the `file_sd_configs` of Prometheus",
                     ),
                     (
                         f"`{SENTINELS}`",
                         "no",
-                        "of a replicated docker stack, for the smoke tests; external clients query the nodes",
+                        "of a replicated docker stack, for the smoke tests; clients outside query the nodes",
                     ),
                     (
                         ", ".join(f"`{cloud}`" for cloud in CLOUDS),
                         "no",
-                        "names, network, dashboard and secret of that target",
+                        "details of that target: names, network, dashboard, secret",
                     ),
-                    (f"`{SCHEMA_VERSION}`", "no", "1; another version means that names or formats changed"),
+                    (f"`{SCHEMA_VERSION}`", "no", "1; it increases when names or shapes change"),
                 ],
             ),
             "",
@@ -94,7 +90,7 @@ def render(project: Path = PROJECT) -> str:
 
 
 def _sections() -> list[str]:
-    """The keys of one target."""
+    """The keys of single targets."""
     keys = [(path, key) for path, key in loading.describe_keys() if "." in path]
     if not keys:
         return []

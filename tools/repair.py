@@ -14,8 +14,8 @@ from tools.stack import Stack
 _Repair = Callable[..., Iterator[str]]
 
 
-def plan(stack: Stack, node: str, *, force: bool = False) -> Iterator[str]:
-    """Report what is wrong with a node and what a repair would lose, a line each; change nothing.
+def preview(stack: Stack, node: str, *, force: bool = False) -> Iterator[str]:
+    """Report what is wrong with a node and what a repair would lose, a line each. Nothing changes.
 
     Raises:
         ToolError: there is no such stack, or its target has no repair.
@@ -30,7 +30,7 @@ def carry_out(stack: Stack, node: str, *, force: bool = False) -> Iterator[str]:
     force: accept that all of its data are lost.
 
     Raises:
-        ToolError, ProvisioningError: as `plan`; or the node isn't healthy after the repair.
+        ToolError, ProvisioningError: as `preview`; or the node isn't healthy after the repair.
     """
     return _repair(stack)(stack, node, force=force, dry=False)
 
@@ -53,7 +53,7 @@ def _embedded(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[st
     kind = "Server" if stack.outputs()["endpoint"]["topology"] == "single" else "ServerGroup"
     yield from providers.repair(stack.resource(kind), node, dry=dry)
     if not dry:
-        yield f"now start it: make up STACK={stack.name}"
+        yield f"now start the node: make up STACK={stack.name}"
 
 
 _TARGETS: dict[str, _Repair] = {"docker": _docker, "embedded": _embedded}

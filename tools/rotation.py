@@ -1,7 +1,7 @@
-"""New passwords in two steps, so that no request fails: both are valid in between.
+"""Password rotation in two steps, so that no request fails: between them both passwords are valid.
 
-What counts is what was carried out, which the state knows, beside what the configuration asks for: a step that was cut
-off in between is completed by the same command, and the old passwords never end before the new ones are valid.
+The state records which step is complete, and the configuration which one is requested. So the same command resumes an
+interrupted step, and the previous passwords are never revoked before the new ones are valid.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from valkeykit.url import Node, parse
 
 from infra.hardening import SELF_HOSTED
 from infra.outputs import ENDPOINT, URLS
-from tools import nodes, trial
+from tools import admin_clients, password_trial
 from tools.errors import ToolError
 from tools.stack import Stack
 
-LISTEN_SECONDS = 10.0
-"""How long the old passwords are off for a trial. Who logs in less often isn't noticed."""
+TRIAL_SECONDS = 10.0
+"""How long the previous passwords are disabled. A client that logs in less often isn't noticed."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _LOG_ENTRIES = 128
@@ -38,17 +38,17 @@ COMPLETED_ROTATION = "completedRotation"
 """Configuration keys."""
 
 Admins = Callable[[], Iterator[tuple[Node, redis.Redis]]]
-"""Connects to one node after the other."""
+"""Yields each node with a client of its administrator."""
 
-Entry = tuple[str, int, str]
-"""Of a server's log of rejections: the node, the entry's number there, the user and where from."""
+LoginRejection = tuple[str, int, str]
+"""An entry of a server's ACL LOG: the node, the entry's number, the user and its address."""
 
 
 @dataclass(frozen=True)
 class RotationState:
     """The keys `passwordRotation` and `completedRotation`, as configured or as carried out.
 
-    loaded: when the servers had the passwords of this rotation, if known.
+    loaded: when the servers loaded the passwords of this rotation, if known.
     """
 
     rotation: str
@@ -62,15 +62,15 @@ class RotationState:
 
 
 def first_step(stack: Stack) -> dict[str, str]:
-    """What to change for new passwords beside the old ones; of a rotation that was cut off, the same again.
+    """The keys to set for new passwords, with the previous ones still valid; the same keys for an interrupted rotation.
 
     Raises:
         ToolError: there is no such stack, it isn't up, or the last rotation isn't finished.
     """
     stack.outputs()
-    wanted, done = _wanted(stack), _carried_out(stack)
-    if wanted.rotation != done.rotation and wanted.is_open:
-        return {PASSWORD_ROTATION: wanted.rotation}
+    requested, done = _requested(stack), _completed(stack)
+    if requested.rotation != done.rotation and requested.is_open:
+        return {PASSWORD_ROTATION: requested.rotation}
     if done.is_open:
         raise ToolError(
             f"the rotation {done.rotation} isn't finished: the passwords before it are still valid",
@@ -80,66 +80,67 @@ def first_step(stack: Stack) -> dict[str, str]:
 
 
 def second_step(stack: Stack, *, force: bool, dry: bool = False) -> dict[str, str]:
-    """What to change so that the old passwords end; of a step that was cut off, the same again.
+    """The keys to set to revoke the previous passwords; the same keys for an interrupted step.
 
-    force: although somebody may still use them. dry: without the trial, which turns them off for some seconds.
+    force: although clients may still use them. dry: without the trial, which disables them for some seconds.
 
     Raises:
-        ToolError: no rotation is under way or it isn't complete, or somebody still uses the old passwords.
+        ToolError: no rotation is in progress or it isn't complete, or a client still uses a previous password.
     """
     outputs = stack.outputs()
-    wanted, done = _wanted(stack), _carried_out(stack)
-    if wanted.rotation != done.rotation:
+    requested, done = _requested(stack), _completed(stack)
+    if requested.rotation != done.rotation:
         raise ToolError(
-            f"the rotation {wanted.rotation} isn't complete: the servers don't have its passwords yet",
+            f"the rotation {requested.rotation} isn't complete: the servers don't have its passwords yet",
             fix=f"make rotate STACK={stack.name}",
         )
     if not done.is_open:
-        raise ToolError("no rotation is under way", fix=f"make rotate STACK={stack.name}")
-    if wanted.is_open and not force:  # else it was checked when this step began
-        admins = partial(nodes.as_admin, outputs, stack.name)
+        raise ToolError("no rotation is in progress", fix=f"make rotate STACK={stack.name}")
+    if requested.is_open and not force:  # else it was checked when this step began
+        admins = partial(admin_clients.as_admin, outputs, stack.name)
         endpoint = Endpoint.from_dict(outputs[ENDPOINT])
         before = _logged_in_before(admins, endpoint.users, done.loaded)
-        _refuse(stack, before, "connections that logged in before the rotation")
+        _reject_users(stack, before, "connections that logged in before the rotation")
         if not dry and endpoint.target in SELF_HOSTED:
-            refused = _try_without(admins, outputs)
-            _refuse(stack, refused, "logins that were rejected while the old passwords were off for a trial")
-    return {COMPLETED_ROTATION: wanted.rotation}
+            rejected = _try_without(admins, outputs)
+            _reject_users(stack, rejected, "logins that were rejected during a trial without the previous passwords")
+    return {COMPLETED_ROTATION: requested.rotation}
 
 
-def _refuse(stack: Stack, users: Counter[str], who: str) -> None:
+def _reject_users(stack: Stack, users: Counter[str], who: str) -> None:
     if users:
         listed = ", ".join(f"{name} ({number})" for name, number in sorted(users.items()))
         raise ToolError(
-            f"{who}, so perhaps by an old password: {listed}",
-            fix=f"restart these with what `make env` says now, or make rotate STACK={stack.name} FINISH=1 FORCE=1",
+            f"{who}, perhaps with a previous password: {listed}",
+            fix="restart these clients with the output of `make env`, or "
+            f"make rotate STACK={stack.name} FINISH=1 FORCE=1",
         )
 
 
-def _wanted(stack: Stack) -> RotationState:
-    config = stack.configuration()
-    return RotationState(config.get(PASSWORD_ROTATION, ""), config.get(COMPLETED_ROTATION, ""))
+def _requested(stack: Stack) -> RotationState:
+    configuration = stack.configuration()
+    return RotationState(configuration.get(PASSWORD_ROTATION, ""), configuration.get(COMPLETED_ROTATION, ""))
 
 
-def _carried_out(stack: Stack) -> RotationState:
-    """What the servers have. Stacks of an earlier version know less of it, and those without passwords nothing."""
-    wanted = _wanted(stack)
+def _completed(stack: Stack) -> RotationState:
+    """The rotation that the servers have. The state of an older stack has less of it, and without passwords nothing."""
+    requested = _requested(stack)
     with contextlib.suppress(ToolError):
-        known = stack.resource("Rotation")
-        return RotationState(known["rotation"], known["retired"], datetime.fromisoformat(known["loaded"]))
+        state = stack.resource("Rotation")
+        return RotationState(state["rotation"], state["retired"], datetime.fromisoformat(state["loaded"]))
     with contextlib.suppress(ToolError):
-        return RotationState(stack.resource("Password")["rotation"], wanted.completed, _time_of(wanted.rotation))
-    return wanted
+        return RotationState(stack.resource("Password")["rotation"], requested.completed, _time_of(requested.rotation))
+    return requested
 
 
 def _time_of(rotation: str) -> datetime | None:
-    with contextlib.suppress(ValueError):  # a word of the operator's own
+    with contextlib.suppress(ValueError):  # a name that the operator chose
         return datetime.strptime(rotation, _STAMP).replace(tzinfo=timezone.utc)
     return None
 
 
 def _logged_in_before(admins: Admins, users: Collection[str], loaded: datetime | None) -> Counter[str]:
-    """Connections older than the new passwords, counted by user and address; none where their time isn't known."""
+    """Connections older than the new passwords, counted by user and address; none where that time is unknown."""
     if loaded is None:
         return Counter()
     seconds = (datetime.now(timezone.utc) - loaded).total_seconds()
@@ -148,45 +149,45 @@ def _logged_in_before(admins: Admins, users: Collection[str], loaded: datetime |
             f"{client['user']} from {client['addr'].rpartition(':')[0]}"
             for _, admin in admins()
             for client in admin.client_list()
-            if client["user"] in users and int(client["age"]) + 1 > seconds  # it is rounded down
+            if client["user"] in users and int(client["age"]) + 1 > seconds  # the age is rounded down
         )
 
 
 def _try_without(admins: Admins, outputs: Mapping[str, Any]) -> Counter[str]:
-    """Turn the old passwords off for some seconds, and count the logins that are rejected, by user and address.
+    """Disable the previous passwords for some seconds, and count the rejected logins by user and address.
 
-    Nothing else shows clients that connect for each request: no server tells which of a user's passwords a login had.
+    Nothing else shows clients that connect for each request: no server reports which of a user's passwords a login had.
     """
     logins = {login.username or "": login.password or "" for login in (parse(outputs[url]) for url in URLS.values())}
     valid = {user: hashlib.sha256(password.encode()).hexdigest() for user, password in logins.items()}
     with translate_errors():
         before = dict(_rejections(admins, valid))
-        with trial.restored(outputs):
+        with password_trial.restored(outputs):
             for _, admin in admins():
-                _turn_off_old(admin, valid)
-            return _listen(admins, valid, before)
+                _disable_previous(admin, valid)
+            return _count_rejections(admins, valid, before)
 
 
-def _turn_off_old(admin: redis.Redis, valid: Mapping[str, str]) -> None:
+def _disable_previous(admin: redis.Redis, valid: Mapping[str, str]) -> None:
     for user, password in valid.items():
-        known: Any = admin.acl_getuser(user)
-        for old in {text.lstrip("#") for text in known["passwords"]} - {password}:
-            admin.execute_command("ACL", "SETUSER", user, f"!{old}")
+        rules: Any = admin.acl_getuser(user)
+        for previous in {text.lstrip("#") for text in rules["passwords"]} - {password}:
+            admin.execute_command("ACL", "SETUSER", user, f"!{previous}")
 
 
-def _listen(admins: Admins, valid: Mapping[str, str], before: Mapping[Entry, int]) -> Counter[str]:
-    end = time.monotonic() + LISTEN_SECONDS
-    found: Counter[str] = Counter()
-    while not found and time.monotonic() < end:
+def _count_rejections(admins: Admins, valid: Mapping[str, str], before: Mapping[LoginRejection, int]) -> Counter[str]:
+    end = time.monotonic() + TRIAL_SECONDS
+    total: Counter[str] = Counter()
+    while not total and time.monotonic() < end:
         time.sleep(0.5)
         for (node, entry, who), count in _rejections(admins, valid):
-            found[who] += count - before.get((node, entry, who), 0)
-        found = +found
-    return found
+            total[who] += count - before.get((node, entry, who), 0)
+        total = +total
+    return total
 
 
-def _rejections(admins: Admins, users: Collection[str]) -> Iterator[tuple[Entry, int]]:
-    """Logins that were rejected, as the servers' logs of the last minutes count them."""
+def _rejections(admins: Admins, users: Collection[str]) -> Iterator[tuple[LoginRejection, int]]:
+    """Rejected logins of the last minutes, as the servers' logs count them."""
     for node, admin in admins():
         entries: Any = admin.acl_log(_LOG_ENTRIES)
         for entry in entries:

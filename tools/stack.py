@@ -1,4 +1,4 @@
-"""A stack's life: up, down, and what it says of itself, by the real Pulumi CLI."""
+"""Stacks: create, update, preview and destroy them, and read their configuration and outputs, with the Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import Any
 
 from tools import backend, events, lock, pulumi_cli
 from tools.errors import ToolError, UpdateError
-from tools.events import Events
+from tools.events import UpdateEvents
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 NAMESPACE = "valkey:"
-"""Of this project's keys in a stack's configuration."""
+"""The prefix of this project's keys in a stack's configuration."""
 
-PREVIEW = {"PULUMI_SKIP_CHECKPOINTS": "true"}
-"""A preview saves nothing; without this Pulumi makes the whole state ready for it after each resource,
-which takes about a second where there are a hundred."""
+PREVIEW_ENVIRONMENT = {"PULUMI_SKIP_CHECKPOINTS": "true"}
+"""A preview saves nothing; without this Pulumi serializes the whole state after each resource, which takes about a
+second for a hundred resources."""
 
-REHEARSAL = ("--refresh", "--diff", "--suppress-progress")
+DRY_RUN_OPTIONS = ("--refresh", "--diff", "--suppress-progress")
 
-_MENDS = {
+_FIXES = {
     "passphrase": "set PULUMI_CONFIG_PASSPHRASE_FILE to the file that the stack was made with "
     f"(the project's own is {backend.FOLDER}/passphrase)",
     "no stack named": "make up STACK=<name>",
@@ -54,14 +54,14 @@ class Stack:
         return cls(name, backend.environment(root, pulumi_cli.find()), root, backend.is_local(os.environ))
 
     def up(self) -> bool:
-        """Create the stack or bring it up to its configuration; True if anything changed.
+        """Create the stack or update it to its configuration; True if anything changed.
 
-        Drift is looked for too, so that a server that was killed comes back.
+        Drift is repaired too, so a server that was killed starts again.
 
         Raises:
-            UpdateError: Pulumi failed; it has said why.
+            UpdateError: Pulumi failed; it has printed why.
         """
-        self._forget_killed_commands()
+        self._remove_stale_locks()
         try:
             self._query("stack", "select", "--create", self.name)
         except ToolError as failure:
@@ -71,7 +71,7 @@ class Stack:
         return set(last["resourceChanges"]) != {"same"}
 
     def configuration(self) -> dict[str, Any]:
-        """The configuration's plain values, by key: text, or what a section holds.
+        """The configuration's plain values, by key: text, or the values of a section.
 
         Raises:
             ToolError: there is no such stack.
@@ -91,14 +91,14 @@ class Stack:
         self._query("config", "set-all", *_settings(changes), "--stack", self.name)
 
     def read_configuration(self) -> str | None:
-        """The text of the configuration's file; None where all is as by default."""
+        """The text of the configuration file; None where every key has its default."""
         try:
             return self._file.read_text()
         except FileNotFoundError:
             return None
 
     def write_configuration(self, text: str | None) -> None:
-        """Replace the configuration's file at once, or remove it."""
+        """Replace the configuration file atomically, or remove it."""
         if text is None:
             self._file.unlink(missing_ok=True)
             return
@@ -109,13 +109,13 @@ class Stack:
         new.replace(self._file)
 
     def copy_configuration(self, other: Stack, leaving_out: Sequence[str], changes: Mapping[str, str]) -> None:
-        """Make this stack with the other's configuration, some keys aside and others changed, all at once.
+        """Create this stack with a copy of another's configuration: without some keys, and with some changed.
 
         Raises:
             ToolError: there is no such other stack.
         """
         other._must_exist()
-        self.make()
+        self.create()
         with tempfile.TemporaryDirectory() as folder:
             scratch = replace(self, root=Path(folder))
             for file in (self.root / "Pulumi.yaml", other._file, self._file):
@@ -128,8 +128,8 @@ class Stack:
             self.write_configuration(scratch.read_configuration())
 
     @contextlib.contextmanager
-    def trial(self, changes: Mapping[str, str]) -> Iterator[Path]:
-        """A copy of the configuration with the changes made, in a file that goes away.
+    def changed_configuration(self, changes: Mapping[str, str]) -> Iterator[Path]:
+        """A temporary file with a copy of the configuration that has the changes.
 
         Raises:
             ToolError: there is no such stack.
@@ -148,53 +148,53 @@ class Stack:
     def exists(self) -> bool:
         return self.name in self._known()
 
-    def make(self) -> None:
-        """Make the stack where there is none, with nothing in it; which one is selected stays as it is."""
+    def create(self) -> None:
+        """Create an empty stack if it doesn't exist; the selected stack stays selected."""
         if not self.exists():
             self._query("stack", "init", "--no-select", self.name)
 
     def preview(self, *options: str) -> None:
-        """Show what `up` would do.
+        """Preview what `up` would change.
 
         Raises:
-            ToolError: there is no such stack, or it is refused; Pulumi has said why.
+            ToolError: there is no such stack, or a check failed; Pulumi has printed why.
         """
         self._must_exist()
-        saving_nothing = replace(self, environment={**self.environment, **PREVIEW})
+        saving_nothing = replace(self, environment={**self.environment, **PREVIEW_ENVIRONMENT})
         saving_nothing._run("preview", *options, "--stack", self.name)
 
-    def rehearse(self, *options: str) -> None:
-        """Show in full what `up` would do, drift included.
+    def dry_run(self, *options: str) -> None:
+        """Preview in full what `up` would change, drift included.
 
         Raises:
-            ToolError: there is no such stack, or it is refused; Pulumi has said why.
+            ToolError: there is no such stack, or a check failed; Pulumi has printed why.
         """
-        self.preview(*REHEARSAL, *options)
+        self.preview(*DRY_RUN_OPTIONS, *options)
 
     def down(self) -> None:
-        """Take down all that the stack has; its configuration stays.
+        """Destroy the stack's resources; its configuration stays.
 
         Raises:
             ToolError: there is no such stack, or Pulumi failed.
         """
         self._must_exist()
-        self._forget_killed_commands()
+        self._remove_stale_locks()
         self._run("destroy", "--yes", "--skip-preview", "--stack", self.name)
 
     def is_begun(self) -> bool:
-        """Whether there is such a stack, and something in it."""
+        """Whether the stack exists and has resources."""
         known = {stack["name"]: stack for stack in json.loads(self._query("stack", "ls", "--json"))}
         return bool(known.get(self.name, {}).get("resourceCount"))
 
     def is_up(self) -> bool:
-        """Whether there is such a stack, and in it more than passwords and certificates."""
+        """Whether the stack exists and has more than passwords and certificates."""
         return self.is_begun() and any(
             resource["custom"] and not resource["type"].startswith("pulumi:") and _kind(resource) not in _PREPARATIONS
             for resource in self._resources()
         )
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in clear.
+        """The stack's outputs, with secrets in plain text.
 
         Raises:
             ToolError: there is no such stack, it isn't up, or its secrets can't be read.
@@ -204,7 +204,7 @@ class Stack:
         if "endpoint" not in outputs:
             raise ToolError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
         if "[secret]" in json.dumps(outputs):
-            raise ToolError("Pulumi didn't show the secrets", fix="use a Pulumi CLI that knows --show-secrets")
+            raise ToolError("Pulumi printed no secrets", fix="use a Pulumi CLI that supports --show-secrets")
         return dict(outputs)
 
     def last_change(self) -> str:
@@ -213,7 +213,7 @@ class Stack:
         return str(last["endTime"])
 
     def resource(self, kind: str) -> dict[str, Any]:
-        """What the state holds of the stack's only resource of a kind, secrets in clear.
+        """The outputs of the stack's only resource of a kind, from the state, with secrets in plain text.
 
         Raises:
             ToolError: there is none, or its secrets can't be read.
@@ -239,12 +239,12 @@ class Stack:
                 fix=f"make up STACK={self.name}",
             )
 
-    def _forget_killed_commands(self) -> None:
+    def _remove_stale_locks(self) -> None:
         if self.has_own_backend:
-            backend.drop_dead_locks(self.root, self.name)
+            backend.remove_stale_locks(self.root, self.name)
 
     def _query(self, *arguments: str) -> str:
-        """Run a quick command and return what it prints."""
+        """Run a short command and return its output."""
         command = ["pulumi", "--non-interactive", *arguments]
         result = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
@@ -254,7 +254,7 @@ class Stack:
         return result.stdout
 
     def _run(self, *arguments: str) -> None:
-        """Run a long command before the user's eyes."""
+        """Run a long command whose output the user sees."""
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "events"
             command = ["pulumi", *arguments, "--event-log", str(log)]
@@ -262,23 +262,23 @@ class Stack:
             with subprocess.Popen(
                 command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=lock.inherited
             ) as run:
-                said, is_interrupted = _listen(run)
-            happened = events.read(log)
+                output, is_interrupted = _listen(run)
+            events_read = events.read(log)
         if is_interrupted:
-            fix = "the same command again completes it" if happened.has_begun else ""
-            raise UpdateError("interrupted", fix=fix, has_begun=happened.has_begun)
+            fix = "run the same command again to resume" if events_read.has_begun else ""
+            raise UpdateError("interrupted", fix=fix, has_begun=events_read.has_begun)
         if run.returncode:
-            raise self._explain(said, happened)
+            raise self._explain(output, events_read)
 
-    def _explain(self, said: str, happened: Events) -> UpdateError:
-        known = _explain(said)
-        if "currently locked" in said:
+    def _explain(self, output: str, happened: UpdateEvents) -> UpdateError:
+        error = _explain(output)
+        if "currently locked" in output:
             text = f"another pulumi command is changing the stack {self.name}"
             fix = f"wait for it; if it died on another machine: pulumi cancel {self.name}"
         elif happened.errors:
             text, fix = happened.errors[0], ""
         else:
-            text, fix = known.args[0], known.fix
+            text, fix = error.args[0], error.fix
         return UpdateError(text, fix=fix, has_begun=happened.has_begun)
 
 
@@ -290,16 +290,16 @@ def _kind(resource: Mapping[str, Any]) -> str:
 
 
 def _listen(run: subprocess.Popen[str]) -> tuple[str, bool]:
-    """Pass on what a command reports until it ends; and whether it was interrupted, as it was too."""
-    said, is_interrupted = "", False
+    """Print a command's messages until it ends; return them, and whether it was interrupted."""
+    output, is_interrupted = "", False
     while True:
         try:
             for line in run.stderr or ():
-                if not line.startswith("error: "):  # it is the last line of this command's own
+                if not line.startswith("error: "):  # this command prints it last
                     sys.stderr.write(line)
-                said += line
+                output += line
             run.wait()
-            return said, is_interrupted
+            return output, is_interrupted
         except KeyboardInterrupt:  # Pulumi ends the operation that is under way; a second one ends Pulumi
             is_interrupted = True
 
@@ -321,8 +321,8 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _explain(said: str) -> ToolError:
-    errors = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
-    message = errors[0] if errors else said.strip() or "pulumi failed, see above"
-    mend = next((mend for sign, mend in _MENDS.items() if sign in said), "")
-    return ToolError(message, fix=mend)
+def _explain(output: str) -> ToolError:
+    errors = [line.removeprefix("error: ") for line in output.splitlines() if line.startswith("error: ")]
+    message = errors[0] if errors else output.strip() or "pulumi failed, see above"
+    fix = next((fix for text, fix in _FIXES.items() if text in output), "")
+    return ToolError(message, fix=fix)

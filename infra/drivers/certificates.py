@@ -56,7 +56,7 @@ def issue(signer: Pair, names: Iterable[str], life: timedelta = LEAF_LIFE) -> Pa
     issuer = x509.load_pem_x509_certificate(signer.certificate.encode())
     signing = serialization.load_pem_private_key(signer.key.encode(), None)
     if not isinstance(signing, ec.EllipticCurvePrivateKey):
-        raise ProvisioningError("the authority's key isn't one that this project made")
+        raise ProvisioningError("the CA's key was not created by this project")
     key = ec.generate_private_key(ec.SECP256R1())
     built = (
         _builder(_name(wanted[0]), issuer.subject, key.public_key(), life)
@@ -93,7 +93,7 @@ def names_of(leaf: x509.Certificate) -> set[str]:
     return {*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress))}
 
 
-def objection(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
+def validation_error(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
     """Why an operator's own certificate can't be used for all of these hosts, or None: what a client would say."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -105,7 +105,7 @@ def objection(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
     except ssl.SSLError as problem:
         if problem.reason == "KEY_VALUES_MISMATCH":
             return "belongs to another key"
-        return "is no PEM certificate, key and authority (a key must not be encrypted)"
+        return "is not a PEM certificate, key and CA (the key must not be encrypted)"
     refusals = (_refusal(server, client, host) for host in hosts)
     return next((refusal for refusal in refusals if refusal), None)
 
@@ -123,7 +123,7 @@ def _refusal(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> str |
         except ssl.SSLWantReadError:
             continue
         except ssl.SSLCertVerificationError as problem:
-            return f"isn't one that a client accepts for {host}: {problem.verify_message}"
+            return f"is rejected by clients that connect to {host}: {problem.verify_message}"
     return None
 
 

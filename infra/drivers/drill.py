@@ -23,25 +23,25 @@ LOAD_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
-class Loaded:
+class DrillResult:
     """keys: in all databases. seconds: from the start of the server until it had them."""
 
     keys: int
     seconds: float
 
 
-def load(dump: Path) -> Loaded:
+def load(dump: Path) -> DrillResult:
     """Start a server on an RDB file, count its keys, end it.
 
     Raises:
         ProvisioningError: the file is damaged, or the server doesn't take it.
     """
-    if objection := rdb.objection(dump):
-        raise objection
+    if problem := rdb.validation_error(dump):
+        raise problem
     started = time.monotonic()
     with _server(dump) as client:
         keyspace = client.info("keyspace")
-        return Loaded(sum(database["keys"] for database in keyspace.values()), time.monotonic() - started)
+        return DrillResult(sum(database["keys"] for database in keyspace.values()), time.monotonic() - started)
 
 
 @contextlib.contextmanager
@@ -60,7 +60,7 @@ def _server(dump: Path) -> Iterator[redis.Redis]:
                 with redis.Redis(unix_socket_path=f"{folder}/socket") as client:
                     if not _answers(client, server):
                         words = log.read_text(errors="replace").strip().splitlines()
-                        raise ProvisioningError(f"{dump} can't be loaded: {words[-1] if words else 'no answer'}")
+                        raise ProvisioningError(f"{dump} can't be loaded: {words[-1] if words else 'no response'}")
                     yield client
             finally:
                 server.kill()

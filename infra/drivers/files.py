@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, and that only their owner reads."""
+"""Private files that are written atomically, and names for files that are set aside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically, mode 0600; a crash leaves the old one."""
+    """Replace a file atomically, mode 0600; a crash leaves the previous one."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -24,8 +24,9 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-def set_aside_name(prefix: str, parent: Path) -> str:
-    """A name by the time, such as damaged-20260101T000000Z, that nothing in the folder has yet."""
+def unused_timestamp_name(parent: Path, prefix: str = "") -> str:
+    """A name with the time, such as damaged-20260101T000000Z, that no file of the folder has, whatever its suffix."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    taken = {entry.stem for entry in parent.glob("*")}
     names = itertools.chain([f"{prefix}{stamp}"], (f"{prefix}{stamp}-{number}" for number in itertools.count(2)))
-    return next(name for name in names if not (parent / name).exists())
+    return next(name for name in names if name not in taken)

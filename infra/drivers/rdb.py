@@ -27,12 +27,12 @@ def files(source: Path) -> list[Path]:
     return sorted(source.glob("*.rdb")) if source.is_dir() else [source]
 
 
-def objection(file: Path) -> ProvisioningError | None:
+def validation_error(file: Path) -> ProvisioningError | None:
     """Why a server can't start from the file, or None. Reads all of it, its checksum included."""
     if problem := unreadable(file, binary.version()):
         return problem
     if reason := _check(file):
-        return ProvisioningError(f"{file} is truncated or damaged: {reason}", fix="make the dump again")
+        return ProvisioningError(f"{file} is truncated or damaged: {reason}", fix="create the dump again")
     return None
 
 
@@ -44,7 +44,7 @@ def unreadable(file: Path, version: str) -> ProvisioningError | None:
     except OSError as problem:
         return ProvisioningError(f"{file}: {problem.strerror}", fix="pulumi config set restoreFrom <an RDB file>")
     if (match := _HEADER.match(header)) is None:
-        return ProvisioningError(f"{file} is no RDB file", fix="make one: redis-cli --rdb dump.rdb")
+        return ProvisioningError(f"{file} is not an RDB file", fix="create one: redis-cli --rdb dump.rdb")
     number, is_valkeys = int(match["version"]), match["engine"] == b"VALKEY"
     if is_valkeys and binary.parse_version(version)[0] < FIRST_OF_ITS_OWN:
         writer = found[1].decode() if (found := _WRITER.search(header)) else f"{FIRST_OF_ITS_OWN} or newer"

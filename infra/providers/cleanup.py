@@ -33,11 +33,11 @@ class CleanupProvider(ResourceProvider):
     @one_line
     def delete(self, _id: str, props: Props) -> None:
         from infra.drivers.docker import driver
-        from infra.drivers.docker.belongings import Belongings
         from infra.drivers.docker.engine import Engine
+        from infra.drivers.docker.objects import DockerObjects
         from infra.project import root
 
-        left = Belongings(Engine(props["context"]), props["stack"], props["project"])
+        left = DockerObjects(Engine(props["context"]), props["stack"], props["project"])
         driver.clean_up(left, props["engine"], root() / props["keepIn"] if props["finalSnapshot"] else None)
 
 

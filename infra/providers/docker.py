@@ -25,7 +25,7 @@ from infra.hardening import ADMIN
 from infra.providers import Props, one_line
 
 if TYPE_CHECKING:
-    from infra.drivers.docker.driver import Spec, State
+    from infra.drivers.docker.driver import DeploymentSpec, DeploymentState
 
 
 class ContainersProvider(ResourceProvider):
@@ -72,7 +72,7 @@ class ContainersProvider(ResourceProvider):
 
 
 class Containers(Resource, module="valkey", name="Containers"):
-    """A deployment of containers. Its inputs are those of `infra.drivers.docker.driver.Spec`, in plain values.
+    """A deployment of containers. Its inputs are the plain values of `infra.drivers.docker.driver.DeploymentSpec`.
 
     listens: ports of the data nodes, then of the Sentinels. runs: the version. primaries: numbers of data nodes.
     """
@@ -100,11 +100,11 @@ def snapshot(props: Props, folder: Path) -> None:
     driver.snapshot(_spec(props), _state(props), folder)
 
 
-def hand_over(props: Props) -> None:
+def fail_over(props: Props) -> None:
     """Make a replica the primary of each shard of a deployment, as the state knows it."""
     from infra.drivers.docker import driver
 
-    driver.hand_over(_spec(props), _state(props))
+    driver.fail_over(_spec(props), _state(props))
 
 
 def recoveries(props: Props, since: datetime) -> list[str]:
@@ -127,7 +127,7 @@ _NO_SECRETS: Props = {"passwords": {}, "previous": {}, "certificate": "", "key":
 _SECRETS = tuple(_NO_SECRETS)
 
 
-def _ensure(props: Props, known: State | None, login: str = "") -> Props:
+def _ensure(props: Props, known: DeploymentState | None, login: str = "") -> Props:
     from infra.drivers.docker import driver
 
     state = driver.ensure(_spec(props, login), known)
@@ -154,13 +154,13 @@ def _refuse(news: Props, olds: Props | None) -> None:
     secrets = {key: olds[key] for key in _SECRETS if key in olds} if olds else _NO_SECRETS
     known = {key: value for key, value in {**news, **secrets}.items() if key not in _OUTPUTS}
     if UNKNOWN not in known.values():
-        driver.refuse(_spec(known), _state(olds) if olds else None)
+        driver.preflight(_spec(known), _state(olds) if olds else None)
 
 
-def _state(props: Props) -> State:
-    from infra.drivers.docker.driver import State
+def _state(props: Props) -> DeploymentState:
+    from infra.drivers.docker.driver import DeploymentState
 
-    return State(
+    return DeploymentState(
         engine=props["engine"],
         ports=tuple(int(port) for port in props["listens"]),
         image=props["runsImage"],
@@ -171,15 +171,15 @@ def _state(props: Props) -> State:
     )
 
 
-def _spec(props: Props, login: str = "") -> Spec:
+def _spec(props: Props, login: str = "") -> DeploymentSpec:
     from infra.drivers.certificates import Pair
-    from infra.drivers.docker.driver import Spec
+    from infra.drivers.docker.driver import DeploymentSpec
     from infra.drivers.docker.engine import Engine
-    from infra.drivers.docker.images import Source
-    from infra.drivers.docker.plan import Backups, Plan, Secrets, Upload
+    from infra.drivers.docker.images import ImageSource
+    from infra.drivers.docker.plan import Backups, DeploymentPlan, Secrets, Upload
     from infra.project import root
 
-    plan = Plan(
+    plan = DeploymentPlan(
         project=props["project"],
         stack=props["stack"],
         image="",
@@ -197,9 +197,9 @@ def _spec(props: Props, login: str = "") -> Spec:
         upload=Upload(props["uploader"], *_bucket(props)) if props.get("backupUrl") else None,
         exporter=props["exporter"],
     )
-    return Spec(
+    return DeploymentSpec(
         engine=Engine(props["context"]),
-        source=Source(
+        source=ImageSource(
             props["image"],
             props["digest"],
             root() / props["imageFile"] if props["imageFile"] else None,
@@ -227,10 +227,10 @@ def _bucket(props: Props) -> tuple[str, str, str]:
     return props["backupUrl"].removeprefix("s3://"), props["backupEndpoint"], props["backupRegion"]
 
 
-def _drift(known: State, found: State | None) -> list[str]:
+def _drift(known: DeploymentState, found: DeploymentState | None) -> list[str]:
     """What differs from what was reported after the last update."""
     if found is None:
-        return ["it doesn't answer"]
+        return ["it does not respond"]
     changed = [
         f"{node}: {name}"
         for node, values in sorted(known.directives.items())

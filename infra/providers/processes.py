@@ -25,7 +25,7 @@ from infra.providers import Props, one_line
 
 if TYPE_CHECKING:
     from infra.drivers.processes.group import GroupSpec
-    from infra.drivers.processes.instance import Spec, State
+    from infra.drivers.processes.instance import ServerSpec, ServerState
     from infra.drivers.processes.servers import GroupState
 
 
@@ -40,13 +40,13 @@ class ServerProvider(ResourceProvider):
     @one_line
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
         from infra.drivers.processes import server
-        from infra.errors import refusing
+        from infra.errors import as_preflight_error
 
         is_changed = _differs(olds, news, _INPUTS)
         if is_changed and _is_known({key: news[key] for key in _BASICS}):
             spec = _spec(resource, _readable(olds, news, "password"), port=int(news["port"] or olds["listens"]))
-            with refusing():
-                server.review(replace(spec, former=olds["password"]))
+            with as_preflight_error():
+                server.preflight(replace(spec, previous_password=olds["password"]))
         return DiffResult(changes=is_changed, replaces=[])
 
     @one_line
@@ -57,7 +57,7 @@ class ServerProvider(ResourceProvider):
     @one_line
     def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
         port = int(news["port"] or olds["listens"])
-        return UpdateResult(_ensure(resource, news, port=port, former=olds["password"]))
+        return UpdateResult(_ensure(resource, news, port=port, previous_password=olds["password"]))
 
     @one_line
     def read(self, resource: str, props: Props) -> ReadResult:
@@ -114,10 +114,10 @@ def _readable(olds: Props, news: Props, key: str) -> Props:
     return {**news, "acl": "", "sentinelAcl": "", key: news[key] if _is_known(news[key]) else olds[key]}
 
 
-def _ensure(resource: str, props: Props, port: int, former: str = "") -> Props:
+def _ensure(resource: str, props: Props, port: int, previous_password: str = "") -> Props:
     from infra.drivers.processes import server
 
-    state = server.ensure(replace(_spec(resource, props, port), former=former))
+    state = server.ensure(replace(_spec(resource, props, port), previous_password=previous_password))
     return {
         **props,
         "listens": state.port,
@@ -128,13 +128,13 @@ def _ensure(resource: str, props: Props, port: int, former: str = "") -> Props:
     }
 
 
-def _spec(resource: str, props: Props, port: int) -> Spec:
+def _spec(resource: str, props: Props, port: int) -> ServerSpec:
     from infra.drivers.processes import folder, instance
     from infra.project import root
 
-    return instance.Spec(
-        folder=folder.Folder(root() / props["folder"]),
-        claim=folder.Claim(stack=props["stack"], resource=resource, version=props["version"]),
+    return instance.ServerSpec(
+        folder=folder.ServerFolder(root() / props["folder"]),
+        ownership=folder.Ownership(stack=props["stack"], resource=resource, version=props["version"]),
         port=port,
         directives=props["directives"],
         acl=props["acl"],
@@ -143,7 +143,7 @@ def _spec(resource: str, props: Props, port: int) -> Spec:
     )
 
 
-def _drift(props: Props, state: State | None) -> list[str]:
+def _drift(props: Props, state: ServerState | None) -> list[str]:
     """What differs from what was reported after the last update."""
     if state is None:
         return ["it doesn't run"]
@@ -159,7 +159,7 @@ def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
     """Changes that would leave data behind without a word."""
     refusals = []
     if olds and olds["folder"] != news["folder"]:
-        reason = f"the data lies in {olds['folder']} and would stay there -> pulumi config set dataDir {olds['folder']}"
+        reason = f"the data is in {olds['folder']} and would stay there -> pulumi config set dataDir {olds['folder']}"
         refusals.append(("dataDir", reason))
     if olds and news["restoreFrom"] not in ("", olds["restoreFrom"]):
         reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"
@@ -179,13 +179,13 @@ class ServerGroupProvider(ResourceProvider):
     @one_line
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
         from infra.drivers.processes import servers
-        from infra.errors import refusing
+        from infra.errors import as_preflight_error
 
         is_changed = _differs(olds, news, _GROUP_INPUTS)
         if is_changed and _is_known({key: news[key] for key in (*_BASICS, "topology", "shards", "replicas")}):
             spec = _group(resource, _readable(olds, news, "passwords"))
-            with refusing():
-                servers.review(replace(spec, former=olds["passwords"]["admin"]))
+            with as_preflight_error():
+                servers.preflight(replace(spec, previous_password=olds["passwords"]["admin"]))
         return DiffResult(changes=is_changed, replaces=[])
 
     @one_line
@@ -195,7 +195,7 @@ class ServerGroupProvider(ResourceProvider):
 
     @one_line
     def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult(_ensure_group(resource, news, former=olds["passwords"]["admin"]))
+        return UpdateResult(_ensure_group(resource, news, previous_password=olds["passwords"]["admin"]))
 
     @one_line
     def read(self, resource: str, props: Props) -> ReadResult:
@@ -236,10 +236,10 @@ _GROUP_INPUTS = (
 )
 
 
-def _ensure_group(resource: str, props: Props, former: str = "") -> Props:
+def _ensure_group(resource: str, props: Props, previous_password: str = "") -> Props:
     from infra.drivers.processes import servers
 
-    state = servers.ensure(replace(_group(resource, props), former=former))
+    state = servers.ensure(replace(_group(resource, props), previous_password=previous_password))
     return {
         **props,
         "listens": list(state.listens),
@@ -250,11 +250,11 @@ def _ensure_group(resource: str, props: Props, former: str = "") -> Props:
     }
 
 
-def hand_over(props: Props) -> None:
+def fail_over(props: Props) -> None:
     """Make a replica the primary of each shard of a group, as the state knows it."""
     from infra.drivers.processes import servers
 
-    servers.hand_over(_group("", props))
+    servers.fail_over(_group("", props))
 
 
 def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:
@@ -289,8 +289,10 @@ def _group(resource: str, props: Props) -> GroupSpec:
 
     shards = int(props["shards"])
     return group.GroupSpec(
-        folder=folder.Folder(root() / props["folder"]),
-        claim=folder.Claim(props["stack"], resource, props["version"], topology=props["topology"], shards=shards),
+        folder=folder.ServerFolder(root() / props["folder"]),
+        ownership=folder.Ownership(
+            props["stack"], resource, props["version"], topology=props["topology"], shards=shards
+        ),
         topology=props["topology"],
         shards=shards,
         replicas=int(props["replicas"]),

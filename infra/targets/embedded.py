@@ -15,7 +15,7 @@ from valkeykit.url import Node
 from infra import hardening, project
 from infra.drivers import binary, rdb
 from infra.drivers.processes import layout, ports, process
-from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.errors import ProvisioningError
 from infra.providers.credentials import Password
 from infra.providers.processes import Server, ServerGroup
@@ -38,7 +38,7 @@ class EmbeddedDeployment(TargetDeployment):
             ConfigurationError: lists every requirement that this machine does not meet.
         """
         folder = settings.dataDir or f".valkey/{stack.rpartition('/')[2]}"
-        preflight(settings, Folder(project.root() / folder), stack)
+        preflight(settings, ServerFolder(project.root() / folder), stack)
         super().__init__("valkey:target:Embedded", name)
         self._child_options = pulumi.ResourceOptions(parent=self)
         self._protected = pulumi.ResourceOptions.merge(
@@ -137,7 +137,7 @@ def _nodes(ports_: Sequence[float]) -> tuple[Node, ...]:
     return tuple(Node(ports.HOST, int(port)) for port in ports_)
 
 
-def preflight(settings: StackSettings, folder: Folder, stack: str) -> None:
+def preflight(settings: StackSettings, folder: ServerFolder, stack: str) -> None:
     """Check the machine before any resource is registered.
 
     Raises:
@@ -150,7 +150,7 @@ def preflight(settings: StackSettings, folder: Folder, stack: str) -> None:
         )
 
 
-def _problems(settings: StackSettings, folder: Folder, stack: str) -> Iterator[ValkeykitError]:
+def _problems(settings: StackSettings, folder: ServerFolder, stack: str) -> Iterator[ValkeykitError]:
     installed = binary.version()
     if not f"{installed}.".startswith(f"{settings.version}."):
         yield ProvisioningError(
@@ -162,8 +162,10 @@ def _problems(settings: StackSettings, folder: Folder, stack: str) -> Iterator[V
             f"memory is {settings.memory}, but the machine has {total // 1024**2}mb",
             fix=set_command("memory", f"{total // 1024**2 // 4}mb"),
         )
-    claim = Claim(stack, resource="", version=installed, topology=settings.topology, shards=settings.shard_count)
-    if problem := folder.objection(claim):
+    ownership = Ownership(
+        stack, resource="", version=installed, topology=settings.topology, shards=settings.shard_count
+    )
+    if problem := folder.validation_error(ownership):
         yield problem
         return
     for process_folder, port in _process_folders(settings, folder):
@@ -172,24 +174,26 @@ def _problems(settings: StackSettings, folder: Folder, stack: str) -> Iterator[V
                 ports.candidates(process_folder, port, has_bus=settings.topology == "cluster")
             except ProvisioningError as problem:
                 yield problem
-    if folder.claim() is None:
+    if folder.ownership() is None:
         yield from _first_start_problems(settings, folder)
 
 
-def _process_folders(settings: StackSettings, folder: Folder) -> list[tuple[Folder, int]]:
+def _process_folders(settings: StackSettings, folder: ServerFolder) -> list[tuple[ServerFolder, int]]:
     """The folder and the configured port of each process."""
     if settings.topology == "single":
         return [(folder, settings.port)]
-    offsets = layout.places(settings.topology, settings.shard_count, settings.replica_count)
-    return [(Folder(folder.path / name), settings.port and settings.port + offset) for name, offset in offsets.items()]
+    offsets = layout.port_offsets(settings.topology, settings.shard_count, settings.replica_count)
+    return [
+        (ServerFolder(folder.path / name), settings.port and settings.port + offset) for name, offset in offsets.items()
+    ]
 
 
-def _first_start_problems(settings: StackSettings, folder: Folder) -> Iterator[ValkeykitError]:
+def _first_start_problems(settings: StackSettings, folder: ServerFolder) -> Iterator[ValkeykitError]:
     source = project.root() / settings.restoreFrom if settings.restoreFrom else None
     dumps = rdb.files(source) if source and settings.topology == "cluster" else [source] if source else []
     if source and not dumps:
         yield ProvisioningError(f"{source} contains no RDB file", fix=set_command("restoreFrom", "<a file>"))
-    objections = [objection for dump in dumps if (objection := rdb.objection(dump))]
+    objections = [objection for dump in dumps if (objection := rdb.validation_error(dump))]
     yield from objections
     needed = DISK_RESERVE_BYTES + sum(2 * dump.stat().st_size for dump in dumps if dump.exists())
     existing = next(path for path in (folder.path, *folder.path.parents) if path.exists())

@@ -18,9 +18,9 @@ from valkeykit.url import Node
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import ports, process, server, servers
-from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from infra.hardening import Topology
 from tests.docker import bed
 from tools import export
@@ -94,9 +94,9 @@ TARGETS: dict[str, Callable[[Topology, Path], contextlib.AbstractContextManager[
 
 
 def _single(_topology: Topology, folder: Path, passwords: Mapping[str, str]) -> Endpoint:
-    spec = Spec(
-        folder=Folder(folder / "server"),
-        claim=Claim("valkey/clients", "clients", binary.version()),
+    spec = ServerSpec(
+        folder=ServerFolder(folder / "server"),
+        ownership=Ownership("valkey/clients", "clients", binary.version()),
         port=_free_ports(),
         directives=hardening.directives("queue", MEMORY, "embedded"),
         acl=hardening.acl(passwords),
@@ -110,8 +110,8 @@ def _group(topology: Topology, folder: Path, passwords: Mapping[str, str]) -> En
     shards, replicas = SHAPES[topology]
     of_topology = hardening.topology_directives(topology, replicas)
     spec = GroupSpec(
-        folder=Folder(folder / "servers"),
-        claim=Claim("valkey/clients", "clients", binary.version(), topology=topology, shards=shards),
+        folder=ServerFolder(folder / "servers"),
+        ownership=Ownership("valkey/clients", "clients", binary.version(), topology=topology, shards=shards),
         topology=topology,
         shards=shards,
         replicas=replicas,
@@ -123,7 +123,7 @@ def _group(topology: Topology, folder: Path, passwords: Mapping[str, str]) -> En
     )
     state = servers.ensure(spec)
     if topology == "replicated":
-        servers.hand_over(spec)
+        servers.fail_over(spec)
     return _endpoint(topology, state.listens, state.sentinels)
 
 
@@ -157,7 +157,7 @@ def _free_ports() -> int:
 
 def _end(folder: Path) -> None:
     for claim in folder.rglob("claim.json"):
-        if running := process.find(Folder(claim.parent)):
+        if running := process.find(ServerFolder(claim.parent)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 running.kill()
                 running.wait(10)

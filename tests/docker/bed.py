@@ -20,11 +20,11 @@ from valkeykit.url import Node
 from infra import hardening
 from infra.drivers import certificates
 from infra.drivers.docker import driver
-from infra.drivers.docker.deployment import Deployment
-from infra.drivers.docker.driver import Spec, State
+from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.driver import DeploymentSpec, DeploymentState
 from infra.drivers.docker.engine import Engine
-from infra.drivers.docker.images import Source
-from infra.drivers.docker.plan import Plan, Secrets
+from infra.drivers.docker.images import ImageSource
+from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.hardening import Topology, Workload
 
 OLD, NEW = "8.1.1", "9.1.2"
@@ -43,12 +43,12 @@ def new_secrets(names: list[str], users: tuple[hardening.User, ...]) -> Secrets:
     return Secrets(passwords, {}, certificates.issue(authority, names), authority.certificate)
 
 
-def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int = 64, **plan: Any) -> Spec:
+def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int = 64, **plan: Any) -> DeploymentSpec:
     """A spec of its own project and network, which no other run at the same time has; memory in MB."""
     process, number = os.getpid(), next(_numbers)
     name = f"test-{topology}-{process}-{number}"
     shards, replicas = SHAPES[topology]
-    wanted = Plan(
+    wanted = DeploymentPlan(
         project=name,
         stack=f"valkey/{name}",
         image="",
@@ -63,8 +63,8 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
     )
     wanted = replace(wanted, **plan)
     known = new_secrets(["localhost", "127.0.0.1", *wanted.addresses], hardening.node_users(topology))
-    return Spec(
-        Engine(), Source(f"{IMAGE}:{version}"), version, wanted, known, folder, first_port(len(wanted.addresses))
+    return DeploymentSpec(
+        Engine(), ImageSource(f"{IMAGE}:{version}"), version, wanted, known, folder, first_port(len(wanted.addresses))
     )
 
 
@@ -82,20 +82,20 @@ def first_port(count: int) -> int:
 class Bed:
     """A deployment, and what is known of it."""
 
-    spec: Spec
-    state: State | None = None
-    history: list[State] = field(default_factory=list)
+    spec: DeploymentSpec
+    state: DeploymentState | None = None
+    history: list[DeploymentState] = field(default_factory=list)
 
     @property
-    def known(self) -> State:
+    def known(self) -> DeploymentState:
         assert self.state is not None, "it isn't up"
         return self.state
 
     @property
-    def deployment(self) -> Deployment:
-        return driver._known(self.spec, self.known)
+    def deployment(self) -> ContainerDeployment:
+        return driver._deployment(self.spec, self.known)
 
-    def ensure(self, **changes: Any) -> State:
+    def ensure(self, **changes: Any) -> DeploymentState:
         self.spec = replace(self.spec, **changes)
         self.state = driver.ensure(self.spec, self.state)
         return self.state
@@ -114,7 +114,7 @@ class Bed:
         self.spec = replace(self.spec, plan=replace(self.spec.plan, directives=directives))
 
     def use(self, version: str) -> None:
-        self.spec = replace(self.spec, version=version, source=Source(f"{IMAGE}:{version}"))
+        self.spec = replace(self.spec, version=version, source=ImageSource(f"{IMAGE}:{version}"))
 
     @property
     def endpoint(self) -> Endpoint:
@@ -142,13 +142,13 @@ class Bed:
         """The name of the first node that is a primary now."""
         for node in self.deployment.plan.nodes:
             with contextlib.suppress(Exception):
-                if self.deployment.console.run(node.name, "ROLE")[0] == "master":
+                if self.deployment.executor.run(node.name, "ROLE")[0] == "master":
                     return node.name
         raise AssertionError("no primary answers")
 
 
 @contextlib.contextmanager
-def running(spec: Spec) -> Iterator[Bed]:
+def running(spec: DeploymentSpec) -> Iterator[Bed]:
     bed = Bed(spec)
     try:
         bed.ensure()

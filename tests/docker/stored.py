@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import redis
 
-from infra.drivers.topology.executor import Member, RefusedError, wait_until
+from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, wait_until
 from tests.docker import damage
 from tests.docker.bed import Bed
 
 KEYS = 300
 
 
-def write(bed: Bed, value: str, nodes: Sequence[Member] = ()) -> None:
+def write(bed: Bed, value: str, nodes: Sequence[NodeAddress] = ()) -> None:
     """Overwrite every key, and wait until every node, or these, have it on their disks."""
     with bed.client() as client:
         for number in range(KEYS):
@@ -92,7 +92,7 @@ def stop_one(bed: Bed, role: str) -> str:
 
 
 def states(bed: Bed) -> dict[str, dict[str, Any]]:
-    """What each node reports of itself; RefusedError where one doesn't answer."""
+    """What each node reports of itself; CommandRejectedError where one doesn't answer."""
     found = {}
     for node in bed.deployment.plan.nodes:
         try:
@@ -101,11 +101,11 @@ def states(bed: Bed) -> dict[str, dict[str, Any]]:
                 if bed.spec.plan.topology == "cluster":
                     found[node.name] |= cast("dict[str, Any]", client.execute_command("CLUSTER INFO"))
         except redis.RedisError as problem:
-            raise RefusedError(f"{node.name}: {problem}") from None
+            raise CommandRejectedError(f"{node.name}: {problem}") from None
     return found
 
 
-def direct(bed: Bed, node: Member, user: str = "app") -> redis.Redis:
+def direct(bed: Bed, node: NodeAddress, user: str = "app") -> redis.Redis:
     """A connection to one node."""
     secrets = bed.spec.secrets
     return redis.Redis(

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from infra.drivers.docker import driver
-from infra.drivers.docker.belongings import SCRATCH
 from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.objects import SCRATCH
 from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
@@ -100,9 +100,9 @@ def test_a_clusters_own_snapshots_start_another(tmp_path: Path, monkeypatch: pyt
     [
         ("single", "restore._mark"),
         ("single", "restore._wait_until_loaded"),
-        ("single", "restore._refuse_too_large"),
+        ("single", "restore._reject_too_large"),
         ("replicated", "restore._wait_for_append_only"),
-        ("replicated", "deployment.Deployment.up"),
+        ("replicated", "deployment.ContainerDeployment.up"),
         ("cluster", "restore._wait_until_loaded"),
         ("cluster", "restore._import"),
     ],
@@ -203,5 +203,5 @@ def test_a_backup_that_fails_is_seen(tmp_path: Path) -> None:
         bed.spec.engine.docker("exec", container, "sh", "-c", "rm -rf *Z")
         bed.spec.engine.docker("restart", container)
         until(lambda: bed.container("backup")["State"]["Health"]["Status"] == "unhealthy")
-        assert "primaries answered" in bed.spec.engine.docker("logs", container)
+        assert "primaries responded" in bed.spec.engine.docker("logs", container)
         assert backups(bed) == []

@@ -83,7 +83,7 @@ def test_containers(bed: Bed, rule: str) -> None:
 
 def test_settings(bed: Bed) -> None:
     for node in bed.deployment.plan.nodes:
-        found = bed.deployment.console.run(node.name, "CONFIG", "GET", *SETTINGS)
+        found = bed.deployment.executor.run(node.name, "CONFIG", "GET", *SETTINGS)
         assert found == SETTINGS
 
 
@@ -115,5 +115,5 @@ def test_a_stranger_gets_no_further_than_the_door(bed: Bed) -> None:
 def test_users_that_only_watch_or_copy_can_do_little(bed: Bed, user: str) -> None:
     commands = (("GET", "key"), ("SET", "key", "1"), ("CONFIG", "GET", "*"), ("FLUSHALL",), ("KEYS", "*"))
     for command in commands:
-        answer = bed.deployment.console.run("node-0", "ACL", "DRYRUN", user, *command)
+        answer = bed.deployment.executor.run("node-0", "ACL", "DRYRUN", user, *command)
         assert "has no permissions" in str(answer), command

@@ -72,7 +72,7 @@ def test_a_disk_that_becomes_full(tmp_path: Path, topology: Topology) -> None:
             bed.spec.engine.docker("start", bed.deployment.container(node))
             bed.ensure()
             if topology == "replicated":
-                driver.hand_over(bed.spec, bed.known)
+                driver.fail_over(bed.spec, bed.known)
             damage.fill_disk(data_of(bed, node))
             wait_until(lambda: _is_reported(bed, node), 120, "the full disk isn't reported")
             with pytest.raises(ProvisioningError, match=f"{node}.*(No space left on device).* -> free space"):

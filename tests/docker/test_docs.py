@@ -16,7 +16,7 @@ from tests.docker.test_monitoring import EXPORTER, PROMETHEUS
 OFFICIAL = {f"valkey/valkey:{NEW}": f"{IMAGE}:{NEW}", "oliver006/redis_exporter:v1.86.0": EXPORTER}
 """The images that the pages name, and those that take their names."""
 
-FIRST = {"Pulumi.yaml": "    default: 0\n", "infra/drivers/docker/places.py": "FIRST_PORT = 6379"}
+FIRST = {"Pulumi.yaml": "    default: 0\n", "infra/drivers/docker/addresses.py": "FIRST_PORT = 6379"}
 """Where it is said which port is the first one: a stack's, and a folder's."""
 
 STACKS = ("valkey/web", "valkey/valkey-valkey")

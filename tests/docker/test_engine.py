@@ -145,7 +145,7 @@ def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
     project.pulumi("config", "set", "--path", "valkey:docker.image", "127.0.0.1:1/valkey:9.1.7")
     refused = project.pulumi("preview")
     assert refused.returncode != 0
-    assert "127.0.0.1:1/valkey:9.1.7 can't be had" in refused.stdout + refused.stderr
+    assert "127.0.0.1:1/valkey:9.1.7 is not available" in refused.stdout + refused.stderr
     new = replace(project.stack, name=f"{project.stack.name}b")
     new._query("stack", "select", "--create", new.name)
     new._query("config", "cp", "--stack", project.stack.name, "--dest", new.name)
@@ -230,7 +230,7 @@ def test_a_node_whose_data_is_gone_is_reported_once(project: Project) -> None:
     Engine().docker("rm", "--force", f"valkey-{project.stack.name}-node-0-1")
     Engine().docker("volume", "rm", f"valkey-{project.stack.name}_node-0")
     project.stack.up()
-    lost = "node-0: its data directory was created again; its data is gone: it is a primary without keys"
+    lost = "node-0: its data directory was recreated; its data is gone: it is a primary without keys"
     assert [keycounts.recoveries(project.stack) for _ in range(2)] == [[lost], []]
     for _ in range(2):  # until the operator accepts it
         assert "node-0 0 of 1 (restarted " in keycounts.before_change(project.stack)

@@ -17,7 +17,7 @@ from infra.drivers.docker import driver
 from infra.drivers.topology import pause
 from infra.drivers.topology.executor import info
 from tests.docker.bed import Bed, make_spec, running
-from tools.probe import Writer
+from tools.availability_probe import AvailabilityProbe
 from tools.stack import PROJECT
 
 
@@ -29,7 +29,7 @@ def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 def left(bed: Bed, node: str) -> int:
     """Milliseconds until the node's pause ends."""
-    return int(info(bed.deployment.console, node, "clients")["paused_timeout_milliseconds"])
+    return int(info(bed.deployment.executor, node, "clients")["paused_timeout_milliseconds"])
 
 
 def wait_until_over(bed: Bed, node: str) -> None:
@@ -40,13 +40,13 @@ def wait_until_over(bed: Bed, node: str) -> None:
 
 def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: Bed) -> None:
     first, fence = replicated.primary(), replicated.spec.plan.directives.get("min-replicas-to-write")
-    with Writer(replicated.client, wait=0) as writer:
-        assert writer.goes_on(60)
-        driver.hand_over(replicated.spec, replicated.known)
-        assert writer.goes_on(60)
-    assert writer.lost() == []
+    with AvailabilityProbe(replicated.client, wait=0) as probe:
+        assert probe.makes_progress(60)
+        driver.fail_over(replicated.spec, replicated.known)
+        assert probe.makes_progress(60)
+    assert probe.lost() == []
     assert replicated.primary() != first
-    assert fence is None or replicated.deployment.console.run(first, "CONFIG", "GET", "min-replicas-to-write")[
+    assert fence is None or replicated.deployment.executor.run(first, "CONFIG", "GET", "min-replicas-to-write")[
         "min-replicas-to-write"
     ] == str(fence)
     wait_until_over(replicated, first)
@@ -57,8 +57,8 @@ _HOLD = """
 import pickle, sys, time
 from pathlib import Path
 from infra.drivers.topology import pause
-console, node = pickle.loads(Path(sys.argv[1]).read_bytes())
-with pause.hold(console, node) as held:
+executor, node = pickle.loads(Path(sys.argv[1]).read_bytes())
+with pause.hold(executor, node) as held:
     print("held", flush=True)
     while True:
         time.sleep(0.1)
@@ -71,7 +71,7 @@ with pause.hold(console, node) as held:
 
 def test_a_killed_commands_pause_ends_within_two_seconds(replicated: Bed, tmp_path: Path) -> None:
     node, given = replicated.primary(), tmp_path / "given"
-    given.write_bytes(pickle.dumps((replicated.deployment.console, node)))
+    given.write_bytes(pickle.dumps((replicated.deployment.executor, node)))
     command = [sys.executable, "-c", _HOLD, str(given)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as holder:
         try:
@@ -85,6 +85,6 @@ def test_a_killed_commands_pause_ends_within_two_seconds(replicated: Bed, tmp_pa
     wait_until_over(replicated, node)
     with contextlib.closing(replicated.client()) as client:
         assert client.set("key", "value")
-    console = replicated.deployment.console
-    while "cmd=client|pause" in str(console.run(node, "CLIENT", "LIST")):
+    executor = replicated.deployment.executor
+    while "cmd=client|pause" in str(executor.run(node, "CLIENT", "LIST")):
         time.sleep(0.1)  # its valkey-cli ends with it

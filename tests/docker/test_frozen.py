@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.drivers.docker import console
-from infra.drivers.topology.executor import SilentError, answers, wait_until
+from infra.drivers.docker import executor
+from infra.drivers.topology.executor import NotRespondingError, is_reachable, wait_until
 from tests.docker.bed import Bed, make_spec, running
 
 
@@ -23,21 +23,21 @@ def signal(bed: Bed, service: str, name: str) -> None:
 
 
 def test_a_frozen_node_is_silent(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "SILENT_SECONDS", 2)
+    monkeypatch.setattr(executor, "RESPONSE_TIMEOUT_SECONDS", 2)
     signal(bed, "node-1", "STOP")
     try:
-        with pytest.raises(SilentError, match="node-1 can't be asked: it has said nothing for 2 s"):
-            bed.deployment.console.run("node-1", "PING")
+        with pytest.raises(NotRespondingError, match="node-1 doesn't respond: it has not responded for 2 s"):
+            bed.deployment.executor.run("node-1", "PING")
     finally:
         signal(bed, "node-1", "CONT")
-    assert answers(bed.deployment.console, "node-1")
+    assert is_reachable(bed.deployment.executor, "node-1")
 
 
 def test_a_node_starts_beside_a_frozen_sentinel(bed: Bed) -> None:
     signal(bed, "sentinel-0", "STOP")
     try:
         bed.spec.engine.docker("restart", bed.deployment.container("node-1"))
-        wait_until(lambda: answers(bed.deployment.console, "node-1"), 60, "it waits for the Sentinel")
+        wait_until(lambda: is_reachable(bed.deployment.executor, "node-1"), 60, "it waits for the Sentinel")
     finally:
         signal(bed, "sentinel-0", "CONT")
     bed.ensure()

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.docker import driver
-from infra.drivers.docker.belongings import Belongings
-from infra.drivers.docker.deployment import Deployment
-from infra.drivers.docker.driver import Spec
+from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.driver import DeploymentSpec
+from infra.drivers.docker.objects import DockerObjects
 from infra.errors import ProvisioningError
 from tests import killed
 from tests.docker.bed import IMAGE, NEW, OLD, Bed, make_spec, running, sweep
@@ -31,13 +31,13 @@ def single(tmp_path: Path) -> Iterator[Bed]:
         yield bed
 
 
-def left(spec: Spec) -> list[str]:
+def left(spec: DeploymentSpec) -> list[str]:
     label = f"valkey.stack={spec.plan.stack}"
     return [name for kind in ("container", "volume", "network") for name in spec.engine.labelled(kind, label)]
 
 
-def belongings(spec: Spec) -> Belongings:
-    return Belongings(spec.engine, spec.plan.stack, spec.plan.project)
+def objects(spec: DeploymentSpec) -> DockerObjects:
+    return DockerObjects(spec.engine, spec.plan.stack, spec.plan.project)
 
 
 def kill(bed: Bed, call: str, folder: Path) -> None:
@@ -60,10 +60,10 @@ def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
         call = "infra.drivers.docker.restore._wait_until_loaded"
         killed.ensure("infra.drivers.docker.driver", call, tmp_path, spec, None)
         assert f"{spec.plan.project}-scratch" in left(spec)
-        driver.refuse(spec, None)
+        driver.preflight(spec, None)
         with pytest.raises(ProvisioningError, match="another Docker engine"):
-            driver.clean_up(belongings(spec), "another", tmp_path)
-        driver.clean_up(belongings(spec), spec.engine.check(), tmp_path)
+            driver.clean_up(objects(spec), "another", tmp_path)
+        driver.clean_up(objects(spec), spec.engine.check(), tmp_path)
         assert left(spec) == []
         assert list(tmp_path.glob("final-*")) == []
     finally:
@@ -72,7 +72,7 @@ def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_end_keeps_data_that_no_state_has(single: Bed, tmp_path: Path) -> None:
     spec = single.spec
-    driver.clean_up(belongings(spec), spec.engine.check(), tmp_path)
+    driver.clean_up(objects(spec), spec.engine.check(), tmp_path)
     assert left(spec) == []
     assert "appendonlydir/appendonly.aof.manifest" in archived(tmp_path)
 
@@ -152,7 +152,7 @@ def test_the_way_back_of_a_killed_upgrade_is_refused(tmp_path: Path) -> None:
         for action in (None, "stop", "rm"):
             if action:
                 bed.spec.engine.docker(action, container)
-            for attempt in (driver.ensure, driver.refuse):
+            for attempt in (driver.ensure, driver.preflight):
                 with pytest.raises(ProvisioningError, match=newer):
                     attempt(bed.spec, bed.known)
             assert action == "rm" or bed.container("node-0")["Id"] == before
@@ -163,13 +163,13 @@ def test_the_way_back_of_a_killed_upgrade_is_refused(tmp_path: Path) -> None:
 
 def crash(bed: Bed) -> None:
     """Have the older server on files that only the newer one reads, as after an AOF rewrite."""
-    console = bed.deployment.console
-    console.run("node-0", "BGREWRITEAOF")
+    executor = bed.deployment.executor
+    executor.run("node-0", "BGREWRITEAOF")
     deadline = time.monotonic() + 120
     while not list((data_of(bed, "node-0") / "appendonlydir").glob("*.2.base.rdb")):
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    older = Deployment(bed.spec.engine, replace(bed.deployment.plan, image=f"{IMAGE}:{OLD}"), bed.spec.secrets)
+    older = ContainerDeployment(bed.spec.engine, replace(bed.deployment.plan, image=f"{IMAGE}:{OLD}"), bed.spec.secrets)
     older.compose("stop")
     (data_of(bed, "node-0") / "position").unlink()
     older.compose("up", "--detach", "--force-recreate")
@@ -208,7 +208,7 @@ def test_a_backup_needs_no_node_that_is_away(tmp_path: Path) -> None:
             engine.docker("kill", containers(node))
             folder = tmp_path / f"{number}"
             if node == other:
-                with pytest.raises(ProvisioningError, match=r"node-0 can't be asked: .*; node-2 can't") as caught:
+                with pytest.raises(ProvisioningError, match=r"node-0 doesn't respond: .*; node-2 doesn't") as caught:
                     driver.snapshot(bed.spec, bed.known, folder)
                 assert not HEX.search(str(caught.value))
                 assert not list(folder.glob("*"))
@@ -225,7 +225,7 @@ def test_a_backup_of_a_cluster_needs_no_node_that_is_away(tmp_path: Path) -> Non
         driver.snapshot(bed.spec, bed.known, tmp_path / "one")
         assert len(list((tmp_path / "one").glob("*.rdb"))) == 3
         bed.spec.engine.docker("kill", bed.deployment.container(leader))
-        with pytest.raises(ProvisioningError, match=f"{leader} can't be asked"):
+        with pytest.raises(ProvisioningError, match=f"{leader} doesn't respond"):
             driver.snapshot(bed.spec, bed.known, tmp_path / "none")
 
 
@@ -236,16 +236,16 @@ def test_what_can_not_be_had_is_refused_before_anything_changes(single: Bed, tmp
     small = replace(spec, plan=replace(spec.plan, directives={**spec.plan.directives, "maxmemory": "1000"}))
     older = replace(spec, version=OLD, source=replace(spec.source, reference=f"{IMAGE}:{OLD}"))
     for wrong, problem in (
-        (absent, r"127\.0\.0\.1:1/valkey:9\.1\.7 can't be had: .*connection refused -> .*docker\.imageFile"),
+        (absent, r"127\.0\.0\.1:1/valkey:9\.1\.7 is not available: .*connection refused -> .*docker\.imageFile"),
         (small, "may not evict"),
         (older, f"{OLD} is older"),
         (replace(spec, version="8.1"), "not 8.1"),
     ):
         with pytest.raises(ProvisioningError, match=problem):
-            driver.refuse(wrong, known)
+            driver.preflight(wrong, known)
     without = replace(spec, secrets=replace(spec.secrets, passwords={}))
-    driver.refuse(without, known)
-    driver.refuse(spec, known)
+    driver.preflight(without, known)
+    driver.preflight(spec, known)
     after = single.container("node-0")
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert helpers(single) == []
@@ -253,4 +253,4 @@ def test_what_can_not_be_had_is_refused_before_anything_changes(single: Bed, tmp
     (snapshot,) = tmp_path.glob("final-*.rdb")
     new = replace(older, restore_from=snapshot)
     with pytest.raises(ProvisioningError, match=rf"written by Valkey {NEW}, Valkey {OLD} can't read it -> .*9\.1"):
-        driver.refuse(new, None)
+        driver.preflight(new, None)

@@ -14,7 +14,7 @@ from valkeykit.url import Node
 from infra.drivers.docker import driver
 from tests.docker.bed import Bed, make_spec, running
 from tools import keycounts, keyspace
-from tools.keycounts import Shard
+from tools.keycounts import ShardKeyCount
 
 KEYS = 500
 MANIFEST = "/data/appendonlydir/appendonly.aof.manifest"
@@ -41,7 +41,7 @@ def write(bed: Bed) -> None:
         assert client.execute_command("WAITAOF", 1, replicas, 60_000) == [1, replicas]
 
 
-def count(bed: Bed) -> list[Shard]:
+def count(bed: Bed) -> list[ShardKeyCount]:
     address = bed.endpoint.address("monitor", bed.spec.secrets.passwords["monitor"])
 
     def at(node: Node) -> redis.Redis:
@@ -50,7 +50,7 @@ def count(bed: Bed) -> list[Shard]:
     return keyspace.read(bed.endpoint.nodes, at, bed.endpoint)
 
 
-def compare(bed: Bed, before: list[Shard]) -> keycounts.Report:
+def compare(bed: Bed, before: list[ShardKeyCount]) -> keycounts.KeyCountReport:
     return keycounts.compare([shard.count for shard in before], count(bed), "web")
 
 
@@ -81,7 +81,7 @@ def test_a_single_node_whose_volume_is_lost(single: Bed) -> None:
     single.ensure()
     assert f": node-0 0 of {KEYS} (restarted " in compare(single, before).warning
     assert recoveries(single, since) == [
-        "node-0: its data directory was created again; its data is gone: it is a primary without keys"
+        "node-0: its data directory was recreated; its data is gone: it is a primary without keys"
     ]
 
 
@@ -119,6 +119,6 @@ def test_replicas_that_copied_their_data_again(replicated: Bed) -> None:
     assert (report.warning, report.failure) == ("", "")
     recreated, repaired = recoveries(replicated, since)
     restored = f"; restored from its primary {primary}, {KEYS} keys"
-    assert recreated == f"{replicas[0]}: its data directory was created again{restored}"
+    assert recreated == f"{replicas[0]}: its data directory was recreated{restored}"
     assert repaired.startswith(f"{replicas[1]}: its files were set aside in /data/set-aside-")
     assert repaired.endswith(f"(appendonlydir has files, but no manifest that names them){restored}")

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from infra.drivers import certificates
-from infra.drivers.docker import health, rolling
+from infra.drivers.docker import health, rolling_restart
 from infra.drivers.docker.plan import Secrets
-from infra.drivers.topology.executor import answers
+from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
 from tests.docker.bed import NEW, OLD, Bed, new_secrets
-from tools.probe import Writer
+from tools.availability_probe import AvailabilityProbe
 
 SECONDS_WITHOUT_WRITES = 10.0
 
@@ -70,7 +70,7 @@ def test_settings_and_memory_change_without_a_restart(bed: Bed) -> None:
 
 
 def _of_first(bed: Bed) -> dict[str, str]:
-    return dict(bed.deployment.console.run("node-0", "CONFIG", "GET", "maxmemory*"))
+    return dict(bed.deployment.executor.run("node-0", "CONFIG", "GET", "maxmemory*"))
 
 
 def test_memory_that_the_data_fills_is_refused(bed: Bed) -> None:
@@ -89,11 +89,11 @@ def test_passwords_rotate_without_a_failed_request(bed: Bed) -> None:
     old = bed.spec.secrets
     new = replace(new_secrets(["x"], bed.spec.plan.users), certificate=old.certificate, ca=old.ca)
     before = starts(bed)
-    with Writer(bed.client) as running_with_old:
+    with AvailabilityProbe(bed.client) as running_with_old:
         bed.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
-        with Writer(bed.client) as running_with_new:
+        with AvailabilityProbe(bed.client) as running_with_new:
             time.sleep(1)
-    with Writer(bed.client) as running_with_new:
+    with AvailabilityProbe(bed.client) as running_with_new:
         bed.ensure(secrets=new)
         time.sleep(1)
     assert running_with_old.failed == running_with_new.failed == []
@@ -101,8 +101,8 @@ def test_passwords_rotate_without_a_failed_request(bed: Bed) -> None:
     assert starts(bed) == before
     current = bed.spec
     bed.spec = replace(bed.spec, secrets=old)
-    with pytest.raises(ProvisioningError, match="doesn't take the password"):
-        bed.deployment.console.run("node-0", "PING")
+    with pytest.raises(ProvisioningError, match="rejects the password"):
+        bed.deployment.executor.run("node-0", "PING")
     bed.spec = current
 
 
@@ -123,14 +123,16 @@ def test_writes_go_on_when_a_primary_is_killed(bed: Bed) -> None:
     if bed.spec.plan.topology == "single":
         pytest.skip("a single node has nobody to take over")
     victim = bed.primary()
-    with Writer(bed.client, wait=1 if bed.spec.plan.topology == "replicated" else 0) as writer:
+    with AvailabilityProbe(bed.client, wait=1 if bed.spec.plan.topology == "replicated" else 0) as writer:
         time.sleep(1)
         bed.spec.engine.docker("kill", bed.deployment.container(victim))
         deadline = time.monotonic() + 20
         at = writer.acknowledged
         while writer.acknowledged < at + 200 and time.monotonic() < deadline:
             time.sleep(0.1)
-    assert writer.longest < SECONDS_WITHOUT_WRITES, f"no write for {writer.longest:.1f} s: {writer.failed[-1:]}"
+    assert writer.longest_outage_seconds < SECONDS_WITHOUT_WRITES, (
+        f"no write for {writer.longest_outage_seconds:.1f} s: {writer.failed[-1:]}"
+    )
     assert writer.lost() == []
     assert any(victim in problem for problem in bed.wrong())
     bed.ensure()
@@ -143,7 +145,7 @@ def test_a_crashed_server_comes_back_by_itself(bed: Bed) -> None:
     pid = int(facts["State"]["Pid"])
     bed.spec.engine.docker("exec", bed.deployment.container("node-0"), "sh", "-c", "kill -9 $(pidof valkey-server)")
     deadline = time.monotonic() + 30
-    while bed.container("node-0")["State"]["Pid"] in (0, pid) or not answers(bed.deployment.console, "node-0"):
+    while bed.container("node-0")["State"]["Pid"] in (0, pid) or not is_reachable(bed.deployment.executor, "node-0"):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert has(bed, "first")
@@ -180,10 +182,10 @@ def test_stopped_containers_of_another_definition_are_replaced_together(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node waits for Sentinels and for other nodes, so none can be the first."""
-    bed.spec.engine.docker("stop", *(bed.deployment.container(name) for name in bed.deployment.console.ports))
+    bed.spec.engine.docker("stop", *(bed.deployment.container(name) for name in bed.deployment.executor.ports))
     with monkeypatch.context() as patch:
         patch.setattr(health, "is_outdated", lambda *_: True)
-        rolling.recreate_unhealthy(bed.deployment)
+        rolling_restart.recreate_unhealthy(bed.deployment)
     bed.ensure()
     assert bed.wrong() == []
     assert has(bed, "first")
@@ -191,7 +193,7 @@ def test_stopped_containers_of_another_definition_are_replaced_together(
 
 def test_an_upgrade_rolls_under_load_and_a_downgrade_is_refused(bed: Bed) -> None:
     bed.use(NEW)
-    with Writer(bed.client, wait=0) as writer:
+    with AvailabilityProbe(bed.client, wait=0) as writer:
         bed.ensure()
     assert bed.known.version == NEW
     assert bed.wrong() == []

@@ -12,13 +12,13 @@ import pytest
 
 from infra.drivers.docker import driver, images
 from infra.drivers.docker.engine import Engine
-from infra.drivers.docker.images import Source
+from infra.drivers.docker.images import ImageSource
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.docker.bed import NEW, OLD, make_spec, running
 
 
-def nothing_is_left(spec: driver.Spec) -> bool:
+def nothing_is_left(spec: driver.DeploymentSpec) -> bool:
     label = f"valkey.stack={spec.plan.stack}"
     return not any(spec.engine.labelled(kind, label) for kind in ("container", "volume", "network"))
 
@@ -31,7 +31,7 @@ def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ProvisioningError, match="no docker client"):
+    with pytest.raises(ProvisioningError, match="docker client is not installed"):
         Engine().check()
 
 
@@ -72,20 +72,20 @@ def test_too_old(monkeypatch: pytest.MonkeyPatch, said: str, what: str) -> None:
 def test_an_image_that_is_nowhere(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "single")
     with pytest.raises(ProvisioningError, match=r"127\.0\.0\.1:1"):
-        driver.ensure(replace(spec, source=Source("127.0.0.1:1/valkey:9.1.2")), None)
+        driver.ensure(replace(spec, source=ImageSource("127.0.0.1:1/valkey:9.1.2")), None)
     assert nothing_is_left(spec)
 
 
 def test_an_image_without_a_server(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "single")
-    with pytest.raises(ProvisioningError, match=r"holds Valkey 8\.1\.1, not 9\.1"):
-        driver.ensure(replace(spec, source=Source(f"valkey-test:{OLD}"), version="9.1"), None)
+    with pytest.raises(ProvisioningError, match=r"contains Valkey 8\.1\.1, not 9\.1"):
+        driver.ensure(replace(spec, source=ImageSource(f"valkey-test:{OLD}"), version="9.1"), None)
     assert nothing_is_left(spec)
 
 
 def test_another_digest(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "single")
-    wrong = Source(f"valkey-test:{NEW}", digest=f"sha256:{'0' * 64}")
+    wrong = ImageSource(f"valkey-test:{NEW}", digest=f"sha256:{'0' * 64}")
     with pytest.raises(ProvisioningError, match=r"has the digest sha256:[0-9a-f]{64}, not sha256:0000"):
         driver.ensure(replace(spec, source=wrong), None)
     assert nothing_is_left(spec)
@@ -94,7 +94,7 @@ def test_another_digest(tmp_path: Path) -> None:
 def test_the_right_digest() -> None:
     engine = Engine()
     known = engine.inspect("image", f"valkey-test:{NEW}")[0]["Id"]
-    assert images.ensure(engine, Source(f"valkey-test:{NEW}", digest=known)) == known
+    assert images.ensure(engine, ImageSource(f"valkey-test:{NEW}", digest=known)) == known
 
 
 def test_an_image_from_a_file(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_an_image_from_a_file(tmp_path: Path) -> None:
     engine.docker("tag", f"valkey-test:{NEW}", name)
     engine.docker("save", "--output", str(tmp_path / "image.tar"), name)
     engine.docker("rmi", name)
-    with pytest.raises(ProvisioningError, match="doesn't hold valkey-test:other"):
-        images.ensure(engine, Source("valkey-test:other", file=tmp_path / "image.tar"))
+    with pytest.raises(ProvisioningError, match="does not contain valkey-test:other"):
+        images.ensure(engine, ImageSource("valkey-test:other", file=tmp_path / "image.tar"))
     engine.docker("rmi", name)
-    assert images.ensure(engine, Source(name, file=tmp_path / "image.tar")) == name
+    assert images.ensure(engine, ImageSource(name, file=tmp_path / "image.tar")) == name
     assert images.version(engine, name) == NEW
     engine.docker("rmi", name)
 
@@ -113,7 +113,7 @@ def test_an_image_from_a_file(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         spec = replace(make_spec(tmp_path, "single"), first_port=taken.getsockname()[1])
-        with pytest.raises(ProvisioningError, match=r"port \d+ of 127.0.0.1 is taken"):
+        with pytest.raises(ProvisioningError, match=r"port \d+ of 127.0.0.1 is in use"):
             driver.ensure(spec, None)
     assert nothing_is_left(spec)
 
@@ -174,6 +174,6 @@ def test_a_server_that_cannot_be_asked_is_reported_with_the_reason(tmp_path: Pat
         engine = bed.spec.engine
         engine.docker("run", "--rm", "-u", "0", "-v", f"{conf}:/c", "--entrypoint", "rm", image, "-f", "/c/tls/ca.crt")
         with pytest.raises(ProvisioningError, match="node-0: Could not negotiate a TLS connection: Invalid CA"):
-            bed.deployment.console.run("node-0", "PING")
+            bed.deployment.executor.run("node-0", "PING")
         bed.ensure()
-        bed.deployment.console.run("node-0", "PING")
+        bed.deployment.executor.run("node-0", "PING")

@@ -13,7 +13,7 @@ import pytest
 
 from infra.drivers.docker import images
 from infra.drivers.docker.engine import Engine
-from infra.drivers.docker.images import Source
+from infra.drivers.docker.images import ImageSource
 from infra.errors import ProvisioningError
 from tests.docker.bed import IMAGE, NEW
 
@@ -73,19 +73,22 @@ def test_pulls_with_a_login_and_a_digest(registry: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("HOME", str(tmp_path))
     engine = Engine()
     with pytest.raises(ProvisioningError, match=r"(?i)no basic auth|unauthorized"):
-        images.ensure(engine, Source(registry))
+        images.ensure(engine, ImageSource(registry))
     with pytest.raises(ProvisioningError, match=r"(?i)unauthorized"):
-        images.ensure(engine, Source(registry, user=USER, password="wrong"))
+        images.ensure(engine, ImageSource(registry, user=USER, password="wrong"))
     with pytest.raises(ProvisioningError, match=r"(?i)manifest unknown|not found"):
-        images.ensure(engine, Source(registry, digest=f"sha256:{'0' * 64}", user=USER, password=PASSWORD))
-    assert images.find(engine, Source(registry)) == "", "a login of the client's own may be enough"
-    assert images.find(engine, Source(registry, digest=digest, user=USER, password=PASSWORD)) == ""
-    for absent in (Source(f"{registry}7", user=USER, password=PASSWORD), Source(registry, user=USER, password="wrong")):
-        with pytest.raises(ProvisioningError, match=r"can't be had: .*(unknown|unauthorized).* -> "):
+        images.ensure(engine, ImageSource(registry, digest=f"sha256:{'0' * 64}", user=USER, password=PASSWORD))
+    assert images.find(engine, ImageSource(registry)) == "", "a login of the client's own may be enough"
+    assert images.find(engine, ImageSource(registry, digest=digest, user=USER, password=PASSWORD)) == ""
+    for absent in (
+        ImageSource(f"{registry}7", user=USER, password=PASSWORD),
+        ImageSource(registry, user=USER, password="wrong"),
+    ):
+        with pytest.raises(ProvisioningError, match=r"is not available: .*(unknown|unauthorized).* -> "):
             images.find(engine, absent)
     assert not engine.inspect("image", registry)
-    name = images.ensure(engine, Source(registry, digest=digest, user=USER, password=PASSWORD))
-    assert images.find(engine, Source(registry, digest=digest)) == name
+    name = images.ensure(engine, ImageSource(registry, digest=digest, user=USER, password=PASSWORD))
+    assert images.find(engine, ImageSource(registry, digest=digest)) == name
     assert name == f"{registry}@{digest}"
     assert images.version(engine, name) == NEW
     assert not (tmp_path / ".docker" / "config.json").exists()

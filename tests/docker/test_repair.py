@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.drivers.docker import console, driver, volumes
+from infra.drivers.docker import driver, executor, volumes
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.workbench import Workbench
-from infra.drivers.topology.executor import Member, answers, wait_until
+from infra.drivers.topology.executor import NodeAddress, is_reachable, wait_until
 from infra.errors import ProvisioningError
 from tests.docker.bed import NEW, OLD, Bed, make_spec, running
 from tests.docker.test_frozen import signal
@@ -66,7 +66,7 @@ def fill(bed: Bed) -> None:
         client.flushall()
     write(bed, 0, KEYS // 2)
     for node in bed.deployment.plan.nodes:
-        if bed.deployment.console.run(node.name, "ROLE")[0] == "master":
+        if bed.deployment.executor.run(node.name, "ROLE")[0] == "master":
             rewrite(bed, node.name)
     write(bed, KEYS // 2, KEYS)
     wait_until(lambda: sum(noted(bed, node.name) for node in primaries(bed)) == KEYS, 60, "the keys aren't noted")
@@ -79,18 +79,18 @@ def write(bed: Bed, first: int, last: int) -> None:
 
 
 def rewrite(bed: Bed, node: str) -> None:
-    console = bed.deployment.console
-    console.run(node, "BGREWRITEAOF")
+    executor = bed.deployment.executor
+    executor.run(node, "BGREWRITEAOF")
 
     def written() -> bool:
-        state = dict(line.split(":", 1) for line in console.run(node, "INFO", "persistence").split() if ":" in line)
+        state = dict(line.split(":", 1) for line in executor.run(node, "INFO", "persistence").split() if ":" in line)
         return {state["aof_rewrite_in_progress"], state["aof_rewrite_scheduled"]} == {"0"}
 
     wait_until(written, 60, "the append-only file isn't rewritten")
 
 
-def primaries(bed: Bed) -> list[Member]:
-    return [node for node in bed.deployment.plan.nodes if bed.deployment.console.run(node.name, "ROLE")[0] == "master"]
+def primaries(bed: Bed) -> list[NodeAddress]:
+    return [node for node in bed.deployment.plan.nodes if bed.deployment.executor.run(node.name, "ROLE")[0] == "master"]
 
 
 def noted(bed: Bed, node: str) -> int:
@@ -222,15 +222,15 @@ def test_a_healthy_node_and_unknown_names_are_refused(single: Bed) -> None:
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
 def test_a_node_that_hangs_is_refused(single: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (console, repairs):
-        monkeypatch.setattr(module, "SILENT_SECONDS", 2)
+    for module in (executor, repairs):
+        monkeypatch.setattr(module, "RESPONSE_TIMEOUT_SECONDS", 2)
     signal(single, "node-0", "STOP")
     try:
         with pytest.raises(ProvisioningError, match="node-0 runs, but does not respond -> docker restart"):
             repair(single)
     finally:
         signal(single, "node-0", "CONT")
-    assert answers(single.deployment.console, "node-0")
+    assert is_reachable(single.deployment.executor, "node-0")
 
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
@@ -264,7 +264,7 @@ def test_a_repair_that_was_cut_off_finishes(single: Bed, step: str, monkeypatch:
         with pytest.raises((KeyboardInterrupt, EngineError)):
             repair(single)
     if step == "put-in-place":  # the node only had to start
-        wait_until(lambda: answers(single.deployment.console, "node-0"), 120, "it doesn't serve")
+        wait_until(lambda: is_reachable(single.deployment.executor, "node-0"), 120, "it doesn't serve")
     else:
         wait_for(single, "node-0", "make repair")
         repair(single)
@@ -339,12 +339,12 @@ def test_a_member_that_is_stopped_may_hold_more(replicated: Bed) -> None:
 
 def test_nodes_conf_is_rebuilt_where_nobody_else_has_the_slots(shards: Bed) -> None:
     fill(shards)
-    identity = shards.deployment.console.run("node-1", "CLUSTER", "MYID")
+    identity = shards.deployment.executor.run("node-1", "CLUSTER", "MYID")
     damage(shards, NO_NODES_CONF, "node-1")
     wait_for(shards, "node-1", "nodes.conf is lost")
     report = repair(shards, "node-1")
     assert f"the other nodes know it as {identity}" in report
-    assert shards.deployment.console.run("node-1", "CLUSTER", "MYID") == identity
+    assert shards.deployment.executor.run("node-1", "CLUSTER", "MYID") == identity
     assert left(shards) == KEYS
     assert shards.wrong() == []
 
@@ -378,7 +378,7 @@ def test_a_shard_whose_nodes_were_all_emptied(cluster: Bed) -> None:
     replica = next(
         node.name
         for node in cluster.deployment.plan.nodes
-        if cluster.deployment.console.run(node.name, "ROLE")[1:3] == [primary.host, primary.port]
+        if cluster.deployment.executor.run(node.name, "ROLE")[1:3] == [primary.host, primary.port]
     )
     damage(cluster, EMPTIED, "node-0", replica)
     wait_until(lambda: refused(cluster, "node-0", "the keys of these slots are lost"), 120, "it isn't refused")

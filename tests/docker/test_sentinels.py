@@ -10,7 +10,7 @@ from valkeykit.endpoint import SERVICE
 
 from infra.drivers.docker import driver
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import Member, wait_until
+from infra.drivers.topology.executor import NodeAddress, wait_until
 from tests.docker import stored
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import data_of, read, write
@@ -29,7 +29,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 def primary(bed: Bed) -> str:
     """A primary that is not the configured one."""
     if bed.primary() == "node-0":
-        driver.hand_over(bed.spec, bed.known)
+        driver.fail_over(bed.spec, bed.known)
     assert bed.primary() != "node-0"
     return bed.primary()
 
@@ -65,12 +65,14 @@ def cut(bed: Bed, *services: str) -> None:
         os.truncate(file, text.index(b"\n", text.index(b"sentinel monitor ")) + 1)
 
 
-def named(bed: Bed) -> set[Member | None]:
+def named(bed: Bed) -> set[NodeAddress | None]:
     deployment = bed.deployment
-    return {replication.named_primary(deployment.console, [name], deployment.plan.nodes) for name in sentinels(bed)}
+    return {
+        replication.primary_by_sentinels(deployment.executor, [name], deployment.plan.nodes) for name in sentinels(bed)
+    }
 
 
-def member(bed: Bed, name: str) -> Member:
+def member(bed: Bed, name: str) -> NodeAddress:
     return next(node for node in bed.deployment.plan.nodes if node.name == name)
 
 
@@ -99,8 +101,8 @@ def test_lost_volumes_while_the_primary_is_down(bed: Bed, primary: str) -> None:
     lose_volumes(bed, *sentinels(bed))
     bed.deployment.compose("up", "--detach", "--no-recreate", *sentinels(bed))
     others = [node for node in bed.deployment.plan.nodes if node.name != primary]
-    console = bed.deployment.console
-    wait_until(lambda: "master" in {replication.role(console, node) for node in others}, LONG, "none is promoted")
+    executor = bed.deployment.executor
+    wait_until(lambda: "master" in {replication.role(executor, node) for node in others}, LONG, "none is promoted")
     bed.ensure()
     assert not bed.wrong()
     assert read(bed) == {"down"}
@@ -133,26 +135,26 @@ def logged(bed: Bed, text: str) -> list[str]:
 def test_a_primary_that_was_down_for_the_sentinels_alone_is_demoted_at_once(bed: Bed) -> None:
     """They would make it a replica only after eight seconds, in which it accepts writes that are lost."""
     write(bed, "alone")
-    console, primary = bed.deployment.console, member(bed, bed.primary())
+    executor, primary = bed.deployment.executor, member(bed, bed.primary())
     signal(bed, primary.name, "STOP")
     wait_until(lambda: named(bed).isdisjoint({primary, None}), LONG, "no other node is promoted")
     signal(bed, primary.name, "CONT")
-    wait_until(lambda: replication.role(console, primary) == "slave", LONG, "it is not demoted")
+    wait_until(lambda: replication.role(executor, primary) == "slave", LONG, "it is not demoted")
     wait_until(lambda: bool(logged(bed, f"demote-primary: {primary.address} ")), LONG, "the script was not run")
     bed.ensure()
     leader = member(bed, bed.primary())
-    console.run(primary.name, "REPLICAOF", "NO", "ONE")
+    executor.run(primary.name, "REPLICAOF", "NO", "ONE")
     assert f"now follows {leader.address}" in demote(bed, primary, leader)
-    assert replication.role(console, primary) == "slave"
+    assert replication.role(executor, primary) == "slave"
     bed.ensure()
-    console.run(primary.name, "REPLICAOF", "NO", "ONE")
+    executor.run(primary.name, "REPLICAOF", "NO", "ONE")
     assert "stays a primary" in demote(bed, leader, primary)
-    assert replication.role(console, leader) == "master"
+    assert replication.role(executor, leader) == "master"
     bed.ensure()
     assert read(bed) == {"alone"}
 
 
-def demote(bed: Bed, old: Member, new: Member) -> str:
+def demote(bed: Bed, old: NodeAddress, new: NodeAddress) -> str:
     """What the script reports that a Sentinel runs."""
     script = ["sh", "/etc/valkey/bin/demote-primary", "valkey", "leader", "start"]
     container = bed.deployment.container(sentinels(bed)[0])
@@ -182,10 +184,10 @@ def test_a_configuration_that_is_cut_is_set_aside(bed: Bed, primary: str) -> Non
 
 def test_make_up_repairs_sentinels_that_run_without_a_login(bed: Bed, primary: str) -> None:
     """As one of an earlier release does whose configuration was cut."""
-    console = bed.deployment.console
+    executor = bed.deployment.executor
     for name in sentinels(bed)[:2]:
-        replication.monitor(console, name, member(bed, primary), 3)
-        console.run(name, "SENTINEL", "CONFIG", "SET", "sentinel-user", "")
+        replication.monitor(executor, name, member(bed, primary), 3)
+        executor.run(name, "SENTINEL", "CONFIG", "SET", "sentinel-user", "")
     assert bed.wrong()
     bed.ensure()
     assert not bed.wrong()
@@ -193,14 +195,14 @@ def test_make_up_repairs_sentinels_that_run_without_a_login(bed: Bed, primary: s
 
 def test_make_up_repairs_sentinels_that_name_a_replica(bed: Bed, primary: str) -> None:
     """As those of an earlier release do that lost their volumes after a failover."""
-    console = bed.deployment.console
+    executor = bed.deployment.executor
     write(bed, "named")
     for name in sentinels(bed):  # all of them before one monitors another node, or they correct each other
-        console.run(name, "SENTINEL", "REMOVE", SERVICE)
+        executor.run(name, "SENTINEL", "REMOVE", SERVICE)
     for name in sentinels(bed):
-        replication.monitor(console, name, member(bed, "node-0"), 3)
-    assert bed.wrong() == [f"the Sentinels take node-0 for the primary, but it is a replica of {primary}"]
-    console.run(sentinels(bed)[2], "SENTINEL", "REMOVE", SERVICE)  # a repair that was interrupted
+        replication.monitor(executor, name, member(bed, "node-0"), 3)
+    assert bed.wrong() == [f"the Sentinels report node-0 as the primary, but it is a replica of {primary}"]
+    executor.run(sentinels(bed)[2], "SENTINEL", "REMOVE", SERVICE)  # a repair that was interrupted
     bed.ensure()
     assert not bed.wrong()
     assert (bed.primary(), named(bed)) == (primary, {member(bed, primary)})

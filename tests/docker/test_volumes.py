@@ -14,7 +14,7 @@ import pytest
 
 from infra.drivers.docker import driver
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.topology.executor import RefusedError, SilentError, info, wait_until
+from infra.drivers.topology.executor import CommandRejectedError, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.docker import damage
@@ -80,12 +80,12 @@ def test_an_append_only_file_that_was_cut_while_its_server_ran(replicated: Bed) 
     last = seen_by(data) + 5
     wait_until(lambda: seen_by(data) >= last, 60, "no position is noted")
     for sentinel in deployment.plan.sentinels:  # they may be faster
-        deployment.console.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "600000")
+        deployment.executor.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "600000")
     os.kill(replicated.container(leader)["State"]["Pid"], signal.SIGKILL)
     container = deployment.container(leader)
     wait_until(lambda: "hold more" in waiting_of(engine, container), 120, "it doesn't wait for a failover")
     for sentinel in deployment.plan.sentinels:
-        deployment.console.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "3000")
+        deployment.executor.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "3000")
     replicated.ensure()
     assert read(replicated) == {"second"}
 
@@ -270,7 +270,7 @@ def test_a_stale_primary_does_not_replace_a_damaged_one(bed: Bed) -> None:
     stale, (leader,) = leader_and_followers(bed)
     engine, deployment = bed.spec.engine, bed.deployment
     engine.docker("kill", deployment.container(stale))
-    wait_until(lambda: deployment.console.run(leader, "ROLE")[0] == "master", 120, "no failover")
+    wait_until(lambda: deployment.executor.run(leader, "ROLE")[0] == "master", 120, "no failover")
     write(bed, "second", [node for node in deployment.plan.nodes if node.name != stale])
     engine.docker("kill", deployment.container(leader))
     damage.append_zeros(data_of(bed, leader))
@@ -286,7 +286,7 @@ def test_a_stale_replica_does_not_replace_a_damaged_primary(replicated: Bed) -> 
     engine.docker("kill", deployment.container(stale))
     write(replicated, "second", [node for node in deployment.plan.nodes if node.name != stale])
     for sentinel in deployment.plan.sentinels:  # they may be faster, which is a known limit
-        deployment.console.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "600000")
+        deployment.executor.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "600000")
     engine.docker("kill", deployment.container(leader), deployment.container(emptied))
     damage.append_zeros(data_of(replicated, leader))
     damage.empty(data_of(replicated, emptied))
@@ -297,8 +297,8 @@ def test_a_stale_replica_does_not_replace_a_damaged_primary(replicated: Bed) -> 
 
 
 def state_of(bed: Bed, name: str) -> dict[str, str]:
-    with contextlib.suppress(RefusedError, SilentError):
-        return info(bed.deployment.console, name, "replication")
+    with contextlib.suppress(CommandRejectedError, NotRespondingError):
+        return info(bed.deployment.executor, name, "replication")
     return {}
 
 
@@ -318,7 +318,7 @@ def _repair_the_only_later_copy(bed: Bed, node: str) -> None:
 def test_a_replica_that_was_cut_off_never_leads_though_it_stopped_last(replicated: Bed) -> None:
     leader, (cut_off, other) = leader_and_followers(replicated)
     engine, deployment = replicated.spec.engine, replicated.deployment
-    deployment.console.run(cut_off, "REPLICAOF", "127.0.0.1", "1")
+    deployment.executor.run(cut_off, "REPLICAOF", "127.0.0.1", "1")
     for sentinel in deployment.plan.sentinels:
         engine.docker("kill", deployment.container(sentinel.name))  # it would repair that
     time.sleep(15)
@@ -366,11 +366,11 @@ def test_a_damaged_sentinel_learns_again(replicated: Bed) -> None:
 
 def test_a_replica_that_no_sentinel_knows_is_called_back(replicated: Bed) -> None:
     _leader, (first, second) = leader_and_followers(replicated)
-    console, plan = replicated.deployment.console, replicated.deployment.plan
+    executor, plan = replicated.deployment.executor, replicated.deployment.plan
     middle = next(node for node in plan.nodes if node.name == first)
-    console.run(second, "REPLICAOF", middle.host, str(middle.port))
+    executor.run(second, "REPLICAOF", middle.host, str(middle.port))
     for sentinel in plan.sentinels:
-        console.run(sentinel.name, "SENTINEL", "RESET", "*")
+        executor.run(sentinel.name, "SENTINEL", "RESET", "*")
     assert any(second in problem or "knows" in problem for problem in replicated.wrong())
     replicated.ensure()
     assert not replicated.wrong()

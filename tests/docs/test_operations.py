@@ -25,6 +25,6 @@ def test_every_block_of_the_runbooks_runs(tmp_path: Path) -> None:
         assert "✅ valkey@" in done.stdout
         assert "acknowledged, none lost" in done.stdout
         assert "| down | on call |" in done.stdout
-        assert done.stderr.count("A rehearsal: nothing was changed.") == 5
+        assert done.stderr.count("Dry run: nothing was changed.") == 5
     finally:
         checkout_of.session(checkout, "make down STACK=web || true; make down STACK=web2 || true\n")

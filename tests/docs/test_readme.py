@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from infra.drivers.processes import process
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from tests import checkout as checkout_of
 from tools import reference
 from tools.stack import PROJECT
@@ -23,11 +23,11 @@ def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
         done = checkout_of.session(checkout, *(RUNNERS[language].format(text) for language, text in blocks))
         assert "\nhello\n" in done.stdout
         assert "Nothing changed" not in done.stderr
-        assert process.find(Folder(checkout / ".valkey" / "dev")) is None
+        assert process.find(ServerFolder(checkout / ".valkey" / "dev")) is None
         assert 'failures="0"' in (checkout / "build" / "smoke.xml").read_text()
     finally:
         for name in ("dev", "second"):
-            if running := process.find(Folder(checkout / ".valkey" / name)):
+            if running := process.find(ServerFolder(checkout / ".valkey" / name)):
                 running.kill()
 
 

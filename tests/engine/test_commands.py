@@ -74,7 +74,7 @@ def test_up_and_smoke_by_command(project: Project) -> None:
     assert "ok      What is evicted suits the workload" in first.stdout
     down = tool("down")
     assert down.returncode == 0
-    assert "the last state: " in down.stderr
+    assert "the last snapshot: " in down.stderr
 
 
 def test_mistakes_are_one_line(
@@ -85,6 +85,6 @@ def test_mistakes_are_one_line(
     command.stack.up()
     capsys.readouterr()
     assert run(monkeypatch, "env", "--stack", "test", "--format", "xml") == 1
-    assert "FORMAT is 'xml', allowed is dotenv, shell, json, k8s" in capsys.readouterr().err
+    assert "FORMAT is 'xml', expected one of dotenv, shell, json, k8s" in capsys.readouterr().err
     assert run(monkeypatch, "env", "--stack", "test", "--out", "/nowhere/env") == 1
-    assert "/nowhere is no folder -> mkdir -p /nowhere" in capsys.readouterr().err
+    assert "/nowhere is not a folder -> mkdir -p /nowhere" in capsys.readouterr().err

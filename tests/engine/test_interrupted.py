@@ -19,9 +19,9 @@ from valkeykit.connection import connect
 
 from infra.drivers.topology.executor import wait_until
 from tests.project import Project
-from tools import change, journal, rotation
+from tools import config_change, journal, rotation
 from tools.errors import ToolError, UpdateError
-from tools.journal import Entry
+from tools.journal import JournalEntry
 from tools.stack import Stack
 
 ROTATE = "make rotate STACK=test"
@@ -29,16 +29,18 @@ ROTATE = "make rotate STACK=test"
 
 def cut_off(project: Project, changes: dict[str, str], command: str = ROTATE) -> None:
     """As a command leaves it that is killed when it has written the configuration."""
-    journal.write(project.root, project.stack.name, Entry(command, changes))
+    journal.write(project.root, project.stack.name, JournalEntry(command, changes))
     project.stack.configure(changes)
 
 
 def rotate(project: Project) -> None:
-    change.carry_out(project.stack, lambda: rotation.first_step(project.stack), ROTATE)
+    config_change.carry_out(project.stack, lambda: rotation.first_step(project.stack), ROTATE)
 
 
 def finish(project: Project, *, force: bool = False) -> None:
-    change.carry_out(project.stack, lambda: rotation.second_step(project.stack, force=force), f"{ROTATE} FINISH=1")
+    config_change.carry_out(
+        project.stack, lambda: rotation.second_step(project.stack, force=force), f"{ROTATE} FINISH=1"
+    )
 
 
 def is_valid(url: str) -> bool:
@@ -51,7 +53,7 @@ def is_valid(url: str) -> bool:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "LISTEN_SECONDS", 0.5)
+    monkeypatch.setattr(rotation, "TRIAL_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("quick")
@@ -61,21 +63,21 @@ def test_a_rotation_that_was_cut_off_is_completed_and_not_finished(project: Proj
     cut_off(project, {"passwordRotation": "first"})
     with pytest.raises(ToolError, match=r"the rotation first isn't complete.* -> make rotate STACK=test$"):
         rotation.second_step(project.stack, force=True)
-    assert str(change.interrupted(project.stack)).startswith(f"`{ROTATE}` of ")
+    assert str(config_change.interrupted(project.stack)).startswith(f"`{ROTATE}` of ")
     rotate(project)
     new = project.stack.outputs()["url"]
     assert project.stack.configuration()["passwordRotation"] == "first"
     assert new != old
     assert is_valid(old)
     assert is_valid(new)
-    assert change.interrupted(project.stack) is None
+    assert config_change.interrupted(project.stack) is None
 
     cut_off(project, {"completedRotation": "first"})
     finish(project)
     assert not is_valid(old)
     assert project.stack.outputs()["url"] == new
     assert is_valid(new)
-    with pytest.raises(ToolError, match="no rotation is under way"):
+    with pytest.raises(ToolError, match="no rotation is in progress"):
         finish(project)
 
 
@@ -103,7 +105,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
 
         monkeypatch.setattr(Stack, "up", up)
         with pytest.raises(UpdateError, match="locked"):
-            change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
+            config_change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
 
     fail(has_begun=False)
     assert project.stack.read_configuration() == before
@@ -115,23 +117,23 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
             Stack, "_query", lambda stack, *words: query(stack, *words, *("--no-such-option",) * ("select" in words))
         )
         with pytest.raises(UpdateError, match="no-such-option"):
-            change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
+            config_change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
     assert project.stack.read_configuration() == before
     assert journal.read(project.root, "test") is None
 
     fail(has_begun=True)
     assert project.stack.configuration()["memory"] == "64mb"
-    assert change.interrupted(project.stack)
+    assert config_change.interrupted(project.stack)
     monkeypatch.undo()
     project.configure(memory="96mb")  # what the operator sets since counts
-    assert change.interrupted(project.stack) is None
+    assert config_change.interrupted(project.stack) is None
 
 
 def test_what_the_operator_sets_during_the_preview_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.configure(memory="64mb")
-    monkeypatch.setattr(Stack, "rehearse", lambda _stack, *_options: project.configure(workload="queue"))
-    with pytest.raises(ToolError, match="was changed during the preview, so nothing was done -> make scale"):
-        change.carry_out(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
+    monkeypatch.setattr(Stack, "dry_run", lambda _stack, *_options: project.configure(workload="queue"))
+    with pytest.raises(ToolError, match="was changed during the preview, so nothing was changed -> make scale"):
+        config_change.carry_out(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
     known = project.stack.configuration()
     assert (known["memory"], known["workload"]) == ("64mb", "queue")
     assert journal.read(project.root, "test") is None
@@ -162,12 +164,12 @@ def connecting_for_each_request(url: str) -> Iterator[None]:
 def test_who_connects_for_each_request_by_the_old_password_is_noticed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rotation, "LISTEN_SECONDS", 600.0)  # it ends with the first one
+    monkeypatch.setattr(rotation, "TRIAL_SECONDS", 600.0)  # it ends with the first one
     project.stack.up()
     old = project.stack.outputs()["url"]
     rotate(project)
     with connecting_for_each_request(old):
-        with pytest.raises(ToolError, match=r"logins .* rejected .* by an old password: app from 127.0.0.1 \("):
+        with pytest.raises(ToolError, match=r"logins .* rejected .* with a previous password: app from 127.0.0.1 \("):
             finish(project)
         assert rotation.second_step(project.stack, force=False, dry=True)
     assert is_valid(old)
@@ -185,7 +187,7 @@ def test_who_connects_for_each_request_by_the_old_password_is_noticed(
 def test_a_restore_that_is_cut_off_leaves_no_part_of_a_configuration(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.stack.make()
+    project.stack.create()
     project.configure(memory="64mb", port="7399")
     into = Stack.open("second", project.root)
     query = Stack._query
@@ -213,7 +215,7 @@ import sys
 from pathlib import Path
 from tools import rotation
 from tools.stack import Stack
-rotation.LISTEN_SECONDS = 600.0
+rotation.TRIAL_SECONDS = 600.0
 rotation.second_step(Stack.open("test", Path(sys.argv[1])), force=False)
 """
 

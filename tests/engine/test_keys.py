@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.processes import process
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from tests.project import Project
 from tools.stack import PROJECT
 
@@ -57,13 +57,13 @@ def write(project: Project) -> None:
         assert client.execute_command("WAITAOF", 1, 0, 60_000)[0] == 1
 
 
-def cut_to_half(folder: Folder) -> None:
+def cut_to_half(folder: ServerFolder) -> None:
     (file,) = (folder.data / "appendonlydir").glob("*.incr.aof")
     with file.open("r+b") as log:
         log.truncate(file.stat().st_size // 2)
 
 
-def damage(folder: Folder, how: Callable[[Folder], None]) -> None:
+def damage(folder: ServerFolder, how: Callable[[ServerFolder], None]) -> None:
     """As after a crash: killed, and then its files change."""
     running = process.find(folder)
     assert running is not None
@@ -76,9 +76,9 @@ def kept(project: Project) -> Path:
     return project.root / ".valkey" / "test.keycounts.json"
 
 
-@pytest.mark.parametrize(("how", "least", "most"), [(Folder.empty, 0, 0), (cut_to_half, 1, KEYS - 50)])
+@pytest.mark.parametrize(("how", "least", "most"), [(ServerFolder.clear_data, 0, 0), (cut_to_half, 1, KEYS - 50)])
 def test_lost_keys_are_reported_until_they_are_accepted(
-    command: Project, how: Callable[[Folder], None], least: int, most: int
+    command: Project, how: Callable[[ServerFolder], None], least: int, most: int
 ) -> None:
     command.stack.up()
     write(command)
@@ -119,6 +119,6 @@ def test_an_emptied_replica_loses_nothing(command: Project) -> None:
     command.stack.up()
     write(command)
     smoke(command)
-    damage(Folder(command.folder.path / "node-1"), Folder.empty)
+    damage(ServerFolder(command.folder.path / "node-1"), ServerFolder.clear_data)
     command.stack.up()
     assert f"ok      {CHECK}: {KEYS} keys\n" in smoke(command)

@@ -57,8 +57,8 @@ def test_more_than_the_machine_has_is_told_all_at_once(project: Project) -> None
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is no RDB file"),
-        (b"PK\x03\x04 a zip file", "is no RDB file"),
+        (b"", "is not an RDB file"),
+        (b"PK\x03\x04 a zip file", "is not an RDB file"),
         (b"REDIS0012" + bytes(100), "is of RDB version 12 (Redis 7.4 or newer)"),
         (b"VALKEY081" + bytes(100), "is of RDB version 81"),
     ],
@@ -88,7 +88,7 @@ def test_a_data_folder_of_something_else(project: Project, tmp_path: Path) -> No
     other.mkdir()
     (other / "thesis.doc").touch()
     project.configure(dataDir=str(other))
-    refused(project, "holds files of something else (thesis.doc)", "pulumi config set dataDir")
+    refused(project, "has files that belong to something else (thesis.doc)", "pulumi config set dataDir")
     assert [entry.name for entry in other.iterdir()] == ["thesis.doc"]
 
 

@@ -12,7 +12,7 @@ from valkeykit.connection import connect
 
 from infra.drivers.processes import process
 from tests.project import Project
-from tools import backup, card, change, failover, restoring, rotation
+from tools import backup, card, config_change, failover, restore, rotation
 from tools.errors import ToolError
 from tools.stack import Stack
 
@@ -20,17 +20,17 @@ from tools.stack import Stack
 def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
     project.stack.up()
     with pytest.raises(ToolError):
-        change.carry_out(project.stack, lambda: {"memory": "1kb"}, "make scale")
+        config_change.carry_out(project.stack, lambda: {"memory": "1kb"}, "make scale")
     with pytest.raises(ToolError):
-        change.carry_out(project.stack, lambda: {"version": "1.0", "memory": "64mb"}, "make upgrade")
+        config_change.carry_out(project.stack, lambda: {"version": "1.0", "memory": "64mb"}, "make upgrade")
     assert project.stack.configuration()["memory"] == "256mb"
     assert not project.stack.up()
 
 
 def test_up_is_rehearsed_before_there_is_anything(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     project.stack._query("stack", "select", "--create", "other")
-    project.stack.make()
-    project.stack.rehearse()
+    project.stack.create()
+    project.stack.dry_run()
     assert "valkey:Server: (create)" in capfd.readouterr().out
     assert project.stack._query("stack", "--show-name").strip() == "other"
     assert project.resources() == []
@@ -40,39 +40,39 @@ def test_up_is_rehearsed_before_there_is_anything(project: Project, capfd: pytes
 def test_a_rehearsal_changes_nothing(project: Project) -> None:
     project.stack.up()
     state = project.pulumi("stack", "export").stdout
-    change.rehearse(project.stack, lambda: {"memory": "64mb"})
+    config_change.preview(project.stack, lambda: {"memory": "64mb"})
     assert project.pulumi("stack", "export").stdout == state
     assert project.stack.configuration()["memory"] == "256mb"
     with project.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(256 * 1024**2)}
-    assert change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale")
+    assert config_change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale")
     with project.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(64 * 1024**2)}
 
 
 def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Project) -> None:
     project.stack.up()
-    with pytest.raises(ToolError, match="no rotation is under way"):
+    with pytest.raises(ToolError, match="no rotation is in progress"):
         rotation.second_step(project.stack, force=False)
     with connect(project.stack.outputs()["url"]) as old:
         old.set("key", "value")
-        change.carry_out(project.stack, lambda: rotation.first_step(project.stack), "make rotate")
+        config_change.carry_out(project.stack, lambda: rotation.first_step(project.stack), "make rotate")
         old.get("key")
         with pytest.raises(ToolError, match="isn't finished"):
             rotation.first_step(project.stack)
         with connect(project.stack.outputs()["url"]) as new:
             new.get("key")
-            with pytest.raises(ToolError, match=re.escape("perhaps by an old password: app from 127.0.0.1 (1)")):
+            with pytest.raises(ToolError, match=re.escape("perhaps with a previous password: app from 127.0.0.1 (1)")):
                 rotation.second_step(project.stack, force=False)
         assert rotation.second_step(project.stack, force=True)
-    change.carry_out(project.stack, lambda: rotation.second_step(project.stack, force=False), "make rotate")
-    with pytest.raises(ToolError, match="no rotation is under way"):
+    config_change.carry_out(project.stack, lambda: rotation.second_step(project.stack, force=False), "make rotate")
+    with pytest.raises(ToolError, match="no rotation is in progress"):
         rotation.second_step(project.stack, force=False)
 
 
 def test_who_has_no_replica_has_nobody_to_fail_over_to(project: Project) -> None:
     project.stack.up()
-    for drill in (failover.rehearse, failover.carry_out):
+    for drill in (failover.preview, failover.carry_out):
         with pytest.raises(ToolError, match="its topology is single"):
             list(drill(project.stack))
 
@@ -84,29 +84,29 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     with project.client() as client:
         client.set("key", "value")
     with pytest.raises(ToolError, match="there is no backup"):
-        restoring.prepare(project.stack, into, "", dry=False)
+        restore.prepare(project.stack, into, "", dry=False)
     backup.take(project.stack)
     empty = project.root / "empty.rdb"
     empty.touch()
     for dry in (True, False):
-        with pytest.raises(ToolError, match=r"empty.rdb is no RDB file -> name another backup: FROM="):
-            restoring.prepare(project.stack, into, str(empty), dry=dry)
-        with pytest.raises(ToolError, match="Is a directory -> name another"):
-            restoring.prepare(project.stack, into, str(project.root), dry=dry)
-    restoring.prepare(project.stack, into, "", dry=True)
+        with pytest.raises(ToolError, match=r"empty.rdb is not an RDB file -> FROM=<file or folder of another backup>"):
+            restore.prepare(project.stack, into, str(empty), dry=dry)
+        with pytest.raises(ToolError, match="Is a directory -> FROM=<file or folder of another backup>"):
+            restore.prepare(project.stack, into, str(project.root), dry=dry)
+    restore.prepare(project.stack, into, "", dry=True)
     with pytest.raises(ToolError, match="there is no stack second"):
         into.configuration()
     for _ in range(2):  # as after one that was killed
-        restoring.prepare(project.stack, into, "", dry=False)
+        restore.prepare(project.stack, into, "", dry=False)
     _kill_while_it_comes_up(into)
-    begun = restoring.prepare(project.stack, into, "", dry=False)
+    begun = restore.prepare(project.stack, into, "", dry=False)
     assert begun == into.configuration()["restoreFrom"]
     into.up()
     with connect(into.outputs()["url"]) as client:
         assert client.get("key") == "value"
     assert into.configuration()["memory"] == "64mb"
     with pytest.raises(ToolError, match="the stack second is up"):
-        restoring.prepare(project.stack, into, "", dry=False)
+        restore.prepare(project.stack, into, "", dry=False)
     into.down()
 
 

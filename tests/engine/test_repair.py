@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
 from tests.engine.test_keys import KEYS, damage, write
 from tests.project import Project
@@ -12,7 +12,7 @@ from tools import repair
 from tools.errors import ToolError
 
 
-def lose_manifest(folder: Folder) -> None:
+def lose_manifest(folder: ServerFolder) -> None:
     (folder.data / "appendonlydir" / "appendonly.aof.manifest").unlink()
 
 
@@ -32,7 +32,7 @@ def test_a_damaged_server_is_repaired(
     with pytest.raises(ProvisioningError, match="NODE=node-0"):
         list(repair.carry_out(stack, "node-7"))
     before = sorted(path.name for path in project.folder.path.rglob("*"))
-    assert "manifest" in "".join(repair.plan(stack, "node-0"))
+    assert "manifest" in "".join(repair.preview(stack, "node-0"))
     assert sorted(path.name for path in project.folder.path.rglob("*")) == before
     done = list(repair.carry_out(stack, "node-0"))
     assert "kept in" in done[-2]

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from tests.project import Project
-from tools import backup, change, export
+from tools import backup, config_change, export
 from tools.errors import ToolError
 
 
@@ -24,7 +24,7 @@ def test_a_stack_comes_up_again_with_what_every_command_left(project: Project) -
         export.forget(stack.root, stack.name)
         (project.folder.path / f"before-9.{number}-20260101T000000Z.rdb").touch()
         (project.folder.path / f"damaged-2026010{number}T000000Z").mkdir()
-    assert len(list(backup.rehearse(stack))) == 1
+    assert len(list(backup.verify(stack))) == 1
     assert stack.up() is True
 
 
@@ -36,11 +36,11 @@ def test_what_would_be_refused_later_is_refused_in_a_preview(
     with project.client() as client:
         for number in range(20):
             client.set(f"key:{number}", b"x" * 1024**2)
-    change.rehearse(project.stack, lambda: {"passwordRotation": "next"})  # passwords that nobody knows yet
+    config_change.preview(project.stack, lambda: {"passwordRotation": "next"})  # passwords that nobody knows yet
     for changes in ({"memory": "16mb"}, {"memory": "16mb", "passwordRotation": "next"}):
         capfd.readouterr()
         with pytest.raises(ToolError, match=r"every write would fail -> pulumi config set memory <more>$"):
-            change.rehearse(project.stack, partial(dict, changes))
+            config_change.preview(project.stack, partial(dict, changes))
         said = capfd.readouterr()
         assert "Traceback" not in said.out + said.err
     assert project.stack.configuration()["memory"] == "64mb"

@@ -16,7 +16,7 @@ from valkeykit.connection import Client, connect
 from valkeykit.environment import resolve
 
 from infra.drivers.processes import process
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from tests.project import Project
 from tools.stack import PROJECT
 
@@ -34,7 +34,7 @@ every_topology = pytest.mark.parametrize("group", TOPOLOGIES, indirect=True)
 
 def servers(group: Project) -> dict[str, psutil.Process]:
     folders = [claim.parent for claim in group.folder.path.glob("*/claim.json")]
-    found = {folder.name: process.find(Folder(folder)) for folder in folders}
+    found = {folder.name: process.find(ServerFolder(folder)) for folder in folders}
     return {name: running for name, running in found.items() if running}
 
 

@@ -15,15 +15,15 @@ from valkeykit.url import Address
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import ports, process
-from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.drivers.processes.instance import ServerSpec
 
 PASSWORDS = {user.name: f"{user.name}-password" for user in hardening.USERS}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    place = Folder(tmp_path / "server")
+def folder(tmp_path: Path) -> Iterator[ServerFolder]:
+    place = ServerFolder(tmp_path / "server")
     yield place
     if running := process.find(place):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -32,10 +32,10 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 
 
 @pytest.fixture
-def spec(folder: Folder) -> Spec:
-    return Spec(
+def spec(folder: ServerFolder) -> ServerSpec:
+    return ServerSpec(
         folder=folder,
-        claim=Claim("valkey/test", "resource-1", binary.version()),
+        ownership=Ownership("valkey/test", "resource-1", binary.version()),
         port=0,
         directives=hardening.directives("cache", 64 * 1024**2, "embedded"),
         acl=hardening.acl(PASSWORDS),
@@ -43,12 +43,12 @@ def spec(folder: Folder) -> Spec:
     )
 
 
-def client_of(spec: Spec, user: str = "admin") -> redis.Redis:
+def client_of(spec: ServerSpec, user: str = "admin") -> redis.Redis:
     port = ports.configured(spec.folder)
     return connect(Address(ports.HOST, port, username=user, password=PASSWORDS[user]).url, topology="single")
 
 
-def pid_of(spec: Spec) -> int:
+def pid_of(spec: ServerSpec) -> int:
     running = process.find(spec.folder)
     assert running is not None
     return running.pid

@@ -11,7 +11,7 @@ import pytest
 
 from infra.drivers.processes import appendonly, process, server
 from infra.drivers.processes.appendonly import DamagedError
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from infra.errors import ProvisioningError
 from tests.unit.conftest import client_of, pid_of
 from tests.unit.group.test_damage import (
@@ -28,7 +28,7 @@ from tests.unit.group.test_damage import (
 
 
 @pytest.fixture
-def dead(spec: Spec) -> Spec:
+def dead(spec: ServerSpec) -> ServerSpec:
     """A server with 1000 keys, of which a snapshot has 500, that was killed."""
     server.ensure(spec)
     with client_of(spec) as client:
@@ -41,7 +41,7 @@ def dead(spec: Spec) -> Spec:
     return spec
 
 
-def size(spec: Spec) -> int:
+def size(spec: ServerSpec) -> int:
     with client_of(spec) as client:
         return int(client.dbsize())
 
@@ -60,7 +60,7 @@ def size(spec: Spec) -> int:
     ],
 )
 def test_damaged_files_are_refused_and_repaired(
-    dead: Spec, damage: Callable[[Path], object], message: str, keys: tuple[int, int]
+    dead: ServerSpec, damage: Callable[[Path], object], message: str, keys: tuple[int, int]
 ) -> None:
     damage(dead.folder.data)
     with pytest.raises(ProvisioningError, match=message) as refusal:
@@ -78,14 +78,14 @@ def test_damaged_files_are_refused_and_repaired(
     assert appendonly.repair(dead.folder.data) is None
 
 
-def test_a_torn_last_command_needs_no_repair(dead: Spec) -> None:
+def test_a_torn_last_command_needs_no_repair(dead: ServerSpec) -> None:
     cut(dead.folder.data)
     assert appendonly.repair(dead.folder.data) is None
     server.ensure(dead)
     assert 480 <= size(dead) <= 510
 
 
-def test_what_cant_be_repaired_stays_as_it_is(dead: Spec) -> None:
+def test_what_cant_be_repaired_stays_as_it_is(dead: ServerSpec) -> None:
     damage_base(dead.folder.data)
     dead.folder.snapshot.unlink()
     before = sorted(dead.folder.path.rglob("*"))
@@ -94,7 +94,7 @@ def test_what_cant_be_repaired_stays_as_it_is(dead: Spec) -> None:
     assert sorted(dead.folder.path.rglob("*")) == before
 
 
-def test_make_down_keeps_files_that_cant_be_loaded_beside_a_snapshot(dead: Spec) -> None:
+def test_make_down_keeps_files_that_cant_be_loaded_beside_a_snapshot(dead: ServerSpec) -> None:
     lose_manifest(dead.folder.data)
     server.remove(dead, keep_snapshot=True)
     (kept,) = dead.folder.path.iterdir()

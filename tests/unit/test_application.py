@@ -11,16 +11,16 @@ from valkeykit.url import Address
 
 from infra import hardening
 from infra.drivers.processes import ports, server
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from tests.unit.conftest import PASSWORDS
 
 
-def url_of(spec: Spec) -> str:
+def url_of(spec: ServerSpec) -> str:
     queue = replace(spec, directives=hardening.directives("queue", 64 * 1024**2, "embedded"))
     return Address(ports.HOST, server.ensure(queue).port, username="app", password=PASSWORDS["app"]).url
 
 
-def test_the_cache(spec: Spec) -> None:
+def test_the_cache(spec: ServerSpec) -> None:
     with Cache(url_of(spec), namespace="shop") as cache:
         assert cache.get_or_compute("key", lambda: 42, ttl=60, tags=["tag"]) == 42
         assert cache.set_many({"a": 1, "b": 2})
@@ -31,7 +31,7 @@ def test_the_cache(spec: Spec) -> None:
         assert cache.statistics.errors == 0
 
 
-def test_the_queue_and_its_worker(spec: Spec) -> None:
+def test_the_queue_and_its_worker(spec: ServerSpec) -> None:
     queue = Queue("mail", url_of(spec))
 
     @queue.handler(result_ttl=60)

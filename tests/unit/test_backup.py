@@ -21,7 +21,7 @@ from valkeykit.vocabulary import DeploymentTopology
 from infra.drivers import drill
 from infra.errors import ProvisioningError
 from tests import servers
-from tools import backup, nodes
+from tools import admin_clients, backup
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
@@ -56,7 +56,7 @@ def test_every_primary_is_saved_and_can_be_loaded(tmp_path: Path) -> None:
     assert len(list(taken.glob("*.rdb"))) == 3
     assert all(file.stat().st_mode & 0o77 == 0 for file in (taken, *taken.iterdir()))
     assert sum(drill.load(file).keys for file in taken.iterdir()) == 99
-    lines = list(backup.rehearse(stack))
+    lines = list(backup.verify(stack))
     assert len(lines) == 3
     assert all("keys in" in line and "it is 0 minutes old" in line for line in lines)
 
@@ -160,7 +160,7 @@ def test_a_dead_node_is_named() -> None:
     known = Endpoint("embedded", "single", (Node(servers.HOST, port),), False, "9.1.2", "cache", 2**26, ("admin",))
     outputs = {"endpoint": known.to_dict(), "adminUrl": f"redis://{servers.HOST}:{port}"}
     with pytest.raises(ToolError) as error:
-        list(nodes.as_admin(outputs, "web"))
+        list(admin_clients.as_admin(outputs, "web"))
     assert str(error.value).startswith(f"the node {servers.HOST}:{port} does not respond: ")
     assert str(error.value).endswith(" -> make up STACK=web")
 
@@ -175,12 +175,12 @@ def test_a_damaged_backup_is_told(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 255
     dump.write_bytes(data)
     with pytest.raises(ProvisioningError):
-        list(backup.rehearse(stack))
+        list(backup.verify(stack))
 
 
 def test_no_backup_is_told(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"there is no backup .* -> make backup STACK=dev"):
-        list(backup.rehearse(fake(tmp_path, Endpoint.from_dict(endpoint().to_dict()))))
+        list(backup.verify(fake(tmp_path, Endpoint.from_dict(endpoint().to_dict()))))
 
 
 def test_the_age_is_that_of_the_file(tmp_path: Path) -> None:

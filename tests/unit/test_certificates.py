@@ -78,15 +78,15 @@ def test_an_operators_certificate_is_checked(authority: Pair) -> None:
     expired = certificates.issue(authority, names, timedelta(minutes=-1))
     stranger = certificates.authority("another").certificate
 
-    def objection(pair: Pair, host: str = "cache.example.com", ca: str = authority.certificate) -> str:
-        return certificates.objection(pair, ca, [host]) or ""
+    def validation_error(pair: Pair, host: str = "cache.example.com", ca: str = authority.certificate) -> str:
+        return certificates.validation_error(pair, ca, [host]) or ""
 
-    assert objection(leaf) == objection(leaf, "10.1.2.3") == ""
-    assert "not valid for 'localhost'" in objection(leaf, "localhost")
-    assert "belongs to another key" in objection(Pair(leaf.certificate, other.key))
-    assert "expired" in objection(expired)
-    assert "issuer" in objection(leaf, ca=stranger)
-    assert "is no PEM" in objection(Pair("x", "y"))
+    assert validation_error(leaf) == validation_error(leaf, "10.1.2.3") == ""
+    assert "not valid for 'localhost'" in validation_error(leaf, "localhost")
+    assert "belongs to another key" in validation_error(Pair(leaf.certificate, other.key))
+    assert "expired" in validation_error(expired)
+    assert "issuer" in validation_error(leaf, ca=stranger)
+    assert "is not a PEM" in validation_error(Pair("x", "y"))
 
 
 def test_a_key_is_not_in_the_repr(authority: Pair) -> None:

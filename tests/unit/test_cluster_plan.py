@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from infra.drivers.docker.files import SCRIPTS
-from infra.drivers.processes.group import Clients
+from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 
 SLOTS = {"node-0": "0-8191", "node-1": "8192-12287", "node-4": "12288-16383"}
 PLACES = {
@@ -111,7 +111,7 @@ def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_answer(slots: st
     nodes["node-0"].slots = slots
     commands, missing = plan(nodes)
     assert not [command for command in commands if "slots" in command or "meet" in command]
-    assert missing == ["# node-3 does not answer"]
+    assert missing == ["# node-3 does not respond"]
 
 
 def test_nodes_that_met_without_slots_get_them() -> None:
@@ -196,7 +196,7 @@ def test_a_primary_that_does_not_answer_is_left_to_the_cluster_itself() -> None:
     nodes = healthy()
     nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
     del nodes["node-0"]
-    assert plan(nodes) == ([], ["# node-0 does not answer"])
+    assert plan(nodes) == ([], ["# node-0 does not respond"])
 
 
 def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
@@ -227,7 +227,7 @@ def test_a_node_that_was_replaced_is_forgotten_and_its_successor_follows() -> No
 def test_nobody_is_forgotten_while_a_node_is_away() -> None:
     nodes = healthy()
     del nodes["node-3"]
-    assert plan(nodes) == ([], ["# node-3 does not answer"])
+    assert plan(nodes) == ([], ["# node-3 does not respond"])
 
 
 def test_a_node_follows_no_primary_that_it_is_still_meeting() -> None:
@@ -242,14 +242,14 @@ def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.
     monkeypatch.setattr(cluster, "FAILOVER_SECONDS", 0.5)
     orders = []
 
-    class Busy(Clients):
+    class Busy(ProcessExecutor):
         def run(self, node: str, *command: str) -> Any:
             if command == ("CLUSTER", "FAILOVER"):
                 orders.append(node)
             return f"role:{'master' if len(orders) > 1 else 'slave'}\r\n"
 
-        def ask(self, node: str, commands: Any) -> list[Any]:
+        def run_many(self, node: str, commands: Any) -> list[Any]:
             return [self.run(node, *command) for command in commands]
 
-    cluster.promote(Busy({}), Member("node-3", "127.0.0.1", 7003))
+    cluster.promote(Busy({}), NodeAddress("node-3", "127.0.0.1", 7003))
     assert orders == ["node-3", "node-3"]

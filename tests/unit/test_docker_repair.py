@@ -9,7 +9,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
 from infra.drivers.docker import aof
-from infra.drivers.docker.aof import File
+from infra.drivers.docker.aof import AofFile
 from infra.drivers.docker.workbench import Position
 from infra.drivers.topology import nodesconf
 from tools import repair
@@ -29,7 +29,7 @@ vars currentEpoch 3 lastVoteEpoch 0
 def test_a_manifest_is_read_and_written() -> None:
     text = f"file {BASE} seq 2 type b\nfile old.aof seq 4 type h\nfile {CHANGES} seq 5 type i\n"
     files = aof.parse(text)
-    assert files == [File(BASE, 2, "b"), File(CHANGES, 5, "i")]
+    assert files == [AofFile(BASE, 2, "b"), AofFile(CHANGES, 5, "i")]
     assert aof.render(files) == text.replace("file old.aof seq 4 type h\n", "")
 
 
@@ -43,7 +43,7 @@ def test_a_damaged_manifest_names_nothing(text: str) -> None:
 def test_a_manifest_is_rebuilt_from_the_files() -> None:
     changes = [f"appendonly.aof.{number}.incr.aof" for number in (9, 10)]
     names = [*reversed(changes), "appendonly.aof.3.base.rdb", BASE, "other"]
-    assert aof.rebuild(names) == [File(BASE, 2, "b"), File(changes[0], 9, "i"), File(changes[1], 10, "i")]
+    assert aof.rebuild(names) == [AofFile(BASE, 2, "b"), AofFile(changes[0], 9, "i"), AofFile(changes[1], 10, "i")]
     assert aof.rebuild(["other"]) == []
 
 
@@ -107,4 +107,4 @@ def test_other_targets_have_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ToolError, match="supports target docker, embedded, and the stack web has target aws -> make up STACK=web"
     ):
-        list(repair.plan(stack, "node-0"))
+        list(repair.preview(stack, "node-0"))

@@ -48,7 +48,7 @@ CASES = [
     (f"{GET}http: server gave HTTP response to HTTPS client", CERTIFICATES),
     (
         "permission denied while trying to connect to the Docker daemon socket at unix:///run/x",
-        "let your user use Docker",
+        "give your user access to Docker",
     ),
     ('Failed to initialize: context "x": context not found: open /x/meta.json: no such file', "docker context ls"),
     (f"{PULL}dial tcp 10.0.0.9:443: i/o timeout", REGISTRY),
@@ -152,5 +152,5 @@ def test_a_file_that_is_replaced_while_it_is_copied_is_copied_again(
     monkeypatch.setattr(Engine, "raw", lambda *_: archives.pop(0))
     assert volumes.read(Engine(), "node-0", "/data/position") == "whole"
     archives += [torn] * volumes.READ_ATTEMPTS
-    with pytest.raises(EngineError, match="position of node-0 can't be read whole"):
+    with pytest.raises(EngineError, match="position of node-0 can't be read completely"):
         volumes.read(Engine(), "node-0", "/data/position")

@@ -21,7 +21,7 @@ def error(message: str, name: str = "") -> dict[str, Any]:
     return {"diagnosticEvent": {"severity": "error", "message": message, **({"urn": f"urn::{name}"} if name else {})}}
 
 
-def read(folder: Path, *happened: dict[str, Any], end: str = "") -> events.Events:
+def read(folder: Path, *happened: dict[str, Any], end: str = "") -> events.UpdateEvents:
     log = folder / "events"
     log.write_text("".join(f"{json.dumps(event)}\n" for event in happened) + end)
     return events.read(log)
@@ -49,9 +49,11 @@ def test_nothing_has_begun(tmp_path: Path, event: dict[str, Any]) -> None:
 
 
 def test_a_refusal_has_changed_nothing(tmp_path: Path) -> None:
-    refusal = error("infra.errors.RefusalError: it holds 50mb -> pulumi config set memory <more>\n", "server")
+    refusal = error("infra.errors.PreflightError: it holds 50mb -> pulumi config set memory <more>\n", "server")
     happened = read(tmp_path, before("update", SERVER), refusal, error("update failed"))
-    assert happened == events.Events(has_begun=False, errors=("it holds 50mb -> pulumi config set memory <more>",))
+    assert happened == events.UpdateEvents(
+        has_begun=False, errors=("it holds 50mb -> pulumi config set memory <more>",)
+    )
     assert read(tmp_path, before("update", SERVER), before("update", SERVER, "other"), refusal).has_begun
 
 

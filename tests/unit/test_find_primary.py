@@ -76,7 +76,7 @@ def found(folder: Path) -> str:
 def test_none_is_found_where_nothing_runs(folder: Path, gone: str) -> None:
     for name in ("node-0", SENTINELS[0]):
         answer(folder, name, gone)
-    assert found(folder) == ("" if gone else "waits: these do not respond, to be asked which node is the primary: "
+    assert found(folder) == ("" if gone else "waits: the primary is unknown, as these do not respond: "
                              "10.0.0.110 node-0")  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_nodes_that_contradict_each_other_are_waited_for(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["", SHY, "WRONGPASS invalid username-password pair\n"])
 def test_what_is_there_and_does_not_answer_is_waited_for(folder: Path, text: str) -> None:
     answer(folder, "node-1", text)
-    assert found(folder) == "waits: these do not respond, to be asked which node is the primary: node-1"
+    assert found(folder) == "waits: the primary is unknown, as these do not respond: node-1"
     leads(folder, "node-0")
     assert found(folder) == "node-0"
 

@@ -9,11 +9,11 @@ import pytest
 
 from infra.drivers import binary
 from infra.drivers.processes import server
-from infra.drivers.processes.folder import BACKUPS, BEFORE, DAMAGED, FINAL, Claim, Folder
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.folder import BACKUPS, BEFORE, DAMAGED, FINAL, Ownership, ServerFolder
+from infra.drivers.processes.instance import ServerSpec
 from tests.unit.conftest import client_of
 
-CLAIM = Claim("valkey/test", "resource-2", binary.version())
+OWNERSHIP = Ownership("valkey/test", "resource-2", binary.version())
 
 LEFT_BEHIND = (
     f"{FINAL}20260101T000000Z.rdb",  # down, embedded and docker
@@ -32,36 +32,38 @@ LEFT_BEHIND = (
 )
 
 
-def put(folder: Folder, name: str) -> None:
+def put(folder: ServerFolder, name: str) -> None:
     file = folder.path / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("x")
 
 
 def test_what_commands_leave_behind_is_the_stacks_own(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "stack")
+    folder = ServerFolder(tmp_path / "stack")
     for name in LEFT_BEHIND:
         put(folder, name)
     (folder.path / "node-2" / "data").mkdir(parents=True)  # killed before the node was claimed
-    assert folder.objection(CLAIM) is None
+    assert folder.validation_error(OWNERSHIP) is None
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "data/dump.rdb", "node-0/data/dump.rdb", "node-1/claim.json", "Backups"])
 def test_what_no_command_leaves_is_somebody_elses(tmp_path: Path, name: str) -> None:
-    folder = Folder(tmp_path / "stack")
+    folder = ServerFolder(tmp_path / "stack")
     put(folder, name)
-    problem = folder.objection(CLAIM)
+    problem = folder.validation_error(OWNERSHIP)
     assert problem
-    assert "holds files of something else" in str(problem)
+    assert "has files that belong to something else" in str(problem)
 
 
-def test_a_stack_comes_up_again_after_each_way_down(spec: Spec) -> None:
+def test_a_stack_comes_up_again_after_each_way_down(spec: ServerSpec) -> None:
     for number, keeps in enumerate((True, False, True)):
-        server.ensure(replace(spec, claim=replace(spec.claim, resource=f"resource-{number}")))
+        server.ensure(replace(spec, ownership=replace(spec.ownership, resource=f"resource-{number}")))
         with client_of(spec) as client:
             client.set("key", "value")
         for name in LEFT_BEHIND:
             put(spec.folder, name)
-        server.remove(replace(spec, claim=replace(spec.claim, resource=f"resource-{number}")), keep_snapshot=keeps)
+        server.remove(
+            replace(spec, ownership=replace(spec.ownership, resource=f"resource-{number}")), keep_snapshot=keeps
+        )
         assert not list(spec.folder.path.glob(".*"))
         assert (spec.folder.path / BACKUPS / "20260101T000000Z" / "node-0.rdb").exists()

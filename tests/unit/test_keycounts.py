@@ -16,20 +16,20 @@ from infra.drivers.topology.executor import wait_until
 from tests import servers
 from tools import keycounts, keyspace
 from tools.errors import ToolError
-from tools.keycounts import ALL_SLOTS, Count, Shard
+from tools.keycounts import ALL_SLOTS, KeyCount, ShardKeyCount
 
 NOW = datetime.now(timezone.utc)
 TEN_MINUTES = NOW - timedelta(minutes=10)
 
 
-def count(keys: int, history: str = "a", at: datetime = NOW, *, shard: str = ALL_SLOTS, **fields: float) -> Count:
+def count(keys: int, history: str = "a", at: datetime = NOW, *, shard: str = ALL_SLOTS, **fields: float) -> KeyCount:
     """Of node-0, without a TTL unless `persistent` says otherwise."""
     known = {"persistent": keys, "ttl": 0.0, **fields}
-    return Count(shard, "node-0", keys, int(known["persistent"]), float(known["ttl"]), history, at)
+    return KeyCount(shard, "node-0", keys, int(known["persistent"]), float(known["ttl"]), history, at)
 
 
-def compare(was: Count, now: Count, uptime: float = float("inf"), **diverged: int) -> keycounts.Report:
-    return keycounts.compare([was], [Shard(now, uptime, diverged)], "web")
+def compare(was: KeyCount, now: KeyCount, uptime: float = float("inf"), **diverged: int) -> keycounts.KeyCountReport:
+    return keycounts.compare([was], [ShardKeyCount(now, uptime, diverged)], "web")
 
 
 @pytest.mark.parametrize("keys", [500, 600, 451])
@@ -89,7 +89,7 @@ def test_each_shard_that_lost_keys_is_named() -> None:
     slots = ("0-5460", "5461-10922", "10923-16383")
     previous = [count(170, at=TEN_MINUTES, shard=shard) for shard in slots]
     now = [count(0, "b", shard=slots[0]), count(170, "b", shard=slots[1]), count(12, "b", shard=slots[2])]
-    report = keycounts.compare(previous, [Shard(one, uptime=9000) for one in now], "web")
+    report = keycounts.compare(previous, [ShardKeyCount(one, uptime=9000) for one in now], "web")
     assert report.warning.startswith(
         "2 of 3 shards have fewer keys than 10 minutes ago: "
         "node-0 0 of 170 (another primary), node-0 12 of 170 (another primary) -> "
@@ -100,7 +100,7 @@ def test_each_shard_that_lost_keys_is_named() -> None:
 @pytest.mark.parametrize(("moved", "warns"), [(170, False), (100, True)])
 def test_where_slots_moved_the_sum_is_compared(moved: int, warns: bool) -> None:
     previous = [count(500, at=TEN_MINUTES)]
-    now = [Shard(count(moved, "b", shard=shard)) for shard in ("0-5460", "5461-10922", "10923-16383")]
+    now = [ShardKeyCount(count(moved, "b", shard=shard)) for shard in ("0-5460", "5461-10922", "10923-16383")]
     report = keycounts.compare(previous, now, "web")
     assert bool(report.warning) is warns
     assert ("all shards 300 of 500" in report.warning) is warns
@@ -117,8 +117,8 @@ def test_an_empty_primary_fails_where_another_member_has_the_data() -> None:
 
 
 def test_the_number_before_is_kept_until_it_is_reached_or_accepted(tmp_path: Path) -> None:
-    def review(now: Count, **options: bool) -> str:
-        return keycounts.review(tmp_path, "web", [Shard(now)], **options).warning
+    def review(now: KeyCount, **options: bool) -> str:
+        return keycounts.review(tmp_path, "web", [ShardKeyCount(now)], **options).warning
 
     assert review(count(500)) == ""
     assert review(count(0, "b"))
@@ -132,17 +132,17 @@ def test_the_number_before_is_kept_until_it_is_reached_or_accepted(tmp_path: Pat
 def test_the_file_is_private_and_goes_with_its_stack(tmp_path: Path) -> None:
     file = tmp_path / ".valkey" / "web.keycounts.json"
     keycounts.forget(tmp_path, "web")
-    keycounts.review(tmp_path, "web", [Shard(count(500))])
+    keycounts.review(tmp_path, "web", [ShardKeyCount(count(500))])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_text('{"counts": [{"shard": 1}]}')
-    assert keycounts.review(tmp_path, "web", [Shard(count(0, "b"))]).warning == ""
+    assert keycounts.review(tmp_path, "web", [ShardKeyCount(count(0, "b"))]).warning == ""
     file.write_text("[1, 2")
-    assert keycounts.review(tmp_path, "web", [Shard(count(0, "b"))]).warning == ""
+    assert keycounts.review(tmp_path, "web", [ShardKeyCount(count(0, "b"))]).warning == ""
     keycounts.forget(tmp_path, "web")
     assert not file.exists()
 
 
-def read(nodes: list[servers.Server], topology: DeploymentTopology) -> list[Shard]:
+def read(nodes: list[servers.Server], topology: DeploymentTopology) -> list[ShardKeyCount]:
     """As the tools do, by the servers' URLs."""
     clients = {Node(servers.HOST, node.port): node for node in nodes}
     endpoint = Endpoint("embedded", topology, tuple(clients), False, "9.1.2", "queue", 0, ())

@@ -11,7 +11,7 @@ import pytest
 
 from tools import journal, lock
 from tools.errors import ToolError
-from tools.journal import Entry
+from tools.journal import JournalEntry
 
 HOLDER = """
 import sys, time
@@ -131,7 +131,7 @@ def test_never_two_inside(tmp_path: Path) -> None:
 
 
 def test_a_record_stays_until_its_change_is_done(tmp_path: Path) -> None:
-    entry = Entry("make scale STACK=web MEMORY=1gb", {"memory": "1gb"})
+    entry = JournalEntry("make scale STACK=web MEMORY=1gb", {"memory": "1gb"})
     assert journal.read(tmp_path, "web") is None
     journal.write(tmp_path, "web", entry)
     assert journal.read(tmp_path, "web") == entry
@@ -143,7 +143,7 @@ def test_a_record_stays_until_its_change_is_done(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"command": "make up"}', '{"other": 1}'])
 def test_a_damaged_record_is_none(tmp_path: Path, text: str) -> None:
-    journal.write(tmp_path, "web", Entry("make up", {}))
+    journal.write(tmp_path, "web", JournalEntry("make up", {}))
     (record,) = (tmp_path / ".valkey").iterdir()
     record.write_text(text)
     assert journal.read(tmp_path, "web") is None

@@ -18,10 +18,10 @@ import redis
 
 from infra import hardening
 from infra.drivers.processes import ports, server, servers
-from infra.drivers.processes.group import Clients, GroupSpec
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
+from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import pause, replication
-from infra.drivers.topology.executor import Member, info
+from infra.drivers.topology.executor import NodeAddress, info
 from tests.unit.conftest import client_of
 from tests.unit.group.bed import PASSWORDS, end, free_ports, made
 from tools.stack import PROJECT
@@ -47,17 +47,18 @@ from pathlib import Path
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.topology import pause
-from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.processes.group import Clients
-from infra.drivers.processes.instance import Spec
-spec = Spec(Folder(Path({folder!r})), Claim("valkey/test", "r", binary.version()), 0, {{}}, "", {password!r})
-with pause.hold(Clients({{"node-0": spec}}), "node-0"):
+from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.drivers.processes.group import ProcessExecutor
+from infra.drivers.processes.instance import ServerSpec
+folder = ServerFolder(Path({folder!r}))
+spec = ServerSpec(folder, Ownership("valkey/test", "r", binary.version()), 0, {{}}, "", {password!r})
+with pause.hold(ProcessExecutor({{"node-0": spec}}), "node-0"):
     print("held", flush=True)
     time.sleep(600)
 """
 
 
-def test_a_killed_commands_pause_ends_within_two_seconds(spec: Spec) -> None:
+def test_a_killed_commands_pause_ends_within_two_seconds(spec: ServerSpec) -> None:
     server.ensure(spec)
     program = _HOLD.format(folder=str(spec.folder.path), password=spec.password)
     with (
@@ -86,9 +87,9 @@ def _writes(app: redis.Redis) -> bool:
     return False
 
 
-def test_a_gap_between_two_renewals_is_known(spec: Spec) -> None:
+def test_a_gap_between_two_renewals_is_known(spec: ServerSpec) -> None:
     server.ensure(spec)
-    with Clients({"node-0": spec}).session("node-0") as run, client_of(spec) as admin:
+    with ProcessExecutor({"node-0": spec}).session("node-0") as run, client_of(spec) as admin:
         held = pause.Pause(run)
         assert not held.is_unbroken
         wait_until(lambda: _begins(held))
@@ -117,11 +118,11 @@ def pair(tmp_path: Path) -> Iterator[GroupSpec]:
     end(group.folder.path)
 
 
-class Watched(Clients):
+class Watched(ProcessExecutor):
     """Keeps how the primary was when the Sentinels were given the order."""
 
     def __init__(self, group: GroupSpec, primary: str) -> None:
-        super().__init__(group.everybody)
+        super().__init__(group.all_servers)
         self.orders: list[tuple[str, bool]] = []
         self._primary = primary
         self._replica = next(name for name in group.nodes if name != primary)
@@ -129,8 +130,8 @@ class Watched(Clients):
     def run(self, node: str, *command: str) -> Any:
         if command[:2] == ("SENTINEL", "FAILOVER"):
             ours, theirs = (info(self, name, "replication") for name in (self._primary, self._replica))
-            is_even = int(theirs["slave_repl_offset"]) >= int(ours["master_repl_offset"])
-            self.orders.append((info(self, self._primary, "clients")["paused_reason"], is_even))
+            is_caught_up = int(theirs["slave_repl_offset"]) >= int(ours["master_repl_offset"])
+            self.orders.append((info(self, self._primary, "clients")["paused_reason"], is_caught_up))
         return super().run(node, *command)
 
 
@@ -148,10 +149,10 @@ def test_the_order_is_given_only_while_writers_wait(pair: GroupSpec, monkeypatch
 
     monkeypatch.setattr(pause, "RENEW_SECONDS", 1e6)
     monkeypatch.setattr(replication, "_order_failover", late)
-    with contextlib.closing(Watched(pair, first.name)) as console:
-        successor = replication.fail_over(console, list(pair.sentinels), pair.members, first)
-        assert ("client_pause", True) in console.orders
-        assert set(console.orders) == {("client_pause", True)}
+    with contextlib.closing(Watched(pair, first.name)) as executor:
+        successor = replication.fail_over(executor, list(pair.sentinels), pair.members, first)
+        assert ("client_pause", True) in executor.orders
+        assert set(executor.orders) == {("client_pause", True)}
     with _node(successor) as admin:
         assert admin.get("late") == "acknowledged"
     with _node(first) as admin:
@@ -164,11 +165,11 @@ import os, signal
 from pathlib import Path
 from dataclasses import replace
 from infra.drivers.topology import replication
-from infra.drivers.processes.group import Clients
+from infra.drivers.processes.group import ProcessExecutor
 from tests.unit.group.bed import made
-replication.follow = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+replication.attach_replicas = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 pair = replace(made(Path({folder!r}), "replicated", {port}), replicas=1)
-replication.fail_over(Clients(pair.everybody), list(pair.sentinels), pair.members, pair.member("node-0"))
+replication.fail_over(ProcessExecutor(pair.all_servers), list(pair.sentinels), pair.members, pair.member("node-0"))
 """
 
 
@@ -201,7 +202,7 @@ def _is_demoted(former: redis.Redis, acknowledged: list[str]) -> bool:
     return False
 
 
-def _node(member: Member) -> redis.Redis:
+def _node(member: NodeAddress) -> redis.Redis:
     return redis.Redis(
         ports.HOST, member.port, username="admin", password=PASSWORDS["admin"], decode_responses=True, socket_timeout=2
     )

@@ -22,7 +22,7 @@ REDIS = b"REDIS0012\xfa\tredis-ver\x057.4.0"
         (EIGHT, "8.1.1", ""),
         (EIGHT, "9.1", ""),
         (REDIS, "9.1", "is of RDB version 12"),
-        (b"", "9.1", "is no RDB file"),
+        (b"", "9.1", "is not an RDB file"),
     ],
 )
 def test_a_file_that_a_version_can_not_read(tmp_path: Path, header: bytes, version: str, problem: str) -> None:

@@ -103,8 +103,8 @@ WANTED = {"labels": {"valkey.definition": "current"}, "networks": {"default": {"
 
 def test_a_container_that_fails_to_start_is_not_one_that_lost_its_network() -> None:
     failing = facts(Restarting=True, Status="restarting")
-    assert not health.is_unhealthy(failing, WANTED)  # its log would go with it
-    assert health.of(failing) == "restarting"
-    assert not health.is_hopeless(failing, 1, 0)
-    assert health.is_hopeless(failing, health.RESTARTING_SECONDS + 1, 0)
-    assert health.is_unhealthy(facts(), WANTED)
+    assert not health.can_recreate(failing, WANTED)  # its log would go with it
+    assert health.status(failing) == "restarting"
+    assert not health.has_failed(failing, 1, 0)
+    assert health.has_failed(failing, health.RESTARTING_SECONDS + 1, 0)
+    assert health.can_recreate(facts(), WANTED)

@@ -90,7 +90,7 @@ def test_a_render_killed_before_its_first_file_was_complete_is_done_by_the_next(
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("")
-    with pytest.raises(ToolError, match="wasn't made by this command"):
+    with pytest.raises(ToolError, match="was not created by this command"):
         render("compose", tmp_path, SMALL)
 
 
@@ -98,10 +98,10 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     ("given", "said", "fix"),
     [
         ("memory=1tb", "valkey:memory is '1tb'", "--set memory=512mb"),
-        ("topology", "says nothing", "--set KEY=VALUE"),
+        ("topology", "is invalid", "--set KEY=VALUE"),
         ("docker.bind=0.0.0.0", "open to the internet", "--set docker.bind=127.0.0.1"),
-        ("docker.imageFile=x.tar", "no such thing", "leave out --set docker.imageFile"),
-        ("docker.backupSecretKey=@/nowhere", "can't be read", "after the @"),
+        ("docker.imageFile=x.tar", "is not supported", "leave out --set docker.imageFile"),
+        ("docker.backupSecretKey=@/nowhere", "can't be read", "KEY=@<file>"),
     ],
 )
 def test_a_mistake_is_told_with_what_mends_it(given: str, said: str, fix: str, tmp_path: Path) -> None:

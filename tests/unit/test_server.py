@@ -19,32 +19,32 @@ import redis
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, logwriter, ports, process, server
-from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.drivers.processes.instance import ServerSpec
 from infra.errors import ProvisioningError
 from tests import killed
 from tests.unit.conftest import client_of, pid_of
 
 
-def write(spec: Spec, count: int = 1000) -> None:
+def write(spec: ServerSpec, count: int = 1000) -> None:
     with client_of(spec) as client:
         for number in range(count):
             client.set(f"key:{number}", number)
 
 
-def count(spec: Spec) -> int:
+def count(spec: ServerSpec) -> int:
     with client_of(spec) as client:
         return int(client.dbsize())
 
 
-def dump_of(spec: Spec, path: Path) -> Path:
+def dump_of(spec: ServerSpec, path: Path) -> Path:
     """An RDB file of what the server holds."""
     with client_of(spec) as client:
         client.save()
     return spec.folder.snapshot.rename(path)
 
 
-def test_a_server_comes_up_hardened(spec: Spec) -> None:
+def test_a_server_comes_up_hardened(spec: ServerSpec) -> None:
     state = server.ensure(spec)
     assert state.version == binary.version()
     assert {name: state.directives[name] for name in ("maxmemory", "maxmemory-policy", "appendonly")} == {
@@ -60,7 +60,7 @@ def test_a_server_comes_up_hardened(spec: Spec) -> None:
     assert addresses == {"127.0.0.1"}
 
 
-def test_nobody_else_reads_what_lies_there(spec: Spec) -> None:
+def test_nobody_else_reads_what_lies_there(spec: ServerSpec) -> None:
     server.ensure(spec)
     time.sleep(0.2)  # the log is written by another process
     paths = [spec.folder.path, *spec.folder.path.rglob("*")]
@@ -68,25 +68,25 @@ def test_nobody_else_reads_what_lies_there(spec: Spec) -> None:
     assert {path: oct(stat.S_IMODE(path.stat().st_mode) & 0o077) for path in paths} == dict.fromkeys(paths, "0o0")
 
 
-def test_the_environment_of_the_server_holds_nothing(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_the_server_holds_nothing(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "a-passphrase")
     server.ensure(spec)
     assert psutil.Process(pid_of(spec)).environ() == {}
 
 
-def test_a_second_time_changes_nothing(spec: Spec) -> None:
+def test_a_second_time_changes_nothing(spec: ServerSpec) -> None:
     first, pid = server.ensure(spec), pid_of(spec)
     assert server.ensure(spec) == first
     assert pid_of(spec) == pid
 
 
-def test_a_frozen_server_is_named_and_left_alone(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_server_is_named_and_left_alone(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instance, "SILENT_SECONDS", 1)
     first, running = server.ensure(spec), psutil.Process(pid_of(spec))
     running.suspend()
     try:
         for look in (server.ensure, server.inspect):
-            with pytest.raises(ProvisioningError, match=f"pid {running.pid}. runs, but has said nothing"):
+            with pytest.raises(ProvisioningError, match=f"pid {running.pid}. runs, but has not responded"):
                 look(spec)
     finally:
         running.resume()
@@ -94,7 +94,7 @@ def test_a_frozen_server_is_named_and_left_alone(spec: Spec, monkeypatch: pytest
     assert pid_of(spec) == running.pid
 
 
-def test_a_live_setting_is_changed_live(spec: Spec) -> None:
+def test_a_live_setting_is_changed_live(spec: ServerSpec) -> None:
     server.ensure(spec)
     pid = pid_of(spec)
     state = server.ensure(replace(spec, directives=hardening.directives("queue", 128 * 1024**2, "embedded")))
@@ -102,7 +102,7 @@ def test_a_live_setting_is_changed_live(spec: Spec) -> None:
     assert pid_of(spec) == pid
 
 
-def test_a_fixed_setting_takes_a_restart_that_keeps_the_data(spec: Spec) -> None:
+def test_a_fixed_setting_takes_a_restart_that_keeps_the_data(spec: ServerSpec) -> None:
     server.ensure(spec)
     write(spec)
     pid = pid_of(spec)
@@ -112,7 +112,7 @@ def test_a_fixed_setting_takes_a_restart_that_keeps_the_data(spec: Spec) -> None
     assert count(spec) == 1000
 
 
-def test_what_the_machine_doesnt_allow_takes_no_restart(spec: Spec) -> None:
+def test_what_the_machine_doesnt_allow_takes_no_restart(spec: ServerSpec) -> None:
     server.ensure(spec)
     pid = pid_of(spec)
     with client_of(spec) as admin:
@@ -122,7 +122,7 @@ def test_what_the_machine_doesnt_allow_takes_no_restart(spec: Spec) -> None:
     assert pid_of(spec) == pid
 
 
-def test_what_was_turned_off_by_hand_is_saved_before_a_restart(spec: Spec) -> None:
+def test_what_was_turned_off_by_hand_is_saved_before_a_restart(spec: ServerSpec) -> None:
     server.ensure(spec)
     with client_of(spec) as admin:
         admin.config_set("appendonly", "no")
@@ -132,7 +132,7 @@ def test_what_was_turned_off_by_hand_is_saved_before_a_restart(spec: Spec) -> No
     assert count(spec) == 1000
 
 
-def test_memory_that_would_be_full_at_once_is_refused(spec: Spec) -> None:
+def test_memory_that_would_be_full_at_once_is_refused(spec: ServerSpec) -> None:
     queue = replace(spec, directives=hardening.directives("queue", 64 * 1024**2, "embedded"))
     server.ensure(queue)
     with client_of(spec) as admin:
@@ -144,7 +144,7 @@ def test_memory_that_would_be_full_at_once_is_refused(spec: Spec) -> None:
         assert admin.config_get("maxmemory")["maxmemory"] == str(64 * 1024**2)
 
 
-def test_a_killed_server_comes_back_with_its_port_and_its_data(spec: Spec) -> None:
+def test_a_killed_server_comes_back_with_its_port_and_its_data(spec: ServerSpec) -> None:
     state = server.ensure(spec)
     write(spec)
     time.sleep(1.1)  # appendfsync everysec
@@ -153,7 +153,7 @@ def test_a_killed_server_comes_back_with_its_port_and_its_data(spec: Spec) -> No
     assert count(spec) == 1000
 
 
-def test_a_lost_password_is_replaced_with_the_data_kept(spec: Spec) -> None:
+def test_a_lost_password_is_replaced_with_the_data_kept(spec: ServerSpec) -> None:
     server.ensure(spec)
     write(spec)
     others = {user.name: f"other-{user.name}" for user in hardening.USERS}
@@ -164,7 +164,7 @@ def test_a_lost_password_is_replaced_with_the_data_kept(spec: Spec) -> None:
         assert admin.dbsize() == 1000
 
 
-def test_a_process_id_in_a_file_is_never_signalled(spec: Spec) -> None:
+def test_a_process_id_in_a_file_is_never_signalled(spec: ServerSpec) -> None:
     server.ensure(spec)
     os.kill(pid_of(spec), signal.SIGKILL)
     bystander = subprocess.Popen(["sleep", "60"])
@@ -178,7 +178,7 @@ def test_a_process_id_in_a_file_is_never_signalled(spec: Spec) -> None:
         bystander.wait()
 
 
-def test_the_first_free_port_is_taken_and_a_given_one_is_not_exchanged(spec: Spec) -> None:
+def test_the_first_free_port_is_taken_and_a_given_one_is_not_exchanged(spec: ServerSpec) -> None:
     with socket.socket() as busy:
         busy.bind((ports.HOST, 0))
         busy.listen()
@@ -188,7 +188,7 @@ def test_the_first_free_port_is_taken_and_a_given_one_is_not_exchanged(spec: Spe
     assert server.ensure(spec).port >= 6379
 
 
-def test_a_port_taken_meanwhile_leaves_the_server_on_the_old_one(spec: Spec) -> None:
+def test_a_port_taken_meanwhile_leaves_the_server_on_the_old_one(spec: ServerSpec) -> None:
     old = server.ensure(spec).port
     with socket.socket() as busy:
         busy.bind((ports.HOST, 0))
@@ -199,7 +199,7 @@ def test_a_port_taken_meanwhile_leaves_the_server_on_the_old_one(spec: Spec) -> 
         assert admin.info("server")["tcp_port"] == old
 
 
-def test_what_an_interrupted_change_of_port_left_is_finished(spec: Spec) -> None:
+def test_what_an_interrupted_change_of_port_left_is_finished(spec: ServerSpec) -> None:
     server.ensure(spec)
     write(spec)
     instance.write_files(spec, 7999)  # killed after this, before the restart
@@ -208,13 +208,13 @@ def test_what_an_interrupted_change_of_port_left_is_finished(spec: Spec) -> None
     assert count(spec) == 1000
 
 
-def test_remove_leaves_the_last_state(spec: Spec, tmp_path: Path) -> None:
+def test_remove_leaves_the_last_state(spec: ServerSpec, tmp_path: Path) -> None:
     server.ensure(spec)
     write(spec)
     server.remove(spec, keep_snapshot=True)
     assert process.find(spec.folder) is None
     (snapshot,) = spec.folder.path.iterdir()
-    other = replace(spec, folder=Folder(tmp_path / "other"), restore_from=snapshot)
+    other = replace(spec, folder=ServerFolder(tmp_path / "other"), restore_from=snapshot)
     try:
         server.ensure(other)
         assert count(other) == 1000
@@ -223,7 +223,7 @@ def test_remove_leaves_the_last_state(spec: Spec, tmp_path: Path) -> None:
     assert not other.folder.path.exists()
 
 
-def test_remove_of_a_dead_server_leaves_the_last_state_too(spec: Spec) -> None:
+def test_remove_of_a_dead_server_leaves_the_last_state_too(spec: ServerSpec) -> None:
     server.ensure(spec)
     write(spec)
     time.sleep(1.1)
@@ -234,7 +234,7 @@ def test_remove_of_a_dead_server_leaves_the_last_state_too(spec: Spec) -> None:
     assert process.find(spec.folder) is None
 
 
-def test_remove_of_a_server_that_lets_nobody_in_leaves_the_last_state_too(spec: Spec) -> None:
+def test_remove_of_a_server_that_lets_nobody_in_leaves_the_last_state_too(spec: ServerSpec) -> None:
     server.ensure(spec)
     write(spec)
     with client_of(spec) as client:
@@ -245,7 +245,7 @@ def test_remove_of_a_server_that_lets_nobody_in_leaves_the_last_state_too(spec: 
     assert process.find(spec.folder) is None
 
 
-def test_remove_of_a_server_that_cant_start_keeps_its_files(spec: Spec) -> None:
+def test_remove_of_a_server_that_cant_start_keeps_its_files(spec: ServerSpec) -> None:
     server.ensure(spec)
     write(spec)
     os.kill(pid_of(spec), signal.SIGKILL)
@@ -257,15 +257,15 @@ def test_remove_of_a_server_that_cant_start_keeps_its_files(spec: Spec) -> None:
     assert list(kept.glob("appendonlydir/*.incr.aof"))
 
 
-def test_remove_leaves_a_folder_alone_that_another_resource_claimed(spec: Spec) -> None:
+def test_remove_leaves_a_folder_alone_that_another_resource_claimed(spec: ServerSpec) -> None:
     server.ensure(spec)
     pid = pid_of(spec)
-    server.ensure(replace(spec, claim=replace(spec.claim, resource="resource-2")))  # as a replacement does
+    server.ensure(replace(spec, ownership=replace(spec.ownership, resource="resource-2")))  # as a replacement does
     server.remove(spec, keep_snapshot=False)
     assert pid_of(spec) == pid
 
 
-def test_a_restore_has_all_of_it_in_the_append_only_file(spec: Spec, tmp_path: Path) -> None:
+def test_a_restore_has_all_of_it_in_the_append_only_file(spec: ServerSpec, tmp_path: Path) -> None:
     server.ensure(spec)
     write(spec)
     dump = dump_of(spec, tmp_path / "dump.rdb")
@@ -280,7 +280,7 @@ def test_a_restore_has_all_of_it_in_the_append_only_file(spec: Spec, tmp_path: P
     assert count(spec) == 1000
 
 
-def test_an_interrupted_restore_begins_again(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_restore_begins_again(spec: ServerSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.ensure(spec)
     write(spec)
     dump = dump_of(spec, tmp_path / "dump.rdb")
@@ -294,21 +294,21 @@ def test_an_interrupted_restore_begins_again(spec: Spec, tmp_path: Path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         server.ensure(restored)
     monkeypatch.undo()
-    server.ensure(replace(spec, restore_from=None))  # the claim remembers the file
+    server.ensure(replace(spec, restore_from=None))  # the ownership remembers the file
     assert count(spec) == 1000
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        "infra.drivers.processes.folder.Folder.empty",
+        "infra.drivers.processes.folder.ServerFolder.empty",
         "shutil.copyfile",
         "infra.drivers.processes.process.start",
         "infra.drivers.processes.instance.wait_for_append_only",
         "infra.drivers.processes.instance.inspect",
     ],
 )
-def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: Spec, tmp_path: Path, call: str) -> None:
+def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: ServerSpec, tmp_path: Path, call: str) -> None:
     """The server that it started goes on meanwhile."""
     server.ensure(spec)
     write(spec)
@@ -322,7 +322,7 @@ def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: Spec, tmp
     assert count(spec) == 1000
 
 
-def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: Spec, tmp_path: Path) -> None:
+def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: ServerSpec, tmp_path: Path) -> None:
     server.ensure(spec)
     with client_of(spec) as admin:
         for number in range(40):
@@ -340,13 +340,22 @@ def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec:
     ("prepare", "message"),
     [
         (lambda path: path.write_text("a file"), "is a file"),
-        (lambda path: (path.mkdir(), (path / "thesis.doc").touch()), "holds files of something else .thesis.doc"),
-        (lambda path: Folder(path).take(Claim("valkey/other", "x", "9.1.2")), "belongs to the stack valkey/other"),
-        (lambda path: Folder(path).take(Claim("valkey/test", "x", "99.0.0")), "was written by Valkey 99.0.0"),
+        (
+            lambda path: (path.mkdir(), (path / "thesis.doc").touch()),
+            "has files that belong to something else .thesis.doc",
+        ),
+        (
+            lambda path: ServerFolder(path).acquire(Ownership("valkey/other", "x", "9.1.2")),
+            "belongs to the stack valkey/other",
+        ),
+        (
+            lambda path: ServerFolder(path).acquire(Ownership("valkey/test", "x", "99.0.0")),
+            "was written by Valkey 99.0.0",
+        ),
         (lambda path: (path.mkdir(), (path / "claim.json").write_text("{")), "is damaged"),
     ],
 )
-def test_a_folder_that_isnt_ours_is_refused_and_left_as_it_is(spec: Spec, prepare: object, message: str) -> None:
+def test_a_folder_that_isnt_ours_is_refused_and_left_as_it_is(spec: ServerSpec, prepare: object, message: str) -> None:
     assert callable(prepare)
     prepare(spec.folder.path)
     before = sorted(spec.folder.path.rglob("*"))
@@ -355,7 +364,7 @@ def test_a_folder_that_isnt_ours_is_refused_and_left_as_it_is(spec: Spec, prepar
     assert sorted(spec.folder.path.rglob("*")) == before
 
 
-def test_a_folder_of_another_user_is_refused(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_user_is_refused(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     spec.folder.path.mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: spec.folder.path.stat().st_uid + 1)
     with pytest.raises(ProvisioningError, match="belongs to another user"):
@@ -363,15 +372,15 @@ def test_a_folder_of_another_user_is_refused(spec: Spec, monkeypatch: pytest.Mon
     assert list(spec.folder.path.iterdir()) == []
 
 
-def test_a_read_only_data_folder_is_refused(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec.folder.take(spec.claim)
+def test_a_read_only_data_folder_is_refused(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec.folder.acquire(spec.ownership)
     spec.folder.data.mkdir()
     monkeypatch.setattr(os, "access", lambda path, _mode: path != spec.folder.data)
     with pytest.raises(ProvisioningError, match="data is read-only"):
         server.ensure(spec)
 
 
-def test_a_full_disk_is_told_in_one_line(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_in_one_line(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device", "users.acl")
 
@@ -380,14 +389,14 @@ def test_a_full_disk_is_told_in_one_line(spec: Spec, monkeypatch: pytest.MonkeyP
         server.ensure(spec)
 
 
-def test_a_server_that_doesnt_start_says_why(spec: Spec) -> None:
+def test_a_server_that_doesnt_start_says_why(spec: ServerSpec) -> None:
     with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive"):
         server.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
     assert process.find(spec.folder) is None
 
 
 def test_a_server_that_doesnt_start_says_why_though_its_log_is_slow(
-    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: ServerSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = tmp_path / "slow.py"
     each = "        handler.emit("
@@ -399,7 +408,7 @@ def test_a_server_that_doesnt_start_says_why_though_its_log_is_slow(
         server.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
 
 
-def test_nothing_secret_shows_in_a_repr(spec: Spec) -> None:
+def test_nothing_secret_shows_in_a_repr(spec: ServerSpec) -> None:
     assert spec.password not in repr(spec)
     assert "user admin" not in repr(spec)
 

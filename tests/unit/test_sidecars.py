@@ -15,7 +15,7 @@ from valkeykit.errors import ConfigurationError
 from infra import hardening
 from infra.drivers.certificates import Pair
 from infra.drivers.docker import compose, exporter, files
-from infra.drivers.docker.plan import Backups, Plan, Secrets, Upload
+from infra.drivers.docker.plan import Backups, DeploymentPlan, Secrets, Upload
 from infra.settings import load
 from infra.targets.docker.planning import create_plan
 
@@ -24,7 +24,7 @@ SECRETS = Secrets(PASSWORDS, {}, Pair("certificate", "key"), "ca", bucket=("acce
 
 
 @pytest.fixture
-def plan() -> Plan:
+def plan() -> DeploymentPlan:
     settings = load({"valkey:target": "docker", "valkey:topology": "replicated"})
     return replace(
         create_plan(settings, "valkey/dev"),
@@ -36,39 +36,39 @@ def plan() -> Plan:
     )
 
 
-def test_the_exporters_port_follows_those_of_the_servers(plan: Plan) -> None:
+def test_the_exporters_port_follows_those_of_the_servers(plan: DeploymentPlan) -> None:
     assert [member.port for member in (*plan.nodes, *plan.sentinels)] == list(range(7000, 7006))
     assert plan.exporter_port == 7006
 
 
-def test_every_server_is_a_target_whose_password_is_known(plan: Plan) -> None:
+def test_every_server_is_a_target_whose_password_is_known(plan: DeploymentPlan) -> None:
     passwords = json.loads(files.render(plan, SECRETS)[files.EXPORTER_PASSWORDS])
     targets = [target["targets"][0] for target in exporter.targets(plan)]
     assert passwords == dict.fromkeys(targets, PASSWORDS["exporter"])
     assert len(targets) == 6
 
 
-def test_the_keys_stand_in_the_file_of_rclone_alone(plan: Plan) -> None:
+def test_the_keys_stand_in_the_file_of_rclone_alone(plan: DeploymentPlan) -> None:
     rendered = files.render(plan, SECRETS)
     assert [path for path, text in rendered.items() if "key+of/it" in text] == ["upload/rclone.conf"]
     assert "provider = Other\nendpoint = https://s3.example.com\n" in rendered["upload/rclone.conf"]
     assert "key+of/it" not in json.dumps(compose.render(plan)) + repr(SECRETS)
 
 
-def definitions(plan: Plan) -> dict[str, str]:
+def definitions(plan: DeploymentPlan) -> dict[str, str]:
     """Which container would start anew: by service."""
     services = compose.render(plan)["services"]
     return {name: service["labels"][compose.DEFINITION] for name, service in services.items()}
 
 
 @pytest.mark.parametrize("changed", ["login", "certificate"])
-def test_an_exporter_starts_anew_with_what_it_reads_at_its_start(plan: Plan, changed: str) -> None:
+def test_an_exporter_starts_anew_with_what_it_reads_at_its_start(plan: DeploymentPlan, changed: str) -> None:
     changes: dict[str, Any] = {changed: "another"}
     assert definitions(plan)["exporter"] != definitions(replace(plan, **changes))["exporter"]
 
 
 @pytest.fixture
-def cluster() -> Plan:
+def cluster() -> DeploymentPlan:
     settings = load({"valkey:target": "docker", "valkey:topology": "cluster"})
     planned = create_plan(settings, "valkey/dev")
     return replace(planned, image="valkey:1", ports=tuple(range(7000, 7006)), backups=Backups(3600, 3))
@@ -88,7 +88,7 @@ def upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 
 @pytest.mark.parametrize(("script", "service"), [("keep-cluster", "keeper"), ("backup", "backup")])
 def test_a_helper_whose_script_was_mended_starts_anew_and_no_server_does(
-    cluster: Plan, upgrade: Callable[[str], None], script: str, service: str
+    cluster: DeploymentPlan, upgrade: Callable[[str], None], script: str, service: str
 ) -> None:
     before, digest = definitions(cluster), files.digest(cluster)
     upgrade(script)
@@ -97,7 +97,7 @@ def test_a_helper_whose_script_was_mended_starts_anew_and_no_server_does(
     assert files.digest(cluster) != digest  # so a plain `pulumi up` comes by
 
 
-def test_an_upgrade_that_lets_a_user_do_more_is_seen(cluster: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_that_lets_a_user_do_more_is_seen(cluster: DeploymentPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files.digest(cluster)
     assert files.digest(replace(cluster, ports=())) == before
     first, *others = hardening.USERS

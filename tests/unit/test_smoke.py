@@ -20,7 +20,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Address, Node, join_nodes, parse
 
 from infra.drivers.processes import ports, server
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from tests import servers, tls
 from tests.smoke.sockets import answers_plain_text
 from tests.smoke.subject import Subject
@@ -36,7 +36,7 @@ def smoke(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def urls(spec: Spec) -> dict[str, str]:
+def urls(spec: ServerSpec) -> dict[str, str]:
     """A hardened server's URLs, in the variables that the suite reads."""
     port = server.ensure(spec).port
     users = {"VALKEY_URL": "app", "VALKEY_ADMIN_URL": "admin", "VALKEY_MONITOR_URL": "monitor"}
@@ -87,7 +87,9 @@ def test_a_hint_can_be_followed() -> None:
         (("ACL", "SETUSER", "app", "off"), "FAILED  The application's URL logs in and PING is answered: user app"),
     ],
 )
-def test_it_fails_for_what_is_broken(spec: Spec, urls: dict[str, str], breakage: tuple[str, ...], check: str) -> None:
+def test_it_fails_for_what_is_broken(
+    spec: ServerSpec, urls: dict[str, str], breakage: tuple[str, ...], check: str
+) -> None:
     with client_of(spec) as admin:
         admin.execute_command(*breakage)
     result = smoke(**urls)
@@ -169,7 +171,7 @@ def test_it_looks_at_every_node(tmp_path: Path) -> None:
         assert "FAILED  The cluster serves every slot" in result.stdout
 
 
-def test_it_fails_at_once_when_nobody_answers(spec: Spec, urls: dict[str, str]) -> None:
+def test_it_fails_at_once_when_nobody_answers(spec: ServerSpec, urls: dict[str, str]) -> None:
     os.kill(pid_of(spec), signal.SIGKILL)
     result = smoke(**urls)
     assert result.returncode == 1
@@ -178,7 +180,7 @@ def test_it_fails_at_once_when_nobody_answers(spec: Spec, urls: dict[str, str]) 
     assert "1 failed" in result.stdout
 
 
-def test_it_fails_when_the_server_is_frozen(spec: Spec, urls: dict[str, str]) -> None:
+def test_it_fails_when_the_server_is_frozen(spec: ServerSpec, urls: dict[str, str]) -> None:
     os.kill(pid_of(spec), signal.SIGSTOP)
     try:
         result = smoke(**urls)

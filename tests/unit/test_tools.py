@@ -65,7 +65,9 @@ def test_without_any_all_three_reasons_are_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ToolError) as caught:
         pulumi_cli.find()
     said = str(caught.value)
-    assert all(reason in said for reason in ("PATH: no pulumi there", "download: no network", "build: no go on PATH"))
+    assert all(
+        reason in said for reason in ("PATH: pulumi is not installed", "download: no network", "build: no go on PATH")
+    )
     assert "https://www.pulumi.com/docs/install/" in said
 
 

@@ -1,4 +1,4 @@
-"""`python -m tools render`: a folder with all that a server needs, for who doesn't use Pulumi."""
+"""Rendering of a deployment into a folder, for use without Pulumi: `python -m tools render`."""
 
 from tools.render.command import render
 

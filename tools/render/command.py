@@ -1,4 +1,4 @@
-"""The command: the same configuration keys, the same checks, a folder as its result."""
+"""The render command: it takes the configuration keys of a stack, checks them and writes a folder."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from valkeykit.errors import ConfigurationError
 from infra.settings import StackSettings, load
 from tools.errors import ToolError
 from tools.render import compose, native
-from tools.render.folder import Folder
+from tools.render.folder import RenderedFolder
 
 
-class Form(Protocol):
-    """What can be rendered. HAS_NOT: keys that mean nothing there."""
+class RenderFormat(Protocol):
+    """A format of the folder. UNSUPPORTED_KEYS: configuration keys that it doesn't support."""
 
-    HAS_NOT: set[str]
+    UNSUPPORTED_KEYS: set[str]
 
-    def write(self, settings: StackSettings, folder: Folder) -> str:
-        """Write the folder; return what to do with it."""
+    def write(self, settings: StackSettings, folder: RenderedFolder) -> str:
+        """Write the folder; return the next steps."""
         ...
 
 
-FORMS: dict[str, Form] = {"compose": compose, "native": native}
+FORMATS: dict[str, RenderFormat] = {"compose": compose, "native": native}
 
 _PATHS = r"(?:--path )?(?:valkey:)?"
-_WORDS = (
+_FIX_REPLACEMENTS = (
     (re.compile(rf"pulumi config set {_PATHS}(\S+) "), r"--set \1="),
     (re.compile(rf"pulumi config rm {_PATHS}(\S+)"), r"leave out --set \1"),
 )
-"""How a mend for Pulumi reads here."""
+"""Replacements that turn a fix for Pulumi into one for this command."""
 
 
 def render(form: str, out: Path, given: Sequence[str]) -> str:
-    """Write the folder, or bring it up to date; return what to do with it.
+    """Write or update the folder; return the next steps.
 
-    given: KEY=VALUE each; a value that begins with @ names a file that has it.
+    given: KEY=VALUE each; a value that begins with @ is the name of a file with the value.
 
     Raises:
-        ToolError: a mistake in what is given, or the folder has something else.
+        ToolError: a key or value is invalid, or the folder has other files.
     """
     settings = _settings(given)
-    writer = FORMS[form]
-    if unknown := [key for key in _keys(given) if key in writer.HAS_NOT]:
+    writer = FORMATS[form]
+    if unknown := [key for key in _keys(given) if key in writer.UNSUPPORTED_KEYS]:
         raise ToolError(
-            f"{', '.join(unknown)}: there is no such thing in a folder for {form}",
+            f"{', '.join(unknown)} is not supported in a folder for {form}",
             fix=f"leave out --set {unknown[0]}",
         )
-    return writer.write(settings, Folder.open(out, form))
+    return writer.write(settings, RenderedFolder.open(out, form))
 
 
 def _settings(given: Sequence[str]) -> StackSettings:
@@ -59,7 +59,7 @@ def _settings(given: Sequence[str]) -> StackSettings:
     for pair in given:
         key, sign, value = pair.partition("=")
         if not sign or key == "target":
-            raise ToolError(f"--set {pair} says nothing", fix="--set KEY=VALUE, such as --set memory=1gb")
+            raise ToolError(f"--set {pair} is invalid", fix="--set KEY=VALUE, such as --set memory=1gb")
         section, dot, name = key.partition(".")
         if dot:
             sections.setdefault(section, {})[name] = _value(value)
@@ -69,7 +69,7 @@ def _settings(given: Sequence[str]) -> StackSettings:
     try:
         return load(config)
     except ConfigurationError as problem:
-        raise ToolError(_in_our_words(str(problem))) from None
+        raise ToolError(_translate_fixes(str(problem))) from None
 
 
 def _keys(given: Sequence[str]) -> list[str]:
@@ -82,10 +82,10 @@ def _value(text: str) -> str:
     try:
         return Path(text[1:]).read_text().strip()
     except OSError as problem:
-        raise ToolError(f"{text[1:]} can't be read: {problem.strerror}", fix="name a file after the @") from None
+        raise ToolError(f"{text[1:]} can't be read: {problem.strerror}", fix="--set KEY=@<file>") from None
 
 
-def _in_our_words(text: str) -> str:
-    for pulumis, ours in _WORDS:
-        text = pulumis.sub(ours, text)
+def _translate_fixes(text: str) -> str:
+    for pattern, replacement in _FIX_REPLACEMENTS:
+        text = pattern.sub(replacement, text)
     return text

@@ -1,4 +1,4 @@
-"""A folder for `docker compose up --wait`."""
+"""The compose format: a folder for `docker compose up --wait`."""
 
 from __future__ import annotations
 
@@ -10,67 +10,68 @@ from valkeykit.url import Node
 
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import compose, driver, exporter, files
-from infra.drivers.docker.places import FIRST_PORT
-from infra.drivers.docker.plan import Plan, port_count
+from infra.drivers.docker.addresses import FIRST_PORT
+from infra.drivers.docker.plan import DeploymentPlan, port_count
 from infra.settings import StackSettings
 from infra.targets.docker import planning
 from tools.errors import ToolError
 from tools.render import variables
-from tools.render.folder import Folder
+from tools.render.folder import RenderedFolder
 
-HAS_NOT = {
+UNSUPPORTED_KEYS = {
     "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "docker.context",
     "docker.imageFile", "docker.registryUser", "docker.registryPassword", "docker.digest", "docker.certificate",
     "docker.key", "docker.ca",
 }  # fmt: skip
-"""Keys that only mean something where Pulumi makes it."""
+"""Keys that only apply to a stack of Pulumi."""
 
 CONF = "conf"
 
 
-def write(settings: StackSettings, folder: Folder) -> str:
-    """Write it; return what to do with it."""
+def write(settings: StackSettings, folder: RenderedFolder) -> str:
+    """Write the folder; return the next steps."""
     image = settings.docker.image or planning.image_for(settings.version)
-    shape = {
+    layout = {
         "topology": settings.topology,
         "shards": settings.shard_count,
         "replicas": settings.replica_count,
         "project": settings.docker.project or f"valkey-{folder.path.resolve().name}".lower().replace(".", "-"),
     }
-    folder.refuse_other(shape)
-    _refuse_older(folder, settings.version)
-    plan = _plan(settings, str(shape["project"]), image)
-    secrets = folder.secrets(plan.users, planning.certificate_names(settings, plan), shape, settings.version)
+    folder.reject_other_layout(layout)
+    _reject_downgrade(folder, settings.version)
+    plan = _plan(settings, str(layout["project"]), image)
+    secrets = folder.secrets(plan.users, planning.certificate_names(settings, plan), layout, settings.version)
     if settings.docker.backupUrl:
         secrets = replace(secrets, bucket=(settings.docker.backupAccessKey, settings.docker.backupSecretKey))
     plan = driver.digested(plan, secrets)
     conf = folder.path / CONF
     for path, text in files.render(plan, secrets).items():
-        _readable(conf / path, text)
+        _write_readable(conf / path, text)
     for inner in (conf, *(path for path in conf.iterdir() if path.is_dir())):
         inner.chmod(0o755)
     shutil.copy(files.SERVICES, folder.path)
-    _readable(folder.path / "compose.yaml", compose.to_text(compose.render(plan, f"./{CONF}")))
+    _write_readable(folder.path / "compose.yaml", compose.to_text(compose.render(plan, f"./{CONF}")))
     if plan.exporter:
-        _readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))
+        _write_readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))
     endpoint = planning.create_endpoint(settings, plan.ports, [0], settings.version, secrets.ca)
     sentinels = [Node(plan.host, sentinel.port) for sentinel in plan.sentinels]
     variables.write(folder.path, endpoint, secrets, sentinels)
-    return _advice(folder, plan, renewed=folder.renewed(secrets))
+    return _next_steps(folder, plan, renewed=folder.renewed(secrets))
 
 
-def _plan(settings: StackSettings, project: str, image: str) -> Plan:
+def _plan(settings: StackSettings, project: str, image: str) -> DeploymentPlan:
     plan = planning.create_plan(settings, f"valkey/{project}")
     if plan.backups and not plan.backups.folder:
         raise ToolError(
-            "backups need a folder of the engine's machine here", fix="--set docker.backupFolder=/srv/backups"
+            "docker.backupEvery needs docker.backupFolder in a rendered folder",
+            fix="--set docker.backupFolder=/srv/backups",
         )
     count = port_count(plan.topology, plan.shards, plan.replicas) + (1 if plan.exporter else 0)
     first = settings.port or FIRST_PORT
     return replace(plan, project=project, image=image, ports=tuple(range(first, first + count)))
 
 
-def _refuse_older(folder: Folder, version: str) -> None:
+def _reject_downgrade(folder: RenderedFolder, version: str) -> None:
     written = folder.kept.get("version", version)
     if parse_version(version)[:2] < parse_version(written)[:2]:
         raise ToolError(
@@ -78,8 +79,8 @@ def _refuse_older(folder: Folder, version: str) -> None:
         )
 
 
-def _readable(path: Path, text: str) -> None:
-    """For the servers' user, who is another one; the folder around is closed to all but its owner."""
+def _write_readable(path: Path, text: str) -> None:
+    """Write a file that the servers' user can read; only the owner can enter the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_text(text)
@@ -87,10 +88,10 @@ def _readable(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def _advice(folder: Folder, plan: Plan, *, renewed: bool) -> str:
+def _next_steps(folder: RenderedFolder, plan: DeploymentPlan, *, renewed: bool) -> str:
     steps = [f"cd {folder.path} && docker compose up --detach --wait"]
     if renewed:
-        steps.append("the certificate is new; servers that run read it after: docker compose restart")
+        steps.append("the certificate is new; running servers load it after: docker compose restart")
     if plan.backups:
         steps.insert(0, f"once, where the engine is: install -d -o 999 -g 999 -m 700 "
                         f"{plan.backups.folder} {plan.backups.folder}/{plan.project}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""A rendered folder, and what it must keep: passwords, authority, and what it is for."""
+"""A rendered folder, and the passwords, the CA and the layout that it keeps between two runs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from infra.drivers.files import write_private
 from infra.providers.credentials import new_password
 from tools.errors import ToolError
 
-KEPT = "kept.json"
+KEPT_FILE = "kept.json"
 
-AUTHORITY_RENEWED = timedelta(days=800)
-"""Before its end: longer than a certificate that it signs lives."""
+RENEW_AUTHORITY_BEFORE = timedelta(days=800)
+"""How long before its end the CA is renewed: longer than the life of a certificate that it signs."""
 
 
 @dataclass(frozen=True)
-class Folder:
-    """path: 0700, so that what is inside may be readable for a server's user.
+class RenderedFolder:
+    """path: 0700, so files inside may be readable for a server's user.
 
-    kept: what was written the last time; empty in a new folder.
+    kept: the values of the last run; empty in a new folder.
     """
 
     path: Path
@@ -35,59 +35,60 @@ class Folder:
     kept: Mapping[str, Any]
 
     @classmethod
-    def open(cls, path: Path, form: str) -> Folder:
-        """A new folder, or one that this command made.
+    def open(cls, path: Path, form: str) -> RenderedFolder:
+        """Open a new folder, or one that this command created.
 
         Raises:
-            ToolError: it holds something else.
+            ToolError: it has other files.
         """
-        file = path / KEPT
+        file = path / KEPT_FILE
         if not file.exists():
             if path.exists() and (not path.is_dir() or any(not _is_partial(entry) for entry in path.iterdir())):
-                raise ToolError(f"{path} is there and wasn't made by this command", fix="--out <a new folder>")
+                raise ToolError(f"{path} exists and was not created by this command", fix="--out <a new folder>")
             if not path.parent.is_dir():
-                raise ToolError(f"{path.parent} is no folder", fix=f"mkdir -p {path.parent}")
+                raise ToolError(f"{path.parent} is not a folder", fix=f"mkdir -p {path.parent}")
             return cls(path, form, {})
         try:
             kept = json.loads(file.read_text())
         except (OSError, ValueError) as problem:
-            raise ToolError(f"{file} can't be read: {problem}", fix="bring it back from a backup") from None
+            raise ToolError(f"{file} can't be read: {problem}", fix="restore it from a backup") from None
         return cls(path, form, kept)
 
-    def refuse_other(self, shape: Mapping[str, object]) -> None:
-        """See that the folder is for what it was: other servers would not find their data.
+    def reject_other_layout(self, layout: Mapping[str, object]) -> None:
+        """Check that the layout has not changed: servers of another layout would not find their data.
 
         Raises:
-            ToolError: it isn't.
+            ToolError: it has changed.
         """
-        wanted = {"form": self.form, **shape}
-        for key, value in self.kept.get("shape", wanted).items():
-            if wanted[key] != value:
-                raise ToolError(f"{self.path} is for {key} {value}, not {wanted[key]}", fix="--out <a new folder>")
+        requested = {"form": self.form, **layout}
+        for key, value in self.kept.get("shape", requested).items():
+            if requested[key] != value:
+                raise ToolError(f"{self.path} has {key} {value}, not {requested[key]}", fix="--out <a new folder>")
 
     def secrets(
-        self, users: Iterable[hardening.User], names: list[str], shape: Mapping[str, object], version: str = ""
+        self, users: Iterable[hardening.User], names: list[str], layout: Mapping[str, object], version: str = ""
     ) -> Secrets:
-        """What was kept, and new where something is missing or near its end; it is on the disk before it is used."""
-        known = self.kept.get("passwords", {})
-        passwords = {**known, **{user.name: new_password() for user in users if user.name not in known}}
-        authority, former = self._authority()
+        """The kept secrets, with missing and expiring ones replaced; they are saved before they are used."""
+        kept_passwords = self.kept.get("passwords", {})
+        new = {user.name: new_password() for user in users if user.name not in kept_passwords}
+        passwords = {**kept_passwords, **new}
+        authority, previous = self._authority()
         leaf = self._leaf(authority, names)
         self.path.mkdir(mode=0o700, exist_ok=True)
         self.path.chmod(0o700)
         kept = {
-            "shape": {"form": self.form, **shape},
+            "shape": {"form": self.form, **layout},
             "version": version,
             "passwords": passwords,
             "authority": vars(authority),
-            "former": former,
+            "former": previous,
             "leaf": vars(leaf),
         }
-        write_private(self.path / KEPT, json.dumps(kept, indent=1))
-        return Secrets(passwords, {}, leaf, authority.certificate + former)
+        write_private(self.path / KEPT_FILE, json.dumps(kept, indent=1))
+        return Secrets(passwords, {}, leaf, authority.certificate + previous)
 
     def renewed(self, now: Secrets) -> bool:
-        """Whether servers that run have another certificate."""
+        """Whether running servers have an older certificate."""
         return bool(self.kept) and self.kept["leaf"]["certificate"] != now.certificate.certificate
 
     def _leaf(self, authority: Pair, names: list[str]) -> Pair:
@@ -98,15 +99,15 @@ class Folder:
         return certificates.issue(authority, names)
 
     def _authority(self) -> tuple[Pair, str]:
-        """It, and the certificate of the one before."""
+        """The CA, and the certificate of the previous one."""
         if not self.kept:
             return certificates.authority(f"Valkey {self.path.name}"), ""
         pair = Pair(**self.kept["authority"])
-        if certificates.ends(pair.certificate) - datetime.now(timezone.utc) > AUTHORITY_RENEWED:
+        if certificates.ends(pair.certificate) - datetime.now(timezone.utc) > RENEW_AUTHORITY_BEFORE:
             return pair, self.kept["former"]
         return certificates.authority(f"Valkey {self.path.name}"), pair.certificate
 
 
 def _is_partial(entry: Path) -> bool:
-    """Whether it is what a killed write of the first file left."""
-    return entry.name.startswith(f".{KEPT}.")
+    """Whether a killed write of the first file left it."""
+    return entry.name.startswith(f".{KEPT_FILE}.")

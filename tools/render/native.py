@@ -1,4 +1,4 @@
-"""A folder that puts Debian's valkey-server package into the same state: configuration, users, limits."""
+"""The native format: a folder with configuration, users and limits for Debian's valkey-server package."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ import shutil
 from dataclasses import replace
 
 from infra import hardening
-from infra.drivers.docker.places import FIRST_PORT
-from infra.drivers.docker.plan import Plan, Secrets
+from infra.drivers.docker.addresses import FIRST_PORT
+from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.drivers.files import write_private
 from infra.settings import StackSettings
 from infra.targets.docker import planning
 from tools.errors import ToolError
 from tools.render import variables
-from tools.render.folder import Folder
+from tools.render.folder import RenderedFolder
 from tools.stack import PROJECT
 
-HAS_NOT = {
+UNSUPPORTED_KEYS = {
     "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "version",
     "docker.context", "docker.project", "docker.image", "docker.digest", "docker.imageFile", "docker.registryUser",
     "docker.registryPassword", "docker.subnet", "docker.certificate", "docker.key", "docker.ca", "docker.backupEvery",
     "docker.backupKeep", "docker.backupFolder", "docker.exporter", "docker.backupUrl", "docker.backupEndpoint",
     "docker.backupRegion", "docker.backupAccessKey", "docker.backupSecretKey", "docker.uploader",
 }  # fmt: skip
-"""Keys of containers, and of what only Pulumi does; the version is Debian's."""
+"""Keys that only apply to containers or to a stack of Pulumi; the version is Debian's."""
 
-SHIPPED = PROJECT / "native"
+PACKAGE_FILES = PROJECT / "native"
 HOME = "/etc/valkey"
 
 
-def write(settings: StackSettings, folder: Folder) -> str:
-    """Write it; return what to do with it."""
+def write(settings: StackSettings, folder: RenderedFolder) -> str:
+    """Write the folder; return the next steps."""
     if settings.topology != "single":
         raise ToolError(
-            f"topology is {settings.topology}, but this is for one server on one machine: several on one machine "
-            "fall together",
+            f"topology is {settings.topology}, but a native folder is for a single server",
             fix="--set topology=single, or --for compose",
         )
-    shape = {"topology": settings.topology}
-    folder.refuse_other(shape)
+    layout = {"topology": settings.topology}
+    folder.reject_other_layout(layout)
     port = settings.port or FIRST_PORT
     plan = replace(planning.create_plan(settings, f"valkey/{folder.path.name}"), ports=(port,))
-    secrets = folder.secrets(plan.users, _names(settings), shape)
+    secrets = folder.secrets(plan.users, _names(settings), layout)
     for path, text in _files(settings, plan, secrets).items():
         (folder.path / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(folder.path / path, text)
-    for shipped in (path for path in SHIPPED.iterdir() if path.is_file()):
-        shutil.copy(shipped, folder.path)
+    for file in (path for path in PACKAGE_FILES.iterdir() if path.is_file()):
+        shutil.copy(file, folder.path)
     endpoint = planning.create_endpoint(settings, plan.ports, [0], settings.version, secrets.ca)
     variables.write(folder.path, endpoint, secrets)
-    return f"as root, where the package is: {folder.path / 'install'}\nURLs and passwords: {folder.path / 'env'}"
+    install, env = folder.path / "install", folder.path / "env"
+    return f"as root, on the machine with the package: {install}\nURLs and passwords: {env}"
 
 
 def _names(settings: StackSettings) -> list[str]:
     bind = ipaddress.ip_address(settings.docker.bind)
-    called = [settings.docker.announced, "localhost", "127.0.0.1", *settings.docker.names]
-    return list(dict.fromkeys(called if bind.is_unspecified else [*called, str(bind)]))
+    hosts = [settings.docker.announced, "localhost", "127.0.0.1", *settings.docker.names]
+    return list(dict.fromkeys(hosts if bind.is_unspecified else [*hosts, str(bind)]))
 
 
-def _files(settings: StackSettings, plan: Plan, secrets: Secrets) -> dict[str, str]:
+def _files(settings: StackSettings, plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:
     return {
         "valkey.conf": _conf(settings, plan),
         "users.acl": hardening.acl(secrets.passwords, plan.users),
@@ -70,7 +70,7 @@ def _files(settings: StackSettings, plan: Plan, secrets: Secrets) -> dict[str, s
     }
 
 
-def _conf(settings: StackSettings, plan: Plan) -> str:
+def _conf(settings: StackSettings, plan: DeploymentPlan) -> str:
     bind = settings.docker.bind
     values = {
         "bind": f"{bind} 127.0.0.1" if bind not in ("127.0.0.1", "0.0.0.0", "::") else bind,  # noqa: S104

@@ -1,4 +1,4 @@
-"""The file with the URLs, for applications and for the smoke suite."""
+"""The variables file of a rendered folder: URLs for applications and the smoke tests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CA = "ca.crt"
 
 
 def write(folder: Path, endpoint: Endpoint, secrets: Secrets, sentinels: Sequence[Node] = ()) -> None:
-    """Beside the application's variables, the URLs of administrator and monitor.
+    """Write the application's variables and the URLs of administrator and monitor.
 
-    sentinels: for the smoke suite alone.
+    sentinels: for the smoke tests only.
     """
     urls = {user.name: endpoint.url(user.name, secrets.passwords[user.name]) for user in hardening.USERS}
     write_private(folder / CA, secrets.ca)
-    known = {
+    values = {
         **endpoint.variables(urls["app"]),
         "VALKEY_ADMIN_URL": urls[hardening.ADMIN],
         "VALKEY_MONITOR_URL": urls[hardening.MONITOR],
@@ -33,7 +33,7 @@ def write(folder: Path, endpoint: Endpoint, secrets: Secrets, sentinels: Sequenc
         **({"VALKEY_SMOKE_SENTINELS": join_nodes(sentinels)} if sentinels else {}),
     }
     _, dotenv = export.FORMATS["dotenv"]
-    write_private(folder / FILE, dotenv("", known))
+    write_private(folder / FILE, dotenv("", values))
 
 
 def as_json(value: object) -> str:

@@ -1,1 +1,1 @@
-"""The driver of containers: one deployment on one Docker engine. It knows nothing of Pulumi."""
+"""The Docker driver: one deployment of containers on one engine."""

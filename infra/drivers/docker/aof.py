@@ -18,7 +18,7 @@ _SOUND = re.compile(r"ok_up_to=(\d+),")
 
 
 @dataclass(frozen=True)
-class File:
+class AofFile:
     name: str
     seq: int
     kind: Kind
@@ -28,18 +28,18 @@ class File:
         return self.name.endswith(".rdb")
 
 
-def parse(manifest: str) -> list[File]:
+def parse(manifest: str) -> list[AofFile]:
     """The files that a manifest names, in the order in which they are read; none if a line is unreadable or lost."""
     files = []
     for line in manifest.splitlines():
         if not (match := _LINE.match(line)):
             return []
         kind: Kind = "b" if match[3] == "b" else "i" if match[3] == "i" else "h"
-        files.append(File(match[1], int(match[2]), kind))
+        files.append(AofFile(match[1], int(match[2]), kind))
     return [file for file in files if file.kind != "h"] if any(file.kind == "b" for file in files) else []
 
 
-def rebuild(names: Iterable[str]) -> list[File]:
+def rebuild(names: Iterable[str]) -> list[AofFile]:
     """What a manifest named, from the files that are there.
 
     Of two base files the older one: a rewrite that was cut short left the newer one, and the files of changes
@@ -47,12 +47,12 @@ def rebuild(names: Iterable[str]) -> list[File]:
     """
     found = [(int(match[1]), match[2], name) for name in names if (match := _NAME.match(name))]
     found.sort()
-    bases = [File(name, seq, "b") for seq, kind, name in found if kind == "base"]
-    changes = [File(name, seq, "i") for seq, kind, name in found if kind == "incr"]
+    bases = [AofFile(name, seq, "b") for seq, kind, name in found if kind == "base"]
+    changes = [AofFile(name, seq, "i") for seq, kind, name in found if kind == "incr"]
     return [*bases[:1], *changes]
 
 
-def render(files: Sequence[File]) -> str:
+def render(files: Sequence[AofFile]) -> str:
     return "".join(f"file {file.name} seq {file.seq} type {file.kind}\n" for file in files)
 
 

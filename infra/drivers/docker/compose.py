@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.drivers.docker import exporter, files, uploader
-from infra.drivers.docker.plan import Backups, Plan, Upload
-from infra.drivers.topology.executor import Member
+from infra.drivers.docker.plan import Backups, DeploymentPlan, Upload
+from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import DIRECTIVES, topology_directives
 from infra.yaml_writer import to_yaml
 
@@ -38,7 +38,7 @@ SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
 Service = dict[str, Any]
 
 
-def render(plan: Plan, conf: str | None = None) -> dict[str, Any]:
+def render(plan: DeploymentPlan, conf: str | None = None) -> dict[str, Any]:
     """The compose file.
 
     conf: a folder beside it that has the files; None where they are in a volume.
@@ -81,12 +81,12 @@ def to_text(project: Mapping[str, Any]) -> str:
     return to_yaml(project).replace("$", "$$")
 
 
-def keeps_backups(plan: Plan) -> bool:
+def keeps_backups(plan: DeploymentPlan) -> bool:
     """Whether there are backups in a volume, not in a folder of the engine's machine."""
     return plan.backups is not None and not plan.backups.folder
 
 
-def _node(plan: Plan, node: Member) -> Service:
+def _node(plan: DeploymentPlan, node: NodeAddress) -> Service:
     return {
         **_server(plan, node),
         "command": ["sh", f"{files.HOME}/bin/start-node", plan.topology, plan.project, node.name],
@@ -94,14 +94,14 @@ def _node(plan: Plan, node: Member) -> Service:
     }
 
 
-def _sentinel(plan: Plan, sentinel: Member) -> Service:
+def _sentinel(plan: DeploymentPlan, sentinel: NodeAddress) -> Service:
     command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
     server = _server(plan, sentinel)
     healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to read
     return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY)}
 
 
-def _server(plan: Plan, member: Member) -> Service:
+def _server(plan: DeploymentPlan, member: NodeAddress) -> Service:
     bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
     return {
         **_extends("node"),
@@ -113,7 +113,7 @@ def _server(plan: Plan, member: Member) -> Service:
     }
 
 
-def _keeper(plan: Plan) -> Service:
+def _keeper(plan: DeploymentPlan) -> Service:
     """Joins the nodes of a cluster; healthy when every slot is served, which `up --wait` waits for."""
     return {
         **_extends("helper"),
@@ -129,7 +129,7 @@ def _keeper(plan: Plan) -> Service:
     }
 
 
-def _backup(plan: Plan, backups: Backups) -> Service:
+def _backup(plan: DeploymentPlan, backups: Backups) -> Service:
     """Saves every primary and loads what it saved, so it may take as much memory as a node."""
     return {
         **_extends("helper"),
@@ -142,7 +142,7 @@ def _backup(plan: Plan, backups: Backups) -> Service:
     }
 
 
-def _uploader(plan: Plan, backups: Backups, upload: Upload) -> Service:
+def _uploader(plan: DeploymentPlan, backups: Backups, upload: Upload) -> Service:
     helper = {**_helper(), **_memory(uploader.MEMORY)}
     return uploader.service(plan, upload, backups.folder or BACKUPS, helper)
 
@@ -159,7 +159,7 @@ def _memory(limit: int) -> Service:
     return {"mem_limit": limit, "memswap_limit": limit}
 
 
-def _network(plan: Plan) -> dict[str, Any]:
+def _network(plan: DeploymentPlan) -> dict[str, Any]:
     subnet = ipaddress.ip_network(plan.subnet)
     _, dynamic = subnet.subnets(prefixlen_diff=1)  # what has no fixed address takes one of the upper half
     return {
@@ -168,7 +168,7 @@ def _network(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _definition(plan: Plan, name: str, service: Service) -> str:
+def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
     """A digest of what only a new container, or a restart, can change."""
     nodes = {node.name: node for node in plan.nodes}
     told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}

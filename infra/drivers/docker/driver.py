@@ -1,4 +1,4 @@
-"""The driver: bring a deployment of containers into a state, look at it, take it down.
+"""The Docker driver: create, update, inspect, repair and remove a deployment of containers.
 
 `ensure` can be killed at any moment and run again.
 """
@@ -15,34 +15,44 @@ from pathlib import Path
 
 from infra import hardening
 from infra.drivers.binary import parse_version
-from infra.drivers.docker import compose, events, images, live, places, restore, roles, rolling, snapshots
+from infra.drivers.docker import (
+    addresses,
+    compose,
+    data_version,
+    events,
+    images,
+    live_config,
+    restore,
+    roles,
+    rolling_restart,
+    snapshots,
+)
 from infra.drivers.docker import repair as repairs
-from infra.drivers.docker import written as written_by
-from infra.drivers.docker.belongings import VERSION, Belongings
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.docker.images import Source
-from infra.drivers.docker.plan import Plan, Secrets, port_count
-from infra.errors import ProvisioningError, refusing
+from infra.drivers.docker.images import ImageSource
+from infra.drivers.docker.objects import VERSION, DockerObjects
+from infra.drivers.docker.plan import DeploymentPlan, Secrets, port_count
+from infra.errors import ProvisioningError, as_preflight_error
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What shall be.
+class DeploymentSpec:
+    """The desired state of a deployment.
 
-    version: major.minor or more, which the image must have.
-    plan: without image and ports, which are settled here.
-    first_port: of the ports in a row; 0 for free ones.
+    version: of the image: major.minor, or all three numbers.
+    plan: without image and ports, which the driver chooses.
+    first_port: the first of consecutive ports; 0 for free ones.
     restore_from: an RDB file that a new deployment starts with; for a cluster also a folder of them.
-    keep_in: a folder on this machine for the snapshots before an upgrade and at the end.
+    keep_in: a folder on this machine for snapshots before an upgrade and before the removal.
     """
 
     engine: Engine
-    source: Source
+    source: ImageSource
     version: str
-    plan: Plan
+    plan: DeploymentPlan
     secrets: Secrets
     keep_in: Path
     first_port: int = 0
@@ -50,10 +60,10 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class State:
-    """What is.
+class DeploymentState:
+    """The current state of a deployment.
 
-    engine: its id. ports, image: those in use. version: the servers'.
+    engine: its id. ports, image, version: those in use.
     primaries: numbers of data nodes. directives, acl: what the servers report, by node; acl as a digest.
     """
 
@@ -66,123 +76,123 @@ class State:
     acl: Mapping[str, str]
 
 
-def ensure(spec: Spec, known: State | None) -> State:
-    """Make the deployment be as the spec says, with as little disturbance as that takes.
+def ensure(spec: DeploymentSpec, previous: DeploymentState | None) -> DeploymentState:
+    """Create or update the deployment, with as little disruption as possible.
 
-    known: what the last run returned; None for a new deployment.
+    previous: the result of the last run; None for a new deployment.
 
     Raises:
-        ProvisioningError: it can't be had.
+        ProvisioningError: it can't be created or updated.
     """
-    engine = _same_engine(spec, known)
-    with refusing():
-        deployment, version = _check(spec, known, images.ensure(spec.engine, spec.source))
-    deployment.belongings.remove_leftovers()
-    if known and known.version != version and deployment.has_data():
+    engine = _same_engine(spec, previous)
+    with as_preflight_error():
+        deployment, version = _check(spec, previous, images.ensure(spec.engine, spec.source))
+    deployment.objects.remove_leftovers()
+    if previous and previous.version != version and deployment.has_data():
         _save_before(deployment, spec.keep_in, version)
-    is_new = known is None or not deployment.exists()
+    is_new = previous is None or not deployment.exists()
     source = restore.prepare(deployment, spec.restore_from) if is_new else None
     if deployment.exists():
         _change(deployment)
     else:
         _create(deployment, source)
-    roles.wait_until_whole(deployment.console, deployment.plan)
+    roles.wait_until_healthy(deployment.executor, deployment.plan)
     return _inspect(deployment, engine, version)
 
 
-def refuse(spec: Spec, known: State | None) -> None:
-    """See that `ensure` could do it, as far as that can be known before; nothing is changed, and no image pulled.
+def preflight(spec: DeploymentSpec, previous: DeploymentState | None) -> None:
+    """Check in advance that `ensure` can succeed; nothing is changed, and no image is pulled.
 
-    Passwords may be left out of the spec: then the servers aren't asked.
+    The spec may lack passwords: then the servers aren't queried.
 
     Raises:
-        ProvisioningError: it could not.
+        ProvisioningError: a check failed.
     """
-    with refusing():
-        _same_engine(spec, known)
-        _check(spec, known, images.find(spec.engine, spec.source))
+    with as_preflight_error():
+        _same_engine(spec, previous)
+        _check(spec, previous, images.find(spec.engine, spec.source))
 
 
-def inspect(spec: Spec, known: State) -> tuple[State | None, list[str]]:
-    """How the deployment is now, None where it doesn't answer; and what is wrong with it, a line each.
+def inspect(spec: DeploymentSpec, known: DeploymentState) -> tuple[DeploymentState | None, list[str]]:
+    """The current state of the deployment, None where it doesn't respond; and its problems, a line each.
 
     Raises:
-        ProvisioningError: the engine can't be asked.
+        ProvisioningError: the engine doesn't respond.
     """
     _same_engine(spec, known)
-    deployment = _known(spec, known)
-    wrong = deployment.wrong()
+    deployment = _deployment(spec, known)
+    wrong = deployment.problems()
     try:
         state = _inspect(deployment, known.engine, known.version)
-        return state, wrong or list(roles.problems(deployment.console, deployment.plan))
+        return state, wrong or list(roles.problems(deployment.executor, deployment.plan))
     except ProvisioningError as problem:
         return None, wrong or [str(problem)]
 
 
-def snapshot(spec: Spec, known: State, folder: Path) -> None:
+def snapshot(spec: DeploymentSpec, known: DeploymentState, folder: Path) -> None:
     """Save every primary's data as an RDB file in a folder of this machine.
 
     Raises:
         ProvisioningError: a server can't save.
     """
     _same_engine(spec, known)
-    snapshots.take(_known(spec, known), folder, "backup", replicas=True)
+    snapshots.take(_deployment(spec, known), folder, "backup", replicas=True)
 
 
-def hand_over(spec: Spec, known: State) -> None:
-    """Make a replica the primary of each shard; no acknowledged write is lost.
+def fail_over(spec: DeploymentSpec, known: DeploymentState) -> None:
+    """Fail over each shard to a replica; no acknowledged write is lost.
 
     Raises:
         ProvisioningError: the deployment isn't healthy, so nothing was changed; or no replica took over.
     """
     _same_engine(spec, known)
-    deployment = _known(spec, known)
-    if problems := deployment.wrong() or list(roles.problems(deployment.console, deployment.plan)):
-        raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
-    for primary in roles.primaries(deployment.console, deployment.plan):
-        roles.hand_over(deployment.console, deployment.plan, primary)
-    roles.wait_until_whole(deployment.console, deployment.plan)
+    deployment = _deployment(spec, known)
+    if problems := deployment.problems() or list(roles.problems(deployment.executor, deployment.plan)):
+        raise ProvisioningError(f"nothing was changed: {'; '.join(problems)}", fix="make up, then again")
+    for primary in roles.primaries(deployment.executor, deployment.plan):
+        roles.fail_over(deployment.executor, deployment.plan, primary)
+    roles.wait_until_healthy(deployment.executor, deployment.plan)
 
 
-def recoveries(spec: Spec, known: State, since: datetime) -> list[str]:
-    """What happened to the data of the nodes since a time, a line each.
+def recoveries(spec: DeploymentSpec, known: DeploymentState, since: datetime) -> list[str]:
+    """Recoveries of the nodes' data since a time, a line each.
 
     Raises:
-        ProvisioningError: the engine or a node doesn't answer.
+        ProvisioningError: the engine or a node doesn't respond.
     """
     _same_engine(spec, known)
-    return list(events.recoveries(_known(spec, known), since))
+    return list(events.recoveries(_deployment(spec, known), since))
 
 
-def repair(spec: Spec, known: State, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+def repair(spec: DeploymentSpec, known: DeploymentState, node: str, *, force: bool, dry: bool) -> Iterator[str]:
     """Repair a damaged node of which no healthy member has a copy, and report it, a line each; see `repairs.repair`.
 
     Raises:
         ProvisioningError: there is nothing to repair, or too little is left; or the group isn't healthy afterwards.
     """
     _same_engine(spec, known)
-    yield from repairs.repair(_known(spec, known), node, force=force, dry=dry)
+    yield from repairs.repair(_deployment(spec, known), node, force=force, dry=dry)
 
 
-def remove(spec: Spec, known: State, *, keep_snapshot: bool) -> None:
-    """Take the deployment down with its volumes; with `keep_snapshot`, leave files of its last state.
+def remove(spec: DeploymentSpec, known: DeploymentState, *, keep_snapshot: bool) -> None:
+    """Remove the deployment with its volumes; with `keep_snapshot`, save its data first.
 
     Raises:
-        ProvisioningError: they can't be had, something else uses its volumes, or the engine is another one.
+        ProvisioningError: its data can't be saved, other containers use its volumes, or the engine is another one.
     """
     _same_engine(spec, known)
-    deployment = _known(spec, known)
-    deployment.belongings.remove_leftovers()
-    deployment.belongings.refuse_users()
+    deployment = _deployment(spec, known)
+    deployment.objects.remove_leftovers()
+    deployment.objects.reject_foreign_users()
     if keep_snapshot and (deployment.exists() or deployment.has_all_data()):
         _save_last(deployment, spec.keep_in)
     deployment.down()
 
 
-def clean_up(left: Belongings, engine: str, keep_in: Path | None) -> None:
-    """Take down what is left of a deployment that is in no state.
+def clean_up(left: DockerObjects, engine: str, keep_in: Path | None) -> None:
+    """Remove the leftovers of a deployment that the state doesn't have.
 
-    engine: the id of the one that it was made on. keep_in: a folder for the data of its nodes, if they are complete.
+    engine: the id of its engine. keep_in: a folder for the data of its nodes, if that is complete.
 
     Raises:
         ProvisioningError: it can't be removed, or the engine is another one.
@@ -190,60 +200,62 @@ def clean_up(left: Belongings, engine: str, keep_in: Path | None) -> None:
     if left.engine.check() != engine:
         raise _other_engine()
     left.remove_leftovers()
-    left.refuse_users()
+    left.reject_foreign_users()
     if keep_in and left.data() and not restore.is_incomplete(left):
         snapshots.archive(left, keep_in, "final")
     left.remove()
 
 
-def _known(spec: Spec, known: State) -> Deployment:
+def _deployment(spec: DeploymentSpec, known: DeploymentState) -> ContainerDeployment:
     plan = replace(digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
-    return Deployment(spec.engine, plan, spec.secrets)
+    return ContainerDeployment(spec.engine, plan, spec.secrets)
 
 
-def _same_engine(spec: Spec, known: State | None) -> str:
+def _same_engine(spec: DeploymentSpec, previous: DeploymentState | None) -> str:
     engine = spec.engine.check()
-    if known and known.engine != engine:
+    if previous and previous.engine != engine:
         raise _other_engine()
     return engine
 
 
 def _other_engine() -> EngineError:
     return EngineError(
-        "this is another Docker engine than the one that the stack runs on",
-        fix="set DOCKER_HOST or docker.context as they were; or destroy the stack there first",
+        "the stack runs on another Docker engine than this one",
+        fix="restore DOCKER_HOST or docker.context, or destroy the stack on that engine first",
     )
 
 
-def _check(spec: Spec, known: State | None, image: str) -> tuple[Deployment, str]:
-    """The deployment as it shall be, and its servers' version.
+def _check(spec: DeploymentSpec, previous: DeploymentState | None, image: str) -> tuple[ContainerDeployment, str]:
+    """Check a change; return the desired deployment and the version of its servers.
 
-    image: "" for one that isn't on the engine yet, so that only its line of versions is known.
+    image: "" for one that isn't on the engine yet, of which only major.minor is known.
     """
     labels = compose.labels(spec.plan.stack, spec.plan.project, VERSION)
     version = images.version(spec.engine, image, labels) if image else spec.version
-    _refuse_image(version, spec)
-    deployment = Deployment(spec.engine, _settle(replace(spec.plan, image=image), spec, known), spec.secrets)
-    deployment.refuse_strangers()
-    _refuse_older(version, deployment, known)
-    if known is None and spec.restore_from:
-        restore.refuse(spec.restore_from, version)
+    _reject_image_version(version, spec)
+    deployment = ContainerDeployment(
+        spec.engine, _with_ports(replace(spec.plan, image=image), spec, previous), spec.secrets
+    )
+    deployment.reject_foreign_objects()
+    _reject_downgrade(version, deployment, previous)
+    if previous is None and spec.restore_from:
+        restore.preflight(spec.restore_from, version)
     if spec.secrets.passwords and deployment.exists():
-        live.refuse_to_fill_up(deployment)
+        live_config.reject_insufficient_memory(deployment)
     return deployment, version
 
 
-def _refuse_image(version: str, spec: Spec) -> None:
+def _reject_image_version(version: str, spec: DeploymentSpec) -> None:
     if not f"{version}.".startswith(f"{spec.version}."):
         raise ProvisioningError(
-            f"{spec.source.reference} holds Valkey {version}, not {spec.version}",
+            f"{spec.source.reference} contains Valkey {version}, not {spec.version}",
             fix=f"pulumi config set version {version.rpartition('.')[0]}, or another docker.image",
         )
 
 
-def _refuse_older(version: str, deployment: Deployment, known: State | None) -> None:
-    """By what the servers and the volumes have: the state of an upgrade that was killed has the version before it."""
-    written = written_by.newest(deployment, known.version if known else "")
+def _reject_downgrade(version: str, deployment: ContainerDeployment, previous: DeploymentState | None) -> None:
+    """Check servers and volumes too: after an upgrade that was killed, the state has the version before it."""
+    written = data_version.newest(deployment, previous.version if previous else "")
     if not written or f"{written}.".startswith(f"{version}.") or parse_version(written) <= parse_version(version):
         return
     newer = ".".join(written.split(".")[:2])
@@ -254,21 +266,21 @@ def _refuse_older(version: str, deployment: Deployment, known: State | None) -> 
     )
 
 
-def _settle(plan: Plan, spec: Spec, known: State | None) -> Plan:
-    """The ports that the deployment has, else free ones."""
+def _with_ports(plan: DeploymentPlan, spec: DeploymentSpec, previous: DeploymentState | None) -> DeploymentPlan:
+    """The plan with the ports of the deployment, or free ones for a new one."""
     servers, exporters = port_count(plan.topology, plan.shards, plan.replicas), 1 if plan.exporter else 0
-    ports = known.ports[: servers + exporters] if known else ()
+    ports = previous.ports[: servers + exporters] if previous else ()
     if len(ports) < servers or spec.first_port not in (0, ports[0]):
-        ports = places.free_ports(spec.engine, plan.project, plan.bind, servers + exporters, spec.first_port)
-    if len(ports) < servers + exporters:  # the servers stay where their clients know them
-        ports += places.free_ports(spec.engine, plan.project, plan.bind, exporters, lowest=ports[-1] + 1)
-    places.refuse_overlap(spec.engine, plan.subnet, plan.project)
+        ports = addresses.free_ports(spec.engine, plan.project, plan.bind, servers + exporters, spec.first_port)
+    if len(ports) < servers + exporters:  # the servers keep the ports that their clients use
+        ports += addresses.free_ports(spec.engine, plan.project, plan.bind, exporters, lowest=ports[-1] + 1)
+    addresses.reject_overlapping_subnet(spec.engine, plan.subnet, plan.project)
     return replace(digested(plan, spec.secrets), ports=ports)
 
 
-def digested(plan: Plan, secrets: Secrets) -> Plan:
-    """With digests of what some containers read only when they start."""
-    login = secrets.passwords.get(hardening.EXPORTER, "") + secrets.ca  # "": none, or a state that is older
+def digested(plan: DeploymentPlan, secrets: Secrets) -> DeploymentPlan:
+    """The plan with digests of the secrets that some containers read only at their start."""
+    login = secrets.passwords.get(hardening.EXPORTER, "") + secrets.ca  # "" without an exporter, or with an older state
     return replace(
         plan,
         certificate=_digest(secrets.certificate.certificate),
@@ -277,28 +289,28 @@ def digested(plan: Plan, secrets: Secrets) -> Plan:
     )
 
 
-def _save_before(deployment: Deployment, folder: Path, version: str) -> None:
-    """A snapshot before an upgrade; where no server can take one, the newer one may be the way out."""
-    with contextlib.suppress(ProvisioningError):  # those that read their data respond soon
+def _save_before(deployment: ContainerDeployment, folder: Path, version: str) -> None:
+    """Take a snapshot before an upgrade. If no server can, continue: the newer version may be the fix."""
+    with contextlib.suppress(ProvisioningError):  # servers that are loading their data respond soon
         deployment.wait()
     try:
         snapshots.take(deployment, folder, f"before-{version}")
-    except roles.AwayError as problem:
+    except roles.ShardDownError as problem:
         _LOG.warning("no snapshot before Valkey %s: %s; the data stays in the volumes", version, problem.args[0])
 
 
-def _save_last(deployment: Deployment, folder: Path) -> None:
-    """A snapshot, or the files of the servers where they don't start."""
-    with contextlib.suppress(ProvisioningError):  # those that were stopped respond again
+def _save_last(deployment: ContainerDeployment, folder: Path) -> None:
+    """Take a snapshot, or archive the servers' files if they don't start."""
+    with contextlib.suppress(ProvisioningError):  # servers that were stopped respond again
         deployment.up()
     try:
         snapshots.take(deployment, folder, "final")
-    except roles.AwayError as problem:
-        files = ", ".join(map(str, snapshots.archive(deployment.belongings, folder, "final")))
+    except roles.ShardDownError as problem:
+        files = ", ".join(map(str, snapshots.archive(deployment.objects, folder, "final")))
         _LOG.warning("no final snapshot: %s; the data directories are in %s", problem.args[0], files)
 
 
-def _create(deployment: Deployment, source: Path | None) -> None:
+def _create(deployment: ContainerDeployment, source: Path | None) -> None:
     fresh = not deployment.has_data()
     try:
         deployment.write_files()
@@ -306,37 +318,37 @@ def _create(deployment: Deployment, source: Path | None) -> None:
             restore.load(deployment, source)
         deployment.up()
     except ProvisioningError:
-        if fresh:  # nothing half-made stays; a volume that had data does
+        if fresh:  # nothing incomplete stays; a volume that had data does
             with contextlib.suppress(ProvisioningError):
                 deployment.down()
         raise
 
 
-def _change(deployment: Deployment) -> None:
-    """Live what can be; then what is missing comes back; then what must restart does, one by one."""
+def _change(deployment: ContainerDeployment) -> None:
+    """Apply live changes; recreate missing and unhealthy containers; restart outdated ones, one by one."""
     deployment.write_users()
-    live.load_users(deployment)  # before anybody uses a new password
+    live_config.load_users(deployment)  # before a client uses a new password
     deployment.write_files()
-    live.apply(deployment)
-    rolling.recreate_unhealthy(deployment)
+    live_config.apply(deployment)
+    rolling_restart.recreate_unhealthy(deployment)
     deployment.up()
-    rolling.restart(deployment)
+    rolling_restart.restart(deployment)
 
 
-def _inspect(deployment: Deployment, engine: str, version: str) -> State:
-    plan, console = deployment.plan, deployment.console
+def _inspect(deployment: ContainerDeployment, engine: str, version: str) -> DeploymentState:
+    plan, executor = deployment.plan, deployment.executor
     names = [node.name for node in plan.nodes]
     directives, acl = {}, {}
     for name in names:
-        answers = console.ask(name, [("CONFIG", "GET", *live.directives(plan)), ("ACL", "LIST")])
+        answers = executor.run_many(name, [("CONFIG", "GET", *live_config.directives(plan)), ("ACL", "LIST")])
         directives[name] = {str(key): str(value) for key, value in answers[0].items()}
         acl[name] = _digest("\n".join(sorted(answers[1])))
-    return State(
+    return DeploymentState(
         engine=engine,
         ports=plan.ports,
         image=plan.image,
         version=version,
-        primaries=tuple(names.index(name) for name in roles.primaries(console, plan)),
+        primaries=tuple(names.index(name) for name in roles.primaries(executor, plan)),
         directives=directives,
         acl=acl,
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.topology.executor import fields
 
@@ -14,7 +14,7 @@ _NOTABLE = re.compile(r"^start-node: [\w-]+: (its files were set aside in .*)$",
 _KEYS = re.compile(r"keys=(\d+)")
 
 
-def recoveries(deployment: Deployment, since: datetime) -> Iterator[str]:
+def recoveries(deployment: ContainerDeployment, since: datetime) -> Iterator[str]:
     """A line for each node whose data directory is newer than a time, or whose files were set aside since.
 
     Raises:
@@ -24,11 +24,11 @@ def recoveries(deployment: Deployment, since: datetime) -> Iterator[str]:
         container = deployment.container(node.name)
         lines = _NOTABLE.findall(deployment.engine.docker("logs", "--since", since.isoformat(), container))
         if not lines and _born(deployment, container) > since.timestamp():
-            lines = ["its data directory was created again"]
+            lines = ["its data directory was recreated"]
         yield from (f"{node.name}: {line}; {_outcome(deployment, node.name)}" for line in lines[-1:])
 
 
-def _born(deployment: Deployment, container: str) -> float:
+def _born(deployment: ContainerDeployment, container: str) -> float:
     """When its append-only directory was made; 0 where that is unknown, as on some file systems.
 
     The time that an engine reports for a volume is no help: with 20.10 it changes with each new file.
@@ -39,9 +39,9 @@ def _born(deployment: Deployment, container: str) -> float:
         return 0.0
 
 
-def _outcome(deployment: Deployment, node: str) -> str:
+def _outcome(deployment: ContainerDeployment, node: str) -> str:
     """Whether the node has data again, and where from."""
-    state = fields(deployment.console.run(node, "INFO", "replication", "keyspace"))
+    state = fields(deployment.executor.run(node, "INFO", "replication", "keyspace"))
     keys = sum(int(number) for name, value in state.items() if name.startswith("db") for number in _KEYS.findall(value))
     if state["role"] == "slave":
         names = {str(member.port): member.name for member in deployment.plan.nodes}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from infra.drivers.docker.files import EXPORTER_PASSWORDS, HOME, monitored
-from infra.drivers.docker.plan import Plan
-from infra.drivers.topology.executor import Member
+from infra.drivers.docker.plan import DeploymentPlan
+from infra.drivers.topology.executor import NodeAddress
 
 
-def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:
+def service(plan: DeploymentPlan, helper: dict[str, Any]) -> dict[str, Any]:
     """Its image has no shell that could check its health: Prometheus sees whether it answers.
 
     helper: what all small containers share.
@@ -33,14 +33,14 @@ def service(plan: Plan, helper: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def targets(plan: Plan) -> list[dict[str, Any]]:
+def targets(plan: DeploymentPlan) -> list[dict[str, Any]]:
     """What Prometheus reads by `file_sd_configs`: each server, and the exporter that asks it."""
     shared = {
         "stack": plan.stack_name,
         "policy": plan.directives["maxmemory-policy"],
         "exporter": f"{plan.host}:{plan.exporter_port}",
     }
-    kinds: list[tuple[str, tuple[Member, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
+    kinds: list[tuple[str, tuple[NodeAddress, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
     return [
         {"targets": [monitored(member)], "labels": {**shared, "node": member.name, "kind": kind}}
         for kind, members in kinds

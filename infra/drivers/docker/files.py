@@ -10,8 +10,8 @@ from pathlib import Path
 
 from infra import hardening
 from infra.drivers.certificates import Pair
-from infra.drivers.docker.plan import Plan, Secrets, Upload
-from infra.drivers.topology.executor import Member
+from infra.drivers.docker.plan import DeploymentPlan, Secrets, Upload
+from infra.drivers.topology.executor import NodeAddress
 from infra.drivers.topology.replication import sentinel_conf
 
 HOME = "/etc/valkey"
@@ -30,7 +30,7 @@ CERTIFICATES = tuple(_TLS.items())
 """Setting these again, to the same paths, makes a server read new files."""
 
 
-def render(plan: Plan, secrets: Secrets) -> dict[str, str]:
+def render(plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:
     """Path → text."""
     read = [user.name for user in plan.users if user in hardening.SYSTEM_USERS and user.name != hardening.EXPORTER]
     return {
@@ -54,7 +54,7 @@ def script(name: str) -> str:
     return (SCRIPTS / name).read_text()
 
 
-def digest(plan: Plan) -> str:
+def digest(plan: DeploymentPlan) -> str:
     """Of all files but for ports and secrets: with an upgrade of this package it may change, though no setting did."""
     ports = tuple(range(len(plan.addresses)))
     names = [user.name for user in (*plan.users, *plan.sentinel_users)]
@@ -62,12 +62,12 @@ def digest(plan: Plan) -> str:
     return hashlib.sha256(json.dumps([SERVICES.read_text(), written], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def monitored(member: Member) -> str:
+def monitored(member: NodeAddress) -> str:
     """What the exporter is asked for to have a server's figures."""
     return f"rediss://{hardening.EXPORTER}@{member.host}:{member.port}"
 
 
-def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
+def node_conf(plan: DeploymentPlan, node: NodeAddress, secrets: Secrets) -> str:
     """The configuration of one data node."""
     values = {**fixed(plan, node), **plan.directives, **hardening.topology_directives(plan.topology, plan.replicas)}
     if plan.topology != "single":
@@ -80,7 +80,7 @@ def node_conf(plan: Plan, node: Member, secrets: Secrets) -> str:
     return hardening.valkey_conf(values)
 
 
-def fixed(plan: Plan, node: Member) -> dict[str, str]:
+def fixed(plan: DeploymentPlan, node: NodeAddress) -> dict[str, str]:
     """What only a restart changes: where a node listens, and how the others know it."""
     values = {
         "bind": "* -::*",
@@ -108,14 +108,14 @@ def fixed(plan: Plan, node: Member) -> dict[str, str]:
     return values
 
 
-def _line(plan: Plan, node: Member) -> str:
+def _line(plan: DeploymentPlan, node: NodeAddress) -> str:
     """IP, port and name; then first and last slot, or `-` and the primary's IP."""
     primary = plan.primary_of(node)
     place = f"- {primary.host}" if primary else "{} {}".format(*plan.slots_of(node))
     return f"{node.host} {node.port} {node.name} {place}\n"
 
 
-def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
+def _of_sentinels(plan: DeploymentPlan, secrets: Secrets) -> Mapping[str, str]:
     return {
         "sentinel.acl": hardening.acl(secrets.passwords, plan.sentinel_users, secrets.previous),
         "sentinels/addresses": "".join(f"{sentinel.host} {sentinel.port}\n" for sentinel in plan.sentinels),
@@ -123,7 +123,7 @@ def _of_sentinels(plan: Plan, secrets: Secrets) -> Mapping[str, str]:
     }
 
 
-def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
+def _sentinel_conf(plan: DeploymentPlan, sentinel: NodeAddress, secrets: Secrets) -> str:
     password = hardening.quoted(secrets.passwords[hardening.SENTINEL])
     values = {  # no `bind`: the server drops the line, as it is the default, and start-sentinel expects each of these
         "port": "0",
@@ -142,7 +142,7 @@ def _sentinel_conf(plan: Plan, sentinel: Member, secrets: Secrets) -> str:
     return hardening.valkey_conf(values) + watched
 
 
-def _exporter_passwords(plan: Plan, secrets: Secrets) -> str:
+def _exporter_passwords(plan: DeploymentPlan, secrets: Secrets) -> str:
     password = secrets.passwords[hardening.EXPORTER]
     return json.dumps({monitored(member): password for member in (*plan.nodes, *plan.sentinels)})
 

@@ -1,4 +1,4 @@
-"""What a deployment of containers shall be, and the names, addresses and ports that follow from it."""
+"""The plan of a container deployment, with its derived names, addresses and ports."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from functools import cached_property
 from infra import hardening
 from infra.drivers.certificates import Pair
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import Topology
 
 SENTINELS = 3
 BUS_OFFSET = 10_000
-"""A node's port of the cluster bus, which never leaves the network, is this much above its own."""
+"""The offset of a node's cluster bus port, which is not published."""
 
 _FIRST_NODE, _FIRST_SENTINEL = 10, 110
 """Host parts of the fixed addresses; a cluster that finds others after a restart doesn't recover."""
 
 OVERHEAD = 48 * 1024**2
-"""Bytes beside the data: the program, connections, buffers."""
+"""Bytes for the program, connections and buffers."""
 
 DATA_SHARE = 0.45
-"""Of a container's memory, at most, where a fork saves what is being overwritten (measured: at 0.58 it was killed)."""
+"""The maximal share of data in a container's memory; a fork needs the rest (measured: at 0.58 it was killed)."""
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """passwords: of every user, the system's too. previous: those that shall be valid beside them.
+    """passwords: of every user, the system's too. previous: passwords that stay valid.
 
-    login: what the servers take from the administrator as long as they don't know the new one; "" where there is none.
-    bucket: access key and secret key of where backups are copied to.
+    login: the administrator's password before a change, which servers accept until it is applied; "" without one.
+    bucket: access key and secret key of the bucket for backups.
     """
 
     passwords: Mapping[str, str] = field(repr=False)
@@ -64,17 +64,17 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeploymentPlan:
     """
-    project: the name of the compose project, which volumes and containers bear.
-    stack: project/stack, by which the volumes are recognised.
-    image: with a digest where one is wanted.
+    project: the name of the compose project, and the prefix of volumes and containers.
+    stack: project/stack, a label of the volumes.
+    image: with a digest if one is configured.
     ports: of the data nodes, then of the Sentinels, then of the exporter; the same inside and outside.
-    bind: the engine's address that they are published on. host: the name that clients know it by.
+    bind: the engine's address on which they are published. host: the name that clients use.
     subnet: of the deployment's own network, a /24.
     certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
-    login: a digest of what the exporter logs in with, which it reads only when it starts.
-    bucket: a digest of where the uploader copies to, and with which keys: an unhealthy one starts again with others.
+    login: a digest of the exporter's password, which it reads only when it starts.
+    bucket: a digest of the uploader's bucket and keys: it restarts with new ones.
     directives: of valkey.conf, the same on every data node.
     """
 
@@ -102,13 +102,13 @@ class Plan:
         return self.stack.rpartition("/")[2]
 
     @cached_property
-    def nodes(self) -> tuple[Member, ...]:
+    def nodes(self) -> tuple[NodeAddress, ...]:
         """The data nodes, those that start as primaries first."""
         count = self.shards * (1 + self.replicas)
         return self._members("node", count, _FIRST_NODE, self.ports[:count])
 
     @cached_property
-    def sentinels(self) -> tuple[Member, ...]:
+    def sentinels(self) -> tuple[NodeAddress, ...]:
         first = len(self.nodes)
         ports = self.ports[first : first + self._sentinel_count]
         return self._members("sentinel", self._sentinel_count, _FIRST_SENTINEL, ports)
@@ -119,7 +119,7 @@ class Plan:
 
     @property
     def addresses(self) -> list[str]:
-        """Of all members, which need no ports yet."""
+        """The addresses of all members; they need no ports."""
         network, count = ipaddress.ip_network(self.subnet), self.shards * (1 + self.replicas)
         numbers = [
             *range(_FIRST_NODE, _FIRST_NODE + count),
@@ -129,12 +129,12 @@ class Plan:
 
     @property
     def memory_limit(self) -> int:
-        """Bytes that a data node's container may take."""
+        """The memory limit of a data node's container, in bytes."""
         return OVERHEAD + int(int(self.directives["maxmemory"]) / DATA_SHARE)
 
     @property
     def users(self) -> tuple[hardening.User, ...]:
-        """On data nodes; what isn't there has no login."""
+        """The users of data nodes; a service that isn't deployed has none."""
         return self._present(hardening.node_users(self.topology))
 
     @property
@@ -145,32 +145,32 @@ class Plan:
     def _sentinel_count(self) -> int:
         return SENTINELS if self.topology == "replicated" else 0
 
-    def primary_of(self, node: Member) -> Member | None:
-        """Whom a node follows at first; None for one that starts as a primary."""
+    def primary_of(self, node: NodeAddress) -> NodeAddress | None:
+        """The initial primary of a node; None for one that starts as a primary."""
         index = self.nodes.index(node)
         return None if index < self.shards else self.nodes[index % self.shards]
 
-    def slots_of(self, node: Member) -> tuple[int, int]:
+    def slots_of(self, node: NodeAddress) -> tuple[int, int]:
         """First and last slot of a node that starts as a primary."""
-        return cluster.share(self.nodes.index(node), self.shards)
+        return cluster.slot_range(self.nodes.index(node), self.shards)
 
     def _present(self, users: tuple[hardening.User, ...]) -> tuple[hardening.User, ...]:
         return tuple(user for user in users if user.name != hardening.EXPORTER or self.exporter)
 
-    def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[Member, ...]:
+    def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[NodeAddress, ...]:
         network = ipaddress.ip_network(self.subnet)
         return tuple(
-            Member(f"{kind}-{number}", str(network[first + number]), port, port + BUS_OFFSET)
+            NodeAddress(f"{kind}-{number}", str(network[first + number]), port, port + BUS_OFFSET)
             for number, port in zip(range(count), ports, strict=True)
         )
 
 
 def port_count(topology: Topology, shards: int, replicas: int) -> int:
-    """How many ports the servers of a deployment publish; an exporter takes one more."""
+    """The number of ports that the servers of a deployment publish; an exporter needs one more."""
     return shards * (1 + replicas) + (SENTINELS if topology == "replicated" else 0)
 
 
 def default_subnet(stack: str) -> str:
-    """A private /24 that follows from the stack's name, among 4,096 that few networks use."""
+    """A private /24 derived from the stack's name, one of 4,096 that few networks use."""
     number = int(hashlib.sha256(stack.encode()).hexdigest(), 16) % 2**12
     return f"10.{208 + number // 256}.{number % 256}.0/24"

@@ -1,4 +1,4 @@
-"""Why a container isn't healthy: what its start script waits for, else the line of its log that names the cause."""
+"""Reasons why a container isn't healthy: its start script's report, else the line of its log with the cause."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass
 
 STOP_SECONDS = 8.0
-"""How long a node may say that it needs a repair: the others may just be starting."""
+"""How long a node may report that it needs a repair: the others may be starting."""
 
 WAIT_SECONDS = 75.0
 """How long a node may wait for another one; a failover among Sentinels on a busy machine takes some 30 s."""
 
 NEWER = "a newer version"
-"""In what a node reports, or a repair finds, about data that only a newer server reads."""
+"""Part of messages about data that only a newer server can read."""
 
 _STARTS = "oO0OoO0OoO0Oo"
 _SEVERE = re.compile(r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ # (?P<text>.+)$")
 _NO_CAUSE = ("WARNING", "---", "!!!", "Error moving temp", "User requested shutdown", "Received ", "Check RDB returned")
-"""Severe lines that a healthy server logs too, or that don't name what failed."""
+"""Severe lines that a healthy server logs too, or that don't name the cause."""
 _STARTED = ("Ready to accept connections", "Sentinel ID is ")
 _CRASH = ("Guru Meditation", "BUG REPORT", "crashed by signal", "Out Of Memory", "xiting")
 """In severe lines of a server that had started: all others may be of a healthy one that was killed."""
@@ -27,18 +27,18 @@ _FATAL = ("*** FATAL", "sh: ", "mv: ", "mkdir: ", "cat: ", "/etc/valkey/bin/")
 
 @dataclass(frozen=True)
 class Reason:
-    """patience: seconds that it may go on like this. fix: a command, or "" where none is known."""
+    """grace_seconds: how long the state is tolerated. fix: a command, or "" where none is known."""
 
     text: str
-    patience: float
+    grace_seconds: float
     fix: str = ""
     state: str = "did not start"
 
 
 def find(waiting: str, log: str, repair: str) -> Reason | None:
-    """The reason that a container gives; None where it gives none.
+    """The reason that a container reports; None without one.
 
-    waiting: what its start script waits for, or what its server answers instead of PONG.
+    waiting: the report of its start script, or the server's response instead of PONG.
     log: its last lines. repair: the command for it.
     """
     if waiting.startswith("MISCONF"):
@@ -47,14 +47,14 @@ def find(waiting: str, log: str, repair: str) -> Reason | None:
     if kind in ("wait", "stop"):
         problem, _, repairable = text.partition("; repair it: ")
         problem, _, fix = problem.partition(" -> ")
-        patience = WAIT_SECONDS if kind == "wait" else STOP_SECONDS
-        return Reason(problem, patience, repair if repairable else fix)
-    found = cause(log)
-    return Reason(found, float("inf")) if found else None
+        grace_seconds = WAIT_SECONDS if kind == "wait" else STOP_SECONDS
+        return Reason(problem, grace_seconds, repair if repairable else fix)
+    text = cause(log)
+    return Reason(text, float("inf")) if text else None
 
 
 def cause(log: str) -> str:
-    """The line of a server's log that names why its last start failed, or it crashed; "" where none does."""
+    """The line of a server's log with the cause of a failed start or a crash; "" without one."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     last = lines[_last(lines, _STARTS) or 0 :]
     started = _last(last, *_STARTED)

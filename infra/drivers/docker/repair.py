@@ -12,24 +12,29 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.drivers.binary import parse_version
-from infra.drivers.docker import aof, holders, lostslots, reasons, roles, workbench
-from infra.drivers.docker.console import WrongPasswordError
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker import aof, data_holders, lost_slots, reasons, roles, workbench
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
+from infra.drivers.docker.executor import WrongPasswordError
 from infra.drivers.docker.workbench import DATA, FOLDER, NEW, Position, Workbench
 from infra.drivers.topology import nodesconf
-from infra.drivers.topology.executor import SILENT_SECONDS, Member, RefusedError, SilentError
+from infra.drivers.topology.executor import (
+    RESPONSE_TIMEOUT_SECONDS,
+    CommandRejectedError,
+    NodeAddress,
+    NotRespondingError,
+)
 from infra.errors import ProvisioningError
 
 _EMPTY = ("its data directory is empty",)
 _UNREADABLE = "unreadable: "
 _INTERRUPTED = ("its repair of ", " was interrupted")
 
-Source = Literal["files", "dump", "empty"]
+RecoverySource = Literal["files", "dump", "empty"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class DamageReport:
     """What is wrong with a volume, and what its new files are made of.
 
     problems: a sentence each. source: the append-only files, dump.rdb, or nothing at all.
@@ -38,14 +43,14 @@ class Finding:
     """
 
     problems: tuple[str, ...]
-    source: Source
-    files: tuple[tuple[aof.File, int | None], ...] = ()
+    source: RecoverySource
+    files: tuple[tuple[aof.AofFile, int | None], ...] = ()
     lost: int = 0
     takes_force: bool = False
     nodes_conf: str = ""
 
 
-def repair(deployment: Deployment, name: str, *, force: bool, dry: bool) -> Iterator[str]:
+def repair(deployment: ContainerDeployment, name: str, *, force: bool, dry: bool) -> Iterator[str]:
     """Repair a node, and report what was found and what is lost, a line each.
 
     force: accept that all of its data are lost. dry: only look.
@@ -55,11 +60,11 @@ def repair(deployment: Deployment, name: str, *, force: bool, dry: bool) -> Iter
             changed. Or the group isn't healthy after the repair.
     """
     node = _node(deployment, name)
-    if loss := lostslots.find(deployment, node):
-        yield from lostslots.accept(deployment, node, loss, force=force, dry=dry)
+    if loss := lost_slots.find(deployment, node):
+        yield from lost_slots.accept(deployment, node, loss, force=force, dry=dry)
     else:
-        _refuse_healthy(deployment, node)
-        damaged = holders.damaged(deployment, node, force=force)
+        _reject_healthy(deployment, node)
+        damaged = data_holders.damaged(deployment, node, force=force)
         for other, reason in damaged.items():
             yield f"{other} is damaged too ({reason}); it copies the data of {name} once that serves"
         yield from (_preview if dry else _carry_out)(deployment, node, () if force else tuple(damaged), force=force)
@@ -68,7 +73,7 @@ def repair(deployment: Deployment, name: str, *, force: bool, dry: bool) -> Iter
         yield f"{name} serves again, and the group is healthy"
 
 
-def _node(deployment: Deployment, name: str) -> Member:
+def _node(deployment: ContainerDeployment, name: str) -> NodeAddress:
     for node in deployment.plan.nodes:
         if node.name == name:
             return node
@@ -76,19 +81,19 @@ def _node(deployment: Deployment, name: str) -> Member:
     raise ProvisioningError(f"{name or 'NODE'} is not a data node of the stack", fix=f"NODE=<one of {names}>")
 
 
-def _refuse_healthy(deployment: Deployment, node: Member) -> None:
+def _reject_healthy(deployment: ContainerDeployment, node: NodeAddress) -> None:
     """Raises ProvisioningError: the node serves, reads its data, or hangs; none of these is damage."""
     container, before = deployment.container(node.name), _server(deployment, node)
     begin = time.monotonic()
     try:
-        deployment.console.run(node.name, "PING")
+        deployment.executor.run(node.name, "PING")
     except WrongPasswordError:
         raise
-    except RefusedError as problem:
+    except CommandRejectedError as problem:
         if "LOADING" in str(problem):
             raise ProvisioningError(f"{node.name} is still reading its data", fix="wait, then make up") from None
-    except SilentError:
-        waited = time.monotonic() - begin >= SILENT_SECONDS  # one that restarts refuses at once
+    except NotRespondingError:
+        waited = time.monotonic() - begin >= RESPONSE_TIMEOUT_SECONDS  # one that restarts refuses at once
         if waited and before and before == _server(deployment, node):
             raise ProvisioningError(
                 f"{node.name} runs, but does not respond", fix=f"docker restart {container}, then make up"
@@ -97,7 +102,7 @@ def _refuse_healthy(deployment: Deployment, node: Member) -> None:
         raise ProvisioningError(f"{node.name} runs and responds, so there is nothing to repair", fix="make up")
 
 
-def _server(deployment: Deployment, node: Member) -> str:
+def _server(deployment: ContainerDeployment, node: NodeAddress) -> str:
     """The server's process in the node's container."""
     try:
         return deployment.engine.docker("exec", deployment.container(node.name), "pidof", "valkey-server").strip()
@@ -105,7 +110,9 @@ def _server(deployment: Deployment, node: Member) -> str:
         return ""
 
 
-def _preview(deployment: Deployment, node: Member, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
+def _preview(
+    deployment: ContainerDeployment, node: NodeAddress, damaged: Sequence[str], *, force: bool
+) -> Iterator[str]:
     with workbench.opened(deployment, node.name) as bench:
         if _interrupted(bench):
             yield f"{node.name}: a repair was interrupted; it would be finished"
@@ -116,7 +123,9 @@ def _preview(deployment: Deployment, node: Member, damaged: Sequence[str], *, fo
             bench.run("rm", "-rf", NEW)
 
 
-def _carry_out(deployment: Deployment, node: Member, damaged: Sequence[str], *, force: bool) -> Iterator[str]:
+def _carry_out(
+    deployment: ContainerDeployment, node: NodeAddress, damaged: Sequence[str], *, force: bool
+) -> Iterator[str]:
     deployment.compose("stop", node.name)
     try:
         with workbench.opened(deployment, node.name) as bench:
@@ -139,7 +148,7 @@ def _interrupted(bench: Workbench) -> str:
     return text[len(before) : -len(after)] if text.startswith(before) and text.endswith(after) else ""
 
 
-def examine(deployment: Deployment, node: Member, bench: Workbench) -> Finding:
+def examine(deployment: ContainerDeployment, node: NodeAddress, bench: Workbench) -> DamageReport:
     """Find what is wrong with a volume.
 
     Raises:
@@ -156,13 +165,13 @@ def examine(deployment: Deployment, node: Member, bench: Workbench) -> Finding:
             f"the nodes.conf of {node.name} is that of {other}",
             fix=f"give {node.name} its own volume; or, if only this file was copied, remove {DATA}/nodes.conf from it",
         )
-    finding = _examine_files(bench, position)
-    if deployment.plan.topology == "cluster" and finding.problems != _EMPTY:
-        finding = _with_nodes_conf(deployment, node, bench, finding)
-    return finding
+    report = _examine_files(bench, position)
+    if deployment.plan.topology == "cluster" and report.problems != _EMPTY:
+        report = _with_nodes_conf(deployment, node, bench, report)
+    return report
 
 
-def _examine_files(bench: Workbench, position: Position | None) -> Finding:
+def _examine_files(bench: Workbench, position: Position | None) -> DamageReport:
     names = bench.names(FOLDER)
     rest = _rest(bench)
     files = aof.parse(bench.read(f"{FOLDER}/{aof.MANIFEST}"))
@@ -172,39 +181,39 @@ def _examine_files(bench: Workbench, position: Position | None) -> Finding:
         if files:
             problems.append(f"{aof.MANIFEST} is missing or damaged, but the files that it named are there")
         elif rest == "dump":
-            return Finding(("there is a dump.rdb, but no append-only file",), "dump")
+            return DamageReport(("there is a dump.rdb, but no append-only file",), "dump")
         else:
-            return Finding(_EMPTY, "empty", takes_force=True)
+            return DamageReport(_EMPTY, "empty", takes_force=True)
     problems += [f"the append-only file {file.name} is missing" for file in files if file.name not in names]
     kept, lost = [], 0
     for file in (file for file in files if file.name in names):
         problem, sound = bench.check(file)
         problems += [problem] if problem else []
         if problem and sound is None:
-            return Finding(tuple(problems), rest, takes_force=True)
+            return DamageReport(tuple(problems), rest, takes_force=True)
         kept.append((file, sound if problem else None))
         lost += bench.size(f"{FOLDER}/{file.name}") - (sound or 0) if problem else 0
     if not kept:
-        return Finding(tuple(problems), rest, takes_force=True)
+        return DamageReport(tuple(problems), rest, takes_force=True)
     if position and _is_newer(position.version, bench.version()):
         problems.append(f"its data was written by Valkey {position.version}, {reasons.NEWER} than {bench.version()}")
     if not problems:
         problems += _shortage(bench, files, position)
     if not problems and position is None:
         problems.append("it has no record of how far its data are, so it waits for the other members")
-    return Finding(tuple(problems), "files", tuple(kept), lost)
+    return DamageReport(tuple(problems), "files", tuple(kept), lost)
 
 
 def _is_newer(writer: str, server: str) -> bool:
     return bool(writer and server) and parse_version(writer)[:2] > parse_version(server)[:2]
 
 
-def _rest(bench: Workbench) -> Source:
+def _rest(bench: Workbench) -> RecoverySource:
     """What is left without the append-only files."""
     return "dump" if "dump.rdb" in bench.names(DATA) else "empty"
 
 
-def _shortage(bench: Workbench, files: Sequence[aof.File], position: Position | None) -> list[str]:
+def _shortage(bench: Workbench, files: Sequence[aof.AofFile], position: Position | None) -> list[str]:
     """What sound files lack of what they had; or the damage that was noted, and is no more."""
     last = files[-1]
     *earlier, size = (bench.size(f"{FOLDER}/{file.name}") for file in files)
@@ -218,30 +227,32 @@ def _shortage(bench: Workbench, files: Sequence[aof.File], position: Position | 
     return [f"{noted} (found when it started; the files that are left are sound)"] if noted else []
 
 
-def _swapped_with(deployment: Deployment, node: Member, bench: Workbench) -> str:
+def _swapped_with(deployment: ContainerDeployment, node: NodeAddress, bench: Workbench) -> str:
     """The member whose address the node's nodes.conf has as its own; nothing where it is the node's."""
     view = nodesconf.parse(bench.read(f"{DATA}/nodes.conf"))
     host = view.own.address.rpartition(":")[0] if view else node.host
     return next((other.name for other in deployment.plan.nodes if host == other.host != node.host), "")
 
 
-def _with_nodes_conf(deployment: Deployment, node: Member, bench: Workbench, finding: Finding) -> Finding:
+def _with_nodes_conf(
+    deployment: ContainerDeployment, node: NodeAddress, bench: Workbench, report: DamageReport
+) -> DamageReport:
     if nodesconf.parse(bench.read(f"{DATA}/nodes.conf")):
-        return finding
-    others = holders.nodes_confs(deployment, node)
+        return report
+    others = data_holders.nodes_confs(deployment, node)
     identity = nodesconf.identity(others, node.host)
     if not identity:
         raise ProvisioningError(
             f"the nodes.conf of {node.name} is lost or damaged, and no other node that runs knows its id", fix="make up"
         )
     knowing = [view for view in others if identity in view.text]
-    other = max(knowing, key=lambda view: sum(len(row.slots) for row in view.rows))  # a newcomer knows less
+    other = max(knowing, key=lambda view: sum(len(node.slots) for node in view.nodes))  # a newcomer knows less
     problem = f"its nodes.conf is lost or damaged; the other nodes know it as {identity}"
-    return replace(finding, problems=(*finding.problems, problem), nodes_conf=nodesconf.rebuilt(other, identity))
+    return replace(report, problems=(*report.problems, problem), nodes_conf=nodesconf.rebuilt(other, identity))
 
 
 def _prepare(
-    deployment: Deployment, node: Member, bench: Workbench, damaged: Sequence[str], *, force: bool
+    deployment: ContainerDeployment, node: NodeAddress, bench: Workbench, damaged: Sequence[str], *, force: bool
 ) -> Iterator[str]:
     """Find what is wrong, make the new files, have a server read them, and report what is lost.
 
@@ -250,70 +261,70 @@ def _prepare(
     Raises:
         ProvisioningError: nothing is wrong, or all is lost and that isn't accepted.
     """
-    finding = examine(deployment, node, bench)
+    report = examine(deployment, node, bench)
     before = Position.parse(bench.read(f"{DATA}/position"))
-    for problem in finding.problems:
+    for problem in report.problems:
         yield f"{node.name}: {problem}"
-    _refuse_loss(deployment, node, finding, damaged, force=force)
+    _reject_data_loss(deployment, node, report, damaged, force=force)
     try:
-        keys = _build(bench, finding)
+        keys = _build(bench, report)
     except EngineError as failure:
         cause = failure.args[0].removeprefix(_UNREADABLE)
         if cause == failure.args[0]:
             raise
         problem = f"a server can't read what is left: {cause}"
-        rest = "empty" if finding.source == "dump" else _rest(bench)
-        finding = Finding((*finding.problems, problem), rest, takes_force=True, nodes_conf=finding.nodes_conf)
+        rest = "empty" if report.source == "dump" else _rest(bench)
+        report = DamageReport((*report.problems, problem), rest, takes_force=True, nodes_conf=report.nodes_conf)
         yield f"{node.name}: {problem}"
-        _refuse_loss(deployment, node, finding, damaged, force=force)
-        keys = _build(bench, finding)
-    if not finding.problems:
+        _reject_data_loss(deployment, node, report, damaged, force=force)
+        keys = _build(bench, report)
+    if not report.problems:
         container = deployment.container(node.name)
         raise ProvisioningError(f"nothing is wrong with the files of {node.name}", fix=f"docker logs {container}")
     _note_position(deployment, bench, before or Position(), keys)
-    if finding.nodes_conf:
-        bench.write(f"{NEW}/nodes.conf", finding.nodes_conf)
-    yield _loss(finding, before, keys)
+    if report.nodes_conf:
+        bench.write(f"{NEW}/nodes.conf", report.nodes_conf)
+    yield _loss(report, before, keys)
 
 
-def _refuse_loss(
-    deployment: Deployment, node: Member, finding: Finding, damaged: Sequence[str], *, force: bool
+def _reject_data_loss(
+    deployment: ContainerDeployment, node: NodeAddress, report: DamageReport, damaged: Sequence[str], *, force: bool
 ) -> None:
-    if force or not finding.takes_force:
+    if force or not report.takes_force:
         return
     stack = deployment.plan.stack_name
     first = "".join(f"make repair STACK={stack} NODE={name}, which may have more; or " for name in damaged)
-    left = "its older dump.rdb" if finding.source == "dump" else "an empty node"
-    newer = any(reasons.NEWER in problem for problem in finding.problems)
+    left = "its older dump.rdb" if report.source == "dump" else "an empty node"
+    newer = any(reasons.NEWER in problem for problem in report.problems)
     rescue = (
         f"pulumi config set version <the one that wrote it>, then make up STACK={stack}"
         if newer
         else f"restore the newest backup: make restore STACK={stack} INTO=<new stack>"
     )
     raise ProvisioningError(
-        f"{node.name} can't be repaired: {'; '.join(finding.problems)}",
+        f"{node.name} can't be repaired: {'; '.join(report.problems)}",
         fix=f"{first}{rescue}; or accept {left}: make repair STACK={stack} NODE={node.name} FORCE=1",
     )
 
 
-def _build(bench: Workbench, finding: Finding) -> int:
+def _build(bench: Workbench, report: DamageReport) -> int:
     """Make the new files; return how many keys a server reads from them."""
     bench.run("rm", "-rf", NEW)
     bench.run("mkdir", NEW)
-    if finding.source == "files":
-        _copy(bench, finding.files)
-    return int(bench.step("build", finding.source))
+    if report.source == "files":
+        _copy(bench, report.files)
+    return int(bench.step("build", report.source))
 
 
-def _loss(finding: Finding, before: Position | None, keys: int) -> str:
+def _loss(report: DamageReport, before: Position | None, keys: int) -> str:
     text = f"{keys} keys are left"
     if before and before.seen > 1:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(before.seen))
         text += f" of the {before.keys} that it had at {moment} UTC"
-    return f"{text}; {finding.lost} bytes of the append-only files are lost" if finding.source == "files" else text
+    return f"{text}; {report.lost} bytes of the append-only files are lost" if report.source == "files" else text
 
 
-def _copy(bench: Workbench, files: Sequence[tuple[aof.File, int | None]]) -> None:
+def _copy(bench: Workbench, files: Sequence[tuple[aof.AofFile, int | None]]) -> None:
     """Links to the files that stay as they are; copies of the last one and of those that are cut."""
     folder = f"{NEW}/appendonlydir"
     bench.run("mkdir", folder)
@@ -325,7 +336,7 @@ def _copy(bench: Workbench, files: Sequence[tuple[aof.File, int | None]]) -> Non
     bench.write(f"{folder}/{aof.MANIFEST}", aof.render([file for file, _ in files]))
 
 
-def _note_position(deployment: Deployment, bench: Workbench, before: Position, keys: int) -> None:
+def _note_position(deployment: ContainerDeployment, bench: Workbench, before: Position, keys: int) -> None:
     """With it the node starts as one that knows what it holds, so it may serve though the others are away."""
     folder = f"{NEW}/appendonlydir"
     last = aof.parse(bench.read(f"{folder}/{aof.MANIFEST}"))[-1].name
@@ -335,10 +346,10 @@ def _note_position(deployment: Deployment, bench: Workbench, before: Position, k
     bench.write(f"{NEW}/position", f"{replace(position, keys=keys, version='', base='', earlier=0)}\n")
 
 
-def _wait_until_healthy(deployment: Deployment, node: Member) -> None:
+def _wait_until_healthy(deployment: ContainerDeployment, node: NodeAddress) -> None:
     try:
         deployment.up()
-        roles.wait_until_whole(deployment.console, deployment.plan)
+        roles.wait_until_healthy(deployment.executor, deployment.plan)
     except ProvisioningError as problem:
         raise ProvisioningError(
             f"{node.name} was repaired, but the group isn't healthy: {problem.args[0]}", fix=problem.fix

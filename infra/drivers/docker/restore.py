@@ -10,10 +10,10 @@ from pathlib import Path
 from infra import hardening
 from infra.drivers import rdb
 from infra.drivers.docker import compose, files, reasons
-from infra.drivers.docker.belongings import SCRATCH, Belongings
-from infra.drivers.docker.console import Console
-from infra.drivers.docker.deployment import START_SECONDS, Deployment
+from infra.drivers.docker.deployment import START_SECONDS, ContainerDeployment
 from infra.drivers.docker.engine import EngineError
+from infra.drivers.docker.executor import ContainerExecutor
+from infra.drivers.docker.objects import SCRATCH, DockerObjects
 from infra.drivers.topology.executor import info, wait_until
 from infra.errors import ProvisioningError
 
@@ -23,7 +23,7 @@ BEGUN, DONE = "restoring", "restored"
 """Files beside the configuration: the first is written before there is any data, the second when it is complete."""
 
 
-def refuse(source: Path, version: str) -> None:
+def preflight(source: Path, version: str) -> None:
     """See that a server of a version can read the files, by how they begin.
 
     Raises:
@@ -34,13 +34,13 @@ def refuse(source: Path, version: str) -> None:
             raise problem
 
 
-def prepare(deployment: Deployment, source: Path | None) -> Path | None:
+def prepare(deployment: ContainerDeployment, source: Path | None) -> Path | None:
     """What must be restored, or None. What an interrupted restore left is removed, so that it starts again.
 
     Raises:
         ProvisioningError: there is no source for it any more, or there is data of something else.
     """
-    present = _marks(deployment.belongings)
+    present = _marks(deployment.objects)
     if present == [BEGUN]:
         if source is None:
             raise ProvisioningError(
@@ -56,18 +56,18 @@ def prepare(deployment: Deployment, source: Path | None) -> Path | None:
     return None if deployment.has_data() else source
 
 
-def is_incomplete(belongings: Belongings) -> bool:
+def is_incomplete(objects: DockerObjects) -> bool:
     """Whether the data is that of a restore that was interrupted."""
-    return _marks(belongings) == [BEGUN]
+    return _marks(objects) == [BEGUN]
 
 
-def _marks(belongings: Belongings) -> list[str]:
-    conf = f"{belongings.project}_{compose.CONF}"
-    exists = belongings.engine.inspect("volume", conf)
-    return [mark for mark in (BEGUN, DONE) if exists and belongings.open(conf).exists(mark)]
+def _marks(objects: DockerObjects) -> list[str]:
+    conf = f"{objects.project}_{compose.CONF}"
+    exists = objects.engine.inspect("volume", conf)
+    return [mark for mark in (BEGUN, DONE) if exists and objects.open(conf).exists(mark)]
 
 
-def load(deployment: Deployment, source: Path) -> None:
+def load(deployment: ContainerDeployment, source: Path) -> None:
     """Bring up the deployment with the data of a file; for a cluster also of a folder's files.
 
     Raises:
@@ -85,25 +85,25 @@ def load(deployment: Deployment, source: Path) -> None:
     _mark(deployment, DONE)
 
 
-def _mark(deployment: Deployment, name: str) -> None:
+def _mark(deployment: ContainerDeployment, name: str) -> None:
     deployment.open(deployment.volume(compose.CONF)).put({name: ""})
 
 
-def _into_node(deployment: Deployment, source: Path) -> None:
+def _into_node(deployment: ContainerDeployment, source: Path) -> None:
     """The first primary's volume gets append-only files: a server that is to have them, but finds a snapshot only,
     starts empty. The replicas read from it."""
     node = deployment.plan.nodes[0]
     volume = deployment.volume(node.name)
-    with _scratch(deployment, source, volume, "none", port=node.port) as console:
+    with _scratch(deployment, source, volume, "none", port=node.port) as executor:
         allowed = int(deployment.plan.directives["maxmemory"])
-        _refuse_too_large(console, source, allowed)
-        console.run(SCRATCH, "CONFIG", "SET", "appendonly", "yes")
-        _wait_for_append_only(console)
+        _reject_too_large(executor, source, allowed)
+        executor.run(SCRATCH, "CONFIG", "SET", "appendonly", "yes")
+        _wait_for_append_only(executor)
         with contextlib.suppress(ProvisioningError):  # it ends, so it doesn't answer
-            console.run(SCRATCH, "SHUTDOWN", "NOSAVE")
+            executor.run(SCRATCH, "SHUTDOWN", "NOSAVE")
 
 
-def _into_cluster(deployment: Deployment, source: Path) -> None:
+def _into_cluster(deployment: ContainerDeployment, source: Path) -> None:
     """A server of its own loads the file, and hands every key to the node that has its slot.
 
     It shares the first node's loopback, since valkey-cli asks the source of an import in plain text.
@@ -113,15 +113,15 @@ def _into_cluster(deployment: Deployment, source: Path) -> None:
     alone = ("--cluster-enabled", "no", "--bind", "127.0.0.1", "--tls-port", str(tls), "--port", str(plain))
     try:
         place = f"container:{deployment.container(node.name)}"
-        with _scratch(deployment, source, volume, place, port=tls, more=alone) as console:
-            _refuse_too_large(console, source, int(plan.directives["maxmemory"]) * plan.shards)
+        with _scratch(deployment, source, volume, place, port=tls, more=alone) as executor:
+            _reject_too_large(executor, source, int(plan.directives["maxmemory"]) * plan.shards)
             _import(deployment, f"127.0.0.1:{plain}")
     finally:
         with contextlib.suppress(ProvisioningError):
             deployment.engine.docker("volume", "rm", "--force", volume)
 
 
-def _import(deployment: Deployment, scratch: str) -> None:
+def _import(deployment: ContainerDeployment, scratch: str) -> None:
     node = deployment.plan.nodes[0]
     password = deployment.secrets.passwords[hardening.ADMIN]
     script = (
@@ -134,13 +134,13 @@ def _import(deployment: Deployment, scratch: str) -> None:
         "exec", "-i", deployment.container(node.name), "sh", "-c", script, stdin=f"{password}\n{password}\n".encode()
     )
     if "[ERR]" in said:
-        raise ProvisioningError(f"the cluster didn't take the data: {said.strip().splitlines()[-1]}")
+        raise ProvisioningError(f"the cluster rejected the data: {said.strip().splitlines()[-1]}")
 
 
 @contextlib.contextmanager
 def _scratch(
-    deployment: Deployment, source: Path, volume: str, network: str, *, port: int, more: Sequence[str] = ()
-) -> Iterator[Console]:
+    deployment: ContainerDeployment, source: Path, volume: str, network: str, *, port: int, more: Sequence[str] = ()
+) -> Iterator[ContainerExecutor]:
     """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
     engine, plan = deployment.engine, deployment.plan
     name, node = f"{plan.project}-{SCRATCH}", plan.nodes[0]
@@ -154,20 +154,22 @@ def _scratch(
         "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
         plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
     )  # fmt: skip
-    console = replace(deployment.console, containers={SCRATCH: name}, ports={SCRATCH: port})
+    executor = replace(deployment.executor, containers={SCRATCH: name}, ports={SCRATCH: port})
     try:
-        _wait_until_loaded(deployment, console, name, source)
-        yield console
+        _wait_until_loaded(deployment, executor, name, source)
+        yield executor
     finally:
         with contextlib.suppress(EngineError):  # it is removed all the same
             engine.docker("stop", "--time", "60", name)
         engine.docker("rm", "--force", "--volumes", name)
 
 
-def _wait_until_loaded(deployment: Deployment, console: Console, container: str, source: Path) -> None:
+def _wait_until_loaded(
+    deployment: ContainerDeployment, executor: ContainerExecutor, container: str, source: Path
+) -> None:
     def loaded() -> bool:
         with contextlib.suppress(ProvisioningError):
-            return info(console, SCRATCH, "persistence")["loading"] == "0"
+            return info(executor, SCRATCH, "persistence")["loading"] == "0"
         if not deployment.engine.inspect("container", container)[0]["State"]["Running"]:
             log = deployment.engine.docker("logs", container)
             raise EngineError(f"{source} can't be loaded: {reasons.cause(log)}", fix=_ANOTHER)
@@ -176,20 +178,20 @@ def _wait_until_loaded(deployment: Deployment, console: Console, container: str,
     wait_until(loaded, START_SECONDS, f"{source} isn't loaded yet")
 
 
-def _wait_for_append_only(console: Console) -> None:
+def _wait_for_append_only(executor: ContainerExecutor) -> None:
     def written() -> bool:
-        state = info(console, SCRATCH, "persistence")
+        state = info(executor, SCRATCH, "persistence")
         if state["aof_last_bgrewrite_status"] != "ok":
-            raise ProvisioningError("the append-only file can't be written", fix="make room on the engine's disk")
+            raise ProvisioningError("the append-only file can't be written", fix="free space on the engine's disk")
         return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
 
     wait_until(written, START_SECONDS, "the append-only file isn't written yet")
 
 
-def _refuse_too_large(console: Console, source: Path, allowed: int) -> None:
-    used = int(info(console, SCRATCH, "memory")["used_memory"])
+def _reject_too_large(executor: ContainerExecutor, source: Path, allowed: int) -> None:
+    used = int(info(executor, SCRATCH, "memory")["used_memory"])
     if used > allowed:
         raise ProvisioningError(
-            f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
+            f"{source} needs {used} bytes of memory, more than the configured {allowed}",
             fix="pulumi config set memory <more>",
         )

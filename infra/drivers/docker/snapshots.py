@@ -6,25 +6,25 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from infra.drivers.docker import roles, volumes
-from infra.drivers.docker.belongings import Belongings
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.topology.executor import info, wait_until
 from infra.errors import ProvisioningError
 
 SAVE_SECONDS = 900.0
 
 
-def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
+def take(deployment: ContainerDeployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
     """Save every shard's data as <name>-<time>[-<node>].rdb in a folder, 0600.
 
     replicas: a replica's data will do where a primary doesn't respond.
 
     Raises:
-        AwayError: no node of a shard responds.
+        ShardDownError: no node of a shard responds.
         ProvisioningError: a server can't save, or there is no room here.
     """
     stamp, taken = _prepare(folder), []
-    for node in roles.sources(deployment.console, deployment.plan, replicas=replicas):
+    for node in roles.sources(deployment.executor, deployment.plan, replicas=replicas):
         _save(deployment, node)
         part = f"-{node}" if deployment.plan.shards > 1 else ""
         target = folder / f"{name}-{stamp}{part}.rdb"
@@ -33,17 +33,17 @@ def take(deployment: Deployment, folder: Path, name: str, *, replicas: bool = Fa
     return taken
 
 
-def archive(belongings: Belongings, folder: Path, name: str) -> list[Path]:
+def archive(objects: DockerObjects, folder: Path, name: str) -> list[Path]:
     """Save every node's data directory as <name>-<time>-<node>.tar in a folder, 0600; the servers are stopped.
 
     Raises:
         ProvisioningError: there is no room here, or a volume can't be read.
     """
-    belongings.stop()
+    objects.stop()
     stamp, taken = _prepare(folder), []
-    for volume in belongings.data():
-        taken.append(folder / f"{name}-{stamp}-{volume.removeprefix(belongings.project + '_')}.tar")
-        belongings.open(volume).archive(taken[-1])
+    for volume in objects.data():
+        taken.append(folder / f"{name}-{stamp}-{volume.removeprefix(objects.project + '_')}.tar")
+        objects.open(volume).archive(taken[-1])
     return taken
 
 
@@ -52,17 +52,17 @@ def _prepare(folder: Path) -> str:
     return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _save(deployment: Deployment, node: str) -> None:
-    console = deployment.console
-    before = info(console, node, "persistence")["rdb_saves"]
+def _save(deployment: ContainerDeployment, node: str) -> None:
+    executor = deployment.executor
+    before = info(executor, node, "persistence")["rdb_saves"]
 
     def saved() -> bool:
-        facts = info(console, node, "persistence")
+        facts = info(executor, node, "persistence")
         if facts["rdb_bgsave_in_progress"] == "1":
             return False
         if facts["rdb_last_bgsave_status"] != "ok":
-            raise ProvisioningError(f"{node} can't save its data", fix="make room on its disk; docker logs says more")
+            raise ProvisioningError(f"{node} can't save its data", fix="free space on its disk; see docker logs")
         return facts["rdb_saves"] != before
 
-    console.run(node, "BGSAVE", "SCHEDULE")
+    executor.run(node, "BGSAVE", "SCHEDULE")
     wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")

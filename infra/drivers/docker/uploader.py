@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.drivers.docker.files import HOME
-from infra.drivers.docker.plan import Plan, Upload
+from infra.drivers.docker.plan import DeploymentPlan, Upload
 
 BACKUP = "/backup"
 
@@ -13,7 +13,7 @@ MEMORY = 256 * 1024**2
 """Bytes: the program alone is 60 MB, and it holds the parts that it sends."""
 
 
-def service(plan: Plan, upload: Upload, backups: str, helper: dict[str, Any]) -> dict[str, Any]:
+def service(plan: DeploymentPlan, upload: Upload, backups: str, helper: dict[str, Any]) -> dict[str, Any]:
     """Healthy while the last copy went well.
 
     backups: the volume or folder that they are in.

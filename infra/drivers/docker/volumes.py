@@ -96,7 +96,7 @@ def read(engine: Engine, container: str, path: str) -> str | None:
     Raises:
         EngineError: the engine can't give it.
     """
-    cause = EngineError(f"{path} of {container} can't be read whole", fix="run the same command again")
+    cause = EngineError(f"{path} of {container} can't be read completely", fix="run the same command again")
     for _ in range(READ_ATTEMPTS):
         try:
             return _unpack(engine.raw("cp", f"{container}:{path}", "-"))

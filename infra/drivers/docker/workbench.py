@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from infra.drivers.docker import aof, files, reasons
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import Engine
 from infra.errors import ProvisioningError
 
@@ -76,7 +76,7 @@ class Workbench:
     def size(self, path: str) -> int:
         return int(self.run("stat", "-c", "%s", path))
 
-    def check(self, file: aof.File) -> tuple[str, int | None]:
+    def check(self, file: aof.AofFile) -> tuple[str, int | None]:
         """What is wrong with an append-only file, or nothing; and how many of its bytes are sound, if any can be kept.
 
         Raises:
@@ -115,7 +115,7 @@ class Workbench:
 
 
 @contextlib.contextmanager
-def opened(deployment: Deployment, node: str) -> Iterator[Workbench]:
+def opened(deployment: ContainerDeployment, node: str) -> Iterator[Workbench]:
     """A workbench for a node's volume. One that a killed run left is replaced.
 
     Raises:

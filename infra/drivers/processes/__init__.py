@@ -1,1 +1,1 @@
-"""Servers that are processes of this machine."""
+"""The process driver: servers that run as processes of this machine."""

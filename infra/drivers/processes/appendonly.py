@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra.drivers import binary
-from infra.drivers.files import set_aside_name, write_private
+from infra.drivers.files import unused_timestamp_name, write_private
 from infra.drivers.processes.folder import DAMAGED
 from infra.errors import ProvisioningError
 
@@ -37,7 +37,7 @@ class DamagedError(ProvisioningError):
 
 
 @dataclass(frozen=True)
-class Parts:
+class AppendOnlyFiles:
     """The files that a server loads, in this order."""
 
     base: Path | None
@@ -45,7 +45,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Increment:
+class IncrementCheck:
     """size: up to where the file is valid. rest: what follows. is_torn: the rest is the begin of a command, which a
     server drops as what a crash leaves.
     """
@@ -56,14 +56,14 @@ class Increment:
 
 
 @dataclass(frozen=True, order=True)
-class Base:
+class BaseCheck:
     """saved: when, in seconds since 1970."""
 
     saved: int
     keys: int
 
 
-def parts(data: Path) -> Parts | None:
+def parts(data: Path) -> AppendOnlyFiles | None:
     """The files of the manifest; None where the server never had any.
 
     Raises:
@@ -89,13 +89,13 @@ def parts(data: Path) -> Parts | None:
         raise DamagedError("the manifest of its append-only file names no base file")
     if base and not base.stat().st_size:  # a server would take it for one without keys
         raise DamagedError(f"the base file {base.name} of its append-only file is empty")
-    return Parts(
+    return AppendOnlyFiles(
         base=base,
         increments=[path for kind, path in listed if kind == "i"],
     )
 
 
-def check_base(path: Path) -> Base:
+def check_base(path: Path) -> BaseCheck:
     """Read all of a base file, its checksum included.
 
     Raises:
@@ -106,21 +106,21 @@ def check_base(path: Path) -> Base:
         raise DamagedError(f"the base file {path.name} of its append-only file is damaged")
     keys = sum(int(count) for count in re.findall(r"^\[info\] (\d+) (?:keys read|functions)", output, re.MULTILINE))
     saved = re.search(r"AUX FIELD ctime = '(\d+)'", output)
-    return Base(int(saved[1]) if saved else int(path.stat().st_mtime), keys)
+    return BaseCheck(int(saved[1]) if saved else int(path.stat().st_mtime), keys)
 
 
-def check_increment(path: Path) -> Increment:
+def check_increment(path: Path) -> IncrementCheck:
     """Read all of an increment; find where it stops being valid."""
     ok, output = _check("valkey-check-aof", path)
     size = path.stat().st_size
     if ok:
-        return Increment(size, 0, is_torn=False)
+        return IncrementCheck(size, 0, is_torn=False)
     valid = re.search(r"ok_up_to=(\d+)", output)
     end = int(valid[1]) if valid else 0
-    return Increment(end, size - end, is_torn=not re.search(r"format error|Expected (?!to read)", output))
+    return IncrementCheck(end, size - end, is_torn=not re.search(r"format error|Expected (?!to read)", output))
 
 
-def check(data: Path) -> tuple[Parts | None, Base | None, int]:
+def check(data: Path) -> tuple[AppendOnlyFiles | None, BaseCheck | None, int]:
     """Read all that a server would load: its files, its base, and how many bytes of a torn command end the last one.
 
     Raises:
@@ -140,14 +140,14 @@ def check(data: Path) -> tuple[Parts | None, Base | None, int]:
 
 
 @dataclass(frozen=True)
-class Repair:
+class RepairResult:
     """kept: where a copy of all files is, if there were any. done: what was changed, a line each."""
 
     kept: Path | None
     done: Sequence[str]
 
 
-def repair(data: Path) -> Repair | None:
+def repair(data: Path) -> RepairResult | None:
     """Make the files of a server that doesn't run loadable, at the price of what comes after the damage.
 
     A server that has lost all of its files begins without data.
@@ -162,7 +162,7 @@ def repair(data: Path) -> Repair | None:
         if check(data)[0]:
             return None
         data.mkdir(mode=0o700, exist_ok=True)
-        return Repair(None, [_begin(data, None)])
+        return RepairResult(None, [_begin(data, None)])
     try:
         base, increments = _salvageable(data)
         snapshot, saved = _snapshot(data), check_base(base)
@@ -188,22 +188,22 @@ def repair(data: Path) -> Repair | None:
     if not manifest.exists() or manifest.read_text(errors="replace") != text:
         write_private(manifest, text)
         done.append(f"{MANIFEST}: written again, for {', '.join(path.name for path in [base, *usable])}")
-    return Repair(kept, done)
+    return RepairResult(kept, done)
 
 
-def _adopt_snapshot(data: Path, damage: DamagedError) -> Repair:
+def _adopt_snapshot(data: Path, damage: DamagedError) -> RepairResult:
     """Where the append-only files are lost, the last snapshot is what remains."""
     snapshot = _snapshot(data)
     if not snapshot:
         raise DamagedError(str(damage.args[0]), fix="restore a backup: make restore")
     kept = _copy(data)
     time = datetime.fromtimestamp(snapshot.saved, timezone.utc)
-    return Repair(
+    return RepairResult(
         kept, [_begin(data, data / SNAPSHOT), f"{SNAPSHOT}: all writes after {time:%Y-%m-%d %H:%M:%S} UTC are lost"]
     )
 
 
-def _snapshot(data: Path) -> Base | None:
+def _snapshot(data: Path) -> BaseCheck | None:
     """The last snapshot; None where there is none that can be loaded."""
     try:
         return check_base(data / SNAPSHOT)
@@ -222,11 +222,11 @@ def _begin(data: Path, snapshot: Path | None) -> str:
     increment.touch(mode=0o600)
     listed = [base, increment] if snapshot else [increment]
     write_private(folder / MANIFEST, "".join(_manifest_line(path) for path in listed))
-    return f"{FOLDER}: begun again from {SNAPSHOT}" if snapshot else f"{FOLDER}: begun again without data"
+    return f"{FOLDER}: created from {SNAPSHOT}" if snapshot else f"{FOLDER}: created without data"
 
 
 def _copy(data: Path) -> Path:
-    kept = data.parent / set_aside_name(DAMAGED, data.parent)
+    kept = data.parent / unused_timestamp_name(data.parent, DAMAGED)
     shutil.copytree(data, kept)
     return kept
 

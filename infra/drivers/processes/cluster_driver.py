@@ -8,36 +8,36 @@ from pathlib import Path
 
 from infra.drivers.files import write_private
 from infra.drivers.processes import cluster_import, group, holdings, ports, process, survey
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.topology import cluster, nodesconf
-from infra.drivers.topology.nodesconf import Conf
+from infra.drivers.topology.nodesconf import NodesConf
 from infra.errors import ProvisioningError
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardPlan:
     """leader: who shall be its primary. found: what its nodes hold, as far as that was needed."""
 
     leader: str
     found: dict[str, Holding]
 
 
-class Clustered:
-    """See servers.Shape."""
+class ClusterDriver:
+    """See servers.TopologyDriver."""
 
-    def __init__(self, spec: GroupSpec, clients: Clients) -> None:
+    def __init__(self, spec: GroupSpec, executor: ProcessExecutor) -> None:
         self._spec = spec
-        self._clients = clients
+        self._executor = executor
 
-    def review(self) -> None:
-        """See servers.Shape."""
-        survey.objections(self._spec)
+    def preflight(self) -> None:
+        """See servers.TopologyDriver."""
+        survey.check_folders(self._spec)
         self._shards()
 
     def bring_up(self, source: Path | None) -> None:  # noqa: ARG002 — an empty cluster is filled once it is whole
         """Start the node of each shard that holds most, make it the primary, then start the others."""
-        if view := nodesconf.latest(self._confs().values()):
+        if view := nodesconf.most_up_to_date(self._confs().values()):
             survey.keep_ports(self._spec.nodes, _ports(view))
         shards = self._shards()
         leaders = [shard.leader for shard in shards]
@@ -52,60 +52,62 @@ class Clustered:
                 group.start(self._spec.nodes[name])
 
     def join(self) -> None:
-        cluster.form(self._clients, self._spec.members, self._spec.shards)
+        cluster.form(self._executor, self._spec.members, self._spec.shards)
 
     def fill(self, source: Path) -> None:
-        cluster_import.fill(self._spec, self._clients, source)
+        cluster_import.fill(self._spec, self._executor, source)
 
-    def hand_over(self, name: str) -> None:
-        cluster.fail_over(self._clients, self._spec.members, self._spec.member(name))
+    def fail_over(self, name: str) -> None:
+        cluster.fail_over(self._executor, self._spec.members, self._spec.member(name))
 
     def restart(self, name: str) -> None:
         if self._spec.replicas and name in self.primaries():
-            self.hand_over(name)
-        self._clients.forget(name)
+            self.fail_over(name)
+        self._executor.forget(name)
         group.stop([self._spec.nodes[name]])
         group.start(self._spec.nodes[name])
         self.join()
 
     def primaries(self) -> list[str]:
-        return [member.name for member in cluster.primaries(self._clients, self._spec.members)]
+        return [member.name for member in cluster.primaries(self._executor, self._spec.members)]
 
-    def keepers(self) -> list[str]:
+    def data_holders(self) -> list[str]:
         try:
             return [shard.leader for shard in self._shards()]
         except ProvisioningError:  # of a shard, nothing can be loaded, so nothing is removed
             return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
-        yield from cluster.problems(self._clients, self._spec.members)
+        yield from cluster.problems(self._executor, self._spec.members)
 
-    def _confs(self) -> dict[str, Conf | None]:
+    def _confs(self) -> dict[str, NodesConf | None]:
         return {name: nodesconf.read(spec.folder.data) for name, spec in self._spec.nodes.items()}
 
-    def _shards(self) -> list[Shard]:
+    def _shards(self) -> list[ShardPlan]:
         """The shards that have slots, with the node of each that shall be its primary.
 
         Raises:
             ProvisioningError: no node of a shard has usable data, or no node knows the cluster.
         """
         confs = self._confs()
-        view = nodesconf.latest(confs.values())
+        view = nodesconf.most_up_to_date(confs.values())
         if view is None:
-            found = survey.survey(self._spec, self._clients, self._spec.nodes)
+            found = survey.survey(self._spec, self._executor, self._spec.nodes)
             if any(holding.is_sound or holding.damage for holding in found.values()):
                 raise ProvisioningError(
                     "nothing was changed, as no node has a usable nodes.conf, so it is unknown who has which slots",
                     fix="restore a backup: make restore",
                 )
             return []
-        places = survey.assigned_ports(self._spec.nodes, _ports(view))
-        addresses = {f"{ports.HOST}:{port}": name for name, port in places.items()}
-        shards = {view.shards.get(row.id, row.id) for row in view.rows if row.slots}
+        assigned = survey.assigned_ports(self._spec.nodes, _ports(view))
+        addresses = {f"{ports.HOST}:{port}": name for name, port in assigned.items()}
+        shards = {view.shards.get(node.id, node.id) for node in view.nodes if node.slots}
         return [self._shard(shard, view, confs, addresses) for shard in sorted(shards)]
 
-    def _shard(self, shard: str, view: Conf, confs: dict[str, Conf | None], addresses: dict[str, str]) -> Shard:
-        located = {addresses.get(row.address): view.shards.get(row.id, row.id) for row in view.rows}
+    def _shard(
+        self, shard: str, view: NodesConf, confs: dict[str, NodesConf | None], addresses: dict[str, str]
+    ) -> ShardPlan:
+        located = {addresses.get(node.address): view.shards.get(node.id, node.id) for node in view.nodes}
         members = {
             name: conf
             for name, conf in confs.items()
@@ -119,21 +121,21 @@ class Clustered:
         running = group.running(self._spec.nodes)
         if serving := [name for name in claims if name in running]:
             leader = max(serving, key=lambda name: claims[name])
-            found = survey.survey(self._spec, self._clients, [name for name in members if name not in running])
-            return Shard(leader, found)
-        found = survey.survey(self._spec, self._clients, members)
-        listed = [addresses[row.address] for row in view.rows if row.slots and row.address in addresses]
+            found = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
+            return ShardPlan(leader, found)
+        found = survey.survey(self._spec, self._executor, members)
+        listed = [addresses[node.address] for node in view.nodes if node.slots and node.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
-        return Shard(holdings.leader(found, preferred, existed=True), found)
+        return ShardPlan(holdings.leader(found, preferred, existed=True), found)
 
-    def _set_aside(self, shards: Sequence[Shard]) -> None:
+    def _set_aside(self, shards: Sequence[ShardPlan]) -> None:
         """Let nodes that can't load their data, or don't know who they are, start without any: else such a node would
         claim slots for the keys that it has.
         """
         confs, leaders = self._confs(), [shard.leader for shard in shards]
         found = {name: holding for shard in shards for name, holding in shard.found.items()}
-        view = nodesconf.latest(confs.values())
+        view = nodesconf.most_up_to_date(confs.values())
         for name, spec in self._spec.nodes.items():
             if process.find(spec.folder) or not any(spec.folder.data.glob("*")):
                 continue
@@ -145,7 +147,7 @@ class Clustered:
             if holding.damage or confs[name] is None:
                 holdings.set_aside(spec.folder, holding.damage or f"it has no usable {nodesconf.FILE}")
 
-    def _rebuild_conf(self, name: str, view: Conf) -> None:
+    def _rebuild_conf(self, name: str, view: NodesConf) -> None:
         member = self._spec.member(name)
         if identity := nodesconf.identity([view], member.host, member.port):
             text = nodesconf.rebuilt(view, identity)
@@ -154,10 +156,10 @@ class Clustered:
     def _promote(self, leaders: Sequence[str]) -> None:
         """Make each a primary that serves its shard's slots."""
         members = [self._spec.member(name) for name in leaders]
-        replicas = [member for member in members if member not in cluster.primaries(self._clients, members)]
+        replicas = [member for member in members if member not in cluster.primaries(self._executor, members)]
         for member in replicas:
-            cluster.take_over(self._clients, members, member)
+            cluster.take_over(self._executor, members, member)
 
 
-def _ports(view: Conf) -> list[int]:
-    return [int(row.address.rpartition(":")[2]) for row in view.rows]
+def _ports(view: NodesConf) -> list[int]:
+    return [int(node.address.rpartition(":")[2]) for node in view.nodes]

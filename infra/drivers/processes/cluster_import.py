@@ -17,11 +17,11 @@ from valkeykit.url import Address
 from infra import hardening
 from infra.drivers import rdb
 from infra.drivers.processes import instance, ports, process
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from infra.drivers.processes.group import GroupSpec
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import Console, Member
+from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
 
 BATCH = 1000
@@ -30,31 +30,31 @@ MOVE_SECONDS = 120.0
 _SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": "yes", "loglevel": "notice"}
 
 
-def fill(spec: GroupSpec, console: Console, source: Path) -> None:
+def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
     """Move all that the files hold into the cluster. Nothing is evicted before it is known that all of it fits.
 
     Raises:
         ProvisioningError: it doesn't fit, or holds what a cluster can't.
     """
-    primaries = cluster.primaries(console, spec.members)
+    primaries = cluster.primaries(executor, spec.members)
     for primary in primaries:
-        console.run(primary.name, "CONFIG", "SET", "maxmemory", "0")
+        executor.run(primary.name, "CONFIG", "SET", "maxmemory", "0")
     scratch = _scratch(spec)
     for file in rdb.files(source):
         _load(scratch, file)
         try:
-            _move_all(scratch, console, primaries)
+            _move_all(scratch, executor, primaries)
         finally:
             _remove(scratch)
     allowed = spec.directives["maxmemory"]
     for primary in primaries:
-        used = int(dict(_fields(console.run(primary.name, "INFO", "memory")))["used_memory"])
+        used = int(dict(_fields(executor.run(primary.name, "INFO", "memory")))["used_memory"])
         if used > int(allowed):
             raise ProvisioningError(
-                f"{source} takes {used} bytes of memory on {primary.name}, more than the {allowed} that are asked for",
+                f"{source} needs {used} bytes of memory on {primary.name}, more than the configured {allowed}",
                 fix="pulumi config set memory <more>",
             )
-        console.run(primary.name, "CONFIG", "SET", "maxmemory", allowed)
+        executor.run(primary.name, "CONFIG", "SET", "maxmemory", allowed)
 
 
 def discard(spec: GroupSpec) -> None:
@@ -62,28 +62,28 @@ def discard(spec: GroupSpec) -> None:
     _remove(_scratch(spec))
 
 
-def _scratch(spec: GroupSpec) -> Spec:
+def _scratch(spec: GroupSpec) -> ServerSpec:
     """A server that lasts as long as one file takes."""
     any_node = next(iter(spec.nodes.values()))
-    return replace(any_node, folder=Folder(spec.folder.path / "scratch"), directives=_SCRATCH, secrets={}, port=0)
+    return replace(any_node, folder=ServerFolder(spec.folder.path / "scratch"), directives=_SCRATCH, secrets={}, port=0)
 
 
-def _load(scratch: Spec, file: Path) -> None:
+def _load(scratch: ServerSpec, file: Path) -> None:
     _remove(scratch)  # what an interrupted one left
-    scratch.folder.take(scratch.claim)
-    scratch.folder.empty()
+    scratch.folder.acquire(scratch.ownership)
+    scratch.folder.clear_data()
     shutil.copyfile(file, scratch.folder.snapshot)
     instance.start(scratch).close()
 
 
-def _remove(scratch: Spec) -> None:
+def _remove(scratch: ServerSpec) -> None:
     if running := process.find(scratch.folder):
         process.stop(running)
-    scratch.folder.retire(keep_snapshot=False)
+    scratch.folder.release(keep_snapshot=False)
 
 
-def _move_all(scratch: Spec, console: Console, primaries: list[Member]) -> None:
-    owners = _owners(console, primaries)
+def _move_all(scratch: ServerSpec, executor: NodeExecutor, primaries: list[NodeAddress]) -> None:
+    owners = _owners(executor, primaries)
     address = Address(ports.HOST, ports.configured(scratch.folder), username=hardening.ADMIN, password=scratch.password)
     with connect(address, topology="single", decode=False, read_timeout=MOVE_SECONDS) as client:
         _refuse_other_databases(client)
@@ -94,10 +94,10 @@ def _move_all(scratch: Spec, console: Console, primaries: list[Member]) -> None:
             _move(client, batch, owners, scratch.password)
 
 
-def _owners(console: Console, primaries: list[Member]) -> dict[int, Member]:
+def _owners(executor: NodeExecutor, primaries: list[NodeAddress]) -> dict[int, NodeAddress]:
     by_address = {primary.address: primary for primary in primaries}
-    rows = cluster.rows(console, primaries[0].name)
-    return {slot: by_address[row.address] for row in rows for slot in row.slots}
+    nodes = cluster.read_nodes(executor, primaries[0].name)
+    return {slot: by_address[node.address] for node in nodes for slot in node.slots}
 
 
 def _refuse_other_databases(client: redis.Redis) -> None:
@@ -109,7 +109,7 @@ def _refuse_other_databases(client: redis.Redis) -> None:
         )
 
 
-def _copy_functions(functions: Any, primary: Member, password: str) -> None:
+def _copy_functions(functions: Any, primary: NodeAddress, password: str) -> None:
     address = Address(primary.host, primary.port, username=hardening.ADMIN, password=password)
     with connect(address, topology="single") as client:
         client.execute_command("FUNCTION RESTORE", functions, "REPLACE")
@@ -125,8 +125,8 @@ def _batches(client: redis.Redis) -> Iterator[list[Any]]:
             return
 
 
-def _move(client: redis.Redis, keys: list[bytes], owners: dict[int, Member], password: str) -> None:
-    parts: dict[Member, list[bytes]] = defaultdict(list)
+def _move(client: redis.Redis, keys: list[bytes], owners: dict[int, NodeAddress], password: str) -> None:
+    parts: dict[NodeAddress, list[bytes]] = defaultdict(list)
     for key in keys:
         parts[owners[key_slot(key)]].append(key)
     for owner, part in parts.items():

@@ -1,14 +1,14 @@
-"""The folder of one server, or of several that each have one in it: what lies there, and whose it is.
+"""Server folders: the layout and the owner of the folder of one server, or of a group with a folder for each server.
 
-valkey.conf  users.acl   what the server is told
-valkey.log   valkey.pid  what it tells
+valkey.conf  users.acl   the server's configuration
+valkey.log   valkey.pid  the server's log and process id
 data/                    its working folder: the append-only files and the snapshot
-claim.json               which stack it belongs to; written first, removed last
-final-<time>.rdb         what `pulumi destroy` leaves
-before-<version>-….rdb   what a docker stack of this name saved before an upgrade
+claim.json               the stack that owns the folder; written first, removed last
+final-<time>.rdb         the last snapshot, left by `pulumi destroy`
+before-<version>-….rdb   a snapshot from before an upgrade, of a docker stack of this name
 damaged-<time>/          data that a server could not load, set aside or copied before a repair
-backups/<time>/          what `make backup` took
-node-0/ sentinel-0/ …    where several belong together, a folder of each
+backups/<time>/          a backup by `make backup`
+node-0/ sentinel-0/ …    the folders of a group's servers
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ DAMAGED = "damaged-"
 BACKUPS = "backups"
 
 _KEPT = (f"{FINAL}*", f"{BEFORE}*", f"{DAMAGED}*", BACKUPS)
-"""What outlives a stack: whatever a command puts into the folder of a stack that may be down."""
+"""Files that outlive the stack."""
 
 _LEFT = ("valkey.conf", "users.acl", "valkey.log*", "valkey.pid", ".valkey.conf.*", ".users.acl.*", ".claim.json.*")
-"""What a server has apart from its data; the hidden ones are of a write that was killed."""
+"""A server's files apart from its data; the hidden ones are left by a killed write."""
 
 _NODES = ("node-[0-9]*", "sentinel-[0-9]*", "scratch")
 """Folders of servers, each like this one."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """Whose folder it is.
+class Ownership:
+    """The owner of a folder.
 
     stack: project/stack.
     resource: the id of the Pulumi resource; a replaced one has another.
     version: the newest Valkey that wrote here.
     restoring: the RDB file that a new server starts with, until it has all of it.
-    topology, shards: what a folder of several nodes is made for; neither can change.
+    topology, shards: of a group's folder; neither can change.
     """
 
     stack: str
@@ -61,7 +61,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Folder:
+class ServerFolder:
     path: Path
 
     @property
@@ -89,28 +89,28 @@ class Folder:
         return self.data / "dump.rdb"
 
     @property
-    def _claim(self) -> Path:
+    def _ownership_file(self) -> Path:
         return self.path / "claim.json"
 
-    def claim(self) -> Claim | None:
-        """Who claimed the folder; None where nobody did."""
+    def ownership(self) -> Ownership | None:
+        """The owner of the folder; None where it has none."""
         try:
-            return Claim(**json.loads(self._claim.read_text()))
+            return Ownership(**json.loads(self._ownership_file.read_text()))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):
             raise ProvisioningError(
-                f"{self._claim} is damaged, so it can't be told whose data this is",
+                f"{self._ownership_file} is damaged, so the owner of this data is unknown",
                 fix=f"restore that file, or move {self.path} away",
             ) from None
 
-    def take(self, claim: Claim) -> None:
-        """Make the folder, 0700, and put the claim into it."""
+    def acquire(self, ownership: Ownership) -> None:
+        """Create the folder, 0700, and record its owner."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(self._claim, json.dumps(asdict(claim), indent=2) + "\n")
+        write_private(self._ownership_file, json.dumps(asdict(ownership), indent=2) + "\n")
 
-    def objection(self, claim: Claim) -> ProvisioningError | None:
-        """Why the folder can't be had under this claim, or None."""
+    def validation_error(self, ownership: Ownership) -> ProvisioningError | None:
+        """Why this owner can't use the folder, or None."""
         if not self.path.exists():
             return _unwritable_parent(self.path)
         if not self.path.is_dir():
@@ -119,43 +119,43 @@ class Folder:
             return ProvisioningError(f"{self.path} belongs to another user of this machine", fix=_OTHER)
         if self.data.exists() and not os.access(self.data, os.W_OK):
             return ProvisioningError(f"{self.data} is read-only", fix=f"chmod u+w {self.data}, or mount it writable")
-        return self._rival(claim)
+        return self._conflicting_owner(ownership)
 
-    def _rival(self, claim: Claim) -> ProvisioningError | None:
-        present = self.claim()
+    def _conflicting_owner(self, ownership: Ownership) -> ProvisioningError | None:
+        present = self.ownership()
         if present is None:
-            if foreign := next(self._foreign(), None):
-                return ProvisioningError(f"{self.path} holds files of something else ({foreign})", fix=_OTHER)
-        elif present.stack != claim.stack:
+            if foreign := next(self._foreign_files(), None):
+                return ProvisioningError(f"{self.path} has files that belong to something else ({foreign})", fix=_OTHER)
+        elif present.stack != ownership.stack:
             return ProvisioningError(f"{self.path} belongs to the stack {present.stack}", fix=_OTHER)
-        elif (present.topology, present.shards) != (claim.topology, claim.shards):
+        elif (present.topology, present.shards) != (ownership.topology, ownership.shards):
             return ProvisioningError(
-                f"{self.path} holds {_shape(present)}, {_shape(claim)} is asked for: that can't be changed in place",
+                f"{self.path} holds {_describe(present)}, not {_describe(ownership)}, which can't be changed in place",
                 fix=f"pulumi config set topology {present.topology}, or make down (it leaves the data for restoreFrom)",
             )
-        elif parse_version(present.version) > parse_version(claim.version):
+        elif parse_version(present.version) > parse_version(ownership.version):
             return ProvisioningError(
-                f"the data in {self.path} was written by Valkey {present.version}; {claim.version} is older and "
+                f"the data in {self.path} was written by Valkey {present.version}; {ownership.version} is older and "
                 "may not read it",
                 fix=f"install a server of {present.version} or newer",
             )
         return None
 
-    def _foreign(self) -> Iterator[str]:
-        """What lies here and no stack of this project can have left; data without a claim is somebody's."""
+    def _foreign_files(self) -> Iterator[str]:
+        """Files that no stack of this project leaves; data without a recorded owner is foreign too."""
         for entry in sorted(self.path.iterdir()):
             if _is_one_of(entry, _NODES) and entry.is_dir():
-                yield from (f"{entry.name}/{name}" for name in Folder(entry)._foreign())
+                yield from (f"{entry.name}/{name}" for name in ServerFolder(entry)._foreign_files())
             elif not (_is_one_of(entry, (*_KEPT, *_LEFT)) or (entry == self.data and not any(entry.glob("*")))):
                 yield entry.name
 
-    def empty(self) -> None:
-        """Remove the data, so that the next start begins with none."""
+    def clear_data(self) -> None:
+        """Remove the data."""
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
 
-    def retire(self, *, keep_snapshot: bool, is_saved: bool = True) -> None:
-        """Remove what the server had; keep its snapshot, or all of its data where that isn't saved in one."""
+    def release(self, *, keep_snapshot: bool, is_saved: bool = True) -> None:
+        """Remove the server's files; keep its snapshot, or all of its data where no snapshot has it."""
         if keep_snapshot and self.data.exists():
             stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
             if is_saved and self.snapshot.exists():
@@ -168,7 +168,7 @@ class Folder:
                 shutil.rmtree(damaged)
         for file in (file for pattern in _LEFT for file in self.path.glob(pattern)):
             file.unlink(missing_ok=True)
-        self._claim.unlink(missing_ok=True)
+        self._ownership_file.unlink(missing_ok=True)
         if self.path.exists() and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -177,8 +177,12 @@ def _is_one_of(entry: Path, patterns: Sequence[str]) -> bool:
     return any(fnmatch(entry.name, pattern) for pattern in patterns)
 
 
-def _shape(claim: Claim) -> str:
-    return f"a cluster of {claim.shards} shards" if claim.topology == "cluster" else f"a {claim.topology} deployment"
+def _describe(ownership: Ownership) -> str:
+    return (
+        f"a cluster of {ownership.shards} shards"
+        if ownership.topology == "cluster"
+        else f"a {ownership.topology} deployment"
+    )
 
 
 _OTHER = "pulumi config set dataDir <an empty folder of yours>"
@@ -188,4 +192,4 @@ def _unwritable_parent(path: Path) -> ProvisioningError | None:
     parent = next(folder for folder in path.parents if folder.exists())
     if parent.is_dir() and os.access(parent, os.W_OK):
         return None
-    return ProvisioningError(f"{path} can't be made: {parent} isn't a folder that you may write to", fix=_OTHER)
+    return ProvisioningError(f"{path} can't be created: {parent} is not writable", fix=_OTHER)

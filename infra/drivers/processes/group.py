@@ -16,10 +16,10 @@ import redis
 
 from infra import hardening
 from infra.drivers.processes import instance, ports, process, sentinel
-from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.processes.instance import Spec
-from infra.drivers.processes.layout import places
-from infra.drivers.topology.executor import Member, RefusedError, SilentError
+from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.layout import port_offsets
+from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError
 from infra.hardening import Topology
 
 
@@ -30,12 +30,12 @@ class GroupSpec:
     port: the first of their ports, which follow each other; 0 for those that they had, else free ones.
     replicas: of each primary.
     passwords: of the users admin, replica and sentinel.
-    former: the admin's password that those that run may still have.
+    previous_password: the admin's password that those that run may still have.
     restore_from: an RDB file that new servers start with, for a cluster also a folder of several.
     """
 
-    folder: Folder
-    claim: Claim
+    folder: ServerFolder
+    ownership: Ownership
     topology: Topology
     shards: int
     replicas: int
@@ -45,67 +45,69 @@ class GroupSpec:
     sentinel_acl: str = field(repr=False)
     passwords: Mapping[str, str] = field(repr=False)
     restore_from: Path | None = None
-    former: str = field(repr=False, default="")
+    previous_password: str = field(repr=False, default="")
 
     @property
-    def nodes(self) -> dict[str, Spec]:
+    def nodes(self) -> dict[str, ServerSpec]:
         """Each node by its name; the first `shards` are the first primaries."""
-        return {name: self._node(name, number) for name, number in self._places.items() if name.startswith("node")}
+        return {
+            name: self._node(name, number) for name, number in self._port_offsets.items() if name.startswith("node")
+        }
 
     @property
-    def sentinels(self) -> dict[str, Spec]:
+    def sentinels(self) -> dict[str, ServerSpec]:
         return {
             name: self._server(name, number, sentinel.DIRECTIVES, self.sentinel_acl, {})
-            for name, number in self._places.items()
+            for name, number in self._port_offsets.items()
             if name.startswith("sentinel")
         }
 
     @property
-    def everybody(self) -> dict[str, Spec]:
+    def all_servers(self) -> dict[str, ServerSpec]:
         """Sentinels first: they are the ones that would mind a node that is gone."""
         return {**self.sentinels, **self.nodes}
 
     @property
-    def members(self) -> list[Member]:
+    def members(self) -> list[NodeAddress]:
         """The nodes that have an address, as they have run before."""
         known = [(name, spec.port, ports.configured(spec.folder)) for name, spec in self.nodes.items()]
-        return [Member(name, ports.HOST, port or kept) for name, port, kept in known if port or kept]
+        return [NodeAddress(name, ports.HOST, port or kept) for name, port, kept in known if port or kept]
 
-    def member(self, name: str) -> Member:
+    def member(self, name: str) -> NodeAddress:
         return next(member for member in self.members if member.name == name)
 
     @property
-    def _places(self) -> dict[str, int]:
-        return places(self.topology, self.shards, self.replicas)
+    def _port_offsets(self) -> dict[str, int]:
+        return port_offsets(self.topology, self.shards, self.replicas)
 
-    def _node(self, name: str, number: int) -> Spec:
+    def _node(self, name: str, number: int) -> ServerSpec:
         login = {"masteruser": hardening.REPLICA, "masterauth": self.passwords[hardening.REPLICA]}
         return self._server(name, number, self.directives, self.acl, login)
 
     def _server(
         self, name: str, number: int, directives: Mapping[str, str], acl: str, secrets: Mapping[str, str]
-    ) -> Spec:
-        return Spec(
-            folder=Folder(self.folder.path / name),
-            claim=replace(self.claim, topology="single", shards=1, restoring=""),
+    ) -> ServerSpec:
+        return ServerSpec(
+            folder=ServerFolder(self.folder.path / name),
+            ownership=replace(self.ownership, topology="single", shards=1, restoring=""),
             port=self.port + number if self.port else 0,
             directives=directives,
             acl=acl,
             password=self.passwords[hardening.ADMIN],
             secrets=secrets,
-            former=self.former,
+            previous_password=self.previous_password,
         )
 
 
-class Clients:
-    """A Console of servers on this machine: a connection to each that runs, kept while it lasts."""
+class ProcessExecutor:
+    """A NodeExecutor of servers on this machine: a connection to each that runs, kept while it lasts."""
 
-    def __init__(self, specs: Mapping[str, Spec]) -> None:
+    def __init__(self, specs: Mapping[str, ServerSpec]) -> None:
         self._specs = specs
         self._clients: dict[str, redis.Redis] = {}
 
     def run(self, node: str, *command: str) -> Any:
-        """See Console."""
+        """See NodeExecutor."""
         was_connected = node in self._clients
         try:
             try:
@@ -116,19 +118,19 @@ class Clients:
                     raise
                 return self._client(node).execute_command(*command)
         except redis.ResponseError as refusal:
-            raise RefusedError(f"{node}: {refusal}") from None
+            raise CommandRejectedError(f"{node}: {refusal}") from None
         except (redis.RedisError, OSError) as problem:
             self.forget(node)
-            raise SilentError(f"{node} doesn't answer: {type(problem).__name__}") from None
+            raise NotRespondingError(f"{node} doesn't respond: {type(problem).__name__}") from None
 
-    def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
-        """See Console."""
+    def run_many(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """See NodeExecutor."""
         return [self.run(node, *command) for command in commands]
 
     @contextlib.contextmanager
     def session(self, node: str) -> Iterator[Callable[..., Any]]:
-        """See Console."""
-        with contextlib.closing(Clients(self._specs)) as own:
+        """See NodeExecutor."""
+        with contextlib.closing(ProcessExecutor(self._specs)) as own:
             yield partial(own.run, node)
 
     def forget(self, node: str) -> None:
@@ -146,26 +148,26 @@ class Clients:
             running = process.find(spec.folder)  # a password is sent to no other program that listens there
             client = instance.login(spec, running) if running else None
             if client is None:
-                raise SilentError(f"{node} doesn't run, or doesn't take the password")
+                raise NotRespondingError(f"{node} doesn't run, or rejects the password")
             client.response_callbacks.clear()
             self._clients[node] = client
         return self._clients[node]
 
 
-def running(specs: Mapping[str, Spec]) -> list[str]:
+def running(specs: Mapping[str, ServerSpec]) -> list[str]:
     """The names of those that run."""
     return [name for name, spec in specs.items() if process.find(spec.folder)]
 
 
-def start(spec: Spec, *options: str) -> None:
+def start(spec: ServerSpec, *options: str) -> None:
     """Start a node that doesn't run."""
-    if problem := spec.folder.objection(spec.claim):
+    if problem := spec.folder.validation_error(spec.ownership):
         raise problem
-    spec.folder.take(spec.claim)
+    spec.folder.acquire(spec.ownership)
     instance.start(spec, *options).close()
 
 
-def stop(specs: Sequence[Spec]) -> None:
+def stop(specs: Sequence[ServerSpec]) -> None:
     """Stop those that run; each writes its data first."""
     for spec in specs:
         if found := process.find(spec.folder):

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.drivers.files import set_aside_name
+from infra.drivers.files import unused_timestamp_name
 from infra.drivers.processes import appendonly
 from infra.drivers.processes.appendonly import DamagedError
-from infra.drivers.processes.folder import DAMAGED, Folder
+from infra.drivers.processes.folder import DAMAGED, ServerFolder
 from infra.errors import ProvisioningError
 
 _log = logging.getLogger(__name__)
@@ -133,9 +133,9 @@ def hopeless(found: Mapping[str, Holding], name: str) -> ProvisioningError:
     )
 
 
-def set_aside(folder: Folder, reason: str) -> None:
+def set_aside(folder: ServerFolder, reason: str) -> None:
     """Move a node's data away, so that it starts without any; it is never deleted."""
-    kept = folder.path / set_aside_name(DAMAGED, folder.path)
+    kept = folder.path / unused_timestamp_name(folder.path, DAMAGED)
     folder.data.rename(kept)
     folder.data.mkdir(mode=0o700)
     _log.warning(

@@ -24,8 +24,8 @@ from infra.drivers import binary
 from infra.drivers.files import write_private
 from infra.drivers.processes import appendonly, ports, process
 from infra.drivers.processes.appendonly import DamagedError
-from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.topology.executor import SILENT_SECONDS
+from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.drivers.topology.executor import RESPONSE_TIMEOUT_SECONDS
 from infra.drivers.waiting import until
 from infra.errors import ProvisioningError
 
@@ -42,18 +42,18 @@ LOAD_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
-class Spec:
+class ServerSpec:
     """What a server shall be.
 
     port: 0 for the one it had, else the first free one from 6379.
     secrets: directives that stand in no state and no report.
-    former: the password that a server that runs may still have.
+    previous_password: the password that a server that runs may still have.
     watches: what a Sentinel is told of those that it watches; it has secrets too.
     restore_from: an RDB file that a new server starts with.
     """
 
-    folder: Folder
-    claim: Claim
+    folder: ServerFolder
+    ownership: Ownership
     port: int
     directives: Mapping[str, str]
     acl: str = field(repr=False)
@@ -61,7 +61,7 @@ class Spec:
     restore_from: Path | None = None
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     watches: str = field(repr=False, default="")
-    former: str = field(repr=False, default="")
+    previous_password: str = field(repr=False, default="")
 
     @property
     def has_bus(self) -> bool:
@@ -70,7 +70,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class State:
+class ServerState:
     """What a server is: `directives` and `acl` (a digest) as it reports them itself."""
 
     port: int
@@ -80,7 +80,7 @@ class State:
 
 
 @contextlib.contextmanager
-def one_error(folder: Folder) -> Iterator[None]:
+def one_error(folder: ServerFolder) -> Iterator[None]:
     """What the machine or a server refuses meanwhile, as an error of ours."""
     try:
         yield
@@ -93,7 +93,7 @@ def one_error(folder: Folder) -> Iterator[None]:
         ) from None
 
 
-def apply_live(spec: Spec, client: redis.Redis) -> bool:
+def apply_live(spec: ServerSpec, client: redis.Redis) -> bool:
     """Change what differs; False where a restart is needed for the rest."""
     current = inspect(spec, client)
     port = spec.port or current.port
@@ -113,7 +113,7 @@ def apply_live(spec: Spec, client: redis.Redis) -> bool:
     return complete
 
 
-def review(spec: Spec) -> None:
+def preflight(spec: ServerSpec) -> None:
     """Raise what speaks against the spec while the server runs, before anything is changed."""
     running = process.find(spec.folder)
     client = login(spec, running) if running else None
@@ -130,7 +130,7 @@ def review(spec: Spec) -> None:
             ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus)
 
 
-def start(spec: Spec, *overrides: str) -> redis.Redis:
+def start(spec: ServerSpec, *overrides: str) -> redis.Redis:
     """Start the server, which isn't running, and wait until it has read its data.
 
     Raises:
@@ -145,20 +145,20 @@ def start(spec: Spec, *overrides: str) -> redis.Redis:
             return client
         if process.is_alive(started):
             process.stop(started)
-            raise ProvisioningError("valkey-server runs but doesn't take the password that it was given")
+            raise ProvisioningError("valkey-server rejects the password that it was configured with")
         if ports.is_free(port):
             break  # it wasn't the port that was taken meanwhile
     _refuse_damaged(spec.folder, appendonly.check)
     raise ProvisioningError(f"valkey-server didn't start: {_last_words(spec.folder)}", fix=f"read {spec.folder.log}")
 
 
-def refuse_missing_files(spec: Spec) -> None:
+def refuse_missing_files(spec: ServerSpec) -> None:
     """Raise where the server would start empty beside files that it had written."""
     if spec.directives.get("appendonly") == "yes":
         _refuse_damaged(spec.folder, appendonly.parts)
 
 
-def _refuse_damaged(folder: Folder, check: Callable[[Path], object]) -> None:
+def _refuse_damaged(folder: ServerFolder, check: Callable[[Path], object]) -> None:
     try:
         check(folder.data)
     except DamagedError as damage:
@@ -181,7 +181,7 @@ def wait_for_append_only(client: redis.Redis) -> None:
     raise ProvisioningError("the append-only file can't be written", fix="make room on the disk, then try again")
 
 
-def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
+def login(spec: ServerSpec, server: psutil.Process) -> redis.Redis | None:
     """A client of the server, once it has read its data; None where it ended or doesn't let us in.
 
     Raises:
@@ -191,7 +191,7 @@ def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
     if port is None:
         return None
     _refuse_the_frozen(server, port)
-    for password in filter(None, (spec.password, spec.former)):
+    for password in filter(None, (spec.password, spec.previous_password)):
         client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=password), topology="single")
         if first_answer(partial(_answers, client), LOAD_SECONDS, server):
             return client
@@ -201,12 +201,12 @@ def login(spec: Spec, server: psutil.Process) -> redis.Redis | None:
 
 def _refuse_the_frozen(server: psutil.Process, port: int) -> None:
     try:
-        with socket.create_connection((ports.HOST, port), SILENT_SECONDS) as connection:
+        with socket.create_connection((ports.HOST, port), RESPONSE_TIMEOUT_SECONDS) as connection:
             connection.sendall(b"PING\r\n")
             connection.recv(1)
     except TimeoutError:
         raise ProvisioningError(
-            f"valkey-server (pid {server.pid}) runs, but has said nothing for {SILENT_SECONDS} s",
+            f"valkey-server (pid {server.pid}) runs, but has not responded for {RESPONSE_TIMEOUT_SECONDS} s",
             fix=f"see what it waits for; where that never ends: kill -9 {server.pid}, then make up",
         ) from None
     except OSError:  # it is just ending
@@ -231,10 +231,10 @@ def first_answer(probe: Callable[[], T | None], seconds: float, server: psutil.P
     return None
 
 
-def inspect(spec: Spec, client: redis.Redis) -> State:
+def inspect(spec: ServerSpec, client: redis.Redis) -> ServerState:
     info = client.info("server")
     acl = "\n".join(sorted(str(user) for user in client.acl_list()))
-    return State(
+    return ServerState(
         port=int(info["tcp_port"]),
         version=str(info["valkey_version"]),
         directives={str(name): str(value) for name, value in client.config_get(*spec.directives).items()},
@@ -242,7 +242,7 @@ def inspect(spec: Spec, client: redis.Redis) -> State:
     )
 
 
-def write_files(spec: Spec, port: int) -> None:
+def write_files(spec: ServerSpec, port: int) -> None:
     folder = spec.folder
     local = {
         "bind": ports.HOST,
@@ -255,7 +255,7 @@ def write_files(spec: Spec, port: int) -> None:
     write_private(folder.config, hardening.valkey_conf({**local, **spec.directives, **spec.secrets}) + spec.watches)
 
 
-def _last_words(folder: Folder) -> str:
+def _last_words(folder: ServerFolder) -> str:
     """The end of the log of a server that has ended, once what passes its output on has written all of it."""
     for _ in until(LOG_SECONDS):
         if not process.has_log_writer(folder):

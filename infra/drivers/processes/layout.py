@@ -8,7 +8,7 @@ SENTINELS = 3
 SENTINEL_PORTS = 10
 
 
-def places(topology: Topology, shards: int, replicas: int) -> dict[str, int]:
+def port_offsets(topology: Topology, shards: int, replicas: int) -> dict[str, int]:
     """The servers by name, and how far each one's port lies above the first: the first primaries, then the replicas.
 
     The Sentinels' lie where more replicas leave them room.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import psutil
 from valkeykit.url import DEFAULT_PORT
 
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
 
 HOST = "127.0.0.1"
@@ -21,7 +21,7 @@ BUS = 10_000
 """How far above its port a node of a cluster listens for the others: Valkey's own default."""
 
 
-def candidates(folder: Folder, port: int, *, has_bus: bool = False) -> Iterable[int]:
+def candidates(folder: ServerFolder, port: int, *, has_bus: bool = False) -> Iterable[int]:
     """The given port, else the one that the folder's server had, else each free one from 6379.
 
     Raises:
@@ -45,7 +45,7 @@ def _all(port: int, *, has_bus: bool) -> tuple[int, ...]:
     return (port, port + BUS) if has_bus else (port,)
 
 
-def configured(folder: Folder) -> int:
+def configured(folder: ServerFolder) -> int:
     """The port in the folder's valkey.conf; 0 where there is none yet."""
     if not folder.config.exists():
         return 0

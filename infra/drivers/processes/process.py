@@ -20,7 +20,7 @@ import psutil
 
 from infra.drivers import binary
 from infra.drivers.processes import logwriter
-from infra.drivers.processes.folder import Folder
+from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
 
 STOP_SECONDS = 120.0
@@ -29,7 +29,7 @@ STOP_SECONDS = 120.0
 _SERVERS = ("valkey-server", "redis-server")
 
 
-def find(folder: Folder) -> psutil.Process | None:
+def find(folder: ServerFolder) -> psutil.Process | None:
     """The server that works in the folder; None where there is none."""
     for process in itertools.chain(_named_in_file(folder), psutil.process_iter()):
         with contextlib.suppress(psutil.Error):  # it ended, is a zombie, or is somebody else's
@@ -38,13 +38,13 @@ def find(folder: Folder) -> psutil.Process | None:
     return None
 
 
-def _named_in_file(folder: Folder) -> Iterator[psutil.Process]:
+def _named_in_file(folder: ServerFolder) -> Iterator[psutil.Process]:
     """Where to look first: whatever it is by now, it is checked like any other process."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         yield psutil.Process(int(folder.pid.read_text()))
 
 
-def start(folder: Folder, *overrides: str) -> psutil.Process:
+def start(folder: ServerFolder, *overrides: str) -> psutil.Process:
     """Start the server in its folder, its log kept within a size. It outlives this process."""
     folder.data.mkdir(mode=0o700, exist_ok=True)
     folder.log.touch(mode=0o600)
@@ -61,7 +61,7 @@ def start(folder: Folder, *overrides: str) -> psutil.Process:
     return _let_go(server)
 
 
-def has_log_writer(folder: Folder) -> bool:
+def has_log_writer(folder: ServerFolder) -> bool:
     """Whether a process still writes the server's output into its log."""
     command = [logwriter.__file__, str(folder.log)]
     return any((process.info["cmdline"] or [])[-2:] == command for process in psutil.process_iter(["cmdline"]))
@@ -124,7 +124,7 @@ def _let_go(child: subprocess.Popen[bytes]) -> psutil.Process:
     return process
 
 
-def _works_in(process: psutil.Process, folder: Folder) -> bool:
+def _works_in(process: psutil.Process, folder: ServerFolder) -> bool:
     return Path(process.cwd()) == folder.data.resolve()
 
 

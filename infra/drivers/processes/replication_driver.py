@@ -9,24 +9,24 @@ from pathlib import Path
 
 from infra import hardening
 from infra.drivers.processes import group, holdings, ports, sentinel, server, survey
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import Member, answering
+from infra.drivers.topology.executor import NodeAddress, reachable
 from infra.errors import ProvisioningError
 
 
-class Replicated:
-    """See servers.Shape."""
+class ReplicationDriver:
+    """See servers.TopologyDriver."""
 
-    def __init__(self, spec: GroupSpec, clients: Clients) -> None:
+    def __init__(self, spec: GroupSpec, executor: ProcessExecutor) -> None:
         self._spec = spec
-        self._clients = clients
+        self._executor = executor
         self._sentinels = list(spec.sentinels)
 
-    def review(self) -> None:
-        """See servers.Shape."""
-        survey.objections(self._spec)
+    def preflight(self) -> None:
+        """See servers.TopologyDriver."""
+        survey.check_folders(self._spec)
         self._choose()
 
     def bring_up(self, source: Path | None) -> None:
@@ -49,34 +49,34 @@ class Replicated:
 
     def join(self) -> None:
         primary = self._primary()
-        replication.follow(self._clients, primary, self._spec.members)
-        replication.wait_until_attached(self._clients, primary, self._spec.replicas)
+        replication.attach_replicas(self._executor, primary, self._spec.members)
+        replication.wait_until_attached(self._executor, primary, self._spec.replicas)
         self._start_sentinels(primary)
-        replication.wait_until_in_sync(self._clients, primary, self._spec.members)
-        replication.wait_until_watched(self._clients, self._sentinels, primary, self._spec.replicas)
+        replication.wait_until_in_sync(self._executor, primary, self._spec.members)
+        replication.wait_until_watched(self._executor, self._sentinels, primary, self._spec.replicas)
 
     def fill(self, source: Path) -> None:
         """The primary has loaded it, the replicas have it from there."""
 
-    def hand_over(self, name: str) -> None:
-        replication.fail_over(self._clients, self._sentinels, self._spec.members, self._spec.member(name))
+    def fail_over(self, name: str) -> None:
+        replication.fail_over(self._executor, self._sentinels, self._spec.members, self._spec.member(name))
 
     def restart(self, name: str) -> None:
         if name == self._primary().name:
-            self.hand_over(name)
+            self.fail_over(name)
         primary = self._primary()
-        self._clients.forget(name)
+        self._executor.forget(name)
         group.stop([self._spec.nodes[name]])
         group.start(self._spec.nodes[name], *self._as_replica_of(primary))
         self.join()
 
     def primaries(self) -> list[str]:
         """By the Sentinels; where none runs, the only one that is a primary, or the one that they knew at last."""
-        named = replication.named_primary(self._clients, self._sentinels, self._spec.members)
-        found = named or replication.acting_primary(self._clients, self._spec.members)
+        named = replication.primary_by_sentinels(self._executor, self._sentinels, self._spec.members)
+        found = named or replication.self_reported_primary(self._executor, self._spec.members)
         return [found.name if found else self._remembered()]
 
-    def keepers(self) -> list[str]:
+    def data_holders(self) -> list[str]:
         try:
             return [self._choose()[0]]
         except ProvisioningError:  # nothing can be loaded, so nothing is removed
@@ -84,17 +84,17 @@ class Replicated:
 
     def problems(self) -> Iterator[str]:
         primary = self._spec.member(self.primaries()[0])
-        if replication.role(self._clients, primary) != "master":
-            yield f"{primary.name} isn't the primary that the Sentinels take it for"
-        yield from replication.astray(self._clients, primary, self._spec.members)
-        yield from replication.unwatched(self._clients, self._sentinels, primary, self._spec.replicas)
+        if replication.role(self._executor, primary) != "master":
+            yield f"{primary.name} is not a primary, although the Sentinels report it"
+        yield from replication.replication_problems(self._executor, primary, self._spec.members)
+        yield from replication.sentinel_problems(self._executor, self._sentinels, primary, self._spec.replicas)
 
     def _serving(self) -> str | None:
         """The primary that lives; None where it is dead or unknown."""
-        live = answering(self._clients, self._spec.members)
-        named = replication.named_primary(self._clients, self._sentinels, self._spec.members)
+        live = reachable(self._executor, self._spec.members)
+        named = replication.primary_by_sentinels(self._executor, self._sentinels, self._spec.members)
         name = named.name if named else self._remembered() if self._sentinels_remember() else None
-        if name is None and (acting := replication.acting_primary(self._clients, live)):
+        if name is None and (acting := replication.self_reported_primary(self._executor, live)):
             name = acting.name
         return name if name in [member.name for member in live] else None
 
@@ -107,8 +107,8 @@ class Replicated:
         running = group.running(self._spec.nodes)
         if serving := self._serving():
             dead = [name for name in self._spec.nodes if name not in running]
-            return serving, survey.survey(self._spec, self._clients, dead)
-        found = survey.survey(self._spec, self._clients, self._spec.nodes)
+            return serving, survey.survey(self._spec, self._executor, dead)
+        found = survey.survey(self._spec, self._executor, self._spec.nodes)
         preferred = next(iter(running), self._remembered())  # else the Sentinels might choose it meanwhile
         return holdings.leader(found, preferred, existed=self._sentinels_remember()), found
 
@@ -116,7 +116,7 @@ class Replicated:
         """The primary that lives, once the Sentinels that are down run again and agree on it."""
         if self._serving() and self._sentinels_remember():
             self._start_sentinels(self._spec.member(self._remembered()))
-            return replication.wait_for_primary(self._clients, self._sentinels, self._spec.members).name
+            return replication.wait_for_primary(self._executor, self._sentinels, self._spec.members).name
         return self._serving()
 
     def _install(self, primary: str, found: Mapping[str, Holding]) -> str:
@@ -127,36 +127,36 @@ class Replicated:
             dead = self._spec.member(self._remembered())
             with contextlib.suppress(ProvisioningError):  # no replica is good enough for them
                 self._start_sentinels(dead)
-                return replication.fail_over(self._clients, self._sentinels, self._spec.members, dead).name
+                return replication.fail_over(self._executor, self._sentinels, self._spec.members, dead).name
         if replicas or primary != self._remembered():  # they would choose another, or do so just now
             for spec in self._spec.sentinels.values():
                 sentinel.forget(spec.folder)
         if primary in replicas:
-            self._clients.run(primary, "REPLICAOF", "NO", "ONE")
+            self._executor.run(primary, "REPLICAOF", "NO", "ONE")
         else:
             group.start(self._spec.nodes[primary])
         return primary
 
     def _sentinels_remember(self) -> bool:
-        return any(sentinel.remembers(spec.folder) for spec in self._spec.sentinels.values())
+        return any(sentinel.remembered_state(spec.folder) for spec in self._spec.sentinels.values())
 
     def _remembered(self) -> str:
         address = sentinel.last_primary([spec.folder for spec in self._spec.sentinels.values()])
-        places = survey.assigned_ports(self._spec.nodes, self._known_ports())
-        names = {f"{ports.HOST}:{port}": name for name, port in places.items()}
+        assigned = survey.assigned_ports(self._spec.nodes, self._known_ports())
+        names = {f"{ports.HOST}:{port}": name for name, port in assigned.items()}
         return names.get(address or "", next(iter(self._spec.nodes)))
 
     def _known_ports(self, *kinds: str) -> list[int]:
         folders = [spec.folder for spec in self._spec.sentinels.values()]
         return sentinel.known_ports(folders, *(kinds or ("monitor", "known-replica")))
 
-    def _primary(self) -> Member:
+    def _primary(self) -> NodeAddress:
         return self._spec.member(self.primaries()[0])
 
-    def _start_sentinels(self, primary: Member) -> None:
+    def _start_sentinels(self, primary: NodeAddress) -> None:
         watcher = self._spec.passwords[hardening.SENTINEL]
         for spec in self._spec.sentinels.values():
             sentinel.ensure(spec, primary, len(self._sentinels), watcher)
 
-    def _as_replica_of(self, primary: Member) -> tuple[str, str]:
+    def _as_replica_of(self, primary: NodeAddress) -> tuple[str, str]:
         return "--replicaof", f"{primary.host} {primary.port}"

@@ -15,10 +15,10 @@ from valkeykit.endpoint import SERVICE
 from infra import hardening
 from infra.drivers.files import write_private
 from infra.drivers.processes import instance, ports, process
-from infra.drivers.processes.folder import Folder
-from infra.drivers.processes.instance import Spec
+from infra.drivers.processes.folder import ServerFolder
+from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import Member
+from infra.drivers.topology.executor import NodeAddress
 from infra.errors import ProvisioningError
 
 DIRECTIVES = {"protected-mode": "yes", "loglevel": "notice"}
@@ -29,40 +29,40 @@ _LEARNED = re.compile(
 
 
 @dataclass(frozen=True)
-class Memory:
+class SentinelState:
     """Whom a Sentinel took for the primary, and since which failover."""
 
     epoch: int
     primary: str
 
 
-def remembers(folder: Folder) -> Memory | None:
+def remembered_state(folder: ServerFolder) -> SentinelState | None:
     """What the folder's Sentinel knew at last, also of one that doesn't run; None for a new one."""
     text = _text(folder)
     primary = re.search(rf"^sentinel monitor {SERVICE} (\S+) (\d+) ", text, re.MULTILINE)
     epoch = re.search(rf"^sentinel config-epoch {SERVICE} (\d+)$", text, re.MULTILINE)
-    return Memory(int(epoch[1]) if epoch else 0, f"{primary[1]}:{primary[2]}") if primary else None
+    return SentinelState(int(epoch[1]) if epoch else 0, f"{primary[1]}:{primary[2]}") if primary else None
 
 
-def last_primary(folders: Sequence[Folder]) -> str | None:
+def last_primary(folders: Sequence[ServerFolder]) -> str | None:
     """The address of the primary by the Sentinel that has seen the latest failover; None where there is none yet."""
-    memories = [memory for folder in folders if (memory := remembers(folder))]
+    memories = [memory for folder in folders if (memory := remembered_state(folder))]
     return max(memories, key=lambda memory: memory.epoch).primary if memories else None
 
 
-def known_ports(folders: Sequence[Folder], *kinds: str) -> list[int]:
+def known_ports(folders: Sequence[ServerFolder], *kinds: str) -> list[int]:
     """The ports of the nodes or the Sentinels that the Sentinels knew at last."""
     pattern = re.compile(rf"^sentinel (?:{'|'.join(kinds)}) {SERVICE} \S+ (\d+)(?: .*)?$", re.MULTILINE)
     return sorted({int(port) for folder in folders for port in pattern.findall(_text(folder))})
 
 
-def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
+def ensure(spec: ServerSpec, primary: NodeAddress, count: int, watcher: str) -> None:
     """Make the Sentinel run and watch. watcher: its password on the nodes and on the other Sentinels.
 
     Raises:
         ProvisioningError: it doesn't start.
     """
-    spec.folder.take(spec.claim)
+    spec.folder.acquire(spec.ownership)
     if running := process.find(spec.folder):
         if client := instance.login(spec, running):
             with client:
@@ -82,7 +82,7 @@ def ensure(spec: Spec, primary: Member, count: int, watcher: str) -> None:
     instance.start(replace(spec, watches=told), "--sentinel").close()
 
 
-def forget(folder: Folder) -> None:
+def forget(folder: ServerFolder) -> None:
     """Stop the Sentinel and let it forget all but its port: it will watch the primary that it is told of next."""
     if running := process.find(folder):
         process.stop(running)
@@ -90,15 +90,15 @@ def forget(folder: Folder) -> None:
         write_private(folder.config, f"port {port}\n")
 
 
-def _learned(folder: Folder) -> list[str]:
-    return _LEARNED.findall(_text(folder)) if remembers(folder) else []
+def _learned(folder: ServerFolder) -> list[str]:
+    return _LEARNED.findall(_text(folder)) if remembered_state(folder) else []
 
 
-def _text(folder: Folder) -> str:
+def _text(folder: ServerFolder) -> str:
     return folder.config.read_text(errors="replace") if folder.config.exists() else ""
 
 
-def _can_write(spec: Spec, client: redis.Redis) -> bool:
+def _can_write(spec: ServerSpec, client: redis.Redis) -> bool:
     """False after the project's folder was moved: it writes what it learns to where it was started."""
     return Path(client.info("server")["config_file"]) == spec.folder.config.resolve()
 
@@ -109,7 +109,7 @@ def _is_shut_out(client: redis.Redis) -> bool:
     return bool(known["is_sdown"])
 
 
-def _apply_live(spec: Spec, client: redis.Redis, watcher: str) -> None:
+def _apply_live(spec: ServerSpec, client: redis.Redis, watcher: str) -> None:
     write_private(spec.folder.acl, spec.acl)
     client.execute_command("ACL LOAD")
     known = client.execute_command("SENTINEL CONFIG GET", "sentinel-pass")

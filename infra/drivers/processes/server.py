@@ -14,12 +14,12 @@ import psutil
 import redis
 
 from infra.drivers.processes import appendonly, instance, process
-from infra.drivers.processes.appendonly import Repair
-from infra.drivers.processes.instance import Spec, State
-from infra.errors import ProvisioningError, refusing
+from infra.drivers.processes.appendonly import RepairResult
+from infra.drivers.processes.instance import ServerSpec, ServerState
+from infra.errors import ProvisioningError, as_preflight_error
 
 
-def ensure(spec: Spec) -> State:
+def ensure(spec: ServerSpec) -> ServerState:
     """Make the server be as the spec says, with as little disturbance as that takes.
 
     A setting that it takes live is changed live; else it is restarted with its data kept.
@@ -27,27 +27,27 @@ def ensure(spec: Spec) -> State:
     Raises:
         ProvisioningError: the spec can't be had.
     """
-    with refusing():
-        review(spec)
+    with as_preflight_error():
+        preflight(spec)
     with instance.one_error(spec.folder):
         return _ensure(spec)
 
 
-def review(spec: Spec) -> None:
+def preflight(spec: ServerSpec) -> None:
     """Raise what `ensure` would, as far as it can be known before anything is changed."""
-    if problem := spec.folder.objection(spec.claim):
+    if problem := spec.folder.validation_error(spec.ownership):
         raise problem
-    claim = spec.folder.claim()
-    if claim is None or claim.restoring:
+    ownership = spec.folder.ownership()
+    if ownership is None or ownership.restoring:
         return
     with instance.one_error(spec.folder):
-        instance.review(spec)
+        instance.preflight(spec)
         if process.find(spec.folder) is None:
             instance.refuse_missing_files(spec)
 
 
-def inspect(spec: Spec) -> State | None:
-    """How the server is now; None where it doesn't run or doesn't take the password."""
+def inspect(spec: ServerSpec) -> ServerState | None:
+    """How the server is now; None where it doesn't run or rejects the password."""
     running = process.find(spec.folder)
     if running is None or (client := instance.login(spec, running)) is None:
         return None
@@ -55,13 +55,13 @@ def inspect(spec: Spec) -> State | None:
         return instance.inspect(spec, client)
 
 
-def remove(spec: Spec, *, keep_snapshot: bool) -> None:
+def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
     """Stop the server and remove its data; with `keep_snapshot`, leave the last state as an RDB file.
 
     Does nothing to a folder that another resource claimed since.
     """
-    claim = spec.folder.claim()
-    if claim is None or claim.resource != spec.claim.resource:
+    ownership = spec.folder.ownership()
+    if ownership is None or ownership.resource != spec.ownership.resource:
         return
     is_saved = False
     if keep_snapshot and any(spec.folder.data.glob("*")):
@@ -71,25 +71,25 @@ def remove(spec: Spec, *, keep_snapshot: bool) -> None:
             is_saved = True
     if running := process.find(spec.folder):
         process.stop(running)
-    spec.folder.retire(keep_snapshot=keep_snapshot, is_saved=is_saved)
+    spec.folder.release(keep_snapshot=keep_snapshot, is_saved=is_saved)
 
 
-def repair(spec: Spec) -> Repair | None:
+def repair(spec: ServerSpec) -> RepairResult | None:
     """Make the data of a server that doesn't run loadable; see appendonly.repair.
 
     Raises:
         ProvisioningError: it runs, the folder isn't this stack's, or nothing can be loaded.
     """
-    if problem := spec.folder.objection(spec.claim):
+    if problem := spec.folder.validation_error(spec.ownership):
         raise problem
     if process.find(spec.folder):
         raise ProvisioningError(f"valkey-server runs in {spec.folder.path}", fix="repair only what doesn't start")
-    if spec.folder.claim() is None:
-        spec.folder.take(spec.claim)
+    if spec.folder.ownership() is None:
+        spec.folder.acquire(spec.ownership)
     return appendonly.repair(spec.folder.data)
 
 
-def _save_and_end(spec: Spec) -> None:
+def _save_and_end(spec: ServerSpec) -> None:
     """One that ends just now, or that doesn't let us in, is started anew."""
     running = process.find(spec.folder)
     client = instance.login(spec, running) if running else None
@@ -99,16 +99,16 @@ def _save_and_end(spec: Spec) -> None:
         open_client.shutdown(save=True)  # it answers when the snapshot is written
 
 
-def _ensure(spec: Spec) -> State:
-    previous = spec.folder.claim()
+def _ensure(spec: ServerSpec) -> ServerState:
+    previous = spec.folder.ownership()
     source = str(spec.restore_from or "") if previous is None else previous.restoring
-    spec.folder.take(replace(spec.claim, restoring=source))
+    spec.folder.acquire(replace(spec.ownership, restoring=source))
     running = process.find(spec.folder)
     if source:
         if running:
             process.stop(running)
         state = _restore(spec, Path(source))
-        spec.folder.take(spec.claim)
+        spec.folder.acquire(spec.ownership)
         return state
     if running:
         if client := instance.login(spec, running):
@@ -120,7 +120,7 @@ def _ensure(spec: Spec) -> State:
         return instance.inspect(spec, client)
 
 
-def _restore(spec: Spec, source: Path) -> State:
+def _restore(spec: ServerSpec, source: Path) -> ServerState:
     """Start on a copy of an RDB file, then turn the append-only file on.
 
     The order matters: a server that starts with `appendonly yes` beside a snapshot only is empty.
@@ -130,14 +130,14 @@ def _restore(spec: Spec, source: Path) -> State:
         raise ProvisioningError(
             f"the restore from {source} was interrupted and the file is gone", fix="put it back, or make down"
         )
-    spec.folder.empty()
+    spec.folder.clear_data()
     shutil.copyfile(source, spec.folder.snapshot)
     with instance.start(spec, "--appendonly", "no", "--maxmemory", "0") as client:
         used, allowed = int(client.info("memory")["used_memory"]), int(spec.directives["maxmemory"])
         if used > allowed:
             process.stop(psutil.Process(int(client.info("server")["process_id"])))
             raise ProvisioningError(
-                f"{source} takes {used} bytes of memory, more than the {allowed} that are asked for",
+                f"{source} needs {used} bytes of memory, more than the configured {allowed}",
                 fix="pulumi config set memory <more>",
             )
         client.config_set("appendonly", "yes")

@@ -13,18 +13,18 @@ from typing import Protocol
 
 from infra.drivers import binary
 from infra.drivers.processes import cluster_import, group, instance, ports, process, server
-from infra.drivers.processes.cluster_driver import Clustered
+from infra.drivers.processes.cluster_driver import ClusterDriver
 from infra.drivers.processes.folder import DAMAGED, FINAL
-from infra.drivers.processes.group import Clients, GroupSpec
-from infra.drivers.processes.instance import Spec
-from infra.drivers.processes.replication_driver import Replicated
-from infra.errors import ProvisioningError, refusing
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
+from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.replication_driver import ReplicationDriver
+from infra.errors import ProvisioningError, as_preflight_error
 
 
-class Shape(Protocol):
+class TopologyDriver(Protocol):
     """What differs between a primary with replicas and a cluster."""
 
-    def review(self) -> None:
+    def preflight(self) -> None:
         """Raise what `bring_up` would, before anything is changed: no node of a shard has usable data."""
 
     def bring_up(self, source: Path | None) -> None:
@@ -36,7 +36,7 @@ class Shape(Protocol):
     def fill(self, source: Path) -> None:
         """Restore what `bring_up` hasn't."""
 
-    def hand_over(self, name: str) -> None:
+    def fail_over(self, name: str) -> None:
         """Make a replica of a primary the primary; no acknowledged write is lost."""
 
     def restart(self, name: str) -> None:
@@ -45,7 +45,7 @@ class Shape(Protocol):
     def primaries(self) -> list[str]:
         """The nodes that take writes."""
 
-    def keepers(self) -> list[str]:
+    def data_holders(self) -> list[str]:
         """The nodes, dead or alive, that hold all of the data between them."""
 
     def problems(self) -> Iterator[str]:
@@ -76,43 +76,43 @@ def ensure(spec: GroupSpec) -> GroupState:
     Raises:
         ProvisioningError: the spec can't be had.
     """
-    with refusing():
-        review(spec)
-    with instance.one_error(spec.folder), _shape(spec) as shape:
-        return _ensure(spec, shape)
+    with as_preflight_error():
+        preflight(spec)
+    with instance.one_error(spec.folder), _topology_driver(spec) as driver:
+        return _ensure(spec, driver)
 
 
-def review(spec: GroupSpec) -> None:
+def preflight(spec: GroupSpec) -> None:
     """Raise what `ensure` would, as far as it can be known before anything is changed."""
-    if problem := spec.folder.objection(spec.claim):
+    if problem := spec.folder.validation_error(spec.ownership):
         raise problem
-    claim = spec.folder.claim()
-    if claim is None or claim.restoring:
+    ownership = spec.folder.ownership()
+    if ownership is None or ownership.restoring:
         return
-    with instance.one_error(spec.folder), _shape(spec) as shape:
-        shape.review()
+    with instance.one_error(spec.folder), _topology_driver(spec) as driver:
+        driver.preflight()
         for node in spec.nodes.values():
-            instance.review(node)
+            instance.preflight(node)
 
 
 def inspect(spec: GroupSpec) -> GroupState:
     """How the servers are now."""
-    with _shape(spec) as shape:
-        return _inspect(spec, shape)
+    with _topology_driver(spec) as driver:
+        return _inspect(spec, driver)
 
 
-def hand_over(spec: GroupSpec) -> None:
+def fail_over(spec: GroupSpec) -> None:
     """Make a replica the primary of each shard, and wait until the others follow.
 
     Raises:
         ProvisioningError: the servers aren't whole, so nothing was touched; or no replica took over.
     """
-    with instance.one_error(spec.folder), _shape(spec) as shape:
-        if problems := _inspect(spec, shape).problems:
-            raise ProvisioningError(f"nothing was handed over: {'; '.join(problems)}", fix="make up, then again")
-        for name in shape.primaries():
-            shape.hand_over(name)
-        shape.join()
+    with instance.one_error(spec.folder), _topology_driver(spec) as driver:
+        if problems := _inspect(spec, driver).problems:
+            raise ProvisioningError(f"nothing was changed: {'; '.join(problems)}", fix="make up, then again")
+        for name in driver.primaries():
+            driver.fail_over(name)
+        driver.join()
 
 
 def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
@@ -121,47 +121,47 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
 
     Does nothing to a folder that another resource claimed since.
     """
-    claim = spec.folder.claim()
-    if claim is None or claim.resource != spec.claim.resource:
+    ownership = spec.folder.ownership()
+    if ownership is None or ownership.resource != spec.ownership.resource:
         return
-    with _shape(spec) as shape:
-        keepers = shape.keepers() if keep_snapshot else []
+    with _topology_driver(spec) as driver:
+        data_holders = driver.data_holders() if keep_snapshot else []
     if keep_snapshot:
         _collect_damaged(spec)
-    for name in sorted(spec.everybody, key=lambda name: name in keepers):  # the others first
-        node = spec.everybody[name]
-        if known := node.folder.claim():
-            server.remove(replace(node, claim=known), keep_snapshot=name in keepers)
+    for name in sorted(spec.all_servers, key=lambda name: name in data_holders):  # the others first
+        node = spec.all_servers[name]
+        if known := node.folder.ownership():
+            server.remove(replace(node, ownership=known), keep_snapshot=name in data_holders)
     cluster_import.discard(spec)
     _collect_snapshots(spec)
-    spec.folder.retire(keep_snapshot=keep_snapshot)
+    spec.folder.release(keep_snapshot=keep_snapshot)
 
 
 @contextlib.contextmanager
-def _shape(spec: GroupSpec) -> Iterator[Shape]:
-    with contextlib.closing(Clients(spec.everybody)) as clients:
-        yield Clustered(spec, clients) if spec.topology == "cluster" else Replicated(spec, clients)
+def _topology_driver(spec: GroupSpec) -> Iterator[TopologyDriver]:
+    with contextlib.closing(ProcessExecutor(spec.all_servers)) as executor:
+        yield ClusterDriver(spec, executor) if spec.topology == "cluster" else ReplicationDriver(spec, executor)
 
 
-def _ensure(spec: GroupSpec, shape: Shape) -> GroupState:
-    previous = spec.folder.claim()
+def _ensure(spec: GroupSpec, driver: TopologyDriver) -> GroupState:
+    previous = spec.folder.ownership()
     source = str(spec.restore_from or "") if previous is None else previous.restoring
-    spec.folder.take(replace(spec.claim, restoring=source))
-    group.stop([known for known in spec.everybody.values() if _refuses_us(known)])
+    spec.folder.acquire(replace(spec.ownership, restoring=source))
+    group.stop([known for known in spec.all_servers.values() if _rejects_password(known)])
     # Before anybody uses a new password: a Sentinel whose login failed once takes its node for dead.
     stale = [name for name in group.running(spec.nodes) if not _apply_live(spec.nodes[name])]
-    shape.bring_up(Path(source) if source else None)
-    shape.join()
-    primaries = shape.primaries()
+    driver.bring_up(Path(source) if source else None)
+    driver.join()
+    primaries = driver.primaries()
     for name in sorted(stale, key=lambda name: name in primaries):  # replicas first
-        shape.restart(name)
+        driver.restart(name)
     if source:
-        shape.fill(Path(source))
-        spec.folder.take(spec.claim)
-    return _inspect(spec, shape)
+        driver.fill(Path(source))
+        spec.folder.acquire(spec.ownership)
+    return _inspect(spec, driver)
 
 
-def _refuses_us(spec: Spec) -> bool:
+def _rejects_password(spec: ServerSpec) -> bool:
     """True for one that doesn't know the password: the state was lost and made anew."""
     running = process.find(spec.folder)
     if running is None:
@@ -172,7 +172,7 @@ def _refuses_us(spec: Spec) -> bool:
     return client is None
 
 
-def _apply_live(spec: Spec) -> bool:
+def _apply_live(spec: ServerSpec) -> bool:
     running = process.find(spec.folder)
     client = instance.login(spec, running) if running else None
     if client is None:
@@ -181,21 +181,21 @@ def _apply_live(spec: Spec) -> bool:
         return instance.apply_live(spec, client)
 
 
-def _inspect(spec: GroupSpec, shape: Shape) -> GroupState:
+def _inspect(spec: GroupSpec, driver: TopologyDriver) -> GroupState:
     reported = {}
     problems = []
-    for name, node in spec.everybody.items():
+    for name, node in spec.all_servers.items():
         if process.find(node.folder) is None:
             problems.append(f"{name} doesn't run")
-        elif _refuses_us(node):
-            problems.append(f"{name} doesn't take the password")
+        elif _rejects_password(node):
+            problems.append(f"{name} rejects the password")
         elif name in spec.nodes and (state := server.inspect(node)):
             reported[name] = {**state.directives, "users": state.acl, "port": str(state.port)}
     first: list[str] = []
     if not problems:
         try:
-            problems += shape.problems()
-            first = shape.primaries()
+            problems += driver.problems()
+            first = driver.primaries()
         except ProvisioningError as problem:
             problems.append(str(problem.args[0]))
     names = sorted(spec.nodes, key=lambda name: name not in first)

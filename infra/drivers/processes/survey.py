@@ -7,41 +7,41 @@ from collections.abc import Iterable, Mapping
 
 from infra.drivers.files import write_private
 from infra.drivers.processes import holdings, ports, process
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
-from infra.drivers.processes.instance import Spec
-from infra.drivers.topology.executor import answers, fields, wait_until
+from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.topology.executor import fields, is_reachable, wait_until
 from infra.errors import ProvisioningError
 
 FLUSH_SECONDS = 10.0
 
 
-def objections(spec: GroupSpec) -> None:
-    """Raise what speaks against a node's folder, such as another stack's claim, before anything is changed."""
-    for known in spec.everybody.values():
-        if problem := known.folder.objection(known.claim):
+def check_folders(spec: GroupSpec) -> None:
+    """Raise what speaks against a node's folder, such as another stack's ownership, before anything is changed."""
+    for known in spec.all_servers.values():
+        if problem := known.folder.validation_error(known.ownership):
             raise problem
 
 
-def assigned_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> dict[str, int]:
+def assigned_ports(specs: Mapping[str, ServerSpec], known: Iterable[int]) -> dict[str, int]:
     """The port of each server; those whose folder was emptied get what the others know and no other has."""
     kept = {name: spec.port or ports.configured(spec.folder) for name, spec in specs.items()}
     free = iter([port for port in known if port not in kept.values()])
     return {name: port or next(free, 0) for name, port in kept.items()}
 
 
-def keep_ports(specs: Mapping[str, Spec], known: Iterable[int]) -> None:
+def keep_ports(specs: Mapping[str, ServerSpec], known: Iterable[int]) -> None:
     """Write each server's port down where it is lost and not given."""
     for name, port in assigned_ports(specs, known).items():
         folder = specs[name].folder
         if port and not specs[name].port and not ports.configured(folder):
-            folder.take(specs[name].claim)
+            folder.acquire(specs[name].ownership)
             write_private(folder.config, f"port {port}\n")
 
 
-def survey(spec: GroupSpec, clients: Clients, names: Iterable[str]) -> dict[str, Holding]:
+def survey(spec: GroupSpec, executor: ProcessExecutor, names: Iterable[str]) -> dict[str, Holding]:
     """What the named nodes hold."""
-    return {name: _look(spec, clients, name) for name in names}
+    return {name: _look(spec, executor, name) for name in names}
 
 
 def set_aside_damaged(spec: GroupSpec, found: dict[str, Holding]) -> None:
@@ -51,16 +51,16 @@ def set_aside_damaged(spec: GroupSpec, found: dict[str, Holding]) -> None:
             holdings.set_aside(spec.nodes[name].folder, holding.damage)
 
 
-def _look(spec: GroupSpec, clients: Clients, name: str) -> Holding:
+def _look(spec: GroupSpec, executor: ProcessExecutor, name: str) -> Holding:
     folder = spec.nodes[name].folder
     if process.find(folder) is None:
         return holdings.read(folder.data)
-    if answers(clients, name):
-        if not fields(clients.run(name, "INFO", "keyspace")):
+    if is_reachable(executor, name):
+        if not fields(executor.run(name, "INFO", "keyspace")):
             return Holding(exists=True)
         with contextlib.suppress(ProvisioningError):  # then by what has reached the file
             wait_until(
-                lambda: fields(clients.run(name, "INFO", "persistence")).get("aof_buffer_length", "0") == "0",
+                lambda: fields(executor.run(name, "INFO", "persistence")).get("aof_buffer_length", "0") == "0",
                 FLUSH_SECONDS,
                 f"{name} doesn't write its append-only file",
             )

@@ -1,1 +1,1 @@
-"""What replicas, Sentinels and clusters need, wherever their servers run."""
+"""Topologies: replication, Sentinels and clusters, independent of where their servers run."""

@@ -1,7 +1,4 @@
-"""How the nodes of a deployment are told something, wherever they run.
-
-What forms a deployment (`replication`, `cluster`) needs no more than this: a command on a node, by name.
-"""
+"""The node executor: the interface by which `replication` and `cluster` run commands on nodes, wherever those run."""
 
 from __future__ import annotations
 
@@ -13,46 +10,46 @@ from typing import Any, Protocol
 from infra.drivers.waiting import until
 from infra.errors import ProvisioningError
 
-POLL_SECONDS = 0.05
+POLL_INTERVAL_SECONDS = 0.05
 
-SILENT_SECONDS = 20
-"""How long a server may say nothing: also one that reads its data, or wants a password, says so at once."""
-
-
-class RefusedError(ProvisioningError):
-    """The node answered with an error."""
+RESPONSE_TIMEOUT_SECONDS = 20
+"""Generous: a server that is loading its data, or needs a password, also responds at once."""
 
 
-class SilentError(ProvisioningError):
-    """The node didn't answer."""
+class CommandRejectedError(ProvisioningError):
+    """The node responded with an error."""
 
 
-class Console(Protocol):
+class NotRespondingError(ProvisioningError):
+    """The node didn't respond."""
+
+
+class NodeExecutor(Protocol):
+    """Runs commands on the nodes of a deployment, as its administrator."""
+
     def run(self, node: str, *command: str) -> Any:
-        """Run a command on a node, as its admin.
-
-        Returns what `valkey-cli --json` gives: text, numbers, lists and maps.
+        """Run a command on a node, and return what `valkey-cli --json` prints: text, numbers, lists and maps.
 
         Raises:
-            RefusedError, SilentError: there is no such answer.
+            CommandRejectedError, NotRespondingError: the command failed.
         """
 
-    def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
-        """Several commands in one go, which is far cheaper where a node lives in a container.
+    def run_many(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """Run several commands in one go, which is far cheaper for a node in a container.
 
         Raises:
-            RefusedError, SilentError: one of the answers is missing.
+            CommandRejectedError, NotRespondingError: one of the commands failed.
         """
 
     def session(self, node: str) -> AbstractContextManager[Callable[..., Any]]:
-        """A connection of its own to a node, which another thread may use: `run` without the name of the node."""
+        """Open a connection to a node that another thread may use: `run` without the name of the node."""
 
 
 @dataclass(frozen=True)
-class Member:
-    """A node, by the name that the console knows, and where the other nodes reach it.
+class NodeAddress:
+    """A node's name, and the address at which the other nodes reach it.
 
-    bus: where it listens for the other nodes of a cluster.
+    bus: the port of the cluster bus.
     """
 
     name: str
@@ -65,38 +62,38 @@ class Member:
         return f"{self.host}:{self.port}"
 
 
-def info(console: Console, node: str, section: str) -> dict[str, str]:
+def info(executor: NodeExecutor, node: str, section: str) -> dict[str, str]:
     """A section of a node's INFO."""
-    return fields(console.run(node, "INFO", section))
+    return fields(executor.run(node, "INFO", section))
 
 
 def fields(text: Any) -> dict[str, str]:
-    """What an INFO says, by name."""
+    """The fields of an INFO response, by name."""
     return dict(line.split(":", 1) for line in str(text).splitlines() if ":" in line)
 
 
-def answering(console: Console, members: Sequence[Member]) -> list[Member]:
-    """The members that answer."""
-    return [member for member in members if answers(console, member.name)]
+def reachable(executor: NodeExecutor, members: Sequence[NodeAddress]) -> list[NodeAddress]:
+    """The members that respond."""
+    return [member for member in members if is_reachable(executor, member.name)]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, problem: str) -> None:
-    """Wait for something; nodes that are silent or refuse meanwhile may change their mind.
+    """Wait for a condition; nodes that don't respond or reject a command meanwhile are queried again.
 
     Raises:
-        ProvisioningError: with the problem, as it is still not so when the time is over.
+        ProvisioningError: the condition is still false after that time; its message is the problem.
     """
-    for _ in until(seconds, POLL_SECONDS):
+    for _ in until(seconds, POLL_INTERVAL_SECONDS):
         try:
             if condition():
                 return
-        except (RefusedError, SilentError):
+        except (CommandRejectedError, NotRespondingError):
             continue
     raise ProvisioningError(problem, fix="run `make up` again to resume")
 
 
-def answers(console: Console, node: str) -> bool:
+def is_reachable(executor: NodeExecutor, node: str) -> bool:
     try:
-        return bool(console.run(node, "PING") == "PONG")
-    except (RefusedError, SilentError):
+        return bool(executor.run(node, "PING") == "PONG")
+    except (CommandRejectedError, NotRespondingError):
         return False

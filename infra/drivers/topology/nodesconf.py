@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.drivers.topology import cluster
-from infra.drivers.topology.cluster import Row
+from infra.drivers.topology.cluster import ClusterNode
 
 FILE = "nodes.conf"
 
@@ -16,17 +16,17 @@ _VARS = re.compile(r"vars currentEpoch (\d+) lastVoteEpoch \d+")
 
 
 @dataclass(frozen=True)
-class Conf:
+class NodesConf:
     """epoch: how recent the view is. shards: the id of each node's shard, which outlives a failover."""
 
     text: str
     epoch: int
-    rows: tuple[Row, ...]
+    nodes: tuple[ClusterNode, ...]
     shards: dict[str, str]
 
     @property
-    def own(self) -> Row:
-        return next(row for row in self.rows if "myself" in row.flags)
+    def own(self) -> ClusterNode:
+        return next(node for node in self.nodes if "myself" in node.flags)
 
     @property
     def own_epoch(self) -> int:
@@ -34,22 +34,24 @@ class Conf:
         return next(int(line.split()[6]) for line in self.text.splitlines() if "myself" in line)
 
 
-def parse(text: str) -> Conf | None:
+def parse(text: str) -> NodesConf | None:
     """A node's view; None where a line of it is cut or garbled, or none is the node's own."""
     *lines, last = text.splitlines() or [""]
     epoch = _VARS.fullmatch(last)  # it ends the file, so none is cut
     try:
-        rows = tuple(cluster.row(line) for line in lines)
+        nodes = tuple(cluster.parse_node(line) for line in lines)
     except ValueError:
         return None
-    is_whole = epoch and all(len(row.id) == 40 for row in rows) and sum("myself" in row.flags for row in rows) == 1
+    is_whole = (
+        epoch and all(len(node.id) == 40 for node in nodes) and sum("myself" in node.flags for node in nodes) == 1
+    )
     if not epoch or not is_whole:
         return None
     shards = {line.split()[0]: found[1] for line in lines if (found := re.search(r"shard-id=(\w+)", line.split()[1]))}
-    return Conf(text, int(epoch[1]), rows, shards)
+    return NodesConf(text, int(epoch[1]), nodes, shards)
 
 
-def read(data: Path) -> Conf | None:
+def read(data: Path) -> NodesConf | None:
     """The view in a node's working folder; None where there is none, or it can't be used."""
     try:
         return parse((data / FILE).read_text())
@@ -57,22 +59,22 @@ def read(data: Path) -> Conf | None:
         return None
 
 
-def latest(confs: Iterable[Conf | None]) -> Conf | None:
+def most_up_to_date(confs: Iterable[NodesConf | None]) -> NodesConf | None:
     """The most recent view."""
     return max((conf for conf in confs if conf), key=lambda conf: conf.epoch, default=None)
 
 
-def identity(views: Iterable[Conf], host: str, port: int | None = None) -> str:
+def identity(views: Iterable[NodesConf], host: str, port: int | None = None) -> str:
     """The id by which views know a node, of several the one with slots; nothing where they don't know it.
 
     port: none where TLS is used, as the file has 0 then.
     """
-    rows = [row for view in views for row in view.rows if row.address.rpartition(":")[0] == host]
-    known = [row for row in rows if port is None or row.address == f"{host}:{port}"]
-    return max(known, key=lambda row: len(row.slots)).id if known else ""
+    nodes = [node for view in views for node in view.nodes if node.address.rpartition(":")[0] == host]
+    known = [node for node in nodes if port is None or node.address == f"{host}:{port}"]
+    return max(known, key=lambda node: len(node.slots)).id if known else ""
 
 
-def rebuilt(view: Conf, identity: str) -> str:
+def rebuilt(view: NodesConf, identity: str) -> str:
     """The nodes.conf of the node with this id, from the view of another node of the cluster."""
     lines = []
     for line in view.text.splitlines()[:-1]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from infra.drivers.topology.executor import Console, RefusedError, SilentError
+from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError
 
 PAUSE_SECONDS = 2.0
 RENEW_SECONDS = 0.5
@@ -36,7 +36,7 @@ class Pause:
         """Hold writers back from now on.
 
         Raises:
-            RefusedError, SilentError: the node doesn't confirm it.
+            CommandRejectedError, NotRespondingError: the node doesn't confirm it.
         """
         self._pause(is_first=True)
 
@@ -56,13 +56,13 @@ class Pause:
 
 
 @contextlib.contextmanager
-def hold(console: Console, node: str) -> Iterator[Pause]:
+def hold(executor: NodeExecutor, node: str) -> Iterator[Pause]:
     """Hold a node's writers back until the block ends.
 
     Raises:
-        RefusedError, SilentError: the node doesn't confirm it.
+        CommandRejectedError, NotRespondingError: the node doesn't confirm it.
     """
-    with console.session(node) as run:
+    with executor.session(node) as run:
         pause, over = Pause(run), threading.Event()
         pause.begin()
         renewer = threading.Thread(target=_renew, args=(pause, over), daemon=True)
@@ -72,11 +72,11 @@ def hold(console: Console, node: str) -> Iterator[Pause]:
         finally:
             over.set()
             renewer.join(END_SECONDS)
-            with contextlib.suppress(RefusedError, SilentError):  # then it ends by itself
+            with contextlib.suppress(CommandRejectedError, NotRespondingError):  # then it ends by itself
                 pause.end()
 
 
 def _renew(pause: Pause, over: threading.Event) -> None:
     while not over.wait(RENEW_SECONDS):
-        with contextlib.suppress(RefusedError, SilentError):
+        with contextlib.suppress(CommandRejectedError, NotRespondingError):
             pause.renew()

@@ -11,7 +11,7 @@ import pulumi
 from infra import hardening
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import exporter, files
-from infra.drivers.docker.plan import Plan
+from infra.drivers.docker.plan import DeploymentPlan
 from infra.outputs import FIREWALL, PROMETHEUS_TARGETS, SENTINELS
 from infra.providers.cleanup import Cleanup
 from infra.providers.credentials import Authority, Certificate, Password
@@ -84,7 +84,7 @@ class DockerDeployment(TargetDeployment):
 
 
 def _create_passwords(
-    settings: StackSettings, plan: Plan, child_options: pulumi.ResourceOptions
+    settings: StackSettings, plan: DeploymentPlan, child_options: pulumi.ResourceOptions
 ) -> dict[str, Password]:
     """By user."""
     return {
@@ -94,7 +94,7 @@ def _create_passwords(
 
 
 def _create_certificate(
-    settings: StackSettings, plan: Plan, stack: str, child_options: pulumi.ResourceOptions
+    settings: StackSettings, plan: DeploymentPlan, stack: str, child_options: pulumi.ResourceOptions
 ) -> tuple[pulumi.Input[str], pulumi.Input[str], pulumi.Input[str]]:
     """Certificate, key and authority: the operator's own, or the stack's."""
     if settings.docker.certificate:
@@ -105,7 +105,7 @@ def _create_certificate(
     return leaf.certificate, leaf.key, authority.bundle
 
 
-def _properties(settings: StackSettings, plan: Plan) -> dict[str, Any]:
+def _properties(settings: StackSettings, plan: DeploymentPlan) -> dict[str, Any]:
     """The properties of the containers that are known before any resource exists."""
     docker = settings.docker
     return {

@@ -9,7 +9,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
 from infra import hardening
-from infra.drivers.docker.plan import Backups, Plan, Upload, default_subnet
+from infra.drivers.docker.plan import Backups, DeploymentPlan, Upload, default_subnet
 from infra.settings import StackSettings
 from infra.settings.docker import DockerSettings
 
@@ -22,13 +22,13 @@ def image_for(version: str) -> str:
     return f"valkey/valkey:{PATCH_RELEASES.get(version, version)}"
 
 
-def create_plan(settings: StackSettings, stack: str) -> Plan:
+def create_plan(settings: StackSettings, stack: str) -> DeploymentPlan:
     """The plan without image and ports, which need an engine.
 
     stack: project/stack.
     """
     docker = settings.docker
-    return Plan(
+    return DeploymentPlan(
         project=docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
         stack=stack,
         image="",
@@ -48,7 +48,7 @@ def create_plan(settings: StackSettings, stack: str) -> Plan:
     )
 
 
-def certificate_names(settings: StackSettings, plan: Plan) -> list[str]:
+def certificate_names(settings: StackSettings, plan: DeploymentPlan) -> list[str]:
     """All names and addresses of the servers: for clients, on their host, and in their network."""
     bind = ipaddress.ip_address(settings.docker.bind)
     names = [settings.docker.announced, "localhost", "127.0.0.1"]
@@ -69,7 +69,7 @@ def firewall_rules(settings: StackSettings, ports: Sequence[int]) -> list[str]:
     return rules
 
 
-def sentinel_addresses(plan: Plan) -> list[dict[str, object]]:
+def sentinel_addresses(plan: DeploymentPlan) -> list[dict[str, object]]:
     """The published addresses of the Sentinels, for the smoke tests.
 
     The connection record does not have them: Sentinels return addresses in the containers' network.

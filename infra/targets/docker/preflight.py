@@ -65,7 +65,7 @@ def _file_problems(settings: StackSettings) -> Iterator[ValkeykitError]:
         )
     if docker.certificate and not missing:
         pair, ca = read_certificate(settings)
-        if objection := certificates.objection(pair, ca, [docker.announced]):
+        if objection := certificates.validation_error(pair, ca, [docker.announced]):
             yield ProvisioningError(
                 f"{docker.certificate} {objection}", fix=set_command("docker.certificate", "<another>")
             )

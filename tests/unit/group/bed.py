@@ -14,8 +14,8 @@ from valkeykit.url import Address, Node
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import ports, process
-from infra.drivers.processes.folder import Claim, Folder
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster, replication
 from infra.hardening import Topology
 
@@ -35,8 +35,8 @@ def free_ports() -> int:
 def made(folder: Path, topology: Topology, port: int = 0) -> GroupSpec:
     shards, replicas = SHAPES[topology]
     return GroupSpec(
-        folder=Folder(folder),
-        claim=Claim("valkey/test", "resource-1", binary.version(), topology=topology, shards=shards),
+        folder=ServerFolder(folder),
+        ownership=Ownership("valkey/test", "resource-1", binary.version(), topology=topology, shards=shards),
         topology=topology,
         shards=shards,
         replicas=replicas,
@@ -55,7 +55,7 @@ def directives(topology: Topology, memory: int = 64 * 1024**2) -> dict[str, str]
 
 def end(folder: Path) -> None:
     for claim in folder.rglob("claim.json"):
-        if running := process.find(Folder(claim.parent)):
+        if running := process.find(ServerFolder(claim.parent)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 running.kill()
                 running.wait(10)
@@ -63,14 +63,14 @@ def end(folder: Path) -> None:
 
 def kill(spec: GroupSpec, *names: str) -> None:
     for name in names:
-        running = process.find(spec.everybody[name].folder)
+        running = process.find(spec.all_servers[name].folder)
         assert running is not None
         running.kill()
         running.wait(10)
 
 
 def pids(spec: GroupSpec) -> dict[str, int]:
-    found = {name: process.find(node.folder) for name, node in spec.everybody.items()}
+    found = {name: process.find(node.folder) for name, node in spec.all_servers.items()}
     return {name: running.pid for name, running in found.items() if running}
 
 
@@ -88,7 +88,7 @@ def client_of(spec: GroupSpec, user: str = "app") -> Client:
 
 
 def primaries(spec: GroupSpec) -> list[str]:
-    with contextlib.closing(Clients(spec.everybody)) as clients:
+    with contextlib.closing(ProcessExecutor(spec.all_servers)) as executor:
         if spec.topology == "cluster":
-            return [member.name for member in cluster.primaries(clients, spec.members)]
-        return [member.name for member in spec.members if replication.role(clients, member) == "master"]
+            return [member.name for member in cluster.primaries(executor, spec.members)]
+        return [member.name for member in spec.members if replication.role(executor, member) == "master"]

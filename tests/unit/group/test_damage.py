@@ -143,7 +143,7 @@ def test_damage_to_a_node_loses_nothing(
     damage(spec.nodes[victim].folder.data)
     assert servers.ensure(spec).problems == []
     assert missing(spec) == []
-    servers.hand_over(spec)  # the replicas have it too
+    servers.fail_over(spec)  # the replicas have it too
     assert missing(spec) == []
 
 
@@ -192,7 +192,7 @@ def missing(spec: GroupSpec) -> list[str]:
 def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes | None, others: str) -> None:
     servers.ensure(spec)
     write(spec)
-    servers.hand_over(spec)
+    servers.fail_over(spec)
     leader = primaries(spec)
     kill(spec, *(pids(spec) if others == "down" else ["sentinel-0"]))
     config = spec.sentinels["sentinel-0"].folder.config
@@ -308,7 +308,7 @@ def test_a_node_folder_of_another_stack_is_refused(spec: GroupSpec) -> None:
     servers.ensure(spec)
     kill(spec, *pids(spec))
     victim = spec.nodes["node-1"]
-    victim.folder.take(replace(victim.claim, stack="valkey/other"))
+    victim.folder.acquire(replace(victim.ownership, stack="valkey/other"))
     with pytest.raises(ProvisioningError, match="belongs to the stack valkey/other"):
         servers.ensure(spec)
     assert pids(spec) == {}

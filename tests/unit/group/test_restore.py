@@ -13,7 +13,7 @@ from valkeykit.url import Address
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, ports, process, server, servers
-from infra.drivers.processes.folder import Claim, Folder
+from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.errors import ProvisioningError
 from tests import killed
@@ -59,7 +59,7 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         servers.ensure(restoring)
     monkeypatch.undo()
-    servers.ensure(spec)  # the claim remembers the file
+    servers.ensure(spec)  # the ownership remembers the file
     with contextlib.closing(client_of(spec)) as client:
         assert client.get("key:1") == "1"
 
@@ -68,7 +68,7 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
     ("spec", "call"),
     [
         ("replicated", "infra.drivers.processes.instance.wait_for_append_only"),
-        ("replicated", "infra.drivers.topology.replication.follow"),
+        ("replicated", "infra.drivers.topology.replication.attach_replicas"),
         ("replicated", "infra.drivers.processes.servers._inspect"),
         ("cluster", "infra.drivers.processes.cluster_import.fill"),
         ("cluster", "infra.drivers.processes.cluster_import._move"),
@@ -94,9 +94,9 @@ def test_a_killed_restore_leaves_no_scratch_server_after_down(spec: GroupSpec, t
         tmp_path,
         replace(spec, restore_from=_dump(tmp_path, count=3000)),
     )
-    assert process.find(Folder(spec.folder.path / "scratch"))
+    assert process.find(ServerFolder(spec.folder.path / "scratch"))
     servers.remove(spec, keep_snapshot=False)
-    assert process.find(Folder(spec.folder.path / "scratch")) is None
+    assert process.find(ServerFolder(spec.folder.path / "scratch")) is None
     assert not spec.folder.path.exists()
 
 
@@ -118,9 +118,9 @@ def test_what_a_cluster_cant_hold_is_refused(spec: GroupSpec, tmp_path: Path) ->
 
 def _dump(folder: Path, value: bytes | None = None, count: int = 100, database: int = 0) -> Path:
     """An RDB file of a single server."""
-    single = instance.Spec(
-        folder=Folder(folder / "single"),
-        claim=Claim("valkey/single", "resource", binary.version()),
+    single = instance.ServerSpec(
+        folder=ServerFolder(folder / "single"),
+        ownership=Ownership("valkey/single", "resource", binary.version()),
         port=free_ports(),
         directives=hardening.directives("queue", 64 * 1024**2, "embedded"),
         acl=hardening.acl(PASSWORDS),

@@ -23,12 +23,12 @@ from valkeykit.connection import Client
 
 from infra import hardening
 from infra.drivers.processes import ports, sentinel, servers
-from infra.drivers.processes.group import Clients, GroupSpec
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, free_ports, kill, made, pids, primaries
-from tools.probe import replicas_with
+from tools.availability_probe import replicas_with
 from tools.stack import PROJECT
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
@@ -141,7 +141,7 @@ def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) ->
     with Writer(spec) as writer:
         writer.wait_for(10)
         turned = _turned(spec, PASSWORDS)
-        assert servers.ensure(replace(turned, former=PASSWORDS["admin"])).problems == []
+        assert servers.ensure(replace(turned, previous_password=PASSWORDS["admin"])).problems == []
         writer.wait_for(10)
     assert strangers(turned) == []
     assert pids(spec) == before
@@ -153,8 +153,8 @@ def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) ->
 
 def strangers(spec: GroupSpec) -> list[str]:
     """Connections to nodes that didn't log in: Sentinels with a password that isn't known there."""
-    with contextlib.closing(Clients(spec.nodes)) as console:
-        lines = [line for name in spec.nodes for line in str(console.run(name, "CLIENT", "LIST")).splitlines()]
+    with contextlib.closing(ProcessExecutor(spec.nodes)) as executor:
+        lines = [line for name in spec.nodes for line in str(executor.run(name, "CLIENT", "LIST")).splitlines()]
     return [line for line in lines if " user=default " in line]
 
 
@@ -180,7 +180,7 @@ def test_dead_nodes_are_seen_and_brought_back(shared: GroupSpec, victims: Callab
             client.set(f"key:{number}", number)
     dead = victims([*shared.sentinels, *shared.nodes])
     kill(shared, *dead)
-    assert [f"{name} doesn't run" for name in shared.everybody if name in dead] == list(
+    assert [f"{name} doesn't run" for name in shared.all_servers if name in dead] == list(
         servers.inspect(shared).problems
     )
     healed = servers.ensure(shared)
@@ -204,7 +204,7 @@ def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(share
     assert_all_there(shared, writer)
 
 
-class Deaf(Clients):
+class Deaf(ProcessExecutor):
     """One node hasn't yet heard of another that is back."""
 
     def run(self, node: str, *command: str) -> Any:
@@ -217,23 +217,23 @@ class Deaf(Clients):
 @clustered
 def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSpec) -> None:
     servers.ensure(shared)
-    with contextlib.closing(Clients(shared.everybody)) as clients:
-        assert list(cluster.problems(clients, shared.members)) == []
-    with contextlib.closing(Deaf(shared.everybody)) as clients:
-        (problem,) = cluster.problems(clients, shared.members)
+    with contextlib.closing(ProcessExecutor(shared.all_servers)) as executor:
+        assert list(cluster.problems(executor, shared.members)) == []
+    with contextlib.closing(Deaf(shared.all_servers)) as executor:
+        (problem,) = cluster.problems(executor, shared.members)
     assert problem.startswith(f"node-1 has no connection to {ports.HOST}:")
 
 
 def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSpec) -> None:
     servers.ensure(spec)
     before = primaries(spec)
-    servers.hand_over(spec)
+    servers.fail_over(spec)
     after = primaries(spec)
     assert set(before).isdisjoint(after)
     victim = next(name for name in spec.nodes if name not in after)
     kill(spec, victim)
-    with pytest.raises(ProvisioningError, match=f"nothing was handed over: {victim} doesn't run"):
-        servers.hand_over(spec)
+    with pytest.raises(ProvisioningError, match=f"nothing was changed: {victim} doesn't run"):
+        servers.fail_over(spec)
     servers.ensure(spec)
     assert primaries(spec) == after
 
@@ -265,10 +265,10 @@ def _holder(spec: GroupSpec, client: Client) -> str:
 @replicated
 def test_a_second_primary_is_made_a_replica_again(shared: GroupSpec) -> None:
     servers.ensure(shared)
-    with contextlib.closing(Clients(shared.everybody)) as clients:
+    with contextlib.closing(ProcessExecutor(shared.all_servers)) as executor:
         (first,) = primaries(shared)
         other = next(name for name in shared.nodes if name != first)
-        clients.run(other, "REPLICAOF", "NO", "ONE")
+        executor.run(other, "REPLICAOF", "NO", "ONE")
         assert f"{other} doesn't follow {first}" in servers.inspect(shared).problems
         assert servers.ensure(shared).problems == []
     assert primaries(shared) == [first]
@@ -300,15 +300,15 @@ def test_more_replicas(shared: GroupSpec) -> None:
 def test_a_node_whose_folder_is_gone_is_replaced(shared: GroupSpec) -> None:
     servers.ensure(shared)
     kill(shared, "node-5")
-    shared.nodes["node-5"].folder.retire(keep_snapshot=False)
+    shared.nodes["node-5"].folder.release(keep_snapshot=False)
     assert servers.ensure(shared).problems == []
 
 
 @pytest.mark.parametrize("topology", SHAPES)
 def test_a_folder_of_another_shape_is_refused(spec: GroupSpec, topology: Topology) -> None:
-    spec.folder.take(spec.claim)
+    spec.folder.acquire(spec.ownership)
     other = made(spec.folder.path, topology)
-    more = replace(other, claim=replace(other.claim, shards=other.claim.shards + 1))
+    more = replace(other, ownership=replace(other.ownership, shards=other.ownership.shards + 1))
     with pytest.raises(ProvisioningError, match="can't be changed in place"):
         servers.ensure(more)
 
@@ -337,7 +337,7 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
             kill(spec, chance.choice(sorted(running)))
         state = servers.ensure(spec)
         assert state.problems == []
-        assert len(pids(spec)) == len(spec.everybody)
+        assert len(pids(spec)) == len(spec.all_servers)
         with contextlib.closing(client_of(spec)) as client:
             assert not acknowledged or int(client.get("{tag}") or 0) == acknowledged
             acknowledged = number + 1

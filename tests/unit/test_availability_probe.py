@@ -11,20 +11,20 @@ from valkeykit.connection import connect
 from valkeykit.vocabulary import Topology
 
 from tests import servers
-from tools.probe import Writer, replicas_with
+from tools.availability_probe import AvailabilityProbe, replicas_with
 
 PATIENCE = 20.0
 
 
 def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
     with servers.running(tmp_path) as server:
-        with Writer(lambda: connect(server.url, topology="single")) as writer:
-            assert writer.goes_on(PATIENCE)
-        assert writer.lost() == []
+        with AvailabilityProbe(lambda: connect(server.url, topology="single")) as probe:
+            assert probe.makes_progress(PATIENCE)
+        assert probe.lost() == []
         with contextlib.closing(server.client()) as client:
             client.delete(next(iter(client.scan_iter("probe:*:0"))))
-        assert writer.lost() == [0]
-        writer.forget()
+        assert probe.lost() == [0]
+        probe.clean_up()
         with contextlib.closing(server.client()) as client:
             assert client.dbsize() == 0
 
@@ -34,12 +34,12 @@ def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
 def test_no_write_goes_on_where_nobody_listens(tmp_path: Path, topology: Topology) -> None:
     with servers.running(tmp_path) as server:
         gone = server.url
-    with Writer(lambda: connect(gone, topology=topology)) as writer:
-        while not writer.failed:
+    with AvailabilityProbe(lambda: connect(gone, topology=topology)) as probe:
+        while not probe.failed:
             time.sleep(0.01)
-        assert not writer.goes_on(0.5)
-    assert writer.acknowledged == 0
-    assert writer.failed
+        assert not probe.makes_progress(0.5)
+    assert probe.acknowledged == 0
+    assert probe.failed
 
 
 def test_a_cluster_is_asked_where_the_key_was_written(tmp_path: Path) -> None:

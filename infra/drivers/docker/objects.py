@@ -1,4 +1,4 @@
-"""Everything that a deployment has on its engine, leftovers of killed commands included, and the removal of it."""
+"""Docker objects of a deployment: its containers, networks and volumes, with leftovers of killed commands."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.volumes import Volume
 
 SCRATCH = "scratch"
-"""A restore's server, and its volume."""
+"""The name of a restore's temporary server and its volume."""
 
 VERSION = "version"
-"""The purpose of a container that finds out the version of an image or of data, as previews do too."""
+"""The purpose of containers that read the version of an image or of data; previews start them too."""
 
 _REPLACING = re.compile(r"[0-9a-f]{12}_")
-"""The beginning of the name of a container of compose's that has not replaced the previous one yet."""
+"""The name prefix of a compose container that has not replaced the previous one yet."""
 
 
 @dataclass(frozen=True)
-class Belongings:
+class DockerObjects:
     engine: Engine
     stack: str
     project: str
@@ -29,13 +29,13 @@ class Belongings:
     def remove_leftovers(self) -> None:
         """Remove the helper containers of commands that were killed; one command at a time changes a stack.
 
-        A preview may run meanwhile, whose only containers are those that find out a version.
+        A preview may run at the same time; its containers have the purpose `VERSION`.
         """
-        asking = self.engine.labelled("container", *self._labels(f"{compose.PURPOSE}={VERSION}"))
-        self._remove_containers([name for name in self._helpers() if name not in asking])
+        of_previews = self.engine.labelled("container", *self._labels(f"{compose.PURPOSE}={VERSION}"))
+        self._remove_containers([name for name in self._helpers() if name not in of_previews])
 
-    def refuse_users(self) -> None:
-        """See that no other container uses a volume or the network, which could not be removed then.
+    def reject_foreign_users(self) -> None:
+        """Check that no other container uses a volume or the network, which then could not be removed.
 
         Raises:
             EngineError: one does.
@@ -46,17 +46,17 @@ class Belongings:
             users = self.engine.docker("ps", "--all", *which, "--format", "{{.Names}}").split() if which else []
             if others := [user for user in users if user not in own]:
                 raise EngineError(
-                    f"the container {others[0]} uses a {kind} of {self.project}, which can't be removed then",
+                    f"the container {others[0]} uses a {kind} of {self.project}, which prevents its removal",
                     fix=f"docker rm --force {' '.join(others)}, then run the same command again",
                 )
 
     def remove(self) -> None:
-        """Remove all containers, volumes and networks, but for the backups, and see that none is left.
+        """Remove all containers, volumes and networks, except backups.
 
         Raises:
             EngineError: one can't be removed.
         """
-        self.refuse_users()
+        self.reject_foreign_users()
         self._remove_containers([*self._helpers(), *self._containers()])
         for kind, names in (("network", self._networks()), ("volume", self._volumes())):
             if names:
@@ -78,10 +78,10 @@ class Belongings:
         return [name for name in self._volumes() if re.fullmatch(r"node-\d+", name.removeprefix(f"{self.project}_"))]
 
     def open(self, volume: str, purpose: str = "files") -> Volume:
-        """To copy files: the container that does it never runs, so any image will do.
+        """Open a volume to copy files. The container for it never runs, so any image will do.
 
         Raises:
-            EngineError: the engine has none.
+            EngineError: the engine has no image.
         """
         images = self.engine.docker("image", "ls", "--quiet").split()
         if not images:
@@ -89,7 +89,7 @@ class Belongings:
         return Volume(self.engine, volume, images[0], compose.labels(self.stack, self.project, purpose))
 
     def _helpers(self) -> list[str]:
-        """Those of single commands, and those that compose had made when it was killed."""
+        """Containers of single commands, and containers that a killed compose left."""
         own = self.engine.labelled("container", *self._labels(f"{compose.DEPLOYMENT}={self.project}"))
         unfinished = [name for name in self._containers() if _REPLACING.match(name)]
         return [*own, *unfinished, *self._existing("container", f"{self.project}-{SCRATCH}")]
@@ -101,9 +101,9 @@ class Belongings:
         return self.engine.labelled("network", *self._labels(f"{compose.PROJECT}={self.project}"))
 
     def _volumes(self) -> list[str]:
-        """The backups outlive the others."""
-        made = self.engine.labelled("volume", *self._labels(f"{compose.PROJECT}={self.project}"))
-        return [*made, *self._existing("volume", *(f"{self.project}_{name}" for name in (compose.CONF, SCRATCH)))]
+        """All volumes except backups."""
+        created = self.engine.labelled("volume", *self._labels(f"{compose.PROJECT}={self.project}"))
+        return [*created, *self._existing("volume", *(f"{self.project}_{name}" for name in (compose.CONF, SCRATCH)))]
 
     def _existing(self, kind: str, *names: str) -> Iterator[str]:
         for facts in self.engine.inspect(kind, *names):

@@ -13,7 +13,7 @@ import pytest
 from botocore.stub import Stubber
 from google.cloud import memorystore_v1beta as api
 
-from tools import clouds
+from tools import managed_services
 from tools.errors import ToolError
 
 AT = datetime(2026, 11, 25, 9, 8, 14, tzinfo=timezone.utc)
@@ -28,7 +28,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client: Any = boto3.client(
         "elasticache", region_name="eu-central-1", aws_access_key_id="none", aws_secret_access_key="none"
     )
-    monkeypatch.setattr(clouds, "_elasticache", lambda _stack: client)
+    monkeypatch.setattr(managed_services, "_elasticache", lambda _stack: client)
     with Stubber(client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
@@ -37,14 +37,14 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
 def test_a_snapshot_of_a_group(aws: Stubber) -> None:
     name = "valkey-web-20261125t090814z"
     aws.add_response("create_snapshot", {}, {"ReplicationGroupId": "valkey-web", "SnapshotName": name})
-    assert clouds.backup(GROUP, AT) == name
+    assert managed_services.backup(GROUP, AT) == name
 
 
 def test_a_snapshot_of_a_serverless_cache_is_named_by_its_arn(aws: Stubber) -> None:
     arn = "arn:aws:elasticache:eu-central-1:123456789012:serverlesscachesnapshot:one"
     wanted = {"ServerlessCacheName": "valkey-web", "ServerlessCacheSnapshotName": "valkey-web-20261125t090814z"}
     aws.add_response("create_serverless_cache_snapshot", {"ServerlessCacheSnapshot": {"ARN": arn}}, wanted)
-    assert clouds.backup(SERVERLESS, AT) == arn
+    assert managed_services.backup(SERVERLESS, AT) == arn
 
 
 def test_every_shard_fails_over_and_the_next_waits_for_it(aws: Stubber) -> None:
@@ -55,7 +55,7 @@ def test_every_shard_fails_over_and_the_next_waits_for_it(aws: Stubber) -> None:
     for shard in shards:
         aws.add_response("test_failover", {}, wanted | shard)
         aws.add_response("describe_replication_groups", described, wanted)
-    clouds.fail_over(GROUP)
+    managed_services.fail_over(GROUP)
 
 
 def test_a_managed_backup_is_named_as_the_api_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +66,8 @@ def test_a_managed_backup_is_named_as_the_api_names_it(monkeypatch: pytest.Monke
         collection = "projects/shop/locations/europe-west3/backupCollections/one"
         return SimpleNamespace(result=lambda: api.Instance(name=INSTANCE, backup_collection=collection))
 
-    monkeypatch.setattr(clouds, "_memorystore", lambda: SimpleNamespace(backup_instance=backup_instance))
-    made = clouds.backup({"gcp": {"instance": INSTANCE}}, AT)
+    monkeypatch.setattr(managed_services, "_memorystore", lambda: SimpleNamespace(backup_instance=backup_instance))
+    made = managed_services.backup({"gcp": {"instance": INSTANCE}}, AT)
     assert made == "projects/shop/locations/europe-west3/backupCollections/one/backups/by-hand-20261125t090814z"
     assert [(request.name, request.backup_id) for request in asked] == [(INSTANCE, "by-hand-20261125t090814z")]
 
@@ -75,4 +75,4 @@ def test_a_managed_backup_is_named_as_the_api_names_it(monkeypatch: pytest.Monke
 def test_a_library_that_isnt_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ToolError, match="that needs boto3 -> "):
-        clouds.backup(GROUP)
+        managed_services.backup(GROUP)

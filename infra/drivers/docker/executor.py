@@ -1,7 +1,7 @@
-"""Commands for the servers of a deployment, by valkey-cli inside their containers.
+"""The node executor of containers: commands run by valkey-cli inside them.
 
-Their ports may be out of reach from here, and the password goes in by standard input, so no list of processes
-and no inspection shows it.
+The servers' ports may not be reachable from here. The password is passed on standard input, so neither a process list
+nor `docker inspect` shows it.
 """
 
 from __future__ import annotations
@@ -20,31 +20,30 @@ from typing import IO, Any
 from infra import hardening
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.files import HOME
-from infra.drivers.topology.executor import SILENT_SECONDS, RefusedError, SilentError
+from infra.drivers.topology.executor import RESPONSE_TIMEOUT_SECONDS, CommandRejectedError, NotRespondingError
 from infra.errors import ProvisioningError
 
 _CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt -h 127.0.0.1 -p"
 
-
-_READING = {("CONFIG", "GET"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("ACL", "LIST"), ("SENTINEL", "MASTER")}
+_READ_COMMANDS = {("CONFIG", "GET"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("ACL", "LIST"), ("SENTINEL", "MASTER")}
 
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-class WrongPasswordError(RefusedError):
-    """The server doesn't let the administrator in."""
+class WrongPasswordError(CommandRejectedError):
+    """The server rejects the administrator's password."""
 
 
-class ClosedError(SilentError):
+class ClosedError(NotRespondingError):
     """The server closed the connection, as it does to every client when it is demoted."""
 
 
 class UnwritableError(ProvisioningError):
-    """The server can't write its disk. Waiting doesn't help, so it is no refusal that is tried again."""
+    """The server can't write to its disk. Waiting doesn't help, so nothing retries it."""
 
 
 @dataclass(frozen=True)
-class Console:
+class ContainerExecutor:
     """containers, ports: of each server, by its name. passwords: the first that a server takes is used."""
 
     engine: Engine
@@ -53,28 +52,28 @@ class Console:
     passwords: Sequence[str] = field(repr=False)
 
     def run(self, node: str, *command: str) -> Any:
-        """See Console."""
-        return self.ask(node, [command])[0]
+        """See NodeExecutor."""
+        return self.run_many(node, [command])[0]
 
-    def ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
-        """See Console; the first error ends it. What only reads is sent again once if the connection was closed."""
+    def run_many(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """See NodeExecutor; the first error ends it. Reads are sent again once if the connection was closed."""
         try:
-            return self._log_in_and_ask(node, commands)
+            return self._log_in_and_run(node, commands)
         except ClosedError:
             if not all(_only_reads(command) for command in commands):
                 raise
-            return self._log_in_and_ask(node, commands)
+            return self._log_in_and_run(node, commands)
 
-    def _log_in_and_ask(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
+    def _log_in_and_run(self, node: str, commands: Sequence[Sequence[str]]) -> list[Any]:
         *others, last = self.passwords
         for password in others:
             with contextlib.suppress(WrongPasswordError):
-                return self._ask(node, commands, password)
-        return self._ask(node, commands, last)
+                return self._run_as(node, commands, password)
+        return self._run_as(node, commands, last)
 
     @contextlib.contextmanager
     def session(self, node: str) -> Iterator[Callable[..., Any]]:
-        """See Console."""
+        """See NodeExecutor."""
         password = self._password(node)
         script = f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; exec {_CLI} {self.ports[node]} 2>&1"
         with self.engine.conversing("exec", "-i", self.containers[node], "sh", "-c", script) as (stdin, stdout):
@@ -86,35 +85,36 @@ class Console:
         *others, last = self.passwords
         for password in others:
             with contextlib.suppress(WrongPasswordError):
-                self._ask(node, [("PING",)], password)
+                self._run_as(node, [("PING",)], password)
                 return password
         return last
 
-    def _ask(self, node: str, commands: Sequence[Sequence[str]], password: str) -> list[Any]:
-        token = secrets.token_hex(8)  # tells where one answer ends and the next begins
+    def _run_as(self, node: str, commands: Sequence[Sequence[str]], password: str) -> list[Any]:
+        token = secrets.token_hex(8)  # separates the responses
         lines = [password]
         for command in commands:
             lines += [_line(command), f"PING {token}"]
+        cli = f"timeout {RESPONSE_TIMEOUT_SECONDS} {_CLI} {self.ports[node]}"
         script = (
-            f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; timeout {SILENT_SECONDS} {_CLI} {self.ports[node]} 2>&1; "
-            f"code=$?; [ $code != 124 ] || echo it has said nothing for {SILENT_SECONDS} s >&2; exit $code"
+            f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; {cli} 2>&1; code=$?; "
+            f"[ $code != 124 ] || echo it has not responded for {RESPONSE_TIMEOUT_SECONDS} s >&2; exit $code"
         )
         text = "\n".join([*lines, ""]).encode()
         try:
-            said = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)
-        except EngineError as problem:  # its container is gone, or stands still
+            output = self.engine.docker("exec", "-i", self.containers[node], "sh", "-c", script, stdin=text)
+        except EngineError as problem:  # its container does not exist, or is frozen
             cause = _ID.sub(self.containers[node], problem.args[0])
-            raise SilentError(f"{node} can't be asked: {cause}", fix=problem.fix) from None
-        answers = said.split(f'"{token}"\n')[:-1]
-        if any(sign in said.partition("\n")[0] for sign in ("NOAUTH", "WRONGPASS")):
-            raise WrongPasswordError(f"{node} doesn't take the password of {hardening.ADMIN}")
+            raise NotRespondingError(f"{node} doesn't respond: {cause}", fix=problem.fix) from None
+        answers = output.split(f'"{token}"\n')[:-1]
+        if any(sign in output.partition("\n")[0] for sign in ("NOAUTH", "WRONGPASS")):
+            raise WrongPasswordError(f"{node} rejects the password of {hardening.ADMIN}")
         if len(answers) < len(commands):
-            raise _refusal(node, said.strip().splitlines()[-1] if said.strip() else "no answer")
+            raise _refusal(node, output.strip().splitlines()[-1] if output.strip() else "no response")
         return [_reply(node, answer) for answer in answers]
 
 
 def _only_reads(command: Sequence[str]) -> bool:
-    return command[0] in ("PING", "INFO", "ROLE") or tuple(command[:2]) in _READING
+    return command[0] in ("PING", "INFO", "ROLE") or tuple(command[:2]) in _READ_COMMANDS
 
 
 def _line(command: Sequence[str]) -> str:
@@ -124,18 +124,18 @@ def _line(command: Sequence[str]) -> str:
 def _converse(node: str, stdin: IO[bytes], stdout: IO[bytes], *command: str) -> Any:
     token = secrets.token_hex(8)
     end = f'"{token}"\n'.encode()
-    said, deadline = b"", time.monotonic() + SILENT_SECONDS
+    output, deadline = b"", time.monotonic() + RESPONSE_TIMEOUT_SECONDS
     try:
         stdin.write(f"{_line(command)}\nPING {token}\n".encode())
     except OSError:
-        raise SilentError(f"{node} doesn't answer: the connection to it has ended") from None
-    while not said.endswith(end):
+        raise NotRespondingError(f"{node} doesn't respond: the connection to it has ended") from None
+    while not output.endswith(end):
         ready, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
         part = stdout.read(65536) if ready else b""
         if not part:
-            raise SilentError(f"{node} doesn't answer")
-        said += part
-    return _reply(node, said.removesuffix(end).decode(errors="replace"))
+            raise NotRespondingError(f"{node} doesn't respond")
+        output += part
+    return _reply(node, output.removesuffix(end).decode(errors="replace"))
 
 
 def _refusal(node: str, line: str) -> ProvisioningError:
@@ -144,14 +144,14 @@ def _refusal(node: str, line: str) -> ProvisioningError:
         return ClosedError(f"{node} closed the connection")
     if cause.startswith("MISCONF"):
         return UnwritableError(f"{node} rejects writes: {cause}", fix=f"free space on the disk of {node}, then make up")
-    return RefusedError(f"{node}: {cause}")
+    return CommandRejectedError(f"{node}: {cause}")
 
 
 def _reply(node: str, text: str) -> Any:
     body = text.strip()
     for sign in ("error:", "ERR ", "NOPERM", "LOADING", "NOREPLICAS", "READONLY"):
         if body.startswith(sign):
-            raise RefusedError(f"{node}: {body.removeprefix('error:')}")
+            raise CommandRejectedError(f"{node}: {body.removeprefix('error:')}")
     try:
         return json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Ports that are free on the engine, and a network that is."""
+"""Addresses: free ports and subnets of an engine."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from collections.abc import Iterator
 from infra.drivers.docker.engine import Engine, EngineError
 
 FIRST_PORT = 6379
-_PORTS_TRIED = 2000
+_PORTS_TO_TRY = 2000
 _PUBLISHED = re.compile(r":(\d+)->")
 
 
 def free_ports(
     engine: Engine, project: str, bind: str, count: int, first: int = 0, *, lowest: int = FIRST_PORT
 ) -> tuple[int, ...]:
-    """As many ports in a row as are needed. Those that the project's own containers have count as free.
+    """Find consecutive free ports. Ports of the project's own containers count as free.
 
-    first: where the row must start; 0 for the first row that is free, from `lowest`.
+    first: the first port; 0 for any from `lowest`.
 
     Raises:
-        EngineError: a port that must be had is taken.
+        EngineError: a required port is in use.
     """
     own = _published(engine, "--filter", f"label=com.docker.compose.project={project}")
     taken = _published(engine) - own
     here = bind if _is_local(engine) else None
-    for start in [first] if first else range(lowest, lowest + _PORTS_TRIED):
-        row = range(start, start + count)
+    for start in [first] if first else range(lowest, lowest + _PORTS_TO_TRY):
+        candidates = range(start, start + count)
         busy = next(
-            (port for port in row if port in taken or (here and port not in own and not _can_bind(here, port))), None
+            (port for port in candidates if port in taken or (here and port not in own and not _can_bind(here, port))),
+            None,
         )
         if busy is None:
-            return tuple(row)
+            return tuple(candidates)
         if first:
-            raise EngineError(f"port {busy} of {bind} is taken", fix="pulumi config set port <another>, or 0")
-    raise EngineError(f"no {count} free ports in a row from {lowest}", fix="pulumi config set port <the first>")
+            raise EngineError(f"port {busy} of {bind} is in use", fix="pulumi config set port <another>, or 0")
+    raise EngineError(f"no {count} consecutive free ports from {lowest}", fix="pulumi config set port <the first>")
 
 
-def refuse_overlap(engine: Engine, subnet: str, project: str) -> None:
-    """See that a subnet is free, or this deployment's own.
+def reject_overlapping_subnet(engine: Engine, subnet: str, project: str) -> None:
+    """Check that a subnet is free, or this deployment's own.
 
     Raises:
-        EngineError: another network has it.
+        EngineError: it overlaps with another network.
     """
-    wanted = ipaddress.ip_network(subnet)
+    desired = ipaddress.ip_network(subnet)
     for network in _networks(engine, other_than=f"{project}_default"):
-        if network.overlaps(wanted):
+        if network.overlaps(desired):
             raise EngineError(
                 f"the subnet {subnet} overlaps with {network}, which the engine uses",
                 fix="pulumi config set --path valkey:docker.subnet <a private /24 that is free>",

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from infra import hardening
 from infra.drivers.docker import files, roles
-from infra.drivers.docker.deployment import Deployment
-from infra.drivers.docker.plan import Plan
+from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import answers, info
+from infra.drivers.topology.executor import info, is_reachable
 from infra.errors import ProvisioningError
 from infra.hardening import DIRECTIVES, SENTINEL, topology_directives
 
@@ -20,13 +20,13 @@ _FIXED = {directive.name for directive in DIRECTIVES if not directive.live} | {
 }
 
 
-def directives(plan: Plan) -> dict[str, str]:
+def directives(plan: DeploymentPlan) -> dict[str, str]:
     """Those of a data node that a running server takes."""
     told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
     return {name: value for name, value in told.items() if name not in _FIXED}
 
 
-def refuse_to_fill_up(deployment: Deployment) -> None:
+def reject_insufficient_memory(deployment: ContainerDeployment) -> None:
     """See that the data fits into what memory is wanted, where nothing may be evicted.
 
     Raises:
@@ -36,7 +36,7 @@ def refuse_to_fill_up(deployment: Deployment) -> None:
     if wanted["maxmemory-policy"].startswith("allkeys-"):
         return
     for node in _running(deployment):
-        used, allowed = int(info(deployment.console, node, "memory")["used_memory"]), int(wanted["maxmemory"])
+        used, allowed = int(info(deployment.executor, node, "memory")["used_memory"]), int(wanted["maxmemory"])
         if used > allowed:
             raise ProvisioningError(
                 f"{node} holds {used} bytes and may not evict them, so with {allowed} every write would fail",
@@ -44,29 +44,29 @@ def refuse_to_fill_up(deployment: Deployment) -> None:
             )
 
 
-def load_users(deployment: Deployment) -> None:
+def load_users(deployment: ContainerDeployment) -> None:
     """Let every server that runs read its users."""
     for member in (*deployment.plan.nodes, *deployment.plan.sentinels):
-        if answers(deployment.console, member.name):
-            deployment.console.run(member.name, "ACL", "LOAD")
+        if is_reachable(deployment.executor, member.name):
+            deployment.executor.run(member.name, "ACL", "LOAD")
 
 
-def apply(deployment: Deployment) -> None:
+def apply(deployment: ContainerDeployment) -> None:
     """Tell every server that runs what it can take; the others read it when they start."""
     plan = deployment.plan
     running = _running(deployment)
     for node in running:
-        _give_memory(deployment, node, grow=True)
-        deployment.console.ask(node, _commands(plan, deployment.secrets.passwords))
-        _give_memory(deployment, node, grow=False)
-    sentinels = [sentinel.name for sentinel in plan.sentinels if answers(deployment.console, sentinel.name)]
-    roles.correct_sentinels(deployment.console, plan, sentinels)
+        _resize_container(deployment, node, grow=True)
+        deployment.executor.run_many(node, _commands(plan, deployment.secrets.passwords))
+        _resize_container(deployment, node, grow=False)
+    sentinels = [sentinel.name for sentinel in plan.sentinels if is_reachable(deployment.executor, sentinel.name)]
+    roles.correct_sentinels(deployment.executor, plan, sentinels)
     for name in sentinels:
         commands = replication.sentinel_commands(SENTINEL, deployment.secrets.passwords[SENTINEL])
-        deployment.console.ask(name, commands)
+        deployment.executor.run_many(name, commands)
 
 
-def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
+def _commands(plan: DeploymentPlan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
     settings = [("CONFIG", "SET", name, value) for name, value in directives(plan).items()]
     certificates = [word for pair in files.CERTIFICATES for word in pair]
     commands: list[tuple[str, ...]] = [*settings, ("CONFIG", "SET", *certificates)]
@@ -75,7 +75,7 @@ def _commands(plan: Plan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]
     return commands
 
 
-def _give_memory(deployment: Deployment, node: str, *, grow: bool) -> None:
+def _resize_container(deployment: ContainerDeployment, node: str, *, grow: bool) -> None:
     """The container's limit grows before the server's does, and shrinks after it."""
     wanted = deployment.plan.memory_limit
     container = deployment.container(node)
@@ -85,5 +85,5 @@ def _give_memory(deployment: Deployment, node: str, *, grow: bool) -> None:
         deployment.engine.docker("update", "--memory", str(wanted), "--memory-swap", str(wanted), container)
 
 
-def _running(deployment: Deployment) -> list[str]:
-    return [node.name for node in deployment.plan.nodes if answers(deployment.console, node.name)]
+def _running(deployment: ContainerDeployment) -> list[str]:
+    return [node.name for node in deployment.plan.nodes if is_reachable(deployment.executor, node.name)]

@@ -1,4 +1,4 @@
-"""A backup as a stack of its own, beside the one that it was taken of: nothing that runs is touched."""
+"""Restore of a backup into a new stack. The stack that it was taken of does not change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools import backup
 from tools.errors import ToolError
 from tools.stack import Stack
 
-_ITS_OWN = (
+_NOT_COPIED = (
     "port",
     "dataDir",
     "passwordRotation",
@@ -21,13 +21,13 @@ _ITS_OWN = (
     "docker.project",
     "aws.existing",
 )
-"""Keys of the first stack that a second one beside it can't have too."""
+"""Keys that two stacks can't share."""
 
 
 def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
-    """Make a stack that is configured as another is, and starts with a backup: the newest, or `source`.
+    """Create a stack with another's configuration that starts from a backup: the newest, or `source`.
 
-    Returns the backup. dry: only look. Killed half-way, it can be run again.
+    Returns the backup. It can be run again after it was killed. dry: check only.
 
     Raises:
         ToolError: there is no such stack or backup, no server of the stack's version can read it, or `into` is up.
@@ -36,12 +36,10 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
     if into.name != stack.name and into.is_begun() and (begun := _begun(into)) and source in ("", begun):
         return begun
     if into.name == stack.name or into.is_up():
-        raise ToolError(
-            f"the stack {into.name} is up: what it holds would be lost", fix="name one that isn't: INTO=<name>"
-        )
+        raise ToolError(f"the stack {into.name} is up: its data would be lost", fix="name a new stack: INTO=<name>")
     found = _local(stack, source, endpoint) if endpoint.target in backup.TARGETS else _remote(stack, source)
     if not dry:
-        into.copy_configuration(stack, leaving_out=_ITS_OWN, changes={"restoreFrom": found})
+        into.copy_configuration(stack, leaving_out=_NOT_COPIED, changes={"restoreFrom": found})
     return found
 
 
@@ -54,28 +52,28 @@ def _begun(into: Stack) -> str:
 
 
 def _local(stack: Stack, source: str, endpoint: Endpoint) -> str:
-    dump = Path(source).resolve() if source else _whole(backup.newest(stack))
+    dump = Path(source).resolve() if source else _dump_of(backup.newest(stack))
     if not dump.exists():
         raise ToolError(f"there is no {dump}", fix=f"ls {stack.root}/.valkey/{stack.name}/backups")
     files = rdb.files(dump) if endpoint.topology == "cluster" else [dump]
     if not files:
-        raise ToolError(f"{dump} holds no RDB file", fix="name a backup: FROM=<file or folder>")
+        raise ToolError(f"{dump} has no RDB file", fix="FROM=<file or folder of a backup>")
     for file in files:
         if problem := rdb.unreadable(file, endpoint.version):
-            raise ToolError(problem.args[0], fix="name another backup: FROM=<file or folder>")
+            raise ToolError(problem.args[0], fix="FROM=<file or folder of another backup>")
     return str(dump)
 
 
 def _remote(stack: Stack, source: str) -> str:
     if not source:
         raise ToolError(
-            "which of the cloud's backups?",
-            fix=f"make backup STACK={stack.name} names a new one, then FROM=<its name>",
+            "FROM is required: the name of a backup in the cloud",
+            fix=f"make backup STACK={stack.name} prints the name of a new one, then FROM=<its name>",
         )
     return source
 
 
-def _whole(folder: Path) -> Path:
-    """A folder of one file is that file; a cluster's has one for each primary."""
+def _dump_of(folder: Path) -> Path:
+    """The file of a folder with only one; a cluster's folder has one for each primary."""
     files = list(folder.glob("*.rdb"))
     return files[0] if len(files) == 1 else folder

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.files import HOME
 from infra.drivers.topology import cluster, nodesconf
-from infra.drivers.topology.executor import Member, answering, info
-from infra.drivers.topology.nodesconf import Conf
+from infra.drivers.topology.executor import NodeAddress, info, reachable
+from infra.drivers.topology.nodesconf import NodesConf
 from infra.errors import ProvisioningError
 
 _ASSESS = f"""\
@@ -25,7 +25,7 @@ SLACK_SECONDS = 10
 """By which the times of two nodes' positions may differ: SLACK of compose/bin/members."""
 
 
-def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, str]:
+def damaged(deployment: ContainerDeployment, node: NodeAddress, *, force: bool) -> dict[str, str]:
     """The members with the same data that are damaged as well, and why.
 
     force: though another one may hold more.
@@ -35,7 +35,7 @@ def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, s
     """
     stack = deployment.plan.stack_name
     others = _companions(deployment, node)
-    healthy = answering(deployment.console, others)
+    healthy = reachable(deployment.executor, others)
     seen, _, _ = _assess(deployment, node)
     found = {}
     for other in healthy:
@@ -61,40 +61,42 @@ def damaged(deployment: Deployment, node: Member, *, force: bool) -> dict[str, s
     return found
 
 
-def nodes_confs(deployment: Deployment, node: Member) -> list[Conf]:
+def nodes_confs(deployment: ContainerDeployment, node: NodeAddress) -> list[NodesConf]:
     """The nodes.conf of every other node whose container runs, if it can be used."""
     others = [other for other in deployment.plan.nodes if other != node]
     texts = [_exec(deployment, other, "cat", "/data/nodes.conf") for other in others]
     return [view for text in texts if (view := nodesconf.parse(text))]
 
 
-def copies(deployment: Deployment) -> list[str]:
+def copies(deployment: ContainerDeployment) -> list[str]:
     """The folders with previous files on the nodes' volumes."""
     script = "ls -d /data/set-aside-* /data/before-repair-* 2>/dev/null || true"
     found = {node.name: _exec(deployment, node, "sh", "-c", script).split() for node in deployment.plan.nodes}
     return [f"{folder} of {name}" for name, folders in found.items() for folder in folders]
 
 
-def _companions(deployment: Deployment, node: Member) -> list[Member]:
+def _companions(deployment: ContainerDeployment, node: NodeAddress) -> list[NodeAddress]:
     """The others that have, or should have, the same data."""
     plan = deployment.plan
     others = [other for other in plan.nodes if other != node]
     if plan.topology != "cluster":
         return others
-    views = [cluster.rows(deployment.console, member.name) for member in answering(deployment.console, others)]
-    view = max(views, key=lambda view: sum(len(row.slots) for row in view), default=[])  # a newcomer knows less
-    own = max((row for row in view if row.address == node.address), key=lambda row: len(row.slots), default=None)
+    views = [cluster.read_nodes(deployment.executor, member.name) for member in reachable(deployment.executor, others)]
+    view = max(views, key=lambda view: sum(len(known.slots) for known in view), default=[])  # a newcomer knows less
+    own = max(
+        (known for known in view if known.address == node.address), key=lambda known: len(known.slots), default=None
+    )
     if own is None:
         shard = plan.nodes.index(node) % plan.shards
         return [other for other in others if plan.nodes.index(other) % plan.shards == shard]
     if own.is_primary and not own.slots and plan.replicas:
         raise ProvisioningError(f"another node has taken over the slots of {node.name}", fix="make up")
     primary = own.id if own.is_primary else own.primary
-    addresses = {row.address for row in view if primary in {row.id, row.primary}}
+    addresses = {known.address for known in view if primary in {known.id, known.primary}}
     return [other for other in others if other.address in addresses]
 
 
-def _assess(deployment: Deployment, node: Member) -> tuple[int, str, str]:
+def _assess(deployment: ContainerDeployment, node: NodeAddress) -> tuple[int, str, str]:
     """When a node that doesn't serve was last in sync, what its volume holds, and why; 0 and nothing if unknown."""
     answer = _exec(deployment, node, "sh", "-c", _ASSESS, deployment.plan.topology).strip()
     seen, _, rest = answer.partition(" ")
@@ -102,14 +104,14 @@ def _assess(deployment: Deployment, node: Member) -> tuple[int, str, str]:
     return int(seen or 0), holding, reason
 
 
-def _last_in_sync(deployment: Deployment, other: Member) -> int:
+def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
     """When a member was last a primary, or in touch with one, as compose/bin/members has it; 0 without sound data.
 
     A cluster's newcomer is a primary too, without keys.
     """
-    state, now = info(deployment.console, other.name, "replication"), int(time.time())
+    state, now = info(deployment.executor, other.name, "replication"), int(time.time())
     if state["role"] == "master":
-        has_keys = deployment.plan.topology != "cluster" or info(deployment.console, other.name, "keyspace")
+        has_keys = deployment.plan.topology != "cluster" or info(deployment.executor, other.name, "keyspace")
         return now if has_keys else 0
     since = int(state.get("master_link_down_since_seconds", -1))
     if state["master_link_status"] == "up" or since >= 0:
@@ -118,7 +120,7 @@ def _last_in_sync(deployment: Deployment, other: Member) -> int:
     return LATEST - priority if priority else 0
 
 
-def _exec(deployment: Deployment, node: Member, *command: str) -> str:
+def _exec(deployment: ContainerDeployment, node: NodeAddress, *command: str) -> str:
     """What a command prints in a node's container; nothing where that is gone, or the command fails."""
     try:
         return deployment.engine.docker("exec", deployment.container(node.name), *command)

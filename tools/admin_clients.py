@@ -1,4 +1,4 @@
-"""Each node of a stack, as its admin."""
+"""Clients of a stack's nodes, logged in as its administrator."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tools.errors import ToolError
 
 
 def as_admin(outputs: Mapping[str, Any], stack: str = "") -> Iterator[tuple[Node, redis.Redis]]:
-    """One node after the other, with a client that is closed before the next.
+    """Yield each node with a client, which is closed before the next.
 
     stack: its name, for the fix.
 
     Raises:
-        ToolError: a node doesn't respond; it is named.
+        ToolError: a node doesn't respond.
     """
     for node in Endpoint.from_dict(outputs[ENDPOINT]).nodes:
         with connected(outputs, node, stack) as client:
@@ -35,7 +35,7 @@ def connected(outputs: Mapping[str, Any], node: Node, stack: str = "") -> Iterat
     """A client of one node.
 
     Raises:
-        ToolError: the node doesn't respond; it is named.
+        ToolError: the node doesn't respond.
     """
     endpoint, admin = Endpoint.from_dict(outputs[ENDPOINT]), parse(outputs[ADMIN_URL])
     with contextlib.closing(connect(admin.at(node), topology="single", ca=endpoint.ca)) as client:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import volumes
-from infra.drivers.docker.belongings import VERSION
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.objects import VERSION
 from infra.drivers.docker.workbench import DATA, Position
-from infra.drivers.topology.executor import Member, RefusedError, SilentError, info
+from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 
 
-def newest(deployment: Deployment, known: str = "") -> str:
+def newest(deployment: ContainerDeployment, known: str = "") -> str:
     """The newest version of those that run, that the volumes note, and that is known; "" if there is none.
 
     Raises:
@@ -20,22 +20,22 @@ def newest(deployment: Deployment, known: str = "") -> str:
     return max(filter(None, found), key=parse_version, default="")
 
 
-def _running(deployment: Deployment, node: Member) -> str:
+def _running(deployment: ContainerDeployment, node: NodeAddress) -> str:
     if not deployment.secrets.passwords:
         return ""
     try:
-        return info(deployment.console, node.name, "server").get("valkey_version", "")
-    except (RefusedError, SilentError):
+        return info(deployment.executor, node.name, "server").get("valkey_version", "")
+    except (CommandRejectedError, NotRespondingError):
         return ""
 
 
-def _noted(deployment: Deployment, node: Member) -> str:
+def _noted(deployment: ContainerDeployment, node: NodeAddress) -> str:
     """As the last server noted it in the volume, whether its container is there or not."""
     engine, container, volume = deployment.engine, deployment.container(node.name), deployment.volume(node.name)
     text = None
     if engine.inspect("container", container):
         text = volumes.read(engine, container, f"{DATA}/position")
     elif deployment.plan.image and engine.inspect("volume", volume):
-        text = deployment.belongings.open(volume, VERSION).read("position")
+        text = deployment.objects.open(volume, VERSION).read("position")
     position = Position.parse(text or "")
     return position.version if position else ""

@@ -9,8 +9,8 @@ import pytest
 from pulumi.output import UNKNOWN
 
 from infra.drivers.processes import servers
-from infra.drivers.processes.group import Clients, GroupSpec
-from infra.errors import RefusalError
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
+from infra.errors import PreflightError
 from infra.providers.processes import ServerGroupProvider
 from tests.unit.group.bed import PASSWORDS, client_of, directives, kill, pids
 
@@ -19,8 +19,8 @@ def props(spec: GroupSpec, **others: Any) -> dict[str, Any]:
     """As Pulumi hands them to the provider."""
     return {
         "folder": str(spec.folder.path),
-        "stack": spec.claim.stack,
-        "version": spec.claim.version,
+        "stack": spec.ownership.stack,
+        "version": spec.ownership.version,
         "topology": spec.topology,
         "shards": float(spec.shards),
         "replicas": float(spec.replicas),
@@ -48,15 +48,15 @@ def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
     assert not provider.diff("resource-1", olds, olds).changes
     assert provider.diff("resource-1", olds, props(spec, directives=more, **unknown)).changes
     for news in (props(spec, directives=less), props(spec, directives=less, **unknown)):
-        with pytest.raises(RefusalError, match="every write would fail -> pulumi config set memory <more>"):
+        with pytest.raises(PreflightError, match="every write would fail -> pulumi config set memory <more>"):
             provider.diff("resource-1", olds, news)
-    with pytest.raises(RefusalError, match=r"was written by Valkey .*; 1\.0\.0 is older"):
+    with pytest.raises(PreflightError, match=r"was written by Valkey .*; 1\.0\.0 is older"):
         provider.diff("resource-1", olds, props(spec, version="1.0.0"))
     assert provider.diff("resource-1", olds, props(spec, version=UNKNOWN)).changes
     assert pids(spec) == before
-    with contextlib.closing(Clients(spec.everybody)) as clients:
+    with contextlib.closing(ProcessExecutor(spec.all_servers)) as executor:
         for name in spec.nodes:
-            assert clients.run(name, "CONFIG", "GET", "maxmemory")["maxmemory"] == spec.directives["maxmemory"]
+            assert executor.run(name, "CONFIG", "GET", "maxmemory")["maxmemory"] == spec.directives["maxmemory"]
 
 
 def test_nodes_without_usable_data_are_refused_in_a_preview(spec: GroupSpec) -> None:
@@ -66,6 +66,6 @@ def test_nodes_without_usable_data_are_refused_in_a_preview(spec: GroupSpec) -> 
         for manifest in node.folder.data.rglob("*.manifest"):
             manifest.unlink()
     olds = props(spec, drift=["node-0 doesn't run"])
-    with pytest.raises(RefusalError, match="nothing was changed, as no node has usable data"):
+    with pytest.raises(PreflightError, match="nothing was changed, as no node has usable data"):
         ServerGroupProvider().diff("resource-1", olds, olds)
     assert pids(spec) == {}

@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from infra.drivers.docker.console import Console
 from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.processes import process, server
-from infra.drivers.processes.group import Clients
-from infra.drivers.processes.instance import Spec
-from infra.drivers.topology.executor import SilentError
+from infra.drivers.processes.group import ProcessExecutor
+from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.topology.executor import NotRespondingError
 from tests.unit.conftest import client_of
 
 
-def test_a_connection_that_was_closed_is_made_again(spec: Spec) -> None:
+def test_a_connection_that_was_closed_is_made_again(spec: ServerSpec) -> None:
     """As Sentinels close those of a node that they demote."""
     server.ensure(spec)
-    with contextlib.closing(Clients({"node-0": spec})) as clients, clients.session("node-0") as run:
-        asks: list[Callable[[], Any]] = [lambda: clients.run("node-0", "PING"), lambda: run("PING")]
+    with contextlib.closing(ProcessExecutor({"node-0": spec})) as executor, executor.session("node-0") as run:
+        asks: list[Callable[[], Any]] = [lambda: executor.run("node-0", "PING"), lambda: run("PING")]
         for ask in asks:
             assert ask() == "PONG"
             with client_of(spec) as admin:
@@ -29,15 +29,15 @@ def test_a_connection_that_was_closed_is_made_again(spec: Spec) -> None:
             assert ask() == "PONG"
 
 
-def test_a_node_that_has_ended_is_named(spec: Spec) -> None:
+def test_a_node_that_has_ended_is_named(spec: ServerSpec) -> None:
     server.ensure(spec)
-    with contextlib.closing(Clients({"node-0": spec})) as clients:
-        assert clients.run("node-0", "PING") == "PONG"
+    with contextlib.closing(ProcessExecutor({"node-0": spec})) as executor:
+        assert executor.run("node-0", "PING") == "PONG"
         running = process.find(spec.folder)
         assert running
         process.stop(running)
-        with pytest.raises(SilentError, match="node-0 doesn't"):
-            clients.run("node-0", "PING")
+        with pytest.raises(NotRespondingError, match="node-0 doesn't"):
+            executor.run("node-0", "PING")
 
 
 @pytest.mark.parametrize(("command", "is_repeated"), [(("INFO", "server"), True), (("ACL", "LOAD"), False)])
@@ -51,10 +51,10 @@ def test_a_connection_into_a_container_that_was_closed_is_made_again_to_read(
         return replies.pop(0).replace("{token}", stdin.decode().split()[-1])
 
     monkeypatch.setattr(Engine, "docker", docker)
-    console = Console(Engine(), {"node-0": "container"}, {"node-0": 6379}, ["password"])
+    executor = ContainerExecutor(Engine(), {"node-0": "container"}, {"node-0": 6379}, ["password"])
     if is_repeated:
-        assert console.run("node-0", *command) == "done"
+        assert executor.run("node-0", *command) == "done"
     else:
-        with pytest.raises(SilentError, match="node-0 closed the connection"):
-            console.run("node-0", *command)
+        with pytest.raises(NotRespondingError, match="node-0 closed the connection"):
+            executor.run("node-0", *command)
     assert len(replies) == (0 if is_repeated else 1)

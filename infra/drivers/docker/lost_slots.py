@@ -6,57 +6,59 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra.drivers.docker import holders
-from infra.drivers.docker.deployment import Deployment
+from infra.drivers.docker import data_holders
+from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.topology import cluster
-from infra.drivers.topology.cluster import SLOTS, Row
-from infra.drivers.topology.executor import Member, RefusedError, SilentError, info
+from infra.drivers.topology.cluster import SLOTS, ClusterNode
+from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 from infra.errors import ProvisioningError
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostSlots:
     """slots: those without a node. ids: of the lost nodes that had them, as far as the others remember."""
 
     slots: frozenset[int]
     ids: frozenset[str]
 
     def __str__(self) -> str:
-        ends = cluster.ranges(sorted(self.slots))
+        ends = cluster.slot_ranges(sorted(self.slots))
         spans = ", ".join(f"{first}-{last}" for first, last in zip(ends[::2], ends[1::2], strict=True))
         return f"the slots {spans} are lost: no node that is left has their data"
 
 
-def find(deployment: Deployment, node: Member) -> Loss | None:
+def find(deployment: ContainerDeployment, node: NodeAddress) -> LostSlots | None:
     """The slots that a node without any could take; None if it isn't one, or a member doesn't answer.
 
     Raises:
         ProvisioningError: it serves other slots already, or follows a primary.
     """
-    plan, console = deployment.plan, deployment.console
+    plan, executor = deployment.plan, deployment.executor
     if plan.topology != "cluster":
         return None
     try:
-        views = {member.name: cluster.rows(console, member.name) for member in plan.nodes}
-    except (RefusedError, SilentError):
+        views = {member.name: cluster.read_nodes(executor, member.name) for member in plan.nodes}
+    except (CommandRejectedError, NotRespondingError):
         return None
-    own = {name: next(row for row in view if "myself" in row.flags) for name, view in views.items()}
-    live = {row.id for row in own.values()}
-    missing = frozenset(range(SLOTS)).difference(*(row.slots for row in own.values() if row.is_primary))
-    lost = {row.id: row.slots for view in views.values() for row in view if row.slots and row.id not in live}
-    followed = {row.primary for name, row in own.items() if row.primary in lost and _is_sound(deployment, name)}
+    own = {name: next(node for node in view if "myself" in node.flags) for name, view in views.items()}
+    live = {node.id for node in own.values()}
+    missing = frozenset(range(SLOTS)).difference(*(node.slots for node in own.values() if node.is_primary))
+    lost = {node.id: node.slots for view in views.values() for node in view if node.slots and node.id not in live}
+    followed = {node.primary for name, node in own.items() if node.primary in lost and _is_sound(deployment, name)}
     if not missing or len(missing) == SLOTS or followed:
         return None  # nothing is lost, there never was a cluster, or the keeper promotes a replica
-    idle = [name for name, row in own.items() if not row.slots and (row.is_primary or row.primary in lost)]
+    idle = [name for name, node in own.items() if not node.slots and (node.is_primary or node.primary in lost)]
     if node.name not in idle:
         raise ProvisioningError(
-            f"{Loss(missing, frozenset())}; {node.name} can't have them", fix=f"NODE=<one of {', '.join(idle)}>"
+            f"{LostSlots(missing, frozenset())}; {node.name} can't have them", fix=f"NODE=<one of {', '.join(idle)}>"
         )
     slots = _share(deployment, node, missing)
-    return Loss(slots, frozenset(identity for identity, had in lost.items() if had & slots))
+    return LostSlots(slots, frozenset(identity for identity, had in lost.items() if had & slots))
 
 
-def accept(deployment: Deployment, node: Member, loss: Loss, *, force: bool, dry: bool) -> Iterator[str]:
+def accept(
+    deployment: ContainerDeployment, node: NodeAddress, loss: LostSlots, *, force: bool, dry: bool
+) -> Iterator[str]:
     """Make every node forget who had the slots, and give them to an empty node.
 
     Raises:
@@ -64,7 +66,7 @@ def accept(deployment: Deployment, node: Member, loss: Loss, *, force: bool, dry
     """
     stack = deployment.plan.stack_name
     yield str(loss)
-    for copy in holders.copies(deployment):
+    for copy in data_holders.copies(deployment):
         yield f"previous files are in {copy}"
     if not force:
         raise ProvisioningError(
@@ -74,28 +76,28 @@ def accept(deployment: Deployment, node: Member, loss: Loss, *, force: bool, dry
         )
     if dry:
         return
-    console, members = deployment.console, deployment.plan.nodes
+    executor, members = deployment.executor, deployment.plan.nodes
     for member in members:
-        own: Row = next(row for row in cluster.rows(console, member.name) if "myself" in row.flags)
+        own: ClusterNode = next(node for node in cluster.read_nodes(executor, member.name) if "myself" in node.flags)
         if own.primary in loss.ids:  # it can't forget its primary
-            console.run(member.name, "CLUSTER", "RESET", "SOFT")
+            executor.run(member.name, "CLUSTER", "RESET", "SOFT")
     for member in members:
         for identity in loss.ids:
-            with contextlib.suppress(RefusedError):  # it has forgotten it
-                console.run(member.name, "CLUSTER", "FORGET", identity)
-    console.run(node.name, "CLUSTER", "ADDSLOTSRANGE", *cluster.ranges(sorted(loss.slots)))
+            with contextlib.suppress(CommandRejectedError):  # it has forgotten it
+                executor.run(member.name, "CLUSTER", "FORGET", identity)
+    executor.run(node.name, "CLUSTER", "ADDSLOTSRANGE", *cluster.slot_ranges(sorted(loss.slots)))
     yield f"{node.name} has these slots now, and no keys"
 
 
-def _share(deployment: Deployment, node: Member, missing: frozenset[int]) -> frozenset[int]:
+def _share(deployment: ContainerDeployment, node: NodeAddress, missing: frozenset[int]) -> frozenset[int]:
     """Of the missing slots, those of the node's own shard; all of them, if these aren't missing."""
     plan = deployment.plan
     first, last = plan.slots_of(plan.nodes[plan.nodes.index(node) % plan.shards])
     return missing & frozenset(range(first, last + 1)) or missing
 
 
-def _is_sound(deployment: Deployment, name: str) -> bool:
+def _is_sound(deployment: ContainerDeployment, name: str) -> bool:
     """Whether a replica has data that a failover keeps: as plan-cluster decides it."""
-    state = info(deployment.console, name, "replication")
+    state = info(deployment.executor, name, "replication")
     linked = state["master_link_status"] == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
     return linked or state["slave_priority"] != "0"

@@ -1,4 +1,4 @@
-"""What an operator asks of a managed service itself, by the stack's outputs. Needs its credentials and its library."""
+"""Operations on managed services: backups and failovers. They need the cloud's credentials and library."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Outputs = Mapping[str, Any]
 
 
 def backup(outputs: Outputs, at: datetime | None = None) -> str:
-    """Order a backup; returns what the key `restoreFrom` of another stack takes.
+    """Start a backup; return a value for the key `restoreFrom` of another stack.
 
     Raises:
-        ToolError: the service's library isn't there, or the service refuses.
+        ToolError: the service's library isn't installed.
     """
     stamp = (at or datetime.now(timezone.utc)).strftime("%Y%m%dt%H%M%Sz")
     if "aws" in outputs:
@@ -25,10 +25,10 @@ def backup(outputs: Outputs, at: datetime | None = None) -> str:
 
 
 def fail_over(outputs: Outputs) -> None:
-    """Have ElastiCache replace each shard's primary, and wait until it is done.
+    """Have ElastiCache fail over each shard, one after the other.
 
     Raises:
-        ToolError: boto3 isn't there.
+        ToolError: boto3 isn't installed.
     """
     cache, client = outputs["aws"]["cache"], _elasticache(outputs["aws"])
     (group,) = client.describe_replication_groups(ReplicationGroupId=cache)["ReplicationGroups"]
@@ -42,8 +42,10 @@ def _snapshot(stack: Outputs, stamp: str) -> str:
     if not stack["serverless"]:
         client.create_snapshot(ReplicationGroupId=stack["cache"], SnapshotName=name)
         return name
-    made = client.create_serverless_cache_snapshot(ServerlessCacheName=stack["cache"], ServerlessCacheSnapshotName=name)
-    return str(made["ServerlessCacheSnapshot"]["ARN"])
+    created = client.create_serverless_cache_snapshot(
+        ServerlessCacheName=stack["cache"], ServerlessCacheSnapshotName=name
+    )
+    return str(created["ServerlessCacheSnapshot"]["ARN"])
 
 
 def _managed_backup(stack: Outputs, stamp: str) -> str:
@@ -65,4 +67,6 @@ def _library(module: str, package: str = "") -> Any:
         return importlib.import_module(module)
     except ImportError:
         name = package or module
-        raise ToolError(f"that needs {name}", fix=f".venv/bin/pip install {name}") from None
+        raise ToolError(
+            f"the command needs {name}, which is not installed", fix=f".venv/bin/pip install {name}"
+        ) from None

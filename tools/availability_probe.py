@@ -1,4 +1,4 @@
-"""An application that writes while something is done to its server: how long it can't, and what it loses."""
+"""The availability probe: a client that writes during an operation, and measures outages and lost writes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from valkeykit.errors import ValkeykitError
 
 T = TypeVar("T")
 
-KEPT = 600
-"""Seconds that a key lives."""
+KEY_TTL_SECONDS = 600
 
 RETRY_SECONDS = 30.0
 
 
-class Writer:
-    """Writes numbers under keys of its own, as an application that tries again, and counts what was acknowledged.
+class AvailabilityProbe:
+    """Writes numbers to keys of its own, retries as an application does, and counts acknowledged writes.
 
-    client: makes one. wait: replicas that must have a write before it counts.
-    longest: seconds without an acknowledged write, at most.
+    client: creates a client. wait: replicas that must confirm a write before it counts.
+    longest_outage_seconds: the longest time without an acknowledged write.
     """
 
     def __init__(self, client: Callable[[], Client], wait: int = 0) -> None:
@@ -38,9 +37,9 @@ class Writer:
         self._stop = threading.Event()
         self.acknowledged = 0
         self.failed: list[str] = []
-        self.longest = 0.0
+        self.longest_outage_seconds = 0.0
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> AvailabilityProbe:
         self._thread.start()
         return self
 
@@ -57,7 +56,7 @@ class Writer:
                 try:
                     if client is None:
                         client = opened.enter_context(self._client())
-                    client.set(self._key(number), number, ex=KEPT)
+                    client.set(self._key(number), number, ex=KEY_TTL_SECONDS)
                     if self._wait and replicas_with(client, self._key(number), self._wait) < self._wait:
                         continue
                 except (*REDIS_ERRORS, ValkeykitError) as problem:
@@ -65,35 +64,36 @@ class Writer:
                     time.sleep(0.05)
                     continue
                 self.acknowledged += 1
-                self.longest = max(self.longest, time.monotonic() - last)
+                self.longest_outage_seconds = max(self.longest_outage_seconds, time.monotonic() - last)
                 last = time.monotonic()
 
-    def goes_on(self, seconds: float) -> bool:
+    def makes_progress(self, seconds: float) -> bool:
         """Whether another write is acknowledged within some seconds from now."""
-        known, end = self.acknowledged, time.monotonic() + seconds
-        while self.acknowledged == known and time.monotonic() < end:
+        before, end = self.acknowledged, time.monotonic() + seconds
+        while self.acknowledged == before and time.monotonic() < end:
             time.sleep(0.01)
-        return self.acknowledged > known
+        return self.acknowledged > before
 
     def lost(self) -> list[int]:
-        """Acknowledged numbers that aren't there."""
-        with _again(self._client) as client:
-            found = ((number, _again(partial(client.get, self._key(number)))) for number in range(self.acknowledged))
-            return [number for number, value in found if value != str(number)]
+        """Acknowledged numbers that are missing."""
+        with _retry(self._client) as client:
+            values = ((number, _retry(partial(client.get, self._key(number)))) for number in range(self.acknowledged))
+            return [number for number, value in values if value != str(number)]
 
-    def forget(self) -> None:
-        """Remove its keys; they end by themselves too."""
-        with _again(self._client) as client:
+    def clean_up(self) -> None:
+        """Remove the probe's keys, which also expire."""
+        with _retry(self._client) as client:
             for number in range(self.acknowledged):
-                _again(partial(client.unlink, self._key(number)))
+                _retry(partial(client.unlink, self._key(number)))
 
     def _key(self, number: int) -> str:
         return f"{self._prefix}:{number}"
 
 
-def _again(action: Callable[[], T]) -> T:
-    """An action that may be repeated, until it succeeds or `RETRY_SECONDS` are over: so soon after a change a server
-    may be slow, or a client not know the new primary yet.
+def _retry(action: Callable[[], T]) -> T:
+    """Retry an idempotent action for up to `RETRY_SECONDS`.
+
+    Right after a change a server may be slow, and a client may not know the new primary yet.
     """
     end = time.monotonic() + RETRY_SECONDS
     while True:
@@ -106,7 +106,7 @@ def _again(action: Callable[[], T]) -> T:
 
 
 def replicas_with(client: Client, key: str, wanted: int, seconds: float = 2.0) -> int:
-    """How many replicas have what the client has just written to a key, once `wanted` do or the time is over."""
+    """The number of replicas that have the client's last write to a key, once `wanted` have it or the time is over."""
     if isinstance(client, redis.RedisCluster):
         node = client.get_node_from_key(key)
         return int(client.execute_command("WAIT", wanted, int(seconds * 1000), target_nodes=node))
