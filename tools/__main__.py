@@ -214,7 +214,7 @@ def drill(options: argparse.Namespace) -> None:
 
 
 def render(options: argparse.Namespace) -> None:
-    from tools import render as rendering  # loads Pulumi, which nothing else here needs
+    from tools import render as rendering  # loads pydantic and cryptography, which nothing else here needs
 
     _say(rendering.render(options.form, options.out, options.set))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 import uuid
 from datetime import datetime, timedelta, timezone
 
@@ -18,11 +16,8 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
+from infra.drivers.passwords import new_password
 from infra.providers import Props
-
-_ALPHABET = string.ascii_letters + string.digits
-PASSWORD_LENGTH = 43
-"""Letters and digits, 43 of them: 256 bits, and no character that any URL, shell or service minds."""
 
 
 class PasswordProvider(ResourceProvider):
@@ -47,10 +42,6 @@ class PasswordProvider(ResourceProvider):
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         return UpdateResult({"rotation": news["rotation"], "value": new_password(), "previous": olds["value"]})
-
-
-def new_password() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 
 class Password(Resource, module="valkey", name="Password"):

@@ -176,27 +176,9 @@ def _spec(props: Props, login: str = "") -> DeploymentSpec:
     from infra.drivers.docker.driver import DeploymentSpec
     from infra.drivers.docker.engine import Engine
     from infra.drivers.docker.images import ImageSource
-    from infra.drivers.docker.plan import Backups, DeploymentPlan, Secrets, Upload
+    from infra.drivers.docker.plan import DeploymentPlan, Secrets
     from infra.project import root
 
-    plan = DeploymentPlan(
-        project=props["project"],
-        stack=props["stack"],
-        image="",
-        topology=props["topology"],
-        shards=int(props["shards"]),
-        replicas=int(props["replicas"]),
-        ports=(),
-        bind=props["bind"],
-        host=props["host"],
-        subnet=props["subnet"],
-        directives=props["directives"],
-        backups=Backups(int(props["backupEvery"]) * 3600, int(props["backupKeep"]), props["backupFolder"])
-        if props["backupEvery"]
-        else None,
-        upload=Upload(props["uploader"], *_bucket(props)) if props.get("backupUrl") else None,
-        exporter=props["exporter"],
-    )
     return DeploymentSpec(
         engine=Engine(props["context"]),
         source=ImageSource(
@@ -207,7 +189,7 @@ def _spec(props: Props, login: str = "") -> DeploymentSpec:
             props["registryPassword"],
         ),
         version=props["version"],
-        plan=plan,
+        plan=DeploymentPlan.from_props(props),
         secrets=Secrets(
             props["passwords"],
             props["previous"],
@@ -220,11 +202,6 @@ def _spec(props: Props, login: str = "") -> DeploymentSpec:
         first_port=int(props["port"]),
         restore_from=Path(root() / props["restoreFrom"]) if props["restoreFrom"] else None,
     )
-
-
-def _bucket(props: Props) -> tuple[str, str, str]:
-    """With its path, the service, the region."""
-    return props["backupUrl"].removeprefix("s3://"), props["backupEndpoint"], props["backupRegion"]
 
 
 def _drift(known: DeploymentState, found: DeploymentState | None) -> list[str]:

@@ -95,7 +95,6 @@ def test_the_keys_stand_in_no_container(bed: Bed, service: Service) -> None:
 
 def test_a_wrong_key_or_address_is_told_and_a_good_one_mends_it(bed: Bed, service: Service) -> None:
     secrets, plan, upload = bed.spec.secrets, bed.spec.plan, bed.spec.plan.upload
-    assert upload is not None
     bed.ensure(secrets=replace(secrets, bucket=(service.keys[0], "another")))
     _until(lambda: "uploader: it is unhealthy" in bed.wrong(), 150)
     assert "status code: 403" in bed.deployment.compose("logs", "uploader")

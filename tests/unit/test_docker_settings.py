@@ -14,6 +14,7 @@ from infra import project, settings
 from infra.drivers import certificates
 from infra.drivers.certificates import Pair
 from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.plan import DeploymentPlan
 from infra.targets.docker import planning, preflight
 
 
@@ -109,6 +110,27 @@ def test_memory_and_the_containers_limit_follow_from_each_other() -> None:
     plan = planning.create_plan(load(memory="512mb"), "valkey/dev")
     assert int(plan.directives["maxmemory"]) / plan.memory_limit < 0.45
     assert plan.project == "valkey-dev"
+
+
+PLANS: tuple[dict[str, object], ...] = (
+    {},
+    {"backupEvery": 24, "backupFolder": "/srv/backups", "exporter": "example/exporter:1"},
+    {
+        "backupEvery": 1,
+        "backupUrl": "s3://backups/valkey",
+        "backupRegion": "eu-central-1",
+        "backupAccessKey": "access",
+        "backupSecretKey": "secret",
+    },
+)
+
+
+@pytest.mark.parametrize("section", PLANS)
+@pytest.mark.parametrize("topology", ["single", "replicated", "cluster"])
+def test_a_plan_survives_the_state_of_a_stack(topology: str, section: dict[str, object]) -> None:
+    plan = planning.create_plan(load(section, topology=topology), "valkey/dev")
+    state = json.loads(json.dumps(plan.to_props()), parse_int=float)
+    assert DeploymentPlan.from_props(state) == plan
 
 
 def test_names_are_safe_for_compose() -> None:

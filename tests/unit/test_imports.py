@@ -21,6 +21,12 @@ def test_the_program_loads_no_cloud_and_no_client() -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_rendering_loads_no_pulumi() -> None:
+    loaded = loaded_by("tools.render")
+    assert "infra.targets.docker.planning" in loaded
+    assert "pulumi" not in loaded
+
+
 def test_the_aws_target_loads_only_the_services_it_uses() -> None:
     loaded = loaded_by("infra.targets.aws")
     services = {name.split(".")[1] for name in loaded if name.startswith("pulumi_aws.") and name.count(".") == 2}

@@ -61,7 +61,7 @@ def write(settings: StackSettings, folder: RenderedFolder) -> str:
 
 def _plan(settings: StackSettings, project: str, image: str) -> DeploymentPlan:
     plan = planning.create_plan(settings, f"valkey/{project}")
-    if plan.backups and not plan.backups.folder:
+    if plan.backups.is_scheduled and not plan.backups.folder:
         raise ToolError(
             "docker.backupEvery needs docker.backupFolder in a rendered folder",
             fix="--set docker.backupFolder=/srv/backups",
@@ -92,7 +92,7 @@ def _next_steps(folder: RenderedFolder, plan: DeploymentPlan, *, renewed: bool) 
     steps = [f"cd {folder.path} && docker compose up --detach --wait"]
     if renewed:
         steps.append("the certificate is new; running servers load it after: docker compose restart")
-    if plan.backups:
+    if plan.backups.is_scheduled:
         steps.insert(0, f"once, where the engine is: install -d -o 999 -g 999 -m 700 "
                         f"{plan.backups.folder} {plan.backups.folder}/{plan.project}")  # fmt: skip
     return "\n".join([*steps, f"URLs and passwords: {folder.path / variables.FILE}"])

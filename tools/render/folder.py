@@ -14,7 +14,7 @@ from infra.drivers import certificates
 from infra.drivers.certificates import Pair
 from infra.drivers.docker.plan import Secrets
 from infra.drivers.files import write_private
-from infra.providers.credentials import new_password
+from infra.drivers.passwords import new_password
 from tools.errors import ToolError
 
 KEPT_FILE = "kept.json"

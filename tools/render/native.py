@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 from infra import hardening
 from infra.drivers.docker.addresses import FIRST_PORT
@@ -15,7 +16,6 @@ from infra.targets.docker import planning
 from tools.errors import ToolError
 from tools.render import variables
 from tools.render.folder import RenderedFolder
-from tools.stack import PROJECT
 
 UNSUPPORTED_KEYS = {
     "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "version",
@@ -26,7 +26,7 @@ UNSUPPORTED_KEYS = {
 }  # fmt: skip
 """Keys that only apply to containers or to a stack of Pulumi; the version is Debian's."""
 
-PACKAGE_FILES = PROJECT / "native"
+PACKAGE_FILES = Path(__file__).resolve().parents[2] / "native"
 HOME = "/etc/valkey"
 
 

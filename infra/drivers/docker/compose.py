@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.drivers.docker import exporter, files, uploader
-from infra.drivers.docker.plan import Backups, DeploymentPlan, Upload
+from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import DIRECTIVES, topology_directives
 from infra.yaml_writer import to_yaml
@@ -47,8 +47,8 @@ def render(plan: DeploymentPlan, conf: str | None = None) -> dict[str, Any]:
         **{node.name: _node(plan, node) for node in plan.nodes},
         **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
         **({KEEPER: _keeper(plan)} if plan.topology == "cluster" else {}),
-        **({"backup": _backup(plan, plan.backups)} if plan.backups else {}),
-        **({"uploader": _uploader(plan, plan.backups, plan.upload)} if plan.backups and plan.upload else {}),
+        **({"backup": _backup(plan)} if plan.backups.is_scheduled else {}),
+        **({"uploader": _uploader(plan)} if plan.backups.is_scheduled and plan.upload.is_configured else {}),
         **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),
     }
     mount = f"{conf or CONF}:{files.HOME}:ro"
@@ -83,7 +83,7 @@ def to_text(project: Mapping[str, Any]) -> str:
 
 def keeps_backups(plan: DeploymentPlan) -> bool:
     """Whether there are backups in a volume, not in a folder of the engine's machine."""
-    return plan.backups is not None and not plan.backups.folder
+    return plan.backups.is_scheduled and not plan.backups.folder
 
 
 def _node(plan: DeploymentPlan, node: NodeAddress) -> Service:
@@ -129,22 +129,22 @@ def _keeper(plan: DeploymentPlan) -> Service:
     }
 
 
-def _backup(plan: DeploymentPlan, backups: Backups) -> Service:
+def _backup(plan: DeploymentPlan) -> Service:
     """Saves every primary and loads what it saved, so it may take as much memory as a node."""
     return {
         **_extends("helper"),
-        "command": ["sh", f"{files.HOME}/bin/backup", str(backups.interval), str(backups.keep)],
+        "command": ["sh", f"{files.HOME}/bin/backup", str(plan.backups.interval), str(plan.backups.keep)],
         "working_dir": f"/backup/{plan.project}",
         **_memory(plan.memory_limit),
-        "volumes": [f"{backups.folder or BACKUPS}:/backup"],
+        "volumes": [f"{plan.backups.folder or BACKUPS}:/backup"],
         "healthcheck": {"test": ["CMD", "test", "-f", "/tmp/ok"], "interval": "5s"},  # noqa: S108  (as above)
         "depends_on": {node.name: {"condition": "service_healthy"} for node in plan.nodes},
     }
 
 
-def _uploader(plan: DeploymentPlan, backups: Backups, upload: Upload) -> Service:
+def _uploader(plan: DeploymentPlan) -> Service:
     helper = {**_helper(), **_memory(uploader.MEMORY)}
-    return uploader.service(plan, upload, backups.folder or BACKUPS, helper)
+    return uploader.service(plan, plan.upload, plan.backups.folder or BACKUPS, helper)
 
 
 def _helper() -> Service:

@@ -105,7 +105,7 @@ class ContainerDeployment:
         for name in [compose.CONF, *([compose.BACKUPS] if compose.keeps_backups(self.plan) else [])]:
             self.engine.docker("volume", "create", *self.labels(name), self.volume(name))
         self.open(self.volume(compose.CONF)).put(files.render(self.plan, self.secrets))
-        if self.plan.backups:
+        if self.plan.backups.is_scheduled:
             self.open(self.plan.backups.folder or self.volume(compose.BACKUPS)).make_folder(self.plan.project)
 
     def create(self) -> None:

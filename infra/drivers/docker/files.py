@@ -45,7 +45,7 @@ def render(plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:
         "nodes/primaries": f"{plan.shards}\n",
         **(_of_sentinels(plan, secrets) if plan.sentinels else {}),
         **({EXPORTER_PASSWORDS: _exporter_passwords(plan, secrets)} if plan.exporter else {}),
-        **({"upload/rclone.conf": _rclone_conf(plan.upload, secrets)} if plan.upload else {}),
+        **({"upload/rclone.conf": _rclone_conf(plan.upload, secrets)} if plan.upload.is_configured else {}),
     }
 
 

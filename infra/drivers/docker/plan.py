@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from infra import hardening
 from infra.drivers.certificates import Pair
@@ -23,6 +24,9 @@ _FIRST_NODE, _FIRST_SENTINEL = 10, 110
 
 OVERHEAD = 48 * 1024**2
 """Bytes for the program, connections and buffers."""
+
+_HOUR_SECONDS = 3600
+_S3 = "s3://"
 
 DATA_SHARE = 0.45
 """The maximal share of data in a container's memory; a fork needs the rest (measured: at 0.58 it was killed)."""
@@ -46,21 +50,29 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Backups:
-    """interval: seconds between two. keep: how many. folder: on the engine's machine, or "" for a volume."""
+    """interval: seconds between backups; 0 for none. keep: how many. folder: on the engine's host; "" for a volume."""
 
-    interval: int
-    keep: int
+    interval: int = 0
+    keep: int = 7
     folder: str = ""
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self.interval > 0
 
 
 @dataclass(frozen=True)
 class Upload:
-    """Where backups are copied to. image: has rclone. bucket: with the path in it. endpoint: "" for AWS."""
+    """Where backups are copied to. image: has rclone. bucket: with the path; "" for no copies. endpoint: "" for AWS."""
 
-    image: str
-    bucket: str
+    image: str = ""
+    bucket: str = ""
     endpoint: str = ""
     region: str = ""
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.bucket)
 
 
 @dataclass(frozen=True)
@@ -92,9 +104,56 @@ class DeploymentPlan:
     certificate: str = ""
     login: str = ""
     bucket: str = ""
-    backups: Backups | None = None
-    upload: Upload | None = None
+    backups: Backups = Backups()
+    upload: Upload = Upload()
     exporter: str = ""
+
+    def to_props(self) -> dict[str, Any]:
+        """The plan as plain values for the state of a stack; image, ports and digests are not part of it."""
+        return {
+            "project": self.project,
+            "stack": self.stack,
+            "topology": self.topology,
+            "shards": self.shards,
+            "replicas": self.replicas,
+            "bind": self.bind,
+            "host": self.host,
+            "subnet": self.subnet,
+            "directives": dict(self.directives),
+            "backupEvery": self.backups.interval // _HOUR_SECONDS,
+            "backupKeep": self.backups.keep,
+            "backupFolder": self.backups.folder,
+            "backupUrl": f"{_S3}{self.upload.bucket}" if self.upload.is_configured else "",
+            "backupEndpoint": self.upload.endpoint,
+            "backupRegion": self.upload.region,
+            "uploader": self.upload.image,
+            "exporter": self.exporter,
+        }
+
+    @classmethod
+    def from_props(cls, props: Mapping[str, Any]) -> DeploymentPlan:
+        """The inverse of `to_props`. Pulumi returns numbers as floats."""
+        return cls(
+            project=props["project"],
+            stack=props["stack"],
+            image="",
+            topology=props["topology"],
+            shards=int(props["shards"]),
+            replicas=int(props["replicas"]),
+            ports=(),
+            bind=props["bind"],
+            host=props["host"],
+            subnet=props["subnet"],
+            directives=props["directives"],
+            backups=Backups(int(props["backupEvery"]) * _HOUR_SECONDS, int(props["backupKeep"]), props["backupFolder"]),
+            upload=Upload(
+                props.get("uploader", ""),
+                props.get("backupUrl", "").removeprefix(_S3),
+                props.get("backupEndpoint", ""),
+                props.get("backupRegion", ""),
+            ),
+            exporter=props["exporter"],
+        )
 
     @property
     def stack_name(self) -> str:

@@ -50,18 +50,30 @@ class DockerDeployment(TargetDeployment):
         passwords = _create_passwords(settings, plan, child_options)
         certificate, key, ca = _create_certificate(settings, plan, stack, child_options)
         keep_in = f".valkey/{stack.rpartition('/')[2]}"
-        deployment = {"stack": stack, "project": plan.project, "context": settings.docker.context, "keepIn": keep_in}
-        cleanup = Cleanup("cleanup", {**deployment, "finalSnapshot": settings.finalSnapshot}, child_options)
+        common = {
+            "stack": stack,
+            "project": plan.project,
+            "context": settings.docker.context,
+            "keepIn": keep_in,
+            "finalSnapshot": settings.finalSnapshot,
+        }
+        cleanup = Cleanup("cleanup", common, child_options)
         self.logins = password_logins({user.name: passwords[user.name].value for user in hardening.USERS})
         self.containers = Containers(
             "containers",
             {
-                **deployment,
-                **_properties(settings, plan),
+                **common,
+                **plan.to_props(),
+                **_image_properties(settings),
                 **_password_properties(settings, passwords),
                 "certificate": certificate,
                 "key": key,
                 "authority": ca,
+                "backupAccessKey": settings.docker.backupAccessKey,
+                "backupSecretKey": pulumi.Output.secret(settings.docker.backupSecretKey),
+                "port": settings.port,
+                "files": files.digest(plan),
+                "restoreFrom": settings.restoreFrom,
             },
             pulumi.ResourceOptions.merge(
                 child_options, pulumi.ResourceOptions(protect=settings.environment == "prod", depends_on=[cleanup])
@@ -105,8 +117,7 @@ def _create_certificate(
     return leaf.certificate, leaf.key, authority.bundle
 
 
-def _properties(settings: StackSettings, plan: DeploymentPlan) -> dict[str, Any]:
-    """The properties of the containers that are known before any resource exists."""
+def _image_properties(settings: StackSettings) -> dict[str, Any]:
     docker = settings.docker
     return {
         "image": docker.image or image_for(settings.version),
@@ -115,27 +126,6 @@ def _properties(settings: StackSettings, plan: DeploymentPlan) -> dict[str, Any]
         "registryUser": docker.registryUser,
         "registryPassword": pulumi.Output.secret(docker.registryPassword),
         "version": settings.version,
-        "topology": plan.topology,
-        "shards": plan.shards,
-        "replicas": plan.replicas,
-        "port": settings.port,
-        "bind": plan.bind,
-        "host": plan.host,
-        "subnet": plan.subnet,
-        "directives": dict(plan.directives),
-        "backupEvery": docker.backupEvery,
-        "backupKeep": docker.backupKeep,
-        "backupFolder": docker.backupFolder,
-        "exporter": plan.exporter,
-        "backupUrl": docker.backupUrl,
-        "backupEndpoint": docker.backupEndpoint,
-        "backupRegion": docker.backupRegion,
-        "backupAccessKey": docker.backupAccessKey,
-        "backupSecretKey": pulumi.Output.secret(docker.backupSecretKey),
-        "uploader": docker.uploader,
-        "files": files.digest(plan),
-        "restoreFrom": settings.restoreFrom,
-        "finalSnapshot": settings.finalSnapshot,
     }
 
 

@@ -11,7 +11,6 @@ from valkeykit.url import Node
 from infra import hardening
 from infra.drivers.docker.plan import Backups, DeploymentPlan, Upload, default_subnet
 from infra.settings import StackSettings
-from infra.settings.docker import DockerSettings
 
 PATCH_RELEASES = {"8.0": "8.0.10", "8.1": "8.1.9", "9.0": "9.0.5", "9.1": "9.1.2"}
 """Minimum safe patch release of each minor version: it fixes CVE-2026-56684 (TLS and CLIENT KILL)."""
@@ -40,10 +39,10 @@ def create_plan(settings: StackSettings, stack: str) -> DeploymentPlan:
         host=docker.announced,
         subnet=docker.subnet or default_subnet(stack),
         directives=hardening.directives(settings.workload, settings.maxmemory, "docker"),
-        backups=Backups(docker.backupEvery * 3600, docker.backupKeep, docker.backupFolder)
-        if docker.backupEvery
-        else None,
-        upload=_upload(docker) if docker.backupUrl else None,
+        backups=Backups(docker.backupEvery * 3600, docker.backupKeep, docker.backupFolder),
+        upload=Upload(
+            docker.uploader, docker.backupUrl.removeprefix("s3://"), docker.backupEndpoint, docker.backupRegion
+        ),
         exporter=docker.exporter,
     )
 
@@ -95,8 +94,3 @@ def create_endpoint(
         users=tuple(user.name for user in hardening.USERS),
         ca=ca,
     )
-
-
-def _upload(docker: DockerSettings) -> Upload:
-    bucket = docker.backupUrl.removeprefix("s3://")
-    return Upload(docker.uploader, bucket, docker.backupEndpoint, docker.backupRegion)
