@@ -118,6 +118,22 @@ def test_a_native_server_is_a_single_one(tmp_path: Path) -> None:
         render("native", tmp_path / "v", ["topology=cluster"])
 
 
+def test_a_native_server_takes_no_keys_of_docker(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match=r"docker\.bind is not supported in a folder for native") as raised:
+        render("native", tmp_path / "v", ["docker.bind=10.0.0.5"])
+    assert raised.value.fix == "--set bind=…"
+    with pytest.raises(ToolError, match=r"valkey:bind is 0\.0\.0\.0, which is open") as raised:
+        render("native", tmp_path / "v", ["bind=0.0.0.0"])
+    assert "--set bind=127.0.0.1, or --set allowedCidrs=" in str(raised.value)
+
+
+def test_a_native_server_has_the_addresses_that_are_configured(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    render("native", folder, [*SMALL, "bind=10.0.0.5", "host=valkey.example.com", "names=a.internal,b.internal"])
+    assert "bind 10.0.0.5 127.0.0.1" in (folder / "valkey.conf").read_text().splitlines()
+    assert "@valkey.example.com:17000" in (folder / "env").read_text()
+
+
 def test_a_native_server_has_the_same_hardening(tmp_path: Path) -> None:
     folder = tmp_path / "v"
     render("native", folder, [*SMALL, "workload=queue"])

@@ -17,9 +17,14 @@ from tools.render.folder import RenderedFolder
 
 
 class RenderFormat(Protocol):
-    """A format of the folder. UNSUPPORTED_KEYS: configuration keys that it doesn't support."""
+    """A format of the folder.
+
+    UNSUPPORTED_KEYS: configuration keys, or their first parts, that it doesn't support.
+    SERVER_KEYS: keys of the docker target that it takes without `docker.`.
+    """
 
     UNSUPPORTED_KEYS: set[str]
+    SERVER_KEYS: tuple[str, ...]
 
     def write(self, settings: StackSettings, folder: RenderedFolder) -> str:
         """Write the folder; return the next steps."""
@@ -44,23 +49,23 @@ def render(form: str, out: Path, given: Sequence[str]) -> str:
     Raises:
         ToolError: a key or value is invalid, or the folder has other files.
     """
-    settings = _settings(given)
     writer = FORMATS[form]
-    if unknown := [key for key in _keys(given) if key in writer.UNSUPPORTED_KEYS]:
-        raise ToolError(
-            f"{', '.join(unknown)} is not supported in a folder for {form}",
-            fix=f"leave out --set {unknown[0]}",
-        )
+    settings = _settings(given, writer)
+    keys = [pair.partition("=")[0] for pair in given]
+    if unknown := [key for key in keys if {key, key.partition(".")[0]} & writer.UNSUPPORTED_KEYS]:
+        name = unknown[0].removeprefix("docker.")
+        fix = f"--set {name}=…" if name in writer.SERVER_KEYS else f"leave out --set {unknown[0]}"
+        raise ToolError(f"{', '.join(unknown)} is not supported in a folder for {form}", fix=fix)
     return writer.write(settings, RenderedFolder.open(out, form))
 
 
-def _settings(given: Sequence[str]) -> StackSettings:
+def _settings(given: Sequence[str], writer: RenderFormat) -> StackSettings:
     config, sections = {"valkey:target": "docker"}, {"docker": {"host": ""}}
     for pair in given:
         key, sign, value = pair.partition("=")
         if not sign or key == "target":
             raise ToolError(f"--set {pair} is invalid", fix="--set KEY=VALUE, such as --set memory=1gb")
-        section, dot, name = key.partition(".")
+        section, dot, name = (f"docker.{key}" if key in writer.SERVER_KEYS else key).partition(".")
         if dot:
             sections.setdefault(section, {})[name] = _value(value)
         else:
@@ -69,11 +74,7 @@ def _settings(given: Sequence[str]) -> StackSettings:
     try:
         return load(config)
     except ConfigurationError as problem:
-        raise ToolError(_translate_fixes(str(problem))) from None
-
-
-def _keys(given: Sequence[str]) -> list[str]:
-    return [pair.partition("=")[0] for pair in given]
+        raise ToolError(_translated(str(problem), writer)) from None
 
 
 def _value(text: str) -> str:
@@ -85,7 +86,10 @@ def _value(text: str) -> str:
         raise ToolError(f"{text[1:]} can't be read: {problem.strerror}", fix="--set KEY=@<file>") from None
 
 
-def _translate_fixes(text: str) -> str:
+def _translated(text: str, writer: RenderFormat) -> str:
+    """An error of the configuration in terms of this command."""
     for pattern, replacement in _FIX_REPLACEMENTS:
         text = pattern.sub(replacement, text)
+    for key in writer.SERVER_KEYS:
+        text = text.replace(f"docker.{key}", key)
     return text

@@ -25,6 +25,8 @@ UNSUPPORTED_KEYS = {
 }  # fmt: skip
 """Keys that only apply to a stack of Pulumi."""
 
+SERVER_KEYS: tuple[str, ...] = ()
+
 CONF = "conf"
 
 

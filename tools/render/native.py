@@ -19,12 +19,12 @@ from tools.render.folder import RenderedFolder
 
 UNSUPPORTED_KEYS = {
     "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "version",
-    "docker.context", "docker.project", "docker.image", "docker.digest", "docker.imageFile", "docker.registryUser",
-    "docker.registryPassword", "docker.subnet", "docker.certificate", "docker.key", "docker.ca", "docker.backupEvery",
-    "docker.backupKeep", "docker.backupFolder", "docker.exporter", "docker.backupUrl", "docker.backupEndpoint",
-    "docker.backupRegion", "docker.backupAccessKey", "docker.backupSecretKey", "docker.uploader",
+    "docker",
 }  # fmt: skip
 """Keys that only apply to containers or to a stack of Pulumi; the version is Debian's."""
+
+SERVER_KEYS: tuple[str, ...] = ("bind", "host", "names", "allowedCidrs")
+"""Keys that the docker target has under `docker.`, with the same meaning."""
 
 PACKAGE_FILES = Path(__file__).resolve().parents[2] / "native"
 HOME = "/etc/valkey"
