@@ -62,7 +62,7 @@ def touched(taken: Iterable[Step]) -> tuple[str, ...]:
 
 def table(rows: Iterable[Row]) -> str:
     """Markdown, a line for each row."""
-    lines = ["| key | its change is | guarded | touches |", "| --- | --- | --- | --- |"]
+    lines = ["| key | effect of a change | rejected | changed resources |", "| --- | --- | --- | --- |"]
     for row in rows:
         kinds = ", ".join(f"`{kind}`" for kind in row.touched)
         lines.append(f"| `{row.key}` | {row.effect} | {'yes' if row.guarded else ''} | {kinds} |")
