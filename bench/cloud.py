@@ -17,7 +17,7 @@ from tests.aws import account
 from tests.aws.recorded import MINIMAL as AWS
 from tests.aws.test_requests import TOPOLOGIES as AWS_TOPOLOGIES
 from tests.aws.variables import ADDRESS
-from tests.cloud.space import Configuration
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.stack import CloudStack, running
 from tests.gcp.answers import FILE
 from tests.gcp.recorded import MINIMAL as GCP

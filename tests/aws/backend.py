@@ -1,4 +1,4 @@
-"""The stand-in's cloud: moto where it knows a request, botocore's model and the service's rules for all of them."""
+"""The fake provider's AWS: moto for supported requests, botocore's model and the service's rules for all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.aws import requests, service
 from tests.aws.variables import ADDRESS, EXISTING
-from tests.cloud.standin import Properties, serve
+from tests.cloud.fake_provider import Properties, serve
 
 ACCOUNT = "123456789012"
 
@@ -32,7 +32,7 @@ class Aws:
     def __init__(self, address: str, region: str, existing: Path | None = None) -> None:
         self._region = region
         self._existing = existing
-        self._session = boto3.Session("standin", "standin", region_name=region)
+        self._session = boto3.Session("fake_provider", "fake_provider", region_name=region)
         self._address = address
         self._clients: dict[str, Any] = {}
 

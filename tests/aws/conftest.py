@@ -1,4 +1,4 @@
-"""A moto server for all tests, and a stack whose AWS is the stand-in."""
+"""A moto server for all tests, and a stack whose AWS is the fake provider."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.aws import account
 from tests.aws.variables import ADDRESS, EXISTING
-from tests.cloud.reader import Reader
+from tests.cloud.page_runner import PageRunner
 from tests.cloud.stack import CloudStack, plugin, running
 from tests.project import USERS_CHOICE
 from tools.stack import PROJECT
@@ -34,27 +34,27 @@ def existing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def standin(moto: str, existing: Path) -> Iterator[dict[str, str]]:
+def fake_provider(moto: str, existing: Path) -> Iterator[dict[str, str]]:
     with running("aws", "tests.aws.backend", PROJECT, {ADDRESS: moto, EXISTING: str(existing)}) as variables:
         yield variables
 
 
 @pytest.fixture
 def stack(
-    tmp_path: Path, moto: str, standin: dict[str, str], existing: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, moto: str, fake_provider: dict[str, str], existing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CloudStack:
     """In an account in which there is nothing yet."""
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
     _empty(moto, existing)
-    return CloudStack.make(tmp_path, _plugins(tmp_path), standin)
+    return CloudStack.make(tmp_path, _plugins(tmp_path), fake_provider)
 
 
 @pytest.fixture
-def reader(tmp_path: Path, moto: str, standin: dict[str, str], existing: Path) -> Reader:
+def page_runner(tmp_path: Path, moto: str, fake_provider: dict[str, str], existing: Path) -> PageRunner:
     """With such an account."""
     _empty(moto, existing)
-    return Reader.make(tmp_path, _plugins(tmp_path), standin)
+    return PageRunner.make(tmp_path, _plugins(tmp_path), fake_provider)
 
 
 def _empty(moto: str, existing: Path) -> None:

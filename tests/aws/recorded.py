@@ -13,8 +13,8 @@ from infra.settings import StackSettings
 from infra.targets.aws import AwsDeployment
 from infra.targets.deployment import record_rotation
 from tests.aws import requests
+from tests.cloud.config_strategies import Configuration, load
 from tests.cloud.recording import Answer, Inputs, Recorder, record
-from tests.cloud.space import Configuration, load
 
 MINIMAL: Configuration = {"target": "aws", "aws.region": "eu-central-1"}
 

@@ -9,11 +9,11 @@ import pytest
 from tests.aws import service
 from tests.aws.account import client
 from tests.aws.recorded import MINIMAL, PASSWORD, Deployed
+from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
 from tests.cloud.changes import REPLACEMENTS, Effect, Step
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.recording import Recorded
-from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
-from tests.cloud.walks import Walk, Walker, assert_documented, steps_between
 from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "aws-changes.md"
@@ -21,7 +21,7 @@ FILE = PROJECT / "docs" / "aws-changes.md"
 THEIR_GROUP = "sg-0a1b2c3d"
 """A security group that somebody else made."""
 
-WALKS: dict[str, Walk] = {
+SCENARIOS: dict[str, Scenario] = {
     "nodes": (
         {"topology": "replicated", "version": "9.0", "aws.applyImmediately": "false"},
         (
@@ -118,9 +118,9 @@ def _becomes_a_cluster(former: Deployed, after: Deployed) -> bool:
     return len(modes) > 1
 
 
-WALKER = Walker(
+RUNNER = ScenarioRunner(
     MINIMAL,
-    WALKS,
+    SCENARIOS,
     SAME_AS,
     plan,
     refusals={"a replacement": "or allow it with: pulumi config set --path valkey:aws.allowReplacement true"},
@@ -130,10 +130,10 @@ WALKER = Walker(
 
 
 def test_the_table_of_the_docs_is_what_the_program_does() -> None:
-    assert_documented(FILE, HEAD, WALKER.predictions(), "aws", NOT_IN_TABLE)
+    assert_documented(FILE, HEAD, RUNNER.predictions(), "aws", NOT_IN_TABLE)
 
 
-@pytest.mark.parametrize("name", WALKS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_the_engine_does_what_the_table_says(stack: CloudStack, moto: str, name: str) -> None:
     group = client(moto, "ec2").create_security_group(GroupName="theirs", Description="theirs")["GroupId"]
-    WALKER.assert_engine_agrees(stack, name, {THEIR_GROUP: group})
+    RUNNER.assert_engine_agrees(stack, name, {THEIR_GROUP: group})

@@ -18,7 +18,7 @@ from infra.targets.aws import alarms, parameters, replication
 from infra.targets.aws.names import safe_name
 from tests.aws import service
 from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.space import load
+from tests.cloud.config_strategies import load
 
 GIB = 1024**3
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"

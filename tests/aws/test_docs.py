@@ -8,17 +8,17 @@ from tests import checkout
 from tests.aws.account import client
 from tests.aws.recorded import MINIMAL
 from tests.aws.test_import import WHAT_IT_IS, make_redis
-from tests.cloud.reader import Reader, new_stack
+from tests.cloud.page_runner import PageRunner, new_stack
 from tools.stack import PROJECT
 
 START, ROTATE, RETIRE, RESTORE, TAKE_OVER, ALLOW = checkout.runnable(PROJECT / "docs" / "aws.md")
 
 
-def test_the_session_of_a_reader(reader: Reader, moto: str, existing: Path) -> None:
+def test_the_session_of_a_reader(page_runner: PageRunner, moto: str, existing: Path) -> None:
     make_redis(moto, existing)
-    reader.run(START, ROTATE, RETIRE, ALLOW)
-    reader.run(new_stack("dump", MINIMAL), RESTORE, "pulumi preview\n")
-    said = reader.run(new_stack("moved", WHAT_IT_IS), TAKE_OVER).stdout
+    page_runner.run(START, ROTATE, RETIRE, ALLOW)
+    page_runner.run(new_stack("dump", MINIMAL), RESTORE, "pulumi preview\n")
+    said = page_runner.run(new_stack("moved", WHAT_IT_IS), TAKE_OVER).stdout
     assert "1 imported" in said
     groups = client(moto, "elasticache").describe_replication_groups()["ReplicationGroups"]
     assert {group["ReplicationGroupId"] for group in groups} == {"valkey-cloud", "my-redis"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.aws import service
 from tests.aws.recorded import MINIMAL
-from tests.cloud.space import Configuration
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.stack import CloudStack
 
 ALLOWED = {"aws.allowReplacement": "true"}
@@ -18,7 +18,7 @@ LOSSES: tuple[tuple[Configuration, str], ...] = (
     ({"version": "8.1"}, "a downgrade from 9.0 to 8.1 would replace the cache"),
     ({"topology": "serverless", "port": "6379"}, "the resource that has the data now would be deleted"),
 )
-"""One after another; previews are tried by the walks of test_changes."""
+"""One after another; previews are tried by the scenarios of test_changes."""
 
 
 def test_what_would_lose_data_is_refused_until_it_is_allowed(stack: CloudStack) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.aws import service
 from tests.aws.account import client
 from tests.aws.recorded import MINIMAL
-from tests.cloud.space import Configuration
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.stack import CloudStack
 
 REDIS: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A stack's life under the real engine, with the stand-in for AWS: up, no change, refresh, destroy."""
+"""A stack's life under the real engine, with the fake provider for AWS: up, no change, refresh, destroy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from valkeykit.url import parse
 from tests.aws.account import client
 from tests.aws.recorded import MINIMAL
 from tests.aws.test_requests import TOPOLOGIES
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.secrets import absent_from_files, absent_from_processes, absent_from_text
-from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
 
 

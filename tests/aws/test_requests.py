@@ -9,8 +9,16 @@ from valkeykit.errors import ConfigurationError
 
 from tests.aws import requests, service
 from tests.aws.recorded import MINIMAL, Deployed
+from tests.cloud.config_strategies import (
+    Configuration,
+    accepted,
+    apply_fixes,
+    configurations,
+    converge,
+    load,
+    refusal,
+)
 from tests.cloud.recording import Recorder
-from tests.cloud.space import Configuration, accepted, configurations, load, mended, refusal, settled
 
 TOPOLOGIES: dict[str, Configuration] = {
     "single": {},
@@ -147,7 +155,7 @@ def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configur
 @limits(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations(VALUES, target="aws", **{"aws.region": "eu-central-1"}))
 @example(
-    # The mends of the first round make it replicated, and only then the zones of its subnets matter.
+    # The fixes of the first round make it replicated, and only then the zones of its subnets matter.
     {
         "target": "aws",
         "aws.region": "eu-central-1",
@@ -162,9 +170,9 @@ def test_an_accepted_configuration_asks_for_what_aws_takes(configuration: Config
 
 
 def _deployed(configuration: Configuration) -> Deployed:
-    """Where given subnets lie is looked up, and may be refused too; the mend is followed as the others are."""
-    known = settled(configuration)
+    """Where given subnets lie is looked up, and may be rejected too; that fix is applied as well."""
+    known = converge(configuration)
     try:
         return Deployed(load(known))
     except ConfigurationError as refusal:
-        return Deployed(accepted(mended(known, refusal)))
+        return Deployed(accepted(apply_fixes(known, refusal)))

@@ -1,4 +1,4 @@
-"""Bad input: each is refused before anything is registered, with key, value and mend."""
+"""Bad input: each is refused before anything is registered, with key, value and fix."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 from valkeykit.errors import ConfigurationError
 
 from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.space import Configuration, load, mended
+from tests.cloud.config_strategies import Configuration, apply_fixes, load
 
 SERVERLESS = {"topology": "serverless"}
 
-MISTAKES: list[tuple[Configuration, str, str]] = [
+INVALID: list[tuple[Configuration, str, str]] = [
     ({"aws.region": "mars-1"}, "aws.region is 'mars-1'", "config set --path valkey:aws.region"),
     ({"aws.region": ""}, "aws.region is required", "config set --path valkey:aws.region eu-central-1"),
     ({"version": "8.0.1"}, "version is 8.0.1", "config set version 9.1"),
@@ -119,14 +119,14 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("configuration", "reason", "mend"), MISTAKES)
-def test_a_mistake_is_told_with_its_mend(configuration: Configuration, reason: str, mend: str) -> None:
+@pytest.mark.parametrize(("configuration", "reason", "fix"), INVALID)
+def test_an_error_has_its_fix(configuration: Configuration, reason: str, fix: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(MINIMAL | configuration)
     text = str(caught.value)
     assert reason in text
-    assert mend in text
-    assert mended(MINIMAL | configuration, caught.value) != MINIMAL | configuration
+    assert fix in text
+    assert apply_fixes(MINIMAL | configuration, caught.value) != MINIMAL | configuration
 
 
 def test_the_value_of_a_token_is_not_repeated() -> None:
@@ -140,7 +140,7 @@ IN_ONE_ZONE = {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-9"
 
 
 @pytest.mark.parametrize(
-    ("configuration", "reason", "mend"),
+    ("configuration", "reason", "fix"),
     [
         (IN_ONE_ZONE | {"topology": "replicated"}, "all in one zone (eu-central-1a)", "valkey:aws.multiZone false"),
         (IN_ONE_ZONE | SERVERLESS, "two subnets are in the same zone", "rm --path valkey:aws.subnetIds"),
@@ -152,12 +152,12 @@ IN_ONE_ZONE = {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-9"
     ],
 )
 def test_a_network_that_cant_hold_it_is_refused_once_aws_has_said_where_it_is(
-    configuration: Configuration, reason: str, mend: str
+    configuration: Configuration, reason: str, fix: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Deployed.of(configuration)
     assert reason in str(caught.value)
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
 
 
 def test_one_zone_is_enough_for_one_node() -> None:

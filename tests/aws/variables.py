@@ -1,4 +1,4 @@
-"""What tells the stand-in where its cloud is."""
+"""What tells the fake provider where its cloud is."""
 
 ADDRESS = "STANDIN_AWS"
 """The environment variable with moto's address."""

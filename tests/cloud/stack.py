@@ -1,4 +1,4 @@
-"""A project of its own whose cloud is a stand-in, driven by the real CLI."""
+"""A separate project with a fake provider, driven by the real CLI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from tests.cloud.changes import Step, steps
-from tests.cloud.space import Configuration, nested
+from tests.cloud.config_strategies import Configuration, nested
 from tests.project import Project
 
 
@@ -30,7 +30,7 @@ def plugin(folder: Path, package: str, module: str, project: Path) -> Path:
 
 @contextmanager
 def running(package: str, module: str, project: Path, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """A stand-in for many runs of the engine, none of which waits for its start; yields the variables they need."""
+    """A fake provider for many runs of the engine; yields the environment variables that they need."""
     command = [sys.executable, "-m", module]
     environment = {**os.environ, **variables}
     with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -57,7 +57,7 @@ class CloudStack:
 
     @classmethod
     def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> CloudStack:
-        """plugins: the folder of the stand-in's executable. variables: for the stand-in."""
+        """plugins: the folder of the fake provider's executable. variables: for the fake provider."""
         made = cls(Project.make(folder))
         environment = made.project.stack.environment
         environment.update(variables)

@@ -1,4 +1,4 @@
-"""What the API answers beside the inputs, for mocks and stand-in.
+"""What the API answers beside the inputs, for mocks and fake provider.
 
 Read in the provider's source, not on a live project.
 """
@@ -11,7 +11,7 @@ from typing import Any
 Inputs = dict[str, Any]
 
 FILE = "STANDIN_GCP"
-"""The environment variable with the stand-in's file of all resources: by id their type and inputs."""
+"""The environment variable with the fake provider's file of all resources: by id their type and inputs."""
 
 INSTANCE = "gcp:memorystore/instance:Instance"
 ACL = "gcp:memorystore/aclPolicy:AclPolicy"

@@ -1,4 +1,4 @@
-"""The stand-in's cloud: resources in a file, answers in the API's form, and the API's refusals."""
+"""The fake provider's cloud: resources in a file, answers in the API's form, and the API's refusals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tests.cloud.standin import Properties, serve
+from tests.cloud.fake_provider import Properties, serve
 from tests.gcp import answers, service
 
 ONE_FIELD = "googleapi: Error 400: exactly 1 update_mask field must be specified per update request"

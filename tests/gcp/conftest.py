@@ -1,4 +1,4 @@
-"""A stack whose Google is the stand-in."""
+"""A stack whose Google is the fake provider."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def google(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of all that the stand-in has."""
+    """The file of all that the fake provider has."""
     return tmp_path_factory.mktemp("google") / "resources.json"
 
 
 @pytest.fixture(scope="session")
-def standin(google: Path) -> Iterator[dict[str, str]]:
+def fake_provider(google: Path) -> Iterator[dict[str, str]]:
     with running("gcp", BACKEND, PROJECT, {FILE: str(google)}) as variables:
         yield variables
 
@@ -39,9 +39,11 @@ def resources(google: Path) -> Path:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, standin: dict[str, str], resources: Path, monkeypatch: pytest.MonkeyPatch) -> CloudStack:
+def stack(
+    tmp_path: Path, fake_provider: dict[str, str], resources: Path, monkeypatch: pytest.MonkeyPatch
+) -> CloudStack:
     """In a project in which there is nothing yet."""
     assert resources.read_text() == "{}"
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
-    return CloudStack.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), standin)
+    return CloudStack.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)

@@ -11,8 +11,8 @@ from valkeykit.endpoint import Endpoint
 
 from infra.settings import StackSettings
 from infra.targets.gcp import GcpDeployment
+from tests.cloud.config_strategies import Configuration, load
 from tests.cloud.recording import Answer, Inputs, Recorder, record
-from tests.cloud.space import Configuration, load
 from tests.gcp import answers
 
 MINIMAL: Configuration = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from infra.targets.gcp.changes import ALLOW_REPLACEMENT
+from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
 from tests.cloud.changes import REPLACEMENTS, Effect, Step
-from tests.cloud.space import Configuration
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.stack import CloudStack
-from tests.cloud.walks import Walk, Walker, assert_documented, steps_between
 from tests.gcp import answers, service
 from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
 from tests.gcp.test_requests import KEY
@@ -18,7 +18,7 @@ FILE = PROJECT / "docs" / "gcp-changes.md"
 
 FAR = "projects/my-project/locations/us-east1/instances/valkey-far"
 
-WALKS: dict[str, Walk] = {
+SCENARIOS: dict[str, Scenario] = {
     "instance": (
         SHARED | {"topology": "replicated", "version": "8.0"},
         (
@@ -107,9 +107,9 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     return taken
 
 
-WALKER = Walker(
+RUNNER = ScenarioRunner(
     MINIMAL,
-    WALKS,
+    SCENARIOS,
     SAME_AS,
     plan,
     refusals={
@@ -121,9 +121,9 @@ WALKER = Walker(
 
 
 def test_the_table_of_the_docs_is_what_the_program_does() -> None:
-    assert_documented(FILE, HEAD, WALKER.predictions(), "gcp", NOT_IN_TABLE)
+    assert_documented(FILE, HEAD, RUNNER.predictions(), "gcp", NOT_IN_TABLE)
 
 
-@pytest.mark.parametrize("name", WALKS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_the_engine_does_what_the_table_says(stack: CloudStack, name: str) -> None:
-    WALKER.assert_engine_agrees(stack, name)
+    RUNNER.assert_engine_agrees(stack, name)

@@ -16,7 +16,7 @@ from infra.settings.gcp.nodes import NODE_TYPES
 from infra.targets.gcp import access, alerts, engine_configs
 from infra.targets.gcp.component import notes
 from infra.targets.gcp.names import safe_name
-from tests.cloud.space import Configuration, load
+from tests.cloud.config_strategies import Configuration, load
 from tests.gcp import answers
 from tests.gcp.recorded import INSTANCE, MEMBERS, MINIMAL, SHARED, Deployed
 from tests.gcp.test_requests import BACKUP, KEY

@@ -13,7 +13,7 @@ import yaml
 from infra import settings
 from infra.settings import loading
 from tests import checkout, servers
-from tests.cloud.reader import Reader
+from tests.cloud.page_runner import PageRunner
 from tests.cloud.stack import plugin
 from tests.gcp import answers
 from tests.gcp.conftest import BACKEND
@@ -27,15 +27,15 @@ PAGE = PROJECT / "docs" / "gcp.md"
 MEMBER = "app@my-project.iam.gserviceaccount.com"
 
 
-def test_the_session_of_a_reader(tmp_path: Path, standin: dict[str, str], resources: Path) -> None:
-    reader = Reader.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), standin)
+def test_the_session_of_a_reader(tmp_path: Path, fake_provider: dict[str, str], resources: Path) -> None:
+    page_runner = PageRunner.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)
     *session, end = checkout.runnable(PAGE)
-    reader.run(*session)
+    page_runner.run(*session)
     (instance,) = stored(resources, answers.INSTANCE)
     assert instance["instanceId"] == "valkey-cloud"
     assert instance["persistenceConfig"]["mode"] == "AOF"
     assert instance["engineConfigs"]["maxmemory-policy"] == "noeviction"
-    reader.run(end)
+    page_runner.run(end)
     assert json.loads(resources.read_text()) == {}
 
 

@@ -1,4 +1,4 @@
-"""A stack's life under the real engine, with the stand-in for Google: up, no change, refresh, destroy."""
+"""A stack's life under the real engine, with the fake provider for Google: up, no change, refresh, destroy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.secrets import absent_from_text
-from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
 from tests.gcp import answers
 from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED

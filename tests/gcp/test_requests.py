@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 
 from infra.settings import loading
+from tests.cloud.config_strategies import Configuration, accepted, configurations, load, refusal
 from tests.cloud.recording import Recorder
-from tests.cloud.space import Configuration, accepted, configurations, load, refusal
 from tests.gcp import requests, service
 from tests.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
 from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed

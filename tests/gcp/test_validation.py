@@ -1,4 +1,4 @@
-"""Bad input: each is refused before anything is registered, with key, value and mend."""
+"""Bad input: each is refused before anything is registered, with key, value and fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from valkeykit.errors import ConfigurationError
 
-from tests.cloud.space import Configuration, load, mended
+from tests.cloud.config_strategies import Configuration, apply_fixes, load
 from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
 from tests.gcp.test_requests import KEY
 
@@ -16,7 +16,7 @@ PRODUCTION = {"environment": "prod"}
 POLICY = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
 FAR = "projects/my-project/locations/us-east1/instances/valkey-far"
 
-MISTAKES: list[tuple[Configuration, str, str]] = [
+INVALID: list[tuple[Configuration, str, str]] = [
     ({"gcp.project": ""}, "gcp.project is required", "config set --path valkey:gcp.project my-project"),
     ({"gcp.project": "My Project"}, "gcp.project is 'My Project'", "valkey:gcp.project my-project"),
     ({"gcp.location": ""}, "gcp.location is required", "config set --path valkey:gcp.location europe-west3"),
@@ -146,17 +146,17 @@ MISTAKES: list[tuple[Configuration, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("configuration", "reason", "mend"), MISTAKES)
-def test_a_mistake_is_told_with_its_mend(configuration: Configuration, reason: str, mend: str) -> None:
+@pytest.mark.parametrize(("configuration", "reason", "fix"), INVALID)
+def test_an_error_has_its_fix(configuration: Configuration, reason: str, fix: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(MINIMAL | configuration)
     text = str(caught.value)
     assert reason in text
-    assert mend in text
-    assert mended(MINIMAL | configuration, caught.value) != MINIMAL | configuration
+    assert fix in text
+    assert apply_fixes(MINIMAL | configuration, caught.value) != MINIMAL | configuration
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     with pytest.raises(ConfigurationError, match="4 configuration errors") as caught:
         load(MINIMAL | {"version": "8.1", "port": "7000", "gcp.zone": "us-east1-b", "gcp.tls": "false"})
     assert all(f"valkey:{key} is" in str(caught.value) for key in ("version", "port", "gcp.zone", "gcp.tls"))

@@ -23,7 +23,7 @@ def load(section: dict[str, object] | None = None, **values: str) -> settings.St
     return settings.load({f"valkey:{key}": value for key, value in given.items()})
 
 
-MISTAKES: dict[str, tuple[dict[str, object], str]] = {
+INVALID: dict[str, tuple[dict[str, object], str]] = {
     "everybody": (
         {"bind": "0.0.0.0", "host": "db.example.com"},
         "docker.bind is 0.0.0.0, which is open to the internet",
@@ -53,9 +53,9 @@ MISTAKES: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_with_its_mend(mistake: str) -> None:
-    section, said = MISTAKES[mistake]
+@pytest.mark.parametrize("mistake", INVALID)
+def test_an_error_has_its_fix(mistake: str) -> None:
+    section, said = INVALID[mistake]
     with pytest.raises(ConfigurationError) as caught:
         load(section)
     assert said in str(caught.value)

@@ -10,7 +10,7 @@ from infra import settings
 from infra.settings import loading, validation
 from tools.stack import PROJECT
 
-MISTAKES = {
+INVALID = {
     "target": ("embeded", "embedded"),
     "topology": ("ring", "single"),
     "shards": ("many", "3 or more"),
@@ -54,26 +54,24 @@ def test_other_namespaces_are_left_alone() -> None:
     assert settings.load({"aws:region": "eu-central-1"}) == settings.StackSettings()
 
 
-@pytest.mark.parametrize(("key", "value", "allowed"), [(key, *rest) for key, rest in MISTAKES.items()])
-def test_a_mistake_names_key_value_allowed_values_and_the_mend(key: str, value: str, allowed: str) -> None:
+@pytest.mark.parametrize(("key", "value", "allowed"), [(key, *rest) for key, rest in INVALID.items()])
+def test_an_error_has_key_value_expected_values_and_fix(key: str, value: str, allowed: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(**{key: value})
     text = str(caught.value)
     assert all(part in text for part in (f"valkey:{key} is '{value}'", allowed, f"pulumi config set {key} "))
 
 
-@pytest.mark.parametrize("key", [key for key in MISTAKES if key not in ("shards", "replicas")])
-def test_the_mend_of_a_mistake_is_right(key: str) -> None:
+@pytest.mark.parametrize("key", [key for key in INVALID if key not in ("shards", "replicas")])
+def test_the_fix_of_an_error_is_accepted(key: str) -> None:
     example = dict(loading.describe_keys())[key].example
     assert load(**{key: example})
 
 
-def test_all_mistakes_are_told_at_once() -> None:
-    with pytest.raises(
-        ConfigurationError, match=f"{len(MISTAKES)} configuration errors; nothing was changed"
-    ) as caught:
-        load(**{key: value for key, (value, _) in MISTAKES.items()})
-    assert all(f"valkey:{key} " in str(caught.value) for key in MISTAKES)
+def test_all_errors_are_reported_together() -> None:
+    with pytest.raises(ConfigurationError, match=f"{len(INVALID)} configuration errors; nothing was changed") as caught:
+        load(**{key: value for key, (value, _) in INVALID.items()})
+    assert all(f"valkey:{key} " in str(caught.value) for key in INVALID)
 
 
 @pytest.mark.parametrize("memory", ["0mb", "15mb", "-1gb", "1.5gb", "1GB ", "lots", "", "1tb", "1gb\n"])
@@ -95,7 +93,7 @@ def test_an_unknown_key_is_refused_without_its_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "key", "mend"),
+    ("values", "key", "fix"),
     [
         ({"shards": "3"}, "shards", "pulumi config set topology cluster"),
         ({"topology": "cluster", "shards": "2"}, "shards", "pulumi config set shards 3"),
@@ -104,11 +102,11 @@ def test_an_unknown_key_is_refused_without_its_value() -> None:
         ({"target": "docker", "dataDir": "/srv"}, "dataDir", "pulumi config rm dataDir"),
     ],
 )
-def test_keys_that_contradict_each_other(values: dict[str, str], key: str, mend: str) -> None:
+def test_keys_that_contradict_each_other(values: dict[str, str], key: str, fix: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(**values)
     assert f"valkey:{key} " in str(caught.value)
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
 
 
 RENAMED: dict[str, tuple[dict[str, str], str]] = {

@@ -1,6 +1,4 @@
-"""Walks through the configuration of a stack: what each change does, predicted from what the program asks for before
-and after it, and held against the real engine.
-"""
+"""Sequences of configuration changes, whose predicted effects are compared with those of the engine."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from pathlib import Path
 
 from infra.settings import loading
 from tests.cloud.changes import REPLACEMENTS, Effect, Row, Step, effect, table, touched
+from tests.cloud.config_strategies import Configuration
 from tests.cloud.recording import Inputs, Recorded
-from tests.cloud.space import Configuration
 from tests.cloud.stack import CloudStack
 
 WRITE = "WRITE_DOCS"
@@ -22,7 +20,7 @@ WRITE = "WRITE_DOCS"
 Batch = tuple[tuple[str, str], ...]
 """Keys and their new values that one update changes."""
 
-Walk = tuple[Configuration, tuple[Batch, ...]]
+Scenario = tuple[Configuration, tuple[Batch, ...]]
 """A configuration, and the changes from there, one batch after another; what is refused is a batch of its own."""
 
 Plan = Callable[[Configuration, Configuration], list[Step] | Effect]
@@ -48,14 +46,14 @@ def steps_between(former: Iterable[Recorded], after: Iterable[Recorded], replace
 
 
 @dataclass(frozen=True)
-class Walker:
-    """walks: refused changes are taken back. same_as: keys that go only with others, by the key that does the same.
+class ScenarioRunner:
+    """scenarios: refused changes are taken back. same_as: keys that go only with others, by the key that does the same.
     refusals: what the operator is told of a change that isn't made, by what it would have been.
     holding, deferred: as `tests.cloud.changes.effect` wants them.
     """
 
     minimal: Configuration
-    walks: Mapping[str, Walk]
+    scenarios: Mapping[str, Scenario]
     same_as: Mapping[str, str]
     plan: Plan
     refusals: Mapping[Effect, str]
@@ -63,9 +61,9 @@ class Walker:
     deferred: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def predictions(self) -> dict[str, Row]:
-        """Of every key by itself, in its walk."""
+        """Of every key by itself, in its scenario."""
         rows = {}
-        for base, batches in self.walks.values():
+        for base, batches in self.scenarios.values():
             configuration = base
             for key, value in itertools.chain(*batches):
                 rows[key] = self._row(key, self.plan(configuration, configuration | {key: value}))
@@ -76,9 +74,9 @@ class Walker:
     def assert_engine_agrees(self, stack: CloudStack, name: str, theirs: Mapping[str, str] | None = None) -> None:
         """The engine takes the steps of each batch that were predicted, or refuses it as was predicted.
 
-        theirs: what the stand-in's account has instead of some of the values.
+        theirs: what the fake provider's account has instead of some of the values.
         """
-        configuration, batches = self.walks[name]
+        configuration, batches = self.scenarios[name]
         stack.configure(self.minimal | configuration)
         first = stack.up()
         assert first.succeeded, first.said

@@ -1,4 +1,4 @@
-"""Somebody who reads a page and runs its blocks; the cloud is a stand-in."""
+"""Runs the blocks of a documentation page, with a fake provider."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import checkout
-from tests.cloud.space import Configuration
+from tests.cloud.config_strategies import Configuration
 from tests.project import NO_PIP
 
 ANSWERS = {"PULUMI_OPTION_YES": "true", "PULUMI_OPTION_SKIP_PREVIEW": "true"}
@@ -17,13 +17,13 @@ ANSWERS = {"PULUMI_OPTION_YES": "true", "PULUMI_OPTION_SKIP_PREVIEW": "true"}
 
 
 @dataclass(frozen=True)
-class Reader:
+class PageRunner:
     root: Path
     variables: Mapping[str, str]
 
     @classmethod
-    def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> Reader:
-        """plugins: the folder of the stand-in's executable. variables: for the stand-in."""
+    def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> PageRunner:
+        """plugins: the folder of the fake provider's executable. variables: for the fake provider."""
         path = os.pathsep.join([str(plugins), os.environ["PATH"]])
         return cls(checkout.copy(folder / "checkout"), {**variables, **NO_PIP, **ANSWERS, "PATH": path})
 

@@ -1,4 +1,4 @@
-"""A stand-in for a cloud's Pulumi provider: enough of one for the real engine to plan and carry out a program.
+"""A fake Pulumi provider of a cloud, sufficient for the real engine to plan and carry out a program.
 
 It is no copy of the real one: what it says of a type is what a test gives it as a `Cloud`.
 `tests.cloud.stack` starts it. No test imports this module: it brings a message that Google's libraries bring too, and
@@ -56,7 +56,7 @@ _GIVEN = "__given"
 
 
 class Cloud(Protocol):
-    """What a stand-in knows of its cloud. Every method may raise; the text is what the operator reads."""
+    """What a fake provider knows of its cloud. Every method may raise; the text is what the operator reads."""
 
     def refusals(self, kind: str, inputs: Properties) -> list[tuple[str, str]]:
         """Property and reason of everything that the provider refuses; `kind` is the resource's type token."""

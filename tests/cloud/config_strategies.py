@@ -1,4 +1,4 @@
-"""The space of configurations for property tests, and the proof that a refusal's mends mend."""
+"""Configurations for property tests, and the application of the fixes in error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.settings import StackSettings
 Configuration = dict[str, str]
 """Of a stack, by the paths that the operator writes: `memory`, `aws.nodeType`."""
 
-_MEND = re.compile(r"-> pulumi config (set|rm) (.*)$", re.MULTILINE)
+_FIX = re.compile(r"-> pulumi config (set|rm) (.*)$", re.MULTILINE)
 
 
 def configurations(values: Mapping[str, Sequence[str]], **fixed: str) -> strategies.SearchStrategy[Configuration]:
@@ -53,7 +53,7 @@ def nested(configuration: Configuration) -> dict[str, Any]:
 
 
 def refusal(configuration: Configuration) -> list[str]:
-    """A line for each mistake."""
+    """A line for each error."""
     try:
         load(configuration)
     except ConfigurationError as problem:
@@ -61,12 +61,12 @@ def refusal(configuration: Configuration) -> list[str]:
     return []
 
 
-def mended(configuration: Configuration, problem: ConfigurationError) -> Configuration:
-    """The configuration after every command that the refusal names."""
+def apply_fixes(configuration: Configuration, problem: ConfigurationError) -> Configuration:
+    """The configuration after every command in the error."""
     result = dict(configuration)
-    mends = _MEND.findall(str(problem))
-    assert mends, f"a refusal without a mend: {problem}"
-    for action, rest in mends:
+    fixes = _FIX.findall(str(problem))
+    assert fixes, f"an error without a fix: {problem}"
+    for action, rest in fixes:
         words = [word.removeprefix("valkey:") for word in shlex.split(rest) if word != "--path"]
         if action == "set":
             key, value = words
@@ -77,11 +77,11 @@ def mended(configuration: Configuration, problem: ConfigurationError) -> Configu
     return result
 
 
-def settled(configuration: Configuration, rounds: int = 6) -> Configuration:
-    """A configuration that is accepted: while it is refused, its mends are followed.
+def converge(configuration: Configuration, rounds: int = 6) -> Configuration:
+    """An accepted configuration: while it is rejected, its fixes are applied.
 
     Raises:
-        AssertionError: after so many rounds it is still refused.
+        AssertionError: after so many rounds it is still rejected.
     """
     problem = None
     for _ in range(rounds):
@@ -89,15 +89,15 @@ def settled(configuration: Configuration, rounds: int = 6) -> Configuration:
             load(configuration)
         except ConfigurationError as refusal:
             problem = refusal
-            configuration = mended(configuration, refusal)
+            configuration = apply_fixes(configuration, refusal)
         else:
             return configuration
-    raise AssertionError(f"the mends don't mend: {problem}")
+    raise AssertionError(f"the fixes are not accepted: {problem}")
 
 
 def accepted(configuration: Configuration) -> StackSettings:
-    """The settings of a configuration once it is settled."""
-    return load(settled(configuration))
+    """The settings of a configuration after its fixes."""
+    return load(converge(configuration))
 
 
 def _typed(value: str) -> object:
