@@ -87,11 +87,13 @@ class DockerDeployment(TargetDeployment):
         ports = running.listens.apply(_integers)
         self.outputs = {}
         if settings.docker.allowedCidrs:
-            self.outputs[FIREWALL] = ports.apply(lambda known: firewall_rules(settings, known))
+            self.outputs[FIREWALL] = ports.apply(lambda published: firewall_rules(settings, published))
         if settings.docker.exporter:
-            self.outputs[PROMETHEUS_TARGETS] = ports.apply(lambda known: exporter.targets(replace(plan, ports=known)))
+            self.outputs[PROMETHEUS_TARGETS] = ports.apply(
+                lambda published: exporter.targets(replace(plan, ports=published))
+            )
         if settings.topology == "replicated":
-            self.outputs[SENTINELS] = ports.apply(lambda known: sentinel_addresses(replace(plan, ports=known)))
+            self.outputs[SENTINELS] = ports.apply(lambda published: sentinel_addresses(replace(plan, ports=published)))
         self.register_outputs({})
 
 
