@@ -19,7 +19,7 @@ NODE_GRAPHS = (
     ("Evictions", ("Evictions",)),
     ("Replication lag, s", ("ReplicationLag",)),
     ("Network, bytes", ("NetworkBytesIn", "NetworkBytesOut")),
-    ("Refused logins and commands", ("AuthenticationFailures", "CommandAuthorizationFailures")),
+    ("Rejected logins and commands", ("AuthenticationFailures", "CommandAuthorizationFailures")),
 )
 SERVERLESS_GRAPHS = (
     ("Storage, bytes", ("BytesUsedForCache",)),
@@ -27,7 +27,7 @@ SERVERLESS_GRAPHS = (
     ("Hits and misses", ("CacheHits", "CacheMisses")),
     ("Connections", ("CurrConnections",)),
     ("Throttled commands", ("ThrottledCmds",)),
-    ("Refused logins and commands", ("AuthenticationFailures", "CommandAuthorizationFailures")),
+    ("Rejected logins and commands", ("AuthenticationFailures", "CommandAuthorizationFailures")),
 )
 
 _WIDTH, _HEIGHT = 12, 6

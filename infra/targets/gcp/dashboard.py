@@ -19,7 +19,7 @@ GRAPHS = (
         ("stats/total_keyspace_hits_count", "stats/total_keyspace_misses_count"),
     ),
     ("Connections", "ALIGN_MAX", ("clients/total_connected_clients",)),
-    ("Refused connections", "ALIGN_RATE", ("stats/total_rejected_connections_count",)),
+    ("Rejected connections", "ALIGN_RATE", ("stats/total_rejected_connections_count",)),
     ("Evictions", "ALIGN_RATE", ("stats/total_evicted_keys_count",)),
     ("Replication: bytes behind", "ALIGN_MAX", ("replication/maximum_offset_diff",)),
     ("Bytes sent, a second", "ALIGN_RATE", ("stats/total_net_output_bytes_count",)),
