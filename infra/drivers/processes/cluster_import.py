@@ -1,4 +1,4 @@
-"""Fill an empty cluster from RDB files: each is loaded into a server of its own, whose keys then move by slot."""
+"""Import of RDB files into an empty cluster: a temporary server loads each file, and its keys move to their slots."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": 
 
 
 def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
-    """Move all that the files hold into the cluster. Nothing is evicted before it is known that all of it fits.
+    """Import all keys of the files. Nothing is evicted until it is certain that all keys fit.
 
     Raises:
-        ProvisioningError: it doesn't fit, or holds what a cluster can't.
+        ProvisioningError: they don't fit, or are in several databases.
     """
     primaries = cluster.primaries(executor, spec.members)
     for primary in primaries:
@@ -58,18 +58,18 @@ def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
 
 
 def discard(spec: GroupSpec) -> None:
-    """End and remove what an interrupted `fill` left."""
+    """Stop and remove the temporary server of an interrupted import."""
     _remove(_scratch(spec))
 
 
 def _scratch(spec: GroupSpec) -> ServerSpec:
-    """A server that lasts as long as one file takes."""
+    """A temporary server for the import of one file."""
     any_node = next(iter(spec.nodes.values()))
     return replace(any_node, folder=ServerFolder(spec.folder.path / "scratch"), directives=_SCRATCH, secrets={}, port=0)
 
 
 def _load(scratch: ServerSpec, file: Path) -> None:
-    _remove(scratch)  # what an interrupted one left
+    _remove(scratch)  # of an interrupted import
     scratch.folder.acquire(scratch.ownership)
     scratch.folder.clear_data()
     shutil.copyfile(file, scratch.folder.snapshot)
@@ -86,7 +86,7 @@ def _move_all(scratch: ServerSpec, executor: NodeExecutor, primaries: list[NodeA
     owners = _owners(executor, primaries)
     address = Address(ports.HOST, ports.configured(scratch.folder), username=hardening.ADMIN, password=scratch.password)
     with connect(address, topology="single", decode=False, read_timeout=MOVE_SECONDS) as client:
-        _refuse_other_databases(client)
+        _reject_other_databases(client)
         functions = client.execute_command("FUNCTION DUMP")
         for primary in primaries:
             _copy_functions(functions, primary, scratch.password)
@@ -100,11 +100,11 @@ def _owners(executor: NodeExecutor, primaries: list[NodeAddress]) -> dict[int, N
     return {slot: by_address[node.address] for node in nodes for slot in node.slots}
 
 
-def _refuse_other_databases(client: redis.Redis) -> None:
+def _reject_other_databases(client: redis.Redis) -> None:
     others = [name for name in client.info("keyspace") if name != "db0"]
     if others:
         raise ProvisioningError(
-            f"the file holds keys in {', '.join(others)}, and a cluster has only db0",
+            f"the file has keys in {', '.join(others)}, and a cluster has only db0",
             fix="move them to database 0, or pulumi config set topology replicated",
         )
 
