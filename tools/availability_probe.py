@@ -105,9 +105,9 @@ def _retry(action: Callable[[], T]) -> T:
             time.sleep(0.05)
 
 
-def replicas_with(client: Client, key: str, wanted: int, seconds: float = 2.0) -> int:
-    """The number of replicas that have the client's last write to a key, once `wanted` have it or the time is over."""
+def replicas_with(client: Client, key: str, required: int, seconds: float = 2.0) -> int:
+    """The number of replicas that have the client's last write to a key, once `required` have it or time is up."""
     if isinstance(client, redis.RedisCluster):
         node = client.get_node_from_key(key)
-        return int(client.execute_command("WAIT", wanted, int(seconds * 1000), target_nodes=node))
-    return int(client.execute_command("WAIT", wanted, int(seconds * 1000)))
+        return int(client.execute_command("WAIT", required, int(seconds * 1000), target_nodes=node))
+    return int(client.execute_command("WAIT", required, int(seconds * 1000)))

@@ -90,14 +90,14 @@ def _orphans(descriptor: int) -> list[psutil.Process]:
     A command that is waiting for the lock has the file open too, but not its lock.
     """
     file = os.fstat(descriptor)
-    found = []
+    orphans = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
             entries = Path(f"/proc/{process.pid}/fd").iterdir()
             files = [entry.name for entry in entries if os.path.samestat(entry.stat(), file)]
             if any(_is_inherited(Path(f"/proc/{process.pid}/fdinfo/{name}")) for name in files):
-                found.append(process)
-    return found
+                orphans.append(process)
+    return orphans
 
 
 def _is_inherited(information: Path) -> bool:

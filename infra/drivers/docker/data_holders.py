@@ -82,9 +82,9 @@ def _companions(deployment: ContainerDeployment, node: NodeAddress) -> list[Node
     if plan.topology != "cluster":
         return others
     views = [cluster.read_nodes(deployment.executor, member.name) for member in reachable(deployment.executor, others)]
-    view = max(views, key=lambda view: sum(len(known.slots) for known in view), default=[])  # a new node knows less
+    view = max(views, key=lambda view: sum(len(entry.slots) for entry in view), default=[])  # a new node knows less
     own = max(
-        (known for known in view if known.address == node.address), key=lambda known: len(known.slots), default=None
+        (entry for entry in view if entry.address == node.address), key=lambda entry: len(entry.slots), default=None
     )
     if own is None:
         shard = plan.nodes.index(node) % plan.shards
@@ -92,7 +92,7 @@ def _companions(deployment: ContainerDeployment, node: NodeAddress) -> list[Node
     if own.is_primary and not own.slots and plan.replicas:
         raise ProvisioningError(f"another node has taken over the slots of {node.name}", fix="make up")
     primary = own.id if own.is_primary else own.primary
-    addresses = {known.address for known in view if primary in {known.id, known.primary}}
+    addresses = {entry.address for entry in view if primary in {entry.id, entry.primary}}
     return [other for other in others if other.address in addresses]
 
 

@@ -157,11 +157,11 @@ class ContainerDeployment:
     def _facts(self, services: Collection[str] = ()) -> dict[str, dict[str, Any]]:
         """The engine's facts about the containers of these services, or of all; without those that don't exist."""
         names = {self.container(service): service for service in services or self.project["services"]}
-        found = {names[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *names)}
-        for service, facts in found.items():  # the engine's first check runs only some seconds after the start
+        by_service = {names[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *names)}
+        for service, facts in by_service.items():  # the engine's first check runs only some seconds after the start
             if health.status(facts) == "starting" and self._passes(service, facts):
                 facts["State"]["Health"]["Status"] = "healthy"
-        return found
+        return by_service
 
     def _passes(self, service: str, facts: dict[str, Any]) -> bool:
         kind, *check = facts["Config"]["Healthcheck"]["Test"]

@@ -206,8 +206,8 @@ class Engine:
         if not names:
             return []
         try:
-            found: list[dict[str, Any]] = json.loads(self.docker(kind, "inspect", *names))
-            return found
+            facts: list[dict[str, Any]] = json.loads(self.docker(kind, "inspect", *names))
+            return facts
         except EngineError as problem:
             if not _MISSING.search(problem.args[0]):
                 raise

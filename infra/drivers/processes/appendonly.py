@@ -74,10 +74,10 @@ def parts(data: Path) -> AppendOnlyFiles | None:
             raise DamagedError(f"its append-only files are missing, only the snapshot {SNAPSHOT} exists")
         return None
     entries = [_LINE.fullmatch(line) for line in manifest.read_text(errors="replace").splitlines()]
-    found = [entry for entry in entries if entry]
-    if not found or len(found) < len(entries):
+    parsed = [entry for entry in entries if entry]
+    if not parsed or len(parsed) < len(entries):
         raise DamagedError("the manifest of its append-only file is invalid")
-    listed = [(entry["type"], folder / entry["name"]) for entry in found if entry["type"] != "h"]
+    listed = [(entry["type"], folder / entry["name"]) for entry in parsed if entry["type"] != "h"]
     if missing := [path.name for _, path in listed if not path.is_file()]:
         raise DamagedError(f"{missing[0]} of its append-only file is missing")
     base = next((path for kind, path in listed if kind == "b"), None)
@@ -129,10 +129,10 @@ def check(data: Path) -> tuple[AppendOnlyFiles | None, BaseCheck | None, int]:
     base = check_base(loaded.base) if loaded.base else None
     torn = 0
     for path in loaded.increments:
-        found = check_increment(path)
-        if found.rest and not (found.is_torn and path == loaded.increments[-1]):
-            raise DamagedError(f"its append-only file {path.name} is damaged at byte {found.size}")
-        torn = found.rest
+        increment = check_increment(path)
+        if increment.rest and not (increment.is_torn and path == loaded.increments[-1]):
+            raise DamagedError(f"its append-only file {path.name} is damaged at byte {increment.size}")
+        torn = increment.rest
     return loaded, base, torn
 
 
@@ -172,10 +172,10 @@ def repair(data: Path) -> RepairResult | None:
     usable: list[Path] = []
     for path in increments:
         usable.append(path)
-        found = check_increment(path)
-        if found.rest:
-            os.truncate(path, found.size)
-            done.append(f"{path.name}: kept {found.size} bytes, removed the {found.rest} after them")
+        increment = check_increment(path)
+        if increment.rest:
+            os.truncate(path, increment.size)
+            done.append(f"{path.name}: kept {increment.size} bytes, removed the {increment.rest} after them")
             break
     for path in increments[len(usable) :]:
         path.unlink()

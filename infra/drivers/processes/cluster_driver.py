@@ -17,10 +17,10 @@ from infra.errors import ProvisioningError
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """leader: the node that becomes the primary. found: the holdings of its nodes that were read."""
+    """leader: the node that becomes the primary. surveyed: the holdings of its nodes that were read."""
 
     leader: str
-    found: dict[str, Holding]
+    surveyed: dict[str, Holding]
 
 
 class ClusterDriver:
@@ -92,8 +92,8 @@ class ClusterDriver:
         confs = self._confs()
         view = nodesconf.most_up_to_date(confs.values())
         if view is None:
-            found = survey.survey(self._spec, self._executor, self._spec.nodes)
-            if any(holding.is_sound or holding.damage for holding in found.values()):
+            surveyed = survey.survey(self._spec, self._executor, self._spec.nodes)
+            if any(holding.is_sound or holding.damage for holding in surveyed.values()):
                 raise ProvisioningError(
                     "nothing was changed, as no node has a usable nodes.conf, so the owners of the slots are unknown",
                     fix="restore a backup: make restore",
@@ -121,20 +121,20 @@ class ClusterDriver:
         running = group.running(self._spec.nodes)
         if serving := [name for name in claims if name in running]:
             leader = max(serving, key=lambda name: claims[name])
-            found = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
-            return ShardPlan(leader, found)
-        found = survey.survey(self._spec, self._executor, members)
+            surveyed = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
+            return ShardPlan(leader, surveyed)
+        surveyed = survey.survey(self._spec, self._executor, members)
         listed = [addresses[node.address] for node in view.nodes if node.slots and node.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
-        return ShardPlan(holdings.leader(found, preferred, existed=True), found)
+        return ShardPlan(holdings.leader(surveyed, preferred, existed=True), surveyed)
 
     def _set_aside(self, shards: Sequence[ShardPlan]) -> None:
         """Set the data of nodes aside that can't load it or have no usable nodes.conf: such a node would claim slots
         for its keys.
         """
         confs, leaders = self._confs(), [shard.leader for shard in shards]
-        found = {name: holding for shard in shards for name, holding in shard.found.items()}
+        surveyed = {name: holding for shard in shards for name, holding in shard.surveyed.items()}
         view = nodesconf.most_up_to_date(confs.values())
         for name, spec in self._spec.nodes.items():
             if process.find(spec.folder) or not any(spec.folder.data.glob("*")):
@@ -143,7 +143,7 @@ class ClusterDriver:
                 if confs[name] is None and view:
                     self._rebuild_conf(name, view)
                 continue
-            holding = found.get(name) or holdings.read(spec.folder.data)
+            holding = surveyed.get(name) or holdings.read(spec.folder.data)
             if holding.damage or confs[name] is None:
                 holdings.set_aside(spec.folder, holding.damage or f"it has no usable {nodesconf.FILE}")
 

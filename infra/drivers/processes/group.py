@@ -1,6 +1,6 @@
-"""Several servers on this machine that belong together: what they shall be, where each lies, how each is told.
+"""Server groups on this machine: their specification, the server folders in a group's folder, and the node executor.
 
-node-0/ node-1/ …    sentinel-0/ …    each a folder as a single server has one
+node-0/ node-1/ …    sentinel-0/ …    a folder of each server
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def is_ahead(one: Holding, other: Holding) -> bool:
     return lead > 0
 
 
-def leader(found: Mapping[str, Holding], preferred: str, *, existed: bool) -> str:
+def leader(surveyed: Mapping[str, Holding], preferred: str, *, existed: bool) -> str:
     """The node that becomes the primary: the preferred one unless another has more data.
 
     existed: whether the group has run before, so at least one node must have data.
@@ -113,19 +113,19 @@ def leader(found: Mapping[str, Holding], preferred: str, *, existed: bool) -> st
         ProvisioningError: no node has usable data.
     """
     chosen = preferred
-    for name, holding in found.items():
-        if is_ahead(holding, found.get(chosen, Holding())):
+    for name, holding in surveyed.items():
+        if is_ahead(holding, surveyed.get(chosen, Holding())):
             chosen = name
-    if found[chosen].is_sound:
+    if surveyed[chosen].is_sound:
         return chosen
-    usable = [name for name, holding in found.items() if holding.exists and not holding.damage]
-    if any(holding.damage for holding in found.values()) or (existed and not usable):
-        raise no_usable_data_error(found, preferred)
+    usable = [name for name, holding in surveyed.items() if holding.exists and not holding.damage]
+    if any(holding.damage for holding in surveyed.values()) or (existed and not usable):
+        raise no_usable_data_error(surveyed, preferred)
     return chosen if chosen in usable or not usable else usable[0]
 
 
-def no_usable_data_error(found: Mapping[str, Holding], name: str) -> ProvisioningError:
-    reasons = "; ".join(f"{node}: {holding}" for node, holding in found.items())
+def no_usable_data_error(surveyed: Mapping[str, Holding], name: str) -> ProvisioningError:
+    reasons = "; ".join(f"{node}: {holding}" for node, holding in surveyed.items())
     return ProvisioningError(
         f"nothing was changed, as no node has usable data: {reasons}",
         fix=f"restore a backup: make restore; or repair the files, which keeps a copy: make repair NODE={name}",

@@ -39,10 +39,10 @@ class ReplicationDriver:
             primary = serving or self._remembered()
             server.ensure(replace(self._spec.nodes[primary], restore_from=source))
         else:
-            primary, found = self._choose()
-            survey.set_aside_damaged(self._spec, found)
-            if primary in found:
-                primary = self._install(primary, found)
+            primary, surveyed = self._choose()
+            survey.set_aside_damaged(self._spec, surveyed)
+            if primary in surveyed:
+                primary = self._install(primary, surveyed)
         for name, spec in self._spec.nodes.items():
             if name not in group.running(self._spec.nodes):
                 group.start(spec, *self._as_replica_of(self._spec.member(primary)))
@@ -73,8 +73,8 @@ class ReplicationDriver:
     def primaries(self) -> list[str]:
         """According to the Sentinels; if none runs, the only primary, or the last one that they stored."""
         named = replication.primary_by_sentinels(self._executor, self._sentinels, self._spec.members)
-        found = named or replication.self_reported_primary(self._executor, self._spec.members)
-        return [found.name if found else self._remembered()]
+        primary = named or replication.self_reported_primary(self._executor, self._spec.members)
+        return [primary.name if primary else self._remembered()]
 
     def data_holders(self) -> list[str]:
         try:
@@ -108,9 +108,9 @@ class ReplicationDriver:
         if serving := self._serving():
             dead = [name for name in self._spec.nodes if name not in running]
             return serving, survey.survey(self._spec, self._executor, dead)
-        found = survey.survey(self._spec, self._executor, self._spec.nodes)
+        surveyed = survey.survey(self._spec, self._executor, self._spec.nodes)
         preferred = next(iter(running), self._remembered())  # otherwise the Sentinels might select it meanwhile
-        return holdings.leader(found, preferred, existed=self._sentinels_remember()), found
+        return holdings.leader(surveyed, preferred, existed=self._sentinels_remember()), surveyed
 
     def _wait_for_sentinels(self) -> str | None:
         """The running primary, once all Sentinels run and agree on it."""
@@ -119,10 +119,10 @@ class ReplicationDriver:
             return replication.wait_for_primary(self._executor, self._sentinels, self._spec.members).name
         return self._serving()
 
-    def _install(self, primary: str, found: Mapping[str, Holding]) -> str:
+    def _install(self, primary: str, surveyed: Mapping[str, Holding]) -> str:
         """Make a node the primary: by a Sentinel failover if no replica has less data, else directly."""
         replicas = group.running(self._spec.nodes)
-        has_lesser = any(holdings.is_ahead(found[primary], found[name]) for name in replicas)
+        has_lesser = any(holdings.is_ahead(surveyed[primary], surveyed[name]) for name in replicas)
         if primary in replicas and self._sentinels_remember() and not has_lesser:
             dead = self._spec.member(self._remembered())
             with contextlib.suppress(ProvisioningError):  # they accept no replica

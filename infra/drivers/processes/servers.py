@@ -147,7 +147,7 @@ def _ensure(spec: GroupSpec, driver: TopologyDriver) -> GroupState:
     previous = spec.folder.ownership()
     source = str(spec.restore_from or "") if previous is None else previous.restoring
     spec.folder.acquire(replace(spec.ownership, restoring=source))
-    group.stop([known for known in spec.all_servers.values() if _rejects_password(known)])
+    group.stop([member for member in spec.all_servers.values() if _rejects_password(member)])
     # Before a client uses a new password: a Sentinel whose login failed once reports its node as down.
     stale = [name for name in group.running(spec.nodes) if not _apply_live(spec.nodes[name])]
     driver.bring_up(Path(source) if source else None)

@@ -23,16 +23,16 @@ def check_folders(spec: GroupSpec) -> None:
             raise problem
 
 
-def assigned_ports(specs: Mapping[str, ServerSpec], known: Iterable[int]) -> dict[str, int]:
+def assigned_ports(specs: Mapping[str, ServerSpec], candidates: Iterable[int]) -> dict[str, int]:
     """The port of each server; a server with an emptied folder gets an unassigned port that the others know."""
     kept = {name: spec.port or ports.configured(spec.folder) for name, spec in specs.items()}
-    free = iter([port for port in known if port not in kept.values()])
+    free = iter([port for port in candidates if port not in kept.values()])
     return {name: port or next(free, 0) for name, port in kept.items()}
 
 
-def keep_ports(specs: Mapping[str, ServerSpec], known: Iterable[int]) -> None:
+def keep_ports(specs: Mapping[str, ServerSpec], candidates: Iterable[int]) -> None:
     """Write each server's port to its folder where it is lost and not configured."""
-    for name, port in assigned_ports(specs, known).items():
+    for name, port in assigned_ports(specs, candidates).items():
         folder = specs[name].folder
         if port and not specs[name].port and not ports.configured(folder):
             folder.acquire(specs[name].ownership)
@@ -44,9 +44,9 @@ def survey(spec: GroupSpec, executor: ProcessExecutor, names: Iterable[str]) -> 
     return {name: _look(spec, executor, name) for name in names}
 
 
-def set_aside_damaged(spec: GroupSpec, found: dict[str, Holding]) -> None:
+def set_aside_damaged(spec: GroupSpec, surveyed: dict[str, Holding]) -> None:
     """Set the data of damaged nodes aside, so that they start without it and copy a primary."""
-    for name, holding in found.items():
+    for name, holding in surveyed.items():
         if holding.damage and process.find(spec.nodes[name].folder) is None:
             holdings.set_aside(spec.nodes[name].folder, holding.damage)
 

@@ -116,9 +116,9 @@ def problems(executor: NodeExecutor, members: Sequence[NodeAddress]) -> Iterator
         view, state = _parse_nodes(nodes), fields(replication)
         if fields(health)["cluster_state"] != "ok" or len(_slots(view)) < SLOTS:
             yield f"{member.name} reports that the cluster is not healthy"
-        for known in view:
-            if known.address in addresses and known.flags & _DISCONNECTED_FLAGS:
-                yield f"{member.name} has no connection to {known.address}"
+        for entry in view:
+            if entry.address in addresses and entry.flags & _DISCONNECTED_FLAGS:
+                yield f"{member.name} has no connection to {entry.address}"
         if state["role"] == "slave":
             followers.append(f"{state['master_host']}:{state['master_port']}")
             if state["master_link_status"] != "up":
@@ -157,7 +157,7 @@ def take_over(executor: NodeExecutor, members: Sequence[NodeAddress], replica: N
 
 def _is_connected(executor: NodeExecutor, member: NodeAddress, others: Sequence[NodeAddress]) -> bool:
     """Whether the member is connected to each of the others: an election requests votes only once."""
-    connected = {known.address for known in read_nodes(executor, member.name) if known.link == "connected"}
+    connected = {entry.address for entry in read_nodes(executor, member.name) if entry.link == "connected"}
     return {other.address for other in others} <= connected | {member.address}
 
 
@@ -200,7 +200,7 @@ def _parse_nodes(text: Any) -> list[ClusterNode]:
 
 def _slots(view: Sequence[ClusterNode]) -> frozenset[int]:
     """The slots that a node serves."""
-    return frozenset[int]().union(*(known.slots for known in view))
+    return frozenset[int]().union(*(entry.slots for entry in view))
 
 
 def _span(text: str) -> range:

@@ -50,7 +50,7 @@ def parse(text: str) -> NodesConf | None:
     )
     if not epoch or not is_complete:
         return None
-    shards = {line.split()[0]: found[1] for line in lines if (found := re.search(r"shard-id=(\w+)", line.split()[1]))}
+    shards = {line.split()[0]: match[1] for line in lines if (match := re.search(r"shard-id=(\w+)", line.split()[1]))}
     return NodesConf(text, int(epoch[1]), nodes, shards)
 
 

@@ -98,15 +98,15 @@ def primary_of(executor: NodeExecutor, node: NodeAddress, nodes: Sequence[NodeAd
     with contextlib.suppress(CommandRejectedError, NotRespondingError):
         state = info(executor, node.name, "replication")
         if state.get("master_link_status") == "up":
-            found = next((other for other in nodes if _follows(state, other)), None)
-            return found if found and role(executor, found) == "master" else None
+            primary = next((other for other in nodes if _follows(state, other)), None)
+            return primary if primary and role(executor, primary) == "master" else None
     return None
 
 
 def self_reported_primary(executor: NodeExecutor, nodes: Sequence[NodeAddress]) -> NodeAddress | None:
     """The only node that reports itself as a primary; None if none or several do."""
-    found = [node for node in reachable(executor, nodes) if role(executor, node) == "master"]
-    return found[0] if len(found) == 1 else None
+    primaries = [node for node in reachable(executor, nodes) if role(executor, node) == "master"]
+    return primaries[0] if len(primaries) == 1 else None
 
 
 def role(executor: NodeExecutor, node: NodeAddress) -> str:
@@ -167,13 +167,15 @@ def sentinel_problems(
         state = executor.run(sentinel, "SENTINEL", "MASTER", SERVICE)
         others = int(state["num-other-sentinels"])
         # A client that copies the data for a backup stays listed as a replica without a port.
-        known = sum(int(replica["port"]) > 0 for replica in executor.run(sentinel, "SENTINEL", "REPLICAS", SERVICE))
+        known_replicas = sum(
+            int(replica["port"]) > 0 for replica in executor.run(sentinel, "SENTINEL", "REPLICAS", SERVICE)
+        )
         if f"{state['ip']}:{state['port']}" != primary.address:
             yield f"{sentinel} reports another node as the primary"
         if others != len(sentinels) - 1:
             yield f"{sentinel} knows {others} other Sentinels"
-        if known != replicas:
-            yield f"{sentinel} knows {known} replicas"
+        if known_replicas != replicas:
+            yield f"{sentinel} knows {known_replicas} replicas"
         if state["flags"] != "master":
             yield f"{sentinel} reports that the primary is {state['flags']}"
 
@@ -245,17 +247,17 @@ def wait_for_primary(
     Raises:
         ProvisioningError: they don't within `FAILOVER_SECONDS`.
     """
-    found: list[NodeAddress] = []
+    promoted: list[NodeAddress] = []
 
     def named() -> bool:
         primary = primary_by_sentinels(executor, sentinels, nodes)
         if primary is None or primary == other_than or role(executor, primary) != "master":
             return False
-        found.append(primary)
+        promoted.append(primary)
         return True
 
     wait_until(named, FAILOVER_SECONDS, "the Sentinels promote no replica")
-    return found[0]
+    return promoted[0]
 
 
 def _order_failover(
