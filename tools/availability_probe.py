@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 KEY_TTL_SECONDS = 600
 
-RETRY_SECONDS = 30.0
+RETRY_TIMEOUT_SECONDS = 30.0
 
 
 class AvailabilityProbe:
@@ -91,11 +91,11 @@ class AvailabilityProbe:
 
 
 def _retry(action: Callable[[], T]) -> T:
-    """Retry an idempotent action for up to `RETRY_SECONDS`.
+    """Retry an idempotent action for up to `RETRY_TIMEOUT_SECONDS`.
 
     Right after a change a server may be slow, and a client may not know the new primary yet.
     """
-    end = time.monotonic() + RETRY_SECONDS
+    end = time.monotonic() + RETRY_TIMEOUT_SECONDS
     while True:
         try:
             return action()

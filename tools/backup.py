@@ -25,7 +25,7 @@ from tools.backend import FOLDER
 from tools.errors import ToolError
 from tools.stack import Stack
 
-SAVE_SECONDS = 900.0
+SAVE_TIMEOUT_SECONDS = 900.0
 
 _PARTIAL = ".part"
 """The suffix of an incomplete backup's folder."""
@@ -194,6 +194,6 @@ def _save(client: Any, node: Node) -> Path:
             return bool(state["rdb_saves"] > before)
 
         client.bgsave(schedule=True)
-        wait_until(saved, SAVE_SECONDS, f"the node {node} hasn't saved its data yet")
+        wait_until(saved, SAVE_TIMEOUT_SECONDS, f"the node {node} hasn't saved its data yet")
         settings: dict[str, str] = client.config_get("dir", "dbfilename")
     return Path(settings["dir"]) / settings["dbfilename"]

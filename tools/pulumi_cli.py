@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tools.errors import ToolError
 
-DOWNLOAD_SECONDS = 20.0
+DOWNLOAD_TIMEOUT_SECONDS = 20.0
 """How long to wait for the download server before the CLI is built instead."""
 
 _HERE = Path(__file__).parent
@@ -94,7 +94,7 @@ def _download(cache: Path) -> str | None:
     from semver import VersionInfo
 
     usual = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_SECONDS)  # the installer has no time-out of its own
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)  # the installer has no time-out of its own
     try:
         PulumiCommand.install(root=str(cache), version=VersionInfo.parse(pinned_version()))
     except Exception as problem:  # noqa: BLE001 — the installer raises whatever its parts raise

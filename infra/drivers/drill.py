@@ -19,7 +19,7 @@ from infra.drivers import binary, rdb
 from infra.drivers.waiting import until
 from infra.errors import ProvisioningError
 
-LOAD_SECONDS = 900.0
+LOAD_TIMEOUT_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _server(dump: Path) -> Iterator[redis.Redis]:
 
 
 def _wait_until_loaded(client: redis.Redis, server: subprocess.Popen[bytes]) -> bool:
-    for _ in until(LOAD_SECONDS):
+    for _ in until(LOAD_TIMEOUT_SECONDS):
         with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):  # raised while loading, too
             return bool(client.ping())
         if server.poll() is not None:

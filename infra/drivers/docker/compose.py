@@ -32,7 +32,7 @@ CONF = "conf"
 BACKUPS = "backups"
 """A volume that outlives the deployment."""
 
-SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
+SENTINEL_MEMORY_BYTES = HELPER_MEMORY_BYTES = 64 * 1024**2
 
 Service = dict[str, Any]
 
@@ -97,7 +97,7 @@ def _sentinel(plan: DeploymentPlan, sentinel: NodeAddress) -> Service:
     command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
     server = _server(plan, sentinel)
     healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to load
-    return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY)}
+    return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY_BYTES)}
 
 
 def _server(plan: DeploymentPlan, member: NodeAddress) -> Service:
@@ -118,7 +118,7 @@ def _keeper(plan: DeploymentPlan) -> Service:
         **_extends("helper"),
         "command": ["sh", f"{files.HOME}/bin/keep-cluster"],
         "pids_limit": 64,  # it queries several nodes at once
-        **_memory(HELPER_MEMORY),
+        **_memory(HELPER_MEMORY_BYTES),
         "healthcheck": {
             "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
             "interval": "5s",
@@ -142,12 +142,12 @@ def _backup(plan: DeploymentPlan, backups: Backups) -> Service:
 
 
 def _uploader(plan: DeploymentPlan, backups: Backups, upload: Upload) -> Service:
-    helper = {**_helper(), **_memory(uploader.MEMORY)}
+    helper = {**_helper(), **_memory(uploader.MEMORY_BYTES)}
     return uploader.service(plan, upload, backups.folder or BACKUPS, helper)
 
 
 def _helper() -> Service:
-    return {**_extends("helper"), **_memory(HELPER_MEMORY)}
+    return {**_extends("helper"), **_memory(HELPER_MEMORY_BYTES)}
 
 
 def _extends(template: str) -> Service:

@@ -19,7 +19,7 @@ assess
 echo "$seen $holding $reason"
 """
 
-LATEST = 2**31 - 1
+HIGHEST_PRIORITY = 2**31 - 1
 
 SLACK_SECONDS = 10
 """How much the times of two nodes' positions may differ: SLACK of compose/bin/members."""
@@ -117,7 +117,7 @@ def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
     if state["master_link_status"] == "up" or since >= 0:
         return now - max(since, 0)
     priority = int(state["slave_priority"])
-    return LATEST - priority if priority else 0
+    return HIGHEST_PRIORITY - priority if priority else 0
 
 
 def _exec(deployment: ContainerDeployment, node: NodeAddress, *command: str) -> str:

@@ -17,7 +17,7 @@ from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.drivers.docker.volumes import Volume
 
-START_SECONDS = 900
+START_TIMEOUT_SECONDS = 900
 """How long the servers may take to read their data."""
 
 _POLL_INTERVAL_SECONDS = 0.5
@@ -187,7 +187,7 @@ class ContainerDeployment:
                 since, restarts = first[service]
                 has_failed = health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
                 reason = self._reason(service) if has_failed or now - since > _REASON_AFTER_SECONDS else None
-                if has_failed or now - begin > START_SECONDS or (reason and now - since > reason.grace_seconds):
+                if has_failed or now - begin > START_TIMEOUT_SECONDS or (reason and now - since > reason.grace_seconds):
                     raise EngineError(
                         f"{service} {reason.state}: {reason.text}"
                         if reason

@@ -10,7 +10,7 @@ from pathlib import Path
 from infra import hardening
 from infra.drivers import rdb
 from infra.drivers.docker import compose, files, reasons
-from infra.drivers.docker.deployment import START_SECONDS, ContainerDeployment
+from infra.drivers.docker.deployment import START_TIMEOUT_SECONDS, ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.objects import SCRATCH, DockerObjects
@@ -177,7 +177,7 @@ def _wait_until_loaded(
             raise EngineError(f"{source} can't be loaded: {reasons.cause(log)}", fix=_ANOTHER)
         return False
 
-    wait_until(loaded, START_SECONDS, f"{source} is not loaded yet")
+    wait_until(loaded, START_TIMEOUT_SECONDS, f"{source} is not loaded yet")
 
 
 def _wait_for_append_only(executor: ContainerExecutor) -> None:
@@ -187,7 +187,7 @@ def _wait_for_append_only(executor: ContainerExecutor) -> None:
             raise ProvisioningError("the append-only file can't be written", fix="free space on the engine's disk")
         return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
 
-    wait_until(written, START_SECONDS, "the append-only file is not complete yet")
+    wait_until(written, START_TIMEOUT_SECONDS, "the append-only file is not complete yet")
 
 
 def _reject_too_large(executor: ContainerExecutor, source: Path, allowed: int) -> None:

@@ -11,7 +11,7 @@ from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.topology.executor import info, wait_until
 from infra.errors import ProvisioningError
 
-SAVE_SECONDS = 900.0
+SAVE_TIMEOUT_SECONDS = 900.0
 
 
 def take(deployment: ContainerDeployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
@@ -65,4 +65,4 @@ def _save(deployment: ContainerDeployment, node: str) -> None:
         return facts["rdb_saves"] != before
 
     executor.run(node, "BGSAVE", "SCHEDULE")
-    wait_until(saved, SAVE_SECONDS, f"{node} has not saved its data yet")
+    wait_until(saved, SAVE_TIMEOUT_SECONDS, f"{node} has not saved its data yet")

@@ -9,7 +9,7 @@ from infra.drivers.docker.plan import DeploymentPlan, Upload
 
 BACKUP = "/backup"
 
-MEMORY = 256 * 1024**2
+MEMORY_BYTES = 256 * 1024**2
 """Bytes: the program needs 60 MB, and buffers the parts that it sends."""
 
 

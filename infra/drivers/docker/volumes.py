@@ -14,11 +14,11 @@ from typing import IO
 
 from infra.drivers.docker.engine import Engine, EngineError
 
-OWNER = 999
+OWNER_ID = 999
 """User and group id of valkey in the official image."""
 
 READ_ATTEMPTS = 5
-RETRY_SECONDS = 0.2
+RETRY_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def read(engine: Engine, container: str, path: str) -> str | None:
             cause = problem
         except (tarfile.TarError, ValueError):
             pass
-        time.sleep(RETRY_SECONDS)
+        time.sleep(RETRY_INTERVAL_SECONDS)
     raise cause
 
 
@@ -145,5 +145,5 @@ def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
 
 def _entry(path: str, kind: bytes, mode: int, size: int = 0) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(path)
-    entry.type, entry.mode, entry.size, entry.uid, entry.gid = kind, mode, size, OWNER, OWNER
+    entry.type, entry.mode, entry.size, entry.uid, entry.gid = kind, mode, size, OWNER_ID, OWNER_ID
     return entry

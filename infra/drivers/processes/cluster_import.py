@@ -24,8 +24,8 @@ from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
 
-BATCH = 1000
-MOVE_SECONDS = 120.0
+BATCH_KEYS = 1000
+MOVE_TIMEOUT_SECONDS = 120.0
 
 _SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": "yes", "loglevel": "notice"}
 
@@ -85,7 +85,7 @@ def _remove(scratch: ServerSpec) -> None:
 def _move_all(scratch: ServerSpec, executor: NodeExecutor, primaries: list[NodeAddress]) -> None:
     owners = _owners(executor, primaries)
     address = Address(ports.HOST, ports.configured(scratch.folder), username=hardening.ADMIN, password=scratch.password)
-    with connect(address, topology="single", decode=False, read_timeout=MOVE_SECONDS) as client:
+    with connect(address, topology="single", decode=False, read_timeout=MOVE_TIMEOUT_SECONDS) as client:
         _reject_other_databases(client)
         functions = client.execute_command("FUNCTION DUMP")
         for primary in primaries:
@@ -119,7 +119,7 @@ def _batches(client: redis.Redis) -> Iterator[list[Any]]:
     """The keys that are there; what is moved is there no more, so SCAN may begin again."""
     cursor: Any = 0
     while True:
-        cursor, keys = client.scan(cursor, count=BATCH)
+        cursor, keys = client.scan(cursor, count=BATCH_KEYS)
         yield keys
         if cursor == 0:
             return
@@ -130,7 +130,7 @@ def _move(client: redis.Redis, keys: list[bytes], owners: dict[int, NodeAddress]
     for key in keys:
         parts[owners[key_slot(key)]].append(key)
     for owner, part in parts.items():
-        to = [owner.host, owner.port, "", 0, int(MOVE_SECONDS * 1000)]
+        to = [owner.host, owner.port, "", 0, int(MOVE_TIMEOUT_SECONDS * 1000)]
         client.execute_command("MIGRATE", *to, "REPLACE", "AUTH2", hardening.ADMIN, password, "KEYS", *part)
 
 

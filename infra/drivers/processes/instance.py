@@ -31,13 +31,13 @@ from infra.errors import ProvisioningError
 
 T = TypeVar("T")
 
-START_SECONDS = 10.0
+START_TIMEOUT_SECONDS = 10.0
 """How long a server may take to listen."""
 
-LOG_SECONDS = 60.0
+LOG_TIMEOUT_SECONDS = 60.0
 """How long its log may take to be complete after it has ended."""
 
-LOAD_SECONDS = 900.0
+LOAD_TIMEOUT_SECONDS = 900.0
 """How long it may take to load its data, or to write its first append-only file after a restore."""
 
 
@@ -171,7 +171,7 @@ def _reject_damaged(folder: ServerFolder, check: Callable[[Path], object]) -> No
 
 def wait_for_append_only(client: redis.Redis) -> None:
     """Wait until the append-only file is complete."""
-    for _ in until(LOAD_SECONDS):
+    for _ in until(LOAD_TIMEOUT_SECONDS):
         state = client.info("persistence")
         if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:
             if state["aof_last_bgrewrite_status"] == "ok":
@@ -188,13 +188,13 @@ def login(spec: ServerSpec, server: psutil.Process) -> redis.Redis | None:
     Raises:
         ProvisioningError: it runs but doesn't respond: it is stopped, or waits for a disk.
     """
-    port = first_result(lambda: process.port(server), START_SECONDS, server)
+    port = first_result(lambda: process.port(server), START_TIMEOUT_SECONDS, server)
     if port is None:
         return None
     _reject_unresponsive(server, port)
     for password in filter(None, (spec.password, spec.previous_password)):
         client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=password), topology="single")
-        if first_result(partial(_can_log_in, client), LOAD_SECONDS, server):
+        if first_result(partial(_can_log_in, client), LOAD_TIMEOUT_SECONDS, server):
             return client
         client.close()
     return None
@@ -258,7 +258,7 @@ def write_files(spec: ServerSpec, port: int) -> None:
 
 def _log_tail(folder: ServerFolder) -> str:
     """The end of the log of a server that has ended, once its log writer has written all of it."""
-    for _ in until(LOG_SECONDS):
+    for _ in until(LOG_TIMEOUT_SECONDS):
         if not process.has_log_writer(folder):
             break
     text = folder.log.read_text(errors="replace") if folder.log.exists() else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from infra.hardening import Topology
 
-SENTINELS = 3
+SENTINEL_COUNT = 3
 FIRST_SENTINEL_OFFSET = 10
 
 
@@ -14,5 +14,5 @@ def port_offsets(topology: Topology, shards: int, replicas: int) -> dict[str, in
     The Sentinels' offsets leave room for more replicas.
     """
     nodes = {f"node-{number}": number for number in range(shards * (1 + replicas))}
-    sentinels = {f"sentinel-{number}": FIRST_SENTINEL_OFFSET + number for number in range(SENTINELS)}
+    sentinels = {f"sentinel-{number}": FIRST_SENTINEL_OFFSET + number for number in range(SENTINEL_COUNT)}
     return {**nodes, **sentinels} if topology == "replicated" else nodes

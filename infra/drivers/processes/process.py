@@ -22,7 +22,7 @@ from infra.drivers.processes import logwriter
 from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
 
-STOP_SECONDS = 120.0
+STOP_TIMEOUT_SECONDS = 120.0
 """How long a server may take to write its snapshot."""
 
 _SERVERS = ("valkey-server", "redis-server")
@@ -70,9 +70,9 @@ def stop(process: psutil.Process) -> None:
     """Terminate a server, and wait until its data is on disk and it has ended.
 
     Raises:
-        ProvisioningError: it still runs after `STOP_SECONDS`; it is never killed.
+        ProvisioningError: it still runs after `STOP_TIMEOUT_SECONDS`; it is never killed.
     """
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(psutil.TimeoutExpired):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -80,7 +80,8 @@ def stop(process: psutil.Process) -> None:
                 process.wait(1.0)
             return
     raise ProvisioningError(
-        f"valkey-server (pid {process.pid}) didn't stop within {STOP_SECONDS:.0f} s; it can't save its data, or hangs",
+        f"valkey-server (pid {process.pid}) didn't stop within {STOP_TIMEOUT_SECONDS:.0f} s: "
+        "it can't save its data, or hangs",
         fix=f"read its log next to {process.cwd()}; free space on the disk; kill -9 {process.pid} if it hangs",
     )
 

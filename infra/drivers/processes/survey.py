@@ -13,7 +13,7 @@ from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology.executor import fields, is_reachable, wait_until
 from infra.errors import ProvisioningError
 
-FLUSH_SECONDS = 10.0
+FLUSH_TIMEOUT_SECONDS = 10.0
 
 
 def check_folders(spec: GroupSpec) -> None:
@@ -61,7 +61,7 @@ def _look(spec: GroupSpec, executor: ProcessExecutor, name: str) -> Holding:
         with contextlib.suppress(ProvisioningError):  # then by the data in the file
             wait_until(
                 lambda: fields(executor.run(name, "INFO", "persistence")).get("aof_buffer_length", "0") == "0",
-                FLUSH_SECONDS,
+                FLUSH_TIMEOUT_SECONDS,
                 f"{name} doesn't write its append-only file",
             )
     return holdings.peek(folder.data)

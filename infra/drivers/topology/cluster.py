@@ -31,9 +31,9 @@ PLAN_SCRIPT = Path(__file__).resolve().parents[3] / "compose" / "bin" / "plan-cl
 _DISCONNECTED_FLAGS = {"fail", "fail?", "handshake"}
 """Flags in CLUSTER NODES of a node to which the queried node has no connection."""
 
-FORM_SECONDS = 30.0
-SYNC_SECONDS = 900.0
-FAILOVER_SECONDS = 15.0
+JOIN_TIMEOUT_SECONDS = 30.0
+SYNC_TIMEOUT_SECONDS = 900.0
+FAILOVER_TIMEOUT_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def form(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) ->
                     _wait_until_primary(executor, name)
         return not any(problems(executor, members))
 
-    wait_until(is_healthy, SYNC_SECONDS, "the nodes did not form a cluster: see their logs")
+    wait_until(is_healthy, SYNC_TIMEOUT_SECONDS, "the nodes did not form a cluster: see their logs")
 
 
 def _plan(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) -> list[list[str]]:
@@ -143,7 +143,7 @@ def take_over(executor: NodeExecutor, members: Sequence[NodeAddress], replica: N
     """
     wait_until(
         lambda: all(_is_connected(executor, member, members) for member in members),
-        FORM_SECONDS,
+        JOIN_TIMEOUT_SECONDS,
         "the nodes have not joined each other",
     )
     if 2 * len(primaries(executor, members)) > len(members):
@@ -189,7 +189,7 @@ def promote(executor: NodeExecutor, replica: NodeAddress, *, force: bool = False
 def _wait_until_primary(executor: NodeExecutor, name: str) -> None:
     wait_until(
         lambda: info(executor, name, "replication")["role"] == "master",
-        FAILOVER_SECONDS,
+        FAILOVER_TIMEOUT_SECONDS,
         f"{name} doesn't become the primary",
     )
 

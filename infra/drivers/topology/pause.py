@@ -14,8 +14,8 @@ from typing import Any
 from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError
 
 PAUSE_SECONDS = 2.0
-RENEW_SECONDS = 0.5
-END_SECONDS = 5.0
+RENEW_INTERVAL_SECONDS = 0.5
+EXIT_TIMEOUT_SECONDS = 5.0
 
 
 class Pause:
@@ -71,12 +71,12 @@ def hold(executor: NodeExecutor, node: str) -> Iterator[Pause]:
             yield pause
         finally:
             over.set()
-            renewer.join(END_SECONDS)
+            renewer.join(EXIT_TIMEOUT_SECONDS)
             with contextlib.suppress(CommandRejectedError, NotRespondingError):  # the pause expires anyway
                 pause.end()
 
 
 def _renew(pause: Pause, over: threading.Event) -> None:
-    while not over.wait(RENEW_SECONDS):
+    while not over.wait(RENEW_INTERVAL_SECONDS):
         with contextlib.suppress(CommandRejectedError, NotRespondingError):
             pause.renew()

@@ -26,13 +26,13 @@ from infra.drivers.topology.executor import (
 from infra.drivers.topology.pause import Pause
 
 DOWN_AFTER_MILLISECONDS = 3000
-FAILOVER_TIMEOUT_MILLISECONDS = 5_000
+SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS = 5_000
 """After a failed attempt, as when all nodes have just started, Sentinels wait twice as long."""
 
-FAILOVER_SECONDS = 30.0
-ORDER_SECONDS = 5.0
-SYNC_SECONDS = 900.0
-SENTINEL_SECONDS = 30.0
+FAILOVER_TIMEOUT_SECONDS = 30.0
+ORDER_TIMEOUT_SECONDS = 5.0
+SYNC_TIMEOUT_SECONDS = 900.0
+SENTINEL_TIMEOUT_SECONDS = 30.0
 
 _FENCE = "min-replicas-to-write"
 
@@ -57,7 +57,7 @@ def _monitoring(primary: NodeAddress, sentinels: int) -> tuple[str, ...]:
 def _settings(user: str, password: str) -> dict[str, str]:
     return {
         "down-after-milliseconds": str(DOWN_AFTER_MILLISECONDS),
-        "failover-timeout": str(FAILOVER_TIMEOUT_MILLISECONDS),
+        "failover-timeout": str(SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS),
         "auth-user": user,
         "auth-pass": password,
     }
@@ -117,11 +117,15 @@ def role(executor: NodeExecutor, node: NodeAddress) -> str:
 def attach_replicas(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> None:
     """Make every other node a replica of the primary, and wait until it is."""
     wait_until(
-        lambda: role(executor, primary) == "master", FAILOVER_SECONDS, f"{primary.name} doesn't become the primary"
+        lambda: role(executor, primary) == "master",
+        FAILOVER_TIMEOUT_SECONDS,
+        f"{primary.name} doesn't become the primary",
     )
     for node in nodes:
         if node != primary:  # a Sentinel that does the same closes the node's connections
-            wait_until(partial(_is_attached, executor, node, primary), FAILOVER_SECONDS, f"{node.name} doesn't follow")
+            wait_until(
+                partial(_is_attached, executor, node, primary), FAILOVER_TIMEOUT_SECONDS, f"{node.name} doesn't follow"
+            )
 
 
 def _is_attached(executor: NodeExecutor, node: NodeAddress, primary: NodeAddress) -> bool:
@@ -133,7 +137,7 @@ def wait_until_attached(executor: NodeExecutor, primary: NodeAddress, count: int
     """Wait until the replicas are connected to the primary; they may not have its data yet."""
     wait_until(
         lambda: int(info(executor, primary.name, "replication")["connected_slaves"]) >= count,
-        SENTINEL_SECONDS,
+        SENTINEL_TIMEOUT_SECONDS,
         f"not all replicas reach {primary.name}",
     )
 
@@ -142,7 +146,7 @@ def wait_until_in_sync(executor: NodeExecutor, primary: NodeAddress, nodes: Sequ
     """Wait until every replica has the primary's data."""
     wait_until(
         lambda: not any(replication_problems(executor, primary, nodes)),
-        SYNC_SECONDS,
+        SYNC_TIMEOUT_SECONDS,
         f"not every replica follows {primary.name}",
     )
 
@@ -184,7 +188,7 @@ def wait_until_watched(executor: NodeExecutor, sentinels: Sequence[str], primary
     """Wait until every Sentinel knows the primary, the other Sentinels and every replica."""
     wait_until(
         lambda: not any(sentinel_problems(executor, sentinels, primary, replicas)),
-        SENTINEL_SECONDS,
+        SENTINEL_TIMEOUT_SECONDS,
         "the Sentinels don't know all nodes yet",
     )
 
@@ -205,7 +209,7 @@ def fail_over(
     wait_until_in_sync(executor, primary, live)
     with pause.hold(executor, primary.name) as held:
         is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
-        wait_until(is_caught_up, FAILOVER_SECONDS, f"the replicas don't catch up with {primary.name}")
+        wait_until(is_caught_up, FAILOVER_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
         with _fenced(executor, primary, len(replicas)):
             _order_failover(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
             successor = wait_for_primary(executor, sentinels, nodes, other_than=primary)
@@ -245,7 +249,7 @@ def wait_for_primary(
     """Wait until the Sentinels report a primary that reports itself as one.
 
     Raises:
-        ProvisioningError: they don't within `FAILOVER_SECONDS`.
+        ProvisioningError: they don't within `FAILOVER_TIMEOUT_SECONDS`.
     """
     promoted: list[NodeAddress] = []
 
@@ -256,7 +260,7 @@ def wait_for_primary(
         promoted.append(primary)
         return True
 
-    wait_until(named, FAILOVER_SECONDS, "the Sentinels promote no replica")
+    wait_until(named, FAILOVER_TIMEOUT_SECONDS, "the Sentinels promote no replica")
     return promoted[0]
 
 
@@ -282,7 +286,7 @@ def _order_failover(
             return "INPROG" in str(refusal)
 
     responding = [name for name in sentinels if is_reachable(executor, name)]
-    wait_until(ordered, ORDER_SECONDS, f"no replica of {primary.name} can be promoted")
+    wait_until(ordered, ORDER_TIMEOUT_SECONDS, f"no replica of {primary.name} can be promoted")
 
 
 def _offset(executor: NodeExecutor, replica: NodeAddress) -> int:
