@@ -33,7 +33,7 @@ def preview(stack: Stack) -> Iterator[str]:
     yield "writes wait for about a second for each primary, and none that was acknowledged is lost"
 
 
-def carry_out(stack: Stack) -> Iterator[str]:
+def run(stack: Stack) -> Iterator[str]:
     """Fail over every primary, and report the impact on a client, a line each.
 
     Raises:

@@ -181,14 +181,14 @@ class Stack:
         self._remove_stale_locks()
         self._run("destroy", "--yes", "--skip-preview", "--stack", self.name)
 
-    def is_begun(self) -> bool:
+    def has_resources(self) -> bool:
         """Whether the stack exists and has resources."""
         by_name = {stack["name"]: stack for stack in json.loads(self._query("stack", "ls", "--json"))}
         return bool(by_name.get(self.name, {}).get("resourceCount"))
 
     def is_up(self) -> bool:
         """Whether the stack exists and has more than passwords and certificates."""
-        return self.is_begun() and any(
+        return self.has_resources() and any(
             resource["custom"] and not resource["type"].startswith("pulumi:") and _kind(resource) not in _PREPARATIONS
             for resource in self._resources()
         )

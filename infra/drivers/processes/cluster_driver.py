@@ -54,8 +54,8 @@ class ClusterDriver:
     def join(self) -> None:
         cluster.form(self._executor, self._spec.members, self._spec.shards)
 
-    def fill(self, source: Path) -> None:
-        cluster_import.fill(self._spec, self._executor, source)
+    def restore(self, source: Path) -> None:
+        cluster_import.import_files(self._spec, self._executor, source)
 
     def fail_over(self, name: str) -> None:
         cluster.fail_over(self._executor, self._spec.members, self._spec.member(name))

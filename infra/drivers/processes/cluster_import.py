@@ -30,7 +30,7 @@ MOVE_TIMEOUT_SECONDS = 120.0
 _SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": "yes", "loglevel": "notice"}
 
 
-def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
+def import_files(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
     """Import all keys of the files. Nothing is evicted until it is certain that all keys fit.
 
     Raises:

@@ -53,9 +53,9 @@ class ReplicationDriver:
         replication.wait_until_attached(self._executor, primary, self._spec.replicas)
         self._start_sentinels(primary)
         replication.wait_until_in_sync(self._executor, primary, self._spec.members)
-        replication.wait_until_watched(self._executor, self._sentinels, primary, self._spec.replicas)
+        replication.wait_until_monitored(self._executor, self._sentinels, primary, self._spec.replicas)
 
-    def fill(self, source: Path) -> None:
+    def restore(self, source: Path) -> None:
         """Nothing to do: the primary has loaded the file, and the replicas copy it."""
 
     def fail_over(self, name: str) -> None:

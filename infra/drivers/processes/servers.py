@@ -33,7 +33,7 @@ class TopologyDriver(Protocol):
     def join(self) -> None:
         """Connect the nodes, which all run, and wait until the group is healthy."""
 
-    def fill(self, source: Path) -> None:
+    def restore(self, source: Path) -> None:
         """Restore the data that `bring_up` has not restored."""
 
     def fail_over(self, name: str) -> None:
@@ -156,7 +156,7 @@ def _ensure(spec: GroupSpec, driver: TopologyDriver) -> GroupState:
     for name in sorted(stale, key=lambda name: name in primaries):  # replicas first
         driver.restart(name)
     if source:
-        driver.fill(Path(source))
+        driver.restore(Path(source))
         spec.folder.acquire(spec.ownership)
     return _inspect(spec, driver)
 

@@ -184,7 +184,7 @@ def sentinel_problems(
             yield f"{sentinel} reports that the primary is {state['flags']}"
 
 
-def wait_until_watched(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> None:
+def wait_until_monitored(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> None:
     """Wait until every Sentinel knows the primary, the other Sentinels and every replica."""
     wait_until(
         lambda: not any(sentinel_problems(executor, sentinels, primary, replicas)),
