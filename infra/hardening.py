@@ -18,7 +18,7 @@ Topology = vocabulary.DeploymentTopology
 
 
 @dataclass(frozen=True)
-class Rule:
+class HardeningRule:
     """One directive of valkey.conf, which self-hosted servers always take."""
 
     directive: str
@@ -39,41 +39,43 @@ class Rule:
 
 SELF_HOSTED: tuple[Target, ...] = ("embedded", "docker")
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[HardeningRule, ...] = (
+    HardeningRule(
         "maxmemory-policy",
         {"cache": "allkeys-lru", "queue": "noeviction", "mixed": "volatile-lru"},
         "a cache evicts what is used least; an evicted job is a lost job",
         clouds=("aws", "gcp"),
     ),
-    Rule("maxmemory-clients", "10%", "slow readers can't take the data's memory", clouds=("gcp",)),
-    Rule("maxclients", "10000", "a leak of connections in one application has an end", clouds=("gcp",)),
-    Rule("tcp-keepalive", "300", "connections of peers that vanished are closed", clouds=("aws",)),
-    Rule("protected-mode", "yes", "strangers get no answer should every user be lost"),
-    Rule("enable-protected-configs", "no", "no client moves the data folder or the ACL file", live=False),
-    Rule("enable-debug-command", "no", "DEBUG can stop the server", live=False),
-    Rule("enable-module-command", "no", "MODULE LOAD runs any code", live=False),
-    Rule("hide-user-data-from-log", "yes", "keys and values stay out of the log"),
-    Rule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
-    Rule("appendfsync", "everysec", "the usual balance of loss and speed"),
-    Rule("aof-load-truncated", "yes", "a write cut short by a crash doesn't stop the start"),
-    Rule(
+    HardeningRule("maxmemory-clients", "10%", "slow readers can't take the data's memory", clouds=("gcp",)),
+    HardeningRule("maxclients", "10000", "a leak of connections in one application has an end", clouds=("gcp",)),
+    HardeningRule("tcp-keepalive", "300", "connections of peers that vanished are closed", clouds=("aws",)),
+    HardeningRule("protected-mode", "yes", "strangers get no answer should every user be lost"),
+    HardeningRule("enable-protected-configs", "no", "no client moves the data folder or the ACL file", live=False),
+    HardeningRule("enable-debug-command", "no", "DEBUG can stop the server", live=False),
+    HardeningRule("enable-module-command", "no", "MODULE LOAD runs any code", live=False),
+    HardeningRule("hide-user-data-from-log", "yes", "keys and values stay out of the log"),
+    HardeningRule("appendonly", "yes", "a crash loses a second at most, and a cache comes back warm"),
+    HardeningRule("appendfsync", "everysec", "the usual balance of loss and speed"),
+    HardeningRule("aof-load-truncated", "yes", "a write cut short by a crash doesn't stop the start"),
+    HardeningRule(
         "aof-timestamp-enabled",
         "yes",
         "tells which of two nodes holds the later data; allows recovery to a point in time: valkey-check-aof "
         "--truncate-to-timestamp",
     ),
-    Rule("save", "3600 1", "a snapshot an hour for backups; the append-only file does the rest"),
-    Rule(
+    HardeningRule("save", "3600 1", "a snapshot an hour for backups; the append-only file does the rest"),
+    HardeningRule(
         "stop-writes-on-bgsave-error",
         {"cache": "no", "queue": "yes", "mixed": "yes"},
         "jobs that can't be saved are refused; a cache goes on",
     ),
-    Rule("slowlog-log-slower-than", "10000", "commands over 10 ms are kept for SLOWLOG GET", clouds=("aws", "gcp")),
-    Rule("slowlog-max-len", "512", "enough of them to see a pattern", clouds=("aws",)),
-    Rule("latency-monitor-threshold", "100", "LATENCY DOCTOR has something to say after an incident"),
-    Rule("loglevel", "notice", "what an operator needs, without noise"),
-    Rule(
+    HardeningRule(
+        "slowlog-log-slower-than", "10000", "commands over 10 ms are kept for SLOWLOG GET", clouds=("aws", "gcp")
+    ),
+    HardeningRule("slowlog-max-len", "512", "enough of them to see a pattern", clouds=("aws",)),
+    HardeningRule("latency-monitor-threshold", "100", "LATENCY DOCTOR has something to say after an incident"),
+    HardeningRule("loglevel", "notice", "what an operator needs, without noise"),
+    HardeningRule(
         "client-output-buffer-limit",
         "normal 268435456 134217728 60 replica 268435456 67108864 60 pubsub 33554432 8388608 60",
         "one stuck reader is cut off before memory is gone",

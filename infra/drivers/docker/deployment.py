@@ -125,7 +125,7 @@ class ContainerDeployment:
         self._wait_until_healthy(self.executor.ports)
 
     def recreate(self, *services: str) -> None:
-        """Recreate containers of services, with their volumes, and wait until their servers have loaded their data."""
+        """Recreate containers, which keep their volumes, and wait until their servers have loaded their data."""
         self.compose("up", "--detach", "--no-deps", "--force-recreate", *services)
         if servers := [service for service in services if service in self.executor.ports]:
             self._wait_until_healthy(servers)
