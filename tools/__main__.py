@@ -108,8 +108,8 @@ def rotate(options: argparse.Namespace) -> int:
 
     def plan() -> Mapping[str, str]:
         if options.finish:
-            return rotation.second_step(stack, force=options.force, dry=options.dry)
-        return rotation.first_step(stack)
+            return rotation.finish(stack, force=options.force, dry=options.dry)
+        return rotation.begin(stack)
 
     if failed := _change(options, stack, plan):
         return failed
@@ -140,7 +140,7 @@ def failover(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
     if not options.dry:
         _warn_of_lost_keys(stack)
-    for line in drills.preview(stack) if options.dry else drills.carry_out(stack):
+    for line in drills.preview(stack) if options.dry else drills.run(stack):
         print(line)
     if options.dry:
         return _report_dry_run()
@@ -168,7 +168,7 @@ def repair(options: argparse.Namespace) -> int:
     from tools import repair as repairs
 
     stack = Stack.open(options.stack)
-    for line in (repairs.preview if options.dry else repairs.carry_out)(stack, options.node, force=options.force):
+    for line in (repairs.preview if options.dry else repairs.run)(stack, options.node, force=options.force):
         print(line, flush=True)
     return _report_dry_run() if options.dry else 0
 
@@ -186,7 +186,7 @@ def _change(options: argparse.Namespace, stack: Stack, plan: config_change.PlanC
     _warn_of_lost_keys(stack)
     if interrupted := config_change.interrupted(stack):
         _say(f"note: {interrupted}; this command completes it too")
-    config_change.carry_out(stack, plan, _command(options))
+    config_change.apply(stack, plan, _command(options))
     return smoke(options)
 
 

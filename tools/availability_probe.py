@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 KEY_TTL_SECONDS = 600
 
-RETRY_SECONDS = 30.0
+RETRY_TIMEOUT_SECONDS = 30.0
 
 
 class AvailabilityProbe:
@@ -91,11 +91,11 @@ class AvailabilityProbe:
 
 
 def _retry(action: Callable[[], T]) -> T:
-    """Retry an idempotent action for up to `RETRY_SECONDS`.
+    """Retry an idempotent action for up to `RETRY_TIMEOUT_SECONDS`.
 
     Right after a change a server may be slow, and a client may not know the new primary yet.
     """
-    end = time.monotonic() + RETRY_SECONDS
+    end = time.monotonic() + RETRY_TIMEOUT_SECONDS
     while True:
         try:
             return action()
@@ -105,9 +105,9 @@ def _retry(action: Callable[[], T]) -> T:
             time.sleep(0.05)
 
 
-def replicas_with(client: Client, key: str, wanted: int, seconds: float = 2.0) -> int:
-    """The number of replicas that have the client's last write to a key, once `wanted` have it or the time is over."""
+def replicas_with(client: Client, key: str, required: int, seconds: float = 2.0) -> int:
+    """The number of replicas that have the client's last write to a key, once `required` have it or time is up."""
     if isinstance(client, redis.RedisCluster):
         node = client.get_node_from_key(key)
-        return int(client.execute_command("WAIT", wanted, int(seconds * 1000), target_nodes=node))
-    return int(client.execute_command("WAIT", wanted, int(seconds * 1000)))
+        return int(client.execute_command("WAIT", required, int(seconds * 1000), target_nodes=node))
+    return int(client.execute_command("WAIT", required, int(seconds * 1000)))

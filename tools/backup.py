@@ -25,7 +25,7 @@ from tools.backend import FOLDER
 from tools.errors import ToolError
 from tools.stack import Stack
 
-SAVE_SECONDS = 900.0
+SAVE_TIMEOUT_SECONDS = 900.0
 
 _PARTIAL = ".part"
 """The suffix of an incomplete backup's folder."""
@@ -105,7 +105,7 @@ def newest(stack: Stack) -> Path:
         ToolError: there is none.
     """
     folder = stack.root / FOLDER / stack.name / BACKUPS
-    taken = sorted(found for found in folder.glob("*Z*") if found.suffix != _PARTIAL)
+    taken = sorted(entry for entry in folder.glob("*Z*") if entry.suffix != _PARTIAL)
     if not taken:
         raise ToolError(f"there is no backup in {folder}", fix=f"make backup STACK={stack.name}")
     return taken[-1]
@@ -155,9 +155,9 @@ def _sources(stack: Stack, outputs: Mapping[str, Any]) -> list[Node]:
     return [_source(stack, shard, states, causes) for shard in shards or [list(endpoint.nodes)]]
 
 
-def _shards(client: Any, known: Iterable[Node]) -> list[list[Node]]:
+def _shards(client: Any, nodes: Iterable[Node]) -> list[list[Node]]:
     """The nodes of each shard of a cluster that has slots."""
-    by_address = {str(node): node for node in known}
+    by_address = {str(node): node for node in nodes}
     view: Mapping[str, Any] = client.cluster("NODES")
     primaries = {row["node_id"] for row in view.values() if "master" in row["flags"].split(",") and row["slots"]}
     shards = ([at for at, row in view.items() if one in (row["node_id"], row["master_id"])] for one in primaries)
@@ -194,6 +194,6 @@ def _save(client: Any, node: Node) -> Path:
             return bool(state["rdb_saves"] > before)
 
         client.bgsave(schedule=True)
-        wait_until(saved, SAVE_SECONDS, f"the node {node} hasn't saved its data yet")
+        wait_until(saved, SAVE_TIMEOUT_SECONDS, f"the node {node} hasn't saved its data yet")
         settings: dict[str, str] = client.config_get("dir", "dbfilename")
     return Path(settings["dir"]) / settings["dbfilename"]

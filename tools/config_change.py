@@ -27,7 +27,7 @@ def preview(stack: Stack, plan: PlanChange) -> None:
         stack.dry_run("--config-file", str(configuration))
 
 
-def carry_out(stack: Stack, plan: PlanChange, command: str) -> bool:
+def apply(stack: Stack, plan: PlanChange, command: str) -> bool:
     """Check and preview a change, then make it; True if anything changed.
 
     command: as the operator gave it.

@@ -16,7 +16,7 @@ from tools.availability_probe import AvailabilityProbe
 from tools.errors import ToolError
 from tools.stack import Stack
 
-ACKNOWLEDGING = 1
+ACKNOWLEDGING_REPLICAS = 1
 """Replicas that must confirm a write before it counts as acknowledged."""
 
 RECOVERY_SECONDS = 30.0
@@ -33,7 +33,7 @@ def preview(stack: Stack) -> Iterator[str]:
     yield "writes wait for about a second for each primary, and none that was acknowledged is lost"
 
 
-def carry_out(stack: Stack) -> Iterator[str]:
+def run(stack: Stack) -> Iterator[str]:
     """Fail over every primary, and report the impact on a client, a line each.
 
     Raises:
@@ -43,7 +43,7 @@ def carry_out(stack: Stack) -> Iterator[str]:
     endpoint = _endpoint(stack)
     url = parse(stack.outputs()["url"])
     address = endpoint.address(url.username, url.password)
-    with AvailabilityProbe(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING) as probe:
+    with AvailabilityProbe(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING_REPLICAS) as probe:
         if not probe.makes_progress(RECOVERY_SECONDS):
             raise ToolError("writes fail already before the drill", fix=f"valkeykit doctor --stack {stack.name}")
         _fail_over(stack, endpoint)

@@ -20,10 +20,10 @@ import psutil
 from tools.backend import FOLDER
 from tools.errors import ToolError
 
-END_SECONDS = 5.0
+EXIT_TIMEOUT_SECONDS = 5.0
 """How long a process may take to end."""
 
-RETRY_SECONDS = 0.05
+RETRY_INTERVAL_SECONDS = 0.05
 
 _OWNER = re.compile(r"^lock:.* FLOCK .* (\d+) \S+ \d+ EOF$", re.MULTILINE)
 
@@ -62,7 +62,7 @@ def _lock(path: Path, stack: str, command: str) -> int:
             os.close(descriptor)
             if is_dead:
                 _end(orphans)
-                time.sleep(RETRY_SECONDS)
+                time.sleep(RETRY_INTERVAL_SECONDS)
                 continue
             raise ToolError(
                 f"{holder or 'another command'} is changing the stack {stack}, so nothing was changed",
@@ -90,14 +90,14 @@ def _orphans(descriptor: int) -> list[psutil.Process]:
     A command that is waiting for the lock has the file open too, but not its lock.
     """
     file = os.fstat(descriptor)
-    found = []
+    orphans = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
             entries = Path(f"/proc/{process.pid}/fd").iterdir()
             files = [entry.name for entry in entries if os.path.samestat(entry.stat(), file)]
             if any(_is_inherited(Path(f"/proc/{process.pid}/fdinfo/{name}")) for name in files):
-                found.append(process)
-    return found
+                orphans.append(process)
+    return orphans
 
 
 def _is_inherited(information: Path) -> bool:
@@ -114,4 +114,4 @@ def _end(orphans: list[psutil.Process]) -> None:
             for process in (orphan, *clients):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-    psutil.wait_procs(orphans, END_SECONDS)
+    psutil.wait_procs(orphans, EXIT_TIMEOUT_SECONDS)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tools.errors import ToolError
 
-DOWNLOAD_SECONDS = 20.0
+DOWNLOAD_TIMEOUT_SECONDS = 20.0
 """How long to wait for the download server before the CLI is built instead."""
 
 _HERE = Path(__file__).parent
@@ -66,15 +66,15 @@ def pinned_version() -> str:
 
 
 def _on_path() -> tuple[Path | None, str]:
-    found = shutil.which("pulumi")
-    if found is None:
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
         return None, "pulumi is not installed"
-    version = _version(Path(found))
+    version = _version(Path(pulumi))
     if version is None or version < tuple(map(int, pinned_version().split("."))):
-        return None, f"{found} is older than {pinned_version()}, which this project is tested with"
+        return None, f"{pulumi} is older than {pinned_version()}, which this project is tested with"
     if shutil.which("pulumi-language-python") is None:
-        return None, f"{found} has no pulumi-language-python in its folder"
-    return Path(found).parent, ""
+        return None, f"{pulumi} has no pulumi-language-python in its folder"
+    return Path(pulumi).parent, ""
 
 
 def _version(binary: Path) -> tuple[int, ...] | None:
@@ -94,7 +94,7 @@ def _download(cache: Path) -> str | None:
     from semver import VersionInfo
 
     usual = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_SECONDS)  # the installer has no time-out of its own
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)  # the installer has no time-out of its own
     try:
         PulumiCommand.install(root=str(cache), version=VersionInfo.parse(pinned_version()))
     except Exception as problem:  # noqa: BLE001 — the installer raises whatever its parts raise

@@ -24,7 +24,7 @@ def preview(stack: Stack, node: str, *, force: bool = False) -> Iterator[str]:
     return _repair(stack)(stack, node, force=force, dry=True)
 
 
-def carry_out(stack: Stack, node: str, *, force: bool = False) -> Iterator[str]:
+def run(stack: Stack, node: str, *, force: bool = False) -> Iterator[str]:
     """Repair a node, and report what was wrong with it and what is lost, a line each.
 
     force: accept that all of its data are lost.

@@ -33,14 +33,14 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
         ToolError: there is no such stack or backup, no server of the stack's version can read it, or `into` is up.
     """
     endpoint = Endpoint.from_dict(stack.outputs()["endpoint"])
-    if into.name != stack.name and into.is_begun() and (begun := _begun(into)) and source in ("", begun):
+    if into.name != stack.name and into.has_resources() and (begun := _begun(into)) and source in ("", begun):
         return begun
     if into.name == stack.name or into.is_up():
         raise ToolError(f"the stack {into.name} is up: its data would be lost", fix="name a new stack: INTO=<name>")
-    found = _local(stack, source, endpoint) if endpoint.target in backup.TARGETS else _remote(stack, source)
+    dump = _local(stack, source, endpoint) if endpoint.target in backup.TARGETS else _remote(stack, source)
     if not dry:
-        into.copy_configuration(stack, leaving_out=_NOT_COPIED, changes={"restoreFrom": found})
-    return found
+        into.copy_configuration(stack, leaving_out=_NOT_COPIED, changes={"restoreFrom": dump})
+    return dump
 
 
 def _begun(into: Stack) -> str:

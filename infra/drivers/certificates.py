@@ -1,6 +1,6 @@
-"""Certificates: an authority of the stack's own, and what it signs.
+"""Certificates: the stack's own CA, and the certificates that it signs.
 
-Keys are on P-256, in PEM. Nothing here touches a disk.
+Keys are P-256, in PEM. Nothing is written to a disk, except by `validation_error`.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.errors import ProvisioningError
 
-AUTHORITY_LIFE = timedelta(days=3650)
-LEAF_LIFE = timedelta(days=397)
-"""The longest that clients on Apple's systems accept (support.apple.com/102028)."""
+AUTHORITY_LIFETIME = timedelta(days=3650)
+LEAF_LIFETIME = timedelta(days=397)
+"""The maximum that Apple's systems accept (support.apple.com/102028)."""
 
-RENEW_BEFORE = LEAF_LIFE / 3
-"""How long before its end a certificate is renewed: an `up` every four months is often enough."""
+RENEW_BEFORE = LEAF_LIFETIME / 3
+"""How long before its end a certificate is renewed: an `up` every four months is enough."""
 
 _CLOCK_SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate, with what leads from it to the authority behind it, and its key. All PEM."""
+    """A certificate, followed by its chain, and its key. All PEM."""
 
     certificate: str
     key: str = field(repr=False)
 
 
 def authority(name: str) -> Pair:
-    """A new authority, which signs leaf certificates only."""
+    """A new CA, which signs leaf certificates only."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     built = (
-        _builder(subject, subject, key.public_key(), AUTHORITY_LIFE)
+        _builder(subject, subject, key.public_key(), AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -50,41 +50,41 @@ def authority(name: str) -> Pair:
     return _pair(built.sign(key, hashes.SHA256()), key)
 
 
-def issue(signer: Pair, names: Iterable[str], life: timedelta = LEAF_LIFE) -> Pair:
-    """A new certificate for host names and addresses; it serves and, between the nodes, also calls."""
-    wanted = list(names)
+def issue(signer: Pair, names: Iterable[str], life: timedelta = LEAF_LIFETIME) -> Pair:
+    """A new certificate for host names and addresses, for servers and for connections between nodes."""
+    hosts = list(names)
     issuer = x509.load_pem_x509_certificate(signer.certificate.encode())
     signing = serialization.load_pem_private_key(signer.key.encode(), None)
     if not isinstance(signing, ec.EllipticCurvePrivateKey):
         raise ProvisioningError("the CA's key was not created by this project")
     key = ec.generate_private_key(ec.SECP256R1())
     built = (
-        _builder(_name(wanted[0]), issuer.subject, key.public_key(), life)
+        _builder(_name(hosts[0]), issuer.subject, key.public_key(), life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in wanted]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in hosts]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
     )
     return _pair(built.sign(signing, hashes.SHA256()), key)
 
 
 def must_renew(certificate: str, names: Iterable[str], now: datetime | None = None) -> bool:
-    """Whether a leaf nears its end, or doesn't name all that it should."""
+    """Whether a leaf certificate expires soon, or lacks one of the names."""
     leaf = x509.load_pem_x509_certificate(certificate.encode())
     late = leaf.not_valid_after_utc - (now or datetime.now(timezone.utc)) < RENEW_BEFORE
     return late or not set(names) <= names_of(leaf)
 
 
 def ends(certificate: str) -> datetime:
-    """When a certificate ends; of several, the first."""
+    """The end of a certificate; of a chain, that of the first."""
     return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
 
 
 def names_of(leaf: x509.Certificate) -> set[str]:
-    """The host names and addresses that a certificate is for."""
+    """The host names and addresses of a certificate."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -94,7 +94,7 @@ def names_of(leaf: x509.Certificate) -> set[str]:
 
 
 def validation_error(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
-    """Why an operator's own certificate can't be used for all of these hosts, or None: what a client would say."""
+    """Why clients would reject an operator's certificate for one of these hosts, or None."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         with tempfile.NamedTemporaryFile("w") as chain:  # 0600; the ssl module reads keys from files only
@@ -106,12 +106,12 @@ def validation_error(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
         if problem.reason == "KEY_VALUES_MISMATCH":
             return "belongs to another key"
         return "is not a PEM certificate, key and CA (the key must not be encrypted)"
-    refusals = (_refusal(server, client, host) for host in hosts)
-    return next((refusal for refusal in refusals if refusal), None)
+    errors = (_handshake_error(server, client, host) for host in hosts)
+    return next((error for error in errors if error), None)
 
 
-def _refusal(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> str | None:
-    """What a client that wants this host says to the certificate, without a network."""
+def _handshake_error(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> str | None:
+    """A client's error in a handshake for this host, without a network."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [
         client.wrap_bio(to_client, to_server, server_hostname=host),

@@ -1,6 +1,6 @@
-"""A restore drill: does a backup load, how many keys has it, how long does that take?
+"""Restore drill: load a backup into a temporary server, and report its keys and the loading time.
 
-It happens beside everything that runs: a server of its own in a temporary folder, without a port.
+The server runs in a temporary folder, without a port.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from infra.drivers import binary, rdb
 from infra.drivers.waiting import until
 from infra.errors import ProvisioningError
 
-LOAD_SECONDS = 900.0
+LOAD_TIMEOUT_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class DrillResult:
-    """keys: in all databases. seconds: from the start of the server until it had them."""
+    """keys: in all databases. seconds: from the start of the server until they were loaded."""
 
     keys: int
     seconds: float
 
 
 def load(dump: Path) -> DrillResult:
-    """Start a server on an RDB file, count its keys, end it.
+    """Load an RDB file into a temporary server, and count its keys.
 
     Raises:
-        ProvisioningError: the file is damaged, or the server doesn't take it.
+        ProvisioningError: the file is damaged, or the server can't load it.
     """
     if problem := rdb.validation_error(dump):
         raise problem
@@ -51,24 +51,24 @@ def _server(dump: Path) -> Iterator[redis.Redis]:
         options = ["--port", "0", "--unixsocket", f"{folder}/socket", "--save", "", "--appendonly", "no"]
         log = Path(folder) / "log"
         with (
-            log.open("w") as said,
+            log.open("w") as output,
             subprocess.Popen(
-                [str(binary.path()), *options, "--dir", folder], stdin=subprocess.DEVNULL, stdout=said, env={}
+                [str(binary.path()), *options, "--dir", folder], stdin=subprocess.DEVNULL, stdout=output, env={}
             ) as server,
         ):
             try:
                 with redis.Redis(unix_socket_path=f"{folder}/socket") as client:
-                    if not _answers(client, server):
-                        words = log.read_text(errors="replace").strip().splitlines()
-                        raise ProvisioningError(f"{dump} can't be loaded: {words[-1] if words else 'no response'}")
+                    if not _wait_until_loaded(client, server):
+                        lines = log.read_text(errors="replace").strip().splitlines()
+                        raise ProvisioningError(f"{dump} can't be loaded: {lines[-1] if lines else 'no response'}")
                     yield client
             finally:
                 server.kill()
 
 
-def _answers(client: redis.Redis, server: subprocess.Popen[bytes]) -> bool:
-    for _ in until(LOAD_SECONDS):
-        with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):  # loading is a ConnectionError too
+def _wait_until_loaded(client: redis.Redis, server: subprocess.Popen[bytes]) -> bool:
+    for _ in until(LOAD_TIMEOUT_SECONDS):
+        with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):  # raised while loading, too
             return bool(client.ping())
         if server.poll() is not None:
             return False

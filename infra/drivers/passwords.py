@@ -8,7 +8,7 @@ import string
 _ALPHABET = string.ascii_letters + string.digits
 
 PASSWORD_LENGTH = 43
-"""With letters and digits, 256 bits; no URL, shell or service treats such a character in a special way."""
+"""43 letters and digits: 256 bits, without characters that a URL, a shell or a service would reject."""
 
 
 def new_password() -> str:

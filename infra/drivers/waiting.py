@@ -1,4 +1,4 @@
-"""Waiting for what takes a moment, with an end."""
+"""Polling with a time limit."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import itertools
 import time
 from collections.abc import Iterator
 
-POLL_SECONDS = 0.01
+MIN_INTERVAL_SECONDS = 0.01
 
-RARE_POLL_SECONDS = 0.5
+MAX_INTERVAL_SECONDS = 0.5
 
-POLL_SHARE = 0.1
-"""Of the time that was waited so far: how much longer it may take to notice what has happened."""
+INTERVAL_SHARE = 0.1
+"""The interval as a share of the time waited so far."""
 
 
-def until(seconds: float, every: float = POLL_SECONDS) -> Iterator[None]:
-    """Once at once, then every few milliseconds, and more rarely the longer it takes, until the time is over.
+def until(seconds: float, every: float = MIN_INTERVAL_SECONDS) -> Iterator[None]:
+    """Yield immediately, then at growing intervals, until the time is over.
 
-    A question to a container costs a machine more than the server's answer: those that come too often slow down
-    what is waited for.
+    A command in a container is expensive: polling too often would slow down the operation itself.
     """
     begun = time.monotonic()
     for _ in itertools.count():
@@ -26,4 +25,4 @@ def until(seconds: float, every: float = POLL_SECONDS) -> Iterator[None]:
         waited = time.monotonic() - begun
         if waited > seconds:
             return
-        time.sleep(max(every, min(RARE_POLL_SECONDS, waited * POLL_SHARE)))
+        time.sleep(max(every, min(MAX_INTERVAL_SECONDS, waited * INTERVAL_SHARE)))

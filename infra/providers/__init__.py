@@ -1,8 +1,7 @@
-"""Dynamic providers: the drivers as resources of Pulumi.
+"""Dynamic providers: the drivers as Pulumi resources.
 
-The paths of these modules and the names of their classes are part of every stack's state: renaming one breaks
-`refresh` and `destroy` of what is deployed. Providers are pickled by reference, so the code that runs is always
-today's.
+The paths of these modules and the names of their classes are part of every stack's state: renaming one breaks `refresh`
+and `destroy` of deployed stacks. Providers are pickled by reference, so always the current code runs.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def one_line(method: Callable[P, T]) -> Callable[P, T]:
-    """Pulumi prints what a provider raises with its traceback; an operator's mistake deserves one line."""
+def without_traceback(method: Callable[P, T]) -> Callable[P, T]:
+    """Hide the traceback, which Pulumi prints for a provider's exception, of this project's own errors."""
 
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:

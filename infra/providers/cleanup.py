@@ -10,7 +10,7 @@ import uuid
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from infra.providers import Props, one_line
+from infra.providers import Props, without_traceback
 
 _SETTINGS = ("context", "keepIn", "finalSnapshot")
 
@@ -18,7 +18,7 @@ _SETTINGS = ("context", "keepIn", "finalSnapshot")
 class CleanupProvider(ResourceProvider):
     serialize_as_secret_always = False
 
-    @one_line
+    @without_traceback
     def create(self, props: Props) -> CreateResult:
         from infra.drivers.docker.engine import Engine
 
@@ -30,7 +30,7 @@ class CleanupProvider(ResourceProvider):
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         return UpdateResult({**olds, **{key: news[key] for key in _SETTINGS}})
 
-    @one_line
+    @without_traceback
     def delete(self, _id: str, props: Props) -> None:
         from infra.drivers.docker import driver
         from infra.drivers.docker.engine import Engine

@@ -21,16 +21,16 @@ from infra.providers import Props
 
 
 class PasswordProvider(ResourceProvider):
-    """A random password; with another rotation a new one, and the one before is kept beside it."""
+    """A random password; a new rotation creates a new one and keeps the previous one."""
 
     serialize_as_secret_always = False
 
     def check(self, olds: Props, news: Props) -> CheckResult:
-        """A new password needs the one before beside it: ended in the same step, every application is locked out."""
+        """A new password can't revoke the previous one in the same step: every application would be locked out."""
         if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["retired"]:
             return CheckResult(news, [])
-        former = olds.get("rotation", "")
-        fix = f"pulumi config set completedRotation {former}" if former else "pulumi config rm completedRotation"
+        previous = olds.get("rotation", "")
+        fix = f"pulumi config set completedRotation {previous}" if previous else "pulumi config rm completedRotation"
         reason = f"ends the passwords before the rotation {news['rotation']!r}, which is not carried out yet -> {fix}"
         return CheckResult(news, [CheckFailure("retired", reason)])
 
@@ -45,14 +45,14 @@ class PasswordProvider(ResourceProvider):
 
 
 class Password(Resource, module="valkey", name="Password"):
-    """value: what is handed out. previous: the one before the last rotation, or nothing."""
+    """value: the current password. previous: the one before the last rotation, or nothing."""
 
     value: pulumi.Output[str]
     previous: pulumi.Output[str | None]
 
     def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
         """
-        rotation: a word; another one makes a new password. retired: the last rotation whose former passwords ended.
+        rotation: a name; a new one creates a new password. retired: the last rotation whose previous passwords ended.
         """
         secret = pulumi.ResourceOptions(additional_secret_outputs=["value", "previous"])
         props = {"rotation": rotation, "retired": retired, "value": None, "previous": None}
@@ -60,36 +60,38 @@ class Password(Resource, module="valkey", name="Password"):
 
 
 class RotationProvider(ResourceProvider):
-    """The rotation that the servers have; they were changed before it."""
+    """The rotation that the servers have; it is updated after them."""
 
     serialize_as_secret_always = False
 
     def create(self, props: Props) -> CreateResult:
-        return CreateResult(uuid.uuid4().hex, _at_present(props))
+        return CreateResult(uuid.uuid4().hex, _current_rotation(props))
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         return DiffResult(changes=any(olds[key] != news[key] for key in ("rotation", "retired")))
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         is_new = olds["rotation"] != news["rotation"]
-        return UpdateResult(_at_present(news) if is_new else {**_at_present(news), "loaded": olds["loaded"]})
+        return UpdateResult(
+            _current_rotation(news) if is_new else {**_current_rotation(news), "loaded": olds["loaded"]}
+        )
 
 
-def _at_present(props: Props) -> Props:
+def _current_rotation(props: Props) -> Props:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {"rotation": props["rotation"], "retired": props["retired"], "loaded": now}
 
 
 class Rotation(Resource, module="valkey", name="Rotation"):
-    """What was last carried out of the keys `passwordRotation` and `completedRotation`.
+    """The values of the keys `passwordRotation` and `completedRotation` that the servers have.
 
-    loaded: when the last server had the passwords of this rotation, UTC in ISO 8601.
+    loaded: when the last server loaded the passwords of this rotation, UTC in ISO 8601.
     """
 
     loaded: pulumi.Output[str]
 
     def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        """opts: depends on all that knows the passwords."""
+        """opts: must depend on all resources with the passwords."""
         props = {"rotation": rotation, "retired": retired, "loaded": None}
         super().__init__(RotationProvider(), name, props, opts)
 

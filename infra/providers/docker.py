@@ -22,7 +22,7 @@ from pulumi.dynamic import (
 from pulumi.runtime.rpc import UNKNOWN
 
 from infra.hardening import ADMIN
-from infra.providers import Props, one_line
+from infra.providers import Props, without_traceback
 
 if TYPE_CHECKING:
     from infra.drivers.docker.driver import DeploymentSpec, DeploymentState
@@ -33,38 +33,38 @@ class ContainersProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
-    @one_line
+    @without_traceback
     def check(self, olds: Props, news: Props) -> CheckResult:
         if olds:  # names that a renamed stack keeps: under others it would find empty volumes
             news = {**news, **{key: olds[key] for key in _KEPT if olds.get(key)}}
-        refusals = _refusals(olds, news) if olds else []
+        failures = _invalid_changes(olds, news) if olds else []
         if not olds:
-            _refuse(news, None)
-        return CheckResult(news, [CheckFailure(key, reason) for key, reason in refusals])
+            _preflight(news, None)
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in failures])
 
-    @one_line
+    @without_traceback
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         changed = any(olds.get(key) != value for key, value in news.items() if key not in _OUTPUTS)
         if changed:
-            _refuse(news, olds)
+            _preflight(news, olds)
         return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
 
-    @one_line
+    @without_traceback
     def create(self, props: Props) -> CreateResult:
         return CreateResult(uuid.uuid4().hex, _ensure(props, None))
 
-    @one_line
+    @without_traceback
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         return UpdateResult(_ensure(news, _state(olds), olds["passwords"][ADMIN]))
 
-    @one_line
+    @without_traceback
     def read(self, resource: str, props: Props) -> ReadResult:
         from infra.drivers.docker import driver
 
         state, wrong = driver.inspect(_spec(props), _state(props))
         return ReadResult(resource, {**props, "drift": wrong or _drift(_state(props), state)})
 
-    @one_line
+    @without_traceback
     def delete(self, _id: str, props: Props) -> None:
         from infra.drivers.docker import driver
 
@@ -94,28 +94,28 @@ class Containers(Resource, module="valkey", name="Containers"):
 
 
 def snapshot(props: Props, folder: Path) -> None:
-    """Save every primary of a deployment, as the state knows it, into a folder of this machine."""
+    """Save every primary of a deployment into a folder of this machine."""
     from infra.drivers.docker import driver
 
     driver.snapshot(_spec(props), _state(props), folder)
 
 
 def fail_over(props: Props) -> None:
-    """Make a replica the primary of each shard of a deployment, as the state knows it."""
+    """Fail over each shard of a deployment to a replica."""
     from infra.drivers.docker import driver
 
     driver.fail_over(_spec(props), _state(props))
 
 
 def recoveries(props: Props, since: datetime) -> list[str]:
-    """What happened to the data of a deployment's nodes since a time, a line each."""
+    """Recoveries of the data of a deployment's nodes since a time, a line each."""
     from infra.drivers.docker import driver
 
     return driver.recoveries(_spec(props), _state(props), since)
 
 
 def repair(props: Props, node: str, *, force: bool, dry: bool) -> Iterator[str]:
-    """Repair a damaged node of a deployment, as the state knows it; a line for each thing found and done."""
+    """Repair a damaged node of a deployment; a line for each problem and step."""
     from infra.drivers.docker import driver
 
     return driver.repair(_spec(props), _state(props), node, force=force, dry=dry)
@@ -127,10 +127,10 @@ _NO_SECRETS: Props = {"passwords": {}, "previous": {}, "certificate": "", "key":
 _SECRETS = tuple(_NO_SECRETS)
 
 
-def _ensure(props: Props, known: DeploymentState | None, login: str = "") -> Props:
+def _ensure(props: Props, previous: DeploymentState | None, login: str = "") -> Props:
     from infra.drivers.docker import driver
 
-    state = driver.ensure(_spec(props, login), known)
+    state = driver.ensure(_spec(props, login), previous)
     return {
         **props,
         "listens": list(state.ports),
@@ -144,17 +144,17 @@ def _ensure(props: Props, known: DeploymentState | None, login: str = "") -> Pro
     }
 
 
-def _refuse(news: Props, olds: Props | None) -> None:
-    """What the driver refuses, before anything is changed: in a preview too, where new secrets aren't known yet.
+def _preflight(news: Props, olds: Props | None) -> None:
+    """Have the driver check a change in advance, in a preview too, where new secrets aren't known yet.
 
-    The servers take those of the state.
+    Secrets are those of the state, which the servers accept.
     """
     from infra.drivers.docker import driver
 
     secrets = {key: olds[key] for key in _SECRETS if key in olds} if olds else _NO_SECRETS
-    known = {key: value for key, value in {**news, **secrets}.items() if key not in _OUTPUTS}
-    if UNKNOWN not in known.values():
-        driver.preflight(_spec(known), _state(olds) if olds else None)
+    inputs = {key: value for key, value in {**news, **secrets}.items() if key not in _OUTPUTS}
+    if UNKNOWN not in inputs.values():
+        driver.preflight(_spec(inputs), _state(olds) if olds else None)
 
 
 def _state(props: Props) -> DeploymentState:
@@ -204,33 +204,33 @@ def _spec(props: Props, login: str = "") -> DeploymentSpec:
     )
 
 
-def _drift(known: DeploymentState, found: DeploymentState | None) -> list[str]:
-    """What differs from what was reported after the last update."""
-    if found is None:
+def _drift(expected: DeploymentState, actual: DeploymentState | None) -> list[str]:
+    """Differences from the state after the last update."""
+    if actual is None:
         return ["it does not respond"]
     changed = [
         f"{node}: {name}"
-        for node, values in sorted(known.directives.items())
+        for node, values in sorted(expected.directives.items())
         for name, value in sorted(values.items())
-        if found.directives.get(node, {}).get(name) != value
+        if actual.directives.get(node, {}).get(name) != value
     ]
-    changed += [f"{node}: users" for node, digest in sorted(known.acl.items()) if found.acl.get(node) != digest]
-    if set(found.primaries) != set(known.primaries):
-        changed.append(f"primaries: {', '.join(f'node-{number}' for number in found.primaries)}")
+    changed += [f"{node}: users" for node, digest in sorted(expected.acl.items()) if actual.acl.get(node) != digest]
+    if set(actual.primaries) != set(expected.primaries):
+        changed.append(f"primaries: {', '.join(f'node-{number}' for number in actual.primaries)}")
     return changed
 
 
-def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
-    """Changes that can't be made of what is there."""
-    refusals = []
+def _invalid_changes(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that are not possible in place."""
+    failures = []
     for key in ("topology", "shards", "replicas"):
         if olds[key] != news[key]:
             reason = (
                 f"is {olds[key]} and can't become {news[key]} in place -> pulumi config set {key} {olds[key]}, or "
-                "make a new stack and move the data: valkeykit migrate"
+                "create a new stack and move the data: valkeykit migrate"
             )
-            refusals.append((key, reason))
+            failures.append((key, reason))
     if news["restoreFrom"] not in ("", olds["restoreFrom"]):
         reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"
-        refusals.append(("restoreFrom", reason))
-    return refusals
+        failures.append(("restoreFrom", reason))
+    return failures

@@ -1,4 +1,4 @@
-"""Servers that are processes of this machine."""
+"""Dynamic providers of servers that run as processes of this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
-from infra.providers import Props, one_line
+from infra.providers import Props, without_traceback
 
 if TYPE_CHECKING:
     from infra.drivers.processes.group import GroupSpec
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class ServerProvider(ResourceProvider):
-    """A server process on this machine. The driver is imported late: most operations find nothing to do."""
+    """A server process on this machine. The driver is imported late, as most operations don't need it."""
 
     serialize_as_secret_always = False
 
     def check(self, olds: Props, news: Props) -> CheckResult:
-        return CheckResult(news, [CheckFailure(key, reason) for key, reason in _refusals(olds, news)])
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in _invalid_changes(olds, news)])
 
-    @one_line
+    @without_traceback
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
         from infra.drivers.processes import server
         from infra.errors import as_preflight_error
@@ -49,24 +49,24 @@ class ServerProvider(ResourceProvider):
                 server.preflight(replace(spec, previous_password=olds["password"]))
         return DiffResult(changes=is_changed, replaces=[])
 
-    @one_line
+    @without_traceback
     def create(self, props: Props) -> CreateResult:
         resource = uuid.uuid4().hex
         return CreateResult(resource, _ensure(resource, props, port=int(props["port"])))
 
-    @one_line
+    @without_traceback
     def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
         port = int(news["port"] or olds["listens"])
         return UpdateResult(_ensure(resource, news, port=port, previous_password=olds["password"]))
 
-    @one_line
+    @without_traceback
     def read(self, resource: str, props: Props) -> ReadResult:
         from infra.drivers.processes import server
 
         state = server.inspect(_spec(resource, props, int(props["listens"])))
         return ReadResult(resource, {**props, "drift": _drift(props, state)})
 
-    @one_line
+    @without_traceback
     def delete(self, resource: str, props: Props) -> None:
         from infra.drivers.processes import server
 
@@ -78,7 +78,7 @@ class Server(Resource, module="valkey", name="Server"):
     """A running valkey-server.
 
     folder: relative to the project, or absolute.
-    port: 0 for the first free one; `listens` says which it is.
+    port: 0 for the first free one; `listens` is the actual one.
     directives: of valkey.conf. acl: an ACL file. password: the user admin's.
     restoreFrom: an RDB file that a new server starts with, or "".
     """
@@ -94,23 +94,23 @@ class Server(Resource, module="valkey", name="Server"):
 
 _INPUTS = ("folder", "stack", "version", "port", "directives", "acl", "password", "finalSnapshot")
 _BASICS = ("folder", "stack", "version", "port", "directives", "restoreFrom")
-"""Inputs that a check before a change needs; passwords aside, which a preview of a rotation doesn't know yet."""
+"""Inputs that a preflight check needs, without passwords, which a preview of a rotation doesn't know yet."""
 
 
 def _differs(olds: Props, news: Props, inputs: Iterable[str]) -> bool:
-    """Whether there is something to do: other inputs, another provider, or drift."""
+    """Whether the inputs or the provider have changed, or there is drift."""
     return bool(olds.get("drift")) or any(olds.get(key) != news.get(key) for key in (*inputs, "__provider"))
 
 
 def _is_known(value: Any) -> bool:
-    """False for what a preview doesn't know yet, or not all of."""
+    """Whether a value is completely known, which it isn't in every preview."""
     if isinstance(value, Mapping):
         return all(map(_is_known, value.values()))
     return not isinstance(value, Unknown)
 
 
 def _readable(olds: Props, news: Props, key: str) -> Props:
-    """Inputs to look at the servers with; a preview of a rotation doesn't know the next passwords and users yet."""
+    """Inputs for a preflight check; a preview of a rotation doesn't know the next passwords and users yet."""
     return {**news, "acl": "", "sentinelAcl": "", key: news[key] if _is_known(news[key]) else olds[key]}
 
 
@@ -144,39 +144,39 @@ def _spec(resource: str, props: Props, port: int) -> ServerSpec:
 
 
 def _drift(props: Props, state: ServerState | None) -> list[str]:
-    """What differs from what was reported after the last update."""
+    """Differences from the state after the last update."""
     if state is None:
         return ["it doesn't run"]
-    found = [name for name, value in sorted(props["reported"].items()) if state.directives.get(name) != value]
+    changed = [name for name, value in sorted(props["reported"].items()) if state.directives.get(name) != value]
     if state.acl != props["reportedAcl"]:
-        found.append("users")
+        changed.append("users")
     if state.port != int(props["listens"]):
-        found.append("port")
-    return found
+        changed.append("port")
+    return changed
 
 
-def _refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
-    """Changes that would leave data behind without a word."""
-    refusals = []
+def _invalid_changes(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that would silently leave data behind."""
+    failures = []
     if olds and olds["folder"] != news["folder"]:
         reason = f"the data is in {olds['folder']} and would stay there -> pulumi config set dataDir {olds['folder']}"
-        refusals.append(("dataDir", reason))
+        failures.append(("dataDir", reason))
     if olds and news["restoreFrom"] not in ("", olds["restoreFrom"]):
         reason = "only a new stack can start from a file, this one has data -> pulumi config rm restoreFrom"
-        refusals.append(("restoreFrom", reason))
-    return refusals
+        failures.append(("restoreFrom", reason))
+    return failures
 
 
 class ServerGroupProvider(ResourceProvider):
-    """Several server processes that belong together: a primary with replicas and Sentinels, or a cluster."""
+    """A group of server processes: a primary with replicas and Sentinels, or a cluster."""
 
     serialize_as_secret_always = False
 
     def check(self, olds: Props, news: Props) -> CheckResult:
-        refusals = [*_refusals(olds, news), *_group_refusals(olds, news)]
-        return CheckResult(news, [CheckFailure(key, reason) for key, reason in refusals])
+        failures = [*_invalid_changes(olds, news), *_invalid_group_changes(olds, news)]
+        return CheckResult(news, [CheckFailure(key, reason) for key, reason in failures])
 
-    @one_line
+    @without_traceback
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
         from infra.drivers.processes import servers
         from infra.errors import as_preflight_error
@@ -188,23 +188,23 @@ class ServerGroupProvider(ResourceProvider):
                 servers.preflight(replace(spec, previous_password=olds["passwords"]["admin"]))
         return DiffResult(changes=is_changed, replaces=[])
 
-    @one_line
+    @without_traceback
     def create(self, props: Props) -> CreateResult:
         resource = uuid.uuid4().hex
         return CreateResult(resource, _ensure_group(resource, props))
 
-    @one_line
+    @without_traceback
     def update(self, resource: str, olds: Props, news: Props) -> UpdateResult:
         return UpdateResult(_ensure_group(resource, news, previous_password=olds["passwords"]["admin"]))
 
-    @one_line
+    @without_traceback
     def read(self, resource: str, props: Props) -> ReadResult:
         from infra.drivers.processes import servers
 
         state = servers.inspect(_group(resource, props))
         return ReadResult(resource, {**props, "listens": list(state.listens), "drift": _group_drift(props, state)})
 
-    @one_line
+    @without_traceback
     def delete(self, resource: str, props: Props) -> None:
         from infra.drivers.processes import servers
 
@@ -212,11 +212,10 @@ class ServerGroupProvider(ResourceProvider):
 
 
 class ServerGroup(Resource, module="valkey", name="ServerGroup"):
-    """Running valkey-servers that belong together: one resource, since the order of what is done to them, and who of
-    them is a primary at the moment, concerns them all.
+    """A group of running valkey-servers, as one resource, since the order of changes depends on the primaries.
 
     folder, directives, acl, restoreFrom: as a Server has them; restoreFrom may be a folder for a cluster.
-    port: the first of their ports; 0 for free ones. `listens` says which they are, those of primaries first.
+    port: the first of consecutive ports; 0 for free ones. `listens` are the actual ones, those of primaries first.
     passwords: of the users admin, replica and sentinel.
     """
 
@@ -251,7 +250,7 @@ def _ensure_group(resource: str, props: Props, previous_password: str = "") -> P
 
 
 def fail_over(props: Props) -> None:
-    """Make a replica the primary of each shard of a group, as the state knows it."""
+    """Fail over each shard of a group to a replica."""
     from infra.drivers.processes import servers
 
     servers.fail_over(_group("", props))
@@ -260,7 +259,7 @@ def fail_over(props: Props) -> None:
 def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:
     """Repair the data of a server that doesn't run, and report it, a line each.
 
-    props: of a Server or a ServerGroup. dry: report what is wrong, and change nothing.
+    props: of a Server or a ServerGroup. dry: report only.
 
     Raises:
         ProvisioningError: there is no such node, it runs, or nothing of its data can be loaded.
@@ -270,17 +269,17 @@ def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:
 
     nodes = dict(_group("", props).nodes) if "topology" in props else {"node-0": _spec("", props, int(props["port"]))}
     if node not in nodes:
-        raise ProvisioningError(f"there is no node {node or '(NODE is empty)'}", fix=f"NODE={'|'.join(nodes)}")
+        raise ProvisioningError(f"{node or 'NODE'} is not a node of the stack", fix=f"NODE={'|'.join(nodes)}")
     spec = nodes[node]
     if dry:
         yield f"{node}: {holdings.read(spec.folder.data)}"
         return
-    done = server.repair(spec)
-    if done is None:
+    result = server.repair(spec)
+    if result is None:
         raise ProvisioningError(f"{node} is not damaged", fix="make up")
-    yield from (f"{node}: {line}" for line in done.done)
-    if done.kept:
-        yield f"{node}: its previous files are kept in {done.kept}"
+    yield from (f"{node}: {line}" for line in result.done)
+    if result.kept:
+        yield f"{node}: its previous files are kept in {result.kept}"
 
 
 def _group(resource: str, props: Props) -> GroupSpec:
@@ -306,23 +305,23 @@ def _group(resource: str, props: Props) -> GroupSpec:
 
 
 def _group_drift(props: Props, state: GroupState) -> list[str]:
-    """What is wrong, and what differs from what was reported after the last update."""
+    """Problems, and differences from the state after the last update."""
     changed = [
         f"{node}: {name}"
-        for node, found in sorted(state.reported.items())
+        for node, actual in sorted(state.reported.items())
         for name, value in sorted(props["reported"].get(node, {}).items())
-        if found.get(name) != value
+        if actual.get(name) != value
     ]
     return [*state.problems, *changed]
 
 
-def _group_refusals(olds: Props, news: Props) -> list[tuple[str, str]]:
-    """Changes that the servers' addresses, or their data, don't allow."""
-    refusals = []
+def _invalid_group_changes(olds: Props, news: Props) -> list[tuple[str, str]]:
+    """Changes that the servers' addresses or their data don't allow."""
+    failures = []
     if olds and int(olds["port"]) != int(news["port"]):
         reason = f"the servers know each other by their ports -> pulumi config set port {int(olds['port'])}"
-        refusals.append(("port", reason))
+        failures.append(("port", reason))
     if olds and int(news["replicas"]) < int(olds["replicas"]):
         reason = f"there can only be more of them -> pulumi config set replicas {int(olds['replicas'])}"
-        refusals.append(("replicas", reason))
-    return refusals
+        failures.append(("replicas", reason))
+    return failures

@@ -138,7 +138,7 @@ def test_data_of_something_else_is_not_replaced_by_a_restore(tmp_path: Path) -> 
     with running(make_spec(tmp_path, "single")) as bed:
         fill(bed)
         (tmp_path / "dump.rdb").write_bytes(b"REDIS0011")
-        with pytest.raises(ProvisioningError, match=r"hold data that isn't of .* -> pulumi config rm restoreFrom"):
+        with pytest.raises(ProvisioningError, match=r"have data that is not from .* -> pulumi config rm restoreFrom"):
             driver.ensure(replace(bed.spec, restore_from=tmp_path / "dump.rdb"), None)
         assert is_whole(bed)
 

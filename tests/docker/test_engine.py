@@ -177,7 +177,7 @@ def test_a_failover_drill_loses_nothing_that_was_acknowledged(project: Project) 
     choose(project, "replicated")
     project.stack.up()
     before = project.stack.outputs()["endpoint"]["nodes"][0]
-    said = " ".join(failover.carry_out(project.stack))
+    said = " ".join(failover.run(project.stack))
     assert "acknowledged, none lost" in said
     project.stack.up()
     assert project.stack.outputs()["endpoint"]["nodes"][0] != before

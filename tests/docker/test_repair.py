@@ -196,7 +196,7 @@ def test_a_command_that_no_server_takes(single: Bed) -> None:
     """valkey-check-aof finds nothing wrong with it; the server restarts again and again."""
     fill(single)
     damage(single, UNKNOWN, "node-0")
-    wait_until(lambda: refused(single, "node-0", "a server can't read what is left"), 120, "it isn't found")
+    wait_until(lambda: refused(single, "node-0", "a server can't load the remaining files"), 120, "it isn't found")
     assert "0 keys are left" in repair(single, force=True)
 
 
@@ -364,7 +364,7 @@ def test_slots_of_an_emptied_node_take_force(shards: Bed) -> None:
     lost = noted(shards, "node-0")
     damage(shards, EMPTIED, "node-0")
     wait_until(lambda: refused(shards, "node-0", "the keys of these slots are lost"), 120, "it isn't refused")
-    with pytest.raises(ProvisioningError, match=r"the slots 0-5460 are lost.*node-1 can't have them"):
+    with pytest.raises(ProvisioningError, match=r"the slots 0-5460 are lost.*node-1 can't take them"):
         repair(shards, "node-1")
     assert "the slots 0-5460 are lost" in repair(shards, force=True)
     assert left(shards) == KEYS - lost

@@ -34,13 +34,11 @@ def cut_off(project: Project, changes: dict[str, str], command: str = ROTATE) ->
 
 
 def rotate(project: Project) -> None:
-    config_change.carry_out(project.stack, lambda: rotation.first_step(project.stack), ROTATE)
+    config_change.apply(project.stack, lambda: rotation.begin(project.stack), ROTATE)
 
 
 def finish(project: Project, *, force: bool = False) -> None:
-    config_change.carry_out(
-        project.stack, lambda: rotation.second_step(project.stack, force=force), f"{ROTATE} FINISH=1"
-    )
+    config_change.apply(project.stack, lambda: rotation.finish(project.stack, force=force), f"{ROTATE} FINISH=1")
 
 
 def is_valid(url: str) -> bool:
@@ -62,7 +60,7 @@ def test_a_rotation_that_was_cut_off_is_completed_and_not_finished(project: Proj
     old = project.stack.outputs()["url"]
     cut_off(project, {"passwordRotation": "first"})
     with pytest.raises(ToolError, match=r"the rotation first isn't complete.* -> make rotate STACK=test$"):
-        rotation.second_step(project.stack, force=True)
+        rotation.finish(project.stack, force=True)
     assert str(config_change.interrupted(project.stack)).startswith(f"`{ROTATE}` of ")
     rotate(project)
     new = project.stack.outputs()["url"]
@@ -105,7 +103,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
 
         monkeypatch.setattr(Stack, "up", up)
         with pytest.raises(UpdateError, match="locked"):
-            config_change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
+            config_change.apply(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
 
     fail(has_begun=False)
     assert project.stack.read_configuration() == before
@@ -117,7 +115,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
             Stack, "_query", lambda stack, *words: query(stack, *words, *("--no-such-option",) * ("select" in words))
         )
         with pytest.raises(UpdateError, match="no-such-option"):
-            config_change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
+            config_change.apply(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
     assert project.stack.read_configuration() == before
     assert journal.read(project.root, "test") is None
 
@@ -133,7 +131,7 @@ def test_what_the_operator_sets_during_the_preview_is_kept(project: Project, mon
     project.configure(memory="64mb")
     monkeypatch.setattr(Stack, "dry_run", lambda _stack, *_options: project.configure(workload="queue"))
     with pytest.raises(ToolError, match="was changed during the preview, so nothing was changed -> make scale"):
-        config_change.carry_out(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
+        config_change.apply(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
     known = project.stack.configuration()
     assert (known["memory"], known["workload"]) == ("64mb", "queue")
     assert journal.read(project.root, "test") is None
@@ -171,7 +169,7 @@ def test_who_connects_for_each_request_by_the_old_password_is_noticed(
     with connecting_for_each_request(old):
         with pytest.raises(ToolError, match=r"logins .* rejected .* with a previous password: app from 127.0.0.1 \("):
             finish(project)
-        assert rotation.second_step(project.stack, force=False, dry=True)
+        assert rotation.finish(project.stack, force=False, dry=True)
     assert is_valid(old)
     assert project.stack.configuration().get("completedRotation", "") == ""
     with project.client() as client:
@@ -216,7 +214,7 @@ from pathlib import Path
 from tools import rotation
 from tools.stack import Stack
 rotation.TRIAL_SECONDS = 600.0
-rotation.second_step(Stack.open("test", Path(sys.argv[1])), force=False)
+rotation.finish(Stack.open("test", Path(sys.argv[1])), force=False)
 """
 
 

@@ -20,9 +20,9 @@ from tools.stack import Stack
 def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
     project.stack.up()
     with pytest.raises(ToolError):
-        config_change.carry_out(project.stack, lambda: {"memory": "1kb"}, "make scale")
+        config_change.apply(project.stack, lambda: {"memory": "1kb"}, "make scale")
     with pytest.raises(ToolError):
-        config_change.carry_out(project.stack, lambda: {"version": "1.0", "memory": "64mb"}, "make upgrade")
+        config_change.apply(project.stack, lambda: {"version": "1.0", "memory": "64mb"}, "make upgrade")
     assert project.stack.configuration()["memory"] == "256mb"
     assert not project.stack.up()
 
@@ -45,7 +45,7 @@ def test_a_rehearsal_changes_nothing(project: Project) -> None:
     assert project.stack.configuration()["memory"] == "256mb"
     with project.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(256 * 1024**2)}
-    assert config_change.carry_out(project.stack, lambda: {"memory": "64mb"}, "make scale")
+    assert config_change.apply(project.stack, lambda: {"memory": "64mb"}, "make scale")
     with project.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(64 * 1024**2)}
 
@@ -53,26 +53,26 @@ def test_a_rehearsal_changes_nothing(project: Project) -> None:
 def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Project) -> None:
     project.stack.up()
     with pytest.raises(ToolError, match="no rotation is in progress"):
-        rotation.second_step(project.stack, force=False)
+        rotation.finish(project.stack, force=False)
     with connect(project.stack.outputs()["url"]) as old:
         old.set("key", "value")
-        config_change.carry_out(project.stack, lambda: rotation.first_step(project.stack), "make rotate")
+        config_change.apply(project.stack, lambda: rotation.begin(project.stack), "make rotate")
         old.get("key")
         with pytest.raises(ToolError, match="isn't finished"):
-            rotation.first_step(project.stack)
+            rotation.begin(project.stack)
         with connect(project.stack.outputs()["url"]) as new:
             new.get("key")
             with pytest.raises(ToolError, match=re.escape("perhaps with a previous password: app from 127.0.0.1 (1)")):
-                rotation.second_step(project.stack, force=False)
-        assert rotation.second_step(project.stack, force=True)
-    config_change.carry_out(project.stack, lambda: rotation.second_step(project.stack, force=False), "make rotate")
+                rotation.finish(project.stack, force=False)
+        assert rotation.finish(project.stack, force=True)
+    config_change.apply(project.stack, lambda: rotation.finish(project.stack, force=False), "make rotate")
     with pytest.raises(ToolError, match="no rotation is in progress"):
-        rotation.second_step(project.stack, force=False)
+        rotation.finish(project.stack, force=False)
 
 
 def test_who_has_no_replica_has_nobody_to_fail_over_to(project: Project) -> None:
     project.stack.up()
-    for drill in (failover.preview, failover.carry_out):
+    for drill in (failover.preview, failover.run):
         with pytest.raises(ToolError, match="its topology is single"):
             list(drill(project.stack))
 
@@ -116,7 +116,7 @@ def _kill_while_it_comes_up(stack: Stack) -> None:
     run = subprocess.Popen(
         command, cwd=stack.root, env=stack.environment, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    while not stack.is_begun():
+    while not stack.has_resources():
         assert run.poll() is None
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()

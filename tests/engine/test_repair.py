@@ -24,17 +24,17 @@ def test_a_damaged_server_is_repaired(
     write(project)
     stack = project.stack
     with pytest.raises(ProvisioningError, match="runs"):
-        list(repair.carry_out(stack, "node-0"))
+        list(repair.run(stack, "node-0"))
     damage(project.folder, lose_manifest)
     with pytest.raises(ToolError):
         stack.up()
     assert "make repair NODE=node-0" in "".join(capfd.readouterr())
     with pytest.raises(ProvisioningError, match="NODE=node-0"):
-        list(repair.carry_out(stack, "node-7"))
+        list(repair.run(stack, "node-7"))
     before = sorted(path.name for path in project.folder.path.rglob("*"))
     assert "manifest" in "".join(repair.preview(stack, "node-0"))
     assert sorted(path.name for path in project.folder.path.rglob("*")) == before
-    done = list(repair.carry_out(stack, "node-0"))
+    done = list(repair.run(stack, "node-0"))
     assert "kept in" in done[-2]
     assert done[-1].endswith("make up STACK=test")
     stack.up()

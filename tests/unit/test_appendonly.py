@@ -56,7 +56,11 @@ def size(spec: ServerSpec) -> int:
         (damage_base, r"the base file \S+ of its append-only file is damaged", (500, 500)),
         (empty_base, r"the base file \S+ of its append-only file is empty", (500, 500)),
         (drop_base_line, "the manifest of its append-only file names no base file", (1000, 1000)),
-        (lambda data: (data / appendonly.FOLDER).rename(data / "elsewhere"), "append-only files are gone", (500, 500)),
+        (
+            lambda data: (data / appendonly.FOLDER).rename(data / "elsewhere"),
+            "append-only files are missing",
+            (500, 500),
+        ),
     ],
 )
 def test_damaged_files_are_refused_and_repaired(

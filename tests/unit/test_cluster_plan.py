@@ -239,7 +239,7 @@ def test_a_node_follows_no_primary_that_it_is_still_meeting() -> None:
 
 
 def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "FAILOVER_SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "FAILOVER_TIMEOUT_SECONDS", 0.5)
     orders = []
 
     class Busy(ProcessExecutor):

@@ -148,7 +148,7 @@ def test_a_file_that_is_replaced_while_it_is_copied_is_copied_again(
     torn: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archives = [torn, torn, archive(5, b"whole".ljust(512, b"\0")) + bytes(1024)]
-    monkeypatch.setattr(volumes, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(volumes, "RETRY_INTERVAL_SECONDS", 0)
     monkeypatch.setattr(Engine, "raw", lambda *_: archives.pop(0))
     assert volumes.read(Engine(), "node-0", "/data/position") == "whole"
     archives += [torn] * volumes.READ_ATTEMPTS

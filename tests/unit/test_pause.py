@@ -147,7 +147,7 @@ def test_the_order_is_given_only_while_writers_wait(pair: GroupSpec, monkeypatch
             admin.set("late", "acknowledged")
         order(*given)
 
-    monkeypatch.setattr(pause, "RENEW_SECONDS", 1e6)
+    monkeypatch.setattr(pause, "RENEW_INTERVAL_SECONDS", 1e6)
     monkeypatch.setattr(replication, "_order_failover", late)
     with contextlib.closing(Watched(pair, first.name)) as executor:
         successor = replication.fail_over(executor, list(pair.sentinels), pair.members, first)

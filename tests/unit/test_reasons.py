@@ -75,12 +75,14 @@ def test_the_cause_in_a_log(log: str, expected: str) -> None:
 
 def test_what_a_node_waits_for() -> None:
     reason = reasons.find("stop: its manifest is lost; repair it: make repair NODE=node-0", "", repair="make repair X")
-    assert reason == reasons.Reason("its manifest is lost", reasons.STOP_SECONDS, "make repair X")
+    assert reason == reasons.Reason("its manifest is lost", reasons.STOP_GRACE_SECONDS, "make repair X")
     reason = reasons.find("stop: its volume has data of another", "", repair="make repair X")
-    assert reason == reasons.Reason("its volume has data of another", reasons.STOP_SECONDS)
+    assert reason == reasons.Reason("its volume has data of another", reasons.STOP_GRACE_SECONDS)
     reason = reasons.find("stop: its volume is read-only -> mount it for writing", "", repair="make repair X")
-    assert reason == reasons.Reason("its volume is read-only", reasons.STOP_SECONDS, "mount it for writing")
-    assert reasons.find("wait: node-1 holds more", "", "") == reasons.Reason("node-1 holds more", reasons.WAIT_SECONDS)
+    assert reason == reasons.Reason("its volume is read-only", reasons.STOP_GRACE_SECONDS, "mount it for writing")
+    assert reasons.find("wait: node-1 holds more", "", "") == reasons.Reason(
+        "node-1 holds more", reasons.WAIT_GRACE_SECONDS
+    )
     found = reasons.find("MISCONF Errors writing to the AOF file: No space left on device\n", "", "make repair X")
     assert found
     assert (found.state, found.text) == (
@@ -106,5 +108,5 @@ def test_a_container_that_fails_to_start_is_not_one_that_lost_its_network() -> N
     assert not health.can_recreate(failing, WANTED)  # its log would go with it
     assert health.status(failing) == "restarting"
     assert not health.has_failed(failing, 1, 0)
-    assert health.has_failed(failing, health.RESTARTING_SECONDS + 1, 0)
+    assert health.has_failed(failing, health.RESTART_GRACE_SECONDS + 1, 0)
     assert health.can_recreate(facts(), WANTED)

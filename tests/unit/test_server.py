@@ -81,7 +81,7 @@ def test_a_second_time_changes_nothing(spec: ServerSpec) -> None:
 
 
 def test_a_frozen_server_is_named_and_left_alone(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instance, "SILENT_SECONDS", 1)
+    monkeypatch.setattr(instance, "RESPONSE_TIMEOUT_SECONDS", 1)
     first, running = server.ensure(spec), psutil.Process(pid_of(spec))
     running.suspend()
     try:
@@ -301,7 +301,7 @@ def test_an_interrupted_restore_begins_again(spec: ServerSpec, tmp_path: Path, m
 @pytest.mark.parametrize(
     "call",
     [
-        "infra.drivers.processes.folder.ServerFolder.empty",
+        "infra.drivers.processes.folder.ServerFolder.clear_data",
         "shutil.copyfile",
         "infra.drivers.processes.process.start",
         "infra.drivers.processes.instance.wait_for_append_only",

@@ -1,4 +1,4 @@
-"""The append-only files of a server: their manifest, and what valkey-check-aof reports."""
+"""Append-only files: their manifest, and the output of valkey-check-aof."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["b", "i", "h"]
-"""Base, incremental, or history: replaced, and about to be removed."""
+"""Base, incremental, or history: replaced and about to be removed."""
 
 MANIFEST = "appendonly.aof.manifest"
 
@@ -29,7 +29,7 @@ class AofFile:
 
 
 def parse(manifest: str) -> list[AofFile]:
-    """The files that a manifest names, in the order in which they are read; none if a line is unreadable or lost."""
+    """The files of a manifest, in loading order; none if a line is damaged or missing."""
     files = []
     for line in manifest.splitlines():
         if not (match := _LINE.match(line)):
@@ -40,15 +40,15 @@ def parse(manifest: str) -> list[AofFile]:
 
 
 def rebuild(names: Iterable[str]) -> list[AofFile]:
-    """What a manifest named, from the files that are there.
+    """Reconstruct a manifest from the names of the files.
 
-    Of two base files the older one: a rewrite that was cut short left the newer one, and the files of changes
-    since the older one are still there. With the newer one, some changes would be made twice.
+    Of two base files the older one: an interrupted rewrite left the newer one, and all increments since the older one
+    still exist. With the newer one, some changes would be applied twice.
     """
-    found = [(int(match[1]), match[2], name) for name in names if (match := _NAME.match(name))]
-    found.sort()
-    bases = [AofFile(name, seq, "b") for seq, kind, name in found if kind == "base"]
-    changes = [AofFile(name, seq, "i") for seq, kind, name in found if kind == "incr"]
+    files = [(int(match[1]), match[2], name) for name in names if (match := _NAME.match(name))]
+    files.sort()
+    bases = [AofFile(name, seq, "b") for seq, kind, name in files if kind == "base"]
+    changes = [AofFile(name, seq, "i") for seq, kind, name in files if kind == "incr"]
     return [*bases[:1], *changes]
 
 
@@ -57,9 +57,9 @@ def render(files: Sequence[AofFile]) -> str:
 
 
 def sound_bytes(report: str) -> int | None:
-    """How many bytes of a file are sound, by valkey-check-aof; None if it doesn't say."""
-    found = _SOUND.findall(report)
-    return int(found[-1]) if found else 0 if "is empty" in report else None
+    """The number of sound bytes of a file, according to valkey-check-aof; None if it doesn't report it."""
+    offsets = _SOUND.findall(report)
+    return int(offsets[-1]) if offsets else 0 if "is empty" in report else None
 
 
 def number(name: str) -> int:

@@ -15,25 +15,24 @@ from infra.hardening import DIRECTIVES, topology_directives
 from infra.yaml_writer import to_yaml
 
 DEFINITION = "valkey.definition"
-"""The label by which a container is known to be of another definition than is wanted: changes of mounted files
-alone recreate nothing."""
+"""The label with a digest of a container's definition: compose doesn't notice changes of mounted files."""
 
 STACK = "valkey.stack"
 PURPOSE = "valkey.purpose"
-"""The label that says what a container or a volume is for."""
+"""The label with the purpose of a container or a volume."""
 
 PROJECT = "com.docker.compose.project"
-"""Compose's own label, on all that is made of a compose file."""
+"""Compose's own label, on all objects that it creates."""
 
 DEPLOYMENT = "valkey.deployment"
-"""The label with the compose project of what is made without a compose file."""
+"""The label with the compose project, on objects that compose doesn't create."""
 
 KEEPER = "keeper"
 CONF = "conf"
 BACKUPS = "backups"
 """A volume that outlives the deployment."""
 
-SENTINEL_MEMORY = HELPER_MEMORY = 64 * 1024**2
+SENTINEL_MEMORY_BYTES = HELPER_MEMORY_BYTES = 64 * 1024**2
 
 Service = dict[str, Any]
 
@@ -41,7 +40,7 @@ Service = dict[str, Any]
 def render(plan: DeploymentPlan, conf: str | None = None) -> dict[str, Any]:
     """The compose file.
 
-    conf: a folder beside it that has the files; None where they are in a volume.
+    conf: the folder with the files; None if they are in a volume.
     """
     services = {
         **{node.name: _node(plan, node) for node in plan.nodes},
@@ -71,18 +70,18 @@ def render(plan: DeploymentPlan, conf: str | None = None) -> dict[str, Any]:
 
 
 def labels(stack: str, project: str, purpose: str) -> list[str]:
-    """Options of docker for what is made without a compose file."""
+    """Label options of docker for objects that compose doesn't create."""
     pairs = {STACK: stack, DEPLOYMENT: project, PURPOSE: purpose}
     return [word for name, value in pairs.items() for word in ("--label", f"{name}={value}")]
 
 
 def to_text(project: Mapping[str, Any]) -> str:
-    """The file's text; a `$` in it begins no variable."""
+    """The file's text; with `$` escaped."""
     return to_yaml(project).replace("$", "$$")
 
 
 def keeps_backups(plan: DeploymentPlan) -> bool:
-    """Whether there are backups in a volume, not in a folder of the engine's machine."""
+    """Whether backups are in a volume, not in a folder of the engine's machine."""
     return plan.backups.is_scheduled and not plan.backups.folder
 
 
@@ -97,8 +96,8 @@ def _node(plan: DeploymentPlan, node: NodeAddress) -> Service:
 def _sentinel(plan: DeploymentPlan, sentinel: NodeAddress) -> Service:
     command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
     server = _server(plan, sentinel)
-    healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to read
-    return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY)}
+    healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to load
+    return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY_BYTES)}
 
 
 def _server(plan: DeploymentPlan, member: NodeAddress) -> Service:
@@ -114,12 +113,12 @@ def _server(plan: DeploymentPlan, member: NodeAddress) -> Service:
 
 
 def _keeper(plan: DeploymentPlan) -> Service:
-    """Joins the nodes of a cluster; healthy when every slot is served, which `up --wait` waits for."""
+    """Forms the cluster; healthy when every slot is served, which `up --wait` waits for."""
     return {
         **_extends("helper"),
         "command": ["sh", f"{files.HOME}/bin/keep-cluster"],
-        "pids_limit": 64,  # it asks several nodes at once
-        **_memory(HELPER_MEMORY),
+        "pids_limit": 64,  # it queries several nodes at once
+        **_memory(HELPER_MEMORY_BYTES),
         "healthcheck": {
             "test": ["CMD", "test", "-f", "/tmp/ok"],  # noqa: S108  (a tmpfs of the container's own)
             "interval": "5s",
@@ -130,7 +129,7 @@ def _keeper(plan: DeploymentPlan) -> Service:
 
 
 def _backup(plan: DeploymentPlan) -> Service:
-    """Saves every primary and loads what it saved, so it may take as much memory as a node."""
+    """Takes and verifies snapshots of every primary, so it may need as much memory as a node."""
     return {
         **_extends("helper"),
         "command": ["sh", f"{files.HOME}/bin/backup", str(plan.backups.interval), str(plan.backups.keep)],
@@ -143,12 +142,12 @@ def _backup(plan: DeploymentPlan) -> Service:
 
 
 def _uploader(plan: DeploymentPlan) -> Service:
-    helper = {**_helper(), **_memory(uploader.MEMORY)}
+    helper = {**_helper(), **_memory(uploader.MEMORY_BYTES)}
     return uploader.service(plan, plan.upload, plan.backups.folder or BACKUPS, helper)
 
 
 def _helper() -> Service:
-    return {**_extends("helper"), **_memory(HELPER_MEMORY)}
+    return {**_extends("helper"), **_memory(HELPER_MEMORY_BYTES)}
 
 
 def _extends(template: str) -> Service:
@@ -161,7 +160,7 @@ def _memory(limit: int) -> Service:
 
 def _network(plan: DeploymentPlan) -> dict[str, Any]:
     subnet = ipaddress.ip_network(plan.subnet)
-    _, dynamic = subnet.subnets(prefixlen_diff=1)  # what has no fixed address takes one of the upper half
+    _, dynamic = subnet.subnets(prefixlen_diff=1)  # containers without a fixed address get one of the upper half
     return {
         "labels": {STACK: plan.stack},
         "ipam": {"config": [{"subnet": str(subnet), "ip_range": str(dynamic)}]},
@@ -169,11 +168,11 @@ def _network(plan: DeploymentPlan) -> dict[str, Any]:
 
 
 def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
-    """A digest of what only a new container, or a restart, can change."""
+    """A digest of the settings that only a new container, or a restart, can change."""
     nodes = {node.name: node for node in plan.nodes}
-    told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
+    directives = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
     live = {directive.name for directive in DIRECTIVES if directive.live} | {"maxmemory"} | _LIVE_OF_TOPOLOGY
-    fixed = {directive: value for directive, value in told.items() if directive not in live}
+    fixed = {directive: value for directive, value in directives.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
     read_at_start = {

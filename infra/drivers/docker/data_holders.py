@@ -1,4 +1,4 @@
-"""Which other members hold data of a node that doesn't start."""
+"""Data holders: the other members with data of a node that doesn't start."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ assess
 echo "$seen $holding $reason"
 """
 
-LATEST = 2**31 - 1
+HIGHEST_PRIORITY = 2**31 - 1
 
 SLACK_SECONDS = 10
-"""By which the times of two nodes' positions may differ: SLACK of compose/bin/members."""
+"""How much the times of two nodes' positions may differ: SLACK of compose/bin/members."""
 
 
 def damaged(deployment: ContainerDeployment, node: NodeAddress, *, force: bool) -> dict[str, str]:
-    """The members with the same data that are damaged as well, and why.
+    """The members with the same data that are damaged too, with reasons.
 
-    force: though another one may hold more.
+    force: even if another one may have more data.
 
     Raises:
-        ProvisioningError: a healthy member holds more, or one that can't be asked may.
+        ProvisioningError: a healthy member has more data, or one that doesn't respond may have more.
     """
     stack = deployment.plan.stack_name
     others = _companions(deployment, node)
     healthy = reachable(deployment.executor, others)
     seen, _, _ = _assess(deployment, node)
-    found = {}
+    damaged_members = {}
     for other in healthy:
         if _last_in_sync(deployment, other) >= max(seen - SLACK_SECONDS, 1):
             raise ProvisioningError(
-                f"{other.name} is healthy and has the data of {node.name}, which copies it once that is a primary",
+                f"{other.name} is healthy and has the data of {node.name}, which copies them once it is the primary",
                 fix=f"make up STACK={stack}",
             )
     for other in (other for other in others if other not in healthy):
@@ -52,39 +52,39 @@ def damaged(deployment: ContainerDeployment, node: NodeAddress, *, force: bool) 
                 fix=f"make repair STACK={stack} NODE={other.name}",
             )
         if holding in {"nothing", "damaged", "short", "lost"}:
-            found[other.name] = reason
+            damaged_members[other.name] = reason
         elif not force:
             raise ProvisioningError(
                 f"{other.name} does not respond and may have more of the data than {node.name}",
                 fix=f"make up STACK={stack}; if {other.name} is lost: the same command with FORCE=1",
             )
-    return found
+    return damaged_members
 
 
 def nodes_confs(deployment: ContainerDeployment, node: NodeAddress) -> list[NodesConf]:
-    """The nodes.conf of every other node whose container runs, if it can be used."""
+    """The nodes.conf of every other node whose container runs, if it is usable."""
     others = [other for other in deployment.plan.nodes if other != node]
     texts = [_exec(deployment, other, "cat", "/data/nodes.conf") for other in others]
     return [view for text in texts if (view := nodesconf.parse(text))]
 
 
 def copies(deployment: ContainerDeployment) -> list[str]:
-    """The folders with previous files on the nodes' volumes."""
+    """The folders with set-aside files on the nodes' volumes."""
     script = "ls -d /data/set-aside-* /data/before-repair-* 2>/dev/null || true"
-    found = {node.name: _exec(deployment, node, "sh", "-c", script).split() for node in deployment.plan.nodes}
-    return [f"{folder} of {name}" for name, folders in found.items() for folder in folders]
+    by_node = {node.name: _exec(deployment, node, "sh", "-c", script).split() for node in deployment.plan.nodes}
+    return [f"{folder} of {name}" for name, folders in by_node.items() for folder in folders]
 
 
 def _companions(deployment: ContainerDeployment, node: NodeAddress) -> list[NodeAddress]:
-    """The others that have, or should have, the same data."""
+    """The other nodes that have, or should have, the same data."""
     plan = deployment.plan
     others = [other for other in plan.nodes if other != node]
     if plan.topology != "cluster":
         return others
     views = [cluster.read_nodes(deployment.executor, member.name) for member in reachable(deployment.executor, others)]
-    view = max(views, key=lambda view: sum(len(known.slots) for known in view), default=[])  # a newcomer knows less
+    view = max(views, key=lambda view: sum(len(entry.slots) for entry in view), default=[])  # a new node knows less
     own = max(
-        (known for known in view if known.address == node.address), key=lambda known: len(known.slots), default=None
+        (entry for entry in view if entry.address == node.address), key=lambda entry: len(entry.slots), default=None
     )
     if own is None:
         shard = plan.nodes.index(node) % plan.shards
@@ -92,22 +92,22 @@ def _companions(deployment: ContainerDeployment, node: NodeAddress) -> list[Node
     if own.is_primary and not own.slots and plan.replicas:
         raise ProvisioningError(f"another node has taken over the slots of {node.name}", fix="make up")
     primary = own.id if own.is_primary else own.primary
-    addresses = {known.address for known in view if primary in {known.id, known.primary}}
+    addresses = {entry.address for entry in view if primary in {entry.id, entry.primary}}
     return [other for other in others if other.address in addresses]
 
 
 def _assess(deployment: ContainerDeployment, node: NodeAddress) -> tuple[int, str, str]:
-    """When a node that doesn't serve was last in sync, what its volume holds, and why; 0 and nothing if unknown."""
-    answer = _exec(deployment, node, "sh", "-c", _ASSESS, deployment.plan.topology).strip()
-    seen, _, rest = answer.partition(" ")
+    """When a node that is down was last in sync, its holding and the reason; 0 and "" if unknown."""
+    output = _exec(deployment, node, "sh", "-c", _ASSESS, deployment.plan.topology).strip()
+    seen, _, rest = output.partition(" ")
     holding, _, reason = rest.partition(" ")
     return int(seen or 0), holding, reason
 
 
 def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
-    """When a member was last a primary, or in touch with one, as compose/bin/members has it; 0 without sound data.
+    """When a member was last a primary or connected to one, as in compose/bin/members; 0 without sound data.
 
-    A cluster's newcomer is a primary too, without keys.
+    A new cluster node is a primary too, without keys.
     """
     state, now = info(deployment.executor, other.name, "replication"), int(time.time())
     if state["role"] == "master":
@@ -117,11 +117,11 @@ def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
     if state["master_link_status"] == "up" or since >= 0:
         return now - max(since, 0)
     priority = int(state["slave_priority"])
-    return LATEST - priority if priority else 0
+    return HIGHEST_PRIORITY - priority if priority else 0
 
 
 def _exec(deployment: ContainerDeployment, node: NodeAddress, *command: str) -> str:
-    """What a command prints in a node's container; nothing where that is gone, or the command fails."""
+    """The output of a command in a node's container; "" if there is no container, or the command fails."""
     try:
         return deployment.engine.docker("exec", deployment.container(node.name), *command)
     except EngineError:

@@ -1,4 +1,4 @@
-"""Which version of Valkey has had the data: an older one may not read them."""
+"""Data version: the newest version of Valkey that has written the data, which older ones may not read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from infra.drivers.docker.workbench import DATA, Position
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 
 
-def newest(deployment: ContainerDeployment, known: str = "") -> str:
-    """The newest version of those that run, that the volumes note, and that is known; "" if there is none.
+def newest(deployment: ContainerDeployment, recorded: str = "") -> str:
+    """The newest version of running servers, of the volumes' records and of the state; "" if there is none.
+
+    recorded: the version in the state.
 
     Raises:
-        EngineError: the engine can't be asked.
+        EngineError: the engine doesn't respond.
     """
-    found = [known, *(_running(deployment, node) or _noted(deployment, node) for node in deployment.plan.nodes)]
-    return max(filter(None, found), key=parse_version, default="")
+    versions = [
+        recorded,
+        *(_running(deployment, node) or _recorded(deployment, node) for node in deployment.plan.nodes),
+    ]
+    return max(filter(None, versions), key=parse_version, default="")
 
 
 def _running(deployment: ContainerDeployment, node: NodeAddress) -> str:
@@ -29,8 +34,8 @@ def _running(deployment: ContainerDeployment, node: NodeAddress) -> str:
         return ""
 
 
-def _noted(deployment: ContainerDeployment, node: NodeAddress) -> str:
-    """As the last server noted it in the volume, whether its container is there or not."""
+def _recorded(deployment: ContainerDeployment, node: NodeAddress) -> str:
+    """As the last server recorded it in the volume, with or without a container."""
     engine, container, volume = deployment.engine, deployment.container(node.name), deployment.volume(node.name)
     text = None
     if engine.inspect("container", container):

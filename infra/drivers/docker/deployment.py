@@ -17,7 +17,7 @@ from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.drivers.docker.volumes import Volume
 
-START_SECONDS = 900
+START_TIMEOUT_SECONDS = 900
 """How long the servers may take to read their data."""
 
 _POLL_INTERVAL_SECONDS = 0.5
@@ -125,7 +125,7 @@ class ContainerDeployment:
         self._wait_until_healthy(self.executor.ports)
 
     def recreate(self, *services: str) -> None:
-        """Recreate containers of services, with their volumes, and wait until their servers have loaded their data."""
+        """Recreate containers, which keep their volumes, and wait until their servers have loaded their data."""
         self.compose("up", "--detach", "--no-deps", "--force-recreate", *services)
         if servers := [service for service in services if service in self.executor.ports]:
             self._wait_until_healthy(servers)
@@ -157,11 +157,11 @@ class ContainerDeployment:
     def _facts(self, services: Collection[str] = ()) -> dict[str, dict[str, Any]]:
         """The engine's facts about the containers of these services, or of all; without those that don't exist."""
         names = {self.container(service): service for service in services or self.project["services"]}
-        found = {names[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *names)}
-        for service, facts in found.items():  # the engine's first check runs only some seconds after the start
+        by_service = {names[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *names)}
+        for service, facts in by_service.items():  # the engine's first check runs only some seconds after the start
             if health.status(facts) == "starting" and self._passes(service, facts):
                 facts["State"]["Health"]["Status"] = "healthy"
-        return found
+        return by_service
 
     def _passes(self, service: str, facts: dict[str, Any]) -> bool:
         kind, *check = facts["Config"]["Healthcheck"]["Test"]
@@ -187,7 +187,7 @@ class ContainerDeployment:
                 since, restarts = first[service]
                 has_failed = health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
                 reason = self._reason(service) if has_failed or now - since > _REASON_AFTER_SECONDS else None
-                if has_failed or now - begin > START_SECONDS or (reason and now - since > reason.grace_seconds):
+                if has_failed or now - begin > START_TIMEOUT_SECONDS or (reason and now - since > reason.grace_seconds):
                     raise EngineError(
                         f"{service} {reason.state}: {reason.text}"
                         if reason

@@ -113,40 +113,40 @@ def preflight(spec: DeploymentSpec, previous: DeploymentState | None) -> None:
         _check(spec, previous, images.find(spec.engine, spec.source))
 
 
-def inspect(spec: DeploymentSpec, known: DeploymentState) -> tuple[DeploymentState | None, list[str]]:
+def inspect(spec: DeploymentSpec, previous: DeploymentState) -> tuple[DeploymentState | None, list[str]]:
     """The current state of the deployment, None where it doesn't respond; and its problems, a line each.
 
     Raises:
         ProvisioningError: the engine doesn't respond.
     """
-    _same_engine(spec, known)
-    deployment = _deployment(spec, known)
+    _same_engine(spec, previous)
+    deployment = _deployment(spec, previous)
     wrong = deployment.problems()
     try:
-        state = _inspect(deployment, known.engine, known.version)
+        state = _inspect(deployment, previous.engine, previous.version)
         return state, wrong or list(roles.problems(deployment.executor, deployment.plan))
     except ProvisioningError as problem:
         return None, wrong or [str(problem)]
 
 
-def snapshot(spec: DeploymentSpec, known: DeploymentState, folder: Path) -> None:
+def snapshot(spec: DeploymentSpec, previous: DeploymentState, folder: Path) -> None:
     """Save every primary's data as an RDB file in a folder of this machine.
 
     Raises:
         ProvisioningError: a server can't save.
     """
-    _same_engine(spec, known)
-    snapshots.take(_deployment(spec, known), folder, "backup", replicas=True)
+    _same_engine(spec, previous)
+    snapshots.take(_deployment(spec, previous), folder, "backup", replicas=True)
 
 
-def fail_over(spec: DeploymentSpec, known: DeploymentState) -> None:
+def fail_over(spec: DeploymentSpec, previous: DeploymentState) -> None:
     """Fail over each shard to a replica; no acknowledged write is lost.
 
     Raises:
         ProvisioningError: the deployment isn't healthy, so nothing was changed; or no replica took over.
     """
-    _same_engine(spec, known)
-    deployment = _deployment(spec, known)
+    _same_engine(spec, previous)
+    deployment = _deployment(spec, previous)
     if problems := deployment.problems() or list(roles.problems(deployment.executor, deployment.plan)):
         raise ProvisioningError(f"nothing was changed: {'; '.join(problems)}", fix="make up, then again")
     for primary in roles.primaries(deployment.executor, deployment.plan):
@@ -154,34 +154,34 @@ def fail_over(spec: DeploymentSpec, known: DeploymentState) -> None:
     roles.wait_until_healthy(deployment.executor, deployment.plan)
 
 
-def recoveries(spec: DeploymentSpec, known: DeploymentState, since: datetime) -> list[str]:
+def recoveries(spec: DeploymentSpec, previous: DeploymentState, since: datetime) -> list[str]:
     """Recoveries of the nodes' data since a time, a line each.
 
     Raises:
         ProvisioningError: the engine or a node doesn't respond.
     """
-    _same_engine(spec, known)
-    return list(events.recoveries(_deployment(spec, known), since))
+    _same_engine(spec, previous)
+    return list(events.recoveries(_deployment(spec, previous), since))
 
 
-def repair(spec: DeploymentSpec, known: DeploymentState, node: str, *, force: bool, dry: bool) -> Iterator[str]:
+def repair(spec: DeploymentSpec, previous: DeploymentState, node: str, *, force: bool, dry: bool) -> Iterator[str]:
     """Repair a damaged node of which no healthy member has a copy, and report it, a line each; see `repairs.repair`.
 
     Raises:
         ProvisioningError: there is nothing to repair, or too little is left; or the group isn't healthy afterwards.
     """
-    _same_engine(spec, known)
-    yield from repairs.repair(_deployment(spec, known), node, force=force, dry=dry)
+    _same_engine(spec, previous)
+    yield from repairs.repair(_deployment(spec, previous), node, force=force, dry=dry)
 
 
-def remove(spec: DeploymentSpec, known: DeploymentState, *, keep_snapshot: bool) -> None:
+def remove(spec: DeploymentSpec, previous: DeploymentState, *, keep_snapshot: bool) -> None:
     """Remove the deployment with its volumes; with `keep_snapshot`, save its data first.
 
     Raises:
         ProvisioningError: its data can't be saved, other containers use its volumes, or the engine is another one.
     """
-    _same_engine(spec, known)
-    deployment = _deployment(spec, known)
+    _same_engine(spec, previous)
+    deployment = _deployment(spec, previous)
     deployment.objects.remove_leftovers()
     deployment.objects.reject_foreign_users()
     if keep_snapshot and (deployment.exists() or deployment.has_all_data()):
@@ -206,8 +206,8 @@ def clean_up(left: DockerObjects, engine: str, keep_in: Path | None) -> None:
     left.remove()
 
 
-def _deployment(spec: DeploymentSpec, known: DeploymentState) -> ContainerDeployment:
-    plan = replace(digested(spec.plan, spec.secrets), ports=known.ports, image=known.image)
+def _deployment(spec: DeploymentSpec, previous: DeploymentState) -> ContainerDeployment:
+    plan = replace(digested(spec.plan, spec.secrets), ports=previous.ports, image=previous.image)
     return ContainerDeployment(spec.engine, plan, spec.secrets)
 
 

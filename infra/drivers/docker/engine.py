@@ -23,7 +23,7 @@ from infra.errors import ProvisioningError
 MINIMUM_ENGINE = (20, 10)
 MINIMUM_COMPOSE = (2, 20)
 
-END_SECONDS = 10.0
+EXIT_TIMEOUT_SECONDS = 10.0
 """How long a command may take to end after its input has ended."""
 
 _UNREACHABLE = (
@@ -132,7 +132,7 @@ class Engine:
                 yield stdin, _pipe(run.stdout)
                 stdin.close()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    run.wait(END_SECONDS)
+                    run.wait(EXIT_TIMEOUT_SECONDS)
             finally:
                 run.kill()
 
@@ -206,8 +206,8 @@ class Engine:
         if not names:
             return []
         try:
-            found: list[dict[str, Any]] = json.loads(self.docker(kind, "inspect", *names))
-            return found
+            facts: list[dict[str, Any]] = json.loads(self.docker(kind, "inspect", *names))
+            return facts
         except EngineError as problem:
             if not _MISSING.search(problem.args[0]):
                 raise

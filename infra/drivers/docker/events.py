@@ -1,4 +1,4 @@
-"""What happened to the data of the nodes: read from their logs and the age of their data directories."""
+"""Recovery events: data of nodes that was set aside or copied again, read from logs and data directories."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _KEYS = re.compile(r"keys=(\d+)")
 
 
 def recoveries(deployment: ContainerDeployment, since: datetime) -> Iterator[str]:
-    """A line for each node whose data directory is newer than a time, or whose files were set aside since.
+    """A line for each node with a data directory newer than a time, or with files set aside since.
 
     Raises:
-        ProvisioningError: the engine or a node doesn't answer.
+        ProvisioningError: the engine or a node doesn't respond.
     """
     for node in deployment.plan.nodes:
         container = deployment.container(node.name)
         lines = _NOTABLE.findall(deployment.engine.docker("logs", "--since", since.isoformat(), container))
-        if not lines and _born(deployment, container) > since.timestamp():
+        if not lines and _created_at(deployment, container) > since.timestamp():
             lines = ["its data directory was recreated"]
         yield from (f"{node.name}: {line}; {_outcome(deployment, node.name)}" for line in lines[-1:])
 
 
-def _born(deployment: ContainerDeployment, container: str) -> float:
-    """When its append-only directory was made; 0 where that is unknown, as on some file systems.
+def _created_at(deployment: ContainerDeployment, container: str) -> float:
+    """When its append-only directory was created; 0 if unknown, as on some file systems.
 
-    The time that an engine reports for a volume is no help: with 20.10 it changes with each new file.
+    An engine's creation time of a volume is not reliable: with 20.10 it changes with each new file.
     """
     try:
         return float(deployment.engine.docker("exec", container, "stat", "-c", "%W", "/data/appendonlydir"))
@@ -40,7 +40,7 @@ def _born(deployment: ContainerDeployment, container: str) -> float:
 
 
 def _outcome(deployment: ContainerDeployment, node: str) -> str:
-    """Whether the node has data again, and where from."""
+    """Whether the node has data again, and from which node."""
     state = fields(deployment.executor.run(node, "INFO", "replication", "keyspace"))
     keys = sum(int(number) for name, value in state.items() if name.startswith("db") for number in _KEYS.findall(value))
     if state["role"] == "slave":

@@ -1,4 +1,4 @@
-"""The exporter: figures of every server for Prometheus, over TLS on both sides."""
+"""The exporter: metrics of every server for Prometheus, with TLS on both sides."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from infra.drivers.topology.executor import NodeAddress
 
 
 def service(plan: DeploymentPlan, helper: dict[str, Any]) -> dict[str, Any]:
-    """Its image has no shell that could check its health: Prometheus sees whether it answers.
+    """The exporter's service. Its image has no shell for a health check; Prometheus reports if it is down.
 
-    helper: what all small containers share.
+    helper: the settings of all small containers.
     """
     options = {
         "web.listen-address": f":{plan.exporter_port}",
@@ -20,8 +20,8 @@ def service(plan: DeploymentPlan, helper: dict[str, Any]) -> dict[str, Any]:
         "tls-server-key-file": f"{HOME}/tls/server.key",
         "tls-ca-cert-file": f"{HOME}/tls/ca.crt",
         "redis.password-file": f"{HOME}/{EXPORTER_PASSWORDS}",
-        "redis.addr": "",  # no server of its own: Prometheus names one with each question
-        "config-command": "-",  # CONFIG GET would show it the replicas' password
+        "redis.addr": "",  # no default server: Prometheus names one in each request
+        "config-command": "-",  # CONFIG GET would expose the replicas' password
         "connection-timeout": "5s",
     }
     bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
@@ -34,7 +34,7 @@ def service(plan: DeploymentPlan, helper: dict[str, Any]) -> dict[str, Any]:
 
 
 def targets(plan: DeploymentPlan) -> list[dict[str, Any]]:
-    """What Prometheus reads by `file_sd_configs`: each server, and the exporter that asks it."""
+    """Targets for the `file_sd_configs` of Prometheus: each server, and the exporter that queries it."""
     shared = {
         "stack": plan.stack_name,
         "policy": plan.directives["maxmemory-policy"],

@@ -1,4 +1,4 @@
-"""The files of a deployment, all in one volume (or folder) that every container reads and none writes."""
+"""Files of a deployment, in one volume or folder that every container can read and none can write."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _TLS = {
 EXPORTER_PASSWORDS = "exporter/passwords.json"
 
 CERTIFICATES = tuple(_TLS.items())
-"""Setting these again, to the same paths, makes a server read new files."""
+"""Setting these again to the same paths makes a server load the new files."""
 
 
 def render(plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:
-    """Path → text."""
-    read = [user.name for user in plan.users if user in hardening.SYSTEM_USERS and user.name != hardening.EXPORTER]
+    """The texts of all files, by path."""
+    with_file = [user.name for user in plan.users if user in hardening.SYSTEM_USERS and user.name != hardening.EXPORTER]
     return {
         "users.acl": hardening.acl(secrets.passwords, plan.users, secrets.previous),
         "tls/ca.crt": secrets.ca,
         "tls/server.crt": secrets.certificate.certificate,
         "tls/server.key": secrets.certificate.key,
-        **{f"passwords/{name}": secrets.passwords[name] for name in read},
+        **{f"passwords/{name}": secrets.passwords[name] for name in with_file},
         **{f"bin/{path.name}": script(path.name) for path in sorted(SCRIPTS.iterdir())},
         **{f"nodes/{node.name}.conf": node_conf(plan, node, secrets) for node in plan.nodes},
         "nodes/list": "".join(_line(plan, node) for node in plan.nodes),
@@ -55,15 +55,15 @@ def script(name: str) -> str:
 
 
 def digest(plan: DeploymentPlan) -> str:
-    """Of all files but for ports and secrets: with an upgrade of this package it may change, though no setting did."""
+    """A digest of all files without ports and secrets; an upgrade of this package may change it."""
     ports = tuple(range(len(plan.addresses)))
     names = [user.name for user in (*plan.users, *plan.sentinel_users)]
-    written = render(replace(plan, ports=ports), Secrets(dict.fromkeys(names, ""), {}, Pair("", ""), ""))
-    return hashlib.sha256(json.dumps([SERVICES.read_text(), written], sort_keys=True).encode()).hexdigest()[:16]
+    rendered = render(replace(plan, ports=ports), Secrets(dict.fromkeys(names, ""), {}, Pair("", ""), ""))
+    return hashlib.sha256(json.dumps([SERVICES.read_text(), rendered], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def monitored(member: NodeAddress) -> str:
-    """What the exporter is asked for to have a server's figures."""
+    """The URL by which the exporter is asked for a server's metrics."""
     return f"rediss://{hardening.EXPORTER}@{member.host}:{member.port}"
 
 
@@ -81,7 +81,7 @@ def node_conf(plan: DeploymentPlan, node: NodeAddress, secrets: Secrets) -> str:
 
 
 def fixed(plan: DeploymentPlan, node: NodeAddress) -> dict[str, str]:
-    """What only a restart changes: where a node listens, and how the others know it."""
+    """Settings that need a restart: the addresses on which a node listens and which it announces."""
     values = {
         "bind": "* -::*",
         "port": "0",
@@ -111,8 +111,8 @@ def fixed(plan: DeploymentPlan, node: NodeAddress) -> dict[str, str]:
 def _line(plan: DeploymentPlan, node: NodeAddress) -> str:
     """IP, port and name; then first and last slot, or `-` and the primary's IP."""
     primary = plan.primary_of(node)
-    place = f"- {primary.host}" if primary else "{} {}".format(*plan.slots_of(node))
-    return f"{node.host} {node.port} {node.name} {place}\n"
+    slots = f"- {primary.host}" if primary else "{} {}".format(*plan.slots_of(node))
+    return f"{node.host} {node.port} {node.name} {slots}\n"
 
 
 def _of_sentinels(plan: DeploymentPlan, secrets: Secrets) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ UNHEALTHY_GRACE_SECONDS = 60.0
 MAX_RESTARTS = 3
 """A container that has restarted more often won't recover."""
 
-RESTARTING_SECONDS = 8.0
+RESTART_GRACE_SECONDS = 8.0
 """A container that waits that long for its next restart has failed many times."""
 
 
@@ -30,7 +30,7 @@ def has_failed(facts: dict[str, Any], seconds: float, restarts: int) -> bool:
     if facts["State"]["Status"] == "exited" or restarts >= MAX_RESTARTS:
         return True
     if is_restarting(facts):
-        return seconds > RESTARTING_SECONDS
+        return seconds > RESTART_GRACE_SECONDS
     return status(facts) == "unhealthy" and seconds > UNHEALTHY_GRACE_SECONDS
 
 

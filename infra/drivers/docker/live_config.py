@@ -1,4 +1,4 @@
-"""Changes that running servers take: settings, users, passwords, certificates, memory."""
+"""Live configuration: settings, users, passwords, certificates and memory of running servers."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from infra.hardening import DIRECTIVES, SENTINEL, topology_directives
 _FIXED = {directive.name for directive in DIRECTIVES if not directive.live} | {
     "cluster-enabled",
     "cluster-config-file",
-    "repl-diskless-sync-delay",  # a node's start script changes it
+    "repl-diskless-sync-delay",  # a node's start script sets it
 }
 
 
 def directives(plan: DeploymentPlan) -> dict[str, str]:
-    """Those of a data node that a running server takes."""
-    told = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
-    return {name: value for name, value in told.items() if name not in _FIXED}
+    """The directives of a data node that can be changed live."""
+    all_directives = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
+    return {name: value for name, value in all_directives.items() if name not in _FIXED}
 
 
 def reject_insufficient_memory(deployment: ContainerDeployment) -> None:
-    """See that the data fits into what memory is wanted, where nothing may be evicted.
+    """Check that the data fits into the desired memory, unless keys may be evicted.
 
     Raises:
-        ProvisioningError: a node holds more.
+        ProvisioningError: a node has more data.
     """
-    wanted = deployment.plan.directives
-    if wanted["maxmemory-policy"].startswith("allkeys-"):
+    desired = deployment.plan.directives
+    if desired["maxmemory-policy"].startswith("allkeys-"):
         return
     for node in _running(deployment):
-        used, allowed = int(info(deployment.executor, node, "memory")["used_memory"]), int(wanted["maxmemory"])
+        used, allowed = int(info(deployment.executor, node, "memory")["used_memory"]), int(desired["maxmemory"])
         if used > allowed:
             raise ProvisioningError(
                 f"{node} holds {used} bytes and may not evict them, so with {allowed} every write would fail",
@@ -45,14 +45,14 @@ def reject_insufficient_memory(deployment: ContainerDeployment) -> None:
 
 
 def load_users(deployment: ContainerDeployment) -> None:
-    """Let every server that runs read its users."""
+    """Have every running server load its users."""
     for member in (*deployment.plan.nodes, *deployment.plan.sentinels):
         if is_reachable(deployment.executor, member.name):
             deployment.executor.run(member.name, "ACL", "LOAD")
 
 
 def apply(deployment: ContainerDeployment) -> None:
-    """Tell every server that runs what it can take; the others read it when they start."""
+    """Apply live changes to every running server; the others read them when they start."""
     plan = deployment.plan
     running = _running(deployment)
     for node in running:
@@ -76,13 +76,13 @@ def _commands(plan: DeploymentPlan, passwords: Mapping[str, str]) -> list[tuple[
 
 
 def _resize_container(deployment: ContainerDeployment, node: str, *, grow: bool) -> None:
-    """The container's limit grows before the server's does, and shrinks after it."""
-    wanted = deployment.plan.memory_limit
+    """Change the container's limit: it grows before the server's, and shrinks after it."""
+    limit = deployment.plan.memory_limit
     container = deployment.container(node)
     (facts,) = deployment.engine.inspect("container", container)
-    has = facts["HostConfig"]["Memory"]
-    if (wanted > has) is grow and wanted != has:
-        deployment.engine.docker("update", "--memory", str(wanted), "--memory-swap", str(wanted), container)
+    current = facts["HostConfig"]["Memory"]
+    if (limit > current) is grow and limit != current:
+        deployment.engine.docker("update", "--memory", str(limit), "--memory-swap", str(limit), container)
 
 
 def _running(deployment: ContainerDeployment) -> list[str]:

@@ -1,4 +1,4 @@
-"""Slots of a cluster whose nodes were all replaced: their data are gone, and an empty node gets them."""
+"""Lost slots: slots of a cluster whose nodes were all replaced, so that an empty node must take them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.errors import ProvisioningError
 
 @dataclass(frozen=True)
 class LostSlots:
-    """slots: those without a node. ids: of the lost nodes that had them, as far as the others remember."""
+    """slots: those without a node. ids: of the lost nodes that had them, as far as the other nodes know."""
 
     slots: frozenset[int]
     ids: frozenset[str]
@@ -24,14 +24,14 @@ class LostSlots:
     def __str__(self) -> str:
         ends = cluster.slot_ranges(sorted(self.slots))
         spans = ", ".join(f"{first}-{last}" for first, last in zip(ends[::2], ends[1::2], strict=True))
-        return f"the slots {spans} are lost: no node that is left has their data"
+        return f"the slots {spans} are lost: no remaining node has their data"
 
 
 def find(deployment: ContainerDeployment, node: NodeAddress) -> LostSlots | None:
-    """The slots that a node without any could take; None if it isn't one, or a member doesn't answer.
+    """The lost slots that a node without slots can take; None if no slots are lost, or a member doesn't respond.
 
     Raises:
-        ProvisioningError: it serves other slots already, or follows a primary.
+        ProvisioningError: it has other slots, or is a replica.
     """
     plan, executor = deployment.plan, deployment.executor
     if plan.topology != "cluster":
@@ -46,20 +46,20 @@ def find(deployment: ContainerDeployment, node: NodeAddress) -> LostSlots | None
     lost = {node.id: node.slots for view in views.values() for node in view if node.slots and node.id not in live}
     followed = {node.primary for name, node in own.items() if node.primary in lost and _is_sound(deployment, name)}
     if not missing or len(missing) == SLOTS or followed:
-        return None  # nothing is lost, there never was a cluster, or the keeper promotes a replica
+        return None  # no slots are lost, the cluster is new, or keep-cluster promotes a replica
     idle = [name for name, node in own.items() if not node.slots and (node.is_primary or node.primary in lost)]
     if node.name not in idle:
         raise ProvisioningError(
-            f"{LostSlots(missing, frozenset())}; {node.name} can't have them", fix=f"NODE=<one of {', '.join(idle)}>"
+            f"{LostSlots(missing, frozenset())}; {node.name} can't take them", fix=f"NODE=<one of {', '.join(idle)}>"
         )
-    slots = _share(deployment, node, missing)
+    slots = _slots_of_shard(deployment, node, missing)
     return LostSlots(slots, frozenset(identity for identity, had in lost.items() if had & slots))
 
 
 def accept(
     deployment: ContainerDeployment, node: NodeAddress, loss: LostSlots, *, force: bool, dry: bool
 ) -> Iterator[str]:
-    """Make every node forget who had the slots, and give them to an empty node.
+    """Make every node forget the lost nodes, and assign their slots to an empty node.
 
     Raises:
         ProvisioningError: it isn't forced, so nothing was changed.
@@ -79,25 +79,25 @@ def accept(
     executor, members = deployment.executor, deployment.plan.nodes
     for member in members:
         own: ClusterNode = next(node for node in cluster.read_nodes(executor, member.name) if "myself" in node.flags)
-        if own.primary in loss.ids:  # it can't forget its primary
+        if own.primary in loss.ids:  # a replica can't forget its primary
             executor.run(member.name, "CLUSTER", "RESET", "SOFT")
     for member in members:
         for identity in loss.ids:
-            with contextlib.suppress(CommandRejectedError):  # it has forgotten it
+            with contextlib.suppress(CommandRejectedError):  # it has forgotten it already
                 executor.run(member.name, "CLUSTER", "FORGET", identity)
     executor.run(node.name, "CLUSTER", "ADDSLOTSRANGE", *cluster.slot_ranges(sorted(loss.slots)))
-    yield f"{node.name} has these slots now, and no keys"
+    yield f"{node.name} has these slots now, without keys"
 
 
-def _share(deployment: ContainerDeployment, node: NodeAddress, missing: frozenset[int]) -> frozenset[int]:
-    """Of the missing slots, those of the node's own shard; all of them, if these aren't missing."""
+def _slots_of_shard(deployment: ContainerDeployment, node: NodeAddress, missing: frozenset[int]) -> frozenset[int]:
+    """The missing slots of the node's own shard, or else all missing slots."""
     plan = deployment.plan
     first, last = plan.slots_of(plan.nodes[plan.nodes.index(node) % plan.shards])
     return missing & frozenset(range(first, last + 1)) or missing
 
 
 def _is_sound(deployment: ContainerDeployment, name: str) -> bool:
-    """Whether a replica has data that a failover keeps: as plan-cluster decides it."""
+    """Whether a replica has data that a failover preserves, as plan-cluster decides it."""
     state = info(deployment.executor, name, "replication")
     linked = state["master_link_status"] == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
     return linked or state["slave_priority"] != "0"

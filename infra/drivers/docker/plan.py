@@ -15,14 +15,14 @@ from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import Topology
 
-SENTINELS = 3
+SENTINEL_COUNT = 3
 BUS_OFFSET = 10_000
 """The offset of a node's cluster bus port, which is not published."""
 
 _FIRST_NODE, _FIRST_SENTINEL = 10, 110
 """Host parts of the fixed addresses; a cluster that finds others after a restart doesn't recover."""
 
-OVERHEAD = 48 * 1024**2
+OVERHEAD_BYTES = 48 * 1024**2
 """Bytes for the program, connections and buffers."""
 
 _HOUR_SECONDS = 3600
@@ -189,7 +189,7 @@ class DeploymentPlan:
     @property
     def memory_limit(self) -> int:
         """The memory limit of a data node's container, in bytes."""
-        return OVERHEAD + int(int(self.directives["maxmemory"]) / DATA_SHARE)
+        return OVERHEAD_BYTES + int(int(self.directives["maxmemory"]) / DATA_SHARE)
 
     @property
     def users(self) -> tuple[hardening.User, ...]:
@@ -202,7 +202,7 @@ class DeploymentPlan:
 
     @property
     def _sentinel_count(self) -> int:
-        return SENTINELS if self.topology == "replicated" else 0
+        return SENTINEL_COUNT if self.topology == "replicated" else 0
 
     def primary_of(self, node: NodeAddress) -> NodeAddress | None:
         """The initial primary of a node; None for one that starts as a primary."""
@@ -226,7 +226,7 @@ class DeploymentPlan:
 
 def port_count(topology: Topology, shards: int, replicas: int) -> int:
     """The number of ports that the servers of a deployment publish; an exporter needs one more."""
-    return shards * (1 + replicas) + (SENTINELS if topology == "replicated" else 0)
+    return shards * (1 + replicas) + (SENTINEL_COUNT if topology == "replicated" else 0)
 
 
 def default_subnet(stack: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-STOP_SECONDS = 8.0
+STOP_GRACE_SECONDS = 8.0
 """How long a node may report that it needs a repair: the others may be starting."""
 
-WAIT_SECONDS = 75.0
+WAIT_GRACE_SECONDS = 75.0
 """How long a node may wait for another one; a failover among Sentinels on a busy machine takes some 30 s."""
 
 NEWER = "a newer version"
@@ -42,12 +42,12 @@ def find(waiting: str, log: str, repair: str) -> Reason | None:
     log: its last lines. repair: the command for it.
     """
     if waiting.startswith("MISCONF"):
-        return Reason(waiting.strip(), STOP_SECONDS, "free space on its disk, then make up", "rejects writes")
+        return Reason(waiting.strip(), STOP_GRACE_SECONDS, "free space on its disk, then make up", "rejects writes")
     kind, _, text = waiting.strip().partition(": ")
     if kind in ("wait", "stop"):
         problem, _, repairable = text.partition("; repair it: ")
         problem, _, fix = problem.partition(" -> ")
-        grace_seconds = WAIT_SECONDS if kind == "wait" else STOP_SECONDS
+        grace_seconds = WAIT_GRACE_SECONDS if kind == "wait" else STOP_GRACE_SECONDS
         return Reason(problem, grace_seconds, repair if repairable else fix)
     text = cause(log)
     return Reason(text, float("inf")) if text else None

@@ -1,7 +1,7 @@
-"""The repair of a node that is damaged and can't copy its data from another one.
+"""Repair of a damaged node that can't copy its data from another one.
 
-New files are made next to the previous ones, and a server reads them; only then the previous ones are set aside and
-the new ones put in their place. A repair that is killed at any moment finishes when it is run again.
+The repair creates new files next to the previous ones and has a server load them. Only then it sets the previous files
+aside and puts the new ones in their place. A repair that was killed can be run again.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ RecoverySource = Literal["files", "dump", "empty"]
 
 @dataclass(frozen=True)
 class DamageReport:
-    """What is wrong with a volume, and what its new files are made of.
+    """The problems of a volume, and the source of its new files.
 
-    problems: a sentence each. source: the append-only files, dump.rdb, or nothing at all.
-    files: those to keep, and how many bytes of each are sound, where not all are. lost: bytes that can't be kept.
-    takes_force: all that the append-only files had is lost. nodes_conf: a new one, or nothing.
+    problems: a sentence each. source: the append-only files, dump.rdb, or nothing.
+    files: those to keep, with the number of sound bytes of damaged ones. lost: bytes that can't be kept.
+    needs_force: all data of the append-only files is lost. nodes_conf: a new one, or "".
     """
 
     problems: tuple[str, ...]
     source: RecoverySource
     files: tuple[tuple[aof.AofFile, int | None], ...] = ()
     lost: int = 0
-    takes_force: bool = False
+    needs_force: bool = False
     nodes_conf: str = ""
 
 
 def repair(deployment: ContainerDeployment, name: str, *, force: bool, dry: bool) -> Iterator[str]:
-    """Repair a node, and report what was found and what is lost, a line each.
+    """Repair a node, and report problems and losses, a line each.
 
-    force: accept that all of its data are lost. dry: only look.
+    force: accept the loss of all of its data. dry: report only.
 
     Raises:
-        ProvisioningError: there is nothing to repair, another member holds more, or too little is left: nothing was
-            changed. Or the group isn't healthy after the repair.
+        ProvisioningError: there is nothing to repair, another member has more data, or too little is left, so nothing
+            was changed; or the group isn't healthy after the repair.
     """
     node = _node(deployment, name)
     if loss := lost_slots.find(deployment, node):
@@ -66,7 +66,7 @@ def repair(deployment: ContainerDeployment, name: str, *, force: bool, dry: bool
         _reject_healthy(deployment, node)
         damaged = data_holders.damaged(deployment, node, force=force)
         for other, reason in damaged.items():
-            yield f"{other} is damaged too ({reason}); it copies the data of {name} once that serves"
+            yield f"{other} is damaged too ({reason}); it copies the data of {name} once {name} serves"
         yield from (_preview if dry else _carry_out)(deployment, node, () if force else tuple(damaged), force=force)
     if not dry:
         _wait_until_healthy(deployment, node)
@@ -82,7 +82,7 @@ def _node(deployment: ContainerDeployment, name: str) -> NodeAddress:
 
 
 def _reject_healthy(deployment: ContainerDeployment, node: NodeAddress) -> None:
-    """Raises ProvisioningError: the node serves, reads its data, or hangs; none of these is damage."""
+    """Raises ProvisioningError if the node serves, loads its data, or hangs, which is no damage."""
     container, before = deployment.container(node.name), _server(deployment, node)
     begin = time.monotonic()
     try:
@@ -91,9 +91,11 @@ def _reject_healthy(deployment: ContainerDeployment, node: NodeAddress) -> None:
         raise
     except CommandRejectedError as problem:
         if "LOADING" in str(problem):
-            raise ProvisioningError(f"{node.name} is still reading its data", fix="wait, then make up") from None
+            raise ProvisioningError(f"{node.name} is still loading its data", fix="wait, then make up") from None
     except NotRespondingError:
-        waited = time.monotonic() - begin >= RESPONSE_TIMEOUT_SECONDS  # one that restarts refuses at once
+        waited = (
+            time.monotonic() - begin >= RESPONSE_TIMEOUT_SECONDS
+        )  # a server that restarts rejects the connection at once
         if waited and before and before == _server(deployment, node):
             raise ProvisioningError(
                 f"{node.name} runs, but does not respond", fix=f"docker restart {container}, then make up"
@@ -115,7 +117,7 @@ def _preview(
 ) -> Iterator[str]:
     with workbench.opened(deployment, node.name) as bench:
         if _interrupted(bench):
-            yield f"{node.name}: a repair was interrupted; it would be finished"
+            yield f"{node.name}: a repair was interrupted and would be completed"
             return
         try:
             yield from _prepare(deployment, node, bench, damaged, force=force)
@@ -142,17 +144,17 @@ def _carry_out(
 
 
 def _interrupted(bench: Workbench) -> str:
-    """The time of a repair whose new files are complete, but not yet in place."""
+    """The time of an interrupted repair whose new files are complete, but not in place."""
     before, after = _INTERRUPTED
     text = bench.read(f"{DATA}/damage").strip()
     return text[len(before) : -len(after)] if text.startswith(before) and text.endswith(after) else ""
 
 
 def examine(deployment: ContainerDeployment, node: NodeAddress, bench: Workbench) -> DamageReport:
-    """Find what is wrong with a volume.
+    """Find the problems of a volume.
 
     Raises:
-        ProvisioningError: it belongs to another stack or node, or no other node knows the id of this one.
+        ProvisioningError: it belongs to another stack or node, or no other node knows this node's id.
     """
     position = Position.parse(bench.read(f"{DATA}/position"))
     if position and position.project != deployment.plan.project:
@@ -183,24 +185,24 @@ def _examine_files(bench: Workbench, position: Position | None) -> DamageReport:
         elif rest == "dump":
             return DamageReport(("there is a dump.rdb, but no append-only file",), "dump")
         else:
-            return DamageReport(_EMPTY, "empty", takes_force=True)
+            return DamageReport(_EMPTY, "empty", needs_force=True)
     problems += [f"the append-only file {file.name} is missing" for file in files if file.name not in names]
     kept, lost = [], 0
     for file in (file for file in files if file.name in names):
         problem, sound = bench.check(file)
         problems += [problem] if problem else []
         if problem and sound is None:
-            return DamageReport(tuple(problems), rest, takes_force=True)
+            return DamageReport(tuple(problems), rest, needs_force=True)
         kept.append((file, sound if problem else None))
         lost += bench.size(f"{FOLDER}/{file.name}") - (sound or 0) if problem else 0
     if not kept:
-        return DamageReport(tuple(problems), rest, takes_force=True)
+        return DamageReport(tuple(problems), rest, needs_force=True)
     if position and _is_newer(position.version, bench.version()):
         problems.append(f"its data was written by Valkey {position.version}, {reasons.NEWER} than {bench.version()}")
     if not problems:
         problems += _shortage(bench, files, position)
     if not problems and position is None:
-        problems.append("it has no record of how far its data are, so it waits for the other members")
+        problems.append("it has no record of its position, so it waits for the other members")
     return DamageReport(tuple(problems), "files", tuple(kept), lost)
 
 
@@ -209,12 +211,12 @@ def _is_newer(writer: str, server: str) -> bool:
 
 
 def _rest(bench: Workbench) -> RecoverySource:
-    """What is left without the append-only files."""
+    """The source that is left without the append-only files."""
     return "dump" if "dump.rdb" in bench.names(DATA) else "empty"
 
 
 def _shortage(bench: Workbench, files: Sequence[aof.AofFile], position: Position | None) -> list[str]:
-    """What sound files lack of what they had; or the damage that was noted, and is no more."""
+    """Data that sound files have lost, or a recorded damage that is no longer present."""
     last = files[-1]
     *earlier, size = (bench.size(f"{FOLDER}/{file.name}") for file in files)
     if position and position.base == files[0].name and sum(earlier) < position.earlier:
@@ -224,11 +226,11 @@ def _shortage(bench: Workbench, files: Sequence[aof.AofFile], position: Position
     if position and (match := aof.number(position.file)) and match > aof.number(last.name):
         return [f"{last.name} is older than {position.file}, which was written last"]
     noted = bench.read(f"{DATA}/damage").strip()
-    return [f"{noted} (found when it started; the files that are left are sound)"] if noted else []
+    return [f"{noted} (at its last start; the remaining files are sound)"] if noted else []
 
 
 def _swapped_with(deployment: ContainerDeployment, node: NodeAddress, bench: Workbench) -> str:
-    """The member whose address the node's nodes.conf has as its own; nothing where it is the node's."""
+    """The member whose address is in the node's nodes.conf; "" if it is the node's own."""
     view = nodesconf.parse(bench.read(f"{DATA}/nodes.conf"))
     host = view.own.address.rpartition(":")[0] if view else node.host
     return next((other.name for other in deployment.plan.nodes if host == other.host != node.host), "")
@@ -246,7 +248,7 @@ def _with_nodes_conf(
             f"the nodes.conf of {node.name} is lost or damaged, and no other node that runs knows its id", fix="make up"
         )
     knowing = [view for view in others if identity in view.text]
-    other = max(knowing, key=lambda view: sum(len(node.slots) for node in view.nodes))  # a newcomer knows less
+    other = max(knowing, key=lambda view: sum(len(node.slots) for node in view.nodes))  # a new node knows less
     problem = f"its nodes.conf is lost or damaged; the other nodes know it as {identity}"
     return replace(report, problems=(*report.problems, problem), nodes_conf=nodesconf.rebuilt(other, identity))
 
@@ -254,12 +256,12 @@ def _with_nodes_conf(
 def _prepare(
     deployment: ContainerDeployment, node: NodeAddress, bench: Workbench, damaged: Sequence[str], *, force: bool
 ) -> Iterator[str]:
-    """Find what is wrong, make the new files, have a server read them, and report what is lost.
+    """Find the problems, create new files, have a server load them, and report losses.
 
-    damaged: other members that may have more than this one.
+    damaged: other members that may have more data than this one.
 
     Raises:
-        ProvisioningError: nothing is wrong, or all is lost and that isn't accepted.
+        ProvisioningError: there is no problem, or all data is lost and that isn't accepted.
     """
     report = examine(deployment, node, bench)
     before = Position.parse(bench.read(f"{DATA}/position"))
@@ -272,16 +274,16 @@ def _prepare(
         cause = failure.args[0].removeprefix(_UNREADABLE)
         if cause == failure.args[0]:
             raise
-        problem = f"a server can't read what is left: {cause}"
+        problem = f"a server can't load the remaining files: {cause}"
         rest = "empty" if report.source == "dump" else _rest(bench)
-        report = DamageReport((*report.problems, problem), rest, takes_force=True, nodes_conf=report.nodes_conf)
+        report = DamageReport((*report.problems, problem), rest, needs_force=True, nodes_conf=report.nodes_conf)
         yield f"{node.name}: {problem}"
         _reject_data_loss(deployment, node, report, damaged, force=force)
         keys = _build(bench, report)
     if not report.problems:
         container = deployment.container(node.name)
-        raise ProvisioningError(f"nothing is wrong with the files of {node.name}", fix=f"docker logs {container}")
-    _note_position(deployment, bench, before or Position(), keys)
+        raise ProvisioningError(f"the files of {node.name} have no problem", fix=f"docker logs {container}")
+    _write_position(deployment, bench, before or Position(), keys)
     if report.nodes_conf:
         bench.write(f"{NEW}/nodes.conf", report.nodes_conf)
     yield _loss(report, before, keys)
@@ -290,7 +292,7 @@ def _prepare(
 def _reject_data_loss(
     deployment: ContainerDeployment, node: NodeAddress, report: DamageReport, damaged: Sequence[str], *, force: bool
 ) -> None:
-    if force or not report.takes_force:
+    if force or not report.needs_force:
         return
     stack = deployment.plan.stack_name
     first = "".join(f"make repair STACK={stack} NODE={name}, which may have more; or " for name in damaged)
@@ -308,7 +310,7 @@ def _reject_data_loss(
 
 
 def _build(bench: Workbench, report: DamageReport) -> int:
-    """Make the new files; return how many keys a server reads from them."""
+    """Create the new files; return the number of keys that a server loads from them."""
     bench.run("rm", "-rf", NEW)
     bench.run("mkdir", NEW)
     if report.source == "files":
@@ -325,19 +327,19 @@ def _loss(report: DamageReport, before: Position | None, keys: int) -> str:
 
 
 def _copy(bench: Workbench, files: Sequence[tuple[aof.AofFile, int | None]]) -> None:
-    """Links to the files that stay as they are; copies of the last one and of those that are cut."""
+    """Link unchanged files, and copy the last one and truncated ones."""
     folder = f"{NEW}/appendonlydir"
     bench.run("mkdir", folder)
     for file, sound in files:
-        changes = sound is not None or file is files[-1][0]
-        bench.run("cp", "-p" if changes else "-lp", f"{FOLDER}/{file.name}", f"{folder}/{file.name}")
+        is_changed = sound is not None or file is files[-1][0]
+        bench.run("cp", "-p" if is_changed else "-lp", f"{FOLDER}/{file.name}", f"{folder}/{file.name}")
         if sound is not None:
             bench.run("sh", "-c", 'yes | valkey-check-aof --fix "$1"', "sh", f"{folder}/{file.name}")
     bench.write(f"{folder}/{aof.MANIFEST}", aof.render([file for file, _ in files]))
 
 
-def _note_position(deployment: ContainerDeployment, bench: Workbench, before: Position, keys: int) -> None:
-    """With it the node starts as one that knows what it holds, so it may serve though the others are away."""
+def _write_position(deployment: ContainerDeployment, bench: Workbench, before: Position, keys: int) -> None:
+    """Write a position, with which the node may serve even if the others are down."""
     folder = f"{NEW}/appendonlydir"
     last = aof.parse(bench.read(f"{folder}/{aof.MANIFEST}"))[-1].name
     size = bench.size(f"{folder}/{last}")

@@ -1,4 +1,4 @@
-"""A new deployment starts with the data of an RDB file."""
+"""Restore of RDB files into a new deployment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from infra import hardening
 from infra.drivers import rdb
 from infra.drivers.docker import compose, files, reasons
-from infra.drivers.docker.deployment import START_SECONDS, ContainerDeployment
+from infra.drivers.docker.deployment import START_TIMEOUT_SECONDS, ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.objects import SCRATCH, DockerObjects
@@ -20,11 +20,11 @@ from infra.errors import ProvisioningError
 PURPOSE = "restore"
 _ANOTHER = "pulumi config set restoreFrom <another RDB file>"
 BEGUN, DONE = "restoring", "restored"
-"""Files beside the configuration: the first is written before there is any data, the second when it is complete."""
+"""Marker files next to the configuration: written before the restore, and when it is complete."""
 
 
 def preflight(source: Path, version: str) -> None:
-    """See that a server of a version can read the files, by how they begin.
+    """Check by their headers that a server of a version can read the files.
 
     Raises:
         ProvisioningError: it can't read one.
@@ -35,10 +35,10 @@ def preflight(source: Path, version: str) -> None:
 
 
 def prepare(deployment: ContainerDeployment, source: Path | None) -> Path | None:
-    """What must be restored, or None. What an interrupted restore left is removed, so that it starts again.
+    """The file to restore, or None. The data of an interrupted restore is removed, so that it starts again.
 
     Raises:
-        ProvisioningError: there is no source for it any more, or there is data of something else.
+        ProvisioningError: an interrupted restore has no source any more, or the volumes have other data.
     """
     present = _marks(deployment.objects)
     if present == [BEGUN]:
@@ -50,14 +50,14 @@ def prepare(deployment: ContainerDeployment, source: Path | None) -> Path | None
         deployment.down()
     elif source and not present and deployment.has_data():
         raise ProvisioningError(
-            f"the volumes of {deployment.plan.project} hold data that isn't of {source}",
+            f"the volumes of {deployment.plan.project} have data that is not from {source}",
             fix="pulumi config rm restoreFrom, or pulumi config set --path valkey:docker.project <another name>",
         )
     return None if deployment.has_data() else source
 
 
 def is_incomplete(objects: DockerObjects) -> bool:
-    """Whether the data is that of a restore that was interrupted."""
+    """Whether a restore was interrupted."""
     return _marks(objects) == [BEGUN]
 
 
@@ -68,10 +68,10 @@ def _marks(objects: DockerObjects) -> list[str]:
 
 
 def load(deployment: ContainerDeployment, source: Path) -> None:
-    """Bring up the deployment with the data of a file; for a cluster also of a folder's files.
+    """Start the deployment with the data of a file; for a cluster also of a folder's files.
 
     Raises:
-        ProvisioningError: it can't be loaded, or is larger than what is asked for.
+        ProvisioningError: it can't be loaded, or needs more memory than configured.
     """
     _mark(deployment, BEGUN)
     deployment.create()
@@ -90,8 +90,10 @@ def _mark(deployment: ContainerDeployment, name: str) -> None:
 
 
 def _into_node(deployment: ContainerDeployment, source: Path) -> None:
-    """The first primary's volume gets append-only files: a server that is to have them, but finds a snapshot only,
-    starts empty. The replicas read from it."""
+    """Create append-only files in the first primary's volume, as a server with `appendonly yes` ignores a snapshot.
+
+    The replicas copy its data.
+    """
     node = deployment.plan.nodes[0]
     volume = deployment.volume(node.name)
     with _scratch(deployment, source, volume, "none", port=node.port) as executor:
@@ -99,21 +101,21 @@ def _into_node(deployment: ContainerDeployment, source: Path) -> None:
         _reject_too_large(executor, source, allowed)
         executor.run(SCRATCH, "CONFIG", "SET", "appendonly", "yes")
         _wait_for_append_only(executor)
-        with contextlib.suppress(ProvisioningError):  # it ends, so it doesn't answer
+        with contextlib.suppress(ProvisioningError):  # it ends, so it doesn't respond
             executor.run(SCRATCH, "SHUTDOWN", "NOSAVE")
 
 
 def _into_cluster(deployment: ContainerDeployment, source: Path) -> None:
-    """A server of its own loads the file, and hands every key to the node that has its slot.
+    """Load the file into a temporary server, and import every key into the node with its slot.
 
-    It shares the first node's loopback, since valkey-cli asks the source of an import in plain text.
+    The server shares the first node's loopback, since valkey-cli reads from the source of an import without TLS.
     """
     plan, node = deployment.plan, deployment.plan.nodes[0]
     volume, tls, plain = deployment.volume(SCRATCH), node.bus + 1, node.bus + 2
     alone = ("--cluster-enabled", "no", "--bind", "127.0.0.1", "--tls-port", str(tls), "--port", str(plain))
     try:
-        place = f"container:{deployment.container(node.name)}"
-        with _scratch(deployment, source, volume, place, port=tls, more=alone) as executor:
+        network = f"container:{deployment.container(node.name)}"
+        with _scratch(deployment, source, volume, network, port=tls, more=alone) as executor:
             _reject_too_large(executor, source, int(plan.directives["maxmemory"]) * plan.shards)
             _import(deployment, f"127.0.0.1:{plain}")
     finally:
@@ -130,24 +132,24 @@ def _import(deployment: ContainerDeployment, scratch: str) -> None:
         f"--cluster import {node.host}:{node.port} --cluster-from {scratch} --cluster-copy "
         f"--cluster-from-user {hardening.ADMIN} --cluster-from-askpass"
     )
-    said = deployment.engine.docker(
+    output = deployment.engine.docker(
         "exec", "-i", deployment.container(node.name), "sh", "-c", script, stdin=f"{password}\n{password}\n".encode()
     )
-    if "[ERR]" in said:
-        raise ProvisioningError(f"the cluster rejected the data: {said.strip().splitlines()[-1]}")
+    if "[ERR]" in output:
+        raise ProvisioningError(f"the cluster rejected the data: {output.strip().splitlines()[-1]}")
 
 
 @contextlib.contextmanager
 def _scratch(
     deployment: ContainerDeployment, source: Path, volume: str, network: str, *, port: int, more: Sequence[str] = ()
 ) -> Iterator[ContainerExecutor]:
-    """A server that has loaded the file, by the first node's configuration, alone and without a limit."""
+    """A temporary server that has loaded the file, with the first node's configuration and without a memory limit."""
     engine, plan = deployment.engine, deployment.plan
     name, node = f"{plan.project}-{SCRATCH}", plan.nodes[0]
     engine.docker("rm", "--force", "--volumes", name)
     engine.docker("volume", "create", *deployment.labels(PURPOSE), volume)
     deployment.open(volume).upload(source, "dump.rdb")
-    options = ["--appendonly", "no", "--save", "", "--maxmemory", "0", *more]  # it ends without another snapshot
+    options = ["--appendonly", "no", "--save", "", "--maxmemory", "0", *more]  # no snapshot at its end
     engine.docker(
         "run", "--detach", "--name", name, *deployment.labels(PURPOSE), "--network", network,
         "--user", "999:999", "--cap-drop", "ALL", "--read-only",
@@ -159,7 +161,7 @@ def _scratch(
         _wait_until_loaded(deployment, executor, name, source)
         yield executor
     finally:
-        with contextlib.suppress(EngineError):  # it is removed all the same
+        with contextlib.suppress(EngineError):  # it is removed anyway
             engine.docker("stop", "--time", "60", name)
         engine.docker("rm", "--force", "--volumes", name)
 
@@ -175,7 +177,7 @@ def _wait_until_loaded(
             raise EngineError(f"{source} can't be loaded: {reasons.cause(log)}", fix=_ANOTHER)
         return False
 
-    wait_until(loaded, START_SECONDS, f"{source} isn't loaded yet")
+    wait_until(loaded, START_TIMEOUT_SECONDS, f"{source} is not loaded yet")
 
 
 def _wait_for_append_only(executor: ContainerExecutor) -> None:
@@ -185,7 +187,7 @@ def _wait_for_append_only(executor: ContainerExecutor) -> None:
             raise ProvisioningError("the append-only file can't be written", fix="free space on the engine's disk")
         return state["aof_rewrite_in_progress"] == state["aof_rewrite_scheduled"] == "0"
 
-    wait_until(written, START_SECONDS, "the append-only file isn't written yet")
+    wait_until(written, START_TIMEOUT_SECONDS, "the append-only file is not complete yet")
 
 
 def _reject_too_large(executor: ContainerExecutor, source: Path, allowed: int) -> None:

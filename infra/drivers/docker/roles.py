@@ -10,10 +10,10 @@ from infra.drivers.topology import cluster, replication
 from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
 
-REATTACH_SECONDS = 20.0
+REATTACH_AFTER_SECONDS = 20.0
 """How long Sentinels have to attach every replica to the primary."""
 
-SYNC_SECONDS = 900.0
+SYNC_TIMEOUT_SECONDS = 900.0
 """How long a replica may take to copy its primary's data."""
 
 
@@ -73,7 +73,7 @@ def wait_until_healthy(executor: NodeExecutor, plan: DeploymentPlan) -> None:
     Raises:
         ProvisioningError: it took too long; the message has the problems.
     """
-    reattach_after = time.monotonic() + REATTACH_SECONDS
+    reattach_after = time.monotonic() + REATTACH_AFTER_SECONDS
     current: list[str] = []
 
     def is_healthy() -> bool:
@@ -83,7 +83,7 @@ def wait_until_healthy(executor: NodeExecutor, plan: DeploymentPlan) -> None:
         return not current
 
     try:
-        wait_until(is_healthy, SYNC_SECONDS, "")
+        wait_until(is_healthy, SYNC_TIMEOUT_SECONDS, "")
     except ProvisioningError as problem:
         raise ProvisioningError("; ".join(current) or "the servers do not respond", fix=problem.fix) from None
 

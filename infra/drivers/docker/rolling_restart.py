@@ -1,4 +1,4 @@
-"""Restarts one by one: what nobody writes to first, then each primary after it has handed over."""
+"""Rolling restart: replicas and helpers first, then each primary after a failover."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from infra.drivers.docker.deployment import ContainerDeployment
 
 
 def recreate_unhealthy(deployment: ContainerDeployment) -> None:
-    """Containers that serve nobody, and that new ones may repair; all at once, as they may wait for each other."""
+    """Recreate unhealthy containers that a new one may repair, all at once, as they may wait for each other."""
     if services := deployment.outdated(unhealthy=True):
         deployment.recreate(*services)
 
 
 def restart(deployment: ContainerDeployment) -> None:
-    """Renew the containers of another definition than is wanted; at each moment the data is served.
+    """Recreate containers with an outdated definition; the data stays available.
 
     Raises:
-        ProvisioningError: a step didn't come through; the next run goes on from there.
+        ProvisioningError: a step failed; the next run resumes there.
     """
     plan, executor = deployment.plan, deployment.executor
     outdated = deployment.outdated()

@@ -1,4 +1,4 @@
-"""Snapshots of the primaries, as RDB files on this machine."""
+"""Snapshots of primaries as RDB files on this machine, and archives of data directories."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.topology.executor import info, wait_until
 from infra.errors import ProvisioningError
 
-SAVE_SECONDS = 900.0
+SAVE_TIMEOUT_SECONDS = 900.0
 
 
 def take(deployment: ContainerDeployment, folder: Path, name: str, *, replicas: bool = False) -> list[Path]:
     """Save every shard's data as <name>-<time>[-<node>].rdb in a folder, 0600.
 
-    replicas: a replica's data will do where a primary doesn't respond.
+    replicas: use a replica if a primary doesn't respond.
 
     Raises:
         ShardDownError: no node of a shard responds.
-        ProvisioningError: a server can't save, or there is no room here.
+        ProvisioningError: a server can't save, or the disk is full.
     """
     stamp, taken = _prepare(folder), []
     for node in roles.sources(deployment.executor, deployment.plan, replicas=replicas):
@@ -34,10 +34,10 @@ def take(deployment: ContainerDeployment, folder: Path, name: str, *, replicas: 
 
 
 def archive(objects: DockerObjects, folder: Path, name: str) -> list[Path]:
-    """Save every node's data directory as <name>-<time>-<node>.tar in a folder, 0600; the servers are stopped.
+    """Save every node's data directory as <name>-<time>-<node>.tar in a folder, 0600, after stopping the servers.
 
     Raises:
-        ProvisioningError: there is no room here, or a volume can't be read.
+        ProvisioningError: the disk is full, or a volume can't be read.
     """
     objects.stop()
     stamp, taken = _prepare(folder), []
@@ -65,4 +65,4 @@ def _save(deployment: ContainerDeployment, node: str) -> None:
         return facts["rdb_saves"] != before
 
     executor.run(node, "BGSAVE", "SCHEDULE")
-    wait_until(saved, SAVE_SECONDS, f"{node} hasn't saved its data yet")
+    wait_until(saved, SAVE_TIMEOUT_SECONDS, f"{node} has not saved its data yet")

@@ -9,15 +9,15 @@ from infra.drivers.docker.plan import DeploymentPlan, Upload
 
 BACKUP = "/backup"
 
-MEMORY = 256 * 1024**2
-"""Bytes: the program alone is 60 MB, and it holds the parts that it sends."""
+MEMORY_BYTES = 256 * 1024**2
+"""Bytes: the program needs 60 MB, and buffers the parts that it sends."""
 
 
 def service(plan: DeploymentPlan, upload: Upload, backups: str, helper: dict[str, Any]) -> dict[str, Any]:
-    """Healthy while the last copy went well.
+    """The uploader's service, healthy while the last copy succeeded.
 
-    backups: the volume or folder that they are in.
-    helper: what all small containers share.
+    backups: the volume or folder with the backups.
+    helper: the settings of all small containers.
     """
     return {
         **helper,

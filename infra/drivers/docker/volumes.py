@@ -1,4 +1,4 @@
-"""Files in and out of volumes, through the engine's API: the engine's disk may be another machine's."""
+"""Volumes: copy files to and from them through the engine's API, as the engine may be remote."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import IO
 
 from infra.drivers.docker.engine import Engine, EngineError
 
-OWNER = 999
-"""User and group of the official image's valkey."""
+OWNER_ID = 999
+"""User and group id of valkey in the official image."""
 
 READ_ATTEMPTS = 5
-RETRY_SECONDS = 0.2
+RETRY_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Volume:
-    """name: of the volume, or a folder of the engine's machine. image, labels: of the containers that reach it."""
+    """name: of the volume, or a folder of the engine's machine. image, labels: of containers that mount it."""
 
     engine: Engine
     name: str
@@ -31,7 +31,7 @@ class Volume:
     labels: Sequence[str]
 
     def put(self, files: Mapping[str, str]) -> None:
-        """Write small files, readable for the server's user alone."""
+        """Write small files that only the server's user can read."""
         with self._writing() as archive:
             for folder in sorted({path.rpartition("/")[0] for path in files if "/" in path}):
                 archive.addfile(_entry(folder, tarfile.DIRTYPE, 0o500))
@@ -40,28 +40,28 @@ class Volume:
                 archive.addfile(_entry(path, tarfile.REGTYPE, 0o400, len(data)), io.BytesIO(data))
 
     def make_folder(self, name: str) -> None:
-        """Make a folder for the server's user."""
+        """Create a folder for the server's user."""
         with self._writing() as archive:
             archive.addfile(_entry(name, tarfile.DIRTYPE, 0o700))
 
     def upload(self, source: Path, name: str) -> None:
-        """Copy a file of this machine, for the server to own."""
+        """Copy a file of this machine; the server's user owns the copy."""
         with self._writing() as archive, source.open("rb") as file:
             archive.addfile(_entry(name, tarfile.REGTYPE, 0o600, source.stat().st_size), file)
 
     def exists(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return self.read(name) is not None
 
     def read(self, name: str) -> str | None:
-        """A small file's text; None where there is no such file."""
+        """The text of a small file; None if it doesn't exist."""
         with self._mounted() as container:
             return read(self.engine, container, f"/volume/{name}")
 
     def archive(self, target: Path) -> None:
-        """Copy all files to a tar archive on this machine, 0600; a half one never bears the name."""
+        """Copy all files to a tar archive on this machine, 0600, atomically."""
         with (
-            _written(target) as file,
+            _atomic_file(target) as file,
             self._mounted() as container,
             self.engine.reading("cp", f"{container}:/volume/.", "-") as stream,
         ):
@@ -78,35 +78,35 @@ class Volume:
 
     @contextlib.contextmanager
     def _mounted(self) -> Iterator[str]:
-        """A container that never runs, through which the volume is reached at /volume."""
+        """A container that never runs and mounts the volume at /volume."""
         options = ("--network", "none", *self.labels, "-v", f"{self.name}:/volume")
         container = self.engine.docker("create", *options, self.image, "true").strip()
         try:
             yield container
         finally:
-            self.engine.docker("rm", "--force", "--volumes", container)  # of the image's own, without a name
+            self.engine.docker("rm", "--force", "--volumes", container)  # with the image's anonymous volumes
 
 
 def read(engine: Engine, container: str, path: str) -> str | None:
-    """The text of a small file of a container, running or not; None where there is no such file.
+    """The text of a small file of a container, running or not; None if it doesn't exist.
 
-    The engine archives a file that is replaced meanwhile with the size of the one and the bytes of the other, so
-    it is asked again.
+    If a file is replaced meanwhile, the engine mixes the size of one with the bytes of the other, so the command is
+    retried.
 
     Raises:
-        EngineError: the engine can't give it.
+        EngineError: the file can't be read.
     """
     cause = EngineError(f"{path} of {container} can't be read completely", fix="run the same command again")
     for _ in range(READ_ATTEMPTS):
         try:
             return _unpack(engine.raw("cp", f"{container}:{path}", "-"))
-        except EngineError as problem:  # such as one of a container that is starting
+        except EngineError as problem:  # such as that of a starting container
             if "could not find the file" in problem.args[0].lower():
                 return None
             cause = problem
         except (tarfile.TarError, ValueError):
             pass
-        time.sleep(RETRY_SECONDS)
+        time.sleep(RETRY_INTERVAL_SECONDS)
     raise cause
 
 
@@ -119,9 +119,9 @@ def _unpack(archived: bytes) -> str:
 
 
 def download(engine: Engine, container: str, path: str, target: Path) -> None:
-    """Copy a file of a container to this machine, 0600; a half one never bears the name."""
+    """Copy a file of a container to this machine, 0600, atomically."""
     with (
-        _written(target) as file,
+        _atomic_file(target) as file,
         engine.reading("cp", f"{container}:{path}", "-") as stream,
         tarfile.open(fileobj=stream, mode="r|") as archive,
     ):
@@ -131,7 +131,7 @@ def download(engine: Engine, container: str, path: str, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _written(target: Path) -> Iterator[IO[bytes]]:
+def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
     partial = target.with_name(f"{target.name}.part")
     partial.unlink(missing_ok=True)
     partial.touch(mode=0o600)
@@ -145,5 +145,5 @@ def _written(target: Path) -> Iterator[IO[bytes]]:
 
 def _entry(path: str, kind: bytes, mode: int, size: int = 0) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(path)
-    entry.type, entry.mode, entry.size, entry.uid, entry.gid = kind, mode, size, OWNER, OWNER
+    entry.type, entry.mode, entry.size, entry.uid, entry.gid = kind, mode, size, OWNER_ID, OWNER_ID
     return entry

@@ -1,4 +1,4 @@
-"""A container without a network through which a node's volume is looked at and repaired."""
+"""The workbench: a container without network in which a node's volume is examined and repaired."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from infra.errors import ProvisioningError
 DATA = "/data"
 FOLDER = f"{DATA}/appendonlydir"
 NEW = f"{DATA}/repairing"
-"""What a repair has made, until it is put in place."""
+"""The new files of a repair, until they are put in place."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """The line that a node notes about every second: see compose/bin/holdings."""
+    """The position that a node records about every second: see compose/bin/holdings."""
 
     project: str = ""
     role: str = "master"
@@ -42,8 +42,8 @@ class Position:
             return None
         project, role, replid, offset, file, *numbers = words[:9]
         size, durable, keys, seen = map(int, numbers)
-        known = cls(project, role, replid, int(offset), file, size, durable, keys, seen, "".join(words[9:10]))
-        return replace(known, base=words[10], earlier=int(words[11])) if words[10:] else known
+        position = cls(project, role, replid, int(offset), file, size, durable, keys, seen, "".join(words[9:10]))
+        return replace(position, base=words[10], earlier=int(words[11])) if words[10:] else position
 
     def __str__(self) -> str:
         numbers = (self.size, self.durable, self.keys, self.seen)
@@ -60,7 +60,7 @@ class Workbench:
         return self.engine.docker("exec", self.container, *command)
 
     def read(self, path: str) -> str:
-        """A small file's text; nothing where it is missing."""
+        """The text of a small file; "" if it is missing."""
         return self.run("sh", "-c", 'cat "$1" 2>/dev/null || true', "sh", path)
 
     def write(self, path: str, text: str) -> None:
@@ -69,7 +69,7 @@ class Workbench:
         self.engine.docker(*command, stdin=text.encode())
 
     def names(self, folder: str) -> list[str]:
-        """The files of a folder, without those that a server was still writing."""
+        """The files of a folder, without incomplete ones of a server."""
         listed = self.run("sh", "-c", 'ls -A "$1" 2>/dev/null || true', "sh", folder).splitlines()
         return [name for name in listed if not name.startswith("temp-")]
 
@@ -77,19 +77,19 @@ class Workbench:
         return int(self.run("stat", "-c", "%s", path))
 
     def check(self, file: aof.AofFile) -> tuple[str, int | None]:
-        """What is wrong with an append-only file, or nothing; and how many of its bytes are sound, if any can be kept.
+        """The problem of an append-only file, or ""; and the number of its sound bytes, if any can be kept.
 
         Raises:
-            ProvisioningError: the server's tool doesn't say.
+            ProvisioningError: the server's tool can't check it.
         """
         path, tool = f"{FOLDER}/{file.name}", "valkey-check-rdb" if file.is_snapshot else "valkey-check-aof"
         code, _, report = self.run("sh", "-c", 'out=$("$@" 2>&1); echo "$? $out"', "sh", tool, path).partition(" ")
         if file.is_snapshot:
             cause = next((line for line in report.splitlines() if "offset" in line and line.find("rror", 9) > 0), "")
-            found = cause or next((line for line in reversed(report.splitlines()) if "[offset" in line), "")
+            problem = cause or next((line for line in reversed(report.splitlines()) if "[offset" in line), "")
             if code != "0" and self._is_of_unknown_version(report, path):
                 return f"{file.name} was written by {reasons.NEWER} of Valkey", None
-            return ("" if code == "0" else f"{file.name} is damaged: {found}"), None
+            return ("" if code == "0" else f"{file.name} is damaged: {problem}"), None
         size, sound = self.size(path), aof.sound_bytes(report)
         if file.kind == "b" and not size:
             return f"{file.name} is empty", None
@@ -98,16 +98,16 @@ class Workbench:
         return ("" if sound == size else f"{file.name} is damaged after byte {sound} of {size}"), sound
 
     def _is_of_unknown_version(self, report: str, path: str) -> bool:
-        """Whether a snapshot that the server's tool can't read has a header, of a version that it doesn't know."""
+        """Whether a snapshot that the server's tool can't read has the header of an unknown version."""
         if "Wrong signature" not in report and "handle RDB format version" not in report:
             return False
         script = 'head -c 9 "$1" | grep -Eq "^(REDIS0|VALKEY)[0-9]{3}$" && echo yes || true'
         return bool(self.run("sh", "-c", script, "sh", path))
 
     def version(self) -> str:
-        """The server's, as major.minor.patch; "" where it reports none."""
-        found = re.search(r"\bv=([\d.]+)", self.run("valkey-server", "--version"))
-        return found[1] if found else ""
+        """The server's version, as major.minor.patch; "" if it reports none."""
+        match = re.search(r"\bv=([\d.]+)", self.run("valkey-server", "--version"))
+        return match[1] if match else ""
 
     def step(self, *arguments: str) -> str:
         """Run a step of compose/bin/repair-files."""
@@ -116,10 +116,10 @@ class Workbench:
 
 @contextlib.contextmanager
 def opened(deployment: ContainerDeployment, node: str) -> Iterator[Workbench]:
-    """A workbench for a node's volume. One that a killed run left is replaced.
+    """Open a workbench for a node's volume, and replace that of a killed run.
 
     Raises:
-        ProvisioningError: the volume is gone.
+        ProvisioningError: the volume doesn't exist.
     """
     engine, plan, volume = deployment.engine, deployment.plan, deployment.volume(node)
     if not engine.inspect("volume", volume):

@@ -1,7 +1,4 @@
-"""The append-only files of a server that doesn't run: whether it would load them, and a repair where it would not.
-
-Nothing here knows a deployment or Pulumi: `data` is a server's working folder.
-"""
+"""Append-only files of a server that doesn't run: check and repair. `data` is the server's working folder."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ Tool = Literal["valkey-check-aof", "valkey-check-rdb"]
 
 
 class DamagedError(ProvisioningError):
-    """A server would not load its files, or would load none of them."""
+    """A server can't load its files, or would ignore them."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ class AppendOnlyFiles:
 
 @dataclass(frozen=True)
 class IncrementCheck:
-    """size: up to where the file is valid. rest: what follows. is_torn: the rest is the begin of a command, which a
-    server drops as what a crash leaves.
+    """size: of the valid part. rest: bytes after it. is_torn: the rest is an incomplete command, as a crash leaves it,
+    which a server drops.
     """
 
     size: int
@@ -64,7 +61,7 @@ class BaseCheck:
 
 
 def parts(data: Path) -> AppendOnlyFiles | None:
-    """The files of the manifest; None where the server never had any.
+    """The files of the manifest; None if the server never had any.
 
     Raises:
         DamagedError: the manifest is missing, invalid, or names files that don't exist.
@@ -74,20 +71,20 @@ def parts(data: Path) -> AppendOnlyFiles | None:
         if _files(folder):
             raise DamagedError("its append-only files have no manifest")
         if (data / SNAPSHOT).exists():
-            raise DamagedError(f"its append-only files are gone, only the snapshot {SNAPSHOT} exists")
+            raise DamagedError(f"its append-only files are missing, only the snapshot {SNAPSHOT} exists")
         return None
     entries = [_LINE.fullmatch(line) for line in manifest.read_text(errors="replace").splitlines()]
-    found = [entry for entry in entries if entry]
-    if not found or len(found) < len(entries):
+    parsed = [entry for entry in entries if entry]
+    if not parsed or len(parsed) < len(entries):
         raise DamagedError("the manifest of its append-only file is invalid")
-    listed = [(entry["type"], folder / entry["name"]) for entry in found if entry["type"] != "h"]
+    listed = [(entry["type"], folder / entry["name"]) for entry in parsed if entry["type"] != "h"]
     if missing := [path.name for _, path in listed if not path.is_file()]:
         raise DamagedError(f"{missing[0]} of its append-only file is missing")
     base = next((path for kind, path in listed if kind == "b"), None)
     begun_without = [_number(path) for _, path in listed] == [1] and not list(folder.glob("*.base.*"))  # see _begin
     if not base and not begun_without:
         raise DamagedError("the manifest of its append-only file names no base file")
-    if base and not base.stat().st_size:  # a server would take it for one without keys
+    if base and not base.stat().st_size:  # a server would start without keys
         raise DamagedError(f"the base file {base.name} of its append-only file is empty")
     return AppendOnlyFiles(
         base=base,
@@ -96,10 +93,10 @@ def parts(data: Path) -> AppendOnlyFiles | None:
 
 
 def check_base(path: Path) -> BaseCheck:
-    """Read all of a base file, its checksum included.
+    """Check all of a base file, including its checksum.
 
     Raises:
-        DamagedError: the server would not load it.
+        DamagedError: the server can't load it.
     """
     ok, output = _check("valkey-check-rdb", path)
     if not ok:
@@ -110,7 +107,7 @@ def check_base(path: Path) -> BaseCheck:
 
 
 def check_increment(path: Path) -> IncrementCheck:
-    """Read all of an increment; find where it stops being valid."""
+    """Check all of an increment; find the end of its valid part."""
     ok, output = _check("valkey-check-aof", path)
     size = path.stat().st_size
     if ok:
@@ -121,10 +118,10 @@ def check_increment(path: Path) -> IncrementCheck:
 
 
 def check(data: Path) -> tuple[AppendOnlyFiles | None, BaseCheck | None, int]:
-    """Read all that a server would load: its files, its base, and how many bytes of a torn command end the last one.
+    """Check all files; return them, the base, and the bytes of a torn command at the end of the last one.
 
     Raises:
-        DamagedError: the server would not load it.
+        DamagedError: the server can't load them.
     """
     loaded = parts(data)
     if loaded is None:
@@ -132,28 +129,28 @@ def check(data: Path) -> tuple[AppendOnlyFiles | None, BaseCheck | None, int]:
     base = check_base(loaded.base) if loaded.base else None
     torn = 0
     for path in loaded.increments:
-        found = check_increment(path)
-        if found.rest and not (found.is_torn and path == loaded.increments[-1]):
-            raise DamagedError(f"its append-only file {path.name} is damaged at byte {found.size}")
-        torn = found.rest
+        increment = check_increment(path)
+        if increment.rest and not (increment.is_torn and path == loaded.increments[-1]):
+            raise DamagedError(f"its append-only file {path.name} is damaged at byte {increment.size}")
+        torn = increment.rest
     return loaded, base, torn
 
 
 @dataclass(frozen=True)
 class RepairResult:
-    """kept: where a copy of all files is, if there were any. done: what was changed, a line each."""
+    """kept: the folder with a copy of all files, if there were any. done: the changes, a line each."""
 
     kept: Path | None
     done: Sequence[str]
 
 
 def repair(data: Path) -> RepairResult | None:
-    """Make the files of a server that doesn't run loadable, at the price of what comes after the damage.
+    """Repair the files of a server that doesn't run. Data after the damage is lost.
 
-    A server that has lost all of its files begins without data.
+    A server that has lost all of its files starts without data.
 
     Returns:
-        What was changed; None where nothing is damaged.
+        The changes; None if nothing is damaged.
 
     Raises:
         DamagedError: neither the base file nor a snapshot can be loaded, so nothing was changed.
@@ -175,10 +172,10 @@ def repair(data: Path) -> RepairResult | None:
     usable: list[Path] = []
     for path in increments:
         usable.append(path)
-        found = check_increment(path)
-        if found.rest:
-            os.truncate(path, found.size)
-            done.append(f"{path.name}: kept {found.size} bytes, removed the {found.rest} after them")
+        increment = check_increment(path)
+        if increment.rest:
+            os.truncate(path, increment.size)
+            done.append(f"{path.name}: kept {increment.size} bytes, removed the {increment.rest} after them")
             break
     for path in increments[len(usable) :]:
         path.unlink()
@@ -192,7 +189,7 @@ def repair(data: Path) -> RepairResult | None:
 
 
 def _adopt_snapshot(data: Path, damage: DamagedError) -> RepairResult:
-    """Where the append-only files are lost, the last snapshot is what remains."""
+    """Replace lost append-only files by the last snapshot."""
     snapshot = _snapshot(data)
     if not snapshot:
         raise DamagedError(str(damage.args[0]), fix="restore a backup: make restore")
@@ -204,7 +201,7 @@ def _adopt_snapshot(data: Path, damage: DamagedError) -> RepairResult:
 
 
 def _snapshot(data: Path) -> BaseCheck | None:
-    """The last snapshot; None where there is none that can be loaded."""
+    """The last snapshot; None if it is missing or can't be loaded."""
     try:
         return check_base(data / SNAPSHOT)
     except (DamagedError, OSError):
@@ -212,7 +209,7 @@ def _snapshot(data: Path) -> BaseCheck | None:
 
 
 def _begin(data: Path, snapshot: Path | None) -> str:
-    """New append-only files, with a snapshot or without data."""
+    """Create append-only files from a snapshot or without data."""
     folder = data / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
@@ -232,7 +229,7 @@ def _copy(data: Path) -> Path:
 
 
 def _salvageable(data: Path) -> tuple[Path, list[Path]]:
-    """The base and the increments that exist, by the manifest or else by their names."""
+    """The base and the increments, by the manifest or else by their names."""
     folder = data / FOLDER
     with contextlib.suppress(DamagedError):
         loaded = parts(data)
@@ -255,7 +252,7 @@ def _number(path: Path) -> int:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What a server wrote and finished; a `temp-` file never was."""
+    """The files that a server has completed, without `temp-` files."""
     return [path for path in folder.glob("appendonly.aof.*") if path.name != MANIFEST]
 
 
@@ -266,7 +263,7 @@ def _check(tool: Tool, path: Path) -> tuple[bool, str]:
 
 @lru_cache(maxsize=64)
 def _run(tool: Tool, path: str, _size: int, _changed: int) -> tuple[bool, str]:
-    """The server's binary is the checker too when it is called by that name. A file is read once."""
+    """Run a check tool, which is the server's binary under another name. Results are cached, as reading takes time."""
     result = subprocess.run(
         [tool, path], executable=binary.path(), capture_output=True, text=True, errors="replace", check=False
     )

@@ -1,4 +1,4 @@
-"""The driver of a cluster on this machine."""
+"""The topology driver of clusters on this machine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from infra.errors import ProvisioningError
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """leader: who shall be its primary. found: what its nodes hold, as far as that was needed."""
+    """leader: the node that becomes the primary. surveyed: the holdings of its nodes that were read."""
 
     leader: str
-    found: dict[str, Holding]
+    surveyed: dict[str, Holding]
 
 
 class ClusterDriver:
-    """See servers.TopologyDriver."""
+    """The topology driver of a cluster; see servers.TopologyDriver."""
 
     def __init__(self, spec: GroupSpec, executor: ProcessExecutor) -> None:
         self._spec = spec
@@ -35,8 +35,8 @@ class ClusterDriver:
         survey.check_folders(self._spec)
         self._shards()
 
-    def bring_up(self, source: Path | None) -> None:  # noqa: ARG002 — an empty cluster is filled once it is whole
-        """Start the node of each shard that holds most, make it the primary, then start the others."""
+    def bring_up(self, source: Path | None) -> None:  # noqa: ARG002 — an empty cluster is filled once it is healthy
+        """Start the node of each shard with the most data, make it the primary, then start the others."""
         if view := nodesconf.most_up_to_date(self._confs().values()):
             survey.keep_ports(self._spec.nodes, _ports(view))
         shards = self._shards()
@@ -54,8 +54,8 @@ class ClusterDriver:
     def join(self) -> None:
         cluster.form(self._executor, self._spec.members, self._spec.shards)
 
-    def fill(self, source: Path) -> None:
-        cluster_import.fill(self._spec, self._executor, source)
+    def restore(self, source: Path) -> None:
+        cluster_import.import_files(self._spec, self._executor, source)
 
     def fail_over(self, name: str) -> None:
         cluster.fail_over(self._executor, self._spec.members, self._spec.member(name))
@@ -74,7 +74,7 @@ class ClusterDriver:
     def data_holders(self) -> list[str]:
         try:
             return [shard.leader for shard in self._shards()]
-        except ProvisioningError:  # of a shard, nothing can be loaded, so nothing is removed
+        except ProvisioningError:  # no data of a shard can be loaded, so nothing is removed
             return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
@@ -84,7 +84,7 @@ class ClusterDriver:
         return {name: nodesconf.read(spec.folder.data) for name, spec in self._spec.nodes.items()}
 
     def _shards(self) -> list[ShardPlan]:
-        """The shards that have slots, with the node of each that shall be its primary.
+        """The shards that have slots, with the node of each that becomes its primary.
 
         Raises:
             ProvisioningError: no node of a shard has usable data, or no node knows the cluster.
@@ -92,10 +92,10 @@ class ClusterDriver:
         confs = self._confs()
         view = nodesconf.most_up_to_date(confs.values())
         if view is None:
-            found = survey.survey(self._spec, self._executor, self._spec.nodes)
-            if any(holding.is_sound or holding.damage for holding in found.values()):
+            surveyed = survey.survey(self._spec, self._executor, self._spec.nodes)
+            if any(holding.is_sound or holding.damage for holding in surveyed.values()):
                 raise ProvisioningError(
-                    "nothing was changed, as no node has a usable nodes.conf, so it is unknown who has which slots",
+                    "nothing was changed, as no node has a usable nodes.conf, so the owners of the slots are unknown",
                     fix="restore a backup: make restore",
                 )
             return []
@@ -121,20 +121,20 @@ class ClusterDriver:
         running = group.running(self._spec.nodes)
         if serving := [name for name in claims if name in running]:
             leader = max(serving, key=lambda name: claims[name])
-            found = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
-            return ShardPlan(leader, found)
-        found = survey.survey(self._spec, self._executor, members)
+            surveyed = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
+            return ShardPlan(leader, surveyed)
+        surveyed = survey.survey(self._spec, self._executor, members)
         listed = [addresses[node.address] for node in view.nodes if node.slots and node.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
-        return ShardPlan(holdings.leader(found, preferred, existed=True), found)
+        return ShardPlan(holdings.leader(surveyed, preferred, existed=True), surveyed)
 
     def _set_aside(self, shards: Sequence[ShardPlan]) -> None:
-        """Let nodes that can't load their data, or don't know who they are, start without any: else such a node would
-        claim slots for the keys that it has.
+        """Set the data of nodes aside that can't load it or have no usable nodes.conf: such a node would claim slots
+        for its keys.
         """
         confs, leaders = self._confs(), [shard.leader for shard in shards]
-        found = {name: holding for shard in shards for name, holding in shard.found.items()}
+        surveyed = {name: holding for shard in shards for name, holding in shard.surveyed.items()}
         view = nodesconf.most_up_to_date(confs.values())
         for name, spec in self._spec.nodes.items():
             if process.find(spec.folder) or not any(spec.folder.data.glob("*")):
@@ -143,7 +143,7 @@ class ClusterDriver:
                 if confs[name] is None and view:
                     self._rebuild_conf(name, view)
                 continue
-            holding = found.get(name) or holdings.read(spec.folder.data)
+            holding = surveyed.get(name) or holdings.read(spec.folder.data)
             if holding.damage or confs[name] is None:
                 holdings.set_aside(spec.folder, holding.damage or f"it has no usable {nodesconf.FILE}")
 
@@ -154,7 +154,7 @@ class ClusterDriver:
             write_private(self._spec.nodes[name].folder.data / nodesconf.FILE, text)
 
     def _promote(self, leaders: Sequence[str]) -> None:
-        """Make each a primary that serves its shard's slots."""
+        """Make each a primary with its shard's slots."""
         members = [self._spec.member(name) for name in leaders]
         replicas = [member for member in members if member not in cluster.primaries(self._executor, members)]
         for member in replicas:

@@ -1,4 +1,4 @@
-"""Fill an empty cluster from RDB files: each is loaded into a server of its own, whose keys then move by slot."""
+"""Import of RDB files into an empty cluster: a temporary server loads each file, and its keys move to their slots."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
 
-BATCH = 1000
-MOVE_SECONDS = 120.0
+BATCH_KEYS = 1000
+MOVE_TIMEOUT_SECONDS = 120.0
 
 _SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": "yes", "loglevel": "notice"}
 
 
-def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
-    """Move all that the files hold into the cluster. Nothing is evicted before it is known that all of it fits.
+def import_files(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
+    """Import all keys of the files. Nothing is evicted until it is certain that all keys fit.
 
     Raises:
-        ProvisioningError: it doesn't fit, or holds what a cluster can't.
+        ProvisioningError: they don't fit, or are in several databases.
     """
     primaries = cluster.primaries(executor, spec.members)
     for primary in primaries:
@@ -58,18 +58,18 @@ def fill(spec: GroupSpec, executor: NodeExecutor, source: Path) -> None:
 
 
 def discard(spec: GroupSpec) -> None:
-    """End and remove what an interrupted `fill` left."""
+    """Stop and remove the temporary server of an interrupted import."""
     _remove(_scratch(spec))
 
 
 def _scratch(spec: GroupSpec) -> ServerSpec:
-    """A server that lasts as long as one file takes."""
+    """A temporary server for the import of one file."""
     any_node = next(iter(spec.nodes.values()))
     return replace(any_node, folder=ServerFolder(spec.folder.path / "scratch"), directives=_SCRATCH, secrets={}, port=0)
 
 
 def _load(scratch: ServerSpec, file: Path) -> None:
-    _remove(scratch)  # what an interrupted one left
+    _remove(scratch)  # of an interrupted import
     scratch.folder.acquire(scratch.ownership)
     scratch.folder.clear_data()
     shutil.copyfile(file, scratch.folder.snapshot)
@@ -85,8 +85,8 @@ def _remove(scratch: ServerSpec) -> None:
 def _move_all(scratch: ServerSpec, executor: NodeExecutor, primaries: list[NodeAddress]) -> None:
     owners = _owners(executor, primaries)
     address = Address(ports.HOST, ports.configured(scratch.folder), username=hardening.ADMIN, password=scratch.password)
-    with connect(address, topology="single", decode=False, read_timeout=MOVE_SECONDS) as client:
-        _refuse_other_databases(client)
+    with connect(address, topology="single", decode=False, read_timeout=MOVE_TIMEOUT_SECONDS) as client:
+        _reject_other_databases(client)
         functions = client.execute_command("FUNCTION DUMP")
         for primary in primaries:
             _copy_functions(functions, primary, scratch.password)
@@ -100,11 +100,11 @@ def _owners(executor: NodeExecutor, primaries: list[NodeAddress]) -> dict[int, N
     return {slot: by_address[node.address] for node in nodes for slot in node.slots}
 
 
-def _refuse_other_databases(client: redis.Redis) -> None:
+def _reject_other_databases(client: redis.Redis) -> None:
     others = [name for name in client.info("keyspace") if name != "db0"]
     if others:
         raise ProvisioningError(
-            f"the file holds keys in {', '.join(others)}, and a cluster has only db0",
+            f"the file has keys in {', '.join(others)}, and a cluster has only db0",
             fix="move them to database 0, or pulumi config set topology replicated",
         )
 
@@ -119,7 +119,7 @@ def _batches(client: redis.Redis) -> Iterator[list[Any]]:
     """The keys that are there; what is moved is there no more, so SCAN may begin again."""
     cursor: Any = 0
     while True:
-        cursor, keys = client.scan(cursor, count=BATCH)
+        cursor, keys = client.scan(cursor, count=BATCH_KEYS)
         yield keys
         if cursor == 0:
             return
@@ -130,7 +130,7 @@ def _move(client: redis.Redis, keys: list[bytes], owners: dict[int, NodeAddress]
     for key in keys:
         parts[owners[key_slot(key)]].append(key)
     for owner, part in parts.items():
-        to = [owner.host, owner.port, "", 0, int(MOVE_SECONDS * 1000)]
+        to = [owner.host, owner.port, "", 0, int(MOVE_TIMEOUT_SECONDS * 1000)]
         client.execute_command("MIGRATE", *to, "REPLACE", "AUTH2", hardening.ADMIN, password, "KEYS", *part)
 
 

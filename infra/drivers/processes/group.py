@@ -1,6 +1,6 @@
-"""Several servers on this machine that belong together: what they shall be, where each lies, how each is told.
+"""Server groups on this machine: their specification, the server folders in a group's folder, and the node executor.
 
-node-0/ node-1/ …    sentinel-0/ …    each a folder as a single server has one
+node-0/ node-1/ …    sentinel-0/ …    a folder of each server
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from infra.hardening import Topology
 
 @dataclass(frozen=True)
 class GroupSpec:
-    """What the servers shall be.
+    """The desired state of a server group.
 
-    port: the first of their ports, which follow each other; 0 for those that they had, else free ones.
+    port: the first of consecutive ports; 0 for the previous ones, else free ones.
     replicas: of each primary.
     passwords: of the users admin, replica and sentinel.
-    previous_password: the admin's password that those that run may still have.
+    previous_password: an administrator's password that running servers may still have.
     restore_from: an RDB file that new servers start with, for a cluster also a folder of several.
     """
 
@@ -64,14 +64,14 @@ class GroupSpec:
 
     @property
     def all_servers(self) -> dict[str, ServerSpec]:
-        """Sentinels first: they are the ones that would mind a node that is gone."""
+        """Sentinels first, as they react to a node that is down."""
         return {**self.sentinels, **self.nodes}
 
     @property
     def members(self) -> list[NodeAddress]:
-        """The nodes that have an address, as they have run before."""
-        known = [(name, spec.port, ports.configured(spec.folder)) for name, spec in self.nodes.items()]
-        return [NodeAddress(name, ports.HOST, port or kept) for name, port, kept in known if port or kept]
+        """The nodes that have run before and so have an address."""
+        configured = [(name, spec.port, ports.configured(spec.folder)) for name, spec in self.nodes.items()]
+        return [NodeAddress(name, ports.HOST, port or kept) for name, port, kept in configured if port or kept]
 
     def member(self, name: str) -> NodeAddress:
         return next(member for member in self.members if member.name == name)
@@ -100,7 +100,7 @@ class GroupSpec:
 
 
 class ProcessExecutor:
-    """A NodeExecutor of servers on this machine: a connection to each that runs, kept while it lasts."""
+    """The node executor of servers on this machine, with a persistent connection to each."""
 
     def __init__(self, specs: Mapping[str, ServerSpec]) -> None:
         self._specs = specs
@@ -134,7 +134,7 @@ class ProcessExecutor:
             yield partial(own.run, node)
 
     def forget(self, node: str) -> None:
-        """Let go of the connection, as the server is about to be another process."""
+        """Close the connection, as the server is about to be replaced."""
         if client := self._clients.pop(node, None):
             client.close()
 
@@ -145,7 +145,7 @@ class ProcessExecutor:
     def _client(self, node: str) -> redis.Redis:
         if node not in self._clients:
             spec = self._specs[node]
-            running = process.find(spec.folder)  # a password is sent to no other program that listens there
+            running = process.find(spec.folder)  # the password is never sent to another program on the port
             client = instance.login(spec, running) if running else None
             if client is None:
                 raise NotRespondingError(f"{node} doesn't run, or rejects the password")
@@ -155,7 +155,7 @@ class ProcessExecutor:
 
 
 def running(specs: Mapping[str, ServerSpec]) -> list[str]:
-    """The names of those that run."""
+    """The names of running servers."""
     return [name for name, spec in specs.items() if process.find(spec.folder)]
 
 
@@ -168,7 +168,7 @@ def start(spec: ServerSpec, *options: str) -> None:
 
 
 def stop(specs: Sequence[ServerSpec]) -> None:
-    """Stop those that run; each writes its data first."""
+    """Stop running servers; each saves its data first."""
     for spec in specs:
-        if found := process.find(spec.folder):
-            process.stop(found)
+        if server := process.find(spec.folder):
+            process.stop(server)

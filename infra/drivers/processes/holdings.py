@@ -1,8 +1,8 @@
-"""What a node holds, by its files, and which of two nodes holds more.
+"""Holdings: the data that a node's files hold, and a comparison of two nodes.
 
-A primary and its replicas write the same commands to their append-only files, so the end of one is found in the
-other's, and what follows there is what the first lacks. Where that doesn't decide (after a rewrite, or for a copy of
-yesterday), the time of the last write does.
+A primary and its replicas write the same commands to their append-only files. So the end of one file occurs in the
+other, and the first lacks the commands after it. If that doesn't decide (after a rewrite, or with an old copy), the
+time of the last write does.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from infra.errors import ProvisioningError
 
 _log = logging.getLogger(__name__)
 
-COMPARED = 4 * 1024**2
-"""Bytes of the end of the append-only file that are compared."""
+COMPARED_BYTES = 4 * 1024**2
+"""The part of the end of the append-only file that is compared."""
 
-MATCHED = 64 * 1024
-"""Bytes that must be the same to be taken for the same commands."""
+MATCHED_BYTES = 64 * 1024
+"""The part that must be equal to count as the same commands."""
 
 SLACK_SECONDS = 1
 """Each server stamps whole seconds by its own clock tick."""
 
 _STAMP = re.compile(rb"(?:^|(?<=\n))#TS:(\d+)\r\n")
-_NEITHER = re.compile(rb"(?:^|(?<=\n))(?:#TS:\d+\r\n|\*2\r\n\$6\r\n(?:SELECT|select)\r\n\$\d+\r\n\d+\r\n)")
-"""What each server writes where it likes."""
+_NOT_REPLICATED = re.compile(rb"(?:^|(?<=\n))(?:#TS:\d+\r\n|\*2\r\n\$6\r\n(?:SELECT|select)\r\n\$\d+\r\n\d+\r\n)")
+"""Commands that each server writes on its own."""
 
 
 @dataclass(frozen=True)
 class Holding:
-    """What a node holds.
+    """The data that a node holds.
 
-    as_of: the time of the last write, in seconds since 1970; 0 where there is no data.
-    exists: whether a server has ever written here.
-    damage: why a server would not load it.
-    torn: bytes of an unfinished command at the end, which a server drops.
+    as_of: the time of the last write, in seconds since 1970; 0 without data.
+    exists: whether a server has ever written files.
+    damage: why a server can't load them.
+    torn: bytes of an incomplete command at the end, which a server drops.
     tail: the last commands.
     """
 
@@ -65,7 +65,7 @@ class Holding:
 
 
 def read(data: Path) -> Holding:
-    """What a node that doesn't run has in its working folder. Reads all of it."""
+    """The holding of a node that doesn't run. Reads all of its files."""
     try:
         parts, base, torn = appendonly.check(data)
     except DamagedError as damage:
@@ -79,22 +79,22 @@ def read(data: Path) -> Holding:
 
 
 def peek(data: Path) -> Holding:
-    """What a node that runs and has data has written, by the end of its append-only file."""
+    """The holding of a node that runs and has data, from the end of its append-only file."""
     try:
         parts = appendonly.parts(data)
         stamp, tail = _end(parts.increments) if parts else (0, b"")
         saved = int(parts.base.stat().st_mtime) if parts and parts.base else 0
-    except (DamagedError, OSError, ValueError):  # it is just being rewritten
+    except (DamagedError, OSError, ValueError):  # it is being rewritten
         return Holding(int(time.time()), exists=True)
     return Holding(max(stamp, saved), exists=True, tail=tail)
 
 
 def is_ahead(one: Holding, other: Holding) -> bool:
-    """Whether one node holds writes that another lacks."""
+    """Whether one node has writes that another lacks."""
     if not (one.is_sound and other.is_sound):
         return one.is_sound
     lead = one.as_of - other.as_of
-    # The same end in both proves nothing: it may be of many commands that are all alike.
+    # An equal end in both isn't enough: it may consist of many equal commands.
     if lead >= -SLACK_SECONDS and (more := _more(one.tail, other.tail)):
         return more > 0
     if lead <= SLACK_SECONDS and _more(other.tail, one.tail) is not None:
@@ -104,62 +104,61 @@ def is_ahead(one: Holding, other: Holding) -> bool:
     return lead > 0
 
 
-def leader(found: Mapping[str, Holding], preferred: str, *, existed: bool) -> str:
-    """The node that shall be the primary: the preferred one unless another holds more.
+def leader(surveyed: Mapping[str, Holding], preferred: str, *, existed: bool) -> str:
+    """The node that becomes the primary: the preferred one unless another has more data.
 
-    existed: whether they have been primary and replicas before, so that at least one must have data.
+    existed: whether the group has run before, so at least one node must have data.
 
     Raises:
         ProvisioningError: no node has usable data.
     """
     chosen = preferred
-    for name, holding in found.items():
-        if is_ahead(holding, found.get(chosen, Holding())):
+    for name, holding in surveyed.items():
+        if is_ahead(holding, surveyed.get(chosen, Holding())):
             chosen = name
-    if found[chosen].is_sound:
+    if surveyed[chosen].is_sound:
         return chosen
-    usable = [name for name, holding in found.items() if holding.exists and not holding.damage]
-    if any(holding.damage for holding in found.values()) or (existed and not usable):
-        raise hopeless(found, preferred)
+    usable = [name for name, holding in surveyed.items() if holding.exists and not holding.damage]
+    if any(holding.damage for holding in surveyed.values()) or (existed and not usable):
+        raise no_usable_data_error(surveyed, preferred)
     return chosen if chosen in usable or not usable else usable[0]
 
 
-def hopeless(found: Mapping[str, Holding], name: str) -> ProvisioningError:
-    reasons = "; ".join(f"{known}: {holding}" for known, holding in found.items())
+def no_usable_data_error(surveyed: Mapping[str, Holding], name: str) -> ProvisioningError:
+    reasons = "; ".join(f"{node}: {holding}" for node, holding in surveyed.items())
     return ProvisioningError(
         f"nothing was changed, as no node has usable data: {reasons}",
-        fix="restore a backup: make restore; or continue with what can be repaired, of which a copy is kept: "
-        f"make repair NODE={name}",
+        fix=f"restore a backup: make restore; or repair the files, which keeps a copy: make repair NODE={name}",
     )
 
 
 def set_aside(folder: ServerFolder, reason: str) -> None:
-    """Move a node's data away, so that it starts without any; it is never deleted."""
+    """Set a node's data aside, so that it starts without any; it is never deleted."""
     kept = folder.path / unused_timestamp_name(folder.path, DAMAGED)
     folder.data.rename(kept)
     folder.data.mkdir(mode=0o700)
     _log.warning(
-        "%s: %s; it starts without data and copies its primary's; its files are in %s", folder.path.name, reason, kept
+        "%s: %s; it starts without data and copies its primary; its files are in %s", folder.path.name, reason, kept
     )
 
 
 def _more(one: bytes, other: bytes) -> int | None:
-    """How many bytes of commands one has after the end of the other; None where that end isn't in it."""
-    end = other[-MATCHED:]
+    """The bytes of commands that one has after the end of the other; None if it doesn't contain that end."""
+    end = other[-MATCHED_BYTES:]
     at = one.rfind(end) if end else -1
     return None if at < 0 else len(one) - at - len(end)
 
 
 def _end(increments: Iterable[Path], torn: int = 0) -> tuple[int, bytes]:
-    """The time of the last write, and the last commands but a torn one."""
+    """The time of the last write, and the last complete commands."""
     stamp, tail, paths = 0, b"", list(increments)
     for path in paths:
         if size := path.stat().st_size:
             with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as text:
                 stamp = max(stamp, _last_stamp(text) or int(path.stat().st_mtime))
-                last = text[max(0, size - COMPARED) :]
-                tail = tail + _NEITHER.sub(b"", last[: len(last) - (torn if path == paths[-1] else 0)])
-    return stamp, tail[-COMPARED:]
+                last = text[max(0, size - COMPARED_BYTES) :]
+                tail = tail + _NOT_REPLICATED.sub(b"", last[: len(last) - (torn if path == paths[-1] else 0)])
+    return stamp, tail[-COMPARED_BYTES:]
 
 
 def _last_stamp(text: mmap.mmap) -> int:

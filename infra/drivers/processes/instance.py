@@ -1,6 +1,6 @@
-"""One data node's process: its files, its start, a login, what it is, and what it takes live.
+"""A server instance: its files, start, login, state and live configuration.
 
-Where a node stands among others, and when it may be restarted, is the drivers' business.
+The drivers decide on its role and when it may be restarted.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from infra.errors import ProvisioningError
 
 T = TypeVar("T")
 
-START_SECONDS = 10.0
-"""How long a server may take until it listens."""
+START_TIMEOUT_SECONDS = 10.0
+"""How long a server may take to listen."""
 
-LOG_SECONDS = 60.0
-"""How long its log may take to be complete after its end."""
+LOG_TIMEOUT_SECONDS = 60.0
+"""How long its log may take to be complete after it has ended."""
 
-LOAD_SECONDS = 900.0
-"""How long it may take to read its data, or to write its first append-only file after a restore."""
+LOAD_TIMEOUT_SECONDS = 900.0
+"""How long it may take to load its data, or to write its first append-only file after a restore."""
 
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """What a server shall be.
+    """The desired state of a server.
 
-    port: 0 for the one it had, else the first free one from 6379.
-    secrets: directives that stand in no state and no report.
-    previous_password: the password that a server that runs may still have.
-    watches: what a Sentinel is told of those that it watches; it has secrets too.
+    port: 0 for its previous one, else the first free one from 6379.
+    secrets: directives that are never reported or stored in a state.
+    previous_password: a password that a running server may still have.
+    watches: a Sentinel's configuration of the servers that it monitors; it contains secrets.
     restore_from: an RDB file that a new server starts with.
     """
 
@@ -71,7 +71,7 @@ class ServerSpec:
 
 @dataclass(frozen=True)
 class ServerState:
-    """What a server is: `directives` and `acl` (a digest) as it reports them itself."""
+    """The current state of a server: `directives` and `acl` (a digest) as it reports them."""
 
     port: int
     version: str
@@ -80,8 +80,8 @@ class ServerState:
 
 
 @contextlib.contextmanager
-def one_error(folder: ServerFolder) -> Iterator[None]:
-    """What the machine or a server refuses meanwhile, as an error of ours."""
+def as_provisioning_error(folder: ServerFolder) -> Iterator[None]:
+    """Raise errors of the machine or a server as `ProvisioningError`."""
     try:
         yield
     except OSError as error:
@@ -94,19 +94,19 @@ def one_error(folder: ServerFolder) -> Iterator[None]:
 
 
 def apply_live(spec: ServerSpec, client: redis.Redis) -> bool:
-    """Change what differs; False where a restart is needed for the rest."""
+    """Apply changes; False if some of them need a restart."""
     current = inspect(spec, client)
     port = spec.port or current.port
     write_files(spec, port)
     complete = (port, binary.version()) == (current.port, current.version)
-    wanted = {**spec.directives, **spec.secrets}
-    reported = client.config_get(*wanted)
-    for name, value in wanted.items():
+    desired = {**spec.directives, **spec.secrets}
+    reported = client.config_get(*desired)
+    for name, value in desired.items():
         if reported.get(name) != value:
             try:
                 client.config_set(name, value)
             except redis.ResponseError as refusal:
-                # Else the machine doesn't allow it (maxclients): a start, too, would take only what it can.
+                # Otherwise the machine doesn't allow it (maxclients), which a restart would not change.
                 complete = complete and "immutable" not in str(refusal)
     wait_for_append_only(client)
     client.acl_load()
@@ -114,7 +114,7 @@ def apply_live(spec: ServerSpec, client: redis.Redis) -> bool:
 
 
 def preflight(spec: ServerSpec) -> None:
-    """Raise what speaks against the spec while the server runs, before anything is changed."""
+    """Check the spec against a running server, before anything is changed."""
     running = process.find(spec.folder)
     client = login(spec, running) if running else None
     if client is None:
@@ -131,13 +131,13 @@ def preflight(spec: ServerSpec) -> None:
 
 
 def start(spec: ServerSpec, *overrides: str) -> redis.Redis:
-    """Start the server, which isn't running, and wait until it has read its data.
+    """Start the server, which isn't running, and wait until it has loaded its data.
 
     Raises:
-        ProvisioningError: it doesn't start; also where it would start empty beside files that it had written.
+        ProvisioningError: it doesn't start, or would start empty although it has files.
     """
     if "--appendonly" not in overrides:
-        refuse_missing_files(spec)
+        reject_missing_files(spec)
     for port in ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus):
         write_files(spec, port)
         started = process.start(spec.folder, *overrides)
@@ -147,59 +147,60 @@ def start(spec: ServerSpec, *overrides: str) -> redis.Redis:
             process.stop(started)
             raise ProvisioningError("valkey-server rejects the password that it was configured with")
         if ports.is_free(port):
-            break  # it wasn't the port that was taken meanwhile
-    _refuse_damaged(spec.folder, appendonly.check)
-    raise ProvisioningError(f"valkey-server didn't start: {_last_words(spec.folder)}", fix=f"read {spec.folder.log}")
+            break  # the cause isn't a port that was taken meanwhile
+    _reject_damaged(spec.folder, appendonly.check)
+    raise ProvisioningError(f"valkey-server didn't start: {_log_tail(spec.folder)}", fix=f"read {spec.folder.log}")
 
 
-def refuse_missing_files(spec: ServerSpec) -> None:
-    """Raise where the server would start empty beside files that it had written."""
+def reject_missing_files(spec: ServerSpec) -> None:
+    """Raise if the server would start empty although it has files."""
     if spec.directives.get("appendonly") == "yes":
-        _refuse_damaged(spec.folder, appendonly.parts)
+        _reject_damaged(spec.folder, appendonly.parts)
 
 
-def _refuse_damaged(folder: ServerFolder, check: Callable[[Path], object]) -> None:
+def _reject_damaged(folder: ServerFolder, check: Callable[[Path], object]) -> None:
     try:
         check(folder.data)
     except DamagedError as damage:
         node = folder.path.name if folder.path.name.startswith("node-") else "node-0"
         raise ProvisioningError(
             f"valkey-server can't load {folder.data}: {damage.args[0]}",
-            fix=f"restore a backup: make restore; or continue with what can be repaired, of which a copy is kept: "
-            f"make repair NODE={node}",
+            fix=f"restore a backup: make restore; or repair the files, which keeps a copy: make repair NODE={node}",
         ) from None
 
 
 def wait_for_append_only(client: redis.Redis) -> None:
-    """Wait until the append-only file holds everything."""
-    for _ in until(LOAD_SECONDS):
+    """Wait until the append-only file is complete."""
+    for _ in until(LOAD_TIMEOUT_SECONDS):
         state = client.info("persistence")
         if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:
             if state["aof_last_bgrewrite_status"] == "ok":
                 return
             break
-    raise ProvisioningError("the append-only file can't be written", fix="make room on the disk, then try again")
+    raise ProvisioningError(
+        "the append-only file can't be written", fix="free space on the disk, then run the same command again"
+    )
 
 
 def login(spec: ServerSpec, server: psutil.Process) -> redis.Redis | None:
-    """A client of the server, once it has read its data; None where it ended or doesn't let us in.
+    """A client of the server, once it has loaded its data; None if it has ended or rejects the password.
 
     Raises:
-        ProvisioningError: it runs and says nothing: it is stopped, or waits for a disk.
+        ProvisioningError: it runs but doesn't respond: it is stopped, or waits for a disk.
     """
-    port = first_answer(lambda: process.port(server), START_SECONDS, server)
+    port = first_result(lambda: process.port(server), START_TIMEOUT_SECONDS, server)
     if port is None:
         return None
-    _refuse_the_frozen(server, port)
+    _reject_unresponsive(server, port)
     for password in filter(None, (spec.password, spec.previous_password)):
         client = connect(Address(ports.HOST, port, username=hardening.ADMIN, password=password), topology="single")
-        if first_answer(partial(_answers, client), LOAD_SECONDS, server):
+        if first_result(partial(_can_log_in, client), LOAD_TIMEOUT_SECONDS, server):
             return client
         client.close()
     return None
 
 
-def _refuse_the_frozen(server: psutil.Process, port: int) -> None:
+def _reject_unresponsive(server: psutil.Process, port: int) -> None:
     try:
         with socket.create_connection((ports.HOST, port), RESPONSE_TIMEOUT_SECONDS) as connection:
             connection.sendall(b"PING\r\n")
@@ -207,27 +208,27 @@ def _refuse_the_frozen(server: psutil.Process, port: int) -> None:
     except TimeoutError:
         raise ProvisioningError(
             f"valkey-server (pid {server.pid}) runs, but has not responded for {RESPONSE_TIMEOUT_SECONDS} s",
-            fix=f"see what it waits for; where that never ends: kill -9 {server.pid}, then make up",
+            fix=f"find out why; if it doesn't recover: kill -9 {server.pid}, then make up",
         ) from None
-    except OSError:  # it is just ending
+    except OSError:  # it is ending
         return
 
 
-def _answers(client: redis.Redis) -> bool | None:
-    """True when the server has read its data, False when it refuses the password, None while it loads."""
+def _can_log_in(client: redis.Redis) -> bool | None:
+    """True if the server has loaded its data, False if it rejects the password, None while it loads."""
     try:
         return bool(client.ping())
     except redis.AuthenticationError:
         return False
-    except (redis.ConnectionError, redis.TimeoutError):  # loading is a ConnectionError of redis-py's too
+    except (redis.ConnectionError, redis.TimeoutError):  # redis-py raises a ConnectionError for loading too
         return None
 
 
-def first_answer(probe: Callable[[], T | None], seconds: float, server: psutil.Process) -> T | None:
-    """The probe's first answer; None when the time is over or the server ended."""
+def first_result(probe: Callable[[], T | None], seconds: float, server: psutil.Process) -> T | None:
+    """The probe's first result; None when the time is over or the server has ended."""
     for _ in until(seconds):
-        if (answer := probe()) is not None or not process.is_alive(server):
-            return answer
+        if (result := probe()) is not None or not process.is_alive(server):
+            return result
     return None
 
 
@@ -247,7 +248,7 @@ def write_files(spec: ServerSpec, port: int) -> None:
     local = {
         "bind": ports.HOST,
         "port": str(port),
-        "dir": ".",  # the server starts in its data folder; nothing here names a place, so the project can be moved
+        "dir": ".",  # relative to the data folder, where the server starts, so that the project can be moved
         "aclfile": f"../{folder.acl.name}",
         "pidfile": f"../{folder.pid.name}",
     }
@@ -255,9 +256,9 @@ def write_files(spec: ServerSpec, port: int) -> None:
     write_private(folder.config, hardening.valkey_conf({**local, **spec.directives, **spec.secrets}) + spec.watches)
 
 
-def _last_words(folder: ServerFolder) -> str:
-    """The end of the log of a server that has ended, once what passes its output on has written all of it."""
-    for _ in until(LOG_SECONDS):
+def _log_tail(folder: ServerFolder) -> str:
+    """The end of the log of a server that has ended, once its log writer has written all of it."""
+    for _ in until(LOG_TIMEOUT_SECONDS):
         if not process.has_log_writer(folder):
             break
     text = folder.log.read_text(errors="replace") if folder.log.exists() else ""

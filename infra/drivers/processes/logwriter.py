@@ -1,7 +1,7 @@
-"""Keeps a server's log within a size: reads standard input, writes a file, rotates it.
+"""The log writer: copies standard input to a log file of limited size, and rotates it.
 
-The server only appends to its log, and nobody else is there between two `pulumi up`. It ends
-with the server, when its input does.
+A server only appends to its log, and no other process of this project runs between two `pulumi up`. The log writer ends
+with the server, when its input ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BACKUPS = 3
 def main(path: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not Path(path).exists():
-        return  # the server was removed before this process was ready: it leaves nothing there
+        return  # the server was removed before this process was ready
     handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="replace")
     for line in sys.stdin:
         handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))

@@ -1,4 +1,4 @@
-"""Which port a server listens on: loopback only, and the same one for its whole life."""
+"""Ports of servers on this machine: on loopback only, and the same for the life of a server."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ from infra.errors import ProvisioningError
 
 HOST = "127.0.0.1"
 
-LAST = 65535
+LAST_PORT = 65535
 
-BUS = 10_000
-"""How far above its port a node of a cluster listens for the others: Valkey's own default."""
+BUS_OFFSET = 10_000
+"""The offset of a node's cluster bus port: Valkey's default."""
 
 
 def candidates(folder: ServerFolder, port: int, *, has_bus: bool = False) -> Iterable[int]:
-    """The given port, else the one that the folder's server had, else each free one from 6379.
+    """The given port, else the port in the server's configuration, else each free one from 6379.
 
     Raises:
-        ProvisioningError: the port is another program's.
+        ProvisioningError: another program uses the port.
     """
     if kept := port or configured(folder):
-        if (highest := max(_all(kept, has_bus=has_bus))) > LAST:
+        if (highest := max(_all(kept, has_bus=has_bus))) > LAST_PORT:
             raise ProvisioningError(
-                f"port {highest} is needed and there is none above {LAST}", fix="pulumi config set port <a lower one>"
+                f"port {highest} is required, but the highest port is {LAST_PORT}",
+                fix="pulumi config set port <a lower one>",
             )
         for taken in (number for number in _all(kept, has_bus=has_bus) if not is_free(number)):
             raise ProvisioningError(
-                f"port {taken} is in use by {_holder(taken)}", fix="stop that, or pulumi config set port <another>"
+                f"port {taken} is in use by {_holder(taken)}",
+                fix="stop that program, or pulumi config set port <another>",
             )
         return [kept]
-    numbers = range(DEFAULT_PORT, LAST + 1 - (BUS if has_bus else 0))
+    numbers = range(DEFAULT_PORT, LAST_PORT + 1 - (BUS_OFFSET if has_bus else 0))
     return (number for number in numbers if all(map(is_free, _all(number, has_bus=has_bus))))
 
 
 def _all(port: int, *, has_bus: bool) -> tuple[int, ...]:
-    return (port, port + BUS) if has_bus else (port,)
+    return (port, port + BUS_OFFSET) if has_bus else (port,)
 
 
 def configured(folder: ServerFolder) -> int:
-    """The port in the folder's valkey.conf; 0 where there is none yet."""
+    """The port in the folder's valkey.conf; 0 without one."""
     if not folder.config.exists():
         return 0
     match = re.search(r"^port (\d+)$", folder.config.read_text(errors="replace"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The driver of a primary, its replicas and three Sentinels on this machine."""
+"""The topology driver of a primary with replicas and three Sentinels on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.errors import ProvisioningError
 
 
 class ReplicationDriver:
-    """See servers.TopologyDriver."""
+    """The topology driver of a replicated group; see servers.TopologyDriver."""
 
     def __init__(self, spec: GroupSpec, executor: ProcessExecutor) -> None:
         self._spec = spec
@@ -30,19 +30,19 @@ class ReplicationDriver:
         self._choose()
 
     def bring_up(self, source: Path | None) -> None:
-        """Start the primary first, so that nobody else is made one."""
+        """Start the primary first, so that no other node becomes one."""
         if not source:
             survey.keep_ports(self._spec.nodes, self._known_ports())
             survey.keep_ports(self._spec.sentinels, self._known_ports("known-sentinel"))
-        serving = self._settle()
-        if source:  # what a killed restore has left says nothing
+        serving = self._wait_for_sentinels()
+        if source:  # the files of a killed restore don't count
             primary = serving or self._remembered()
             server.ensure(replace(self._spec.nodes[primary], restore_from=source))
         else:
-            primary, found = self._choose()
-            survey.set_aside_damaged(self._spec, found)
-            if primary in found:
-                primary = self._install(primary, found)
+            primary, surveyed = self._choose()
+            survey.set_aside_damaged(self._spec, surveyed)
+            if primary in surveyed:
+                primary = self._install(primary, surveyed)
         for name, spec in self._spec.nodes.items():
             if name not in group.running(self._spec.nodes):
                 group.start(spec, *self._as_replica_of(self._spec.member(primary)))
@@ -53,10 +53,10 @@ class ReplicationDriver:
         replication.wait_until_attached(self._executor, primary, self._spec.replicas)
         self._start_sentinels(primary)
         replication.wait_until_in_sync(self._executor, primary, self._spec.members)
-        replication.wait_until_watched(self._executor, self._sentinels, primary, self._spec.replicas)
+        replication.wait_until_monitored(self._executor, self._sentinels, primary, self._spec.replicas)
 
-    def fill(self, source: Path) -> None:
-        """The primary has loaded it, the replicas have it from there."""
+    def restore(self, source: Path) -> None:
+        """Nothing to do: the primary has loaded the file, and the replicas copy it."""
 
     def fail_over(self, name: str) -> None:
         replication.fail_over(self._executor, self._sentinels, self._spec.members, self._spec.member(name))
@@ -71,15 +71,15 @@ class ReplicationDriver:
         self.join()
 
     def primaries(self) -> list[str]:
-        """By the Sentinels; where none runs, the only one that is a primary, or the one that they knew at last."""
+        """According to the Sentinels; if none runs, the only primary, or the last one that they stored."""
         named = replication.primary_by_sentinels(self._executor, self._sentinels, self._spec.members)
-        found = named or replication.self_reported_primary(self._executor, self._spec.members)
-        return [found.name if found else self._remembered()]
+        primary = named or replication.self_reported_primary(self._executor, self._spec.members)
+        return [primary.name if primary else self._remembered()]
 
     def data_holders(self) -> list[str]:
         try:
             return [self._choose()[0]]
-        except ProvisioningError:  # nothing can be loaded, so nothing is removed
+        except ProvisioningError:  # no data can be loaded, so nothing is removed
             return list(self._spec.nodes)
 
     def problems(self) -> Iterator[str]:
@@ -90,7 +90,7 @@ class ReplicationDriver:
         yield from replication.sentinel_problems(self._executor, self._sentinels, primary, self._spec.replicas)
 
     def _serving(self) -> str | None:
-        """The primary that lives; None where it is dead or unknown."""
+        """The running primary; None if it is down or unknown."""
         live = reachable(self._executor, self._spec.members)
         named = replication.primary_by_sentinels(self._executor, self._sentinels, self._spec.members)
         name = named.name if named else self._remembered() if self._sentinels_remember() else None
@@ -99,7 +99,7 @@ class ReplicationDriver:
         return name if name in [member.name for member in live] else None
 
     def _choose(self) -> tuple[str, dict[str, Holding]]:
-        """Who shall be the primary, and what the nodes hold: all of them where the primary is dead.
+        """The node that becomes the primary, and the nodes' holdings: of all nodes if the primary is down.
 
         Raises:
             ProvisioningError: no node has usable data.
@@ -108,27 +108,27 @@ class ReplicationDriver:
         if serving := self._serving():
             dead = [name for name in self._spec.nodes if name not in running]
             return serving, survey.survey(self._spec, self._executor, dead)
-        found = survey.survey(self._spec, self._executor, self._spec.nodes)
-        preferred = next(iter(running), self._remembered())  # else the Sentinels might choose it meanwhile
-        return holdings.leader(found, preferred, existed=self._sentinels_remember()), found
+        surveyed = survey.survey(self._spec, self._executor, self._spec.nodes)
+        preferred = next(iter(running), self._remembered())  # otherwise the Sentinels might select it meanwhile
+        return holdings.leader(surveyed, preferred, existed=self._sentinels_remember()), surveyed
 
-    def _settle(self) -> str | None:
-        """The primary that lives, once the Sentinels that are down run again and agree on it."""
+    def _wait_for_sentinels(self) -> str | None:
+        """The running primary, once all Sentinels run and agree on it."""
         if self._serving() and self._sentinels_remember():
             self._start_sentinels(self._spec.member(self._remembered()))
             return replication.wait_for_primary(self._executor, self._sentinels, self._spec.members).name
         return self._serving()
 
-    def _install(self, primary: str, found: Mapping[str, Holding]) -> str:
-        """Make a node the primary: by the Sentinels' failover where they can choose no lesser one, else from here."""
+    def _install(self, primary: str, surveyed: Mapping[str, Holding]) -> str:
+        """Make a node the primary: by a Sentinel failover if no replica has less data, else directly."""
         replicas = group.running(self._spec.nodes)
-        lesser = any(holdings.is_ahead(found[primary], found[name]) for name in replicas)
-        if primary in replicas and self._sentinels_remember() and not lesser:
+        has_lesser = any(holdings.is_ahead(surveyed[primary], surveyed[name]) for name in replicas)
+        if primary in replicas and self._sentinels_remember() and not has_lesser:
             dead = self._spec.member(self._remembered())
-            with contextlib.suppress(ProvisioningError):  # no replica is good enough for them
+            with contextlib.suppress(ProvisioningError):  # they accept no replica
                 self._start_sentinels(dead)
                 return replication.fail_over(self._executor, self._sentinels, self._spec.members, dead).name
-        if replicas or primary != self._remembered():  # they would choose another, or do so just now
+        if replicas or primary != self._remembered():  # they would select another, or are about to
             for spec in self._spec.sentinels.values():
                 sentinel.forget(spec.folder)
         if primary in replicas:

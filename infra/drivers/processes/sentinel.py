@@ -1,4 +1,4 @@
-"""The driver of one Sentinel's process. What it has learned stands in its configuration, which is kept."""
+"""Sentinels on this machine: start one, and read the state that it stores in its configuration."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _LEARNED = re.compile(
 
 @dataclass(frozen=True)
 class SentinelState:
-    """Whom a Sentinel took for the primary, and since which failover."""
+    """The primary that a Sentinel stored, and the epoch of the failover that promoted it."""
 
     epoch: int
     primary: str
 
 
 def remembered_state(folder: ServerFolder) -> SentinelState | None:
-    """What the folder's Sentinel knew at last, also of one that doesn't run; None for a new one."""
+    """The last state of the folder's Sentinel, running or not; None for a new one."""
     text = _text(folder)
     primary = re.search(rf"^sentinel monitor {SERVICE} (\S+) (\d+) ", text, re.MULTILINE)
     epoch = re.search(rf"^sentinel config-epoch {SERVICE} (\d+)$", text, re.MULTILINE)
@@ -45,19 +45,19 @@ def remembered_state(folder: ServerFolder) -> SentinelState | None:
 
 
 def last_primary(folders: Sequence[ServerFolder]) -> str | None:
-    """The address of the primary by the Sentinel that has seen the latest failover; None where there is none yet."""
-    memories = [memory for folder in folders if (memory := remembered_state(folder))]
-    return max(memories, key=lambda memory: memory.epoch).primary if memories else None
+    """The primary's address according to the Sentinel that has seen the latest failover; None without one."""
+    states = [state for folder in folders if (state := remembered_state(folder))]
+    return max(states, key=lambda state: state.epoch).primary if states else None
 
 
 def known_ports(folders: Sequence[ServerFolder], *kinds: str) -> list[int]:
-    """The ports of the nodes or the Sentinels that the Sentinels knew at last."""
+    """The ports of the nodes or the Sentinels that the Sentinels stored."""
     pattern = re.compile(rf"^sentinel (?:{'|'.join(kinds)}) {SERVICE} \S+ (\d+)(?: .*)?$", re.MULTILINE)
     return sorted({int(port) for folder in folders for port in pattern.findall(_text(folder))})
 
 
 def ensure(spec: ServerSpec, primary: NodeAddress, count: int, watcher: str) -> None:
-    """Make the Sentinel run and watch. watcher: its password on the nodes and on the other Sentinels.
+    """Start the Sentinel or update its settings. watcher: its password on the nodes and on the other Sentinels.
 
     Raises:
         ProvisioningError: it doesn't start.
@@ -70,20 +70,20 @@ def ensure(spec: ServerSpec, primary: NodeAddress, count: int, watcher: str) -> 
                     _apply_live(spec, client, watcher)
                     return
         process.stop(running)
-    told = replication.sentinel_conf(primary, count, hardening.SENTINEL, watcher)
+    conf = replication.sentinel_conf(primary, count, hardening.SENTINEL, watcher)
     if learned := _learned(spec.folder):
-        kept = [line for line in told.splitlines() if not _LEARNED.match(line)]
-        # The order matters: a primary is named before anything is said of it.
+        kept = [line for line in conf.splitlines() if not _LEARNED.match(line)]
+        # The order matters: the line that defines a primary comes before those about it.
         lines = [*(line for line in learned if " monitor " in line), *kept]
         lines += [line for line in learned if " monitor " not in line]
-        with contextlib.suppress(ProvisioningError):  # what it has learned is damaged, so it learns it again
+        with contextlib.suppress(ProvisioningError):  # its stored state is damaged, so it learns it again
             instance.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
             return
-    instance.start(replace(spec, watches=told), "--sentinel").close()
+    instance.start(replace(spec, watches=conf), "--sentinel").close()
 
 
 def forget(folder: ServerFolder) -> None:
-    """Stop the Sentinel and let it forget all but its port: it will watch the primary that it is told of next."""
+    """Stop the Sentinel and remove its state except the port, so that it can monitor another primary."""
     if running := process.find(folder):
         process.stop(running)
     if port := ports.configured(folder):
@@ -99,21 +99,21 @@ def _text(folder: ServerFolder) -> str:
 
 
 def _can_write(spec: ServerSpec, client: redis.Redis) -> bool:
-    """False after the project's folder was moved: it writes what it learns to where it was started."""
+    """False after the project's folder was moved: it writes its state to the path where it was started."""
     return Path(client.info("server")["config_file"]) == spec.folder.config.resolve()
 
 
 def _is_shut_out(client: redis.Redis) -> bool:
-    """Whether it takes the primary for dead, perhaps since a login failed: it never logs in again by itself."""
-    known: Any = client.sentinel_master(SERVICE)
-    return bool(known["is_sdown"])
+    """Whether it reports the primary as down, perhaps after a failed login: it never retries the login itself."""
+    state: Any = client.sentinel_master(SERVICE)
+    return bool(state["is_sdown"])
 
 
 def _apply_live(spec: ServerSpec, client: redis.Redis, watcher: str) -> None:
     write_private(spec.folder.acl, spec.acl)
     client.execute_command("ACL LOAD")
-    known = client.execute_command("SENTINEL CONFIG GET", "sentinel-pass")
-    knows_it = watcher in (known.values() if isinstance(known, dict) else known)
-    if not knows_it or _is_shut_out(client):
+    current = client.execute_command("SENTINEL CONFIG GET", "sentinel-pass")
+    has_password = watcher in (current.values() if isinstance(current, dict) else current)
+    if not has_password or _is_shut_out(client):
         client.execute_command("SENTINEL SET", SERVICE, "auth-pass", watcher)
         client.execute_command("SENTINEL CONFIG SET", "sentinel-pass", watcher)

@@ -1,6 +1,6 @@
-"""The driver of one server process: bring it into a state, look at it, take it down.
+"""The driver of a single server process: create, update, inspect, repair and remove it.
 
-`ensure` can be killed at any moment and run again. It knows nothing of Pulumi.
+`ensure` can be killed at any moment and run again.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from infra.errors import ProvisioningError, as_preflight_error
 
 
 def ensure(spec: ServerSpec) -> ServerState:
-    """Make the server be as the spec says, with as little disturbance as that takes.
+    """Create or update the server, with as little disruption as possible.
 
-    A setting that it takes live is changed live; else it is restarted with its data kept.
+    Settings are changed live where that is possible; otherwise the server is restarted and keeps its data.
 
     Raises:
-        ProvisioningError: the spec can't be had.
+        ProvisioningError: it can't be created or updated.
     """
     with as_preflight_error():
         preflight(spec)
-    with instance.one_error(spec.folder):
+    with instance.as_provisioning_error(spec.folder):
         return _ensure(spec)
 
 
 def preflight(spec: ServerSpec) -> None:
-    """Raise what `ensure` would, as far as it can be known before anything is changed."""
+    """Check in advance that `ensure` can succeed; nothing is changed."""
     if problem := spec.folder.validation_error(spec.ownership):
         raise problem
     ownership = spec.folder.ownership()
     if ownership is None or ownership.restoring:
         return
-    with instance.one_error(spec.folder):
+    with instance.as_provisioning_error(spec.folder):
         instance.preflight(spec)
         if process.find(spec.folder) is None:
-            instance.refuse_missing_files(spec)
+            instance.reject_missing_files(spec)
 
 
 def inspect(spec: ServerSpec) -> ServerState | None:
-    """How the server is now; None where it doesn't run or rejects the password."""
+    """The current state of the server; None if it doesn't run or rejects the password."""
     running = process.find(spec.folder)
     if running is None or (client := instance.login(spec, running)) is None:
         return None
@@ -56,18 +56,18 @@ def inspect(spec: ServerSpec) -> ServerState | None:
 
 
 def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
-    """Stop the server and remove its data; with `keep_snapshot`, leave the last state as an RDB file.
+    """Stop the server and remove its data; with `keep_snapshot`, leave a snapshot.
 
-    Does nothing to a folder that another resource claimed since.
+    Does nothing if another resource owns the folder now.
     """
     ownership = spec.folder.ownership()
     if ownership is None or ownership.resource != spec.ownership.resource:
         return
     is_saved = False
     if keep_snapshot and any(spec.folder.data.glob("*")):
-        # Only a server makes a snapshot of append-only files. Where it can't start, they are kept as they are.
+        # Only a server can turn append-only files into a snapshot. If it can't start, they are kept unchanged.
         with contextlib.suppress(ProvisioningError):
-            _save_and_end(spec)
+            _save_and_stop(spec)
             is_saved = True
     if running := process.find(spec.folder):
         process.stop(running)
@@ -78,25 +78,27 @@ def repair(spec: ServerSpec) -> RepairResult | None:
     """Make the data of a server that doesn't run loadable; see appendonly.repair.
 
     Raises:
-        ProvisioningError: it runs, the folder isn't this stack's, or nothing can be loaded.
+        ProvisioningError: it runs, another stack owns the folder, or nothing can be loaded.
     """
     if problem := spec.folder.validation_error(spec.ownership):
         raise problem
     if process.find(spec.folder):
-        raise ProvisioningError(f"valkey-server runs in {spec.folder.path}", fix="repair only what doesn't start")
+        raise ProvisioningError(
+            f"valkey-server runs in {spec.folder.path}", fix="make repair is for servers that don't start"
+        )
     if spec.folder.ownership() is None:
         spec.folder.acquire(spec.ownership)
     return appendonly.repair(spec.folder.data)
 
 
-def _save_and_end(spec: ServerSpec) -> None:
-    """One that ends just now, or that doesn't let us in, is started anew."""
+def _save_and_stop(spec: ServerSpec) -> None:
+    """Save the data and stop the server; one that is ending or rejects the password is started again first."""
     running = process.find(spec.folder)
     client = instance.login(spec, running) if running else None
     if running and client is None:
         process.stop(running)
     with client or instance.start(spec) as open_client, contextlib.suppress(redis.TimeoutError):
-        open_client.shutdown(save=True)  # it answers when the snapshot is written
+        open_client.shutdown(save=True)  # it responds when the snapshot is written
 
 
 def _ensure(spec: ServerSpec) -> ServerState:
@@ -121,14 +123,14 @@ def _ensure(spec: ServerSpec) -> ServerState:
 
 
 def _restore(spec: ServerSpec, source: Path) -> ServerState:
-    """Start on a copy of an RDB file, then turn the append-only file on.
+    """Start with a copy of an RDB file, then enable the append-only file.
 
-    The order matters: a server that starts with `appendonly yes` beside a snapshot only is empty.
-    Nothing is evicted before it is known that all of it fits.
+    The order matters: a server that starts with `appendonly yes` ignores a snapshot. Nothing is evicted until it is
+    certain that all keys fit.
     """
     if not source.is_file():
         raise ProvisioningError(
-            f"the restore from {source} was interrupted and the file is gone", fix="put it back, or make down"
+            f"the restore from {source} was interrupted, and the file no longer exists", fix="put it back, or make down"
         )
     spec.folder.clear_data()
     shutil.copyfile(source, spec.folder.snapshot)

@@ -1,6 +1,6 @@
-"""The driver of several servers that belong together: bring them into a state, look at them, take them down.
+"""The driver of a server group: create, update, inspect, fail over and remove it.
 
-`ensure` can be killed at any moment and run again. It knows nothing of Pulumi.
+`ensure` can be killed at any moment and run again.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ from infra.errors import ProvisioningError, as_preflight_error
 
 
 class TopologyDriver(Protocol):
-    """What differs between a primary with replicas and a cluster."""
+    """The operations that differ between a primary with replicas and a cluster."""
 
     def preflight(self) -> None:
-        """Raise what `bring_up` would, before anything is changed: no node of a shard has usable data."""
+        """Check in advance that `bring_up` can succeed: a node of each shard has usable data."""
 
     def bring_up(self, source: Path | None) -> None:
-        """Start every node that doesn't run, in a role that loses no write."""
+        """Start every node that doesn't run, in a role in which no write is lost."""
 
     def join(self) -> None:
-        """Bring the nodes, which all run, together, and wait until they are."""
+        """Connect the nodes, which all run, and wait until the group is healthy."""
 
-    def fill(self, source: Path) -> None:
-        """Restore what `bring_up` hasn't."""
+    def restore(self, source: Path) -> None:
+        """Restore the data that `bring_up` has not restored."""
 
     def fail_over(self, name: str) -> None:
-        """Make a replica of a primary the primary; no acknowledged write is lost."""
+        """Fail over a primary to a replica; no acknowledged write is lost."""
 
     def restart(self, name: str) -> None:
-        """Restart a node without a loss; a primary hands over first."""
+        """Restart a node without data loss; a primary fails over first."""
 
     def primaries(self) -> list[str]:
-        """The nodes that take writes."""
+        """The nodes that accept writes."""
 
     def data_holders(self) -> list[str]:
-        """The nodes, dead or alive, that hold all of the data between them."""
+        """The nodes, running or not, that together have all of the data."""
 
     def problems(self) -> Iterator[str]:
-        """What is wrong between nodes that all run, a line each."""
+        """Problems between nodes that all run, a line each."""
 
 
 @dataclass(frozen=True)
 class GroupState:
-    """What the servers are.
+    """The current state of a server group.
 
     listens: the nodes' ports, those of primaries first. sentinels: the Sentinels'.
     reported: each node's directives and a digest of its users, as it reports them itself.
-    problems: what is wrong between them, a line each.
+    problems: a line each.
     """
 
     listens: Sequence[int]
@@ -69,45 +69,45 @@ class GroupState:
 
 
 def ensure(spec: GroupSpec) -> GroupState:
-    """Make the servers be as the spec says, with as little disturbance as that takes.
+    """Create or update the group, with as little disruption as possible.
 
-    Settings are changed live; where one needs a restart, the nodes are restarted one by one, replicas first.
+    Settings are changed live where that is possible; otherwise the nodes are restarted one by one, replicas first.
 
     Raises:
-        ProvisioningError: the spec can't be had.
+        ProvisioningError: it can't be created or updated.
     """
     with as_preflight_error():
         preflight(spec)
-    with instance.one_error(spec.folder), _topology_driver(spec) as driver:
+    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         return _ensure(spec, driver)
 
 
 def preflight(spec: GroupSpec) -> None:
-    """Raise what `ensure` would, as far as it can be known before anything is changed."""
+    """Check in advance that `ensure` can succeed; nothing is changed."""
     if problem := spec.folder.validation_error(spec.ownership):
         raise problem
     ownership = spec.folder.ownership()
     if ownership is None or ownership.restoring:
         return
-    with instance.one_error(spec.folder), _topology_driver(spec) as driver:
+    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         driver.preflight()
         for node in spec.nodes.values():
             instance.preflight(node)
 
 
 def inspect(spec: GroupSpec) -> GroupState:
-    """How the servers are now."""
+    """The current state of the group."""
     with _topology_driver(spec) as driver:
         return _inspect(spec, driver)
 
 
 def fail_over(spec: GroupSpec) -> None:
-    """Make a replica the primary of each shard, and wait until the others follow.
+    """Fail over each shard to a replica, and wait until the group is healthy.
 
     Raises:
-        ProvisioningError: the servers aren't whole, so nothing was touched; or no replica took over.
+        ProvisioningError: the group isn't healthy, so nothing was changed; or no replica took over.
     """
-    with instance.one_error(spec.folder), _topology_driver(spec) as driver:
+    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         if problems := _inspect(spec, driver).problems:
             raise ProvisioningError(f"nothing was changed: {'; '.join(problems)}", fix="make up, then again")
         for name in driver.primaries():
@@ -116,10 +116,10 @@ def fail_over(spec: GroupSpec) -> None:
 
 
 def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
-    """Stop the servers and remove their data; with `keep_snapshot`, leave the last state: an RDB file, or a folder
-    of one for each primary of a cluster.
+    """Stop the servers and remove their data; with `keep_snapshot`, leave a snapshot: an RDB file, or for a cluster a
+    folder with a file for each primary.
 
-    Does nothing to a folder that another resource claimed since.
+    Does nothing if another resource owns the folder now.
     """
     ownership = spec.folder.ownership()
     if ownership is None or ownership.resource != spec.ownership.resource:
@@ -130,8 +130,8 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
         _collect_damaged(spec)
     for name in sorted(spec.all_servers, key=lambda name: name in data_holders):  # the others first
         node = spec.all_servers[name]
-        if known := node.folder.ownership():
-            server.remove(replace(node, ownership=known), keep_snapshot=name in data_holders)
+        if owner := node.folder.ownership():
+            server.remove(replace(node, ownership=owner), keep_snapshot=name in data_holders)
     cluster_import.discard(spec)
     _collect_snapshots(spec)
     spec.folder.release(keep_snapshot=keep_snapshot)
@@ -147,8 +147,8 @@ def _ensure(spec: GroupSpec, driver: TopologyDriver) -> GroupState:
     previous = spec.folder.ownership()
     source = str(spec.restore_from or "") if previous is None else previous.restoring
     spec.folder.acquire(replace(spec.ownership, restoring=source))
-    group.stop([known for known in spec.all_servers.values() if _rejects_password(known)])
-    # Before anybody uses a new password: a Sentinel whose login failed once takes its node for dead.
+    group.stop([member for member in spec.all_servers.values() if _rejects_password(member)])
+    # Before a client uses a new password: a Sentinel whose login failed once reports its node as down.
     stale = [name for name in group.running(spec.nodes) if not _apply_live(spec.nodes[name])]
     driver.bring_up(Path(source) if source else None)
     driver.join()
@@ -156,13 +156,13 @@ def _ensure(spec: GroupSpec, driver: TopologyDriver) -> GroupState:
     for name in sorted(stale, key=lambda name: name in primaries):  # replicas first
         driver.restart(name)
     if source:
-        driver.fill(Path(source))
+        driver.restore(Path(source))
         spec.folder.acquire(spec.ownership)
     return _inspect(spec, driver)
 
 
 def _rejects_password(spec: ServerSpec) -> bool:
-    """True for one that doesn't know the password: the state was lost and made anew."""
+    """Whether a running server rejects the password, as after the state was lost and created again."""
     running = process.find(spec.folder)
     if running is None:
         return False
@@ -176,7 +176,7 @@ def _apply_live(spec: ServerSpec) -> bool:
     running = process.find(spec.folder)
     client = instance.login(spec, running) if running else None
     if client is None:
-        raise ProvisioningError(f"{spec.folder.path.name} has just ended", fix=f"read {spec.folder.log}")
+        raise ProvisioningError(f"{spec.folder.path.name} has ended unexpectedly", fix=f"read {spec.folder.log}")
     with client:
         return instance.apply_live(spec, client)
 
@@ -209,14 +209,14 @@ def _inspect(spec: GroupSpec, driver: TopologyDriver) -> GroupState:
 
 
 def _collect_damaged(spec: GroupSpec) -> None:
-    """Move what was set aside out of the nodes' folders, which are removed."""
+    """Move data that was set aside out of the nodes' folders, which are removed."""
     for name, node in spec.nodes.items():
         for damaged in node.folder.path.glob(f"{DAMAGED}*"):
             damaged.rename(spec.folder.path / f"{damaged.name}-{name}")
 
 
 def _collect_snapshots(spec: GroupSpec) -> None:
-    """Move what the nodes left to where a single server's lies."""
+    """Move the nodes' snapshots to the group's folder."""
     left = [(name, file) for name, node in spec.nodes.items() for file in node.folder.path.glob(f"{FINAL}*")]
     for name, file in left:
         target = spec.folder.path / (file.name if len(left) == 1 else f"{file.stem}-{name}{file.suffix}")

@@ -1,6 +1,6 @@
-"""A cluster of nodes that run: form it, heal it, hand a shard over.
+"""Clusters: form and repair a cluster of running nodes, report its problems, and fail over shards.
 
-Every function looks at what there is and does what is missing, so all can be run again at any time.
+Every function is idempotent.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from infra.errors import ProvisioningError
 SLOTS = 16384
 
 PLAN_SCRIPT = Path(__file__).resolve().parents[3] / "compose" / "bin" / "plan-cluster"
-"""What a cluster needs next, from what its nodes know."""
+"""Plans the next commands of a cluster from its nodes' views."""
 
 _DISCONNECTED_FLAGS = {"fail", "fail?", "handshake"}
-"""Flags in CLUSTER NODES of a node that the queried one has no connection to."""
+"""Flags in CLUSTER NODES of a node to which the queried node has no connection."""
 
-FORM_SECONDS = 30.0
-SYNC_SECONDS = 900.0
-FAILOVER_SECONDS = 15.0
+JOIN_TIMEOUT_SECONDS = 30.0
+SYNC_TIMEOUT_SECONDS = 900.0
+FAILOVER_TIMEOUT_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class ClusterNode:
-    """A line of CLUSTER NODES. primary: the id of whom it follows, or `-`. link: `connected` or `disconnected`."""
+    """A line of CLUSTER NODES. primary: the id of its primary, or `-`. link: `connected` or `disconnected`."""
 
     id: str
     address: str
@@ -53,12 +53,12 @@ class ClusterNode:
 
 
 def read_nodes(executor: NodeExecutor, node: str) -> list[ClusterNode]:
-    """The cluster as a node sees it."""
+    """The nodes of the cluster, as a node reports them."""
     return _parse_nodes(executor.run(node, "CLUSTER", "NODES"))
 
 
 def parse_node(line: str) -> ClusterNode:
-    """A line of CLUSTER NODES, or of a node's own nodes.conf."""
+    """Parse a line of CLUSTER NODES or nodes.conf."""
     identity, address, flags, primary, _ping, _pong, _epoch, link, *slots = line.split()
     return ClusterNode(
         id=identity,
@@ -71,42 +71,42 @@ def parse_node(line: str) -> ClusterNode:
 
 
 def form(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) -> None:
-    """Bring all members together: the first `shards` of a new cluster get the slots, the others follow them.
+    """Form a cluster or complete it: the first `shards` members of a new one get the slots, the others replicate them.
 
     Raises:
-        ProvisioningError: they don't come together in time.
+        ProvisioningError: it isn't healthy in time.
     """
 
-    def is_whole() -> bool:
+    def is_healthy() -> bool:
         for name, *command in _plan(executor, members, shards):
-            with contextlib.suppress(ProvisioningError):  # it has just been done, or can't be yet
+            with contextlib.suppress(ProvisioningError):  # already done, or not possible yet
                 executor.run(name, "CLUSTER", *command)
-                if command[0] == "failover":  # ordered again at once, it would begin another election
+                if command[0] == "failover":  # repeating it at once would start another election
                     _wait_until_primary(executor, name)
         return not any(problems(executor, members))
 
-    wait_until(is_whole, SYNC_SECONDS, "the nodes did not form a cluster: see their logs")
+    wait_until(is_healthy, SYNC_TIMEOUT_SECONDS, "the nodes did not form a cluster: see their logs")
 
 
 def _plan(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) -> list[list[str]]:
-    """The commands that the nodes need next, as the keeper of a cluster of containers plans them too."""
-    known = ""
+    """The commands that the nodes need next; keep-cluster, in a container, uses the same plan."""
+    views = ""
     for number, member in enumerate(members):
-        answers = executor.run_many(member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")])
-        place = slot_range(number, shards) if number < shards else ("-", "-")
-        line = "@ {} {} {} {} {}".format(member.name, member.host, member.port, *place)
-        known += "\n".join([line, *map(str, answers), ""])
-    run = subprocess.run(["awk", "-f", PLAN_SCRIPT], input=known, capture_output=True, text=True, check=True)
+        responses = executor.run_many(member.name, [("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication")])
+        slots = slot_range(number, shards) if number < shards else ("-", "-")
+        line = "@ {} {} {} {} {}".format(member.name, member.host, member.port, *slots)
+        views += "\n".join([line, *map(str, responses), ""])
+    run = subprocess.run(["awk", "-f", PLAN_SCRIPT], input=views, capture_output=True, text=True, check=True)
     return [line.split() for line in run.stdout.splitlines() if not line.startswith("#")]
 
 
 def slot_range(number: int, shards: int) -> tuple[int, int]:
-    """First and last slot of the primary of this number, of so many."""
+    """The first and last slot of a primary, by its number among the shards."""
     return number * SLOTS // shards, (number + 1) * SLOTS // shards - 1
 
 
 def problems(executor: NodeExecutor, members: Sequence[NodeAddress]) -> Iterator[str]:
-    """What is wrong with the cluster, a line each."""
+    """Problems of the cluster, a line each."""
     followers = []
     addresses = {member.address for member in members}
     for member in members:
@@ -116,53 +116,53 @@ def problems(executor: NodeExecutor, members: Sequence[NodeAddress]) -> Iterator
         view, state = _parse_nodes(nodes), fields(replication)
         if fields(health)["cluster_state"] != "ok" or len(_slots(view)) < SLOTS:
             yield f"{member.name} reports that the cluster is not healthy"
-        for known in view:
-            if known.address in addresses and known.flags & _DISCONNECTED_FLAGS:
-                yield f"{member.name} has no connection to {known.address}"
+        for entry in view:
+            if entry.address in addresses and entry.flags & _DISCONNECTED_FLAGS:
+                yield f"{member.name} has no connection to {entry.address}"
         if state["role"] == "slave":
             followers.append(f"{state['master_host']}:{state['master_port']}")
             if state["master_link_status"] != "up":
                 yield f"{member.name} has lost its primary"
     primaries = [node for node in read_nodes(executor, members[0].name) if node.is_primary and node.slots]
     if followers and any(followers.count(node.address) != len(followers) // len(primaries) for node in primaries):
-        yield "the replicas aren't shared evenly"
+        yield "the replicas are not distributed evenly"
 
 
 def primaries(executor: NodeExecutor, members: Sequence[NodeAddress]) -> list[NodeAddress]:
-    """The members that say they are a primary."""
+    """The members that report themselves as primaries."""
     return [member for member in members if info(executor, member.name, "replication")["role"] == "master"]
 
 
 def take_over(executor: NodeExecutor, members: Sequence[NodeAddress], replica: NodeAddress) -> None:
-    """Make a replica whose primary is dead the primary. members: the first of each shard, which all run.
+    """Promote a replica whose primary is down. members: the first of each shard, which all run.
 
-    By election where most primaries live; else by its own decision, as nobody could elect it.
+    By election if most primaries run; otherwise without one, as there is no majority.
 
     Raises:
         ProvisioningError: it doesn't become the primary.
     """
     wait_until(
         lambda: all(_is_connected(executor, member, members) for member in members),
-        FORM_SECONDS,
+        JOIN_TIMEOUT_SECONDS,
         "the nodes have not joined each other",
     )
     if 2 * len(primaries(executor, members)) > len(members):
         with contextlib.suppress(ProvisioningError):
             promote(executor, replica, force=True)
             return
-    with contextlib.suppress(CommandRejectedError, NotRespondingError):  # it has just become one
+    with contextlib.suppress(CommandRejectedError, NotRespondingError):  # it is a primary already
         executor.run(replica.name, "CLUSTER", "FAILOVER", "TAKEOVER")
     _wait_until_primary(executor, replica.name)
 
 
 def _is_connected(executor: NodeExecutor, member: NodeAddress, others: Sequence[NodeAddress]) -> bool:
-    """Whether the member has a link to each of the others: an election asks for votes but once."""
-    connected = {known.address for known in read_nodes(executor, member.name) if known.link == "connected"}
+    """Whether the member is connected to each of the others: an election requests votes only once."""
+    connected = {entry.address for entry in read_nodes(executor, member.name) if entry.link == "connected"}
     return {other.address for other in others} <= connected | {member.address}
 
 
 def fail_over(executor: NodeExecutor, members: Sequence[NodeAddress], primary: NodeAddress) -> None:
-    """Make a replica of a primary that lives the shard's primary; no write is lost by it.
+    """Fail over a running primary to a replica; no write is lost.
 
     Raises:
         ProvisioningError: it has no replica, or none takes over.
@@ -176,9 +176,9 @@ def fail_over(executor: NodeExecutor, members: Sequence[NodeAddress], primary: N
 
 
 def promote(executor: NodeExecutor, replica: NodeAddress, *, force: bool = False) -> None:
-    """Make a replica the primary of its shard. force: though its primary doesn't answer."""
-    for _ in range(2):  # it gives up after 5 s, as on a machine that is busy
-        with contextlib.suppress(NotRespondingError):  # an answer that is lost says nothing
+    """Promote a replica. force: even if its primary doesn't respond."""
+    for _ in range(2):  # it gives up after 5 s, as on a busy machine
+        with contextlib.suppress(NotRespondingError):  # a lost response doesn't tell
             executor.run(replica.name, "CLUSTER", "FAILOVER", *(["FORCE"] if force else []))
         with contextlib.suppress(ProvisioningError):
             _wait_until_primary(executor, replica.name)
@@ -189,7 +189,7 @@ def promote(executor: NodeExecutor, replica: NodeAddress, *, force: bool = False
 def _wait_until_primary(executor: NodeExecutor, name: str) -> None:
     wait_until(
         lambda: info(executor, name, "replication")["role"] == "master",
-        FAILOVER_SECONDS,
+        FAILOVER_TIMEOUT_SECONDS,
         f"{name} doesn't become the primary",
     )
 
@@ -199,8 +199,8 @@ def _parse_nodes(text: Any) -> list[ClusterNode]:
 
 
 def _slots(view: Sequence[ClusterNode]) -> frozenset[int]:
-    """The slots that have a server."""
-    return frozenset[int]().union(*(known.slots for known in view))
+    """The slots that a node serves."""
+    return frozenset[int]().union(*(entry.slots for entry in view))
 
 
 def _span(text: str) -> range:
@@ -209,7 +209,7 @@ def _span(text: str) -> range:
 
 
 def slot_ranges(slots: Sequence[int]) -> list[str]:
-    """First and last of each run of slots, as ADDSLOTSRANGE takes them."""
+    """The first and last slot of each contiguous range, as arguments of ADDSLOTSRANGE."""
     ends: list[str] = []
     for slot in slots:
         if not ends or slot != int(ends[-1]) + 1:

@@ -1,4 +1,4 @@
-"""A cluster node's own view of the cluster, in its nodes.conf."""
+"""nodes.conf: a cluster node's stored view of the cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _VARS = re.compile(r"vars currentEpoch (\d+) lastVoteEpoch \d+")
 
 @dataclass(frozen=True)
 class NodesConf:
-    """epoch: how recent the view is. shards: the id of each node's shard, which outlives a failover."""
+    """A parsed nodes.conf.
+
+    epoch: how recent the view is. shards: the id of each node's shard, which a failover doesn't change.
+    """
 
     text: str
     epoch: int
@@ -30,29 +33,29 @@ class NodesConf:
 
     @property
     def own_epoch(self) -> int:
-        """Of the node's claim on its slots: the highest wins."""
+        """The epoch of the node's claim on its slots: the highest wins."""
         return next(int(line.split()[6]) for line in self.text.splitlines() if "myself" in line)
 
 
 def parse(text: str) -> NodesConf | None:
-    """A node's view; None where a line of it is cut or garbled, or none is the node's own."""
+    """Parse a view; None if a line is damaged, or none is the node's own."""
     *lines, last = text.splitlines() or [""]
-    epoch = _VARS.fullmatch(last)  # it ends the file, so none is cut
+    epoch = _VARS.fullmatch(last)  # the last line, so the file is complete
     try:
         nodes = tuple(cluster.parse_node(line) for line in lines)
     except ValueError:
         return None
-    is_whole = (
+    is_complete = (
         epoch and all(len(node.id) == 40 for node in nodes) and sum("myself" in node.flags for node in nodes) == 1
     )
-    if not epoch or not is_whole:
+    if not epoch or not is_complete:
         return None
-    shards = {line.split()[0]: found[1] for line in lines if (found := re.search(r"shard-id=(\w+)", line.split()[1]))}
+    shards = {line.split()[0]: match[1] for line in lines if (match := re.search(r"shard-id=(\w+)", line.split()[1]))}
     return NodesConf(text, int(epoch[1]), nodes, shards)
 
 
 def read(data: Path) -> NodesConf | None:
-    """The view in a node's working folder; None where there is none, or it can't be used."""
+    """The view in a node's working folder; None if it is missing or damaged."""
     try:
         return parse((data / FILE).read_text())
     except (OSError, ValueError):
@@ -65,20 +68,22 @@ def most_up_to_date(confs: Iterable[NodesConf | None]) -> NodesConf | None:
 
 
 def identity(views: Iterable[NodesConf], host: str, port: int | None = None) -> str:
-    """The id by which views know a node, of several the one with slots; nothing where they don't know it.
+    """The id of a node in other nodes' views, of several the one with slots; "" if they don't have it.
 
-    port: none where TLS is used, as the file has 0 then.
+    port: None with TLS, as the file then has 0.
     """
     nodes = [node for view in views for node in view.nodes if node.address.rpartition(":")[0] == host]
-    known = [node for node in nodes if port is None or node.address == f"{host}:{port}"]
-    return max(known, key=lambda node: len(node.slots)).id if known else ""
+    candidates = [node for node in nodes if port is None or node.address == f"{host}:{port}"]
+    return max(candidates, key=lambda node: len(node.slots)).id if candidates else ""
 
 
 def rebuilt(view: NodesConf, identity: str) -> str:
     """The nodes.conf of the node with this id, from the view of another node of the cluster."""
     lines = []
     for line in view.text.splitlines()[:-1]:
-        words = [word for word in line.split() if not word.startswith("[")]  # a slot on its way from or to that node
+        words = [
+            word for word in line.split() if not word.startswith("[")
+        ]  # a slot that is migrating from or to that node
         flags = [flag for flag in words[2].split(",") if flag in {"master", "slave"}]
         words[2] = ",".join(["myself", *flags] if words[0] == identity else flags) or "noflags"
         words[4:6] = ["0", "0"]

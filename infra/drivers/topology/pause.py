@@ -1,6 +1,6 @@
-"""Writes to a node are held back for as long as this process lives.
+"""Pause of a node's writers (CLIENT PAUSE).
 
-The pause lasts two seconds and is renewed by a thread of its own, so that it doesn't outlive a command that is killed.
+A pause lasts two seconds, and a thread renews it, so it ends soon after a command that is killed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError
 
 PAUSE_SECONDS = 2.0
-RENEW_SECONDS = 0.5
-END_SECONDS = 5.0
+RENEW_INTERVAL_SECONDS = 0.5
+EXIT_TIMEOUT_SECONDS = 5.0
 
 
 class Pause:
-    """A pause of a node's writers, and whether it has had a gap."""
+    """A pause of a node's writers that knows whether it had a gap."""
 
     def __init__(self, run: Callable[..., Any]) -> None:
         self._run = run
@@ -33,7 +33,7 @@ class Pause:
         return self._unbroken and time.monotonic() < self._ends
 
     def begin(self) -> None:
-        """Hold writers back from now on.
+        """Start the pause.
 
         Raises:
             CommandRejectedError, NotRespondingError: the node doesn't confirm it.
@@ -57,7 +57,7 @@ class Pause:
 
 @contextlib.contextmanager
 def hold(executor: NodeExecutor, node: str) -> Iterator[Pause]:
-    """Hold a node's writers back until the block ends.
+    """Pause a node's writers until the block ends.
 
     Raises:
         CommandRejectedError, NotRespondingError: the node doesn't confirm it.
@@ -71,12 +71,12 @@ def hold(executor: NodeExecutor, node: str) -> Iterator[Pause]:
             yield pause
         finally:
             over.set()
-            renewer.join(END_SECONDS)
-            with contextlib.suppress(CommandRejectedError, NotRespondingError):  # then it ends by itself
+            renewer.join(EXIT_TIMEOUT_SECONDS)
+            with contextlib.suppress(CommandRejectedError, NotRespondingError):  # the pause expires anyway
                 pause.end()
 
 
 def _renew(pause: Pause, over: threading.Event) -> None:
-    while not over.wait(RENEW_SECONDS):
+    while not over.wait(RENEW_INTERVAL_SECONDS):
         with contextlib.suppress(CommandRejectedError, NotRespondingError):
             pause.renew()

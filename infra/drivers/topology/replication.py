@@ -1,7 +1,6 @@
-"""A primary, its replicas and the Sentinels that watch them: who is what, and a planned failover.
+"""Replication: roles and problems of a primary, its replicas and Sentinels, and planned failover.
 
-The Sentinels' word on who is the primary counts, and nobody else's: a primary that comes back
-after a failover still takes itself for one.
+The Sentinels decide which node is the primary: a primary that returns after a failover still reports itself as one.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from infra.drivers.topology.executor import (
 from infra.drivers.topology.pause import Pause
 
 DOWN_AFTER_MILLISECONDS = 3000
-FAILOVER_TIMEOUT_MILLISECONDS = 5_000
-"""After an attempt that failed, as when all nodes have just been started, Sentinels wait twice as long."""
+SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS = 5_000
+"""After a failed attempt, as when all nodes have just started, Sentinels wait twice as long."""
 
-FAILOVER_SECONDS = 30.0
-ORDER_SECONDS = 5.0
-SYNC_SECONDS = 900.0
-SENTINEL_SECONDS = 30.0
+FAILOVER_TIMEOUT_SECONDS = 30.0
+ORDER_TIMEOUT_SECONDS = 5.0
+SYNC_TIMEOUT_SECONDS = 900.0
+SENTINEL_TIMEOUT_SECONDS = 30.0
 
 _FENCE = "min-replicas-to-write"
 
 
 def sentinel_conf(primary: NodeAddress, sentinels: int, user: str, password: str) -> str:
-    """What a Sentinel is told of the deployment; a secret stands in it."""
+    """A Sentinel's configuration of the deployment; it contains a secret."""
     return "\n".join(
         [
             f"sentinel {' '.join(_monitoring(primary, sentinels))}",
@@ -58,14 +57,14 @@ def _monitoring(primary: NodeAddress, sentinels: int) -> tuple[str, ...]:
 def _settings(user: str, password: str) -> dict[str, str]:
     return {
         "down-after-milliseconds": str(DOWN_AFTER_MILLISECONDS),
-        "failover-timeout": str(FAILOVER_TIMEOUT_MILLISECONDS),
+        "failover-timeout": str(SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS),
         "auth-user": user,
         "auth-pass": password,
     }
 
 
 def sentinel_commands(user: str, password: str) -> list[tuple[str, ...]]:
-    """What makes a running Sentinel take the settings of `sentinel_conf`; it logs in again."""
+    """Commands that apply the settings of `sentinel_conf` to a running Sentinel; it logs in again."""
     settings = [word for pair in _settings(user, password).items() for word in pair]
     return [
         ("SENTINEL", "SET", SERVICE, *settings),
@@ -75,8 +74,8 @@ def sentinel_commands(user: str, password: str) -> list[tuple[str, ...]]:
 
 
 def monitor(executor: NodeExecutor, sentinel: str, primary: NodeAddress, sentinels: int) -> None:
-    """Make a running Sentinel forget all that it knows and monitor this primary; it needs its settings again."""
-    with contextlib.suppress(CommandRejectedError):  # it monitors nothing
+    """Reset a running Sentinel and have it monitor this primary; it needs its settings again."""
+    with contextlib.suppress(CommandRejectedError):  # it monitors none
         executor.run(sentinel, "SENTINEL", "REMOVE", SERVICE)
     executor.run(sentinel, "SENTINEL", *_monitoring(primary, sentinels))
 
@@ -84,7 +83,7 @@ def monitor(executor: NodeExecutor, sentinel: str, primary: NodeAddress, sentine
 def primary_by_sentinels(
     executor: NodeExecutor, sentinels: Sequence[str], nodes: Sequence[NodeAddress]
 ) -> NodeAddress | None:
-    """Whom most of the Sentinels that answer name; None where none does."""
+    """The primary that most of the responding Sentinels report; None if none does."""
     named: Counter[str] = Counter()
     for sentinel in sentinels:
         with contextlib.suppress(CommandRejectedError, NotRespondingError):
@@ -95,19 +94,19 @@ def primary_by_sentinels(
 
 
 def primary_of(executor: NodeExecutor, node: NodeAddress, nodes: Sequence[NodeAddress]) -> NodeAddress | None:
-    """The primary that a node replicates from; None where it is none's replica, or lost it."""
+    """The primary that a node replicates from; None if it isn't a replica, or has lost its primary."""
     with contextlib.suppress(CommandRejectedError, NotRespondingError):
         state = info(executor, node.name, "replication")
         if state.get("master_link_status") == "up":
-            found = next((other for other in nodes if _follows(state, other)), None)
-            return found if found and role(executor, found) == "master" else None
+            primary = next((other for other in nodes if _follows(state, other)), None)
+            return primary if primary and role(executor, primary) == "master" else None
     return None
 
 
 def self_reported_primary(executor: NodeExecutor, nodes: Sequence[NodeAddress]) -> NodeAddress | None:
-    """The only node that says it is a primary; None where there is none, or several."""
-    found = [node for node in reachable(executor, nodes) if role(executor, node) == "master"]
-    return found[0] if len(found) == 1 else None
+    """The only node that reports itself as a primary; None if none or several do."""
+    primaries = [node for node in reachable(executor, nodes) if role(executor, node) == "master"]
+    return primaries[0] if len(primaries) == 1 else None
 
 
 def role(executor: NodeExecutor, node: NodeAddress) -> str:
@@ -116,13 +115,17 @@ def role(executor: NodeExecutor, node: NodeAddress) -> str:
 
 
 def attach_replicas(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> None:
-    """Make every other node a replica of the primary, which must be one already."""
+    """Make every other node a replica of the primary, and wait until it is."""
     wait_until(
-        lambda: role(executor, primary) == "master", FAILOVER_SECONDS, f"{primary.name} doesn't become the primary"
+        lambda: role(executor, primary) == "master",
+        FAILOVER_TIMEOUT_SECONDS,
+        f"{primary.name} doesn't become the primary",
     )
     for node in nodes:
-        if node != primary:  # a Sentinel that orders the same closes the node's connections
-            wait_until(partial(_is_attached, executor, node, primary), FAILOVER_SECONDS, f"{node.name} doesn't follow")
+        if node != primary:  # a Sentinel that does the same closes the node's connections
+            wait_until(
+                partial(_is_attached, executor, node, primary), FAILOVER_TIMEOUT_SECONDS, f"{node.name} doesn't follow"
+            )
 
 
 def _is_attached(executor: NodeExecutor, node: NodeAddress, primary: NodeAddress) -> bool:
@@ -131,10 +134,10 @@ def _is_attached(executor: NodeExecutor, node: NodeAddress, primary: NodeAddress
 
 
 def wait_until_attached(executor: NodeExecutor, primary: NodeAddress, count: int) -> None:
-    """Wait until the primary knows its replicas; they needn't have the data yet."""
+    """Wait until the replicas are connected to the primary; they may not have its data yet."""
     wait_until(
         lambda: int(info(executor, primary.name, "replication")["connected_slaves"]) >= count,
-        SENTINEL_SECONDS,
+        SENTINEL_TIMEOUT_SECONDS,
         f"not all replicas reach {primary.name}",
     )
 
@@ -143,13 +146,13 @@ def wait_until_in_sync(executor: NodeExecutor, primary: NodeAddress, nodes: Sequ
     """Wait until every replica has the primary's data."""
     wait_until(
         lambda: not any(replication_problems(executor, primary, nodes)),
-        SYNC_SECONDS,
+        SYNC_TIMEOUT_SECONDS,
         f"not every replica follows {primary.name}",
     )
 
 
 def replication_problems(executor: NodeExecutor, primary: NodeAddress, nodes: Sequence[NodeAddress]) -> Iterator[str]:
-    """What is wrong with the replicas, a line each."""
+    """Problems of the replicas, a line each."""
     for node in nodes:
         if node == primary:
             continue
@@ -163,27 +166,29 @@ def replication_problems(executor: NodeExecutor, primary: NodeAddress, nodes: Se
 def sentinel_problems(
     executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int
 ) -> Iterator[str]:
-    """What is wrong with the Sentinels, a line each."""
+    """Problems of the Sentinels, a line each."""
     for sentinel in sentinels:
         state = executor.run(sentinel, "SENTINEL", "MASTER", SERVICE)
         others = int(state["num-other-sentinels"])
-        # Whoever copies the data for a backup counts as a replica without a port, for good.
-        known = sum(int(replica["port"]) > 0 for replica in executor.run(sentinel, "SENTINEL", "REPLICAS", SERVICE))
+        # A client that copies the data for a backup stays listed as a replica without a port.
+        known_replicas = sum(
+            int(replica["port"]) > 0 for replica in executor.run(sentinel, "SENTINEL", "REPLICAS", SERVICE)
+        )
         if f"{state['ip']}:{state['port']}" != primary.address:
             yield f"{sentinel} reports another node as the primary"
         if others != len(sentinels) - 1:
             yield f"{sentinel} knows {others} other Sentinels"
-        if known != replicas:
-            yield f"{sentinel} knows {known} replicas"
+        if known_replicas != replicas:
+            yield f"{sentinel} knows {known_replicas} replicas"
         if state["flags"] != "master":
             yield f"{sentinel} reports that the primary is {state['flags']}"
 
 
-def wait_until_watched(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> None:
+def wait_until_monitored(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> None:
     """Wait until every Sentinel knows the primary, the other Sentinels and every replica."""
     wait_until(
         lambda: not any(sentinel_problems(executor, sentinels, primary, replicas)),
-        SENTINEL_SECONDS,
+        SENTINEL_TIMEOUT_SECONDS,
         "the Sentinels don't know all nodes yet",
     )
 
@@ -191,7 +196,7 @@ def wait_until_watched(executor: NodeExecutor, sentinels: Sequence[str], primary
 def fail_over(
     executor: NodeExecutor, sentinels: Sequence[str], nodes: Sequence[NodeAddress], primary: NodeAddress
 ) -> NodeAddress:
-    """Have the Sentinels make a replica the primary; a primary that lives loses no write by it.
+    """Have the Sentinels promote a replica; no acknowledged write of a running primary is lost.
 
     Raises:
         ProvisioningError: no replica can be made the primary.
@@ -204,11 +209,13 @@ def fail_over(
     wait_until_in_sync(executor, primary, live)
     with pause.hold(executor, primary.name) as held:
         is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
-        wait_until(is_caught_up, FAILOVER_SECONDS, f"the replicas don't catch up with {primary.name}")
+        wait_until(is_caught_up, FAILOVER_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
         with _fenced(executor, primary, len(replicas)):
             _order_failover(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
             successor = wait_for_primary(executor, sentinels, nodes, other_than=primary)
-            attach_replicas(executor, successor, live)  # before writers go on, so that the old one refuses them
+            attach_replicas(
+                executor, successor, live
+            )  # before writers continue, so that the previous primary rejects them
     return successor
 
 
@@ -221,8 +228,8 @@ def _is_caught_up(executor: NodeExecutor, primary: NodeAddress, replicas: Sequen
 
 @contextlib.contextmanager
 def _fenced(executor: NodeExecutor, primary: NodeAddress, replicas: int) -> Iterator[None]:
-    """Let the primary reject writes as soon as one of its replicas is promoted: a pause that isn't renewed, as when
-    this process is killed, ends long before the Sentinels demote the primary.
+    """Make the primary reject writes as soon as one of its replicas is promoted: if this process is killed, the pause
+    ends long before the Sentinels demote the primary.
     """
     previous = str(executor.run(primary.name, "CONFIG", "GET", _FENCE)[_FENCE])
     executor.run(primary.name, "CONFIG", "SET", _FENCE, str(max(replicas, int(previous))))
@@ -239,22 +246,22 @@ def wait_for_primary(
     nodes: Sequence[NodeAddress],
     other_than: NodeAddress | None = None,
 ) -> NodeAddress:
-    """Wait until the Sentinels name a primary that says that it is one.
+    """Wait until the Sentinels report a primary that reports itself as one.
 
     Raises:
-        ProvisioningError: they don't within `FAILOVER_SECONDS`.
+        ProvisioningError: they don't within `FAILOVER_TIMEOUT_SECONDS`.
     """
-    found: list[NodeAddress] = []
+    promoted: list[NodeAddress] = []
 
     def named() -> bool:
         primary = primary_by_sentinels(executor, sentinels, nodes)
         if primary is None or primary == other_than or role(executor, primary) != "master":
             return False
-        found.append(primary)
+        promoted.append(primary)
         return True
 
-    wait_until(named, FAILOVER_SECONDS, "the Sentinels make no replica the primary")
-    return found[0]
+    wait_until(named, FAILOVER_TIMEOUT_SECONDS, "the Sentinels promote no replica")
+    return promoted[0]
 
 
 def _order_failover(
@@ -264,8 +271,8 @@ def _order_failover(
     primary: NodeAddress,
     is_ready: Callable[[], bool],
 ) -> None:
-    """Tell one Sentinel, unless another primary is named by now. A Sentinel that has just started has no replica
-    to offer yet.
+    """Order the failover from one Sentinel, unless another primary is reported by now. A Sentinel that has just started
+    knows no replica yet.
     """
 
     def ordered() -> bool:
@@ -274,12 +281,12 @@ def _order_failover(
         if not is_ready():
             return False
         try:
-            return bool(executor.run(answering_sentinels[0], "SENTINEL", "FAILOVER", SERVICE) == "OK")
+            return bool(executor.run(responding[0], "SENTINEL", "FAILOVER", SERVICE) == "OK")
         except CommandRejectedError as refusal:
             return "INPROG" in str(refusal)
 
-    answering_sentinels = [name for name in sentinels if is_reachable(executor, name)]
-    wait_until(ordered, ORDER_SECONDS, f"no replica of {primary.name} can be made the primary")
+    responding = [name for name in sentinels if is_reachable(executor, name)]
+    wait_until(ordered, ORDER_TIMEOUT_SECONDS, f"no replica of {primary.name} can be promoted")
 
 
 def _offset(executor: NodeExecutor, replica: NodeAddress) -> int:

@@ -70,7 +70,7 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
         ("replicated", "infra.drivers.processes.instance.wait_for_append_only"),
         ("replicated", "infra.drivers.topology.replication.attach_replicas"),
         ("replicated", "infra.drivers.processes.servers._inspect"),
-        ("cluster", "infra.drivers.processes.cluster_import.fill"),
+        ("cluster", "infra.drivers.processes.cluster_import.import_files"),
         ("cluster", "infra.drivers.processes.cluster_import._move"),
         ("cluster", "infra.drivers.processes.cluster_import._owners"),
     ],
