@@ -16,7 +16,7 @@ from valkeykit.url import Node
 from infra import hardening, project
 from infra.drivers import certificates, rdb
 from infra.drivers.binary import parse_version
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker import exporter, files
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.plan import Backups, DeploymentPlan, Upload, default_subnet
@@ -204,10 +204,10 @@ def names(settings: Settings, plan: DeploymentPlan) -> list[str]:
     return list(dict.fromkeys([*called, *settings.docker.names, *plan.addresses]))
 
 
-def _given(settings: Settings) -> tuple[Pair, str]:
+def _given(settings: Settings) -> tuple[CertificatePair, str]:
     docker, root = settings.docker, project.root()
     texts = [(root / path).read_text() for path in (docker.certificate, docker.key, docker.ca)]
-    return Pair(texts[0], texts[1]), texts[2]
+    return CertificatePair(texts[0], texts[1]), texts[2]
 
 
 def endpoint_of(

@@ -12,7 +12,7 @@ from valkeykit_ops import vulnerabilities
 
 from infra import project, settings
 from infra.drivers import certificates
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.engine import Engine
 from infra.targets import docker
 
@@ -124,7 +124,7 @@ def test_a_certificate_of_ones_own_is_checked(tmp_path: Path, monkeypatch: pytes
     cases = {
         "": good,
         "expired": expired,
-        "belongs to another key": Pair(good.certificate, expired.key),
+        "belongs to another key": CertificatePair(good.certificate, expired.key),
         "not valid for 'db.example.com'": certificates.issue(authority, ["localhost"]),
     }
     for said, pair in cases.items():
