@@ -40,7 +40,7 @@ class CertificatePair:
     key: str = field(repr=False)
 
 
-def authority(name: str) -> CertificatePair:
+def create_authority(name: str) -> CertificatePair:
     """A new CA, which signs leaf certificates only."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
@@ -53,7 +53,9 @@ def authority(name: str) -> CertificatePair:
     return _pair(built.sign(key, hashes.SHA256()), key)
 
 
-def issue(signer: CertificatePair, names: Iterable[str], life: timedelta = LEAF_LIFETIME) -> CertificatePair:
+def issue_certificate(
+    signer: CertificatePair, names: Iterable[str], life: timedelta = LEAF_LIFETIME
+) -> CertificatePair:
     """A new certificate for host names and addresses, for servers and for connections between nodes."""
     hosts = list(names)
     issuer = x509.load_pem_x509_certificate(signer.certificate.encode())
@@ -81,7 +83,7 @@ def must_renew(certificate: str, names: Iterable[str], now: datetime | None = No
     return late or not set(names) <= names_of(leaf)
 
 
-def ends(certificate: str) -> datetime:
+def expires_at(certificate: str) -> datetime:
     """The end of a certificate; of a chain, that of the first."""
     return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
 

@@ -114,9 +114,9 @@ class AuthorityProvider(ResourceProvider):
         return CreateResult(uuid.uuid4().hex, _authority(props["name"], previous=""))
 
     def diff(self, _id: str, olds: Props, _news: Props) -> DiffResult:
-        from infra.drivers.certificates import RENEW_AUTHORITY_BEFORE, ends
+        from infra.drivers.certificates import RENEW_AUTHORITY_BEFORE, expires_at
 
-        return DiffResult(changes=ends(olds["certificate"]) - datetime.now(timezone.utc) < RENEW_AUTHORITY_BEFORE)
+        return DiffResult(changes=expires_at(olds["certificate"]) - datetime.now(timezone.utc) < RENEW_AUTHORITY_BEFORE)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         return UpdateResult(_authority(news["name"], previous=olds["certificate"]))
@@ -176,12 +176,12 @@ class Certificate(Resource, module="valkey", name="Certificate"):
 def _authority(name: str, previous: str) -> Props:
     from infra.drivers import certificates
 
-    pair = certificates.authority(name)
+    pair = certificates.create_authority(name)
     return {"name": name, "certificate": pair.certificate, "key": pair.key, "bundle": pair.certificate + previous}
 
 
 def _leaf(props: Props) -> Props:
-    from infra.drivers.certificates import CertificatePair, issue
+    from infra.drivers.certificates import CertificatePair, issue_certificate
 
-    pair = issue(CertificatePair(props["authority"], props["authorityKey"]), props["names"])
+    pair = issue_certificate(CertificatePair(props["authority"], props["authorityKey"]), props["names"])
     return {**props, "certificate": pair.certificate, "key": pair.key}

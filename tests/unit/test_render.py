@@ -57,7 +57,7 @@ def test_a_certificate_near_its_end_is_renewed_and_the_rest_is_kept(tmp_path: Pa
     render("compose", folder, SMALL)
     known = kept(folder)
     authority = CertificatePair(**known["authority"])  # type: ignore[arg-type]
-    known["leaf"] = vars(certificates.issue(authority, ["localhost"], timedelta(days=3)))
+    known["leaf"] = vars(certificates.issue_certificate(authority, ["localhost"], timedelta(days=3)))
     (folder / "kept.json").write_text(json.dumps(known))
     assert "docker compose restart" in render("compose", folder, SMALL)
     now = kept(folder)

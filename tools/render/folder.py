@@ -93,16 +93,16 @@ class RenderedFolder:
             leaf = CertificatePair(**self.kept["leaf"])
             if not certificates.must_renew(leaf.certificate, names):
                 return leaf
-        return certificates.issue(authority, names)
+        return certificates.issue_certificate(authority, names)
 
     def _authority(self) -> tuple[CertificatePair, str]:
         """The CA, and the certificate of the previous one."""
         if not self.kept:
-            return certificates.authority(f"Valkey {self.path.name}"), ""
+            return certificates.create_authority(f"Valkey {self.path.name}"), ""
         pair = CertificatePair(**self.kept["authority"])
-        if certificates.ends(pair.certificate) - datetime.now(timezone.utc) > certificates.RENEW_AUTHORITY_BEFORE:
+        if certificates.expires_at(pair.certificate) - datetime.now(timezone.utc) > certificates.RENEW_AUTHORITY_BEFORE:
             return pair, self.kept["former"]
-        return certificates.authority(f"Valkey {self.path.name}"), pair.certificate
+        return certificates.create_authority(f"Valkey {self.path.name}"), pair.certificate
 
 
 def _is_partial(entry: Path) -> bool:

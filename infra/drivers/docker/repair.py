@@ -115,7 +115,7 @@ def _server(deployment: ContainerDeployment, node: NodeAddress) -> str:
 def _preview(
     deployment: ContainerDeployment, node: NodeAddress, damaged: Sequence[str], *, force: bool
 ) -> Iterator[str]:
-    with workbench.opened(deployment, node.name) as bench:
+    with workbench.open_workbench(deployment, node.name) as bench:
         if _interrupted(bench):
             yield f"{node.name}: a repair was interrupted and would be completed"
             return
@@ -130,7 +130,7 @@ def _carry_out(
 ) -> Iterator[str]:
     deployment.compose("stop", node.name)
     try:
-        with workbench.opened(deployment, node.name) as bench:
+        with workbench.open_workbench(deployment, node.name) as bench:
             moment = _interrupted(bench)
             if not moment:
                 moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
