@@ -1,1 +1,1 @@
-"""What `make` runs: the Pulumi CLI, the stack's life, and its URLs in files."""
+"""The operator's commands, which `make` runs."""

@@ -1,4 +1,4 @@
-"""`python -m tools COMMAND --stack NAME`: what the Makefile calls."""
+"""The command line of the operator's tools: `python -m tools COMMAND --stack NAME`."""
 
 from __future__ import annotations
 

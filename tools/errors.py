@@ -1,4 +1,4 @@
-"""The commands' branch of the error tree whose root is `valkeykit.errors.ValkeykitError`."""
+"""Errors of the tools; their base class is `valkeykit.errors.ValkeykitError`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from valkeykit.errors import ValkeykitError
 
 
 class ToolError(ValkeykitError):
-    """A command can't be carried out; nothing was changed."""
+    """A command failed before it changed anything."""
 
 
 class UpdateError(ToolError):

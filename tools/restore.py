@@ -59,7 +59,7 @@ def _local(stack: Stack, source: str, endpoint: Endpoint) -> str:
     if not files:
         raise ToolError(f"{dump} has no RDB file", fix="FROM=<file or folder of a backup>")
     for file in files:
-        if problem := rdb.unreadable(file, endpoint.version):
+        if problem := rdb.header_error(file, endpoint.version):
             raise ToolError(problem.args[0], fix="FROM=<file or folder of another backup>")
     return str(dump)
 

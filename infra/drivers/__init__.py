@@ -1,1 +1,1 @@
-"""What creates and changes servers, without Pulumi."""
+"""Drivers that create and change servers, without Pulumi."""

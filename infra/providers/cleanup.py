@@ -1,4 +1,4 @@
-"""What the end of a stack removes though its containers are in no state, as after a creation that was killed.
+"""Cleanup of containers that the state doesn't have, as after a killed creation, when a stack is destroyed.
 
 As in infra/providers/processes.py, this module's path and its class names are part of every stack's state.
 """
@@ -42,7 +42,7 @@ class CleanupProvider(ResourceProvider):
 
 
 class Cleanup(Resource, module="valkey", name="Cleanup"):
-    """Made before the containers and destroyed after them."""
+    """A resource that is created before the containers and deleted after them."""
 
     def __init__(self, name: str, props: Props, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(CleanupProvider(), name, {**props, "engine": None}, opts)

@@ -1,9 +1,9 @@
-"""Passwords, their rotation, and certificates."""
+"""Dynamic providers of passwords, their rotation, and certificates."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import pulumi
 from pulumi.dynamic import (
@@ -97,24 +97,24 @@ class Rotation(Resource, module="valkey", name="Rotation"):
 
 
 class AuthorityProvider(ResourceProvider):
-    """An authority; long before its end a new one takes its place, and both are trusted."""
+    """A CA, which is replaced long before its end; then the previous one is trusted too."""
 
     serialize_as_secret_always = False
 
     def create(self, props: Props) -> CreateResult:
-        return CreateResult(uuid.uuid4().hex, _authority(props["name"], former=""))
+        return CreateResult(uuid.uuid4().hex, _authority(props["name"], previous=""))
 
     def diff(self, _id: str, olds: Props, _news: Props) -> DiffResult:
-        from infra.drivers.certificates import ends
+        from infra.drivers.certificates import RENEW_AUTHORITY_BEFORE, expires_at
 
-        return DiffResult(changes=ends(olds["certificate"]) - datetime.now(timezone.utc) < timedelta(days=800))
+        return DiffResult(changes=expires_at(olds["certificate"]) - datetime.now(timezone.utc) < RENEW_AUTHORITY_BEFORE)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        return UpdateResult(_authority(news["name"], former=olds["certificate"]))
+        return UpdateResult(_authority(news["name"], previous=olds["certificate"]))
 
 
 class Authority(Resource, module="valkey", name="Authority"):
-    """bundle: the certificates to trust. certificate, key: what signs, PEM."""
+    """A CA. bundle: the certificates to trust. certificate, key: of the CA itself. All PEM."""
 
     certificate: pulumi.Output[str]
     key: pulumi.Output[str]
@@ -127,7 +127,7 @@ class Authority(Resource, module="valkey", name="Authority"):
 
 
 class CertificateProvider(ResourceProvider):
-    """A leaf certificate; a plain `pulumi up` renews it well before its end."""
+    """A leaf certificate, which `pulumi up` renews well before its end."""
 
     serialize_as_secret_always = False
 
@@ -145,7 +145,7 @@ class CertificateProvider(ResourceProvider):
 
 
 class Certificate(Resource, module="valkey", name="Certificate"):
-    """A certificate for names, signed by an authority."""
+    """A certificate for host names and addresses, signed by a CA."""
 
     certificate: pulumi.Output[str]
     key: pulumi.Output[str]
@@ -164,15 +164,15 @@ class Certificate(Resource, module="valkey", name="Certificate"):
         super().__init__(CertificateProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
 
 
-def _authority(name: str, former: str) -> Props:
+def _authority(name: str, previous: str) -> Props:
     from infra.drivers import certificates
 
-    pair = certificates.authority(name)
-    return {"name": name, "certificate": pair.certificate, "key": pair.key, "bundle": pair.certificate + former}
+    pair = certificates.create_authority(name)
+    return {"name": name, "certificate": pair.certificate, "key": pair.key, "bundle": pair.certificate + previous}
 
 
 def _leaf(props: Props) -> Props:
-    from infra.drivers.certificates import Pair, issue
+    from infra.drivers.certificates import CertificatePair, issue_certificate
 
-    pair = issue(Pair(props["authority"], props["authorityKey"]), props["names"])
+    pair = issue_certificate(CertificatePair(props["authority"], props["authorityKey"]), props["names"])
     return {**props, "certificate": pair.certificate, "key": pair.key}

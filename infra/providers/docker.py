@@ -1,4 +1,4 @@
-"""Containers of a deployment."""
+"""Dynamic provider of container deployments."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _state(props: Props) -> DeploymentState:
 
 
 def _spec(props: Props, login: str = "") -> DeploymentSpec:
-    from infra.drivers.certificates import Pair
+    from infra.drivers.certificates import CertificatePair
     from infra.drivers.docker.driver import DeploymentSpec
     from infra.drivers.docker.engine import Engine
     from infra.drivers.docker.images import ImageSource
@@ -193,7 +193,7 @@ def _spec(props: Props, login: str = "") -> DeploymentSpec:
         secrets=Secrets(
             props["passwords"],
             props["previous"],
-            Pair(props["certificate"], props["key"]),
+            CertificatePair(props["certificate"], props["key"]),
             props["authority"],
             login,
             (props.get("backupAccessKey", ""), props.get("backupSecretKey", "")),

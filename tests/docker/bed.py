@@ -38,9 +38,9 @@ _numbers = itertools.count(1)
 
 
 def new_secrets(names: list[str], users: tuple[hardening.User, ...]) -> Secrets:
-    authority = certificates.authority("Valkey tests")
+    authority = certificates.create_authority("Valkey tests")
     passwords = {user.name: secrets.token_urlsafe(24) for user in users}
-    return Secrets(passwords, {}, certificates.issue(authority, names), authority.certificate)
+    return Secrets(passwords, {}, certificates.issue_certificate(authority, names), authority.certificate)
 
 
 def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int = 64, **plan: Any) -> DeploymentSpec:
@@ -165,5 +165,5 @@ def sweep(stack: str) -> None:
         ("network", ("network", "rm")),
         ("volume", ("volume", "rm", "--force")),
     ):
-        if names := engine.labelled(kind, label):
+        if names := engine.list_by_labels(kind, label):
             engine.docker(*command, *names)

@@ -126,7 +126,7 @@ def test_a_restore_killed_at_any_moment_starts_again_and_has_all(
         with running(spec) as bed:
             assert is_whole(bed)
             assert bed.wrong() == []
-            assert f"{spec.plan.project}-scratch" not in spec.engine.labelled(
+            assert f"{spec.plan.project}-scratch" not in spec.engine.list_by_labels(
                 "container", f"valkey.stack={spec.plan.stack}"
             )
     finally:
@@ -152,7 +152,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     spec = replace(make_spec(tmp_path, "single", memory=2), restore_from=snapshot)
     with pytest.raises(ProvisioningError, match="more than the 2097152"):
         driver.ensure(spec, None)
-    assert not spec.engine.labelled("volume", f"valkey.stack={spec.plan.stack}")
+    assert not spec.engine.list_by_labels("volume", f"valkey.stack={spec.plan.stack}")
 
 
 @pytest.mark.parametrize("topology", ["replicated", "cluster"])

@@ -57,7 +57,7 @@ def test_a_stack_with_its_monitoring_and_its_uploads(root: Path) -> None:
     )
     assert "0 keys in" in done.stdout
     assert "SUCCESS" in done.stdout
-    assert not Engine().labelled("container", f"valkey.stack={STACKS[0]}")
+    assert not Engine().list_by_labels("container", f"valkey.stack={STACKS[0]}")
 
 
 SINGLE = """eval "$(make -s shell)"
@@ -94,4 +94,4 @@ def promtool(folder: Path, readable: Path) -> Path:
 def test_folders_without_pulumi(root: Path) -> None:
     checkout.session(root, *checkout.runnable(root / "docs" / "native.md"))
     assert os.access(root / "debian" / "install", os.X_OK)
-    assert Engine().labelled("container", f"valkey.stack={STACKS[1]}")
+    assert Engine().list_by_labels("container", f"valkey.stack={STACKS[1]}")

@@ -121,7 +121,7 @@ def test_up_is_proven_by_the_smoke_suite_and_a_second_changes_nothing(project: P
     containers = CheckedResource(policies.CONTAINERS, project.stack.resource("Containers"))
     assert [problem for policy in policies.POLICIES for problem in policy.check(containers)] == []
     project.stack.down()
-    assert not Engine().labelled("container", f"valkey.stack=valkey/{project.stack.name}")
+    assert not Engine().list_by_labels("container", f"valkey.stack=valkey/{project.stack.name}")
     assert list((project.root / ".valkey" / project.stack.name).glob("final-*.rdb"))
 
 
@@ -159,7 +159,7 @@ def test_the_end_of_a_stack_whose_creation_was_killed_leaves_nothing(project: Pr
     command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", project.stack.name]
     with subprocess.Popen(command, cwd=project.root, env=project.stack.environment, stdout=subprocess.DEVNULL) as run:
         deadline = time.monotonic() + 600
-        while not Engine().labelled("container", f"valkey.stack={stack}", "valkey.purpose=node"):
+        while not Engine().list_by_labels("container", f"valkey.stack={stack}", "valkey.purpose=node"):
             assert run.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -170,7 +170,7 @@ def test_the_end_of_a_stack_whose_creation_was_killed_leaves_nothing(project: Pr
     assert "Containers" not in {resource["type"].rpartition(":")[2] for resource in project.resources()}
     project.stack.down()
     for kind in ("container", "volume", "network"):
-        assert Engine().labelled(kind, f"valkey.stack={stack}") == []
+        assert Engine().list_by_labels(kind, f"valkey.stack={stack}") == []
 
 
 def test_a_failover_drill_loses_nothing_that_was_acknowledged(project: Project) -> None:

@@ -58,7 +58,7 @@ import pickle, sys, time
 from pathlib import Path
 from infra.drivers.topology import pause
 executor, node = pickle.loads(Path(sys.argv[1]).read_bytes())
-with pause.hold(executor, node) as held:
+with pause.hold_writes(executor, node) as held:
     print("held", flush=True)
     while True:
         time.sleep(0.1)

@@ -33,7 +33,7 @@ def single(tmp_path: Path) -> Iterator[Bed]:
 
 def left(spec: DeploymentSpec) -> list[str]:
     label = f"valkey.stack={spec.plan.stack}"
-    return [name for kind in ("container", "volume", "network") for name in spec.engine.labelled(kind, label)]
+    return [name for kind in ("container", "volume", "network") for name in spec.engine.list_by_labels(kind, label)]
 
 
 def objects(spec: DeploymentSpec) -> DockerObjects:
@@ -46,7 +46,7 @@ def kill(bed: Bed, call: str, folder: Path) -> None:
 
 
 def helpers(bed: Bed) -> list[str]:
-    return bed.spec.engine.labelled("container", f"valkey.deployment={bed.spec.plan.project}")
+    return bed.spec.engine.list_by_labels("container", f"valkey.deployment={bed.spec.plan.project}")
 
 
 def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_everything_has_the_stack_and_a_purpose(single: Bed) -> None:
 
 
 def labelled(bed: Bed, kind: str) -> list[str]:
-    return bed.spec.engine.labelled(kind, f"valkey.stack={bed.spec.plan.stack}")
+    return bed.spec.engine.list_by_labels(kind, f"valkey.stack={bed.spec.plan.stack}")
 
 
 @pytest.mark.parametrize("kind", ["volume", "network"])

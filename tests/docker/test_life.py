@@ -107,8 +107,8 @@ def test_passwords_rotate_without_a_failed_request(bed: Bed) -> None:
 
 
 def test_a_certificate_is_renewed_without_a_restart_of_data_nodes(bed: Bed) -> None:
-    authority = certificates.authority("another")
-    leaf = certificates.issue(authority, ["localhost", "127.0.0.1", *bed.spec.plan.addresses])
+    authority = certificates.create_authority("another")
+    leaf = certificates.issue_certificate(authority, ["localhost", "127.0.0.1", *bed.spec.plan.addresses])
     known = bed.spec.secrets
     both = authority.certificate + known.ca  # what clients must trust meanwhile
     before = {name: at for name, at in starts(bed).items() if name.startswith("node")}
@@ -223,5 +223,5 @@ def test_nothing_secret_is_seen_by_inspection_or_in_logs(bed: Bed) -> None:
 def test_the_end_leaves_a_snapshot_and_nothing_else(bed: Bed) -> None:
     bed.remove(keep_snapshot=True)
     project = f"com.docker.compose.project={bed.spec.plan.project}"
-    assert not any(bed.spec.engine.labelled(kind, project) for kind in ("container", "network", "volume"))
+    assert not any(bed.spec.engine.list_by_labels(kind, project) for kind in ("container", "network", "volume"))
     assert len(list(bed.spec.keep_in.glob("final-*.rdb"))) == bed.spec.plan.shards

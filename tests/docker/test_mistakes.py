@@ -20,7 +20,7 @@ from tests.docker.bed import NEW, OLD, make_spec, running
 
 def nothing_is_left(spec: driver.DeploymentSpec) -> bool:
     label = f"valkey.stack={spec.plan.stack}"
-    return not any(spec.engine.labelled(kind, label) for kind in ("container", "volume", "network"))
+    return not any(spec.engine.list_by_labels(kind, label) for kind in ("container", "volume", "network"))
 
 
 def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def found_in(data: bytes, secrets: Mapping[str, str]) -> list[str]:
 def files(bed: Bed) -> Iterator[tuple[str, tarfile.TarInfo, bytes]]:
     """Every file of every volume of the stack; and of what a container writes elsewhere."""
     engine, project = bed.spec.engine, bed.spec.plan.project
-    for volume in engine.labelled("volume", f"valkey.stack={bed.spec.plan.stack}"):
+    for volume in engine.list_by_labels("volume", f"valkey.stack={bed.spec.plan.stack}"):
         box = ["run", "--rm", "--user", "0", "--network", "none", "-v", f"{volume}:/v:ro", "--entrypoint", "tar"]
         archive = engine.raw(*box, f"{IMAGE}:{NEW}", "-C", "/v", "-cf", "-", ".")
         yield from _entries(volume.removeprefix(f"{project}_"), archive)
@@ -105,10 +105,10 @@ def test_secrets_are_in_no_description_and_no_log(bed: Bed) -> None:
     engine, label = bed.spec.engine, f"valkey.stack={bed.spec.plan.stack}"
     secrets = secrets_of(bed)
     for kind in ("container", "volume", "network"):
-        names = engine.labelled(kind, label)
+        names = engine.list_by_labels(kind, label)
         assert names
         assert not found_in(json.dumps(engine.inspect(kind, *names)).encode(), secrets), kind
-    for name in engine.labelled("container", label):
+    for name in engine.list_by_labels("container", label):
         for command in (("logs", name), ("top", name), ("diff", name)):
             assert not found_in(engine.raw(*command), secrets), command
     assert not found_in(engine.compose(bed.deployment.project, "config").encode(), secrets)

@@ -12,7 +12,7 @@ from valkeykit_ops import vulnerabilities
 
 from infra import project, settings
 from infra.drivers import certificates
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.targets.docker import planning, preflight
@@ -149,14 +149,14 @@ def problems(folder: Path, section: dict[str, object], monkeypatch: pytest.Monke
 
 
 def test_a_certificate_of_ones_own_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority = certificates.authority("ours")
-    good = certificates.issue(authority, ["db.example.com"])
-    expired = certificates.issue(authority, ["db.example.com"], timedelta(minutes=-1))
+    authority = certificates.create_authority("ours")
+    good = certificates.issue_certificate(authority, ["db.example.com"])
+    expired = certificates.issue_certificate(authority, ["db.example.com"], timedelta(minutes=-1))
     cases = {
         "": good,
         "expired": expired,
-        "belongs to another key": Pair(good.certificate, expired.key),
-        "not valid for 'db.example.com'": certificates.issue(authority, ["localhost"]),
+        "belongs to another key": CertificatePair(good.certificate, expired.key),
+        "not valid for 'db.example.com'": certificates.issue_certificate(authority, ["localhost"]),
     }
     for said, pair in cases.items():
         for name, text in (("crt", pair.certificate), ("key", pair.key), ("ca", authority.certificate)):

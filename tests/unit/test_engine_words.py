@@ -31,7 +31,7 @@ CASES = [
     (f"{SSH}ssh: Could not resolve hostname engine: Name or service not known", NETWORK),
     (f"{SSH}kex_exchange_identification: Connection closed by remote host", NETWORK),
     (f"{SSH}Host key verification failed.", "connect to the engine's machine with ssh once"),
-    (f"{SSH}root@engine: Permission denied (publickey,password).", "give ssh a key"),
+    (f"{SSH}root@engine: Permission denied (publickey,password).", "use an ssh key"),
     (SSH, "start the engine"),
     ('Get "https://engine:2376/v1.50/info": dial tcp 10.0.0.1:2376: i/o timeout', NETWORK),
     ('Get "https://engine:2376/v1.50/info": net/http: TLS handshake timeout', NETWORK),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.processes import holdings
-from infra.drivers.processes.holdings import Holding, is_ahead, leader
+from infra.drivers.processes.holdings import Holding, choose_primary, is_ahead
 from infra.errors import ProvisioningError
 
 
@@ -52,17 +52,17 @@ def test_neither_is_ahead(one: Holding, other: Holding) -> None:
 
 
 def test_the_preferred_node_leads_unless_another_holds_more() -> None:
-    assert leader({"a": holds("x"), "b": holds("x")}, "b", existed=True) == "b"
-    assert leader({"a": holds("x", "y"), "b": holds("x")}, "b", existed=True) == "a"
-    assert leader({"a": EMPTY, "b": DAMAGED, "c": holds("x")}, "a", existed=True) == "c"
-    assert leader({"a": EMPTY, "b": NO_KEYS}, "a", existed=True) == "b"
-    assert leader({"a": EMPTY, "b": EMPTY}, "b", existed=False) == "b"
+    assert choose_primary({"a": holds("x"), "b": holds("x")}, "b", existed=True) == "b"
+    assert choose_primary({"a": holds("x", "y"), "b": holds("x")}, "b", existed=True) == "a"
+    assert choose_primary({"a": EMPTY, "b": DAMAGED, "c": holds("x")}, "a", existed=True) == "c"
+    assert choose_primary({"a": EMPTY, "b": NO_KEYS}, "a", existed=True) == "b"
+    assert choose_primary({"a": EMPTY, "b": EMPTY}, "b", existed=False) == "b"
 
 
 @pytest.mark.parametrize("found", [{"a": EMPTY, "b": EMPTY}, {"a": DAMAGED, "b": EMPTY}, {"a": NO_KEYS, "b": DAMAGED}])
 def test_without_usable_data_no_node_leads(found: dict[str, Holding]) -> None:
     with pytest.raises(ProvisioningError, match=f"a: {found['a']}; b: {found['b']} -> .*make repair NODE=a"):
-        leader(found, "a", existed=True)
+        choose_primary(found, "a", existed=True)
 
 
 def test_what_servers_write_for_themselves_is_not_compared(tmp_path: Path) -> None:

@@ -1,12 +1,23 @@
-"""Public names: every class of the repository has a name of its own, and a function says what it creates."""
+"""Names and words: every public class has a name of its own, and the operator's side speaks the field's language."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
 from tools.stack import PROJECT
+
+WORDED = (
+    *("infra/drivers", "infra/providers", "infra/settings", "infra/targets", "infra/policy", "infra/hardening.py"),
+    *("infra/outputs.py", "infra/__main__.py", "tools", "compose/bin", "Makefile"),
+)
+"""Files whose words are checked."""
+
+UNIDIOMATIC = re.compile(
+    r"\b(anew|mend(s|ed|ing)?|rehears\w*|strangers?|whom|hands? over|goes on|nobody)\b", re.IGNORECASE
+)
 
 PACKAGES = ("infra", "tools", "client/valkeykit", "client/ops/valkeykit_ops", "bench")
 
@@ -35,4 +46,14 @@ def test_no_public_function_is_called_make() -> None:
         for name, module in modules()
         for node in ast.walk(module)
         if isinstance(node, functions) and node.name == "make"
+    ] == []
+
+
+def test_no_unidiomatic_word_comes_back() -> None:
+    paths = [path for name in WORDED for path in (PROJECT / name, *(PROJECT / name).rglob("*")) if path.is_file()]
+    texts = {path: path.read_text() for path in paths if path.suffix in {".py", ""}}
+    assert [
+        f"{path.relative_to(PROJECT)}: {match[0]}"
+        for path, text in texts.items()
+        for match in UNIDIOMATIC.finditer(text)
     ] == []

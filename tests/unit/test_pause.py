@@ -52,7 +52,7 @@ from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.processes.instance import ServerSpec
 folder = ServerFolder(Path({folder!r}))
 spec = ServerSpec(folder, Ownership("valkey/test", "r", binary.version()), 0, {{}}, "", {password!r})
-with pause.hold(ProcessExecutor({{"node-0": spec}}), "node-0"):
+with pause.hold_writes(ProcessExecutor({{"node-0": spec}}), "node-0"):
     print("held", flush=True)
     time.sleep(600)
 """

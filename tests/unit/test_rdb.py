@@ -27,6 +27,6 @@ REDIS = b"REDIS0012\xfa\tredis-ver\x057.4.0"
 )
 def test_a_file_that_a_version_can_not_read(tmp_path: Path, header: bytes, version: str, problem: str) -> None:
     (tmp_path / "dump.rdb").write_bytes(header)
-    found = rdb.unreadable(tmp_path / "dump.rdb", version)
+    found = rdb.header_error(tmp_path / "dump.rdb", version)
     assert str(found or "").removeprefix(f"{tmp_path}/dump.rdb ").startswith(problem)
     assert bool(found) is bool(problem)

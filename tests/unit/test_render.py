@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from infra.drivers import certificates
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from tools.errors import ToolError
 from tools.render import render
 
@@ -56,8 +56,8 @@ def test_a_certificate_near_its_end_is_renewed_and_the_rest_is_kept(tmp_path: Pa
     folder = tmp_path / "v"
     render("compose", folder, SMALL)
     known = kept(folder)
-    authority = Pair(**known["authority"])  # type: ignore[arg-type]
-    known["leaf"] = vars(certificates.issue(authority, ["localhost"], timedelta(days=3)))
+    authority = CertificatePair(**known["authority"])  # type: ignore[arg-type]
+    known["leaf"] = vars(certificates.issue_certificate(authority, ["localhost"], timedelta(days=3)))
     (folder / "kept.json").write_text(json.dumps(known))
     assert "docker compose restart" in render("compose", folder, SMALL)
     now = kept(folder)

@@ -13,14 +13,14 @@ import pytest
 from valkeykit.errors import ConfigurationError
 
 from infra import hardening
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker import compose, exporter, files
 from infra.drivers.docker.plan import Backups, DeploymentPlan, Secrets, Upload
 from infra.settings import load
 from infra.targets.docker.planning import create_plan
 
 PASSWORDS = {user.name: f"secret of {user.name}" for user in (*hardening.USERS, *hardening.SYSTEM_USERS)}
-SECRETS = Secrets(PASSWORDS, {}, Pair("certificate", "key"), "ca", bucket=("access", "key+of/it"))
+SECRETS = Secrets(PASSWORDS, {}, CertificatePair("certificate", "key"), "ca", bucket=("access", "key+of/it"))
 
 
 @pytest.fixture

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from infra import hardening
 from infra.drivers import certificates
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.plan import Secrets
 from infra.drivers.files import write_private
 from infra.drivers.passwords import new_password
 from tools.errors import ToolError
 
 KEPT_FILE = "kept.json"
-
-RENEW_AUTHORITY_BEFORE = timedelta(days=800)
-"""How long before its end the CA is renewed: longer than the life of a certificate that it signs."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +88,21 @@ class RenderedFolder:
         """Whether running servers have an older certificate."""
         return bool(self.kept) and self.kept["leaf"]["certificate"] != now.certificate.certificate
 
-    def _leaf(self, authority: Pair, names: list[str]) -> Pair:
+    def _leaf(self, authority: CertificatePair, names: list[str]) -> CertificatePair:
         if self.kept and self.kept["authority"]["certificate"] == authority.certificate:
-            leaf = Pair(**self.kept["leaf"])
+            leaf = CertificatePair(**self.kept["leaf"])
             if not certificates.must_renew(leaf.certificate, names):
                 return leaf
-        return certificates.issue(authority, names)
+        return certificates.issue_certificate(authority, names)
 
-    def _authority(self) -> tuple[Pair, str]:
+    def _authority(self) -> tuple[CertificatePair, str]:
         """The CA, and the certificate of the previous one."""
         if not self.kept:
-            return certificates.authority(f"Valkey {self.path.name}"), ""
-        pair = Pair(**self.kept["authority"])
-        if certificates.ends(pair.certificate) - datetime.now(timezone.utc) > RENEW_AUTHORITY_BEFORE:
+            return certificates.create_authority(f"Valkey {self.path.name}"), ""
+        pair = CertificatePair(**self.kept["authority"])
+        if certificates.expires_at(pair.certificate) - datetime.now(timezone.utc) > certificates.RENEW_AUTHORITY_BEFORE:
             return pair, self.kept["former"]
-        return certificates.authority(f"Valkey {self.path.name}"), pair.certificate
+        return certificates.create_authority(f"Valkey {self.path.name}"), pair.certificate
 
 
 def _is_partial(entry: Path) -> bool:

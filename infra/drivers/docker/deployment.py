@@ -63,7 +63,7 @@ class ContainerDeployment:
 
     def exists(self) -> bool:
         """Whether it has a container, running or not."""
-        return bool(self.engine.labelled("container", f"{compose.PROJECT}={self.plan.project}"))
+        return bool(self.engine.list_by_labels("container", f"{compose.PROJECT}={self.plan.project}"))
 
     def has_data(self) -> bool:
         """Whether a data node has its volume."""
@@ -80,9 +80,9 @@ class ContainerDeployment:
         Raises:
             EngineError: one doesn't.
         """
-        volumes = self.engine.labelled("volume", f"{compose.PROJECT}={self.plan.project}")
+        volumes = self.engine.list_by_labels("volume", f"{compose.PROJECT}={self.plan.project}")
         for kind, names in (
-            ("container", self.engine.labelled("container", f"{compose.PROJECT}={self.plan.project}")),
+            ("container", self.engine.list_by_labels("container", f"{compose.PROJECT}={self.plan.project}")),
             ("volume", [*volumes, self.volume(compose.CONF), self.volume(compose.BACKUPS)]),
         ):
             for facts in self.engine.inspect(kind, *names):

@@ -106,13 +106,13 @@ class Engine:
         return run.stdout
 
     @contextlib.contextmanager
-    def reading(self, *arguments: str) -> Iterator[IO[bytes]]:
+    def stream_output(self, *arguments: str) -> Iterator[IO[bytes]]:
         """The output of a docker command, as a stream."""
         with self._streaming(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as run:
             yield _pipe(run.stdout)
 
     @contextlib.contextmanager
-    def writing(self, *arguments: str) -> Iterator[IO[bytes]]:
+    def stream_input(self, *arguments: str) -> Iterator[IO[bytes]]:
         """The input of a docker command, as a stream."""
         with self._streaming(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as run:
             stdin = _pipe(run.stdin)
@@ -120,7 +120,7 @@ class Engine:
             stdin.close()
 
     @contextlib.contextmanager
-    def conversing(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    def open_pipes(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         """The input and output of a docker command, unbuffered; it ends after its input."""
         command = self._command(arguments)
         with subprocess.Popen(
@@ -214,7 +214,7 @@ class Engine:
         # Outside of the handler, so that the error of an engine that has stopped has no context.
         return [one for name in names for one in self.inspect(kind, name)] if len(names) > 1 else []
 
-    def labelled(self, kind: str, *labels: str) -> list[str]:
+    def list_by_labels(self, kind: str, *labels: str) -> list[str]:
         """The names of objects that have all of the labels."""
         names = "{{.Names}}" if kind == "container" else "{{.Name}}"
         every = ["--all"] if kind == "container" else []

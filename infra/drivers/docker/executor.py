@@ -76,7 +76,7 @@ class ContainerExecutor:
         """See NodeExecutor."""
         password = self._password(node)
         script = f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; exec {_CLI} {self.ports[node]} 2>&1"
-        with self.engine.conversing("exec", "-i", self.containers[node], "sh", "-c", script) as (stdin, stdout):
+        with self.engine.open_pipes("exec", "-i", self.containers[node], "sh", "-c", script) as (stdin, stdout):
             stdin.write(f"{password}\n".encode())
             yield partial(_converse, node, stdin, stdout)
 

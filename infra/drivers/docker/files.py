@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from infra import hardening
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.plan import DeploymentPlan, Secrets, Upload
 from infra.drivers.topology.executor import NodeAddress
 from infra.drivers.topology.replication import sentinel_conf
@@ -58,7 +58,7 @@ def digest(plan: DeploymentPlan) -> str:
     """A digest of all files without ports and secrets; an upgrade of this package may change it."""
     ports = tuple(range(len(plan.addresses)))
     names = [user.name for user in (*plan.users, *plan.sentinel_users)]
-    rendered = render(replace(plan, ports=ports), Secrets(dict.fromkeys(names, ""), {}, Pair("", ""), ""))
+    rendered = render(replace(plan, ports=ports), Secrets(dict.fromkeys(names, ""), {}, CertificatePair("", ""), ""))
     return hashlib.sha256(json.dumps([SERVICES.read_text(), rendered], sort_keys=True).encode()).hexdigest()[:16]
 
 

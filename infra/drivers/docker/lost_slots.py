@@ -40,14 +40,14 @@ def find(deployment: ContainerDeployment, node: NodeAddress) -> LostSlots | None
         views = {member.name: cluster.read_nodes(executor, member.name) for member in plan.nodes}
     except (CommandRejectedError, NotRespondingError):
         return None
-    own = {name: next(node for node in view if "myself" in node.flags) for name, view in views.items()}
-    live = {node.id for node in own.values()}
-    missing = frozenset(range(SLOTS)).difference(*(node.slots for node in own.values() if node.is_primary))
-    lost = {node.id: node.slots for view in views.values() for node in view if node.slots and node.id not in live}
-    followed = {node.primary for name, node in own.items() if node.primary in lost and _is_sound(deployment, name)}
+    own = {name: next(entry for entry in view if "myself" in entry.flags) for name, view in views.items()}
+    live = {entry.id for entry in own.values()}
+    missing = frozenset(range(SLOTS)).difference(*(entry.slots for entry in own.values() if entry.is_primary))
+    lost = {entry.id: entry.slots for view in views.values() for entry in view if entry.slots and entry.id not in live}
+    followed = {entry.primary for name, entry in own.items() if entry.primary in lost and _is_sound(deployment, name)}
     if not missing or len(missing) == SLOTS or followed:
         return None  # no slots are lost, the cluster is new, or keep-cluster promotes a replica
-    idle = [name for name, node in own.items() if not node.slots and (node.is_primary or node.primary in lost)]
+    idle = [name for name, entry in own.items() if not entry.slots and (entry.is_primary or entry.primary in lost)]
     if node.name not in idle:
         raise ProvisioningError(
             f"{LostSlots(missing, frozenset())}; {node.name} can't take them", fix=f"NODE=<one of {', '.join(idle)}>"
@@ -78,7 +78,7 @@ def accept(
         return
     executor, members = deployment.executor, deployment.plan.nodes
     for member in members:
-        own: ClusterNode = next(node for node in cluster.read_nodes(executor, member.name) if "myself" in node.flags)
+        own: ClusterNode = next(entry for entry in cluster.read_nodes(executor, member.name) if "myself" in entry.flags)
         if own.primary in loss.ids:  # a replica can't forget its primary
             executor.run(member.name, "CLUSTER", "RESET", "SOFT")
     for member in members:

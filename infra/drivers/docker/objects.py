@@ -31,7 +31,7 @@ class DockerObjects:
 
         A preview may run at the same time; its containers have the purpose `VERSION`.
         """
-        of_previews = self.engine.labelled("container", *self._labels(f"{compose.PURPOSE}={VERSION}"))
+        of_previews = self.engine.list_by_labels("container", *self._labels(f"{compose.PURPOSE}={VERSION}"))
         self._remove_containers([name for name in self._helpers() if name not in of_previews])
 
     def reject_foreign_users(self) -> None:
@@ -90,19 +90,19 @@ class DockerObjects:
 
     def _helpers(self) -> list[str]:
         """Containers of single commands, and containers that a killed compose left."""
-        own = self.engine.labelled("container", *self._labels(f"{compose.DEPLOYMENT}={self.project}"))
+        own = self.engine.list_by_labels("container", *self._labels(f"{compose.DEPLOYMENT}={self.project}"))
         unfinished = [name for name in self._containers() if _REPLACING.match(name)]
         return [*own, *unfinished, *self._existing("container", f"{self.project}-{SCRATCH}")]
 
     def _containers(self) -> list[str]:
-        return self.engine.labelled("container", *self._labels(f"{compose.PROJECT}={self.project}"))
+        return self.engine.list_by_labels("container", *self._labels(f"{compose.PROJECT}={self.project}"))
 
     def _networks(self) -> list[str]:
-        return self.engine.labelled("network", *self._labels(f"{compose.PROJECT}={self.project}"))
+        return self.engine.list_by_labels("network", *self._labels(f"{compose.PROJECT}={self.project}"))
 
     def _volumes(self) -> list[str]:
         """All volumes except backups."""
-        created = self.engine.labelled("volume", *self._labels(f"{compose.PROJECT}={self.project}"))
+        created = self.engine.list_by_labels("volume", *self._labels(f"{compose.PROJECT}={self.project}"))
         return [*created, *self._existing("volume", *(f"{self.project}_{name}" for name in (compose.CONF, SCRATCH)))]
 
     def _existing(self, kind: str, *names: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from infra import hardening
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import Topology
@@ -42,7 +42,7 @@ class Secrets:
 
     passwords: Mapping[str, str] = field(repr=False)
     previous: Mapping[str, str] = field(repr=False)
-    certificate: Pair
+    certificate: CertificatePair
     ca: str
     login: str = field(default="", repr=False)
     bucket: tuple[str, str] | None = field(repr=False, default=None)

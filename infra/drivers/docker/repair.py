@@ -115,7 +115,7 @@ def _server(deployment: ContainerDeployment, node: NodeAddress) -> str:
 def _preview(
     deployment: ContainerDeployment, node: NodeAddress, damaged: Sequence[str], *, force: bool
 ) -> Iterator[str]:
-    with workbench.opened(deployment, node.name) as bench:
+    with workbench.open_workbench(deployment, node.name) as bench:
         if _interrupted(bench):
             yield f"{node.name}: a repair was interrupted and would be completed"
             return
@@ -130,7 +130,7 @@ def _carry_out(
 ) -> Iterator[str]:
     deployment.compose("stop", node.name)
     try:
-        with workbench.opened(deployment, node.name) as bench:
+        with workbench.open_workbench(deployment, node.name) as bench:
             moment = _interrupted(bench)
             if not moment:
                 moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -248,7 +248,7 @@ def _with_nodes_conf(
             f"the nodes.conf of {node.name} is lost or damaged, and no other node that runs knows its id", fix="make up"
         )
     knowing = [view for view in others if identity in view.text]
-    other = max(knowing, key=lambda view: sum(len(node.slots) for node in view.nodes))  # a new node knows less
+    other = max(knowing, key=lambda view: sum(len(entry.slots) for entry in view.nodes))  # a new node knows less
     problem = f"its nodes.conf is lost or damaged; the other nodes know it as {identity}"
     return replace(report, problems=(*report.problems, problem), nodes_conf=nodesconf.rebuilt(other, identity))
 

@@ -30,7 +30,7 @@ def preflight(source: Path, version: str) -> None:
         ProvisioningError: it can't read one.
     """
     for dump in rdb.files(source):
-        if problem := rdb.unreadable(dump, version):
+        if problem := rdb.header_error(dump, version):
             raise problem
 
 

@@ -63,7 +63,7 @@ class Volume:
         with (
             _atomic_file(target) as file,
             self._mounted() as container,
-            self.engine.reading("cp", f"{container}:/volume/.", "-") as stream,
+            self.engine.stream_output("cp", f"{container}:/volume/.", "-") as stream,
         ):
             shutil.copyfileobj(stream, file)
 
@@ -71,7 +71,7 @@ class Volume:
     def _writing(self) -> Iterator[tarfile.TarFile]:
         with (
             self._mounted() as container,
-            self.engine.writing("cp", "-", f"{container}:/volume") as stream,
+            self.engine.stream_input("cp", "-", f"{container}:/volume") as stream,
             tarfile.open(fileobj=stream, mode="w|") as archive,
         ):
             yield archive
@@ -122,7 +122,7 @@ def download(engine: Engine, container: str, path: str, target: Path) -> None:
     """Copy a file of a container to this machine, 0600, atomically."""
     with (
         _atomic_file(target) as file,
-        engine.reading("cp", f"{container}:{path}", "-") as stream,
+        engine.stream_output("cp", f"{container}:{path}", "-") as stream,
         tarfile.open(fileobj=stream, mode="r|") as archive,
     ):
         for entry in archive:

@@ -115,7 +115,7 @@ class Workbench:
 
 
 @contextlib.contextmanager
-def opened(deployment: ContainerDeployment, node: str) -> Iterator[Workbench]:
+def open_workbench(deployment: ContainerDeployment, node: str) -> Iterator[Workbench]:
     """Open a workbench for a node's volume, and replace that of a killed run.
 
     Raises:

@@ -127,7 +127,7 @@ class ClusterDriver:
         listed = [addresses[node.address] for node in view.nodes if node.slots and node.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))
-        return ShardPlan(holdings.leader(surveyed, preferred, existed=True), surveyed)
+        return ShardPlan(holdings.choose_primary(surveyed, preferred, existed=True), surveyed)
 
     def _set_aside(self, shards: Sequence[ShardPlan]) -> None:
         """Set the data of nodes aside that can't load it or have no usable nodes.conf: such a node would claim slots

@@ -104,7 +104,7 @@ def is_ahead(one: Holding, other: Holding) -> bool:
     return lead > 0
 
 
-def leader(surveyed: Mapping[str, Holding], preferred: str, *, existed: bool) -> str:
+def choose_primary(surveyed: Mapping[str, Holding], preferred: str, *, existed: bool) -> str:
     """The node that becomes the primary: the preferred one unless another has more data.
 
     existed: whether the group has run before, so at least one node must have data.

@@ -110,7 +110,7 @@ class ReplicationDriver:
             return serving, survey.survey(self._spec, self._executor, dead)
         surveyed = survey.survey(self._spec, self._executor, self._spec.nodes)
         preferred = next(iter(running), self._remembered())  # otherwise the Sentinels might select it meanwhile
-        return holdings.leader(surveyed, preferred, existed=self._sentinels_remember()), surveyed
+        return holdings.choose_primary(surveyed, preferred, existed=self._sentinels_remember()), surveyed
 
     def _wait_for_sentinels(self) -> str | None:
         """The running primary, once all Sentinels run and agree on it."""

@@ -56,7 +56,7 @@ class Pause:
 
 
 @contextlib.contextmanager
-def hold(executor: NodeExecutor, node: str) -> Iterator[Pause]:
+def hold_writes(executor: NodeExecutor, node: str) -> Iterator[Pause]:
     """Pause a node's writers until the block ends.
 
     Raises:

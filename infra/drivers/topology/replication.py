@@ -207,7 +207,7 @@ def fail_over(
         return wait_for_primary(executor, sentinels, nodes, other_than=primary)
     replicas = [node for node in live if node != primary]
     wait_until_in_sync(executor, primary, live)
-    with pause.hold(executor, primary.name) as held:
+    with pause.hold_writes(executor, primary.name) as held:
         is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
         wait_until(is_caught_up, FAILOVER_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
         with _fenced(executor, primary, len(replicas)):

@@ -9,7 +9,7 @@ from valkeykit.errors import ConfigurationError, ValkeykitError
 
 from infra import project
 from infra.drivers import certificates, rdb
-from infra.drivers.certificates import Pair
+from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.engine import Engine
 from infra.errors import ProvisioningError
 from infra.settings import StackSettings
@@ -30,11 +30,11 @@ def check(settings: StackSettings) -> None:
         )
 
 
-def read_certificate(settings: StackSettings) -> tuple[Pair, str]:
+def read_certificate(settings: StackSettings) -> tuple[CertificatePair, str]:
     """The operator's own certificate with its key, and its authority."""
     docker, root = settings.docker, project.root()
     texts = [(root / path).read_text() for path in (docker.certificate, docker.key, docker.ca)]
-    return Pair(texts[0], texts[1]), texts[2]
+    return CertificatePair(texts[0], texts[1]), texts[2]
 
 
 def _problems(settings: StackSettings) -> Iterator[ValkeykitError]:
