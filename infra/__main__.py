@@ -8,18 +8,8 @@ from valkeykit.endpoint import SCHEMA_VERSION, Endpoint
 from valkeykit.errors import ValkeykitError
 
 from infra import hardening, outputs, settings
-from infra.settings import StackSettings
 from infra.targets.deployment import Login, TargetDeployment, record_rotation
 from infra.targets.provisioning import provision
-
-
-def deploy(stack_settings: StackSettings) -> None:
-    """Deploy the target and export its outputs."""
-    deployment = provision(stack_settings, f"{pulumi.get_project()}/{pulumi.get_stack()}")
-    for gap in hardening.gaps(stack_settings.target):
-        pulumi.log.info(f"{stack_settings.target}: {gap}")
-    record_rotation(deployment, stack_settings)
-    export(deployment)
 
 
 def export(deployment: TargetDeployment) -> None:
@@ -46,6 +36,13 @@ def _url(endpoint: pulumi.Output[Endpoint], login: Login) -> pulumi.Output[str]:
 gc.disable()  # The program runs for seconds; with a cloud's classes loaded, garbage collection takes a tenth of them.
 
 try:
-    deploy(settings.load(CONFIG.get()))
+    # Module variables: they must live until the program ends, and with them the hooks and outputs of resources.
+    stack_settings = settings.load(CONFIG.get())
+    deployment = provision(stack_settings, f"{pulumi.get_project()}/{pulumi.get_stack()}")
 except ValkeykitError as problem:
     raise pulumi.RunError(str(problem)) from None
+
+for gap in hardening.gaps(stack_settings.target):
+    pulumi.log.info(f"{stack_settings.target}: {gap}")
+record_rotation(deployment, stack_settings)
+export(deployment)
