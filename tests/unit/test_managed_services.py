@@ -74,5 +74,5 @@ def test_a_managed_backup_is_named_as_the_api_names_it(monkeypatch: pytest.Monke
 
 def test_a_library_that_isnt_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(ToolError, match="that needs boto3 -> "):
+    with pytest.raises(ToolError, match="the command needs boto3, which is not installed -> "):
         managed_services.backup(GROUP)
