@@ -62,7 +62,7 @@ def _once() -> Retry:
 
 def _single(settings: Settings, node: Node) -> aioredis.Redis:
     kind = alinks.SocketLink if node.socket else alinks.TlsLink if settings.address.tls else alinks.Link
-    pool = aioredis.BlockingConnectionPool(connection_class=kind, retry=_once(), **settings.pool_arguments(node))
+    pool = alinks.Pool(connection_class=kind, retry=_once(), **settings.pool_arguments(node))
     return aioredis.Redis.from_pool(follow(pool))
 
 

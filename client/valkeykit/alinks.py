@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakSet
 
 from redis import asyncio as aioredis
 from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
@@ -70,7 +71,26 @@ class SocketLink(_Link, aioredis.UnixDomainSocketConnection):
         self._reader, self._writer = await asyncio.wait_for(opened, self.socket_connect_timeout)
 
 
-class SentinelPool(SentinelConnectionPool):
+class _TrackingPool:
+    """Closes every connection that it made: redis-py forgets one whose release is cancelled."""
+
+    def make_connection(self) -> Any:
+        connection = super().make_connection()  # type: ignore[misc]  # redis-py's
+        self.__dict__.setdefault("made", WeakSet()).add(connection)
+        return connection
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)  # type: ignore[misc]
+        if inuse_connections:
+            for connection in tuple(self.__dict__.get("made", ())):
+                await connection.disconnect()
+
+
+class Pool(_TrackingPool, aioredis.BlockingConnectionPool):
+    """To one server."""
+
+
+class SentinelPool(_TrackingPool, SentinelConnectionPool):
     """Closes its connections to the Sentinels too."""
 
     async def aclose(self) -> None:
@@ -99,7 +119,7 @@ def abandon(client: aioredis.Redis | aioredis.RedisCluster) -> None:
 def _connections(client: Any) -> Iterator[Any]:
     if isinstance(client, aioredis.Redis):
         pool: Any = client.connection_pool
-        yield from (*pool._get_free_connections(), *pool._get_in_use_connections())
+        yield from {*pool._get_free_connections(), *pool._get_in_use_connections(), *pool.__dict__.get("made", ())}
         for sentinel in sentinels_of(pool):
             yield from _connections(sentinel)
         return
