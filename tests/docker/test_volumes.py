@@ -173,6 +173,7 @@ def test_two_emptied_primaries_are_replaced_by_their_replicas(bed: Bed) -> None:
     assert read(bed) == {"first"}
 
 
+@MORE
 @pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
 def test_the_only_copy_is_kept_though_its_nodes_conf_is_lost(bed: Bed) -> None:
     leader, (follower,) = leader_and_followers(bed)
@@ -248,6 +249,7 @@ def test_a_cluster_serves_though_running_nodes_have_swapped_their_volumes(bed: B
     assert read(bed) == {"first"}
 
 
+@MORE
 @pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
 def test_a_primary_that_swapped_its_volume_with_its_replica_says_so(bed: Bed) -> None:
     leader, (follower,) = leader_and_followers(bed)
