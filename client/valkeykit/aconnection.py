@@ -120,7 +120,7 @@ def _replicated(settings: Settings) -> aioredis.Redis:
 
 
 def _pooled(settings: Settings, service: str, manager: Any) -> aioredis.Redis:
-    pool: Any = alinks.SentinelPool(  # type: ignore[no-untyped-call]
+    pool: Any = alinks.SentinelPool(
         service,
         manager,
         connection_class=alinks.SentinelTlsLink if settings.address.tls else alinks.SentinelLink,
