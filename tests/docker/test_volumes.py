@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,8 @@ import pytest
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from infra.local.console import RefusedError, SilentError, info, wait_until
-from infra.local.docker import driver
-from infra.local.docker.engine import EngineError
+from infra.local.docker import driver, roles
+from infra.local.docker.engine import Engine, EngineError
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import (
@@ -65,6 +67,65 @@ def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) 
     start_all(bed)
     bed.ensure()
     assert read(bed) == {"second"}
+
+
+@pytest.mark.parametrize("all_restart", [pytest.param(False, marks=MORE), True])
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_volume_of_the_time_when_the_primary_was_a_replica_is_not_served(
+    bed: Bed, tmp_path: Path, *, all_restart: bool
+) -> None:
+    """Its nodes.conf takes its replica for the primary, which takes it for the primary."""
+    leader, (follower,) = leader_and_followers(bed)
+    engine, deployment = bed.spec.engine, bed.deployment
+    restarted = [leader, follower, *(node.name for node in deployment.plan.nodes if all_restart)]
+    containers = [deployment.container(name) for name in dict.fromkeys(restarted)]
+    roles.hand_over(deployment.console, deployment.plan, leader)
+    bed.ensure()
+    engine.docker("kill", containers[0])
+    damage.copy(data_of(bed, leader), tmp_path / "earlier")
+    note(tmp_path / "earlier" / "position", seen=-86_400)
+    engine.docker("start", containers[0])
+    bed.ensure()
+    roles.hand_over(deployment.console, deployment.plan, follower)
+    bed.ensure()
+    write(bed, "second")
+    engine.docker("kill", *containers)
+    restore(tmp_path / "earlier", data_of(bed, leader))
+    engine.docker("start", *containers)
+    bed.ensure()
+    assert read(bed) == {"second"}
+
+
+def test_an_append_only_file_that_was_cut_while_its_server_ran(replicated: Bed) -> None:
+    leader, _ = leader_and_followers(replicated)
+    engine, deployment = replicated.spec.engine, replicated.deployment
+    data = data_of(replicated, leader)
+    file = damage.append_only_file(data)
+    size = file.stat().st_size  # the end of a command
+    write(replicated, "second")
+    os.truncate(file, size)
+    last = seen_by(data) + 5
+    wait_until(lambda: seen_by(data) >= last, 60, "no position is noted")
+    for sentinel in deployment.plan.sentinels:  # they may be faster
+        deployment.console.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "600000")
+    os.kill(replicated.container(leader)["State"]["Pid"], signal.SIGKILL)
+    container = deployment.container(leader)
+    wait_until(lambda: "hold more" in waiting_of(engine, container), 120, "it doesn't wait for a failover")
+    for sentinel in deployment.plan.sentinels:
+        deployment.console.run(sentinel.name, "SENTINEL", "SET", "valkey", "down-after-milliseconds", "3000")
+    replicated.ensure()
+    assert read(replicated) == {"second"}
+
+
+def seen_by(data: Path) -> int:
+    return int((data / "position").read_text().split()[8])
+
+
+def waiting_of(engine: Engine, container: str) -> str:
+    """Why its server has not been started."""
+    with contextlib.suppress(EngineError):
+        return engine.docker("exec", container, "cat", "/tmp/waiting")
+    return ""
 
 
 def note(position: Path, *, offset: int = 0, seen: int = 0) -> None:
@@ -270,10 +331,7 @@ def state_of(bed: Bed, name: str) -> dict[str, str]:
 
 def _repair_the_only_later_copy(bed: Bed, node: str) -> None:
     def is_sure() -> bool:
-        container = bed.deployment.container(node)
-        with contextlib.suppress(EngineError):
-            return "no other member holds more" in bed.spec.engine.docker("exec", container, "cat", "/tmp/waiting")
-        return False
+        return "no other member holds more" in waiting_of(bed.spec.engine, bed.deployment.container(node))
 
     wait_until(is_sure, 180, f"{node} doesn't stop")
     with pytest.raises(ProvisioningError, match="damaged after byte") as caught:
