@@ -15,7 +15,7 @@ import pytest
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from infra.local.console import RefusedError, SilentError, info, wait_until
-from infra.local.docker import driver
+from infra.local.docker import driver, roles
 from infra.local.docker.engine import Engine, EngineError
 from tests.docker import damage
 from tests.docker.bed import Bed, make_spec, running
@@ -65,6 +65,33 @@ def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) 
     stop_all(bed)
     restore(tmp_path / "yesterday", data_of(bed, leader))
     start_all(bed)
+    bed.ensure()
+    assert read(bed) == {"second"}
+
+
+@pytest.mark.parametrize("all_restart", [pytest.param(False, marks=MORE), True])
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_volume_of_the_time_when_the_primary_was_a_replica_is_not_served(
+    bed: Bed, tmp_path: Path, *, all_restart: bool
+) -> None:
+    """Its nodes.conf takes its replica for the primary, which takes it for the primary."""
+    leader, (follower,) = leader_and_followers(bed)
+    engine, deployment = bed.spec.engine, bed.deployment
+    restarted = [leader, follower, *(node.name for node in deployment.plan.nodes if all_restart)]
+    containers = [deployment.container(name) for name in dict.fromkeys(restarted)]
+    roles.hand_over(deployment.console, deployment.plan, leader)
+    bed.ensure()
+    engine.docker("kill", containers[0])
+    damage.copy(data_of(bed, leader), tmp_path / "earlier")
+    note(tmp_path / "earlier" / "position", seen=-86_400)
+    engine.docker("start", containers[0])
+    bed.ensure()
+    roles.hand_over(deployment.console, deployment.plan, follower)
+    bed.ensure()
+    write(bed, "second")
+    engine.docker("kill", *containers)
+    restore(tmp_path / "earlier", data_of(bed, leader))
+    engine.docker("start", *containers)
     bed.ensure()
     assert read(bed) == {"second"}
 
