@@ -14,7 +14,7 @@ from pathlib import Path
 from valkeykit.ops.doctor import run, target
 from valkeykit.ops.doctor.finding import Report
 
-from tests.servers import HOST
+from tests.ports import HOST
 
 
 @dataclass(frozen=True)

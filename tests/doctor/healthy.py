@@ -13,7 +13,8 @@ from tests import servers
 from tests.doctor.bed import Case
 from tests.doctor.sick import LIMIT, tls, until, user
 from tests.migrate import binaries
-from tests.servers import HOST, Sentinels, Server, running
+from tests.ports import HOST
+from tests.servers import Sentinels, Server, running
 
 Bed = Callable[[Path], contextlib.AbstractContextManager[Case]]
 

@@ -25,7 +25,8 @@ from valkeykit.url import Node
 
 from tests.doctor import bed, sick
 from tests.doctor.sick import LIMIT, user
-from tests.servers import HOST, Sentinels, Server, free_port, running
+from tests.ports import HOST, free_port
+from tests.servers import Sentinels, Server, running
 
 AOF = ("--appendonly", "yes")
 

@@ -25,7 +25,8 @@ from valkeykit.url import Node
 from tests import servers
 from tests.doctor.sick import LIMIT, until
 from tests.migrate import binaries
-from tests.servers import HOST, Sentinels, Server, free_port, running
+from tests.ports import HOST, free_port
+from tests.servers import Sentinels, Server, running
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,8 @@ from valkeykit.ops.migrate.run import CutOver
 from valkeykit.ops.migrate.server import Server as Side
 
 from tests.migrate import data, harness
-from tests.servers import HOST, Sentinels, Server, free_port
+from tests.ports import HOST, free_port
+from tests.servers import Sentinels, Server
 
 
 class Encrypted(NamedTuple):

@@ -22,6 +22,7 @@ from infra.local import ports, server
 from infra.local.console import wait_until
 from infra.local.instance import Spec
 from tests import servers, tls
+from tests.ports import HOST
 from tests.smoke.sockets import answers_plain_text
 from tests.smoke.subject import Subject
 from tests.unit.conftest import PASSWORDS, client_of, pid_of
@@ -147,7 +148,7 @@ def test_it_looks_at_every_node(tmp_path: Path) -> None:
         for node in nodes[:-1]:
             with node.client() as client:
                 client.config_set("maxmemory", 64 * 1024**2)
-        known = join_nodes(Node(servers.HOST, node.port) for node in nodes)
+        known = join_nodes(Node(HOST, node.port) for node in nodes)
         nodes[3].pause()
         try:
             result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)

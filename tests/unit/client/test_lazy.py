@@ -22,7 +22,8 @@ from valkeykit.channel import Channel
 from valkeykit.lazy import LazyChannel
 
 from tests import servers
-from tests.servers import HOST, Server, free_port
+from tests.ports import HOST, free_port
+from tests.servers import Server
 from tests.servers import Server as Node
 from tests.tls import LOCAL, context, end
 

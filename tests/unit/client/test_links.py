@@ -19,7 +19,8 @@ from valkeykit.links import is_demotion
 from valkeykit.settings import settle
 
 from tests.faults.proxy import Proxy
-from tests.servers import HOST, Server, running
+from tests.ports import HOST
+from tests.servers import Server, running
 
 
 class Pair(NamedTuple):

@@ -26,7 +26,8 @@ from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from infra.local import cluster, ports, sentinel, servers
 from infra.local.group import Clients, GroupSpec
-from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, free_ports, kill, made, pids, primaries
+from tests.ports import GROUPS, reserve
+from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, kill, made, pids, primaries
 from tools.probe import replicas_with
 from tools.stack import PROJECT
 
@@ -36,7 +37,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "10"))
 @pytest.fixture(scope="module", params=SHAPES)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GroupSpec]:
     """Servers that several tests use, one after the other: each begins with `ensure`, which mends what there is."""
-    group = made(tmp_path_factory.mktemp("shared") / "group", request.param, free_ports())
+    group = made(tmp_path_factory.mktemp("shared") / "group", request.param, reserve(GROUPS))
     yield group
     end(group.folder.path)
 
