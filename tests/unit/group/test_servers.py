@@ -64,7 +64,7 @@ class Writer:
         self._over.set()
         self._thread.join(30)
 
-    def wait_for(self, more: int, seconds: float = 20.0) -> float:
+    def wait_for(self, more: int, seconds: float = 120.0) -> float:
         """How long it takes until some more are written."""
         begin, wanted = time.monotonic(), self.written + more
         while self.written < wanted:
