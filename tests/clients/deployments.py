@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +21,7 @@ from infra.drivers.processes.group import GroupSpec
 from infra.drivers.processes.instance import ServerSpec
 from infra.hardening import Topology
 from tests.docker import bed
+from tests.ports import APPLICATIONS, reserve
 from tools import export
 
 MEMORY = 64 * 1024**2
@@ -97,7 +96,7 @@ def _single(_topology: Topology, folder: Path, passwords: Mapping[str, str]) -> 
     spec = ServerSpec(
         folder=ServerFolder(folder / "server"),
         ownership=Ownership("valkey/clients", "clients", binary.version()),
-        port=_free_ports(),
+        port=reserve(APPLICATIONS),
         directives=hardening.directives("queue", MEMORY, "embedded"),
         acl=hardening.acl(passwords),
         password=passwords[hardening.ADMIN],
@@ -115,7 +114,7 @@ def _group(topology: Topology, folder: Path, passwords: Mapping[str, str]) -> En
         topology=topology,
         shards=shards,
         replicas=replicas,
-        port=_free_ports(),
+        port=reserve(APPLICATIONS),
         directives={**hardening.directives("queue", MEMORY, "embedded"), **of_topology},
         acl=hardening.acl(passwords, hardening.node_users(topology)),
         sentinel_acl=hardening.acl(passwords, hardening.SENTINEL_USERS),
@@ -145,14 +144,6 @@ def _application(endpoint: Endpoint, passwords: Mapping[str, str], folder: Path)
     variables = endpoint.variables(endpoint.url("app", passwords["app"]))
     file = export.write(folder, endpoint.topology, variables, "dotenv", folder / f"{endpoint.topology}.env")
     return Application(endpoint, file, passwords["app"], passwords[hardening.ADMIN])
-
-
-_bases = itertools.count(7400 + os.getpid() % 100 * 20, 20)
-
-
-def _free_ports() -> int:
-    """The first of some that nobody uses, away from where stacks and other tests look for theirs."""
-    return next(base for base in _bases if all(ports.is_free(base + above) for above in range(20)))
 
 
 def _end(folder: Path) -> None:

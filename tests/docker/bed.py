@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 import secrets
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
 from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.hardening import Topology, Workload
+from tests.ports import CONTAINERS, reserve
 
 OLD, NEW = "8.1.1", "9.1.2"
 IMAGE = "valkey-test"
@@ -64,18 +64,8 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
     wanted = replace(wanted, **plan)
     known = new_secrets(["localhost", "127.0.0.1", *wanted.addresses], hardening.node_users(topology))
     return DeploymentSpec(
-        Engine(), ImageSource(f"{IMAGE}:{version}"), version, wanted, known, folder, first_port(len(wanted.addresses))
+        Engine(), ImageSource(f"{IMAGE}:{version}"), version, wanted, known, folder, reserve(CONTAINERS)
     )
-
-
-def first_port(count: int) -> int:
-    """Of a row that nobody listens on, away from where embedded stacks begin and the kernel hands out ports."""
-    for first in itertools.count(12_000 + os.getpid() * 97 % 800 * 10, 10):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:
-            for port in range(first, first + count):
-                open_ones.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
-    raise AssertionError("unreachable")
 
 
 @dataclass

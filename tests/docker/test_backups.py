@@ -55,7 +55,7 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("topology", ["single", "replicated", "cluster"])
+@pytest.mark.parametrize("topology", [pytest.param("single", marks=pytest.mark.thorough), "replicated", "cluster"])
 def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology: Topology) -> None:
     """Of a cluster there is one file a shard; one that holds them all comes from a single node."""
     with running(make_spec(tmp_path, "single")) as bed:
@@ -99,11 +99,11 @@ def test_a_clusters_own_snapshots_start_another(tmp_path: Path, monkeypatch: pyt
     ("topology", "place"),
     [
         ("single", "restore._mark"),
-        ("single", "restore._wait_until_loaded"),
+        pytest.param("single", "restore._wait_until_loaded", marks=pytest.mark.thorough),
         ("single", "restore._reject_too_large"),
         ("replicated", "restore._wait_for_append_only"),
-        ("replicated", "deployment.ContainerDeployment.up"),
-        ("cluster", "restore._wait_until_loaded"),
+        pytest.param("replicated", "deployment.ContainerDeployment.up", marks=pytest.mark.thorough),
+        pytest.param("cluster", "restore._wait_until_loaded", marks=pytest.mark.thorough),
         ("cluster", "restore._import"),
     ],
 )

@@ -10,8 +10,9 @@ import pytest
 
 from infra.drivers.docker.engine import Engine
 from tests import checkout
-from tests.docker.bed import IMAGE, NEW, first_port, sweep
+from tests.docker.bed import IMAGE, NEW, sweep
 from tests.docker.test_monitoring import EXPORTER, PROMETHEUS
+from tests.ports import CONTAINERS, reserve
 
 OFFICIAL = {f"valkey/valkey:{NEW}": f"{IMAGE}:{NEW}", "oliver006/redis_exporter:v1.86.0": EXPORTER}
 """The images that the pages name, and those that take their names."""
@@ -29,7 +30,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     for file, first in FIRST.items():
         text = (made / file).read_text()
         assert first in text
-        (made / file).write_text(text.replace(first, first.replace(first.split()[-1], str(first_port(9)))))
+        (made / file).write_text(text.replace(first, first.replace(first.split()[-1], str(reserve(CONTAINERS)))))
     engine = Engine()
     for name, image in OFFICIAL.items():
         engine.docker("tag", image, name)

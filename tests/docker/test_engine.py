@@ -24,8 +24,9 @@ from valkeykit.endpoint import Endpoint
 from infra.drivers.docker.engine import Engine
 from infra.policy import policies
 from infra.policy.policies import CheckedResource
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port, sweep
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, sweep
 from tests.docker.test_monitoring import EXPORTER
+from tests.ports import CONTAINERS, reserve
 from tests.project import USERS_CHOICE, Project
 from tools import failover, keycounts
 from tools.errors import ToolError
@@ -43,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
 
 def choose(project: Project, topology: str, version: str = NEW) -> None:
-    port = str(first_port(6))  # away from those that embedded stacks begin with
+    port = str(reserve(CONTAINERS))  # away from those that embedded stacks begin with
     project.configure(target="docker", topology=topology, version=version, memory="64mb", workload="queue", port=port)
     assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{version}").returncode == 0
 
@@ -93,8 +94,9 @@ def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
     choose(project, "replicated")
     project.stack.up()
     assert "sentinels" not in {name for name, nodes in project.stack.outputs()["endpoint"].items() if nodes}
+    options = ["--stack", project.stack.name, "--", "--disruptive", "--within", "300"]
     run = subprocess.run(
-        [sys.executable, "-m", "tools", "smoke", "--stack", project.stack.name, "--", "--disruptive"],
+        [sys.executable, "-m", "tools", "smoke", *options],
         cwd=project.root, env={**os.environ, **project.stack.environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout

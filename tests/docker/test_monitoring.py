@@ -26,7 +26,7 @@ from infra.drivers.docker.files import FOLDER
 from infra.hardening import Topology
 from tests.docker.alerts import CASES, unit_tests
 from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
-from tests.servers import free_port
+from tests.ports import free_port
 
 EXPORTER = "exporter-test:1.69.0"
 PROMETHEUS = "prometheus-test:2.53.3"

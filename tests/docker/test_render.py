@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.docker.engine import Engine, EngineError
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, first_port
+from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
+from tests.ports import CONTAINERS, reserve
 from tools.render import render
 from tools.stack import PROJECT
 
@@ -40,7 +41,7 @@ def rendered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[P
     topology = str(request.param)
     given = [
         f"topology={topology}",
-        f"port={first_port(7)}",
+        f"port={reserve(CONTAINERS)}",
         "memory=64mb",
         f"docker.project=render-{topology}-{os.getpid()}",
         f"docker.image={IMAGE}:{NEW}",
@@ -92,7 +93,7 @@ def test_debians_package_serves_with_the_rendered_folder_and_keeps_its_data(mach
     _until(lambda: "OK" in run("sh", "-c", "valkey-cli -s /tmp/own set before yes || true"))
     run("valkey-cli", "-s", "/tmp/own", "shutdown", "save")
 
-    render("native", folder, [f"port={first_port(1)}", "memory=64mb", "workload=queue"])
+    render("native", folder, [f"port={reserve(CONTAINERS)}", "memory=64mb", "workload=queue"])
     engine.docker("cp", str(folder), f"{machine}:/root/valkey")
     said = run("/root/valkey/install")
     assert "wrote /etc/valkey/valkey.conf" in said
@@ -143,7 +144,7 @@ def test_an_install_killed_while_it_adopts_a_dump_adopts_all_of_it_the_next_time
         _until(lambda: not run("sh", "-c", f"{SERVERS} || true"))
 
     serve(("eval", FILL, "0"))
-    render("native", folder, [f"port={first_port(1)}", "memory=256mb", "workload=queue"])
+    render("native", folder, [f"port={reserve(CONTAINERS)}", "memory=256mb", "workload=queue"])
     engine.docker("cp", str(folder), f"{machine}:/root/valkey")
     run("sh", "-c", KILL.format(sign=KILLED_AT[signal_at]))
     if served:
@@ -160,7 +161,7 @@ def test_an_install_killed_while_it_adopts_a_dump_adopts_all_of_it_the_next_time
 
 def test_files_without_a_manifest_are_no_reason_for_an_empty_start(machine: str, tmp_path: Path) -> None:
     engine, folder = Engine(), tmp_path / "native"
-    render("native", folder, [f"port={first_port(1)}", "memory=64mb"])
+    render("native", folder, [f"port={reserve(CONTAINERS)}", "memory=64mb"])
     engine.docker("cp", str(folder), f"{machine}:/root/valkey")
     engine.docker("exec", machine, "/root/valkey/install")
     damage = "cd /var/lib/valkey && mkdir appendonlydir && touch dump.rdb appendonlydir/appendonly.aof.1.incr.aof"

@@ -30,6 +30,7 @@ def primary(bed: Bed) -> str:
     """A primary that is not the configured one."""
     if bed.primary() == "node-0":
         driver.fail_over(bed.spec, bed.known)
+        bed.ensure()  # which records the roles
     assert bed.primary() != "node-0"
     return bed.primary()
 

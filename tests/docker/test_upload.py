@@ -18,7 +18,7 @@ import pytest
 
 from infra.drivers.docker.plan import Backups, Upload
 from tests.docker.bed import Bed, make_spec, running
-from tests.servers import free_port
+from tests.ports import free_port
 
 RCLONE = "rclone-test:1.60.1"
 BUCKET = "valkey-tests"

@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from infra.drivers.docker import driver
+from infra.drivers.docker import driver, roles
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.topology.executor import CommandRejectedError, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
@@ -65,6 +65,33 @@ def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) 
     stop_all(bed)
     restore(tmp_path / "yesterday", data_of(bed, leader))
     start_all(bed)
+    bed.ensure()
+    assert read(bed) == {"second"}
+
+
+@pytest.mark.parametrize("all_restart", [pytest.param(False, marks=MORE), True])
+@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+def test_a_volume_of_the_time_when_the_primary_was_a_replica_is_not_served(
+    bed: Bed, tmp_path: Path, *, all_restart: bool
+) -> None:
+    """Its nodes.conf takes its replica for the primary, which takes it for the primary."""
+    leader, (follower,) = leader_and_followers(bed)
+    engine, deployment = bed.spec.engine, bed.deployment
+    restarted = [leader, follower, *(node.name for node in deployment.plan.nodes if all_restart)]
+    containers = [deployment.container(name) for name in dict.fromkeys(restarted)]
+    roles.fail_over(deployment.executor, deployment.plan, leader)
+    bed.ensure()
+    engine.docker("kill", containers[0])
+    damage.copy(data_of(bed, leader), tmp_path / "earlier")
+    note(tmp_path / "earlier" / "position", seen=-86_400)
+    engine.docker("start", containers[0])
+    bed.ensure()
+    roles.fail_over(deployment.executor, deployment.plan, follower)
+    bed.ensure()
+    write(bed, "second")
+    engine.docker("kill", *containers)
+    restore(tmp_path / "earlier", data_of(bed, leader))
+    engine.docker("start", *containers)
     bed.ensure()
     assert read(bed) == {"second"}
 
@@ -173,6 +200,7 @@ def test_two_emptied_primaries_are_replaced_by_their_replicas(bed: Bed) -> None:
     assert read(bed) == {"first"}
 
 
+@MORE
 @pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
 def test_the_only_copy_is_kept_though_its_nodes_conf_is_lost(bed: Bed) -> None:
     leader, (follower,) = leader_and_followers(bed)
@@ -248,6 +276,7 @@ def test_a_cluster_serves_though_running_nodes_have_swapped_their_volumes(bed: B
     assert read(bed) == {"first"}
 
 
+@MORE
 @pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
 def test_a_primary_that_swapped_its_volume_with_its_replica_says_so(bed: Bed) -> None:
     leader, (follower,) = leader_and_followers(bed)

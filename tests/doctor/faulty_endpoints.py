@@ -20,7 +20,8 @@ from tests import tls as tls_end
 from tests.doctor import harness
 from tests.doctor.harness import Case
 from tests.migrate import binaries
-from tests.servers import HOST, Sentinels, Server, free_port, running
+from tests.ports import HOST, free_port
+from tests.servers import Sentinels, Server, running
 
 OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
 

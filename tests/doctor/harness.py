@@ -14,7 +14,7 @@ from pathlib import Path
 from valkeykit_ops.doctor import examination, target
 from valkeykit_ops.doctor.finding import DoctorReport
 
-from tests.servers import HOST
+from tests.ports import HOST
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from tests import servers
 from tests.doctor.faulty_endpoints import LIMIT, tls, until, user
 from tests.doctor.harness import Case
 from tests.migrate import binaries
-from tests.servers import HOST, Sentinels, Server, running
+from tests.ports import HOST
+from tests.servers import Sentinels, Server, running
 
 OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
 

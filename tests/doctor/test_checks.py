@@ -19,7 +19,8 @@ from valkeykit_ops.doctor.target import Target, of_url
 
 from tests import tls as tls_end
 from tests.doctor.faulty_endpoints import LIMIT
-from tests.servers import HOST, running
+from tests.ports import HOST
+from tests.servers import running
 
 GIB = 2**30
 REPLICA = {"role": "slave", "master_host": "10.0.0.1", "master_port": 6379, "master_link_status": "up"}

@@ -25,7 +25,8 @@ from valkeykit_ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_sn
 
 from tests.doctor import faulty_endpoints, harness
 from tests.doctor.faulty_endpoints import LIMIT, user
-from tests.servers import HOST, Sentinels, Server, free_port, running
+from tests.ports import HOST, free_port
+from tests.servers import Sentinels, Server, running
 
 AOF = ("--appendonly", "yes")
 

@@ -24,7 +24,8 @@ from valkeykit_ops.stats.watch import Watch
 from tests import servers
 from tests.doctor.faulty_endpoints import LIMIT, until
 from tests.migrate import binaries
-from tests.servers import HOST, Sentinels, Server, free_port, running
+from tests.ports import HOST, free_port
+from tests.servers import Sentinels, Server, running
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

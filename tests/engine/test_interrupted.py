@@ -209,11 +209,13 @@ def test_a_restore_that_is_cut_off_leaves_no_part_of_a_configuration(
 
 
 FINISH = """
+import signal
 import sys
 from pathlib import Path
 from tools import rotation
 from tools.stack import Stack
 rotation.TRIAL_SECONDS = 600.0
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which a background job ignores
 rotation.finish(Stack.open("test", Path(sys.argv[1])), force=False)
 """
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from valkeykit.queue import protocol
 
-from tests.servers import HOST, Server, free_port
+from tests.ports import HOST, free_port
+from tests.servers import Server
 
 
 class Proxy:

@@ -15,6 +15,7 @@ from tests import resharding, servers
 from tests.faults.harness import ROUNDS, AsyncLoad, Load, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
+from tests.ports import HOST
 from tests.servers import Server
 
 MOVES = max(2, ROUNDS // 5)
@@ -44,7 +45,7 @@ def move_slowly(nodes: list[Server], slot: int, target: Server) -> None:
 def test_a_slot_that_moves_under_load_loses_no_job(
     nodes: list[Server], move: Callable[..., object], runs: RunLog
 ) -> None:
-    url = f"valkey+cluster://{servers.HOST}:{nodes[0].port}"
+    url = f"valkey+cluster://{HOST}:{nodes[0].port}"
     with Queue("faults", url, retry_for=60) as queue:
         before = queue.statistics().completed
         with Workers(2, runs, WORKER_URL=url) as workers:

@@ -20,6 +20,7 @@ from tests.gcp.conftest import BACKEND
 from tests.gcp.recorded import Deployed
 from tests.gcp.test_life import stored
 from tests.gcp.test_requests import check
+from tests.ports import HOST
 from tests.unit.client.test_credentials import google as credentials
 from tools.stack import PROJECT
 
@@ -57,7 +58,7 @@ def test_the_client_s_example_signs_in(
             admin.acl_setuser(
                 MEMBER, enabled=True, passwords=["+ya29.made-up"], keys=["*"], categories=["+@all"], reset=True
             )
-        monkeypatch.setenv("VALKEY_URL", f"redis://{quote(MEMBER)}@{servers.HOST}:{server.port}/0")
+        monkeypatch.setenv("VALKEY_URL", f"redis://{quote(MEMBER)}@{HOST}:{server.port}/0")
         exec(compile(example, str(PAGE), "exec"), {})  # noqa: S102
     assert capsys.readouterr().out == "hello\n"
 

@@ -16,6 +16,7 @@ from valkeykit.errors import ConfigurationError
 from tests import servers, tls
 from tests.gcp import answers, requests
 from tests.gcp.recorded import INSTANCE, MEMBERS, Deployed
+from tests.ports import HOST
 from tests.smoke import test_gcp as checks
 from tests.smoke import test_tls
 from tests.smoke.subject import Subject
@@ -155,7 +156,7 @@ def test_through_a_forward_the_chain_is_checked_and_the_name_is_not(
     """The certificate is the instance's, which has another address than the forward."""
     certificate = tls.context(tmp_path, names="IP:10.61.0.3")
     with servers.running(tmp_path / "server") as server, tls.end(tmp_path, server.port, certificate) as forward:
-        subject = subject_of(Deployed.of({}), VALKEY_FORWARD=f"{servers.HOST}:{forward.port}")
+        subject = subject_of(Deployed.of({}), VALKEY_FORWARD=f"{HOST}:{forward.port}")
         signed = replace(subject, ca=str(forward.ca))
         test_tls.test_certificate(signed)
         with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):

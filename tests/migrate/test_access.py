@@ -16,7 +16,8 @@ from valkeykit_ops.migrate.run import CutOver
 from valkeykit_ops.migrate.server import MigrationServer as Source
 
 from tests.migrate import data, harness
-from tests.servers import HOST, Sentinels, Server, free_port
+from tests.ports import HOST, free_port
+from tests.servers import Sentinels, Server
 
 
 class Encrypted(NamedTuple):

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from valkeykit.errors import ConfigurationError, LoginError, OutOfMemoryError, UnreachableError
 
-from tests import servers
 from tests.migrate import binaries, data, harness
+from tests.ports import HOST
 from tests.servers import Server
 
 SECRET = "s3cret:p@ss"
@@ -288,5 +288,5 @@ def test_a_file_that_is_not_there(new: Server, tmp_path: Path) -> None:
 
 def test_a_replica_is_not_written_to(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
     ours.set("a", 1)
-    with harness.started(tmp_path / "replica", "valkey-9.1", "--replicaof", f"{servers.HOST} {new.port}") as replica:
+    with harness.started(tmp_path / "replica", "valkey-9.1", "--replicaof", f"{HOST} {new.port}") as replica:
         assert "permissions at the target" in refusals(harness.plan(old.url, replica.url, state))

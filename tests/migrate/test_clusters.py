@@ -17,7 +17,8 @@ from redis.cluster import ClusterNode
 from tests import servers
 from tests.migrate import binaries, data, harness
 from tests.migrate.writers import Writers
-from tests.servers import HOST, Server
+from tests.ports import HOST
+from tests.servers import Server
 
 SIMPLE = tuple(kind for kind in data.KINDS if kind != "stream")
 """What redis-py's client for clusters writes without help."""

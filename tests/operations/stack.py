@@ -21,7 +21,8 @@ from valkeykit.url import parse
 
 from infra.hardening import Topology
 from tests import checkout
-from tests.docker.bed import NEW, first_port
+from tests.docker.bed import NEW
+from tests.ports import CONTAINERS, reserve
 from tests.project import NO_PIP, Project
 from tools.stack import Stack
 
@@ -164,7 +165,7 @@ class Deployment:
         created = cls(root, target, topology, version, project, {**kept, **own})
         created._configure(
             target=target, topology=topology, workload="queue", memory=MEMORIES[0], version=version,
-            **({"port": str(first_port(7))} if target == "docker" else {}),
+            **({"port": str(reserve(CONTAINERS))} if target == "docker" else {}),
         )  # fmt: skip
         return created
 

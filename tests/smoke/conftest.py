@@ -35,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--stack", help="the Pulumi stack to check")
     group.addoption("--url", help="a URL to check; rather set VALKEY_URL, a command line is no place for a password")
     group.addoption("--disruptive", action="store_true", help="also kill the server and bring it back")
+    group.addoption(
+        "--within", type=float, default=10, metavar="SECONDS", help="how long writes may stop in a failover (10)"
+    )
     group.addoption("--accept-keys", action="store_true", help="take the number of keys for the right one")
 
 

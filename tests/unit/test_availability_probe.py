@@ -11,6 +11,7 @@ from valkeykit.connection import connect
 from valkeykit.vocabulary import Topology
 
 from tests import servers
+from tests.ports import HOST
 from tools.availability_probe import AvailabilityProbe, replicas_with
 
 PATIENCE = 20.0
@@ -45,7 +46,7 @@ def test_no_write_goes_on_where_nobody_listens(tmp_path: Path, topology: Topolog
 def test_a_cluster_is_asked_where_the_key_was_written(tmp_path: Path) -> None:
     with (
         servers.cluster(tmp_path, replicas=1) as nodes,
-        connect(f"valkey+cluster://{servers.HOST}:{nodes[0].port}") as client,
+        connect(f"valkey+cluster://{HOST}:{nodes[0].port}") as client,
     ):
         for number in range(20):  # of every shard
             client.set(f"key:{number}", number)

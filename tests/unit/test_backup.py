@@ -21,13 +21,14 @@ from valkeykit.vocabulary import DeploymentTopology
 from infra.drivers import drill
 from infra.errors import ProvisioningError
 from tests import servers
+from tests.ports import HOST, free_port
 from tools import admin_clients, backup
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
 
 def endpoint(*nodes: servers.Server, topology: DeploymentTopology = "single") -> Endpoint:
-    places = tuple(Node(servers.HOST, node.port) for node in nodes)
+    places = tuple(Node(HOST, node.port) for node in nodes)
     return Endpoint("embedded", topology, places, False, "9.1.2", "cache", 2**26, ("app", "admin", "monitor"))
 
 
@@ -37,7 +38,7 @@ class Fake(Stack):
     known: Endpoint
 
     def outputs(self) -> dict[str, object]:
-        return {"endpoint": self.known.to_dict(), "adminUrl": f"redis://{servers.HOST}:{self.known.nodes[0].port}"}
+        return {"endpoint": self.known.to_dict(), "adminUrl": f"redis://{HOST}:{self.known.nodes[0].port}"}
 
 
 def fake(folder: Path, known: Endpoint) -> Fake:
@@ -49,7 +50,7 @@ def fake(folder: Path, known: Endpoint) -> Fake:
 def test_every_primary_is_saved_and_can_be_loaded(tmp_path: Path) -> None:
     with servers.cluster(tmp_path / "nodes", replicas=1) as known:
         stack = fake(tmp_path, endpoint(*known, topology="cluster"))
-        with closing(redis.RedisCluster(servers.HOST, known[0].port)) as client:
+        with closing(redis.RedisCluster(HOST, known[0].port)) as client:
             for number in range(99):
                 client.set(f"key:{number}", number)
         taken = Path(backup.take(stack))
@@ -64,7 +65,7 @@ def test_every_primary_is_saved_and_can_be_loaded(tmp_path: Path) -> None:
 def test_a_node_that_isnt_needed_may_be_down(tmp_path: Path) -> None:
     with servers.cluster(tmp_path / "nodes", replicas=1) as known:
         stack = fake(tmp_path, endpoint(*known, topology="cluster"))
-        with closing(redis.RedisCluster(servers.HOST, known[0].port)) as client:
+        with closing(redis.RedisCluster(HOST, known[0].port)) as client:
             for number in range(99):
                 client.set(f"key:{number}", number)
         known[3].kill()
@@ -80,7 +81,7 @@ def test_a_node_that_isnt_needed_may_be_down(tmp_path: Path) -> None:
         with pytest.raises(ToolError) as error:
             backup.take(stack)
     for node in (known[1], known[4]):
-        assert f"the node {servers.HOST}:{node.port} does not respond" in str(error.value)
+        assert f"the node {HOST}:{node.port} does not respond" in str(error.value)
     assert str(error.value).endswith(" -> make up STACK=dev")
     assert len(list((tmp_path / ".valkey/dev/backups").iterdir())) == 2
 
@@ -88,7 +89,7 @@ def test_a_node_that_isnt_needed_may_be_down(tmp_path: Path) -> None:
 @pytest.mark.parametrize("survivor", ["primary", "replica"])
 def test_a_replicated_stack_is_saved_from_the_node_that_lives(tmp_path: Path, survivor: str) -> None:
     with servers.running(tmp_path / "primary") as primary:
-        follows = ("--replicaof", f"{servers.HOST} {primary.port}", "--repl-diskless-sync-delay", "0")
+        follows = ("--replicaof", f"{HOST} {primary.port}", "--repl-diskless-sync-delay", "0")
         with servers.running(tmp_path / "replica", *follows) as replica:
             stack = fake(tmp_path, endpoint(primary, replica, topology="replicated"))
             with closing(primary.client()) as client:
@@ -156,12 +157,12 @@ def test_what_a_killed_backup_left_goes_with_the_next_one(tmp_path: Path) -> Non
 
 
 def test_a_dead_node_is_named() -> None:
-    port = servers.free_port()
-    known = Endpoint("embedded", "single", (Node(servers.HOST, port),), False, "9.1.2", "cache", 2**26, ("admin",))
-    outputs = {"endpoint": known.to_dict(), "adminUrl": f"redis://{servers.HOST}:{port}"}
+    port = free_port()
+    known = Endpoint("embedded", "single", (Node(HOST, port),), False, "9.1.2", "cache", 2**26, ("admin",))
+    outputs = {"endpoint": known.to_dict(), "adminUrl": f"redis://{HOST}:{port}"}
     with pytest.raises(ToolError) as error:
         list(admin_clients.as_admin(outputs, "web"))
-    assert str(error.value).startswith(f"the node {servers.HOST}:{port} does not respond: ")
+    assert str(error.value).startswith(f"the node {HOST}:{port} does not respond: ")
     assert str(error.value).endswith(" -> make up STACK=web")
 
 

@@ -14,6 +14,7 @@ from valkeykit.vocabulary import DeploymentTopology
 from infra.drivers.docker import events
 from infra.drivers.topology.executor import wait_until
 from tests import servers
+from tests.ports import HOST, free_port
 from tools import keycounts, keyspace
 from tools.errors import ToolError
 from tools.keycounts import ALL_SLOTS, KeyCount, ShardKeyCount
@@ -144,7 +145,7 @@ def test_the_file_is_private_and_goes_with_its_stack(tmp_path: Path) -> None:
 
 def read(nodes: list[servers.Server], topology: DeploymentTopology) -> list[ShardKeyCount]:
     """As the tools do, by the servers' URLs."""
-    clients = {Node(servers.HOST, node.port): node for node in nodes}
+    clients = {Node(HOST, node.port): node for node in nodes}
     endpoint = Endpoint("embedded", topology, tuple(clients), False, "9.1.2", "queue", 0, ())
     return keyspace.read(endpoint.nodes, lambda node: clients[node].client(), endpoint)
 
@@ -184,11 +185,11 @@ def test_what_does_not_respond_is_not_counted(tmp_path: Path, topology: Deployme
 
 def test_a_member_with_data_of_another_history_is_seen(tmp_path: Path) -> None:
     """As a replica that has lost the primary whose data it has."""
-    away = str(servers.free_port())
+    away = str(free_port())
     with servers.running(tmp_path / "a") as empty, servers.running(tmp_path / "b") as replica:
         with replica.client() as client:
             client.set("key", "value")
-            client.replicaof(servers.HOST, away)
+            client.replicaof(HOST, away)
         (shard,) = read([empty, replica], "replicated")
     assert (shard.count.node, shard.count.keys) == (f"127.0.0.1:{empty.port}", 0)
     assert shard.diverged == {f"127.0.0.1:{replica.port}": 1}

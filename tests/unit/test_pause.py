@@ -22,8 +22,9 @@ from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import pause, replication
 from infra.drivers.topology.executor import NodeAddress, info
+from tests.ports import GROUPS, reserve
 from tests.unit.conftest import client_of
-from tests.unit.group.bed import PASSWORDS, end, free_ports, made
+from tests.unit.group.bed import PASSWORDS, end, made
 from tools.stack import PROJECT
 
 BOUND = 120.0
@@ -111,7 +112,7 @@ def _begins(held: pause.Pause) -> bool:
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[GroupSpec]:
     """A primary with one replica, so that no setting of the stack's keeps a primary without replicas from writes."""
-    group = made(tmp_path / "group", "replicated", free_ports())
+    group = made(tmp_path / "group", "replicated", reserve(GROUPS))
     directives = {**group.directives, **hardening.topology_directives("replicated", 1)}
     assert directives["min-replicas-to-write"] == "0"
     yield replace(group, replicas=1, directives=directives)

@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,9 @@ from valkeykit.url import Address, Node, join_nodes, parse
 
 from infra.drivers.processes import ports, server
 from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.topology.executor import wait_until
 from tests import servers, tls
+from tests.ports import HOST
 from tests.smoke.sockets import answers_plain_text
 from tests.smoke.subject import Subject
 from tests.unit.conftest import PASSWORDS, client_of, pid_of
@@ -149,7 +150,7 @@ def test_it_looks_at_every_node(tmp_path: Path) -> None:
         for node in nodes[:-1]:
             with node.client() as client:
                 client.config_set("maxmemory", 64 * 1024**2)
-        known = join_nodes(Node(servers.HOST, node.port) for node in nodes)
+        known = join_nodes(Node(HOST, node.port) for node in nodes)
         nodes[3].pause()
         try:
             result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
@@ -164,8 +165,7 @@ def test_it_looks_at_every_node(tmp_path: Path) -> None:
         with nodes[1].client() as client:
             client.execute_command("CLUSTER DELSLOTS", 8000)
         with nodes[0].client() as client:
-            while str(nodes[4].port) in str(client.execute_command("CLUSTER SLOTS")):
-                time.sleep(0.05)
+            wait_until(lambda: str(nodes[4].port) not in str(client.execute_command("CLUSTER SLOTS")), 300, "it stays")
         result = smoke(VALKEY_URL=nodes[0].url, VALKEY_NODES=known)
         assert "FAILED  Each shard has one primary" in result.stdout
         assert "FAILED  The cluster serves every slot" in result.stdout

@@ -16,7 +16,7 @@ import pytest
 from valkeykit import AsyncQueue, Queue, Worker, errors
 from valkeykit.queue.options import MAX_PAYLOAD_BYTES
 
-from tests import servers
+from tests.ports import HOST
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -63,7 +63,7 @@ WORDS: list[Any] = [
 
 def bad_queue() -> Queue:
     """One that has no server: a call that was sent would end differently."""
-    queue = Queue("mail", f"redis://{servers.HOST}:1", retry_for=0)
+    queue = Queue("mail", f"redis://{HOST}:1", retry_for=0)
     queue.handler(name="known")(lambda: None)
     return queue
 
@@ -137,7 +137,7 @@ def test_one_error_of_ours(call: Callable[[Queue, Any], Any], values: list[Any])
 
 def test_the_asyncio_queue_checks_as_much() -> None:
     async def use() -> None:
-        queue = AsyncQueue("mail", f"redis://{servers.HOST}:1", retry_for=0)
+        queue = AsyncQueue("mail", f"redis://{HOST}:1", retry_for=0)
         calls: list[Callable[[Any], Any]] = [
             queue.add, queue.job, queue.result, queue.cancel, queue.unschedule, queue.purge, queue.jobs,
             queue.requeue, queue.limit, queue.limit_dead_letters, queue.dead_letters, queue.schedule,

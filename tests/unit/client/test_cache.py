@@ -13,6 +13,7 @@ from valkeykit import AsyncCache, Cache, errors
 from valkeykit.cache import MISSING, ttl
 
 from tests import servers
+from tests.ports import HOST, free_port
 from tests.servers import Server
 
 ROOT = Path(__file__).parents[3]
@@ -78,7 +79,7 @@ def test_a_corrupt_entry_is_a_miss(cache: Cache) -> None:
 
 
 def test_reads_fail_open_and_deletes_fail_loud() -> None:
-    with Cache(f"redis://{servers.HOST}:{servers.free_port()}") as cache:
+    with Cache(f"redis://{HOST}:{free_port()}") as cache:
         assert cache.get("key", 5) == 5
         assert cache.get_many(["key"]) == {}
         assert not cache.set("key", 1)

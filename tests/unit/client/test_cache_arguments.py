@@ -12,7 +12,7 @@ import pytest
 from valkeykit import AsyncCache, Cache, errors
 from valkeykit.cache import Leaderboard, Sessions
 
-from tests import servers
+from tests.ports import HOST, free_port
 
 NAN = float("nan")
 NUMBERS = [NAN, float("inf"), -1, True, "60", b"60", [60], 10**400, -(10**5000), timedelta(1), Decimal(60)]
@@ -25,7 +25,7 @@ TAGS: list[Any] = ["prices", b"prices", 5, None, [5], [""], [f"tag{number}" for 
 @pytest.fixture
 def cache() -> Cache:
     """A cache that fails to reach its server whenever it tries."""
-    return Cache(f"redis://{servers.HOST}:{servers.free_port()}")
+    return Cache(f"redis://{HOST}:{free_port()}")
 
 
 def refuse(cache: Cache, call: Callable[[], object]) -> None:
@@ -112,7 +112,7 @@ def test_any_error_of_a_serializer_is_one_of_ours() -> None:
         def loads(self, _data: bytes) -> Any:
             raise KeyError
 
-    cache = Cache(f"redis://{servers.HOST}:{servers.free_port()}", serializer=Broken())
+    cache = Cache(f"redis://{HOST}:{free_port()}", serializer=Broken())
     refuse(cache, lambda: cache.set("k", lambda: 1 // 0))
     refuse(cache, lambda: cache.set("k", lambda: "text"))
     with pytest.raises(errors.ConfigurationError):
@@ -132,4 +132,4 @@ def test_asyncio_refuses_the_same() -> None:
                 await work
         assert cache.statistics.errors == 0
 
-    asyncio.run(use(AsyncCache(f"redis://{servers.HOST}:{servers.free_port()}")))
+    asyncio.run(use(AsyncCache(f"redis://{HOST}:{free_port()}")))

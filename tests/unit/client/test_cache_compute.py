@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from valkeykit import Cache, errors
 
-from tests import servers
+from tests.ports import HOST, free_port
 from tests.servers import Server
 
 ROOT = Path(__file__).parents[3]
@@ -196,7 +196,7 @@ def test_a_lost_answer_leaves_no_lease(cache: Cache, monkeypatch: pytest.MonkeyP
 
 def test_every_caller_gets_what_the_serializer_reads_back(cache: Cache) -> None:
     value: Any = {1: (1, 2)}
-    dead = Cache(f"redis://{servers.HOST}:{servers.free_port()}")
+    dead = Cache(f"redis://{HOST}:{free_port()}")
     for any_cache in (cache, cache, dead):
         assert any_cache.get_or_compute("k", lambda: value) == {"1": [1, 2]}
     with pytest.raises(errors.ConfigurationError):

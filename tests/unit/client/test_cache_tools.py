@@ -9,7 +9,7 @@ import pytest
 from valkeykit import AsyncCache, Cache, errors
 from valkeykit.cache import AsyncLeaderboard, AsyncSessions, Leaderboard, Sessions
 
-from tests import servers
+from tests.ports import HOST, free_port
 from tests.servers import Server
 
 ID = "x" * 32
@@ -69,7 +69,7 @@ def test_sessions_slide(cache: Cache) -> None:
     assert sessions.end(session)
     assert sessions.read(session) is None
     assert not sessions.end(session)
-    with Cache(f"redis://{servers.HOST}:{servers.free_port()}") as dead, pytest.raises(errors.UnreachableError):
+    with Cache(f"redis://{HOST}:{free_port()}") as dead, pytest.raises(errors.UnreachableError):
         Sessions(dead).create({})
 
 
@@ -90,7 +90,7 @@ def test_ids_that_no_session_has(cache: Cache, server: Server) -> None:
 
     asyncio.run(use())
     assert cache.commands(("DBSIZE",)) == [0]
-    dead = Sessions(Cache(f"redis://{servers.HOST}:{servers.free_port()}"))
+    dead = Sessions(Cache(f"redis://{HOST}:{free_port()}"))
     for session in UNTRUSTED:
         assert dead.read(session) is None
         assert not dead.end(session)

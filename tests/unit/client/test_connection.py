@@ -18,7 +18,8 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Address, Node
 
 from tests import servers
-from tests.servers import HOST, STARTS_WITHIN, Sentinels, Server, free_port, running
+from tests.ports import HOST, free_port
+from tests.servers import STARTS_WITHIN, Sentinels, Server, running
 
 
 def test_sync_and_async_clients_see_the_same_data(server: Server) -> None:

@@ -16,7 +16,8 @@ from redis.credentials import CredentialProvider
 from valkeykit import AsyncQueue, Cache, Queue, errors
 from valkeykit.credentials import ElastiCacheIam, MemorystoreIam
 
-from tests.servers import HOST, Server
+from tests.ports import HOST
+from tests.servers import Server
 
 
 def aws(name: str = "My-Cache", *, serverless: bool = False) -> ElastiCacheIam:

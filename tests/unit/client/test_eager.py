@@ -15,9 +15,9 @@ from valkeykit.queue import eager
 from valkeykit.queue.options import MAX_RESULT_BYTES
 from valkeykit.queue.responses import JobState
 
-from tests import servers
+from tests.ports import HOST
 
-NO_SERVER = f"redis://{servers.HOST}:1"
+NO_SERVER = f"redis://{HOST}:1"
 MISSING = ("missing", None, 0, None, None, None)
 
 

@@ -15,6 +15,7 @@ from valkeykit.settings import resolve_settings
 from valkeykit.url import Node
 
 from tests import servers
+from tests.ports import HOST
 from tests.servers import Sentinels
 
 NODES = (Node("10.0.0.1", 6379), Node("10.0.0.2", 6380), Node("::1", 6381))
@@ -108,8 +109,8 @@ def test_nothing_but_the_environment_follows_a_failover(tmp_path: Path, monkeypa
     group = Sentinels(tmp_path)
     try:
         group.start()
-        nodes = (Node(servers.HOST, group.primary.port), Node(servers.HOST, group.replica.port))
-        sentinels = tuple(Node(servers.HOST, sentinel.port) for sentinel in group.sentinels)
+        nodes = (Node(HOST, group.primary.port), Node(HOST, group.replica.port))
+        sentinels = tuple(Node(HOST, sentinel.port) for sentinel in group.sentinels)
         endpoint = replace(ENDPOINT, topology="replicated", nodes=nodes, sentinels=sentinels)
         for name, value in endpoint.variables(group.primary.url).items():
             monkeypatch.setenv(name, value)

@@ -22,7 +22,8 @@ from valkeykit.fast_connection import FastConnection
 from valkeykit.lazy_connection import LazyConnection
 
 from tests import servers
-from tests.servers import HOST, Server, free_port
+from tests.ports import HOST, free_port
+from tests.servers import Server
 from tests.servers import Server as Node
 from tests.tls import LOCAL, context, end
 

@@ -18,7 +18,8 @@ from valkeykit.trust import Trust
 
 from tests import servers
 from tests import tls as tls_end
-from tests.servers import HOST, Server
+from tests.ports import HOST
+from tests.servers import Server
 
 
 class Demanding(NamedTuple):

@@ -16,6 +16,7 @@ from valkeykit import AsyncQueue, Queue, errors
 from valkeykit.queue.protocol import ScriptCall
 
 from tests import servers
+from tests.ports import HOST
 from tests.servers import Server
 from tests.unit.client.working import take
 
@@ -227,7 +228,7 @@ def test_a_server_that_evicts_jobs_is_refused_unless_told(own_server: Server) ->
 
 
 def test_a_replica_is_explained(tmp_path: Path, server: Server) -> None:
-    following = servers.running(tmp_path, "--replicaof", f"{servers.HOST} {server.port}")
+    following = servers.running(tmp_path, "--replicaof", f"{HOST} {server.port}")
     with following as replica, Queue("mail", replica.url, retry_for=0.2) as queue, pytest.raises(errors.ReadOnlyError):
         queue.add("send")
 
@@ -290,7 +291,7 @@ def test_the_asyncio_queue_has_the_same_methods(server: Server) -> None:
 def test_no_password_shows(own_server: Server) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("requirepass", "hush")
-    with Queue("mail", f"redis://:not-hush@{servers.HOST}:{own_server.port}") as queue:
+    with Queue("mail", f"redis://:not-hush@{HOST}:{own_server.port}") as queue:
         with pytest.raises(errors.LoginError) as caught:
             queue.add("send")
         assert "not-hush" not in f"{queue!r}{queue.settings()!r}{caught.value!r}"

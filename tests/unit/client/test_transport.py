@@ -19,7 +19,8 @@ from valkeykit.settings import resolve_settings
 from valkeykit.transport import is_demotion
 
 from tests.faults.proxy import Proxy
-from tests.servers import HOST, Server, running
+from tests.ports import HOST
+from tests.servers import Server, running
 
 
 class Pair(NamedTuple):
@@ -230,3 +231,25 @@ def test_a_unix_socket_is_refused_where_it_makes_no_sense() -> None:
     for topology in ("cluster", "replicated", "sentinel"):
         with pytest.raises(errors.ConfigurationError, match="unix socket"):
             valkeykit.connect("unix:///run/valkey.sock", topology=topology)
+
+
+def test_a_connection_whose_release_was_cancelled_is_closed_with_its_client(tmp_path: Path) -> None:
+    """As a worker does that stops: redis-py takes it out of its lists, and is cancelled while it closes it."""
+
+    async def main(server: Server) -> tuple[bool, bool]:
+        client: Any = await valkeykit.aconnect(server.url, topology="single")
+        connection = await client.connection_pool.get_connection()
+        connection.mark_for_reconnect()
+        connection.disconnect, close = asyncio.Event().wait, connection.disconnect
+        releasing = asyncio.create_task(client.connection_pool.release(connection))
+        while connection in client.connection_pool._in_use_connections:
+            await asyncio.sleep(0)
+        releasing.cancel()
+        await asyncio.wait({releasing})
+        connection.disconnect = close
+        before = connection.is_connected
+        await client.aclose()
+        return before, connection.is_connected
+
+    with running(tmp_path) as server:
+        assert asyncio.run(main(server)) == (True, False)

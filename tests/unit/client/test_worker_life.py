@@ -184,7 +184,7 @@ def test_a_worker_ends_although_its_server_is_gone(own_server: Server) -> None:
             own_server.kill()
             time.sleep(1.5)  # one end is being told in vain, the other waits for its turn
             began = time.monotonic()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
 
 
 def test_a_server_that_does_not_suit_stops_the_worker(own_server: Server) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
 from pathlib import Path
 
 import psutil
@@ -22,14 +20,6 @@ from infra.hardening import Topology
 PASSWORDS = {user.name: f"{user.name}-password" for user in (*hardening.USERS, *hardening.SYSTEM_USERS)}
 SHAPES: dict[Topology, tuple[int, int]] = {"replicated": (1, 2), "cluster": (3, 1)}
 """Shards, and replicas of each."""
-
-
-_bases = itertools.count(1100 + os.getpid() % 200 * 20, 20)
-
-
-def free_ports() -> int:
-    """The first of some that nobody uses, away from where stacks and other tests look for theirs."""
-    return next(base for base in _bases if all(ports.is_free(base + above) for above in range(20)))
 
 
 def made(folder: Path, topology: Topology, port: int = 0) -> GroupSpec:

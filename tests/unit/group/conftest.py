@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.processes.group import GroupSpec
-from tests.unit.group.bed import SHAPES, end, free_ports, made
+from tests.ports import GROUPS, reserve
+from tests.unit.group.bed import SHAPES, end, made
 
 
 @pytest.fixture(params=SHAPES)
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GroupSpec]:
     """Servers of a test's own, which don't run yet."""
-    group = made(tmp_path / "group", request.param, free_ports())
+    group = made(tmp_path / "group", request.param, reserve(GROUPS))
     yield group
     end(group.folder.path)

@@ -118,7 +118,6 @@ CASES = [
 CHOSEN = {
     ("replicated", cut_between_commands, "primary", "down"),
     ("cluster", empty_folder, "primary", "alive"),
-    ("cluster", append_nul, "primary", "down"),
     ("cluster", garbage_conf, "primary", "down"),
 }
 SELECTED = CASES if ROUNDS >= 50 else [case for case in CASES if case in CHOSEN]
@@ -204,7 +203,7 @@ def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes |
 
 
 @pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
-@pytest.mark.parametrize("others", ["alive", "down"])
+@pytest.mark.parametrize("others", [pytest.param("alive", marks=pytest.mark.thorough), "down"])
 def test_one_node_of_several_that_has_data_leads(spec: GroupSpec, others: str) -> None:
     """All of a shard's nodes but one are damaged."""
     servers.ensure(spec)
@@ -253,7 +252,7 @@ def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
 
 
 @pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
-@pytest.mark.parametrize("port", ["given", "kept"])
+@pytest.mark.parametrize("port", ["given", pytest.param("kept", marks=pytest.mark.thorough)])
 def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec: GroupSpec, port: str) -> None:
     servers.ensure(spec)
     write(spec)

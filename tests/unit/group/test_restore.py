@@ -17,7 +17,8 @@ from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.errors import ProvisioningError
 from tests import killed
-from tests.unit.group.bed import PASSWORDS, client_of, directives, end, free_ports, kill, made, pids
+from tests.ports import GROUPS, reserve
+from tests.unit.group.bed import PASSWORDS, client_of, directives, end, kill, made, pids
 
 own_cluster = pytest.mark.parametrize("spec", ["cluster"], indirect=True)
 
@@ -34,7 +35,7 @@ def test_down_leaves_the_last_state_that_a_new_one_starts_with(spec: GroupSpec, 
     assert pids(spec) == {}
     assert snapshot.is_dir() == (spec.topology == "cluster")
     for source in (snapshot, *([min(snapshot.iterdir())] if snapshot.is_dir() else [])):
-        other = replace(made(tmp_path / "other", spec.topology, free_ports()), restore_from=source)
+        other = replace(made(tmp_path / "other", spec.topology, reserve(GROUPS)), restore_from=source)
         try:
             assert servers.ensure(other).problems == []
             with contextlib.closing(client_of(other)) as client:
@@ -121,7 +122,7 @@ def _dump(folder: Path, value: bytes | None = None, count: int = 100, database: 
     single = instance.ServerSpec(
         folder=ServerFolder(folder / "single"),
         ownership=Ownership("valkey/single", "resource", binary.version()),
-        port=free_ports(),
+        port=reserve(GROUPS),
         directives=hardening.directives("queue", 64 * 1024**2, "embedded"),
         acl=hardening.acl(PASSWORDS),
         password=PASSWORDS["admin"],

@@ -27,7 +27,8 @@ from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, free_ports, kill, made, pids, primaries
+from tests.ports import GROUPS, reserve
+from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, kill, made, pids, primaries
 from tools.availability_probe import replicas_with
 from tools.stack import PROJECT
 
@@ -37,7 +38,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "10"))
 @pytest.fixture(scope="module", params=SHAPES)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GroupSpec]:
     """Servers that several tests use, one after the other: each begins with `ensure`, which mends what there is."""
-    group = made(tmp_path_factory.mktemp("shared") / "group", request.param, free_ports())
+    group = made(tmp_path_factory.mktemp("shared") / "group", request.param, reserve(GROUPS))
     yield group
     end(group.folder.path)
 
@@ -64,7 +65,7 @@ class Writer:
         self._over.set()
         self._thread.join(30)
 
-    def wait_for(self, more: int, seconds: float = 20.0) -> float:
+    def wait_for(self, more: int, seconds: float = 120.0) -> float:
         """How long it takes until some more are written."""
         begin, wanted = time.monotonic(), self.written + more
         while self.written < wanted:

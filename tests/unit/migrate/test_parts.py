@@ -96,7 +96,7 @@ def test_a_throttle_keeps_to_its_rate() -> None:
     began = time.monotonic()
     for _ in range(4):
         throttle.pace(100)
-    assert 0.25 <= time.monotonic() - began < 2
+    assert 0.25 <= time.monotonic() - began < 20
 
 
 def test_a_throttle_gives_way_and_comes_back() -> None:
