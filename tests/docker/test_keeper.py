@@ -1,4 +1,4 @@
-"""compose/bin/keep-cluster among real servers that it finds in states which seldom last."""
+"""keep-cluster among real servers that it finds in states which seldom last."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.topology.cluster import PLAN_SCRIPT
 from infra.drivers.topology.executor import wait_until
 from tests.docker.bed import IMAGE, NEW
 
 PORT = 7000
 LOGIN = ' --user "$user" --tls --cacert /etc/valkey/tls/ca.crt'
-"""Of compose/bin/cli; these servers have neither TLS nor users."""
+"""Of container/bin/cli; these servers have neither TLS nor users."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     assert plain != (SCRIPTS / "cli").read_text()
     (tmp_path / "cli").write_text(plain)
     box.run("mkdir", "-p", "/etc/valkey/bin")
-    for script in (SCRIPTS / "keep-cluster", SCRIPTS / "plan-cluster", tmp_path / "cli"):
+    for script in (SCRIPTS / "keep-cluster", PLAN_SCRIPT, tmp_path / "cli"):
         engine.docker("cp", str(script), f"{box.container}:/etc/valkey/bin/{script.name}")
     yield box
     engine.docker("kill", box.container)

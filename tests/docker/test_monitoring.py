@@ -22,15 +22,15 @@ import yaml
 
 from infra.drivers.docker import exporter
 from infra.drivers.docker.engine import Engine
-from infra.drivers.docker.files import FOLDER
 from infra.hardening import Topology
 from tests.docker.alerts import CASES, unit_tests
 from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
 from tests.ports import free_port
+from tools.stack import PROJECT
 
 EXPORTER = "exporter-test:1.69.0"
 PROMETHEUS = "prometheus-test:2.53.3"
-MONITORING = FOLDER / "monitoring"
+MONITORING = PROJECT / "compose" / "monitoring"
 RULES: dict[str, Any] = yaml.safe_load((MONITORING / "rules.yaml").read_text())
 DASHBOARD: dict[str, Any] = json.loads((MONITORING / "dashboard.json").read_text())
 

@@ -258,7 +258,8 @@ def test_a_repair_that_was_cut_off_finishes(single: Bed, step: str, monkeypatch:
 
     with monkeypatch.context() as patched:
         if step == "rm":  # in the middle of the last step
-            patched.setattr("infra.drivers.docker.files.script", lambda _: script_that_ends_early())
+            ending = {"repair-files": script_that_ends_early()}
+            patched.setattr("infra.drivers.docker.files.scripts", lambda: ending)
         else:
             patched.setattr(Workbench, "step", cut)
         with pytest.raises((KeyboardInterrupt, EngineError)):

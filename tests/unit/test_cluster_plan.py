@@ -1,4 +1,4 @@
-"""compose/bin/plan-cluster: what the keeper of a cluster does next, from what the nodes know."""
+"""plan-cluster: what the keeper of a cluster does next, from what the nodes know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from infra.drivers.docker.files import SCRIPTS
 from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress
@@ -69,7 +68,7 @@ def plan(nodes: dict[str, Node]) -> tuple[list[str], list[str]]:
         number = int(name[-1])
         text += f"@ {name} 10.0.0.1{number} {7000 + number} {place}\n"
         text += f"{nodes[name].answer()}\n" if name in nodes else ""
-    program = ["awk", "-f", str(SCRIPTS / "plan-cluster")]
+    program = ["awk", "-f", str(cluster.PLAN_SCRIPT)]
     lines = subprocess.run(program, input=text, capture_output=True, text=True, check=True).stdout.splitlines()
     return [line for line in lines if line[0] != "#"], [line for line in lines if line[0] == "#"]
 

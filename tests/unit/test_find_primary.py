@@ -1,4 +1,4 @@
-"""compose/bin/find-primary and start-sentinel: which node a Sentinel without a configuration of its own monitors."""
+"""find-primary and start-sentinel: which node a Sentinel without a configuration of its own monitors."""
 
 from __future__ import annotations
 

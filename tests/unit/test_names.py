@@ -11,7 +11,7 @@ from tools.stack import PROJECT
 
 WORDED = (
     *("infra/drivers", "infra/providers", "infra/settings", "infra/targets", "infra/policy", "infra/hardening.py"),
-    *("infra/outputs.py", "infra/__main__.py", "tools", "compose/bin", "Makefile"),
+    *("infra/outputs.py", "infra/__main__.py", "tools", "compose", "packaging", "Makefile"),
 )
 """Files whose words are checked."""
 

@@ -80,7 +80,7 @@ def upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 
     def change(name: str) -> None:
         shutil.copytree(files.SCRIPTS, tmp_path / "bin")
-        (tmp_path / "bin" / name).write_text(f"{files.script(name)}# mended\n")
+        (tmp_path / "bin" / name).write_text(f"{files.scripts()[name]}# mended\n")
         monkeypatch.setattr(files, "SCRIPTS", tmp_path / "bin")
 
     return change

@@ -1,4 +1,4 @@
-"""compose/bin/holdings, members and start-node: what a node's volume amounts to, which other members hold more, and
+"""holdings, members and start-node: what a node's volume amounts to, which other members hold more, and
 what the node does then.
 """
 

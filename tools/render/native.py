@@ -26,7 +26,7 @@ UNSUPPORTED_KEYS = {
 SERVER_KEYS: tuple[str, ...] = ("bind", "host", "names", "allowedCidrs")
 """Keys that the docker target has under `docker.`, with the same meaning."""
 
-PACKAGE_FILES = Path(__file__).resolve().parents[2] / "native"
+PACKAGE_FILES = Path(__file__).resolve().parents[2] / "packaging" / "debian"
 HOME = "/etc/valkey"
 
 

@@ -1,4 +1,4 @@
-"""The compose file of a deployment: every service extends one of compose/services.yaml."""
+"""The compose file of a deployment: every service extends one of container/services.yaml."""
 
 from __future__ import annotations
 
@@ -175,12 +175,13 @@ def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
     fixed = {directive: value for directive, value in directives.items() if directive not in live}
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
+    scripts = files.scripts()
     read_at_start = {
         "sentinel": plan.certificate,
         "exporter": plan.certificate + plan.login,
-        "uploader": plan.bucket + files.script("upload"),
-        "backup": files.script("backup"),
-        KEEPER: files.script("keep-cluster") + files.script("plan-cluster"),
+        "uploader": plan.bucket + scripts["upload"],
+        "backup": scripts["backup"],
+        KEEPER: scripts["keep-cluster"] + scripts["plan-cluster"],
     }
     parts = [
         lasting,

@@ -22,7 +22,7 @@ echo "$seen $holding $reason"
 HIGHEST_PRIORITY = 2**31 - 1
 
 SLACK_SECONDS = 10
-"""How much the times of two nodes' positions may differ: SLACK of compose/bin/members."""
+"""How much the times of two nodes' positions may differ: SLACK of container/bin/members."""
 
 
 def damaged(deployment: ContainerDeployment, node: NodeAddress, *, force: bool) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _assess(deployment: ContainerDeployment, node: NodeAddress) -> tuple[int, st
 
 
 def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
-    """When a member was last a primary or connected to one, as in compose/bin/members; 0 without sound data.
+    """When a member was last a primary or connected to one, as in container/bin/members; 0 without sound data.
 
     A new cluster node is a primary too, without keys.
     """

@@ -11,11 +11,12 @@ from pathlib import Path
 from infra import hardening
 from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.plan import DeploymentPlan, Secrets, Upload
+from infra.drivers.topology.cluster import PLAN_SCRIPT
 from infra.drivers.topology.executor import NodeAddress
 from infra.drivers.topology.replication import sentinel_conf
 
 HOME = "/etc/valkey"
-FOLDER = Path(__file__).resolve().parents[3] / "compose"
+FOLDER = Path(__file__).with_name("container")
 SERVICES = FOLDER / "services.yaml"
 SCRIPTS = FOLDER / "bin"
 
@@ -39,7 +40,7 @@ def render(plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:
         "tls/server.crt": secrets.certificate.certificate,
         "tls/server.key": secrets.certificate.key,
         **{f"passwords/{name}": secrets.passwords[name] for name in with_file},
-        **{f"bin/{path.name}": script(path.name) for path in sorted(SCRIPTS.iterdir())},
+        **{f"bin/{name}": text for name, text in scripts().items()},
         **{f"nodes/{node.name}.conf": node_conf(plan, node, secrets) for node in plan.nodes},
         "nodes/list": "".join(_line(plan, node) for node in plan.nodes),
         "nodes/primaries": f"{plan.shards}\n",
@@ -49,9 +50,9 @@ def render(plan: DeploymentPlan, secrets: Secrets) -> dict[str, str]:
     }
 
 
-def script(name: str) -> str:
-    """The text of a script of compose/bin."""
-    return (SCRIPTS / name).read_text()
+def scripts() -> dict[str, str]:
+    """The scripts that the containers run, by name."""
+    return {path.name: path.read_text() for path in sorted((*SCRIPTS.iterdir(), PLAN_SCRIPT))}
 
 
 def digest(plan: DeploymentPlan) -> str:

@@ -20,7 +20,7 @@ NEW = f"{DATA}/repairing"
 
 @dataclass(frozen=True)
 class Position:
-    """The position that a node records about every second: see compose/bin/holdings."""
+    """The position that a node records about every second: see container/bin/holdings."""
 
     project: str = ""
     role: str = "master"
@@ -110,8 +110,8 @@ class Workbench:
         return match[1] if match else ""
 
     def step(self, *arguments: str) -> str:
-        """Run a step of compose/bin/repair-files."""
-        return self.run("sh", "-c", files.script("repair-files"), "repair-files", *arguments).strip()
+        """Run a step of container/bin/repair-files."""
+        return self.run("sh", "-c", files.scripts()["repair-files"], "repair-files", *arguments).strip()
 
 
 @contextlib.contextmanager

@@ -25,8 +25,8 @@ from infra.errors import ProvisioningError
 
 SLOTS = 16384
 
-PLAN_SCRIPT = Path(__file__).resolve().parents[3] / "compose" / "bin" / "plan-cluster"
-"""Plans the next commands of a cluster from its nodes' views."""
+PLAN_SCRIPT = Path(__file__).with_name("plan-cluster")
+"""Plans the next commands of a cluster from its nodes' views; an awk program, as containers run it too."""
 
 _DISCONNECTED_FLAGS = {"fail", "fail?", "handshake"}
 """Flags in CLUSTER NODES of a node to which the queried node has no connection."""
