@@ -1,4 +1,4 @@
-"""Rendered folders: `docker compose up --wait` in one, Debian's package with the other; the smoke suite says yes."""
+"""Folders without Pulumi: compose/ as it is in a clone, rendered ones for compose and for Debian's package."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.docker.engine import Engine, EngineError
+from tests import checkout
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
 from tests.ports import CONTAINERS, reserve
 from tools.render import render
@@ -34,6 +35,30 @@ def compose(folder: Path, *arguments: str) -> str:
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """A clone whose server has this test's image, port and project."""
+    root = checkout.copy(tmp_path / "clone")
+    choices = {
+        "VALKEY_IMAGE": f"{IMAGE}:{NEW}",
+        "VALKEY_PORT": reserve(CONTAINERS),
+        "COMPOSE_PROJECT_NAME": f"alone-{os.getpid()}",
+    }
+    (root / "compose" / ".env").write_text("".join(f"{name}={value}\n" for name, value in choices.items()))
+    yield root
+    compose(root / "compose", "down", "--volumes")
+
+
+def test_the_compose_file_of_a_clone_runs_alone(clone: Path) -> None:
+    start, *others = checkout.runnable(clone / "compose" / "README.md")
+    secrets = clone / "compose" / "secrets"
+    checkout.session(clone, start)
+    assert "FAILED" not in smoke(secrets)
+    _asks(secrets, "set", "before", "yes")
+    checkout.session(clone, "cd compose\n", *others, "docker compose up --detach --wait\n")
+    assert _asks(secrets, "get", "before") == "yes"
 
 
 @pytest.fixture(params=list(SHAPES))
