@@ -25,8 +25,8 @@ from infra.providers import Props, without_traceback
 
 if TYPE_CHECKING:
     from infra.drivers.processes.group import GroupSpec
+    from infra.drivers.processes.group_driver import GroupState
     from infra.drivers.processes.instance import ServerSpec, ServerState
-    from infra.drivers.processes.servers import GroupState
 
 
 class ServerProvider(ResourceProvider):
@@ -178,14 +178,14 @@ class ServerGroupProvider(ResourceProvider):
 
     @without_traceback
     def diff(self, resource: str, olds: Props, news: Props) -> DiffResult:
-        from infra.drivers.processes import servers
+        from infra.drivers.processes import group_driver
         from infra.errors import as_preflight_error
 
         is_changed = _differs(olds, news, _GROUP_INPUTS)
         if is_changed and _is_known({key: news[key] for key in (*_BASICS, "topology", "shards", "replicas")}):
             spec = _group(resource, _readable(olds, news, "passwords"))
             with as_preflight_error():
-                servers.preflight(replace(spec, previous_password=olds["passwords"]["admin"]))
+                group_driver.preflight(replace(spec, previous_password=olds["passwords"]["admin"]))
         return DiffResult(changes=is_changed, replaces=[])
 
     @without_traceback
@@ -199,16 +199,16 @@ class ServerGroupProvider(ResourceProvider):
 
     @without_traceback
     def read(self, resource: str, props: Props) -> ReadResult:
-        from infra.drivers.processes import servers
+        from infra.drivers.processes import group_driver
 
-        state = servers.inspect(_group(resource, props))
+        state = group_driver.inspect(_group(resource, props))
         return ReadResult(resource, {**props, "listens": list(state.listens), "drift": _group_drift(props, state)})
 
     @without_traceback
     def delete(self, resource: str, props: Props) -> None:
-        from infra.drivers.processes import servers
+        from infra.drivers.processes import group_driver
 
-        servers.remove(_group(resource, props), keep_snapshot=bool(props["finalSnapshot"]))
+        group_driver.remove(_group(resource, props), keep_snapshot=bool(props["finalSnapshot"]))
 
 
 class ServerGroup(Resource, module="valkey", name="ServerGroup"):
@@ -236,9 +236,9 @@ _GROUP_INPUTS = (
 
 
 def _ensure_group(resource: str, props: Props, previous_password: str = "") -> Props:
-    from infra.drivers.processes import servers
+    from infra.drivers.processes import group_driver
 
-    state = servers.ensure(replace(_group(resource, props), previous_password=previous_password))
+    state = group_driver.ensure(replace(_group(resource, props), previous_password=previous_password))
     return {
         **props,
         "listens": list(state.listens),
@@ -251,9 +251,9 @@ def _ensure_group(resource: str, props: Props, previous_password: str = "") -> P
 
 def fail_over(props: Props) -> None:
     """Fail over each shard of a group to a replica."""
-    from infra.drivers.processes import servers
+    from infra.drivers.processes import group_driver
 
-    servers.fail_over(_group("", props))
+    group_driver.fail_over(_group("", props))
 
 
 def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:

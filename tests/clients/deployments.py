@@ -15,7 +15,7 @@ from valkeykit.url import Node
 
 from infra import hardening
 from infra.drivers import binary
-from infra.drivers.processes import ports, process, server, servers
+from infra.drivers.processes import group_driver, ports, process, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.drivers.processes.instance import ServerSpec
@@ -120,9 +120,9 @@ def _group(topology: Topology, folder: Path, passwords: Mapping[str, str]) -> En
         sentinel_acl=hardening.acl(passwords, hardening.SENTINEL_USERS),
         passwords=passwords,
     )
-    state = servers.ensure(spec)
+    state = group_driver.ensure(spec)
     if topology == "replicated":
-        servers.fail_over(spec)
+        group_driver.fail_over(spec)
     return _endpoint(topology, state.listens, state.sentinels)
 
 

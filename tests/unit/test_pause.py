@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from infra import hardening
-from infra.drivers.processes import ports, server, servers
+from infra.drivers.processes import group_driver, ports, server
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import pause, replication
@@ -138,7 +138,7 @@ class Watched(ProcessExecutor):
 
 def test_the_order_is_given_only_while_writers_wait(pair: GroupSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process stands still for longer than the pause, just before the order."""
-    servers.ensure(pair)
+    group_driver.ensure(pair)
     first = pair.member("node-0")
     order = replication._order_failover
 
@@ -176,14 +176,14 @@ replication.fail_over(ProcessExecutor(pair.all_servers), list(pair.sentinels), p
 
 def test_a_failover_killed_half_way_loses_no_acknowledged_write(pair: GroupSpec) -> None:
     """A replica is promoted, the primary isn't demoted yet, and its pause is over."""
-    servers.ensure(pair)
+    group_driver.ensure(pair)
     program = _FAIL_OVER.format(folder=str(pair.folder.path), port=pair.port)
     killed = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, env=os.environ, check=False)
     assert killed.returncode == -signal.SIGKILL
     acknowledged: list[str] = []
     with _node(pair.member("node-0")) as former:
         wait_until(lambda: _is_demoted(former, acknowledged))
-    assert servers.ensure(pair).problems == []
+    assert group_driver.ensure(pair).problems == []
     with _node(pair.member("node-1")) as admin:
         assert [name for name in acknowledged if admin.get(name) is None] == []
         assert admin.info("replication")["role"] == "master"

@@ -17,7 +17,7 @@ import pytest
 import redis
 from valkeykit.connection import Client
 
-from infra.drivers.processes import appendonly, group, server, servers
+from infra.drivers.processes import appendonly, group, group_driver, server
 from infra.drivers.processes.group import GroupSpec
 from infra.drivers.topology import nodesconf
 from infra.errors import ProvisioningError
@@ -131,7 +131,7 @@ def name_of(case: object) -> str:
 def test_damage_to_a_node_loses_nothing(
     spec: GroupSpec, damage: Callable[[Path], None], role: str, others: str
 ) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     first = primaries(spec)
     victim = first[0] if role == "primary" else next(name for name in spec.nodes if name not in first)
@@ -140,22 +140,22 @@ def test_damage_to_a_node_loses_nothing(
     else:
         kill(spec, victim)
     damage(spec.nodes[victim].folder.data)
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert missing(spec) == []
-    servers.fail_over(spec)  # the replicas have it too
+    group_driver.fail_over(spec)  # the replicas have it too
     assert missing(spec) == []
 
 
 @pytest.mark.parametrize("spec", ["cluster"], indirect=True)
 def test_two_of_three_primaries_whose_replicas_have_more(spec: GroupSpec) -> None:
     """The one primary that is left can elect none of them."""
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     victims = primaries(spec)[:2]
     kill(spec, *victims)
     for victim in victims:
         cut_between_commands(spec.nodes[victim].folder.data)
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert not set(victims) & set(primaries(spec))
     assert missing(spec) == []
 
@@ -189,14 +189,14 @@ def missing(spec: GroupSpec) -> list[str]:
     ("text", "others"), [(b"", "alive"), (b"\xfe\xff" * 300, "down"), (None, "alive")], ids=["empty", "garbage", "cut"]
 )
 def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes | None, others: str) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
-    servers.fail_over(spec)
+    group_driver.fail_over(spec)
     leader = primaries(spec)
     kill(spec, *(pids(spec) if others == "down" else ["sentinel-0"]))
     config = spec.sentinels["sentinel-0"].folder.config
     config.write_bytes(config.read_bytes()[:-120] if text is None else text)
-    state = servers.ensure(spec)
+    state = group_driver.ensure(spec)
     assert state.problems == []
     assert primaries(spec) == leader
     assert missing(spec) == []
@@ -206,25 +206,25 @@ def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes |
 @pytest.mark.parametrize("others", [pytest.param("alive", marks=pytest.mark.thorough), "down"])
 def test_one_node_of_several_that_has_data_leads(spec: GroupSpec, others: str) -> None:
     """All of a shard's nodes but one are damaged."""
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     shard = nodes_of_a_shard(spec)
     kill(spec, *(pids(spec) if others == "down" else shard[:-1]))
     for name, damage in zip(shard[:-1], (fill_with_garbage, empty), strict=False):
         damage(spec.nodes[name].folder.data)
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert missing(spec) == []
     if spec.topology == "replicated":  # the Sentinels are as of before, too
         assert primaries(spec) == [shard[-1]]
     (copy,) = spec.nodes[shard[0]].folder.path.glob("damaged-*")
     assert increment(copy).stat().st_size
-    servers.remove(spec, keep_snapshot=True)
+    group_driver.remove(spec, keep_snapshot=True)
     assert f"{copy.name}-{shard[0]}" in [path.name for path in spec.folder.path.iterdir()]
 
 
 @pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     shard = nodes_of_a_shard(spec)
     kill(spec, *pids(spec))
@@ -233,7 +233,7 @@ def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
         damage(spec.nodes[name].folder.data)
     before = state_of(spec.folder.path)
     with pytest.raises(ProvisioningError, match="no node has usable data") as caught:
-        servers.ensure(spec)
+        group_driver.ensure(spec)
     assert pids(spec) == {}
     assert state_of(spec.folder.path) == before
     size = increment(spec.nodes[shard[0]].folder.data).stat().st_size - 4096
@@ -247,14 +247,14 @@ def test_without_usable_data_nothing_is_changed(spec: GroupSpec) -> None:
     assert any("removed the 4096 after them" in line for line in repaired.done)
     assert repaired.kept is not None
     assert increment(repaired.kept).stat().st_size == size + 4096
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert missing(spec) == []
 
 
 @pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
 @pytest.mark.parametrize("port", ["given", pytest.param("kept", marks=pytest.mark.thorough)])
 def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec: GroupSpec, port: str) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     own = replace(spec, port=0) if port == "kept" else spec
     kill(spec, *pids(spec))
@@ -263,11 +263,11 @@ def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec:
         shutil.rmtree(spec.nodes[name].folder.path)
     for _ in range(2):
         with pytest.raises(ProvisioningError, match=f"no node has usable data: {shard[0]}: its folder is empty"):
-            servers.ensure(own)
+            group_driver.ensure(own)
         assert pids(spec) == {}
     repaired = server.repair(own.nodes[shard[0]])
     assert repaired is not None
-    state = servers.ensure(own)
+    state = group_driver.ensure(own)
     assert state.problems == []
     assert sorted(state.listens) == list(range(spec.port, spec.port + len(spec.nodes)))
     assert len(missing(spec)) == KEYS if spec.topology == "replicated" else 0 < len(missing(spec)) < KEYS
@@ -275,41 +275,41 @@ def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec:
 
 @pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_yesterdays_copy_of_a_folder_follows(spec: GroupSpec, tmp_path: Path) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     kill(spec, *pids(spec))
     victim = nodes_of_a_shard(spec)[0]
     folder = spec.nodes[victim].folder.path
     shutil.copytree(folder, tmp_path / "copy")
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     kill(spec, *pids(spec))
     shutil.rmtree(folder)
     shutil.move(tmp_path / "copy", folder)
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert missing(spec) == []
 
 
 @pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
 def test_swapped_folders_lose_nothing(spec: GroupSpec, tmp_path: Path) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     kill(spec, *pids(spec))
     one, other = (spec.nodes[name].folder.path for name in ("node-0", list(spec.nodes)[-1]))
     one.rename(tmp_path / "one")
     other.rename(one)
     (tmp_path / "one").rename(other)
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert missing(spec) == []
 
 
 @pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_a_node_folder_of_another_stack_is_refused(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     kill(spec, *pids(spec))
     victim = spec.nodes["node-1"]
     victim.folder.acquire(replace(victim.ownership, stack="valkey/other"))
     with pytest.raises(ProvisioningError, match="belongs to the stack valkey/other"):
-        servers.ensure(spec)
+        group_driver.ensure(spec)
     assert pids(spec) == {}
 
 
@@ -333,38 +333,38 @@ def state_of(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize("spec", ["cluster"], indirect=True)
 def test_all_primaries_of_a_cluster_at_once(spec: GroupSpec) -> None:
     """No primary is left that could elect another."""
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     first = primaries(spec)
     kill(spec, *pids(spec))
     for name in first:
         cut_between_commands(spec.nodes[name].folder.data)
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert set(primaries(spec)).isdisjoint(first)
     assert missing(spec) == []
 
 
 @pytest.mark.parametrize("spec", ["replicated"], indirect=True)
 def test_a_lost_primary_that_no_sentinel_remembers(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     kill(spec, "node-0", *spec.sentinels)
     empty(spec.nodes["node-0"].folder.data)
     for known in spec.sentinels.values():
         known.folder.config.unlink()
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert primaries(spec) != ["node-0"]
     assert missing(spec) == []
 
 
 @pytest.mark.parametrize("spec", ["replicated"], indirect=True)
 def test_a_replica_that_never_had_data_isnt_made_the_primary(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     write(spec)
     kill(spec, *pids(spec))
     for name in ("node-1", "node-2"):
         empty(spec.nodes[name].folder.data)
         group.start(spec.nodes[name], "--replicaof", f"127.0.0.1 {spec.port}")
-    assert servers.ensure(spec).problems == []
+    assert group_driver.ensure(spec).problems == []
     assert primaries(spec) == ["node-0"]
     assert missing(spec) == []

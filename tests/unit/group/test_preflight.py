@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from infra.drivers.processes import servers
+from infra.drivers.processes import group_driver
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.errors import PreflightError
 from infra.providers.processes import ServerGroupProvider
@@ -38,7 +38,7 @@ def props(spec: GroupSpec, **others: Any) -> dict[str, Any]:
 
 
 def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     with contextlib.closing(client_of(spec)) as client:
         for number in range(24):
             client.set(f"{{tag}}:{number}", "x" * 1024**2)
@@ -60,7 +60,7 @@ def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
 
 
 def test_nodes_without_usable_data_are_refused_in_a_preview(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     kill(spec, *pids(spec))
     for node in spec.nodes.values():
         for manifest in node.folder.data.rglob("*.manifest"):

@@ -7,7 +7,7 @@ import stat
 
 import psutil
 
-from infra.drivers.processes import process, servers
+from infra.drivers.processes import group_driver, process
 from infra.drivers.processes.group import GroupSpec
 from tests.unit.group.bed import PASSWORDS, pids
 
@@ -20,7 +20,7 @@ def found_in(text: str) -> list[str]:
 
 
 def test_passwords_are_in_the_documented_files_alone_and_in_no_process(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     seen = set()
     for file in spec.folder.path.rglob("*"):
         if not file.is_file():

@@ -22,7 +22,7 @@ import redis
 from valkeykit.connection import Client
 
 from infra import hardening
-from infra.drivers.processes import ports, sentinel, servers
+from infra.drivers.processes import group_driver, ports, sentinel
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
@@ -92,13 +92,13 @@ class Writer:
 
 
 def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec) -> None:
-    first = servers.ensure(spec)
+    first = group_driver.ensure(spec)
     before = pids(spec)
     assert sorted(first.listens) == list(range(spec.port, spec.port + len(spec.nodes)))
     above = [spec.port + 10, spec.port + 11, spec.port + 12]
     assert list(first.sentinels) == (above if spec.topology == "replicated" else [])
     assert (len(first.listens), list(first.problems)) == (len(spec.nodes), [])
-    assert servers.ensure(spec) == first
+    assert group_driver.ensure(spec) == first
     assert pids(spec) == before
     with contextlib.closing(client_of(spec)) as client:
         assert client.set("key", "value")
@@ -115,20 +115,20 @@ def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec
 
 
 def test_a_live_setting_is_changed_live_on_every_node(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     before = pids(shared)
-    state = servers.ensure(replace(shared, directives=directives(shared.topology, 96 * 1024**2)))
+    state = group_driver.ensure(replace(shared, directives=directives(shared.topology, 96 * 1024**2)))
     assert {known["maxmemory"] for known in state.reported.values()} == {str(96 * 1024**2)}
     assert len(state.reported) == len(shared.nodes)
     assert pids(shared) == before
 
 
 def test_a_fixed_setting_restarts_one_after_the_other_and_no_write_is_lost(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     before = pids(shared)
     with Writer(shared) as writer:
         writer.wait_for(20)
-        state = servers.ensure(replace(shared, directives={**shared.directives, "databases": "4"}))
+        state = group_driver.ensure(replace(shared, directives={**shared.directives, "databases": "4"}))
         writer.wait_for(20)
     assert {known["databases"] for known in state.reported.values()} == {"4"}
     after = pids(shared)
@@ -137,17 +137,17 @@ def test_a_fixed_setting_restarts_one_after_the_other_and_no_write_is_lost(share
 
 
 def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     before = pids(spec)
     with Writer(spec) as writer:
         writer.wait_for(10)
         turned = _turned(spec, PASSWORDS)
-        assert servers.ensure(replace(turned, previous_password=PASSWORDS["admin"])).problems == []
+        assert group_driver.ensure(replace(turned, previous_password=PASSWORDS["admin"])).problems == []
         writer.wait_for(10)
     assert strangers(turned) == []
     assert pids(spec) == before
     assert_all_there(spec, writer)
-    assert servers.ensure(_turned(spec, {"app": PASSWORDS["app"]}, "other")).problems == []
+    assert group_driver.ensure(_turned(spec, {"app": PASSWORDS["app"]}, "other")).problems == []
     assert set(pids(spec).values()).isdisjoint(before.values())
     assert_all_there(spec, writer)
 
@@ -175,16 +175,16 @@ def _turned(spec: GroupSpec, previous: dict[str, str], prefix: str = "new") -> G
     ids=["one", "several", "all"],
 )
 def test_dead_nodes_are_seen_and_brought_back(shared: GroupSpec, victims: Callable[[list[str]], list[str]]) -> None:
-    state = servers.ensure(shared)
+    state = group_driver.ensure(shared)
     with contextlib.closing(client_of(shared)) as client:
         for number in range(100):
             client.set(f"key:{number}", number)
     dead = victims([*shared.sentinels, *shared.nodes])
     kill(shared, *dead)
     assert [f"{name} doesn't run" for name in shared.all_servers if name in dead] == list(
-        servers.inspect(shared).problems
+        group_driver.inspect(shared).problems
     )
-    healed = servers.ensure(shared)
+    healed = group_driver.ensure(shared)
     assert healed.problems == []
     assert sorted(healed.listens) == sorted(state.listens)
     with contextlib.closing(client_of(shared)) as client:
@@ -192,14 +192,14 @@ def test_dead_nodes_are_seen_and_brought_back(shared: GroupSpec, victims: Callab
 
 
 def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     with contextlib.closing(client_of(shared)) as client:
         holder = _holder(shared, client)
     with Writer(shared) as writer:
         writer.wait_for(50)
         kill(shared, holder)
         assert writer.wait_for(2, seconds=15) < 12  # each waits a second in vain for a replica, where none is left
-        assert servers.ensure(shared).problems == []
+        assert group_driver.ensure(shared).problems == []
         writer.wait_for(20)
     assert holder not in primaries(shared)
     assert_all_there(shared, writer)
@@ -217,7 +217,7 @@ class Deaf(ProcessExecutor):
 
 @clustered
 def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     with contextlib.closing(ProcessExecutor(shared.all_servers)) as executor:
         assert list(cluster.problems(executor, shared.members)) == []
     with contextlib.closing(Deaf(shared.all_servers)) as executor:
@@ -226,22 +226,22 @@ def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSp
 
 
 def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSpec) -> None:
-    servers.ensure(spec)
+    group_driver.ensure(spec)
     before = primaries(spec)
-    servers.fail_over(spec)
+    group_driver.fail_over(spec)
     after = primaries(spec)
     assert set(before).isdisjoint(after)
     victim = next(name for name in spec.nodes if name not in after)
     kill(spec, victim)
     with pytest.raises(ProvisioningError, match=f"nothing was changed: {victim} doesn't run"):
-        servers.fail_over(spec)
-    servers.ensure(spec)
+        group_driver.fail_over(spec)
+    group_driver.ensure(spec)
     assert primaries(spec) == after
 
 
 def test_a_primary_that_died_a_moment_ago_isnt_started_as_one(shared: GroupSpec) -> None:
     """Before anybody else has noticed: the replica may know more than the dead one's file."""
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     with contextlib.closing(client_of(shared)) as client:
         holder = _holder(shared, client)
         client.set("{tag}", "kept")
@@ -249,7 +249,7 @@ def test_a_primary_that_died_a_moment_ago_isnt_started_as_one(shared: GroupSpec)
     kill(shared, holder)
     for file in (shared.nodes[holder].folder.data / "appendonlydir").glob("*.incr.aof"):
         file.write_bytes(b"")  # as a crash leaves it before the last second reached the disk
-    assert servers.ensure(shared).problems == []
+    assert group_driver.ensure(shared).problems == []
     assert holder not in primaries(shared)
     with contextlib.closing(client_of(shared)) as client:
         assert client.get("{tag}") == "kept"
@@ -265,44 +265,44 @@ def _holder(spec: GroupSpec, client: Client) -> str:
 
 @replicated
 def test_a_second_primary_is_made_a_replica_again(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     with contextlib.closing(ProcessExecutor(shared.all_servers)) as executor:
         (first,) = primaries(shared)
         other = next(name for name in shared.nodes if name != first)
         executor.run(other, "REPLICAOF", "NO", "ONE")
-        assert f"{other} doesn't follow {first}" in servers.inspect(shared).problems
-        assert servers.ensure(shared).problems == []
+        assert f"{other} doesn't follow {first}" in group_driver.inspect(shared).problems
+        assert group_driver.ensure(shared).problems == []
     assert primaries(shared) == [first]
 
 
 @replicated
 def test_sentinels_that_are_gone_are_made_anew(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     (first,) = primaries(shared)
     kill(shared, *shared.sentinels)
     for known in shared.sentinels.values():
         known.folder.config.unlink()
-    assert servers.ensure(shared).problems == []
+    assert group_driver.ensure(shared).problems == []
     folders = [known.folder for known in shared.sentinels.values()]
     assert sentinel.last_primary(folders) == shared.member(first).address
 
 
 @replicated
 def test_more_replicas(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     more = replace(shared, replicas=3)
-    assert len(servers.ensure(more).listens) == 4
-    assert servers.inspect(more).problems == []
+    assert len(group_driver.ensure(more).listens) == 4
+    assert group_driver.inspect(more).problems == []
     end(shared.folder.path)
     shutil.rmtree(shared.folder.path)
 
 
 @clustered
 def test_a_node_whose_folder_is_gone_is_replaced(shared: GroupSpec) -> None:
-    servers.ensure(shared)
+    group_driver.ensure(shared)
     kill(shared, "node-5")
     shared.nodes["node-5"].folder.release(keep_snapshot=False)
-    assert servers.ensure(shared).problems == []
+    assert group_driver.ensure(shared).problems == []
 
 
 @pytest.mark.parametrize("topology", SHAPES)
@@ -311,12 +311,12 @@ def test_a_folder_of_another_shape_is_refused(spec: GroupSpec, topology: Topolog
     other = made(spec.folder.path, topology)
     more = replace(other, ownership=replace(other.ownership, shards=other.ownership.shards + 1))
     with pytest.raises(ProvisioningError, match="can't be changed in place"):
-        servers.ensure(more)
+        group_driver.ensure(more)
 
 
 def test_a_node_that_doesnt_start_says_why(spec: GroupSpec) -> None:
     with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive"):
-        servers.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
+        group_driver.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
 
 
 def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
@@ -326,9 +326,9 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
     for number in range(max(ROUNDS // 3, 2)):
         program = (
             "import sys; from pathlib import Path; from dataclasses import replace\n"
-            "from infra.drivers.processes import servers; from tests.unit.group.bed import made\n"
+            "from infra.drivers.processes import group_driver; from tests.unit.group.bed import made\n"
             f"spec = made(Path({str(spec.folder.path)!r}), {spec.topology!r}, {spec.port})\n"
-            f"servers.ensure(replace(spec, directives={{**spec.directives, 'databases': '{number + 2}'}}))\n"
+            f"group_driver.ensure(replace(spec, directives={{**spec.directives, 'databases': '{number + 2}'}}))\n"
         )
         driver = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(0.5, 6.0))
@@ -336,7 +336,7 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
         driver.wait(10)
         if acknowledged and (running := pids(spec)):
             kill(spec, chance.choice(sorted(running)))
-        state = servers.ensure(spec)
+        state = group_driver.ensure(spec)
         assert state.problems == []
         assert len(pids(spec)) == len(spec.all_servers)
         with contextlib.closing(client_of(spec)) as client:
