@@ -7,7 +7,7 @@ ONLY   ?=
 ROUNDS ?= 10
 
 BIN   := .venv/bin
-RUN   := $(BIN)/python -m tools
+RUN   := $(BIN)/python -m stackctl
 DRY_RUN = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev

@@ -16,8 +16,8 @@ from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
+from stackctl.stack import PROJECT
 from tests.project import Project
-from tools.stack import PROJECT
 
 ROUNDS = 5
 EMPTY = "name: empty\nruntime: python\n"

@@ -1,4 +1,4 @@
-"""The names of the stack's outputs, which applications and tools read."""
+"""The names of the stack's outputs, which applications and operators read."""
 
 from __future__ import annotations
 
