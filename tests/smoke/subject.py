@@ -39,7 +39,7 @@ class Subject:
     @classmethod
     def of_stack(cls, name: str, variables: Mapping[str, str] = os.environ) -> Subject:
         """Through VALKEY_FORWARD, a host and a port here that lead there, where it is set."""
-        from tools.stack import Stack
+        from stackctl.stack import Stack
 
         outputs = Stack.open(name).outputs()
         endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
@@ -98,7 +98,7 @@ class Subject:
     @property
     def note(self) -> str:
         """What clients of the stack must read to follow a failover."""
-        from tools import export
+        from stackctl import export
 
         return export.failover_note(self.endpoint.variables("")) if self.endpoint else ""
 
