@@ -7,6 +7,7 @@ ONLY   ?=
 ROUNDS ?= 10
 
 BIN   := .venv/bin
+# As the command `stackctl`, but always with the code of this checkout, even if .venv is shared.
 RUN   := $(BIN)/python -m stackctl
 DRY_RUN = $(if $(DRY),--dry)
 READY := .venv/.ready

@@ -10,16 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from valkeykit.errors import ValkeykitError
-
 from infra.drivers.files import write_private
-from infra.hardening import SELF_HOSTED
 from stackctl.backend import FOLDER
-from stackctl.stack import Stack
 
 SLOTS = 16384
 ALL_SLOTS = f"0-{SLOTS - 1}"
@@ -78,40 +74,18 @@ def review(root: Path, stack: str, shards: Sequence[ShardKeyCount], *, accept: b
     return report
 
 
-def before_change(stack: Stack) -> str:
-    """Count the keys before a change, so that a loss is attributed to it. Returns a warning or "".
-
-    It doesn't fail where they can't be counted: `up` and the smoke tests report why.
-    """
-    from stackctl import keyspace  # loads redis-py
-
-    try:
-        outputs = stack.outputs()
-        if outputs["endpoint"]["target"] not in SELF_HOSTED:  # often unreachable, which takes seconds to notice
-            return ""
-        report = review(stack.root, stack.name, keyspace.of_stack(outputs))
-    except (ValkeykitError, OSError):
-        return ""
-    return " ".join(filter(None, (report.failure, report.warning)))
-
-
 def forget(root: Path, stack: str) -> None:
     _file(root, stack).unlink(missing_ok=True)
 
 
-def recoveries(stack: Stack) -> list[str]:
-    """What happened to the data of its containers since the last call, a line each; none for other targets."""
-    from infra.providers import docker as containers  # loads Pulumi
+def repairs_reported(root: Path, stack: str) -> datetime | None:
+    """When repairs of the stack's data were last reported; None where they never were."""
+    at = _load(root, stack).get(_REPAIRS)
+    return datetime.fromisoformat(str(at)) if at else None
 
-    since, now = _load(stack.root, stack.name).get(_REPAIRS), datetime.now(timezone.utc)
-    lines = []
-    try:
-        if since and stack.outputs()["endpoint"]["target"] == "docker":
-            lines = containers.recoveries(stack.resource("Containers"), datetime.fromisoformat(str(since)))
-    except (ValkeykitError, OSError):
-        return []
-    _save(stack.root, stack.name, {_REPAIRS: now.isoformat()})
-    return lines
+
+def record_repairs_reported(root: Path, stack: str, at: datetime) -> None:
+    _save(root, stack, {_REPAIRS: at.isoformat()})
 
 
 def compare(previous: Sequence[KeyCount], shards: Sequence[ShardKeyCount], stack: str) -> KeyCountReport:

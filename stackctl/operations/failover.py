@@ -11,15 +11,35 @@ from valkeykit.url import parse
 
 from infra.providers import docker as containers
 from infra.providers import processes as providers
-from stackctl import managed_services
+from stackctl import config_change, managed_services
 from stackctl.availability_probe import AvailabilityProbe
 from stackctl.errors import StackError
+from stackctl.messages import show_dry_run
+from stackctl.operations.change import warn_of_lost_keys
+from stackctl.operations.smoke import run_tests
 from stackctl.stack import Stack
 
 ACKNOWLEDGING_REPLICAS = 1
 """Replicas that must confirm a write before it counts as acknowledged."""
 
 RECOVERY_SECONDS = 30.0
+
+
+def fail_over(stack: Stack, *, dry: bool) -> int:
+    """Carry out the drill and print its report; return the exit code of the smoke tests.
+
+    Raises:
+        StackError, ProvisioningError: as `run`, or Pulumi failed.
+    """
+    if not dry:
+        warn_of_lost_keys(stack)
+    for line in preview(stack) if dry else run(stack):
+        print(line)
+    if dry:
+        show_dry_run()
+        return 0
+    config_change.update(stack)  # the endpoint lists the new primaries first
+    return run_tests(stack.name)
 
 
 def preview(stack: Stack) -> Iterator[str]:
@@ -46,7 +66,7 @@ def run(stack: Stack) -> Iterator[str]:
     with AvailabilityProbe(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING_REPLICAS) as probe:
         if not probe.makes_progress(RECOVERY_SECONDS):
             raise StackError("writes fail already before the drill", fix=f"valkeykit doctor --stack {stack.name}")
-        _fail_over(stack, endpoint)
+        _fail_over_primaries(stack, endpoint)
         if not probe.makes_progress(RECOVERY_SECONDS):
             raise StackError(
                 f"no write for {RECOVERY_SECONDS:.0f} s since the drill", fix=f"make up STACK={stack.name}"
@@ -72,7 +92,7 @@ def _endpoint(stack: Stack) -> Endpoint:
     return endpoint
 
 
-def _fail_over(stack: Stack, endpoint: Endpoint) -> None:
+def _fail_over_primaries(stack: Stack, endpoint: Endpoint) -> None:
     if endpoint.target == "docker":
         containers.fail_over(stack.resource("Containers"))
     elif endpoint.target == "embedded":

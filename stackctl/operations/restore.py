@@ -9,7 +9,9 @@ from valkeykit.endpoint import Endpoint
 
 from infra.drivers import rdb
 from stackctl.errors import StackError
+from stackctl.messages import show, show_dry_run
 from stackctl.operations import backup
+from stackctl.operations.up import deploy
 from stackctl.stack import Stack
 
 _NOT_COPIED = (
@@ -22,6 +24,23 @@ _NOT_COPIED = (
     "aws.existing",
 )
 """Keys that two stacks can't share."""
+
+
+def restore(stack: str, into: str, source: str, *, dry: bool) -> int:
+    """Restore a backup of a stack into a new one, both given by name; return the exit code of the smoke tests.
+
+    Raises:
+        StackError: as `prepare`, or Pulumi failed.
+    """
+    if not into:
+        raise StackError("INTO is required", fix=f"make restore STACK={stack} INTO=<new stack>")
+    restored = Stack.open(into)
+    dump = prepare(Stack.open(stack), restored, source, dry=dry)
+    show(f"{into}: with the configuration of {stack}, from {dump}")
+    if dry:
+        show_dry_run()
+        return 0
+    return deploy(restored, dry=False)
 
 
 def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:

@@ -25,6 +25,8 @@ from infra.hardening import SELF_HOSTED
 from infra.outputs import ENDPOINT, URLS
 from stackctl import admin_clients, password_trial
 from stackctl.errors import StackError
+from stackctl.messages import show
+from stackctl.operations.change import change
 from stackctl.stack import Stack
 
 TRIAL_SECONDS = 10.0
@@ -59,6 +61,29 @@ class RotationState:
     def is_open(self) -> bool:
         """Whether the previous passwords are still valid."""
         return self.rotation != self.completed
+
+
+def rotate(stack: Stack, command: str, *, is_last_step: bool, force: bool, dry: bool) -> int:
+    """Make one of the two steps; return the exit code of the smoke tests.
+
+    Args:
+        stack: the stack.
+        command: as the operator typed it.
+        is_last_step: revoke the previous passwords.
+        force: although clients may still use them.
+        dry: preview the step only.
+
+    Raises:
+        StackError: as `begin` or `finish`, or Pulumi failed.
+    """
+    plan = partial(finish, stack, force=force, dry=dry) if is_last_step else partial(begin, stack)
+    failed = change(stack, plan, command, dry=dry)
+    if not (failed or dry or is_last_step):
+        show(
+            f"Both passwords are valid. Give every application the new one: make env STACK={stack.name}\n"
+            f"Then revoke the previous one: make rotate STACK={stack.name} FINISH=1"
+        )
+    return failed
 
 
 def begin(stack: Stack) -> dict[str, str]:

@@ -24,7 +24,7 @@ from valkeykit.endpoint import Endpoint
 from infra.drivers.docker.engine import Engine
 from infra.policy import policies
 from infra.policy.policies import CheckedResource
-from stackctl import keycounts
+from stackctl import data_loss
 from stackctl.errors import StackError
 from stackctl.operations import failover
 from stackctl.stack import PROJECT, Stack
@@ -229,14 +229,14 @@ def test_a_node_whose_data_is_gone_is_reported_once(project: Project) -> None:
     choose(project, "single")
     project.stack.up()
     assert value(project, "key", "kept") == "kept"
-    assert (keycounts.recoveries(project.stack), keycounts.before_change(project.stack)) == ([], "")
+    assert (data_loss.recoveries(project.stack), data_loss.before_change(project.stack)) == ([], "")
     Engine().docker("rm", "--force", f"valkey-{project.stack.name}-node-0-1")
     Engine().docker("volume", "rm", f"valkey-{project.stack.name}_node-0")
     project.stack.up()
     lost = "node-0: its data directory was recreated; its data is gone: it is a primary without keys"
-    assert [keycounts.recoveries(project.stack) for _ in range(2)] == [[lost], []]
+    assert [data_loss.recoveries(project.stack) for _ in range(2)] == [[lost], []]
     for _ in range(2):  # until the operator accepts it
-        assert "node-0 0 of 1 (restarted " in keycounts.before_change(project.stack)
+        assert "node-0 0 of 1 (restarted " in data_loss.before_change(project.stack)
 
 
 def test_no_secret_is_in_the_state(project: Project) -> None:

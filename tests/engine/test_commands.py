@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from stackctl import export
-from stackctl.__main__ import main
+from stackctl.cli import main
 from stackctl.stack import PROJECT, Stack
 from tests.project import Project
 
@@ -27,7 +27,9 @@ def command(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["stackctl", *arguments])
-    return main()
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
 
 
 def test_env_in_every_format(

@@ -90,9 +90,7 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     empty = project.root / "empty.rdb"
     empty.touch()
     for dry in (True, False):
-        with pytest.raises(
-            StackError, match=r"empty.rdb is not an RDB file -> FROM=<file or folder of another b"
-        ):
+        with pytest.raises(StackError, match=r"empty.rdb is not an RDB file -> FROM=<file or folder of another b"):
             restore.prepare(project.stack, into, str(empty), dry=dry)
         with pytest.raises(StackError, match="Is a directory -> FROM=<file or folder of another backup>"):
             restore.prepare(project.stack, into, str(project.root), dry=dry)

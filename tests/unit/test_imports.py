@@ -27,6 +27,11 @@ def test_rendering_loads_no_pulumi() -> None:
     assert "pulumi" not in loaded
 
 
+def test_make_env_loads_neither_pulumi_nor_a_client() -> None:
+    loaded = loaded_by("stackctl.cli, stackctl.operations.env")
+    assert not loaded & {"pulumi", "redis", "rich", "pydantic", "cryptography"}
+
+
 def test_the_aws_target_loads_only_the_services_it_uses() -> None:
     loaded = loaded_by("infra.targets.aws")
     services = {name.split(".")[1] for name in loaded if name.startswith("pulumi_aws.") and name.count(".") == 2}
