@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from infra.outputs import AWS, GCP
 from stackctl.errors import StackError
 
 Outputs = Mapping[str, Any]
@@ -19,9 +20,9 @@ def backup(outputs: Outputs, at: datetime | None = None) -> str:
         StackError: the service's library isn't installed.
     """
     stamp = (at or datetime.now(timezone.utc)).strftime("%Y%m%dt%H%M%Sz")
-    if "aws" in outputs:
-        return _snapshot(outputs["aws"], stamp)
-    return _managed_backup(outputs["gcp"], stamp)
+    if AWS in outputs:
+        return _snapshot(outputs[AWS], stamp)
+    return _managed_backup(outputs[GCP], stamp)
 
 
 def fail_over(outputs: Outputs) -> None:
@@ -30,7 +31,7 @@ def fail_over(outputs: Outputs) -> None:
     Raises:
         StackError: boto3 isn't installed.
     """
-    cache, client = outputs["aws"]["cache"], _elasticache(outputs["aws"])
+    cache, client = outputs[AWS]["cache"], _elasticache(outputs[AWS])
     (group,) = client.describe_replication_groups(ReplicationGroupId=cache)["ReplicationGroups"]
     for shard in group["NodeGroups"]:
         client.test_failover(ReplicationGroupId=cache, NodeGroupId=shard["NodeGroupId"])

@@ -16,6 +16,7 @@ from typing import Any
 
 from valkeykit.endpoint import Endpoint
 
+from infra.outputs import ADMIN_URL, ENDPOINT
 from stackctl import admin_clients
 from stackctl.errors import StackError
 
@@ -45,14 +46,14 @@ def restored(outputs: Mapping[str, Any]) -> Iterator[None]:
 def _has_started(restorer: subprocess.Popen[str], outputs: Mapping[str, Any]) -> bool:
     if restorer.stdin and restorer.stdout:
         with contextlib.suppress(BrokenPipeError):
-            restorer.stdin.write(json.dumps({key: outputs[key] for key in ("endpoint", "adminUrl")}) + "\n")
+            restorer.stdin.write(json.dumps({key: outputs[key] for key in (ENDPOINT, ADMIN_URL)}) + "\n")
             restorer.stdin.flush()
         return restorer.stdout.readline() == _READY
     return False
 
 
 def _load_users(outputs: Mapping[str, Any]) -> None:
-    for node in Endpoint.from_dict(outputs["endpoint"]).nodes:
+    for node in Endpoint.from_dict(outputs[ENDPOINT]).nodes:
         with contextlib.suppress(StackError), admin_clients.connected(outputs, node) as admin:
             admin.acl_load()  # the file has both passwords; a node that is down loads it when it starts
 

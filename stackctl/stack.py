@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from infra.outputs import ENDPOINT
 from stackctl import backend, events, lock, pulumi_cli
 from stackctl.errors import StackError, UpdateError
 from stackctl.events import UpdateEvents
@@ -201,7 +202,7 @@ class Stack:
         """
         self._must_exist()
         outputs = json.loads(self._query("stack", "output", "--json", "--show-secrets", "--stack", self.name))
-        if "endpoint" not in outputs:
+        if ENDPOINT not in outputs:
             raise StackError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
         if "[secret]" in json.dumps(outputs):
             raise StackError("Pulumi printed no secrets", fix="use a Pulumi CLI that supports --show-secrets")

@@ -19,6 +19,7 @@ from infra.drivers import drill
 from infra.drivers.files import unused_timestamp_name
 from infra.drivers.processes.folder import BACKUPS
 from infra.drivers.topology.executor import wait_until
+from infra.outputs import ENDPOINT
 from infra.providers import docker as containers
 from stackctl import admin_clients, managed_services
 from stackctl.backend import FOLDER
@@ -43,7 +44,7 @@ def take(stack: Stack) -> str:
         ProvisioningError: a server can't save.
     """
     outputs = stack.outputs()
-    endpoint = Endpoint.from_dict(outputs["endpoint"])
+    endpoint = Endpoint.from_dict(outputs[ENDPOINT])
     if endpoint.target not in TARGETS:
         return managed_services.backup(outputs)
     with _new_folder(stack) as folder:
@@ -125,7 +126,7 @@ def verify(stack: Stack) -> Iterator[str]:
 
 def _copy_processes(stack: Stack, outputs: Mapping[str, Any], folder: Path) -> None:
     """Copy the servers' RDB files, which are on this machine."""
-    order = Endpoint.from_dict(outputs["endpoint"]).nodes
+    order = Endpoint.from_dict(outputs[ENDPOINT]).nodes
     for node in _sources(stack, outputs):
         with admin_clients.connected(outputs, node, stack.name) as client:
             saved = _save(client, node)
@@ -143,7 +144,7 @@ def _sources(stack: Stack, outputs: Mapping[str, Any]) -> list[Node]:
     states: dict[Node, Mapping[str, Any]] = {}
     causes: dict[Node, str] = {}
     shards: list[list[Node]] = []
-    endpoint = Endpoint.from_dict(outputs["endpoint"])
+    endpoint = Endpoint.from_dict(outputs[ENDPOINT])
     for node in endpoint.nodes:
         try:
             with admin_clients.connected(outputs, node) as client, translate_errors():

@@ -9,6 +9,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.error_translation import translate_errors
 from valkeykit.url import parse
 
+from infra.outputs import ENDPOINT, URL
 from infra.providers import docker as containers
 from infra.providers import processes as providers
 from stackctl import config_change, managed_services
@@ -61,7 +62,7 @@ def run(stack: Stack) -> Iterator[str]:
         ProvisioningError: no replica took over.
     """
     endpoint = _endpoint(stack)
-    url = parse(stack.outputs()["url"])
+    url = parse(stack.outputs()[URL])
     address = endpoint.address(url.username, url.password)
     with AvailabilityProbe(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING_REPLICAS) as probe:
         if not probe.makes_progress(RECOVERY_SECONDS):
@@ -81,7 +82,7 @@ def run(stack: Stack) -> Iterator[str]:
 
 
 def _endpoint(stack: Stack) -> Endpoint:
-    endpoint = Endpoint.from_dict(stack.outputs()["endpoint"])
+    endpoint = Endpoint.from_dict(stack.outputs()[ENDPOINT])
     if endpoint.topology not in {"replicated", "cluster"} or len(endpoint.nodes) < 2:
         raise StackError(
             f"the stack {stack.name} has no replica to fail over to: its topology is {endpoint.topology}",

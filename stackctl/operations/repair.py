@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from valkeykit.endpoint import Endpoint
 
+from infra.outputs import ENDPOINT
 from infra.providers import docker as containers
 from infra.providers import processes as providers
 from stackctl.errors import StackError
@@ -36,7 +37,7 @@ def run(stack: Stack, node: str, *, force: bool = False) -> Iterator[str]:
 
 
 def _repair(stack: Stack) -> _Repair:
-    target = Endpoint.from_dict(stack.outputs()["endpoint"]).target
+    target = Endpoint.from_dict(stack.outputs()[ENDPOINT]).target
     if target not in _TARGETS:
         raise StackError(
             f"make repair supports target {', '.join(_TARGETS)}, and the stack {stack.name} has target {target}",
@@ -50,7 +51,7 @@ def _docker(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[str]
 
 
 def _embedded(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[str]:  # noqa: ARG001  (a repair of an empty folder accepts the loss)
-    kind = "Server" if stack.outputs()["endpoint"]["topology"] == "single" else "ServerGroup"
+    kind = "Server" if stack.outputs()[ENDPOINT]["topology"] == "single" else "ServerGroup"
     yield from providers.repair(stack.resource(kind), node, dry=dry)
     if not dry:
         yield f"now start the node: make up STACK={stack.name}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from valkeykit.endpoint import Endpoint
 
 from infra.drivers import rdb
+from infra.outputs import ENDPOINT
 from stackctl.errors import StackError
 from stackctl.messages import show, show_dry_run
 from stackctl.operations import backup
@@ -51,7 +52,7 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
     Raises:
         StackError: there is no such stack or backup, no server of the stack's version can read it, or `into` is up.
     """
-    endpoint = Endpoint.from_dict(stack.outputs()["endpoint"])
+    endpoint = Endpoint.from_dict(stack.outputs()[ENDPOINT])
     if into.name != stack.name and into.has_resources() and (begun := _begun(into)) and source in ("", begun):
         return begun
     if into.name == stack.name or into.is_up():
