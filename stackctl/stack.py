@@ -200,8 +200,11 @@ class Stack:
         Raises:
             StackError: there is no such stack, it isn't up, or its secrets can't be read.
         """
-        self._must_exist()
-        outputs = json.loads(self._query("stack", "output", "--json", "--show-secrets", "--stack", self.name))
+        try:
+            outputs = json.loads(self._query("stack", "output", "--json", "--show-secrets", "--stack", self.name))
+        except StackError:
+            self._must_exist()
+            raise
         if ENDPOINT not in outputs:
             raise StackError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
         if "[secret]" in json.dumps(outputs):
