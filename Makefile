@@ -7,7 +7,8 @@ ONLY   ?=
 ROUNDS ?= 10
 
 BIN   := .venv/bin
-RUN   := $(BIN)/python -m tools
+# As the command `stackctl`, but always with the code of this checkout, even if .venv is shared.
+RUN   := $(BIN)/python -m stackctl
 DRY_RUN = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from bench.report import at_most, publish
 from bench.up import EMPTY, seconds
+from stackctl.stack import DRY_RUN_OPTIONS, PREVIEW_ENVIRONMENT, PROJECT, Stack
 from tests.aws import account
 from tests.aws.recorded import MINIMAL as AWS
 from tests.aws.test_requests import TOPOLOGIES as AWS_TOPOLOGIES
@@ -22,7 +23,6 @@ from tests.cloud.stack import CloudStack, running
 from tests.gcp.answers import FILE
 from tests.gcp.recorded import MINIMAL as GCP
 from tests.gcp.test_requests import TOPOLOGIES as GCP_TOPOLOGIES
-from tools.stack import DRY_RUN_OPTIONS, PREVIEW_ENVIRONMENT, PROJECT, Stack
 
 ROUNDS = 5
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bench.report import Row, at_most, publish
 from infra.hardening import Topology
+from stackctl.availability_probe import AvailabilityProbe
+from stackctl.stack import PROJECT
 from tests.docker.bed import Bed, make_spec, new_secrets, running
-from tools.availability_probe import AvailabilityProbe
-from tools.stack import PROJECT
 
 UP_GOALS: dict[Topology, float] = {"single": 15, "replicated": 30, "cluster": 40}
 PAUSE_GOAL = 10.0

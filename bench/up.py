@@ -16,8 +16,9 @@ from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.outputs import ADMIN_URL, MONITOR_URL, URL
+from stackctl.stack import PROJECT
 from tests.project import Project
-from tools.stack import PROJECT
 
 ROUNDS = 5
 EMPTY = "name: empty\nruntime: python\n"
@@ -91,9 +92,9 @@ def _smoke(project: Project) -> None:
     outputs = project.stack.outputs()
     environment = {
         **project.stack.environment,
-        "VALKEY_URL": outputs["url"],
-        "VALKEY_ADMIN_URL": outputs["adminUrl"],
-        "VALKEY_MONITOR_URL": outputs["monitorUrl"],
+        "VALKEY_URL": outputs[URL],
+        "VALKEY_ADMIN_URL": outputs[ADMIN_URL],
+        "VALKEY_MONITOR_URL": outputs[MONITOR_URL],
     }
     command = [sys.executable, "-m", "pytest", "tests/smoke", "-q", "--tb=no"]
     subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)

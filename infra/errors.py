@@ -13,7 +13,7 @@ class ProvisioningError(ValkeykitError):
 
 
 class PreflightError(ProvisioningError):
-    """A check rejects a change before it begins, so nothing was changed. The tools recognize the class by its name."""
+    """A check rejects a change before it begins, so nothing was changed. stackctl recognizes the class by its name."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The names of the stack's outputs, which applications and tools read."""
+"""The names of the stack's outputs, which applications and operators read."""
 
 from __future__ import annotations
 
@@ -16,5 +16,6 @@ PROMETHEUS_TARGETS = "prometheusTargets"
 SENTINELS = "sentinels"
 """Of the docker target."""
 
-CLOUDS = ("aws", "gcp")
+AWS, GCP = "aws", "gcp"
+CLOUDS = (AWS, GCP)
 """One output for each cloud target, a map with its names and addresses."""

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from stackctl.stack import PROJECT
 from tests.project import USERS_CHOICE
-from tools.stack import PROJECT
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

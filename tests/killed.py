@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.stack import PROJECT
+from stackctl.stack import PROJECT
 
 _SCRIPT = """
 import importlib, os, pickle, signal, sys

@@ -17,7 +17,7 @@ from valkeykit.connection import connect
 
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
-from tools.stack import PROJECT, Stack
+from stackctl.stack import PROJECT, Stack
 
 USERS_CHOICE = (
     "PULUMI_BACKEND_URL",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.stack import PROJECT
 from tests.aws import account
 from tests.aws.variables import ADDRESS, EXISTING
 from tests.cloud.page_runner import PageRunner
 from tests.cloud.stack import CloudStack, plugin, running
 from tests.project import USERS_CHOICE
-from tools.stack import PROJECT
 
 
 def pytest_configure(config: pytest.Config) -> None:

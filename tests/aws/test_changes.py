@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from stackctl.stack import PROJECT
 from tests.aws import service
 from tests.aws.account import client
 from tests.aws.recorded import MINIMAL, PASSWORD, Deployed
@@ -14,7 +15,6 @@ from tests.cloud.changes import REPLACEMENTS, Effect, Step
 from tests.cloud.config_strategies import Configuration
 from tests.cloud.recording import Recorded
 from tests.cloud.stack import CloudStack
-from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "aws-changes.md"
 

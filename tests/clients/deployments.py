@@ -20,9 +20,9 @@ from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.drivers.processes.instance import ServerSpec
 from infra.hardening import Topology
+from stackctl import export
 from tests.docker import bed
 from tests.ports import APPLICATIONS, reserve
-from tools import export
 
 MEMORY = 64 * 1024**2
 SHAPES: dict[Topology, tuple[int, int]] = {"single": (1, 0), "replicated": (1, 2), "cluster": (3, 1)}

@@ -7,9 +7,9 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 
+from stackctl.stack import PROJECT
 from tests.clients.languages import LANGUAGES
 from tests.clients.registry import CLIENTS, TOPOLOGIES, Client
-from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "clients.md"
 HOW = "run: make test ONLY=clients; make test ONLY=clients TLS=1; python -m tests.clients.page"

@@ -24,13 +24,14 @@ from valkeykit.endpoint import Endpoint
 from infra.drivers.docker.engine import Engine
 from infra.policy import policies
 from infra.policy.policies import CheckedResource
+from stackctl import data_loss
+from stackctl.errors import StackError
+from stackctl.operations import failover
+from stackctl.stack import PROJECT, Stack
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, sweep
 from tests.docker.test_monitoring import EXPORTER
 from tests.ports import CONTAINERS, reserve
 from tests.project import USERS_CHOICE, Project
-from tools import failover, keycounts
-from tools.errors import ToolError
-from tools.stack import PROJECT, Stack
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_an_exporter_gets_a_login_of_its_own_on_a_stack_that_is_up(project: Proj
 
 def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
     """By `make smoke`, which `make up` ends with; DISRUPTIVE=1 has them fail over."""
-    for folder in ("tests", "tools"):
+    for folder in ("tests", "stackctl"):
         shutil.copytree(PROJECT / folder, project.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", project.root)
     choose(project, "replicated")
@@ -96,7 +97,7 @@ def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
     assert "sentinels" not in {name for name, nodes in project.stack.outputs()["endpoint"].items() if nodes}
     options = ["--stack", project.stack.name, "--", "--disruptive", "--within", "300"]
     run = subprocess.run(
-        [sys.executable, "-m", "tools", "smoke", *options],
+        [sys.executable, "-m", "stackctl", "smoke", *options],
         cwd=project.root, env={**os.environ, **project.stack.environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout
@@ -151,7 +152,7 @@ def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
     new = replace(project.stack, name=f"{project.stack.name}b")
     new._query("stack", "select", "--create", new.name)
     new._query("config", "cp", "--stack", project.stack.name, "--dest", new.name)
-    with pytest.raises(ToolError):
+    with pytest.raises(StackError):
         new.preview()
 
 
@@ -228,14 +229,14 @@ def test_a_node_whose_data_is_gone_is_reported_once(project: Project) -> None:
     choose(project, "single")
     project.stack.up()
     assert value(project, "key", "kept") == "kept"
-    assert (keycounts.recoveries(project.stack), keycounts.before_change(project.stack)) == ([], "")
+    assert (data_loss.recoveries(project.stack), data_loss.before_change(project.stack)) == ([], "")
     Engine().docker("rm", "--force", f"valkey-{project.stack.name}-node-0-1")
     Engine().docker("volume", "rm", f"valkey-{project.stack.name}_node-0")
     project.stack.up()
     lost = "node-0: its data directory was recreated; its data is gone: it is a primary without keys"
-    assert [keycounts.recoveries(project.stack) for _ in range(2)] == [[lost], []]
+    assert [data_loss.recoveries(project.stack) for _ in range(2)] == [[lost], []]
     for _ in range(2):  # until the operator accepts it
-        assert "node-0 0 of 1 (restarted " in keycounts.before_change(project.stack)
+        assert "node-0 0 of 1 (restarted " in data_loss.before_change(project.stack)
 
 
 def test_no_secret_is_in_the_state(project: Project) -> None:

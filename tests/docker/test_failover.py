@@ -16,9 +16,9 @@ import pytest
 from infra.drivers.docker import driver
 from infra.drivers.topology import pause
 from infra.drivers.topology.executor import info
+from stackctl.availability_probe import AvailabilityProbe
+from stackctl.stack import PROJECT
 from tests.docker.bed import Bed, make_spec, running
-from tools.availability_probe import AvailabilityProbe
-from tools.stack import PROJECT
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from valkeykit.connection import connect
 from valkeykit.url import Node
 
 from infra.drivers.docker import driver
+from stackctl import keycounts, keyspace
+from stackctl.keycounts import ShardKeyCount
 from tests.docker.bed import Bed, make_spec, running
-from tools import keycounts, keyspace
-from tools.keycounts import ShardKeyCount
 
 KEYS = 500
 MANIFEST = "/data/appendonlydir/appendonly.aof.manifest"

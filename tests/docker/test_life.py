@@ -13,8 +13,8 @@ from infra.drivers.docker import health, rolling_restart
 from infra.drivers.docker.plan import Secrets
 from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
+from stackctl.availability_probe import AvailabilityProbe
 from tests.docker.bed import NEW, OLD, Bed, new_secrets
-from tools.availability_probe import AvailabilityProbe
 
 SECONDS_WITHOUT_WRITES = 10.0
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import redis
 import yaml
+from tools.stack import PROJECT
 
 from infra.drivers.docker import exporter
 from infra.drivers.docker.engine import Engine
@@ -26,7 +27,6 @@ from infra.hardening import Topology
 from tests.docker.alerts import CASES, unit_tests
 from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
 from tests.ports import free_port
-from tools.stack import PROJECT
 
 EXPORTER = "exporter-test:1.69.0"
 PROMETHEUS = "prometheus-test:2.53.3"

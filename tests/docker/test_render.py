@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.docker.engine import Engine, EngineError
+from stackctl.render import render
+from stackctl.stack import PROJECT
 from tests import checkout
 from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
 from tests.ports import CONTAINERS, reserve
-from tools.render import render
-from tools.stack import PROJECT
 
 
 def smoke(folder: Path) -> str:

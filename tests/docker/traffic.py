@@ -13,7 +13,7 @@ from contextlib import suppress
 import redis
 from valkeykit.error_translation import REDIS_ERRORS
 
-from tools.availability_probe import replicas_with
+from stackctl.availability_probe import replicas_with
 
 KEYS = 300
 PAUSE_SECONDS = 0.005

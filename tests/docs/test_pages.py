@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from infra.settings import loading
+from stackctl.stack import PROJECT
 from tests import checkout, servers
-from tools.stack import PROJECT
 
 PAGES = sorted((PROJECT / "docs").rglob("*.md"))
 PYTHON = [

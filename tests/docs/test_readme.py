@@ -8,9 +8,9 @@ from pathlib import Path
 
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
+from stackctl.maintenance import reference
+from stackctl.stack import PROJECT
 from tests import checkout as checkout_of
-from tools import reference
-from tools.stack import PROJECT
 
 RUNNERS = {"sh": "{}", "python": ".venv/bin/python - <<'PYTHON'\n{}PYTHON\n"}
 
@@ -38,7 +38,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_the_reference_is_that_of_the_code() -> None:
-    assert reference.FILE.read_text() == reference.render(), "run: python -m tools.reference"
+    assert reference.FILE.read_text() == reference.render(), "run: python -m stackctl.maintenance.reference"
 
 
 def test_every_command_of_make_is_in_its_help() -> None:

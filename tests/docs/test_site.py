@@ -15,7 +15,7 @@ import valkeykit.queue
 from valkeykit import errors
 from valkeykit.settings import ConnectOptions
 
-from tools.stack import PROJECT
+from stackctl.stack import PROJECT
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stackctl import export
+from stackctl.cli import main
+from stackctl.stack import PROJECT, Stack
 from tests.project import Project
-from tools import __main__ as tools
-from tools import export
-from tools.stack import PROJECT, Stack
 
 
 @pytest.fixture
@@ -26,8 +26,10 @@ def command(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["tools", *arguments])
-    return tools.main()
+    monkeypatch.setattr(sys, "argv", ["stackctl", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
 
 
 def test_env_in_every_format(
@@ -57,11 +59,11 @@ def test_env_in_every_format(
 def test_up_and_smoke_by_command(project: Project) -> None:
     """As `make up` runs it, but in the test's own project: every check that applies to a stack passes."""
     shutil.copytree(PROJECT / "tests", project.root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(PROJECT / "tools", project.root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT / "stackctl", project.root / "stackctl", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", project.root)
 
     def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tools", *arguments, "--stack", "test"]
+        command = [sys.executable, "-m", "stackctl", *arguments, "--stack", "test"]
         environment = {name: value for name, value in project.stack.environment.items() if "BACKEND" not in name}
         environment.pop("PULUMI_CONFIG_PASSPHRASE_FILE")
         return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)

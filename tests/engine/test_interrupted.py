@@ -18,11 +18,12 @@ import yaml
 from valkeykit.connection import connect
 
 from infra.drivers.topology.executor import wait_until
+from stackctl import config_change, journal
+from stackctl.errors import StackError, UpdateError
+from stackctl.journal import JournalEntry
+from stackctl.operations import rotation
+from stackctl.stack import Stack
 from tests.project import Project
-from tools import config_change, journal, rotation
-from tools.errors import ToolError, UpdateError
-from tools.journal import JournalEntry
-from tools.stack import Stack
 
 ROTATE = "make rotate STACK=test"
 
@@ -59,7 +60,7 @@ def test_a_rotation_that_was_cut_off_is_completed_and_not_finished(project: Proj
     project.stack.up()
     old = project.stack.outputs()["url"]
     cut_off(project, {"passwordRotation": "first"})
-    with pytest.raises(ToolError, match=r"the rotation first isn't complete.* -> make rotate STACK=test$"):
+    with pytest.raises(StackError, match=r"the rotation first isn't complete.* -> make rotate STACK=test$"):
         rotation.finish(project.stack, force=True)
     assert str(config_change.interrupted(project.stack)).startswith(f"`{ROTATE}` of ")
     rotate(project)
@@ -75,7 +76,7 @@ def test_a_rotation_that_was_cut_off_is_completed_and_not_finished(project: Proj
     assert not is_valid(old)
     assert project.stack.outputs()["url"] == new
     assert is_valid(new)
-    with pytest.raises(ToolError, match="no rotation is in progress"):
+    with pytest.raises(StackError, match="no rotation is in progress"):
         finish(project)
 
 
@@ -85,7 +86,7 @@ def test_no_update_makes_a_password_and_ends_the_one_before_it(project: Project)
     for rotated, retired in (("first", "first"), ("", "")):
         project.configure(passwordRotation=rotated, completedRotation=retired)
         if rotated:
-            with pytest.raises(ToolError, match="which is not carried out yet -> pulumi config rm completedRotation"):
+            with pytest.raises(StackError, match="which is not carried out yet -> pulumi config rm completedRotation"):
                 project.stack.up()
     assert project.stack.outputs()["url"] == url
     assert is_valid(url)
@@ -130,7 +131,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
 def test_what_the_operator_sets_during_the_preview_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.configure(memory="64mb")
     monkeypatch.setattr(Stack, "dry_run", lambda _stack, *_options: project.configure(workload="queue"))
-    with pytest.raises(ToolError, match="was changed during the preview, so nothing was changed -> make scale"):
+    with pytest.raises(StackError, match="was changed during the preview, so nothing was changed -> make scale"):
         config_change.apply(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
     known = project.stack.configuration()
     assert (known["memory"], known["workload"]) == ("64mb", "queue")
@@ -167,7 +168,7 @@ def test_who_connects_for_each_request_by_the_old_password_is_noticed(
     old = project.stack.outputs()["url"]
     rotate(project)
     with connecting_for_each_request(old):
-        with pytest.raises(ToolError, match=r"logins .* rejected .* with a previous password: app from 127.0.0.1 \("):
+        with pytest.raises(StackError, match=r"logins .* rejected .* with a previous password: app from 127.0.0.1 \("):
             finish(project)
         assert rotation.finish(project.stack, force=False, dry=True)
     assert is_valid(old)
@@ -212,8 +213,8 @@ FINISH = """
 import signal
 import sys
 from pathlib import Path
-from tools import rotation
-from tools.stack import Stack
+from stackctl.operations import rotation
+from stackctl.stack import Stack
 rotation.TRIAL_SECONDS = 600.0
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which a background job ignores
 rotation.finish(Stack.open("test", Path(sys.argv[1])), force=False)

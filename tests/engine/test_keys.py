@@ -13,8 +13,8 @@ import pytest
 
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
+from stackctl.stack import PROJECT
 from tests.project import Project
-from tools.stack import PROJECT
 
 KEYS = 500
 CHECK = "No shard has lost keys in a restart or a failover"
@@ -23,7 +23,7 @@ CHECK = "No shard has lost keys in a restart or a failover"
 @pytest.fixture
 def command(project: Project) -> Project:
     """With all that `make` calls in the test's own project."""
-    for folder in ("tests", "tools"):
+    for folder in ("tests", "stackctl"):
         shutil.copytree(PROJECT / folder, project.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", project.root)
     return project
@@ -35,7 +35,7 @@ def tool(project: Project, *arguments: str) -> tuple[int, str]:
     variables = {key: value for key, value in project.stack.environment.items() if "BACKEND" not in key}
     variables.pop("PULUMI_CONFIG_PASSPHRASE_FILE")
     done = subprocess.run(
-        [sys.executable, "-m", "tools", name, "--stack", "test", *options],
+        [sys.executable, "-m", "stackctl", name, "--stack", "test", *options],
         cwd=project.root, env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from infra.drivers.processes import process
+from stackctl.errors import StackError
 from tests.project import Project
-from tools.errors import ToolError
 
 
 def test_up_twice_changes_nothing(project: Project) -> None:
@@ -130,7 +130,7 @@ def test_down_without_a_snapshot_leaves_nothing(project: Project) -> None:
 def test_production_is_protected(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     project.configure(environment="prod")
     project.stack.up()
-    with pytest.raises(ToolError):
+    with pytest.raises(StackError):
         project.stack.down()
     assert "pulumi state unprotect" in capfd.readouterr().out
     assert project.server().is_running()

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from infra.drivers.processes import ports
+from stackctl.errors import StackError
 from tests.project import Project
-from tools.errors import ToolError
 
 
 def refused(project: Project, *expected: str) -> None:
@@ -121,13 +121,13 @@ def test_a_failing_change_is_one_line_and_can_be_taken_back(project: Project) ->
 
 def test_a_stack_that_doesnt_exist(project: Project) -> None:
     for ask in (project.stack.outputs, project.stack.down):
-        with pytest.raises(ToolError, match=r"there is no stack test .* -> make up STACK=test"):
+        with pytest.raises(StackError, match=r"there is no stack test .* -> make up STACK=test"):
             ask()
 
 
 def test_a_stack_that_isnt_up(project: Project) -> None:
     project.configure(memory="64mb")
-    with pytest.raises(ToolError, match="isn't up -> make up STACK=test"):
+    with pytest.raises(StackError, match="isn't up -> make up STACK=test"):
         project.stack.outputs()
 
 
@@ -135,7 +135,7 @@ def test_a_wrong_passphrase(project: Project) -> None:
     project.stack.up()
     (project.root / ".valkey" / "passphrase").write_text("wrong")
     for ask in (project.stack.outputs, project.stack.up):
-        with pytest.raises(ToolError, match=r"passphrase.* -> set PULUMI_CONFIG_PASSPHRASE_FILE"):
+        with pytest.raises(StackError, match=r"passphrase.* -> set PULUMI_CONFIG_PASSPHRASE_FILE"):
             ask()
 
 
@@ -143,7 +143,7 @@ def test_a_lock_that_another_command_holds(project: Project) -> None:
     project.stack.up()
     lock = _lock(project, os.uname().nodename, os.getppid())
     lock.write_text(lock.read_text().replace(os.uname().nodename, "another-machine"))
-    with pytest.raises(ToolError, match=r"another pulumi command .* -> wait for it"):
+    with pytest.raises(StackError, match=r"another pulumi command .* -> wait for it"):
         project.stack.up()
     assert lock.exists()
 

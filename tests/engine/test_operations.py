@@ -11,17 +11,18 @@ import pytest
 from valkeykit.connection import connect
 
 from infra.drivers.processes import process
+from stackctl import config_change
+from stackctl.errors import StackError
+from stackctl.operations import backup, card, failover, restore, rotation
+from stackctl.stack import Stack
 from tests.project import Project
-from tools import backup, card, config_change, failover, restore, rotation
-from tools.errors import ToolError
-from tools.stack import Stack
 
 
 def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
     project.stack.up()
-    with pytest.raises(ToolError):
+    with pytest.raises(StackError):
         config_change.apply(project.stack, lambda: {"memory": "1kb"}, "make scale")
-    with pytest.raises(ToolError):
+    with pytest.raises(StackError):
         config_change.apply(project.stack, lambda: {"version": "1.0", "memory": "64mb"}, "make upgrade")
     assert project.stack.configuration()["memory"] == "256mb"
     assert not project.stack.up()
@@ -52,28 +53,28 @@ def test_a_rehearsal_changes_nothing(project: Project) -> None:
 
 def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Project) -> None:
     project.stack.up()
-    with pytest.raises(ToolError, match="no rotation is in progress"):
+    with pytest.raises(StackError, match="no rotation is in progress"):
         rotation.finish(project.stack, force=False)
     with connect(project.stack.outputs()["url"]) as old:
         old.set("key", "value")
         config_change.apply(project.stack, lambda: rotation.begin(project.stack), "make rotate")
         old.get("key")
-        with pytest.raises(ToolError, match="isn't finished"):
+        with pytest.raises(StackError, match="isn't finished"):
             rotation.begin(project.stack)
         with connect(project.stack.outputs()["url"]) as new:
             new.get("key")
-            with pytest.raises(ToolError, match=re.escape("perhaps with a previous password: app from 127.0.0.1 (1)")):
+            with pytest.raises(StackError, match=re.escape("perhaps with a previous password: app from 127.0.0.1 (1)")):
                 rotation.finish(project.stack, force=False)
         assert rotation.finish(project.stack, force=True)
     config_change.apply(project.stack, lambda: rotation.finish(project.stack, force=False), "make rotate")
-    with pytest.raises(ToolError, match="no rotation is in progress"):
+    with pytest.raises(StackError, match="no rotation is in progress"):
         rotation.finish(project.stack, force=False)
 
 
 def test_who_has_no_replica_has_nobody_to_fail_over_to(project: Project) -> None:
     project.stack.up()
     for drill in (failover.preview, failover.run):
-        with pytest.raises(ToolError, match="its topology is single"):
+        with pytest.raises(StackError, match="its topology is single"):
             list(drill(project.stack))
 
 
@@ -83,18 +84,18 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     project.stack.up()
     with project.client() as client:
         client.set("key", "value")
-    with pytest.raises(ToolError, match="there is no backup"):
+    with pytest.raises(StackError, match="there is no backup"):
         restore.prepare(project.stack, into, "", dry=False)
     backup.take(project.stack)
     empty = project.root / "empty.rdb"
     empty.touch()
     for dry in (True, False):
-        with pytest.raises(ToolError, match=r"empty.rdb is not an RDB file -> FROM=<file or folder of another backup>"):
+        with pytest.raises(StackError, match=r"empty.rdb is not an RDB file -> FROM=<file or folder of another b"):
             restore.prepare(project.stack, into, str(empty), dry=dry)
-        with pytest.raises(ToolError, match="Is a directory -> FROM=<file or folder of another backup>"):
+        with pytest.raises(StackError, match="Is a directory -> FROM=<file or folder of another backup>"):
             restore.prepare(project.stack, into, str(project.root), dry=dry)
     restore.prepare(project.stack, into, "", dry=True)
-    with pytest.raises(ToolError, match="there is no stack second"):
+    with pytest.raises(StackError, match="there is no stack second"):
         into.configuration()
     for _ in range(2):  # as after one that was killed
         restore.prepare(project.stack, into, "", dry=False)
@@ -105,7 +106,7 @@ def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     with connect(into.outputs()["url"]) as client:
         assert client.get("key") == "value"
     assert into.configuration()["memory"] == "64mb"
-    with pytest.raises(ToolError, match="the stack second is up"):
+    with pytest.raises(StackError, match="the stack second is up"):
         restore.prepare(project.stack, into, "", dry=False)
     into.down()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from stackctl.errors import StackError
+from stackctl.operations import policies
+from stackctl.stack import PROJECT
 from tests.project import Project, link_policies
-from tools import policies
-from tools.errors import ToolError
-from tools.stack import PROJECT
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_violation_ends_the_update_before_anything_is_made(
     project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:
     project.configure(environment="prod", finalSnapshot="false")
-    with pytest.raises(ToolError):
+    with pytest.raises(StackError):
         policies.check(project.stack)
     assert "pulumi config set finalSnapshot true" in capfd.readouterr().out
     up = project.pulumi("up", "--yes", "--policy-pack", str(project.root / "infra" / "policy" / "pack"))

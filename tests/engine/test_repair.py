@@ -6,10 +6,10 @@ import pytest
 
 from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
+from stackctl.errors import StackError
+from stackctl.operations import repair
 from tests.engine.test_keys import KEYS, damage, write
 from tests.project import Project
-from tools import repair
-from tools.errors import ToolError
 
 
 def lose_manifest(folder: ServerFolder) -> None:
@@ -26,7 +26,7 @@ def test_a_damaged_server_is_repaired(
     with pytest.raises(ProvisioningError, match="runs"):
         list(repair.run(stack, "node-0"))
     damage(project.folder, lose_manifest)
-    with pytest.raises(ToolError):
+    with pytest.raises(StackError):
         stack.up()
     assert "make repair NODE=node-0" in "".join(capfd.readouterr())
     with pytest.raises(ProvisioningError, match="NODE=node-0"):

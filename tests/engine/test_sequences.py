@@ -6,9 +6,10 @@ from functools import partial
 
 import pytest
 
+from stackctl import config_change, export
+from stackctl.errors import StackError
+from stackctl.operations import backup
 from tests.project import Project
-from tools import backup, config_change, export
-from tools.errors import ToolError
 
 
 def test_a_stack_comes_up_again_with_what_every_command_left(project: Project) -> None:
@@ -39,7 +40,7 @@ def test_what_would_be_refused_later_is_refused_in_a_preview(
     config_change.preview(project.stack, lambda: {"passwordRotation": "next"})  # passwords that nobody knows yet
     for changes in ({"memory": "16mb"}, {"memory": "16mb", "passwordRotation": "next"}):
         capfd.readouterr()
-        with pytest.raises(ToolError, match=r"every write would fail -> pulumi config set memory <more>$"):
+        with pytest.raises(StackError, match=r"every write would fail -> pulumi config set memory <more>$"):
             config_change.preview(project.stack, partial(dict, changes))
         said = capfd.readouterr()
         assert "Traceback" not in said.out + said.err

@@ -17,8 +17,8 @@ from valkeykit.environment import resolve
 
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
+from stackctl.stack import PROJECT
 from tests.project import Project
-from tools.stack import PROJECT
 
 TOPOLOGIES = ("replicated", "cluster")
 
@@ -122,12 +122,12 @@ def test_no_secret_of_the_servers_to_each_other_is_told(project: Project) -> Non
 
 @every_topology
 def test_the_smoke_suite_passes_also_where_it_disturbs(group: Project) -> None:
-    for folder in ("tests", "tools"):
+    for folder in ("tests", "stackctl"):
         shutil.copytree(PROJECT / folder, group.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", group.root)
     group.stack.up()
     result = subprocess.run(
-        [sys.executable, "-m", "tools", "smoke", "--stack", "test", "--", "--disruptive", "--within", "300"],
+        [sys.executable, "-m", "stackctl", "smoke", "--stack", "test", "--", "--disruptive", "--within", "300"],
         cwd=group.root,
         env={**os.environ, **_own_backend(group)},
         capture_output=True,

@@ -17,9 +17,9 @@ from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS
 from valkeykit.queue.worker.run import RELEASE_GRACE_SECONDS
 from valkeykit.url import Node
 
+from stackctl import export
+from stackctl.stack import PROJECT
 from tests import installs
-from tools import export
-from tools.stack import PROJECT
 
 HERE = Path(__file__).parent
 KUBERNETES = PROJECT / "examples" / "kubernetes"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.waiting import until
+from stackctl.stack import PROJECT
 from tests import installs
 from tests.examples.service import ask, free_port, running
-from tools.stack import PROJECT
 
 EXAMPLES = PROJECT / "examples"
 NOWHERE = {"VALKEY_URL": "redis://app:password@127.0.0.1:1/0"}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.stack import PROJECT
 from tests.cloud.stack import CloudStack, plugin, running
 from tests.gcp.answers import FILE
 from tests.project import USERS_CHOICE
-from tools.stack import PROJECT
 
 BACKEND = "tests.gcp.backend"
 

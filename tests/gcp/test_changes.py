@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.targets.gcp.changes import ALLOW_REPLACEMENT
+from stackctl.stack import PROJECT
 from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
 from tests.cloud.changes import REPLACEMENTS, Effect, Step
 from tests.cloud.config_strategies import Configuration
@@ -12,7 +13,6 @@ from tests.cloud.stack import CloudStack
 from tests.gcp import answers, service
 from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
 from tests.gcp.test_requests import KEY
-from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "gcp-changes.md"
 

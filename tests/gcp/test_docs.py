@@ -12,6 +12,7 @@ import yaml
 
 from infra import settings
 from infra.settings import loading
+from stackctl.stack import PROJECT
 from tests import checkout, servers
 from tests.cloud.page_runner import PageRunner
 from tests.cloud.stack import plugin
@@ -22,7 +23,6 @@ from tests.gcp.test_life import stored
 from tests.gcp.test_requests import check
 from tests.ports import HOST
 from tests.unit.client.test_credentials import google as credentials
-from tools.stack import PROJECT
 
 PAGE = PROJECT / "docs" / "gcp.md"
 MEMBER = "app@my-project.iam.gserviceaccount.com"

@@ -13,6 +13,7 @@ from google.cloud import memorystore_v1beta as api
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 
+from stackctl import stack as stacks
 from tests import servers, tls
 from tests.gcp import answers, requests
 from tests.gcp.recorded import INSTANCE, MEMBERS, Deployed
@@ -20,7 +21,6 @@ from tests.ports import HOST
 from tests.smoke import test_gcp as checks
 from tests.smoke import test_tls
 from tests.smoke.subject import Subject
-from tools import stack as stacks
 
 
 def outputs(deployed: Deployed) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import LoginError, ValkeykitError
 
 from infra.hardening import Topology
-from tools.availability_probe import replicas_with
+from stackctl.availability_probe import replicas_with
 
 Kind = Literal["kit", "pooled", "short"]
 KINDS: tuple[Kind, ...] = ("kit", "pooled", "short")

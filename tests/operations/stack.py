@@ -20,11 +20,11 @@ import yaml
 from valkeykit.url import parse
 
 from infra.hardening import Topology
+from stackctl.stack import Stack
 from tests import checkout
 from tests.docker.bed import NEW
 from tests.ports import CONTAINERS, reserve
 from tests.project import NO_PIP, Project
-from tools.stack import Stack
 
 Target = Literal["embedded", "docker"]
 Name = Literal["up", "rotate", "finish", "scale", "upgrade", "backup", "restore", "failover", "down", "env"]
@@ -49,7 +49,7 @@ class Command:
     stack: str
 
     def __str__(self) -> str:
-        return f"python -m tools {' '.join(self.arguments)} --stack {self.stack}"
+        return f"python -m stackctl {' '.join(self.arguments)} --stack {self.stack}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Running:
         self._log = deployment.root.parent / f"output-{next(_numbers)}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tools", *command.arguments, "--stack", command.stack],
+                [sys.executable, "-m", "stackctl", *command.arguments, "--stack", command.stack],
                 cwd=deployment.root, env=deployment.environment, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip

@@ -17,6 +17,8 @@ from valkeykit.errors import ConfigurationError
 from valkeykit.url import Address, Node, parse, parse_nodes
 from valkeykit.vocabulary import Topology
 
+from infra.outputs import ADMIN_URL, AWS, ENDPOINT, GCP, MONITOR_URL, SENTINELS, URL
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -39,25 +41,25 @@ class Subject:
     @classmethod
     def of_stack(cls, name: str, variables: Mapping[str, str] = os.environ) -> Subject:
         """Through VALKEY_FORWARD, a host and a port here that lead there, where it is set."""
-        from tools.stack import Stack
+        from stackctl.stack import Stack
 
         outputs = Stack.open(name).outputs()
-        endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
-        gcp, forward = outputs.get("gcp"), variables.get("VALKEY_FORWARD", "")
+        endpoint, app = Endpoint.from_dict(outputs[ENDPOINT]), parse(outputs[URL])
+        gcp, forward = outputs.get(GCP), variables.get("VALKEY_FORWARD", "")
         address = endpoint.address(app.username, app.password)
         # A machine signs as one account, so it can't be the operator and the monitor too.
         has_roles = not gcp or gcp["auth"] != "iam"
         return cls(
             address=_forwarded(address, forward) if forward else address,
-            admin_url=outputs["adminUrl"] if has_roles else None,
-            monitor_url=outputs["monitorUrl"] if has_roles else None,
+            admin_url=outputs[ADMIN_URL] if has_roles else None,
+            monitor_url=outputs[MONITOR_URL] if has_roles else None,
             ca=endpoint.ca,
             endpoint=endpoint,
             stack=name,
-            aws=outputs.get("aws"),
+            aws=outputs.get(AWS),
             gcp=gcp,
             check_hostname=endpoint.check_hostname and not forward,
-            watchers=tuple(Node(known["host"], int(known["port"])) for known in outputs.get("sentinels", [])),
+            watchers=tuple(Node(known["host"], int(known["port"])) for known in outputs.get(SENTINELS, [])),
         )
 
     @classmethod
@@ -98,7 +100,7 @@ class Subject:
     @property
     def note(self) -> str:
         """What clients of the stack must read to follow a failover."""
-        from tools import export
+        from stackctl import export
 
         return export.failover_note(self.endpoint.variables("")) if self.endpoint else ""
 

@@ -143,7 +143,7 @@ def _kill(subject: Subject, node: Node) -> None:
 
 
 def _heal(subject: Subject) -> None:
-    from tools.stack import Stack
+    from stackctl.stack import Stack
 
     assert subject.stack is not None
     Stack.open(subject.stack).up()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from stackctl import keycounts, keyspace
+from stackctl.errors import StackError
+from stackctl.stack import PROJECT
 from tests.smoke.subject import Subject
-from tools import keycounts, keyspace
-from tools.errors import ToolError
-from tools.stack import PROJECT
 
 pytestmark = [pytest.mark.needs("stack"), pytest.mark.needs("monitor")]
 
@@ -22,7 +22,7 @@ def test_keys(subject: Subject, pytestconfig: pytest.Config, record_property: Ca
         shards = keyspace.read(subject.nodes, lambda node: subject.at(node, "monitor"), subject.endpoint)
         accept = pytestconfig.getoption("--accept-keys")
         report = keycounts.review(PROJECT, subject.stack, shards, accept=accept)
-    except (ToolError, OSError) as problem:
+    except (StackError, OSError) as problem:
         record_property("warning", f"the keys can't be compared: {problem}")
         return
     record_property("keys", report.summary)

@@ -10,9 +10,9 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.vocabulary import Topology
 
+from stackctl.availability_probe import AvailabilityProbe, replicas_with
 from tests import servers
 from tests.ports import HOST
-from tools.availability_probe import AvailabilityProbe, replicas_with
 
 PATIENCE = 20.0
 

@@ -20,11 +20,12 @@ from valkeykit.vocabulary import DeploymentTopology
 
 from infra.drivers import drill
 from infra.errors import ProvisioningError
+from stackctl import admin_clients
+from stackctl.errors import StackError
+from stackctl.operations import backup
+from stackctl.stack import PROJECT, Stack
 from tests import servers
 from tests.ports import HOST, free_port
-from tools import admin_clients, backup
-from tools.errors import ToolError
-from tools.stack import PROJECT, Stack
 
 
 def endpoint(*nodes: servers.Server, topology: DeploymentTopology = "single") -> Endpoint:
@@ -78,7 +79,7 @@ def test_a_node_that_isnt_needed_may_be_down(tmp_path: Path) -> None:
         taken = Path(backup.take(stack))
         assert sum(drill.load(file).keys for file in taken.iterdir()) == 99
         known[4].kill()
-        with pytest.raises(ToolError) as error:
+        with pytest.raises(StackError) as error:
             backup.take(stack)
     for node in (known[1], known[4]):
         assert f"the node {HOST}:{node.port} does not respond" in str(error.value)
@@ -109,7 +110,7 @@ def test_a_full_disk_is_one_error_and_nothing_is_left(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
     monkeypatch.setattr(shutil, "copyfile", full)
-    with servers.running(tmp_path / "node") as node, pytest.raises(ToolError) as error:
+    with servers.running(tmp_path / "node") as node, pytest.raises(StackError) as error:
         backup.take(fake(tmp_path, endpoint(node)))
     assert "No space left on device -> free space there, then make backup STACK=dev" in str(error.value)
     assert list((tmp_path / ".valkey/dev/backups").iterdir()) == []
@@ -120,7 +121,7 @@ def test_a_server_that_cant_save_is_one_error(tmp_path: Path) -> None:
         (tmp_path / "node" / "dump.rdb").mkdir()
         with closing(node.client()) as client:
             client.set("key", "value")
-        with pytest.raises(ToolError, match="can't save its data -> free space on its disk"):
+        with pytest.raises(StackError, match="can't save its data -> free space on its disk"):
             backup.take(fake(tmp_path, endpoint(node)))
     assert list((tmp_path / ".valkey/dev/backups").iterdir()) == []
 
@@ -128,8 +129,8 @@ def test_a_server_that_cant_save_is_one_error(tmp_path: Path) -> None:
 _KILLED = """
 import sys, time
 from pathlib import Path
-from tools import backup
-from tools.stack import Stack
+from stackctl.operations import backup
+from stackctl.stack import Stack
 with backup._new_folder(Stack("dev", {}, Path(sys.argv[1]), has_own_backend=True)) as folder:
     (folder / "node-0.rdb").write_bytes(b"half")
     print(folder, flush=True)
@@ -160,7 +161,7 @@ def test_a_dead_node_is_named() -> None:
     port = free_port()
     known = Endpoint("embedded", "single", (Node(HOST, port),), False, "9.1.2", "cache", 2**26, ("admin",))
     outputs = {"endpoint": known.to_dict(), "adminUrl": f"redis://{HOST}:{port}"}
-    with pytest.raises(ToolError) as error:
+    with pytest.raises(StackError) as error:
         list(admin_clients.as_admin(outputs, "web"))
     assert str(error.value).startswith(f"the node {HOST}:{port} does not respond: ")
     assert str(error.value).endswith(" -> make up STACK=web")
@@ -180,7 +181,7 @@ def test_a_damaged_backup_is_told(tmp_path: Path) -> None:
 
 
 def test_no_backup_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"there is no backup .* -> make backup STACK=dev"):
+    with pytest.raises(StackError, match=r"there is no backup .* -> make backup STACK=dev"):
         list(backup.verify(fake(tmp_path, Endpoint.from_dict(endpoint().to_dict()))))
 
 

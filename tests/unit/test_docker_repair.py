@@ -12,9 +12,9 @@ from infra.drivers.docker import aof
 from infra.drivers.docker.aof import AofFile
 from infra.drivers.docker.workbench import Position
 from infra.drivers.topology import nodesconf
-from tools import repair
-from tools.errors import ToolError
-from tools.stack import Stack
+from stackctl.errors import StackError
+from stackctl.operations import repair
+from stackctl.stack import Stack
 
 BASE, CHANGES = "appendonly.aof.2.base.rdb", "appendonly.aof.5.incr.aof"
 OWN, OTHER, SHARD = "a" * 40, "b" * 40, "c" * 40
@@ -105,6 +105,6 @@ def test_other_targets_have_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = Stack("web", {}, Path(), has_own_backend=False)
     monkeypatch.setattr(Stack, "outputs", lambda _: {"endpoint": endpoint.to_dict()})
     with pytest.raises(
-        ToolError, match="supports target docker, embedded, and the stack web has target aws -> make up STACK=web"
+        StackError, match="supports target docker, embedded, and the stack web has target aws -> make up STACK=web"
     ):
         list(repair.preview(stack, "node-0"))

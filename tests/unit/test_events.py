@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools import events
+from stackctl import events
 
 SERVER = "pulumi-python:dynamic/valkey:Server"
 

@@ -22,9 +22,14 @@ def test_the_program_loads_no_cloud_and_no_client() -> None:
 
 
 def test_rendering_loads_no_pulumi() -> None:
-    loaded = loaded_by("tools.render")
+    loaded = loaded_by("stackctl.render")
     assert "infra.targets.docker.planning" in loaded
     assert "pulumi" not in loaded
+
+
+def test_make_env_loads_neither_pulumi_nor_a_client() -> None:
+    loaded = loaded_by("stackctl.cli, stackctl.operations.env")
+    assert not loaded & {"pulumi", "redis", "rich", "pydantic", "cryptography"}
 
 
 def test_the_aws_target_loads_only_the_services_it_uses() -> None:
@@ -36,7 +41,7 @@ def test_the_aws_target_loads_only_the_services_it_uses() -> None:
 
 def test_the_client_loads_neither_pulumi_nor_the_program() -> None:
     loaded = loaded_by("valkeykit")
-    assert not [name for name in loaded if name.split(".")[0] in {"pulumi", "infra", "tools", "pydantic"}]
+    assert not [name for name in loaded if name.split(".")[0] in {"pulumi", "infra", "stackctl", "pydantic"}]
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])

@@ -13,11 +13,11 @@ from valkeykit.vocabulary import DeploymentTopology
 
 from infra.drivers.docker import events
 from infra.drivers.topology.executor import wait_until
+from stackctl import keycounts, keyspace
+from stackctl.errors import StackError
+from stackctl.keycounts import ALL_SLOTS, KeyCount, ShardKeyCount
 from tests import servers
 from tests.ports import HOST, free_port
-from tools import keycounts, keyspace
-from tools.errors import ToolError
-from tools.keycounts import ALL_SLOTS, KeyCount, ShardKeyCount
 
 NOW = datetime.now(timezone.utc)
 TEN_MINUTES = NOW - timedelta(minutes=10)
@@ -144,7 +144,7 @@ def test_the_file_is_private_and_goes_with_its_stack(tmp_path: Path) -> None:
 
 
 def read(nodes: list[servers.Server], topology: DeploymentTopology) -> list[ShardKeyCount]:
-    """As the tools do, by the servers' URLs."""
+    """As stackctl does, by the servers' URLs."""
     clients = {Node(HOST, node.port): node for node in nodes}
     endpoint = Endpoint("embedded", topology, tuple(clients), False, "9.1.2", "queue", 0, ())
     return keyspace.read(endpoint.nodes, lambda node: clients[node].client(), endpoint)
@@ -179,7 +179,7 @@ def test_a_restart_changes_the_history_and_flushall_does_not(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("topology", ["single", "cluster"])
 def test_what_does_not_respond_is_not_counted(tmp_path: Path, topology: DeploymentTopology) -> None:
-    with pytest.raises(ToolError, match=r"does not respond|the shards are unknown: "):
+    with pytest.raises(StackError, match=r"does not respond|the shards are unknown: "):
         read([servers.Server(tmp_path)], topology)
 
 

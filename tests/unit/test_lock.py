@@ -9,14 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tools import journal, lock
-from tools.errors import ToolError
-from tools.journal import JournalEntry
+from stackctl import journal, lock
+from stackctl.errors import StackError
+from stackctl.journal import JournalEntry
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tools import lock
+from stackctl import lock
 with lock.exclusive(Path(sys.argv[1]), "web", "make rotate STACK=web"):
     print("held", flush=True)
     time.sleep(600)
@@ -25,8 +25,8 @@ with lock.exclusive(Path(sys.argv[1]), "web", "make rotate STACK=web"):
 CONTENDER = """
 import sys, time
 from pathlib import Path
-from tools import lock
-from tools.errors import ToolError
+from stackctl import lock
+from stackctl.errors import StackError
 root, entered = Path(sys.argv[1]), 0
 while entered < 20:
     try:
@@ -34,7 +34,7 @@ while entered < 20:
             (root / "inside").mkdir()
             entered += 1
             (root / "inside").rmdir()
-    except ToolError:
+    except StackError:
         time.sleep(0.001)
 """
 
@@ -44,7 +44,7 @@ def test_a_second_command_is_told_of_the_first_and_free_once_that_is_killed(tmp_
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
         with (
-            pytest.raises(ToolError, match=rf"`make rotate STACK=web` \(process {holder.pid}, since .* the stack web"),
+            pytest.raises(StackError, match=rf"`make rotate STACK=web` \(process {holder.pid}, since .* the stack web"),
             lock.exclusive(tmp_path, "web", "make scale"),
         ):
             pass
@@ -59,7 +59,7 @@ def test_a_second_command_is_told_of_the_first_and_free_once_that_is_killed(tmp_
 PARENT = """
 import subprocess, sys, time
 from pathlib import Path
-from tools import lock
+from stackctl import lock
 with lock.exclusive(Path(sys.argv[1]), "web", "make rotate STACK=web"):
     plugin = subprocess.Popen(["sleep", "600"], pass_fds=lock.inherited, start_new_session=True)
     server = subprocess.Popen(["sleep", "600"], start_new_session=True)
@@ -72,7 +72,7 @@ def test_what_a_killed_command_left_running_is_ended(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         plugin, server = map(psutil.Process, map(int, parent.stdout.readline().split()))
-        with pytest.raises(ToolError, match="make rotate"), lock.exclusive(tmp_path, "web", "make up"):
+        with pytest.raises(StackError, match="make rotate"), lock.exclusive(tmp_path, "web", "make up"):
             pass
         assert plugin.is_running()
         parent.kill()
@@ -85,15 +85,15 @@ def test_what_a_killed_command_left_running_is_ended(tmp_path: Path) -> None:
 RIVAL = """
 import sys
 from pathlib import Path
-from tools import lock
-from tools.errors import ToolError
+from stackctl import lock
+from stackctl.errors import StackError
 print("ready", flush=True)
 sys.stdin.readline()
 try:
     with lock.exclusive(Path(sys.argv[1]), "web", "make up"):
         print("held", flush=True)
         sys.stdin.readline()
-except ToolError:
+except StackError:
     print("refused", flush=True)
 """
 

@@ -13,8 +13,8 @@ import pytest
 from botocore.stub import Stubber
 from google.cloud import memorystore_v1beta as api
 
-from tools import managed_services
-from tools.errors import ToolError
+from stackctl import managed_services
+from stackctl.errors import StackError
 
 AT = datetime(2026, 11, 25, 9, 8, 14, tzinfo=timezone.utc)
 GROUP = {"aws": {"cache": "valkey-web", "region": "eu-central-1", "serverless": False}}
@@ -74,5 +74,5 @@ def test_a_managed_backup_is_named_as_the_api_names_it(monkeypatch: pytest.Monke
 
 def test_a_library_that_isnt_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(ToolError, match="the command needs boto3, which is not installed -> "):
+    with pytest.raises(StackError, match="the command needs boto3, which is not installed -> "):
         managed_services.backup(GROUP)

@@ -7,11 +7,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tools.stack import PROJECT
+from stackctl.stack import PROJECT
 
 WORDED = (
     *("infra/drivers", "infra/providers", "infra/settings", "infra/targets", "infra/policy", "infra/hardening.py"),
-    *("infra/outputs.py", "infra/__main__.py", "tools", "compose", "packaging", "Makefile"),
+    *("infra/outputs.py", "infra/__main__.py", "stackctl", "compose", "packaging", "Makefile"),
 )
 """Files whose words are checked."""
 
@@ -19,7 +19,7 @@ UNIDIOMATIC = re.compile(
     r"\b(anew|mend(s|ed|ing)?|rehears\w*|strangers?|whom|hands? over|goes on|nobody)\b", re.IGNORECASE
 )
 
-PACKAGES = ("infra", "tools", "client/valkeykit", "client/ops/valkeykit_ops", "bench")
+PACKAGES = ("infra", "stackctl", "client/valkeykit", "client/ops/valkeykit_ops", "bench")
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

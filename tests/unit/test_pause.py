@@ -22,10 +22,10 @@ from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import pause, replication
 from infra.drivers.topology.executor import NodeAddress, info
+from stackctl.stack import PROJECT
 from tests.ports import GROUPS, reserve
 from tests.unit.conftest import client_of
 from tests.unit.group.bed import PASSWORDS, end, made
-from tools.stack import PROJECT
 
 BOUND = 120.0
 

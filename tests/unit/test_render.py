@@ -10,8 +10,8 @@ import yaml
 
 from infra.drivers import certificates
 from infra.drivers.certificates import CertificatePair
-from tools.errors import ToolError
-from tools.render import render
+from stackctl.errors import StackError
+from stackctl.render import render
 
 SMALL = ["memory=64mb", "port=17000"]
 
@@ -75,7 +75,7 @@ def test_a_folder_stays_what_it_is(tmp_path: Path) -> None:
         ("compose", [*SMALL, "version=8.1"]),
         ("native", SMALL),
     ):
-        with pytest.raises(ToolError):
+        with pytest.raises(StackError):
             render(form, folder, given)
     assert contents(folder) == before
 
@@ -90,7 +90,7 @@ def test_a_render_killed_before_its_first_file_was_complete_is_done_by_the_next(
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("")
-    with pytest.raises(ToolError, match="was not created by this command"):
+    with pytest.raises(StackError, match="was not created by this command"):
         render("compose", tmp_path, SMALL)
 
 
@@ -105,7 +105,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_told_with_what_mends_it(given: str, said: str, fix: str, tmp_path: Path) -> None:
-    with pytest.raises(ToolError) as raised:
+    with pytest.raises(StackError) as raised:
         render("compose", tmp_path / "v", [given])
     told = f"{raised.value} -> {raised.value.fix}"
     assert said in told
@@ -114,15 +114,15 @@ def test_a_mistake_is_told_with_what_mends_it(given: str, said: str, fix: str, t
 
 
 def test_a_native_server_is_a_single_one(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match="topology is cluster"):
+    with pytest.raises(StackError, match="topology is cluster"):
         render("native", tmp_path / "v", ["topology=cluster"])
 
 
 def test_a_native_server_takes_no_keys_of_docker(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"docker\.bind is not supported in a folder for native") as raised:
+    with pytest.raises(StackError, match=r"docker\.bind is not supported in a folder for native") as raised:
         render("native", tmp_path / "v", ["docker.bind=10.0.0.5"])
     assert raised.value.fix == "--set bind=…"
-    with pytest.raises(ToolError, match=r"valkey:bind is 0\.0\.0\.0, which is open") as raised:
+    with pytest.raises(StackError, match=r"valkey:bind is 0\.0\.0\.0, which is open") as raised:
         render("native", tmp_path / "v", ["bind=0.0.0.0"])
     assert "--set bind=127.0.0.1, or --set allowedCidrs=" in str(raised.value)
 

@@ -8,7 +8,7 @@ from valkeykit.errors import ConfigurationError
 
 from infra import settings
 from infra.settings import loading, validation
-from tools.stack import PROJECT
+from stackctl.stack import PROJECT
 
 INVALID = {
     "target": ("embeded", "embedded"),

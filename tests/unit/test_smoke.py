@@ -21,12 +21,12 @@ from valkeykit.url import Address, Node, join_nodes, parse
 from infra.drivers.processes import ports, server
 from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology.executor import wait_until
+from stackctl.stack import PROJECT
 from tests import servers, tls
 from tests.ports import HOST
 from tests.smoke.sockets import answers_plain_text
 from tests.smoke.subject import Subject
 from tests.unit.conftest import PASSWORDS, client_of, pid_of
-from tools.stack import PROJECT
 
 
 def smoke(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:

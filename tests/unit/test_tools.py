@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import backend, export, pulumi_cli
-from tools.errors import ToolError
+from stackctl import backend, export, pulumi_cli
+from stackctl.errors import StackError
 
 
 def program(path: Path, answer: str) -> Path:
@@ -50,7 +50,7 @@ def test_the_cli_on_path_is_used(tmp_path: Path, version: str) -> None:
 def test_an_old_one_isnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, reason: str) -> None:
     program(tmp_path / "path/pulumi", f"echo {version}")
     monkeypatch.setattr(pulumi_cli, "_download", no_download)
-    with pytest.raises(ToolError, match=reason):
+    with pytest.raises(StackError, match=reason):
         pulumi_cli.find()
 
 
@@ -62,7 +62,7 @@ def test_the_one_that_was_built_before_is_used(tmp_path: Path) -> None:
 
 def test_without_any_all_three_reasons_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulumi_cli, "_download", no_download)
-    with pytest.raises(ToolError) as caught:
+    with pytest.raises(StackError) as caught:
         pulumi_cli.find()
     said = str(caught.value)
     assert all(
@@ -75,7 +75,7 @@ def test_a_build_that_fails_leaves_nothing_half_made(tmp_path: Path, monkeypatch
     monkeypatch.setattr(pulumi_cli, "_download", no_download)
     program(tmp_path / "path/go", 'touch "$GOBIN/pulumi"; echo "go: no network" >&2; exit 1')
     monkeypatch.setenv("PATH", f"{tmp_path / 'path'}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    with pytest.raises(ToolError, match="build: go: no network"):
+    with pytest.raises(StackError, match="build: go: no network"):
         pulumi_cli.find()
     left = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
     assert [file.name for file in left] == ["lock"]

@@ -9,8 +9,8 @@ from typing import Any
 
 from valkeykit_ops.vulnerabilities import Vulnerability, VulnerabilityTable, load_table, parse_table
 
-from tools import update_vulnerabilities
-from tools.update_vulnerabilities import TABLE, render, update
+from stackctl.maintenance import update_vulnerabilities
+from stackctl.maintenance.update_vulnerabilities import TABLE, render, update
 
 RECORDED = json.loads((Path(__file__).parent / "osv.json").read_text())
 """Responses by package name; the second page of `valkey` has the token as its key."""
@@ -46,7 +46,7 @@ def test_advisories_are_merged_into_the_table() -> None:
 
 def test_a_table_is_read_as_it_was_written() -> None:
     assert parse_table(render(load_table())) == load_table()
-    assert TABLE.read_text() == render(load_table()), "run: python -m tools.update_vulnerabilities"
+    assert TABLE.read_text() == render(load_table()), "run: python -m stackctl.maintenance.update_vulnerabilities"
 
 
 def test_the_command_writes_the_file(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:

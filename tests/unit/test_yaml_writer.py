@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from infra.yaml_writer import to_yaml
-from tools import export
-from tools.render import render
+from stackctl import export
+from stackctl.render import render
 
 NUMBERS_OF_YAML_1_2 = ("0123456789012389", "7301234567890e12", "0899", "0o17", "1e5", "+12e3", ".5e1")
 

@@ -1,8 +1,8 @@
 """Known vulnerabilities of Valkey and Redis, and the releases that fix them.
 
 The data file lists the first fixed release of each minor version for every CVE; older releases of that minor version
-are vulnerable, and a minor version without a fixed release is not checked. `python -m tools.update_vulnerabilities`
-updates the file from OSV.
+are vulnerable, and a minor version without a fixed release is not checked.
+`python -m stackctl.maintenance.update_vulnerabilities` updates the file from OSV.
 """
 
 from __future__ import annotations

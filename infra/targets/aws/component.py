@@ -9,6 +9,7 @@ import pulumi
 from pulumi_aws import Provider
 from valkeykit.endpoint import Endpoint
 
+from infra.outputs import AWS
 from infra.settings import StackSettings
 from infra.settings.aws import sizing
 from infra.targets.aws import access, alarms, dashboard, network, replication, secrets, serverless
@@ -43,7 +44,7 @@ class AwsDeployment(TargetDeployment):
         self.logins: Mapping[str, Login] = users.logins
         self.endpoint = _endpoint(settings, cache, users.logins)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
-            "aws": {
+            AWS: {
                 "region": settings.aws.region,
                 "cache": cache.name,
                 "serverless": settings.topology == "serverless",

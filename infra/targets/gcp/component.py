@@ -12,6 +12,7 @@ from pulumi_gcp.provider import Provider
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
+from infra.outputs import GCP
 from infra.settings import StackSettings
 from infra.settings.gcp import sizing
 from infra.settings.gcp.catalogue import PREVIEW_VERSIONS
@@ -50,7 +51,7 @@ class GcpDeployment(TargetDeployment):
         self.logins: Mapping[str, Login] = members.logins
         self.endpoint = _endpoint(settings, instance, members.logins, authority)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
-            "gcp": {
+            GCP: {
                 "project": settings.gcp.project,
                 "location": settings.gcp.location,
                 "instance": names.instance(context),

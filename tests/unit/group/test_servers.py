@@ -27,10 +27,10 @@ from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
+from stackctl.availability_probe import replicas_with
+from stackctl.stack import PROJECT
 from tests.ports import GROUPS, reserve
 from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, kill, made, pids, primaries
-from tools.availability_probe import replicas_with
-from tools.stack import PROJECT
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
 

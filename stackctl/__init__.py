@@ -1,0 +1,1 @@
+"""stackctl, the command line for operators of stacks."""

@@ -1,0 +1,1 @@
+"""Scripts for maintainers, which update generated files."""

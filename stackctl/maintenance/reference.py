@@ -1,0 +1,120 @@
+"""Generator of docs/reference.md: `python -m stackctl.maintenance.reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from infra.hardening import DEFAULT_USER, DIRECTIVES, USERS, Workload
+from infra.outputs import (
+    ADMIN_URL,
+    CLOUDS,
+    ENDPOINT,
+    ENV,
+    MONITOR_URL,
+    PROMETHEUS_TARGETS,
+    SCHEMA_VERSION,
+    SENTINELS,
+    URL,
+)
+from infra.settings import loading
+from stackctl.stack import PROJECT
+
+FILE = PROJECT / "docs" / "reference.md"
+
+
+def render(project: Path = PROJECT) -> str:
+    schema: dict[str, Any] = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "Generated from the code by `python -m stackctl.maintenance.reference`; a test compares them.",
+            *_section("Configuration", "`pulumi config set KEY VALUE`; the keys are in the namespace `valkey`."),
+            *_table(
+                ("key", "default", "meaning"),
+                [(f"`{key}`", f"`{_plain(entry['default'])}`", entry["description"]) for key, entry in schema.items()],
+            ),
+            *_sections(),
+            *_section("Hardening", "Directives of every server, by workload, with reasons."),
+            *_table(
+                ("directive", *get_args(Workload), "reason"),
+                [
+                    (f"`{entry.name}`", *(f"`{entry.for_workload(w)}`" for w in get_args(Workload)), entry.reason)
+                    for entry in DIRECTIVES
+                ],
+            ),
+            *_section("Users", f"In addition to the default user, which cannot log in: `{DEFAULT_USER}`."),
+            *_table(
+                ("user", "rules", "purpose"), [(f"`{user.name}`", f"`{user.rules}`", user.purpose) for user in USERS]
+            ),
+            *_section("Outputs", "`pulumi stack output --show-secrets`, or a StackReference."),
+            *_table(
+                ("output", "secret", "meaning"),
+                [
+                    (
+                        f"`{ENDPOINT}`",
+                        "no",
+                        "target, topology, nodes, sentinels, tls, ca, version, workload, maxmemory, users",
+                    ),
+                    (f"`{URL}`", "yes", "the application's URL, user `app`"),
+                    (f"`{ADMIN_URL}`, `{MONITOR_URL}`", "yes", "the other users' URLs"),
+                    (
+                        f"`{ENV}`",
+                        "yes",
+                        "an application's variables: `VALKEY_URL`, `REDIS_URL`, and settings that a URL can't carry",
+                    ),
+                    (
+                        f"`{PROMETHEUS_TARGETS}`",
+                        "no",
+                        "with `docker.exporter`: targets for the `file_sd_configs` of Prometheus",
+                    ),
+                    (
+                        f"`{SENTINELS}`",
+                        "no",
+                        "of a replicated docker stack, for the smoke tests; clients outside query the nodes",
+                    ),
+                    (
+                        ", ".join(f"`{cloud}`" for cloud in CLOUDS),
+                        "no",
+                        "details of that target: names, network, dashboard, secret",
+                    ),
+                    (f"`{SCHEMA_VERSION}`", "no", "1; it increases when names or shapes change"),
+                ],
+            ),
+            "",
+        ]
+    )
+
+
+def _sections() -> list[str]:
+    """The keys of single targets."""
+    keys = [(path, key) for path, key in loading.describe_keys() if "." in path]
+    if not keys:
+        return []
+    return [
+        *_section("Configuration of one target", "`pulumi config set --path valkey:KEY VALUE`."),
+        *_table(
+            ("key", "allowed", "example", "meaning"),
+            [(f"`{path}`", key.allowed, f"`{key.example}`", key.meaning) for path, key in keys],
+        ),
+    ]
+
+
+def _section(title: str, text: str) -> list[str]:
+    return ["", f"## {title}", "", text, ""]
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, ("---",) * len(head), *rows)]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) or " "
+
+
+if __name__ == "__main__":
+    FILE.write_text(render())

@@ -1,0 +1,13 @@
+"""Messages for the operator, on stderr; stdout has only results."""
+
+from __future__ import annotations
+
+import sys
+
+
+def show(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def show_dry_run() -> None:
+    show("Dry run: nothing was changed. Run the same command without DRY=1 to apply it.")

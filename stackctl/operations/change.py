@@ -1,0 +1,37 @@
+"""A change of the configuration, made the same way by each command: warnings, the change, smoke tests."""
+
+from __future__ import annotations
+
+from stackctl import config_change, data_loss
+from stackctl.config_change import PlanChange
+from stackctl.messages import show, show_dry_run
+from stackctl.operations.smoke import run_tests
+from stackctl.stack import Stack
+
+
+def change(stack: Stack, plan: PlanChange, command: str, *, dry: bool) -> int:
+    """Make a change; return the exit code of the smoke tests.
+
+    Args:
+        stack: the stack.
+        plan: checks the change and returns its keys.
+        command: as the operator typed it.
+        dry: preview the change only.
+
+    Raises:
+        StackError: there is no such stack, a check failed, or Pulumi failed.
+    """
+    if dry:
+        config_change.preview(stack, plan)
+        show_dry_run()
+        return 0
+    warn_of_lost_keys(stack)
+    if interrupted := config_change.interrupted(stack):
+        show(f"note: {interrupted}; this command completes it too")
+    config_change.apply(stack, plan, command)
+    return run_tests(stack.name)
+
+
+def warn_of_lost_keys(stack: Stack) -> None:
+    if warning := data_loss.before_change(stack):
+        show(f"warning: before this command, {warning}")

@@ -1,1 +1,0 @@
-"""The operator's commands, which `make` runs."""
