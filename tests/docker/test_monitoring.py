@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 import redis
 import yaml
-from tools.stack import PROJECT
 
 from infra.drivers.docker import exporter
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
+from stackctl.stack import PROJECT
 from tests.docker.alerts import CASES, unit_tests
 from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
 from tests.ports import free_port

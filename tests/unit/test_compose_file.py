@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tools.stack import PROJECT
 
 from infra import hardening
 from infra.drivers import certificates
@@ -21,6 +20,7 @@ from infra.drivers.docker import files
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.settings import load
 from infra.targets.docker import planning
+from stackctl.stack import PROJECT
 
 FOLDER = PROJECT / "compose"
 SERVER = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]["server"]
