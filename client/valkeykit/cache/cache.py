@@ -12,11 +12,12 @@ from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError
 
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.computation import LEASE_SECONDS, Computation
-from valkeykit.cache.effects import Effects, Send, Sleep
+from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.renewer import Renewer
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.connection import open_client
+from valkeykit.effects import run_effects
 from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import ConfigurationError
 from valkeykit.fast_connection import FastConnection
@@ -239,23 +240,8 @@ class Cache(CacheBase):
         self.close()
 
     def run(self, effects: Effects[T]) -> T:
-        """Run what a cache or what is built on it does."""
-        answer: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                effect = effects.send(answer) if failure is None else effects.throw(failure)
-            except StopIteration as end:
-                value: T = end.value
-                return value
-            answer, failure = None, None
-            try:
-                if type(effect) is Send:
-                    answer = self._send(effect)
-                elif type(effect) is Sleep:
-                    time.sleep(effect.seconds)
-            except Exception as error:  # noqa: BLE001  (the effects decide)
-                failure = error
+        """Run an operation of the cache or of a class that is built on it."""
+        return run_effects(effects, self._send)
 
     def _send(self, effect: Send) -> list[Any]:
         self._admit(bypass_breaker=effect.bypass_breaker)

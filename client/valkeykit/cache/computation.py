@@ -12,9 +12,10 @@ from typing import Any
 
 from valkeykit.cache import ttl as ttls
 from valkeykit.cache.arguments import check_number, show
-from valkeykit.cache.effects import Effects, Sleep
+from valkeykit.cache.effects import Effects
 from valkeykit.cache.entries import MISSING, stale_header
 from valkeykit.cache.operations import SERVER_ERRORS, CacheOperations, check_tags
+from valkeykit.effects import Sleep
 from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError
 
 LEASE_SECONDS = 10.0
