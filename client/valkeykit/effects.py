@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, NamedTuple, TypeVar, final
 
-R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -21,7 +20,7 @@ class Sleep(NamedTuple):
     seconds: float
 
 
-def run_effects(effects: Generator[R | Sleep, Any, T], perform: Callable[[R], Any]) -> T:
+def run_effects(effects: Generator[Any, Any, T], perform: Callable[[Any], Any]) -> T:
     """Run effects to their end.
 
     Args:
@@ -50,7 +49,7 @@ def run_effects(effects: Generator[R | Sleep, Any, T], perform: Callable[[R], An
             failure = error
 
 
-async def run_effects_async(effects: Generator[R | Sleep, Any, T], perform: Callable[[R], Awaitable[Any]]) -> T:
+async def run_effects_async(effects: Generator[Any, Any, T], perform: Callable[[Any], Awaitable[Any]]) -> T:
     """As run_effects, for asyncio."""
     answer: Any = None
     failure: Exception | None = None

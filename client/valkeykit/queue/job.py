@@ -157,7 +157,7 @@ def enter(job: Job) -> None:
 
 
 def call(job: Job) -> Any:
-    """ScriptCall its handler in this context; what that returns may have to be awaited."""
+    """Call its handler in this context; what that returns may have to be awaited."""
     _current.set(job)
     assert job.handler is not None  # noqa: S101  (jobs without one aren't run)
     return job.handler.function(**job.arguments)
