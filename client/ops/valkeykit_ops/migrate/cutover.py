@@ -37,7 +37,7 @@ class WriteCounter:
             if not lines:
                 raise RefusedError(
                     "the source has no command statistics, so it is unknown whether writes have stopped",
-                    fix="stop the writers, then run the command without --cut-over",
+                    fix="stop the writers, then run valkeykit migrate copy",
                 )
             for name, value in lines.items():
                 command = name.removeprefix("cmdstat_").partition("|")[0].lower()
