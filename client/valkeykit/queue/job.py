@@ -33,7 +33,7 @@ class Job:
         spec: Its name and options.
     """
 
-    # Written by the executor alone.
+    # Written by RunningJobs alone.
     started = 0.0  # when it took the job
     called = 0.0  # when it called the handler
     over = False
@@ -169,8 +169,8 @@ def unpack(
     """Read a record; the arguments are read when the job runs.
 
     Raises:
-        CorruptJobError: it isn't one.
-        NewerFormatError: it is one of another version.
+        CorruptJobError: It isn't one.
+        NewerFormatError: It is one of another version.
     """
     spec, payload = read_record(record)
     handler = handlers.get(spec.name)
