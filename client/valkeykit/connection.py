@@ -177,10 +177,11 @@ def _only_service(manager: Any) -> str:
 def first_answer(asked: Iterable[One], ask: Callable[[One], Answer]) -> Answer:
     """What the first one that answers says.
 
-    asked: at least one.
+    Args:
+        asked: At least one node.
 
     Raises:
-        RedisError: none answers; it is the last one's.
+        RedisError: None answers; it is the last one's.
     """
     failure: RedisError = redis.ConnectionError("no node was queried")
     for one in asked:
@@ -195,7 +196,7 @@ def only(primaries: dict[str, Any]) -> str:
     """The one name of a Sentinel's answer.
 
     Raises:
-        ConfigurationError: it watches none, or several.
+        ConfigurationError: It watches none, or several.
     """
     if len(primaries) != 1:
         names = ", ".join(sorted(primaries)) or "none"

@@ -41,7 +41,7 @@ class _Renewed(CredentialProvider):
         """User and token.
 
         Raises:
-            CredentialsError: the cloud gave no token.
+            CredentialsError: The cloud gave no token.
         """
         with self._lock:
             if self._clock() >= self._renew_at:
@@ -75,7 +75,7 @@ class ElastiCacheIam(_Renewed):
             session: A botocore session; None for one with the machine's own credentials.
 
         Raises:
-            ConfigurationError: botocore is not installed.
+            ConfigurationError: Botocore is not installed.
 
         Example:
             >>> credentials = ElastiCacheIam("app", "web", "eu-central-1")
@@ -127,7 +127,7 @@ class MemorystoreIam(_Renewed):
             credentials: Credentials of google-auth; None for the machine's own.
 
         Raises:
-            ConfigurationError: google-auth is not installed.
+            ConfigurationError: Google-auth is not installed.
 
         Example:
             >>> valkey = valkeykit.connect("rediss://host:6379", credentials=MemorystoreIam())

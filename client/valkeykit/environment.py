@@ -58,7 +58,7 @@ def checks_hostname(environ: Mapping[str, str] | None = None) -> bool:
     """VALKEY_CHECK_HOSTNAME: whether a certificate's name is compared with the host. Yes where it isn't set.
 
     Raises:
-        ConfigurationError: it is neither true nor false.
+        ConfigurationError: It is neither true nor false.
     """
     variables = os.environ if environ is None else environ
     return _flag(variables, "VALKEY_CHECK_HOSTNAME", default="true")

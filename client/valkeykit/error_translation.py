@@ -209,7 +209,7 @@ def translate_errors() -> Iterator[None]:
     """Raise exceptions of redis-py as valkeykit errors.
 
     Raises:
-        ValkeykitError: redis-py raised an exception inside; it is the `__cause__`.
+        ValkeykitError: Redis-py raised an exception inside; it is the `__cause__`.
 
     Example:
         >>> with valkeykit.translate_errors():

@@ -27,7 +27,7 @@ def write_heartbeat(file: Path, state: dict[str, Any]) -> None:
     """Replace a heartbeat file.
 
     Raises:
-        OSError: it can't be written.
+        OSError: It can't be written.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.parent == heartbeat_folder() and not _is_own(file.parent):

@@ -17,7 +17,8 @@ from valkeykit.fast_connection import AsyncFastConnection, FastConnection
 class LazyConnection:
     """Callers that come while it is being opened share the outcome, so that none waits for several attempts.
 
-    connection: the open one; None where there is none yet.
+    Attributes:
+        connection: The open one; None where there is none yet.
     """
 
     connection: FastConnection | None

@@ -24,7 +24,13 @@ PRIORITIES = 10
 
 @dataclass(frozen=True)
 class Script:
-    """keys: the names of its fixed keys, in the order of KEYS from the second one on."""
+    """A Lua script.
+
+    Attributes:
+        source: Its text.
+        sha: SHA-1 of the source, for EVALSHA.
+        keys: The names of its fixed keys, in the order of KEYS from the second one on.
+    """
 
     source: str = field(repr=False)
     sha: str

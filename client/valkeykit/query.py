@@ -32,7 +32,7 @@ def read(query: str) -> Parameters:
     """Read a query.
 
     Raises:
-        ConfigurationError: a parameter is unknown, given twice or has no such value; it is named, its value is not
+        ConfigurationError: A parameter is unknown, given twice or has no such value; it is named, its value is not
             repeated.
     """
     options: dict[str, Any] = {}

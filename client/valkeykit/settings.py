@@ -229,7 +229,7 @@ def check(options: ConnectOptions) -> None:
     """Check options by themselves, without a server's address.
 
     Raises:
-        ConfigurationError: one of them can't be used; it is named.
+        ConfigurationError: One of them can't be used; it is named.
     """
     for name, value in options.items():
         if name not in ConnectOptions.__annotations__:
@@ -257,7 +257,7 @@ def refuse_replicas(options: ConnectOptions) -> None:
     """For what must read its own writes.
 
     Raises:
-        ConfigurationError: read_from_replicas is on.
+        ConfigurationError: Read_from_replicas is on.
     """
     if options.get("read_from_replicas"):
         raise ConfigurationError(

@@ -31,7 +31,11 @@ class ClosedBeforeLoginError(ConnectionError):
 
 
 class TlsClosedBeforeLoginError(ClosedBeforeLoginError):
-    """It did so over TLS; with_certificate: whether this client has shown a certificate."""
+    """The server ended a TLS connection before it had answered the login.
+
+    Attributes:
+        with_certificate: Whether this client has shown a certificate.
+    """
 
     def __init__(self, message: str, *, with_certificate: bool) -> None:
         super().__init__(message)
@@ -39,7 +43,11 @@ class TlsClosedBeforeLoginError(ClosedBeforeLoginError):
 
 
 class InvalidTrustError(ConnectionError):
-    """The certificates can't be used, as `ours` says."""
+    """The certificates can't be used.
+
+    Attributes:
+        ours: The error that says why.
+    """
 
     def __init__(self, ours: ConfigurationError) -> None:
         super().__init__(str(ours))
@@ -73,9 +81,12 @@ def follow(pool: Any) -> Any:
 
 
 class TransportBase:
-    """What a connection does either way.
+    """The part of a connection that synchronous and asyncio code share.
 
-    pool: its pool, by `follow`. name: as the server's CLIENT LIST has it. trust: for TLS.
+    Args:
+        pool: The connection's pool; `follow` passes it.
+        name: The connection's name in CLIENT LIST.
+        trust: For TLS.
     """
 
     def __init__(
@@ -101,7 +112,7 @@ class TransportBase:
 
 
 class _Transport(TransportBase):
-    """The side that does I/O; before a class of redis-py's."""
+    """A mixin that precedes a class of redis-py."""
 
     def connect(self) -> None:
         if self.should_reconnect():  # type: ignore[attr-defined]  # redis-py's

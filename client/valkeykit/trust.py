@@ -91,8 +91,9 @@ class Pem:
 class Trust:
     """Makes the SSL context of each connection.
 
-    ca: None for the system's authorities.
-    certificate, key: the client certificate and its private key, for mutual TLS; the key may be in the same PEM.
+    Args:
+        ca: None for the system's authorities.
+        certificate, key: The client certificate and its private key, for mutual TLS; the key may be in the same PEM.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Trust:
         """The context for a new connection. While files are being replaced, it is the previous one.
 
         Raises:
-            ConfigurationError: a file can't be used, and there is no previous context.
+            ConfigurationError: A file can't be used, and there is no previous context.
         """
         stamp = tuple(pem.stamp() for pem in (self.ca, self.certificate, self._key) if pem is not None)
         with self._lock:

@@ -223,7 +223,7 @@ def parse_nodes(text: str) -> tuple[Node, ...]:
     """Read `host:port,host:port`.
 
     Raises:
-        ConfigurationError: it can't be read.
+        ConfigurationError: It can't be read.
     """
     return tuple(_node(part.strip()) for part in text.split(",") if part.strip())
 

@@ -212,7 +212,7 @@ class AsyncCache(CacheBase):
 
 
 async def _exchange(connection: AsyncFastConnection, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
-    """alone: a single command may take the fast path, whose connection may be stale."""
+    """As `_exchange` of the synchronous cache."""
     if alone and len(commands) == 1:
         return [await connection.send(*commands[0])]
     pipeline = connection.client.pipeline(transaction=False)

@@ -267,7 +267,7 @@ class Cache(CacheBase):
 
 
 def _exchange(connection: FastConnection, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
-    """alone: a single command may take the fast path, whose connection may be stale."""
+    """Send commands. If `alone`, a single one may take the fast path, whose connection may be stale."""
     if alone and len(commands) == 1:
         return [connection.send(*commands[0])]
     pipeline = connection.client.pipeline(transaction=False)

@@ -41,7 +41,12 @@ class CorruptEntryError(Exception):
 
 
 class Codec:
-    """compress_from: bytes; None compresses nothing."""
+    """Encodes values as entries: serialized, and compressed from a size on.
+
+    Args:
+        serializer: None for JSON.
+        compress_from: Bytes from which on values are compressed; None for never.
+    """
 
     def __init__(self, serializer: Serializer | None = None, compress_from: int | None = COMPRESS_FROM_BYTES) -> None:
         self._serializer = serializer or JsonSerializer()
@@ -67,7 +72,7 @@ class Codec:
         """Encode a value; returns the entry and the value as readers get it.
 
         Raises:
-            ConfigurationError: the serializer rejects the value, or its own output.
+            ConfigurationError: The serializer rejects the value, or its own output.
         """
         data = self._dump(value)
         try:

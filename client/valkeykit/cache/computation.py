@@ -110,7 +110,7 @@ class Computation:
         """Store the computed value; returns it as later readers get it.
 
         Raises:
-            ConfigurationError: the value can't be serialized, whether or not the server is available.
+            ConfigurationError: The value can't be serialized, whether or not the server is available.
         """
         data, value = self._operations.codec.encode_and_read(value)
         versions = b"" if not self._tags else self._versions

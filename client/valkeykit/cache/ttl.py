@@ -41,7 +41,7 @@ def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix:
     """Convert a time to live for the server.
 
     Raises:
-        ConfigurationError: not a number of seconds above 0, up to a year.
+        ConfigurationError: Not a number of seconds above 0, up to a year.
     """
     if not is_number(seconds) or not 0 < seconds <= MAX_TTL_SECONDS:
         raise ConfigurationError(

@@ -21,7 +21,7 @@ def load(target: str) -> QueueBase:
     """Import the queue that `module:name` names; modules of the working folder count.
 
     Raises:
-        ConfigurationError: there is none, or its module can't be imported.
+        ConfigurationError: There is none, or its module can't be imported.
     """
     module_name, _, name = target.partition(":")
     if not module_name or not name:

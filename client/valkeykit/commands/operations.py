@@ -35,7 +35,7 @@ def operate(queue: Queue, operations: Operations, *, as_json: bool) -> None:
     """Change the queue and print what changed.
 
     Raises:
-        InvalidJobError: an id is invalid or unknown; the other changes are made.
+        InvalidJobError: An id is invalid or unknown; the other changes are made.
     """
     batched_ids([*operations.requeue, *operations.cancel])  # checks them before anything changes
     changes = _change(queue, operations)

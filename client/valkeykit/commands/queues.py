@@ -48,7 +48,7 @@ def check_used(name: str, ca: str | None) -> None:
     """Check that a queue of this name exists, since one with a wrong name looks like an empty one.
 
     Raises:
-        InvalidJobError: none has been used on this server.
+        InvalidJobError: None has been used on this server.
     """
     with _connection(ca) as connection:
         with suppress(NoPermissionError):  # a user may be limited to the keys of one queue

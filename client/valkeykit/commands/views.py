@@ -68,7 +68,7 @@ def job(queue: Queue, identity: str) -> View:
     """The state of a job.
 
     Raises:
-        InvalidJobError: there is none of this id.
+        InvalidJobError: There is none of this id.
     """
     state = queue.job(identity)
     if state.state == "missing":

@@ -175,7 +175,7 @@ class QueueBase:
         """Check all that `add` takes.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         return JobRequest(
             spec=self.specify(job if isinstance(job, str) else self._name_of(job), options),
@@ -197,7 +197,7 @@ class QueueBase:
         """Check all that `add_many` takes, each job's arguments when it is requested.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         if isinstance(argument_sets, str | bytes | Mapping) or not isinstance(argument_sets, Iterable):
             raise InvalidJobError(
@@ -220,7 +220,7 @@ class QueueBase:
         """Check all that `schedule` takes.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         job_name = job if isinstance(job, str) else self._name_of(job)
         spec = self.specify(job_name, options)
@@ -261,7 +261,7 @@ def runs_on_server() -> bool:
     """USE_VALKEY_QUEUE: on where it isn't set.
 
     Raises:
-        ConfigurationError: it is neither true nor false.
+        ConfigurationError: It is neither true nor false.
     """
     value = os.environ.get("USE_VALKEY_QUEUE", "").strip().lower()
     if value not in _ON | _OFF:

@@ -46,9 +46,10 @@ class UnknownZoneError(InvalidJobError):
 class Cron:
     """A parsed expression in a time zone.
 
-    times: seconds since midnight, ascending.
-    both_passes: whether a repeated hour counts twice.
-    either_day: whether one matching day field suffices.
+    Attributes:
+        times: Seconds since midnight, ascending.
+        both_passes: Whether a repeated hour counts twice.
+        either_day: Whether one matching day field suffices.
     """
 
     times: tuple[int, ...] = field(repr=False)
@@ -63,7 +64,7 @@ class Cron:
         """The next time strictly after `moment`; both are seconds since the epoch.
 
         Raises:
-            InvalidJobError: there is none, for example on 30 February.
+            InvalidJobError: There is none, for example on 30 February.
         """
         midnight = datetime.fromtimestamp(moment, self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
         # A clock change moves times by up to a day (Samoa, 2011), so the days before and after count too.
@@ -113,8 +114,8 @@ def parse(expression: str, zone: str = "UTC") -> Cron:
     """Read a cron expression.
 
     Raises:
-        UnknownZoneError: this machine has no such time zone.
-        InvalidJobError: the expression is invalid.
+        UnknownZoneError: This machine has no such time zone.
+        InvalidJobError: The expression is invalid.
     """
     if not isinstance(expression, str) or not isinstance(zone, str):
         raise InvalidJobError(f"cron is {expression!r:.80} in zone {zone!r:.80}, expected two strings", fix=_FIX)
@@ -161,7 +162,7 @@ def _values(text: str, what: str, first: int, last: int, names: tuple[str, ...] 
     """All values that a field matches.
 
     Raises:
-        InvalidJobError: it is invalid.
+        InvalidJobError: It is invalid.
     """
     values: set[int] = set()
     for part in text.split(","):

@@ -66,7 +66,7 @@ class EagerQueue:
         """Run a job, unless another one has its id or key.
 
         Raises:
-            InvalidJobError: no handler of this process has the job's name.
+            InvalidJobError: No handler of this process has the job's name.
         """
         if job.spec.name not in self._handlers:
             raise InvalidJobError(

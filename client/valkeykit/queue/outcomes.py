@@ -42,7 +42,7 @@ def encode_result(value: Any, max_result: int) -> str:
     """A result as JSON.
 
     Raises:
-        InvalidResultError: it isn't JSON, or it is too large.
+        InvalidResultError: It isn't JSON, or it is too large.
     """
     try:
         text = value if isinstance(value, EncodedResult) else _encode(value)

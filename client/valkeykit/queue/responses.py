@@ -35,9 +35,10 @@ class ReapedJob(NamedTuple):
 class TakeResult(NamedTuple):
     """What a take returned: jobs as (id, attempt, record).
 
-    next_due_ms: ms until there may be more, -1 where that is unknown.
-    suspects: how many of the jobs, from the first on, have lost workers more than once.
-    is_limited: whether the queue has a rate limit.
+    Attributes:
+        next_due_ms: Milliseconds until there may be more; -1 if unknown.
+        suspects: How many of the jobs, from the first on, have lost workers more than once.
+        is_limited: Whether the queue has a rate limit.
     """
 
     next_due_ms: int
@@ -317,9 +318,9 @@ def result_of(state: JobState) -> Any:
     """What the job returned.
 
     Raises:
-        JobFailedError: it is a dead letter.
-        InvalidJobError: nothing is known of it.
-        OperationTimeoutError: it isn't done.
+        JobFailedError: It is a dead letter.
+        InvalidJobError: Nothing is known of it.
+        OperationTimeoutError: It isn't done.
     """
     if state.state == "completed":
         return state.result

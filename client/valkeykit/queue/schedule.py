@@ -66,7 +66,7 @@ class Schedule:
         """Read what `serialized` wrote.
 
         Raises:
-            InvalidJobError: it is of another version, or something else.
+            InvalidJobError: It is of another version, or something else.
         """
         try:
             fields = json.loads(serialized)
@@ -96,7 +96,7 @@ def new_schedule(
     """A schedule, checked.
 
     Raises:
-        InvalidJobError: not exactly one of cron and every, or one that can't be used.
+        InvalidJobError: Not exactly one of cron and every, or one that can't be used.
     """
     if (cron is None) == (every is None):
         raise InvalidJobError("a schedule needs either cron or every", fix='cron="0 3 * * *" or every=60')

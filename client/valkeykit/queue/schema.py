@@ -71,8 +71,8 @@ def read_record(record: bytes) -> tuple[JobSpec, bytes]:
     """A record's name and options, and its arguments as JSON.
 
     Raises:
-        CorruptJobError: it isn't one.
-        NewerFormatError: it is one of another version.
+        CorruptJobError: It isn't one.
+        NewerFormatError: It is one of another version.
     """
     head, newline, payload = record.partition(b"\n")
     parts = head.split(b" ", 3)

@@ -18,7 +18,7 @@ def verify_server(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow
     """Check the answers to INFO server and INFO memory.
 
     Raises:
-        UnsupportedServerError: it isn't Valkey, is too old, or evicts jobs.
+        UnsupportedServerError: It isn't Valkey, is too old, or evicts jobs.
     """
     info = _of_one_node(server) | _of_one_node(memory)
     if info.get("server_name", "valkey" if "valkey_version" in info else "redis") != "valkey":

@@ -29,7 +29,7 @@ class WriteCounter:
         """Number of write commands since the server's start.
 
         Raises:
-            RefusedError: the server has no command statistics.
+            RefusedError: The server has no command statistics.
         """
         calls = 0
         for primary in self._server.primaries():
@@ -62,7 +62,7 @@ def paused(server: MigrationServer, seconds: float) -> Iterator[None]:
     Otherwise it expires, so there is time to stop or move the writers.
 
     Raises:
-        redis.RedisError: the user or the service does not permit CLIENT PAUSE.
+        redis.RedisError: The user or the service does not permit CLIENT PAUSE.
     """
     ended = threading.Event()
     _each(server, "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")

@@ -42,7 +42,8 @@ _children: set[_Child] = set()
 class HandlerFailedError(JobError):
     """A handler raised an exception in its child process.
 
-    kind: the name of its class.
+    Attributes:
+        kind: The name of its class.
     """
 
     def __init__(self, kind: str, text: str, traceback: str) -> None:

@@ -39,7 +39,7 @@ class Health:
         port: the port; 0 for any that is free, None for none.
 
     Raises:
-        ConfigurationError: an argument can't be used.
+        ConfigurationError: An argument can't be used.
     """
 
     def __init__(self, queue: str, heartbeat: Path | str | None, port: int | None) -> None:
@@ -97,7 +97,7 @@ class Health:
         """Begin to write and to answer, in the worker's loop.
 
         Raises:
-            ConfigurationError: the port can't be used.
+            ConfigurationError: The port can't be used.
         """
         self._ended.clear()
         if self._port is not None:

@@ -178,7 +178,8 @@ class LeaseManager:
 class LeaseRenewer(threading.Thread):
     """Renews leases in a thread and over a connection of its own, so that a handler that blocks the loop loses none.
 
-    last_contact: when the server last answered, by time.monotonic(); 0 before the first time.
+    Attributes:
+        last_contact: When the server last answered, by time.monotonic(); 0 before the first time.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class ProbeServer(ThreadingHTTPServer):
     """Answers with a worker's state, over IPv6 and IPv4. It has a thread of its own, so a busy loop does not delay it.
 
     Raises:
-        ConfigurationError: the port can't be used.
+        ConfigurationError: The port can't be used.
     """
 
     daemon_threads = True
