@@ -1,6 +1,6 @@
-"""Effects: operations written once, as generators that yield I/O requests, and the two drivers that run them.
+"""Drivers of effects: operations that are generators of I/O requests, for synchronous and asyncio code.
 
-The synchronous and the asyncio class of a feature run the same generator; they differ in how they perform one request.
+Both variants of a class run the same generator. They differ in how they perform one request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Turns errors of redis-py and the server into one error of ours, with the fix."""
+"""Translation of exceptions of redis-py into errors of valkeykit, with their fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from valkeykit.transport import ClosedBeforeLoginError, InvalidTrustError, TlsCl
 _CODE = re.compile(r"[A-Z]{2,20}")
 
 REDIS_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
-"""What redis-py raises for a server; the second is no RedisError."""
+"""Exceptions that redis-py raises; OSError is not a RedisError."""
 
 _Rule = tuple[str, type[Exception], str, type[ValkeykitError], str, str]
 
@@ -26,7 +26,7 @@ class ErrorCause(NamedTuple):
     """The cause of an exception.
 
     Attributes:
-        name: A stable word for it.
+        name: A stable identifier.
         kind: The class of the valkeykit error.
         message: Its message.
         fix: The step that fixes it.
@@ -209,7 +209,7 @@ def translate_errors() -> Iterator[None]:
     """Raise exceptions of redis-py as valkeykit errors.
 
     Raises:
-        ValkeykitError: Redis-py raised an exception inside; it is the `__cause__`.
+        ValkeykitError: redis-py raised an exception inside; it is the `__cause__`.
 
     Example:
         >>> with valkeykit.translate_errors():

@@ -1,4 +1,4 @@
-"""Cache for asyncio: the same names and arguments, which are described there."""
+"""The cache for asyncio, with the names and arguments of Cache."""
 
 from __future__ import annotations
 

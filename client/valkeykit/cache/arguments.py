@@ -1,4 +1,4 @@
-"""Validate the arguments of a cache before anything is sent."""
+"""Validation of the arguments of a cache, before anything is sent."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def is_number(value: object) -> bool:
 
 
 def show(value: object) -> str:
-    """Format a value for an error message: short, whatever its repr does."""
+    """Format a value for an error message: its repr, cut to a length."""
     try:
         return f"{value!r:.80}"
     except Exception:  # noqa: BLE001  (a repr may raise anything; that of a huge int does)

@@ -1,4 +1,4 @@
-"""The cache as applications use it."""
+"""The cache, for synchronous code."""
 
 from __future__ import annotations
 

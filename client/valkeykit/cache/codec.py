@@ -1,4 +1,4 @@
-"""Encode values as bytes: a mark, then the value, compressed if that is smaller."""
+"""Codec of values: a mark, then the value, compressed if that is smaller."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Serializer(Protocol):
 
 
 class JsonSerializer:
-    """Serializes as JSON, which every language reads, and which is safe to read from a server that others write to."""
+    """Serializes as JSON, which every language reads. Reading it is safe even if others can write to the server."""
 
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
 

@@ -1,4 +1,4 @@
-"""The command line: commands of this distribution and of those that register entry points, imported on use."""
+"""The command line. Commands are imported on use; other distributions add theirs with entry points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queue for asyncio: the same names and arguments, which are described there."""
+"""The queue for asyncio, with the names and arguments of Queue."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class AsyncQueue(QueueOperations):
         await self.close()
 
     async def wait_for_wake(self, seconds: float) -> None:
-        """Block until something may be there to take, `seconds` at most. What redis-py raises comes through."""
+        """Block until a job may be available, for `seconds` at most. Exceptions of redis-py are not translated."""
         connection = self._lazy.current() or await self._lazy.open(self._connect)
         await connection.send("BLPOP", self.protocol.wake_key, seconds)
 

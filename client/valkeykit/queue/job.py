@@ -1,4 +1,4 @@
-"""A job as its worker holds it, and as its handler sees it."""
+"""A job that a worker has taken."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Job:
         return self._progress
 
     def take_progress(self) -> Any:
-        """The latest value that was reported since the last call; None where there is none."""
+        """The latest value that was reported since the last call; None if there is none."""
         value, self._progress = self._progress, None
         return value
 
@@ -152,7 +152,7 @@ def current_job_or_none() -> Job | None:
 
 
 def enter(job: Job) -> None:
-    """Make it the current one of this context."""
+    """Make a job the current one of this context."""
     _current.set(job)
 
 

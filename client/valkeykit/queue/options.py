@@ -1,4 +1,4 @@
-"""The options of a job, checked before anything is sent."""
+"""Options of a job, validated before anything is sent."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def describe(error: BaseException) -> str:
 
 
 def describe_traceback(error: BaseException) -> str:
-    """The end of the traceback; "" where there is none."""
+    """The end of the traceback; "" if there is none."""
     if isinstance(error, HandlerFailedError):
         return _storable(error.traceback)[-MAX_TRACEBACK_CHARACTERS:]
     try:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Generic, NamedTuple, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import schema
+from valkeykit.queue.call_ids import CallIds
 from valkeykit.queue.options import JobRequest, check_count, check_queue_name, check_word, shown
 from valkeykit.queue.responses import (
     Added,
@@ -311,47 +309,3 @@ def _pair(answer: list[Any]) -> tuple[list[bytes], list[bytes]]:
 
 def _text(answer: bytes | str) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-
-
-MAX_CALLS_PER_PRODUCER = 1 << 16
-"""Then it takes a new name, so that what the server keeps of it stays at 8 KiB."""
-
-_forks: list[None] = []
-"""One element for each fork between the first process and this one."""
-
-os.register_at_fork(after_in_child=lambda: _forks.append(None))
-
-
-class _Identity(NamedTuple):
-    process: tuple[int, int]
-    name: str
-    calls: Iterator[int]
-
-
-class CallIds:
-    """Numbers calls. No pair of name and number is used twice, by no thread and no forked process.
-
-    Both are therefore read from one immutable object.
-    """
-
-    def __init__(self) -> None:
-        self._identity = _new_identity()
-
-    def next(self) -> tuple[str, int]:
-        """The producer's name and the call's number; a forked process has a name of its own."""
-        while True:
-            identity = self._identity
-            if identity.process == _process():
-                call = next(identity.calls)
-                if call < MAX_CALLS_PER_PRODUCER:
-                    return identity.name, call
-            self._identity = _new_identity()
-
-
-def _new_identity() -> _Identity:
-    return _Identity(_process(), secrets.token_urlsafe(8), itertools.count())
-
-
-def _process() -> tuple[int, int]:
-    """The second number differs where a process id is used again."""
-    return os.getpid(), len(_forks)

@@ -1,4 +1,4 @@
-"""The queue as producers and operators use it."""
+"""The queue, for producers and operators."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ class Queue(QueueOperations):
         """List jobs in a state: dead ones the latest first, the others in their order.
 
         Args:
-            state: waiting, delayed, active or dead.
+            state: `waiting`, `delayed`, `active` or `dead`.
             limit: How many to list, at most.
             skip: How many to skip.
 
@@ -276,7 +276,7 @@ class Queue(QueueOperations):
         """Delete all jobs in a state. An active job is cancelled with `cancel`.
 
         Args:
-            state: waiting, delayed or dead.
+            state: `waiting`, `delayed` or `dead`.
 
         Returns:
             How many were deleted.

@@ -1,4 +1,4 @@
-"""What the server answers, as values."""
+"""Responses of the server, as values."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class JobState:
 
     Attributes:
         id: Its id.
-        state: waiting, active, delayed, dead, completed or missing.
+        state: `waiting`, `active`, `delayed`, `dead`, `completed` or `missing`.
         name: Its name; None if it is completed or missing.
         attempts: Attempts that have begun.
         error: Error of the latest attempt.
@@ -138,7 +138,7 @@ class ListedJob:
 
     Attributes:
         id: Its id.
-        state: waiting, delayed, active or dead.
+        state: `waiting`, `delayed`, `active` or `dead`.
         name: Its name.
         arguments: Arguments of the handler.
         attempts: Attempts that have begun.
@@ -303,7 +303,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _value(text: bytes | None) -> Any:
-    """The JSON value; None where there is none or it is corrupt."""
+    """The JSON value; None if there is none or it is corrupt."""
     try:
         return json.loads(text) if text else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Jobs that are added again and again: by a cron expression, or every so many seconds."""
+"""Schedules: jobs that are added by a cron expression or at an interval."""
 
 from __future__ import annotations
 

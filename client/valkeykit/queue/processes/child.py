@@ -1,4 +1,4 @@
-"""The child process of a HandlerProcess: it runs one call of a handler after the other."""
+"""The child process of a HandlerProcess: runs calls of handlers, one after the other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class HandlerCall(NamedTuple):
 
     Attributes:
         arguments: JSON.
-        max_result: Bytes that the result may take; None where it isn't kept.
+        max_result: Bytes that the result may take; None if it isn't kept.
     """
 
     reference: Reference

@@ -1,4 +1,4 @@
-"""How a function is found again in another process: by the name that it has in its module."""
+"""References to functions: module and name, which another process resolves."""
 
 from __future__ import annotations
 

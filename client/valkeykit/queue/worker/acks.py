@@ -1,4 +1,4 @@
-"""Acknowledgements: how jobs ended is reported to the server in batches, then to the listeners."""
+"""Acknowledgement of jobs: outcomes are sent to the server in batches, then to the listeners."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ THREAD_RETRY_SECONDS = 0.5
 """Seconds before a thread is tried again, where the system had none."""
 
 RecordStart = Callable[[Job], Awaitable[bool]]
-"""Called before a job's last attempt; False where it must not run, and is held no longer."""
+"""Called before a job's last attempt; False if it must not run, and is held no longer."""
 
 OnLastAttempt = Callable[[Job], None]
 """Called right before the handler of a last attempt is, from any thread."""
@@ -156,7 +156,7 @@ class JobExecutor:
             self._work.put(True)
 
     def _add_thread(self) -> bool:
-        """False where the system has no more threads: then those that there are do the work, or it is tried again."""
+        """False if the system has no more threads: then those that there are do the work, or it is tried again."""
         try:
             threading.Thread(target=self._thread, name="valkeykit-job", daemon=True).start()
         except RuntimeError as problem:
@@ -193,7 +193,7 @@ class JobExecutor:
                 self._free()
 
     async def _run_coroutine(self, job: Job, awaitable: Any = None, context: Context | None = None) -> bool:
-        """Run a job, or the rest of one that a function began. False where it was abandoned meanwhile."""
+        """Run a job, or the rest of one that a function began. False if it was abandoned meanwhile."""
         if context is None:
             self._runs.begin(job)
         if job.interrupt is not None:
@@ -264,7 +264,7 @@ class JobExecutor:
             return job
 
     def _run_function(self, job: Job) -> bool:
-        """Run a job. False where it was abandoned meanwhile, and its thread is replaced."""
+        """Run a job. False if it was abandoned meanwhile, and its thread is replaced."""
         try:
             if not self._may_run_function(job):
                 return True

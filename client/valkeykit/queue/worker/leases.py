@@ -120,7 +120,7 @@ class LeaseManager:
                 await self._queue.send(call)
 
     async def record_start(self, job: Job) -> bool:
-        """Record on the server that a job begins its last attempt. False where it must not run: then it is released.
+        """Record on the server that a job begins its last attempt. False if it must not run: then it is released.
 
         Jobs that begin together are recorded in one call.
         """

@@ -1,4 +1,4 @@
-"""Prefetching: how many jobs a worker takes at once, taking them, and adding the jobs of schedules that are due."""
+"""Prefetching of jobs: their number, the takes, and the jobs of due schedules."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class JobFetcher:
         """Take jobs and submit them to the executor.
 
         Args:
-            until_empty: return when no job waits and none runs.
+            until_empty: Return when no job waits and none runs.
 
         Raises:
             UnsupportedServerError: The server would lose jobs.
@@ -266,7 +266,7 @@ class JobFetcher:
             skip += len(left)
 
     async def _fire(self, due: DueSchedule) -> bool:
-        """Add a schedule's job. False where this worker can't read the schedule: another one may."""
+        """Add a schedule's job. False if this worker can't read the schedule: another one may."""
         try:
             call = self._queue.protocol.fire(due)
         except InvalidJobError as error:

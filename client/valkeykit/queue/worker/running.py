@@ -1,4 +1,4 @@
-"""The jobs that run: when each began, whether it is to end, and how it ended."""
+"""Running jobs: their start, interruption and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker as applications use it: its options, signals, start and stop."""
+"""The worker's API: options, signals, start and stop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHUTDOWN_TIMEOUT_SECONDS = 25.0
 """Seconds that running jobs have to end after SIGTERM; orchestrators kill after 30."""
 
 DEFAULT_CONCURRENCY = 10
-"""Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
+"""Jobs at once, if neither the argument nor JOB_CONCURRENCY is set."""
 
 
 class Worker:
