@@ -201,7 +201,7 @@ def only(primaries: dict[str, Any]) -> str:
     if len(primaries) != 1:
         names = ", ".join(sorted(primaries)) or "none"
         raise ConfigurationError(
-            f"the Sentinel watches {len(primaries)} primaries ({names}), so the URL must name one",
+            f"the Sentinel monitors {len(primaries)} primaries ({names}), so the URL must name one",
             fix="valkey+sentinel://host:26379/primary-name",
         )
     return next(iter(primaries))

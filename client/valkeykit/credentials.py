@@ -92,9 +92,7 @@ class ElastiCacheIam(_Renewed):
 
         credentials = self._session.get_credentials()
         if credentials is None:
-            raise CredentialsError(
-                "AWS gave no credentials to sign with", fix="give this machine a role, or set AWS_PROFILE"
-            )
+            raise CredentialsError("AWS credentials are missing", fix="give this machine a role, or set AWS_PROFILE")
         signer = RequestSigner(
             ServiceId("elasticache"),
             self._region,
@@ -141,7 +139,7 @@ class MemorystoreIam(_Renewed):
             self._google.refresh(_google_request())
         except GoogleAuthError as problem:
             raise CredentialsError(
-                f"Google gave no token: {type(problem).__name__}", fix="gcloud auth application-default login"
+                f"Google returned no token: {type(problem).__name__}", fix="gcloud auth application-default login"
             ) from None
         ends = self._google.expiry  # naive, in UTC
         seconds = ends.replace(tzinfo=_utc()).timestamp() if ends else self._clock() + RENEW_BEFORE_SECONDS

@@ -150,7 +150,7 @@ class Endpoint:
             )
         except (KeyError, TypeError, ValueError):
             raise ConfigurationError(
-                "the endpoint isn't a record that valkeykit wrote", fix="pass the stack output `endpoint` as it is"
+                "the endpoint isn't a record of valkeykit", fix="pass the stack output `endpoint` as it is"
             ) from None
 
 

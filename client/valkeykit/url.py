@@ -150,7 +150,7 @@ def parse(url: str) -> Address:
     """
     if any(character in url.strip() for character in "\r\n"):
         raise ConfigurationError(
-            "the connection URL holds a line break; most often a password was read from a file together with its end",
+            "the connection URL contains a line break, most often from a file with the password",
             fix=_ENCODE,
         )
     scheme, separator, rest = url.strip().partition("://")
@@ -269,7 +269,7 @@ def _holds_raw_characters(rest: str) -> bool:
 
 def _raw_characters() -> ConfigurationError:
     return ConfigurationError(
-        "the connection URL holds a character that has a meaning of its own in a URL "
+        "the connection URL contains a character that has a meaning of its own in a URL "
         "(one of @ / ? # % [ ] or a space, and with several hosts a comma, in the user or the password)",
         fix=_ENCODE,
     )
@@ -283,5 +283,5 @@ def _database(path: str, parameters: query.Parameters) -> int:
     if not name.isascii() or not name.isdigit() or len(name) > 9:
         raise ConfigurationError("the connection URL's database must be a whole number", fix=_EXAMPLE)
     if number is not None and number != int(name):
-        raise ConfigurationError("the connection URL names two databases", fix="remove the parameter db")
+        raise ConfigurationError("the connection URL has two databases", fix="remove the parameter db")
     return int(name)

@@ -67,7 +67,7 @@ def test_a_wrong_password(endpoint: int, new: Server, old: Server, state: Path, 
         harness.migrate(urls[0], urls[1], state)
     shown = harness.command("copy", *urls, cwd=tmp_path)
     assert shown.returncode == 1
-    assert shown.stderr.splitlines()[-1].startswith("error: the server refused the login")
+    assert shown.stderr.splitlines()[-1].startswith("error: the server rejected the login")
     assert SECRET not in shown.stderr + shown.stdout
     assert ENCODED not in shown.stderr + shown.stdout
 
