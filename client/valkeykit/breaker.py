@@ -42,9 +42,11 @@ class CircuitBreaker:
             return True
 
     def succeeded(self) -> None:
+        """Note a successful call, which closes the breaker."""
         self._failed = 0
 
     def failed(self) -> None:
+        """Note a failed call, which may open the breaker."""
         with self._lock:
             self._failed += 1
             self._retry_at = self._clock() + self._cooldown

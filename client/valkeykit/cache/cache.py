@@ -34,6 +34,10 @@ class Cache(CacheBase):
 
     When the server is unavailable, reads return the default and writes return False. Deletes raise, because
     deleted data would be served later. DISABLE_REDIS counts as an unavailable server.
+
+    Attributes:
+        statistics: The counters since the cache was created.
+        breaker: The circuit breaker.
     """
 
     _connection_type = LazyConnection

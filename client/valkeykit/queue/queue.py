@@ -28,6 +28,11 @@ class Queue(QueueOperations):
 
     Nothing is sent before the first call. Each method raises UnreachableError or RefusedError, or a subclass of them,
     if the server can't be reached or rejects the call. No call takes effect twice.
+
+    Attributes:
+        name: The queue's name.
+        handlers: The registered handlers by the name of their jobs.
+        retry_for: Seconds for which a call is retried.
     """
 
     _connection_type = LazyConnection
@@ -287,11 +292,7 @@ class Queue(QueueOperations):
         return self._run_effects(self._purge(state))
 
     def workers(self) -> list[WorkerState]:
-        """List the workers that reported within an hour, the latest first. A worker reports six times per lease.
-
-        Returns:
-            The workers.
-        """
+        """List the workers that reported within an hour, the latest first. A worker reports six times per lease."""
         return self.send(self.protocol.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:

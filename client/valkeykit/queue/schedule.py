@@ -17,7 +17,7 @@ MAX_INTERVAL_SECONDS = 366 * 86_400
 
 @dataclass(frozen=True)
 class Schedule:
-    """A job that any worker adds when it is due. Times that all workers missed are made up for once.
+    """A job that any worker adds when it is due. If all workers missed one or more times, one job is added for them.
 
     Attributes:
         name: Name of the schedule.

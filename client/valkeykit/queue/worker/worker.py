@@ -35,7 +35,12 @@ DEFAULT_CONCURRENCY = 10
 
 
 class Worker:
-    """Runs the jobs of a queue."""
+    """Runs the jobs of a queue.
+
+    Attributes:
+        name: A random name, under which `Queue.workers` lists it.
+        concurrency: How many jobs run at the same time.
+    """
 
     def __init__(
         self,
