@@ -1,4 +1,4 @@
-"""The connections of `valkeykit.transport`, for asyncio."""
+"""The transport for asyncio: the connections and pools of `valkeykit.transport`."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ class _TlsBase(_Transport):
 
 
 class AsyncTcpConnection(_Transport, aioredis.Connection):
-    """To a host and port."""
+    """A TCP connection."""
 
 
 class AsyncTlsConnection(_TlsBase, aioredis.SSLConnection):
-    """To a host and port, by TLS."""
+    """A TLS connection."""
 
 
 class AsyncUnixSocketConnection(_Transport, aioredis.UnixDomainSocketConnection):
-    """To a unix socket."""
+    """A connection to a unix socket."""
 
     async def _connect(self) -> None:
-        """As redis-py does it, which logs in twice."""
+        """Connect without the login of redis-py's own method, which would be the first of two."""
         opened = asyncio.open_unix_connection(path=self.path)
         self._reader, self._writer = await asyncio.wait_for(opened, self.socket_connect_timeout)
 
@@ -91,11 +91,11 @@ class _TrackingPool(aioredis.ConnectionPool):
 
 
 class AsyncPool(_TrackingPool, aioredis.BlockingConnectionPool):
-    """To one server."""
+    """A pool of connections to one server."""
 
 
 class AsyncSentinelPool(_TrackingPool, SentinelConnectionPool):
-    """Closes its connections to the Sentinels too."""
+    """A pool of connections to the current primary; closes its connections to the Sentinels too."""
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -104,11 +104,11 @@ class AsyncSentinelPool(_TrackingPool, SentinelConnectionPool):
 
 
 class AsyncSentinelTcpConnection(_Transport, SentinelManagedConnection):
-    """To the primary of the moment."""
+    """A TCP connection to the current primary."""
 
 
 class AsyncSentinelTlsConnection(_TlsBase, SentinelManagedConnection, aioredis.SSLConnection):
-    """To the primary of the moment, by TLS."""
+    """A TLS connection to the current primary."""
 
 
 def abandon(client: aioredis.Redis | aioredis.RedisCluster) -> None:

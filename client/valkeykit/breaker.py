@@ -1,4 +1,4 @@
-"""A circuit breaker: after failures in a row, a dead server isn't asked for a while."""
+"""Circuit breaker: no calls to a server for a while after consecutive failures."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 
 class CircuitBreaker:
-    """A circuit breaker. Closed: calls are sent. Open: none is. Half open: one call is tried."""
+    """A circuit breaker. Closed: calls are sent. Open: no call is sent. Half open: one call is tried."""
 
     def __init__(self, failures: int = 3, cooldown: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start closed.
+        """Create a closed breaker.
 
         Args:
             failures: Consecutive failures that open it.
@@ -27,11 +27,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are held back now."""
+        """Whether calls are rejected now."""
         return self._failed >= self._limit and self._clock() < self._retry_at
 
     def allows(self) -> bool:
-        """Whether the call may go to the server. While half open, only one caller gets yes."""
+        """Whether the call may be sent. While the breaker is half open, this is true for one caller only."""
         if self._failed < self._limit:
             return True
         with self._lock:
@@ -42,9 +42,11 @@ class CircuitBreaker:
             return True
 
     def succeeded(self) -> None:
+        """Note a successful call, which closes the breaker."""
         self._failed = 0
 
     def failed(self) -> None:
+        """Note a failed call, which may open the breaker."""
         with self._lock:
             self._failed += 1
             self._retry_at = self._clock() + self._cooldown

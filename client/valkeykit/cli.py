@@ -1,4 +1,4 @@
-"""The command `valkeykit` (extra `cli`). The server is the environment's: VALKEY_URL, else REDIS_URL."""
+"""Entry point of the command `valkeykit` (extra `cli`). The server is VALKEY_URL, else REDIS_URL."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 import time
 
 STARTED = time.monotonic()
-"""Before what the commands need is loaded, which takes a second on a busy machine."""
+"""Start of the process, before the imports of the commands, which take a second on a busy machine."""
 
 
 def main() -> None:
-    """Run the command; exit 1 on an error that has a name, 2 on wrong usage."""
+    """Run the command; exit 1 on an error of valkeykit, 2 on wrong usage."""
     from valkeykit.errors import ValkeykitError
 
     try:

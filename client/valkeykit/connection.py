@@ -1,7 +1,7 @@
 """Connections: redis-py's clients with defaults that suit a server in production.
 
-A command is sent once: redis-py's own default sends it up to 11 times, which
-doubles an LPUSH or an INCR whose answer was lost.
+A command is sent once. By default redis-py sends it up to 11 times, which repeats an LPUSH or an INCR whose answer
+was lost.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ One = TypeVar("One")
 Answer = TypeVar("Answer")
 
 NODES_SERVICE = "nodes"
-"""What a pool calls its primary where no Sentinel has named it."""
+"""The name of the primary in a pool without Sentinels."""
 
 
 @overload
@@ -65,8 +65,8 @@ def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Cli
 def connect(url: ConnectTarget = None, **options: Unpack[ConnectOptions]) -> Client:
     """Create a client.
 
-    Which class it has is decided here: where neither the URL nor `topology` says and the server doesn't respond, it is
-    a client for a single server. A command is sent once; redis-py's retries are off.
+    If neither the URL nor `topology` sets the topology, the server is queried once. A server that doesn't respond
+    counts as a single one. A command is sent once; redis-py's retries are off.
 
     Args:
         url: Where to connect: a URL, an Address or an Endpoint. None for VALKEY_URL, REDIS_URL or
@@ -92,8 +92,7 @@ def open_client(settings: ConnectionSettings, *, require_topology: bool = False)
 
     Args:
         settings: Where to connect and how.
-        require_topology: Raise redis-py's error where the topology must be detected and the server doesn't report it,
-            rather than assume a single server.
+        require_topology: Raise redis-py's error if the topology can't be detected, rather than assume a single server.
     """
     if settings.topology is not None:
         return _OPENERS[settings.topology](settings)
@@ -112,7 +111,7 @@ def open_client(settings: ConnectionSettings, *, require_topology: bool = False)
 
 
 def _mode(client: redis.Redis) -> str:
-    """standalone, cluster or sentinel."""
+    """The server's mode: standalone, cluster or sentinel."""
     try:
         return mode_of(client.info("server"))
     except NoPermissionError:  # HELLO is open to every user
@@ -170,17 +169,19 @@ def _sentinel(settings: ConnectionSettings) -> redis.Redis:
 
 
 def _only_service(manager: Any) -> str:
-    """The name of the primary that the Sentinels watch, where they watch one."""
+    """The name of the only primary that the Sentinels monitor."""
     return first_answer(manager.sentinels, lambda sentinel: only(sentinel.sentinel_masters()))
 
 
 def first_answer(asked: Iterable[One], ask: Callable[[One], Answer]) -> Answer:
-    """What the first one that answers says.
+    """The answer of the first node that responds.
 
-    asked: at least one.
+    Args:
+        asked: At least one node.
+        ask: Queries a node.
 
     Raises:
-        RedisError: none answers; it is the last one's.
+        RedisError: No node responds; it is the error of the last one.
     """
     failure: RedisError = redis.ConnectionError("no node was queried")
     for one in asked:
@@ -192,15 +193,15 @@ def first_answer(asked: Iterable[One], ask: Callable[[One], Answer]) -> Answer:
 
 
 def only(primaries: dict[str, Any]) -> str:
-    """The one name of a Sentinel's answer.
+    """The only name in a Sentinel's answer.
 
     Raises:
-        ConfigurationError: it watches none, or several.
+        ConfigurationError: The Sentinel monitors no primary, or several.
     """
     if len(primaries) != 1:
         names = ", ".join(sorted(primaries)) or "none"
         raise ConfigurationError(
-            f"the Sentinel watches {len(primaries)} primaries ({names}), so the URL must name one",
+            f"the Sentinel monitors {len(primaries)} primaries ({names}), so the URL must name one",
             fix="valkey+sentinel://host:26379/primary-name",
         )
     return next(iter(primaries))
@@ -237,4 +238,4 @@ _OPENERS: dict[str, Callable[[ConnectionSettings], Client]] = {
 }
 
 _MODES = ("cluster", "sentinel")
-"""Modes of a server that another client than a single one is for."""
+"""Modes of a server that need another client than that for a single server."""

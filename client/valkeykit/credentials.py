@@ -1,7 +1,6 @@
-"""Logins that a cloud signs: a fresh one at each connect, none kept on disk.
+"""IAM logins of clouds, passed as `connect(…, credentials=…)`. Nothing is stored on disk.
 
-Each is passed as `connect(…, credentials=…)`. Tokens are renewed before they end,
-so that a burst of connects signs once.
+A token is used for several connects and renewed before it expires.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from redis.credentials import CredentialProvider
 from valkeykit.errors import ConfigurationError, CredentialsError
 
 ELASTICACHE_TOKEN_SECONDS = 900
-"""How long ElastiCache takes a signed token (the service's own limit is 15 minutes)."""
+"""Validity of a signed token (the limit of ElastiCache is 15 minutes)."""
 
 RENEW_BEFORE_SECONDS = 120
-"""A token is renewed this long before it ends."""
+"""Time before its expiry at which a token is renewed."""
 
 
 class _Renewed(CredentialProvider):
-    """Keeps a login until shortly before it ends."""
+    """Keeps a login until shortly before it expires."""
 
     def __init__(self, username: str, clock: Callable[[], float] = time.time) -> None:
         self._username = username
@@ -41,7 +40,7 @@ class _Renewed(CredentialProvider):
         """User and token.
 
         Raises:
-            CredentialsError: the cloud gave no token.
+            CredentialsError: The cloud returned no token.
         """
         with self._lock:
             if self._clock() >= self._renew_at:
@@ -50,11 +49,11 @@ class _Renewed(CredentialProvider):
             return self._username, self._token
 
     async def get_credentials_async(self) -> tuple[str, str]:
-        """As get_credentials; the cloud is asked in a thread."""
+        """As get_credentials; the cloud is queried in a thread."""
         return await asyncio.to_thread(self.get_credentials)
 
     def _sign(self) -> tuple[str, float]:
-        """A new token, and when it ends in seconds since the epoch."""
+        """A new token, and its expiry time in seconds since the epoch."""
         raise NotImplementedError
 
 
@@ -65,7 +64,7 @@ class ElastiCacheIam(_Renewed):
     """
 
     def __init__(self, username: str, name: str, region: str, *, serverless: bool = False, session: Any = None) -> None:
-        """Sign nothing yet.
+        """Create a provider; nothing is signed yet.
 
         Args:
             username: The ElastiCache user, which has IAM authentication.
@@ -93,9 +92,7 @@ class ElastiCacheIam(_Renewed):
 
         credentials = self._session.get_credentials()
         if credentials is None:
-            raise CredentialsError(
-                "AWS gave no credentials to sign with", fix="give this machine a role, or set AWS_PROFILE"
-            )
+            raise CredentialsError("AWS credentials are missing", fix="give this machine a role, or set AWS_PROFILE")
         signer = RequestSigner(
             ServiceId("elasticache"),
             self._region,
@@ -120,10 +117,10 @@ class MemorystoreIam(_Renewed):
     """IAM authentication of Google Memorystore for Valkey (extra `gcp`)."""
 
     def __init__(self, username: str = "default", *, credentials: Any = None) -> None:
-        """Request no token yet.
+        """Create a provider; no token is requested yet.
 
         Args:
-            username: `default`, or the account's e-mail address where the instance has an ACL policy.
+            username: `default`, or the account's e-mail address if the instance has an ACL policy.
             credentials: Credentials of google-auth; None for the machine's own.
 
         Raises:
@@ -142,7 +139,7 @@ class MemorystoreIam(_Renewed):
             self._google.refresh(_google_request())
         except GoogleAuthError as problem:
             raise CredentialsError(
-                f"Google gave no token: {type(problem).__name__}", fix="gcloud auth application-default login"
+                f"Google returned no token: {type(problem).__name__}", fix="gcloud auth application-default login"
             ) from None
         ends = self._google.expiry  # naive, in UTC
         seconds = ends.replace(tzinfo=_utc()).timestamp() if ends else self._clock() + RENEW_BEFORE_SECONDS

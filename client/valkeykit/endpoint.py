@@ -1,4 +1,4 @@
-"""Endpoint: what a consumer knows about a deployment. It holds no secret."""
+"""Endpoint: the connection details of a deployment, without secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from valkeykit.vocabulary import DeploymentTopology, Target, Workload
 SCHEMA_VERSION = 1
 
 SERVICE = "valkey"
-"""The name by which a deployment's Sentinels know its primary."""
+"""The name under which Sentinels monitor the primary."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Endpoint:
     Attributes:
         target: Where it runs: embedded, docker, aws or gcp.
         topology: single, replicated, cluster or serverless.
-        nodes: Every data node. The first one is enough to connect, and is the primary where there is one.
+        nodes: Every data node. The first one is enough to connect, and is the primary if there is one.
         tls: Whether connections are encrypted.
         version: Valkey's version, such as 9.1.2.
         workload: cache, queue or mixed; it determines the eviction policy.
@@ -52,7 +52,7 @@ class Endpoint:
 
         Args:
             username: The user.
-            password: Its password; None where the client signs its logins.
+            password: Its password; None if the client signs its logins.
             database: The database's number.
 
         Returns:
@@ -127,7 +127,7 @@ class Endpoint:
             record: The stack output `endpoint`.
 
         Raises:
-            ConfigurationError: It has another schema version, or is not such a record.
+            ConfigurationError: The record has another schema version, or is not an endpoint.
 
         Example:
             >>> endpoint = Endpoint.from_dict(outputs["endpoint"])
@@ -150,7 +150,7 @@ class Endpoint:
             )
         except (KeyError, TypeError, ValueError):
             raise ConfigurationError(
-                "the endpoint isn't a record that valkeykit wrote", fix="pass the stack output `endpoint` as it is"
+                "the endpoint isn't a record of valkeykit", fix="pass the stack output `endpoint` as it is"
             ) from None
 
 

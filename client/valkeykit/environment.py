@@ -1,7 +1,7 @@
-"""Which server the environment names: VALKEY_URL, then REDIS_URL, then a local one.
+"""Connection settings in environment variables: VALKEY_URL, else REDIS_URL, else a local server.
 
-Beside the URL may stand what a URL can't say: VALKEY_TOPOLOGY, VALKEY_NODES, VALKEY_SENTINELS,
-VALKEY_CA, VALKEY_CERTIFICATE, VALKEY_KEY and VALKEY_CHECK_HOSTNAME. The stack output `env` has them all.
+Further variables complement the URL: VALKEY_TOPOLOGY, VALKEY_NODES, VALKEY_SENTINELS, VALKEY_CA,
+VALKEY_CERTIFICATE, VALKEY_KEY and VALKEY_CHECK_HOSTNAME. The stack output `env` has them all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TOPOLOGIES: dict[str, Topology] = {
     "cluster": "cluster",
     "serverless": "cluster",
 }
-"""How a client connects to each; a serverless cache speaks the cluster protocol."""
+"""How a client connects to each topology; a serverless cache uses the cluster protocol."""
 
 
 def resolve(environ: Mapping[str, str] | None = None) -> url.Address | None:
@@ -36,10 +36,10 @@ def resolve(environ: Mapping[str, str] | None = None) -> url.Address | None:
         environ: Variables by name; None for those of this process.
 
     Returns:
-        The address of VALKEY_URL, else of REDIS_URL, else redis://localhost:6379; None where DISABLE_REDIS is on.
+        The address of VALKEY_URL, else of REDIS_URL, else redis://localhost:6379; None if DISABLE_REDIS is on.
 
     Raises:
-        ConfigurationError: A variable that is used can't be read; it is named.
+        ConfigurationError: A variable has an invalid value; the error names it.
     """
     variables = os.environ if environ is None else environ
     if _is_disabled(variables):
@@ -55,10 +55,10 @@ def authority(environ: Mapping[str, str] | None = None) -> str | None:
 
 
 def checks_hostname(environ: Mapping[str, str] | None = None) -> bool:
-    """VALKEY_CHECK_HOSTNAME: whether a certificate's name is compared with the host. Yes where it isn't set.
+    """VALKEY_CHECK_HOSTNAME: whether a certificate's name is compared with the host; true by default.
 
     Raises:
-        ConfigurationError: it is neither true nor false.
+        ConfigurationError: Its value is neither true nor false.
     """
     variables = os.environ if environ is None else environ
     return _flag(variables, "VALKEY_CHECK_HOSTNAME", default="true")
@@ -85,7 +85,7 @@ def _address(variables: Mapping[str, str]) -> url.Address:
 
 
 def _with_nodes(address: url.Address, variables: Mapping[str, str]) -> url.Address:
-    """The URL's address with the nodes that stand beside it."""
+    """The URL's address with the nodes of the other variables."""
     topology = variables.get("VALKEY_TOPOLOGY", "").strip()
     if topology and topology not in _TOPOLOGIES:
         known = ", ".join(_TOPOLOGIES)

@@ -1,4 +1,4 @@
-"""Every error that this project raises on purpose.
+"""Errors of valkeykit.
 
 ValkeykitError
 ├── ConfigurationError           a URL, a variable, a setting or an argument can't be used as given
@@ -6,14 +6,14 @@ ValkeykitError
 ├── UnreachableError             no server responded, or it rejected the login
 │   ├── LoginError               the server rejected user or password; never retried
 │   ├── CredentialsError         the credentials provider failed, so no login was sent
-│   ├── TlsError                 the certificate, its name or its authority doesn't fit
-│   ├── OperationTimeoutError            no answer in time; whether the command ran is unknown
-│   └── BreakerOpenError         the server failed a moment ago, so nothing was sent
+│   ├── TlsError                 the certificate, its name or its authority is invalid
+│   ├── OperationTimeoutError    no answer in time; whether the command ran is unknown
+│   └── BreakerOpenError         the circuit breaker is open, so nothing was sent
 ├── RefusedError                 the server rejected the command
 │   ├── NotPermittedError        the user may not run this command
 │   ├── OutOfMemoryError         the server is full
 │   ├── ReadOnlyError            a write was sent to a replica
-│   └── TopologyError            a cluster, reached by a client for one node, or the other way round
+│   └── TopologyError            a client for one node is connected to a cluster, or vice versa
 └── JobError
     ├── InvalidJobError          a job that can't be accepted: its name, its arguments or its options
     ├── JobFailedError           the job whose result was requested has failed for good
@@ -25,7 +25,11 @@ from __future__ import annotations
 
 
 class ValkeykitError(Exception):
-    """Base of all errors: what is wrong, in one sentence; `fix` is the step that fixes it."""
+    """Base class of all errors.
+
+    Attributes:
+        fix: The step that fixes it; may be empty.
+    """
 
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(message)
@@ -57,7 +61,7 @@ class CredentialsError(UnreachableError):
 
 
 class TlsError(UnreachableError):
-    """The server's certificate, its name or its authority doesn't fit."""
+    """The server's certificate, its name or its authority is invalid."""
 
 
 class OperationTimeoutError(UnreachableError):
@@ -65,7 +69,7 @@ class OperationTimeoutError(UnreachableError):
 
 
 class BreakerOpenError(UnreachableError):
-    """The server failed a moment ago, so nothing was sent."""
+    """The circuit breaker is open after recent failures, so nothing was sent."""
 
 
 class RefusedError(ValkeykitError):
@@ -73,7 +77,7 @@ class RefusedError(ValkeykitError):
 
 
 class NotPermittedError(RefusedError):
-    """The user may not run this command or touch this key."""
+    """The user may not run this command or use this key."""
 
 
 class OutOfMemoryError(RefusedError):
@@ -85,11 +89,11 @@ class ReadOnlyError(RefusedError):
 
 
 class TopologyError(RefusedError):
-    """The client doesn't fit the server: one node or a cluster."""
+    """A client for one node is connected to a cluster, or vice versa."""
 
 
 class JobError(ValkeykitError):
-    """Something is wrong with a job."""
+    """Base class of errors of jobs."""
 
 
 class InvalidJobError(JobError):

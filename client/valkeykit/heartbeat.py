@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 STUCK_SECONDS = 60.0
-"""Seconds without a sign of life after which a worker is not live."""
+"""Time without a heartbeat after which a worker is not live."""
 
 
 def heartbeat_folder() -> Path:
@@ -27,7 +27,7 @@ def write_heartbeat(file: Path, state: dict[str, Any]) -> None:
     """Replace a heartbeat file.
 
     Raises:
-        OSError: it can't be written.
+        OSError: It can't be written.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.parent == heartbeat_folder() and not _is_own(file.parent):
@@ -41,14 +41,14 @@ def write_heartbeat(file: Path, state: dict[str, Any]) -> None:
 
 
 def remove_heartbeat(file: Path) -> None:
-    """Remove a heartbeat file, where there is one."""
+    """Remove a heartbeat file, if it exists."""
     for path in (_fresh(file), file):
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def read_heartbeat(file: Path) -> dict[str, Any] | None:
-    """A worker's state as Health.as_dict has it; None where there is no such file or its process has ended."""
+    """A worker's state as Health.as_dict has it; None if the file doesn't exist or its process has ended."""
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
         pid, age = int(state["pid"]), time.monotonic() - float(state["written"])
@@ -67,7 +67,7 @@ def read_heartbeat(file: Path) -> dict[str, Any] | None:
 
 
 def heartbeats() -> Iterator[dict[str, Any]]:
-    """The state of each worker process of this user on this machine; files that dead processes left are removed."""
+    """The state of each worker process of this user on this machine; files of processes that have ended are removed."""
     folder = heartbeat_folder()
     if not _is_own(folder):
         return
@@ -84,7 +84,7 @@ def _fresh(file: Path) -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """In a folder that others may write to, a file may be a link to any other file of this user."""
+    """Whether no one else can write to the folder: a symbolic link in it could point to any file of this user."""
     try:
         status = folder.lstat()
     except OSError:
@@ -93,7 +93,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _is_running(pid: int, started: object) -> bool:
-    """Whether the process is still the one that wrote the file, since ids are used again: in a container, at once."""
+    """Whether the process still is the one that wrote the file. Process ids are reused, in a container at once."""
     if pid <= 0:
         return False
     try:
@@ -107,7 +107,7 @@ def _is_running(pid: int, started: object) -> bool:
 
 
 def _process_started(pid: int) -> str | None:
-    """When a process started, in ticks since the machine did; None where the system has no /proc."""
+    """Start time of a process, in ticks since the boot; None without /proc."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         return status.rpartition(")")[2].split()[19]
@@ -116,7 +116,7 @@ def _process_started(pid: int) -> str | None:
 
 
 def _remove_if_old(file: Path) -> None:
-    """A new one may be of a worker in another container that shares the folder."""
+    """Remove an old file. A new one may belong to a worker in another container that shares the folder."""
     with contextlib.suppress(OSError):
         if time.time() - file.stat().st_mtime > STUCK_SECONDS:
             file.unlink()

@@ -1,4 +1,4 @@
-"""A connection that is opened at the first call, and what threads, event loops and forks need for that."""
+"""Lazy connections: opened at the first call, safe with threads, event loops and forks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from valkeykit.fast_connection import AsyncFastConnection, FastConnection
 
 
 class LazyConnection:
-    """Callers that come while it is being opened share the outcome, so that none waits for several attempts.
+    """A connection that is opened once. Callers that arrive meanwhile share the outcome of the attempt.
 
-    connection: the open one; None where there is none yet.
+    Attributes:
+        connection: The open connection; None before the first one.
     """
 
     connection: FastConnection | None
@@ -29,7 +30,7 @@ class LazyConnection:
         _inherited.add(self)
 
     def open(self, connect: Callable[[], FastConnection]) -> FastConnection:
-        """The connection, opened where it isn't yet. What `connect` raises goes to all who wait for it."""
+        """Return the connection; open it first if necessary. All waiting callers get what `connect` raises."""
         while True:
             with self._lock:
                 if self.connection is not None:
@@ -43,7 +44,7 @@ class LazyConnection:
                 return connection
 
     def close(self) -> None:
-        """Close it; the next call opens another one."""
+        """Close the connection; the next call opens another one."""
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
@@ -64,14 +65,14 @@ class LazyConnection:
         return connection
 
     def _forget(self) -> None:
-        """After a fork too: the parent keeps its connection, and its threads may have held the lock."""
+        """Start from scratch, also after a fork: the parent owns the connection, and may have held the lock."""
         self.connection = None
         self._attempt = None
         self._lock = threading.Lock()
 
 
 class AsyncLazyConnection:
-    """LazyConnection for asyncio: a connection for each event loop. One of a loop that has ended is dropped."""
+    """LazyConnection for asyncio: one connection for each event loop. That of a closed loop is dropped."""
 
     def __init__(self) -> None:
         self._parent: Any = None
@@ -79,7 +80,7 @@ class AsyncLazyConnection:
         _inherited.add(self)
 
     def current(self) -> AsyncFastConnection | None:
-        """The running loop's connection, where it is open."""
+        """The running loop's connection; None if it isn't open."""
         return self._connections.get(asyncio.get_running_loop())
 
     async def open(self, connect: Callable[[], Awaitable[AsyncFastConnection]]) -> AsyncFastConnection:
@@ -134,7 +135,7 @@ class AsyncLazyConnection:
 
 
 _inherited: weakref.WeakSet[LazyConnection | AsyncLazyConnection] = weakref.WeakSet()
-"""What a child process has of its parent's."""
+"""All lazy connections; a child process must not use those of its parent."""
 
 
 def _forget_all(lazy: Iterable[LazyConnection | AsyncLazyConnection] = _inherited) -> None:
@@ -146,13 +147,13 @@ os.register_at_fork(after_in_child=_forget_all)
 
 
 def _retrieve(attempt: asyncio.Task[AsyncFastConnection]) -> None:
-    """All that waited for it may be gone."""
+    """Retrieve the exception: all callers that waited may be gone, and asyncio would log it."""
     if not attempt.cancelled():
         attempt.exception()
 
 
 def _run_at_once(loop: asyncio.AbstractEventLoop) -> None:
-    """A loop that has ended runs no callback any more, and asyncio's transports close by one."""
+    """Make a closed loop run callbacks at once: asyncio's transports close with a callback."""
     with contextlib.suppress(AttributeError):
 
         def call(callback: Callable[..., Any], *arguments: Any, context: Any = None) -> None:  # noqa: ARG001

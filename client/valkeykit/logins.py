@@ -1,4 +1,4 @@
-"""Errors of a credentials provider, as connection errors."""
+"""Translation of exceptions of a credentials provider into connection errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from valkeykit.errors import CredentialsError, ValkeykitError
 
 
 class ProviderError(ConnectionError):
-    """The provider failed, as `ours` says."""
+    """The provider failed.
+
+    Attributes:
+        ours: The error that says why.
+    """
 
     def __init__(self, ours: CredentialsError) -> None:
         super().__init__(str(ours))
@@ -20,7 +24,7 @@ class ProviderError(ConnectionError):
 
 
 def guard(provider: CredentialProvider) -> CredentialProvider:
-    """The same credentials; what the provider raises becomes a ProviderError."""
+    """Wrap a provider so that its exceptions become ProviderErrors."""
     if isinstance(provider, StreamingCredentialProvider):
         return _GuardedStream(provider)
     return _Guarded(provider)
@@ -55,7 +59,7 @@ class _Guarded(CredentialProvider):
 
 
 class _GuardedStream(_Guarded, StreamingCredentialProvider):
-    """One that renews the login of open connections too."""
+    """A provider that also renews the login of open connections."""
 
     _provider: StreamingCredentialProvider
 
@@ -79,7 +83,7 @@ def _checked(credentials: Any) -> Any:
 
 
 def _failed(problem: BaseException) -> ProviderError:
-    """The provider's text isn't repeated, since it may quote a token; our error has the fix."""
+    """The error of a provider. Its text isn't repeated, since it may quote a token."""
     if isinstance(problem, ValkeykitError):
         return ProviderError(CredentialsError(str(problem.args[0]), fix=problem.fix))
     return ProviderError(

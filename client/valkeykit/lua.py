@@ -1,4 +1,4 @@
-"""Scripts that run on the server, as a whole or not at all. Each is stored next to the code that sends it.
+"""Lua scripts for the server, stored next to the code that sends them.
 
 A script begins with a header of comments:
 
@@ -19,12 +19,18 @@ from importlib.resources import files
 files("valkeykit")  # it imports modules at its first call: a child that is forked meanwhile would wait for them forever
 
 PRIORITIES = 10
-"""Keys that a name with `*` means."""
+"""Number of keys that a name with `*` stands for."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """keys: the names of its fixed keys, in the order of KEYS from the second one on."""
+    """A Lua script.
+
+    Attributes:
+        source: Its text.
+        sha: SHA-1 of the source, for EVALSHA.
+        keys: The names of its fixed keys, in the order of KEYS from the second one on.
+    """
 
     source: str = field(repr=False)
     sha: str
@@ -33,7 +39,7 @@ class Script:
 
 @cache
 def script(package: str, name: str) -> Script:
-    """A package's script, complete with the shared functions and the names of its keys."""
+    """Load a script of a package, with the shared functions and the names of its keys."""
     folder = files(package) / "scripts"
     flags, *lines = (folder / f"{name}.lua").read_text(encoding="utf-8").split("\n")
     shared, named = (_header(lines, mark) for mark in ("-- shared:", "-- keys:"))
@@ -53,7 +59,7 @@ def _expand(word: str) -> list[str]:
 
 
 def _bind(fixed: list[str], varying: list[str]) -> list[str]:
-    """Lua that gives KEYS their names. KEYS[1] is what they have in common."""
+    """Lua code that names the KEYS. KEYS[1] is their common prefix."""
     lines, index = [], 2
     for word in (*fixed, *varying):
         if word.endswith("*"):

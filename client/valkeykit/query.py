@@ -1,4 +1,4 @@
-"""The query of a connection URL: what other clients name there, as the options of `connect`."""
+"""Query parameters of connection URLs, also those of other clients, as options of `connect`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from urllib.parse import unquote
 from valkeykit.errors import ConfigurationError
 
 Parameters = tuple[tuple[str, Any], ...]
-"""Options of `connect` by name; `database` for the number."""
+"""Options of `connect` by name; `database` for the database's number."""
 
 EXPECTED_CLIENT_NAME = "printable ASCII without spaces"
 
 MAX_POOL_CONNECTIONS = 100_000
-"""Of a pool, which has a place for each from the beginning."""
+"""Maximum of `max_connections`, since a pool allocates a slot for each."""
 
 MAX_TIMEOUT_SECONDS = 86_400.0
-"""Seconds, a day; sockets can't wait for any length of time."""
+"""Maximum of a timeout, a day; sockets don't support any length."""
 
 EXPECTED_COUNT = f"a whole number from 1 to {MAX_POOL_CONNECTIONS}"
 EXPECTED_SECONDS = f"a number of seconds above 0, {MAX_TIMEOUT_SECONDS:.0f} at most"
@@ -32,8 +32,8 @@ def read(query: str) -> Parameters:
     """Read a query.
 
     Raises:
-        ConfigurationError: a parameter is unknown, given twice or has no such value; it is named, its value is not
-            repeated.
+        ConfigurationError: A parameter is unknown, repeated or has an invalid value. The error names it without its
+            value.
     """
     options: dict[str, Any] = {}
     for name, value in _pairs(query):
@@ -107,7 +107,7 @@ def _text(name: str, value: str) -> str:
 
 
 def is_client_name(value: object) -> bool:
-    """Whether a server takes it as the name of a connection."""
+    """Whether a server accepts this name of a connection."""
     return isinstance(value, str) and bool(value) and all("!" <= character <= "~" for character in value)
 
 
@@ -118,7 +118,7 @@ def _client_name(name: str, value: str) -> str:
 
 
 def _required(name: str, value: str) -> None:
-    """Certificates are always verified."""
+    """Reject any other value, since certificates are always verified."""
     if value.lower().removeprefix("cert_") != "required":
         raise ConfigurationError(
             f"the connection URL's parameter {name} turns off the verification of the server's certificate",
@@ -169,7 +169,7 @@ _PARAMETERS: dict[str, tuple[str | None, Callable[[str, str], Any]]] = {
     "retry_on_timeout": (None, _once),
     "socket_keepalive": (None, _kept_alive),
 }
-"""The option that each sets, None for what is so anyway, and how its value is read."""
+"""The option that each parameter sets, None for one without effect, and the function that reads its value."""
 
 _OWN = ("db", "connect_timeout", "read_timeout", "max_connections", "client_name", "decode", "ca", "certificate",
         "key", "check_hostname")  # fmt: skip
@@ -186,4 +186,4 @@ _REFUSED = {
     "ssl_ca_data": ("a certificate is too long for a URL", "connect(…, ca=…), or VALKEY_CA"),
     "ssl_ca_path": ("a folder of certificates is not read", "connect(…, ca=…) with one file that holds them all"),
 }
-"""Why, and what replaces it."""
+"""Why a parameter is rejected, and its replacement."""

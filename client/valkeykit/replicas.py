@@ -1,9 +1,9 @@
-"""Primary discovery: the node that reports the role and has replicas.
+"""Primary discovery: the node that reports the role of a primary and has replicas.
 
 A primary that comes back after a failover reports the role too, for a moment, but has no replicas.
 
-Both finders answer the two questions that redis-py's Sentinel pools ask on each
-connect, so that a pool follows a failover made by whoever runs the nodes.
+Both finders have the two methods that redis-py's Sentinel pools call on each connect, so that a pool follows a
+failover, whatever performed it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from valkeykit.effects import run_effects, run_effects_async
 from valkeykit.url import Node
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 HostPort = tuple[str, int]
 T = TypeVar("T")
-Queries = Generator[Node, Any, T]
-"""Yields a node to ask, and is sent its INFO replication, or the error instead."""
+Effects = Generator[Node, Any, T]
+"""Requests the INFO replication of nodes."""
 
 
 class PrimaryFinder:
-    """Asks each node for its role over a short-lived connection."""
+    """Queries each node's role over a short-lived connection."""
 
     def __init__(self, nodes: tuple[Node, ...], client: Callable[[Node], redis.Redis]) -> None:
         self._nodes = nodes
@@ -37,30 +38,18 @@ class PrimaryFinder:
         """The primary's host and port.
 
         Raises:
-            redis.sentinel.MasterNotFoundError: no node says that it is one.
+            redis.sentinel.MasterNotFoundError: No node reports the role of a primary.
         """
-        return self._take(_primary(service, self._nodes))
+        return run_effects(_find_primary(service, self._nodes), self._info)
 
     def discover_slaves(self, service: str) -> list[HostPort]:  # noqa: ARG002  (redis-py's interface)
-        """The replicas that answer."""
-        return self._take(_replicas(self._nodes))
-
-    def _take(self, queries: Queries[T]) -> T:
-        answer = None
-        while True:
-            try:
-                node = queries.send(answer)
-            except StopIteration as end:
-                found: T = end.value
-                return found
-            answer = self._info(node)
+        """Hosts and ports of the replicas that respond."""
+        return run_effects(_find_replicas(self._nodes), self._info)
 
     def _info(self, node: Node) -> Any:
         client = self._client(node)
         try:
             return client.info("replication")
-        except RedisError as error:
-            return error
         finally:
             client.close()
 
@@ -74,67 +63,55 @@ class AsyncPrimaryFinder:
 
     async def discover_master(self, service: str) -> HostPort:
         """As PrimaryFinder.discover_master."""
-        return await self._take(_primary(service, self._nodes))
+        return await run_effects_async(_find_primary(service, self._nodes), self._info)
 
     async def discover_slaves(self, service: str) -> list[HostPort]:  # noqa: ARG002  (redis-py's interface)
         """As PrimaryFinder.discover_slaves."""
-        return await self._take(_replicas(self._nodes))
-
-    async def _take(self, queries: Queries[T]) -> T:
-        answer = None
-        while True:
-            try:
-                node = queries.send(answer)
-            except StopIteration as end:
-                found: T = end.value
-                return found
-            answer = await self._info(node)
+        return await run_effects_async(_find_replicas(self._nodes), self._info)
 
     async def _info(self, node: Node) -> Any:
         client = self._client(node)
         try:
             return await client.info("replication")
-        except RedisError as error:
-            return error
         finally:
             await client.aclose()
 
 
-def _primary(service: str, nodes: tuple[Node, ...]) -> Queries[HostPort]:
+def _find_primary(service: str, nodes: tuple[Node, ...]) -> Effects[HostPort]:
     failure: RedisError | None = None
-    alone: Node | None = None
+    without_replicas: Node | None = None
     for node in nodes:
-        answer = yield node
-        if isinstance(answer, RedisError):
-            failure = answer
-        elif _leads(answer):
-            return node.host, node.port
-        elif _role(answer) == "master":
-            alone = alone or node
-    if alone:
-        return alone.host, alone.port
-    raise _not_found(service, failure)
+        try:
+            info = yield node
+        except RedisError as error:
+            failure = error
+            continue
+        if _role(info) == "master":
+            if int(info["connected_slaves"]) > 0:
+                return node.host, node.port
+            without_replicas = without_replicas or node
+    if without_replicas:
+        return without_replicas.host, without_replicas.port
+    raise failure or _not_found(service)
 
 
-def _replicas(nodes: tuple[Node, ...]) -> Queries[list[HostPort]]:
-    found = []
+def _find_replicas(nodes: tuple[Node, ...]) -> Effects[list[HostPort]]:
+    replicas = []
     for node in nodes:
-        answer = yield node
-        if not isinstance(answer, RedisError) and _role(answer) == "slave":
-            found.append((node.host, node.port))
-    return found
-
-
-def _leads(info: Any) -> bool:
-    return _role(info) == "master" and int(info["connected_slaves"]) > 0
+        try:
+            info = yield node
+        except RedisError:
+            continue
+        if _role(info) == "slave":
+            replicas.append((node.host, node.port))
+    return replicas
 
 
 def _role(info: Any) -> Role:
     return cast("Role", str(info["role"]))
 
 
-def _not_found(service: str, failure: RedisError | None) -> RedisError:
-    """The cause where there is one, a login refused for example: nothing else would be as clear."""
+def _not_found(service: str) -> RedisError:
     from redis.sentinel import MasterNotFoundError
 
-    return failure or MasterNotFoundError(f"no node of {service} is a primary")
+    return MasterNotFoundError(f"no node of {service} is a primary")

@@ -1,4 +1,4 @@
-"""What a connection is made with: the one place where our defaults become redis-py's arguments."""
+"""Connection settings: validation, defaults, and their translation into arguments of redis-py."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ConnectTarget = str | Address | Endpoint | None
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """Where to connect and how, all of it known before anything is sent."""
+    """Where to connect and how, resolved before anything is sent."""
 
     address: Address
     topology: Topology | None
@@ -57,7 +57,7 @@ class ConnectionSettings:
 
     @property
     def ca(self) -> str | None:
-        """The authority's certificate as it is now; None for the system's."""
+        """The current certificate of the authority; None for the system's."""
         return self.trust.ca.text() if self.trust.ca is not None else None
 
     @property
@@ -66,7 +66,7 @@ class ConnectionSettings:
         return self.trust.check_hostname
 
     def client_arguments(self) -> dict[str, Any]:
-        """What a client of redis-py takes in any topology, less host and port. Holds the password."""
+        """Arguments of a client of redis-py in any topology, without host and port. They contain the password."""
         from redis.maint_notifications import MaintNotificationsConfig
 
         return self.login() | {
@@ -83,7 +83,7 @@ class ConnectionSettings:
         return {"name": self.client_name, "trust": self.trust if self.address.tls else None}
 
     def pool_arguments(self, node: Node) -> dict[str, Any]:
-        """What a pool of connections to one node takes."""
+        """Arguments of a pool of connections to one node."""
         place = {"path": node.socket} if node.socket else {"host": node.host, "port": node.port}
         return {
             **place,
@@ -95,7 +95,7 @@ class ConnectionSettings:
         }
 
     def cluster_arguments(self) -> dict[str, Any]:
-        """What a cluster's client takes, less its nodes and transport."""
+        """Arguments of a cluster's client, without its nodes and transport."""
         from redis.cluster import LoadBalancingStrategy
 
         return {
@@ -105,7 +105,7 @@ class ConnectionSettings:
         }
 
     def sentinel_pool_arguments(self) -> dict[str, Any]:
-        """What a pool takes that asks for its primary at each connect."""
+        """Arguments of a pool that queries its primary at each connect."""
         return {
             "is_master": not self.read_from_replicas,
             "db": self.address.database,
@@ -116,17 +116,17 @@ class ConnectionSettings:
 
     @property
     def sentinels(self) -> tuple[Node, ...]:
-        """Who is asked for the primary; a Sentinel URL has no other nodes."""
+        """The nodes that are queried for the primary; a Sentinel URL has no others."""
         return self.address.sentinels or self.address.nodes
 
     def at_sentinel(self, node: Node) -> ConnectionSettings:
-        """For a connection to one Sentinel, which may have other users."""
+        """The settings of a connection to one Sentinel, which may have other users."""
         user, password = self.sentinel_credentials or (None, None)
         address = replace(self.address.at(node), username=user, password=password, database=0)
         return replace(self, topology="single", address=address, credentials=None, decode=True)
 
     def login(self) -> dict[str, Any]:
-        """User and password; a provider is asked at each connect instead."""
+        """User and password; without them, a provider is queried at each connect."""
         if self.credentials is not None:
             from valkeykit.logins import guard
 
@@ -185,18 +185,18 @@ class ConnectOptions(CommonOptions, total=False):
 def resolve_settings(
     source: ConnectTarget, *, defaults: ConnectOptions | None = None, **options: Unpack[ConnectOptions]
 ) -> ConnectionSettings:
-    """Check the arguments of `connect` and fill in what they leave open.
+    """Check the arguments of `connect` and fill in the missing ones.
 
     Args:
         source: As `url` of `connect`.
-        defaults: The caller's values where neither the options nor the URL set one.
+        defaults: The caller's defaults, for what neither the options nor the URL set.
         **options: See ConnectOptions.
 
     Returns:
         Complete settings.
 
     Raises:
-        ConfigurationError: One of them can't be used; it is named.
+        ConfigurationError: An option can't be used; the error names it.
     """
     check(options)
     given = {name: value for name, value in options.items() if value is not None}
@@ -229,7 +229,7 @@ def check(options: ConnectOptions) -> None:
     """Check options by themselves, without a server's address.
 
     Raises:
-        ConfigurationError: one of them can't be used; it is named.
+        ConfigurationError: An option can't be used; the error names it.
     """
     for name, value in options.items():
         if name not in ConnectOptions.__annotations__:
@@ -254,10 +254,10 @@ def check(options: ConnectOptions) -> None:
 
 
 def refuse_replicas(options: ConnectOptions) -> None:
-    """For what must read its own writes.
+    """Reject `read_from_replicas`, for classes that read their own writes.
 
     Raises:
-        ConfigurationError: read_from_replicas is on.
+        ConfigurationError: `read_from_replicas` is on.
     """
     if options.get("read_from_replicas"):
         raise ConfigurationError(
@@ -267,7 +267,7 @@ def refuse_replicas(options: ConnectOptions) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is an int or a float other than NaN. A bool isn't."""
+    """Whether the value is an int or a float; a bool or NaN is not a number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124  (NaN)
 
 
@@ -293,10 +293,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "client_name": (is_client_name, EXPECTED_CLIENT_NAME, '"web-1"'),
     "topology": (lambda value: value in TOPOLOGIES, f"one of {', '.join(TOPOLOGIES)}", '"cluster", or leave it out'),
 }
-"""Whether a value fits, what it should be, and an example."""
+"""For each option: the check of a value, the expected value, and an example."""
 
 _OPEN = {"check_hostname", "client_name", "topology"}
-"""None leaves these to the URL, the Endpoint or the environment."""
+"""Options whose value is that of the URL, the Endpoint or the environment if they are None."""
 
 _DEFAULTS: dict[str, Any] = {
     "ca": None, "certificate": None, "key": None, "check_hostname": True, "decode": True, "read_from_replicas": False,
@@ -315,7 +315,7 @@ def _check_topology(address: Address, topology: str | None) -> None:
 
 
 def _locate(source: ConnectTarget, username: str | None, password: str | None) -> tuple[Address, dict[str, Any]]:
-    """The address, and the options that belong to it."""
+    """The address, and the options that its source sets."""
     if isinstance(source, Endpoint):
         return source.address(username, password), {"ca": source.ca, "check_hostname": source.check_hostname}
     if username is not None or password is not None:

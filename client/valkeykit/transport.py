@@ -1,7 +1,7 @@
-"""Connections of redis-py that follow a primary which moves, name themselves, and read rotated certificates.
+"""The transport: redis-py's connections with failover detection, a client name and reloaded certificates.
 
-Where a server turns out to have become a replica, all connections of the pool reconnect before they are used again:
-behind a name that moves, the next command reaches the new primary.
+When a server turns out to have become a replica, all connections of the pool reconnect before they are used again.
+If the host name follows the primary, the next command reaches the new one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ class ClosedBeforeLoginError(ConnectionError):
 
 
 class TlsClosedBeforeLoginError(ClosedBeforeLoginError):
-    """It did so over TLS; with_certificate: whether this client has shown a certificate."""
+    """The server ended a TLS connection before it had answered the login.
+
+    Attributes:
+        with_certificate: Whether this client has shown a certificate.
+    """
 
     def __init__(self, message: str, *, with_certificate: bool) -> None:
         super().__init__(message)
@@ -39,7 +43,11 @@ class TlsClosedBeforeLoginError(ClosedBeforeLoginError):
 
 
 class InvalidTrustError(ConnectionError):
-    """The certificates can't be used, as `ours` says."""
+    """The certificates can't be used.
+
+    Attributes:
+        ours: The error that says why.
+    """
 
     def __init__(self, ours: ConfigurationError) -> None:
         super().__init__(str(ours))
@@ -47,7 +55,7 @@ class InvalidTrustError(ConnectionError):
 
 
 def is_demotion(error: Exception) -> bool:
-    """Whether the error means that the server is not a primary any more."""
+    """Whether the error means that the server is no longer a primary."""
     if isinstance(error, ReadOnlyError):
         return True
     text = str(error)
@@ -57,7 +65,7 @@ def is_demotion(error: Exception) -> bool:
 
 
 def closed_before_login(error: ConnectionError, trust: Trust | None) -> ConnectionError:
-    """The error of a connect, with the phase in which it happened."""
+    """The error of a failed connect; its class says whether the server closed the connection before the login."""
     text = str(error)
     if isinstance(error, AuthenticationError) or not any(part in text.lower() for part in _ENDED):
         return error
@@ -73,9 +81,12 @@ def follow(pool: Any) -> Any:
 
 
 class TransportBase:
-    """What a connection does either way.
+    """The part of a connection that synchronous and asyncio code share.
 
-    pool: its pool, by `follow`. name: as the server's CLIENT LIST has it. trust: for TLS.
+    Args:
+        pool: The connection's pool; `follow` passes it.
+        name: The connection's name in CLIENT LIST.
+        trust: For TLS.
     """
 
     def __init__(
@@ -92,7 +103,7 @@ class TransportBase:
         super().__init__(**others)
 
     def _leave(self) -> None:
-        """Let the whole pool reconnect, this one included: not before the answers that are still to come are read."""
+        """Make all connections of the pool reconnect, this one included, after the pending responses are read."""
         pool = self._pool() if self._pool is not None else None
         if pool is None or not getattr(pool, "is_master", True):  # a replica was requested
             return
@@ -101,7 +112,7 @@ class TransportBase:
 
 
 class _Transport(TransportBase):
-    """The side that does I/O; before a class of redis-py's."""
+    """A mixin that precedes a class of redis-py."""
 
     def connect(self) -> None:
         if self.should_reconnect():  # type: ignore[attr-defined]  # redis-py's
@@ -140,24 +151,24 @@ class _TlsBase(_Transport):
 
 
 class TcpConnection(_Transport, redis.Connection):
-    """To a host and port."""
+    """A TCP connection."""
 
 
 class TlsConnection(_TlsBase, redis.SSLConnection):
-    """To a host and port, by TLS."""
+    """A TLS connection."""
 
 
 class UnixSocketConnection(_Transport, redis.UnixDomainSocketConnection):
-    """To a unix socket."""
+    """A connection to a unix socket."""
 
 
 def sentinels_of(pool: Any) -> list[Any]:
-    """The clients with which a pool queries the Sentinels."""
+    """The Sentinel clients of a pool; none for a pool without Sentinels."""
     return list(getattr(pool.sentinel_manager, "sentinels", ())) if hasattr(pool, "sentinel_manager") else []
 
 
 class SentinelPool(SentinelConnectionPool):
-    """Closes its connections to the Sentinels too."""
+    """A pool of connections to the current primary; closes its connections to the Sentinels too."""
 
     def close(self) -> None:
         super().close()
@@ -166,8 +177,8 @@ class SentinelPool(SentinelConnectionPool):
 
 
 class SentinelTcpConnection(_Transport, SentinelManagedConnection):
-    """To the primary of the moment."""
+    """A TCP connection to the current primary."""
 
 
 class SentinelTlsConnection(_TlsBase, SentinelManagedConnection, redis.SSLConnection):
-    """To the primary of the moment, by TLS."""
+    """A TLS connection to the current primary."""

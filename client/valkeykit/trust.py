@@ -1,6 +1,6 @@
-"""The TLS files of a connection: the CA of the server, and this client's own certificate and key.
+"""TLS certificates of a connection: the CA of the server, and the client's certificate and key.
 
-Files are read again when they have changed, so a process outlives the rotation of its certificates.
+Files are read again when they have changed, so certificates can be rotated while the process runs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _CERTIFICATE, _KEY = "-----BEGIN CERTIFICATE", "PRIVATE KEY-----"
 
 
 class Pem:
-    """PEM text, or the path of a file that holds it. Its content never shows in `repr`."""
+    """PEM text, or the path of a PEM file. `repr` never shows the content."""
 
     def __init__(self, option: str, given: Given, marker: str = _CERTIFICATE) -> None:
-        """Raises ConfigurationError where it can't be read or isn't PEM; the error names the option."""
+        """Raises ConfigurationError if it can't be read or isn't PEM; the error names the option."""
         if not isinstance(given, str | Path):
             raise ConfigurationError(
                 f"{option} is a {type(given).__name__}, not PEM text or a path", fix=f"{option}='/path/of/the.pem'"
@@ -40,7 +40,7 @@ class Pem:
         return f"<Pem {self._option}: {self.path or 'text'}>"
 
     def text(self) -> str:
-        """The PEM itself, as it is now."""
+        """The current PEM text."""
         text = self._text if self.path is None else self._read(self.path)
         shown = "the text" if self.path is None else repr(str(self.path))
         if self._marker not in text:
@@ -66,7 +66,7 @@ class Pem:
 
     @contextmanager
     def file(self) -> Iterator[str]:
-        """A path that holds it; for text a private file, which exists only meanwhile."""
+        """The path of the PEM file; for PEM text that of a private temporary file."""
         if self.path is not None:
             yield str(self.path)
             return
@@ -89,10 +89,13 @@ class Pem:
 
 
 class Trust:
-    """Makes the SSL context of each connection.
+    """Creates the SSL contexts of connections.
 
-    ca: None for the system's authorities.
-    certificate, key: the client certificate and its private key, for mutual TLS; the key may be in the same PEM.
+    Args:
+        ca: None for the system's authorities.
+        certificate: The client certificate for mutual TLS. Its PEM may contain the key.
+        key: The private key of the client certificate.
+        check_hostname: Whether the certificate's name is compared with the host.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class Trust:
         *,
         check_hostname: bool = True,
     ) -> None:
-        """Raises ConfigurationError where one can't be used; the error names it."""
+        """Raises ConfigurationError if a file can't be used; the error names it."""
         self.ca = None if ca is None else Pem("ca", ca)
         self.certificate = None if certificate is None else Pem("certificate", certificate)
         self.check_hostname = check_hostname
@@ -117,7 +120,7 @@ class Trust:
         """The context for a new connection. While files are being replaced, it is the previous one.
 
         Raises:
-            ConfigurationError: a file can't be used, and there is no previous context.
+            ConfigurationError: A file can't be used, and there is no previous context.
         """
         stamp = tuple(pem.stamp() for pem in (self.ca, self.certificate, self._key) if pem is not None)
         with self._lock:

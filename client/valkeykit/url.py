@@ -1,10 +1,9 @@
-"""Connection URLs: the one place where they are read and built.
+"""Connection URLs: parsing and building.
 
-A URL reads `scheme://user:password@host:port/database`. `valkey://` and
-`valkeys://` mean the same as `redis://` and `rediss://`; those are the ones that
-are built, since most clients know no others.
+A URL has the form `scheme://user:password@host:port/database`. `valkey://` and `valkeys://` mean the same as
+`redis://` and `rediss://`. URLs are built with the latter, which all clients support.
 
-A scheme may say the topology, and then name several hosts, with commas between:
+A scheme may contain the topology. Such a URL may have several hosts, separated by commas:
 
     valkey+cluster://user:password@a:6379,b:6379
     valkeys+replicated://user:password@a:6379,b:6379
@@ -32,7 +31,7 @@ TOPOLOGIES: tuple[Topology, ...] = get_args(Topology)
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _SOCKETS = ("unix", "valkey+unix", "redis+unix")
 _LONGEST_SOCKET = 107
-"""Bytes of a unix socket's path, a limit of the kernel."""
+"""Maximum bytes of a unix socket's path, a limit of the kernel."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _EXAMPLE = "write it as redis://user:password@host:6379/0"
@@ -77,9 +76,9 @@ class Address:
         username: The user; None for the default one.
         password: Its password; None for no login.
         database: The database's number.
-        topology: How to connect; None where the URL doesn't say.
+        topology: How to connect; None if the URL doesn't set it.
         service: The name of the primary that Sentinels monitor; None for the only one.
-        fallback_nodes: Further nodes, used where the first one doesn't respond.
+        fallback_nodes: Further nodes, used if the first one doesn't respond.
         sentinels: The Sentinels of a replicated deployment, which have the same users.
         socket: The path of a unix socket, in place of host and port.
         options: Options of `connect` that the URL's query sets. Those passed to `connect` take precedence.
@@ -104,7 +103,7 @@ class Address:
         return (Node(self.socket, 0) if self.socket else Node(self.host, self.port), *self.fallback_nodes)
 
     def at(self, node: Node) -> Address:
-        """Address one node alone, for the same user.
+        """The address of one node alone, for the same user.
 
         Args:
             node: The node.
@@ -151,7 +150,7 @@ def parse(url: str) -> Address:
     """
     if any(character in url.strip() for character in "\r\n"):
         raise ConfigurationError(
-            "the connection URL holds a line break; most often a password was read from a file together with its end",
+            "the connection URL contains a line break, most often from a file with the password",
             fix=_ENCODE,
         )
     scheme, separator, rest = url.strip().partition("://")
@@ -223,13 +222,13 @@ def parse_nodes(text: str) -> tuple[Node, ...]:
     """Read `host:port,host:port`.
 
     Raises:
-        ConfigurationError: it can't be read.
+        ConfigurationError: The text can't be read.
     """
     return tuple(_node(part.strip()) for part in text.split(",") if part.strip())
 
 
 def join_nodes(nodes: Iterable[Node]) -> str:
-    """`host:port,host:port`, as `parse_nodes` reads it."""
+    """Format nodes as `host:port,host:port`, the input of `parse_nodes`."""
     return ",".join(map(str, nodes))
 
 
@@ -256,7 +255,7 @@ def _service(path: str) -> tuple[str | None, str]:
 
 
 def _holds_raw_characters(rest: str) -> bool:
-    """True where the user or the password wasn't encoded, so that the parts can't be told apart."""
+    """Whether the user or the password isn't percent-encoded, so that the parts of the URL are ambiguous."""
     authority, _, tail = rest.partition("/")
     credentials, _, _ = authority.rpartition("@")
     return (
@@ -270,7 +269,7 @@ def _holds_raw_characters(rest: str) -> bool:
 
 def _raw_characters() -> ConfigurationError:
     return ConfigurationError(
-        "the connection URL holds a character that has a meaning of its own in a URL "
+        "the connection URL contains a character that has a meaning of its own in a URL "
         "(one of @ / ? # % [ ] or a space, and with several hosts a comma, in the user or the password)",
         fix=_ENCODE,
     )
@@ -284,5 +283,5 @@ def _database(path: str, parameters: query.Parameters) -> int:
     if not name.isascii() or not name.isdigit() or len(name) > 9:
         raise ConfigurationError("the connection URL's database must be a whole number", fix=_EXAMPLE)
     if number is not None and number != int(name):
-        raise ConfigurationError("the connection URL names two databases", fix="remove the parameter db")
+        raise ConfigurationError("the connection URL has two databases", fix="remove the parameter db")
     return int(name)

@@ -35,4 +35,4 @@ Severity = Literal["problem", "warning", "note"]
 """How serious a finding of the doctor is."""
 
 Confidence = Literal["certain", "likely", "possible"]
-"""How sure the doctor is of a finding."""
+"""The doctor's confidence in a finding."""

@@ -54,7 +54,7 @@ def test_exit_codes_and_the_last_line(server: Server) -> None:
     assert f"vulnerability data of {vulnerabilities.load_table().date})" in well.stdout
     ill = doctor(VALKEY_URL=f"redis://:wrong-secret@{HOST}:{server.port}")
     assert ill.returncode == 1
-    assert "refused the login" in ill.stdout.splitlines()[-1]
+    assert "rejected the login" in ill.stdout.splitlines()[-1]
     for shown in (well, ill):
         assert "-secret" not in shown.stdout + shown.stderr
     record = json.loads(doctor(url, "--json").stdout)
@@ -67,7 +67,7 @@ def test_exit_codes_and_the_last_line(server: Server) -> None:
         (["http://localhost"], {}, "must start with"),
         (["redis://localhost", "--workload", "shop"], {}, "workload"),
         (["redis://localhost", "--stack", "dev"], {}, "exclude each other"),
-        ([], {"VALKEY_URL": "redis://app:se\ncret@localhost"}, "VALKEY_URL: the connection URL holds a line break"),
+        ([], {"VALKEY_URL": "redis://app:se\ncret@localhost"}, "VALKEY_URL: the connection URL contains a line break"),
         ([], {"DISABLE_REDIS": "1"}, "DISABLE_REDIS is on"),
         (["--stack", "dev"], {"PATH": "/nowhere"}, "no pulumi on PATH"),
         (["--ca", "/no/such/file.pem", "rediss://localhost"], {}, "can't read"),

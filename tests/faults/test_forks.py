@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue.protocol import MAX_CALLS_PER_PRODUCER, CallIds
+from valkeykit.queue.call_ids import MAX_CALLS_PER_PRODUCER, CallIds
 
 from tests.faults.harness import ROUNDS, Workers, check_runs, start
 from tests.faults.prefork import CHILDREN, THREADS

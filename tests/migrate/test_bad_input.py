@@ -34,7 +34,7 @@ def with_user(url: str, user: str, password: str = "x") -> str:
 def test_the_same_server_twice(new: Server, state: Path, tmp_path: Path) -> None:
     report = harness.migrate(new.url, new.url.replace("127.0.0.1", "localhost"), state)
     assert "the same server" in refusals(report.plan)["two servers"]
-    shown = harness.command(new.url, new.url, "--dry-run", cwd=tmp_path)
+    shown = harness.command("plan", new.url, new.url, cwd=tmp_path)
     assert shown.returncode == 3
     assert "no-go" in shown.stdout
 
@@ -65,9 +65,9 @@ def test_a_wrong_password(endpoint: int, new: Server, old: Server, state: Path, 
     urls[endpoint] = with_user(urls[endpoint], "nobody", ENCODED)
     with pytest.raises(LoginError):
         harness.migrate(urls[0], urls[1], state)
-    shown = harness.command(*urls, cwd=tmp_path)
+    shown = harness.command("copy", *urls, cwd=tmp_path)
     assert shown.returncode == 1
-    assert shown.stderr.splitlines()[-1].startswith("error: the server refused the login")
+    assert shown.stderr.splitlines()[-1].startswith("error: the server rejected the login")
     assert SECRET not in shown.stderr + shown.stdout
     assert ENCODED not in shown.stderr + shown.stdout
 
@@ -78,7 +78,7 @@ def test_no_secret_anywhere(old: Server, new: Server, ours: Any, theirs: Any, tm
     ours.mset({f"key:{number}": number for number in range(5000)})
     (tmp_path / "source").write_text(with_user(old.url, "mover", ENCODED) + "\n")
     running = subprocess.Popen(
-        [*harness.COMMAND, "@source", "--rate", "5000", "--batch", "100"], cwd=tmp_path, text=True,
+        [*harness.COMMAND, "copy", "@source", "--rate", "5000", "--batch", "100"], cwd=tmp_path, text=True,
         env=harness.environment(TARGET_URL=with_user(new.url, "mover", ENCODED)),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -90,6 +90,13 @@ def test_no_secret_anywhere(old: Server, new: Server, ours: Any, theirs: Any, tm
     for text in (seen, out, kept):
         assert SECRET not in text
         assert ENCODED not in text
+
+
+def test_a_url_in_place_of_the_sub_command(new: Server, tmp_path: Path) -> None:
+    shown = harness.command(with_user(new.url, "mover", SECRET), new.url, cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "survey, plan, copy, cut-over" in shown.stderr
+    assert SECRET not in shown.stderr + shown.stdout
 
 
 def test_a_source_that_drops_and_comes_back(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
@@ -264,7 +271,7 @@ def test_no_sides(tmp_path: Path) -> None:
         (["redis://x:1"], "the target is missing"),
         (["@gone", "redis://x:1"], "cannot read"),
     ):
-        shown = harness.command(*arguments, cwd=tmp_path, SOURCE_URL="", TARGET_URL="")
+        shown = harness.command("copy", *arguments, cwd=tmp_path, SOURCE_URL="", TARGET_URL="")
         assert shown.returncode == 1
         assert text in shown.stderr
         assert "Traceback" not in shown.stderr
@@ -277,13 +284,13 @@ def test_a_broken_rdb_file(damage: str, old: Server, ours: Any, new: Server, tmp
     whole = (old.folder / "dump.rdb").read_bytes()
     file = tmp_path / "dump.rdb"
     file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else os.urandom(100))
-    shown = harness.command(file, new.url, cwd=tmp_path)
+    shown = harness.command("copy", file, new.url, cwd=tmp_path)
     assert shown.returncode == 1
     assert "dump.rdb cannot be loaded; the server reports" in shown.stderr
 
 
 def test_a_file_that_is_not_there(new: Server, tmp_path: Path) -> None:
-    assert "does not exist" in harness.command(tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
+    assert "does not exist" in harness.command("copy", tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
 
 
 def test_a_replica_is_not_written_to(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_every_block_runs(page: Path, old: Server, new: Server, ours: Any, their
     }  # fmt: skip
     for language, text in blocks:
         if language == "sh":
-            if text.startswith("valkeykit migrate dump.rdb"):  # a page's other commands have filled the target
+            if text.startswith("valkeykit migrate copy dump.rdb"):  # a page's other commands have filled the target
                 theirs.flushall()
             theirs.connection_pool.disconnect()
             done = subprocess.run(
@@ -61,9 +61,11 @@ def test_every_block_runs(page: Path, old: Server, new: Server, ours: Any, their
 
 def test_every_option_is_on_the_page() -> None:
     page = PAGES[1].read_text()
-    shown = (
-        CliRunner().invoke(app, ["migrate", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}).stdout
+    plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    shown = "".join(
+        CliRunner().invoke(app, ["migrate", name, "--help"], env=plain).stdout
+        for name in ("survey", "plan", "copy", "cut-over")
     )
     options = set(re.findall(r"--[a-z-]+", shown)) - {"--help"}
-    assert "--cut-over" in options
+    assert {"--idle", "--conflict", "--follow", "--quiet"} <= options
     assert not [option for option in options if f"{option}" not in page]

@@ -20,7 +20,7 @@ def test_an_rdb_file(source: str, new: Server, theirs: Any, tmp_path: Path) -> N
         client.save()
         plain = source == "redis-6.2"
         there = data.snapshot(client, plain=plain)
-    done = harness.command(tmp_path / "old" / "dump.rdb", new.url, cwd=tmp_path)
+    done = harness.command("copy", tmp_path / "old" / "dump.rdb", new.url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert data.snapshot(theirs, plain=plain) == there
 
@@ -30,13 +30,12 @@ def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(new: Server,
         data.fields_that_end(client, b"ends")
         client.save()
     file = tmp_path / "old" / "dump.rdb"
-    refused = harness.command(file, new.url, cwd=tmp_path)
+    refused = harness.command("copy", file, new.url, cwd=tmp_path)
     assert refused.returncode == 1
     assert "cannot be loaded" in refused.stderr
     assert "--scratch-server" in refused.stderr
-    assert (
-        harness.command(file, new.url, "--scratch-server", binaries.program("redis-7.4"), cwd=tmp_path).returncode == 0
-    )
+    scratch = ("--scratch-server", binaries.program("redis-7.4"))
+    assert harness.command("copy", file, new.url, *scratch, cwd=tmp_path).returncode == 0
     assert theirs.execute_command("HPTTL", "ends", "FIELDS", 1, "f0")[0] > 0
 
 
@@ -49,7 +48,7 @@ def test_append_only_files(source: str, new: Server, theirs: Any, tmp_path: Path
     folder = tmp_path / "old"
     file = folder / "appendonly.aof" if source == "redis-6.2" else folder / "appendonlydir"
     kept = file.stat().st_mtime_ns
-    done = harness.command(file, new.url, cwd=tmp_path)
+    done = harness.command("copy", file, new.url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert data.snapshot(theirs, plain=True) == there
     assert file.stat().st_mtime_ns == kept
@@ -64,14 +63,14 @@ def test_a_truncated_append_only_folder(new: Server, tmp_path: Path) -> None:
         server.stop()
     part = next((tmp_path / "old" / "appendonlydir").glob("*.incr.aof"))
     part.write_bytes(part.read_bytes()[:-20])
-    shown = harness.command(tmp_path / "old" / "appendonlydir", new.url, cwd=tmp_path)
+    shown = harness.command("copy", tmp_path / "old" / "appendonlydir", new.url, cwd=tmp_path)
     assert shown.returncode == 1
     assert "cannot be loaded" in shown.stderr
 
 
 def test_a_folder_that_is_no_append_only_folder(new: Server, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    assert "0 manifests" in harness.command(tmp_path / "folder", new.url, cwd=tmp_path).stderr
+    assert "0 manifests" in harness.command("copy", tmp_path / "folder", new.url, cwd=tmp_path).stderr
 
 
 def test_the_file_may_go_on_being_written(old: Server, ours: Any, new: Server, theirs: Any, tmp_path: Path) -> None:
@@ -80,5 +79,5 @@ def test_the_file_may_go_on_being_written(old: Server, ours: Any, new: Server, t
     ours.save()
     shutil.copy(old.folder / "dump.rdb", tmp_path / "dump.rdb")
     for _ in range(2):
-        assert harness.command("dump.rdb", new.url, cwd=tmp_path).returncode == 0
+        assert harness.command("copy", "dump.rdb", new.url, cwd=tmp_path).returncode == 0
     assert theirs.dbsize() == 1000

@@ -24,7 +24,7 @@ KEYS = 1500
 SHORTEST = 1.6
 """Seconds after which the keys have ended that the writers let end soon."""
 
-QUICKLY = ("--quiet", "0.5", "--cut-over", "--json")
+QUICKLY = ("--quiet", "0.5", "--json")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_nothing_is_lost_whenever_it_is_killed(
 
 def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*harness.COMMAND, *arguments, "--state", str(folder / "state"), "--rate", "1500", "--batch", "100"],
+        [*harness.COMMAND, "cut-over", *arguments, "--state", folder / "state", "--rate", "1500", "--batch", "100"],
         env=harness.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -93,6 +93,7 @@ def test_a_copy_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         running = subprocess.Popen(
             [
                 *harness.COMMAND,
+                "copy",
                 old.url,
                 new.url,
                 "--state",
@@ -172,7 +173,9 @@ def test_a_reverse_migration(tmp_path: Path) -> None:
         with Writers(lambda: data.raw(new.port), 2, keys=500):
             time.sleep(1)
         theirs.delete(*theirs.keys("1*"))
-        back = harness.command(new.url, old.url, "--reverse", "--state", tmp_path / "back", "--follow", 3, cwd=tmp_path)
+        back = harness.command(
+            "copy", new.url, old.url, "--reverse", "--state", tmp_path / "back", "--follow", 3, cwd=tmp_path
+        )
         assert back.returncode == 0, back.stderr + back.stdout
         assert data.snapshot(ours) == data.snapshot(theirs)
 
@@ -186,7 +189,7 @@ def test_a_reverse_migration_follows(tmp_path: Path) -> None:
     ):
         data.fill(theirs, random.Random(1), 300)
         running = subprocess.Popen(
-            [*harness.COMMAND, new.url, old.url, "--reverse", "--follow", "4", "--notifications"],
+            [*harness.COMMAND, "copy", new.url, old.url, "--reverse", "--follow", "4", "--notifications"],
             env=harness.environment(), cwd=tmp_path, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         harness.eventually(lambda: ours.dbsize() == 300, "nothing is copied")

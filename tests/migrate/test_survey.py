@@ -17,12 +17,12 @@ def test_clients_and_commands_are_told(old: Server, new: Server, tmp_path: Path)
     with redis.Redis(port=old.port, client_name="shop") as client:
         client.set("a", 1)
         client.execute_command("LOLWUT")
-        shown = harness.command(old.url, "--survey", "--json", cwd=tmp_path)
+        shown = harness.command("survey", old.url, "--json", cwd=tmp_path)
     found = json.loads(shown.stdout)
     assert shown.returncode == 0
     assert "shop" in {row["name"] for row in found["connections"]}
     assert found["commands"]["set"] == 1
-    page = harness.command(old.url, new.url, "--survey", cwd=tmp_path).stdout
+    page = harness.command("survey", old.url, new.url, cwd=tmp_path).stdout
     assert "lolwut" in page
     assert "redis 7.0.15" in page
 
@@ -32,17 +32,17 @@ def test_commands_that_the_target_does_not_know(new: Server, tmp_path: Path) -> 
         with redis.Redis(port=server.port) as client:
             client.execute_command("VADD", "v", "VALUES", 2, 1.0, 0.5, "element")
             client.hset("h", "a", 1)
-        found = json.loads(harness.command(server.url, new.url, "--survey", "--json", cwd=tmp_path).stdout)
+        found = json.loads(harness.command("survey", server.url, new.url, "--json", cwd=tmp_path).stdout)
         assert found["unknown"] == ["vadd"]
 
 
 def test_an_idle_server(tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", "redis-7.0") as server:
-        assert harness.command(server.url, "--survey", "--idle", "1", cwd=tmp_path).returncode == 0
+        assert harness.command("survey", server.url, "--idle", "1", cwd=tmp_path).returncode == 0
         stop = threading.Event()
         thread = threading.Thread(target=_ask, args=(server.port, stop))
         thread.start()
-        busy = harness.command(server.url, "--survey", "--idle", "1", cwd=tmp_path)
+        busy = harness.command("survey", server.url, "--idle", "1", cwd=tmp_path)
         stop.set()
         thread.join()
         assert busy.returncode == 4

@@ -1,4 +1,4 @@
-"""Names and words: every public class has a name of its own, and the operator's side speaks the field's language."""
+"""Names and words: public class names are unique, and the text of the program uses the field's terms."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from stackctl.stack import PROJECT
 WORDED = (
     *("infra/drivers", "infra/providers", "infra/settings", "infra/targets", "infra/policy", "infra/hardening.py"),
     *("infra/outputs.py", "infra/__main__.py", "stackctl", "compose", "packaging", "Makefile"),
+    *("client/valkeykit", "client/ops/valkeykit_ops"),
 )
 """Files whose words are checked."""
 

@@ -41,8 +41,8 @@ def primary_of(settings: ConnectionSettings, sentinel: Node) -> Node:
     """The primary that a Sentinel reports.
 
     Raises:
-        RedisError: it rejects the query.
-        ConfigurationError: it monitors no primary, or several and the URL names none.
+        RedisError: It rejects the query.
+        ConfigurationError: It monitors no primary, or several and the URL names none.
     """
     client = _open(settings.at_sentinel(sentinel))
     service = settings.address.service
@@ -74,7 +74,7 @@ def slots_of(client: Redis) -> list[Any]:
     """The raw reply to CLUSTER SLOTS.
 
     Raises:
-        ResponseError: the command is not permitted.
+        ResponseError: The command is not permitted.
     """
     answer = run_raw(client, "CLUSTER", "SLOTS")
     if isinstance(answer, ResponseError):
@@ -115,7 +115,7 @@ def find_nodes(settings: ConnectionSettings) -> list[Node]:
     """All data nodes that are found, those of the URL first.
 
     Raises:
-        RedisError: no node responds.
+        RedisError: No node responds.
     """
     nodes = _configured_nodes(settings)
     return list(dict.fromkeys([*nodes, *first_answer(nodes, lambda node: _announced_by(settings, node))]))[:MAX_NODES]

@@ -19,8 +19,9 @@ Version = tuple[int, int, int]
 class Vulnerability(NamedTuple):
     """A vulnerability.
 
-    valkey, redis: fixed releases.
-    needs_tls: whether only servers with TLS are vulnerable.
+    Attributes:
+        valkey, redis: Fixed releases.
+        needs_tls: Whether only servers with TLS are vulnerable.
     """
 
     cve: str

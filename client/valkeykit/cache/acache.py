@@ -1,4 +1,4 @@
-"""Cache for asyncio: the same names and arguments, which are described there."""
+"""The cache for asyncio, with the names and arguments of Cache."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError
 from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.computation import LEASE_SECONDS, Computation
-from valkeykit.cache.effects import Effects, Send, Sleep
+from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
+from valkeykit.effects import run_effects_async
 from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.fast_connection import AsyncFastConnection
 from valkeykit.lazy_connection import AsyncLazyConnection
@@ -148,24 +149,9 @@ class AsyncCache(CacheBase):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def run(self, effects: Effects[T]) -> T:
+    def run(self, effects: Effects[T]) -> Coroutine[Any, Any, T]:
         """As Cache.run."""
-        answer: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                effect = effects.send(answer) if failure is None else effects.throw(failure)
-            except StopIteration as end:
-                value: T = end.value
-                return value
-            answer, failure = None, None
-            try:
-                if type(effect) is Send:
-                    answer = await self._send(effect)
-                elif type(effect) is Sleep:
-                    await asyncio.sleep(effect.seconds)
-            except Exception as error:  # noqa: BLE001  (the effects decide)
-                failure = error
+        return run_effects_async(effects, self._send)
 
     @contextmanager
     def _renewing(self, call: Computation) -> Iterator[None]:
@@ -226,7 +212,7 @@ class AsyncCache(CacheBase):
 
 
 async def _exchange(connection: AsyncFastConnection, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
-    """alone: a single command may take the fast path, whose connection may be stale."""
+    """As `_exchange` of the synchronous cache."""
     if alone and len(commands) == 1:
         return [await connection.send(*commands[0])]
     pipeline = connection.client.pipeline(transaction=False)

@@ -1,4 +1,4 @@
-"""Validate the arguments of a cache before anything is sent."""
+"""Validation of the arguments of a cache, before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_text(what: str, value: Any) -> str:
     """Check a key, a tag or a name.
 
     Raises:
-        ConfigurationError: not a text of 1 to 1024 characters.
+        ConfigurationError: Not a text of 1 to 1024 characters.
     """
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT_CHARACTERS:
         raise ConfigurationError(
@@ -28,7 +28,7 @@ def check_texts(what: str, values: Iterable[str]) -> list[str]:
     """Check several keys or tags; returns them in order, without duplicates.
 
     Raises:
-        ConfigurationError: not a list of texts. A single text would count as a list of its letters.
+        ConfigurationError: Not a list of texts. A single text would count as a list of its letters.
     """
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise ConfigurationError(f"the {what}s are {show(values)}, expected a list of texts", fix='use ["user:5"]')
@@ -39,7 +39,7 @@ def check_number(name: str, value: float, most: float, example: str) -> float:
     """Check a number from 0 to `most`.
 
     Raises:
-        ConfigurationError: not a number (bool and text included), NaN, or out of range.
+        ConfigurationError: Not a number (bool and text included), NaN, or out of range.
     """
     if not is_number(value) or not 0 <= value <= most:
         raise ConfigurationError(
@@ -52,7 +52,7 @@ def check_count(name: str, value: int) -> int:
     """Check a whole number, 0 or more.
 
     Raises:
-        ConfigurationError: anything else.
+        ConfigurationError: Anything else.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ConfigurationError(f"{name} is {show(value)}, expected a whole number from 0", fix=f"pass {name}=10")
@@ -64,7 +64,7 @@ def is_number(value: object) -> bool:
 
 
 def show(value: object) -> str:
-    """Format a value for an error message: short, whatever its repr does."""
+    """Format a value for an error message: its repr, cut to a length."""
     try:
         return f"{value!r:.80}"
     except Exception:  # noqa: BLE001  (a repr may raise anything; that of a huge int does)

@@ -1,4 +1,4 @@
-"""What Cache and AsyncCache have in common: settings, statistics and circuit breaker."""
+"""Base of Cache and AsyncCache: settings, statistics and circuit breaker."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 TIMEOUT_SECONDS = 0.5
-"""Seconds that a cache waits for a connection and for an answer: what is cached can be had elsewhere."""
+"""Seconds that a cache waits for a connection and for a response; the application can compute the value instead."""
 
 _logger = logging.getLogger("valkeykit.cache")
 
 
 class CacheBase:
-    """A cache's settings, counts and breaker. See Cache."""
+    """A cache's settings, counters and circuit breaker. See Cache."""
 
     _connection_type: Callable[[], Any]
 
@@ -110,7 +110,7 @@ class CacheBase:
         self.breaker.succeeded()
 
     def _failed(self, error: Exception) -> Exception:
-        """The error that the effects get. One that the server itself gave leaves the breaker closed."""
+        """Translate an error for the effects. An error reply of the server leaves the breaker closed."""
         if isinstance(error, NoScriptError):
             return error
         self.statistics.errors += 1

@@ -1,4 +1,4 @@
-"""The cache as applications use it."""
+"""The cache, for synchronous code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError
 
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.computation import LEASE_SECONDS, Computation
-from valkeykit.cache.effects import Effects, Send, Sleep
+from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.renewer import Renewer
 from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
 from valkeykit.connection import open_client
+from valkeykit.effects import run_effects
 from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import ConfigurationError
 from valkeykit.fast_connection import FastConnection
@@ -33,6 +34,10 @@ class Cache(CacheBase):
 
     When the server is unavailable, reads return the default and writes return False. Deletes raise, because
     deleted data would be served later. DISABLE_REDIS counts as an unavailable server.
+
+    Attributes:
+        statistics: The counters since the cache was created.
+        breaker: The circuit breaker.
     """
 
     _connection_type = LazyConnection
@@ -239,23 +244,8 @@ class Cache(CacheBase):
         self.close()
 
     def run(self, effects: Effects[T]) -> T:
-        """Run what a cache or what is built on it does."""
-        answer: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                effect = effects.send(answer) if failure is None else effects.throw(failure)
-            except StopIteration as end:
-                value: T = end.value
-                return value
-            answer, failure = None, None
-            try:
-                if type(effect) is Send:
-                    answer = self._send(effect)
-                elif type(effect) is Sleep:
-                    time.sleep(effect.seconds)
-            except Exception as error:  # noqa: BLE001  (the effects decide)
-                failure = error
+        """Run an operation of the cache or of a class that is built on it."""
+        return run_effects(effects, self._send)
 
     def _send(self, effect: Send) -> list[Any]:
         self._admit(bypass_breaker=effect.bypass_breaker)
@@ -281,7 +271,7 @@ class Cache(CacheBase):
 
 
 def _exchange(connection: FastConnection, commands: list[tuple[Any, ...]], *, alone: bool) -> list[Any]:
-    """alone: a single command may take the fast path, whose connection may be stale."""
+    """Send commands. If `alone`, a single one may take the fast path, whose connection may be stale."""
     if alone and len(commands) == 1:
         return [connection.send(*commands[0])]
     pipeline = connection.client.pipeline(transaction=False)

@@ -1,4 +1,4 @@
-"""Encode values as bytes: a mark, then the value, compressed if that is smaller."""
+"""Codec of values: a mark, then the value, compressed if that is smaller."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Serializer(Protocol):
 
 
 class JsonSerializer:
-    """Serializes as JSON, which every language reads, and which is safe to read from a server that others write to."""
+    """Serializes as JSON, which every language reads. Reading it is safe even if others can write to the server."""
 
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
 
@@ -41,7 +41,12 @@ class CorruptEntryError(Exception):
 
 
 class Codec:
-    """compress_from: bytes; None compresses nothing."""
+    """Encodes values as entries: serialized, and compressed from a size on.
+
+    Args:
+        serializer: None for JSON.
+        compress_from: Bytes from which on values are compressed; None for never.
+    """
 
     def __init__(self, serializer: Serializer | None = None, compress_from: int | None = COMPRESS_FROM_BYTES) -> None:
         self._serializer = serializer or JsonSerializer()
@@ -67,7 +72,7 @@ class Codec:
         """Encode a value; returns the entry and the value as readers get it.
 
         Raises:
-            ConfigurationError: the serializer rejects the value, or its own output.
+            ConfigurationError: The serializer rejects the value, or its own output.
         """
         data = self._dump(value)
         try:

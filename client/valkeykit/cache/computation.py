@@ -12,9 +12,10 @@ from typing import Any
 
 from valkeykit.cache import ttl as ttls
 from valkeykit.cache.arguments import check_number, show
-from valkeykit.cache.effects import Effects, Sleep
+from valkeykit.cache.effects import Effects
 from valkeykit.cache.entries import MISSING, stale_header
 from valkeykit.cache.operations import SERVER_ERRORS, CacheOperations, check_tags
+from valkeykit.effects import Sleep
 from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError
 
 LEASE_SECONDS = 10.0
@@ -109,7 +110,7 @@ class Computation:
         """Store the computed value; returns it as later readers get it.
 
         Raises:
-            ConfigurationError: the value can't be serialized, whether or not the server is available.
+            ConfigurationError: The value can't be serialized, whether or not the server is available.
         """
         data, value = self._operations.codec.encode_and_read(value)
         versions = b"" if not self._tags else self._versions

@@ -1,29 +1,29 @@
-"""What a cache does, written once: generators that yield effects.
-
-The sync and the asyncio cache both run them; only how an effect is performed differs.
-"""
+"""The cache's effects: commands for the server, and pauses."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
 
+from valkeykit.effects import Sleep
+
 T = TypeVar("T")
 Command = tuple[Any, ...]
 
 
 class Send(NamedTuple):
-    """Commands for the server, in one round trip; the effect's value is the list of their answers."""
+    """A request to send commands in one round trip; it is answered with the list of their responses.
+
+    Attributes:
+        commands: The commands.
+        bypass_breaker: Send them even while the circuit breaker is open.
+        no_resend: Don't send them again on a new connection if the first one turns out to be stale.
+    """
 
     commands: list[Command]
     bypass_breaker: bool = False
-    """Whether it goes to the server even while the breaker is open."""
     no_resend: bool = False
-    """Whether it must not be sent again on a fresh connection when the first one turns out to be stale."""
-
-
-class Sleep(NamedTuple):
-    seconds: float
 
 
 Effects = Generator[Send | Sleep, Any, T]
+"""An operation of a cache."""

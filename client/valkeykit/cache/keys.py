@@ -42,7 +42,7 @@ def escape(what: str, text: str) -> str:
     """Escape a text injectively, without braces in the result. Ordinary text stays as it is.
 
     Raises:
-        ConfigurationError: not a text, empty or too long.
+        ConfigurationError: Not a text, empty or too long.
     """
     check_text(what, text)
     if _find_character(text) or "::" in text or text[0] == ":":

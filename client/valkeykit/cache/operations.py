@@ -1,4 +1,4 @@
-"""The cache's logic, as effects."""
+"""The operations of a cache, as effects that Cache and AsyncCache run."""
 
 from __future__ import annotations
 

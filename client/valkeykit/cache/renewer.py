@@ -1,4 +1,4 @@
-"""Renew the leases of long computations, for synchronous code."""
+"""Renewal of the leases of long computations, for synchronous code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cache has done in this process."""
+"""Counters of a cache in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class CacheStatistics:
     Attributes:
         hits: Reads that found a value.
         misses: Reads that found none.
-        errors: Calls that failed or were held back by the circuit breaker.
+        errors: Calls that failed or were rejected by the circuit breaker.
         computed: Values that `get_or_compute` computed here.
         calls: Round trips.
         seconds: Total duration of the round trips.

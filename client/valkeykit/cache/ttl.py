@@ -11,7 +11,7 @@ SESSION = 30 * 60
 """A login session, from its last read."""
 
 API_RESPONSE = 60
-"""An answer of another service."""
+"""A response of another service."""
 
 PAGE = 5 * 60
 """A rendered page or fragment."""
@@ -20,7 +20,7 @@ QUERY = 10 * 60
 """The result of a database query."""
 
 LEADERBOARD = 24 * 3600
-"""A board of the day."""
+"""A leaderboard of a day."""
 
 CONFIGURATION = 3600
 """Settings and feature flags."""
@@ -41,7 +41,7 @@ def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix:
     """Convert a time to live for the server.
 
     Raises:
-        ConfigurationError: not a number of seconds above 0, up to a year.
+        ConfigurationError: Not a number of seconds above 0, up to a year.
     """
     if not is_number(seconds) or not 0 < seconds <= MAX_TTL_SECONDS:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""The command line: commands of this distribution and of those that register entry points, imported on use."""
+"""The command line. Commands are imported on use; other distributions add theirs with entry points."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPS_COMMANDS = ("migrate", "doctor", "stats", "metrics", "bench")
 """Commands of the distribution valkeykit-ops."""
 
 ENTRY_POINT_GROUP = "valkeykit.commands"
-"""Entry points of other distributions; each is a function with the options of a command."""
+"""Entry points of other distributions: functions with the options of a command, or typer apps with sub-commands."""
 
 
 class _Commands(TyperGroup):
@@ -29,20 +29,21 @@ class _Commands(TyperGroup):
         return [*COMMANDS, *sorted(_entry_points().names, key=_position)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  (typer's interface)
-        function = _load(cmd_name)
-        if function is None:
+        command = _load(cmd_name)
+        if command is None:
             return None
-        command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        command.command(cmd_name)(function)
+        if not isinstance(command, typer.Typer):
+            function, command = command, typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            command.command(cmd_name)(function)
         return typer.main.get_command(command)
 
 
-def _load(name: str) -> Callable[..., Any] | None:
+def _load(name: str) -> Callable[..., Any] | typer.Typer | None:
     if name in COMMANDS:
         function: Callable[..., Any] = getattr(import_module(f"{__name__}.{name}"), name)
         return function
     for entry_point in _entry_points().select(name=name):
-        loaded: Callable[..., Any] = entry_point.load()
+        loaded: Callable[..., Any] | typer.Typer = entry_point.load()
         return loaded
     if name in OPS_COMMANDS:
         raise ConfigurationError(f"`valkeykit {name}` is not installed", fix="pip install valkeykit-ops")

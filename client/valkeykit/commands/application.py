@@ -1,4 +1,4 @@
-"""Imports the queue that `module:name` names. Any error of the application's module becomes one clear error."""
+"""Import of an application's queue. Any exception of its module becomes one error of valkeykit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load(target: str) -> QueueBase:
     """Import the queue that `module:name` names; modules of the working folder count.
 
     Raises:
-        ConfigurationError: there is none, or its module can't be imported.
+        ConfigurationError: The name is not a queue, or its module can't be imported.
     """
     module_name, _, name = target.partition(":")
     if not module_name or not name:
@@ -70,7 +70,7 @@ def _failure(module_name: str, problem: BaseException) -> ConfigurationError:
 
 
 def _place(problem: BaseException) -> str:
-    """File and line: the last ones in the project, rather than in a library that it calls."""
+    """The last file and line of the traceback in the project itself, not in a library."""
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"{_shown(problem.filename)}, line {problem.lineno}"
     frames = [

@@ -18,8 +18,8 @@ def check_workers(file: Path | None, *, as_json: bool) -> None:
     """Print a line for each worker process of this user; exit 1 unless there is one and all are live.
 
     Args:
-        file: the only heartbeat file to look at; None for those of the usual folder.
-        as_json: print a list of objects.
+        file: The heartbeat file to read; None for all of the default folder.
+        as_json: Print a list of objects.
     """
     states = list(heartbeats()) if file is None else [state for state in [read_heartbeat(file)] if state is not None]
     if as_json:

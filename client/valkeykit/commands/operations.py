@@ -1,4 +1,4 @@
-"""The changes that `valkeykit queue` makes."""
+"""Changes of a queue by `valkeykit queue`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def operate(queue: Queue, operations: Operations, *, as_json: bool) -> None:
     """Change the queue and print what changed.
 
     Raises:
-        InvalidJobError: an id is invalid or unknown; the other changes are made.
+        InvalidJobError: An id is invalid or unknown; the other changes are made.
     """
     batched_ids([*operations.requeue, *operations.cancel])  # checks them before anything changes
     changes = _change(queue, operations)
@@ -50,7 +50,7 @@ def operate(queue: Queue, operations: Operations, *, as_json: bool) -> None:
 def confirm_purge(queue: Queue, state: Purgeable) -> None:
     """Ask the user for confirmation; a script passes --yes."""
     if not sys.stdin.isatty():
-        raise typer.BadParameter("--purge needs --yes where the input is not a terminal")
+        raise typer.BadParameter("--purge needs --yes if the input is not a terminal")
     number = getattr(queue.statistics(), state)
     typer.confirm(f"Delete all {state} jobs of the queue {queue.name} ({number:,} now)?", abort=True)
 
@@ -73,7 +73,7 @@ def _change(queue: Queue, operations: Operations) -> dict[str, Any]:
 
 
 def _requeue_all(queue: Queue, operations: Operations) -> int:
-    """Those that are dead now; one that dies again meanwhile stays dead."""
+    """Requeue the current dead letters; a job that fails again meanwhile stays one."""
     if not operations.requeue_all:
         return 0
     return queue.requeue([letter.id for letter in queue.dead_letters(queue.statistics().dead)])

@@ -24,11 +24,11 @@ from valkeykit.settings import resolve_settings
 T = TypeVar("T")
 
 _TRACES = ("jobs", "stats", "repeats", "workers", "config")
-"""Keys, one of which every queue has that was used."""
+"""Keys of which every used queue has at least one."""
 
 
 def listing(ca: str | None) -> View:
-    """Every queue that was used on this server, with its counts."""
+    """List every queue that was used on this server, with its counts."""
     record, warnings = [], []
     page = table("queues", "queue", "waiting", "active", "delayed", "dead letters", "workers", "")
     with _connection(ca) as connection:
@@ -45,10 +45,10 @@ def listing(ca: str | None) -> View:
 
 
 def check_used(name: str, ca: str | None) -> None:
-    """Check that a queue of this name exists, since one with a wrong name looks like an empty one.
+    """Check that a queue of this name exists, since a misspelled name looks like an empty queue.
 
     Raises:
-        InvalidJobError: none has been used on this server.
+        InvalidJobError: No such queue was used on this server.
     """
     with _connection(ca) as connection:
         with suppress(NoPermissionError):  # a user may be limited to the keys of one queue

@@ -1,4 +1,4 @@
-"""Tables of data. Names, ids and errors come from applications: they are neither markup nor control characters."""
+"""Tables for the terminal. Names, ids and errors come from applications, so they are escaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.text import Text
 
 
 def table(title: str, *columns: str) -> Table:
-    """An empty table."""
+    """Create an empty table."""
     made = Table(title=plain(title), title_justify="left")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -22,7 +22,7 @@ def add_row(to: Table, *cells: object) -> None:
 
 
 def plain(value: object) -> Text:
-    """Data as it is to be shown. Line breaks and control characters become spaces or escapes."""
+    """Text without markup. Line breaks and control characters become spaces or escapes."""
     return Text(clean(" ".join(str(value).split())))
 
 
@@ -34,5 +34,5 @@ def clean(text: str) -> str:
 
 
 def moment(seconds: float | None) -> str:
-    """A time of the server's clock in UTC."""
+    """Format a time of the server's clock, in UTC."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S}"

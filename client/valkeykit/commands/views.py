@@ -1,4 +1,4 @@
-"""The views of `valkeykit queue NAME`: each is a record for programs and a page for users."""
+"""Views of `valkeykit queue NAME`: a JSON record and a page for the terminal each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _TIMES = {"delayed": "due (UTC)", "active": "lease ends (UTC)", "dead": "failed 
 
 
 class View(NamedTuple):
-    """The same as JSON values and for a terminal."""
+    """JSON values, and a page for the terminal that shows the same."""
 
     record: Any
     page: RenderableType
 
 
 def overview(queue: Queue, dead: int) -> View:
-    """Counts of the queue, and its latest dead letters."""
+    """Show the counts of the queue and its latest dead letters."""
     counts, letters, live = queue.statistics(), queue.dead_letters(dead), count_live(queue.workers())
     record = asdict(counts) | {"workers": live, "dead_letters": [asdict(letter) for letter in letters]}
     parts: list[RenderableType] = [_counts(queue.name, counts, live)]
@@ -40,7 +40,7 @@ def overview(queue: Queue, dead: int) -> View:
 
 
 def jobs(queue: Queue, state: StoredState, limit: int) -> View:
-    """Jobs in a state."""
+    """List jobs in a state."""
     listed = queue.jobs(state, limit)
     time = _TIMES.get(state)
     page = table(f"queue {queue.name}: {state}", "id", "job", "attempts", *([time] if time else []), "error")
@@ -50,7 +50,7 @@ def jobs(queue: Queue, state: StoredState, limit: int) -> View:
 
 
 def workers(queue: Queue) -> View:
-    """Workers that reported within an hour."""
+    """List the workers that reported within an hour."""
     listed = queue.workers()
     page = table(
         f"queue {queue.name}: workers",
@@ -65,10 +65,10 @@ def workers(queue: Queue) -> View:
 
 
 def job(queue: Queue, identity: str) -> View:
-    """The state of a job.
+    """Show the state of a job.
 
     Raises:
-        InvalidJobError: there is none of this id.
+        InvalidJobError: No job has this id.
     """
     state = queue.job(identity)
     if state.state == "missing":
@@ -80,7 +80,7 @@ def job(queue: Queue, identity: str) -> View:
 
 
 def count_live(listed: list[WorkerState]) -> int:
-    """How many workers reported lately."""
+    """The number of workers that reported recently."""
     return sum(one.heard < LIVE_REPORT_SECONDS for one in listed)
 
 
@@ -90,7 +90,7 @@ def is_neglected(counts: QueueStatistics, live: int) -> bool:
 
 
 def neglect(name: str) -> Text:
-    """A warning about such a queue."""
+    """A warning that jobs wait and no worker takes them."""
     text = f"warning: jobs wait in the queue {name}, and no worker is live -> valkeykit worker module:queue"
     return Text(clean(text), style="yellow")
 

@@ -65,7 +65,7 @@ def _run(  # noqa: PLR0917
     burst: bool,
     verbose: bool,
 ) -> None:
-    """Modules that need redis-py are imported here, since --check must be fast."""
+    """Run the worker. Modules that need redis-py are imported here, since --check must be fast."""
     from valkeykit.commands.application import load
     from valkeykit.heartbeat import heartbeat_folder
     from valkeykit.queue import JobFilter, Worker

@@ -1,4 +1,4 @@
-"""A persistent job queue. See docs/client/queue.md for what it guarantees."""
+"""A persistent job queue. docs/client/queue.md describes its guarantees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Queue and AsyncQueue have in common: name, handlers, settings, and the validation of arguments."""
+"""Base of Queue and AsyncQueue: name, handlers, settings and the validation of arguments."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ON = {"", "1", "true", "yes", "on"}
 _OFF = {"0", "false", "no", "off"}
 
 MAX_CONNECTIONS = 500
-"""One for each thread that adds at the same time; they are made when they are needed."""
+"""One for each thread that adds jobs at the same time; opened on demand."""
 
 
 class QueueBase:
@@ -172,10 +172,10 @@ class QueueBase:
         key_ttl: float,
         options: JobOptions,
     ) -> JobRequest:
-        """Check all that `add` takes.
+        """Check the arguments of `add`.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         return JobRequest(
             spec=self.specify(job if isinstance(job, str) else self._name_of(job), options),
@@ -194,10 +194,10 @@ class QueueBase:
         at: datetime | None,
         options: JobOptions,
     ) -> Iterator[JobRequest]:
-        """Check all that `add_many` takes, each job's arguments when it is requested.
+        """Check the arguments of `add_many`, those of each job when it is iterated over.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         if isinstance(argument_sets, str | bytes | Mapping) or not isinstance(argument_sets, Iterable):
             raise InvalidJobError(
@@ -217,10 +217,10 @@ class QueueBase:
         overlap: bool,
         options: JobOptions,
     ) -> Schedule:
-        """Check all that `schedule` takes.
+        """Check the arguments of `schedule`.
 
         Raises:
-            InvalidJobError: an argument can't be used.
+            InvalidJobError: An argument can't be used.
         """
         job_name = job if isinstance(job, str) else self._name_of(job)
         spec = self.specify(job_name, options)
@@ -243,7 +243,7 @@ class QueueBase:
         )
 
     def specify(self, name: str, options: JobOptions) -> JobSpec:
-        """The job's name and options, those of its handler filled in. The usual case is looked up."""
+        """A job's name and options, with the defaults of its handler. Jobs without options of their own are cached."""
         if not options and (cached := self._specs.get(name)) is not None:
             return cached
         handler = self.handlers.get(name)
@@ -258,10 +258,10 @@ class QueueBase:
 
 
 def runs_on_server() -> bool:
-    """USE_VALKEY_QUEUE: on where it isn't set.
+    """Whether USE_VALKEY_QUEUE is on, which is the default.
 
     Raises:
-        ConfigurationError: it is neither true nor false.
+        ConfigurationError: Its value is neither true nor false.
     """
     value = os.environ.get("USE_VALKEY_QUEUE", "").strip().lower()
     if value not in _ON | _OFF:

@@ -1,8 +1,8 @@
-"""Times by a cron expression: minute hour day-of-month month day-of-week, or a macro such as `@daily`.
+"""Cron expressions: minute hour day-of-month month day-of-week, or a macro such as `@daily`.
 
 Each field is `*`, a number, a range `1-5`, a step `*/15` or `9-17/2`, or a list of them with commas.
 Months and days of the week also have names, JAN-DEC and SUN-SAT. Days of the week run from 0 (Sunday)
-to 6; 7 is Sunday too. Where both day fields are restricted, either matches, as in Vixie cron.
+to 6; 7 is Sunday too. If both day fields are restricted, either matches, as in Vixie cron.
 
 Clock changes follow Vixie cron too. A schedule with `*` or `*/n` for minute or hour runs in both passes
 of a repeated hour, and any other schedule in the first pass only. A skipped time runs as long after the
@@ -39,16 +39,17 @@ _FIX = 'cron="0 3 * * *" is every day at 3:00'
 
 
 class UnknownZoneError(InvalidJobError):
-    """This machine has no such time zone. The schedule may be valid on another one."""
+    """The time zone is not installed on this machine. The schedule may be valid on another one."""
 
 
 @dataclass(frozen=True)
 class Cron:
     """A parsed expression in a time zone.
 
-    times: seconds since midnight, ascending.
-    both_passes: whether a repeated hour counts twice.
-    either_day: whether one matching day field suffices.
+    Attributes:
+        times: Seconds since midnight, ascending.
+        both_passes: Whether a repeated hour counts twice.
+        either_day: Whether one matching day field suffices.
     """
 
     times: tuple[int, ...] = field(repr=False)
@@ -63,7 +64,7 @@ class Cron:
         """The next time strictly after `moment`; both are seconds since the epoch.
 
         Raises:
-            InvalidJobError: there is none, for example on 30 February.
+            InvalidJobError: There is no such time, for example on 30 February.
         """
         midnight = datetime.fromtimestamp(moment, self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
         # A clock change moves times by up to a day (Samoa, 2011), so the days before and after count too.
@@ -113,8 +114,8 @@ def parse(expression: str, zone: str = "UTC") -> Cron:
     """Read a cron expression.
 
     Raises:
-        UnknownZoneError: this machine has no such time zone.
-        InvalidJobError: the expression is invalid.
+        UnknownZoneError: The time zone is not installed on this machine.
+        InvalidJobError: The expression is invalid.
     """
     if not isinstance(expression, str) or not isinstance(zone, str):
         raise InvalidJobError(f"cron is {expression!r:.80} in zone {zone!r:.80}, expected two strings", fix=_FIX)
@@ -161,7 +162,7 @@ def _values(text: str, what: str, first: int, last: int, names: tuple[str, ...] 
     """All values that a field matches.
 
     Raises:
-        InvalidJobError: it is invalid.
+        InvalidJobError: The field is invalid.
     """
     values: set[int] = set()
     for part in text.split(","):

@@ -1,4 +1,4 @@
-"""USE_VALKEY_QUEUE=off: a job runs in process, at once, where it is added. No server is contacted."""
+"""Local mode (USE_VALKEY_QUEUE=off): a job runs in process when it is added, without a server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ _logger = logging.getLogger("valkeykit.queue")
 
 @dataclass
 class _Entry:
-    """A job that runs or is a dead letter. failed_at: seconds since the epoch."""
+    """A job that runs or is a dead letter.
+
+    Attributes:
+        failed_at: Seconds since the epoch.
+    """
 
     spec: JobSpec
     payload: bytes
@@ -48,7 +52,7 @@ class _Entry:
 
 
 class EagerQueue:
-    """Runs each job to its end, all attempts without a pause. A delay is not waited for."""
+    """Runs each job to its end, all attempts without a pause. Delays are skipped."""
 
     def __init__(self, handlers: Mapping[str, Handler], max_result: int) -> None:
         self._handlers = handlers
@@ -66,7 +70,7 @@ class EagerQueue:
         """Run a job, unless another one has its id or key.
 
         Raises:
-            InvalidJobError: no handler of this process has the job's name.
+            InvalidJobError: No handler of this process has the job's name.
         """
         if job.spec.name not in self._handlers:
             raise InvalidJobError(
@@ -103,7 +107,7 @@ class EagerQueue:
         )
 
     def cancel(self, identity: str) -> str:
-        """Forget a dead letter. A running job is not interrupted, and not retried if it fails."""
+        """Delete a dead letter. A running job is not interrupted, and not retried if it fails."""
         with self._lock:
             if identity in self._running:
                 self._running[identity].cancelled = True
@@ -161,7 +165,7 @@ class EagerQueue:
             )
 
     def schedule(self, schedule: Schedule) -> bool:
-        """Keep a schedule, which nothing runs; returns whether it is new or different."""
+        """Store a schedule, which doesn't run; returns whether it is new or changed."""
         with self._lock:
             previous = self._schedules.get(schedule.name)
             self._schedules[schedule.name] = schedule
@@ -232,7 +236,7 @@ class EagerQueue:
 
 
 def no_server() -> ConfigurationError:
-    """The error of all that needs a server."""
+    """The error of calls that need a server."""
     return ConfigurationError("USE_VALKEY_QUEUE is off, so this queue has no server", fix="USE_VALKEY_QUEUE=on")
 
 

@@ -45,7 +45,7 @@ Listener = Callable[[Event], None]
 
 
 def publish(listeners: Sequence[Listener], event: Event) -> None:
-    """ScriptCall the listeners. Whatever one of them raises is logged, and the others are called."""
+    """Call the listeners. Whatever one of them raises is logged, and the others are called."""
     for listener in listeners:
         try:
             listener(event)

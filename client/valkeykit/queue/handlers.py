@@ -19,7 +19,8 @@ MAX_CACHED_SPECS = 1024
 class Handler:
     """A function that runs jobs of one name. It is called with the job's arguments as keywords.
 
-    process: whether it runs in a process of its own.
+    Attributes:
+        process: Whether it runs in a process of its own.
     """
 
     name: str

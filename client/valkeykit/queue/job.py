@@ -1,4 +1,4 @@
-"""A job as its worker holds it, and as its handler sees it."""
+"""A job that a worker has taken."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Job:
         spec: Its name and options.
     """
 
-    # Written by the executor alone.
+    # Written by RunningJobs alone.
     started = 0.0  # when it took the job
     called = 0.0  # when it called the handler
     over = False
@@ -123,7 +123,7 @@ class Job:
         return self._progress
 
     def take_progress(self) -> Any:
-        """The latest value that was reported since the last call; None where there is none."""
+        """The latest value that was reported since the last call; None if there is none."""
         value, self._progress = self._progress, None
         return value
 
@@ -152,12 +152,12 @@ def current_job_or_none() -> Job | None:
 
 
 def enter(job: Job) -> None:
-    """Make it the current one of this context."""
+    """Make a job the current one of this context."""
     _current.set(job)
 
 
 def call(job: Job) -> Any:
-    """ScriptCall its handler in this context; what that returns may have to be awaited."""
+    """Call its handler in this context; what that returns may have to be awaited."""
     _current.set(job)
     assert job.handler is not None  # noqa: S101  (jobs without one aren't run)
     return job.handler.function(**job.arguments)
@@ -169,8 +169,8 @@ def unpack(
     """Read a record; the arguments are read when the job runs.
 
     Raises:
-        CorruptJobError: it isn't one.
-        NewerFormatError: it is one of another version.
+        CorruptJobError: It isn't one.
+        NewerFormatError: It is one of another version.
     """
     spec, payload = read_record(record)
     handler = handlers.get(spec.name)

@@ -1,4 +1,4 @@
-"""The options of a job, checked before anything is sent."""
+"""Options of a job, validated before anything is sent."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ HANDLER_OPTIONS = ("attempts", "timeout", "result_ttl", "backoff")
 class JobSpec:
     """JobOptions, checked and complete. Times are whole milliseconds; 0 means none.
 
-    left_open: options that the producer didn't give and whose handler it doesn't know. The worker's handler decides.
+    Attributes:
+        left_open: Options that neither the producer nor a handler of its process sets; the worker's handler sets them.
     """
 
     name: str
@@ -78,7 +79,7 @@ class JobSpec:
         """Read what `spec_line` wrote.
 
         Raises:
-            ValueError: it isn't one.
+            ValueError: It isn't one.
         """
         priority, *numbers, name = line.split(" ")
         options = dict(zip(HANDLER_OPTIONS, numbers, strict=True))
@@ -109,7 +110,7 @@ def specify(
     """Check a job's name and options.
 
     Raises:
-        InvalidJobError: one of them can't be used; it is named.
+        InvalidJobError: One of them can't be used; it is named.
     """
     check_word("the job's name", name)
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= 9:
@@ -138,7 +139,7 @@ def check_word(what: str, text: str) -> str:
     """A name, an id or a key: it becomes a part of the server's keys and of a record.
 
     Raises:
-        InvalidJobError: empty, too long, or with white space or control characters.
+        InvalidJobError: Empty, too long, or with white space or control characters.
     """
     if not isinstance(text, str) or not 0 < len(text) <= 200 or not text.isprintable() or " " in text:
         raise InvalidJobError(
@@ -151,7 +152,7 @@ def check_progress(value: Any) -> Any:
     """A job's progress as JSON has it: a copy, so that nothing the handler does later changes it.
 
     Raises:
-        InvalidJobError: it isn't, or it is too large.
+        InvalidJobError: It isn't, or it is too large.
     """
     try:
         text = _encode(value).encode()
@@ -168,7 +169,7 @@ def check_count(what: str, number: int, *, least: int = 0) -> int:
     """A whole number of things.
 
     Raises:
-        InvalidJobError: it isn't one, it is below `least`, or it is beyond a billion.
+        InvalidJobError: It isn't one, it is below `least`, or it is beyond a billion.
     """
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= MAX_COUNT:
         raise InvalidJobError(
@@ -181,7 +182,7 @@ def check_queue_name(name: str) -> str:
     """A queue's name. Braces are refused: they would move its keys to another slot.
 
     Raises:
-        InvalidJobError: it can't be used.
+        InvalidJobError: It can't be used.
     """
     if "{" in check_word("the queue's name", name) or "}" in name:
         raise InvalidJobError(f"the queue's name {name!r} contains a brace", fix='Queue("mail")')
@@ -192,7 +193,7 @@ def milliseconds(what: str, seconds: float, *, least: float = 0.0) -> int:
     """Seconds as whole milliseconds.
 
     Raises:
-        InvalidJobError: not a number from `least` to a year.
+        InvalidJobError: Not a number from `least` to a year.
     """
     try:
         fits = not isinstance(seconds, bool) and math.isfinite(seconds) and least <= seconds <= MAX_DELAY_SECONDS
@@ -207,7 +208,7 @@ def delay_until(delay: float, at: datetime | None) -> int:
     """Milliseconds until a job is due; a moment that has passed means now.
 
     Raises:
-        InvalidJobError: a negative delay, or a time without a zone.
+        InvalidJobError: A negative delay, or a time without a zone.
     """
     wait = milliseconds("delay", delay)
     if at is None:
@@ -231,7 +232,7 @@ def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
     """A job's arguments as JSON.
 
     Raises:
-        InvalidJobError: they aren't a mapping of names to JSON values, or too big.
+        InvalidJobError: They aren't a mapping of names to JSON values, or too big.
     """
     if arguments is None:
         return b"{}"

@@ -42,7 +42,7 @@ def encode_result(value: Any, max_result: int) -> str:
     """A result as JSON.
 
     Raises:
-        InvalidResultError: it isn't JSON, or it is too large.
+        InvalidResultError: It isn't JSON, or it is too large.
     """
     try:
         text = value if isinstance(value, EncodedResult) else _encode(value)
@@ -85,7 +85,7 @@ def describe(error: BaseException) -> str:
 
 
 def describe_traceback(error: BaseException) -> str:
-    """The end of the traceback; "" where there is none."""
+    """The end of the traceback; "" if there is none."""
     if isinstance(error, HandlerFailedError):
         return _storable(error.traceback)[-MAX_TRACEBACK_CHARACTERS:]
     try:

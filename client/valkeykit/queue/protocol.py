@@ -1,21 +1,19 @@
-"""What a queue asks of the server: pure data, which the sync and the asyncio queue both send."""
+"""The calls of a queue to the server, as data."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Generic, NamedTuple, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from valkeykit.errors import InvalidJobError
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import schema
+from valkeykit.queue.call_ids import CallIds
 from valkeykit.queue.options import JobRequest, check_count, check_queue_name, check_word, shown
 from valkeykit.queue.responses import (
     Added,
@@ -49,7 +47,7 @@ PAGE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class ScriptCall(Generic[T_co]):
-    """One script, its keys, its arguments, and what its answer means. It may be sent again: nothing is done twice."""
+    """A script with its keys and arguments, and the function that reads its answer. It may be sent more than once."""
 
     script: Script
     keys: tuple[str, ...]
@@ -58,12 +56,12 @@ class ScriptCall(Generic[T_co]):
 
 
 def script(name: str) -> Script:
-    """A script of the queue's."""
+    """Load a script of the queue."""
     return load("valkeykit.queue", name)
 
 
 class QueueProtocol:
-    """The calls of one queue."""
+    """Creates the calls of one queue."""
 
     def __init__(self, name: str) -> None:
         self.prefix = schema.key_prefix(check_queue_name(name))
@@ -104,39 +102,51 @@ class QueueProtocol:
     ) -> ScriptCall[TakeResult]:
         """Lease jobs; sent again, the same call returns the same jobs.
 
-        limit: Jobs at most.
-        free: Jobs that can run now; None for `limit`.
-        suspect: Whether one of those that were lost with their worker may be among them.
+        Args:
+            limit: Jobs at most.
+            free: Jobs that can run now; None for `limit`.
+            suspect: Whether one of those that were lost with their worker may be among them.
         """
         arguments = (worker, self._number(), limit, limit if free is None else free, lease_ms, max_bytes, int(suspect))
         return self._call("take", arguments, read_take, f"taken:{worker}")
 
     def start(self, worker: str, jobs: Sequence[Any]) -> ScriptCall[list[bytes]]:
-        """jobs: id, attempt, … flat."""
+        """Record that last attempts start. `jobs` is a flat list: id, attempt, …"""
         return self._call("start", (worker, *jobs), list)
 
     def finish(self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]) -> ScriptCall[list[bytes]]:
-        """plain: id, attempt, … flat; with_results: id, attempt, ttl in ms, result, … flat."""
+        """Complete jobs. Both lists are flat; the answer is the ids that were lost.
+
+        Args:
+            worker: Name of the worker.
+            plain: Jobs without a result: id, attempt, …
+            with_results: Jobs with a result: id, attempt, TTL in ms, result, …
+        """
         results = (f"result:{_text(identity)}" for identity in with_results[::4])
         arguments = (worker, self._number(), len(plain) // 2, *plain, *with_results)
         return self._call("finish", arguments, list, f"report:{worker}", *results)
 
     def fail(self, worker: str, failures: Sequence[Any]) -> ScriptCall[tuple[list[bytes], list[bytes]]]:
-        """failures: id, attempt, delay in ms or -1, error, traceback, … flat. The answer: ids lost, ids cancelled."""
+        """Retry jobs, or move them to the dead letters; the answer is the ids that were lost and the cancelled ones.
+
+        Args:
+            worker: Name of the worker.
+            failures: A flat list: id, attempt, delay in ms or -1 for a dead letter, error, traceback, …
+        """
         return self._call("fail", (worker, self._number(), *failures), _pair, f"report:{worker}")
 
     def drop(self, worker: str, jobs: Sequence[Any]) -> ScriptCall[list[bytes]]:
-        """End jobs that were cancelled. jobs: id, attempt, … flat."""
+        """End jobs that were cancelled. `jobs` is a flat list: id, attempt, …"""
         return self._call("drop", (worker, self._number(), *jobs), list, f"report:{worker}")
 
     def release(self, worker: str, jobs: Sequence[Any], delay_ms: int = 0) -> ScriptCall[int]:
-        """jobs: id, attempt, … flat."""
+        """Return jobs to the queue. `jobs` is a flat list: id, attempt, …"""
         return self._call("release", (worker, delay_ms, *jobs), int)
 
     def renew(
         self, worker: str, lease_ms: int, jobs: Sequence[Any], about: str = ""
     ) -> ScriptCall[tuple[list[bytes], list[bytes]]]:
-        """jobs: id, attempt, … flat. The answer: ids that were lost, ids that were cancelled."""
+        """Renew leases; the answer is the ids that were lost, and those that were cancelled. `jobs`: id, attempt, …"""
         return self._call("renew", (worker, lease_ms, about, *jobs), _pair)
 
     def leave(self, worker: str) -> ScriptCall[int]:
@@ -186,7 +196,7 @@ class QueueProtocol:
         """Add the job of a schedule. Its id is made of name and time, so that no two workers add it.
 
         Raises:
-            InvalidJobError: it can't be read here, or has no further time.
+            InvalidJobError: It can't be read here, or has no further time.
         """
         schedule = Schedule.deserialize(due.name, due.serialized)
         upcoming = round(schedule.after(due.now / 1000) * 1000)
@@ -237,7 +247,7 @@ def check_listing(state: str, limit: int, skip: int) -> int:
     """Check what a listing takes; returns the limit.
 
     Raises:
-        InvalidJobError: an argument can't be used.
+        InvalidJobError: An argument can't be used.
     """
     if not isinstance(state, str) or state not in get_args(StoredState):
         raise InvalidJobError(f"{shown(state)} is not one of {', '.join(get_args(StoredState))}", fix='jobs("waiting")')
@@ -249,7 +259,7 @@ def check_purge(state: str) -> str:
     """Check what can be purged.
 
     Raises:
-        InvalidJobError: it isn't one of the states.
+        InvalidJobError: It isn't one of the states.
     """
     if not isinstance(state, str) or state not in {"waiting", "delayed", "dead"}:
         raise InvalidJobError(f"{shown(state)} is not one of waiting, delayed, dead", fix='purge("dead")')
@@ -260,7 +270,7 @@ def batched_ids(identities: Sequence[str]) -> list[list[str]]:
     """Ids, checked, in the batches that a call may have.
 
     Raises:
-        InvalidJobError: one of them isn't an id, or they aren't a list.
+        InvalidJobError: One of them isn't an id, or they aren't a list.
     """
     if isinstance(identities, str | bytes) or not isinstance(identities, Iterable):
         raise InvalidJobError(f"the ids are {shown(identities)}, not a list", fix='requeue(["id"])')
@@ -299,46 +309,3 @@ def _pair(answer: list[Any]) -> tuple[list[bytes], list[bytes]]:
 
 def _text(answer: bytes | str) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-
-
-MAX_CALLS_PER_PRODUCER = 1 << 16
-"""Then it takes a new name, so that what the server keeps of it stays at 8 KiB."""
-
-_forks: list[None] = []
-"""One element for each fork between the first process and this one."""
-
-os.register_at_fork(after_in_child=lambda: _forks.append(None))
-
-
-class _Identity(NamedTuple):
-    process: tuple[int, int]
-    name: str
-    calls: Iterator[int]
-
-
-class CallIds:
-    """Numbers calls. Name and number are read from one object that never changes, so no pair is given twice: not to
-    threads, not after a fork, not when a new name is due.
-    """
-
-    def __init__(self) -> None:
-        self._identity = _new_identity()
-
-    def next(self) -> tuple[str, int]:
-        """The producer's name and the call's number; a forked process has a name of its own."""
-        while True:
-            identity = self._identity
-            if identity.process == _process():
-                call = next(identity.calls)
-                if call < MAX_CALLS_PER_PRODUCER:
-                    return identity.name, call
-            self._identity = _new_identity()
-
-
-def _new_identity() -> _Identity:
-    return _Identity(_process(), secrets.token_urlsafe(8), itertools.count())
-
-
-def _process() -> tuple[int, int]:
-    """The second number differs where a process id is used again."""
-    return os.getpid(), len(_forks)

@@ -1,28 +1,20 @@
-"""The queue as producers and operators use it."""
+"""The queue, for producers and operators."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoPermissionError, ResponseError
-
-from valkeykit.connection import open_client
-from valkeykit.error_translation import REDIS_ERRORS, translate_error
+from valkeykit.effects import run_effects
 from valkeykit.fast_connection import FastConnection
 from valkeykit.lazy_connection import LazyConnection
-from valkeykit.queue import responses, retry, server_checks
-from valkeykit.queue.base import QueueBase
-from valkeykit.queue.eager import no_server
-from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
-from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
-from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState, dead_letter
-from valkeykit.queue.retry import backoff, is_transient
+from valkeykit.queue.connections import open_connection
+from valkeykit.queue.operations import EagerCall, Effects, QueueOperations, Request
+from valkeykit.queue.options import JobOptions
+from valkeykit.queue.protocol import ScriptCall
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState
 from valkeykit.queue.schedule import Schedule
-from valkeykit.queue.schema import REGISTRY_KEY
 from valkeykit.vocabulary import StoredState
 
 if TYPE_CHECKING:
@@ -31,11 +23,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Queue(QueueBase):
+class Queue(QueueOperations):
     """A job queue on the server.
 
     Nothing is sent before the first call. Each method raises UnreachableError or RefusedError, or a subclass of them,
     if the server can't be reached or rejects the call. No call takes effect twice.
+
+    Attributes:
+        name: The queue's name.
+        handlers: The registered handlers by the name of their jobs.
+        retry_for: Seconds for which a call is retried.
     """
 
     _connection_type = LazyConnection
@@ -75,8 +72,7 @@ class Queue(QueueBase):
             >>> queue.add("send", {"to": "ann"}, delay=60, attempts=3).new
             True
         """
-        description = self.build_request(job, arguments, delay, at, id, key, key_ttl, options)
-        return self.eager.add(description) if self.eager is not None else self.send(self.protocol.add(description))
+        return self._run_effects(self._add(job, arguments, delay, at, id, key, key_ttl, options))
 
     def add_many(
         self,
@@ -105,13 +101,7 @@ class Queue(QueueBase):
         Example:
             >>> queue.add_many("send", [{"to": "ann"}, {"to": "bob"}])
         """
-        descriptions = self.build_requests(job, argument_sets, delay, at, options)
-        if self.eager is not None:
-            return [self.eager.add(description).id for description in descriptions]
-        identities: list[str] = []
-        for call in self.protocol.add_many(descriptions):
-            identities += self.send(call)
-        return identities
+        return self._run_effects(self._add_many(job, argument_sets, delay, at, options))
 
     def schedule(
         self,
@@ -148,9 +138,7 @@ class Queue(QueueBase):
             True
         """
         schedule = self.build_schedule(job, arguments, name, cron, every, zone, overlap, options)
-        if self.eager is not None:
-            return self.eager.schedule(schedule)
-        return self.send(self.protocol.schedule(schedule, self.send(self.protocol.now())))
+        return self._run_effects(self._schedule(schedule))
 
     def schedules(self) -> list[Schedule]:
         """List the schedules.
@@ -158,12 +146,7 @@ class Queue(QueueBase):
         Returns:
             The schedules, in the order of their next time.
         """
-        if self.eager is not None:
-            return self.eager.schedules()
-        listed: list[Schedule] = []
-        while page := self.send(self.protocol.schedules(len(listed))):
-            listed += [Schedule.listed(due.name, due.serialized, due.at) for due in page]
-        return listed
+        return self._run_effects(self._schedules())
 
     def unschedule(self, name: str) -> bool:
         """Remove a schedule. Jobs that it has added are not affected.
@@ -177,10 +160,7 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: The name can't be used.
         """
-        check_word("the schedule's name", name)
-        if self.eager is not None:
-            return self.eager.unschedule(name)
-        return self.send(self.protocol.unschedule(name))
+        return self._run_effects(self._unschedule(name))
 
     def job(self, id: str) -> JobState:  # noqa: A002
         """Read the state of a job.
@@ -191,8 +171,7 @@ class Queue(QueueBase):
         Returns:
             Its state, which is `missing` for an unknown one.
         """
-        check_word("id", id)
-        return self.eager.state(id) if self.eager is not None else self.send(self.protocol.job(id))
+        return self._run_effects(self._job(id))
 
     def result(self, id: str, *, timeout: float = 10) -> Any:  # noqa: A002
         """Wait for a job's result. The job must have been added with a result_ttl.
@@ -212,14 +191,7 @@ class Queue(QueueBase):
         Example:
             >>> queue.result(queue.add("total", {"month": 5}, result_ttl=60).id)
         """
-        looks = retry.poll_intervals(timeout)
-        state = self.job(id)
-        for pause in looks:
-            if responses.is_finished(state):
-                break
-            time.sleep(pause)
-            state = self.job(id)
-        return responses.result_of(state)
+        return self._run_effects(self._result(id, timeout))
 
     def cancel(self, id: str) -> str:  # noqa: A002
         """Cancel a job.
@@ -233,22 +205,15 @@ class Queue(QueueBase):
         Returns:
             Its previous state: waiting, delayed, active, dead or missing.
         """
-        check_word("id", id)
-        return self.eager.cancel(id) if self.eager is not None else self.send(self.protocol.cancel(id))
+        return self._run_effects(self._cancel(id))
 
     def pause(self) -> None:
         """Let no worker take jobs; running ones continue."""
-        if self.eager is not None:
-            self.eager.paused = True
-        else:
-            self.send(self.protocol.pause(True))
+        self._run_effects(self._set_paused(True))
 
     def resume(self) -> None:
         """End a pause."""
-        if self.eager is not None:
-            self.eager.paused = False
-        else:
-            self.send(self.protocol.pause(False))
+        self._run_effects(self._set_paused(False))
 
     def limit(self, jobs: int, per: float = 1.0) -> None:
         """Limit the rate at which jobs start, over all workers.
@@ -263,10 +228,7 @@ class Queue(QueueBase):
         Example:
             >>> queue.limit(100, per=60)
         """
-        period = milliseconds("per", per, least=0.001)
-        check_count("jobs", jobs)
-        if self.eager is None:
-            self.send(self.protocol.limit(jobs, period))
+        self._run_effects(self._limit(jobs, per))
 
     def limit_dead_letters(self, count: int | None = None, age: float | None = None) -> None:
         """Limit the dead letters that are kept. Older ones are deleted when another one is added.
@@ -278,10 +240,7 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: An argument can't be used.
         """
-        number = None if count is None else check_count("count", count)
-        seconds = None if age is None else milliseconds("age", age, least=1)
-        if self.eager is None:
-            self.send(self.protocol.limit_dead_letters(number, seconds))
+        self._run_effects(self._limit_dead_letters(count, age))
 
     def statistics(self) -> QueueStatistics:
         """Count the jobs of the queue.
@@ -289,13 +248,13 @@ class Queue(QueueBase):
         Returns:
             Counts by state, and totals.
         """
-        return self.eager.statistics() if self.eager is not None else self.send(self.protocol.statistics())
+        return self._run_effects(self._statistics())
 
     def jobs(self, state: StoredState, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """List jobs in a state: dead ones the latest first, the others in their order.
 
         Args:
-            state: waiting, delayed, active or dead.
+            state: `waiting`, `delayed`, `active` or `dead`.
             limit: How many to list, at most.
             skip: How many to skip.
 
@@ -305,12 +264,7 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: An argument can't be used.
         """
-        left, listed = check_listing(state, limit, skip), list[ListedJob]()
-        while left > 0:
-            page = self.send(self.protocol.jobs(state, skip + len(listed), left))
-            listed += page.jobs
-            left = limit - len(listed) if page.jobs else 0
-        return listed
+        return self._run_effects(self._jobs(state, limit, skip))
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """List dead letters, the latest first.
@@ -321,15 +275,13 @@ class Queue(QueueBase):
         Returns:
             The dead letters.
         """
-        if self.eager is not None:
-            return self.eager.dead_letters(check_count("limit", limit))
-        return [dead_letter(job) for job in self.jobs("dead", limit)]
+        return self._run_effects(self._dead_letters(limit))
 
     def purge(self, state: StoredState) -> int:
         """Delete all jobs in a state. An active job is cancelled with `cancel`.
 
         Args:
-            state: waiting, delayed or dead.
+            state: `waiting`, `delayed` or `dead`.
 
         Returns:
             How many were deleted.
@@ -337,17 +289,10 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: It is another state.
         """
-        deleted = 0
-        while number := self.send(self.protocol.purge(check_purge(state))):
-            deleted += number
-        return deleted
+        return self._run_effects(self._purge(state))
 
     def workers(self) -> list[WorkerState]:
-        """List the workers that reported within an hour, the latest first. A worker reports six times per lease.
-
-        Returns:
-            The workers.
-        """
+        """List the workers that reported within an hour, the latest first. A worker reports six times per lease."""
         return self.send(self.protocol.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:
@@ -362,10 +307,7 @@ class Queue(QueueBase):
         Raises:
             InvalidJobError: The ids can't be used.
         """
-        batches = batched_ids(ids)
-        if self.eager is not None:
-            return self.eager.requeue(ids)
-        return sum(self.send(self.protocol.requeue(batch)) for batch in batches)
+        return self._run_effects(self._requeue(ids))
 
     def check(self) -> None:
         """Check that the server suits a queue; the first call does so too.
@@ -373,8 +315,7 @@ class Queue(QueueBase):
         Raises:
             UnsupportedServerError: It isn't Valkey, is older than 7.2, or evicts jobs.
         """
-        if self.eager is None:
-            self._with_retries(lambda: self._lazy.open(self._connect))
+        self._run_effects(self._check())
 
     def close(self) -> None:
         """Close the connections; a further call opens them again."""
@@ -387,39 +328,22 @@ class Queue(QueueBase):
         self.close()
 
     def send(self, call: ScriptCall[T]) -> T:
-        """Send a call, again where that may help."""
-        return call.read(self._with_retries(lambda: self._run(call)))
+        """Send a call, and again after a transient error."""
+        return self._run_effects(self._send(call))
 
-    def _with_retries(self, action: Callable[[], T]) -> T:
-        left = None
-        while True:
-            try:
-                return action()
-            except REDIS_ERRORS as error:
-                left = left or backoff(self.retry_for)
-                pause = next(left, None) if is_transient(error) else None
-                if pause is None:
-                    raise translate_error(error) from error
-                time.sleep(pause)
+    def _run_effects(self, effects: Effects[T]) -> T:
+        return run_effects(effects, self._perform)
+
+    def _perform(self, request: Request) -> Any:
+        if isinstance(request, ScriptCall):
+            return self._run(request)
+        if isinstance(request, EagerCall):
+            return request.function()
+        return self._lazy.open(self._connect)
 
     def _run(self, call: ScriptCall[Any]) -> Any:
         connection = self._lazy.connection or self._lazy.open(self._connect)
         return connection.run(call.script, call.keys, call.arguments)
 
     def _connect(self) -> FastConnection:
-        if self.eager is not None:
-            raise no_server()
-        client = open_client(self.settings(), require_topology=True)
-        try:
-            server_checks.verify_server(
-                client.info("server"), client.info("memory"), allow_eviction=self.allow_eviction
-            )
-        except NoPermissionError:
-            pass  # this user may not run INFO, so the server can't be checked
-        except BaseException:
-            client.close()
-            raise
-        connection = FastConnection(client)
-        with suppress(ResponseError):  # a user without this right, a full server: the queue is only not listed
-            connection.send("SADD", REGISTRY_KEY, self.name)
-        return connection
+        return open_connection(self)

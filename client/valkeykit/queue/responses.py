@@ -1,4 +1,4 @@
-"""What the server answers, as values."""
+"""Responses of the server, as values."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ class ReapedJob(NamedTuple):
 class TakeResult(NamedTuple):
     """What a take returned: jobs as (id, attempt, record).
 
-    next_due_ms: ms until there may be more, -1 where that is unknown.
-    suspects: how many of the jobs, from the first on, have lost workers more than once.
-    is_limited: whether the queue has a rate limit.
+    Attributes:
+        next_due_ms: Milliseconds until there may be more; -1 if unknown.
+        suspects: How many of the jobs, from the first on, have lost workers more than once.
+        is_limited: Whether the queue has a rate limit.
     """
 
     next_due_ms: int
@@ -89,7 +90,7 @@ class JobState:
 
     Attributes:
         id: Its id.
-        state: waiting, active, delayed, dead, completed or missing.
+        state: `waiting`, `active`, `delayed`, `dead`, `completed` or `missing`.
         name: Its name; None if it is completed or missing.
         attempts: Attempts that have begun.
         error: Error of the latest attempt.
@@ -137,7 +138,7 @@ class ListedJob:
 
     Attributes:
         id: Its id.
-        state: waiting, delayed, active or dead.
+        state: `waiting`, `delayed`, `active` or `dead`.
         name: Its name.
         arguments: Arguments of the handler.
         attempts: Attempts that have begun.
@@ -302,7 +303,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _value(text: bytes | None) -> Any:
-    """The JSON value; None where there is none or it is corrupt."""
+    """The JSON value; None if there is none or it is corrupt."""
     try:
         return json.loads(text) if text else None
     except ValueError:
@@ -317,9 +318,9 @@ def result_of(state: JobState) -> Any:
     """What the job returned.
 
     Raises:
-        JobFailedError: it is a dead letter.
-        InvalidJobError: nothing is known of it.
-        OperationTimeoutError: it isn't done.
+        JobFailedError: It is a dead letter.
+        InvalidJobError: Nothing is known of it.
+        OperationTimeoutError: It isn't done.
     """
     if state.state == "completed":
         return state.result

@@ -46,7 +46,7 @@ def poll_intervals(timeout: float) -> Iterator[float]:
     """Pauses between two queries of a job's state, growing from 2 ms to 0.25 s until `timeout` seconds have passed.
 
     Raises:
-        InvalidJobError: the time can't be used.
+        InvalidJobError: The time can't be used.
     """
     return _intervals(time.monotonic() + milliseconds("timeout", timeout) / 1000)
 

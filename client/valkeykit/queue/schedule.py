@@ -1,4 +1,4 @@
-"""Jobs that are added again and again: by a cron expression, or every so many seconds."""
+"""Schedules: jobs that are added by a cron expression or at an interval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_INTERVAL_SECONDS = 366 * 86_400
 
 @dataclass(frozen=True)
 class Schedule:
-    """A job that any worker adds when it is due. Times that all workers missed are made up for once.
+    """A job that any worker adds when it is due. If all workers missed one or more times, one job is added for them.
 
     Attributes:
         name: Name of the schedule.
@@ -66,7 +66,7 @@ class Schedule:
         """Read what `serialized` wrote.
 
         Raises:
-            InvalidJobError: it is of another version, or something else.
+            InvalidJobError: It is of another version, or something else.
         """
         try:
             fields = json.loads(serialized)
@@ -96,7 +96,7 @@ def new_schedule(
     """A schedule, checked.
 
     Raises:
-        InvalidJobError: not exactly one of cron and every, or one that can't be used.
+        InvalidJobError: Not exactly one of cron and every, or one that can't be used.
     """
     if (cron is None) == (every is None):
         raise InvalidJobError("a schedule needs either cron or every", fix='cron="0 3 * * *" or every=60')

@@ -1,4 +1,4 @@
-"""What a queue keeps on the server. All of it begins with `valkeykit:{name}:`, so it is in one hash slot.
+"""Keys and records of a queue on the server. All keys begin with `valkeykit:{name}:`, so they are in one hash slot.
 
     jobs         hash   id -> record
     waiting:P    list   ids in order, one list for each priority from 0 to 9
@@ -31,7 +31,7 @@ A record is `v1 created key priority attempts timeout result_ttl backoff name`, 
 the key is `-` for none, else `=key`. A number with a zero in front is a default that the worker's handler replaces. The
 beginning of a record, up to the attempts, is the same in every version of the format.
 
-KEYS[1] of each script is `valkeykit:{name}`, which never exists, and its other keys are all that it touches. So while
+KEYS[1] of each script is `valkeykit:{name}`, which never exists, and its other keys are all that it accesses. So while
 the slot moves to another node key by key, the server answers each call with TRYAGAIN, and no script runs on a part of
 the queue.
 """
@@ -71,8 +71,8 @@ def read_record(record: bytes) -> tuple[JobSpec, bytes]:
     """A record's name and options, and its arguments as JSON.
 
     Raises:
-        CorruptJobError: it isn't one.
-        NewerFormatError: it is one of another version.
+        CorruptJobError: The text is not a record.
+        NewerFormatError: The record has another version.
     """
     head, newline, payload = record.partition(b"\n")
     parts = head.split(b" ", 3)

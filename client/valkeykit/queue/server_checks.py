@@ -1,4 +1,4 @@
-"""What a queue asks of its server, read from INFO, which every user may run."""
+"""Server requirements of a queue, checked with INFO, which every user may run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from valkeykit.errors import UnsupportedServerError
 
 MIN_VERSION = (7, 2)
-"""The first Valkey; scripts and LMPOP are as they are needed from there on."""
+"""The first release of Valkey; it has the scripts and the LMPOP that the queue needs."""
 
 _logger = logging.getLogger("valkeykit.queue")
 
 
 def verify_server(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow_eviction: bool) -> None:
-    """Check the answers to INFO server and INFO memory.
+    """Check the responses to INFO server and INFO memory.
 
     Raises:
-        UnsupportedServerError: it isn't Valkey, is too old, or evicts jobs.
+        UnsupportedServerError: The server isn't Valkey, is too old, or evicts jobs.
     """
     info = _of_one_node(server) | _of_one_node(memory)
     if info.get("server_name", "valkey" if "valkey_version" in info else "redis") != "valkey":
@@ -47,6 +47,6 @@ def _check_eviction(policy: str, *, allow_eviction: bool) -> None:
 
 
 def _of_one_node(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """A cluster's client answers for each node; they are set up alike."""
+    """The response of one node: a cluster's client returns those of all nodes, which have the same configuration."""
     nodes = [value for value in answer.values() if isinstance(value, Mapping) and len(value) > 5]
     return dict(nodes[0] if nodes else answer)

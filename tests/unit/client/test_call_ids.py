@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 
 import pytest
 from valkeykit import Queue
-from valkeykit.queue import protocol
-from valkeykit.queue.protocol import CallIds
+from valkeykit.queue import call_ids
+from valkeykit.queue.call_ids import CallIds
 
 from tests.unit.client.working import take
 
@@ -46,7 +46,7 @@ def numbers_of_threads(one: CallIds, threads: int, calls: int) -> list[tuple[str
 
 
 def test_threads_get_different_numbers_while_names_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "MAX_CALLS_PER_PRODUCER", 64)
+    monkeypatch.setattr(call_ids, "MAX_CALLS_PER_PRODUCER", 64)
     given = numbers_of_threads(CallIds(), 16, 500)
     assert len(set(given)) == len(given) == 8000
     assert max(number for _, number in given) < 64

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 from valkeykit import cli, commands
 
@@ -35,6 +36,18 @@ def test_a_command_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> N
     assert (shown.exit_code, shown.stdout) == (0, "hello\n")
 
 
+def test_sub_commands_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry_point = EntryPoint("hello", f"{__name__}:greetings", commands.ENTRY_POINT_GROUP)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: EntryPoints([entry_point]))
+    shown = CliRunner().invoke(commands.app, ["hello", "world"])
+    assert (shown.exit_code, shown.stdout) == (0, "hello\n")
+
+
 def hello() -> None:
     """Print a greeting."""
     print("hello")
+
+
+greetings = typer.Typer(name="hello")
+greetings.callback()(lambda: None)
+greetings.command("world")(hello)

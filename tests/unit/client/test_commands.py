@@ -31,7 +31,7 @@ def test_the_help_of_each_command(server: Server) -> None:
 def test_a_survey_of_clients_whose_names_look_like_markup(server: Server) -> None:
     with closing(server.client()) as client:
         client.client_setname("[/worker]")
-        shown = run(server, "migrate", server.url, "--survey")
+        shown = run(server, "migrate", "survey", server.url)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "[/worker]" in shown.stdout
 

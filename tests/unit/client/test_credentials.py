@@ -80,7 +80,7 @@ def test_no_credentials_at_all() -> None:
     session = Session()
     session.get_component("credential_provider").providers.clear()
     provider = ElastiCacheIam("app", "cache", "eu-central-1", session=session)
-    with pytest.raises(errors.CredentialsError, match="no credentials"):
+    with pytest.raises(errors.CredentialsError, match="credentials are missing"):
         provider.get_credentials()
 
 

@@ -21,8 +21,13 @@ VALUE_BYTES = 100
 class BenchPlan:
     """The measurements of a run: each command with each number of connections and each pipeline length.
 
-    seconds: duration of the whole run.
-    pipelines: commands per round trip."""
+    Attributes:
+        seconds: Duration of the whole run.
+        connections: Numbers of connections.
+        pipelines: Numbers of commands per round trip.
+        commands: Names of the commands.
+        value_bytes: Size of the values.
+    """
 
     seconds: float = 20.0
     connections: tuple[int, ...] = (1, 4, 16, 64)
@@ -43,7 +48,7 @@ class BenchPlan:
         """Validate the plan.
 
         Raises:
-            ConfigurationError: a value is out of range.
+            ConfigurationError: A value is out of range.
         """
         if not all(1 <= wide <= 512 for wide in self.connections) or not self.connections:
             raise ConfigurationError("--connections must be from 1 to 512", fix="--connections 1 --connections 16")
@@ -63,10 +68,11 @@ class BenchPlan:
 class Cell:
     """A measurement.
 
-    rate: commands per second.
-    p50_ms, p99_ms: latency of a round trip, which is a whole pipeline.
-    client, server: CPU use as a share of one core.
-    limit: client or server; waiting if neither is busy, for example because of the network.
+    Attributes:
+        rate: Commands per second.
+        p50_ms, p99_ms: Latency of a round trip, which is a whole pipeline.
+        client, server: CPU use as a share of one core.
+        limit: `client` or `server`; `waiting` if neither is busy, for example because of the network.
     """
 
     command: str

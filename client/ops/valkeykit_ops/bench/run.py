@@ -45,8 +45,8 @@ class Bench:
         """Measure and yield each cell. The keys are deleted at the end, also if the run is closed early.
 
         Raises:
-            ConfigurationError: the server is nearly full, or no primary was found.
-            RedisError: the server rejects a command.
+            ConfigurationError: The server is nearly full, or no primary was found.
+            RedisError: The server rejects a command.
         """
         node = self._node()
         with deployment.client_of(self._settings, node) as client:

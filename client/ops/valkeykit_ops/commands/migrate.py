@@ -3,96 +3,143 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from valkeykit.commands.tables import add_row, plain
+from typer.core import TyperGroup
 from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
 
-from valkeykit_ops.migrate import endpoints, survey
+from valkeykit_ops.commands import migrate_options as given
+from valkeykit_ops.commands.migrate_options import STATE_FOLDER
+from valkeykit_ops.commands.migrate_views import show_plan, show_report, show_survey
+from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate import survey as surveys
 from valkeykit_ops.migrate.options import Options, Scope
-from valkeykit_ops.migrate.preflight import MigrationPlan
 from valkeykit_ops.migrate.progress import JsonLines, LogLines, ProgressBar, ProgressReporter, ProgressSink
 from valkeykit_ops.migrate.report import MigrationReport
 from valkeykit_ops.migrate.run import CutOver, Migration
 from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
-from valkeykit_ops.migrate.survey import Survey
 
 NO_GO, INCOMPLETE = 3, 4
 """Exit codes: the preflight failed; the target is incomplete."""
 
-_URL = "URL, or @FILE with the URL in its first line; default: the variable {}"
+
+class _SubCommands(TyperGroup):
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The word of an unknown command isn't printed: it may be a URL with a password."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None:
+            raise typer.BadParameter(f"expected a sub-command: {', '.join(self.list_commands(ctx))}")
+        return command
 
 
-def migrate(  # noqa: PLR0917  (typer makes them options)
-    source: Annotated[
-        str | None, typer.Argument(help=_URL.format("SOURCE_URL") + ". Or an RDB or append-only file.")
-    ] = None,
-    target: Annotated[str | None, typer.Argument(help=_URL.format("TARGET_URL") + ".")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check both servers and print the plan; write nothing.")
-    ] = False,
-    survey_: Annotated[
-        bool, typer.Option("--survey", help="Show the clients of the source and the commands they use.")
-    ] = False,
+migrate = typer.Typer(
+    name="migrate",
+    cls=_SubCommands,
+    help="Migrate data to Valkey: live copy, verified key by key.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@migrate.command()
+def survey(  # noqa: PLR0917  (typer makes them options)
+    source: given.SourceServer = None,
+    target: given.Target = None,
     idle: Annotated[
-        float | None,
-        typer.Option(help="With --survey: observe for this many seconds; exit 0 only if the server is idle."),
+        float | None, typer.Option(help="Observe for this many seconds; exit 0 only if the server is idle.")
     ] = None,
-    cut_over: Annotated[
-        bool, typer.Option("--cut-over", help="Wait until writes stop, then copy the last changes and verify.")
-    ] = False,
-    pause_writes: Annotated[
-        float | None, typer.Option(help="Pause writes at the source for this many seconds.")
-    ] = None,
-    quiet: Annotated[float, typer.Option(help="Seconds without a write after which writes count as stopped.")] = 5.0,
-    follow: Annotated[float | None, typer.Option(help="Keep the target in sync for this many seconds.")] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse migration: from Valkey back to Redis.")] = False,
-    conflict: Annotated[str, typer.Option(help="If the target has keys in scope: fail, skip or replace.")] = "fail",
-    match: Annotated[str | None, typer.Option(help="Migrate only keys that match this pattern.")] = None,
-    rename: Annotated[
-        str | None, typer.Option(help="Migrate only keys with a prefix, and replace it: OLD:NEW.")
-    ] = None,
-    type_: Annotated[list[str] | None, typer.Option("--type", help="Migrate only this type; can be repeated.")] = None,
-    database: Annotated[list[int] | None, typer.Option(help="Migrate only this database; can be repeated.")] = None,
-    rate: Annotated[int | None, typer.Option(help="Maximum keys per second.")] = None,
-    max_latency: Annotated[
-        float | None, typer.Option(help="Slow down if a PING to the source takes longer than this many milliseconds.")
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Keys per round trip.")] = 1000,
-    verify: Annotated[str, typer.Option(help="Compare all keys (full) or a sample.")] = "full",
-    accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Continue and skip keys that cannot be migrated.")
-    ] = False,
-    notifications: Annotated[
-        bool, typer.Option("--notifications", help="Enable keyspace notifications at the source during the run.")
-    ] = False,
-    state: Annotated[Path, typer.Option(help="Folder for the state of the migration.")] = Path("valkeykit-migration"),
-    reconnect_timeout: Annotated[
-        float, typer.Option(help="Seconds that a server may be unreachable before the run fails.")
-    ] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
-    source_ca: Annotated[Path | None, typer.Option(help="Path of the source's CA certificate.")] = None,
-    target_ca: Annotated[Path | None, typer.Option(help="Path of the target's CA certificate.")] = None,
-    scratch_server: Annotated[str | None, typer.Option(help="Server program that loads files.")] = None,
+    source_ca: given.SourceCa = None,
+    target_ca: given.TargetCa = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Migrate data to Valkey: live copy, verified key by key. Run the same command again to resume."""
+    """Show the clients of the source and the commands they use."""
+    with translate_errors(), contextlib.ExitStack() as stack:
+        server = _opened(stack, endpoints.resolve_url(source, endpoints.SOURCE_URL), source_ca)
+        other = _opened(stack, endpoints.resolve_url(target, endpoints.TARGET_URL), target_ca) if target else None
+        result = surveys.take(server, other, seconds=idle or 0.0)
+    show_survey(result, as_json=as_json)
+    if idle is not None and not result.is_idle:
+        raise typer.Exit(INCOMPLETE)
+
+
+@migrate.command()
+def plan(  # noqa: PLR0917  (typer makes them options)
+    source: given.Source = None,
+    target: given.Target = None,
+    match: given.Match = None,
+    rename: given.Rename = None,
+    types: given.Types = None,
+    databases: given.Databases = None,
+    conflict: given.Conflict = "fail",
+    reverse: given.Reverse = False,
+    accept_loss: given.AcceptLoss = False,
+    rate: given.Rate = None,
+    max_latency: given.MaxLatency = None,
+    batch: given.Batch = 1000,
+    state: given.State = STATE_FOLDER,
+    reconnect_timeout: given.ReconnectTimeout = 60.0,
+    source_ca: given.SourceCa = None,
+    target_ca: given.TargetCa = None,
+    scratch_server: given.ScratchServer = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Check both servers and print the plan; write nothing. Exit 3 if the migration cannot start."""
     with translate_errors():
-        if survey_:
-            _survey(source, target, source_ca, target_ca, idle, as_json=as_json)
-            return
         options = Options(
-            scope=Scope(match, _prefixes(rename), frozenset(type_ or ()), frozenset(database or ())),
+            scope=_scope(match, rename, types, databases),
+            conflict="replace" if reverse else conflict,
+            rate=rate,
+            max_latency=max_latency,
+            batch=batch,
+            accept_loss=accept_loss,
+            reverse=reverse,
+            reconnect_timeout=reconnect_timeout,
+        )
+        with _migration(
+            source, target, options, state, source_ca, target_ca, scratch_server, as_json=as_json
+        ) as migration:
+            result = migration.plan()
+    show_plan(result, as_json=as_json)
+    raise typer.Exit(0 if result.is_go else NO_GO)
+
+
+@migrate.command()
+def copy(  # noqa: PLR0917  (typer makes them options)
+    source: given.Source = None,
+    target: given.Target = None,
+    match: given.Match = None,
+    rename: given.Rename = None,
+    types: given.Types = None,
+    databases: given.Databases = None,
+    conflict: given.Conflict = "fail",
+    reverse: given.Reverse = False,
+    follow: given.Follow = None,
+    accept_loss: given.AcceptLoss = False,
+    verify: given.Verify = "full",
+    notifications: given.Notifications = False,
+    rate: given.Rate = None,
+    max_latency: given.MaxLatency = None,
+    batch: given.Batch = 1000,
+    state: given.State = STATE_FOLDER,
+    reconnect_timeout: given.ReconnectTimeout = 60.0,
+    source_ca: given.SourceCa = None,
+    target_ca: given.TargetCa = None,
+    scratch_server: given.ScratchServer = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Copy all keys while both servers are in use, and verify them. Run the same command again to resume."""
+    with translate_errors():
+        options = Options(
+            scope=_scope(match, rename, types, databases),
             conflict="replace" if reverse else conflict,
             rate=rate,
             max_latency=max_latency,
@@ -103,39 +150,67 @@ def migrate(  # noqa: PLR0917  (typer makes them options)
             verify=verify,
             reconnect_timeout=reconnect_timeout,
         )
-        change = CutOver(quiet, pause_writes) if cut_over or pause_writes else None
-        if (change or follow) and options.conflict == "skip":
-            raise ConfigurationError(
-                "--conflict skip does not support a cut-over: earlier copies look like the target's own keys",
-                fix="--conflict replace",
-            )
-        source_url, target_url = (
-            endpoints.resolve_url(source, endpoints.SOURCE_URL),
-            endpoints.resolve_url(target, endpoints.TARGET_URL),
+        if follow:
+            _check_follows_changes(options)
+        with _migration(
+            source, target, options, state, source_ca, target_ca, scratch_server, as_json=as_json
+        ) as migration:
+            report = migration.run(follow=follow)
+    _finish(report, as_json=as_json)
+
+
+@migrate.command()
+def cut_over(  # noqa: PLR0917  (typer makes them options)
+    source: given.Source = None,
+    target: given.Target = None,
+    quiet: Annotated[float, typer.Option(help="Seconds without a write after which writes count as stopped.")] = 5.0,
+    pause_writes: Annotated[
+        float | None, typer.Option(help="Pause writes at the source for this many seconds.")
+    ] = None,
+    match: given.Match = None,
+    rename: given.Rename = None,
+    types: given.Types = None,
+    databases: given.Databases = None,
+    conflict: given.Conflict = "fail",
+    reverse: given.Reverse = False,
+    follow: given.Follow = None,
+    accept_loss: given.AcceptLoss = False,
+    verify: given.Verify = "full",
+    notifications: given.Notifications = False,
+    rate: given.Rate = None,
+    max_latency: given.MaxLatency = None,
+    batch: given.Batch = 1000,
+    state: given.State = STATE_FOLDER,
+    reconnect_timeout: given.ReconnectTimeout = 60.0,
+    source_ca: given.SourceCa = None,
+    target_ca: given.TargetCa = None,
+    scratch_server: given.ScratchServer = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Copy, wait until writes stop, then copy the last changes and verify. Run the same command again to resume."""
+    with translate_errors():
+        options = Options(
+            scope=_scope(match, rename, types, databases),
+            conflict="replace" if reverse else conflict,
+            rate=rate,
+            max_latency=max_latency,
+            batch=batch,
+            accept_loss=accept_loss,
+            reverse=reverse,
+            notifications=notifications,
+            verify=verify,
+            reconnect_timeout=reconnect_timeout,
         )
-        with (
-            endpoints.open_source(source_url, source_ca, scratch_server) as old,
-            contextlib.closing(MigrationServer(endpoints.settings(target_url, target_ca))) as new,
-            contextlib.closing(MigrationState(state)) as kept,
-            ProgressReporter(_progress_sink(as_json=as_json)) as reporter,
-        ):
-            migration = Migration(old, new, options, kept, reporter)
-            with _stoppable(migration.stop):
-                if dry_run:
-                    plan = migration.plan()
-                    code = 0 if plan.is_go else NO_GO
-                else:
-                    report = migration.run(change, follow=follow)
-                    plan = report.plan
-                    code = _code(report)
-    _show(plan, None if dry_run else report, as_json=as_json)
-    raise typer.Exit(code)
+        _check_follows_changes(options)
+        with _migration(
+            source, target, options, state, source_ca, target_ca, scratch_server, as_json=as_json
+        ) as migration:
+            report = migration.run(CutOver(quiet, pause_writes), follow=follow)
+    _finish(report, as_json=as_json)
 
 
-def _code(report: MigrationReport) -> int:
-    if not report.plan.is_go:
-        return NO_GO
-    return 0 if report.complete else INCOMPLETE
+def _scope(match: str | None, rename: str | None, types: list[str] | None, databases: list[int] | None) -> Scope:
+    return Scope(match, _prefixes(rename), frozenset(types or ()), frozenset(databases or ()))
 
 
 def _prefixes(rename: str | None) -> tuple[str, str] | None:
@@ -145,6 +220,39 @@ def _prefixes(rename: str | None) -> tuple[str, str] | None:
     if not colon or not old:
         raise ConfigurationError(f"--rename {rename!r} is not OLD:NEW", fix="--rename shop.:store.")
     return old, new
+
+
+def _check_follows_changes(options: Options) -> None:
+    if options.conflict == "skip":
+        raise ConfigurationError(
+            "--conflict skip does not support a cut-over: earlier copies look like the target's own keys",
+            fix="--conflict replace",
+        )
+
+
+@contextlib.contextmanager
+def _migration(  # noqa: PLR0917  (called by the sub-commands alone)
+    source: str | None,
+    target: str | None,
+    options: Options,
+    state: Path,
+    source_ca: Path | None,
+    target_ca: Path | None,
+    scratch_server: str | None,
+    *,
+    as_json: bool,
+) -> Iterator[Migration]:
+    source_url = endpoints.resolve_url(source, endpoints.SOURCE_URL)
+    target_url = endpoints.resolve_url(target, endpoints.TARGET_URL)
+    with (
+        endpoints.open_source(source_url, source_ca, scratch_server) as old,
+        contextlib.closing(MigrationServer(endpoints.settings(target_url, target_ca))) as new,
+        contextlib.closing(MigrationState(state)) as kept,
+        ProgressReporter(_progress_sink(as_json=as_json)) as reporter,
+    ):
+        migration = Migration(old, new, options, kept, reporter)
+        with _stoppable(migration.stop):
+            yield migration
 
 
 def _progress_sink(*, as_json: bool) -> ProgressSink:
@@ -164,99 +272,12 @@ def _stoppable(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _show(plan: MigrationPlan, report: MigrationReport | None, *, as_json: bool) -> None:
-    if as_json:
-        record = {"event": "plan", **plan.record()} if report is None else {"event": "report", **report.record()}
-        typer.echo(json.dumps(record))
-        return
-    console = Console()
-    if report is None or not plan.is_go:
-        console.print(_plan_table(plan))
-        _print_inventory(console, plan)
-    if report is not None and report.verification is not None:
-        console.print(_verification_table(report))
-
-
-def _plan_table(plan: MigrationPlan) -> Table:
-    table = Table(
-        title=plain(
-            f"{plan.source} → {plan.target}: {plan.keys:,} keys, about {plan.seconds:,.0f} s: "
-            + ("go" if plan.is_go else "no-go")
-        ),
-        title_justify="left",
-    )
-    for column in ("check", "", "result", "fix"):
-        table.add_column(column, overflow="fold")
-    for check in plan.checks:
-        mark = {True: "ok", False: "NO", None: "note"}[check.ok]
-        add_row(table, check.name, mark, check.text, check.fix)
-    return table
-
-
-def _print_inventory(console: Console, plan: MigrationPlan) -> None:
-    result = plan.inventory
-    if result is None:
-        return
-    kinds = Table(title="keys by type", title_justify="left")
-    for column in ("type", "keys", "MiB"):
-        kinds.add_column(column, justify="left" if column == "type" else "right")
-    for kind in sorted(result.keys):
-        kinds.add_row(kind, f"{result.keys[kind]:,}", f"{result.memory[kind] / 2**20:,.1f}")
-    biggest = Table(title="biggest keys", title_justify="left")
-    for column in ("MiB", "database", "type", "key"):
-        biggest.add_column(column, overflow="fold")
-    for weight, number, kind, key in result.biggest:
-        add_row(biggest, f"{weight / 2**20:,.1f}", number, kind, key)
-    console.print(kinds, biggest)
-
-
-def _verification_table(report: MigrationReport) -> Table:
-    table = Table(title="complete" if report.complete else "incomplete", title_justify="left", show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    if report.verification:
-        for name, value in report.verification.record().items():
-            table.add_row(name, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
-    return table
-
-
-def _survey(
-    source: str | None,
-    target: str | None,
-    source_ca: Path | None,
-    target_ca: Path | None,
-    idle: float | None,
-    *,
-    as_json: bool,
-) -> None:
-    with contextlib.ExitStack() as stack:
-        server = _opened(stack, endpoints.resolve_url(source, endpoints.SOURCE_URL), source_ca)
-        other = _opened(stack, endpoints.resolve_url(target, endpoints.TARGET_URL), target_ca) if target else None
-        result = survey.take(server, other, seconds=idle or 0.0)
-    if as_json:
-        typer.echo(json.dumps(result.record()))
-    else:
-        _print_survey(result)
-    if idle is not None and not result.is_idle:
-        raise typer.Exit(INCOMPLETE)
+def _finish(report: MigrationReport, *, as_json: bool) -> None:
+    show_report(report, as_json=as_json)
+    if not report.plan.is_go:
+        raise typer.Exit(NO_GO)
+    raise typer.Exit(0 if report.complete else INCOMPLETE)
 
 
 def _opened(stack: contextlib.ExitStack, url: str, ca: Path | None) -> MigrationServer:
     return stack.enter_context(contextlib.closing(MigrationServer(endpoints.settings(url, ca))))
-
-
-def _print_survey(result: Survey) -> None:
-    console = Console()
-    clients = Table(title=plain(f"{result.server}: connections"), title_justify="left")
-    for column in ("connections", "host", "user", "name", "library", "database"):
-        clients.add_column(column, overflow="fold")
-    for one, number in result.connections.items():
-        add_row(clients, number, one.host, one.user, one.name, one.library, one.database)
-    calls = Table(title="commands" + (f" in {result.seconds:g} s" if result.seconds else ""), title_justify="left")
-    calls.add_column("command")
-    calls.add_column("calls", justify="right")
-    for name, number in result.commands.items():
-        add_row(calls, name, f"{number:,}")
-    console.print(clients, calls)
-    if result.unknown:
-        console.print(f"not supported by the target: {', '.join(result.unknown)}", markup=False)

@@ -32,7 +32,7 @@ class Deadline:
         """Return the function's result. It runs in a thread, which is abandoned after the time limit.
 
         Raises:
-            OutOfTimeError: it took longer than `seconds`, or the deadline was reached.
+            OutOfTimeError: It took longer than `seconds`, or the deadline was reached.
         """
         results: list[Result] = []
         failures: list[BaseException] = []

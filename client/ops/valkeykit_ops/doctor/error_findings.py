@@ -15,7 +15,11 @@ Fix = Callable[[Target, Node], str]
 
 
 class _Row(NamedTuple):
-    """layer: None for the layer of the caller."""
+    """Cause and fix of an error.
+
+    Attributes:
+        layer: None for the layer of the caller.
+    """
 
     layer: str | None
     why: str

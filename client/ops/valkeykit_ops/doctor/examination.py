@@ -83,7 +83,7 @@ class _Examination:
         self._in_parallel([*waiting, *(path for path in more if path.answers)], self._examine_node)
 
     def _examine_paths(self, nodes: list[Node], *, quiet: bool = False) -> list[NodePath]:
-        """quiet: do not add the findings of unreachable nodes; the caller does."""
+        """Examine paths to nodes. If `quiet`, the caller adds the findings of unreachable nodes."""
         paths = self._in_parallel(nodes, self._examine_path)
         for path in paths:
             self.reached.update(path.reached)

@@ -30,11 +30,12 @@ _RANK = {PROBLEM: 0, WARNING: 1, NOTE: 2}
 class Finding:
     """One result of an examination.
 
-    name: stable identifier.
-    what: the state.
-    why: its consequence.
-    fix: command that fixes it, or shows more if it cannot be fixed remotely.
-    node: host:port.
+    Attributes:
+        name: Stable identifier.
+        what: The state.
+        why: Its consequence.
+        fix: Command that fixes it, or shows more if it cannot be fixed remotely.
+        node: host:port.
     """
 
     layer: str
@@ -51,8 +52,9 @@ class Finding:
 class DoctorReport:
     """The report of an examination.
 
-    target: the endpoint, without a password.
-    reached: the layers that were examined.
+    Attributes:
+        target: The endpoint, without a password.
+        reached: The layers that were examined.
     """
 
     target: str

@@ -36,9 +36,10 @@ _MAX_ADDRESSES = 16
 class NodePath:
     """The network path to a node.
 
-    is_open: the server accepts commands without a login.
-    answers: the server speaks the protocol.
-    is_late: the time limit was reached first.
+    Attributes:
+        is_open: The server accepts commands without a login.
+        answers: The server speaks the protocol.
+        is_late: The time limit was reached first.
     """
 
     node: Node

@@ -58,15 +58,16 @@ DANGEROUS_COMMANDS: dict[str, tuple[str, ...]] = {
 class Snapshot:
     """The state of a server.
 
-    info: INFO of all sections; empty if it is not permitted.
-    is_probed: whether write, missing and dangerous are known.
-    write: the error of a write, None if it succeeds.
-    missing, dangerous: the REQUIRED_COMMANDS that are rejected and the DANGEROUS_COMMANDS that are permitted.
-    config: settings; empty if CONFIG GET is not permitted.
-    cluster, slots: CLUSTER INFO and CLUSTER SLOTS of a cluster node.
-    pings: seconds.
-    cpu: share of one core.
-    slow: latest entries of the slow log: (seconds ago, duration in seconds, command).
+    Attributes:
+        info: INFO of all sections; empty if it is not permitted.
+        is_probed: Whether write, missing and dangerous are known.
+        write: The error of a write, None if it succeeds.
+        missing, dangerous: The REQUIRED_COMMANDS that are rejected and the DANGEROUS_COMMANDS that are permitted.
+        config: Settings; empty if CONFIG GET is not permitted.
+        cluster, slots: CLUSTER INFO and CLUSTER SLOTS of a cluster node.
+        pings: Seconds.
+        cpu: Share of one core.
+        slow: Latest entries of the slow log: (seconds ago, duration in seconds, command).
     """
 
     node: Node
@@ -105,7 +106,7 @@ def take_snapshot(settings: ConnectionSettings, node: Node) -> Snapshot:
     """Log in and take a snapshot.
 
     Raises:
-        RedisError: the login or the first PING is rejected.
+        RedisError: The login or the first PING is rejected.
     """
     with deployment.client_of(settings, node) as client:
         return _collect(client, node)

@@ -30,10 +30,11 @@ PULUMI_SECONDS = 60
 class Target:
     """The endpoint to examine.
 
-    settings: connection settings of the whole endpoint.
-    workload: cache, queue or mixed; None if unknown.
-    stack: name of the Pulumi stack, if the endpoint belongs to one.
-    ca: path of the CA certificate, if it was given.
+    Attributes:
+        settings: Connection settings of the whole endpoint.
+        workload: `cache`, `queue` or `mixed`; None if unknown.
+        stack: Name of the Pulumi stack, if the endpoint belongs to one.
+        ca: Path of the CA certificate, if it was given.
     """
 
     settings: ConnectionSettings
@@ -103,7 +104,7 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
     """The target for a URL; None for the environment's.
 
     Raises:
-        ConfigurationError: the URL is invalid; the message has the variable.
+        ConfigurationError: The URL is invalid; the message has the variable.
     """
     if workload not in (None, *WORKLOADS):
         raise ConfigurationError(
@@ -134,7 +135,7 @@ def of_stack(name: str, workload: str | None = None) -> Target:
     """The target for a Pulumi stack, with its application user.
 
     Raises:
-        ConfigurationError: pulumi is not installed, the stack does not exist, or it has no endpoint.
+        ConfigurationError: Pulumi is not installed, the stack does not exist, or it has no endpoint.
     """
     outputs = _outputs(name)
     if "endpoint" not in outputs or "url" not in outputs:

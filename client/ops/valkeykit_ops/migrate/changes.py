@@ -38,7 +38,7 @@ def enable(server: MigrationServer) -> dict[str, str]:
     """Enable notifications; return the previous setting by node.
 
     Raises:
-        redis.RedisError: the user or the service does not permit CONFIG SET.
+        redis.RedisError: The user or the service does not permit CONFIG SET.
     """
     before = {primary.name: _setting(server, primary) for primary in server.primaries()}
     _set(server, lambda name: "".join(sorted(set(before.get(name, "")) | set(REQUIRED_EVENTS))))

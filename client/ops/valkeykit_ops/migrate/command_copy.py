@@ -60,11 +60,12 @@ class DatabasePair:
              between: Callable[[], None] = lambda: None) -> bool:  # fmt: skip
         """Copy one key; return False if `replace` is off and the target has it.
 
-        weight: bytes of memory at the source.
-        between: called between two chunks.
+        Args:
+            weight: Bytes of memory at the source.
+            between: Called between two chunks.
 
         Raises:
-            ChangedError: it was deleted or replaced in the meantime.
+            ChangedError: It was deleted or replaced in the meantime.
         """
         scratch = scratch_key(name)
         self.target.call(scratch, "UNLINK", scratch)
@@ -116,7 +117,7 @@ class DatabasePair:
         """Whether both servers have the same value; expiry times are not compared.
 
         Raises:
-            ChangedError: the source's key was deleted or replaced in the meantime.
+            ChangedError: The source's key was deleted or replaced in the meantime.
         """
         codec = self.codec(kind)
         with _detecting_changes():

@@ -47,7 +47,8 @@ class KeyDifference:
 class Comparer:
     """Compares keys of one database. Not thread-safe.
 
-    report: called with each key that differs.
+    Args:
+        report: Called with each key that differs.
     """
 
     def __init__(self, context: RunContext, database: int, report: Callable[[KeyDifference], None]) -> None:

@@ -22,8 +22,9 @@ class StoppedError(ValkeykitError):
 class RunContext:
     """One run.
 
-    mirrors: whether keys that the source does not have are removed from the target.
-    unmovable: file that lists the keys that cannot be migrated.
+    Attributes:
+        mirrors: Whether keys that the source does not have are removed from the target.
+        unmovable: File that lists the keys that cannot be migrated.
     """
 
     source: MigrationServer
@@ -54,7 +55,7 @@ class RunContext:
 
     def check_stop(self) -> None:
         """Raises:
-        StoppedError: the run was stopped.
+        StoppedError: The run was stopped.
         """
         if self.stop.is_set():
             raise StoppedError("interrupted", fix="run the same command again to resume")

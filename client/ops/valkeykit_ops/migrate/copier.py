@@ -23,7 +23,8 @@ _BAD_PAYLOAD = ("Bad data format", "DUMP payload")
 class Copier:
     """Copies keys of one database. Not thread-safe.
 
-    removes: whether keys that the source does not have are removed from the target.
+    Args:
+        removes: Whether keys that the source does not have are removed from the target.
     """
 
     def __init__(self, context: RunContext, database: int, *, removes: bool = False) -> None:
@@ -42,7 +43,7 @@ class Copier:
         """Copy keys; the last ones may be pending until `flush`.
 
         Raises:
-            redis.RedisError: a server failed or rejected a command; keys of earlier calls are copied.
+            redis.RedisError: A server failed or rejected a command; keys of earlier calls are copied.
         """
         in_scope_keys = in_scope(self._context, self._pair.source, keys)
         weights = reader.weights(self._pair.source, in_scope_keys) if in_scope_keys else []

@@ -29,7 +29,7 @@ class WriteCounter:
         """Number of write commands since the server's start.
 
         Raises:
-            RefusedError: the server has no command statistics.
+            RefusedError: The server has no command statistics.
         """
         calls = 0
         for primary in self._server.primaries():
@@ -37,7 +37,7 @@ class WriteCounter:
             if not lines:
                 raise RefusedError(
                     "the source has no command statistics, so it is unknown whether writes have stopped",
-                    fix="stop the writers, then run the command without --cut-over",
+                    fix="stop the writers, then run valkeykit migrate copy",
                 )
             for name, value in lines.items():
                 command = name.removeprefix("cmdstat_").partition("|")[0].lower()
@@ -62,7 +62,7 @@ def paused(server: MigrationServer, seconds: float) -> Iterator[None]:
     Otherwise it expires, so there is time to stop or move the writers.
 
     Raises:
-        redis.RedisError: the user or the service does not permit CLIENT PAUSE.
+        redis.RedisError: The user or the service does not permit CLIENT PAUSE.
     """
     ended = threading.Event()
     _each(server, "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")

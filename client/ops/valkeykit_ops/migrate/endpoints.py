@@ -24,7 +24,7 @@ def resolve_url(argument: str | None, variable: str) -> str:
     """The URL of an endpoint: the argument, the first line of the file if it is @FILE, or the variable's value.
 
     Raises:
-        ConfigurationError: no URL is given, or the file cannot be read.
+        ConfigurationError: No URL is given, or the file cannot be read.
     """
     text = argument or os.environ.get(variable, "").strip()
     if not text:
@@ -46,7 +46,7 @@ def settings(url: str, ca: Path | None) -> ConnectionSettings:
     """Connection settings of an endpoint.
 
     Raises:
-        ConfigurationError: the URL is invalid.
+        ConfigurationError: The URL is invalid.
     """
     settled = resolve_settings(
         url, ca=ca, decode=False, connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS
@@ -63,8 +63,8 @@ def open_source(text: str, ca: Path | None, scratch: str | None) -> Iterator[Mig
     """The source: a server, or a file loaded into a temporary server.
 
     Raises:
-        ConfigurationError: the URL or the file is invalid.
-        redis.RedisError: the server is unreachable.
+        ConfigurationError: The URL or the file is invalid.
+        redis.RedisError: The server is unreachable.
     """
     if not files.is_file(text):
         with contextlib.closing(MigrationServer(settings(text, ca))) as server:

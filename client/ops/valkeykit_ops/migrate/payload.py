@@ -33,7 +33,8 @@ class TransferMode(Enum):
 class Format:
     """The payload format of a server.
 
-    version: version of the payloads that it writes.
+    Args:
+        version: Version of the payloads that it writes.
     """
 
     def __init__(self, version: int) -> None:

@@ -26,10 +26,11 @@ WRITE_COMMANDS: tuple[tuple[str | int, ...], ...] = (
 def denied_commands(context: RunContext, sizes: dict[int, int]) -> dict[str, list[str]]:
     """The commands that `source` and `target` reject.
 
-    sizes: number of keys of the source's databases.
+    Args:
+        sizes: Number of keys of the source's databases.
 
     Raises:
-        redis.RedisError: a server is unreachable.
+        redis.RedisError: A server is unreachable.
     """
     number, key = sample_key(context, sizes)
     if key is None:

@@ -131,7 +131,7 @@ class PipelinedConnection:
         """The reply to one command.
 
         Raises:
-            redis.ResponseError: the server rejected it.
+            redis.ResponseError: The server rejected it.
         """
         answer = self.request([pack(*words)])[0]
         if isinstance(answer, redis.ResponseError | BrokenError):

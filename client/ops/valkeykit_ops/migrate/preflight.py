@@ -58,11 +58,12 @@ class MigrationPlan:
 def examine(context: RunContext, *, full: bool, continuing: bool) -> MigrationPlan:
     """Check both servers; nothing is written.
 
-    full: take an inventory of all keys, even if every type can be migrated.
-    continuing: the target already has a part of the data.
+    Args:
+        full: Take an inventory of all keys, even if every type can be migrated.
+        continuing: The target already has a part of the data.
 
     Raises:
-        redis.RedisError: a server is unreachable, or rejects a command that the checks need.
+        redis.RedisError: A server is unreachable, or rejects a command that the checks need.
     """
     sizes = {number: size for number, size in context.source.sizes().items() if context.options.scope.includes(number)}
     keys = sum(sizes.values())

@@ -37,13 +37,14 @@ BATCH_KEYS = 500
 class Verification:
     """The result of a comparison, in keys.
 
-    differing: keys that differed at the first comparison.
-    repaired: those that were equal after they were copied again.
-    expired, deleted: keys that left the source in the meantime.
-    unstable: keys that are written too often to compare.
-    kept: keys that the target had before and `--conflict skip` keeps.
-    missing, different, unexpected: keys that are wrong at the target.
-    unmovable: keys of types that the target does not support.
+    Attributes:
+        differing: Keys that differed at the first comparison.
+        repaired: Those that were equal after they were copied again.
+        expired, deleted: Keys that left the source in the meantime.
+        unstable: Keys that are written too often to compare.
+        kept: Keys that the target had before and `--conflict skip` keeps.
+        missing, different, unexpected: Keys that are wrong at the target.
+        unmovable: Keys of types that the target does not support.
     """
 
     full: bool = True
@@ -74,7 +75,9 @@ class Verification:
 class _Differences:
     """Differing keys, collected from several threads.
 
-    number: of keys to repair; `listed` has the first of them.
+    Attributes:
+        number: How many keys to repair.
+        listed: The first of them.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -103,7 +106,7 @@ def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
     """Compare all keys in scope, or a sample, and repair those that differ.
 
     Raises:
-        redis.RedisError: a server rejected a command, or was unreachable for too long.
+        redis.RedisError: A server rejected a command, or was unreachable for too long.
     """
     began = time.monotonic()
     compared = context.counters.get("compared")

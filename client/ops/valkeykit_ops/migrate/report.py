@@ -21,9 +21,10 @@ LISTED_KEYS = 1000
 class MigrationReport:
     """The result of a run.
 
-    complete: whether the target has every key in scope.
-    cut_over: whether writes to the source had stopped before the verification.
-    downtime: seconds from the last write to the end of the verification; None without a cut-over.
+    Attributes:
+        complete: Whether the target has every key in scope.
+        cut_over: Whether writes to the source had stopped before the verification.
+        downtime: Seconds from the last write to the end of the verification; None without a cut-over.
     """
 
     plan: MigrationPlan

@@ -74,7 +74,7 @@ class Router:
         """The reply to one command.
 
         Raises:
-            redis.RedisError: the server rejected it.
+            redis.RedisError: The server rejected it.
         """
         answer = self.request([key], [pack(*words)])[0]
         if isinstance(answer, RedisError):

@@ -42,9 +42,10 @@ POLL_INTERVAL_SECONDS = 0.5
 class CutOver:
     """How to cut over.
 
-    quiet: seconds without a write after which writes count as stopped.
-    pause: seconds for which the source pauses writes (CLIENT PAUSE); None to wait until the writers stop.
-    timeout: maximum seconds to wait until writes stop.
+    Attributes:
+        quiet: Seconds without a write after which writes count as stopped.
+        pause: Seconds for which the source pauses writes (CLIENT PAUSE); None to wait until the writers stop.
+        timeout: Maximum seconds to wait until writes stop.
     """
 
     quiet: float = 5.0
@@ -85,7 +86,7 @@ class Migration:
         """Check both servers without writing to either.
 
         Raises:
-            ValkeykitError: a server is unreachable, or rejects a required command.
+            ValkeykitError: A server is unreachable, or rejects a required command.
         """
         with _translating_errors():
             self._reporter.stage("inventory", sum(self._context.source.sizes().values()))
@@ -94,12 +95,13 @@ class Migration:
     def run(self, cut_over: CutOver | None = None, *, follow: float | None = None) -> MigrationReport:
         """Migrate; the same call resumes a run that was killed or failed.
 
-        cut_over: wait until writes stop, then verify; None to verify while writes continue.
-        follow: keep the target in sync for this many seconds first.
+        Args:
+            cut_over: Wait until writes stop, then verify; None to verify while writes continue.
+            follow: Keep the target in sync for this many seconds first.
 
         Raises:
-            ConfigurationError: the state belongs to another migration.
-            ValkeykitError: a server is unreachable or rejected a command; the state is saved.
+            ConfigurationError: The state belongs to another migration.
+            ValkeykitError: A server is unreachable or rejected a command; the state is saved.
         """
         began = time.time()
         with _translating_errors():
@@ -227,7 +229,8 @@ class Migration:
     def _verify(self, *, last: bool = False) -> Verification:
         """Compare all keys, or a sample; changed keys that are known are copied first.
 
-        last: no pass follows, so a sample is enough only if all changes are known.
+        Args:
+            last: No pass follows, so a sample is enough only if all changes are known.
         """
         keys = self._changes.take() if self._changes is not None else None
         copy_keys(self._context, keys or [])

@@ -40,10 +40,11 @@ class MigrationServer:
     def __init__(self, settings: ConnectionSettings, label: str = "") -> None:
         """Connect.
 
-        label: name shown instead of the address.
+        Args:
+            label: Name shown instead of the address.
 
         Raises:
-            ValkeykitError: the server is unreachable or rejected the login.
+            ValkeykitError: The server is unreachable or rejected the login.
         """
         topology = settings.topology
         if topology in {"sentinel", "replicated"}:
@@ -107,7 +108,7 @@ class MigrationServer:
         """The reply to a command, over a connection that is kept open per node.
 
         Raises:
-            redis.RedisError: the node is unreachable or rejects the command.
+            redis.RedisError: The node is unreachable or rejects the command.
         """
         with self._guard:
             kept = self._controls.pop(node, None)
@@ -150,7 +151,7 @@ class MigrationServer:
         """The current primaries.
 
         Raises:
-            redis.RedisError: no node responds.
+            redis.RedisError: No node responds.
         """
         if not self.is_cluster:
             return [Primary(self._seed)]

@@ -54,7 +54,7 @@ class MigrationState:
         """Claim the folder for a migration; the first claim owns it.
 
         Raises:
-            ConfigurationError: it belongs to another migration; the message lists the differences.
+            ConfigurationError: It belongs to another migration; the message lists the differences.
         """
         kept = self._record.setdefault("identity", dict(identity))
         differing = [name for name in identity if kept.get(name) != identity[name]]

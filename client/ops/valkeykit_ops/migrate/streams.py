@@ -92,7 +92,8 @@ class StreamCodec:
     def finish(self, router: Router, key: bytes, scratch: bytes, *, counters: bool) -> list[bytes]:
         """The commands that set last id, counters, group positions and idle consumers.
 
-        counters: whether both servers count added and read entries (7.0 and newer).
+        Args:
+            counters: Whether both servers count added and read entries (7.0 and newer).
         """
         about = _facts(router.call(key, "XINFO", "STREAM", key))
         block = []

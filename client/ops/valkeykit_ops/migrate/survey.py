@@ -34,9 +34,10 @@ class ClientGroup:
 class Survey:
     """The use of a server.
 
-    connections: number of connections per group.
-    commands: calls since the server's start, or during the observation.
-    unknown: commands in use that the other server does not support.
+    Attributes:
+        connections: Number of connections per group.
+        commands: Calls since the server's start, or during the observation.
+        unknown: Commands in use that the other server does not support.
     """
 
     server: str
@@ -60,11 +61,12 @@ class Survey:
 def take(server: MigrationServer, other: MigrationServer | None, *, seconds: float = 0.0) -> Survey:
     """Survey a server's clients and commands.
 
-    other: the future server; unsupported commands are reported.
-    seconds: duration of the observation; 0 to count since the server's start.
+    Args:
+        other: The future server; unsupported commands are reported.
+        seconds: Duration of the observation; 0 to count since the server's start.
 
     Raises:
-        redis.RedisError: the user is not permitted to query it.
+        redis.RedisError: The user is not permitted to query it.
     """
     before = _commands(server) if seconds else {}
     time.sleep(seconds)

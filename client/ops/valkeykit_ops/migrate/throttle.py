@@ -18,9 +18,10 @@ MAX_PAUSE_SECONDS = 1.0
 class Throttle:
     """Sets the size of batches and the pauses between them. Thread-safe.
 
-    rate: maximum keys per second; None for no limit.
-    max_latency: milliseconds; None for no limit.
-    batch: keys per batch without a slowdown.
+    Args:
+        rate: Maximum keys per second; None for no limit.
+        max_latency: Milliseconds; None for no limit.
+        batch: Keys per batch without a slowdown.
     """
 
     def __init__(self, rate: int | None, max_latency: float | None, batch: int) -> None:

@@ -116,7 +116,11 @@ class SortedSetCodec:
 
 
 class HashCodec:
-    """field_ttl: whether both servers support field TTLs."""
+    """Reads and writes hashes in chunks.
+
+    Args:
+        field_ttl: Whether both servers support field TTLs.
+    """
 
     def __init__(self, *, field_ttl: bool) -> None:
         self._field_ttl = field_ttl

@@ -90,7 +90,7 @@ def text(settings: ConnectionSettings) -> str:
     """The metrics of one scrape.
 
     Raises:
-        ConfigurationError: prometheus_client is not installed.
+        ConfigurationError: Prometheus_client is not installed.
     """
     with Watch(settings, samples=False) as watch:
         registry = _registry(watch)
@@ -103,7 +103,7 @@ def serve(settings: ConnectionSettings, host: str, port: int) -> ThreadingHTTPSe
     """Serve metrics from a thread until `shutdown` is called on the returned server.
 
     Raises:
-        ConfigurationError: prometheus_client is not installed, or the port is not available.
+        ConfigurationError: Prometheus_client is not installed, or the port is not available.
     """
     registry = _registry(Watch(settings, samples=False))
     from prometheus_client import start_http_server

@@ -15,15 +15,16 @@ from valkeykit_ops.nodes import replicas_of
 class Reading:
     """The state of a node at one moment.
 
-    when: seconds of a monotonic clock.
-    commands, hits, misses, evicted, expired, rejected: counters since the server's start.
-    cpu_user, cpu_sys: CPU seconds of the command thread.
-    memory, resident: bytes.
-    maxmemory: bytes; 0 for no limit.
-    keys: number of keys by database.
-    lag: replication lag in seconds; on a primary that of its slowest replica; None without replication.
-    slow: number of entries ever added to the slow log.
-    ping: median in seconds.
+    Attributes:
+        when: Seconds of a monotonic clock.
+        commands, hits, misses, evicted, expired, rejected: Counters since the server's start.
+        cpu_user, cpu_sys: CPU seconds of the command thread.
+        memory, resident: Bytes.
+        maxmemory: Bytes; 0 for no limit.
+        keys: Number of keys by database.
+        lag: Replication lag in seconds; on a primary that of its slowest replica; None without replication.
+        slow: Number of entries ever added to the slow log.
+        ping: Median in seconds.
     """
 
     node: Node
@@ -64,9 +65,11 @@ class Reading:
 class Figures:
     """The activity of a node between two readings.
 
-    operations, evicted, expired: per second.
-    hit_rate: None without reads.
-    cpu: share of one core."""
+    Attributes:
+        operations, evicted, expired: Per second.
+        hit_rate: None without reads.
+        cpu: Share of one core.
+    """
 
     node: str
     role: str

@@ -48,8 +48,8 @@ class Watch:
         """A reading of each node that responds.
 
         Raises:
-            RedisError: no node responds.
-            ConfigurationError: the Sentinels report no primary.
+            RedisError: No node responds.
+            ConfigurationError: The Sentinels report no primary.
         """
         self._discover()
         self.missing = {}

@@ -1,1 +1,1 @@
-"""Handlers that run in child processes: the parent's side, the child's side, and how the child finds the function."""
+"""Handlers in child processes: parent, child, and references to functions."""

@@ -1,4 +1,4 @@
-"""The child process of a HandlerProcess: it runs one call of a handler after the other."""
+"""The child process of a HandlerProcess: runs calls of handlers, one after the other."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ MAX_ERROR_CHARACTERS = 20_000
 class HandlerCall(NamedTuple):
     """A message from the parent.
 
-    arguments: JSON.
-    max_result: bytes that the result may take; None where it isn't kept.
+    Attributes:
+        arguments: JSON.
+        max_result: Bytes that the result may take; None if it isn't kept.
     """
 
     reference: Reference
@@ -47,7 +48,8 @@ class HandlerCall(NamedTuple):
 class Message(NamedTuple):
     """A message from the child: any number of times progress, then one of the others.
 
-    content: progress and result are JSON; failed has the kind, the text and the traceback of an exception.
+    Attributes:
+        content: Progress and result are JSON; failed has the kind, the text and the traceback of an exception.
     """
 
     kind: Literal["progress", "result", "failed", "exhausted"]
@@ -79,7 +81,7 @@ class ChildJob:
         """Report how far the job is, as `Job.progress` does.
 
         Raises:
-            InvalidJobError: the value isn't JSON, or too large.
+            InvalidJobError: The value isn't JSON, or too large.
         """
         self._send(Message("progress", json.dumps(check_progress(value))))
 

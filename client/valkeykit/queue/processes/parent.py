@@ -42,7 +42,8 @@ _children: set[_Child] = set()
 class HandlerFailedError(JobError):
     """A handler raised an exception in its child process.
 
-    kind: the name of its class.
+    Attributes:
+        kind: The name of its class.
     """
 
     def __init__(self, kind: str, text: str, traceback: str) -> None:
@@ -97,7 +98,7 @@ class HandlerProcess:
             report_progress: Called in this thread with every value that the handler reports.
             is_cancelled: Queried once before the call starts: a `kill()` before that has no effect on it.
             is_last_attempt: Seen as `current_job().is_last_attempt`.
-            max_result: Bytes that the result may take; None where it isn't kept, and needs not be JSON.
+            max_result: Bytes that the result may take; None if it isn't kept, and needs not be JSON.
 
         Returns:
             The result as JSON, None for a result of None and for one that isn't kept.

@@ -1,4 +1,4 @@
-"""How a function is found again in another process: by the name that it has in its module."""
+"""References to functions: module and name, which another process resolves."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ _importing_script = False
 class Reference(NamedTuple):
     """Where a function is.
 
-    script: file of the script that was started, None for a function in any other module.
-    wrappers: number of decorators between the name in the module and the function.
+    Attributes:
+        script: File of the script that was started, None for a function in any other module.
+        wrappers: Number of decorators between the name in the module and the function.
     """
 
     script: str | None
@@ -41,7 +42,7 @@ def check_importable(function: Callable[..., Any]) -> None:
     While the function's module is still being executed, its name may be unbound or bound to a previous definition.
 
     Raises:
-        InvalidJobError: it can't be imported.
+        InvalidJobError: It can't be imported.
     """
     refer(function)
 
@@ -50,7 +51,7 @@ def check_not_importing() -> None:
     """Check that this is not a child process that imports the parent's script, which would start a second worker.
 
     Raises:
-        ConfigurationError: it is.
+        ConfigurationError: It is.
     """
     if _importing_script:
         raise ConfigurationError(
@@ -63,7 +64,7 @@ def refer(function: Callable[..., Any]) -> Reference:
     """Find the name under which another process can import a function.
 
     Raises:
-        InvalidJobError: there is none.
+        InvalidJobError: There is none.
     """
     name = _qualified_name(function)
     module_name = getattr(function, "__module__", None) or "builtins"
@@ -88,8 +89,8 @@ def resolve(reference: Reference) -> Any:
     """Import what `refer` described.
 
     Raises:
-        InvalidJobError: the module has no such name.
-        Exception: what the module raises when it is imported.
+        InvalidJobError: The module has no such name.
+        Exception: What the module raises when it is imported.
     """
     value: Any = _import_script(reference.script) if reference.script else importlib.import_module(reference.module)
     try:

@@ -1,4 +1,4 @@
-"""Acknowledgements: how jobs ended is reported to the server in batches, then to the listeners."""
+"""Acknowledgement of jobs: outcomes are sent to the server in batches, then to the listeners."""
 
 from __future__ import annotations
 
@@ -44,7 +44,14 @@ MAX_BATCH_BYTES = 1024 * 1024
 class AckBatch:
     """Outcomes by the call that acknowledges them, and its flat arguments.
 
-    plain, with_results: of finish. failed: of fail. cancelled: of drop.
+    Attributes:
+        done: Outcomes of the call `finish`.
+        plain: Its arguments for jobs without a result.
+        with_results: Its arguments for jobs with a result.
+        failures: Outcomes of the call `fail`.
+        failed: Its arguments.
+        cancellations: Outcomes of the call `drop`.
+        cancelled: Its arguments.
     """
 
     done: list[Outcome] = field(default_factory=list)

@@ -51,7 +51,7 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def is_done_before(end: Coroutine[Any, Any, Any], action: Coroutine[Any, Any, Any]) -> bool:
-    """Run an action until an end. What the action raises comes through; at the end it is cancelled."""
+    """Run an action until an end, at which it is cancelled. Exceptions of the action are raised."""
     acting, ending = asyncio.create_task(action), asyncio.create_task(end)
     try:
         await asyncio.wait({acting, ending}, return_when=asyncio.FIRST_COMPLETED)

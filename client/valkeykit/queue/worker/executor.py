@@ -7,8 +7,6 @@ cheap. Each job has its own copy of the context.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import inspect
 import sys
 import threading
@@ -23,8 +21,9 @@ from valkeykit.queue.events import logger
 from valkeykit.queue.handlers import complete, exhaust
 from valkeykit.queue.job import InvalidResultError, Job, call
 from valkeykit.queue.options import MAX_RESULT_BYTES
-from valkeykit.queue.outcomes import EncodedResult, Outcome, interruption_error
+from valkeykit.queue.outcomes import EncodedResult, interruption_error
 from valkeykit.queue.worker.event_loop import is_cancelling
+from valkeykit.queue.worker.running import InterruptedFunction, RunningJobs
 
 if TYPE_CHECKING:
     from valkeykit.queue.processes.parent import HandlerProcess
@@ -40,20 +39,20 @@ THREAD_RETRY_SECONDS = 0.5
 """Seconds before a thread is tried again, where the system had none."""
 
 RecordStart = Callable[[Job], Awaitable[bool]]
-"""Called before a job's last attempt; False where it must not run, and is held no longer."""
+"""Called before a job's last attempt; False if it must not run, and is held no longer."""
 
 OnLastAttempt = Callable[[Job], None]
 """Called right before the handler of a last attempt is, from any thread."""
 
 
-class _Interrupt(BaseException):
-    """Raised inside a function that is to end. Not an Exception, so that handlers don't catch it by accident."""
-
-
 class JobExecutor:
-    """Runs jobs. All methods but those of threads belong to the loop.
+    """Runs jobs in tasks, threads and child processes. All methods but those of threads belong to the loop.
 
-    on_finished: called in the loop, soon after jobs have ended; their outcomes are in `outcomes`.
+    Attributes:
+        concurrency: How many jobs run at the same time.
+        outcomes: How jobs ended, until they are acknowledged.
+        busy: How many tasks and threads are in use.
+        running: The jobs that have begun and not ended.
     """
 
     def __init__(
@@ -64,10 +63,20 @@ class JobExecutor:
         on_last_attempt: OnLastAttempt | None = None,
         max_result: int = MAX_RESULT_BYTES,
     ) -> None:
+        """Call it in the event loop.
+
+        Args:
+            concurrency: How many jobs may run at the same time.
+            on_finished: Called in the loop, soon after jobs have ended; their outcomes are in `outcomes`.
+            record_start: Called before a job's last attempt.
+            on_last_attempt: Called right before the handler of a last attempt.
+            max_result: Size limit of a result in bytes.
+        """
         self.concurrency = concurrency
-        self.outcomes: deque[Outcome] = deque()
         self.busy = 0
-        self.running: set[Job] = set()
+        self._runs = RunningJobs(on_finished)
+        self.outcomes = self._runs.outcomes
+        self.running = self._runs.jobs
         self._on_finished = on_finished
         self._record_start = record_start
         self._on_last_attempt = on_last_attempt or (lambda _: None)
@@ -77,7 +86,6 @@ class JobExecutor:
         self._functions: deque[Job] = deque()
         self._continued: deque[tuple[Job, Any, Context]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._is_notified = False
         self._closed = False
         self._lock = threading.Lock()
         self._work: SimpleQueue[bool] = SimpleQueue()
@@ -108,24 +116,18 @@ class JobExecutor:
             self._functions.clear()
         return jobs
 
+    def reject(self, job: Job, error: Exception) -> None:
+        """Fail a job that can't run."""
+        self._runs.finish(job, error=error)
+
     def interrupt(self, job: Job, reason: Interruption) -> None:
         """Make a running job end."""
-        with self._lock:
-            if job.over or job.interrupt is not None:
-                return
-            job.interrupt = reason
-            job.interrupted_at = time.monotonic()
-            if job.task is not None:
-                job.task.cancel()
-            elif job.kill is not None:
-                job.kill()
-            elif job.thread is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), ctypes.py_object(_Interrupt))
+        self._runs.interrupt(job, reason)
 
     def abandon(self, job: Job) -> None:
         """Abandon a job that doesn't end: its thread or task may never return, so a new one replaces it."""
         is_function = job.task is None
-        if self.finish(job, error=interruption_error(job), abandoned=True):
+        if self._runs.finish(job, error=interruption_error(job), abandoned=True):
             self._threads -= is_function
             self.busy -= 1
             self._fill()
@@ -137,30 +139,6 @@ class JobExecutor:
             self._work.put(False)
         for task in self._tasks:
             task.cancel()
-
-    def finish(
-        self, job: Job, value: Any = None, error: BaseException | None = None, *, abandoned: bool = False
-    ) -> bool:
-        """Note how a job ended, once; from any thread. False where that was known already."""
-        with self._lock:
-            if job.over:
-                return False
-            job.is_abandoned = abandoned
-            self.outcomes.append(Outcome(job, value, error))  # first, since an interrupt may come between
-            job.over = True
-        self.running.discard(job)
-        self._notify_soon()
-        return True
-
-    def _notify_soon(self) -> None:
-        if not self._is_notified:
-            self._is_notified = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: a thread outlived its worker
-                self._loop.call_soon_threadsafe(self._notify)
-
-    def _notify(self) -> None:
-        self._is_notified = False
-        self._on_finished()
 
     def _fill(self) -> None:
         if self._closed:
@@ -178,7 +156,7 @@ class JobExecutor:
             self._work.put(True)
 
     def _add_thread(self) -> bool:
-        """False where the system has no more threads: then those that there are do the work, or it is tried again."""
+        """False if the system has no more threads: then those that there are do the work, or it is tried again."""
         try:
             threading.Thread(target=self._thread, name="valkeykit-job", daemon=True).start()
         except RuntimeError as problem:
@@ -203,7 +181,7 @@ class JobExecutor:
         try:
             while keeps_running and (self._coroutines or self._continued):
                 job, *rest = self._continued.popleft() if self._continued else (self._coroutines.popleft(),)
-                job.task = task
+                self._runs.attach_task(job, task)
                 keeps_running = await self._run_coroutine(job, *rest)
                 if is_cancelling(task):
                     return
@@ -215,13 +193,13 @@ class JobExecutor:
                 self._free()
 
     async def _run_coroutine(self, job: Job, awaitable: Any = None, context: Context | None = None) -> bool:
-        """Run a job, or the rest of one that a function began. False where it was abandoned meanwhile."""
+        """Run a job, or the rest of one that a function began. False if it was abandoned meanwhile."""
         if context is None:
-            self._begin(job)
+            self._runs.begin(job)
         if job.interrupt is not None:
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
-            return self.finish(job, error=interruption_error(job))
+            return self._runs.finish(job, error=interruption_error(job))
         try:
             if context is None:
                 if job.attempt >= job.spec.attempts:
@@ -236,29 +214,22 @@ class JobExecutor:
                 raise
             return self._end_cancelled(job, error)
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
-            return self.finish(job, error=error)
-        return self.finish(job, value)
+            return self._runs.finish(job, error=error)
+        return self._runs.finish(job, value)
 
     def _end_cancelled(self, job: Job, error: asyncio.CancelledError) -> bool:
         """An error that the handler itself let out, a cancelled task that it awaited for example, fails the job."""
         if job.interrupt is not None and sys.version_info >= (3, 11) and job.task is not None:
             job.task.uncancel()
-        return self.finish(job, error=interruption_error(job, error))
+        return self._runs.finish(job, error=interruption_error(job, error))
 
     async def _may_run(self, job: Job) -> bool:
-        job.called = 0.0  # the time-out doesn't count until the server has answered
+        self._runs.stop_clock(job)  # until the server has answered
         if self._record_start is None or await self._record_start(job):
-            job.called = time.monotonic()
+            self._runs.restart_clock(job)
             return True
-        self._disown(job)
+        self._runs.disown(job)
         return False
-
-    def _disown(self, job: Job) -> None:
-        """Forget a job that must not run here."""
-        with self._lock:
-            job.over = True
-        self.running.discard(job)
-        self._notify_soon()
 
     # functions
 
@@ -289,36 +260,36 @@ class JobExecutor:
             if not self._functions:
                 return None
             job = self._functions.popleft()
-            self._begin(job)
+            self._runs.begin(job)
             return job
 
     def _run_function(self, job: Job) -> bool:
-        """Run a job. False where it was abandoned meanwhile, and its thread is replaced."""
+        """Run a job. False if it was abandoned meanwhile, and its thread is replaced."""
         try:
             if not self._may_run_function(job):
                 return True
             context = self._context.copy()
-            self._allow_interrupt(job)
+            self._runs.attach_thread(job)
             try:
                 value = context.run(call, job)
                 if value is not None and inspect.isgenerator(value):
                     value = context.run(exhaust, value)
                 if value is not None and (inspect.isawaitable(value) or inspect.isasyncgen(value)):
                     return self._continue_in_loop(job, value, context)
-            except _Interrupt:
+            except InterruptedFunction:
                 raise
             except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
-                return self.finish(job, error=error)
-            return self.finish(job, value)
-        except _Interrupt as error:  # it may come a moment after the function has ended
-            return self.finish(job, error=interruption_error(job, error)) or not job.is_abandoned
+                return self._runs.finish(job, error=error)
+            return self._runs.finish(job, value)
+        except InterruptedFunction as error:  # it may come a moment after the function has ended
+            return self._runs.finish(job, error=interruption_error(job, error)) or not job.is_abandoned
 
     def _run_in_process(self, job: Job, process: HandlerProcess) -> bool:
         assert job.handler is not None  # noqa: S101  (`submit` has checked it)
         try:
             if not self._may_run_function(job):
                 return True
-            job.kill = process.kill
+            self._runs.attach_process(job, process.kill)
             text = process.run(
                 job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt,
                 report_progress=job.progress, is_cancelled=lambda: job.is_interrupted,
@@ -327,11 +298,10 @@ class JobExecutor:
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             if getattr(error, "kind", "") == InvalidResultError.__name__:
                 error = InvalidResultError(str(error).partition(": ")[2])
-            return self.finish(job, error=interruption_error(job, error))
+            return self._runs.finish(job, error=interruption_error(job, error))
         finally:
-            with self._lock:
-                job.kill = None
-        return self.finish(job, None if text is None else EncodedResult(text))
+            self._runs.detach_process(job)
+        return self._runs.finish(job, None if text is None else EncodedResult(text))
 
     def _may_run_function(self, job: Job) -> bool:
         if job.attempt < job.spec.attempts or self._record_start is None:
@@ -343,25 +313,13 @@ class JobExecutor:
 
     def _continue_in_loop(self, job: Job, awaitable: Any, context: Context) -> bool:
         """A function returned something that must be awaited: its job continues in the loop, and its thread is free."""
-        with self._lock:
-            job.thread = None
+        self._runs.detach_thread(job)
         self._loop.call_soon_threadsafe(self._take_over, job, awaitable, context)
         return True
 
     def _take_over(self, job: Job, awaitable: Any, context: Context) -> None:
         self._continued.append((job, awaitable, context))
         self._fill()
-
-    def _allow_interrupt(self, job: Job) -> None:
-        """From here on an interrupt reaches this thread; one that came before is found here."""
-        with self._lock:
-            if job.interrupt is not None:
-                raise _Interrupt
-            job.thread = threading.get_ident()
-
-    def _begin(self, job: Job) -> None:
-        job.started = job.called = time.monotonic()
-        self.running.add(job)
 
 
 def _new_process() -> HandlerProcess:

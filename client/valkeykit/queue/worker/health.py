@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from valkeykit.queue.worker.probes import ProbeServer
 
 HEARTBEAT_INTERVAL_SECONDS = 1.0
-"""Seconds between two turns that are noted, and between two writes of the heartbeat file."""
+"""Pause between two notes that the loop runs, and between two writes of the heartbeat file."""
 
 
 class Health:
-    """A worker's health, as a file and on a port where those are configured.
+    """A worker's health, in a heartbeat file and on a port if they are configured.
 
     Args:
-        queue: the queue's name.
-        heartbeat: the file, None for none.
-        port: the port; 0 for any that is free, None for none.
+        queue: The queue's name.
+        heartbeat: The file, None for none.
+        port: The port; 0 for any that is free, None for none.
 
     Raises:
-        ConfigurationError: an argument can't be used.
+        ConfigurationError: An argument can't be used.
     """
 
     def __init__(self, queue: str, heartbeat: Path | str | None, port: int | None) -> None:
@@ -78,26 +78,26 @@ class Health:
 
     @property
     def port(self) -> int | None:
-        """The port that answers, once it does."""
+        """The port that is served; None before that."""
         return self._server.port if self._server is not None else None
 
     def watch(self, fetcher: JobFetcher, renewal: LeaseRenewer, lease: float, retry_for: float = 0.0) -> None:
-        """Set whose health it is.
+        """Set the parts of the worker to watch.
 
         Args:
-            fetcher: takes its jobs.
-            renewal: renews its leases.
-            lease: seconds that a lease lasts.
-            retry_for: seconds that a take is tried again while the server is down.
+            fetcher: Takes its jobs.
+            renewal: Renews its leases.
+            lease: Seconds that a lease lasts.
+            retry_for: Seconds that a take is tried again while the server is down.
         """
         self._fetcher, self._renewal, self._lease = fetcher, renewal, lease
         self._longest_take = STUCK_SECONDS + retry_for
 
     def start(self) -> None:
-        """Begin to write and to answer, in the worker's loop.
+        """Start to write the file and to serve the port, in the worker's loop.
 
         Raises:
-            ConfigurationError: the port can't be used.
+            ConfigurationError: The port can't be used.
         """
         self._ended.clear()
         if self._port is not None:
@@ -135,7 +135,7 @@ class Health:
         }
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Note that the loop turns. A timer does it, since the worker's own tasks may wait for the server."""
+        """Note that the loop runs. A timer does it, since the worker's own tasks may wait for the server."""
         self._turned = time.monotonic()
         self._timer = loop.call_later(HEARTBEAT_INTERVAL_SECONDS, self._turn, loop)
 

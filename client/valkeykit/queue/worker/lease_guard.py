@@ -1,5 +1,7 @@
-"""A process that renews a worker's leases while the worker itself can't: a handler may hold the interpreter's lock for
-long, in a regular expression that backtracks for example, and then none of the worker's threads runs.
+"""The lease guard: a process that renews a worker's leases while the worker can't.
+
+While a handler holds the interpreter's lock, for example in a regular expression that backtracks, no thread of the
+worker runs.
 
 The worker writes what it holds to a pipe. The process renews only where the worker has sent nothing for a third of the
 lease. It ends with the worker. If the worker was killed, it first releases the jobs whose last attempt was due and
@@ -55,7 +57,7 @@ class LeaseGuard:
 
     @classmethod
     def fork(cls, queue: QueueBase, worker: str, lease: float) -> LeaseGuard | None:
-        """Start the process; None where a fork isn't safe: with other threads, and elsewhere than on Linux."""
+        """Start the process; None if a fork isn't safe: with other threads, and elsewhere than on Linux."""
         if not sys.platform.startswith("linux") or len(list(Path("/proc/self/task").iterdir())) > 1:
             return None
         reading, writing = os.pipe()
@@ -94,7 +96,7 @@ class LeaseGuard:
         self._write(b"-" + b" ".join([job.key for job in jobs]) + b"\n")
 
     def renewed(self, description: str) -> None:
-        """The worker has renewed its leases itself. description: its description, as JSON."""
+        """Note that the worker has renewed its leases. `description` is the worker's, as JSON."""
         self._write(b"=" + description.encode() + b"\n")
 
     def close(self) -> None:

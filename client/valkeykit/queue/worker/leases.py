@@ -120,7 +120,7 @@ class LeaseManager:
                 await self._queue.send(call)
 
     async def record_start(self, job: Job) -> bool:
-        """Record on the server that a job begins its last attempt. False where it must not run: then it is released.
+        """Record on the server that a job begins its last attempt. False if it must not run: then it is released.
 
         Jobs that begin together are recorded in one call.
         """
@@ -178,7 +178,8 @@ class LeaseManager:
 class LeaseRenewer(threading.Thread):
     """Renews leases in a thread and over a connection of its own, so that a handler that blocks the loop loses none.
 
-    last_contact: when the server last answered, by time.monotonic(); 0 before the first time.
+    Attributes:
+        last_contact: When the server last answered, by time.monotonic(); 0 before the first time.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Prefetching: how many jobs a worker takes at once, taking them, and adding the jobs of schedules that are due."""
+"""Prefetching of jobs: their number, the takes, and the jobs of due schedules."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ MAX_TAKEN_JOBS = 1000
 class PrefetchController:
     """Measures how fast jobs end, and so how many to take at once.
 
-    is_rate_limited: whether the queue has a rate limit, which counts jobs when they are taken: then none is prefetched.
+    Attributes:
+        is_rate_limited: Whether the queue has a rate limit. It counts jobs that are taken, so then none is prefetched.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -93,8 +94,9 @@ class PrefetchController:
 class JobFetcher:
     """Takes jobs from the server and submits them to the executor.
 
-    last_contact: when the server last responded to a take.
-    take_started: when the current take began; None before the first one, and while no more jobs can run.
+    Attributes:
+        last_contact: When the server last responded to a take.
+        take_started: When the current take began; None before the first one, and while no more jobs can run.
     """
 
     def __init__(
@@ -130,10 +132,10 @@ class JobFetcher:
         """Take jobs and submit them to the executor.
 
         Args:
-            until_empty: return when no job waits and none runs.
+            until_empty: Return when no job waits and none runs.
 
         Raises:
-            UnsupportedServerError: the server would lose jobs.
+            UnsupportedServerError: The server would lose jobs.
         """
         failures = 0
         while True:
@@ -208,7 +210,7 @@ class JobFetcher:
             except CorruptJobError as error:
                 job = Job(key, attempt, JobSpec("?"), b"", None)
                 self._leases.track([job])
-                self._executor.finish(job, error=error)
+                self._executor.reject(job, error)
                 continue
             else:
                 if job.handler is None:
@@ -264,7 +266,7 @@ class JobFetcher:
             skip += len(left)
 
     async def _fire(self, due: DueSchedule) -> bool:
-        """Add a schedule's job. False where this worker can't read the schedule: another one may."""
+        """Add a schedule's job. False if this worker can't read the schedule: another one may."""
         try:
             call = self._queue.protocol.fire(due)
         except InvalidJobError as error:

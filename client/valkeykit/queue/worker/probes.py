@@ -1,4 +1,4 @@
-"""GET /live and GET /ready, for Kubernetes and load balancers."""
+"""HTTP probes: GET /live and GET /ready, for Kubernetes and load balancers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ProbeServer(ThreadingHTTPServer):
     """Answers with a worker's state, over IPv6 and IPv4. It has a thread of its own, so a busy loop does not delay it.
 
     Raises:
-        ConfigurationError: the port can't be used.
+        ConfigurationError: The port can't be used.
     """
 
     daemon_threads = True
@@ -52,14 +52,14 @@ class ProbeServer(ThreadingHTTPServer):
         self.server_close()
 
     def server_bind(self) -> None:
-        """Without the look-up of this host's name, which takes seconds where the name server does not respond."""
+        """Bind without a lookup of the host name, which takes seconds if the name server does not respond."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "", self.port
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  (its base's interface)
-        """A client that ended the connection is not worth a traceback."""
+        """Print no traceback for a client that ended the connection."""
         logger.debug("a health probe failed", exc_info=True)
 
     def _bind(self, port: int) -> None:

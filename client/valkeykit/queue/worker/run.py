@@ -1,4 +1,4 @@
-"""One run of a worker: its parts, and how they start, work together and end."""
+"""One run of a worker: the start, the cooperation and the end of its parts."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class WorkerRun:
         }
 
     async def _begin(self) -> bool:
-        """Wait for the server; an unsupported one is an error. False where the worker was stopped meanwhile."""
+        """Wait for the server; an unsupported one is an error. False if the worker was stopped meanwhile."""
         while not self._stopping.is_set():
             try:
                 if await is_done_before(self._stopping.wait(), self._queue.check()):
@@ -244,7 +244,7 @@ class WorkerRun:
                     await self._leases.release(self._executor.withdraw())
 
     async def _survive(self, step: Callable[[], Coroutine[Any, Any, None]], text: str) -> None:
-        """A worker continues whatever happens in one step."""
+        """Log an exception of one step and continue."""
         try:
             await step()
         except UnsupportedServerError:

@@ -1,4 +1,4 @@
-"""The worker as applications use it: its options, signals, start and stop."""
+"""The worker's API: options, signals, start and stop."""
 
 from __future__ import annotations
 
@@ -31,11 +31,16 @@ SHUTDOWN_TIMEOUT_SECONDS = 25.0
 """Seconds that running jobs have to end after SIGTERM; orchestrators kill after 30."""
 
 DEFAULT_CONCURRENCY = 10
-"""Jobs at once, where neither the argument nor JOB_CONCURRENCY says."""
+"""Jobs at once, if neither the argument nor JOB_CONCURRENCY is set."""
 
 
 class Worker:
-    """Runs the jobs of a queue."""
+    """Runs the jobs of a queue.
+
+    Attributes:
+        name: A random name, under which `Queue.workers` lists it.
+        concurrency: How many jobs run at the same time.
+    """
 
     def __init__(
         self,
