@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 from bench.report import at_most, publish
 from bench.up import EMPTY, seconds
-from tests.aws import account
-from tests.aws.recorded import MINIMAL as AWS
-from tests.aws.test_requests import TOPOLOGIES as AWS_TOPOLOGIES
-from tests.aws.variables import ADDRESS
-from tests.cloud.config_strategies import Configuration
-from tests.cloud.stack import CloudStack, running
-from tests.gcp.answers import FILE
-from tests.gcp.recorded import MINIMAL as GCP
-from tests.gcp.test_requests import TOPOLOGIES as GCP_TOPOLOGIES
+from harness.cloud.aws import account
+from harness.cloud.aws.configurations import MINIMAL as AWS
+from harness.cloud.aws.configurations import TOPOLOGIES as AWS_TOPOLOGIES
+from harness.cloud.aws.variables import ADDRESS
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.gcp.answers import FILE
+from harness.cloud.gcp.configurations import MINIMAL as GCP
+from harness.cloud.gcp.configurations import TOPOLOGIES as GCP_TOPOLOGIES
+from harness.cloud.stack import CloudStack, running
 from tools.stack import DRY_RUN_OPTIONS, PREVIEW_ENVIRONMENT, PROJECT, Stack
 
 ROUNDS = 5
@@ -62,7 +62,7 @@ def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, s
     """variables: for the stand-in, which runs already: its start says nothing about the real provider's."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(cloud, f"tests.{cloud}.backend", PROJECT, variables) as attached,
+        running(cloud, f"harness.cloud.{cloud}.backend", PROJECT, variables) as attached,
     ):
         return _in_turn(Path(folder), configuration, attached)
 

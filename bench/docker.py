@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.report import Row, at_most, publish
+from harness.docker import Bed, make_spec, new_secrets, running
 from infra.hardening import Topology
-from tests.docker.bed import Bed, make_spec, new_secrets, running
 from tools.availability_probe import AvailabilityProbe
 from tools.stack import PROJECT
 

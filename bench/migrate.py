@@ -17,9 +17,8 @@ import redis
 
 from bench.report import Row, at_least, at_most, publish
 from bench.venv import OURS, measure
-from tests import servers
-from tests.migrate import binaries
-from tests.servers import Server
+from harness import binaries, servers
+from harness.servers import Server
 
 ROUNDS = 3
 """Runs of each, in turn; the median of the ratios counts."""

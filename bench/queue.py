@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.report import Row, at_least, at_most, publish
 from bench.venv import OURS, measure, python
-from tests import servers
-from tests.servers import Server
+from harness import servers
+from harness.servers import Server
 
 PEERS = {
     "rq": 1000,

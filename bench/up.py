@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.report import Row, at_most, publish
+from harness.project import Project
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
-from tests.project import Project
 from tools.stack import PROJECT
 
 ROUNDS = 5

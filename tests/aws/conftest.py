@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws import account
-from tests.aws.variables import ADDRESS, EXISTING
+from harness.cloud.aws import account
+from harness.cloud.aws.variables import ADDRESS, EXISTING
+from harness.cloud.stack import CloudStack, plugin, running
+from harness.project import USERS_CHOICE
 from tests.cloud.page_runner import PageRunner
-from tests.cloud.stack import CloudStack, plugin, running
-from tests.project import USERS_CHOICE
 from tools.stack import PROJECT
 
 
@@ -35,7 +35,7 @@ def existing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fake_provider(moto: str, existing: Path) -> Iterator[dict[str, str]]:
-    with running("aws", "tests.aws.backend", PROJECT, {ADDRESS: moto, EXISTING: str(existing)}) as variables:
+    with running("aws", "harness.cloud.aws.backend", PROJECT, {ADDRESS: moto, EXISTING: str(existing)}) as variables:
         yield variables
 
 
@@ -63,4 +63,4 @@ def _empty(moto: str, existing: Path) -> None:
 
 
 def _plugins(folder: Path) -> Path:
-    return plugin(folder / "plugins", "aws", "tests.aws.backend", PROJECT)
+    return plugin(folder / "plugins", "aws", "harness.cloud.aws.backend", PROJECT)

@@ -9,14 +9,13 @@ from typing import Any
 import pulumi
 from valkeykit.endpoint import Endpoint
 
+from harness.cloud.aws import requests
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import Configuration, load
 from infra.settings import StackSettings
 from infra.targets.aws import AwsDeployment
 from infra.targets.deployment import record_rotation
-from tests.aws import requests
-from tests.cloud.config_strategies import Configuration, load
 from tests.cloud.recording import Answer, Inputs, Recorder, record
-
-MINIMAL: Configuration = {"target": "aws", "aws.region": "eu-central-1"}
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 VPC = "vpc-0a1b2c3d"

@@ -11,14 +11,15 @@ import pytest
 from valkeykit.settings import resolve_settings
 from valkeykit.url import parse
 
+from harness.cloud.aws import service
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import load
 from infra import hardening
 from infra.settings.aws.catalogue import FAMILIES, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES, smallest
 from infra.targets.aws import alarms, parameters, replication
 from infra.targets.aws.names import safe_name
-from tests.aws import service
-from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.config_strategies import load
+from tests.aws.recorded import Deployed
 
 GIB = 1024**3
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"

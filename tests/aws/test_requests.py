@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as limits
 from valkeykit.errors import ConfigurationError
 
-from tests.aws import requests, service
-from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.config_strategies import (
+from harness.cloud.aws import requests, service
+from harness.cloud.aws.configurations import MINIMAL, TOPOLOGIES
+from harness.cloud.config_strategies import (
     Configuration,
     accepted,
     apply_fixes,
@@ -18,32 +18,8 @@ from tests.cloud.config_strategies import (
     load,
     refusal,
 )
+from tests.aws.recorded import Deployed
 from tests.cloud.recording import Recorder
-
-TOPOLOGIES: dict[str, Configuration] = {
-    "single": {},
-    "replicated": {"topology": "replicated"},
-    "cluster": {"topology": "cluster", "workload": "queue", "memory": "8gb"},
-    "serverless": {"topology": "serverless"},
-    "signed": {"topology": "replicated", "aws.auth": "iam"},
-    "everything": {
-        "topology": "cluster",
-        "environment": "prod",
-        "memory": "20gb",
-        "shards": "15",
-        "replicas": "5",
-        "workload": "mixed",
-        "aws.durability": "sync",
-        "aws.kmsKey": "own",
-        "aws.alertEmails": "ops@example.org,night@example.org",
-        "aws.allowedCidrs": "10.0.0.0/16,fd00::/48",
-        "aws.allowedSecurityGroups": "sg-0a1b",
-        "aws.vpcId": "vpc-0a1b2c3d",
-        "aws.subnetIds": "subnet-0,subnet-1,subnet-2",
-        "passwordRotation": "2026-12",
-        "aws.tags": "team=web,cost=12",
-    },
-}
 
 
 def check(recorder: Recorder) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from valkeykit.errors import ConfigurationError
 
-from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.config_strategies import Configuration, apply_fixes, load
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import Configuration, apply_fixes, load
+from tests.aws.recorded import Deployed
 
 SERVERLESS = {"topology": "serverless"}
 

@@ -13,6 +13,9 @@ from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
+from harness.docker import make_spec
+from harness.docker import running as running_deployment
+from harness.ports import APPLICATIONS, reserve
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import ports, process, server, servers
@@ -20,8 +23,6 @@ from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.drivers.processes.instance import ServerSpec
 from infra.hardening import Topology
-from tests.docker import bed
-from tests.ports import APPLICATIONS, reserve
 from tools import export
 
 MEMORY = 64 * 1024**2
@@ -80,9 +81,9 @@ def embedded(topology: Topology, folder: Path) -> Iterator[Application]:
 @contextlib.contextmanager
 def docker(topology: Topology, folder: Path) -> Iterator[Application]:
     """Containers of the docker target, TLS only; yields an application of them."""
-    spec = bed.make_spec(folder, topology)
+    spec = make_spec(folder, topology)
     passwords = {**spec.secrets.passwords, "app": awkward_password()}
-    with bed.running(replace(spec, secrets=replace(spec.secrets, passwords=passwords))) as running:
+    with running_deployment(replace(spec, secrets=replace(spec.secrets, passwords=passwords))) as running:
         yield _application(running.endpoint, passwords, folder)
 
 

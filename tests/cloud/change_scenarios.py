@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.cloud.changes import REPLACEMENTS, Effect, Row, Step, effect, table, touched
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.stack import CloudStack
 from infra.settings import loading
-from tests.cloud.changes import REPLACEMENTS, Effect, Row, Step, effect, table, touched
-from tests.cloud.config_strategies import Configuration
 from tests.cloud.recording import Inputs, Recorded
-from tests.cloud.stack import CloudStack
 
 WRITE = "WRITE_DOCS"
 """The environment variable that has a table written instead of compared."""
@@ -49,7 +49,7 @@ def steps_between(former: Iterable[Recorded], after: Iterable[Recorded], replace
 class ScenarioRunner:
     """scenarios: refused changes are taken back. same_as: keys that go only with others, by the key that does the same.
     refusals: what the operator is told of a change that isn't made, by what it would have been.
-    holding, deferred: as `tests.cloud.changes.effect` wants them.
+    holding, deferred: as `harness.cloud.changes.effect` wants them.
     """
 
     minimal: Configuration

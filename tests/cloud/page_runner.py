@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import checkout
-from tests.cloud.config_strategies import Configuration
-from tests.project import NO_PIP
+from harness.cloud.config_strategies import Configuration
+from harness.project import NO_PIP
+from tests.support import checkout
 
 ANSWERS = {"PULUMI_OPTION_YES": "true", "PULUMI_OPTION_SKIP_PREVIEW": "true"}
 """Where the CLI would ask; a page that wants a preview says so."""

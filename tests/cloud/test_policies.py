@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cloud.aws import configurations as on_aws
+from harness.cloud.gcp import configurations as on_gcp
 from infra.policy.policies import POLICIES, CheckedResource
 from tests.aws import recorded as aws
-from tests.aws import test_requests as on_aws
 from tests.cloud.recording import Recorder
 from tests.gcp import recorded as gcp
-from tests.gcp import test_requests as on_gcp
 
 PROD = {"environment": "prod"}
 

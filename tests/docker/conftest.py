@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from bench.report import publish
+from harness.docker import IMAGE, NEW, OLD, SHAPES, Bed, make_spec, running
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, Bed, make_spec, running
 from tests.docker.totals import ROUNDS, DamageTotals, totals
 
 PUBLISHED = 50

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import redis
 
+from harness.docker import Bed
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, wait_until
 from tests.docker import damage
-from tests.docker.bed import Bed
 
 KEYS = 300
 

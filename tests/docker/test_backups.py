@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from harness.docker import Bed, make_spec, running, sweep
 from infra.drivers.docker import driver
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.objects import SCRATCH
 from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from tests import killed
-from tests.docker.bed import Bed, make_spec, running, sweep
+from tests.support import killed
 
 KEYS = 300
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 import redis
 
+from harness.docker import NEW, SHAPES, Bed, make_spec, running
 from infra.hardening import Topology
-from tests.docker.bed import NEW, SHAPES, Bed, make_spec, running
 
 Facts = dict[str, Any]
 

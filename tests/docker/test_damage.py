@@ -17,10 +17,10 @@ from typing import Literal
 
 import pytest
 
+from harness.docker import Bed, make_spec, running
 from infra.drivers.topology.executor import wait_until
 from infra.hardening import Topology
 from tests.docker import damage
-from tests.docker.bed import Bed, make_spec, running
 from tests.docker.damage import ANY, OF_CLUSTER
 from tests.docker.stored import direct, states
 from tests.docker.test_repair import rewrite

@@ -10,12 +10,12 @@ import pytest
 import redis
 from valkeykit.errors import ValkeykitError
 
+from harness.docker import NEW, OLD, Bed, make_spec, running
 from infra.drivers.docker import driver
 from infra.drivers.topology.executor import wait_until
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.docker import damage
-from tests.docker.bed import NEW, OLD, Bed, make_spec, running
 from tests.docker.stored import data_of, read, restore, stop_one, write
 
 MORE = pytest.mark.thorough

@@ -21,13 +21,13 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
+from harness.docker import IMAGE, NEW, OLD, SHAPES, sweep
+from harness.ports import CONTAINERS, reserve
+from harness.project import USERS_CHOICE, Project
 from infra.drivers.docker.engine import Engine
 from infra.policy import policies
 from infra.policy.policies import CheckedResource
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, sweep
 from tests.docker.test_monitoring import EXPORTER
-from tests.ports import CONTAINERS, reserve
-from tests.project import USERS_CHOICE, Project
 from tools import failover, keycounts
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack

@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.docker import IMAGE, NEW
 from tests.clients import deployments
-from tests.docker.bed import IMAGE, NEW
 from tools.stack import PROJECT
 
 COMPOSE = PROJECT / "examples" / "compose" / "compose.yaml"

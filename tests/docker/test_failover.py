@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import Bed, make_spec, running
 from infra.drivers.docker import driver
 from infra.drivers.topology import pause
 from infra.drivers.topology.executor import info
-from tests.docker.bed import Bed, make_spec, running
 from tools.availability_probe import AvailabilityProbe
 from tools.stack import PROJECT
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.docker import Bed, make_spec, running
 from infra.drivers.docker import executor
 from infra.drivers.topology.executor import NotRespondingError, is_reachable, wait_until
-from tests.docker.bed import Bed, make_spec, running
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW, OLD, Bed, make_spec, running, sweep
 from infra.drivers.docker import driver
 from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.driver import DeploymentSpec
 from infra.drivers.docker.objects import DockerObjects
 from infra.errors import ProvisioningError
-from tests import killed
-from tests.docker.bed import IMAGE, NEW, OLD, Bed, make_spec, running, sweep
 from tests.docker.stored import data_of, leader_and_followers, read, write
+from tests.support import killed
 
 HEX = re.compile(r"[0-9a-f]{64}")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.files import SCRIPTS
 from infra.drivers.topology.executor import wait_until
-from tests.docker.bed import IMAGE, NEW
 
 PORT = 7000
 LOGIN = ' --user "$user" --tls --cacert /etc/valkey/tls/ca.crt'

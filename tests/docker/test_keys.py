@@ -11,8 +11,8 @@ import redis
 from valkeykit.connection import connect
 from valkeykit.url import Node
 
+from harness.docker import Bed, make_spec, running
 from infra.drivers.docker import driver
-from tests.docker.bed import Bed, make_spec, running
 from tools import keycounts, keyspace
 from tools.keycounts import ShardKeyCount
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.docker import NEW, OLD, Bed, new_secrets
 from infra.drivers import certificates
 from infra.drivers.docker import health, rolling_restart
 from infra.drivers.docker.plan import Secrets
 from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
-from tests.docker.bed import NEW, OLD, Bed, new_secrets
 from tools.availability_probe import AvailabilityProbe
 
 SECONDS_WITHOUT_WRITES = 10.0

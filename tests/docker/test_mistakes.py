@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import NEW, OLD, make_spec, running
 from infra.drivers.docker import driver, images
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from tests.docker.bed import NEW, OLD, make_spec, running
 
 
 def nothing_is_left(spec: driver.DeploymentSpec) -> bool:

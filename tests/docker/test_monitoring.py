@@ -20,13 +20,13 @@ import pytest
 import redis
 import yaml
 
+from harness.docker import SHAPES, Bed, make_spec, new_secrets, running
+from harness.ports import free_port
 from infra.drivers.docker import exporter
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.files import FOLDER
 from infra.hardening import Topology
 from tests.docker.alerts import CASES, unit_tests
-from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
-from tests.ports import free_port
 
 EXPORTER = "exporter-test:1.69.0"
 PROMETHEUS = "prometheus-test:2.53.3"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NETWORKS, NEW, SHAPES, Bed, make_spec, running
 from infra.drivers.docker.engine import Engine
-from tests.docker.bed import IMAGE, NETWORKS, NEW, SHAPES, Bed, make_spec, running
 
 BACK_WITHIN = 120.0
 BRIDGE = "valkeytest0"

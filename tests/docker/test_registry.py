@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW
 from infra.drivers.docker import images
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
 from infra.errors import ProvisioningError
-from tests.docker.bed import IMAGE, NEW
 
 PROGRAM = (
     Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "valkey-pulumi/registry/usr/bin/docker-registry"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import Bed, make_spec, running, sweep
 from infra.drivers.docker import driver
 from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
-from tests.docker.bed import Bed, make_spec, running, sweep
 from tests.docker.forwarder import Forwarder
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW, OLD, SHAPES
+from harness.ports import CONTAINERS, reserve
 from infra.drivers.docker.engine import Engine, EngineError
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
-from tests.ports import CONTAINERS, reserve
 from tools.render import render
 from tools.stack import PROJECT
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.docker import NEW, OLD, Bed, make_spec, running
 from infra.drivers.docker import driver, executor, volumes
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.workbench import Workbench
 from infra.drivers.topology.executor import NodeAddress, is_reachable, wait_until
 from infra.errors import ProvisioningError
-from tests.docker.bed import NEW, OLD, Bed, make_spec, running
 from tests.docker.test_frozen import signal
 
 KEYS = 300

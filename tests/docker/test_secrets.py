@@ -14,9 +14,9 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from harness.docker import IMAGE, NEW, Bed, make_spec, new_secrets, running
 from infra.drivers.docker.plan import Backups, Upload
 from infra.hardening import Topology
-from tests.docker.bed import IMAGE, NEW, Bed, make_spec, new_secrets, running
 from tests.docker.test_monitoring import EXPORTER
 from tests.docker.test_upload import RCLONE
 

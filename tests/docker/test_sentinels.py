@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from valkeykit.endpoint import SERVICE
 
+from harness.docker import Bed, make_spec, running
 from infra.drivers.docker import driver
 from infra.drivers.topology import replication
 from infra.drivers.topology.executor import NodeAddress, wait_until
 from tests.docker import stored
-from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import data_of, read, write
 from tests.docker.test_frozen import signal
 

@@ -16,9 +16,9 @@ from typing import Any
 import boto3
 import pytest
 
+from harness.docker import Bed, make_spec, running
+from harness.ports import free_port
 from infra.drivers.docker.plan import Backups, Upload
-from tests.docker.bed import Bed, make_spec, running
-from tests.ports import free_port
 
 RCLONE = "rclone-test:1.60.1"
 BUCKET = "valkey-tests"

@@ -12,13 +12,13 @@ from typing import cast
 
 import pytest
 
+from harness.docker import Bed, make_spec, running
 from infra.drivers.docker import driver, roles
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.topology.executor import CommandRejectedError, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.docker import damage
-from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import (
     KEYS,
     data_of,

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import servers
 from infra.settings import loading
-from tests import checkout, servers
+from tests.support import checkout
 from tools.stack import PROJECT
 
 PAGES = sorted((PROJECT / "docs").rglob("*.md"))

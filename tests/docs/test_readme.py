@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
-from tests import checkout as checkout_of
+from tests.support import checkout as checkout_of
 from tools import reference
 from tools.stack import PROJECT
 

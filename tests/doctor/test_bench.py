@@ -13,10 +13,10 @@ from valkeykit.settings import resolve_settings
 from valkeykit_ops.bench.plan import BenchPlan, limit_of
 from valkeykit_ops.bench.run import PREFIX, TTL_SECONDS, Bench
 
-from tests import servers
-from tests.doctor.faulty_endpoints import LIMIT
+from harness import servers
+from harness.endpoints.faulty import LIMIT
+from harness.servers import Server, running
 from tests.doctor.test_stats import command
-from tests.servers import Server, running
 
 SHORT = BenchPlan(seconds=1.6, connections=(1, 4), pipelines=(1, 20))
 

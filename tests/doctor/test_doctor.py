@@ -23,10 +23,10 @@ from valkeykit_ops import vulnerabilities
 from valkeykit_ops.doctor import deadline, examination, load, target
 from valkeykit_ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_snapshot
 
-from tests.doctor import faulty_endpoints, harness
-from tests.doctor.faulty_endpoints import LIMIT, user
-from tests.ports import HOST, free_port
-from tests.servers import Sentinels, Server, running
+from harness.endpoints import cases, faulty
+from harness.endpoints.faulty import LIMIT, user
+from harness.ports import HOST, free_port
+from harness.servers import Sentinels, Server, running
 
 AOF = ("--appendonly", "yes")
 
@@ -191,7 +191,7 @@ def test_a_dead_sentinel_is_a_warning_and_none_a_problem(tmp_path: Path) -> None
 )
 def test_the_command_ends(name: str, tmp_path: Path) -> None:
     """Within its time-out of 30 seconds, whatever stands there; bench/doctor.py measures the seconds."""
-    with faulty_endpoints.OTHER_STATES[name](tmp_path) as case:
+    with faulty.OTHER_STATES[name](tmp_path) as case:
         assert doctor(case.url).returncode == 1
 
 
@@ -296,7 +296,7 @@ def test_a_server_that_talks_nonsense(seed: int) -> None:
                 while connection.recv(4096):
                     connection.sendall(b"".join(chosen.choices(parts, k=5)))
 
-    with harness.listening(babble) as port:
+    with cases.listening(babble) as port:
         report = examination.examine(target.of_url(f"redis://{HOST}:{port}"))
     assert not report.is_healthy
     assert report.seconds < deadline.TOTAL_SECONDS + 1
@@ -313,7 +313,7 @@ def test_a_byte_a_second_after_the_login() -> None:
                 connection.sendall(bytes([byte]))
                 time.sleep(0.3)
 
-    with harness.listening(drip) as port:
+    with cases.listening(drip) as port:
         report = examination.examine(target.of_url(f"redis://{HOST}:{port}"))
     assert not report.is_healthy
     assert report.seconds < deadline.TOTAL_SECONDS + 1
@@ -322,7 +322,7 @@ def test_a_byte_a_second_after_the_login() -> None:
 def test_a_loading_node_does_not_hide_others(tmp_path: Path) -> None:
     """The next one is logged in to; only a refused login ends it all."""
     with (
-        faulty_endpoints.TABLE_ROWS["loading"](tmp_path / "a") as loading,
+        faulty.TABLE_ROWS["loading"](tmp_path / "a") as loading,
         running(tmp_path / "b", *LIMIT, *AOF) as server,
     ):
         nodes = f"{loading.url.removeprefix('redis://').removesuffix('/0')},{HOST}:{server.port}"

@@ -21,11 +21,10 @@ from valkeykit_ops.stats import metrics
 from valkeykit_ops.stats.reading import between, read
 from valkeykit_ops.stats.watch import Watch
 
-from tests import servers
-from tests.doctor.faulty_endpoints import LIMIT, until
-from tests.migrate import binaries
-from tests.ports import HOST, free_port
-from tests.servers import Sentinels, Server, running
+from harness import binaries, servers
+from harness.endpoints.faulty import LIMIT, until
+from harness.ports import HOST, free_port
+from harness.servers import Sentinels, Server, running
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import USERS_CHOICE, Project
+from harness.project import USERS_CHOICE, Project
 
 
 @pytest.fixture

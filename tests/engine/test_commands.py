@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.project import Project
+from harness.project import Project
 from tools import __main__ as tools
 from tools import export
 from tools.stack import PROJECT, Stack

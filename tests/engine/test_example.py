@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 
-from tests.project import Project
+from harness.project import Project
 from tools.stack import PROJECT
 
 

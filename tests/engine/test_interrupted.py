@@ -17,8 +17,8 @@ import redis
 import yaml
 from valkeykit.connection import connect
 
+from harness.project import Project
 from infra.drivers.topology.executor import wait_until
-from tests.project import Project
 from tools import config_change, journal, rotation
 from tools.errors import ToolError, UpdateError
 from tools.journal import JournalEntry

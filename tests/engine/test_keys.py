@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.project import Project
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
-from tests.project import Project
 from tools.stack import PROJECT
 
 KEYS = 500

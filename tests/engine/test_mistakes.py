@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.project import Project
 from infra.drivers.processes import ports
-from tests.project import Project
 from tools.errors import ToolError
 
 

@@ -10,8 +10,8 @@ import subprocess
 import pytest
 from valkeykit.connection import connect
 
+from harness.project import Project
 from infra.drivers.processes import process
-from tests.project import Project
 from tools import backup, card, config_change, failover, restore, rotation
 from tools.errors import ToolError
 from tools.stack import Stack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.project import Project, link_policies
+from harness.project import Project, link_policies
 from tools import policies
 from tools.errors import ToolError
 from tools.stack import PROJECT

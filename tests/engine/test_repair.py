@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from harness.project import Project
 from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
 from tests.engine.test_keys import KEYS, damage, write
-from tests.project import Project
 from tools import repair
 from tools.errors import ToolError
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.project import Project
+from harness.project import Project
 from tools import backup, config_change, export
 from tools.errors import ToolError
 

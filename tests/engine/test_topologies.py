@@ -15,9 +15,9 @@ import pytest
 from valkeykit.connection import Client, connect
 from valkeykit.environment import resolve
 
+from harness.project import Project
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
-from tests.project import Project
 from tools.stack import PROJECT
 
 TOPOLOGIES = ("replicated", "cluster")

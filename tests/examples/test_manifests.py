@@ -17,7 +17,7 @@ from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS
 from valkeykit.queue.worker.run import RELEASE_GRACE_SECONDS
 from valkeykit.url import Node
 
-from tests import installs
+from tests.support import installs
 from tools import export
 from tools.stack import PROJECT
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.waiting import until
-from tests import installs
 from tests.examples.service import ask, free_port, running
+from tests.support import installs
 from tools.stack import PROJECT
 
 EXAMPLES = PROJECT / "examples"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from harness import servers
+from harness.servers import Server
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 

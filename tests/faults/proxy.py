@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from valkeykit.queue import protocol
 
-from tests.ports import HOST, free_port
-from tests.servers import Server
+from harness.ports import HOST, free_port
+from harness.servers import Server
 
 
 class Proxy:

@@ -6,10 +6,10 @@ import time
 
 from valkeykit import Queue
 
+from harness.servers import Server
 from tests.faults.harness import PATIENCE, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 INNOCENT = 200
 SUSPECTS = 12

@@ -12,13 +12,13 @@ from pathlib import Path
 import redis
 from valkeykit import Queue, errors
 
-from tests import servers
+from harness import servers
+from harness.ports import HOST
+from harness.servers import Sentinels, Server
 from tests.faults.harness import ROUNDS, Producer, Workers, check, duplicates
 from tests.faults.proxy import Proxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.ports import HOST
-from tests.servers import Sentinels, Server
 
 WITHIN = 60.0
 """Seconds in which work goes on after a primary is lost."""

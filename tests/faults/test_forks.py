@@ -9,11 +9,11 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.protocol import MAX_CALLS_PER_PRODUCER, CallIds
 
+from harness.servers import Server
 from tests.faults.harness import ROUNDS, Workers, check_runs, start
 from tests.faults.prefork import CHILDREN, THREADS
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 ROLLOVERS = 50
 

@@ -8,10 +8,10 @@ from contextlib import closing
 
 from valkeykit import Queue
 
+from harness.servers import Server
 from tests.faults.harness import ROUNDS, Load, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 WAYS = (
     lambda queue: queue.add_many("work", [{"seconds": 0.002}] * 50, attempts=1),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from valkeykit import Queue
 
+from harness.servers import Server
 from tests.faults.harness import NEXT, ROUNDS, Producer, Workers, check, start
 from tests.faults.proxy import Proxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 
 def test_faults_of_all_kinds(server: Server, runs: RunLog, tmp_path: Path) -> None:

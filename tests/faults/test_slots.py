@@ -11,12 +11,13 @@ import pytest
 from redis.crc import key_slot
 from valkeykit import Queue
 
-from tests import resharding, servers
+from harness import servers
+from harness.ports import HOST
+from harness.servers import Server
 from tests.faults.harness import ROUNDS, AsyncLoad, Load, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.ports import HOST
-from tests.servers import Server
+from tests.support import resharding
 
 MOVES = max(2, ROUNDS // 5)
 SLOT = key_slot(b"faults")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from valkeykit import Queue
 
+from harness.servers import Server
 from tests.faults.harness import NEXT, ROUNDS, Load, Workers, all_done, check_runs, start
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 
 @pytest.mark.parametrize("attempts", [1, 100])

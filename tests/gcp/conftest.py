@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.stack import CloudStack, plugin, running
-from tests.gcp.answers import FILE
-from tests.project import USERS_CHOICE
+from harness.cloud.gcp.answers import FILE
+from harness.cloud.stack import CloudStack, plugin, running
+from harness.project import USERS_CHOICE
 from tools.stack import PROJECT
 
-BACKEND = "tests.gcp.backend"
+BACKEND = "harness.cloud.gcp.backend"
 
 
 def pytest_configure(config: pytest.Config) -> None:

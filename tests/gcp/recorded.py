@@ -9,30 +9,12 @@ from typing import Any
 import pulumi
 from valkeykit.endpoint import Endpoint
 
+from harness.cloud.config_strategies import Configuration, load
+from harness.cloud.gcp import answers
+from harness.cloud.gcp.configurations import MINIMAL
 from infra.settings import StackSettings
 from infra.targets.gcp import GcpDeployment
-from tests.cloud.config_strategies import Configuration, load
 from tests.cloud.recording import Answer, Inputs, Recorder, record
-from tests.gcp import answers
-
-MINIMAL: Configuration = {
-    "target": "gcp",
-    "version": "9.0",
-    "gcp.project": "my-project",
-    "gcp.location": "europe-west3",
-}
-
-SHARED: Configuration = {
-    "gcp.network": "projects/host-project/global/networks/shared",
-    "gcp.subnetworks": "projects/host-project/regions/europe-west3/subnetworks/a",
-}
-"""A network of another project."""
-
-MEMBERS: Configuration = {
-    "gcp.appMembers": "serviceAccount:app@my-project.iam.gserviceaccount.com,user:bob@example.org",
-    "gcp.adminMembers": "user:ada@example.org",
-    "gcp.monitorMembers": "serviceAccount:monitor@my-project.iam.gserviceaccount.com",
-}
 
 INSTANCE = answers.INSTANCE
 

@@ -10,16 +10,16 @@ from valkeykit.credentials import MemorystoreIam
 from valkeykit.settings import resolve_settings
 from valkeykit.url import parse
 
+from harness.cloud.config_strategies import Configuration, load
+from harness.cloud.gcp import answers
+from harness.cloud.gcp.configurations import BACKUP, KEY, MEMBERS, MINIMAL, SHARED
 from infra import hardening
 from infra.settings.gcp import sizing
 from infra.settings.gcp.nodes import NODE_TYPES
 from infra.targets.gcp import access, alerts, engine_configs
 from infra.targets.gcp.component import notes
 from infra.targets.gcp.names import safe_name
-from tests.cloud.config_strategies import Configuration, load
-from tests.gcp import answers
-from tests.gcp.recorded import INSTANCE, MEMBERS, MINIMAL, SHARED, Deployed
-from tests.gcp.test_requests import BACKUP, KEY
+from tests.gcp.recorded import INSTANCE, Deployed
 
 GIB = 1024**3
 LARGEST_PICO = NODE_TYPES["CUSTOM_PICO"].comfortable // 1024**2

@@ -10,17 +10,18 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from harness import servers
+from harness.cloud.gcp import answers
+from harness.cloud.stack import plugin
+from harness.ports import HOST
 from infra import settings
 from infra.settings import loading
-from tests import checkout, servers
 from tests.cloud.page_runner import PageRunner
-from tests.cloud.stack import plugin
-from tests.gcp import answers
 from tests.gcp.conftest import BACKEND
 from tests.gcp.recorded import Deployed
 from tests.gcp.test_life import stored
 from tests.gcp.test_requests import check
-from tests.ports import HOST
+from tests.support import checkout
 from tests.unit.client.test_credentials import google as credentials
 from tools.stack import PROJECT
 

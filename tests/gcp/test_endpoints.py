@@ -154,7 +154,7 @@ def test_the_documented_steps_change_one_field_each(name: str) -> None:
 
 
 def test_every_field_of_the_service_is_known_to_the_rule() -> None:
-    from tests.gcp import service
+    from harness.cloud.gcp import service
 
     assert set(changes.KEYS) == service.MUTABLE - {"deletionPolicy", "maintenanceVersion"}
     assert not set(changes.KEYS) & set(changes.REPLACING_INPUTS)

@@ -8,46 +8,14 @@ from google.type import dayofweek_pb2
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 
+from harness.cloud.config_strategies import Configuration, accepted, configurations, load, refusal
+from harness.cloud.gcp import service
+from harness.cloud.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
+from harness.cloud.gcp.configurations import BACKUP, KEY, MEMBERS, MINIMAL, SHARED, TOPOLOGIES
 from infra.settings import loading
-from tests.cloud.config_strategies import Configuration, accepted, configurations, load, refusal
 from tests.cloud.recording import Recorder
-from tests.gcp import requests, service
-from tests.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
-from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
-
-BACKUP = "projects/my-project/locations/europe-west3/backupCollections/a/backups/b"
-KEY = "projects/my-project/locations/europe-west3/keyRings/data/cryptoKeys/valkey"
-
-TOPOLOGIES: dict[str, Configuration] = {
-    "single": {},
-    "replicated": {"topology": "replicated", "workload": "mixed"} | MEMBERS,
-    "cluster": {"topology": "cluster", "workload": "queue", "memory": "10gb"} | SHARED,
-    "open": {"gcp.auth": "none", "gcp.tls": "false", "gcp.zone": "europe-west3-a"},
-    "everything": {
-        "topology": "cluster",
-        "environment": "prod",
-        "memory": "10gb",
-        "shards": "20",
-        "replicas": "5",
-        "gcp.kmsKey": KEY,
-        "restoreFrom": "gs://dumps/a.rdb,gs://dumps/b.rdb",
-        "gcp.alertEmails": "ops@example.org,night@example.org",
-        "gcp.alertChannels": "projects/my-project/notificationChannels/12345",
-        "gcp.backupDays": "365",
-        "gcp.labels": "team=web,cost=12",
-        "gcp.replicationRole": "primary",
-        "gcp.secondaryInstances": "projects/my-project/locations/us-east1/instances/valkey-far",
-        "gcp.connectionLimit": "4",
-        "gcp.endpointProject": "my-project",
-    }
-    | MEMBERS
-    | SHARED,
-    "secondary": {
-        "gcp.replicationRole": "secondary",
-        "gcp.primaryInstance": "projects/my-project/locations/us-east1/instances/valkey-main",
-    },
-    "restored": {"restoreFrom": BACKUP},
-}
+from tests.gcp import requests
+from tests.gcp.recorded import Deployed
 
 
 def check(recorder: Recorder) -> list[str]:

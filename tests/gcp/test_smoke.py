@@ -13,10 +13,12 @@ from google.cloud import memorystore_v1beta as api
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 
-from tests import servers, tls
-from tests.gcp import answers, requests
-from tests.gcp.recorded import INSTANCE, MEMBERS, Deployed
-from tests.ports import HOST
+from harness import servers, tls
+from harness.cloud.gcp import answers
+from harness.cloud.gcp.configurations import MEMBERS
+from harness.ports import HOST
+from tests.gcp import requests
+from tests.gcp.recorded import INSTANCE, Deployed
 from tests.smoke import test_gcp as checks
 from tests.smoke import test_tls
 from tests.smoke.subject import Subject

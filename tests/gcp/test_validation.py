@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from valkeykit.errors import ConfigurationError
 
-from tests.cloud.config_strategies import Configuration, apply_fixes, load
-from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
-from tests.gcp.test_requests import KEY
+from harness.cloud.config_strategies import Configuration, apply_fixes, load
+from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
+from tests.gcp.recorded import Deployed
 
 NETWORK = {"gcp.network": SHARED["gcp.network"]}
 PRODUCTION = {"environment": "prod"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from harness.servers import Server
 from tests.migrate import data, harness
-from tests.servers import Server
 
 
 @pytest.fixture(scope="session")

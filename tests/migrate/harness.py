@@ -20,8 +20,7 @@ from valkeykit_ops.migrate.run import CutOver, Migration
 from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
 
-from tests import servers
-from tests.migrate import binaries
+from harness import binaries, servers
 
 COMMAND = [sys.executable, "-c", "from valkeykit.cli import main; main()", "migrate"]
 

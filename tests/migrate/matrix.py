@@ -10,8 +10,8 @@ from typing import Any
 
 from valkeykit_ops.migrate.payload import Format
 
+from harness.servers import Server
 from tests.migrate import data, harness
-from tests.servers import Server
 
 FILE = Path(__file__).parents[2] / "docs" / "client" / "migrate-matrix.md"
 

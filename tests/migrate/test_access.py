@@ -15,9 +15,9 @@ from valkeykit_ops.migrate import endpoints
 from valkeykit_ops.migrate.run import CutOver
 from valkeykit_ops.migrate.server import MigrationServer as Source
 
+from harness.ports import HOST, free_port
+from harness.servers import Sentinels, Server
 from tests.migrate import data, harness
-from tests.ports import HOST, free_port
-from tests.servers import Sentinels, Server
 
 
 class Encrypted(NamedTuple):

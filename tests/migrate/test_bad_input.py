@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from valkeykit.errors import ConfigurationError, LoginError, OutOfMemoryError, UnreachableError
 
-from tests.migrate import binaries, data, harness
-from tests.ports import HOST
-from tests.servers import Server
+from harness import binaries
+from harness.ports import HOST
+from harness.servers import Server
+from tests.migrate import data, harness
 
 SECRET = "s3cret:p@ss"
 ENCODED = "s3cret%3Ap%40ss"

@@ -12,8 +12,8 @@ from valkeykit_ops.migrate.command_copy import scratch_key
 from valkeykit_ops.migrate.options import SCRATCH_PREFIX
 from valkeykit_ops.migrate.router import slot_of
 
+from harness.servers import Server
 from tests.migrate import data, harness
-from tests.servers import Server
 
 
 @pytest.fixture

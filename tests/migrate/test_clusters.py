@@ -14,11 +14,11 @@ import pytest
 import redis
 from redis.cluster import ClusterNode
 
-from tests import servers
-from tests.migrate import binaries, data, harness
+from harness import binaries, servers
+from harness.ports import HOST
+from harness.servers import Server
+from tests.migrate import data, harness
 from tests.migrate.writers import Writers
-from tests.ports import HOST
-from tests.servers import Server
 
 SIMPLE = tuple(kind for kind in data.KINDS if kind != "stream")
 """What redis-py's client for clusters writes without help."""

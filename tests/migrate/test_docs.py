@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 from valkeykit.commands import app
 
-from tests import checkout
-from tests.migrate import binaries
-from tests.servers import Server
+from harness import binaries
+from harness.servers import Server
+from tests.support import checkout
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (DOCS / "migration.md", DOCS / "client" / "migrate.md")

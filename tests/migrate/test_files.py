@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.migrate import binaries, data, harness
-from tests.servers import Server
+from harness import binaries
+from harness.servers import Server
+from tests.migrate import data, harness
 
 
 @pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "redis-7.4", "valkey-8.1", "valkey-9.1"])

@@ -16,8 +16,8 @@ from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
 from valkeykit_ops.migrate.options import Options, Scope
 from valkeykit_ops.migrate.run import CutOver
 
+from harness.servers import Server
 from tests.migrate import harness
-from tests.servers import Server
 
 CODE = "#!lua name=shop\nredis.register_function('total', function(keys) return 17 end)\n"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import redis
 
+from harness.servers import Server
 from tests.migrate import harness
-from tests.servers import Server
 
 
 def test_clients_and_commands_are_told(old: Server, new: Server, tmp_path: Path) -> None:

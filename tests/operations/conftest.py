@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.report import publish
+from harness.project import USERS_CHOICE
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
 from tests.operations import clients, images, killing, leftovers
@@ -17,7 +18,6 @@ from tests.operations.clients import Client
 from tests.operations.rounds import SEED
 from tests.operations.stack import Deployment, Run, Target
 from tests.operations.totals import ROUNDS, OperationsTotals, totals
-from tests.project import USERS_CHOICE
 
 PUBLISHED = 50
 """ROUNDS from which on the totals of all runs are a part of docs/benchmarks.md."""

@@ -19,11 +19,11 @@ import psutil
 import yaml
 from valkeykit.url import parse
 
+from harness.docker import NEW
+from harness.ports import CONTAINERS, reserve
+from harness.project import NO_PIP, Project
 from infra.hardening import Topology
-from tests import checkout
-from tests.docker.bed import NEW
-from tests.ports import CONTAINERS, reserve
-from tests.project import NO_PIP, Project
+from tests.support import checkout
 from tools.stack import Stack
 
 Target = Literal["embedded", "docker"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.docker import NEW, OLD
 from infra.hardening import Topology
-from tests.docker.bed import NEW, OLD
 from tests.operations.conftest import Harness
 from tests.operations.operator import Operator
 from tests.operations.rounds import SEED, TARGETS, TOPOLOGIES

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from harness.docker import NEW
 from infra.hardening import Topology
-from tests.docker.bed import NEW
 from tests.operations import leftovers
 from tests.operations.conftest import Harness
 from tests.operations.rounds import SEED

@@ -10,8 +10,8 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.vocabulary import Topology
 
-from tests import servers
-from tests.ports import HOST
+from harness import servers
+from harness.ports import HOST
 from tools.availability_probe import AvailabilityProbe, replicas_with
 
 PATIENCE = 20.0

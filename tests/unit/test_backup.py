@@ -18,10 +18,10 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 from valkeykit.vocabulary import DeploymentTopology
 
+from harness import servers
+from harness.ports import HOST, free_port
 from infra.drivers import drill
 from infra.errors import ProvisioningError
-from tests import servers
-from tests.ports import HOST, free_port
 from tools import admin_clients, backup
 from tools.errors import ToolError
 from tools.stack import PROJECT, Stack

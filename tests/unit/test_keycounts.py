@@ -11,10 +11,10 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 from valkeykit.vocabulary import DeploymentTopology
 
+from harness import servers
+from harness.ports import HOST, free_port
 from infra.drivers.docker import events
 from infra.drivers.topology.executor import wait_until
-from tests import servers
-from tests.ports import HOST, free_port
 from tools import keycounts, keyspace
 from tools.errors import ToolError
 from tools.keycounts import ALL_SLOTS, KeyCount, ShardKeyCount

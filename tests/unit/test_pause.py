@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 import redis
 
+from harness.ports import GROUPS, reserve
 from infra import hardening
 from infra.drivers.processes import ports, server, servers
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology import pause, replication
 from infra.drivers.topology.executor import NodeAddress, info
-from tests.ports import GROUPS, reserve
 from tests.unit.conftest import client_of
 from tests.unit.group.bed import PASSWORDS, end, made
 from tools.stack import PROJECT

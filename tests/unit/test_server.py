@@ -22,7 +22,7 @@ from infra.drivers.processes import instance, logwriter, ports, process, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.instance import ServerSpec
 from infra.errors import ProvisioningError
-from tests import killed
+from tests.support import killed
 from tests.unit.conftest import client_of, pid_of
 
 

@@ -18,11 +18,11 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Address, Node, join_nodes, parse
 
+from harness import servers, tls
+from harness.ports import HOST
 from infra.drivers.processes import ports, server
 from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.topology.executor import wait_until
-from tests import servers, tls
-from tests.ports import HOST
 from tests.smoke.sockets import answers_plain_text
 from tests.smoke.subject import Subject
 from tests.unit.conftest import PASSWORDS, client_of, pid_of

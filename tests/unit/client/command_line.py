@@ -11,7 +11,7 @@ from pathlib import Path
 
 from valkeykit import heartbeat
 
-from tests.servers import Server
+from harness.servers import Server
 
 MAIN = [sys.executable, "-c", "from valkeykit.cli import main; main()"]
 

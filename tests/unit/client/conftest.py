@@ -8,8 +8,8 @@ import pytest
 from valkeykit import Cache, Queue
 from valkeykit.queue.processes.parent import HandlerProcess
 
-from tests import servers
-from tests.servers import Server
+from harness import servers
+from harness.servers import Server
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.events import Event
 from valkeykit.queue.protocol import ScriptCall, script
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import settled, take, until, working
 
 

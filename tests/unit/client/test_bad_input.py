@@ -16,7 +16,7 @@ import pytest
 from valkeykit import AsyncQueue, Queue, Worker, errors
 from valkeykit.queue.options import MAX_PAYLOAD_BYTES
 
-from tests.ports import HOST
+from harness.ports import HOST
 
 NAN, INFINITE = float("nan"), float("inf")
 

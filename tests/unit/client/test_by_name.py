@@ -9,7 +9,7 @@ from valkeykit import Queue
 from valkeykit.queue.handlers import MAX_CACHED_SPECS
 from valkeykit.queue.options import JobSpec
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import settled, until, working
 
 

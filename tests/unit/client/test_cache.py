@@ -12,9 +12,9 @@ import pytest
 from valkeykit import AsyncCache, Cache, errors
 from valkeykit.cache import MISSING, ttl
 
-from tests import servers
-from tests.ports import HOST, free_port
-from tests.servers import Server
+from harness import servers
+from harness.ports import HOST, free_port
+from harness.servers import Server
 
 ROOT = Path(__file__).parents[3]
 

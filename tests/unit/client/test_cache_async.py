@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from valkeykit import AsyncCache, errors
 
-from tests.servers import Server
+from harness.servers import Server
 
 
 def use(server: Server, test: Callable[[AsyncCache], Awaitable[None]]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from valkeykit import Cache, errors
 
-from tests.ports import HOST, free_port
-from tests.servers import Server
+from harness.ports import HOST, free_port
+from harness.servers import Server
 
 ROOT = Path(__file__).parents[3]
 SOON = 30

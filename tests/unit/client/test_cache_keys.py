@@ -15,8 +15,8 @@ from valkeykit import Cache, errors
 from valkeykit.cache import Leaderboard, Sessions
 from valkeykit.cache.keys import Keys, Kind, escape
 
-from tests import servers
-from tests.servers import Server
+from harness import servers
+from harness.servers import Server
 
 TEXT = st.text(st.sampled_from("ab:{}%7BD\x00\n\ud800é") | st.characters(), min_size=1, max_size=8)
 NAMES = st.tuples(TEXT, TEXT)

@@ -9,8 +9,8 @@ import pytest
 from valkeykit import AsyncCache, Cache, errors
 from valkeykit.cache import AsyncLeaderboard, AsyncSessions, Leaderboard, Sessions
 
-from tests.ports import HOST, free_port
-from tests.servers import Server
+from harness.ports import HOST, free_port
+from harness.servers import Server
 
 ID = "x" * 32
 UNTRUSTED: list[Any] = [

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from valkeykit.commands.tables import add_row, clean, table
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.command_line import run
 
 

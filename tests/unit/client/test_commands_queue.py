@@ -13,7 +13,7 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.schema import REGISTRY_KEY
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.command_line import MAIN, environment, run
 from tests.unit.client.working import until, working
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from valkeykit import Queue
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.command_line import environment, heartbeat_file, run, worker_process
 from tests.unit.client.working import until
 

@@ -17,9 +17,9 @@ from valkeykit import errors
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Address, Node
 
-from tests import servers
-from tests.ports import HOST, free_port
-from tests.servers import STARTS_WITHIN, Sentinels, Server, running
+from harness import servers
+from harness.ports import HOST, free_port
+from harness.servers import STARTS_WITHIN, Sentinels, Server, running
 
 
 def test_sync_and_async_clients_see_the_same_data(server: Server) -> None:

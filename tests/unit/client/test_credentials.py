@@ -16,8 +16,8 @@ from redis.credentials import CredentialProvider
 from valkeykit import AsyncQueue, Cache, Queue, errors
 from valkeykit.credentials import ElastiCacheIam, MemorystoreIam
 
-from tests.ports import HOST
-from tests.servers import Server
+from harness.ports import HOST
+from harness.servers import Server
 
 
 def aws(name: str = "My-Cache", *, serverless: bool = False) -> ElastiCacheIam:

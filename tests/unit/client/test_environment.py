@@ -14,9 +14,9 @@ from valkeykit.endpoint import SERVICE, Endpoint
 from valkeykit.settings import resolve_settings
 from valkeykit.url import Node
 
-from tests import servers
-from tests.ports import HOST
-from tests.servers import Sentinels
+from harness import servers
+from harness.ports import HOST
+from harness.servers import Sentinels
 
 NODES = (Node("10.0.0.1", 6379), Node("10.0.0.2", 6380), Node("::1", 6381))
 ENDPOINT = Endpoint(

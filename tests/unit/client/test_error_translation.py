@@ -15,8 +15,8 @@ from redis import exceptions as redis_errors
 from valkeykit import Queue, errors
 from valkeykit.queue.retry import is_transient
 
-from tests.ports import HOST
-from tests.servers import Server
+from harness.ports import HOST
+from harness.servers import Server
 
 
 def test_a_client_that_the_server_evicts(own_server: Server) -> None:

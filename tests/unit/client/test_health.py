@@ -18,8 +18,8 @@ from valkeykit.errors import ConfigurationError
 from valkeykit.heartbeat import STUCK_SECONDS, read_heartbeat
 from valkeykit.queue.worker.health import Health
 
-from tests.ports import free_port
-from tests.servers import Server
+from harness.ports import free_port
+from harness.servers import Server
 from tests.unit.client.working import until, working
 
 

@@ -21,11 +21,11 @@ from valkeykit import AsyncCache, AsyncQueue, Cache, Queue, errors
 from valkeykit.fast_connection import FastConnection
 from valkeykit.lazy_connection import LazyConnection
 
-from tests import servers
-from tests.ports import HOST, free_port
-from tests.servers import Server
-from tests.servers import Server as Node
-from tests.tls import LOCAL, context, end
+from harness import servers
+from harness.ports import HOST, free_port
+from harness.servers import Server
+from harness.servers import Server as Node
+from harness.tls import LOCAL, context, end
 
 
 @pytest.fixture

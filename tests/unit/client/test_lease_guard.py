@@ -14,7 +14,7 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.worker import lease_guard
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import settled, until
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from valkeykit import Queue
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import settled, take, until, working
 
 STARTS = "valkeykit:{mail}:starts"

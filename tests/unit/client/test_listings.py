@@ -9,7 +9,7 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.protocol import PAGE_BYTES
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import take, until, working
 
 BASE = "valkeykit:{mail}"

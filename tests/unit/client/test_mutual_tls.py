@@ -16,10 +16,10 @@ from valkeykit import AsyncCache, Cache, errors
 from valkeykit.settings import resolve_settings
 from valkeykit.trust import Trust
 
-from tests import servers
-from tests import tls as tls_end
-from tests.ports import HOST
-from tests.servers import Server
+from harness import servers
+from harness import tls as tls_end
+from harness.ports import HOST
+from harness.servers import Server
 
 
 class Demanding(NamedTuple):

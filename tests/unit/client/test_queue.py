@@ -15,9 +15,9 @@ import pytest
 from valkeykit import AsyncQueue, Queue, errors
 from valkeykit.queue.protocol import ScriptCall
 
-from tests import servers
-from tests.ports import HOST
-from tests.servers import Server
+from harness import servers
+from harness.ports import HOST
+from harness.servers import Server
 from tests.unit.client.working import take
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from valkeykit import Queue
 
-from tests.servers import Server
+from harness.servers import Server
 
 README = Path(__file__).parents[3] / "client" / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from valkeykit import Queue, errors
 
-from tests.ports import HOST
-from tests.servers import Server
+from harness.ports import HOST
+from harness.servers import Server
 from tests.unit.client.working import settled, until, working
 
 PAGE = Path(__file__).parents[3] / "docs" / "client" / "queue.md"

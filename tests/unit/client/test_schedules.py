@@ -13,7 +13,7 @@ from valkeykit import Queue
 from valkeykit.queue.responses import DueSchedule
 from valkeykit.queue.worker import prefetch
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import until, working
 
 BASE = "valkeykit:{mail}"

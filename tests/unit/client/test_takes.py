@@ -9,7 +9,7 @@ import pytest
 from valkeykit import Queue, errors
 from valkeykit.queue.protocol import ScriptCall
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import settled, take, until, working
 
 BASE = "valkeykit:{mail}"

@@ -11,9 +11,9 @@ import pytest
 import valkeykit
 from valkeykit import errors
 
-from tests import tls as tls_end
-from tests.servers import Server
-from tests.tls import Tls
+from harness import tls as tls_end
+from harness.servers import Server
+from harness.tls import Tls
 
 
 @pytest.fixture(params=[tls_end.LOCAL])

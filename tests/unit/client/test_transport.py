@@ -18,9 +18,9 @@ from valkeykit.fast_connection import FastConnection
 from valkeykit.settings import resolve_settings
 from valkeykit.transport import is_demotion
 
+from harness.ports import HOST
+from harness.servers import Server, running
 from tests.faults.proxy import Proxy
-from tests.ports import HOST
-from tests.servers import Server, running
 
 
 class Pair(NamedTuple):

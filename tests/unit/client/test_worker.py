@@ -12,7 +12,7 @@ import pytest
 from valkeykit import Queue, Worker, current_job, errors
 from valkeykit.queue.events import Event
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import settled, until, working
 
 

@@ -16,7 +16,7 @@ import pytest
 import redis
 from valkeykit import Queue, Worker, errors
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import until, working
 
 ROOT = Path(__file__).parents[3]

@@ -19,7 +19,7 @@ from valkeykit.queue.job import Job
 from valkeykit.queue.protocol import ScriptCall
 from valkeykit.queue.worker.leases import LeaseManager
 
-from tests.servers import Server
+from harness.servers import Server
 from tests.unit.client.working import settled, until, working
 
 ROOT = Path(__file__).parents[3]

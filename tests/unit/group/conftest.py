@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.ports import GROUPS, reserve
 from infra.drivers.processes.group import GroupSpec
-from tests.ports import GROUPS, reserve
 from tests.unit.group.bed import SHAPES, end, made
 
 

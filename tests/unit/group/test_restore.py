@@ -10,14 +10,14 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.url import Address
 
+from harness.ports import GROUPS, reserve
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, ports, process, server, servers
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.errors import ProvisioningError
-from tests import killed
-from tests.ports import GROUPS, reserve
+from tests.support import killed
 from tests.unit.group.bed import PASSWORDS, client_of, directives, end, kill, made, pids
 
 own_cluster = pytest.mark.parametrize("spec", ["cluster"], indirect=True)

@@ -21,13 +21,13 @@ import pytest
 import redis
 from valkeykit.connection import Client
 
+from harness.ports import GROUPS, reserve
 from infra import hardening
 from infra.drivers.processes import ports, sentinel, servers
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from tests.ports import GROUPS, reserve
 from tests.unit.group.bed import PASSWORDS, SHAPES, client_of, directives, end, kill, made, pids, primaries
 from tools.availability_probe import replicas_with
 from tools.stack import PROJECT

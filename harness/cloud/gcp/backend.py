@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from tests.cloud.fake_provider import Properties, serve
-from tests.gcp import answers, service
+from harness.cloud.fake_provider import Properties, serve
+from harness.cloud.gcp import answers, service
 
 ONE_FIELD = "googleapi: Error 400: exactly 1 update_mask field must be specified per update request"
 WITH_NODE_TYPE = "googleapi: Error 400: only engine_configs supported along with node_type update"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import redis
 
-from tests.ports import HOST
-from tests.servers import Server
+from harness.ports import HOST
+from harness.servers import Server
 
 WITHIN = 30.0
 """Seconds in which a slot must have been moved, and in which all nodes must agree on its owner."""

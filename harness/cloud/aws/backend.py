@@ -12,9 +12,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.aws import requests, service
-from tests.aws.variables import ADDRESS, EXISTING
-from tests.cloud.fake_provider import Properties, serve
+from harness.cloud.aws import requests, service
+from harness.cloud.aws.variables import ADDRESS, EXISTING
+from harness.cloud.fake_provider import Properties, serve
 
 ACCOUNT = "123456789012"
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.ports import HOST
+from harness.ports import HOST
 
 LOCAL = "IP:127.0.0.1,DNS:localhost"
 

@@ -16,6 +16,7 @@ from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
+from harness.ports import CONTAINERS, reserve
 from infra import hardening
 from infra.drivers import certificates
 from infra.drivers.docker import driver
@@ -25,7 +26,6 @@ from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
 from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.hardening import Topology, Workload
-from tests.ports import CONTAINERS, reserve
 
 OLD, NEW = "8.1.1", "9.1.2"
 IMAGE = "valkey-test"

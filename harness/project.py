@@ -27,7 +27,7 @@ USERS_CHOICE = (
 )
 """Variables that would lead a test to another backend than its own."""
 
-NO_PIP = {"PYTHONPATH": str(PROJECT / "tests" / "nopip")}
+NO_PIP = {"PYTHONPATH": str(PROJECT / "harness" / "nopip")}
 """An old language host asks pip at each run which plugins to fetch: a second, and there is nothing to fetch."""
 
 

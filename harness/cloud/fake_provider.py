@@ -1,7 +1,7 @@
 """A fake Pulumi provider of a cloud, sufficient for the real engine to plan and carry out a program.
 
 It is no copy of the real one: what it says of a type is what a test gives it as a `Cloud`.
-`tests.cloud.stack` starts it. No test imports this module: it brings a message that Google's libraries bring too, and
+`harness.cloud.stack` starts it. No test imports this module: it brings a message that Google's libraries bring too, and
 one process can't have both.
 """
 

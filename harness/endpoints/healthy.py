@@ -9,12 +9,11 @@ from pathlib import Path
 
 import redis
 
-from tests import servers
-from tests.doctor.faulty_endpoints import LIMIT, tls, until, user
-from tests.doctor.harness import Case
-from tests.migrate import binaries
-from tests.ports import HOST
-from tests.servers import Sentinels, Server, running
+from harness import binaries, servers
+from harness.endpoints.cases import Case
+from harness.endpoints.faulty import LIMIT, tls, until, user
+from harness.ports import HOST
+from harness.servers import Sentinels, Server, running
 
 OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from tests.cloud.changes import Step, steps
-from tests.cloud.config_strategies import Configuration, nested
-from tests.project import Project
+from harness.cloud.changes import Step, steps
+from harness.cloud.config_strategies import Configuration, nested
+from harness.project import Project
 
 
 def plugin(folder: Path, package: str, module: str, project: Path) -> Path:

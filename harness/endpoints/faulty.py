@@ -15,13 +15,12 @@ from pathlib import Path
 
 import redis
 
-from tests import servers
-from tests import tls as tls_end
-from tests.doctor import harness
-from tests.doctor.harness import Case
-from tests.migrate import binaries
-from tests.ports import HOST, free_port
-from tests.servers import Sentinels, Server, running
+from harness import binaries, servers
+from harness import tls as tls_end
+from harness.endpoints import cases
+from harness.endpoints.cases import Case
+from harness.ports import HOST, free_port
+from harness.servers import Sentinels, Server, running
 
 OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
 
@@ -268,25 +267,25 @@ def _listens(port: int) -> bool:
 
 @_endpoint("not-valkey")
 def _http(_: Path) -> Iterator[Case]:
-    with harness.http_server() as port:
+    with cases.http_server() as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
 @_endpoint("not-valkey:memcached", OTHER_STATES)
 def _memcached(_: Path) -> Iterator[Case]:
-    with harness.listening(harness.memcached) as port:
+    with cases.listening(cases.memcached) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
 @_endpoint("no-answer:silent", OTHER_STATES)
 def _silent(_: Path) -> Iterator[Case]:
-    with harness.listening(harness.silent) as port:
+    with cases.listening(cases.silent) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
 @_endpoint("no-answer:tls", OTHER_STATES)
 def _silent_tls(_: Path) -> Iterator[Case]:
-    with harness.listening(harness.silent) as port:
+    with cases.listening(cases.silent) as port:
         yield Case(f"rediss://{HOST}:{port}")
 
 
@@ -305,13 +304,13 @@ def _busy(folder: Path) -> Iterator[Case]:
 
 @_endpoint("too-slow", OTHER_STATES)
 def _too_slow(_: Path) -> Iterator[Case]:
-    with harness.listening(harness.byte_a_second) as port:
+    with cases.listening(cases.byte_a_second) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
 @_endpoint("connect-timeout", OTHER_STATES)
 def _black_hole(_: Path) -> Iterator[Case]:
-    with harness.black_hole() as port:
+    with cases.black_hole() as port:
         yield Case(f"redis://{HOST}:{port}")
 
 
@@ -448,7 +447,7 @@ def _no_hello(folder: Path) -> Iterator[Case]:
 @_endpoint("protected-mode", OTHER_STATES)
 def _protected_mode(_: Path) -> Iterator[Case]:
     """The reply of a real server to other machines."""
-    with harness.listening(harness.protected) as port:
+    with cases.listening(cases.protected) as port:
         yield Case(f"redis://{HOST}:{port}")
 
 

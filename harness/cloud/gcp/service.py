@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any
 
-from tests.gcp.answers import (
+from harness.cloud.gcp.answers import (
     ACL,
     ALERT,
     INSTANCE,
