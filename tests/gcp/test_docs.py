@@ -21,8 +21,8 @@ from tests.gcp.conftest import BACKEND
 from tests.gcp.recorded import Deployed
 from tests.gcp.test_life import stored
 from tests.gcp.test_requests import check
+from tests.integration.client.test_credentials import google as credentials
 from tests.support import checkout
-from tests.unit.client.test_credentials import google as credentials
 from tools.stack import PROJECT
 
 PAGE = PROJECT / "docs" / "gcp.md"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from tools.stack import PROJECT
 
@@ -22,17 +23,16 @@ UNIDIOMATIC = re.compile(
 PACKAGES = ("infra", "tools", "client/valkeykit", "client/ops/valkeykit_ops", "bench")
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for package in PACKAGES:
-        for path in sorted((PROJECT / package).rglob("*.py")):
-            name = path.relative_to(PROJECT).as_posix()
-            if ".venv" not in path.parts:
-                yield name, ast.parse(path.read_text(), name)
+@functools.cache
+def modules() -> Mapping[str, ast.Module]:
+    paths = [path for package in PACKAGES for path in sorted((PROJECT / package).rglob("*.py"))]
+    names = {path.relative_to(PROJECT).as_posix(): path for path in paths if ".venv" not in path.parts}
+    return {name: ast.parse(path.read_text(), name) for name, path in names.items()}
 
 
 def test_no_two_public_classes_share_a_name() -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
-    for name, module in modules():
+    for name, module in modules().items():
         for node in ast.walk(module):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(name)
@@ -43,7 +43,7 @@ def test_no_public_function_is_called_make() -> None:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     assert [
         f"{name}:{node.lineno}"
-        for name, module in modules()
+        for name, module in modules().items()
         for node in ast.walk(module)
         if isinstance(node, functions) and node.name == "make"
     ] == []
