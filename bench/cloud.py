@@ -1,4 +1,4 @@
-"""`pulumi preview` of each cloud's largest configuration beside an empty program, with the stand-ins for the clouds."""
+"""`pulumi preview` of each cloud's largest configuration beside an empty program, with fake clouds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tools.stack import DRY_RUN_OPTIONS, PREVIEW_ENVIRONMENT, PROJECT, Stack
 ROUNDS = 5
 
 NETWORK = ("aws.vpcId", "aws.subnetIds")
-"""Keys that name what the stand-in's account hasn't."""
+"""Keys that name what the fake account does not have."""
 
 
 class Times(NamedTuple):
@@ -59,7 +59,7 @@ def run() -> None:
 
 
 def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, str]) -> Times:
-    """variables: for the stand-in, which runs already: its start says nothing about the real provider's."""
+    """variables: for the fake provider, which runs already: its start says nothing about the real provider's."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running(cloud, f"harness.cloud.{cloud}.backend", PROJECT, variables) as attached,
@@ -69,7 +69,7 @@ def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, s
 
 def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str, str]) -> Times:
     """One after the other, so that all see the same machine."""
-    cloud = CloudStack.make(folder, folder, variables)
+    cloud = CloudStack.create(folder, folder, variables)
     cloud.configure(configuration)
     stack = cloud.project.stack
     other = folder / "empty"

@@ -20,8 +20,8 @@ from valkeykit_ops.stats.reading import cpu_of
 
 from bench.report import Row, at_least, at_most, publish
 from harness.endpoints import faulty, healthy
-from harness.endpoints.cases import Case
-from harness.servers import Server, running
+from harness.endpoints.cases import EndpointCase
+from harness.servers import ServerProcess, running
 
 SECONDS = 60.0
 """How long stats watches, while the server's CPU time is taken."""
@@ -33,7 +33,7 @@ HANGING = ("connect-timeout", "no-answer:silent", "no-answer:stopped", "no-answe
 LIMIT = 5.0
 """Seconds in which the command must end, Python's start with it."""
 
-OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
+OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
 
 
 def run() -> None:
@@ -93,7 +93,7 @@ def _cost_of_stats(folder: Path) -> Row:
     return at_most("stats, % of a core of the server's", (watched - alone) / SECONDS * 100, 0.5)
 
 
-def _spent(server: Server) -> float:
+def _spent(server: ServerProcess) -> float:
     """Seconds of CPU time in SECONDS."""
     with closing(server.client()) as client:
         before = cpu_of(client.info("cpu"))

@@ -26,7 +26,7 @@ EMPTY = "name: empty\nruntime: python\n"
 def run() -> None:
     """About a minute."""
     with tempfile.TemporaryDirectory() as folder:
-        project = Project.make(Path(folder))
+        project = Project.create(Path(folder))
         try:
             rows = [*_newcomer(project), *_no_change(project, Path(folder) / "empty"), _start(Path(folder))]
         finally:

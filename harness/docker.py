@@ -1,4 +1,4 @@
-"""Real deployments for tests, by the driver alone: as Pulumi would ask for them."""
+"""Real docker deployments, created with the driver alone, as Pulumi would."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
 
 
 @dataclass
-class Bed:
+class DeploymentHarness:
     """A deployment, and what is known of it."""
 
     spec: DeploymentSpec
@@ -138,11 +138,11 @@ class Bed:
 
 
 @contextlib.contextmanager
-def running(spec: DeploymentSpec) -> Iterator[Bed]:
-    bed = Bed(spec)
+def running(spec: DeploymentSpec) -> Iterator[DeploymentHarness]:
+    harness = DeploymentHarness(spec)
     try:
-        bed.ensure()
-        yield bed
+        harness.ensure()
+        yield harness
     finally:
         sweep(spec.plan.stack)
 

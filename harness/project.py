@@ -74,7 +74,7 @@ class Project:
         return connect(self.stack.outputs()[output])  # type: ignore[return-value]  # a cluster's client has the same commands
 
     @classmethod
-    def make(cls, folder: Path) -> Project:
+    def create(cls, folder: Path) -> Project:
         """Copy this project's program, without its state, into an empty folder."""
         root = folder / "project"
         root.mkdir()

@@ -19,7 +19,7 @@ STARTS_WITHIN = 10.0
 """Seconds in which a server must answer, here and after a failover."""
 
 
-class Server:
+class ServerProcess:
     """One valkey-server process; `stop` and `kill` leave its data for `start`."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None, program: str | None = None) -> None:
@@ -35,7 +35,7 @@ class Server:
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}/0"
 
-    def start(self) -> Server:
+    def start(self) -> ServerProcess:
         for _ in range(5):
             if self.launch().wait_until_up():
                 return self
@@ -46,7 +46,7 @@ class Server:
             self.port = free_port()
         raise AssertionError(f"no server: {said}")
 
-    def launch(self) -> Server:
+    def launch(self) -> ServerProcess:
         base = ["--port", str(self.port), "--bind", HOST, "--dir", str(self.folder), "--logfile", "log", "--save", ""]
         self._process = subprocess.Popen(
             [self._program, *base, *self._options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
@@ -98,8 +98,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *options: str, program: str | None = None) -> Iterator[Server]:
-    server = Server(folder, *options, program=program).start()
+def running(folder: Path, *options: str, program: str | None = None) -> Iterator[ServerProcess]:
+    server = ServerProcess(folder, *options, program=program).start()
     try:
         yield server
     finally:
@@ -107,7 +107,9 @@ def running(folder: Path, *options: str, program: str | None = None) -> Iterator
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, primaries: int = 3, replicas: int = 0, program: str | None = None) -> Iterator[list[Server]]:
+def cluster(
+    folder: Path, primaries: int = 3, replicas: int = 0, program: str | None = None
+) -> Iterator[list[ServerProcess]]:
     """A cluster of nodes; the replicas come last, the first of them that of the first primary."""
     nodes = [_cluster_node(folder / str(number), program) for number in range(primaries * (1 + replicas))]
     try:
@@ -120,16 +122,16 @@ def cluster(folder: Path, primaries: int = 3, replicas: int = 0, program: str | 
             node.kill()
 
 
-def _cluster_node(folder: Path, program: str | None) -> Server:
+def _cluster_node(folder: Path, program: str | None) -> ServerProcess:
     bus = str(free_port())
-    return Server(
+    return ServerProcess(
         folder, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1500",
         "--appendonly", "yes", "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
         program=program,
     )  # fmt: skip
 
 
-def _join(nodes: list[Server], primaries: int) -> None:
+def _join(nodes: list[ServerProcess], primaries: int) -> None:
     slots = 16384
     clients = [node.client() for node in nodes]
     try:
@@ -177,8 +179,8 @@ class Sentinels:
 
     def __init__(self, folder: Path) -> None:
         durable = ("--appendonly", "yes", "--repl-diskless-sync-delay", "0")
-        self.primary = Server(folder / "primary", *durable)
-        self.replica = Server(folder / "replica", *durable, "--replicaof", f"{HOST} {self.primary.port}")
+        self.primary = ServerProcess(folder / "primary", *durable)
+        self.replica = ServerProcess(folder / "replica", *durable, "--replicaof", f"{HOST} {self.primary.port}")
         self.sentinels = [self._sentinel(folder / f"sentinel{number}") for number in range(3)]
 
     @property
@@ -186,7 +188,7 @@ class Sentinels:
         hosts = ",".join(f"{HOST}:{sentinel.port}" for sentinel in self.sentinels)
         return f"valkey+sentinel://{hosts}/main"
 
-    def _sentinel(self, folder: Path) -> Server:
+    def _sentinel(self, folder: Path) -> ServerProcess:
         folder.mkdir(parents=True)
         lines = [
             f"sentinel monitor main {HOST} {self.primary.port} 2",
@@ -207,7 +209,7 @@ class Sentinels:
         _await(lambda: all(self._sees_all(sentinel) for sentinel in self.sentinels), "the Sentinels don't see all")
         return self
 
-    def _sees_all(self, sentinel: Server) -> bool:
+    def _sees_all(self, sentinel: ServerProcess) -> bool:
         with contextlib.closing(sentinel.client()) as client:
             primary = client.execute_command("SENTINEL MASTERS")["main"]
             return bool(primary["num-other-sentinels"] == 2 and primary["num-slaves"] == 1)
@@ -217,12 +219,12 @@ class Sentinels:
             server.kill()
 
 
-class _SentinelProcess(Server):
+class _SentinelProcess(ServerProcess):
     def __init__(self, folder: Path, config: Path) -> None:
         super().__init__(folder)
         self._config = config
 
-    def launch(self) -> Server:
+    def launch(self) -> ServerProcess:
         self._process = subprocess.Popen(
             [self._program, str(self._config), "--sentinel", "--port", str(self.port), "--bind", HOST,
              "--dir", str(self.folder), "--logfile", "log"],

@@ -22,7 +22,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Row:
+class EffectRow:
     """A key of the configuration, what its change does, and to which resources."""
 
     key: str
@@ -60,7 +60,7 @@ def touched(taken: Iterable[Step]) -> tuple[str, ...]:
     return tuple(sorted({step.kind.rpartition(":")[2] for step in taken}))
 
 
-def table(rows: Iterable[Row]) -> str:
+def table(rows: Iterable[EffectRow]) -> str:
     """Markdown, a line for each row."""
     lines = ["| key | effect of a change | rejected | changed resources |", "| --- | --- | --- | --- |"]
     for row in rows:

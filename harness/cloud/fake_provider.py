@@ -80,7 +80,7 @@ class Cloud(Protocol):
         """A data source's answer."""
 
 
-class Standin(Provider):
+class FakeProvider(Provider):
     """Pulumi's protocol on one side, plain values on the other."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -150,7 +150,7 @@ class Servicer(ProviderServicer):
     """
 
     def __init__(self, cloud: Cloud, version: str) -> None:
-        super().__init__(sys.argv[1:], version, Standin(cloud), engine_address="")
+        super().__init__(sys.argv[1:], version, FakeProvider(cloud), engine_address="")
         self._cloud = cloud
 
     async def Attach(self, _request: Any, _context: Any) -> Empty:  # noqa: N802

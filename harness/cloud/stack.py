@@ -43,7 +43,7 @@ def running(package: str, module: str, project: Path, variables: Mapping[str, st
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandOutcome:
     """What a command did, and all that it said."""
 
     succeeded: bool
@@ -56,9 +56,9 @@ class CloudStack:
     project: Project
 
     @classmethod
-    def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> CloudStack:
+    def create(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> CloudStack:
         """plugins: the folder of the fake provider's executable. variables: for the fake provider."""
-        made = cls(Project.make(folder))
+        made = cls(Project.create(folder))
         environment = made.project.stack.environment
         environment.update(variables)
         environment["PATH"] = os.pathsep.join([str(plugins), environment["PATH"]])
@@ -75,23 +75,23 @@ class CloudStack:
         known["config"] = nested(configuration)
         self.settings_file.write_text(yaml.safe_dump(known))
 
-    def up(self, *options: str) -> Outcome:
+    def up(self, *options: str) -> CommandOutcome:
         return self._run("up", "--yes", "--skip-preview", *options)
 
-    def preview(self) -> Outcome:
+    def preview(self) -> CommandOutcome:
         """Without its steps, which a preview tells in another form."""
         done = self.project.pulumi("preview")
-        return Outcome(done.returncode == 0, [], done.stdout + done.stderr)
+        return CommandOutcome(done.returncode == 0, [], done.stdout + done.stderr)
 
-    def destroy(self) -> Outcome:
+    def destroy(self) -> CommandOutcome:
         return self._run("destroy", "--yes", "--skip-preview")
 
     def outputs(self) -> dict[str, Any]:
         return self.project.stack.outputs()
 
-    def _run(self, *command: str) -> Outcome:
+    def _run(self, *command: str) -> CommandOutcome:
         done = self.project.pulumi(*command, "--json")
         events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         messages = [event["diagnosticEvent"] for event in events if "diagnosticEvent" in event]
         said = "".join(message["message"] for message in messages if message["severity"] != "debug")
-        return Outcome(done.returncode == 0, steps(events), said + done.stderr)
+        return CommandOutcome(done.returncode == 0, steps(events), said + done.stderr)

@@ -18,7 +18,7 @@ from harness.ports import HOST
 
 
 @dataclass(frozen=True)
-class Case:
+class EndpointCase:
     """An endpoint as an operator names it."""
 
     url: str

@@ -10,12 +10,12 @@ from pathlib import Path
 import redis
 
 from harness import binaries, servers
-from harness.endpoints.cases import Case
+from harness.endpoints.cases import EndpointCase
 from harness.endpoints.faulty import LIMIT, tls, until, user
 from harness.ports import HOST
-from harness.servers import Sentinels, Server, running
+from harness.servers import Sentinels, ServerProcess, running
 
-OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
+OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
 
 AOF = ("--appendonly", "yes")
 CACHE = ("--maxmemory-policy", "allkeys-lru")
@@ -27,77 +27,77 @@ EXPECTED_ALARMS = {"valkey-8.1": {"vulnerable"}}
 
 def _single(*options: str, login: str = "", workload: str | None = None, program: str | None = None) -> OpenEndpoint:
     @contextlib.contextmanager
-    def made(folder: Path) -> Iterator[Case]:
+    def made(folder: Path) -> Iterator[EndpointCase]:
         path = binaries.program(program) if program else None
         with running(folder, *LIMIT, *options, program=path) as server:
-            yield Case(f"valkey://{login}{HOST}:{server.port}/0", workload=workload)
+            yield EndpointCase(f"valkey://{login}{HOST}:{server.port}/0", workload=workload)
 
     return made
 
 
 def _database(number: int) -> OpenEndpoint:
     @contextlib.contextmanager
-    def made(folder: Path) -> Iterator[Case]:
+    def made(folder: Path) -> Iterator[EndpointCase]:
         with running(folder, *LIMIT, *AOF) as server:
             for index in (0, number):
                 with closing(redis.Redis(port=server.port, db=index)) as client:
                     client.set("a", 1)
-            yield Case(f"redis://{HOST}:{server.port}/{number}")
+            yield EndpointCase(f"redis://{HOST}:{server.port}/{number}")
 
     return made
 
 
 def _tls(*options: str, login: str = "") -> OpenEndpoint:
     @contextlib.contextmanager
-    def made(folder: Path) -> Iterator[Case]:
+    def made(folder: Path) -> Iterator[EndpointCase]:
         with tls(folder, *AOF, *options) as end:
-            yield Case(f"rediss://{login}localhost:{end.port}", end.ca)
+            yield EndpointCase(f"rediss://{login}localhost:{end.port}", end.ca)
 
     return made
 
 
 @contextlib.contextmanager
-def _replicated(folder: Path) -> Iterator[Case]:
+def _replicated(folder: Path) -> Iterator[EndpointCase]:
     with (
         running(folder / "primary", *LIMIT, *AOF, "--repl-diskless-sync-delay", "0") as primary,
         running(folder / "replica", *LIMIT, *AOF, "--replicaof", f"{HOST} {primary.port}") as replica,
         closing(primary.client()) as client,
     ):
         until(lambda: "online" in str(client.info("replication").get("slave0")))
-        yield Case(f"valkey+replicated://{HOST}:{primary.port},{HOST}:{replica.port}")
+        yield EndpointCase(f"valkey+replicated://{HOST}:{primary.port},{HOST}:{replica.port}")
 
 
 @contextlib.contextmanager
-def _replica_first(folder: Path) -> Iterator[Case]:
+def _replica_first(folder: Path) -> Iterator[EndpointCase]:
     with _replicated(folder) as case:
         head, nodes = case.url.split("://")
-        yield Case(f"{head}://{','.join(reversed(nodes.split(',')))}")
+        yield EndpointCase(f"{head}://{','.join(reversed(nodes.split(',')))}")
 
 
 @contextlib.contextmanager
-def _sentinels(folder: Path) -> Iterator[Case]:
+def _sentinels(folder: Path) -> Iterator[EndpointCase]:
     group = Sentinels(folder)
     try:
         group.start()
         for server in (group.primary, group.replica):
             _limit(server)
-        yield Case(group.url)
+        yield EndpointCase(group.url)
     finally:
         group.kill()
 
 
 def _cluster(replicas: int) -> OpenEndpoint:
     @contextlib.contextmanager
-    def made(folder: Path) -> Iterator[Case]:
+    def made(folder: Path) -> Iterator[EndpointCase]:
         with servers.cluster(folder, 3, replicas) as nodes:
             for node in nodes:
                 _limit(node)
-            yield Case(f"valkey+cluster://{HOST}:{nodes[0].port}")
+            yield EndpointCase(f"valkey+cluster://{HOST}:{nodes[0].port}")
 
     return made
 
 
-def _limit(server: Server) -> None:
+def _limit(server: ServerProcess) -> None:
     with closing(server.client()) as client:
         client.config_set("maxmemory", "300mb")
 

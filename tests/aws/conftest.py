@@ -47,14 +47,14 @@ def stack(
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
     _empty(moto, existing)
-    return CloudStack.make(tmp_path, _plugins(tmp_path), fake_provider)
+    return CloudStack.create(tmp_path, _plugins(tmp_path), fake_provider)
 
 
 @pytest.fixture
 def page_runner(tmp_path: Path, moto: str, fake_provider: dict[str, str], existing: Path) -> PageRunner:
     """With such an account."""
     _empty(moto, existing)
-    return PageRunner.make(tmp_path, _plugins(tmp_path), fake_provider)
+    return PageRunner.create(tmp_path, _plugins(tmp_path), fake_provider)
 
 
 def _empty(moto: str, existing: Path) -> None:

@@ -84,7 +84,7 @@ RESOURCES: Mapping[str, Answer] = {
 }
 
 
-class Deployed:
+class DeployedAws:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
     def __init__(self, settings: StackSettings, stack: str = "valkey/test") -> None:
@@ -101,7 +101,7 @@ class Deployed:
         return pulumi.Output.all(endpoint=made.endpoint, logins=logins, outputs=made.outputs)
 
     @classmethod
-    def of(cls, configuration: Configuration) -> Deployed:
+    def of(cls, configuration: Configuration) -> DeployedAws:
         """Of a configuration that is right; the target and its region are given. It is shared: not to be changed."""
         return _of(frozenset((MINIMAL | configuration).items()))
 
@@ -113,5 +113,5 @@ class Deployed:
 
 
 @functools.cache
-def _of(configuration: frozenset[tuple[str, str]]) -> Deployed:
-    return Deployed(load(dict(configuration)))
+def _of(configuration: frozenset[tuple[str, str]]) -> DeployedAws:
+    return DeployedAws(load(dict(configuration)))

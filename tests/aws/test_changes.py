@@ -12,7 +12,7 @@ from harness.cloud.aws.configurations import MINIMAL
 from harness.cloud.changes import REPLACEMENTS, Effect, Step
 from harness.cloud.config_strategies import Configuration
 from harness.cloud.stack import CloudStack
-from tests.aws.recorded import PASSWORD, Deployed
+from tests.aws.recorded import PASSWORD, DeployedAws
 from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
 from tests.cloud.recording import Recorded
 from tools.stack import PROJECT
@@ -92,7 +92,7 @@ It was not tested on a live account.
 
 def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     """From the inputs of all resources before and after the change."""
-    former, wanted = Deployed.of(before), Deployed.of(after)
+    former, wanted = DeployedAws.of(before), DeployedAws.of(after)
     taken = list(steps_between(_decisive(former), _decisive(wanted), service.replaces))
     replaces = any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken)
     if replaces or service.GROUP in _dropped(former, wanted) or _becomes_a_cluster(former, wanted):
@@ -100,7 +100,7 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     return taken
 
 
-def _decisive(made: Deployed) -> list[Recorded]:
+def _decisive(made: DeployedAws) -> list[Recorded]:
     """Without the input `retired` (the key `completedRotation`), which passwords only check."""
     return [
         replace(resource, inputs={key: value for key, value in resource.inputs.items() if key != "retired"})
@@ -110,11 +110,11 @@ def _decisive(made: Deployed) -> list[Recorded]:
     ]
 
 
-def _dropped(former: Deployed, after: Deployed) -> set[str]:
+def _dropped(former: DeployedAws, after: DeployedAws) -> set[str]:
     return {resource.kind for resource in former.recorder.recorded} - {r.kind for r in after.recorder.recorded}
 
 
-def _becomes_a_cluster(former: Deployed, after: Deployed) -> bool:
+def _becomes_a_cluster(former: DeployedAws, after: DeployedAws) -> bool:
     modes = {inputs.get("clusterMode") for made in (former, after) for inputs in made.all(service.GROUP).values()}
     return len(modes) > 1
 

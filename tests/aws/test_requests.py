@@ -18,7 +18,7 @@ from harness.cloud.config_strategies import (
     load,
     refusal,
 )
-from tests.aws.recorded import Deployed
+from tests.aws.recorded import DeployedAws
 from tests.cloud.recording import Recorder
 
 
@@ -37,7 +37,7 @@ def check(recorder: Recorder) -> list[str]:
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
 def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
-    assert check(Deployed.of(TOPOLOGIES[name]).recorder) == []
+    assert check(DeployedAws.of(TOPOLOGIES[name]).recorder) == []
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
     ],
 )
 def test_the_checks_catch_what_is_wrong(kind: str, change: dict[str, object], objection: str) -> None:
-    recorder = Deployed(load(MINIMAL)).recorder
+    recorder = DeployedAws(load(MINIMAL)).recorder
     broken = next(resource for resource in recorder.recorded if resource.kind == kind)
     broken.inputs.update(change)
     assert objection in " ".join(check(recorder))
 
 
 def test_an_input_that_no_request_takes_is_noticed() -> None:
-    recorder = Deployed(load(MINIMAL)).recorder
+    recorder = DeployedAws(load(MINIMAL)).recorder
     recorder.one("aws:sns/topic:Topic").inputs["displayNmae"] = "x"
     with pytest.raises(AssertionError, match="nothing takes displayNmae"):
         check(recorder)
@@ -145,10 +145,10 @@ def test_an_accepted_configuration_asks_for_what_aws_takes(configuration: Config
     assert check(_deployed(configuration).recorder) == []
 
 
-def _deployed(configuration: Configuration) -> Deployed:
+def _deployed(configuration: Configuration) -> DeployedAws:
     """Where given subnets lie is looked up, and may be rejected too; that fix is applied as well."""
     known = converge(configuration)
     try:
-        return Deployed(load(known))
+        return DeployedAws(load(known))
     except ConfigurationError as refusal:
-        return Deployed(accepted(apply_fixes(known, refusal)))
+        return DeployedAws(accepted(apply_fixes(known, refusal)))

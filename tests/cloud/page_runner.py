@@ -22,7 +22,7 @@ class PageRunner:
     variables: Mapping[str, str]
 
     @classmethod
-    def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> PageRunner:
+    def create(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> PageRunner:
         """plugins: the folder of the fake provider's executable. variables: for the fake provider."""
         path = os.pathsep.join([str(plugins), os.environ["PATH"]])
         return cls(checkout.copy(folder / "checkout"), {**variables, **NO_PIP, **ANSWERS, "PATH": path})

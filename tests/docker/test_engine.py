@@ -37,7 +37,7 @@ from tools.stack import PROJECT, Stack
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
-    made = Project.make(tmp_path)
+    made = Project.create(tmp_path)
     made.stack = Stack.open(f"t{abs(hash(str(tmp_path))) % 10**6}", made.root)
     yield made
     sweep(f"valkey/{made.stack.name}")

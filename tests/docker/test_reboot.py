@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.docker import IMAGE, NETWORKS, NEW, SHAPES, Bed, make_spec, running
+from harness.docker import IMAGE, NETWORKS, NEW, SHAPES, DeploymentHarness, make_spec, running
 from infra.drivers.docker.engine import Engine
 
 BACK_WITHIN = 120.0
@@ -81,22 +81,22 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateE
 @pytest.mark.usefixtures("_network")
 def test_every_topology_comes_back_after_a_reboot(engine: PrivateEngine, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        beds = [stack.enter_context(running(make_spec(tmp_path, shape))) for shape in SHAPES]  # type: ignore[arg-type]
-        for bed in beds:
-            with bed.client() as client:
+        harnesses = [stack.enter_context(running(make_spec(tmp_path, shape))) for shape in SHAPES]  # type: ignore[arg-type]
+        for harness in harnesses:
+            with harness.client() as client:
                 client.set("key", "kept")
         engine.stop()
         engine.start()
-        for bed in beds:
-            _wait_until_whole(bed)
-            with bed.client() as client:
+        for harness in harnesses:
+            _wait_until_whole(harness)
+            with harness.client() as client:
                 assert client.get("key") == "kept"
                 assert client.set("key", "written again")
 
 
-def _wait_until_whole(bed: Bed) -> None:
+def _wait_until_whole(harness: DeploymentHarness) -> None:
     deadline = time.monotonic() + BACK_WITHIN
-    while problems := bed.wrong():
+    while problems := harness.wrong():
         if all(problem.startswith("primaries:") for problem in problems):
             return  # others lead now, which is no harm
         assert time.monotonic() < deadline, problems

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.docker import Bed, make_spec, running, sweep
+from harness.docker import DeploymentHarness, make_spec, running, sweep
 from infra.drivers.docker import driver
 from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
@@ -26,13 +26,17 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forwarder]:
 
 
 def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: Forwarder) -> None:
-    with running(make_spec(tmp_path, "replicated", backups=Backups(3600, 1))) as bed:
-        assert bed.wrong() == []
-        mounts = [mount for service in bed.deployment.project["services"] for mount in bed.container(service)["Mounts"]]
+    with running(make_spec(tmp_path, "replicated", backups=Backups(3600, 1))) as harness:
+        assert harness.wrong() == []
+        mounts = [
+            mount
+            for service in harness.deployment.project["services"]
+            for mount in harness.container(service)["Mounts"]
+        ]
         assert {mount["Type"] for mount in mounts} == {"volume"}
-        with bed.client() as client:
+        with harness.client() as client:
             assert client.set("key", "value")
-        bed.remove(keep_snapshot=True)
+        harness.remove(keep_snapshot=True)
         assert list(tmp_path.glob("final-*.rdb"))
     assert line.seen > 20
 
@@ -45,10 +49,10 @@ def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line
         with suppress(ProvisioningError):  # with many requests it may be done before
             driver.ensure(spec, None)
         line.drop_after = None
-        bed = Bed(spec)
-        bed.ensure()
-        assert bed.wrong() == []
-        with bed.client() as client:
+        harness = DeploymentHarness(spec)
+        harness.ensure()
+        assert harness.wrong() == []
+        with harness.client() as client:
             assert client.set("key", "value")
     finally:
         line.drop_after = None

@@ -26,7 +26,7 @@ from valkeykit_ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_sn
 from harness.endpoints import cases, faulty
 from harness.endpoints.faulty import LIMIT, user
 from harness.ports import HOST, free_port
-from harness.servers import Sentinels, Server, running
+from harness.servers import Sentinels, ServerProcess, running
 
 AOF = ("--appendonly", "yes")
 
@@ -46,7 +46,7 @@ def server(tmp_path: Path) -> Any:
         yield made
 
 
-def test_exit_codes_and_the_last_line(server: Server) -> None:
+def test_exit_codes_and_the_last_line(server: ServerProcess) -> None:
     url = f"redis://:right-secret@{HOST}:{server.port}"
     well = doctor(url)
     assert (well.returncode, well.stderr) == (0, "")
@@ -88,7 +88,7 @@ def test_a_damaged_authority(tmp_path: Path) -> None:
     assert "damaged" in doctor(VALKEY_URL="rediss://localhost", VALKEY_CA=str(path)).stderr
 
 
-def test_a_password_with_the_end_of_its_file(server: Server) -> None:
+def test_a_password_with_the_end_of_its_file(server: ServerProcess) -> None:
     report = examination.examine(target.of_url(f"redis://:right-secret%0A@{HOST}:{server.port}"))
     [found] = report.findings
     assert found.name == "wrong-password"
@@ -195,7 +195,7 @@ def test_the_command_ends(name: str, tmp_path: Path) -> None:
         assert doctor(case.url).returncode == 1
 
 
-def test_a_stack_that_pulumi_knows(tmp_path: Path, server: Server) -> None:
+def test_a_stack_that_pulumi_knows(tmp_path: Path, server: ServerProcess) -> None:
     """What the CLI prints is a stack's outputs, with the user's URL beside the endpoint."""
     endpoint = {
         "schemaVersion": 1, "target": "embedded", "topology": "single", "nodes": [{"host": HOST, "port": server.port}],
@@ -219,7 +219,7 @@ def test_a_stack_that_pulumi_knows(tmp_path: Path, server: Server) -> None:
     assert missing.stderr == "error: Pulumi: no stack named 'dev' found -> pulumi stack ls\n"
 
 
-def test_a_stacks_fixes_use_pulumi(server: Server) -> None:
+def test_a_stacks_fixes_use_pulumi(server: ServerProcess) -> None:
     found = target.Target(target.of_url(server.url).settings, "queue", stack="web")
     assert found.configure("valkey:memory", "2gb") == (
         "pulumi config set valkey:memory 2gb --stack web && pulumi up --stack web"

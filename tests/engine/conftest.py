@@ -14,6 +14,6 @@ from harness.project import USERS_CHOICE, Project
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
-    made = Project.make(tmp_path)
+    made = Project.create(tmp_path)
     yield made
     made.end()

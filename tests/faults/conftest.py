@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import servers
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
 
@@ -15,7 +15,7 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with servers.running(tmp_path / "server", *DURABLE) as server:
         yield server
 

@@ -23,7 +23,7 @@ from tests.faults.totals import totals
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
-PATIENCE = 120.0
+WAIT_SECONDS = 120.0
 """Seconds in which everything must have been done after the last fault."""
 
 CURRENT = ("-m", "tests.faults.app")
@@ -209,7 +209,7 @@ class Producer(threading.Thread):
         assert not self.is_alive()
 
 
-def all_done(queue: Queue, seconds: float = PATIENCE) -> None:
+def all_done(queue: Queue, seconds: float = WAIT_SECONDS) -> None:
     """Wait until nothing is left."""
     end, counts = time.monotonic() + seconds, None
     while True:

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from valkeykit.queue import protocol
 
 from harness.ports import HOST, free_port
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 
 class Proxy:
     """Forwards to a server. A fault hits every connection that is open at that moment."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         self.port = free_port()
         self._target = (HOST, server.port)
         self._open: set[socket.socket] = set()
@@ -34,7 +34,7 @@ class Proxy:
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}/0"
 
-    def move(self, server: Server) -> None:
+    def move(self, server: ServerProcess) -> None:
         """Send new connections to another server; those that are open stay."""
         self._target = (HOST, server.port)
 
@@ -106,7 +106,7 @@ class LossyProxy(Proxy):
     shares: the share of each script's answers that is dropped.
     """
 
-    def __init__(self, server: Server, shares: dict[str, float]) -> None:
+    def __init__(self, server: ServerProcess, shares: dict[str, float]) -> None:
         self.dropped = Counter[str]()
         self._shares = {protocol.script(name).sha.encode(): (name, share) for name, share in shares.items()}
         self._doomed: dict[socket.socket, str] = {}

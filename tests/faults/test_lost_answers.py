@@ -11,7 +11,7 @@ from typing import Any
 from valkeykit import Queue
 from valkeykit.queue.responses import Added
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.faults.harness import ROUNDS, Load, Workers, check_runs
 from tests.faults.proxy import LossyProxy
 from tests.faults.runs import RunLog
@@ -24,7 +24,7 @@ LEASE = 10
 """Seconds: none ends here, unless the machine is very slow."""
 
 
-def test_calls_whose_answers_are_lost_take_effect_once(server: Server, runs: RunLog) -> None:
+def test_calls_whose_answers_are_lost_take_effect_once(server: ServerProcess, runs: RunLog) -> None:
     wrong: list[tuple[Added, Added]] = []
 
     def add_twice(queue: Queue) -> Added:

@@ -13,7 +13,7 @@ from valkeykit import Queue
 
 from harness import servers
 from harness.ports import HOST
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.faults.harness import ROUNDS, AsyncLoad, Load, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
@@ -32,19 +32,19 @@ WAYS = (
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
     with servers.cluster(tmp_path_factory.mktemp("cluster"), primaries=3) as nodes:
         yield nodes
 
 
-def move_slowly(nodes: list[Server], slot: int, target: Server) -> None:
+def move_slowly(nodes: list[ServerProcess], slot: int, target: ServerProcess) -> None:
     """Up to two seconds, which is more than a lease and more than redis-py tries again for."""
     resharding.move_by_keys(nodes, slot, target, pause=random.choice([0.01, 0.05, 0.2]))
 
 
 @pytest.mark.parametrize("move", [move_slowly, resharding.move_atomically])
 def test_a_slot_that_moves_under_load_loses_no_job(
-    nodes: list[Server], move: Callable[..., object], runs: RunLog
+    nodes: list[ServerProcess], move: Callable[..., object], runs: RunLog
 ) -> None:
     url = f"valkey+cluster://{HOST}:{nodes[0].port}"
     with Queue("faults", url, retry_for=60) as queue:

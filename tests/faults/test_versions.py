@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 from valkeykit import Queue
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.faults.harness import NEXT, ROUNDS, Load, Workers, all_done, check_runs, start
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
 
 
 @pytest.mark.parametrize("attempts", [1, 100])
-def test_two_versions_that_are_restarted_at_random(server: Server, runs: RunLog, tmp_path: Path, attempts: int) -> None:
+def test_two_versions_that_are_restarted_at_random(
+    server: ServerProcess, runs: RunLog, tmp_path: Path, attempts: int
+) -> None:
     """With one attempt workers are stopped, with a hundred they may be killed as well."""
     file = tmp_path / "added"
     lease = "10" if attempts == 1 else "1"

@@ -46,4 +46,4 @@ def stack(
     assert resources.read_text() == "{}"
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
-    return CloudStack.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)
+    return CloudStack.create(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)

@@ -24,7 +24,7 @@ RESOURCES: Mapping[str, Answer] = {
 }
 
 
-class Deployed:
+class DeployedGcp:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
     def __init__(self, settings: StackSettings, stack: str = "valkey/test") -> None:
@@ -49,7 +49,7 @@ class Deployed:
         return pulumi.Output.all(endpoint=made.endpoint, users=users, outputs=made.outputs)
 
     @classmethod
-    def of(cls, configuration: Configuration) -> Deployed:
+    def of(cls, configuration: Configuration) -> DeployedGcp:
         """Of a configuration that is right; the target and its place are given. It is shared: not to be changed."""
         return _of(frozenset((MINIMAL | configuration).items()))
 
@@ -61,5 +61,5 @@ class Deployed:
 
 
 @functools.cache
-def _of(configuration: frozenset[tuple[str, str]]) -> Deployed:
-    return Deployed(load(dict(configuration)))
+def _of(configuration: frozenset[tuple[str, str]]) -> DeployedGcp:
+    return DeployedGcp(load(dict(configuration)))

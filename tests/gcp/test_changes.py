@@ -11,7 +11,7 @@ from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
 from infra.targets.gcp.changes import ALLOW_REPLACEMENT
 from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
-from tests.gcp.recorded import Deployed
+from tests.gcp.recorded import DeployedGcp
 from tools.stack import PROJECT
 
 FILE = PROJECT / "docs" / "gcp-changes.md"
@@ -97,7 +97,7 @@ From another configuration, the same key may change more fields.
 
 def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     """From the inputs of all resources before and after the change."""
-    former, wanted = Deployed.of(before), Deployed.of(after)
+    former, wanted = DeployedGcp.of(before), DeployedGcp.of(after)
     taken = list(steps_between(former.recorder.recorded, wanted.recorder.recorded, service.replaces))
     if any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken):
         return "a replacement"

@@ -18,7 +18,7 @@ from infra import settings
 from infra.settings import loading
 from tests.cloud.page_runner import PageRunner
 from tests.gcp.conftest import BACKEND
-from tests.gcp.recorded import Deployed
+from tests.gcp.recorded import DeployedGcp
 from tests.gcp.test_life import stored
 from tests.gcp.test_requests import check
 from tests.integration.client.test_credentials import google as credentials
@@ -30,7 +30,7 @@ MEMBER = "app@my-project.iam.gserviceaccount.com"
 
 
 def test_the_session_of_a_reader(tmp_path: Path, fake_provider: dict[str, str], resources: Path) -> None:
-    page_runner = PageRunner.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)
+    page_runner = PageRunner.create(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)
     *session, end = checkout.runnable(PAGE)
     page_runner.run(*session)
     (instance,) = stored(resources, answers.INSTANCE)
@@ -45,7 +45,7 @@ def test_the_session_of_a_reader(tmp_path: Path, fake_provider: dict[str, str], 
 def test_an_example_of_a_stack_s_file_asks_for_what_google_takes(text: str) -> None:
     given = yaml.safe_load(text)["config"]
     texts = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in given.items()}
-    assert check(Deployed(settings.load(texts)).recorder) == []
+    assert check(DeployedGcp(settings.load(texts)).recorder) == []
 
 
 def test_the_client_s_example_signs_in(

@@ -15,7 +15,7 @@ from harness.cloud.gcp.configurations import BACKUP, KEY, MEMBERS, MINIMAL, SHAR
 from infra.settings import loading
 from tests.cloud.recording import Recorder
 from tests.gcp import requests
-from tests.gcp.recorded import Deployed
+from tests.gcp.recorded import DeployedGcp
 
 
 def check(recorder: Recorder) -> list[str]:
@@ -32,11 +32,11 @@ def check(recorder: Recorder) -> list[str]:
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
 def test_a_topology_asks_for_what_google_takes(name: str) -> None:
-    assert check(Deployed.of(TOPOLOGIES[name]).recorder) == []
+    assert check(DeployedGcp.of(TOPOLOGIES[name]).recorder) == []
 
 
 def test_the_parsed_request_says_what_was_meant() -> None:
-    body = requests.instance(Deployed.of(TOPOLOGIES["everything"]).one(INSTANCE))
+    body = requests.instance(DeployedGcp.of(TOPOLOGIES["everything"]).one(INSTANCE))
     assert body.name == "projects/my-project/locations/europe-west3/instances/valkey-test"
     assert (body.mode.name, body.node_type.name, body.shard_count, body.replica_count) == (
         "CLUSTER",
@@ -69,7 +69,7 @@ def test_the_parsed_request_says_what_was_meant() -> None:
     ],
 )
 def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str, object], objection: str) -> None:
-    inputs = Deployed.of({}).one(INSTANCE) | change
+    inputs = DeployedGcp.of({}).one(INSTANCE) | change
     with pytest.raises(json_format.ParseError, match=objection):
         requests.instance(inputs)
 
@@ -105,7 +105,7 @@ def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str,
     ],
 )
 def test_the_checks_catch_what_the_messages_let_pass(kind: str, change: dict[str, object], objection: str) -> None:
-    recorder = Deployed(load(MINIMAL | MEMBERS)).recorder
+    recorder = DeployedGcp(load(MINIMAL | MEMBERS)).recorder
     recorder.of(kind)[0].inputs.update(change)
     assert objection in " ".join(check(recorder))
 
@@ -184,4 +184,4 @@ def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configur
 @limits(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations(VALUES, target="gcp", **{"gcp.project": "my-project", "gcp.location": "europe-west3"}))
 def test_an_accepted_configuration_asks_for_what_google_takes(configuration: Configuration) -> None:
-    assert check(Deployed(accepted(configuration)).recorder) == []
+    assert check(DeployedGcp(accepted(configuration)).recorder) == []

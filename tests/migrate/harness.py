@@ -29,7 +29,7 @@ WAITS = 30.0
 
 
 @contextlib.contextmanager
-def started(folder: Path, name: str, *options: str) -> Iterator[servers.Server]:
+def started(folder: Path, name: str, *options: str) -> Iterator[servers.ServerProcess]:
     """A server of one of the builds."""
     with servers.running(folder, *options, program=binaries.program(name)) as server:
         yield server

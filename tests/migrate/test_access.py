@@ -16,7 +16,7 @@ from valkeykit_ops.migrate.run import CutOver
 from valkeykit_ops.migrate.server import MigrationServer as Source
 
 from harness.ports import HOST, free_port
-from harness.servers import Sentinels, Server
+from harness.servers import Sentinels, ServerProcess
 from tests.migrate import data, harness
 
 
@@ -46,7 +46,7 @@ def encrypted(tmp_path: Path) -> Iterator[Encrypted]:
         yield Encrypted(f"rediss://mover:x@{HOST}:{port}/0", certificate, server.port)
 
 
-def test_tls_at_the_source(encrypted: Encrypted, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_tls_at_the_source(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     with data.raw(encrypted.plain_port) as client:
         data.fill(client, random.Random(1), 100)
         done = harness.command(encrypted.url, new.url, "--source-ca", encrypted.ca, cwd=tmp_path)
@@ -54,7 +54,7 @@ def test_tls_at_the_source(encrypted: Encrypted, new: Server, theirs: Any, tmp_p
         assert data.snapshot(client) == data.snapshot(theirs)
 
 
-def test_tls_at_the_target(encrypted: Encrypted, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_tls_at_the_target(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     data.fill(theirs, random.Random(2), 100)
     done = harness.command(new.url, encrypted.url, "--target-ca", encrypted.ca, "--reverse", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -62,12 +62,14 @@ def test_tls_at_the_target(encrypted: Encrypted, new: Server, theirs: Any, tmp_p
         assert data.snapshot(client) == data.snapshot(theirs)
 
 
-def test_a_certificate_that_is_not_trusted(encrypted: Encrypted, new: Server, state: Path) -> None:
+def test_a_certificate_that_is_not_trusted(encrypted: Encrypted, new: ServerProcess, state: Path) -> None:
     with pytest.raises(TlsError):
         harness.migrate(encrypted.url, new.url, state)
 
 
-def test_users_without_administration(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_users_without_administration(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
     """As managed services allow it: no CONFIG, no MONITOR, no CLIENT PAUSE."""
     for client in (ours, theirs):
         client.execute_command("ACL", "SETUSER", "mover", "reset", "on", ">x", "~*", "&*", "+@all", "-@admin")
@@ -79,7 +81,7 @@ def test_users_without_administration(old: Server, new: Server, ours: Any, their
     assert data.snapshot(ours) == data.snapshot(theirs)
 
 
-def test_a_deployment_with_sentinels(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+def test_a_deployment_with_sentinels(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
     sentinels = Sentinels(tmp_path / "sentinels")
     try:
         sentinels.start()

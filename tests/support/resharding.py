@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import redis
 
 from harness.ports import HOST
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 WITHIN = 30.0
 """Seconds in which a slot must have been moved, and in which all nodes must agree on its owner."""
 
 
-def owner(nodes: Sequence[Server], slot: int) -> Server:
+def owner(nodes: Sequence[ServerProcess], slot: int) -> ServerProcess:
     """The node that owns a slot; waits until all nodes agree on it."""
     end = time.monotonic() + WITHIN
     while True:
@@ -26,7 +26,9 @@ def owner(nodes: Sequence[Server], slot: int) -> Server:
         time.sleep(0.05)
 
 
-def move_by_keys(nodes: Sequence[Server], slot: int, target: Server, *, batch: int = 4, pause: float = 0.02) -> int:
+def move_by_keys(
+    nodes: Sequence[ServerProcess], slot: int, target: ServerProcess, *, batch: int = 4, pause: float = 0.02
+) -> int:
     """Move a slot in the classic way: a few keys at a time, with pauses in which it is split over both nodes.
 
     Returns the number of keys.
@@ -49,7 +51,7 @@ def move_by_keys(nodes: Sequence[Server], slot: int, target: Server, *, batch: i
     return moved
 
 
-def move_atomically(nodes: Sequence[Server], slot: int, target: Server) -> None:
+def move_atomically(nodes: Sequence[ServerProcess], slot: int, target: ServerProcess) -> None:
     """Move a slot as Valkey 9 does: all keys at once."""
     with owner(nodes, slot).client() as give, target.client() as take:
         target_id = str(take.execute_command("CLUSTER MYID"))
@@ -60,7 +62,7 @@ def move_atomically(nodes: Sequence[Server], slot: int, target: Server) -> None:
         time.sleep(0.05)
 
 
-def _owner_by(node: Server, slot: int) -> int | None:
+def _owner_by(node: ServerProcess, slot: int) -> int | None:
     """The port of the slot's owner, as one node sees it."""
     with contextlib.suppress(redis.RedisError), node.client() as client:
         for first, last, (_, port, *_), *_ in client.execute_command("CLUSTER SLOTS"):

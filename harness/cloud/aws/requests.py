@@ -129,11 +129,11 @@ def _rule(direction: str) -> Callable[[dict[str, Any]], list[Request]]:
 def _named(service: str, operation: str, names: Mapping[str, str]) -> Callable[[dict[str, Any]], list[Request]]:
     """A resource of one request whose parameters are its inputs by other names."""
 
-    def make(inputs: dict[str, Any]) -> list[Request]:
+    def create(inputs: dict[str, Any]) -> list[Request]:
         tags = {"Tags": _tags(inputs)} if "tags" in inputs else {}
         return [Request(service, operation, _take(inputs, names) | tags)]
 
-    return make
+    return create
 
 
 def _parameter_group(inputs: dict[str, Any]) -> list[Request]:

@@ -10,7 +10,7 @@ from typing import Any
 
 Inputs = dict[str, Any]
 
-FILE = "STANDIN_GCP"
+FILE = "FAKE_GCP_FILE"
 """The environment variable with the fake provider's file of all resources: by id their type and inputs."""
 
 INSTANCE = "gcp:memorystore/instance:Instance"

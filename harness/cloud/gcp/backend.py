@@ -13,7 +13,7 @@ ONE_FIELD = "googleapi: Error 400: exactly 1 update_mask field must be specified
 WITH_NODE_TYPE = "googleapi: Error 400: only engine_configs supported along with node_type update"
 
 
-class Google:
+class FakeGoogle:
     def __init__(self, file: Path) -> None:
         self._file = file
 
@@ -118,4 +118,4 @@ def _one_field(changed: set[str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(Google(Path(os.environ[answers.FILE])), "10.2.0")
+    serve(FakeGoogle(Path(os.environ[answers.FILE])), "10.2.0")

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 from valkeykit.queue.processes.parent import HandlerProcess
 
-PATIENCE = 60
+CHILD_WAIT_SECONDS = 60
 """Seconds for a child process to start or to end."""
 
 
@@ -27,7 +27,7 @@ def progress_of(process: HandlerProcess, function: Callable[..., Any], /, **argu
     return reported
 
 
-class Running:
+class RunningCall:
     """A call in a thread of its own, and the first value that its handler reported."""
 
     def __init__(self, process: HandlerProcess, function: Callable[..., Any], /, **arguments: Any) -> None:
@@ -48,11 +48,11 @@ class Running:
         self._has_reported.set()
 
     def first_report(self) -> Any:
-        assert self._has_reported.wait(PATIENCE)
+        assert self._has_reported.wait(CHILD_WAIT_SECONDS)
         return self.reported
 
     def outcome(self) -> Exception | None:
-        self._thread.join(PATIENCE)
+        self._thread.join(CHILD_WAIT_SECONDS)
         assert not self._thread.is_alive()
         return self.error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from valkeykit import heartbeat
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 MAIN = [sys.executable, "-c", "from valkeykit.cli import main; main()"]
 
@@ -43,13 +43,17 @@ def log() -> None:
 """
 
 
-def environment(server: Server, folder: Path) -> dict[str, str]:
+def environment(server: ServerProcess, folder: Path) -> dict[str, str]:
     """Heartbeat files go into the folder."""
     return os.environ | {"VALKEY_URL": server.url, "NO_COLOR": "1", "COLUMNS": "160", "TMPDIR": str(folder)}
 
 
 def run(
-    server: Server, *arguments: str, cwd: Path | None = None, url: str | None = None, stdin: int = subprocess.DEVNULL
+    server: ServerProcess,
+    *arguments: str,
+    cwd: Path | None = None,
+    url: str | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `url` in place of the server's own."""
     variables = environment(server, cwd or server.folder) | {"VALKEY_URL": url or server.url}
@@ -60,7 +64,7 @@ def run(
 
 
 @contextmanager
-def worker_process(server: Server, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def worker_process(server: ServerProcess, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`valkeykit worker app:queue` in the folder; its log goes to the file `log`."""
     (folder / "app.py").write_text(APP)
     with (folder / "log").open("w") as log:

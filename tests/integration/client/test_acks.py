@@ -14,7 +14,7 @@ from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.events import Event
 from valkeykit.queue.protocol import ScriptCall, script
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, take, until, working
 
 
@@ -86,7 +86,7 @@ def test_listeners_hear_how_a_job_ended_although_the_answer_was_lost(
     assert lost == {"finish", "fail"}
 
 
-def test_a_result_that_is_too_large_fails_its_job_only(server: Server) -> None:
+def test_a_result_that_is_too_large_fails_its_job_only(server: ServerProcess) -> None:
     with Queue("mail", server.url, max_result=1000) as queue:
 
         @queue.handler(result_ttl=60)
@@ -101,7 +101,7 @@ def test_a_result_that_is_too_large_fails_its_job_only(server: Server) -> None:
         assert queue.job(large).attempts == 1
 
 
-def test_a_result_that_the_server_refuses_does_not_hold_up_the_others(own_server: Server) -> None:
+def test_a_result_that_the_server_refuses_does_not_hold_up_the_others(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("proto-max-bulk-len", 1024 * 1024)
     with Queue("mail", own_server.url, max_result=8 * 1024 * 1024, retry_for=0.5) as queue:

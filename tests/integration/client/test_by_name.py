@@ -9,12 +9,12 @@ from valkeykit import Queue
 from valkeykit.queue.handlers import MAX_CACHED_SPECS
 from valkeykit.queue.options import JobSpec
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, until, working
 
 
 @pytest.fixture
-def producer(server: Server) -> Iterator[Queue]:
+def producer(server: ServerProcess) -> Iterator[Queue]:
     with Queue("mail", server.url, retry_for=2) as producer:
         yield producer
 

@@ -14,7 +14,7 @@ from valkeykit.cache import MISSING, ttl
 
 from harness import servers
 from harness.ports import HOST, free_port
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,7 +38,7 @@ def test_many_in_one_round_trip(cache: Cache) -> None:
     assert cache.delete("a", "c") == 1
 
 
-def test_big_values_are_compressed_and_any_serializer_fits(server: Server) -> None:
+def test_big_values_are_compressed_and_any_serializer_fits(server: ServerProcess) -> None:
     with Cache(server.url, serializer=pickle) as cache, closing(server.client()) as admin:
         cache.set("big", "x" * 100_000, 60)
         assert cache.get("big") == "x" * 100_000
@@ -47,7 +47,7 @@ def test_big_values_are_compressed_and_any_serializer_fits(server: Server) -> No
         assert cache.get("set") == {1, 2}
 
 
-def test_time_to_live_is_jittered_and_never_longer(cache: Cache, server: Server) -> None:
+def test_time_to_live_is_jittered_and_never_longer(cache: Cache, server: ServerProcess) -> None:
     with closing(server.client()) as admin:
         lives = set()
         for number in range(30):
@@ -57,7 +57,7 @@ def test_time_to_live_is_jittered_and_never_longer(cache: Cache, server: Server)
     assert len(lives) > 3
 
 
-def test_tags_end_all_their_entries(cache: Cache, server: Server) -> None:
+def test_tags_end_all_their_entries(cache: Cache, server: ServerProcess) -> None:
     cache.set("a", 1, 60, tags=["user:5", "list"])
     cache.set("b", 2, 60, tags=["list"])
     cache.set("c", 3, 60)
@@ -91,7 +91,7 @@ def test_reads_fail_open_and_deletes_fail_loud() -> None:
         assert cache.statistics.errors >= 3
 
 
-def test_a_stalled_server_costs_a_time_out_and_then_nothing(own_server: Server) -> None:
+def test_a_stalled_server_costs_a_time_out_and_then_nothing(own_server: ServerProcess) -> None:
     with Cache(own_server.url, read_timeout=0.1, connect_timeout=0.1) as cache:
         cache.set("key", 1, 60)
         own_server.pause()
@@ -104,7 +104,7 @@ def test_a_stalled_server_costs_a_time_out_and_then_nothing(own_server: Server) 
         assert cache.get("key") == 1
 
 
-def test_what_the_server_refuses_leaves_the_breaker_closed(own_server: Server) -> None:
+def test_what_the_server_refuses_leaves_the_breaker_closed(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin, Cache(own_server.url) as cache:
         cache.set("key", 1, 60)
         admin.config_set("maxmemory", "1mb")
@@ -117,7 +117,7 @@ def _public(kind: type) -> set[str]:
     return {name for name in vars(kind) if not name.startswith("_")}
 
 
-def test_the_asyncio_cache_has_the_same_methods(server: Server) -> None:
+def test_the_asyncio_cache_has_the_same_methods(server: ServerProcess) -> None:
     computed = []
 
     async def slow() -> int:
@@ -167,7 +167,7 @@ def test_constants_are_seconds() -> None:
     assert (ttl.SESSION, ttl.API_RESPONSE, ttl.LEADERBOARD) == (1800, 60, 86_400)
 
 
-def test_entries_without_expiry(cache: Cache, server: Server) -> None:
+def test_entries_without_expiry(cache: Cache, server: ServerProcess) -> None:
     assert cache.set("set", 1, None, tags=["t"])
     assert cache.set_many({"many": 1}, None)
     assert cache.get_or_compute("computed", lambda: 1, None, stale=60, tags=["t"]) == 1

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from valkeykit import AsyncCache, errors
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 
-def use(server: Server, test: Callable[[AsyncCache], Awaitable[None]]) -> None:
+def use(server: ServerProcess, test: Callable[[AsyncCache], Awaitable[None]]) -> None:
     async def run() -> None:
         async with AsyncCache(server.url, namespace="shop", read_timeout=5, connect_timeout=5) as cache:
             await test(cache)
@@ -25,7 +25,7 @@ async def is_empty(cache: AsyncCache) -> bool:
     return await cache.commands(("DBSIZE",)) == [0]
 
 
-def test_a_cancelled_request_releases_its_lease(server: Server) -> None:
+def test_a_cancelled_request_releases_its_lease(server: ServerProcess) -> None:
     async def test(cache: AsyncCache) -> None:
         computing = asyncio.Event()
 
@@ -44,7 +44,7 @@ def test_a_cancelled_request_releases_its_lease(server: Server) -> None:
     use(server, test)
 
 
-def test_a_closed_request_releases_its_lease(server: Server) -> None:
+def test_a_closed_request_releases_its_lease(server: ServerProcess) -> None:
     async def test(cache: AsyncCache) -> None:
         computing = asyncio.get_running_loop().create_future()
 
@@ -72,7 +72,7 @@ def test_a_closed_request_releases_its_lease(server: Server) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, GeneratorExit])
-def test_a_lease_is_released_whatever_is_raised(server: Server, error: type[BaseException]) -> None:
+def test_a_lease_is_released_whatever_is_raised(server: ServerProcess, error: type[BaseException]) -> None:
     async def test(cache: AsyncCache) -> None:
         def fails() -> int:
             raise error
@@ -88,7 +88,7 @@ def test_a_lease_is_released_whatever_is_raised(server: Server, error: type[Base
     use(server, test)
 
 
-def test_one_computes_however_long_it_takes(server: Server) -> None:
+def test_one_computes_however_long_it_takes(server: ServerProcess) -> None:
     async def test(cache: AsyncCache) -> None:
         computed = []
 
@@ -104,7 +104,7 @@ def test_one_computes_however_long_it_takes(server: Server) -> None:
     use(server, test)
 
 
-def test_a_computation_that_blocks_the_event_loop_is_stored(server: Server) -> None:
+def test_a_computation_that_blocks_the_event_loop_is_stored(server: ServerProcess) -> None:
     async def test(cache: AsyncCache) -> None:
         def block() -> int:
             time.sleep(0.5)
@@ -116,7 +116,7 @@ def test_a_computation_that_blocks_the_event_loop_is_stored(server: Server) -> N
     use(server, test)
 
 
-def test_values_are_those_of_the_plain_cache(server: Server) -> None:
+def test_values_are_those_of_the_plain_cache(server: ServerProcess) -> None:
     async def test(cache: AsyncCache) -> None:
         computed: list[int] = []
         pair: Any = (1, 2)

@@ -15,7 +15,7 @@ import pytest
 from valkeykit import Cache, errors
 
 from harness.ports import HOST, free_port
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 ROOT = Path(__file__).parents[3]
 SOON = 30
@@ -35,7 +35,7 @@ def test_one_computes_and_the_others_wait(cache: Cache) -> None:
     assert (values, len(computed)) == ([42] * 20, 1)
 
 
-def test_one_computes_over_processes(server: Server) -> None:
+def test_one_computes_over_processes(server: ServerProcess) -> None:
     code = (
         "import sys, time\nfrom valkeykit import Cache\ncache = Cache(sys.argv[1])\n"
         "def slow():\n    time.sleep(0.5)\n    cache.commands(('INCR', 'computed'))\n    return 1\n"
@@ -114,7 +114,7 @@ def test_one_computes_however_long_it_takes(cache: Cache) -> None:
     assert (values, len(computed), cache.get("answer")) == ([42] * 10, 1, 42)
 
 
-def test_one_caller_takes_over_from_a_process_that_was_killed(cache: Cache, server: Server) -> None:
+def test_one_caller_takes_over_from_a_process_that_was_killed(cache: Cache, server: ServerProcess) -> None:
     code = (
         "import sys, time\nfrom valkeykit import Cache\ncache = Cache(sys.argv[1], namespace='shop')\n"
         "cache.get_or_compute('k', lambda: print('computing', flush=True) or time.sleep(60), lease=1)\n"
@@ -136,7 +136,7 @@ def test_one_caller_takes_over_from_a_process_that_was_killed(cache: Cache, serv
     assert len(computed) == 1
 
 
-def test_a_forked_child_leaves_its_parents_lease_alone(server: Server) -> None:
+def test_a_forked_child_leaves_its_parents_lease_alone(server: ServerProcess) -> None:
     code = """
 import os, sys, time
 from valkeykit import Cache

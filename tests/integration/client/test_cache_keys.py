@@ -16,7 +16,7 @@ from valkeykit.cache import Leaderboard, Sessions
 from valkeykit.cache.keys import Keys, Kind, escape
 
 from harness import servers
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 TEXT = st.text(st.sampled_from("ab:{}%7BD\x00\n\ud800é") | st.characters(), min_size=1, max_size=8)
 NAMES = st.tuples(TEXT, TEXT)
@@ -79,7 +79,7 @@ def test_a_users_keys_are_apart_from_tags_sessions_and_boards(cache: Cache) -> N
     assert (cache.get("price"), sessions.read(session), board.rank("ada")) == (1, {"user": 5}, 1)
 
 
-def test_namespaces_are_apart(server: Server) -> None:
+def test_namespaces_are_apart(server: ServerProcess) -> None:
     with Cache(server.url, namespace="a") as one, Cache(server.url, namespace="a:b") as other:
         one.set("b:c", 1, tags=["t"])
         other.set("c", 2, tags=["t"])
@@ -92,7 +92,7 @@ def allow(admin: redis.Redis, rule: str) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["shop", "shop:v2"])
-def test_the_documented_permissions_suffice(server: Server, namespace: str) -> None:
+def test_the_documented_permissions_suffice(server: ServerProcess, namespace: str) -> None:
     with closing(server.client()) as admin:
         allow(admin, f"~{namespace}:* -@all {COMMANDS} {BOARDS}")
         try:

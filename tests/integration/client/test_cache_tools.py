@@ -10,7 +10,7 @@ from valkeykit import AsyncCache, Cache, errors
 from valkeykit.cache import AsyncLeaderboard, AsyncSessions, Leaderboard, Sessions
 
 from harness.ports import HOST, free_port
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 ID = "x" * 32
 UNTRUSTED: list[Any] = [
@@ -33,7 +33,7 @@ def test_a_leaderboard(cache: Cache) -> None:
     assert not board.remove("p1")
 
 
-def test_boards_and_sessions_for_asyncio(server: Server) -> None:
+def test_boards_and_sessions_for_asyncio(server: ServerProcess) -> None:
     async def use() -> None:
         async with AsyncCache(server.url) as cache:
             board = AsyncLeaderboard(cache, "today")
@@ -73,7 +73,7 @@ def test_sessions_slide(cache: Cache) -> None:
         Sessions(dead).create({})
 
 
-def test_ids_that_no_session_has(cache: Cache, server: Server) -> None:
+def test_ids_that_no_session_has(cache: Cache, server: ServerProcess) -> None:
     sessions = Sessions(cache)
     for session in [*UNTRUSTED, ID]:
         assert sessions.read(session) is None
@@ -96,7 +96,7 @@ def test_ids_that_no_session_has(cache: Cache, server: Server) -> None:
         assert not dead.end(session)
 
 
-def test_a_session_that_has_ended_stays_ended(cache: Cache, server: Server) -> None:
+def test_a_session_that_has_ended_stays_ended(cache: Cache, server: ServerProcess) -> None:
     sessions = Sessions(cache)
     session = sessions.create({"user": 5})
     assert sessions.write(session, {"user": 6})

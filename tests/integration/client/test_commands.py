@@ -10,25 +10,25 @@ import pytest
 from rich.console import Console
 from valkeykit.commands.tables import add_row, clean, table
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.command_line import run
 
 
 def test_a_server_that_is_down_is_one_error(tmp_path: Path) -> None:
-    shown = run(Server(tmp_path), "queue", "mail")  # never started
+    shown = run(ServerProcess(tmp_path), "queue", "mail")  # never started
     assert shown.returncode == 1
     assert shown.stderr.startswith("error: nothing listens")
     assert len(shown.stderr.splitlines()) == 1
 
 
-def test_the_help_of_each_command(server: Server) -> None:
+def test_the_help_of_each_command(server: ServerProcess) -> None:
     for arguments in ([], ["worker"], ["queue"]):
         shown = run(server, *arguments, "--help")
         assert (shown.returncode, shown.stderr) == (0, "")
         assert "Usage" in shown.stdout
 
 
-def test_a_survey_of_clients_whose_names_look_like_markup(server: Server) -> None:
+def test_a_survey_of_clients_whose_names_look_like_markup(server: ServerProcess) -> None:
     with closing(server.client()) as client:
         client.client_setname("[/worker]")
         shown = run(server, "migrate", server.url, "--survey")

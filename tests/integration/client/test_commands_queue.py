@@ -13,12 +13,12 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.schema import REGISTRY_KEY
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.command_line import MAIN, environment, run
 from tests.integration.client.working import until, working
 
 
-def register(server: Server, *names: str) -> None:
+def register(server: ServerProcess, *names: str) -> None:
     with closing(server.client()) as client:
         client.sadd(REGISTRY_KEY, *names)
 
@@ -35,7 +35,7 @@ def kill_one(queue: Queue, error: str = "ValueError: no", trace: str = "", name:
     return job
 
 
-def test_the_page_of_a_queue(queue: Queue, server: Server) -> None:
+def test_the_page_of_a_queue(queue: Queue, server: ServerProcess) -> None:
     job = kill_one(queue)
     queue.add_many("send", [{}] * 1234)
     shown = run(server, "queue", "mail")
@@ -47,7 +47,7 @@ def test_the_page_of_a_queue(queue: Queue, server: Server) -> None:
     assert (record["waiting"], record["workers"], record["dead_letters"][0]["id"]) == (1234, 0, job)
 
 
-def test_no_dead_letters_are_shown_on_request(queue: Queue, server: Server) -> None:
+def test_no_dead_letters_are_shown_on_request(queue: Queue, server: ServerProcess) -> None:
     kill_one(queue)
     assert "ValueError" not in run(server, "queue", "mail", "--dead", "0").stdout
     record = json.loads(run(server, "queue", "mail", "--dead", "0", "--json").stdout)
@@ -55,7 +55,7 @@ def test_no_dead_letters_are_shown_on_request(queue: Queue, server: Server) -> N
 
 
 @pytest.mark.parametrize("text", ["command [/usr/bin/x] failed [retry later]", "[/]", "[@click=f()]b[link=http://x]y"])
-def test_data_is_not_parsed_as_markup(queue: Queue, server: Server, text: str) -> None:
+def test_data_is_not_parsed_as_markup(queue: Queue, server: ServerProcess, text: str) -> None:
     word = text.replace(" ", "_")
     job = kill_one(queue, text, text, name=word)
     with Queue(word, server.url) as other:
@@ -74,7 +74,7 @@ def test_data_is_not_parsed_as_markup(queue: Queue, server: Server, text: str) -
         assert word in shown.stdout.replace(" ", "_")
 
 
-def test_control_characters_do_not_reach_the_terminal(queue: Queue, server: Server) -> None:
+def test_control_characters_do_not_reach_the_terminal(queue: Queue, server: ServerProcess) -> None:
     job = kill_one(queue, "\x1b[2Jgone\x9b1m\u202e", "line\n\x1b]0;title\x07")
     for arguments in (["mail"], ["mail", "--job", job], ["mail", "--jobs", "dead"]):
         shown = run(server, "queue", *arguments).stdout
@@ -82,7 +82,7 @@ def test_control_characters_do_not_reach_the_terminal(queue: Queue, server: Serv
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
 
 
-def test_jobs_are_listed_by_state(queue: Queue, server: Server) -> None:
+def test_jobs_are_listed_by_state(queue: Queue, server: ServerProcess) -> None:
     dead = kill_one(queue)
     active = queue.add("send").id
     take(queue)
@@ -97,7 +97,7 @@ def test_jobs_are_listed_by_state(queue: Queue, server: Server) -> None:
     assert len(json.loads(run(server, "queue", "mail", "--jobs", "waiting", "--limit", "2", "--json").stdout)) == 2
 
 
-def test_a_job_is_shown_with_its_traceback(queue: Queue, server: Server) -> None:
+def test_a_job_is_shown_with_its_traceback(queue: Queue, server: ServerProcess) -> None:
     job = kill_one(queue, trace='Traceback:\n  File "x.py", line 1\nValueError: no')
     shown = run(server, "queue", "mail", "--job", job).stdout
     assert 'Traceback:\n  File "x.py", line 1\nValueError: no' in shown
@@ -106,7 +106,7 @@ def test_a_job_is_shown_with_its_traceback(queue: Queue, server: Server) -> None
     assert (missing.returncode, "has no job nope" in missing.stderr) == (1, True)
 
 
-def test_workers_are_listed(queue: Queue, server: Server) -> None:
+def test_workers_are_listed(queue: Queue, server: ServerProcess) -> None:
     queue.handler(name="send")(print)
     with working(queue) as worker:
         queue.add("send")
@@ -116,7 +116,7 @@ def test_workers_are_listed(queue: Queue, server: Server) -> None:
         assert json.loads(run(server, "queue", "mail", "--json").stdout)["workers"] == 1
 
 
-def test_queues_are_listed(queue: Queue, server: Server) -> None:
+def test_queues_are_listed(queue: Queue, server: ServerProcess) -> None:
     assert run(server, "queue").stdout == "no queue has been used on this server\n"
     queue.add("send")
     register(server, "mail", "idle", "not a {name}")
@@ -133,7 +133,7 @@ def test_queues_are_listed(queue: Queue, server: Server) -> None:
     assert (listed["mail"]["waiting"], listed["mail"]["workers"], listed["paused"]["paused"]) == (1, 0, True)
 
 
-def test_a_queue_that_was_never_used_is_an_error(server: Server) -> None:
+def test_a_queue_that_was_never_used_is_an_error(server: ServerProcess) -> None:
     for arguments in ([], ["--json"], ["--pause"], ["--jobs", "dead"]):
         failed = run(server, "queue", "typo", *arguments)
         assert (failed.returncode, failed.stdout) == (1, "")
@@ -144,7 +144,7 @@ def test_a_queue_that_was_never_used_is_an_error(server: Server) -> None:
     assert run(server, "queue", "typo").returncode == 0
 
 
-def test_a_user_of_one_queue_needs_no_access_to_the_list(queue: Queue, server: Server) -> None:
+def test_a_user_of_one_queue_needs_no_access_to_the_list(queue: Queue, server: ServerProcess) -> None:
     queue.add("send")
     with closing(server.client()) as client:
         client.acl_setuser(
@@ -158,7 +158,7 @@ def test_a_user_of_one_queue_needs_no_access_to_the_list(queue: Queue, server: S
     assert (refused.returncode, "may not" in refused.stderr) == (1, True)
 
 
-def test_a_queue_is_paused_and_resumed(queue: Queue, server: Server) -> None:
+def test_a_queue_is_paused_and_resumed(queue: Queue, server: ServerProcess) -> None:
     queue.add("send")
     assert run(server, "queue", "mail", "--pause").stdout == "paused: no worker takes jobs\n"
     assert queue.statistics().paused
@@ -167,7 +167,7 @@ def test_a_queue_is_paused_and_resumed(queue: Queue, server: Server) -> None:
     assert not queue.statistics().paused
 
 
-def test_dead_letters_are_requeued(queue: Queue, server: Server) -> None:
+def test_dead_letters_are_requeued(queue: Queue, server: ServerProcess) -> None:
     job = kill_one(queue)
     failed = run(server, "queue", "mail", "--requeue", job, "--requeue", "nope")
     assert (failed.returncode, failed.stdout) == (1, "requeued 1 dead letter\n")
@@ -177,7 +177,7 @@ def test_dead_letters_are_requeued(queue: Queue, server: Server) -> None:
     assert (queue.statistics().dead, queue.statistics().waiting) == (0, 1)
 
 
-def test_requeue_all_takes_every_dead_letter(queue: Queue, server: Server) -> None:
+def test_requeue_all_takes_every_dead_letter(queue: Queue, server: ServerProcess) -> None:
     ids = queue.add_many("send", [{}] * 1200, attempts=1)
     for first in range(0, len(ids), 600):
         take(queue, 600)
@@ -188,7 +188,7 @@ def test_requeue_all_takes_every_dead_letter(queue: Queue, server: Server) -> No
     assert (queue.statistics().dead, queue.statistics().waiting) == (0, 1200)
 
 
-def test_jobs_are_cancelled(queue: Queue, server: Server) -> None:
+def test_jobs_are_cancelled(queue: Queue, server: ServerProcess) -> None:
     active = queue.add("send").id
     take(queue)
     waiting = queue.add("send").id
@@ -200,7 +200,7 @@ def test_jobs_are_cancelled(queue: Queue, server: Server) -> None:
 
 
 @pytest.mark.parametrize("state", ["waiting", "delayed", "dead"])
-def test_a_purge_needs_confirmation(queue: Queue, server: Server, state: str) -> None:
+def test_a_purge_needs_confirmation(queue: Queue, server: ServerProcess, state: str) -> None:
     kill_one(queue)
     queue.add("send")
     queue.add("send", delay=500)
@@ -215,7 +215,7 @@ def test_a_purge_needs_confirmation(queue: Queue, server: Server, state: str) ->
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
-def test_a_user_confirms_a_purge(queue: Queue, server: Server, answer: str, left: int) -> None:
+def test_a_user_confirms_a_purge(queue: Queue, server: ServerProcess, answer: str, left: int) -> None:
     queue.add("send")
     user, terminal = pty.openpty()
     with os.fdopen(user, "wb"), os.fdopen(terminal, "rb"):
@@ -226,7 +226,7 @@ def test_a_user_confirms_a_purge(queue: Queue, server: Server, answer: str, left
     assert queue.statistics().waiting == left
 
 
-def test_watching_ends_with_an_interrupt(queue: Queue, server: Server) -> None:
+def test_watching_ends_with_an_interrupt(queue: Queue, server: ServerProcess) -> None:
     queue.add("send")
     with closing(server.client()) as client:
         client.config_resetstat()
@@ -246,7 +246,7 @@ def test_watching_ends_with_an_interrupt(queue: Queue, server: Server) -> None:
 
 
 def test_a_queue_is_shown_where_jobs_run_in_process(
-    queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = kill_one(queue)
     monkeypatch.setenv("USE_VALKEY_QUEUE", "off")
@@ -276,7 +276,7 @@ def test_a_queue_is_shown_where_jobs_run_in_process(
     ],
 )
 def test_wrong_usage_is_a_clear_error(
-    queue: Queue, server: Server, arguments: list[str], code: int, error: str
+    queue: Queue, server: ServerProcess, arguments: list[str], code: int, error: str
 ) -> None:
     queue.add("send")
     failed = run(server, "queue", *arguments)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from valkeykit import Queue
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.command_line import environment, heartbeat_file, run, worker_process
 from tests.integration.client.working import until
 
 
-def test_a_worker_runs_until_sigterm(server: Server, tmp_path: Path) -> None:
+def test_a_worker_runs_until_sigterm(server: ServerProcess, tmp_path: Path) -> None:
     with worker_process(server, tmp_path, "--concurrency", "2") as process, Queue("mail", server.url) as queue:
         assert queue.result(queue.add("double", {"n": 4}, result_ttl=60).id, timeout=30) == 8
         process.send_signal(signal.SIGTERM)
@@ -25,7 +25,7 @@ def test_a_worker_runs_until_sigterm(server: Server, tmp_path: Path) -> None:
     assert "queue mail, 2 jobs at once: block, double, log, long, long_coroutine" in log
 
 
-def test_log_lines_carry_the_id_of_their_job(server: Server, tmp_path: Path) -> None:
+def test_log_lines_carry_the_id_of_their_job(server: ServerProcess, tmp_path: Path) -> None:
     with Queue("mail", server.url) as queue:
         job = queue.add("log").id
     with worker_process(server, tmp_path, "--burst") as process:
@@ -33,7 +33,7 @@ def test_log_lines_carry_the_id_of_their_job(server: Server, tmp_path: Path) -> 
     assert f"WARNING app [{job}]: hello" in (tmp_path / "log").read_text()
 
 
-def test_a_burst_ends_when_the_queue_is_empty(server: Server, tmp_path: Path) -> None:
+def test_a_burst_ends_when_the_queue_is_empty(server: ServerProcess, tmp_path: Path) -> None:
     with Queue("mail", server.url) as queue:
         queue.add_many("double", [{"n": 1}] * 100)
         with worker_process(server, tmp_path, "--burst") as process:
@@ -44,7 +44,7 @@ def test_a_burst_ends_when_the_queue_is_empty(server: Server, tmp_path: Path) ->
 @pytest.mark.parametrize("job", ["long", "long_coroutine"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_a_worker_at_once(
-    server: Server, tmp_path: Path, job: str, number: signal.Signals
+    server: ServerProcess, tmp_path: Path, job: str, number: signal.Signals
 ) -> None:
     with worker_process(server, tmp_path, "--shutdown-timeout", "500") as process, Queue("mail", server.url) as queue:
         identity = queue.add(job).id
@@ -61,14 +61,14 @@ def test_a_second_signal_ends_a_worker_at_once(
 
 
 def test_a_worker_that_waits_for_its_server_ends_at_the_first_signal(tmp_path: Path) -> None:
-    with worker_process(Server(tmp_path / "server"), tmp_path) as process:  # never started
+    with worker_process(ServerProcess(tmp_path / "server"), tmp_path) as process:  # never started
         until(heartbeat_file(tmp_path, process).exists, 30)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     assert "can't be released" not in (tmp_path / "log").read_text()
 
 
-def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, tmp_path: Path) -> None:
+def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: ServerProcess, tmp_path: Path) -> None:
     with (
         worker_process(own_server, tmp_path, "--shutdown-timeout", "500") as process,
         Queue("mail", own_server.url) as queue,
@@ -84,7 +84,7 @@ def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: Server, 
     assert "jobs can't be released, so their leases expire" in (tmp_path / "log").read_text()
 
 
-def test_a_check_without_workers_fails(server: Server, tmp_path: Path) -> None:
+def test_a_check_without_workers_fails(server: ServerProcess, tmp_path: Path) -> None:
     checked = run(server, "worker", "--check", cwd=tmp_path)
     assert (checked.returncode, checked.stdout) == (1, "")
     assert checked.stderr == "error: no worker runs on this machine -> valkeykit worker module:queue\n"
@@ -92,7 +92,7 @@ def test_a_check_without_workers_fails(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("job", ["long", "block"])
-def test_a_check_finds_a_worker_that_is_busy(server: Server, tmp_path: Path, job: str) -> None:
+def test_a_check_finds_a_worker_that_is_busy(server: ServerProcess, tmp_path: Path, job: str) -> None:
     options = ("--concurrency", "1", "--shutdown-timeout", "0")
     with worker_process(server, tmp_path, *options) as process, Queue("mail", server.url) as queue:
         identity = queue.add(job).id
@@ -104,7 +104,7 @@ def test_a_check_finds_a_worker_that_is_busy(server: Server, tmp_path: Path, job
         assert (state["queue"], state["pid"], state["live"]) == ("mail", process.pid, True)
 
 
-def test_a_check_fails_for_a_worker_that_does_not_respond(server: Server, tmp_path: Path) -> None:
+def test_a_check_fails_for_a_worker_that_does_not_respond(server: ServerProcess, tmp_path: Path) -> None:
     with worker_process(server, tmp_path) as process:
         file = heartbeat_file(tmp_path, process)
         until(file.exists, 30)
@@ -117,7 +117,7 @@ def test_a_check_fails_for_a_worker_that_does_not_respond(server: Server, tmp_pa
         assert checked.stderr == f"error: not live: process {process.pid} -> check its log and restart it\n"
 
 
-def test_a_check_of_a_heartbeat_file(server: Server, tmp_path: Path) -> None:
+def test_a_check_of_a_heartbeat_file(server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "run" / "worker.json"
     with worker_process(server, tmp_path, "--heartbeat", str(file)) as process:
         until(file.exists, 30)
@@ -128,7 +128,7 @@ def test_a_check_of_a_heartbeat_file(server: Server, tmp_path: Path) -> None:
     assert (missing.returncode, f"with the heartbeat file {file}" in missing.stderr) == (1, True)
 
 
-def test_a_check_loads_neither_redis_nor_the_application(server: Server, tmp_path: Path) -> None:
+def test_a_check_loads_neither_redis_nor_the_application(server: ServerProcess, tmp_path: Path) -> None:
     code = (
         "import sys; from valkeykit.cli import main; sys.argv = ['valkeykit', 'worker', '--check']\n"
         "try: main()\n"
@@ -156,7 +156,7 @@ def test_a_check_loads_neither_redis_nor_the_application(server: Server, tmp_pat
     ],
 )  # fmt: skip
 def test_an_application_that_cannot_be_used_is_one_line(
-    server: Server, tmp_path: Path, source: str, error: str
+    server: ServerProcess, tmp_path: Path, source: str, error: str
 ) -> None:
     (tmp_path / "app.py").write_text(source)
     failed = run(server, "worker", "app:queue", cwd=tmp_path)
@@ -165,7 +165,7 @@ def test_an_application_that_cannot_be_used_is_one_line(
     assert error in failed.stderr
 
 
-def test_the_traceback_of_an_application_is_logged_on_request(server: Server, tmp_path: Path) -> None:
+def test_the_traceback_of_an_application_is_logged_on_request(server: ServerProcess, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("def fail():\n    1/0\nfail()\n")
     failed = run(server, "worker", "app:queue", "-v", cwd=tmp_path)
     assert failed.returncode == 1
@@ -192,7 +192,7 @@ def test_the_traceback_of_an_application_is_logged_on_request(server: Server, tm
     ],
 )
 def test_wrong_usage_is_a_clear_error(
-    server: Server, tmp_path: Path, arguments: list[str], code: int, error: str
+    server: ServerProcess, tmp_path: Path, arguments: list[str], code: int, error: str
 ) -> None:
     (tmp_path / "app.py").write_text(
         "from valkeykit import Queue\nqueue = Queue('mail')\nqueue.handler(name='send')(print)\n"
@@ -203,7 +203,7 @@ def test_wrong_usage_is_a_clear_error(
     assert "Traceback" not in failed.stderr
 
 
-def test_a_health_port_in_use_is_one_error(server: Server, tmp_path: Path) -> None:
+def test_a_health_port_in_use_is_one_error(server: ServerProcess, tmp_path: Path) -> None:
     with worker_process(server, tmp_path, "--health-port", str(server.port)) as process:
         assert process.wait(60) == 1
     assert f"error: health_port {server.port} can't be used" in (tmp_path / "log").read_text()

@@ -19,10 +19,10 @@ from valkeykit.url import Node
 
 from harness import servers
 from harness.ports import HOST
-from harness.servers import STARTS_WITHIN, Sentinels, Server, running
+from harness.servers import STARTS_WITHIN, Sentinels, ServerProcess, running
 
 
-def test_sync_and_async_clients_see_the_same_data(server: Server) -> None:
+def test_sync_and_async_clients_see_the_same_data(server: ServerProcess) -> None:
     with closing(valkeykit.connect(server.url)) as client:
         assert client.set("greeting", "hello")
 
@@ -36,7 +36,7 @@ def test_sync_and_async_clients_see_the_same_data(server: Server) -> None:
     assert asyncio.run(read()) == "hello"
 
 
-def test_a_connect_sends_nothing_that_valkey_refuses(server: Server) -> None:
+def test_a_connect_sends_nothing_that_valkey_refuses(server: ServerProcess) -> None:
     with closing(server.client()) as admin:
         admin.config_resetstat()
     with closing(valkeykit.connect(server.url, topology="single")) as client:
@@ -44,7 +44,7 @@ def test_a_connect_sends_nothing_that_valkey_refuses(server: Server) -> None:
         assert client.info("errorstats") == {}
 
 
-def test_an_endpoint_connects_with_its_user(own_server: Server) -> None:
+def test_an_endpoint_connects_with_its_user(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.acl_setuser("app", enabled=True, passwords=["+p@ss:w/rd"], keys=["*"], commands=["+@all"])
     endpoint = Endpoint(
@@ -99,7 +99,9 @@ def _eventually(action: Callable[[], Any]) -> Any:
 def test_a_primary_that_nobody_follows_isnt_chosen(tmp_path: Path) -> None:
     """It came back after a failover, and hasn't been told yet."""
     with running(tmp_path / "old") as old, running(tmp_path / "new") as new:
-        follower = Server(tmp_path / "replica", "--replicaof", f"{HOST} {new.port}", "--repl-diskless-sync-delay", "0")
+        follower = ServerProcess(
+            tmp_path / "replica", "--replicaof", f"{HOST} {new.port}", "--repl-diskless-sync-delay", "0"
+        )
         try:
             follower.start()
             with closing(new.client()) as client:
@@ -120,7 +122,7 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_command_whose_answer_is_late_is_sent_once(own_server: Server) -> None:
+def test_a_command_whose_answer_is_late_is_sent_once(own_server: ServerProcess) -> None:
     with closing(valkeykit.connect(own_server.url, read_timeout=0.2)) as client:
         client.ping()
         own_server.pause()
@@ -132,7 +134,7 @@ def test_a_command_whose_answer_is_late_is_sent_once(own_server: Server) -> None
         assert admin.info("commandstats").get("cmdstat_incr", {"calls": 0})["calls"] <= 1
 
 
-def test_a_wrong_password_is_tried_once(own_server: Server) -> None:
+def test_a_wrong_password_is_tried_once(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("requirepass", "right")
     with closing(valkeykit.connect(f"redis://:wrong-secret@{HOST}:{own_server.port}", topology="single")) as client:
@@ -158,7 +160,9 @@ def test_a_wrong_password_is_tried_once(own_server: Server) -> None:
         (["NOSUCHCOMMAND"], errors.RefusedError),
     ],
 )
-def test_what_a_server_refuses_is_explained(server: Server, command: list[Any], expected: type[Exception]) -> None:
+def test_what_a_server_refuses_is_explained(
+    server: ServerProcess, command: list[Any], expected: type[Exception]
+) -> None:
     with closing(valkeykit.connect(server.url, topology="single")) as client:
         with pytest.raises(errors.ValkeykitError) as caught, valkeykit.translate_errors():
             client.execute_command(*command)
@@ -166,14 +170,14 @@ def test_what_a_server_refuses_is_explained(server: Server, command: list[Any], 
         assert caught.value.fix
 
 
-def test_a_port_without_tls(server: Server) -> None:
+def test_a_port_without_tls(server: ServerProcess) -> None:
     url = server.url.replace("redis://", "rediss://")
     client = valkeykit.connect(url, connect_timeout=0.5, read_timeout=0.5, topology="single")
     with closing(client), pytest.raises(errors.UnreachableError), valkeykit.translate_errors():
         client.ping()
 
 
-def test_a_cluster_client_on_a_single_node(server: Server) -> None:
+def test_a_cluster_client_on_a_single_node(server: ServerProcess) -> None:
     with pytest.raises(errors.TopologyError), valkeykit.translate_errors():
         valkeykit.connect(server.url, topology="cluster")
 

@@ -17,7 +17,7 @@ from valkeykit import AsyncQueue, Cache, Queue, errors
 from valkeykit.credentials import ElastiCacheIam, MemorystoreIam
 
 from harness.ports import HOST
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 
 def aws(name: str = "My-Cache", *, serverless: bool = False) -> ElastiCacheIam:
@@ -84,7 +84,7 @@ def test_no_credentials_at_all() -> None:
         provider.get_credentials()
 
 
-def test_each_connect_logs_in_with_the_provider(own_server: Server) -> None:
+def test_each_connect_logs_in_with_the_provider(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.acl_setuser("default", passwords=["+ya29.made-up"], reset_passwords=False)
         admin.acl_setuser("default", nopass=False, reset_passwords=True, passwords=["+ya29.made-up"], enabled=True)
@@ -117,7 +117,7 @@ class Odd(BaseException):
 
 
 @pytest.fixture
-def url(own_server: Server) -> str:
+def url(own_server: ServerProcess) -> str:
     with closing(own_server.client()) as admin:
         admin.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all")
         admin.execute_command("ACL", "SETUSER", "default", "off")
@@ -172,7 +172,7 @@ def test_a_provider_that_returns_no_login(url: str, answer: Any) -> None:
         client.ping()
 
 
-def test_a_refused_login_is_still_tried_once(own_server: Server, url: str) -> None:
+def test_a_refused_login_is_still_tried_once(own_server: ServerProcess, url: str) -> None:
     provider = Failing()
     provider.get_credentials = lambda: ("app", "wrong")  # type: ignore[method-assign]
     with Queue("mail", url, credentials=provider, retry_for=30) as queue, pytest.raises(errors.LoginError):

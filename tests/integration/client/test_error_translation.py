@@ -10,10 +10,10 @@ import redis
 import valkeykit
 from valkeykit import Queue, errors
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 
-def test_a_client_that_the_server_evicts(own_server: Server) -> None:
+def test_a_client_that_the_server_evicts(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("maxmemory-clients", "1mb")
     with (
@@ -44,7 +44,9 @@ def test_a_client_that_the_server_evicts(own_server: Server) -> None:
         (["EVAL", "return redis.error_reply('s3cret9 s3cret')", 0], "refused the command"),
     ],
 )
-def test_a_refused_command_names_the_server_s_first_word(server: Server, command: list[object], text: str) -> None:
+def test_a_refused_command_names_the_server_s_first_word(
+    server: ServerProcess, command: list[object], text: str
+) -> None:
     with closing(server.client()) as admin:
         admin.set("text", "s3cret")
         admin.xgroup_create("stream", "s3cret", mkstream=True)
@@ -57,7 +59,7 @@ def test_a_refused_command_names_the_server_s_first_word(server: Server, command
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_cluster_that_redirects_to_a_node_it_has_not_named(server: Server) -> None:
+def test_a_cluster_that_redirects_to_a_node_it_has_not_named(server: ServerProcess) -> None:
     """redis-py raises an AttributeError for it."""
     with Queue("mail", server.url, retry_for=30) as queue:
         queue.check()

@@ -19,7 +19,7 @@ from valkeykit.heartbeat import STUCK_SECONDS, read_heartbeat
 from valkeykit.queue.worker.health import Health
 
 from harness.ports import free_port
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import until, working
 
 
@@ -115,7 +115,7 @@ def test_a_busy_worker_and_one_with_a_blocked_loop_are_live(queue: Queue, tmp_pa
 
 
 def test_a_worker_that_waits_for_its_server_is_live_and_not_ready(tmp_path: Path) -> None:
-    queue = Queue("mail", Server(tmp_path).url, retry_for=0.1)  # never started
+    queue = Queue("mail", ServerProcess(tmp_path).url, retry_for=0.1)  # never started
     queue.handler(name="send")(print)
     with working(queue, health_port=0) as worker:
         port = listening(worker)

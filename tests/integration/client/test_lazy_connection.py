@@ -21,8 +21,7 @@ from valkeykit import AsyncCache, AsyncQueue, Cache, Queue, errors
 
 from harness import servers
 from harness.ports import HOST, free_port
-from harness.servers import Server
-from harness.servers import Server as Node
+from harness.servers import ServerProcess
 from harness.tls import LOCAL, context, end
 
 
@@ -33,7 +32,7 @@ def unresponsive() -> Iterator[str]:
         yield f"redis://{HOST}:{listener.getsockname()[1]}"
 
 
-def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
+def test_each_event_loop_has_connections_of_its_own(server: ServerProcess) -> None:
     cache, queue = AsyncCache(server.url), AsyncQueue("mail", server.url)
 
     async def use() -> None:
@@ -52,7 +51,7 @@ def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
         _until(lambda: len(admin.client_list()) == 1)
 
 
-def test_a_loop_that_has_ended_leaves_no_tls_connection(tmp_path: Path, server: Server) -> None:
+def test_a_loop_that_has_ended_leaves_no_tls_connection(tmp_path: Path, server: ServerProcess) -> None:
     with end(tmp_path, server.port, context(tmp_path, LOCAL)) as tls:
         cache = AsyncCache(f"rediss://localhost:{tls.port}", ca=tls.ca, topology="single", connect_timeout=30)
 
@@ -99,7 +98,7 @@ def test_sentinels_are_queried_from_two_loops(tmp_path: Path) -> None:
         group.kill()
 
 
-def test_two_loops_at_the_same_time(server: Server) -> None:
+def test_two_loops_at_the_same_time(server: ServerProcess) -> None:
     cache = AsyncCache(server.url, connect_timeout=30, read_timeout=30)
     both = threading.Barrier(2)
     results: list[bool] = []
@@ -119,7 +118,7 @@ def test_two_loops_at_the_same_time(server: Server) -> None:
     asyncio.run(cache.close())
 
 
-def test_a_server_that_does_not_respond_delays_no_other_caller(unresponsive: str, server: Server) -> None:
+def test_a_server_that_does_not_respond_delays_no_other_caller(unresponsive: str, server: ServerProcess) -> None:
     slow = Queue("slow", unresponsive, retry_for=0, connect_timeout=30, read_timeout=30)
     thread = threading.Thread(target=lambda: _ignoring(lambda: slow.add("job")), daemon=True)
     thread.start()
@@ -129,7 +128,7 @@ def test_a_server_that_does_not_respond_delays_no_other_caller(unresponsive: str
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12; many servers do it
-def test_a_child_that_is_forked_while_a_thread_connects(unresponsive: str, server: Server) -> None:
+def test_a_child_that_is_forked_while_a_thread_connects(unresponsive: str, server: ServerProcess) -> None:
     queue = Queue("mail", unresponsive, retry_for=0, connect_timeout=30, read_timeout=30)
     cache = Cache(server.url)
     assert cache.set("a", 1)
@@ -178,7 +177,7 @@ def test_a_cache_first_used_before_its_cluster_is_up(tmp_path: Path, caplog: pyt
 def test_a_client_made_while_the_server_was_down_raises_an_error_with_a_fix(tmp_path: Path) -> None:
     port = free_port()
     client = valkeykit.connect(f"redis://{HOST}:{port}")
-    node = Node(tmp_path, "--cluster-enabled", "yes", port=port)
+    node = ServerProcess(tmp_path, "--cluster-enabled", "yes", port=port)
     try:
         node.start()
         with closing(node.client()) as admin:

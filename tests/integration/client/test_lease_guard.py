@@ -14,14 +14,14 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.worker import lease_guard
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, until
 
 ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def worker_process(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+def worker_process(server: ServerProcess) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.client.guarded_app"],
         env=os.environ | {"WORKER_URL": server.url}, cwd=ROOT, stderr=subprocess.DEVNULL,
@@ -45,7 +45,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_leases_are_renewed_while_a_handler_holds_the_interpreters_lock(queue: Queue, server: Server) -> None:
+def test_leases_are_renewed_while_a_handler_holds_the_interpreters_lock(queue: Queue, server: ServerProcess) -> None:
     with worker_process(server), closing(server.client()) as admin:
         queue.add("hog", {"seconds": 5})
         until(lambda: admin.hget("runs", "hog") == "1", 30)
@@ -54,7 +54,7 @@ def test_leases_are_renewed_while_a_handler_holds_the_interpreters_lock(queue: Q
     assert (queue.statistics().lost, admin.hget("runs", "hog")) == (0, "1")
 
 
-def test_the_guard_ends_with_its_worker(queue: Queue, server: Server) -> None:
+def test_the_guard_ends_with_its_worker(queue: Queue, server: ServerProcess) -> None:
     with worker_process(server) as process, closing(server.client()) as admin:
         queue.add("hog", {"seconds": 60})
         until(lambda: admin.hget("runs", "hog") == "1", 30)
@@ -65,7 +65,7 @@ def test_the_guard_ends_with_its_worker(queue: Queue, server: Server) -> None:
         until(lambda: queue.send(queue.protocol.take("other", 1, 30_000)).jobs != [], 30)
 
 
-def test_a_worker_ends_although_a_handler_left_a_child(queue: Queue, server: Server) -> None:
+def test_a_worker_ends_although_a_handler_left_a_child(queue: Queue, server: ServerProcess) -> None:
     with worker_process(server) as process, closing(server.client()) as admin:
         queue.add("leave_a_child")
         until(lambda: queue.statistics().completed == 1, 30)
@@ -106,7 +106,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_last_attempts_that_had_not_begun_are_given_back_when_the_worker_is_killed(
-    queue: Queue, server: Server
+    queue: Queue, server: ServerProcess
 ) -> None:
     begun, unbegun = queue.add_many("send", [{}] * 2, attempts=1)
     retryable = queue.add("send").id

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from valkeykit import Queue
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, take, until, working
 
 STARTS = "valkeykit:{mail}:starts"
@@ -21,7 +21,7 @@ def test_a_limit_holds_over_all_workers(queue: Queue) -> None:
     assert len(take(queue)) == 7
 
 
-def test_no_window_has_more_starts_than_the_limit(queue: Queue, server: Server) -> None:
+def test_no_window_has_more_starts_than_the_limit(queue: Queue, server: ServerProcess) -> None:
     starts: list[float] = []
     per = 0.3
 
@@ -62,7 +62,7 @@ def test_setting_a_limit_again_does_not_refill_it(queue: Queue) -> None:
     assert take(queue) == []
 
 
-def test_starts_that_have_left_the_window_make_room(queue: Queue, server: Server) -> None:
+def test_starts_that_have_left_the_window_make_room(queue: Queue, server: ServerProcess) -> None:
     queue.limit(3, per=60)
     queue.add_many("send", [{}] * 10)
     now = queue.send(queue.protocol.now())
@@ -74,7 +74,7 @@ def test_starts_that_have_left_the_window_make_room(queue: Queue, server: Server
         assert len(take(queue)) == 3
 
 
-def test_a_clock_that_is_set_back_neither_stalls_nor_opens_a_limit(queue: Queue, server: Server) -> None:
+def test_a_clock_that_is_set_back_neither_stalls_nor_opens_a_limit(queue: Queue, server: ServerProcess) -> None:
     queue.limit(3, per=0.2)
     queue.add_many("send", [{}] * 10)
     ahead = queue.send(queue.protocol.now()) + 3_600_000

@@ -9,7 +9,7 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.protocol import PAGE_BYTES
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import take, until, working
 
 BASE = "valkeykit:{mail}"
@@ -108,7 +108,7 @@ def test_dead_letters_are_limited_by_their_number(queue: Queue) -> None:
     assert len(queue.dead_letters()) == 4
 
 
-def test_dead_letters_are_limited_by_their_age_and_leave_nothing(queue: Queue, server: Server) -> None:
+def test_dead_letters_are_limited_by_their_age_and_leave_nothing(queue: Queue, server: ServerProcess) -> None:
     queue.limit_dead_letters(age=3600)
     old = bury(queue, 3, "trace")
     with closing(server.client()) as admin:
@@ -121,7 +121,9 @@ def test_dead_letters_are_limited_by_their_age_and_leave_nothing(queue: Queue, s
 
 
 @pytest.mark.parametrize("state", ["waiting", "delayed", "dead"])
-def test_purging_one_state_leaves_the_others_and_nothing_behind(queue: Queue, server: Server, state: str) -> None:
+def test_purging_one_state_leaves_the_others_and_nothing_behind(
+    queue: Queue, server: ServerProcess, state: str
+) -> None:
     bury(queue, 700 if state == "dead" else 2)
     queue.add("running")
     take(queue)

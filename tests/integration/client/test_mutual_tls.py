@@ -19,7 +19,7 @@ from valkeykit.trust import Trust
 from harness import servers
 from harness import tls as tls_end
 from harness.ports import HOST
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 
 class Demanding(NamedTuple):
@@ -36,7 +36,7 @@ class Demanding(NamedTuple):
 
 
 @pytest.fixture
-def demanding(tmp_path: Path, server: Server) -> Iterator[Demanding]:
+def demanding(tmp_path: Path, server: ServerProcess) -> Iterator[Demanding]:
     tls_end.context(tmp_path / "client")
     context = tls_end.context(tmp_path / "server")
     context.verify_mode = ssl.CERT_REQUIRED
@@ -113,7 +113,7 @@ async def _set(url: str, **options: Any) -> bool:
         return await cache.set("a", 1)
 
 
-def test_replaced_files_are_read_at_the_next_connect(tmp_path: Path, server: Server) -> None:
+def test_replaced_files_are_read_at_the_next_connect(tmp_path: Path, server: ServerProcess) -> None:
     """The server gets another certificate, then the client's file the new authority."""
     first, second, ca = tmp_path / "1", tmp_path / "2", tmp_path / "ca.pem"
     context = tls_end.context(first)

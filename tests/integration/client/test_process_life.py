@@ -14,7 +14,7 @@ import pytest
 from valkeykit.queue.processes.parent import HandlerProcess, ProcessEndedError
 
 from tests.integration.client import process_handlers as handlers
-from tests.integration.client.calling import PATIENCE, Running, call, is_gone
+from tests.integration.client.calling import CHILD_WAIT_SECONDS, RunningCall, call, is_gone
 from tests.integration.client.working import until
 
 
@@ -43,7 +43,7 @@ def test_a_crash_ends_its_call_and_the_next_call_runs(process: HandlerProcess, h
 def test_a_crash_between_calls_is_not_noticed(process: HandlerProcess) -> None:
     pid = call(process, handlers.pid)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None, PATIENCE)
+    until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None, CHILD_WAIT_SECONDS)
     assert call(process, handlers.pid) != pid
 
 
@@ -71,7 +71,7 @@ def test_exhausted_memory_ends_the_child_process(process: HandlerProcess) -> Non
 
 
 def test_kill_ends_a_handler_that_holds_the_gil(process: HandlerProcess) -> None:
-    running = Running(process, handlers.hold_the_gil)
+    running = RunningCall(process, handlers.hold_the_gil)
     pid = running.first_report()
     process.kill()
     assert str(running.outcome()) == "the child process of the job was killed"
@@ -81,11 +81,11 @@ def test_kill_ends_a_handler_that_holds_the_gil(process: HandlerProcess) -> None
 
 
 def test_kill_ends_the_commands_of_a_handler(process: HandlerProcess) -> None:
-    running = Running(process, handlers.start_a_command)
+    running = RunningCall(process, handlers.start_a_command)
     pid = running.first_report()
     process.kill()
     assert isinstance(running.outcome(), ProcessEndedError)
-    until(lambda: is_gone(pid), PATIENCE)
+    until(lambda: is_gone(pid), CHILD_WAIT_SECONDS)
 
 
 def test_kill_between_calls_ends_the_idle_process_only(process: HandlerProcess) -> None:
@@ -127,7 +127,7 @@ def test_an_error_while_progress_is_reported_ends_the_child_process(process: Han
 
 
 def test_close_ends_a_call_and_refuses_later_ones(process: HandlerProcess) -> None:
-    running = Running(process, handlers.hold_the_gil)
+    running = RunningCall(process, handlers.hold_the_gil)
     pid = running.first_report()
     process.close()
     assert is_gone(pid)
@@ -235,7 +235,7 @@ def test_a_handler_in_the_script_ends_with_a_killed_parent(tmp_path: Path, as_mo
             pid = int(parent.stdout.readline())
             assert not is_gone(pid)
             parent.kill()
-            until(lambda: is_gone(pid), PATIENCE)
+            until(lambda: is_gone(pid), CHILD_WAIT_SECONDS)
         finally:
             os.killpg(parent.pid, signal.SIGKILL)
 

@@ -17,7 +17,7 @@ from valkeykit.queue.protocol import ScriptCall
 
 from harness import servers
 from harness.ports import HOST
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import take
 
 
@@ -198,7 +198,7 @@ def test_waiting_for_a_result(queue: Queue) -> None:
         queue.result(job)
 
 
-def test_a_full_server_says_so_and_lets_workers_go_on(own_server: Server) -> None:
+def test_a_full_server_says_so_and_lets_workers_go_on(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin, Queue("mail", own_server.url, retry_for=0.2) as queue:
         job = queue.add("send", result_ttl=60).id
         admin.config_set("maxmemory", "1mb")
@@ -215,7 +215,7 @@ def test_a_full_server_says_so_and_lets_workers_go_on(own_server: Server) -> Non
         assert queue.result(job) == 5
 
 
-def test_a_server_that_evicts_jobs_is_refused_unless_told(own_server: Server) -> None:
+def test_a_server_that_evicts_jobs_is_refused_unless_told(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("maxmemory-policy", "allkeys-lru")
         with Queue("mail", own_server.url) as queue, pytest.raises(errors.UnsupportedServerError, match="allkeys-lru"):
@@ -227,13 +227,13 @@ def test_a_server_that_evicts_jobs_is_refused_unless_told(own_server: Server) ->
             assert queue.add("send").new
 
 
-def test_a_replica_is_explained(tmp_path: Path, server: Server) -> None:
+def test_a_replica_is_explained(tmp_path: Path, server: ServerProcess) -> None:
     following = servers.running(tmp_path, "--replicaof", f"{HOST} {server.port}")
     with following as replica, Queue("mail", replica.url, retry_for=0.2) as queue, pytest.raises(errors.ReadOnlyError):
         queue.add("send")
 
 
-def test_enqueue_goes_on_after_a_restart(own_server: Server) -> None:
+def test_enqueue_goes_on_after_a_restart(own_server: ServerProcess) -> None:
     with Queue("mail", own_server.url) as queue:
         queue.add("send")
         own_server.stop()
@@ -264,7 +264,7 @@ def test_a_cluster_holds_a_queue_on_one_node(tmp_path: Path) -> None:
         assert [one for one, _ in take(queue)] == ids
 
 
-def test_the_asyncio_queue_has_the_same_methods(server: Server) -> None:
+def test_the_asyncio_queue_has_the_same_methods(server: ServerProcess) -> None:
     async def use() -> None:
         async with AsyncQueue("mail", server.url) as queue:
             job = (await queue.add("send", {"to": "a"}, result_ttl=60)).id
@@ -288,7 +288,7 @@ def test_the_asyncio_queue_has_the_same_methods(server: Server) -> None:
     assert public <= {name for name in vars(AsyncQueue) if not name.startswith("_")}
 
 
-def test_no_password_shows(own_server: Server) -> None:
+def test_no_password_shows(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("requirepass", "hush")
     with Queue("mail", f"redis://:not-hush@{HOST}:{own_server.port}") as queue:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from valkeykit import Queue
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 
 README = Path(__file__).parents[3] / "client" / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_an_example(number: int, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example(number: int, server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALKEY_URL", server.url)
     names: dict[str, object] = {"__name__": "__main__"}
     exec(compile(EXAMPLES[number], str(README), "exec"), names)  # noqa: S102  (it is what a reader runs)

@@ -9,14 +9,14 @@ import pytest
 from valkeykit import Queue, errors
 
 from harness.ports import HOST
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, until, working
 
 PAGE = Path(__file__).parents[3] / "docs" / "client" / "queue.md"
 
 
 @pytest.fixture
-def url(own_server: Server) -> str:
+def url(own_server: ServerProcess) -> str:
     rule = PAGE.read_text().partition("```text\n")[2].partition("\n")[0]
     with closing(own_server.client()) as admin:
         admin.execute_command("ACL", "SETUSER", "mailer", "on", ">secret", *rule.split())
@@ -24,7 +24,7 @@ def url(own_server: Server) -> str:
     return f"redis://mailer:secret@{HOST}:{own_server.port}"
 
 
-def test_the_rights_suffice(url: str, own_server: Server) -> None:
+def test_the_rights_suffice(url: str, own_server: ServerProcess) -> None:
     with Queue("mail", url, retry_for=2) as queue:
 
         @queue.handler(attempts=2, backoff=0.01, result_ttl=60)

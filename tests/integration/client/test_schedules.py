@@ -13,7 +13,7 @@ from valkeykit import Queue
 from valkeykit.queue.responses import DueSchedule
 from valkeykit.queue.worker import prefetch
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import until, working
 
 BASE = "valkeykit:{mail}"
@@ -31,7 +31,7 @@ def test_schedules_are_added_by_one_worker_each_time(queue: Queue) -> None:
     assert not queue.unschedule("cleanup")
 
 
-def test_schedules_run_once_each_though_two_workers_look_for_them(queue: Queue, server: Server) -> None:
+def test_schedules_run_once_each_though_two_workers_look_for_them(queue: Queue, server: ServerProcess) -> None:
     runs: list[float] = []
 
     @queue.handler
@@ -82,7 +82,7 @@ def test_an_answer_with_large_schedules_is_bounded(queue: Queue) -> None:
 
 
 def test_a_schedule_that_this_version_can_not_read_is_left_to_others(
-    queue: Queue, server: Server, caplog: pytest.LogCaptureFixture
+    queue: Queue, server: ServerProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     done: list[int] = []
 
@@ -140,7 +140,7 @@ def test_schedules_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
 
 
 def test_jobs_that_a_worker_does_not_know_go_back_untouched(
-    queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetch, "RELEASE_DELAY_SECONDS", 0.05)
     queue.handler(name="known", result_ttl=60)(lambda: 1)

@@ -9,7 +9,7 @@ import pytest
 from valkeykit import Queue, errors
 from valkeykit.queue.protocol import ScriptCall
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, take, until, working
 
 BASE = "valkeykit:{mail}"
@@ -108,7 +108,7 @@ def test_priorities_hold_among_delayed_jobs(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("key", ["active", "leases"])
-def test_an_error_half_way_in_a_take_loses_no_job(queue: Queue, server: Server, key: str) -> None:
+def test_an_error_half_way_in_a_take_loses_no_job(queue: Queue, server: ServerProcess, key: str) -> None:
     ids = queue.add_many("send", [{}] * 3)
     with closing(server.client()) as admin:
         admin.set(f"{BASE}:{key}", "of the wrong type")
@@ -118,14 +118,14 @@ def test_an_error_half_way_in_a_take_loses_no_job(queue: Queue, server: Server, 
     assert [one for one, _ in take(queue)] == ids
 
 
-def test_a_broken_entry_of_one_job_does_not_stop_the_others(queue: Queue, server: Server) -> None:
+def test_a_broken_entry_of_one_job_does_not_stop_the_others(queue: Queue, server: ServerProcess) -> None:
     ids = queue.add_many("send", [{}] * 3)
     with closing(server.client()) as admin:
         admin.hset(f"{BASE}:active", ids[1], "broken")
     assert [one for one, _ in take(queue)] == ids
 
 
-def test_jobs_whose_records_are_gone_are_passed_over(queue: Queue, server: Server) -> None:
+def test_jobs_whose_records_are_gone_are_passed_over(queue: Queue, server: ServerProcess) -> None:
     gone, left = queue.add_many("send", [{}] * 2)
     with closing(server.client()) as admin:
         admin.hdel(f"{BASE}:jobs", gone)
@@ -161,7 +161,7 @@ def test_a_worker_runs_all_jobs_although_answers_to_its_takes_are_lost(
     assert (queue.statistics().dead, queue.statistics().lost) == (0, 0)
 
 
-def test_calls_of_a_producer_expire_with_it(queue: Queue, server: Server) -> None:
+def test_calls_of_a_producer_expire_with_it(queue: Queue, server: ServerProcess) -> None:
     queue.add("send")
     queue.add("send", id="mine")
     queue.add("send", id="mine")
@@ -173,7 +173,7 @@ def test_calls_of_a_producer_expire_with_it(queue: Queue, server: Server) -> Non
         assert all(admin.ttl(key) > 0 for key in keys)
 
 
-def test_what_is_kept_of_answers_is_bounded(queue: Queue, server: Server) -> None:
+def test_what_is_kept_of_answers_is_bounded(queue: Queue, server: ServerProcess) -> None:
     for _ in range(2500):
         queue.cancel("nothing")
     with closing(server.client()) as admin:

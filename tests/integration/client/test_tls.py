@@ -12,12 +12,12 @@ import valkeykit
 from valkeykit import errors
 
 from harness import tls as tls_end
-from harness.servers import Server
+from harness.servers import ServerProcess
 from harness.tls import Tls
 
 
 @pytest.fixture(params=[tls_end.LOCAL])
-def tls(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> Iterator[Tls]:
+def tls(request: pytest.FixtureRequest, tmp_path: Path, server: ServerProcess) -> Iterator[Tls]:
     with tls_end.end(tmp_path, server.port, tls_end.context(tmp_path, request.param)) as answering:
         yield answering
 

@@ -19,15 +19,15 @@ from valkeykit.settings import resolve_settings
 from valkeykit.transport import is_demotion
 
 from harness.ports import HOST
-from harness.servers import Server, running
+from harness.servers import ServerProcess, running
 from tests.faults.proxy import Proxy
 
 
-class Pair(NamedTuple):
+class ServerPair(NamedTuple):
     """Two servers behind one name."""
 
-    first: Server
-    second: Server
+    first: ServerProcess
+    second: ServerProcess
     name: Proxy
 
     def fail_over(self) -> None:
@@ -38,14 +38,14 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+def pair(tmp_path: Path) -> Iterator[ServerPair]:
     with running(tmp_path / "a") as first, running(tmp_path / "b") as second:
         name = Proxy(first)
-        yield Pair(first, second, name)
+        yield ServerPair(first, second, name)
         name.close()
 
 
-def test_a_queue_and_a_cache_follow_a_name_that_moves(pair: Pair) -> None:
+def test_a_queue_and_a_cache_follow_a_name_that_moves(pair: ServerPair) -> None:
     with (
         Queue("mail", pair.name.url, topology="single") as queue,
         Cache(pair.name.url, topology="single", read_timeout=5, connect_timeout=5) as cache,
@@ -62,7 +62,7 @@ def test_a_queue_and_a_cache_follow_a_name_that_moves(pair: Pair) -> None:
         assert cache.get("d") == 4
 
 
-def test_an_asyncio_queue_and_cache_follow_it_too(pair: Pair) -> None:
+def test_an_asyncio_queue_and_cache_follow_it_too(pair: ServerPair) -> None:
     async def main() -> None:
         queue = AsyncQueue("mail", pair.name.url, topology="single")
         cache = AsyncCache(pair.name.url, topology="single", read_timeout=5, connect_timeout=5)
@@ -78,7 +78,7 @@ def test_an_asyncio_queue_and_cache_follow_it_too(pair: Pair) -> None:
     asyncio.run(main())
 
 
-def test_a_client_fails_once_and_follows_it(pair: Pair) -> None:
+def test_a_client_fails_once_and_follows_it(pair: ServerPair) -> None:
     with closing(valkeykit.connect(pair.name.url, topology="single")) as client:
         _in_threads(8, lambda: client.set("a", 1))
         pair.fail_over()
@@ -121,7 +121,7 @@ def _in_threads(number: int, action: Callable[[], Any]) -> None:
     assert not failures
 
 
-def test_the_answers_after_a_refused_write_are_read(pair: Pair) -> None:
+def test_the_answers_after_a_refused_write_are_read(pair: ServerPair) -> None:
     with closing(valkeykit.connect(pair.name.url, topology="single")) as client:
         client.set("a", 1)
         pair.fail_over()
@@ -134,7 +134,7 @@ def test_the_answers_after_a_refused_write_are_read(pair: Pair) -> None:
         assert client.set("a", 3)
 
 
-def test_a_blocking_command_that_a_failover_ends_is_followed_too(pair: Pair) -> None:
+def test_a_blocking_command_that_a_failover_ends_is_followed_too(pair: ServerPair) -> None:
     with closing(open_client(resolve_settings(pair.name.url, topology="single", read_timeout=30))) as client:
         connection = FastConnection(client)
         ended: list[Exception] = []
@@ -169,7 +169,7 @@ def test_a_reader_of_replicas_keeps_its_connection_when_it_writes(tmp_path: Path
             assert client.client_id() == before
 
 
-def test_more_callers_than_connections_all_get_one(server: Server) -> None:
+def test_more_callers_than_connections_all_get_one(server: ServerProcess) -> None:
     """A connection keeps idle connections to itself, which those who wait at the pool need."""
     with Cache(server.url, max_connections=2, connect_timeout=30, read_timeout=30) as cache:
         _in_threads(16, lambda: [cache.set("a", number) for number in range(50)])
@@ -182,7 +182,7 @@ def test_more_callers_than_connections_all_get_one(server: Server) -> None:
     asyncio.run(main())
 
 
-def test_connections_carry_the_name_of_the_client_whatever_the_user_may_do(own_server: Server) -> None:
+def test_connections_carry_the_name_of_the_client_whatever_the_user_may_do(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+get")
         url = f"redis://app:pw@{HOST}:{own_server.port}"
@@ -236,7 +236,7 @@ def test_a_unix_socket_is_refused_where_it_makes_no_sense() -> None:
 def test_a_connection_whose_release_was_cancelled_is_closed_with_its_client(tmp_path: Path) -> None:
     """As a worker does that stops: redis-py takes it out of its lists, and is cancelled while it closes it."""
 
-    async def main(server: Server) -> tuple[bool, bool]:
+    async def main(server: ServerProcess) -> tuple[bool, bool]:
         client: Any = await valkeykit.aconnect(server.url, topology="single")
         connection = await client.connection_pool.get_connection()
         connection.mark_for_reconnect()

@@ -12,7 +12,7 @@ import pytest
 from valkeykit import Queue, Worker, current_job, errors
 from valkeykit.queue.events import Event
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, until, working
 
 
@@ -106,7 +106,7 @@ def test_anything_a_handler_raises_fails_its_job_only(queue: Queue) -> None:
         b"\xff\xfe\n",
     ],
 )
-def test_a_corrupt_job_is_set_aside(queue: Queue, server: Server, record: bytes) -> None:
+def test_a_corrupt_job_is_set_aside(queue: Queue, server: ServerProcess, record: bytes) -> None:
     @queue.handler
     def note() -> None: ...
 

@@ -16,7 +16,7 @@ import pytest
 import redis
 from valkeykit import Queue, Worker, errors
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import until, working
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +51,7 @@ def test_a_blocked_worker_gives_back_what_it_took_ahead(queue: Queue) -> None:
         go_on.set()
 
 
-def test_an_idle_worker_is_quiet_and_wakes_at_once(queue: Queue, server: Server) -> None:
+def test_an_idle_worker_is_quiet_and_wakes_at_once(queue: Queue, server: ServerProcess) -> None:
     @queue.handler(result_ttl=60)
     def when() -> float:
         return time.time()
@@ -114,7 +114,7 @@ def test_a_worker_that_is_stopped_while_it_is_busy_loses_no_lease(queue: Queue) 
         assert (counts.active, counts.waiting + counts.completed) == (0, 60_000)
 
 
-def test_a_report_that_is_on_its_way_arrives_before_the_worker_ends(queue: Queue, server: Server) -> None:
+def test_a_report_that_is_on_its_way_arrives_before_the_worker_ends(queue: Queue, server: ServerProcess) -> None:
     go_on = threading.Event()
 
     @queue.handler
@@ -132,7 +132,7 @@ def test_a_report_that_is_on_its_way_arrives_before_the_worker_ends(queue: Queue
     assert (counts.active, counts.completed) == (0, 1)
 
 
-def test_jobs_on_their_way_back_arrive_before_the_worker_ends(queue: Queue, server: Server) -> None:
+def test_jobs_on_their_way_back_arrive_before_the_worker_ends(queue: Queue, server: ServerProcess) -> None:
     with closing(server.client()) as admin:
         with blocked(queue) as (worker, _, go_on):
             until(lambda: queue.statistics().active > 1)
@@ -148,7 +148,7 @@ def is_held_up(admin: redis.Redis) -> bool:
     return any("b" in client["flags"] and client["cmd"] in {"evalsha", "eval"} for client in admin.client_list())
 
 
-def test_a_worker_waits_for_its_server_and_outlives_it(own_server: Server) -> None:
+def test_a_worker_waits_for_its_server_and_outlives_it(own_server: ServerProcess) -> None:
     own_server.stop()
     done: list[int] = []
     with Queue("mail", own_server.url) as queue:
@@ -168,7 +168,7 @@ def test_a_worker_waits_for_its_server_and_outlives_it(own_server: Server) -> No
             until(lambda: done == [1, 2])
 
 
-def test_a_worker_ends_although_its_server_is_gone(own_server: Server) -> None:
+def test_a_worker_ends_although_its_server_is_gone(own_server: ServerProcess) -> None:
     started = threading.Semaphore(0)
     with Queue("mail", own_server.url) as queue:
 
@@ -187,7 +187,7 @@ def test_a_worker_ends_although_its_server_is_gone(own_server: Server) -> None:
         assert time.monotonic() - began < 30
 
 
-def test_a_server_that_does_not_suit_stops_the_worker(own_server: Server) -> None:
+def test_a_server_that_does_not_suit_stops_the_worker(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("maxmemory-policy", "allkeys-lru")
     queue = Queue("mail", own_server.url)
@@ -213,7 +213,7 @@ def test_jobs_run_although_the_system_had_no_thread_for_a_while(queue: Queue, mo
     assert not failures
 
 
-def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue: Queue, server: Server) -> None:
+def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue: Queue, server: ServerProcess) -> None:
     runs, ends = list[int](), [threading.Event(), threading.Event()]
 
     @queue.handler(attempts=1, result_ttl=60)

@@ -19,7 +19,7 @@ from valkeykit.queue.job import Job
 from valkeykit.queue.protocol import ScriptCall
 from valkeykit.queue.worker.leases import LeaseManager
 
-from harness.servers import Server
+from harness.servers import ServerProcess
 from tests.integration.client.working import settled, until, working
 
 ROOT = Path(__file__).parents[3]
@@ -181,7 +181,7 @@ def test_jobs_of_a_take_whose_answer_never_came_go_back_at_the_end(
 
 
 def test_a_provider_of_credentials_that_fails_for_a_while_is_waited_for(
-    own_server: Server, caplog: pytest.LogCaptureFixture
+    own_server: ServerProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "valkeykit.queue")
     failures = [OSError("no token"), ValueError("503"), KeyError("token")] * 2

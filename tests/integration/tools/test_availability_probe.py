@@ -14,13 +14,13 @@ from harness import servers
 from harness.ports import HOST
 from tools.availability_probe import AvailabilityProbe, replicas_with
 
-PATIENCE = 20.0
+PROGRESS_SECONDS = 20.0
 
 
 def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
     with servers.running(tmp_path) as server:
         with AvailabilityProbe(lambda: connect(server.url, topology="single")) as probe:
-            assert probe.makes_progress(PATIENCE)
+            assert probe.makes_progress(PROGRESS_SECONDS)
         assert probe.lost() == []
         with contextlib.closing(server.client()) as client:
             client.delete(next(iter(client.scan_iter("probe:*:0"))))

@@ -27,7 +27,7 @@ from tools.errors import ToolError
 from tools.stack import PROJECT, Stack
 
 
-def endpoint(*nodes: servers.Server, topology: DeploymentTopology = "single") -> Endpoint:
+def endpoint(*nodes: servers.ServerProcess, topology: DeploymentTopology = "single") -> Endpoint:
     places = tuple(Node(HOST, node.port) for node in nodes)
     return Endpoint("embedded", topology, places, False, "9.1.2", "cache", 2**26, ("app", "admin", "monitor"))
 

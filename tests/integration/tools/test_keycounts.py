@@ -17,7 +17,7 @@ from tools.errors import ToolError
 from tools.keycounts import ALL_SLOTS, ShardKeyCount
 
 
-def read(nodes: list[servers.Server], topology: DeploymentTopology) -> list[ShardKeyCount]:
+def read(nodes: list[servers.ServerProcess], topology: DeploymentTopology) -> list[ShardKeyCount]:
     """As the tools do, by the servers' URLs."""
     clients = {Node(HOST, node.port): node for node in nodes}
     endpoint = Endpoint("embedded", topology, tuple(clients), False, "9.1.2", "queue", 0, ())
@@ -54,7 +54,7 @@ def test_a_restart_changes_the_history_and_flushall_does_not(tmp_path: Path) -> 
 @pytest.mark.parametrize("topology", ["single", "cluster"])
 def test_what_does_not_respond_is_not_counted(tmp_path: Path, topology: DeploymentTopology) -> None:
     with pytest.raises(ToolError, match=r"does not respond|the shards are unknown: "):
-        read([servers.Server(tmp_path)], topology)
+        read([servers.ServerProcess(tmp_path)], topology)
 
 
 def test_a_member_with_data_of_another_history_is_seen(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def identity(name: str) -> str:
 
 
 @dataclass
-class Node:
+class FakeNode:
     """What a node answers. knows: the lines of CLUSTER NODES but its own. follows: the primary's id, or `-`."""
 
     name: str
@@ -49,20 +49,20 @@ class Node:
         return "\n".join([self.line("myself,"), *self.knows, self.info])
 
 
-def acquaint(*nodes: Node, besides: tuple[str, ...] = ()) -> None:
+def acquaint(*nodes: FakeNode, besides: tuple[str, ...] = ()) -> None:
     for node in nodes:
         node.knows = [*(other.line() for other in nodes if other is not node), *besides]
 
 
-def healthy() -> dict[str, Node]:
-    nodes = {name: Node(name, slots=slots, epoch=int(name[-1]) + 1) for name, slots in SLOTS.items()}
+def healthy() -> dict[str, FakeNode]:
+    nodes = {name: FakeNode(name, slots=slots, epoch=int(name[-1]) + 1) for name, slots in SLOTS.items()}
     for number, name in enumerate(("node-2", "node-3")):
-        nodes[name] = Node(name, follows=identity(f"node-{number}"), epoch=number + 1)
+        nodes[name] = FakeNode(name, follows=identity(f"node-{number}"), epoch=number + 1)
     acquaint(*nodes.values())
     return nodes
 
 
-def plan(nodes: dict[str, Node]) -> tuple[list[str], list[str]]:
+def plan(nodes: dict[str, FakeNode]) -> tuple[list[str], list[str]]:
     """Commands, and what is missing."""
     text = ""
     for name, place in PLACES.items():
@@ -79,7 +79,7 @@ def test_a_healthy_cluster_needs_nothing() -> None:
 
 
 def test_new_nodes_get_epochs_of_their_own_and_slots() -> None:
-    commands, _ = plan({name: Node(name) for name in PLACES})
+    commands, _ = plan({name: FakeNode(name) for name in PLACES})
     assert [command for command in commands if "epoch" in command] == [
         f"node-{number} set-config-epoch {number + 1}" for number in range(5)
     ]
@@ -91,7 +91,7 @@ def test_new_nodes_get_epochs_of_their_own_and_slots() -> None:
 
 
 def test_new_nodes_meet_once_they_have_their_slots_though_that_was_interrupted() -> None:
-    nodes = {name: Node(name, epoch=int(name[-1]) + 1) for name in PLACES}
+    nodes = {name: FakeNode(name, epoch=int(name[-1]) + 1) for name in PLACES}
     nodes["node-0"].slots = SLOTS["node-0"]
     assert plan(nodes)[0] == ["node-1 addslotsrange 8192 12287", "node-4 addslotsrange 12288 16383"]
     nodes["node-1"].slots, nodes["node-4"].slots = SLOTS["node-1"], SLOTS["node-4"]
@@ -107,7 +107,7 @@ def test_slots_that_a_cluster_has_lost_are_given_to_nobody() -> None:
 
 @pytest.mark.parametrize("slots", ["", SLOTS["node-0"]])
 def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_answer(slots: str) -> None:
-    nodes = {name: Node(name) for name in PLACES if name != "node-3"}
+    nodes = {name: FakeNode(name) for name in PLACES if name != "node-3"}
     nodes["node-0"].slots = slots
     commands, missing = plan(nodes)
     assert not [command for command in commands if "slots" in command or "meet" in command]
@@ -115,7 +115,7 @@ def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_answer(slots: st
 
 
 def test_nodes_that_met_without_slots_get_them() -> None:
-    nodes = {name: Node(name, epoch=int(name[-1]) + 1) for name in PLACES}
+    nodes = {name: FakeNode(name, epoch=int(name[-1]) + 1) for name in PLACES}
     acquaint(*nodes.values())
     assert [command for command in plan(nodes)[0] if "slots" in command] == [
         "node-0 addslotsrange 0 8191",
@@ -126,8 +126,8 @@ def test_nodes_that_met_without_slots_get_them() -> None:
 
 def test_a_newcomer_never_gets_slots_that_somebody_serves() -> None:
     nodes = healthy()
-    nodes["node-2"] = Node("node-2", slots=SLOTS["node-0"], epoch=5)  # it has been promoted
-    newcomer = Node("node-0", id="f" * 40)
+    nodes["node-2"] = FakeNode("node-2", slots=SLOTS["node-0"], epoch=5)  # it has been promoted
+    newcomer = FakeNode("node-0", id="f" * 40)
     nodes["node-0"] = newcomer
     acquaint(*(nodes[name] for name in ("node-1", "node-2", "node-3", "node-4")))
     commands, _ = plan(nodes)
@@ -138,18 +138,18 @@ def test_a_newcomer_never_gets_slots_that_somebody_serves() -> None:
 def test_a_replica_takes_over_from_a_primary_that_was_replaced() -> None:
     nodes = healthy()
     lost = nodes["node-0"].line()
-    nodes["node-0"] = Node("node-0", id="f" * 40)
+    nodes["node-0"] = FakeNode("node-0", id="f" * 40)
     acquaint(*nodes.values(), besides=(lost,))
     nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
     commands, _ = plan(nodes)
     assert commands == ["node-2 failover force"]  # and nothing is forgotten or attached before
 
 
-def two_followers_of_a_lost_primary() -> dict[str, Node]:
+def two_followers_of_a_lost_primary() -> dict[str, FakeNode]:
     """node-2 and node-3, of node-0, which came back with another id."""
     nodes = healthy()
     lost = nodes["node-0"].line()
-    nodes["node-0"] = Node("node-0", id="f" * 40)
+    nodes["node-0"] = FakeNode("node-0", id="f" * 40)
     nodes["node-3"].follows = identity("node-0")
     acquaint(*nodes.values(), besides=(lost,))
     return nodes
@@ -175,7 +175,7 @@ def test_offsets_of_different_histories_are_not_compared() -> None:
 def test_replicas_take_over_without_an_election_where_most_primaries_were_replaced() -> None:
     nodes = healthy()
     lost = (nodes["node-0"].line(), nodes["node-1"].line())
-    nodes["node-0"], nodes["node-1"] = Node("node-0", id="e" * 40), Node("node-1", id="f" * 40)
+    nodes["node-0"], nodes["node-1"] = FakeNode("node-0", id="e" * 40), FakeNode("node-1", id="f" * 40)
     acquaint(*nodes.values(), besides=lost)
     for name in ("node-2", "node-3"):
         nodes[name].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
@@ -185,7 +185,7 @@ def test_replicas_take_over_without_an_election_where_most_primaries_were_replac
 def test_a_node_that_does_not_answer_keeps_no_replica_from_taking_over() -> None:
     nodes = healthy()
     lost = nodes["node-0"].line()
-    nodes["node-0"] = Node("node-0", id="f" * 40)
+    nodes["node-0"] = FakeNode("node-0", id="f" * 40)
     acquaint(*nodes.values(), besides=(lost,))
     nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
     del nodes["node-3"]
@@ -202,8 +202,8 @@ def test_a_primary_that_does_not_answer_is_left_to_the_cluster_itself() -> None:
 def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
     nodes = healthy()
     lost = nodes["node-0"].line()
-    nodes["node-0"] = Node("node-0", id="e" * 40)
-    nodes["node-2"] = Node("node-2", id="f" * 40)
+    nodes["node-0"] = FakeNode("node-0", id="e" * 40)
+    nodes["node-2"] = FakeNode("node-2", id="f" * 40)
     acquaint(*nodes.values(), besides=(lost,))
     commands, missing = plan(nodes)
     assert commands == []
@@ -215,7 +215,7 @@ def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
 def test_a_node_that_was_replaced_is_forgotten_and_its_successor_follows() -> None:
     nodes = healthy()
     lost = nodes["node-2"].line()
-    nodes["node-2"] = Node("node-2", id="f" * 40)
+    nodes["node-2"] = FakeNode("node-2", id="f" * 40)
     acquaint(*nodes.values(), besides=(lost,))
     commands, _ = plan(nodes)
     assert [command for command in commands if "forget" in command] == [
@@ -232,7 +232,7 @@ def test_nobody_is_forgotten_while_a_node_is_away() -> None:
 
 def test_a_node_follows_no_primary_that_it_is_still_meeting() -> None:
     nodes = healthy()
-    nodes["node-2"] = Node("node-2", id=identity("node-2"))
+    nodes["node-2"] = FakeNode("node-2", id=identity("node-2"))
     acquaint(*nodes.values())
     nodes["node-2"].knows = [line.replace(" master ", " handshake ") for line in nodes["node-2"].knows]
     assert not [command for command in plan(nodes)[0] if "replicate" in command]
