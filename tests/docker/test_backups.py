@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.docker import DeploymentHarness, make_spec, running, sweep
+from harness.waiting import wait_until
 from infra.drivers.docker import driver
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.objects import SCRATCH
@@ -48,13 +47,6 @@ def backups(harness: DeploymentHarness) -> list[str]:
     return [name for name in names if name.endswith("Z")]
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-
-
 @pytest.mark.parametrize("topology", [pytest.param("single", marks=pytest.mark.thorough), "replicated", "cluster"])
 def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology: Topology) -> None:
     """Of a cluster there is one file a shard; one that holds them all comes from a single node."""
@@ -68,7 +60,7 @@ def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology:
         harness.ensure()
         assert is_whole(harness)
         harness.spec.engine.docker("restart", harness.deployment.container("node-0"))
-        until(lambda: not [problem for problem in harness.wrong() if not problem.startswith("primaries:")])
+        wait_until(lambda: not [problem for problem in harness.wrong() if not problem.startswith("primaries:")])
         assert is_whole(harness), "the append-only file isn't complete"
 
 
@@ -160,7 +152,7 @@ def test_backups_are_taken_and_verified(tmp_path: Path, topology: Topology) -> N
     spec = make_spec(tmp_path, topology, backups=Backups(interval=3600, keep=2))
     with running(spec) as harness:
         fill(harness)
-        until(lambda: len(backups(harness)) == 1)
+        wait_until(lambda: len(backups(harness)) == 1)
         with ThreadPoolExecutor() as pool:  # two at once: one after the other
             taken = list(pool.map(lambda _: backup(harness, "now", "2"), range(2)))
         assert all(f"{KEYS} keys" in said for said in taken)
@@ -197,11 +189,11 @@ def test_keys_are_counted_when_the_scratch_server_has_loaded_them_all(tmp_path: 
 def test_a_backup_that_fails_is_seen(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "single", backups=Backups(interval=3600, keep=2))
     with running(spec) as harness:
-        until(lambda: len(backups(harness)) == 1)
+        wait_until(lambda: len(backups(harness)) == 1)
         harness.spec.engine.docker("stop", harness.deployment.container("node-0"))
         container = harness.deployment.container("backup")
         harness.spec.engine.docker("exec", container, "sh", "-c", "rm -rf *Z")
         harness.spec.engine.docker("restart", container)
-        until(lambda: harness.container("backup")["State"]["Health"]["Status"] == "unhealthy")
+        wait_until(lambda: harness.container("backup")["State"]["Health"]["Status"] == "unhealthy")
         assert "primaries responded" in harness.spec.engine.docker("logs", container)
         assert backups(harness) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import tarfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.docker import IMAGE, NEW, OLD, DeploymentHarness, make_spec, running, sweep
+from harness.waiting import wait_until
 from infra.drivers.docker import driver
 from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.driver import DeploymentSpec
@@ -165,10 +165,7 @@ def crash(harness: DeploymentHarness) -> None:
     """Have the older server on files that only the newer one reads, as after an AOF rewrite."""
     executor = harness.deployment.executor
     executor.run("node-0", "BGREWRITEAOF")
-    deadline = time.monotonic() + 120
-    while not list((data_of(harness, "node-0") / "appendonlydir").glob("*.2.base.rdb")):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: list((data_of(harness, "node-0") / "appendonlydir").glob("*.2.base.rdb")))
     older = ContainerDeployment(
         harness.spec.engine, replace(harness.deployment.plan, image=f"{IMAGE}:{OLD}"), harness.spec.secrets
     )

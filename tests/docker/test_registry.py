@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.docker import IMAGE, NEW
+from harness.waiting import wait_until
 from infra.drivers.docker import images
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
@@ -38,10 +38,7 @@ def registry(tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([str(PROGRAM), "serve", str(tmp_path / "config.yml")], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 20
-        while not _listens(port):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: _listens(port))
         yield f"127.0.0.1:{port}/team/valkey:{NEW}"
     finally:
         server.terminate()

@@ -22,9 +22,10 @@ from valkeykit_ops.stats.reading import between, read
 from valkeykit_ops.stats.watch import Watch
 
 from harness import binaries, servers
-from harness.endpoints.faulty import LIMIT, until
+from harness.endpoints.faulty import LIMIT
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess, running
+from harness.waiting import wait_until
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +103,7 @@ def test_the_replicas_that_a_sentinel_knows(tmp_path: Path) -> None:
     try:
         group.start()
         with closing(group.primary.client()) as client:
-            until(lambda: "online" in str(client.info("replication").get("slave0")))
+            wait_until(lambda: "online" in str(client.info("replication").get("slave0")))
         with Watch(resolve_settings(group.url)) as watch:
             watch.update()
             figures = {one.node: one for one in watch.update()}

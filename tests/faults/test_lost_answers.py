@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections import Counter
 from contextlib import ExitStack, closing
 from typing import Any
@@ -12,6 +11,7 @@ from valkeykit import Queue
 from valkeykit.queue.responses import Added
 
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.faults.harness import ROUNDS, Load, Workers, check_runs
 from tests.faults.proxy import LossyProxy
 from tests.faults.runs import RunLog
@@ -72,7 +72,6 @@ def test_calls_whose_answers_are_lost_take_effect_once(server: ServerProcess, ru
 
 def _await_losses(proxy: LossyProxy, number: int) -> None:
     """Wait until this many answers of each script were lost."""
-    end = time.monotonic() + 120 + 10 * number
-    while any(proxy.dropped[name] < number for name in SHARES):
-        assert time.monotonic() < end, proxy.dropped
-        time.sleep(0.05)
+    wait_until(
+        lambda: all(proxy.dropped[name] >= number for name in SHARES), 120 + 10 * number, lambda: str(proxy.dropped)
+    )

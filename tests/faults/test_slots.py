@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +13,7 @@ from valkeykit import Queue
 from harness import servers
 from harness.ports import HOST
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.faults.harness import ROUNDS, AsyncLoad, Load, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
@@ -67,7 +67,4 @@ def test_a_slot_that_moves_under_load_loses_no_job(
 
 def _await_runs(runs: RunLog, number: int) -> None:
     """Wait until work continues."""
-    end = time.monotonic() + 60
-    while len(runs.read()) < number:
-        assert time.monotonic() < end, "no job runs"
-        time.sleep(0.05)
+    wait_until(lambda: len(runs.read()) >= number, problem="no job runs")

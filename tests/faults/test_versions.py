@@ -11,6 +11,7 @@ import pytest
 from valkeykit import Queue
 
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.faults.harness import NEXT, ROUNDS, Load, Workers, all_done, check_runs, start
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
@@ -67,7 +68,7 @@ def test_two_versions_that_are_restarted_at_random(
 
 def _await_both_schedules(runs: RunLog) -> None:
     """Wait until a job of each schedule has run."""
-    end = time.monotonic() + 60
-    while len({run.job.split("@")[0] for run in runs.read() if "@" in run.job}) < 2:
-        assert time.monotonic() < end, "a schedule adds no jobs"
-        time.sleep(0.1)
+    wait_until(
+        lambda: len({run.job.split("@")[0] for run in runs.read() if "@" in run.job}) == 2,
+        problem="a schedule adds no jobs",
+    )

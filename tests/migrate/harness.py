@@ -6,8 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +69,3 @@ def command(*arguments: object, cwd: Path, **variables: str) -> subprocess.Compl
 def environment(**variables: str) -> dict[str, str]:
     """Of a user whose terminal is wide."""
     return os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | variables
-
-
-def eventually(condition: Callable[[], bool], problem: str) -> None:
-    """Wait until something is so.
-
-    Raises:
-        AssertionError: it isn't, after a while.
-    """
-    end = time.monotonic() + WAITS
-    while not condition():
-        assert time.monotonic() < end, problem
-        time.sleep(0.02)

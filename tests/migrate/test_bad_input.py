@@ -18,6 +18,7 @@ from valkeykit.errors import ConfigurationError, LoginError, OutOfMemoryError, U
 from harness import binaries
 from harness.ports import HOST
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.migrate import data, harness
 
 SECRET = "s3cret:p@ss"
@@ -109,7 +110,7 @@ def _on_the_way(theirs: Any, happen: Callable[[], object]) -> Iterator[None]:
     """Let something happen when some keys have arrived."""
 
     def wait() -> None:
-        harness.eventually(lambda: theirs.dbsize() > 0, "nothing is copied")
+        wait_until(lambda: theirs.dbsize() > 0, problem="nothing is copied")
         happen()
 
     thread = threading.Thread(target=wait)

@@ -10,6 +10,7 @@ import redis
 
 from harness.ports import HOST
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 
 WITHIN = 30.0
 """Seconds in which a slot must have been moved, and in which all nodes must agree on its owner."""
@@ -56,10 +57,7 @@ def move_atomically(nodes: Sequence[ServerProcess], slot: int, target: ServerPro
     with owner(nodes, slot).client() as give, target.client() as take:
         target_id = str(take.execute_command("CLUSTER MYID"))
         give.execute_command("CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target_id)
-    end = time.monotonic() + WITHIN
-    while owner(nodes, slot) is not target:
-        assert time.monotonic() < end, "the slot hasn't been moved"
-        time.sleep(0.05)
+    wait_until(lambda: owner(nodes, slot) is target, problem="the slot hasn't been moved")
 
 
 def _owner_by(node: ServerProcess, slot: int) -> int | None:

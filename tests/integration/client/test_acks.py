@@ -15,7 +15,8 @@ from valkeykit.queue.events import Event
 from valkeykit.queue.protocol import ScriptCall, script
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import settled, take, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, take, working
 
 
 def test_reports_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
@@ -81,7 +82,7 @@ def test_listeners_hear_how_a_job_ended_although_the_answer_was_lost(
     with working(queue, listeners=[lambda event: heard.append(event.kind)]):
         queue.add(end, {"well": True})
         queue.add(end, {"well": False})
-        until(lambda: len(heard) == 2)
+        wait_until(lambda: len(heard) == 2)
     assert sorted(heard) == ["completed", "dead"]
     assert lost == {"finish", "fail"}
 
@@ -162,7 +163,7 @@ def test_errors_that_can_not_be_read_fail_their_job_only(queue: Queue, is_async:
     with working(queue):
         jobs = {kind: queue.add("fail", {"kind": kind}).id for kind in kinds}
         assert queue.result(queue.add("fine").id) == 1
-        until(lambda: queue.statistics().dead == len(kinds))
+        wait_until(lambda: queue.statistics().dead == len(kinds))
     by_id = {letter.id: letter for letter in queue.dead_letters()}
     assert by_id[jobs["unreadable"]].error.startswith("UnreadableError: its text can't be read")
     assert by_id[jobs["odd"]].error == "OddError: odd"
@@ -182,7 +183,7 @@ def test_results_that_can_not_be_read_fail_their_job_only(queue: Queue) -> None:
     queue.handler(name="give", result_ttl=60)(lambda n: values[n])
     with working(queue):
         jobs = [queue.add("give", {"n": n}).id for n in range(len(values))]
-        until(lambda: queue.statistics().dead == len(values))
+        wait_until(lambda: queue.statistics().dead == len(values))
     assert all("the result isn't JSON" in (queue.job(job).error or "") for job in jobs)
 
 
@@ -193,7 +194,7 @@ def test_a_dead_letter_has_its_traceback(queue: Queue) -> None:
 
     with working(queue):
         job = queue.add(fail_at_a_place).id
-        until(lambda: queue.statistics().dead == 1)
+        wait_until(lambda: queue.statistics().dead == 1)
     (letter,) = queue.dead_letters()
     assert "fail_at_a_place" in (letter.traceback or "")
     assert (letter.traceback or "").endswith("ValueError: no\n")
@@ -214,9 +215,9 @@ def test_a_listener_that_raises_stops_nothing(queue: Queue) -> None:
     bad = [raise_it(error) for error in (ValueError("no"), SystemExit(1), asyncio.CancelledError())]
     with working(queue, listeners=[*bad, lambda event: heard.append(event.kind)]):
         queue.add("note")
-        until(lambda: heard == ["completed"])
+        wait_until(lambda: heard == ["completed"])
         queue.add("note")
-        until(lambda: heard == ["completed"] * 2)
+        wait_until(lambda: heard == ["completed"] * 2)
 
 
 def test_progress_that_is_not_json_fails_where_it_is_reported(queue: Queue) -> None:
@@ -242,5 +243,5 @@ def test_a_job_that_is_lost_is_logged(queue: Queue, caplog: pytest.LogCaptureFix
     job = queue.add("note").id
     take(queue, worker="gone", lease_ms=1)
     with working(queue):
-        until(lambda: settled(queue))
+        wait_until(lambda: settled(queue))
     assert any(job in record.getMessage() and " lost " in record.getMessage() for record in caplog.records)

@@ -10,7 +10,8 @@ from valkeykit.queue.handlers import MAX_CACHED_SPECS
 from valkeykit.queue.options import JobSpec
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import settled, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, working
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_the_handlers_options_apply(queue: Queue, producer: Queue) -> None:
         sent = producer.add("send", {"to": "ada"}).id
         failed = producer.add("send", {"to": "nobody"}).id
         assert producer.result(sent) == "sent to ada"
-        until(lambda: producer.job(failed).state == "dead")
+        wait_until(lambda: producer.job(failed).state == "dead")
     assert attempts.count("nobody") == 1
 
 
@@ -52,7 +53,7 @@ def test_options_of_the_producer_win(queue: Queue, producer: Queue) -> None:
     with working(queue):
         producer.add("fail", attempts=2, backoff=0.01)
         unkept = producer.add("answer", result_ttl=0).id
-        until(lambda: settled(producer))
+        wait_until(lambda: settled(producer))
     assert len(attempts) == 2
     assert producer.job(unkept).state == "missing"
 
@@ -63,7 +64,7 @@ def test_a_last_attempt_by_the_handlers_options_is_not_repeated_when_its_worker_
     job = producer.add("send").id
     queue.send(queue.protocol.take("w", 1, 1))
     queue.send(queue.protocol.start("w", [job, 1]))  # the worker's handler has attempts=1
-    until(lambda: queue.send(queue.protocol.take("other", 1, 1000)).jobs == [] and queue.job(job).state == "dead")
+    wait_until(lambda: queue.send(queue.protocol.take("other", 1, 1000)).jobs == [] and queue.job(job).state == "dead")
 
 
 def test_schedules_leave_the_options_to_the_handler_too(queue: Queue, producer: Queue) -> None:
@@ -76,7 +77,7 @@ def test_schedules_leave_the_options_to_the_handler_too(queue: Queue, producer: 
 
     producer.schedule("beat", every=0.2)
     with working(queue):
-        until(lambda: producer.statistics().dead >= 2)
+        wait_until(lambda: producer.statistics().dead >= 2)
         producer.unschedule("beat")
     assert producer.statistics().retried == 0
 

@@ -13,7 +13,8 @@ import pytest
 from valkeykit import Queue, current_job
 from valkeykit.queue.worker import leases
 
-from tests.integration.client.working import settled, take, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, take, working
 
 
 def test_a_cancelled_job_is_not_tried_again_after_a_failure(queue: Queue) -> None:
@@ -103,7 +104,7 @@ def test_a_job_that_fails_while_it_is_cancelled_ends(queue: Queue) -> None:
         assert began.wait(20)
         assert queue.cancel(job) == "active"
         go_on.set()
-        until(lambda: kinds != [])
+        wait_until(lambda: kinds != [])
         assert queue.job(job).state == "missing"
     assert (runs, kinds) == ([1], ["cancelled"])
 
@@ -123,7 +124,7 @@ def test_the_slot_of_a_function_that_blocks_is_replaced_after_a_cancel(
     queue.handler(name="fine", result_ttl=60)(lambda: 1)
     with working(queue, concurrency=1, lease=1):
         job = queue.add(block).id
-        until(lambda: queue.statistics().active == 1)
+        wait_until(lambda: queue.statistics().active == 1)
         queue.cancel(job)
         assert queue.result(queue.add("fine").id, timeout=30) == 1
         assert queue.job(job).state == "missing"
@@ -147,7 +148,7 @@ def test_the_slot_of_a_function_that_blocks_is_replaced_after_its_time_out(
         queue.add(block)
         assert queue.result(queue.add("fine").id, timeout=30) == 1
         go_on.set()
-        until(lambda: queue.statistics().dead == 1)
+        wait_until(lambda: queue.statistics().dead == 1)
     assert queue.dead_letters()[0].error.startswith("JobTimeoutError")
 
 
@@ -213,7 +214,7 @@ def test_leases_are_renewed_while_the_loop_is_blocked(queue: Queue, caplog: pyte
     with working(queue, lease=1), working(queue, lease=1):
         queue.add(wait)
         queue.add(block)
-        until(lambda: settled(queue), 30)
+        wait_until(lambda: settled(queue), 30)
     assert sorted(runs) == ["block", "wait"]
     assert queue.statistics().lost == 0
     (text,) = [record.getMessage() for record in caplog.records if "loop was blocked" in record.getMessage()]
@@ -234,5 +235,5 @@ def test_a_job_sees_that_it_is_interrupted(queue: Queue) -> None:
 
     with working(queue):
         queue.add(watch)
-        until(lambda: queue.statistics().dead == 1)
+        wait_until(lambda: queue.statistics().dead == 1)
     assert answers == [True]

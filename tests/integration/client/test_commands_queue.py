@@ -14,8 +14,9 @@ from valkeykit import Queue
 from valkeykit.queue.schema import REGISTRY_KEY
 
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.integration.client.command_line import MAIN, environment, run
-from tests.integration.client.working import until, working
+from tests.integration.client.working import working
 
 
 def register(server: ServerProcess, *names: str) -> None:
@@ -235,7 +236,7 @@ def test_watching_ends_with_an_interrupt(queue: Queue, server: ServerProcess) ->
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
-            until(lambda: client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) > 6, 60)
+            wait_until(lambda: client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) > 6, 60)
             watching.send_signal(signal.SIGINT)
             out, error = watching.communicate(timeout=60)
         finally:

@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -19,7 +17,8 @@ from valkeykit.url import Node
 
 from harness import servers
 from harness.ports import HOST
-from harness.servers import STARTS_WITHIN, Sentinels, ServerProcess, running
+from harness.servers import Sentinels, ServerProcess, running
+from harness.waiting import retry, wait_until
 
 
 def test_sync_and_async_clients_see_the_same_data(server: ServerProcess) -> None:
@@ -78,22 +77,11 @@ def test_writes_follow_the_primary_and_reads_may_go_to_replicas(tmp_path: Path) 
         assert sentinel_only.get("before") == "1"
         group.primary.kill()
         for client in clients:
-            assert _eventually(partial(client.set, "after", "2"))
+            assert retry(partial(client.set, "after", "2"), redis.ConnectionError, redis.TimeoutError)
         for client in (*clients, reader, sentinel_only):
             client.close()
     finally:
         group.kill()
-
-
-def _eventually(action: Callable[[], Any]) -> Any:
-    end = time.monotonic() + servers.STARTS_WITHIN
-    while True:
-        try:
-            return action()
-        except (redis.ConnectionError, redis.TimeoutError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
 
 
 def test_a_primary_that_nobody_follows_isnt_chosen(tmp_path: Path) -> None:
@@ -105,7 +93,7 @@ def test_a_primary_that_nobody_follows_isnt_chosen(tmp_path: Path) -> None:
         try:
             follower.start()
             with closing(new.client()) as client:
-                _until(lambda: client.info("replication")["connected_slaves"] == 1)
+                wait_until(lambda: client.info("replication")["connected_slaves"] == 1)
             with closing(valkeykit.connect(f"valkey+replicated://{HOST}:{old.port},{HOST}:{new.port}")) as client:
                 assert client.info("server")["tcp_port"] == new.port
                 follower.kill()
@@ -113,13 +101,6 @@ def test_a_primary_that_nobody_follows_isnt_chosen(tmp_path: Path) -> None:
                 assert alone.info("server")["tcp_port"] == new.port
         finally:
             follower.kill()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + STARTS_WITHIN
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_command_whose_answer_is_late_is_sent_once(own_server: ServerProcess) -> None:

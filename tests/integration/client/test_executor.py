@@ -20,7 +20,8 @@ from valkeykit.queue.options import JobOptions, JobSpec
 from valkeykit.queue.worker import leases
 from valkeykit.queue.worker.executor import JobExecutor
 
-from tests.integration.client.working import settled, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, working
 
 _user: ContextVar[str] = ContextVar("user", default="none")
 
@@ -112,7 +113,7 @@ def test_asynchronous_generators_run_to_their_end(queue: Queue, is_wrapped: bool
     queue.handler(name="walk")(plain(walk) if is_wrapped else walk)
     with working(queue):
         queue.add("walk", {"n": 3})
-        until(lambda: queue.statistics().completed == 1)
+        wait_until(lambda: queue.statistics().completed == 1)
     assert steps == [0, 1, 2]
 
 
@@ -125,7 +126,7 @@ def test_an_error_in_a_wrapped_coroutine_fails_its_job(queue: Queue) -> None:
 
     with working(queue):
         job = queue.add("fail").id
-        until(lambda: queue.statistics().dead == 1)
+        wait_until(lambda: queue.statistics().dead == 1)
     assert queue.job(job).error == "ValueError: no"
 
 
@@ -146,7 +147,7 @@ def test_a_cancelled_error_that_is_the_handlers_own_fails_its_job(queue: Queue) 
         queue.add(await_a_cancelled_task)
         queue.add(raise_it)
         assert queue.result(queue.add("fine").id) == 1
-        until(lambda: queue.statistics().dead == 2)
+        wait_until(lambda: queue.statistics().dead == 2)
     assert {letter.error for letter in queue.dead_letters()} == {"CancelledError: "}
 
 
@@ -168,7 +169,7 @@ def test_a_coroutine_that_cancels_its_own_task_does_not_hit_the_next_job(queue: 
         for _ in range(10):
             queue.add(cancel_itself)
             queue.add(fine)
-        until(lambda: settled(queue))
+        wait_until(lambda: settled(queue))
     counts = queue.statistics()
     assert (counts.completed, counts.dead) == ((10, 10) if waits else (20, 0))
 
@@ -213,7 +214,7 @@ def test_what_a_job_sets_in_its_context_is_not_seen_by_the_next(queue: Queue, ki
     queue.handler(name="see", attempts=1)(handlers[kind])
     with working(queue, concurrency=2):
         queue.add_many("see", [{"user": f"user-{n}"} for n in range(30)])
-        until(lambda: settled(queue))
+        wait_until(lambda: settled(queue))
     assert seen == ["none"] * 30
     assert queue.statistics().completed == 30
 
@@ -233,7 +234,7 @@ def test_log_records_name_the_job_that_wrote_them(queue: Queue, caplog: pytest.L
 
     with working(queue):
         jobs = {"coroutine": queue.add(note).id, "function": queue.add(note_too).id, "outside": "-"}
-        until(lambda: settled(queue))
+        wait_until(lambda: settled(queue))
     fields = {record.getMessage(): vars(record) for record in caplog.records if record.name == "app"}
     assert {text: record["job_id"] for text, record in fields.items()} == jobs
     assert (fields["function"]["job_name"], fields["outside"]["job_name"]) == ("note_too", "-")

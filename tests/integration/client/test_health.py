@@ -20,7 +20,8 @@ from valkeykit.queue.worker.health import Health
 
 from harness.ports import free_port
 from harness.servers import ServerProcess
-from tests.integration.client.working import until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import working
 
 
 def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, Any]:
@@ -35,7 +36,7 @@ def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> t
 
 
 def listening(worker: Worker) -> int:
-    until(lambda: worker._health.port is not None)
+    wait_until(lambda: worker._health.port is not None)
     port = worker._health.port
     assert port is not None
     return port
@@ -53,7 +54,7 @@ def test_a_worker_answers_probes(queue: Queue) -> None:
     queue.handler(name="send")(print)
     with working(queue, health_port=0) as worker:
         port = listening(worker)
-        until(lambda: ask(port, "/ready")[0] == 200)
+        wait_until(lambda: ask(port, "/ready")[0] == 200)
         status, state = ask(port, "/live?verbose")
         assert (status, state["queue"], state["live"], state["ready"]) == (200, "mail", True, True)
         assert ask(port, "/live", "HEAD") == (200, None)
@@ -71,7 +72,7 @@ def test_a_client_that_sends_nothing_delays_neither_probes_nor_the_end(queue: Qu
         with socket.create_connection(("127.0.0.1", port)):
             assert ask(port, "/live")[0] == 200
             worker.stop()
-            until(lambda: worker._health.port is None)
+            wait_until(lambda: worker._health.port is None)
 
 
 def test_a_port_in_use_is_one_clear_error(queue: Queue) -> None:
@@ -105,7 +106,7 @@ def test_a_busy_worker_and_one_with_a_blocked_loop_are_live(queue: Queue, tmp_pa
         queue.add(block)
         assert begun.wait(20)
         written = json.loads(file.read_text())["written"]
-        until(lambda: json.loads(file.read_text())["written"] > written)
+        wait_until(lambda: json.loads(file.read_text())["written"] > written)
         state = read_heartbeat(file)
         assert state is not None
         assert state["live"]
@@ -138,8 +139,8 @@ def test_a_take_that_lasts_too_long_is_not_live() -> None:
 def test_a_folder_that_cannot_be_written_is_one_warning(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
     queue.handler(name="send")(print)
     with caplog.at_level(logging.WARNING), working(queue, heartbeat=Path("/proc/none/worker.json")):
-        until(lambda: "can't be written" in caplog.text)
+        wait_until(lambda: "can't be written" in caplog.text)
         time.sleep(1.5)
         queue.add("send")
-        until(lambda: queue.statistics().completed == 1)
+        wait_until(lambda: queue.statistics().completed == 1)
     assert caplog.text.count("can't be written") == 1

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -23,6 +22,7 @@ from harness import servers
 from harness.ports import HOST, free_port
 from harness.servers import ServerProcess
 from harness.tls import LOCAL, context, end
+from harness.waiting import wait_until
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_each_event_loop_has_connections_of_its_own(server: ServerProcess) -> No
         asyncio.run(use())
     asyncio.run(close())
     with closing(server.client()) as admin:  # nothing is left over
-        _until(lambda: len(admin.client_list()) == 1)
+        wait_until(lambda: len(admin.client_list()) == 1)
 
 
 def test_a_loop_that_has_ended_leaves_no_tls_connection(tmp_path: Path, server: ServerProcess) -> None:
@@ -134,7 +134,7 @@ def test_a_child_that_is_forked_while_a_thread_connects(unresponsive: str, serve
     assert cache.set("a", 1)
     thread = threading.Thread(target=lambda: _ignoring(lambda: queue.add("job")), daemon=True)
     thread.start()
-    _until(lambda: queue._lazy._attempt is not None)
+    wait_until(lambda: queue._lazy._attempt is not None)
 
     def child() -> None:
         queue.source = server.url
@@ -162,10 +162,10 @@ def test_a_cache_first_used_before_its_cluster_is_up(tmp_path: Path, caplog: pyt
             for node in nodes:
                 node.start()
             with closing(nodes[0].client()) as admin:
-                _until(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+                wait_until(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
             for number in range(20):
                 key = f"k{number}"
-                _until(partial(cache.set, key, 1))
+                wait_until(partial(cache.set, key, 1))
                 while not await other.set(key, 1):
                     await asyncio.sleep(0.05)
             await other.close()
@@ -206,10 +206,3 @@ def test_a_cluster_is_found_out_by_a_user_without_info(tmp_path: Path) -> None:
 def _ignoring(action: Callable[[], object]) -> None:
     with contextlib.suppress(errors.ValkeykitError):
         action()
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

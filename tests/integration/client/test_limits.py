@@ -8,7 +8,8 @@ from contextlib import closing
 from valkeykit import Queue
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import settled, take, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, take, working
 
 STARTS = "valkeykit:{mail}:starts"
 
@@ -32,7 +33,7 @@ def test_no_window_has_more_starts_than_the_limit(queue: Queue, server: ServerPr
     queue.limit(5, per=per)
     queue.add_many(note, [{}] * 25)
     with working(queue), working(queue):
-        until(lambda: settled(queue), 30)
+        wait_until(lambda: settled(queue), 30)
     starts.sort()
     assert len(starts) == 25
     with closing(server.client()) as admin:
@@ -81,7 +82,7 @@ def test_a_clock_that_is_set_back_neither_stalls_nor_opens_a_limit(queue: Queue,
     with closing(server.client()) as admin:
         admin.rpush(STARTS, ahead, ahead, ahead)
     assert take(queue) == []  # they count as starts of now
-    until(lambda: len(take(queue)) == 3)
+    wait_until(lambda: len(take(queue)) == 3)
 
 
 def test_a_worker_without_a_free_slot_does_not_poll(queue: Queue) -> None:

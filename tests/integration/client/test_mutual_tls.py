@@ -20,6 +20,7 @@ from harness import servers
 from harness import tls as tls_end
 from harness.ports import HOST
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 
 
 class Demanding(NamedTuple):
@@ -101,7 +102,7 @@ def test_a_cluster_and_a_replicated_pair_with_client_certificates(tmp_path: Path
         admin.config_set("cluster-announce-ip", HOST)
         options = {"read_timeout": 30.0, "connect_timeout": 30.0, **demanding.identity}
         with closing(valkeykit.connect(f"valkeys+cluster://{HOST}:{end.port}", client_name="c", **options)) as client:
-            servers._await(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "no cluster")
+            wait_until(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok", problem="no cluster")
             assert client.set("a", 1)
         assert asyncio.run(_set(f"valkeys+cluster://{HOST}:{end.port}", **options))
     url = demanding.url.replace("rediss://", "valkeys+replicated://")

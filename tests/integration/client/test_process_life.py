@@ -13,9 +13,9 @@ import psutil
 import pytest
 from valkeykit.queue.processes.parent import HandlerProcess, ProcessEndedError
 
+from harness.waiting import wait_until
 from tests.integration.client import process_handlers as handlers
 from tests.integration.client.calling import CHILD_WAIT_SECONDS, RunningCall, call, is_gone
-from tests.integration.client.working import until
 
 
 def open_files() -> int:
@@ -43,7 +43,7 @@ def test_a_crash_ends_its_call_and_the_next_call_runs(process: HandlerProcess, h
 def test_a_crash_between_calls_is_not_noticed(process: HandlerProcess) -> None:
     pid = call(process, handlers.pid)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None, CHILD_WAIT_SECONDS)
+    wait_until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None, CHILD_WAIT_SECONDS)
     assert call(process, handlers.pid) != pid
 
 
@@ -85,7 +85,7 @@ def test_kill_ends_the_commands_of_a_handler(process: HandlerProcess) -> None:
     pid = running.first_report()
     process.kill()
     assert isinstance(running.outcome(), ProcessEndedError)
-    until(lambda: is_gone(pid), CHILD_WAIT_SECONDS)
+    wait_until(lambda: is_gone(pid), CHILD_WAIT_SECONDS)
 
 
 def test_kill_between_calls_ends_the_idle_process_only(process: HandlerProcess) -> None:
@@ -235,7 +235,7 @@ def test_a_handler_in_the_script_ends_with_a_killed_parent(tmp_path: Path, as_mo
             pid = int(parent.stdout.readline())
             assert not is_gone(pid)
             parent.kill()
-            until(lambda: is_gone(pid), CHILD_WAIT_SECONDS)
+            wait_until(lambda: is_gone(pid), CHILD_WAIT_SECONDS)
         finally:
             os.killpg(parent.pid, signal.SIGKILL)
 

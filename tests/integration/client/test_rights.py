@@ -10,7 +10,8 @@ from valkeykit import Queue, errors
 
 from harness.ports import HOST
 from harness.servers import ServerProcess
-from tests.integration.client.working import settled, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, working
 
 PAGE = Path(__file__).parents[3] / "docs" / "client" / "queue.md"
 
@@ -42,7 +43,7 @@ def test_the_rights_suffice(url: str, own_server: ServerProcess) -> None:
             bad = queue.add("note", {"fail": True}, key="once").id
             queue.add_many("note", [{"fail": False}] * 3, delay=0.05)
             assert queue.result(good) == 1
-            until(lambda: queue.statistics().dead == 1 and settled(queue))
+            wait_until(lambda: queue.statistics().dead == 1 and settled(queue))
             assert [worker.concurrency for worker in queue.workers()] == [4]
         assert queue.requeue([bad]) == 1
         assert queue.cancel(bad) == "waiting"

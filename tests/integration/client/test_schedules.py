@@ -14,7 +14,8 @@ from valkeykit.queue.responses import DueSchedule
 from valkeykit.queue.worker import prefetch
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import working
 
 BASE = "valkeykit:{mail}"
 
@@ -41,7 +42,7 @@ def test_schedules_run_once_each_though_two_workers_look_for_them(queue: Queue, 
     with closing(server.client()) as admin, working(queue), working(queue):
         begin = time.time()
         queue.schedule("beat", every=0.2)
-        until(lambda: len(runs) >= 5)
+        wait_until(lambda: len(runs) >= 5)
         assert (admin.zscore("valkeykit:{mail}:repeating", "beat") or 1) % 200 == 0
         queue.unschedule("beat")
         came = (time.time() - begin) // 0.2 + 1  # at most, of the times that are due
@@ -106,7 +107,7 @@ def test_a_schedule_that_this_version_can_not_read_is_left_to_others(
         admin.zadd(f"{BASE}:repeating", dict.fromkeys(plans, 1))
         queue.schedule("note", every=0.1)
         queue.add("note")
-        until(lambda: len(done) > 3)
+        wait_until(lambda: len(done) > 3)
         queue.unschedule("note")
         assert admin.hgetall(f"{BASE}:repeats") == plans
     assert {schedule.name for schedule in queue.schedules()} == set(plans)
@@ -134,9 +135,9 @@ def test_schedules_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
     for number in range(100):
         queue.schedule("beat", name=f"beat-{number}", every=0.1)
     with working(queue):
-        until(lambda: queue.statistics().waiting > 0)
+        wait_until(lambda: queue.statistics().waiting > 0)
         queue.add("note", priority=9)
-        until(lambda: done == [1], 30)
+        wait_until(lambda: done == [1], 30)
 
 
 def test_jobs_that_a_worker_does_not_know_go_back_untouched(
@@ -154,7 +155,7 @@ def test_jobs_that_a_worker_does_not_know_go_back_untouched(
         admin.hset(f"{BASE}:jobs", mapping={newer: newer_record, wider: wider_record})
         with working(queue):
             assert queue.result(queue.add("known").id) == 1
-            until(lambda: queue.statistics().delayed == 3)
+            wait_until(lambda: queue.statistics().delayed == 3)
         assert [queue.job(job).attempts for job in (unknown, newer, wider)] == [0, 0, 0]
         assert queue.job(newer).name == "known"
         assert admin.hmget(f"{BASE}:jobs", newer, wider) == [newer_record, wider_record]
@@ -162,7 +163,7 @@ def test_jobs_that_a_worker_does_not_know_go_back_untouched(
     assert (counts.dead, counts.retried, counts.lost) == (0, 0, 0)
     queue.handler(name="unknown", result_ttl=60)(lambda: 2)
     with working(queue):
-        until(lambda: queue.job(unknown).state == "completed")
+        wait_until(lambda: queue.job(unknown).state == "completed")
     assert queue.statistics().completed == 2
 
 

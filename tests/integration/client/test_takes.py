@@ -10,7 +10,8 @@ from valkeykit import Queue, errors
 from valkeykit.queue.protocol import ScriptCall
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import settled, take, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, take, working
 
 BASE = "valkeykit:{mail}"
 
@@ -155,7 +156,7 @@ def test_a_worker_runs_all_jobs_although_answers_to_its_takes_are_lost(
 
     queue.add_many(note, [{"n": n} for n in range(20)])
     with working(queue):
-        until(lambda: settled(queue))
+        wait_until(lambda: settled(queue))
     assert sorted(ran) == list(range(20))
     assert len(lost) == 2
     assert (queue.statistics().dead, queue.statistics().lost) == (0, 0)

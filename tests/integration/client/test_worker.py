@@ -13,7 +13,8 @@ from valkeykit import Queue, Worker, current_job, errors
 from valkeykit.queue.events import Event
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import settled, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, working
 
 
 def test_functions_and_coroutines_run_with_their_arguments(queue: Queue) -> None:
@@ -41,7 +42,7 @@ def test_many_jobs_each_once(queue: Queue) -> None:
 
     queue.add_many("note", ({"n": n} for n in range(5000)))
     with working(queue):
-        until(lambda: settled(queue))
+        wait_until(lambda: settled(queue))
     assert sorted(seen) == list(range(5000))
 
 
@@ -55,7 +56,7 @@ def test_a_failing_job_is_retried_with_growing_pauses_and_then_set_aside(queue: 
 
     with working(queue):
         job = queue.add("broken").id
-        until(lambda: queue.statistics().dead == 1)
+        wait_until(lambda: queue.statistics().dead == 1)
     first, second = (later - earlier for earlier, later in pairwise(times))
     assert 0.05 <= first < 1  # half of the pause at least; its end wakes the worker
     assert 0.1 <= second < 1
@@ -84,7 +85,7 @@ def test_anything_a_handler_raises_fails_its_job_only(queue: Queue) -> None:
         for name in ("leave", "leave_async", "odd", "fine"):
             last = queue.add(name, {}, attempts=1)
         queue.add("fine", {"unexpected": 1}, attempts=1)
-        until(lambda: queue.statistics().dead == 4)
+        wait_until(lambda: queue.statistics().dead == 4)
         assert queue.result(last.id) == 1
     errors_by_name = {letter.name: letter.error for letter in queue.dead_letters() if letter.name != "fine"}
     assert errors_by_name["leave"] == "SystemExit: 3"
@@ -114,7 +115,7 @@ def test_a_corrupt_job_is_set_aside(queue: Queue, server: ServerProcess, record:
         job = queue.add("note", delay=0.2).id
         admin.hset("valkeykit:{mail}:jobs", job, record)
         good = queue.add("note").id
-        until(lambda: queue.statistics().dead == 1 and queue.job(good).state == "missing")
+        wait_until(lambda: queue.statistics().dead == 1 and queue.job(good).state == "missing")
     assert queue.dead_letters()[0].id == job
 
 
@@ -131,7 +132,7 @@ def test_a_job_that_takes_too_long_is_ended(queue: Queue) -> None:
     with working(queue):
         queue.add("sleepy")
         queue.add("spinning")
-        until(lambda: queue.statistics().dead == 2)
+        wait_until(lambda: queue.statistics().dead == 2)
     assert {letter.error for letter in queue.dead_letters()} == {"JobTimeoutError: it ran longer than 0.2 s"}
 
 
@@ -148,8 +149,8 @@ def test_leases_are_renewed_while_a_job_runs_and_cancelling_ends_it(queue: Queue
         time.sleep(1.5)
         assert (queue.job(job).state, queue.job(job).attempts, queue.statistics().lost) == ("active", 1, 0)
         assert queue.cancel(job) == "active"
-        until(lambda: queue.job(job).state == "missing")
-        until(lambda: [event.kind for event in events] == ["cancelled"])
+        wait_until(lambda: queue.job(job).state == "missing")
+        wait_until(lambda: [event.kind for event in events] == ["cancelled"])
 
 
 def test_progress_can_be_seen(queue: Queue) -> None:
@@ -162,16 +163,16 @@ def test_progress_can_be_seen(queue: Queue) -> None:
 
     with working(queue):
         job = queue.add("stepwise").id
-        until(lambda: queue.job(job).progress == {"step": 2})
+        wait_until(lambda: queue.job(job).progress == {"step": 2})
         go_on.set()
-        until(lambda: settled(queue))
+        wait_until(lambda: settled(queue))
 
 
 def test_job_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue("mail")
     with pytest.raises(errors.ConfigurationError, match="no handler"):
         Worker(queue)
-    queue.handler(until)
+    queue.handler(wait_until)
     monkeypatch.setenv("JOB_CONCURRENCY", "3")
     assert Worker(queue).concurrency == 3
     monkeypatch.setenv("JOB_CONCURRENCY", "many")

@@ -17,7 +17,8 @@ import redis
 from valkeykit import Queue, Worker, errors
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import working
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,7 +38,7 @@ def blocked(queue: Queue) -> Iterator[tuple[Worker, list[int], threading.Event]]
 
     with working(queue, concurrency=1) as worker:
         queue.add_many("quick", [{}] * 2000)
-        until(lambda: len(done) == 2000)
+        wait_until(lambda: len(done) == 2000)
         queue.add("block")
         queue.add_many("quick", [{}] * 50)
         yield worker, done, go_on
@@ -46,7 +47,7 @@ def blocked(queue: Queue) -> Iterator[tuple[Worker, list[int], threading.Event]]
 def test_a_blocked_worker_gives_back_what_it_took_ahead(queue: Queue) -> None:
     with blocked(queue) as (first, done, go_on):
         with working(queue, concurrency=1):
-            until(lambda: len(done) == 2050, 5)
+            wait_until(lambda: len(done) == 2050, 5)
         assert first.last_contact > 0
         go_on.set()
 
@@ -57,7 +58,7 @@ def test_an_idle_worker_is_quiet_and_wakes_at_once(queue: Queue, server: ServerP
         return time.time()
 
     with working(queue), closing(server.client()) as admin:
-        until(lambda: "cmdstat_blpop" in admin.info("commandstats"))
+        wait_until(lambda: "cmdstat_blpop" in admin.info("commandstats"))
         time.sleep(0.1)
         before = commands_sent(admin)
         time.sleep(3)
@@ -91,7 +92,7 @@ def test_sigterm_finishes_what_runs_and_gives_back_the_rest(queue: Queue, tmp_pa
     try:
         queue.add("slow", {"seconds": 0.6})
         long = queue.add("slow", {"seconds": 60}).id
-        until(lambda: queue.statistics().active == 2)
+        wait_until(lambda: queue.statistics().active == 2)
         waiting = queue.add("slow", {"seconds": 0}).id
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
@@ -109,7 +110,7 @@ def test_a_worker_that_is_stopped_while_it_is_busy_loses_no_lease(queue: Queue) 
     for _ in range(4):
         before = queue.statistics().completed
         with working(queue):
-            until(lambda before=before: queue.statistics().completed > before + 500)  # type: ignore[misc]
+            wait_until(lambda before=before: queue.statistics().completed > before + 500)  # type: ignore[misc]
         counts = queue.statistics()
         assert (counts.active, counts.waiting + counts.completed) == (0, 60_000)
 
@@ -124,10 +125,10 @@ def test_a_report_that_is_on_its_way_arrives_before_the_worker_ends(queue: Queue
     with closing(server.client()) as admin:
         with working(queue, concurrency=1):
             queue.add("note")
-            until(lambda: queue.statistics().active == 1)
+            wait_until(lambda: queue.statistics().active == 1)
             admin.client_pause(3000, all=False)  # longer than a stop waits for a take
             go_on.set()
-            until(lambda: is_held_up(admin))
+            wait_until(lambda: is_held_up(admin))
         counts = queue.statistics()
     assert (counts.active, counts.completed) == (0, 1)
 
@@ -135,9 +136,9 @@ def test_a_report_that_is_on_its_way_arrives_before_the_worker_ends(queue: Queue
 def test_jobs_on_their_way_back_arrive_before_the_worker_ends(queue: Queue, server: ServerProcess) -> None:
     with closing(server.client()) as admin:
         with blocked(queue) as (worker, _, go_on):
-            until(lambda: queue.statistics().active > 1)
+            wait_until(lambda: queue.statistics().active > 1)
             admin.client_pause(1500, all=False)
-            until(lambda: worker._run is not None and worker._run._executor.ready == 0)
+            wait_until(lambda: worker._run is not None and worker._run._executor.ready == 0)
             go_on.set()
         counts = queue.statistics()
     assert (counts.active, counts.waiting + counts.completed) == (0, 2051)
@@ -161,11 +162,11 @@ def test_a_worker_waits_for_its_server_and_outlives_it(own_server: ServerProcess
             time.sleep(0.3)
             own_server.start()
             queue.add("note", {"n": 1})
-            until(lambda: done == [1])
+            wait_until(lambda: done == [1])
             own_server.kill()
             own_server.start()
             queue.add("note", {"n": 2})
-            until(lambda: done == [1, 2])
+            wait_until(lambda: done == [1, 2])
 
 
 def test_a_worker_ends_although_its_server_is_gone(own_server: ServerProcess) -> None:
@@ -191,7 +192,7 @@ def test_a_server_that_does_not_suit_stops_the_worker(own_server: ServerProcess)
     with closing(own_server.client()) as admin:
         admin.config_set("maxmemory-policy", "allkeys-lru")
     queue = Queue("mail", own_server.url)
-    queue.handler(until)
+    queue.handler(wait_until)
     with pytest.raises(errors.UnsupportedServerError):
         Worker(queue).run()
 
@@ -209,7 +210,7 @@ def test_jobs_run_although_the_system_had_no_thread_for_a_while(queue: Queue, mo
     queue.handler(name="quick", attempts=1)(lambda: None)
     queue.add_many("quick", [{}] * 5)
     with working(queue, concurrency=3):
-        until(lambda: queue.statistics().completed == 5, 60)
+        wait_until(lambda: queue.statistics().completed == 5, 60)
     assert not failures
 
 
@@ -230,13 +231,13 @@ def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue
     lost = list[str]()
     with working(queue, listeners=[lambda event: lost.append(event.kind)]), closing(server.client()) as client:
         job = queue.add(work).id
-        until(lambda: len(runs) == 1)
+        wait_until(lambda: len(runs) == 1)
         client.zadd(f"{queue.protocol.prefix}:leases", {job: 0})
         queue.send(queue.protocol.take("other", 0, 1000))
         assert queue.requeue([job]) == 1
-        until(lambda: len(runs) == 2)
+        wait_until(lambda: len(runs) == 2)
         ends[0].set()
-        until(lambda: "lost" in lost)
+        wait_until(lambda: "lost" in lost)
         assert queue.job(job).state == "active"
         ends[1].set()
         assert queue.result(job, timeout=60) == "second"

@@ -20,7 +20,8 @@ from valkeykit.queue.protocol import ScriptCall
 from valkeykit.queue.worker.leases import LeaseManager
 
 from harness.servers import ServerProcess
-from tests.integration.client.working import settled, until, working
+from harness.waiting import wait_until
+from tests.integration.client.working import settled, working
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,7 +70,7 @@ def test_a_worker_that_is_stopped_before_it_serves_does_nothing(known: Queue) ->
 
 def test_a_worker_serves_once_at_a_time(known: Queue) -> None:
     with working(known) as worker:
-        until(lambda: worker.last_contact > 0)
+        wait_until(lambda: worker.last_contact > 0)
         with pytest.raises(errors.ConfigurationError, match="already running"):
             worker.run()
         assert known.result(known.add("note").id) == 1
@@ -142,7 +143,7 @@ def test_a_second_sigint_ends_a_worker_at_once(queue: Queue, tmp_path: Path) -> 
         [sys.executable, str(module)], env=os.environ | {"VALKEY_URL": str(queue.source)}, cwd=ROOT
     )
     try:
-        until(lambda: queue.job(job).state == "active", 30)
+        wait_until(lambda: queue.job(job).state == "active", 30)
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
@@ -172,9 +173,9 @@ def test_jobs_of_a_take_whose_answer_never_came_go_back_at_the_end(
     with working(known) as worker:
         assert is_cut.wait(30)
         worker.stop()
-        until(lambda: worker._stopping is not None and worker._stopping.is_set())
+        wait_until(lambda: worker._stopping is not None and worker._stopping.is_set())
         is_stopped.set()
-    until(lambda: known.job(job).state != "active")
+    wait_until(lambda: known.job(job).state != "active")
     state = known.job(job)
     assert (state.state, state.attempts) in {("waiting", 0), ("missing", 0)}  # back, or run after all
     assert known.statistics().dead == 0
@@ -225,6 +226,6 @@ def test_a_job_that_is_given_back_does_not_end_at_the_same_time(queue: Queue, mo
     monkeypatch.setattr(LeaseManager, "release", give_back_late)
     queue.add(work)
     with working(queue, shutdown_timeout=0):
-        until(lambda: bool(events))
+        wait_until(lambda: bool(events))
     assert done == []
     assert queue.statistics().waiting == 1

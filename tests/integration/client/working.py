@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,13 +33,6 @@ def working(queue: Queue, **options: Any) -> Iterator[Worker]:
         assert not thread.is_alive()
         if failure:
             raise failure[0]
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it didn't happen in time"
-        time.sleep(0.01)
 
 
 def settled(queue: Queue) -> bool:

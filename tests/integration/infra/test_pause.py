@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 import redis
 
 from harness.ports import GROUPS, reserve
+from harness.waiting import wait_until
 from infra import hardening
 from infra.drivers.processes import ports, server, servers
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
@@ -28,13 +28,6 @@ from tests.support.single_server import client_of
 from tools.stack import PROJECT
 
 BOUND = 120.0
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    over = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < over, "it didn't happen"
-        time.sleep(0.02)
 
 
 def left(admin: redis.Redis) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 from valkeykit import AsyncCache, Cache, Queue, errors
 from valkeykit.fast_connection import FastConnection
 from valkeykit.lazy_connection import LazyConnection
+
+from harness.waiting import wait_until
 
 
 def test_callers_share_the_outcome_of_one_attempt() -> None:
@@ -19,7 +19,7 @@ def test_callers_share_the_outcome_of_one_attempt() -> None:
     def connect() -> FastConnection:
         attempts[0] += 1
         begun.set()
-        _until(lambda: waiting[0] == 20)
+        wait_until(lambda: waiting[0] == 20)
         raise errors.UnreachableError("away")
 
     waiting = [0]
@@ -57,10 +57,3 @@ def test_replicas_and_bad_options_are_refused_at_once(kind: type) -> None:
 def test_retry_for_is_a_number(retry_for: object) -> None:
     with pytest.raises(errors.ConfigurationError, match="retry_for"):
         Queue("mail", retry_for=retry_for)  # type: ignore[arg-type]
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
