@@ -25,7 +25,7 @@ from tests.docker.damage import ANY, OF_CLUSTER
 from tests.docker.stored import direct, states
 from tests.docker.test_repair import rewrite
 from tests.docker.totals import ROUNDS, totals
-from tests.docker.traffic import Traffic, newest
+from tests.support.traffic import Traffic, newest
 
 MAKE_UP_EVERY = 5
 """Rounds; in between only the servers themselves are looked at."""
@@ -97,8 +97,8 @@ def _round(harness: DeploymentHarness, kind: str, role: Role, comes_back: Return
     with contextlib.ExitStack() as traffic:
         confirmed = traffic.enter_context(Traffic(harness.client, wait=1))
         hasty = traffic.enter_context(Traffic(harness.client, wait=0))
-        assert confirmed.goes_on(50)
-        assert hasty.goes_on(200)
+        confirmed.wait_for(50)
+        hasty.wait_for(200)
         time.sleep(2.5)  # much of it is on the disk by then
         victim = _victim(harness, role)
         _stop(harness, victim, comes_back)
@@ -107,8 +107,8 @@ def _round(harness: DeploymentHarness, kind: str, role: Role, comes_back: Return
         _bring_back(harness, victim, comes_back)
         if comes_back != "by_make_up":
             _wait_until_healthy(harness)
-        assert confirmed.goes_on(20)
-        assert hasty.goes_on(20)
+        confirmed.wait_for(20)
+        hasty.wait_for(20)
     if make_up:
         began = time.monotonic()
         harness.ensure()

@@ -31,7 +31,7 @@ from tests.docker.stored import (
     swap,
     write,
 )
-from tests.docker.traffic import Traffic
+from tests.support.traffic import Traffic
 
 
 @pytest.fixture(params=["replicated", "cluster"])
@@ -222,12 +222,12 @@ def test_two_of_three_primaries_whose_replicas_have_more(harness: DeploymentHarn
     primaries = [name for name, state in states(harness).items() if state["role"] == "master"][:2]
     containers = [harness.deployment.container(name) for name in primaries]
     with Traffic(harness.client, wait=1) as traffic:
-        assert traffic.goes_on(50)
+        traffic.wait_for(50)
         harness.spec.engine.docker("kill", *containers)
         for name in primaries:
             note(data_of(harness, name) / "position", offset=-5000)
         harness.spec.engine.docker("start", *containers)
-        assert traffic.goes_on(50, 300)
+        traffic.wait_for(50, 300)
     harness.ensure()
     assert not harness.wrong()
     assert not traffic.lost(traffic.acknowledged)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from valkeykit_ops.migrate import endpoints
 from valkeykit_ops.migrate.run import CutOver
 from valkeykit_ops.migrate.server import MigrationServer as Source
 
+from harness import tls
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess
 from tests.migrate import data, harness
@@ -30,12 +30,9 @@ class Encrypted(NamedTuple):
 
 @pytest.fixture
 def encrypted(tmp_path: Path) -> Iterator[Encrypted]:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    folder = tmp_path / "certificates"
+    tls.context(folder)
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
     port = free_port()
     options = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
     with harness.started(tmp_path / "tls", "redis-7.0", *options, "--tls-auth-clients", "no") as server:

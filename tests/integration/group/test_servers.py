@@ -10,10 +10,10 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psutil
@@ -22,6 +22,7 @@ import redis
 from valkeykit.connection import Client
 
 from harness.ports import GROUPS, reserve
+from harness.waiting import wait_until
 from infra import hardening
 from infra.drivers.processes import ports, sentinel, servers
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
@@ -29,6 +30,7 @@ from infra.drivers.topology import cluster
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.support.server_group import PASSWORDS, SHAPES, client_of, directives, end, kill, made, pids, primaries
+from tests.support.traffic import Traffic
 from tools.availability_probe import replicas_with
 from tools.stack import PROJECT
 
@@ -47,48 +49,9 @@ replicated = pytest.mark.parametrize("shared", ["replicated"], indirect=True, sc
 clustered = pytest.mark.parametrize("shared", ["cluster"], indirect=True, scope="module")
 
 
-class Writer:
-    """Writes until told to stop, and keeps what another node than the primary has acknowledged too."""
-
-    def __init__(self, spec: GroupSpec) -> None:
-        self.written = 0
-        self.acknowledged: list[str] = []
-        self._spec = spec
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._write)
-
-    def __enter__(self) -> Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(30)
-
-    def wait_for(self, more: int, seconds: float = 120.0) -> float:
-        """How long it takes until some more are written."""
-        begin, wanted = time.monotonic(), self.written + more
-        while self.written < wanted:
-            assert time.monotonic() < begin + seconds, f"no {more} writes in {seconds} s"
-            time.sleep(0.01)
-        return time.monotonic() - begin
-
-    def _write(self) -> None:
-        number = 0
-        client: Client | None = None
-        while not self._over.is_set():
-            number += 1
-            name = f"{{tag}}:{number}"
-            try:
-                client = client or client_of(self._spec)
-                client.set(name, number)
-                self.written += 1
-                if replicas_with(client, name, 1, seconds=1.0) >= 1:
-                    self.acknowledged.append(name)
-            except (redis.RedisError, OSError):
-                time.sleep(0.02)
-        if client:
-            client.close()
+def traffic(spec: GroupSpec) -> Traffic:
+    """Writes to one shard; what another node than the primary has too counts."""
+    return Traffic(partial(client_of, spec), wait=1, confirm_seconds=1.0, hash_tag="{tag}")
 
 
 def test_they_come_up_hardened_and_a_second_time_changes_nothing(spec: GroupSpec) -> None:
@@ -126,30 +89,30 @@ def test_a_live_setting_is_changed_live_on_every_node(shared: GroupSpec) -> None
 def test_a_fixed_setting_restarts_one_after_the_other_and_no_write_is_lost(shared: GroupSpec) -> None:
     servers.ensure(shared)
     before = pids(shared)
-    with Writer(shared) as writer:
+    with traffic(shared) as writer:
         writer.wait_for(20)
         state = servers.ensure(replace(shared, directives={**shared.directives, "databases": "4"}))
         writer.wait_for(20)
     assert {known["databases"] for known in state.reported.values()} == {"4"}
     after = pids(shared)
     assert not [name for name in shared.nodes if before[name] == after[name]]
-    assert_all_there(shared, writer)
+    assert_all_there(writer)
 
 
 def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) -> None:
     servers.ensure(spec)
     before = pids(spec)
-    with Writer(spec) as writer:
+    with traffic(spec) as writer:
         writer.wait_for(10)
         turned = _turned(spec, PASSWORDS)
         assert servers.ensure(replace(turned, previous_password=PASSWORDS["admin"])).problems == []
         writer.wait_for(10)
     assert strangers(turned) == []
     assert pids(spec) == before
-    assert_all_there(spec, writer)
+    assert_all_there(writer)
     assert servers.ensure(_turned(spec, {"app": PASSWORDS["app"]}, "other")).problems == []
     assert set(pids(spec).values()).isdisjoint(before.values())
-    assert_all_there(spec, writer)
+    assert_all_there(writer)
 
 
 def strangers(spec: GroupSpec) -> list[str]:
@@ -195,14 +158,16 @@ def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(share
     servers.ensure(shared)
     with contextlib.closing(client_of(shared)) as client:
         holder = _holder(shared, client)
-    with Writer(shared) as writer:
+    with traffic(shared) as writer:
         writer.wait_for(50)
         kill(shared, holder)
-        assert writer.wait_for(2, seconds=15) < 12  # each waits a second in vain for a replica, where none is left
+        begun, goal = time.monotonic(), writer.written + 2
+        wait_until(lambda: writer.written >= goal)
+        assert time.monotonic() - begun < 12  # each waits a second in vain for a replica, where none is left
         assert servers.ensure(shared).problems == []
         writer.wait_for(20)
     assert holder not in primaries(shared)
-    assert_all_there(shared, writer)
+    assert_all_there(writer)
 
 
 class Deaf(ProcessExecutor):
@@ -346,8 +311,6 @@ def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
             assert replicas_with(client, "{tag}", 1) >= 1
 
 
-def assert_all_there(spec: GroupSpec, writer: Writer) -> None:
+def assert_all_there(writer: Traffic) -> None:
     assert writer.acknowledged
-    with contextlib.closing(client_of(spec)) as client:
-        lost = [name for name in writer.acknowledged if client.get(name) is None]
-    assert not lost, f"{len(lost)} of {len(writer.acknowledged)} acknowledged writes are lost"
+    assert writer.lost(writer.acknowledged) == {}

@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-import redis
+from valkeykit.connection import Client
 from valkeykit.error_translation import REDIS_ERRORS
 
+from harness.waiting import retry, wait_until
 from tools.availability_probe import replicas_with
 
 KEYS = 300
@@ -23,18 +24,22 @@ PAUSE_SECONDS = 0.005
 class Traffic:
     """Writes rising numbers to the same keys again and again.
 
-    client: makes one. wait: replicas that must have a write before it counts.
-    acknowledged: by key, the last number that was acknowledged.
+    client: makes one. wait: replicas that must have a write before it counts, confirm_seconds: within which time.
+    hash_tag: of all keys, so that one shard has them.
+    acknowledged: by key, the last number that was acknowledged. written: writes that only the primary acknowledged too.
     """
 
-    def __init__(self, client: Callable[[], redis.Redis], wait: int) -> None:
+    def __init__(
+        self, client: Callable[[], Client], wait: int, *, confirm_seconds: float = 2.0, hash_tag: str = ""
+    ) -> None:
         self._client = client
         self._wait = wait
-        self._prefix = f"traffic:{uuid.uuid4().hex[:8]}"
+        self._confirm_seconds = confirm_seconds
+        self._prefix = f"{hash_tag}traffic:{uuid.uuid4().hex[:8]}"
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._stop = threading.Event()
         self.acknowledged: dict[str, int] = {}
-        self.count = 0
+        self.written = self.count = 0
 
     def __enter__(self) -> Traffic:
         self._thread.start()
@@ -47,14 +52,16 @@ class Traffic:
             stack = sys._current_frames()[self._thread.ident or 0]
             raise AssertionError("a call hangs:\n" + "".join(traceback.format_stack(stack)))
 
-    def goes_on(self, writes: int, seconds: float = 180) -> bool:
-        """Whether so many more writes are acknowledged within that time."""
-        goal, end = self.count + writes, time.monotonic() + seconds
-        while self.count < goal and time.monotonic() < end:
-            time.sleep(0.02)
-        return self.count >= goal
+    def wait_for(self, writes: int, seconds: float = 180) -> None:
+        """Wait until so many more writes are acknowledged.
 
-    def values(self, client: redis.Redis) -> dict[str, int]:
+        Raises:
+            AssertionError: they aren't within that time.
+        """
+        goal = self.count + writes
+        wait_until(lambda: self.count >= goal, seconds, f"no {writes} writes are acknowledged in {seconds:g} s")
+
+    def values(self, client: Client) -> dict[str, int]:
         """What a server has of them; keys that it doesn't serve are left out."""
         keys = list(self.acknowledged)
         pipeline = client.pipeline(transaction=False)  # at once: the others react while this is read
@@ -65,17 +72,12 @@ class Traffic:
 
     def lost(self, required: dict[str, int]) -> dict[str, tuple[int, int]]:
         """Keys that have an older value than required, or none: required and found."""
-        found: dict[str, int] = {}
-        end = time.monotonic() + 120
-        while len(found) < len(required):  # a node that has just started may not know every name yet
-            try:
-                with self._client() as client:
-                    found = {key: int(client.get(key) or -1) for key in required}
-            except REDIS_ERRORS:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(1)
+        found = retry(lambda: self._numbers(required), *REDIS_ERRORS)  # a new node may not know every name yet
         return {key: (number, found[key]) for key, number in required.items() if found[key] < number}
+
+    def _numbers(self, keys: Iterable[str]) -> dict[str, int]:
+        with self._client() as client:
+            return {key: int(client.get(key) or -1) for key in keys}
 
     def forget(self) -> None:
         with self._client() as client:
@@ -90,7 +92,8 @@ class Traffic:
                 key = f"{self._prefix}:{number % KEYS}"
                 with suppress(*REDIS_ERRORS):
                     client.set(key, number)
-                    if not self._wait or replicas_with(client, key, self._wait) >= self._wait:
+                    self.written += 1
+                    if not self._wait or replicas_with(client, key, self._wait, self._confirm_seconds) >= self._wait:
                         self.acknowledged[key] = number
                         self.count += 1
                 time.sleep(PAUSE_SECONDS)
