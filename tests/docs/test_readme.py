@@ -32,7 +32,7 @@ def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for page in (PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")):
+    for page in (PROJECT / "README.md", PROJECT / "tests" / "README.md", *(PROJECT / "docs").rglob("*.md")):
         for link in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
