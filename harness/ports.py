@@ -14,7 +14,6 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 HOST = "127.0.0.1"
 
@@ -23,8 +22,8 @@ APPLICATIONS = range(7400, 9400, 20)
 SINGLE_SERVERS = range(20_000, 29_000, 200)
 CONTAINERS = range(29_000, 32_700, 20)
 
-_reserved: dict[int, IO[bytes]] = {}
-"""The lock of each row of this process, by the row's first port: held until the process ends."""
+_reserved: dict[int, int] = {}
+"""The locked file of each row of this process, by the row's first port: held until the process ends."""
 
 
 def reserve(rows: range) -> int:
@@ -34,7 +33,7 @@ def reserve(rows: range) -> int:
         if first not in _reserved and _lock(first):
             if all(map(is_free, range(first, first + rows.step))):
                 return first
-            _reserved.pop(first).close()
+            os.close(_reserved.pop(first))
     raise AssertionError(f"no row is left in {rows}")
 
 
@@ -54,11 +53,11 @@ def is_free(port: int) -> bool:
 def _lock(first: int) -> bool:
     folder = Path(tempfile.gettempdir(), f"valkey-test-ports-{os.getuid()}")
     folder.mkdir(exist_ok=True)
-    file = (folder / str(first)).open("wb")
+    file = os.open(folder / str(first), os.O_CREAT | os.O_WRONLY)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        file.close()
+        os.close(file)
         return False
     _reserved[first] = file
     return True

@@ -13,7 +13,7 @@ from harness.cloud.aws.account import client
 from harness.cloud.aws.configurations import MINIMAL, TOPOLOGIES
 from harness.cloud.config_strategies import Configuration
 from harness.cloud.stack import CloudStack
-from tests.cloud.secrets import absent_from_files, absent_from_processes, absent_from_text
+from tests.support.secret_scan import absent_from_files, absent_from_processes, absent_from_text
 
 
 @pytest.mark.parametrize(

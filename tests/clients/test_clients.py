@@ -11,9 +11,9 @@ import redis
 from valkeykit.connection import connect
 
 from tests.clients import page
-from tests.clients.deployments import Application
 from tests.clients.languages import LANGUAGES
 from tests.clients.registry import CLIENTS, ClientLibrary
+from tests.support.deployments import Application
 
 LIMIT = 120
 """Seconds that a program may take; a job's worker has to start in it."""

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from harness.docker import IMAGE, NEW
-from tests.clients import deployments
+from tests.support import deployments
 from tools.stack import PROJECT
 
 COMPOSE = PROJECT / "examples" / "compose" / "compose.yaml"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.docker import IMAGE, NEW
+from harness.ports import free_port
 from harness.waiting import wait_until
 from infra.drivers.docker import images
 from infra.drivers.docker.engine import Engine
@@ -26,8 +27,7 @@ HASHED = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"  # bcryp
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "users").write_text(f"{USER}:{HASHED}\n")
     (tmp_path / "config.yml").write_text(
         "version: 0.1\n"

@@ -13,19 +13,19 @@ from harness.docker import DeploymentHarness, make_spec, running, sweep
 from infra.drivers.docker import driver
 from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
-from tests.docker.forwarder import Forwarder
+from tests.docker.tcp_proxy import EngineProxy
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forwarder]:
-    forwarder = Forwarder()
-    monkeypatch.setenv("DOCKER_HOST", forwarder.url)
-    yield forwarder
-    forwarder.drop_after = None
-    forwarder.close()
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
+    proxy = EngineProxy()
+    monkeypatch.setenv("DOCKER_HOST", proxy.url)
+    yield proxy
+    proxy.drop_after = None
+    proxy.close()
 
 
-def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: Forwarder) -> None:
+def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: EngineProxy) -> None:
     with running(make_spec(tmp_path, "replicated", backups=Backups(3600, 1))) as harness:
         assert harness.wrong() == []
         mounts = [
@@ -42,7 +42,7 @@ def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: Forwarder) -> No
 
 
 @pytest.mark.parametrize("requests", [3, 12, 25, 40])
-def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line: Forwarder, requests: int) -> None:
+def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line: EngineProxy, requests: int) -> None:
     spec = make_spec(tmp_path, "single")
     try:
         line.drop_after = line.seen + requests
@@ -59,7 +59,7 @@ def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line
         sweep(spec.plan.stack)
 
 
-def test_a_line_that_is_down_is_one_error(tmp_path: Path, line: Forwarder) -> None:
+def test_a_line_that_is_down_is_one_error(tmp_path: Path, line: EngineProxy) -> None:
     line.drop_after = 0
     with pytest.raises(ProvisioningError) as caught:
         driver.ensure(replace(make_spec(tmp_path, "single")), None)

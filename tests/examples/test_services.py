@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.ports import free_port
 from infra.drivers.waiting import until
-from tests.examples.service import ask, free_port, running
+from tests.examples.service import ask, running
 from tests.support import installs
 from tools.stack import PROJECT
 

@@ -16,9 +16,9 @@ from harness import servers
 from harness.ports import HOST
 from harness.servers import Sentinels, ServerProcess
 from tests.faults.harness import ROUNDS, Producer, Workers, check, duplicates
-from tests.faults.proxy import Proxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
+from tests.support.proxy import Proxy
 
 WITHIN = 60.0
 """Seconds in which work goes on after a primary is lost."""

@@ -13,9 +13,9 @@ from valkeykit.queue.responses import Added
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
 from tests.faults.harness import ROUNDS, Load, Workers, check_runs
-from tests.faults.proxy import LossyProxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
+from tests.support.proxy import LossyProxy
 
 SHARES = {
     "add": 0.2, "add_unique": 0.2, "take": 0.2, "start": 0.2, "finish": 0.2, "fail": 0.2, "release": 0.2, "renew": 0.5

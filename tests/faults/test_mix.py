@@ -12,9 +12,9 @@ from valkeykit import Queue
 
 from harness.servers import ServerProcess
 from tests.faults.harness import NEXT, ROUNDS, Producer, Workers, check, start
-from tests.faults.proxy import Proxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
+from tests.support.proxy import Proxy
 
 
 def test_faults_of_all_kinds(server: ServerProcess, runs: RunLog, tmp_path: Path) -> None:

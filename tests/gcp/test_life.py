@@ -14,7 +14,7 @@ from harness.cloud.config_strategies import Configuration
 from harness.cloud.gcp import answers
 from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
-from tests.cloud.secrets import absent_from_text
+from tests.support.secret_scan import absent_from_text
 
 THEIRS = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
 EXISTING = {"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": THEIRS}

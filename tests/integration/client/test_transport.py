@@ -20,7 +20,7 @@ from valkeykit.transport import is_demotion
 
 from harness.ports import HOST
 from harness.servers import ServerProcess, running
-from tests.faults.proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 class ServerPair(NamedTuple):

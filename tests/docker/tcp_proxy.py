@@ -9,7 +9,7 @@ import threading
 SOCKET = "/var/run/docker.sock"
 
 
-class Forwarder:
+class EngineProxy:
     """`DOCKER_HOST` is `url`. drop_after: requests that get through before the line is cut; None for all."""
 
     def __init__(self) -> None:
