@@ -59,7 +59,7 @@ def test_a_run_that_is_closed_early_deletes_its_keys(server: ServerProcess) -> N
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
 def test_a_server_that_is_nearly_full_is_left_alone(server: ServerProcess, policy: str) -> None:
     with closing(server.client()) as client:
-        client.set("a", "x" * 5_000_000)
+        client.setrange("a", 5_000_000, "x")
         client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.05))
         client.config_set("maxmemory-policy", policy)
         with pytest.raises(ConfigurationError, match="nearly full"):
