@@ -16,7 +16,7 @@ from valkeykit.queue.protocol import ScriptCall, script
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, take, working
+from tests.integration.client.running_worker import running_worker, settled, take
 
 
 def test_reports_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
@@ -79,7 +79,7 @@ def test_listeners_hear_how_a_job_ended_although_the_answer_was_lost(
         if not well:
             raise ValueError("no")
 
-    with working(queue, listeners=[lambda event: heard.append(event.kind)]):
+    with running_worker(queue, listeners=[lambda event: heard.append(event.kind)]):
         queue.add(end, {"well": True})
         queue.add(end, {"well": False})
         wait_until(lambda: len(heard) == 2)
@@ -95,7 +95,7 @@ def test_a_result_that_is_too_large_fails_its_job_only(server: ServerProcess) ->
             return "x" * times
 
         large, fitting = (queue.add(repeat, {"times": times}).id for times in (1000, 998))
-        with working(queue):
+        with running_worker(queue):
             assert len(queue.result(fitting)) == 998
             with pytest.raises(errors.JobFailedError, match="1002 bytes, and max_result is 1000"):
                 queue.result(large)
@@ -116,7 +116,7 @@ def test_a_result_that_the_server_refuses_does_not_hold_up_the_others(own_server
 
         large = queue.add(repeat, {"times": 3 * 1024 * 1024}).id
         small = queue.add(repeat, {"times": 3}).id
-        with working(queue, shutdown_timeout=10):
+        with running_worker(queue, shutdown_timeout=10):
             assert begun.acquire(timeout=20)
             assert begun.acquire(timeout=20)
             go_on.set()
@@ -160,7 +160,7 @@ def test_errors_that_can_not_be_read_fail_their_job_only(queue: Queue, is_async:
 
     queue.handler(name="fail", attempts=1)(fail_async if is_async else fail)
     queue.handler(name="fine", result_ttl=60)(lambda: 1)
-    with working(queue):
+    with running_worker(queue):
         jobs = {kind: queue.add("fail", {"kind": kind}).id for kind in kinds}
         assert queue.result(queue.add("fine").id) == 1
         wait_until(lambda: queue.statistics().dead == len(kinds))
@@ -181,7 +181,7 @@ def test_results_that_can_not_be_read_fail_their_job_only(queue: Queue) -> None:
     circle.append(circle)
     values: list[Any] = [object(), float("nan"), {1j: 2}, circle, b"bytes", {1, 2}, Odd(a=1)]
     queue.handler(name="give", result_ttl=60)(lambda n: values[n])
-    with working(queue):
+    with running_worker(queue):
         jobs = [queue.add("give", {"n": n}).id for n in range(len(values))]
         wait_until(lambda: queue.statistics().dead == len(values))
     assert all("the result isn't JSON" in (queue.job(job).error or "") for job in jobs)
@@ -192,7 +192,7 @@ def test_a_dead_letter_has_its_traceback(queue: Queue) -> None:
     def fail_at_a_place() -> None:
         raise ValueError("no")
 
-    with working(queue):
+    with running_worker(queue):
         job = queue.add(fail_at_a_place).id
         wait_until(lambda: queue.statistics().dead == 1)
     (letter,) = queue.dead_letters()
@@ -213,7 +213,7 @@ def test_a_listener_that_raises_stops_nothing(queue: Queue) -> None:
 
     queue.handler(name="note")(lambda: None)
     bad = [raise_it(error) for error in (ValueError("no"), SystemExit(1), asyncio.CancelledError())]
-    with working(queue, listeners=[*bad, lambda event: heard.append(event.kind)]):
+    with running_worker(queue, listeners=[*bad, lambda event: heard.append(event.kind)]):
         queue.add("note")
         wait_until(lambda: heard == ["completed"])
         queue.add("note")
@@ -231,7 +231,7 @@ def test_progress_that_is_not_json_fails_where_it_is_reported(queue: Queue) -> N
                 problems.append(str(problem))
         return problems
 
-    with working(queue):
+    with running_worker(queue):
         problems = queue.result(queue.add(report).id)
     assert len(problems) == 5
     assert all(problem.startswith("the progress ") for problem in problems)
@@ -242,6 +242,6 @@ def test_a_job_that_is_lost_is_logged(queue: Queue, caplog: pytest.LogCaptureFix
     queue.handler(name="note")(lambda: None)
     job = queue.add("note").id
     take(queue, worker="gone", lease_ms=1)
-    with working(queue):
+    with running_worker(queue):
         wait_until(lambda: settled(queue))
     assert any(job in record.getMessage() and " lost " in record.getMessage() for record in caplog.records)

@@ -11,7 +11,7 @@ from valkeykit.queue.options import JobSpec
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, working
+from tests.integration.client.running_worker import running_worker, settled
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_the_handlers_options_apply(queue: Queue, producer: Queue) -> None:
             raise ValueError(to)
         return f"sent to {to}"
 
-    with working(queue):
+    with running_worker(queue):
         sent = producer.add("send", {"to": "ada"}).id
         failed = producer.add("send", {"to": "nobody"}).id
         assert producer.result(sent) == "sent to ada"
@@ -50,7 +50,7 @@ def test_options_of_the_producer_win(queue: Queue, producer: Queue) -> None:
     def answer() -> int:
         return 1
 
-    with working(queue):
+    with running_worker(queue):
         producer.add("fail", attempts=2, backoff=0.01)
         unkept = producer.add("answer", result_ttl=0).id
         wait_until(lambda: settled(producer))
@@ -76,7 +76,7 @@ def test_schedules_leave_the_options_to_the_handler_too(queue: Queue, producer: 
         raise ValueError("no")
 
     producer.schedule("beat", every=0.2)
-    with working(queue):
+    with running_worker(queue):
         wait_until(lambda: producer.statistics().dead >= 2)
         producer.unschedule("beat")
     assert producer.statistics().retried == 0

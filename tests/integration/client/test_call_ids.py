@@ -14,7 +14,7 @@ from valkeykit import Queue
 from valkeykit.queue import protocol
 from valkeykit.queue.protocol import CallIds
 
-from tests.integration.client.working import take
+from tests.integration.client.running_worker import take
 
 FORK = get_context("fork")
 

@@ -14,7 +14,7 @@ from valkeykit import Queue, current_job
 from valkeykit.queue.worker import leases
 
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, take, working
+from tests.integration.client.running_worker import running_worker, settled, take
 
 
 def test_a_cancelled_job_is_not_tried_again_after_a_failure(queue: Queue) -> None:
@@ -99,7 +99,7 @@ def test_a_job_that_fails_while_it_is_cancelled_ends(queue: Queue) -> None:
         raise ValueError("no")
 
     kinds: list[str] = []
-    with working(queue, listeners=[lambda event: kinds.append(event.kind)]):
+    with running_worker(queue, listeners=[lambda event: kinds.append(event.kind)]):
         job = queue.add(fail).id
         assert began.wait(20)
         assert queue.cancel(job) == "active"
@@ -122,7 +122,7 @@ def test_the_slot_of_a_function_that_blocks_is_replaced_after_a_cancel(
         lock.acquire()  # no interrupt reaches it there
 
     queue.handler(name="fine", result_ttl=60)(lambda: 1)
-    with working(queue, concurrency=1, lease=1):
+    with running_worker(queue, concurrency=1, lease=1):
         job = queue.add(block).id
         wait_until(lambda: queue.statistics().active == 1)
         queue.cancel(job)
@@ -144,7 +144,7 @@ def test_the_slot_of_a_function_that_blocks_is_replaced_after_its_time_out(
         go_on.wait()  # in C, where no interrupt comes
 
     queue.handler(name="fine", result_ttl=60)(lambda: 1)
-    with working(queue, concurrency=1):
+    with running_worker(queue, concurrency=1):
         queue.add(block)
         assert queue.result(queue.add("fine").id, timeout=30) == 1
         go_on.set()
@@ -169,7 +169,7 @@ def test_the_slot_of_a_coroutine_that_swallows_its_cancellation_is_replaced(
     async def fine() -> int:
         return 1
 
-    with working(queue, concurrency=1):
+    with running_worker(queue, concurrency=1):
         job = queue.add(stay).id
         assert queue.result(queue.add(fine).id, timeout=30) == 1
         is_over.append(True)
@@ -192,7 +192,7 @@ def test_a_coroutine_that_ends_well_although_it_was_cancelled_is_completed(queue
         await asyncio.sleep(0)
         return 1
 
-    with working(queue, concurrency=1):
+    with running_worker(queue, concurrency=1):
         assert queue.result(queue.add(tidy_up).id) == "tidy"
         assert queue.result(queue.add(fine).id) == 1
 
@@ -211,7 +211,7 @@ def test_leases_are_renewed_while_the_loop_is_blocked(queue: Queue, caplog: pyte
         runs.append("wait")
         await asyncio.sleep(0.5)
 
-    with working(queue, lease=1), working(queue, lease=1):
+    with running_worker(queue, lease=1), running_worker(queue, lease=1):
         queue.add(wait)
         queue.add(block)
         wait_until(lambda: settled(queue), 30)
@@ -233,7 +233,7 @@ def test_a_job_sees_that_it_is_interrupted(queue: Queue) -> None:
         finally:
             answers.append(job.is_interrupted)
 
-    with working(queue):
+    with running_worker(queue):
         queue.add(watch)
         wait_until(lambda: queue.statistics().dead == 1)
     assert answers == [True]

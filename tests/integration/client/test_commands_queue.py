@@ -16,7 +16,7 @@ from valkeykit.queue.schema import REGISTRY_KEY
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
 from tests.integration.client.command_line import MAIN, environment, run
-from tests.integration.client.working import working
+from tests.integration.client.running_worker import running_worker
 
 
 def register(server: ServerProcess, *names: str) -> None:
@@ -109,7 +109,7 @@ def test_a_job_is_shown_with_its_traceback(queue: Queue, server: ServerProcess) 
 
 def test_workers_are_listed(queue: Queue, server: ServerProcess) -> None:
     queue.handler(name="send")(print)
-    with working(queue) as worker:
+    with running_worker(queue) as worker:
         queue.add("send")
         (listed,) = json.loads(run(server, "queue", "mail", "--workers", "--json").stdout)
         assert (listed["name"], listed["handlers"]) == (worker.name, ["send"])

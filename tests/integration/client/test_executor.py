@@ -21,7 +21,7 @@ from valkeykit.queue.worker import leases
 from valkeykit.queue.worker.executor import JobExecutor
 
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, working
+from tests.integration.client.running_worker import running_worker, settled
 
 _user: ContextVar[str] = ContextVar("user", default="none")
 
@@ -96,7 +96,7 @@ class AsyncCallable:
 )
 def test_whatever_can_be_called_runs_to_its_end(queue: Queue, function: Callable[..., Any]) -> None:
     queue.handler(name="double", result_ttl=60)(function)
-    with working(queue):
+    with running_worker(queue):
         assert queue.result(queue.add("double", {"n": 4}).id) == 8
 
 
@@ -111,7 +111,7 @@ def test_asynchronous_generators_run_to_their_end(queue: Queue, is_wrapped: bool
             yield step
 
     queue.handler(name="walk")(plain(walk) if is_wrapped else walk)
-    with working(queue):
+    with running_worker(queue):
         queue.add("walk", {"n": 3})
         wait_until(lambda: queue.statistics().completed == 1)
     assert steps == [0, 1, 2]
@@ -124,7 +124,7 @@ def test_an_error_in_a_wrapped_coroutine_fails_its_job(queue: Queue) -> None:
         await asyncio.sleep(0)
         raise ValueError("no")
 
-    with working(queue):
+    with running_worker(queue):
         job = queue.add("fail").id
         wait_until(lambda: queue.statistics().dead == 1)
     assert queue.job(job).error == "ValueError: no"
@@ -143,7 +143,7 @@ def test_a_cancelled_error_that_is_the_handlers_own_fails_its_job(queue: Queue) 
         raise asyncio.CancelledError
 
     queue.handler(name="fine", result_ttl=60)(lambda: 1)
-    with working(queue, concurrency=1):
+    with running_worker(queue, concurrency=1):
         queue.add(await_a_cancelled_task)
         queue.add(raise_it)
         assert queue.result(queue.add("fine").id) == 1
@@ -165,7 +165,7 @@ def test_a_coroutine_that_cancels_its_own_task_does_not_hit_the_next_job(queue: 
     async def fine() -> None:
         await asyncio.sleep(0.001)
 
-    with working(queue, concurrency=1):
+    with running_worker(queue, concurrency=1):
         for _ in range(10):
             queue.add(cancel_itself)
             queue.add(fine)
@@ -183,7 +183,7 @@ def test_a_coroutine_may_use_timeouts_and_cancel_what_it_began(queue: Queue) -> 
             return "gave up"
         return "waited"
 
-    with working(queue, concurrency=1):
+    with running_worker(queue, concurrency=1):
         assert [queue.result(queue.add(give_up).id) for _ in range(3)] == ["gave up"] * 3
 
 
@@ -212,7 +212,7 @@ def test_what_a_job_sets_in_its_context_is_not_seen_by_the_next(queue: Queue, ki
 
     handlers = {"function": see, "coroutine": see_async, "awaitable": see_awaitable}
     queue.handler(name="see", attempts=1)(handlers[kind])
-    with working(queue, concurrency=2):
+    with running_worker(queue, concurrency=2):
         queue.add_many("see", [{"user": f"user-{n}"} for n in range(30)])
         wait_until(lambda: settled(queue))
     assert seen == ["none"] * 30
@@ -232,7 +232,7 @@ def test_log_records_name_the_job_that_wrote_them(queue: Queue, caplog: pytest.L
     def note_too() -> None:
         logging.getLogger("app").info("function")
 
-    with working(queue):
+    with running_worker(queue):
         jobs = {"coroutine": queue.add(note).id, "function": queue.add(note_too).id, "outside": "-"}
         wait_until(lambda: settled(queue))
     fields = {record.getMessage(): vars(record) for record in caplog.records if record.name == "app"}

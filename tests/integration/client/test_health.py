@@ -21,7 +21,7 @@ from valkeykit.queue.worker.health import Health
 from harness.ports import free_port
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import working
+from tests.integration.client.running_worker import running_worker
 
 
 def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, Any]:
@@ -52,7 +52,7 @@ def health_of(take_started: float | None = None, last_contact: float = 0.0, retr
 
 def test_a_worker_answers_probes(queue: Queue) -> None:
     queue.handler(name="send")(print)
-    with working(queue, health_port=0) as worker:
+    with running_worker(queue, health_port=0) as worker:
         port = listening(worker)
         wait_until(lambda: ask(port, "/ready")[0] == 200)
         status, state = ask(port, "/live?verbose")
@@ -67,7 +67,7 @@ def test_a_worker_answers_probes(queue: Queue) -> None:
 
 def test_a_client_that_sends_nothing_delays_neither_probes_nor_the_end(queue: Queue) -> None:
     queue.handler(name="send")(print)
-    with working(queue, health_port=0) as worker:
+    with running_worker(queue, health_port=0) as worker:
         port = listening(worker)
         with socket.create_connection(("127.0.0.1", port)):
             assert ask(port, "/live")[0] == 200
@@ -101,7 +101,7 @@ def test_a_busy_worker_and_one_with_a_blocked_loop_are_live(queue: Queue, tmp_pa
         release.wait(30)
 
     file = tmp_path / "worker.json"
-    with working(queue, concurrency=1, heartbeat=file, health_port=0) as worker:
+    with running_worker(queue, concurrency=1, heartbeat=file, health_port=0) as worker:
         port = listening(worker)
         queue.add(block)
         assert begun.wait(20)
@@ -118,7 +118,7 @@ def test_a_busy_worker_and_one_with_a_blocked_loop_are_live(queue: Queue, tmp_pa
 def test_a_worker_that_waits_for_its_server_is_live_and_not_ready(tmp_path: Path) -> None:
     queue = Queue("mail", ServerProcess(tmp_path).url, retry_for=0.1)  # never started
     queue.handler(name="send")(print)
-    with working(queue, health_port=0) as worker:
+    with running_worker(queue, health_port=0) as worker:
         port = listening(worker)
         assert ask(port, "/ready")[0] == 503
         status, state = ask(port, "/live")
@@ -138,7 +138,7 @@ def test_a_take_that_lasts_too_long_is_not_live() -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_warning(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
     queue.handler(name="send")(print)
-    with caplog.at_level(logging.WARNING), working(queue, heartbeat=Path("/proc/none/worker.json")):
+    with caplog.at_level(logging.WARNING), running_worker(queue, heartbeat=Path("/proc/none/worker.json")):
         wait_until(lambda: "can't be written" in caplog.text)
         time.sleep(1.5)
         queue.add("send")

@@ -16,7 +16,7 @@ from valkeykit.queue.worker import lease_guard
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled
+from tests.integration.client.running_worker import settled
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,7 +9,7 @@ from valkeykit import Queue
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, take, working
+from tests.integration.client.running_worker import running_worker, settled, take
 
 STARTS = "valkeykit:{mail}:starts"
 
@@ -32,7 +32,7 @@ def test_no_window_has_more_starts_than_the_limit(queue: Queue, server: ServerPr
 
     queue.limit(5, per=per)
     queue.add_many(note, [{}] * 25)
-    with working(queue), working(queue):
+    with running_worker(queue), running_worker(queue):
         wait_until(lambda: settled(queue), 30)
     starts.sort()
     assert len(starts) == 25

@@ -11,7 +11,7 @@ from valkeykit.queue.protocol import PAGE_BYTES
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import take, working
+from tests.integration.client.running_worker import running_worker, take
 
 BASE = "valkeykit:{mail}"
 
@@ -147,7 +147,7 @@ def test_purging_one_state_leaves_the_others_and_nothing_behind(
 
 def test_workers_describe_themselves(queue: Queue) -> None:
     queue.handler(name="note")(lambda: None)
-    with working(queue, concurrency=3) as worker:
+    with running_worker(queue, concurrency=3) as worker:
         wait_until(lambda: [one.name for one in queue.workers()] == [worker.name])
         (state,) = queue.workers()
         assert (state.concurrency, state.running, state.handlers) == (3, 0, ["note"])

@@ -18,7 +18,7 @@ from valkeykit.queue.protocol import ScriptCall
 from harness import servers
 from harness.ports import HOST
 from harness.servers import ServerProcess
-from tests.integration.client.working import take
+from tests.integration.client.running_worker import take
 
 
 def test_jobs_are_taken_in_order_and_by_priority(queue: Queue) -> None:

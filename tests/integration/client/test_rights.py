@@ -11,7 +11,7 @@ from valkeykit import Queue, errors
 from harness.ports import HOST
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, working
+from tests.integration.client.running_worker import running_worker, settled
 
 PAGE = Path(__file__).parents[3] / "docs" / "client" / "queue.md"
 
@@ -38,7 +38,7 @@ def test_the_rights_suffice(url: str, own_server: ServerProcess) -> None:
         queue.limit_dead_letters(count=5, age=3600)
         assert queue.schedule("note", {"fail": False}, every=3600)
         assert queue.unschedule("note")
-        with working(queue):
+        with running_worker(queue):
             good = queue.add("note", {"fail": False}).id
             bad = queue.add("note", {"fail": True}, key="once").id
             queue.add_many("note", [{"fail": False}] * 3, delay=0.05)

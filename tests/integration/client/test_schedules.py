@@ -15,7 +15,7 @@ from valkeykit.queue.worker import prefetch
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import working
+from tests.integration.client.running_worker import running_worker
 
 BASE = "valkeykit:{mail}"
 
@@ -39,7 +39,7 @@ def test_schedules_run_once_each_though_two_workers_look_for_them(queue: Queue, 
     def beat() -> None:
         runs.append(time.time())
 
-    with closing(server.client()) as admin, working(queue), working(queue):
+    with closing(server.client()) as admin, running_worker(queue), running_worker(queue):
         begin = time.time()
         queue.schedule("beat", every=0.2)
         wait_until(lambda: len(runs) >= 5)
@@ -101,7 +101,7 @@ def test_a_schedule_that_this_version_can_not_read_is_left_to_others(
         "never": json.dumps(plan | {"cron": "0 0 30 2 *"}),
     }
     queue.unschedule("note")
-    with closing(server.client()) as admin, working(queue):
+    with closing(server.client()) as admin, running_worker(queue):
         for name, changed in plans.items():
             admin.hset(f"{BASE}:repeats", name, changed)
         admin.zadd(f"{BASE}:repeating", dict.fromkeys(plans, 1))
@@ -134,7 +134,7 @@ def test_schedules_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
     queue.handler(name="beat")(lambda: None)
     for number in range(100):
         queue.schedule("beat", name=f"beat-{number}", every=0.1)
-    with working(queue):
+    with running_worker(queue):
         wait_until(lambda: queue.statistics().waiting > 0)
         queue.add("note", priority=9)
         wait_until(lambda: done == [1], 30)
@@ -153,7 +153,7 @@ def test_jobs_that_a_worker_does_not_know_go_back_untouched(
         newer_record = "v2" + record.removeprefix("v1")
         wider_record = record.replace("\n", " more\n", 1)
         admin.hset(f"{BASE}:jobs", mapping={newer: newer_record, wider: wider_record})
-        with working(queue):
+        with running_worker(queue):
             assert queue.result(queue.add("known").id) == 1
             wait_until(lambda: queue.statistics().delayed == 3)
         assert [queue.job(job).attempts for job in (unknown, newer, wider)] == [0, 0, 0]
@@ -162,7 +162,7 @@ def test_jobs_that_a_worker_does_not_know_go_back_untouched(
     counts = queue.statistics()
     assert (counts.dead, counts.retried, counts.lost) == (0, 0, 0)
     queue.handler(name="unknown", result_ttl=60)(lambda: 2)
-    with working(queue):
+    with running_worker(queue):
         wait_until(lambda: queue.job(unknown).state == "completed")
     assert queue.statistics().completed == 2
 

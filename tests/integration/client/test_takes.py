@@ -11,7 +11,7 @@ from valkeykit.queue.protocol import ScriptCall
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, take, working
+from tests.integration.client.running_worker import running_worker, settled, take
 
 BASE = "valkeykit:{mail}"
 
@@ -155,7 +155,7 @@ def test_a_worker_runs_all_jobs_although_answers_to_its_takes_are_lost(
         ran.append(n)
 
     queue.add_many(note, [{"n": n} for n in range(20)])
-    with working(queue):
+    with running_worker(queue):
         wait_until(lambda: settled(queue))
     assert sorted(ran) == list(range(20))
     assert len(lost) == 2

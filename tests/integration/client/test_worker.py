@@ -14,7 +14,7 @@ from valkeykit.queue.events import Event
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, working
+from tests.integration.client.running_worker import running_worker, settled
 
 
 def test_functions_and_coroutines_run_with_their_arguments(queue: Queue) -> None:
@@ -27,7 +27,7 @@ def test_functions_and_coroutines_run_with_their_arguments(queue: Queue) -> None
         await asyncio.sleep(0.01)
         return text.upper()
 
-    with working(queue):
+    with running_worker(queue):
         jobs = queue.add(add, {"a": 1, "b": 2}).id, queue.add("shout", {"text": "hi"}).id
         assert [queue.result(job) for job in jobs] == [3, "HI"]
     assert queue.statistics().completed == 2
@@ -41,7 +41,7 @@ def test_many_jobs_each_once(queue: Queue) -> None:
         seen.append(n)
 
     queue.add_many("note", ({"n": n} for n in range(5000)))
-    with working(queue):
+    with running_worker(queue):
         wait_until(lambda: settled(queue))
     assert sorted(seen) == list(range(5000))
 
@@ -54,7 +54,7 @@ def test_a_failing_job_is_retried_with_growing_pauses_and_then_set_aside(queue: 
         times.append(time.monotonic())
         raise ValueError("no luck")
 
-    with working(queue):
+    with running_worker(queue):
         job = queue.add("broken").id
         wait_until(lambda: queue.statistics().dead == 1)
     first, second = (later - earlier for earlier, later in pairwise(times))
@@ -81,7 +81,7 @@ def test_anything_a_handler_raises_fails_its_job_only(queue: Queue) -> None:
     def fine() -> int:
         return 1
 
-    with working(queue):
+    with running_worker(queue):
         for name in ("leave", "leave_async", "odd", "fine"):
             last = queue.add(name, {}, attempts=1)
         queue.add("fine", {"unexpected": 1}, attempts=1)
@@ -111,7 +111,7 @@ def test_a_corrupt_job_is_set_aside(queue: Queue, server: ServerProcess, record:
     @queue.handler
     def note() -> None: ...
 
-    with closing(server.client()) as admin, working(queue):
+    with closing(server.client()) as admin, running_worker(queue):
         job = queue.add("note", delay=0.2).id
         admin.hset("valkeykit:{mail}:jobs", job, record)
         good = queue.add("note").id
@@ -129,7 +129,7 @@ def test_a_job_that_takes_too_long_is_ended(queue: Queue) -> None:
         while True:
             time.sleep(0.01)
 
-    with working(queue):
+    with running_worker(queue):
         queue.add("sleepy")
         queue.add("spinning")
         wait_until(lambda: queue.statistics().dead == 2)
@@ -144,7 +144,7 @@ def test_leases_are_renewed_while_a_job_runs_and_cancelling_ends_it(queue: Queue
         while True:
             time.sleep(0.01)
 
-    with working(queue, lease=1, listeners=[events.append]):
+    with running_worker(queue, lease=1, listeners=[events.append]):
         job = queue.add("long").id
         time.sleep(1.5)
         assert (queue.job(job).state, queue.job(job).attempts, queue.statistics().lost) == ("active", 1, 0)
@@ -161,7 +161,7 @@ def test_progress_can_be_seen(queue: Queue) -> None:
         current_job().progress({"step": 2})
         go_on.wait(5)
 
-    with working(queue):
+    with running_worker(queue):
         job = queue.add("stepwise").id
         wait_until(lambda: queue.job(job).progress == {"step": 2})
         go_on.set()

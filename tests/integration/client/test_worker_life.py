@@ -18,7 +18,7 @@ from valkeykit import Queue, Worker, errors
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import working
+from tests.integration.client.running_worker import running_worker
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,7 +36,7 @@ def blocked(queue: Queue) -> Iterator[tuple[Worker, list[int], threading.Event]]
     def block() -> None:
         go_on.wait(8)
 
-    with working(queue, concurrency=1) as worker:
+    with running_worker(queue, concurrency=1) as worker:
         queue.add_many("quick", [{}] * 2000)
         wait_until(lambda: len(done) == 2000)
         queue.add("block")
@@ -46,7 +46,7 @@ def blocked(queue: Queue) -> Iterator[tuple[Worker, list[int], threading.Event]]
 
 def test_a_blocked_worker_gives_back_what_it_took_ahead(queue: Queue) -> None:
     with blocked(queue) as (first, done, go_on):
-        with working(queue, concurrency=1):
+        with running_worker(queue, concurrency=1):
             wait_until(lambda: len(done) == 2050, 5)
         assert first.last_contact > 0
         go_on.set()
@@ -57,7 +57,7 @@ def test_an_idle_worker_is_quiet_and_wakes_at_once(queue: Queue, server: ServerP
     def when() -> float:
         return time.time()
 
-    with working(queue), closing(server.client()) as admin:
+    with running_worker(queue), closing(server.client()) as admin:
         wait_until(lambda: "cmdstat_blpop" in admin.info("commandstats"))
         time.sleep(0.1)
         before = commands_sent(admin)
@@ -109,7 +109,7 @@ def test_a_worker_that_is_stopped_while_it_is_busy_loses_no_lease(queue: Queue) 
     queue.add_many("note", [{}] * 60_000)
     for _ in range(4):
         before = queue.statistics().completed
-        with working(queue):
+        with running_worker(queue):
             wait_until(lambda before=before: queue.statistics().completed > before + 500)  # type: ignore[misc]
         counts = queue.statistics()
         assert (counts.active, counts.waiting + counts.completed) == (0, 60_000)
@@ -123,7 +123,7 @@ def test_a_report_that_is_on_its_way_arrives_before_the_worker_ends(queue: Queue
         go_on.wait(5)
 
     with closing(server.client()) as admin:
-        with working(queue, concurrency=1):
+        with running_worker(queue, concurrency=1):
             queue.add("note")
             wait_until(lambda: queue.statistics().active == 1)
             admin.client_pause(3000, all=False)  # longer than a stop waits for a take
@@ -158,7 +158,7 @@ def test_a_worker_waits_for_its_server_and_outlives_it(own_server: ServerProcess
         def note(n: int) -> None:
             done.append(n)
 
-        with working(queue):
+        with running_worker(queue):
             time.sleep(0.3)
             own_server.start()
             queue.add("note", {"n": 1})
@@ -178,7 +178,7 @@ def test_a_worker_ends_although_its_server_is_gone(own_server: ServerProcess) ->
             started.release()
             time.sleep(seconds)
 
-        with working(queue, shutdown_timeout=0.5):
+        with running_worker(queue, shutdown_timeout=0.5):
             queue.add_many("note", [{"seconds": 0.5}, {"seconds": 1}])
             assert started.acquire(timeout=5)
             assert started.acquire(timeout=5)
@@ -209,7 +209,7 @@ def test_jobs_run_although_the_system_had_no_thread_for_a_while(queue: Queue, mo
     monkeypatch.setattr(threading.Thread, "start", fail_at_first)
     queue.handler(name="quick", attempts=1)(lambda: None)
     queue.add_many("quick", [{}] * 5)
-    with working(queue, concurrency=3):
+    with running_worker(queue, concurrency=3):
         wait_until(lambda: queue.statistics().completed == 5, 60)
     assert not failures
 
@@ -229,7 +229,7 @@ def test_a_run_that_lost_its_lease_does_not_end_the_next_run_of_its_worker(queue
         raise ValueError("first")
 
     lost = list[str]()
-    with working(queue, listeners=[lambda event: lost.append(event.kind)]), closing(server.client()) as client:
+    with running_worker(queue, listeners=[lambda event: lost.append(event.kind)]), closing(server.client()) as client:
         job = queue.add(work).id
         wait_until(lambda: len(runs) == 1)
         client.zadd(f"{queue.protocol.prefix}:leases", {job: 0})

@@ -12,12 +12,12 @@ from valkeykit import Queue, errors
 
 from harness.waiting import wait_until
 from tests.integration.client import process_handlers
-from tests.integration.client.working import settled, working
+from tests.integration.client.running_worker import running_worker, settled
 
 
 def test_a_process_runs_a_handler(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.value_of)
-    with working(queue):
+    with running_worker(queue):
         assert queue.result(queue.add("value_of", {"value": 3}).id, timeout=60) == 3
     assert queue.statistics().completed == 1
 
@@ -25,7 +25,7 @@ def test_a_process_runs_a_handler(queue: Queue) -> None:
 def test_a_crash_fails_one_job_and_the_worker_continues(queue: Queue) -> None:
     queue.handler(process=True, attempts=1)(process_handlers.end)
     queue.handler(process=True, result_ttl=60)(process_handlers.value_of)
-    with working(queue, concurrency=2):
+    with running_worker(queue, concurrency=2):
         crashed = queue.add("end", {"how": "segfault"}).id
         wait_until(lambda: queue.job(crashed).state == "dead", 60)
         assert queue.result(queue.add("value_of", {"value": 3}).id, timeout=60) == 3
@@ -34,7 +34,7 @@ def test_a_crash_fails_one_job_and_the_worker_continues(queue: Queue) -> None:
 
 def test_cancelling_and_a_timeout_kill_the_process(queue: Queue) -> None:
     queue.handler(process=True, attempts=1)(process_handlers.hold_the_gil)
-    with working(queue, lease=1.5):
+    with running_worker(queue, lease=1.5):
         late = queue.add("hold_the_gil", timeout=1).id
         cancelled = queue.add("hold_the_gil").id
         wait_until(lambda: queue.job(late).state == "dead", 60)
@@ -48,7 +48,7 @@ def test_cancelling_and_a_timeout_kill_the_process(queue: Queue) -> None:
 def test_an_error_and_a_result_that_is_not_json_are_those_of_the_handler(queue: Queue) -> None:
     queue.handler(process=True, attempts=1)(process_handlers.raise_error)
     queue.handler(process=True, attempts=3, result_ttl=60)(process_handlers.return_a_set)
-    with working(queue):
+    with running_worker(queue):
         failed, odd = queue.add("raise_error", {"kind": "value"}).id, queue.add("return_a_set").id
         wait_until(lambda: queue.statistics().dead == 2, 60)
     letters = {letter.id: letter for letter in queue.dead_letters()}
@@ -89,20 +89,20 @@ def test_the_handler_may_be_a_function_of_the_script_that_runs_the_worker(queue:
 
 def test_a_coroutine_function_runs_in_a_process_too(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.pid_later)
-    with working(queue):
+    with running_worker(queue):
         assert queue.result(queue.add("pid_later").id, timeout=60) != os.getpid()
 
 
 def test_a_result_that_is_not_kept_need_not_be_json(queue: Queue) -> None:
     queue.handler(process=True, attempts=1)(process_handlers.return_a_set)
-    with working(queue):
+    with running_worker(queue):
         queue.add("return_a_set")
         wait_until(lambda: queue.statistics().completed == 1, 60)
 
 
 def test_a_result_that_is_too_large_never_reaches_the_worker(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.return_text)
-    with working(queue):
+    with running_worker(queue):
         large = queue.add("return_text", {"size": queue.max_result}).id
         wait_until(lambda: queue.job(large).state == "dead", 60)
     letter = queue.dead_letters()[0]
@@ -111,12 +111,12 @@ def test_a_result_that_is_too_large_never_reaches_the_worker(queue: Queue) -> No
 
 def test_progress_that_is_too_large_raises_in_the_handler(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.report_too_much)
-    with working(queue):
+    with running_worker(queue):
         assert queue.result(queue.add("report_too_much").id, timeout=60) == "rejected"
 
 
 def test_a_handler_in_a_process_knows_its_last_attempt(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.is_last_attempt)
-    with working(queue):
+    with running_worker(queue):
         assert queue.result(queue.add("is_last_attempt", attempts=1).id, timeout=60) is True
         assert queue.result(queue.add("is_last_attempt", attempts=2).id, timeout=60) is False

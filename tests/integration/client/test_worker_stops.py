@@ -21,7 +21,7 @@ from valkeykit.queue.worker.leases import LeaseManager
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
-from tests.integration.client.working import settled, working
+from tests.integration.client.running_worker import running_worker, settled
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,7 +69,7 @@ def test_a_worker_that_is_stopped_before_it_serves_does_nothing(known: Queue) ->
 
 
 def test_a_worker_serves_once_at_a_time(known: Queue) -> None:
-    with working(known) as worker:
+    with running_worker(known) as worker:
         wait_until(lambda: worker.last_contact > 0)
         with pytest.raises(errors.ConfigurationError, match="already running"):
             worker.run()
@@ -170,7 +170,7 @@ def test_jobs_of_a_take_whose_answer_never_came_go_back_at_the_end(
 
     monkeypatch.setattr(AsyncQueue, "_run", run_and_forget)
     job = known.add("note", attempts=1).id
-    with working(known) as worker:
+    with running_worker(known) as worker:
         assert is_cut.wait(30)
         worker.stop()
         wait_until(lambda: worker._stopping is not None and worker._stopping.is_set())
@@ -197,7 +197,7 @@ def test_a_provider_of_credentials_that_fails_for_a_while_is_waited_for(
         admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all")
     with Queue("mail", own_server.url, credentials=Cloud(), retry_for=0.1) as queue:
         queue.handler(name="note", result_ttl=60)(lambda: 1)
-        with working(queue), Queue("mail", own_server.url) as producer:
+        with running_worker(queue), Queue("mail", own_server.url) as producer:
             assert producer.result(producer.add("note", result_ttl=60).id, timeout=60) == 1
             failures += [OSError("no token")] * 2
             with own_server.client() as admin:
@@ -225,7 +225,7 @@ def test_a_job_that_is_given_back_does_not_end_at_the_same_time(queue: Queue, mo
 
     monkeypatch.setattr(LeaseManager, "release", give_back_late)
     queue.add(work)
-    with working(queue, shutdown_timeout=0):
+    with running_worker(queue, shutdown_timeout=0):
         wait_until(lambda: bool(events))
     assert done == []
     assert queue.statistics().waiting == 1

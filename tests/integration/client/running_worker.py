@@ -1,4 +1,4 @@
-"""A worker that runs beside a test, and waiting for what it does."""
+"""A worker that runs in a thread during a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from valkeykit import Queue, Worker
 
 
 @contextmanager
-def working(queue: Queue, **options: Any) -> Iterator[Worker]:
+def running_worker(queue: Queue, **options: Any) -> Iterator[Worker]:
     """A worker that runs beside the test and is stopped at its end."""
     worker = Worker(queue, **({"concurrency": 4, "shutdown_timeout": 2} | options))
     failure: list[BaseException] = []
