@@ -12,7 +12,7 @@ RUN   := $(BIN)/python -m stackctl
 DRY_RUN = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev
-PARTS := unit engine cloud aws gcp faults migrate doctor clients examples docs
+PARTS := unit integration engine cloud aws gcp faults migrate doctor clients examples docs
 
 .PHONY: help up smoke env backup restore repair rotate failover upgrade scale card drill render down policy sdk shell test site lint bench
 
@@ -68,7 +68,7 @@ sdk: $(READY) ## Install the Pulumi SDK for a cloud target (CLOUD=aws|gcp)
 shell: $(READY) ## Print exports with which `pulumi` works on this project's stacks
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations, ROUNDS=n faults, TLS=1 clients)
+test: $(DEV) ## Run the tests (ONLY=unit|integration|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 

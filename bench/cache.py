@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.report import at_least, at_most, publish
 from bench.venv import OURS, measure, python
-from tests import servers
+from harness import servers
 
 PEERS = ("aiocache", "cashews", "django_valkey")
 ROUNDS = 3

@@ -1,4 +1,4 @@
-"""`pulumi preview` of each cloud's largest configuration beside an empty program, with the stand-ins for the clouds."""
+"""`pulumi preview` of each cloud's largest configuration beside an empty program, with fake clouds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import NamedTuple
 
 from bench.report import at_most, publish
 from bench.up import EMPTY, seconds
+from harness.cloud.aws import account
+from harness.cloud.aws.configurations import MINIMAL as AWS
+from harness.cloud.aws.configurations import TOPOLOGIES as AWS_TOPOLOGIES
+from harness.cloud.aws.variables import ADDRESS
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.gcp.answers import FILE
+from harness.cloud.gcp.configurations import MINIMAL as GCP
+from harness.cloud.gcp.configurations import TOPOLOGIES as GCP_TOPOLOGIES
+from harness.cloud.stack import CloudStack, running
 from stackctl.stack import DRY_RUN_OPTIONS, PREVIEW_ENVIRONMENT, PROJECT, Stack
-from tests.aws import account
-from tests.aws.recorded import MINIMAL as AWS
-from tests.aws.test_requests import TOPOLOGIES as AWS_TOPOLOGIES
-from tests.aws.variables import ADDRESS
-from tests.cloud.config_strategies import Configuration
-from tests.cloud.stack import CloudStack, running
-from tests.gcp.answers import FILE
-from tests.gcp.recorded import MINIMAL as GCP
-from tests.gcp.test_requests import TOPOLOGIES as GCP_TOPOLOGIES
 
 ROUNDS = 5
 
 NETWORK = ("aws.vpcId", "aws.subnetIds")
-"""Keys that name what the stand-in's account hasn't."""
+"""Keys that name what the fake account does not have."""
 
 
 class Times(NamedTuple):
@@ -59,17 +59,17 @@ def run() -> None:
 
 
 def _measure(cloud: str, configuration: Configuration, variables: Mapping[str, str]) -> Times:
-    """variables: for the stand-in, which runs already: its start says nothing about the real provider's."""
+    """variables: for the fake provider, which runs already: its start says nothing about the real provider's."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(cloud, f"tests.{cloud}.backend", PROJECT, variables) as attached,
+        running(cloud, f"harness.cloud.{cloud}.backend", PROJECT, variables) as attached,
     ):
         return _in_turn(Path(folder), configuration, attached)
 
 
 def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str, str]) -> Times:
     """One after the other, so that all see the same machine."""
-    cloud = CloudStack.make(folder, folder, variables)
+    cloud = CloudStack.create(folder, folder, variables)
     cloud.configure(configuration)
     stack = cloud.project.stack
     other = folder / "empty"

@@ -19,9 +19,9 @@ from valkeykit_ops.doctor.finding import NOTE
 from valkeykit_ops.stats.reading import cpu_of
 
 from bench.report import Row, at_least, at_most, publish
-from tests.doctor import faulty_endpoints, healthy_endpoints
-from tests.doctor.harness import Case
-from tests.servers import Server, running
+from harness.endpoints import faulty, healthy
+from harness.endpoints.cases import EndpointCase
+from harness.servers import ServerProcess, running
 
 SECONDS = 60.0
 """How long stats watches, while the server's CPU time is taken."""
@@ -33,15 +33,15 @@ HANGING = ("connect-timeout", "no-answer:silent", "no-answer:stopped", "no-answe
 LIMIT = 5.0
 """Seconds in which the command must end, Python's start with it."""
 
-OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[Case]]
+OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
 
 
 def run() -> None:
     """Run it all, some four minutes."""
     with tempfile.TemporaryDirectory() as name:
         rows = [
-            _recognised(Path(name), faulty_endpoints.TABLE_ROWS, "error table recognised, share"),
-            _recognised(Path(name), faulty_endpoints.OTHER_STATES, "states without an error recognised, share"),
+            _recognised(Path(name), faulty.TABLE_ROWS, "error table recognised, share"),
+            _recognised(Path(name), faulty.OTHER_STATES, "states without an error recognised, share"),
             _false_alarms(Path(name)),
             _longest(Path(name)),
             _cost_of_stats(Path(name)),
@@ -53,24 +53,24 @@ def _recognised(folder: Path, endpoints: Mapping[str, OpenEndpoint], title: str)
     right = 0
     for number, (name, endpoint) in enumerate(endpoints.items()):
         with endpoint(_place(folder, f"{title[:5]}-{number}")) as case:
-            right += faulty_endpoints.name_of(name) in {one.name for one in case.examine().findings}
+            right += faulty.name_of(name) in {one.name for one in case.examine().findings}
     return at_least(title, right, len(endpoints), "all", 1.0)
 
 
 def _false_alarms(folder: Path) -> Row:
     alarms = 0
-    for number, (name, endpoint) in enumerate(healthy_endpoints.ENDPOINTS.items()):
+    for number, (name, endpoint) in enumerate(healthy.ENDPOINTS.items()):
         with endpoint(_place(folder, f"healthy-{number}")) as case:
             found = case.examine().findings
-        expected = healthy_endpoints.EXPECTED_ALARMS.get(name, ())
+        expected = healthy.EXPECTED_ALARMS.get(name, ())
         alarms += sum(one.severity != NOTE and one.name not in expected for one in found)
-    return at_most(f"false alarms on {len(healthy_endpoints.ENDPOINTS)} healthy endpoints", alarms, 0.0)
+    return at_most(f"false alarms on {len(healthy.ENDPOINTS)} healthy endpoints", alarms, 0.0)
 
 
 def _longest(folder: Path) -> Row:
     seconds = []
     for number, name in enumerate(HANGING):
-        with faulty_endpoints.OTHER_STATES[name](_place(folder, f"hanging-{number}")) as case:
+        with faulty.OTHER_STATES[name](_place(folder, f"hanging-{number}")) as case:
             began = time.perf_counter()
             _valkeykit("doctor", case.url).wait()
             seconds.append(time.perf_counter() - began)
@@ -93,7 +93,7 @@ def _cost_of_stats(folder: Path) -> Row:
     return at_most("stats, % of a core of the server's", (watched - alone) / SECONDS * 100, 0.5)
 
 
-def _spent(server: Server) -> float:
+def _spent(server: ServerProcess) -> float:
     """Seconds of CPU time in SECONDS."""
     with closing(server.client()) as client:
         before = cpu_of(client.info("cpu"))

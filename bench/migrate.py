@@ -17,9 +17,8 @@ import redis
 
 from bench.report import Row, at_least, at_most, publish
 from bench.venv import OURS, measure
-from tests import servers
-from tests.migrate import binaries
-from tests.servers import Server
+from harness import binaries, servers
+from harness.servers import ServerProcess
 
 ROUNDS = 3
 """Runs of each, in turn; the median of the ratios counts."""
@@ -46,7 +45,7 @@ def run() -> None:
 
 
 @contextlib.contextmanager
-def _pair(folder: Path, source: str, data: str, number: int) -> Iterator[tuple[Server, Server]]:
+def _pair(folder: Path, source: str, data: str, number: int) -> Iterator[tuple[ServerProcess, ServerProcess]]:
     """A filled source and an empty target."""
     place = folder / f"{source}-{data}"
     old = servers.running(place / "old", program=binaries.program(source))
@@ -55,13 +54,13 @@ def _pair(folder: Path, source: str, data: str, number: int) -> Iterator[tuple[S
         yield filled, empty
 
 
-def _measured(old: Server, new: Server, how: str) -> dict[str, float]:
+def _measured(old: ServerProcess, new: ServerProcess, how: str) -> dict[str, float]:
     with redis.Redis(port=new.port) as client:
         client.flushall()
     return measure(OURS, "peers/migrate_peer.py", how, old.url, new.url, limit=LARGE_LIMIT)
 
 
-def _in_turn(old: Server, new: Server, peer: str) -> list[tuple[dict[str, float], dict[str, float]]]:
+def _in_turn(old: ServerProcess, new: ServerProcess, peer: str) -> list[tuple[dict[str, float], dict[str, float]]]:
     return [(_measured(old, new, "valkeykit"), _measured(old, new, peer)) for _ in range(ROUNDS)]
 
 

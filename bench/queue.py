@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.report import Row, at_least, at_most, publish
 from bench.venv import OURS, measure, python
-from tests import servers
-from tests.servers import Server
+from harness import servers
+from harness.servers import ServerProcess
 
 PEERS = {
     "rq": 1000,
@@ -38,7 +38,7 @@ def run() -> None:
     publish("queue", rows)
 
 
-def _speed(server: Server) -> list[Row]:
+def _speed(server: ServerProcess) -> list[Row]:
     ours: dict[str, float] = {}
     peers: dict[str, dict[str, Any]] = {}
     for _ in range(ROUNDS):
@@ -69,7 +69,7 @@ def _speed(server: Server) -> list[Row]:
     ]  # fmt: skip
 
 
-def _latency(server: Server) -> list[Row]:
+def _latency(server: ServerProcess) -> list[Row]:
     found = measure(OURS, "peers/latency.py", server.url, "400")
     return [
         at_most("add to start, p50, ms", found["p50"], 2),
@@ -78,7 +78,7 @@ def _latency(server: Server) -> list[Row]:
     ]
 
 
-def _million(server: Server) -> list[Row]:
+def _million(server: ServerProcess) -> list[Row]:
     """Each run has both figures within seconds; the run whose ratio is the median counts."""
     runs = [measure(OURS, "peers/million.py", server.url, "1000000", "100000") for _ in range(3)]
     median = sorted(runs, key=lambda run: run["among"] / run["alone"])[1]

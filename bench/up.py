@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.report import Row, at_most, publish
+from harness.project import Project
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.outputs import ADMIN_URL, MONITOR_URL, URL
 from stackctl.stack import PROJECT
-from tests.project import Project
 
 ROUNDS = 5
 EMPTY = "name: empty\nruntime: python\n"
@@ -27,7 +27,7 @@ EMPTY = "name: empty\nruntime: python\n"
 def run() -> None:
     """About a minute."""
     with tempfile.TemporaryDirectory() as folder:
-        project = Project.make(Path(folder))
+        project = Project.create(Path(folder))
         try:
             rows = [*_newcomer(project), *_no_change(project, Path(folder) / "empty"), _start(Path(folder))]
         finally:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.cloud.aws import account
+from harness.cloud.aws.variables import ADDRESS, EXISTING
+from harness.cloud.stack import CloudStack, plugin, running
+from harness.project import USERS_CHOICE
 from stackctl.stack import PROJECT
-from tests.aws import account
-from tests.aws.variables import ADDRESS, EXISTING
 from tests.cloud.page_runner import PageRunner
-from tests.cloud.stack import CloudStack, plugin, running
-from tests.project import USERS_CHOICE
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,7 +35,7 @@ def existing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fake_provider(moto: str, existing: Path) -> Iterator[dict[str, str]]:
-    with running("aws", "tests.aws.backend", PROJECT, {ADDRESS: moto, EXISTING: str(existing)}) as variables:
+    with running("aws", "harness.cloud.aws.backend", PROJECT, {ADDRESS: moto, EXISTING: str(existing)}) as variables:
         yield variables
 
 
@@ -47,14 +47,14 @@ def stack(
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
     _empty(moto, existing)
-    return CloudStack.make(tmp_path, _plugins(tmp_path), fake_provider)
+    return CloudStack.create(tmp_path, _plugins(tmp_path), fake_provider)
 
 
 @pytest.fixture
 def page_runner(tmp_path: Path, moto: str, fake_provider: dict[str, str], existing: Path) -> PageRunner:
     """With such an account."""
     _empty(moto, existing)
-    return PageRunner.make(tmp_path, _plugins(tmp_path), fake_provider)
+    return PageRunner.create(tmp_path, _plugins(tmp_path), fake_provider)
 
 
 def _empty(moto: str, existing: Path) -> None:
@@ -63,4 +63,4 @@ def _empty(moto: str, existing: Path) -> None:
 
 
 def _plugins(folder: Path) -> Path:
-    return plugin(folder / "plugins", "aws", "tests.aws.backend", PROJECT)
+    return plugin(folder / "plugins", "aws", "harness.cloud.aws.backend", PROJECT)

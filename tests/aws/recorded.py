@@ -9,14 +9,13 @@ from typing import Any
 import pulumi
 from valkeykit.endpoint import Endpoint
 
+from harness.cloud.aws import requests
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import Configuration, load
 from infra.settings import StackSettings
 from infra.targets.aws import AwsDeployment
 from infra.targets.deployment import record_rotation
-from tests.aws import requests
-from tests.cloud.config_strategies import Configuration, load
 from tests.cloud.recording import Answer, Inputs, Recorder, record
-
-MINIMAL: Configuration = {"target": "aws", "aws.region": "eu-central-1"}
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 VPC = "vpc-0a1b2c3d"
@@ -85,7 +84,7 @@ RESOURCES: Mapping[str, Answer] = {
 }
 
 
-class Deployed:
+class DeployedAws:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
     def __init__(self, settings: StackSettings, stack: str = "valkey/test") -> None:
@@ -102,7 +101,7 @@ class Deployed:
         return pulumi.Output.all(endpoint=made.endpoint, logins=logins, outputs=made.outputs)
 
     @classmethod
-    def of(cls, configuration: Configuration) -> Deployed:
+    def of(cls, configuration: Configuration) -> DeployedAws:
         """Of a configuration that is right; the target and its region are given. It is shared: not to be changed."""
         return _of(frozenset((MINIMAL | configuration).items()))
 
@@ -114,5 +113,5 @@ class Deployed:
 
 
 @functools.cache
-def _of(configuration: frozenset[tuple[str, str]]) -> Deployed:
-    return Deployed(load(dict(configuration)))
+def _of(configuration: frozenset[tuple[str, str]]) -> DeployedAws:
+    return DeployedAws(load(dict(configuration)))

@@ -11,14 +11,15 @@ import pytest
 from valkeykit.settings import resolve_settings
 from valkeykit.url import parse
 
+from harness.cloud.aws import service
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import load
 from infra import hardening
 from infra.settings.aws.catalogue import FAMILIES, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES, smallest
 from infra.targets.aws import alarms, parameters, replication
 from infra.targets.aws.names import safe_name
-from tests.aws import service
-from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.config_strategies import load
+from tests.aws.recorded import DeployedAws
 
 GIB = 1024**3
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
@@ -49,7 +50,7 @@ def test_no_node_is_large_enough_for_everything() -> None:
 
 
 def test_the_node_type_overrides_the_choice() -> None:
-    group = Deployed.of({"aws.nodeType": "cache.r6gd.xlarge"}).one(service.GROUP)
+    group = DeployedAws.of({"aws.nodeType": "cache.r6gd.xlarge"}).one(service.GROUP)
     assert (group["nodeType"], group["dataTieringEnabled"]) == ("cache.r6gd.xlarge", True)
 
 
@@ -62,7 +63,7 @@ def test_regions_are_those_that_botocore_knows() -> None:
 
 @pytest.mark.parametrize("version", FAMILIES)
 def test_the_parameter_group_has_the_version_s_family_in_its_name(version: str) -> None:
-    group = Deployed.of({"version": version}).one("aws:elasticache/parameterGroup:ParameterGroup")
+    group = DeployedAws.of({"version": version}).one("aws:elasticache/parameterGroup:ParameterGroup")
     assert group["family"] == f"valkey{version[0]}"
     assert group["family"] in group["name"]
 
@@ -95,7 +96,7 @@ def test_names_are_what_aws_takes(stack: str, name: str | None) -> None:
 
 
 def test_users_have_the_hardening_s_rights_and_are_on() -> None:
-    deployed = Deployed.of({})
+    deployed = DeployedAws.of({})
     users = deployed.all(USER)
     for user in hardening.USERS:
         assert users[user.name]["accessString"] == f"on {user.rules}"
@@ -108,18 +109,18 @@ def test_users_have_the_hardening_s_rights_and_are_on() -> None:
 
 def test_a_rotation_leaves_two_passwords_and_the_url_has_the_new_one() -> None:
     def passwords(**configuration: str) -> list[str]:
-        valid: list[str] = Deployed.of(configuration).all(USER)["app"]["authenticationMode"]["passwords"]
+        valid: list[str] = DeployedAws.of(configuration).all(USER)["app"]["authenticationMode"]["passwords"]
         return valid
 
     assert len(passwords()) == 1
     new, old = passwords(passwordRotation="2026")
     assert (new[:15], old[:14]) == ("secretOfapp2026", "oldSecretOfapp")
     assert passwords(passwordRotation="2026", completedRotation="2026") == [new]
-    assert Deployed.of({"passwordRotation": "2026"}).known["logins"]["app"]["password"] == new
+    assert DeployedAws.of({"passwordRotation": "2026"}).known["logins"]["app"]["password"] == new
 
 
 def test_with_iam_the_url_has_no_password_and_each_role_has_its_policy() -> None:
-    deployed = Deployed.of({"topology": "replicated", "aws.auth": "iam"})
+    deployed = DeployedAws.of({"topology": "replicated", "aws.auth": "iam"})
     login = deployed.known["logins"]["app"]
     assert parse(deployed.endpoint.url(login["user"], login["password"])).password is None
     for user in deployed.all(USER).values():
@@ -136,14 +137,14 @@ def test_with_iam_the_url_has_no_password_and_each_role_has_its_policy() -> None
 
 
 def test_iam_users_are_others_in_a_group_of_their_own() -> None:
-    before, after = Deployed.of({}), Deployed.of({"aws.auth": "iam"})
+    before, after = DeployedAws.of({}), DeployedAws.of({"aws.auth": "iam"})
     group = "aws:elasticache/userGroup:UserGroup"
     assert before.one(group)["userGroupId"] != after.one(group)["userGroupId"]
     assert not set(before.one(group)["userIds"]) & set(after.one(group)["userIds"])
 
 
 def test_nothing_is_reachable_but_from_who_is_named() -> None:
-    deployed = Deployed.of({"aws.allowedCidrs": "10.0.0.0/16,fd00::/48", "aws.allowedSecurityGroups": "sg-0a1b"})
+    deployed = DeployedAws.of({"aws.allowedCidrs": "10.0.0.0/16,fd00::/48", "aws.allowedSecurityGroups": "sg-0a1b"})
     sources = {
         rule.get("cidrIpv4") or rule.get("cidrIpv6") or rule["referencedSecurityGroupId"]
         for rule in deployed.all(INGRESS).values()
@@ -158,16 +159,16 @@ def test_nothing_is_reachable_but_from_who_is_named() -> None:
 
 @pytest.mark.parametrize("zones", [2, 3])
 def test_a_vpc_of_its_own_is_private_and_spans_zones(zones: int) -> None:
-    subnets = Deployed.of({"aws.zones": str(zones)}).all("aws:ec2/subnet:Subnet")
+    subnets = DeployedAws.of({"aws.zones": str(zones)}).all("aws:ec2/subnet:Subnet")
     assert len({subnet["availabilityZone"] for subnet in subnets.values()}) == zones
     assert not any(subnet["mapPublicIpOnLaunch"] for subnet in subnets.values())
 
 
 def test_an_existing_vpc_is_used_as_it_is() -> None:
-    deployed = Deployed.of({"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-1"})
+    deployed = DeployedAws.of({"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-1"})
     assert not deployed.recorder.of("aws:ec2/vpc:Vpc")
     assert deployed.one("aws:elasticache/subnetGroup:SubnetGroup")["subnetIds"] == ["subnet-0", "subnet-1"]
-    assert Deployed.of({"aws.subnetGroup": "theirs"}).one(service.GROUP)["subnetGroupName"] == "theirs"
+    assert DeployedAws.of({"aws.subnetGroup": "theirs"}).one(service.GROUP)["subnetGroupName"] == "theirs"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_an_existing_vpc_is_used_as_it_is() -> None:
     ],
 )
 def test_the_endpoint_leads_a_client_to_the_right_host_in_the_right_way(topology: str, host: str, client: str) -> None:
-    endpoint = Deployed.of({"topology": topology}).endpoint
+    endpoint = DeployedAws.of({"topology": topology}).endpoint
     url = endpoint.url("app", "p w/")
     assert url.startswith(f"rediss://app:p%20w%2F@{host}")
     assert url.endswith(":6379/0")
@@ -190,7 +191,7 @@ def test_the_endpoint_leads_a_client_to_the_right_host_in_the_right_way(topology
 
 
 def test_a_single_node_is_a_replication_group_of_one() -> None:
-    group = Deployed.of({}).one(service.GROUP)
+    group = DeployedAws.of({}).one(service.GROUP)
     assert (group["engine"], group["numCacheClusters"]) == ("valkey", 1)
     assert group["automaticFailoverEnabled"] is False
 
@@ -203,28 +204,28 @@ def test_a_single_node_is_a_replication_group_of_one() -> None:
     ],
 )
 def test_a_group_starts_from_a_snapshot_or_an_rdb_file(restore_from: str, field: str, value: Any) -> None:
-    assert Deployed.of({"restoreFrom": restore_from}).one(service.GROUP)[field] == value
+    assert DeployedAws.of({"restoreFrom": restore_from}).one(service.GROUP)[field] == value
 
 
 def test_the_final_snapshot_s_name_is_another_one_after_a_replacement() -> None:
     names = {
-        Deployed.of(change).one(service.GROUP)["finalSnapshotIdentifier"]
+        DeployedAws.of(change).one(service.GROUP)["finalSnapshotIdentifier"]
         for change in ({}, {"port": "7000"}, {"aws.kmsKey": "own"})
     }
     lives = {
         resource.name
         for change in ({}, {"port": "7000"}, {"aws.kmsKey": "own"})
-        for resource in Deployed.of(change).recorder.of("pulumi-python:dynamic/valkey:Password")
+        for resource in DeployedAws.of(change).recorder.of("pulumi-python:dynamic/valkey:Password")
         if resource.name.startswith("final-snapshot")
     }
     assert all(re.fullmatch(r"valkey-test-final-[a-z0-9]{8}", name) for name in names)
     assert len(lives) == 3
-    assert "finalSnapshotIdentifier" not in Deployed.of({"finalSnapshot": "false"}).one(service.GROUP)
+    assert "finalSnapshotIdentifier" not in DeployedAws.of({"finalSnapshot": "false"}).one(service.GROUP)
 
 
 @pytest.mark.parametrize(("environment", "immediate", "days", "window"), [("dev", True, 1, 0), ("prod", False, 7, 30)])
 def test_production_is_careful(environment: str, immediate: bool, days: int, window: int) -> None:
-    deployed = Deployed.of({"environment": environment})
+    deployed = DeployedAws.of({"environment": environment})
     group = deployed.one(service.GROUP)
     assert (group["applyImmediately"], group["snapshotRetentionLimit"]) == (immediate, days)
     assert deployed.one("aws:secretsmanager/secret:Secret")["recoveryWindowInDays"] == window
@@ -261,7 +262,7 @@ def test_thresholds_follow_from_the_node_type() -> None:
 
 
 def test_an_alarm_watches_ten_nodes_and_all_nodes_are_watched() -> None:
-    deployed = Deployed.of({"topology": "cluster", "shards": "5", "replicas": "4"})
+    deployed = DeployedAws.of({"topology": "cluster", "shards": "5", "replicas": "4"})
     queries = [a["metricQueries"] for name, a in deployed.all(ALARM).items() if name.startswith("SwapUsage")]
     assert max(len(query) for query in queries) == 11
     watched = [q["metric"]["dimensions"]["CacheClusterId"] for query in queries for q in query if "metric" in q]
@@ -271,7 +272,7 @@ def test_an_alarm_watches_ten_nodes_and_all_nodes_are_watched() -> None:
 
 
 def test_a_serverless_cache_is_watched_against_its_own_limits() -> None:
-    deployed = Deployed.of({"topology": "serverless", "memory": "10gb", "aws.maxEcpu": "5000"})
+    deployed = DeployedAws.of({"topology": "serverless", "memory": "10gb", "aws.maxEcpu": "5000"})
     found = {name: alarm["threshold"] for name, alarm in deployed.all(ALARM).items()}
     assert found["BytesUsedForCache"] == 8 * GIB
     assert found["ElastiCacheProcessingUnits"] == 240_000
@@ -279,7 +280,7 @@ def test_a_serverless_cache_is_watched_against_its_own_limits() -> None:
 
 
 def test_the_dashboard_shows_every_node() -> None:
-    deployed = Deployed.of({"topology": "replicated"})
+    deployed = DeployedAws.of({"topology": "replicated"})
     body = json.loads(deployed.one("aws:cloudwatch/dashboard:Dashboard")["dashboardBody"])
     for widget in body["widgets"]:
         shown = {metric[3] for metric in widget["properties"]["metrics"]}
@@ -287,7 +288,7 @@ def test_the_dashboard_shows_every_node() -> None:
 
 
 def test_everything_that_can_have_tags_has_them() -> None:
-    deployed = Deployed.of({"aws.tags": "team=web", "aws.auth": "iam", "aws.kmsKey": "own"})
+    deployed = DeployedAws.of({"aws.tags": "team=web", "aws.auth": "iam", "aws.kmsKey": "own"})
     bare = {"Alias", "Dashboard", "TopicSubscription", "SecretVersion"}
     for resource in deployed.recorder.recorded:
         if resource.kind.startswith("aws:") and resource.kind.rpartition(":")[2] not in bare:
@@ -296,7 +297,7 @@ def test_everything_that_can_have_tags_has_them() -> None:
 
 
 def test_the_secret_holds_the_connection_record() -> None:
-    deployed = Deployed.of({})
+    deployed = DeployedAws.of({})
     version = deployed.recorder.one("aws:secretsmanager/secretVersion:SecretVersion")
     record = json.loads(version.inputs["secretString"])
     login = deployed.known["logins"]["app"]
@@ -307,6 +308,6 @@ def test_the_secret_holds_the_connection_record() -> None:
 
 
 def test_the_endpoint_says_how_much_data_a_node_takes() -> None:
-    assert Deployed.of({}).endpoint.maxmemory == 536870912 * 3 // 4
+    assert DeployedAws.of({}).endpoint.maxmemory == 536870912 * 3 // 4
     node = NODE_TYPES["cache.r7g.large"]
     assert node.maxmemory == 10527885772

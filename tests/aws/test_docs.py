@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.cloud.aws.account import client
+from harness.cloud.aws.configurations import MINIMAL
 from stackctl.stack import PROJECT
-from tests import checkout
-from tests.aws.account import client
-from tests.aws.recorded import MINIMAL
 from tests.aws.test_import import WHAT_IT_IS, make_redis
 from tests.cloud.page_runner import PageRunner, new_stack
+from tests.support import checkout
 
 START, ROTATE, RETIRE, RESTORE, TAKE_OVER, ALLOW = checkout.runnable(PROJECT / "docs" / "aws.md")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.aws import service
-from tests.aws.recorded import MINIMAL
-from tests.cloud.config_strategies import Configuration
-from tests.cloud.stack import CloudStack
+from harness.cloud.aws import service
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.stack import CloudStack
 
 ALLOWED = {"aws.allowReplacement": "true"}
 

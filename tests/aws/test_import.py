@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.aws import service
-from tests.aws.account import client
-from tests.aws.recorded import MINIMAL
-from tests.cloud.config_strategies import Configuration
-from tests.cloud.stack import CloudStack
+from harness.cloud.aws import service
+from harness.cloud.aws.account import client
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.stack import CloudStack
 
 REDIS: dict[str, Any] = {
     "replicationGroupId": "my-redis",

@@ -9,12 +9,11 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
-from tests.aws.account import client
-from tests.aws.recorded import MINIMAL
-from tests.aws.test_requests import TOPOLOGIES
-from tests.cloud.config_strategies import Configuration
-from tests.cloud.secrets import absent_from_files, absent_from_processes, absent_from_text
-from tests.cloud.stack import CloudStack
+from harness.cloud.aws.account import client
+from harness.cloud.aws.configurations import MINIMAL, TOPOLOGIES
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.stack import CloudStack
+from tests.support.secret_scan import absent_from_files, absent_from_processes, absent_from_text
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as limits
 from valkeykit.errors import ConfigurationError
 
-from tests.aws import requests, service
-from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.config_strategies import (
+from harness.cloud.aws import requests, service
+from harness.cloud.aws.configurations import MINIMAL, TOPOLOGIES
+from harness.cloud.config_strategies import (
     Configuration,
     accepted,
     apply_fixes,
@@ -18,32 +18,8 @@ from tests.cloud.config_strategies import (
     load,
     refusal,
 )
+from tests.aws.recorded import DeployedAws
 from tests.cloud.recording import Recorder
-
-TOPOLOGIES: dict[str, Configuration] = {
-    "single": {},
-    "replicated": {"topology": "replicated"},
-    "cluster": {"topology": "cluster", "workload": "queue", "memory": "8gb"},
-    "serverless": {"topology": "serverless"},
-    "signed": {"topology": "replicated", "aws.auth": "iam"},
-    "everything": {
-        "topology": "cluster",
-        "environment": "prod",
-        "memory": "20gb",
-        "shards": "15",
-        "replicas": "5",
-        "workload": "mixed",
-        "aws.durability": "sync",
-        "aws.kmsKey": "own",
-        "aws.alertEmails": "ops@example.org,night@example.org",
-        "aws.allowedCidrs": "10.0.0.0/16,fd00::/48",
-        "aws.allowedSecurityGroups": "sg-0a1b",
-        "aws.vpcId": "vpc-0a1b2c3d",
-        "aws.subnetIds": "subnet-0,subnet-1,subnet-2",
-        "passwordRotation": "2026-12",
-        "aws.tags": "team=web,cost=12",
-    },
-}
 
 
 def check(recorder: Recorder) -> list[str]:
@@ -61,7 +37,7 @@ def check(recorder: Recorder) -> list[str]:
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
 def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
-    assert check(Deployed.of(TOPOLOGIES[name]).recorder) == []
+    assert check(DeployedAws.of(TOPOLOGIES[name]).recorder) == []
 
 
 @pytest.mark.parametrize(
@@ -80,14 +56,14 @@ def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
     ],
 )
 def test_the_checks_catch_what_is_wrong(kind: str, change: dict[str, object], objection: str) -> None:
-    recorder = Deployed(load(MINIMAL)).recorder
+    recorder = DeployedAws(load(MINIMAL)).recorder
     broken = next(resource for resource in recorder.recorded if resource.kind == kind)
     broken.inputs.update(change)
     assert objection in " ".join(check(recorder))
 
 
 def test_an_input_that_no_request_takes_is_noticed() -> None:
-    recorder = Deployed(load(MINIMAL)).recorder
+    recorder = DeployedAws(load(MINIMAL)).recorder
     recorder.one("aws:sns/topic:Topic").inputs["displayNmae"] = "x"
     with pytest.raises(AssertionError, match="nothing takes displayNmae"):
         check(recorder)
@@ -169,10 +145,10 @@ def test_an_accepted_configuration_asks_for_what_aws_takes(configuration: Config
     assert check(_deployed(configuration).recorder) == []
 
 
-def _deployed(configuration: Configuration) -> Deployed:
+def _deployed(configuration: Configuration) -> DeployedAws:
     """Where given subnets lie is looked up, and may be rejected too; that fix is applied as well."""
     known = converge(configuration)
     try:
-        return Deployed(load(known))
+        return DeployedAws(load(known))
     except ConfigurationError as refusal:
-        return Deployed(accepted(apply_fixes(known, refusal)))
+        return DeployedAws(accepted(apply_fixes(known, refusal)))

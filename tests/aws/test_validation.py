@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from valkeykit.errors import ConfigurationError
 
-from tests.aws.recorded import MINIMAL, Deployed
-from tests.cloud.config_strategies import Configuration, apply_fixes, load
+from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.config_strategies import Configuration, apply_fixes, load
+from tests.aws.recorded import DeployedAws
 
 SERVERLESS = {"topology": "serverless"}
 
@@ -155,10 +156,10 @@ def test_a_network_that_cant_hold_it_is_refused_once_aws_has_said_where_it_is(
     configuration: Configuration, reason: str, fix: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Deployed.of(configuration)
+        DeployedAws.of(configuration)
     assert reason in str(caught.value)
     assert fix in str(caught.value)
 
 
 def test_one_zone_is_enough_for_one_node() -> None:
-    assert Deployed.of(IN_ONE_ZONE).endpoint.topology == "single"
+    assert DeployedAws.of(IN_ONE_ZONE).endpoint.topology == "single"

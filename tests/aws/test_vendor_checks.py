@@ -9,7 +9,7 @@ import pytest
 import redis
 from valkeykit.url import parse
 
-from tests.aws.account import client
+from harness.cloud.aws.account import client
 from tests.smoke import test_aws as checks
 from tests.smoke.subject import Subject
 

@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from infra.hardening import Topology
-from tests.clients import deployments, page
-from tests.clients.deployments import Application
+from tests.clients import page
+from tests.support import deployments
+from tests.support.deployments import Application
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import installs
 from tests.clients.registry import HERE
-from tests.installs import Installation, Step
+from tests.support import installs
+from tests.support.installs import Installation, Step
 
 
 @dataclass(frozen=True)

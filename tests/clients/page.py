@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from stackctl.stack import PROJECT
 from tests.clients.languages import LANGUAGES
-from tests.clients.registry import CLIENTS, TOPOLOGIES, Client
+from tests.clients.registry import CLIENTS, TOPOLOGIES, ClientLibrary
 
 FILE = PROJECT / "docs" / "clients.md"
 HOW = "run: make test ONLY=clients; make test ONLY=clients TLS=1; python -m tests.clients.page"
@@ -80,7 +80,7 @@ def _table(found: Mapping[str, Results]) -> Iterator[str]:
         yield f"| {' | '.join([client.name, version, *cells, 'yes' if whole else 'failed'])} |"
 
 
-def _cell(client: Client, plain: Mapping[str, str | None], topology: str) -> str:
+def _cell(client: ClientLibrary, plain: Mapping[str, str | None], topology: str) -> str:
     if topology in client.lacks:
         return f"no: {client.lacks[topology]}"
     return "yes" if plain.get(topology) else "failed"
@@ -93,7 +93,7 @@ def _snippets() -> Iterator[str]:
         yield f"```{FENCES[first.language]}\n{snippet(first)}```\n"
 
 
-def snippet(client: Client) -> str:
+def snippet(client: ClientLibrary) -> str:
     """What stands between the two markers of the client's program."""
     lines = client.source.read_text().splitlines()
     first, last = (

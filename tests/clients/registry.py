@@ -11,7 +11,7 @@ TOPOLOGIES = ("single", "replicated", "cluster")
 
 
 @dataclass(frozen=True)
-class Client:
+class ClientLibrary:
     """
     name: of the library, as it is told to users.
     language: a key of `languages.LANGUAGES`.
@@ -37,29 +37,31 @@ class Client:
         return (topology for topology in TOPOLOGIES if topology not in self.lacks)
 
 
-CLIENTS: tuple[Client, ...] = (
-    Client("redis-py", "python", "redis_py.py", "redis"),
-    Client("valkey-py", "python", "valkey_py.py", "valkey"),
-    Client("Valkey GLIDE (Python)", "python", "valkey_glide.py", "valkey-glide"),
-    Client("Celery", "python", "celery_app.py", "celery", {"cluster": "its transport knows no cluster"}),
-    Client("RQ", "python", "rq_app.py", "rq", {"cluster": "a job's keys lie in different slots"}),
-    Client(
+CLIENTS: tuple[ClientLibrary, ...] = (
+    ClientLibrary("redis-py", "python", "redis_py.py", "redis"),
+    ClientLibrary("valkey-py", "python", "valkey_py.py", "valkey"),
+    ClientLibrary("Valkey GLIDE (Python)", "python", "valkey_glide.py", "valkey-glide"),
+    ClientLibrary("Celery", "python", "celery_app.py", "celery", {"cluster": "its transport knows no cluster"}),
+    ClientLibrary("RQ", "python", "rq_app.py", "rq", {"cluster": "a job's keys lie in different slots"}),
+    ClientLibrary(
         "Django's RedisCache",
         "python",
         "django_cache.py",
         "Django",
         {"replicated": "it asks no Sentinel", "cluster": "it knows no cluster"},
     ),
-    Client("django-valkey", "python", "django_valkey_cache.py", "django-valkey"),
-    Client("ioredis", "node", "ioredis.js", "ioredis", arguments=("ioredis",)),
-    Client("iovalkey", "node", "ioredis.js", "iovalkey", arguments=("iovalkey",)),
-    Client("node-redis", "node", "node_redis.js", "redis"),
-    Client("BullMQ", "node", "bullmq.js", "bullmq"),
-    Client("go-redis", "go", "go-redis/main.go", "github.com/redis/go-redis/v9"),
-    Client("valkey-go", "go", "valkey-go/main.go", "github.com/valkey-io/valkey-go"),
-    Client("asynq", "go", "asynq/main.go", "github.com/hibiken/asynq"),
-    Client("Jedis", "java", "Jedis.java", "jedis"),
-    Client("Lettuce", "java", "Lettuce.java", "lettuce-core"),
-    Client("redis-rb", "ruby", "redis_rb.rb", "redis"),
-    Client("Sidekiq", "ruby", "sidekiq_app.rb", "sidekiq", {"cluster": "the keys of a push lie in different slots"}),
+    ClientLibrary("django-valkey", "python", "django_valkey_cache.py", "django-valkey"),
+    ClientLibrary("ioredis", "node", "ioredis.js", "ioredis", arguments=("ioredis",)),
+    ClientLibrary("iovalkey", "node", "ioredis.js", "iovalkey", arguments=("iovalkey",)),
+    ClientLibrary("node-redis", "node", "node_redis.js", "redis"),
+    ClientLibrary("BullMQ", "node", "bullmq.js", "bullmq"),
+    ClientLibrary("go-redis", "go", "go-redis/main.go", "github.com/redis/go-redis/v9"),
+    ClientLibrary("valkey-go", "go", "valkey-go/main.go", "github.com/valkey-io/valkey-go"),
+    ClientLibrary("asynq", "go", "asynq/main.go", "github.com/hibiken/asynq"),
+    ClientLibrary("Jedis", "java", "Jedis.java", "jedis"),
+    ClientLibrary("Lettuce", "java", "Lettuce.java", "lettuce-core"),
+    ClientLibrary("redis-rb", "ruby", "redis_rb.rb", "redis"),
+    ClientLibrary(
+        "Sidekiq", "ruby", "sidekiq_app.rb", "sidekiq", {"cluster": "the keys of a push lie in different slots"}
+    ),
 )

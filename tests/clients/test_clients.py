@@ -11,9 +11,9 @@ import redis
 from valkeykit.connection import connect
 
 from tests.clients import page
-from tests.clients.deployments import Application
 from tests.clients.languages import LANGUAGES
-from tests.clients.registry import CLIENTS, Client
+from tests.clients.registry import CLIENTS, ClientLibrary
+from tests.support.deployments import Application
 
 LIMIT = 120
 """Seconds that a program may take; a job's worker has to start in it."""
@@ -28,7 +28,7 @@ SOURCED = 'set -a; . "$1"; shift; exec "$@"'
 
 
 @pytest.mark.parametrize(("application", "client"), MATRIX, indirect=["application"], scope="session")
-def test_a_client_works(application: Application, client: Client, results: page.Results) -> None:
+def test_a_client_works(application: Application, client: ClientLibrary, results: page.Results) -> None:
     language = LANGUAGES[client.language]
     program = language.command(client.program, language.installation.ready())
     application.refused()

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.cloud.changes import REPLACEMENTS, Effect, EffectRow, Step, effect, table, touched
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.stack import CloudStack
 from infra.settings import loading
-from tests.cloud.changes import REPLACEMENTS, Effect, Row, Step, effect, table, touched
-from tests.cloud.config_strategies import Configuration
 from tests.cloud.recording import Inputs, Recorded
-from tests.cloud.stack import CloudStack
 
 WRITE = "WRITE_DOCS"
 """The environment variable that has a table written instead of compared."""
@@ -49,7 +49,7 @@ def steps_between(former: Iterable[Recorded], after: Iterable[Recorded], replace
 class ScenarioRunner:
     """scenarios: refused changes are taken back. same_as: keys that go only with others, by the key that does the same.
     refusals: what the operator is told of a change that isn't made, by what it would have been.
-    holding, deferred: as `tests.cloud.changes.effect` wants them.
+    holding, deferred: as `harness.cloud.changes.effect` wants them.
     """
 
     minimal: Configuration
@@ -60,7 +60,7 @@ class ScenarioRunner:
     holding: Collection[str]
     deferred: Mapping[str, Collection[str]] = field(default_factory=dict)
 
-    def predictions(self) -> dict[str, Row]:
+    def predictions(self) -> dict[str, EffectRow]:
         """Of every key by itself, in its scenario."""
         rows = {}
         for base, batches in self.scenarios.values():
@@ -95,12 +95,12 @@ class ScenarioRunner:
                 assert not refused.succeeded, f"{batch} isn't refused"
                 assert self.refusals[planned] in refused.said
 
-    def _row(self, key: str, planned: list[Step] | Effect) -> Row:
+    def _row(self, key: str, planned: list[Step] | Effect) -> EffectRow:
         if not isinstance(planned, list):
-            return Row(key, planned, guarded=True, touched=())
+            return EffectRow(key, planned, guarded=True, touched=())
         does = effect(planned, self.holding, self.deferred)
         assert does != "a replacement", f"{key} replaces without a guard"
-        return Row(key, does, guarded=False, touched=touched(planned))
+        return EffectRow(key, does, guarded=False, touched=touched(planned))
 
 
 def _summary(steps: Iterable[Step]) -> set[tuple[str, str, str]]:
@@ -108,7 +108,9 @@ def _summary(steps: Iterable[Step]) -> set[tuple[str, str, str]]:
     return {("replace" if step.operation in REPLACEMENTS else step.operation, step.kind, step.name) for step in steps}
 
 
-def assert_documented(file: Path, head: str, rows: Mapping[str, Row], target: str, without: Collection[str]) -> None:
+def assert_documented(
+    file: Path, head: str, rows: Mapping[str, EffectRow], target: str, without: Collection[str]
+) -> None:
     """The file is the head and a line for each key that the target has, or is written so where WRITE is set."""
     order = [key for key, _ in loading.describe_keys() if key.partition(".")[0] in (key, target) and key not in without]
     assert set(rows) == set(order)

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import checkout
-from tests.cloud.config_strategies import Configuration
-from tests.project import NO_PIP
+from harness.cloud.config_strategies import Configuration
+from harness.project import NO_PIP
+from tests.support import checkout
 
 ANSWERS = {"PULUMI_OPTION_YES": "true", "PULUMI_OPTION_SKIP_PREVIEW": "true"}
 """Where the CLI would ask; a page that wants a preview says so."""
@@ -22,7 +22,7 @@ class PageRunner:
     variables: Mapping[str, str]
 
     @classmethod
-    def make(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> PageRunner:
+    def create(cls, folder: Path, plugins: Path, variables: Mapping[str, str]) -> PageRunner:
         """plugins: the folder of the fake provider's executable. variables: for the fake provider."""
         path = os.pathsep.join([str(plugins), os.environ["PATH"]])
         return cls(checkout.copy(folder / "checkout"), {**variables, **NO_PIP, **ANSWERS, "PATH": path})

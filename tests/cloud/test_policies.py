@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cloud.aws import configurations as on_aws
+from harness.cloud.gcp import configurations as on_gcp
 from infra.policy.policies import POLICIES, CheckedResource
 from tests.aws import recorded as aws
-from tests.aws import test_requests as on_aws
 from tests.cloud.recording import Recorder
 from tests.gcp import recorded as gcp
-from tests.gcp import test_requests as on_gcp
 
 PROD = {"environment": "prod"}
 
@@ -22,14 +22,14 @@ def violated(recorder: Recorder) -> set[str]:
 
 @pytest.mark.parametrize("name", on_aws.TOPOLOGIES)
 def test_the_aws_target_keeps_every_policy(name: str) -> None:
-    assert violated(aws.Deployed.of(PROD | on_aws.TOPOLOGIES[name]).recorder) == set()
+    assert violated(aws.DeployedAws.of(PROD | on_aws.TOPOLOGIES[name]).recorder) == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(on_gcp.TOPOLOGIES) - {"open"}))
 def test_the_gcp_target_keeps_every_policy(name: str) -> None:
-    assert violated(gcp.Deployed.of(PROD | on_gcp.TOPOLOGIES[name]).recorder) == set()
+    assert violated(gcp.DeployedGcp.of(PROD | on_gcp.TOPOLOGIES[name]).recorder) == set()
 
 
 def test_an_instance_that_was_opened_on_purpose_is_named() -> None:
-    made = gcp.Deployed.of(on_gcp.TOPOLOGIES["open"]).recorder
+    made = gcp.DeployedGcp.of(on_gcp.TOPOLOGIES["open"]).recorder
     assert violated(made) == {"authentication", "encryption-in-transit", "protection-in-prod"}

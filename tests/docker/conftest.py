@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from bench.report import publish
+from harness.docker import IMAGE, NEW, OLD, SHAPES, DeploymentHarness, make_spec, running
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, Bed, make_spec, running
 from tests.docker.totals import ROUNDS, DamageTotals, totals
 
 PUBLISHED = 50
@@ -26,7 +26,7 @@ def _engine() -> None:
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
-def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     """A deployment of each topology, by the old version; its tests run in the order of their file."""
     topology = cast("Topology", request.param)
     with running(make_spec(tmp_path_factory.mktemp(topology), topology, OLD)) as made:

@@ -12,14 +12,14 @@ from typing import Any, cast
 import pytest
 import redis
 
+from harness.docker import NEW, SHAPES, DeploymentHarness, make_spec, running
 from infra.hardening import Topology
-from tests.docker.bed import NEW, SHAPES, Bed, make_spec, running
 
 Facts = dict[str, Any]
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
-def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     topology = cast("Topology", request.param)
     with running(make_spec(tmp_path_factory.mktemp(topology), topology, NEW)) as made:
         yield made
@@ -75,36 +75,36 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("rule", CONTAINERS)
-def test_containers(bed: Bed, rule: str) -> None:
-    services = bed.deployment.project["services"]
-    broken = [service for service in services if not CONTAINERS[rule](bed.container(service))]
+def test_containers(harness: DeploymentHarness, rule: str) -> None:
+    services = harness.deployment.project["services"]
+    broken = [service for service in services if not CONTAINERS[rule](harness.container(service))]
     assert not broken
 
 
-def test_settings(bed: Bed) -> None:
-    for node in bed.deployment.plan.nodes:
-        found = bed.deployment.executor.run(node.name, "CONFIG", "GET", *SETTINGS)
+def test_settings(harness: DeploymentHarness) -> None:
+    for node in harness.deployment.plan.nodes:
+        found = harness.deployment.executor.run(node.name, "CONFIG", "GET", *SETTINGS)
         assert found == SETTINGS
 
 
-def test_files_are_their_owners_alone(bed: Bed) -> None:
-    for service in bed.deployment.project["services"]:
+def test_files_are_their_owners_alone(harness: DeploymentHarness) -> None:
+    for service in harness.deployment.project["services"]:
         script = "find /etc/valkey /data ! -type d -perm /077 2>/dev/null | grep -v '^/data/' | head -3"
-        found = bed.spec.engine.docker("exec", bed.deployment.container(service), "sh", "-c", script)
+        found = harness.spec.engine.docker("exec", harness.deployment.container(service), "sh", "-c", script)
         assert not found
 
 
-def test_plain_text_is_refused(bed: Bed) -> None:
-    node = bed.deployment.plan.nodes[0]
+def test_plain_text_is_refused(harness: DeploymentHarness) -> None:
+    node = harness.deployment.plan.nodes[0]
     with redis.Redis("127.0.0.1", node.port, socket_timeout=2) as client, pytest.raises(redis.ConnectionError):
         client.ping()
 
 
-def test_a_stranger_gets_no_further_than_the_door(bed: Bed) -> None:
-    for member in (*bed.deployment.plan.nodes, *bed.deployment.plan.sentinels):
+def test_a_stranger_gets_no_further_than_the_door(harness: DeploymentHarness) -> None:
+    for member in (*harness.deployment.plan.nodes, *harness.deployment.plan.sentinels):
         with (
             redis.Redis(
-                "127.0.0.1", member.port, ssl=True, ssl_ca_data=bed.spec.secrets.ca, socket_timeout=2
+                "127.0.0.1", member.port, ssl=True, ssl_ca_data=harness.spec.secrets.ca, socket_timeout=2
             ) as client,
             pytest.raises(redis.AuthenticationError),
         ):
@@ -112,8 +112,8 @@ def test_a_stranger_gets_no_further_than_the_door(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("user", ["replica", "health", "monitor"])
-def test_users_that_only_watch_or_copy_can_do_little(bed: Bed, user: str) -> None:
+def test_users_that_only_watch_or_copy_can_do_little(harness: DeploymentHarness, user: str) -> None:
     commands = (("GET", "key"), ("SET", "key", "1"), ("CONFIG", "GET", "*"), ("FLUSHALL",), ("KEYS", "*"))
     for command in commands:
-        answer = bed.deployment.executor.run("node-0", "ACL", "DRYRUN", user, *command)
+        answer = harness.deployment.executor.run("node-0", "ACL", "DRYRUN", user, *command)
         assert "has no permissions" in str(answer), command

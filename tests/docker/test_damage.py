@@ -17,15 +17,15 @@ from typing import Literal
 
 import pytest
 
+from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.topology.executor import wait_until
 from infra.hardening import Topology
 from tests.docker import damage
-from tests.docker.bed import Bed, make_spec, running
 from tests.docker.damage import ANY, OF_CLUSTER
 from tests.docker.stored import direct, states
 from tests.docker.test_repair import rewrite
 from tests.docker.totals import ROUNDS, totals
-from tests.docker.traffic import Traffic, newest
+from tests.support.traffic import Traffic, newest
 
 MAKE_UP_EVERY = 5
 """Rounds; in between only the servers themselves are looked at."""
@@ -63,137 +63,139 @@ MATRIX: dict[Topology, list[tuple[str, Role, Return]]] = {
 
 
 @pytest.fixture(scope="module")
-def bed_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Topology], Bed]]:
+def harness_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Topology], DeploymentHarness]]:
     """The deployment of a topology, made when it is first asked for."""
     with contextlib.ExitStack() as stack:
 
         @functools.cache
-        def make(topology: Topology) -> Bed:
+        def create(topology: Topology) -> DeploymentHarness:
             return stack.enter_context(running(make_spec(tmp_path_factory.mktemp(topology), topology)))
 
-        yield make
+        yield create
 
 
 @pytest.mark.parametrize(("topology", "kind", "role", "comes_back"), KNOWN_LOSSES)
 def test_nothing_is_lost(
-    bed_of: Callable[[Topology], Bed], topology: Topology, kind: str, role: Role, comes_back: Return
+    harness_of: Callable[[Topology], DeploymentHarness], topology: Topology, kind: str, role: Role, comes_back: Return
 ) -> None:
     for number in range(ROUNDS):
-        _round(bed_of(topology), kind, role, comes_back, make_up=number % MAKE_UP_EVERY == 0)
+        _round(harness_of(topology), kind, role, comes_back, make_up=number % MAKE_UP_EVERY == 0)
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("topology", MATRIX)
-def test_nothing_is_lost_whatever_happens(bed_of: Callable[[Topology], Bed], topology: Topology) -> None:
+def test_nothing_is_lost_whatever_happens(
+    harness_of: Callable[[Topology], DeploymentHarness], topology: Topology
+) -> None:
     cases = random.Random(16).sample(MATRIX[topology], len(MATRIX[topology]))
     for case in itertools.islice(itertools.cycle(cases), ROUNDS):
-        _round(bed_of(topology), *case, make_up=True)
+        _round(harness_of(topology), *case, make_up=True)
 
 
-def _round(bed: Bed, kind: str, role: Role, comes_back: Return, *, make_up: bool) -> None:
-    kept = _fill_base_files(bed) if "base" in kind else []
+def _round(harness: DeploymentHarness, kind: str, role: Role, comes_back: Return, *, make_up: bool) -> None:
+    kept = _fill_base_files(harness) if "base" in kind else []
     with contextlib.ExitStack() as traffic:
-        confirmed = traffic.enter_context(Traffic(bed.client, wait=1))
-        hasty = traffic.enter_context(Traffic(bed.client, wait=0))
-        assert confirmed.goes_on(50)
-        assert hasty.goes_on(200)
+        confirmed = traffic.enter_context(Traffic(harness.client, wait=1))
+        hasty = traffic.enter_context(Traffic(harness.client, wait=0))
+        confirmed.wait_for(50)
+        hasty.wait_for(200)
         time.sleep(2.5)  # much of it is on the disk by then
-        victim = _victim(bed, role)
-        _stop(bed, victim, comes_back)
-        sent, held = dict(hasty.acknowledged), _held_by_others(bed, hasty, victim)
-        _damage(bed, victim, kind, comes_back)
-        _bring_back(bed, victim, comes_back)
+        victim = _victim(harness, role)
+        _stop(harness, victim, comes_back)
+        sent, held = dict(hasty.acknowledged), _held_by_others(harness, hasty, victim)
+        _damage(harness, victim, kind, comes_back)
+        _bring_back(harness, victim, comes_back)
         if comes_back != "by_make_up":
-            _wait_until_healthy(bed)
-        assert confirmed.goes_on(20)
-        assert hasty.goes_on(20)
+            _wait_until_healthy(harness)
+        confirmed.wait_for(20)
+        hasty.wait_for(20)
     if make_up:
         began = time.monotonic()
-        bed.ensure()
+        harness.ensure()
         totals.longest_make_up = max(totals.longest_make_up, time.monotonic() - began)
-        assert not bed.wrong()
+        assert not harness.wrong()
     # Without WAIT the others need not have had the last writes.
     required = {key: min(number, held.get(key, -1)) for key, number in sent.items()}
     lost = {**confirmed.lost(confirmed.acknowledged), **hasty.lost(required)}
-    with bed.client() as client:
+    with harness.client() as client:
         lost |= {key: (0, -1) for key in kept if client.get(key) is None}
-    case = f"{bed.spec.plan.topology} {role}, {kind}, back {comes_back}"
+    case = f"{harness.spec.plan.topology} {role}, {kind}, back {comes_back}"
     totals.add(case, confirmed.count, hasty.count, len(lost))
     assert not lost, case
     confirmed.forget()
     hasty.forget()
 
 
-def _fill_base_files(bed: Bed) -> list[str]:
+def _fill_base_files(harness: DeploymentHarness) -> list[str]:
     """Write keys that are in the base files alone, on every node."""
     keys = [f"kept:{number}" for number in range(100)]
-    with bed.client() as client:
+    with harness.client() as client:
         for key in keys:
             client.set(key, "x")
-    for node in bed.deployment.plan.nodes:
-        rewrite(bed, node.name)
+    for node in harness.deployment.plan.nodes:
+        rewrite(harness, node.name)
     return keys
 
 
-def _victim(bed: Bed, role: Role) -> str:
+def _victim(harness: DeploymentHarness, role: Role) -> str:
     return random.choice(
-        [name for name, state in states(bed).items() if (state["role"] == "master") == (role == "primary")]
+        [name for name, state in states(harness).items() if (state["role"] == "master") == (role == "primary")]
     )
 
 
-def _stop(bed: Bed, victim: str, comes_back: Return) -> None:
+def _stop(harness: DeploymentHarness, victim: str, comes_back: Return) -> None:
     """Killed; or, where the restart policy would start it at once, stopped until its files are damaged."""
-    container = bed.deployment.container(victim)
+    container = harness.deployment.container(victim)
     if comes_back == "at_once":
-        for line in bed.spec.engine.docker("top", container, "-eo", "pid,comm").splitlines():
+        for line in harness.spec.engine.docker("top", container, "-eo", "pid,comm").splitlines():
             pid, program = line.split(maxsplit=1)
             if program == "valkey-server":
                 os.kill(int(pid), signal.SIGSTOP)
     else:
-        bed.spec.engine.docker("kill", container)
-        bed.spec.engine.docker("wait", container)
+        harness.spec.engine.docker("kill", container)
+        harness.spec.engine.docker("wait", container)
 
 
-def _damage(bed: Bed, victim: str, kind: str, comes_back: Return) -> None:
-    volume = bed.deployment.volume(victim)
+def _damage(harness: DeploymentHarness, victim: str, kind: str, comes_back: Return) -> None:
+    volume = harness.deployment.volume(victim)
     if comes_back == "by_make_up":
-        bed.spec.engine.docker("rm", "--force", bed.deployment.container(victim))
+        harness.spec.engine.docker("rm", "--force", harness.deployment.container(victim))
         if kind == "empty":
-            bed.spec.engine.docker("volume", "rm", volume)
+            harness.spec.engine.docker("volume", "rm", volume)
             return
-    OF_CLUSTER[kind](damage.volume(bed.spec.engine, volume))
+    OF_CLUSTER[kind](damage.volume(harness.spec.engine, volume))
 
 
-def _bring_back(bed: Bed, victim: str, comes_back: Return) -> None:
+def _bring_back(harness: DeploymentHarness, victim: str, comes_back: Return) -> None:
     if comes_back == "at_once":
-        os.kill(bed.container(victim)["State"]["Pid"], signal.SIGKILL)
+        os.kill(harness.container(victim)["State"]["Pid"], signal.SIGKILL)
     elif comes_back == "late":
         time.sleep(8)  # longer than Sentinels and the nodes of a cluster wait
-        bed.spec.engine.docker("start", bed.deployment.container(victim))
+        harness.spec.engine.docker("start", harness.deployment.container(victim))
     else:
-        bed.ensure()
+        harness.ensure()
 
 
-def _held_by_others(bed: Bed, traffic: Traffic, victim: str) -> dict[str, int]:
+def _held_by_others(harness: DeploymentHarness, traffic: Traffic, victim: str) -> dict[str, int]:
     """The newest value of each key that any other node has."""
     held = []
-    for node in bed.deployment.plan.nodes:
+    for node in harness.deployment.plan.nodes:
         if node.name == victim:
             continue
-        with direct(bed, node) as client:
-            if bed.spec.plan.topology == "cluster":
+        with direct(harness, node) as client:
+            if harness.spec.plan.topology == "cluster":
                 client.execute_command("READONLY")
             held.append(traffic.values(client))
     return newest(held)
 
 
-def _wait_until_healthy(bed: Bed) -> None:
+def _wait_until_healthy(harness: DeploymentHarness) -> None:
     def healthy() -> bool:
-        known = states(bed)
+        known = states(harness)
         followers = [state for state in known.values() if state["role"] == "slave"]
         whole = all(state.get("cluster_state", "ok") == "ok" for state in known.values())
         met = {int(state.get("cluster_known_nodes", len(known))) for state in known.values()} == {len(known)}
-        plan = bed.spec.plan
+        plan = harness.spec.plan
         together = len(followers) == plan.shards * plan.replicas
         return whole and met and together and all(state["master_link_status"] == "up" for state in followers)
 

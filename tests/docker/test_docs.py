@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW, sweep
+from harness.ports import CONTAINERS, reserve
 from infra.drivers.docker.engine import Engine
-from tests import checkout
-from tests.docker.bed import IMAGE, NEW, sweep
 from tests.docker.test_monitoring import EXPORTER, PROMETHEUS
-from tests.ports import CONTAINERS, reserve
+from tests.support import checkout
 
 OFFICIAL = {f"valkey/valkey:{NEW}": f"{IMAGE}:{NEW}", "oliver006/redis_exporter:v1.86.0": EXPORTER}
 """The images that the pages name, and those that take their names."""

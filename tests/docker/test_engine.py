@@ -21,6 +21,9 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
+from harness.docker import IMAGE, NEW, OLD, SHAPES, sweep
+from harness.ports import CONTAINERS, reserve
+from harness.project import USERS_CHOICE, Project
 from infra.drivers.docker.engine import Engine
 from infra.policy import policies
 from infra.policy.policies import CheckedResource
@@ -28,17 +31,14 @@ from stackctl import data_loss
 from stackctl.errors import StackError
 from stackctl.operations import failover
 from stackctl.stack import PROJECT, Stack
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES, sweep
 from tests.docker.test_monitoring import EXPORTER
-from tests.ports import CONTAINERS, reserve
-from tests.project import USERS_CHOICE, Project
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
-    made = Project.make(tmp_path)
+    made = Project.create(tmp_path)
     made.stack = Stack.open(f"t{abs(hash(str(tmp_path))) % 10**6}", made.root)
     yield made
     sweep(f"valkey/{made.stack.name}")

@@ -6,9 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.docker import IMAGE, NEW
 from stackctl.stack import PROJECT
-from tests.clients import deployments
-from tests.docker.bed import IMAGE, NEW
+from tests.support import deployments
 
 COMPOSE = PROJECT / "examples" / "compose" / "compose.yaml"
 ASKS = 'valkey-cli -u "$VALKEY_URL" --tls --cacert "$VALKEY_CA" --no-auth-warning ACL WHOAMI'

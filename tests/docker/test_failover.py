@@ -13,32 +13,32 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver
 from infra.drivers.topology import pause
 from infra.drivers.topology.executor import info
 from stackctl.availability_probe import AvailabilityProbe
 from stackctl.stack import PROJECT
-from tests.docker.bed import Bed, make_spec, running
 
 
 @pytest.fixture(scope="module")
-def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path_factory.mktemp("replicated"), "replicated")) as made:
         yield made
 
 
-def left(bed: Bed, node: str) -> int:
+def left(harness: DeploymentHarness, node: str) -> int:
     """Milliseconds until the node's pause ends."""
-    return int(info(bed.deployment.executor, node, "clients")["paused_timeout_milliseconds"])
+    return int(info(harness.deployment.executor, node, "clients")["paused_timeout_milliseconds"])
 
 
-def wait_until_over(bed: Bed, node: str) -> None:
-    while (now := left(bed, node)) > 0:
+def wait_until_over(harness: DeploymentHarness, node: str) -> None:
+    while (now := left(harness, node)) > 0:
         assert now <= pause.PAUSE_SECONDS * 1000
         time.sleep(0.05)
 
 
-def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: Bed) -> None:
+def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: DeploymentHarness) -> None:
     first, fence = replicated.primary(), replicated.spec.plan.directives.get("min-replicas-to-write")
     with AvailabilityProbe(replicated.client, wait=0) as probe:
         assert probe.makes_progress(60)
@@ -69,7 +69,7 @@ with pause.hold_writes(executor, node) as held:
 """
 
 
-def test_a_killed_commands_pause_ends_within_two_seconds(replicated: Bed, tmp_path: Path) -> None:
+def test_a_killed_commands_pause_ends_within_two_seconds(replicated: DeploymentHarness, tmp_path: Path) -> None:
     node, given = replicated.primary(), tmp_path / "given"
     given.write_bytes(pickle.dumps((replicated.deployment.executor, node)))
     command = [sys.executable, "-c", _HOLD, str(given)]

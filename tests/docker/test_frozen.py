@@ -6,39 +6,39 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import executor
 from infra.drivers.topology.executor import NotRespondingError, is_reachable, wait_until
-from tests.docker.bed import Bed, make_spec, running
 
 
 @pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path_factory.mktemp("frozen"), "replicated")) as made:
         yield made
 
 
-def signal(bed: Bed, service: str, name: str) -> None:
-    container = bed.deployment.container(service)
-    bed.spec.engine.docker("exec", container, "sh", "-c", f"kill -{name} $(pidof valkey-server)")
+def signal(harness: DeploymentHarness, service: str, name: str) -> None:
+    container = harness.deployment.container(service)
+    harness.spec.engine.docker("exec", container, "sh", "-c", f"kill -{name} $(pidof valkey-server)")
 
 
-def test_a_frozen_node_is_silent(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_node_is_silent(harness: DeploymentHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "RESPONSE_TIMEOUT_SECONDS", 2)
-    signal(bed, "node-1", "STOP")
+    signal(harness, "node-1", "STOP")
     try:
         with pytest.raises(NotRespondingError, match="node-1 doesn't respond: it has not responded for 2 s"):
-            bed.deployment.executor.run("node-1", "PING")
+            harness.deployment.executor.run("node-1", "PING")
     finally:
-        signal(bed, "node-1", "CONT")
-    assert is_reachable(bed.deployment.executor, "node-1")
+        signal(harness, "node-1", "CONT")
+    assert is_reachable(harness.deployment.executor, "node-1")
 
 
-def test_a_node_starts_beside_a_frozen_sentinel(bed: Bed) -> None:
-    signal(bed, "sentinel-0", "STOP")
+def test_a_node_starts_beside_a_frozen_sentinel(harness: DeploymentHarness) -> None:
+    signal(harness, "sentinel-0", "STOP")
     try:
-        bed.spec.engine.docker("restart", bed.deployment.container("node-1"))
-        wait_until(lambda: is_reachable(bed.deployment.executor, "node-1"), 60, "it waits for the Sentinel")
+        harness.spec.engine.docker("restart", harness.deployment.container("node-1"))
+        wait_until(lambda: is_reachable(harness.deployment.executor, "node-1"), 60, "it waits for the Sentinel")
     finally:
-        signal(bed, "sentinel-0", "CONT")
-    bed.ensure()
-    assert bed.wrong() == []
+        signal(harness, "sentinel-0", "CONT")
+    harness.ensure()
+    assert harness.wrong() == []

@@ -5,30 +5,30 @@ from __future__ import annotations
 import logging
 import re
 import tarfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW, OLD, DeploymentHarness, make_spec, running, sweep
+from harness.waiting import wait_until
 from infra.drivers.docker import driver
 from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.driver import DeploymentSpec
 from infra.drivers.docker.objects import DockerObjects
 from infra.errors import ProvisioningError
-from tests import killed
-from tests.docker.bed import IMAGE, NEW, OLD, Bed, make_spec, running, sweep
 from tests.docker.stored import data_of, leader_and_followers, read, write
+from tests.support import killed
 
 HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @pytest.fixture
-def single(tmp_path: Path) -> Iterator[Bed]:
-    with running(make_spec(tmp_path, "single")) as bed:
-        write(bed, "first")
-        yield bed
+def single(tmp_path: Path) -> Iterator[DeploymentHarness]:
+    with running(make_spec(tmp_path, "single")) as harness:
+        write(harness, "first")
+        yield harness
 
 
 def left(spec: DeploymentSpec) -> list[str]:
@@ -40,20 +40,20 @@ def objects(spec: DeploymentSpec) -> DockerObjects:
     return DockerObjects(spec.engine, spec.plan.stack, spec.plan.project)
 
 
-def kill(bed: Bed, call: str, folder: Path) -> None:
+def kill(harness: DeploymentHarness, call: str, folder: Path) -> None:
     """Have an `ensure` killed at a call."""
-    killed.ensure("infra.drivers.docker.driver", f"infra.drivers.docker.{call}", folder, bed.spec, bed.known)
+    killed.ensure("infra.drivers.docker.driver", f"infra.drivers.docker.{call}", folder, harness.spec, harness.known)
 
 
-def helpers(bed: Bed) -> list[str]:
-    return bed.spec.engine.list_by_labels("container", f"valkey.deployment={bed.spec.plan.project}")
+def helpers(harness: DeploymentHarness) -> list[str]:
+    return harness.spec.engine.list_by_labels("container", f"valkey.deployment={harness.spec.plan.project}")
 
 
 def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
     """With the scratch server still running; no state has the containers."""
-    with running(make_spec(tmp_path / "old", "single")) as bed:
-        write(bed, "first")
-        bed.remove(keep_snapshot=True)
+    with running(make_spec(tmp_path / "old", "single")) as harness:
+        write(harness, "first")
+        harness.remove(keep_snapshot=True)
     (snapshot,) = (tmp_path / "old").glob("final-*.rdb")
     spec = replace(make_spec(tmp_path, "single"), restore_from=snapshot)
     try:
@@ -70,7 +70,7 @@ def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
         sweep(spec.plan.stack)
 
 
-def test_the_end_keeps_data_that_no_state_has(single: Bed, tmp_path: Path) -> None:
+def test_the_end_keeps_data_that_no_state_has(single: DeploymentHarness, tmp_path: Path) -> None:
     spec = single.spec
     driver.clean_up(objects(spec), spec.engine.check(), tmp_path)
     assert left(spec) == []
@@ -84,7 +84,7 @@ def archived(folder: Path) -> list[str]:
         return [name.removeprefix("./") for name in archive.getnames()]
 
 
-def test_helpers_of_killed_commands_are_removed(single: Bed, tmp_path: Path) -> None:
+def test_helpers_of_killed_commands_are_removed(single: DeploymentHarness, tmp_path: Path) -> None:
     for number in range(2):
         kill(single, "volumes._entry", tmp_path)
         (helper,) = helpers(single)
@@ -98,7 +98,7 @@ def test_helpers_of_killed_commands_are_removed(single: Bed, tmp_path: Path) -> 
     assert left(single.spec) == []
 
 
-def test_a_container_that_compose_was_replacing_is_removed(single: Bed) -> None:
+def test_a_container_that_compose_was_replacing_is_removed(single: DeploymentHarness) -> None:
     """Compose gives it the service's name last."""
     engine, container = single.spec.engine, single.deployment.container("node-0")
     engine.docker("rename", container, f"0123456789ab_{container}")
@@ -107,7 +107,7 @@ def test_a_container_that_compose_was_replacing_is_removed(single: Bed) -> None:
     assert read(single) == {"first"}
 
 
-def test_everything_has_the_stack_and_a_purpose(single: Bed) -> None:
+def test_everything_has_the_stack_and_a_purpose(single: DeploymentHarness) -> None:
     engine = single.spec.engine
     found = [
         facts for kind in ("container", "volume") for facts in engine.inspect(kind, *labelled(single, kind))
@@ -118,12 +118,12 @@ def test_everything_has_the_stack_and_a_purpose(single: Bed) -> None:
         assert labels.get("valkey.purpose") or labels["com.docker.compose.volume"]
 
 
-def labelled(bed: Bed, kind: str) -> list[str]:
-    return bed.spec.engine.list_by_labels(kind, f"valkey.stack={bed.spec.plan.stack}")
+def labelled(harness: DeploymentHarness, kind: str) -> list[str]:
+    return harness.spec.engine.list_by_labels(kind, f"valkey.stack={harness.spec.plan.stack}")
 
 
 @pytest.mark.parametrize("kind", ["volume", "network"])
-def test_the_end_is_refused_while_something_else_uses_what_it_removes(single: Bed, kind: str) -> None:
+def test_the_end_is_refused_while_something_else_uses_what_it_removes(single: DeploymentHarness, kind: str) -> None:
     engine, name = single.spec.engine, f"{single.spec.plan.project}-foreign"
     use = ("-v", f"{single.deployment.volume('conf')}:/v") if kind == "volume" else (
         "--network", f"{single.spec.plan.project}_default"
@@ -142,43 +142,44 @@ def test_the_end_is_refused_while_something_else_uses_what_it_removes(single: Be
 
 def test_the_way_back_of_a_killed_upgrade_is_refused(tmp_path: Path) -> None:
     """Its state has the version before it; the servers have the newer one, and their volumes note it."""
-    with running(make_spec(tmp_path, "single", OLD)) as bed:
-        bed.use(NEW)
-        kill(bed, "driver._inspect", tmp_path)
-        write(bed, "first")
-        bed.use(OLD)
+    with running(make_spec(tmp_path, "single", OLD)) as harness:
+        harness.use(NEW)
+        kill(harness, "driver._inspect", tmp_path)
+        write(harness, "first")
+        harness.use(OLD)
         newer = rf"written by Valkey {NEW}; {OLD} is older .* -> pulumi config set version 9\.1"
-        container, before = bed.deployment.container("node-0"), bed.container("node-0")["Id"]
+        container, before = harness.deployment.container("node-0"), harness.container("node-0")["Id"]
         for action in (None, "stop", "rm"):
             if action:
-                bed.spec.engine.docker(action, container)
+                harness.spec.engine.docker(action, container)
             for attempt in (driver.ensure, driver.preflight):
                 with pytest.raises(ProvisioningError, match=newer):
-                    attempt(bed.spec, bed.known)
-            assert action == "rm" or bed.container("node-0")["Id"] == before
-        bed.use(NEW)
-        bed.ensure()
-        assert read(bed) == {"first"}
+                    attempt(harness.spec, harness.known)
+            assert action == "rm" or harness.container("node-0")["Id"] == before
+        harness.use(NEW)
+        harness.ensure()
+        assert read(harness) == {"first"}
 
 
-def crash(bed: Bed) -> None:
+def crash(harness: DeploymentHarness) -> None:
     """Have the older server on files that only the newer one reads, as after an AOF rewrite."""
-    executor = bed.deployment.executor
+    executor = harness.deployment.executor
     executor.run("node-0", "BGREWRITEAOF")
-    deadline = time.monotonic() + 120
-    while not list((data_of(bed, "node-0") / "appendonlydir").glob("*.2.base.rdb")):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    older = ContainerDeployment(bed.spec.engine, replace(bed.deployment.plan, image=f"{IMAGE}:{OLD}"), bed.spec.secrets)
+    wait_until(lambda: list((data_of(harness, "node-0") / "appendonlydir").glob("*.2.base.rdb")))
+    older = ContainerDeployment(
+        harness.spec.engine, replace(harness.deployment.plan, image=f"{IMAGE}:{OLD}"), harness.spec.secrets
+    )
     older.compose("stop")
-    (data_of(bed, "node-0") / "position").unlink()
+    (data_of(harness, "node-0") / "position").unlink()
     older.compose("up", "--detach", "--force-recreate")
-    bed.state = replace(bed.known, version=OLD, image=f"{IMAGE}:{OLD}")
+    harness.state = replace(harness.known, version=OLD, image=f"{IMAGE}:{OLD}")
     with pytest.raises(ProvisioningError):
         older.wait()
 
 
-def test_servers_that_crash_on_an_older_version_are_upgraded(single: Bed, caplog: pytest.LogCaptureFixture) -> None:
+def test_servers_that_crash_on_an_older_version_are_upgraded(
+    single: DeploymentHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     crash(single)
     with caplog.at_level(logging.WARNING):
         single.ensure()
@@ -188,7 +189,7 @@ def test_servers_that_crash_on_an_older_version_are_upgraded(single: Bed, caplog
 
 
 def test_the_end_of_servers_that_crash_keeps_their_files(
-    single: Bed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    single: DeploymentHarness, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     crash(single)
     with caplog.at_level(logging.WARNING):
@@ -199,37 +200,37 @@ def test_the_end_of_servers_that_crash_keeps_their_files(
 
 
 def test_a_backup_needs_no_node_that_is_away(tmp_path: Path) -> None:
-    with running(make_spec(tmp_path, "replicated")) as bed:
-        write(bed, "first")
-        leader, (replica, other) = leader_and_followers(bed)
-        engine, containers = bed.spec.engine, bed.deployment.container
-        engine.docker("kill", *(containers(sentinel.name) for sentinel in bed.deployment.plan.sentinels))
+    with running(make_spec(tmp_path, "replicated")) as harness:
+        write(harness, "first")
+        leader, (replica, other) = leader_and_followers(harness)
+        engine, containers = harness.spec.engine, harness.deployment.container
+        engine.docker("kill", *(containers(sentinel.name) for sentinel in harness.deployment.plan.sentinels))
         for number, node in enumerate((replica, leader, other), start=1):
             engine.docker("kill", containers(node))
             folder = tmp_path / f"{number}"
             if node == other:
                 with pytest.raises(ProvisioningError, match=r"node-0 doesn't respond: .*; node-2 doesn't") as caught:
-                    driver.snapshot(bed.spec, bed.known, folder)
+                    driver.snapshot(harness.spec, harness.known, folder)
                 assert not HEX.search(str(caught.value))
                 assert not list(folder.glob("*"))
             else:
-                driver.snapshot(bed.spec, bed.known, folder)
+                driver.snapshot(harness.spec, harness.known, folder)
                 assert len(list(folder.glob("backup-*.rdb"))) == 1
 
 
 def test_a_backup_of_a_cluster_needs_no_node_that_is_away(tmp_path: Path) -> None:
-    with running(make_spec(tmp_path, "cluster")) as bed:
-        write(bed, "first")
-        leader, (replica,) = leader_and_followers(bed)
-        bed.spec.engine.docker("kill", bed.deployment.container(replica))
-        driver.snapshot(bed.spec, bed.known, tmp_path / "one")
+    with running(make_spec(tmp_path, "cluster")) as harness:
+        write(harness, "first")
+        leader, (replica,) = leader_and_followers(harness)
+        harness.spec.engine.docker("kill", harness.deployment.container(replica))
+        driver.snapshot(harness.spec, harness.known, tmp_path / "one")
         assert len(list((tmp_path / "one").glob("*.rdb"))) == 3
-        bed.spec.engine.docker("kill", bed.deployment.container(leader))
+        harness.spec.engine.docker("kill", harness.deployment.container(leader))
         with pytest.raises(ProvisioningError, match=f"{leader} doesn't respond"):
-            driver.snapshot(bed.spec, bed.known, tmp_path / "none")
+            driver.snapshot(harness.spec, harness.known, tmp_path / "none")
 
 
-def test_what_can_not_be_had_is_refused_before_anything_changes(single: Bed, tmp_path: Path) -> None:
+def test_what_can_not_be_had_is_refused_before_anything_changes(single: DeploymentHarness, tmp_path: Path) -> None:
     """As a preview asks, with the secrets of the state."""
     spec, known, before = single.spec, single.known, single.container("node-0")
     absent = replace(spec, source=replace(spec.source, reference="127.0.0.1:1/valkey:9.1.7"))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.files import SCRIPTS
 from infra.drivers.topology.cluster import PLAN_SCRIPT
 from infra.drivers.topology.executor import wait_until
-from tests.docker.bed import IMAGE, NEW
 
 PORT = 7000
 LOGIN = ' --user "$user" --tls --cacert /etc/valkey/tls/ca.crt'

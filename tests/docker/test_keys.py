@@ -11,68 +11,68 @@ import redis
 from valkeykit.connection import connect
 from valkeykit.url import Node
 
+from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver
 from stackctl import keycounts, keyspace
 from stackctl.keycounts import ShardKeyCount
-from tests.docker.bed import Bed, make_spec, running
 
 KEYS = 500
 MANIFEST = "/data/appendonlydir/appendonly.aof.manifest"
 
 
 @pytest.fixture
-def single(tmp_path: Path) -> Iterator[Bed]:
+def single(tmp_path: Path) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path, "single")) as made:
         yield made
 
 
 @pytest.fixture
-def replicated(tmp_path: Path) -> Iterator[Bed]:
+def replicated(tmp_path: Path) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path, "replicated")) as made:
         yield made
 
 
-def write(bed: Bed) -> None:
+def write(harness: DeploymentHarness) -> None:
     """Keys that are on every node's disk."""
-    replicas = bed.spec.plan.replicas
-    with bed.client("admin") as client:
+    replicas = harness.spec.plan.replicas
+    with harness.client("admin") as client:
         for number in range(KEYS):
             client.set(f"key:{number}", "value")
         assert client.execute_command("WAITAOF", 1, replicas, 60_000) == [1, replicas]
 
 
-def count(bed: Bed) -> list[ShardKeyCount]:
-    address = bed.endpoint.address("monitor", bed.spec.secrets.passwords["monitor"])
+def count(harness: DeploymentHarness) -> list[ShardKeyCount]:
+    address = harness.endpoint.address("monitor", harness.spec.secrets.passwords["monitor"])
 
     def at(node: Node) -> redis.Redis:
-        return connect(address.at(node), topology="single", ca=bed.endpoint.ca)
+        return connect(address.at(node), topology="single", ca=harness.endpoint.ca)
 
-    return keyspace.read(bed.endpoint.nodes, at, bed.endpoint)
-
-
-def compare(bed: Bed, before: list[ShardKeyCount]) -> keycounts.KeyCountReport:
-    return keycounts.compare([shard.count for shard in before], count(bed), "web")
+    return keyspace.read(harness.endpoint.nodes, at, harness.endpoint)
 
 
-def recoveries(bed: Bed, since: datetime) -> list[str]:
-    return driver.recoveries(bed.spec, bed.known, since)
+def compare(harness: DeploymentHarness, before: list[ShardKeyCount]) -> keycounts.KeyCountReport:
+    return keycounts.compare([shard.count for shard in before], count(harness), "web")
 
 
-def lose_volume(bed: Bed, node: str) -> None:
+def recoveries(harness: DeploymentHarness, since: datetime) -> list[str]:
+    return driver.recoveries(harness.spec, harness.known, since)
+
+
+def lose_volume(harness: DeploymentHarness, node: str) -> None:
     """As an operator does with a damaged one."""
-    bed.spec.engine.docker("rm", "--force", bed.deployment.container(node))
-    bed.spec.engine.docker("volume", "rm", bed.deployment.volume(node))
+    harness.spec.engine.docker("rm", "--force", harness.deployment.container(node))
+    harness.spec.engine.docker("volume", "rm", harness.deployment.volume(node))
 
 
-def damage(bed: Bed, node: str, script: str) -> None:
+def damage(harness: DeploymentHarness, node: str, script: str) -> None:
     """Kill a node and change its files."""
-    bed.spec.engine.docker("kill", bed.deployment.container(node))
-    volume = f"{bed.deployment.volume(node)}:/data"
+    harness.spec.engine.docker("kill", harness.deployment.container(node))
+    volume = f"{harness.deployment.volume(node)}:/data"
     options = ["--rm", "--network", "none", "--volume", volume, "--entrypoint", "sh"]
-    bed.spec.engine.docker("run", *options, bed.deployment.plan.image, "-c", script)
+    harness.spec.engine.docker("run", *options, harness.deployment.plan.image, "-c", script)
 
 
-def test_a_single_node_whose_volume_is_lost(single: Bed) -> None:
+def test_a_single_node_whose_volume_is_lost(single: DeploymentHarness) -> None:
     write(single)
     before, since = count(single), datetime.now(timezone.utc)
     assert (before[0].count.node, before[0].count.keys) == ("node-0", KEYS)
@@ -85,7 +85,7 @@ def test_a_single_node_whose_volume_is_lost(single: Bed) -> None:
     ]
 
 
-def test_a_single_node_whose_append_only_file_is_cut(single: Bed) -> None:
+def test_a_single_node_whose_append_only_file_is_cut(single: DeploymentHarness) -> None:
     write(single)
     before = count(single)
     script = "cd /data/appendonlydir; size=$(stat -c %s *.incr.aof); truncate -s $((size / 2)) *.incr.aof"
@@ -96,7 +96,7 @@ def test_a_single_node_whose_append_only_file_is_cut(single: Bed) -> None:
     assert f": node-0 {left} of {KEYS} (restarted " in compare(single, before).warning
 
 
-def test_keys_that_clients_removed_are_no_warning(single: Bed) -> None:
+def test_keys_that_clients_removed_are_no_warning(single: DeploymentHarness) -> None:
     write(single)
     before = count(single)
     with single.client("admin") as client:
@@ -106,7 +106,7 @@ def test_keys_that_clients_removed_are_no_warning(single: Bed) -> None:
     assert f"node-0 had {KEYS} " in report.summary
 
 
-def test_replicas_that_copied_their_data_again(replicated: Bed) -> None:
+def test_replicas_that_copied_their_data_again(replicated: DeploymentHarness) -> None:
     write(replicated)
     before, since = count(replicated), datetime.now(timezone.utc)
     primary, *replicas = sorted(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import NEW, OLD, make_spec, running
 from infra.drivers.docker import driver, images
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
-from tests.docker.bed import NEW, OLD, make_spec, running
 
 
 def nothing_is_left(spec: driver.DeploymentSpec) -> bool:
@@ -119,12 +119,12 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_subnet_that_is_taken(tmp_path: Path) -> None:
-    with running(make_spec(tmp_path, "single")) as bed:
-        rival = make_spec(tmp_path, "single", subnet=bed.spec.plan.subnet)
+    with running(make_spec(tmp_path, "single")) as harness:
+        rival = make_spec(tmp_path, "single", subnet=harness.spec.plan.subnet)
         with pytest.raises(ProvisioningError, match="overlaps with"):
             driver.ensure(rival, None)
         assert nothing_is_left(rival)
-        assert bed.wrong() == []
+        assert harness.wrong() == []
 
 
 def test_an_address_that_isnt_the_engines(tmp_path: Path) -> None:
@@ -135,18 +135,18 @@ def test_an_address_that_isnt_the_engines(tmp_path: Path) -> None:
 
 
 def test_a_name_that_somebody_else_uses(tmp_path: Path) -> None:
-    with running(make_spec(tmp_path, "single")) as bed:
-        thief = make_spec(tmp_path, "single", project=bed.spec.plan.project)
-        with pytest.raises(ProvisioningError, match=f"belongs to {bed.spec.plan.stack}"):
+    with running(make_spec(tmp_path, "single")) as harness:
+        thief = make_spec(tmp_path, "single", project=harness.spec.plan.project)
+        with pytest.raises(ProvisioningError, match=f"belongs to {harness.spec.plan.stack}"):
             driver.ensure(thief, None)
-        assert bed.wrong() == []
+        assert harness.wrong() == []
 
 
 def test_another_engine_than_before(tmp_path: Path) -> None:
-    with running(make_spec(tmp_path, "single")) as bed:
-        moved = replace(bed.known, engine="another")
+    with running(make_spec(tmp_path, "single")) as harness:
+        moved = replace(harness.known, engine="another")
         with pytest.raises(ProvisioningError, match="another Docker engine"):
-            driver.ensure(bed.spec, moved)
+            driver.ensure(harness.spec, moved)
 
 
 @pytest.mark.parametrize("topology", ["single", "cluster"])
@@ -162,18 +162,18 @@ def test_any_printable_password(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "replicated")
     awkward = """p@ss:w/rd#1 "q" %20\\é$x'`{}"""
     passwords = {name: f"{awkward}{name}" for name in spec.secrets.passwords}
-    with running(replace(spec, secrets=replace(spec.secrets, passwords=passwords))) as bed:
-        assert bed.wrong() == []
-        with bed.client() as client:
+    with running(replace(spec, secrets=replace(spec.secrets, passwords=passwords))) as harness:
+        assert harness.wrong() == []
+        with harness.client() as client:
             assert client.set("key", "value")
 
 
 def test_a_server_that_cannot_be_asked_is_reported_with_the_reason(tmp_path: Path) -> None:
-    with running(make_spec(tmp_path, "single")) as bed:
-        conf, image = bed.deployment.volume("conf"), bed.deployment.plan.image
-        engine = bed.spec.engine
+    with running(make_spec(tmp_path, "single")) as harness:
+        conf, image = harness.deployment.volume("conf"), harness.deployment.plan.image
+        engine = harness.spec.engine
         engine.docker("run", "--rm", "-u", "0", "-v", f"{conf}:/c", "--entrypoint", "rm", image, "-f", "/c/tls/ca.crt")
         with pytest.raises(ProvisioningError, match="node-0: Could not negotiate a TLS connection: Invalid CA"):
-            bed.deployment.executor.run("node-0", "PING")
-        bed.ensure()
-        bed.deployment.executor.run("node-0", "PING")
+            harness.deployment.executor.run("node-0", "PING")
+        harness.ensure()
+        harness.deployment.executor.run("node-0", "PING")

@@ -20,13 +20,13 @@ import pytest
 import redis
 import yaml
 
+from harness.docker import SHAPES, DeploymentHarness, make_spec, new_secrets, running
+from harness.ports import free_port
 from infra.drivers.docker import exporter
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
 from stackctl.stack import PROJECT
 from tests.docker.alerts import CASES, unit_tests
-from tests.docker.bed import SHAPES, Bed, make_spec, new_secrets, running
-from tests.ports import free_port
 
 EXPORTER = "exporter-test:1.69.0"
 PROMETHEUS = "prometheus-test:2.53.3"
@@ -39,23 +39,23 @@ _METRIC = re.compile(r"\bredis_[a-z_]+")
 
 
 @pytest.fixture(scope="module", params=list(SHAPES), ids=list(SHAPES))
-def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     topology: Topology = request.param
-    with running(make_spec(tmp_path_factory.mktemp(topology), topology, exporter=EXPORTER)) as bed:
-        with bed.client() as client:
+    with running(make_spec(tmp_path_factory.mktemp(topology), topology, exporter=EXPORTER)) as harness:
+        with harness.client() as client:
             client.set("a", "b")
             with contextlib.suppress(redis.exceptions.NoPermissionError):
                 client.config_get("dir")  # so that there is a refused command to count
-        yield bed
+        yield harness
 
 
 _SEEN: set[str] = set()
 """Names of the metrics of all topologies."""
 
 
-def scrape(bed: Bed, target: dict[str, Any], **parameters: str) -> str:
+def scrape(harness: DeploymentHarness, target: dict[str, Any], **parameters: str) -> str:
     query = urllib.parse.urlencode({"target": target["targets"][0], **parameters})
-    context = ssl.create_default_context(cadata=bed.spec.secrets.ca)
+    context = ssl.create_default_context(cadata=harness.spec.secrets.ca)
     url = f"https://{target['labels']['exporter']}/scrape?{query}"
     with urllib.request.urlopen(url, context=context, timeout=10) as answer:
         return str(answer.read().decode())
@@ -72,7 +72,7 @@ def promtool(folder: Path, *arguments: str) -> str:
     return Engine().docker("run", *box, PROMETHEUS, *arguments)
 
 
-def test_every_server_is_seen_by_the_exporter_over_tls(watched: Bed) -> None:
+def test_every_server_is_seen_by_the_exporter_over_tls(watched: DeploymentHarness) -> None:
     plan = watched.deployment.plan
     found = exporter.targets(plan)
     assert [target["labels"]["node"] for target in found] == [m.name for m in (*plan.nodes, *plan.sentinels)]
@@ -88,7 +88,7 @@ KEY = "customer:alice@example.org"
 
 
 @pytest.mark.parametrize("parameter", ["check-keys", "check-single-keys", "check-streams", "check-single-streams"])
-def test_no_parameter_has_the_exporter_name_keys(watched: Bed, parameter: str) -> None:
+def test_no_parameter_has_the_exporter_name_keys(watched: DeploymentHarness, parameter: str) -> None:
     """Nor the ones that count: a number for a pattern tells names too, one character after the other."""
     with watched.client() as client:
         client.xadd(KEY, {"a": "b"})
@@ -107,13 +107,13 @@ def test_no_parameter_has_the_exporter_name_keys(watched: Bed, parameter: str) -
 
 
 @pytest.mark.parametrize("user", ["monitor", "app", "admin", "replica", "health", "default", ""])
-def test_the_exporter_knows_the_password_of_its_own_user_alone(watched: Bed, user: str) -> None:
+def test_the_exporter_knows_the_password_of_its_own_user_alone(watched: DeploymentHarness, user: str) -> None:
     target = exporter.targets(watched.deployment.plan)[0]
     other = target["targets"][0].replace("exporter@", f"{user}@" if user else "")
     assert "\nredis_up 0\n" in scrape(watched, {**target, "targets": [other]})
 
 
-def test_another_server_as_target_is_sent_no_password(watched: Bed) -> None:
+def test_another_server_as_target_is_sent_no_password(watched: DeploymentHarness) -> None:
     target = exporter.targets(watched.deployment.plan)[0]
     (network,) = watched.container("exporter")["NetworkSettings"]["Networks"].values()
     with socket.create_server((network["Gateway"], 0)) as other, ThreadPoolExecutor() as pool:
@@ -130,13 +130,15 @@ def test_another_server_as_target_is_sent_no_password(watched: Bed) -> None:
     assert not [user for user, password in watched.spec.secrets.passwords.items() if password.encode() in received]
 
 
-def test_inspecting_the_exporter_shows_no_secret(watched: Bed) -> None:
+def test_inspecting_the_exporter_shows_no_secret(watched: DeploymentHarness) -> None:
     shown = json.dumps(watched.container("exporter"))
     assert not [user for user, password in watched.spec.secrets.passwords.items() if password in shown]
 
 
 @pytest.mark.parametrize("watched", ["replicated"], indirect=True)
-def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(watched: Bed, tmp_path: Path) -> None:
+def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(
+    watched: DeploymentHarness, tmp_path: Path
+) -> None:
     tmp_path.chmod(0o755)
     for file in MONITORING.iterdir():
         (tmp_path / file.name).write_text(file.read_text().replace("15s", "2s"))
@@ -165,19 +167,19 @@ def test_every_metric_of_rules_and_dashboard_is_there() -> None:
 
 
 def test_an_exporter_comes_and_goes_and_the_servers_stay(tmp_path: Path) -> None:
-    with running(make_spec(tmp_path, "single")) as bed:
-        ports, started = bed.known.ports, bed.container("node-0")["State"]["StartedAt"]
-        bed.ensure(plan=replace(bed.spec.plan, exporter=EXPORTER))
-        assert bed.known.ports[:-1] == ports
-        assert "redis_up 1" in scrape(bed, exporter.targets(bed.deployment.plan)[0])
-        old = bed.spec.secrets
-        new = replace(new_secrets(["x"], bed.spec.plan.users), certificate=old.certificate, ca=old.ca)
-        bed.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
-        bed.ensure(secrets=new)
-        assert "redis_up 1" in scrape(bed, exporter.targets(bed.deployment.plan)[0])
-        bed.ensure(plan=replace(bed.spec.plan, exporter=""))
-        assert bed.known.ports == ports
-        assert bed.container("node-0")["State"]["StartedAt"] == started
+    with running(make_spec(tmp_path, "single")) as harness:
+        ports, started = harness.known.ports, harness.container("node-0")["State"]["StartedAt"]
+        harness.ensure(plan=replace(harness.spec.plan, exporter=EXPORTER))
+        assert harness.known.ports[:-1] == ports
+        assert "redis_up 1" in scrape(harness, exporter.targets(harness.deployment.plan)[0])
+        old = harness.spec.secrets
+        new = replace(new_secrets(["x"], harness.spec.plan.users), certificate=old.certificate, ca=old.ca)
+        harness.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
+        harness.ensure(secrets=new)
+        assert "redis_up 1" in scrape(harness, exporter.targets(harness.deployment.plan)[0])
+        harness.ensure(plan=replace(harness.spec.plan, exporter=""))
+        assert harness.known.ports == ports
+        assert harness.container("node-0")["State"]["StartedAt"] == started
 
 
 def test_each_rule_fires_where_it_should_and_is_silent_where_not(tmp_path: Path) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NETWORKS, NEW, SHAPES, DeploymentHarness, make_spec, running
+from harness.waiting import wait_until
 from infra.drivers.docker.engine import Engine
-from tests.docker.bed import IMAGE, NETWORKS, NEW, SHAPES, Bed, make_spec, running
 
 BACK_WITHIN = 120.0
 BRIDGE = "valkeytest0"
@@ -34,10 +34,10 @@ class PrivateEngine:
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while not (self._folder / "docker.sock").exists() or not _answers():
-            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
-            time.sleep(0.2)
+        wait_until(
+            lambda: (self._folder / "docker.sock").exists() and _answers(),
+            problem=lambda: (self._folder / "log").read_text()[-2000:],
+        )
 
     def stop(self) -> None:
         assert self._process is not None
@@ -81,23 +81,21 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateE
 @pytest.mark.usefixtures("_network")
 def test_every_topology_comes_back_after_a_reboot(engine: PrivateEngine, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        beds = [stack.enter_context(running(make_spec(tmp_path, shape))) for shape in SHAPES]  # type: ignore[arg-type]
-        for bed in beds:
-            with bed.client() as client:
+        harnesses = [stack.enter_context(running(make_spec(tmp_path, shape))) for shape in SHAPES]  # type: ignore[arg-type]
+        for harness in harnesses:
+            with harness.client() as client:
                 client.set("key", "kept")
         engine.stop()
         engine.start()
-        for bed in beds:
-            _wait_until_whole(bed)
-            with bed.client() as client:
+        for harness in harnesses:
+            _wait_until_whole(harness)
+            with harness.client() as client:
                 assert client.get("key") == "kept"
                 assert client.set("key", "written again")
 
 
-def _wait_until_whole(bed: Bed) -> None:
-    deadline = time.monotonic() + BACK_WITHIN
-    while problems := bed.wrong():
-        if all(problem.startswith("primaries:") for problem in problems):
-            return  # others lead now, which is no harm
-        assert time.monotonic() < deadline, problems
-        time.sleep(1)
+def _wait_until_whole(harness: DeploymentHarness) -> None:
+    def whole() -> bool:  # others may lead now, which is no harm
+        return all(problem.startswith("primaries:") for problem in harness.wrong())
+
+    wait_until(whole, BACK_WITHIN, lambda: str(harness.wrong()), every=1)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW
+from harness.ports import free_port
+from harness.waiting import wait_until
 from infra.drivers.docker import images
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
 from infra.errors import ProvisioningError
-from tests.docker.bed import IMAGE, NEW
 
 PROGRAM = (
     Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "valkey-pulumi/registry/usr/bin/docker-registry"
@@ -26,8 +27,7 @@ HASHED = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"  # bcryp
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "users").write_text(f"{USER}:{HASHED}\n")
     (tmp_path / "config.yml").write_text(
         "version: 0.1\n"
@@ -38,10 +38,7 @@ def registry(tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([str(PROGRAM), "serve", str(tmp_path / "config.yml")], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 20
-        while not _listens(port):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: _listens(port))
         yield f"127.0.0.1:{port}/team/valkey:{NEW}"
     finally:
         server.terminate()

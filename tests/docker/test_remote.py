@@ -9,53 +9,57 @@ from pathlib import Path
 
 import pytest
 
+from harness.docker import DeploymentHarness, make_spec, running, sweep
 from infra.drivers.docker import driver
 from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
-from tests.docker.bed import Bed, make_spec, running, sweep
-from tests.docker.forwarder import Forwarder
+from tests.docker.tcp_proxy import EngineProxy
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forwarder]:
-    forwarder = Forwarder()
-    monkeypatch.setenv("DOCKER_HOST", forwarder.url)
-    yield forwarder
-    forwarder.drop_after = None
-    forwarder.close()
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
+    proxy = EngineProxy()
+    monkeypatch.setenv("DOCKER_HOST", proxy.url)
+    yield proxy
+    proxy.drop_after = None
+    proxy.close()
 
 
-def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: Forwarder) -> None:
-    with running(make_spec(tmp_path, "replicated", backups=Backups(3600, 1))) as bed:
-        assert bed.wrong() == []
-        mounts = [mount for service in bed.deployment.project["services"] for mount in bed.container(service)["Mounts"]]
+def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: EngineProxy) -> None:
+    with running(make_spec(tmp_path, "replicated", backups=Backups(3600, 1))) as harness:
+        assert harness.wrong() == []
+        mounts = [
+            mount
+            for service in harness.deployment.project["services"]
+            for mount in harness.container(service)["Mounts"]
+        ]
         assert {mount["Type"] for mount in mounts} == {"volume"}
-        with bed.client() as client:
+        with harness.client() as client:
             assert client.set("key", "value")
-        bed.remove(keep_snapshot=True)
+        harness.remove(keep_snapshot=True)
         assert list(tmp_path.glob("final-*.rdb"))
     assert line.seen > 20
 
 
 @pytest.mark.parametrize("requests", [3, 12, 25, 40])
-def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line: Forwarder, requests: int) -> None:
+def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line: EngineProxy, requests: int) -> None:
     spec = make_spec(tmp_path, "single")
     try:
         line.drop_after = line.seen + requests
         with suppress(ProvisioningError):  # with many requests it may be done before
             driver.ensure(spec, None)
         line.drop_after = None
-        bed = Bed(spec)
-        bed.ensure()
-        assert bed.wrong() == []
-        with bed.client() as client:
+        harness = DeploymentHarness(spec)
+        harness.ensure()
+        assert harness.wrong() == []
+        with harness.client() as client:
             assert client.set("key", "value")
     finally:
         line.drop_after = None
         sweep(spec.plan.stack)
 
 
-def test_a_line_that_is_down_is_one_error(tmp_path: Path, line: Forwarder) -> None:
+def test_a_line_that_is_down_is_one_error(tmp_path: Path, line: EngineProxy) -> None:
     line.drop_after = 0
     with pytest.raises(ProvisioningError) as caught:
         driver.ensure(replace(make_spec(tmp_path, "single")), None)

@@ -6,18 +6,18 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.docker import IMAGE, NEW, OLD, SHAPES
+from harness.ports import CONTAINERS, reserve
+from harness.waiting import wait_until
 from infra.drivers.docker.engine import Engine, EngineError
 from stackctl.render import render
 from stackctl.stack import PROJECT
-from tests import checkout
-from tests.docker.bed import IMAGE, NEW, OLD, SHAPES
-from tests.ports import CONTAINERS, reserve
+from tests.support import checkout
 
 
 def smoke(folder: Path) -> str:
@@ -115,7 +115,7 @@ def test_debians_package_serves_with_the_rendered_folder_and_keeps_its_data(mach
         return engine.docker("exec", *(["--detach"] if detach else []), machine, *command)
 
     run(*AS_VALKEY, "valkey-server", *OWN, detach=True)
-    _until(lambda: "OK" in run("sh", "-c", "valkey-cli -s /tmp/own set before yes || true"))
+    wait_until(lambda: "OK" in run("sh", "-c", "valkey-cli -s /tmp/own set before yes || true"))
     run("valkey-cli", "-s", "/tmp/own", "shutdown", "save")
 
     render("native", folder, [f"port={reserve(CONTAINERS)}", "memory=64mb", "workload=queue"])
@@ -127,7 +127,7 @@ def test_debians_package_serves_with_the_rendered_folder_and_keeps_its_data(mach
     assert run("stat", "-c", "%a %u %g", "/etc/valkey/tls/server.key") == "640 0 999\n"
 
     run(*AS_VALKEY, "valkey-server", "/etc/valkey/valkey.conf", detach=True)
-    _until(lambda: "Ready to accept" in run("cat", "/var/log/valkey/valkey-server.log"))
+    wait_until(lambda: "Ready to accept" in run("cat", "/var/log/valkey/valkey-server.log"))
     assert "FAILED" not in smoke(folder)
     assert _asks(folder, "get", "before") == "yes"
 
@@ -162,25 +162,25 @@ def test_an_install_killed_while_it_adopts_a_dump_adopts_all_of_it_the_next_time
     def serve(*commands: tuple[str, ...]) -> None:
         """As Debian's own configuration has it: a snapshot, no append-only file."""
         run(*AS_VALKEY, "valkey-server", *OWN, detach=True)
-        _until(lambda: "PONG" in run("sh", "-c", "valkey-cli -s /tmp/own ping || true"))
+        wait_until(lambda: "PONG" in run("sh", "-c", "valkey-cli -s /tmp/own ping || true"))
         for command in commands:
             run("valkey-cli", "-s", "/tmp/own", *command)
         run("valkey-cli", "-s", "/tmp/own", "shutdown", "save")
-        _until(lambda: not run("sh", "-c", f"{SERVERS} || true"))
+        wait_until(lambda: not run("sh", "-c", f"{SERVERS} || true"))
 
     serve(("eval", FILL, "0"))
     render("native", folder, [f"port={reserve(CONTAINERS)}", "memory=256mb", "workload=queue"])
     engine.docker("cp", str(folder), f"{machine}:/root/valkey")
     run("sh", "-c", KILL.format(sign=KILLED_AT[signal_at]))
     if served:
-        _until(lambda: not run("sh", "-c", f"{SERVERS} || true"))
+        wait_until(lambda: not run("sh", "-c", f"{SERVERS} || true"))
         serve(("set", "later", "yes"))
 
     run("/root/valkey/install")
     assert not run("sh", "-c", f"{SERVERS} || true")
     assert "wrote" not in run("/root/valkey/install")
     run(*AS_VALKEY, "valkey-server", "/etc/valkey/valkey.conf", detach=True)
-    _until(lambda: "Ready to accept" in run("cat", "/var/log/valkey/valkey-server.log"))
+    wait_until(lambda: "Ready to accept" in run("cat", "/var/log/valkey/valkey-server.log"))
     assert _asks(folder, "dbsize") == str(KEYS + served)
 
 
@@ -201,14 +201,6 @@ def _asks(folder: Path, *command: str) -> str:
     lines = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
     with connect(lines["VALKEY_URL"].strip("'"), ca=(folder / "ca.crt").read_text()) as client:
         return str(client.execute_command(*command))
-
-
-def _until(condition: object, seconds: float = 120) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it doesn't come up"
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("label", ["0123456789012389", "7301234567890e12", "0899"])

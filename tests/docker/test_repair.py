@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.docker import NEW, OLD, DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver, executor, volumes
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.workbench import Workbench
 from infra.drivers.topology.executor import NodeAddress, is_reachable, wait_until
 from infra.errors import ProvisioningError
-from tests.docker.bed import NEW, OLD, Bed, make_spec, running
 from tests.docker.test_frozen import signal
 
 KEYS = 300
@@ -36,50 +36,52 @@ EMPTIED = "rm -rf /data/*"
 
 
 @pytest.fixture(scope="module", params=[pytest.param(OLD, marks=pytest.mark.thorough), NEW])
-def single(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def single(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path_factory.mktemp("single"), "single", request.param)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path_factory.mktemp("replicated"), "replicated")) as made:
         yield made
 
 
 @pytest.fixture(scope="module", params=[pytest.param(OLD, marks=pytest.mark.thorough), NEW])
-def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     """A cluster without replicas."""
     with running(make_spec(tmp_path_factory.mktemp("shards"), "cluster", request.param, replicas=0)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path_factory.mktemp("cluster"), "cluster")) as made:
         yield made
 
 
-def fill(bed: Bed) -> None:
+def fill(harness: DeploymentHarness) -> None:
     """Half of the keys in the base file, half in the changes after it; noted by the recorders, and on the disk."""
-    with bed.client("admin") as client:
+    with harness.client("admin") as client:
         client.flushall()
-    write(bed, 0, KEYS // 2)
-    for node in bed.deployment.plan.nodes:
-        if bed.deployment.executor.run(node.name, "ROLE")[0] == "master":
-            rewrite(bed, node.name)
-    write(bed, KEYS // 2, KEYS)
-    wait_until(lambda: sum(noted(bed, node.name) for node in primaries(bed)) == KEYS, 60, "the keys aren't noted")
+    write(harness, 0, KEYS // 2)
+    for node in harness.deployment.plan.nodes:
+        if harness.deployment.executor.run(node.name, "ROLE")[0] == "master":
+            rewrite(harness, node.name)
+    write(harness, KEYS // 2, KEYS)
+    wait_until(
+        lambda: sum(noted(harness, node.name) for node in primaries(harness)) == KEYS, 60, "the keys aren't noted"
+    )
 
 
-def write(bed: Bed, first: int, last: int) -> None:
-    with bed.client() as client:
+def write(harness: DeploymentHarness, first: int, last: int) -> None:
+    with harness.client() as client:
         for number in range(first, last):
             client.set(f"key:{number}", f"value {number}")
 
 
-def rewrite(bed: Bed, node: str) -> None:
-    executor = bed.deployment.executor
+def rewrite(harness: DeploymentHarness, node: str) -> None:
+    executor = harness.deployment.executor
     executor.run(node, "BGREWRITEAOF")
 
     def written() -> bool:
@@ -89,43 +91,47 @@ def rewrite(bed: Bed, node: str) -> None:
     wait_until(written, 60, "the append-only file isn't rewritten")
 
 
-def primaries(bed: Bed) -> list[NodeAddress]:
-    return [node for node in bed.deployment.plan.nodes if bed.deployment.executor.run(node.name, "ROLE")[0] == "master"]
+def primaries(harness: DeploymentHarness) -> list[NodeAddress]:
+    return [
+        node
+        for node in harness.deployment.plan.nodes
+        if harness.deployment.executor.run(node.name, "ROLE")[0] == "master"
+    ]
 
 
-def noted(bed: Bed, node: str) -> int:
+def noted(harness: DeploymentHarness, node: str) -> int:
     """The keys of a node whose changes are all on the disk, as its recorder noted them."""
-    text = volumes.read(bed.spec.engine, bed.deployment.container(node), "/data/position")
+    text = volumes.read(harness.spec.engine, harness.deployment.container(node), "/data/position")
     line = text.split() if text else []  # it has just started
     return int(line[7]) if line and line[5] == line[6] else -1
 
 
-def left(bed: Bed) -> int:
-    with bed.client() as client:
+def left(harness: DeploymentHarness) -> int:
+    with harness.client() as client:
         found = [client.get(f"key:{number}") for number in range(KEYS)]
     assert all(value in {None, f"value {number}"} for number, value in enumerate(found))
     return KEYS - found.count(None)
 
 
-def on_volume(bed: Bed, node: str, script: str) -> str:
-    plan, engine = bed.deployment.plan, bed.spec.engine
-    options = ["--rm", "--network", "none", "--user", "999:999", "-v", f"{bed.deployment.volume(node)}:/data"]
+def on_volume(harness: DeploymentHarness, node: str, script: str) -> str:
+    plan, engine = harness.deployment.plan, harness.spec.engine
+    options = ["--rm", "--network", "none", "--user", "999:999", "-v", f"{harness.deployment.volume(node)}:/data"]
     return engine.docker("run", *options, plan.image, "sh", "-c", script)
 
 
-def damage(bed: Bed, script: str, *nodes: str) -> None:
+def damage(harness: DeploymentHarness, script: str, *nodes: str) -> None:
     """Kill nodes, damage their volumes, start them, and wait until they say that they don't serve."""
-    containers = [bed.deployment.container(node) for node in nodes]
-    bed.spec.engine.docker("kill", *containers)
+    containers = [harness.deployment.container(node) for node in nodes]
+    harness.spec.engine.docker("kill", *containers)
     for node in nodes:
-        on_volume(bed, node, script)
-    bed.spec.engine.docker("start", *containers)
+        on_volume(harness, node, script)
+    harness.spec.engine.docker("start", *containers)
 
 
-def wait_for(bed: Bed, node: str, text: str) -> None:
+def wait_for(harness: DeploymentHarness, node: str, text: str) -> None:
     def waits() -> bool:
         try:
-            found = bed.spec.engine.docker("exec", bed.deployment.container(node), "cat", "/tmp/waiting")
+            found = harness.spec.engine.docker("exec", harness.deployment.container(node), "cat", "/tmp/waiting")
         except EngineError:
             return False
         return text in found
@@ -133,12 +139,12 @@ def wait_for(bed: Bed, node: str, text: str) -> None:
     wait_until(waits, 120, f"{node} doesn't wait")
 
 
-def repair(bed: Bed, node: str = "node-0", *, force: bool = False, dry: bool = False) -> str:
-    return "\n".join(driver.repair(bed.spec, bed.known, node, force=force, dry=dry))
+def repair(harness: DeploymentHarness, node: str = "node-0", *, force: bool = False, dry: bool = False) -> str:
+    return "\n".join(driver.repair(harness.spec, harness.known, node, force=force, dry=dry))
 
 
-def copies(bed: Bed, node: str = "node-0") -> list[str]:
-    return on_volume(bed, node, "ls -d /data/before-repair-* 2>/dev/null || true").split()
+def copies(harness: DeploymentHarness, node: str = "node-0") -> list[str]:
+    return on_volume(harness, node, "ls -d /data/before-repair-* 2>/dev/null || true").split()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,7 @@ def copies(bed: Bed, node: str = "node-0") -> list[str]:
     ],
     ids=["damaged", "nuls", "manifest", "base-line", "changes", "base", "dump"],
 )
-def test_what_is_left_serves_again(single: Bed, script: str, reason: str, keys: range) -> None:
+def test_what_is_left_serves_again(single: DeploymentHarness, script: str, reason: str, keys: range) -> None:
     fill(single)
     before = copies(single)
     damage(single, script, "node-0")
@@ -178,7 +184,7 @@ def test_what_is_left_serves_again(single: Bed, script: str, reason: str, keys: 
     [(BAD_BASE, "base.rdb is damaged"), (EMPTY_BASE, "base.rdb is empty")],
     ids=["damaged", "empty"],
 )
-def test_a_damaged_base_takes_force(single: Bed, script: str, reason: str) -> None:
+def test_a_damaged_base_takes_force(single: DeploymentHarness, script: str, reason: str) -> None:
     fill(single)
     damage(single, script, "node-0")
     wait_for(single, "node-0", reason)
@@ -192,7 +198,7 @@ def test_a_damaged_base_takes_force(single: Bed, script: str, reason: str) -> No
 
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
-def test_a_command_that_no_server_takes(single: Bed) -> None:
+def test_a_command_that_no_server_takes(single: DeploymentHarness) -> None:
     """valkey-check-aof finds nothing wrong with it; the server restarts again and again."""
     fill(single)
     damage(single, UNKNOWN, "node-0")
@@ -201,7 +207,7 @@ def test_a_command_that_no_server_takes(single: Bed) -> None:
 
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
-def test_a_volume_of_another_stack_is_refused(single: Bed) -> None:
+def test_a_volume_of_another_stack_is_refused(single: DeploymentHarness) -> None:
     damage(single, "sed -i 's/^[^ ]*/other/' /data/position", "node-0")
     wait_for(single, "node-0", "its volume has data of other")
     with pytest.raises(ProvisioningError, match="the volume of node-0 has data of other"):
@@ -213,7 +219,7 @@ def test_a_volume_of_another_stack_is_refused(single: Bed) -> None:
 
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
-def test_a_healthy_node_and_unknown_names_are_refused(single: Bed) -> None:
+def test_a_healthy_node_and_unknown_names_are_refused(single: DeploymentHarness) -> None:
     with pytest.raises(ProvisioningError, match="node-0 runs and responds"):
         repair(single)
     with pytest.raises(ProvisioningError, match=r"node-7 is not a data node of the stack -> NODE=<one of node-0>"):
@@ -221,7 +227,7 @@ def test_a_healthy_node_and_unknown_names_are_refused(single: Bed) -> None:
 
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
-def test_a_node_that_hangs_is_refused(single: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_hangs_is_refused(single: DeploymentHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (executor, repairs):
         monkeypatch.setattr(module, "RESPONSE_TIMEOUT_SECONDS", 2)
     signal(single, "node-0", "STOP")
@@ -243,7 +249,9 @@ def test_a_node_that_hangs_is_refused(single: Bed, monkeypatch: pytest.MonkeyPat
         "rm",
     ],
 )
-def test_a_repair_that_was_cut_off_finishes(single: Bed, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repair_that_was_cut_off_finishes(
+    single: DeploymentHarness, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(single)
     before = copies(single)
     damage(single, NULS, "node-0")
@@ -284,7 +292,7 @@ def script_that_ends_early() -> str:
     return text.replace(line, f"{line}      exit 1\n")
 
 
-def test_a_primary_with_a_healthy_replica_is_refused(replicated: Bed) -> None:
+def test_a_primary_with_a_healthy_replica_is_refused(replicated: DeploymentHarness) -> None:
     fill(replicated)
     primary = replicated.primary()
     damage(replicated, NULS, primary)
@@ -295,7 +303,7 @@ def test_a_primary_with_a_healthy_replica_is_refused(replicated: Bed) -> None:
 
 
 @pytest.mark.thorough
-def test_every_node_of_a_group_is_damaged(replicated: Bed) -> None:
+def test_every_node_of_a_group_is_damaged(replicated: DeploymentHarness) -> None:
     fill(replicated)
     leader = replicated.primary()
     names = [node.name for node in replicated.deployment.plan.nodes]
@@ -307,7 +315,7 @@ def test_every_node_of_a_group_is_damaged(replicated: Bed) -> None:
     assert replicated.wrong() == []
 
 
-def test_a_primary_that_is_short_keeps_what_it_has(replicated: Bed) -> None:
+def test_a_primary_that_is_short_keeps_what_it_has(replicated: DeploymentHarness) -> None:
     """A single server has nobody to ask and serves; a primary waits, as another member might have more."""
     fill(replicated)
     leader = replicated.primary()
@@ -324,7 +332,7 @@ def test_a_primary_that_is_short_keeps_what_it_has(replicated: Bed) -> None:
 
 
 @pytest.mark.thorough
-def test_a_member_that_is_stopped_may_hold_more(replicated: Bed) -> None:
+def test_a_member_that_is_stopped_may_hold_more(replicated: DeploymentHarness) -> None:
     fill(replicated)
     leader = replicated.primary()
     names = [node.name for node in replicated.deployment.plan.nodes]
@@ -338,7 +346,7 @@ def test_a_member_that_is_stopped_may_hold_more(replicated: Bed) -> None:
     assert left(replicated) == KEYS
 
 
-def test_nodes_conf_is_rebuilt_where_nobody_else_has_the_slots(shards: Bed) -> None:
+def test_nodes_conf_is_rebuilt_where_nobody_else_has_the_slots(shards: DeploymentHarness) -> None:
     fill(shards)
     identity = shards.deployment.executor.run("node-1", "CLUSTER", "MYID")
     damage(shards, NO_NODES_CONF, "node-1")
@@ -350,7 +358,7 @@ def test_nodes_conf_is_rebuilt_where_nobody_else_has_the_slots(shards: Bed) -> N
     assert shards.wrong() == []
 
 
-def test_nodes_conf_and_changes_are_damaged(shards: Bed) -> None:
+def test_nodes_conf_and_changes_are_damaged(shards: DeploymentHarness) -> None:
     fill(shards)
     damage(shards, f"echo nonsense >/data/nodes.conf; {NULS}", "node-2")
     wait_for(shards, "node-2", "make repair")
@@ -360,7 +368,7 @@ def test_nodes_conf_and_changes_are_damaged(shards: Bed) -> None:
     assert left(shards) == KEYS
 
 
-def test_slots_of_an_emptied_node_take_force(shards: Bed) -> None:
+def test_slots_of_an_emptied_node_take_force(shards: DeploymentHarness) -> None:
     fill(shards)
     lost = noted(shards, "node-0")
     damage(shards, EMPTIED, "node-0")
@@ -372,7 +380,7 @@ def test_slots_of_an_emptied_node_take_force(shards: Bed) -> None:
     assert shards.wrong() == []
 
 
-def test_a_shard_whose_nodes_were_all_emptied(cluster: Bed) -> None:
+def test_a_shard_whose_nodes_were_all_emptied(cluster: DeploymentHarness) -> None:
     fill(cluster)
     (primary,) = (node for node in primaries(cluster) if node.name == "node-0")
     lost = noted(cluster, primary.name)
@@ -388,7 +396,7 @@ def test_a_shard_whose_nodes_were_all_emptied(cluster: Bed) -> None:
     assert cluster.wrong() == []
 
 
-def refused(bed: Bed, node: str, reason: str) -> bool:
+def refused(harness: DeploymentHarness, node: str, reason: str) -> bool:
     with pytest.raises(ProvisioningError) as problem:
-        repair(bed, node)
+        repair(harness, node)
     return reason in str(problem.value)

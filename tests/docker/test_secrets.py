@@ -14,9 +14,9 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from harness.docker import IMAGE, NEW, DeploymentHarness, make_spec, new_secrets, running
 from infra.drivers.docker.plan import Backups, Upload
 from infra.hardening import Topology
-from tests.docker.bed import IMAGE, NEW, Bed, make_spec, new_secrets, running
 from tests.docker.test_monitoring import EXPORTER
 from tests.docker.test_upload import RCLONE
 
@@ -39,7 +39,7 @@ ENVIRONMENTS = ("valkey-cli", "timeout", "sh", "docker-init", "tini")
 
 
 @pytest.fixture(scope="module", params=["replicated", "cluster"])
-def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     topology: Topology = request.param
     spec = make_spec(
         tmp_path_factory.mktemp(topology),
@@ -52,10 +52,10 @@ def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield made
 
 
-def secrets_of(bed: Bed) -> dict[str, str]:
+def secrets_of(harness: DeploymentHarness) -> dict[str, str]:
     """By whose they are."""
-    known = bed.spec.secrets
-    users = [user.name for user in bed.spec.plan.users]
+    known = harness.spec.secrets
+    users = [user.name for user in harness.spec.plan.users]
     body = "".join(known.certificate.key.splitlines()[1:3])
     return {**{user: known.passwords[user] for user in users}, "key": body, "bucket": BUCKET[1]}
 
@@ -65,16 +65,16 @@ def found_in(data: bytes, secrets: Mapping[str, str]) -> list[str]:
     return sorted(owner for owner, secret in secrets.items() if secret.encode() in text)
 
 
-def files(bed: Bed) -> Iterator[tuple[str, tarfile.TarInfo, bytes]]:
+def files(harness: DeploymentHarness) -> Iterator[tuple[str, tarfile.TarInfo, bytes]]:
     """Every file of every volume of the stack; and of what a container writes elsewhere."""
-    engine, project = bed.spec.engine, bed.spec.plan.project
-    for volume in engine.list_by_labels("volume", f"valkey.stack={bed.spec.plan.stack}"):
+    engine, project = harness.spec.engine, harness.spec.plan.project
+    for volume in engine.list_by_labels("volume", f"valkey.stack={harness.spec.plan.stack}"):
         box = ["run", "--rm", "--user", "0", "--network", "none", "-v", f"{volume}:/v:ro", "--entrypoint", "tar"]
         archive = engine.raw(*box, f"{IMAGE}:{NEW}", "-C", "/v", "-cf", "-", ".")
         yield from _entries(volume.removeprefix(f"{project}_"), archive)
-    for service in bed.deployment.project["services"]:
+    for service in harness.deployment.project["services"]:
         if service not in {"exporter", "uploader"}:  # without a tar; they write nothing
-            box = ["exec", bed.deployment.container(service), "tar", "-C", "/tmp", "-cf", "-", "."]
+            box = ["exec", harness.deployment.container(service), "tar", "-C", "/tmp", "-cf", "-", "."]
             yield from _entries(f"{service}:/tmp", engine.raw(*box))
 
 
@@ -85,9 +85,9 @@ def _entries(place: str, archive: bytes) -> Iterator[tuple[str, tarfile.TarInfo,
                 yield f"{place}/{entry.name.removeprefix('./')}", entry, file.read()
 
 
-def test_secrets_are_in_the_documented_files_alone_with_their_modes(bed: Bed) -> None:
-    secrets, seen = secrets_of(bed), set()
-    for path, entry, data in files(bed):
+def test_secrets_are_in_the_documented_files_alone_with_their_modes(harness: DeploymentHarness) -> None:
+    secrets, seen = secrets_of(harness), set()
+    for path, entry, data in files(harness):
         owners = found_in(data, secrets)
         for pattern, owner, mode in PLACES:
             if match := re.fullmatch(pattern, path):
@@ -101,9 +101,9 @@ def test_secrets_are_in_the_documented_files_alone_with_their_modes(bed: Bed) ->
     assert seen == set(secrets) - NOWHERE
 
 
-def test_secrets_are_in_no_description_and_no_log(bed: Bed) -> None:
-    engine, label = bed.spec.engine, f"valkey.stack={bed.spec.plan.stack}"
-    secrets = secrets_of(bed)
+def test_secrets_are_in_no_description_and_no_log(harness: DeploymentHarness) -> None:
+    engine, label = harness.spec.engine, f"valkey.stack={harness.spec.plan.stack}"
+    secrets = secrets_of(harness)
     for kind in ("container", "volume", "network"):
         names = engine.list_by_labels(kind, label)
         assert names
@@ -111,15 +111,15 @@ def test_secrets_are_in_no_description_and_no_log(bed: Bed) -> None:
     for name in engine.list_by_labels("container", label):
         for command in (("logs", name), ("top", name), ("diff", name)):
             assert not found_in(engine.raw(*command), secrets), command
-    assert not found_in(engine.compose(bed.deployment.project, "config").encode(), secrets)
-    assert not found_in(engine.compose(bed.deployment.project, "logs").encode(), secrets)
+    assert not found_in(engine.compose(harness.deployment.project, "config").encode(), secrets)
+    assert not found_in(engine.compose(harness.deployment.project, "logs").encode(), secrets)
 
 
-def test_secrets_are_in_no_list_of_processes_while_they_are_rotated(bed: Bed) -> None:
-    old = bed.spec.secrets
-    new = replace(new_secrets(["x"], bed.spec.plan.users), certificate=old.certificate, ca=old.ca, bucket=BUCKET)
-    bed.spec = replace(bed.spec, secrets=new)
-    secrets = {**{f"old {user}": password for user, password in old.passwords.items()}, **secrets_of(bed)}
+def test_secrets_are_in_no_list_of_processes_while_they_are_rotated(harness: DeploymentHarness) -> None:
+    old = harness.spec.secrets
+    new = replace(new_secrets(["x"], harness.spec.plan.users), certificate=old.certificate, ca=old.ca, bucket=BUCKET)
+    harness.spec = replace(harness.spec, secrets=new)
+    secrets = {**{f"old {user}": password for user, password in old.passwords.items()}, **secrets_of(harness)}
     seen, done = set(), threading.Event()
 
     def watch() -> None:
@@ -136,10 +136,10 @@ def test_secrets_are_in_no_list_of_processes_while_they_are_rotated(bed: Bed) ->
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        bed.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
-        bed.ensure(secrets=new)
+        harness.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
+        harness.ensure(secrets=new)
     finally:
         done.set()
         watcher.join()
     assert not seen
-    test_secrets_are_in_the_documented_files_alone_with_their_modes(bed)
+    test_secrets_are_in_the_documented_files_alone_with_their_modes(harness)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from valkeykit.endpoint import SERVICE
 
+from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver
 from infra.drivers.topology import replication
 from infra.drivers.topology.executor import NodeAddress, wait_until
 from tests.docker import stored
-from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import data_of, read, write
 from tests.docker.test_frozen import signal
 
@@ -20,200 +20,201 @@ LONG = 300.0
 
 
 @pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     with running(make_spec(tmp_path_factory.mktemp("sentinels"), "replicated")) as made:
         yield made
 
 
 @pytest.fixture
-def primary(bed: Bed) -> str:
+def primary(harness: DeploymentHarness) -> str:
     """A primary that is not the configured one."""
-    if bed.primary() == "node-0":
-        driver.fail_over(bed.spec, bed.known)
-        bed.ensure()  # which records the roles
-    assert bed.primary() != "node-0"
-    return bed.primary()
+    if harness.primary() == "node-0":
+        driver.fail_over(harness.spec, harness.known)
+        harness.ensure()  # which records the roles
+    assert harness.primary() != "node-0"
+    return harness.primary()
 
 
-def sentinels(bed: Bed) -> list[str]:
-    return [sentinel.name for sentinel in bed.deployment.plan.sentinels]
+def sentinels(harness: DeploymentHarness) -> list[str]:
+    return [sentinel.name for sentinel in harness.deployment.plan.sentinels]
 
 
-def nodes(bed: Bed) -> list[str]:
-    return [node.name for node in bed.deployment.plan.nodes]
+def nodes(harness: DeploymentHarness) -> list[str]:
+    return [node.name for node in harness.deployment.plan.nodes]
 
 
-def kill(bed: Bed, *services: str) -> None:
-    containers = [bed.deployment.container(service) for service in services]
-    bed.spec.engine.docker("kill", *containers)
-    bed.spec.engine.docker("wait", *containers)
+def kill(harness: DeploymentHarness, *services: str) -> None:
+    containers = [harness.deployment.container(service) for service in services]
+    harness.spec.engine.docker("kill", *containers)
+    harness.spec.engine.docker("wait", *containers)
 
 
-def start(bed: Bed, *services: str) -> None:
-    bed.spec.engine.docker("start", *map(bed.deployment.container, services))
+def start(harness: DeploymentHarness, *services: str) -> None:
+    harness.spec.engine.docker("start", *map(harness.deployment.container, services))
 
 
-def lose_volumes(bed: Bed, *services: str) -> None:
-    bed.spec.engine.docker("rm", "--force", *map(bed.deployment.container, services))
-    bed.spec.engine.docker("volume", "rm", *map(bed.deployment.volume, services))
+def lose_volumes(harness: DeploymentHarness, *services: str) -> None:
+    harness.spec.engine.docker("rm", "--force", *map(harness.deployment.container, services))
+    harness.spec.engine.docker("volume", "rm", *map(harness.deployment.volume, services))
 
 
-def cut(bed: Bed, *services: str) -> None:
+def cut(harness: DeploymentHarness, *services: str) -> None:
     """Right after the line that names the primary: what Sentinel logs in with follows."""
     for service in services:
-        file = data_of(bed, service) / "sentinel.conf"
+        file = data_of(harness, service) / "sentinel.conf"
         text = file.read_bytes()
         os.truncate(file, text.index(b"\n", text.index(b"sentinel monitor ")) + 1)
 
 
-def named(bed: Bed) -> set[NodeAddress | None]:
-    deployment = bed.deployment
+def named(harness: DeploymentHarness) -> set[NodeAddress | None]:
+    deployment = harness.deployment
     return {
-        replication.primary_by_sentinels(deployment.executor, [name], deployment.plan.nodes) for name in sentinels(bed)
+        replication.primary_by_sentinels(deployment.executor, [name], deployment.plan.nodes)
+        for name in sentinels(harness)
     }
 
 
-def member(bed: Bed, name: str) -> NodeAddress:
-    return next(node for node in bed.deployment.plan.nodes if node.name == name)
+def member(harness: DeploymentHarness, name: str) -> NodeAddress:
+    return next(node for node in harness.deployment.plan.nodes if node.name == name)
 
 
-def last_seen(bed: Bed, node: str) -> int:
-    return int((data_of(bed, node) / "position").read_text().split()[8])
+def last_seen(harness: DeploymentHarness, node: str) -> int:
+    return int((data_of(harness, node) / "position").read_text().split()[8])
 
 
-def wait_until_healthy(bed: Bed) -> None:
-    wait_until(lambda: not bed.wrong(), LONG, "it does not recover")
+def wait_until_healthy(harness: DeploymentHarness) -> None:
+    wait_until(lambda: not harness.wrong(), LONG, "it does not recover")
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(2, marks=pytest.mark.thorough)])
-def test_lost_volumes_after_a_failover(bed: Bed, primary: str, count: int) -> None:
-    write(bed, f"{count} lost")
-    lose_volumes(bed, *sentinels(bed)[:count])
-    bed.ensure()
-    assert not bed.wrong()
-    assert (bed.primary(), named(bed)) == (primary, {member(bed, primary)})
-    assert read(bed) == {f"{count} lost"}
+def test_lost_volumes_after_a_failover(harness: DeploymentHarness, primary: str, count: int) -> None:
+    write(harness, f"{count} lost")
+    lose_volumes(harness, *sentinels(harness)[:count])
+    harness.ensure()
+    assert not harness.wrong()
+    assert (harness.primary(), named(harness)) == (primary, {member(harness, primary)})
+    assert read(harness) == {f"{count} lost"}
 
 
-def test_lost_volumes_while_the_primary_is_down(bed: Bed, primary: str) -> None:
+def test_lost_volumes_while_the_primary_is_down(harness: DeploymentHarness, primary: str) -> None:
     """Its replicas are known without it, so that one of them is promoted."""
-    write(bed, "down")
-    kill(bed, primary)
-    lose_volumes(bed, *sentinels(bed))
-    bed.deployment.compose("up", "--detach", "--no-recreate", *sentinels(bed))
-    others = [node for node in bed.deployment.plan.nodes if node.name != primary]
-    executor = bed.deployment.executor
+    write(harness, "down")
+    kill(harness, primary)
+    lose_volumes(harness, *sentinels(harness))
+    harness.deployment.compose("up", "--detach", "--no-recreate", *sentinels(harness))
+    others = [node for node in harness.deployment.plan.nodes if node.name != primary]
+    executor = harness.deployment.executor
     wait_until(lambda: "master" in {replication.role(executor, node) for node in others}, LONG, "none is promoted")
-    bed.ensure()
-    assert not bed.wrong()
-    assert read(bed) == {"down"}
+    harness.ensure()
+    assert not harness.wrong()
+    assert read(harness) == {"down"}
 
 
-def test_everything_is_lost_but_the_data(bed: Bed, primary: str) -> None:
+def test_everything_is_lost_but_the_data(harness: DeploymentHarness, primary: str) -> None:
     """A replica that missed the last writes is the configured primary; it waits until the latest one leads."""
-    write(bed, "before")
-    kill(bed, "node-0")
-    with bed.client() as client:
+    write(harness, "before")
+    kill(harness, "node-0")
+    with harness.client() as client:
         client.set("latest", "1")
         wait_until(lambda: bool(client.execute_command("WAIT", 1, 1000)), LONG, "no replica has it")
-    seen = last_seen(bed, "node-0")
-    wait_until(lambda: last_seen(bed, primary) > seen + 15, LONG, "no position is recorded")
-    kill(bed, *(name for name in nodes(bed) if name != "node-0"), *sentinels(bed))
-    lose_volumes(bed, *sentinels(bed))
-    bed.ensure()
-    assert not bed.wrong()
-    assert bed.primary() != "node-0"
-    with bed.client() as client:
+    seen = last_seen(harness, "node-0")
+    wait_until(lambda: last_seen(harness, primary) > seen + 15, LONG, "no position is recorded")
+    kill(harness, *(name for name in nodes(harness) if name != "node-0"), *sentinels(harness))
+    lose_volumes(harness, *sentinels(harness))
+    harness.ensure()
+    assert not harness.wrong()
+    assert harness.primary() != "node-0"
+    with harness.client() as client:
         assert client.get("latest") == "1"
-    assert read(bed) == {"before"}
+    assert read(harness) == {"before"}
 
 
-def logged(bed: Bed, text: str) -> list[str]:
+def logged(harness: DeploymentHarness, text: str) -> list[str]:
     """The Sentinels whose log has it."""
-    return [name for name in sentinels(bed) if text in bed.deployment.compose("logs", "--no-log-prefix", name)]
+    return [name for name in sentinels(harness) if text in harness.deployment.compose("logs", "--no-log-prefix", name)]
 
 
-def test_a_primary_that_was_down_for_the_sentinels_alone_is_demoted_at_once(bed: Bed) -> None:
+def test_a_primary_that_was_down_for_the_sentinels_alone_is_demoted_at_once(harness: DeploymentHarness) -> None:
     """They would make it a replica only after eight seconds, in which it accepts writes that are lost."""
-    write(bed, "alone")
-    executor, primary = bed.deployment.executor, member(bed, bed.primary())
-    signal(bed, primary.name, "STOP")
-    wait_until(lambda: named(bed).isdisjoint({primary, None}), LONG, "no other node is promoted")
-    signal(bed, primary.name, "CONT")
+    write(harness, "alone")
+    executor, primary = harness.deployment.executor, member(harness, harness.primary())
+    signal(harness, primary.name, "STOP")
+    wait_until(lambda: named(harness).isdisjoint({primary, None}), LONG, "no other node is promoted")
+    signal(harness, primary.name, "CONT")
     wait_until(lambda: replication.role(executor, primary) == "slave", LONG, "it is not demoted")
-    wait_until(lambda: bool(logged(bed, f"demote-primary: {primary.address} ")), LONG, "the script was not run")
-    bed.ensure()
-    leader = member(bed, bed.primary())
+    wait_until(lambda: bool(logged(harness, f"demote-primary: {primary.address} ")), LONG, "the script was not run")
+    harness.ensure()
+    leader = member(harness, harness.primary())
     executor.run(primary.name, "REPLICAOF", "NO", "ONE")
-    assert f"now follows {leader.address}" in demote(bed, primary, leader)
+    assert f"now follows {leader.address}" in demote(harness, primary, leader)
     assert replication.role(executor, primary) == "slave"
-    bed.ensure()
+    harness.ensure()
     executor.run(primary.name, "REPLICAOF", "NO", "ONE")
-    assert "stays a primary" in demote(bed, leader, primary)
+    assert "stays a primary" in demote(harness, leader, primary)
     assert replication.role(executor, leader) == "master"
-    bed.ensure()
-    assert read(bed) == {"alone"}
+    harness.ensure()
+    assert read(harness) == {"alone"}
 
 
-def demote(bed: Bed, old: NodeAddress, new: NodeAddress) -> str:
+def demote(harness: DeploymentHarness, old: NodeAddress, new: NodeAddress) -> str:
     """What the script reports that a Sentinel runs."""
     script = ["sh", "/etc/valkey/bin/demote-primary", "valkey", "leader", "start"]
-    container = bed.deployment.container(sentinels(bed)[0])
-    return bed.spec.engine.docker("exec", container, *script, old.host, str(old.port), new.host, str(new.port))
+    container = harness.deployment.container(sentinels(harness)[0])
+    return harness.spec.engine.docker("exec", container, *script, old.host, str(old.port), new.host, str(new.port))
 
 
 @pytest.mark.thorough
 @pytest.mark.usefixtures("primary")
-def test_everything_restarts_and_two_volumes_are_lost(bed: Bed) -> None:
-    write(bed, "restart")
-    kill(bed, *nodes(bed), *sentinels(bed))
-    lose_volumes(bed, *sentinels(bed)[:2])
-    bed.ensure()
-    assert not bed.wrong()
-    assert read(bed) == {"restart"}
+def test_everything_restarts_and_two_volumes_are_lost(harness: DeploymentHarness) -> None:
+    write(harness, "restart")
+    kill(harness, *nodes(harness), *sentinels(harness))
+    lose_volumes(harness, *sentinels(harness)[:2])
+    harness.ensure()
+    assert not harness.wrong()
+    assert read(harness) == {"restart"}
 
 
-def test_a_configuration_that_is_cut_is_set_aside(bed: Bed, primary: str) -> None:
-    kill(bed, *sentinels(bed)[:2])
-    cut(bed, *sentinels(bed)[:2])
-    start(bed, *sentinels(bed)[:2])
-    wait_until_healthy(bed)
-    for name in sentinels(bed)[:2]:
-        assert list(data_of(bed, name).glob("sentinel.conf.damaged-*"))
-    assert (bed.primary(), named(bed)) == (primary, {member(bed, primary)})
+def test_a_configuration_that_is_cut_is_set_aside(harness: DeploymentHarness, primary: str) -> None:
+    kill(harness, *sentinels(harness)[:2])
+    cut(harness, *sentinels(harness)[:2])
+    start(harness, *sentinels(harness)[:2])
+    wait_until_healthy(harness)
+    for name in sentinels(harness)[:2]:
+        assert list(data_of(harness, name).glob("sentinel.conf.damaged-*"))
+    assert (harness.primary(), named(harness)) == (primary, {member(harness, primary)})
 
 
-def test_make_up_repairs_sentinels_that_run_without_a_login(bed: Bed, primary: str) -> None:
+def test_make_up_repairs_sentinels_that_run_without_a_login(harness: DeploymentHarness, primary: str) -> None:
     """As one of an earlier release does whose configuration was cut."""
-    executor = bed.deployment.executor
-    for name in sentinels(bed)[:2]:
-        replication.monitor(executor, name, member(bed, primary), 3)
+    executor = harness.deployment.executor
+    for name in sentinels(harness)[:2]:
+        replication.monitor(executor, name, member(harness, primary), 3)
         executor.run(name, "SENTINEL", "CONFIG", "SET", "sentinel-user", "")
-    assert bed.wrong()
-    bed.ensure()
-    assert not bed.wrong()
+    assert harness.wrong()
+    harness.ensure()
+    assert not harness.wrong()
 
 
-def test_make_up_repairs_sentinels_that_name_a_replica(bed: Bed, primary: str) -> None:
+def test_make_up_repairs_sentinels_that_name_a_replica(harness: DeploymentHarness, primary: str) -> None:
     """As those of an earlier release do that lost their volumes after a failover."""
-    executor = bed.deployment.executor
-    write(bed, "named")
-    for name in sentinels(bed):  # all of them before one monitors another node, or they correct each other
+    executor = harness.deployment.executor
+    write(harness, "named")
+    for name in sentinels(harness):  # all of them before one monitors another node, or they correct each other
         executor.run(name, "SENTINEL", "REMOVE", SERVICE)
-    for name in sentinels(bed):
-        replication.monitor(executor, name, member(bed, "node-0"), 3)
-    assert bed.wrong() == [f"the Sentinels report node-0 as the primary, but it is a replica of {primary}"]
-    executor.run(sentinels(bed)[2], "SENTINEL", "REMOVE", SERVICE)  # a repair that was interrupted
-    bed.ensure()
-    assert not bed.wrong()
-    assert (bed.primary(), named(bed)) == (primary, {member(bed, primary)})
-    assert read(bed) == {"named"}
+    for name in sentinels(harness):
+        replication.monitor(executor, name, member(harness, "node-0"), 3)
+    assert harness.wrong() == [f"the Sentinels report node-0 as the primary, but it is a replica of {primary}"]
+    executor.run(sentinels(harness)[2], "SENTINEL", "REMOVE", SERVICE)  # a repair that was interrupted
+    harness.ensure()
+    assert not harness.wrong()
+    assert (harness.primary(), named(harness)) == (primary, {member(harness, primary)})
+    assert read(harness) == {"named"}
 
 
-def test_a_node_that_was_killed_is_stopped(bed: Bed) -> None:
-    name = stored.stop_one(bed, "replica")
-    assert bed.wrong() == [f"{name}: it is stopped"]
-    kill(bed, "sentinel-0")
-    assert set(bed.wrong()) == {f"{name}: it is stopped", "sentinel-0: it is stopped"}
-    bed.ensure()
-    assert not bed.wrong()
+def test_a_node_that_was_killed_is_stopped(harness: DeploymentHarness) -> None:
+    name = stored.stop_one(harness, "replica")
+    assert harness.wrong() == [f"{name}: it is stopped"]
+    kill(harness, "sentinel-0")
+    assert set(harness.wrong()) == {f"{name}: it is stopped", "sentinel-0: it is stopped"}
+    harness.ensure()
+    assert not harness.wrong()

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import boto3
 import pytest
 
+from harness.docker import DeploymentHarness, make_spec, running
+from harness.ports import free_port
+from harness.waiting import wait_until
 from infra.drivers.docker.plan import Backups, Upload
-from tests.docker.bed import Bed, make_spec, running
-from tests.ports import free_port
 
 RCLONE = "rclone-test:1.60.1"
 BUCKET = "valkey-tests"
@@ -57,7 +57,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with log.open("w") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, env=variables)
     try:
-        _until(lambda: _listens(port))
+        wait_until(lambda: _listens(port))
         _client("s3", port).create_bucket(Bucket=BUCKET)
         iam = _client("iam", port)
         iam.create_user(UserName="uploader")
@@ -70,7 +70,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def bed(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def harness(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     spec = make_spec(tmp_path_factory.mktemp("upload"), "single")
     gateway = spec.plan.subnet.replace(".0/24", ".128")  # the first of the addresses that aren't fixed
     upload = Upload(RCLONE, f"{BUCKET}/some/where", f"http://{gateway}:{service.port}")
@@ -79,42 +79,35 @@ def bed(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield made
 
 
-def test_a_complete_backup_is_copied_once(bed: Bed, service: Service) -> None:
-    _until(lambda: any(key.endswith("node-0.rdb") for key in service.uploaded()), 60)
+def test_a_complete_backup_is_copied_once(harness: DeploymentHarness, service: Service) -> None:
+    wait_until(lambda: any(key.endswith("node-0.rdb") for key in service.uploaded()), 60)
     found = service.uploaded()
     assert all(key.startswith("some/where/20") and ".part" not in key for key in found)
-    assert bed.wrong() == []
-    bed.ensure()
+    assert harness.wrong() == []
+    harness.ensure()
     assert service.uploaded() == found
 
 
-def test_the_keys_stand_in_no_container(bed: Bed, service: Service) -> None:
-    facts = str(bed.container("uploader"))
+def test_the_keys_stand_in_no_container(harness: DeploymentHarness, service: Service) -> None:
+    facts = str(harness.container("uploader"))
     assert not [key for key in service.keys if key in facts]
 
 
-def test_a_wrong_key_or_address_is_told_and_a_good_one_mends_it(bed: Bed, service: Service) -> None:
-    secrets, plan, upload = bed.spec.secrets, bed.spec.plan, bed.spec.plan.upload
-    bed.ensure(secrets=replace(secrets, bucket=(service.keys[0], "another")))
-    _until(lambda: "uploader: it is unhealthy" in bed.wrong(), 150)
-    assert "status code: 403" in bed.deployment.compose("logs", "uploader")
-    bed.ensure(secrets=secrets)
-    assert bed.wrong() == []
+def test_a_wrong_key_or_address_is_told_and_a_good_one_mends_it(harness: DeploymentHarness, service: Service) -> None:
+    secrets, plan, upload = harness.spec.secrets, harness.spec.plan, harness.spec.plan.upload
+    harness.ensure(secrets=replace(secrets, bucket=(service.keys[0], "another")))
+    wait_until(lambda: "uploader: it is unhealthy" in harness.wrong(), 150)
+    assert "status code: 403" in harness.deployment.compose("logs", "uploader")
+    harness.ensure(secrets=secrets)
+    assert harness.wrong() == []
     nowhere = replace(upload, endpoint=f"{upload.endpoint.rpartition(':')[0]}:9")
-    bed.ensure(plan=replace(plan, upload=nowhere))
-    _until(lambda: "connection refused" in bed.deployment.compose("logs", "uploader"), 150)
-    bed.ensure(plan=plan)
-    assert bed.wrong() == []
+    harness.ensure(plan=replace(plan, upload=nowhere))
+    wait_until(lambda: "connection refused" in harness.deployment.compose("logs", "uploader"), 150)
+    harness.ensure(plan=plan)
+    assert harness.wrong() == []
 
 
 def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
-
-
-def _until(condition: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it doesn't happen"
-        time.sleep(0.5)

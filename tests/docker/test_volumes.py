@@ -12,13 +12,13 @@ from typing import cast
 
 import pytest
 
+from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver, roles
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.topology.executor import CommandRejectedError, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.docker import damage
-from tests.docker.bed import Bed, make_spec, running
 from tests.docker.stored import (
     KEYS,
     data_of,
@@ -31,72 +31,72 @@ from tests.docker.stored import (
     swap,
     write,
 )
-from tests.docker.traffic import Traffic
+from tests.support.traffic import Traffic
 
 
 @pytest.fixture(params=["replicated", "cluster"])
-def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
-    with running(make_spec(tmp_path, cast("Topology", request.param))) as bed:
-        write(bed, "first")
-        yield bed
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeploymentHarness]:
+    with running(make_spec(tmp_path, cast("Topology", request.param))) as harness:
+        write(harness, "first")
+        yield harness
 
 
 @pytest.fixture
-def replicated(tmp_path: Path) -> Iterator[Bed]:
-    with running(make_spec(tmp_path, "replicated")) as bed:
-        write(bed, "first")
-        yield bed
+def replicated(tmp_path: Path) -> Iterator[DeploymentHarness]:
+    with running(make_spec(tmp_path, "replicated")) as harness:
+        write(harness, "first")
+        yield harness
 
 
 REPLICATED, CLUSTER = "replicated", "cluster"
 MORE = pytest.mark.thorough
 
 
-@pytest.mark.parametrize("bed", [pytest.param(REPLICATED, marks=MORE), CLUSTER], indirect=True)
-def test_yesterdays_volume_of_a_primary_is_not_served(bed: Bed, tmp_path: Path) -> None:
-    leader, _ = leader_and_followers(bed)
-    stop_all(bed)
-    damage.copy(data_of(bed, leader), tmp_path / "yesterday")
-    start_all(bed)
-    bed.ensure()
+@pytest.mark.parametrize("harness", [pytest.param(REPLICATED, marks=MORE), CLUSTER], indirect=True)
+def test_yesterdays_volume_of_a_primary_is_not_served(harness: DeploymentHarness, tmp_path: Path) -> None:
+    leader, _ = leader_and_followers(harness)
+    stop_all(harness)
+    damage.copy(data_of(harness, leader), tmp_path / "yesterday")
+    start_all(harness)
+    harness.ensure()
     note(tmp_path / "yesterday" / "position", seen=-86_400)
-    write(bed, "second")
-    leader, _ = leader_and_followers(bed)
-    stop_all(bed)
-    restore(tmp_path / "yesterday", data_of(bed, leader))
-    start_all(bed)
-    bed.ensure()
-    assert read(bed) == {"second"}
+    write(harness, "second")
+    leader, _ = leader_and_followers(harness)
+    stop_all(harness)
+    restore(tmp_path / "yesterday", data_of(harness, leader))
+    start_all(harness)
+    harness.ensure()
+    assert read(harness) == {"second"}
 
 
 @pytest.mark.parametrize("all_restart", [pytest.param(False, marks=MORE), True])
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
 def test_a_volume_of_the_time_when_the_primary_was_a_replica_is_not_served(
-    bed: Bed, tmp_path: Path, *, all_restart: bool
+    harness: DeploymentHarness, tmp_path: Path, *, all_restart: bool
 ) -> None:
     """Its nodes.conf takes its replica for the primary, which takes it for the primary."""
-    leader, (follower,) = leader_and_followers(bed)
-    engine, deployment = bed.spec.engine, bed.deployment
+    leader, (follower,) = leader_and_followers(harness)
+    engine, deployment = harness.spec.engine, harness.deployment
     restarted = [leader, follower, *(node.name for node in deployment.plan.nodes if all_restart)]
     containers = [deployment.container(name) for name in dict.fromkeys(restarted)]
     roles.fail_over(deployment.executor, deployment.plan, leader)
-    bed.ensure()
+    harness.ensure()
     engine.docker("kill", containers[0])
-    damage.copy(data_of(bed, leader), tmp_path / "earlier")
+    damage.copy(data_of(harness, leader), tmp_path / "earlier")
     note(tmp_path / "earlier" / "position", seen=-86_400)
     engine.docker("start", containers[0])
-    bed.ensure()
+    harness.ensure()
     roles.fail_over(deployment.executor, deployment.plan, follower)
-    bed.ensure()
-    write(bed, "second")
+    harness.ensure()
+    write(harness, "second")
     engine.docker("kill", *containers)
-    restore(tmp_path / "earlier", data_of(bed, leader))
+    restore(tmp_path / "earlier", data_of(harness, leader))
     engine.docker("start", *containers)
-    bed.ensure()
-    assert read(bed) == {"second"}
+    harness.ensure()
+    assert read(harness) == {"second"}
 
 
-def test_an_append_only_file_that_was_cut_while_its_server_ran(replicated: Bed) -> None:
+def test_an_append_only_file_that_was_cut_while_its_server_ran(replicated: DeploymentHarness) -> None:
     leader, _ = leader_and_followers(replicated)
     engine, deployment = replicated.spec.engine, replicated.deployment
     data = data_of(replicated, leader)
@@ -138,178 +138,178 @@ def note(position: Path, *, offset: int = 0, seen: int = 0) -> None:
 
 
 @MORE
-def test_swapped_volumes_lose_nothing(bed: Bed) -> None:
-    leader, followers = leader_and_followers(bed)
+def test_swapped_volumes_lose_nothing(harness: DeploymentHarness) -> None:
+    leader, followers = leader_and_followers(harness)
     other = (
         followers[0]
-        if bed.spec.plan.topology == "replicated"
-        else next(name for name, state in states(bed).items() if state["role"] == "master" and name != leader)
+        if harness.spec.plan.topology == "replicated"
+        else next(name for name, state in states(harness).items() if state["role"] == "master" and name != leader)
     )
-    stop_all(bed)
-    swap(data_of(bed, leader), data_of(bed, other))
-    start_all(bed)
-    bed.ensure()
-    assert read(bed) == {"first"}
+    stop_all(harness)
+    swap(data_of(harness, leader), data_of(harness, other))
+    start_all(harness)
+    harness.ensure()
+    assert read(harness) == {"first"}
 
 
-@pytest.mark.parametrize("bed", [pytest.param(REPLICATED, marks=MORE), CLUSTER], indirect=True)
-def test_all_at_once_and_the_primary_damaged(bed: Bed) -> None:
-    leader, _ = leader_and_followers(bed)
-    stop_all(bed)
-    damage.cut_append_only_file(data_of(bed, leader))
-    start_all(bed)
-    bed.ensure()
-    assert read(bed) == {"first"}
+@pytest.mark.parametrize("harness", [pytest.param(REPLICATED, marks=MORE), CLUSTER], indirect=True)
+def test_all_at_once_and_the_primary_damaged(harness: DeploymentHarness) -> None:
+    leader, _ = leader_and_followers(harness)
+    stop_all(harness)
+    damage.cut_append_only_file(data_of(harness, leader))
+    start_all(harness)
+    harness.ensure()
+    assert read(harness) == {"first"}
 
 
 @MORE
-def test_all_at_once_and_every_replica_emptied(bed: Bed) -> None:
-    _leader, followers = leader_and_followers(bed)
-    stop_all(bed)
+def test_all_at_once_and_every_replica_emptied(harness: DeploymentHarness) -> None:
+    _leader, followers = leader_and_followers(harness)
+    stop_all(harness)
     for name in followers:
-        damage.empty(data_of(bed, name))
-    start_all(bed)
-    bed.ensure()
-    assert read(bed) == {"first"}
+        damage.empty(data_of(harness, name))
+    start_all(harness)
+    harness.ensure()
+    assert read(harness) == {"first"}
 
 
-@pytest.mark.parametrize("bed", [REPLICATED, pytest.param(CLUSTER, marks=MORE)], indirect=True)
-def test_a_damaged_primary_and_emptied_replicas_are_never_served(bed: Bed) -> None:
-    leader, followers = leader_and_followers(bed)
-    stop_all(bed)
-    damage.cut_append_only_file(data_of(bed, leader))
+@pytest.mark.parametrize("harness", [REPLICATED, pytest.param(CLUSTER, marks=MORE)], indirect=True)
+def test_a_damaged_primary_and_emptied_replicas_are_never_served(harness: DeploymentHarness) -> None:
+    leader, followers = leader_and_followers(harness)
+    stop_all(harness)
+    damage.cut_append_only_file(data_of(harness, leader))
     for name in followers:
-        damage.empty(data_of(bed, name))
-    start_all(bed)
+        damage.empty(data_of(harness, name))
+    start_all(harness)
     with pytest.raises(ProvisioningError, match=r"bytes, but had") as caught:
-        bed.ensure()
+        harness.ensure()
     assert f"NODE={leader}" in str(caught.value)
-    assert any("bytes, but had" in problem for problem in bed.wrong())
+    assert any("bytes, but had" in problem for problem in harness.wrong())
 
 
 @MORE
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_two_emptied_primaries_are_replaced_by_their_replicas(bed: Bed) -> None:
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_two_emptied_primaries_are_replaced_by_their_replicas(harness: DeploymentHarness) -> None:
     """One primary that is left can elect nobody."""
-    primaries = [name for name, state in states(bed).items() if state["role"] == "master"]
-    stop_all(bed)
+    primaries = [name for name, state in states(harness).items() if state["role"] == "master"]
+    stop_all(harness)
     for name in primaries[:2]:
-        damage.empty(data_of(bed, name))
-    start_all(bed)
-    bed.ensure()
-    assert read(bed) == {"first"}
+        damage.empty(data_of(harness, name))
+    start_all(harness)
+    harness.ensure()
+    assert read(harness) == {"first"}
 
 
 @MORE
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_the_only_copy_is_kept_though_its_nodes_conf_is_lost(bed: Bed) -> None:
-    leader, (follower,) = leader_and_followers(bed)
-    stop_all(bed)
-    damage.garble_nodes_conf(data_of(bed, leader))
-    damage.empty(data_of(bed, follower))
-    start_all(bed)
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_the_only_copy_is_kept_though_its_nodes_conf_is_lost(harness: DeploymentHarness) -> None:
+    leader, (follower,) = leader_and_followers(harness)
+    stop_all(harness)
+    damage.garble_nodes_conf(data_of(harness, leader))
+    damage.empty(data_of(harness, follower))
+    start_all(harness)
     with pytest.raises(ProvisioningError, match="no member has a copy of its slots") as caught:
-        bed.ensure()
+        harness.ensure()
     assert f"NODE={leader}" in str(caught.value)
-    lines = list(driver.repair(bed.spec, bed.known, leader, force=False, dry=False))
+    lines = list(driver.repair(harness.spec, harness.known, leader, force=False, dry=False))
     assert any("nodes.conf is lost or damaged" in line for line in lines)
-    assert read(bed) == {"first"}
+    assert read(harness) == {"first"}
 
 
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_two_of_three_primaries_whose_replicas_have_more(bed: Bed) -> None:
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_two_of_three_primaries_whose_replicas_have_more(harness: DeploymentHarness) -> None:
     """They wait for their replicas, which run; and most primaries are needed to elect one."""
-    primaries = [name for name, state in states(bed).items() if state["role"] == "master"][:2]
-    containers = [bed.deployment.container(name) for name in primaries]
-    with Traffic(bed.client, wait=1) as traffic:
-        assert traffic.goes_on(50)
-        bed.spec.engine.docker("kill", *containers)
+    primaries = [name for name, state in states(harness).items() if state["role"] == "master"][:2]
+    containers = [harness.deployment.container(name) for name in primaries]
+    with Traffic(harness.client, wait=1) as traffic:
+        traffic.wait_for(50)
+        harness.spec.engine.docker("kill", *containers)
         for name in primaries:
-            note(data_of(bed, name) / "position", offset=-5000)
-        bed.spec.engine.docker("start", *containers)
-        assert traffic.goes_on(50, 300)
-    bed.ensure()
-    assert not bed.wrong()
+            note(data_of(harness, name) / "position", offset=-5000)
+        harness.spec.engine.docker("start", *containers)
+        traffic.wait_for(50, 300)
+    harness.ensure()
+    assert not harness.wrong()
     assert not traffic.lost(traffic.acknowledged)
-    assert read(bed) == {"first"}
+    assert read(harness) == {"first"}
 
 
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_a_replica_without_nodes_conf_keeps_the_only_copy(bed: Bed) -> None:
-    leader, (follower,) = leader_and_followers(bed)
-    stop_all(bed)
-    damage.lose_nodes_conf(data_of(bed, follower))
-    damage.empty(data_of(bed, leader))
-    start_all(bed)
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_a_replica_without_nodes_conf_keeps_the_only_copy(harness: DeploymentHarness) -> None:
+    leader, (follower,) = leader_and_followers(harness)
+    stop_all(harness)
+    damage.lose_nodes_conf(data_of(harness, follower))
+    damage.empty(data_of(harness, leader))
+    start_all(harness)
     with pytest.raises(ProvisioningError, match="no member has a copy of its slots") as caught:
-        bed.ensure()
+        harness.ensure()
     assert f"NODE={follower}" in str(caught.value)
-    list(driver.repair(bed.spec, bed.known, follower, force=False, dry=False))
-    assert read(bed) == {"first"}
+    list(driver.repair(harness.spec, harness.known, follower, force=False, dry=False))
+    assert read(harness) == {"first"}
 
 
 @MORE
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_a_shard_whose_nodes_all_lost_their_nodes_conf(bed: Bed) -> None:
-    leader, (follower,) = leader_and_followers(bed)
-    stop_all(bed)
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_a_shard_whose_nodes_all_lost_their_nodes_conf(harness: DeploymentHarness) -> None:
+    leader, (follower,) = leader_and_followers(harness)
+    stop_all(harness)
     for name in (leader, follower):
-        damage.lose_nodes_conf(data_of(bed, name))
-    start_all(bed)
+        damage.lose_nodes_conf(data_of(harness, name))
+    start_all(harness)
     with pytest.raises(ProvisioningError, match="waiting for a member that has a copy of its slots"):
-        bed.ensure()
-    lines = list(driver.repair(bed.spec, bed.known, leader, force=False, dry=False))
+        harness.ensure()
+    lines = list(driver.repair(harness.spec, harness.known, leader, force=False, dry=False))
     assert any(f"{follower} is damaged too (its nodes.conf is lost" in line for line in lines)
-    assert read(bed) == {"first"}
+    assert read(harness) == {"first"}
 
 
 @MORE
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_a_cluster_serves_though_running_nodes_have_swapped_their_volumes(bed: Bed) -> None:
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_a_cluster_serves_though_running_nodes_have_swapped_their_volumes(harness: DeploymentHarness) -> None:
     """Primaries, of whose replicas none can be elected."""
-    one, other, _ = [name for name, state in states(bed).items() if state["role"] == "master"]
-    containers = [bed.deployment.container(name) for name in (one, other)]
-    bed.spec.engine.docker("kill", *containers)
-    swap(data_of(bed, one), data_of(bed, other))
-    bed.spec.engine.docker("start", *containers)
-    bed.ensure()
-    assert read(bed) == {"first"}
+    one, other, _ = [name for name, state in states(harness).items() if state["role"] == "master"]
+    containers = [harness.deployment.container(name) for name in (one, other)]
+    harness.spec.engine.docker("kill", *containers)
+    swap(data_of(harness, one), data_of(harness, other))
+    harness.spec.engine.docker("start", *containers)
+    harness.ensure()
+    assert read(harness) == {"first"}
 
 
 @MORE
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_a_primary_that_swapped_its_volume_with_its_replica_says_so(bed: Bed) -> None:
-    leader, (follower,) = leader_and_followers(bed)
-    stop_all(bed)
-    swap(data_of(bed, leader), data_of(bed, follower))
-    start_all(bed)
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_a_primary_that_swapped_its_volume_with_its_replica_says_so(harness: DeploymentHarness) -> None:
+    leader, (follower,) = leader_and_followers(harness)
+    stop_all(harness)
+    swap(data_of(harness, leader), data_of(harness, follower))
+    start_all(harness)
     with pytest.raises(ProvisioningError, match=rf"nodes\.conf is that of ({leader}|{follower})") as caught:
-        bed.ensure()
+        harness.ensure()
     assert "its own volume" in caught.value.fix
-    stop_all(bed)
-    swap(data_of(bed, leader), data_of(bed, follower))
-    start_all(bed)
-    bed.ensure()
-    assert read(bed) == {"first"}
+    stop_all(harness)
+    swap(data_of(harness, leader), data_of(harness, follower))
+    start_all(harness)
+    harness.ensure()
+    assert read(harness) == {"first"}
 
 
 @MORE
-@pytest.mark.parametrize("bed", [CLUSTER], indirect=True)
-def test_a_stale_primary_does_not_replace_a_damaged_one(bed: Bed) -> None:
-    stale, (leader,) = leader_and_followers(bed)
-    engine, deployment = bed.spec.engine, bed.deployment
+@pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
+def test_a_stale_primary_does_not_replace_a_damaged_one(harness: DeploymentHarness) -> None:
+    stale, (leader,) = leader_and_followers(harness)
+    engine, deployment = harness.spec.engine, harness.deployment
     engine.docker("kill", deployment.container(stale))
     wait_until(lambda: deployment.executor.run(leader, "ROLE")[0] == "master", 120, "no failover")
-    write(bed, "second", [node for node in deployment.plan.nodes if node.name != stale])
+    write(harness, "second", [node for node in deployment.plan.nodes if node.name != stale])
     engine.docker("kill", deployment.container(leader))
-    damage.append_zeros(data_of(bed, leader))
-    note(data_of(bed, stale) / "position", seen=-86_400)
+    damage.append_zeros(data_of(harness, leader))
+    note(data_of(harness, stale) / "position", seen=-86_400)
     engine.docker("start", deployment.container(leader), deployment.container(stale))
-    _repair_the_only_later_copy(bed, leader)
+    _repair_the_only_later_copy(harness, leader)
 
 
 @MORE
-def test_a_stale_replica_does_not_replace_a_damaged_primary(replicated: Bed) -> None:
+def test_a_stale_replica_does_not_replace_a_damaged_primary(replicated: DeploymentHarness) -> None:
     leader, (stale, emptied) = leader_and_followers(replicated)
     engine, deployment = replicated.spec.engine, replicated.deployment
     engine.docker("kill", deployment.container(stale))
@@ -325,26 +325,26 @@ def test_a_stale_replica_does_not_replace_a_damaged_primary(replicated: Bed) -> 
     _repair_the_only_later_copy(replicated, leader)
 
 
-def state_of(bed: Bed, name: str) -> dict[str, str]:
+def state_of(harness: DeploymentHarness, name: str) -> dict[str, str]:
     with contextlib.suppress(CommandRejectedError, NotRespondingError):
-        return info(bed.deployment.executor, name, "replication")
+        return info(harness.deployment.executor, name, "replication")
     return {}
 
 
-def _repair_the_only_later_copy(bed: Bed, node: str) -> None:
+def _repair_the_only_later_copy(harness: DeploymentHarness, node: str) -> None:
     def is_sure() -> bool:
-        return "no other member holds more" in waiting_of(bed.spec.engine, bed.deployment.container(node))
+        return "no other member holds more" in waiting_of(harness.spec.engine, harness.deployment.container(node))
 
     wait_until(is_sure, 180, f"{node} doesn't stop")
     with pytest.raises(ProvisioningError, match="damaged after byte") as caught:
-        bed.ensure()
+        harness.ensure()
     assert f"NODE={node}" in str(caught.value)
-    list(driver.repair(bed.spec, bed.known, node, force=False, dry=False))
-    assert read(bed) == {"second"}
+    list(driver.repair(harness.spec, harness.known, node, force=False, dry=False))
+    assert read(harness) == {"second"}
 
 
 @MORE
-def test_a_replica_that_was_cut_off_never_leads_though_it_stopped_last(replicated: Bed) -> None:
+def test_a_replica_that_was_cut_off_never_leads_though_it_stopped_last(replicated: DeploymentHarness) -> None:
     leader, (cut_off, other) = leader_and_followers(replicated)
     engine, deployment = replicated.spec.engine, replicated.deployment
     deployment.executor.run(cut_off, "REPLICAOF", "127.0.0.1", "1")
@@ -362,7 +362,7 @@ def test_a_replica_that_was_cut_off_never_leads_though_it_stopped_last(replicate
 
 
 @MORE
-def test_two_of_three_are_damaged(replicated: Bed) -> None:
+def test_two_of_three_are_damaged(replicated: DeploymentHarness) -> None:
     leader, (first, _second) = leader_and_followers(replicated)
     stop_all(replicated)
     damage.empty(data_of(replicated, leader))
@@ -372,7 +372,7 @@ def test_two_of_three_are_damaged(replicated: Bed) -> None:
     assert read(replicated) == {"first"}
 
 
-def test_the_volume_of_another_deployment_is_refused(replicated: Bed) -> None:
+def test_the_volume_of_another_deployment_is_refused(replicated: DeploymentHarness) -> None:
     leader, _ = leader_and_followers(replicated)
     stop_all(replicated)
     position = data_of(replicated, leader) / "position"
@@ -382,7 +382,7 @@ def test_the_volume_of_another_deployment_is_refused(replicated: Bed) -> None:
         replicated.ensure()
 
 
-def test_a_damaged_sentinel_learns_again(replicated: Bed) -> None:
+def test_a_damaged_sentinel_learns_again(replicated: DeploymentHarness) -> None:
     _leader, _ = leader_and_followers(replicated)
     container = replicated.deployment.container("sentinel-1")
     replicated.spec.engine.docker("kill", container)
@@ -393,7 +393,7 @@ def test_a_damaged_sentinel_learns_again(replicated: Bed) -> None:
     assert list(data_of(replicated, "sentinel-1").glob("sentinel.conf.damaged-*"))
 
 
-def test_a_replica_that_no_sentinel_knows_is_called_back(replicated: Bed) -> None:
+def test_a_replica_that_no_sentinel_knows_is_called_back(replicated: DeploymentHarness) -> None:
     _leader, (first, second) = leader_and_followers(replicated)
     executor, plan = replicated.deployment.executor, replicated.deployment.plan
     middle = next(node for node in plan.nodes if node.name == first)

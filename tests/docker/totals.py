@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from bench.report import Row, at_most
-from tests.recorded import RecordedTotals
+from tests.support.recorded import RecordedTotals
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests import checkout as checkout_of
-from tests.project import link_policies
+from harness.project import link_policies
+from tests.support import checkout as checkout_of
 
 PAGES = ("README", "failover", "scale", "upgrade", "restore", "rotate", "diagnose")
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from harness import servers
 from infra.settings import loading
 from stackctl.stack import PROJECT
-from tests import checkout, servers
+from tests.support import checkout
 
 PAGES = sorted((PROJECT / "docs").rglob("*.md"))
 PYTHON = [

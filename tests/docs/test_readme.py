@@ -10,7 +10,7 @@ from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
 from stackctl.maintenance import reference
 from stackctl.stack import PROJECT
-from tests import checkout as checkout_of
+from tests.support import checkout as checkout_of
 
 RUNNERS = {"sh": "{}", "python": ".venv/bin/python - <<'PYTHON'\n{}PYTHON\n"}
 
@@ -32,7 +32,12 @@ def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for page in (PROJECT / "README.md", PROJECT / "compose" / "README.md", *(PROJECT / "docs").rglob("*.md")):
+    for page in (
+        PROJECT / "README.md",
+        PROJECT / "compose" / "README.md",
+        PROJECT / "tests" / "README.md",
+        *(PROJECT / "docs").rglob("*.md"),
+    ):
         for link in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 

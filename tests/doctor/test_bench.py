@@ -13,21 +13,21 @@ from valkeykit.settings import resolve_settings
 from valkeykit_ops.bench.plan import BenchPlan, limit_of
 from valkeykit_ops.bench.run import PREFIX, TTL_SECONDS, Bench
 
-from tests import servers
-from tests.doctor.faulty_endpoints import LIMIT
+from harness import servers
+from harness.endpoints.faulty import LIMIT
+from harness.servers import ServerProcess, running
 from tests.doctor.test_stats import command
-from tests.servers import Server, running
 
 SHORT = BenchPlan(seconds=1.6, connections=(1, 4), pipelines=(1, 20))
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with running(tmp_path / "server", *LIMIT) as made:
         yield made
 
 
-def test_each_cell_is_measured_and_nothing_stays(server: Server) -> None:
+def test_each_cell_is_measured_and_nothing_stays(server: ServerProcess) -> None:
     with closing(server.client()) as client:
         client.set("kept", "1")
         cells = []
@@ -48,7 +48,7 @@ def test_each_cell_is_measured_and_nothing_stays(server: Server) -> None:
         assert one.limit == limit_of(one.client, one.server)
 
 
-def test_a_run_that_is_closed_early_deletes_its_keys(server: Server) -> None:
+def test_a_run_that_is_closed_early_deletes_its_keys(server: ServerProcess) -> None:
     run = Bench(resolve_settings(server.url), SHORT).run()
     next(run)
     run.close()
@@ -57,9 +57,9 @@ def test_a_run_that_is_closed_early_deletes_its_keys(server: Server) -> None:
 
 
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
-def test_a_server_that_is_nearly_full_is_left_alone(server: Server, policy: str) -> None:
+def test_a_server_that_is_nearly_full_is_left_alone(server: ServerProcess, policy: str) -> None:
     with closing(server.client()) as client:
-        client.set("a", "x" * 5_000_000)
+        client.setrange("a", 5_000_000, "x")
         client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.05))
         client.config_set("maxmemory-policy", policy)
         with pytest.raises(ConfigurationError, match="nearly full"):
@@ -78,7 +78,7 @@ def test_a_cluster(tmp_path: Path) -> None:
                 assert client.dbsize() == 0
 
 
-def test_a_table(server: Server) -> None:
+def test_a_table(server: ServerProcess) -> None:
     shown = command("bench", "--seconds", "3.2", VALKEY_URL=server.url)
     assert shown.returncode == 0, shown.stderr
     assert "server CPU" in shown.stdout

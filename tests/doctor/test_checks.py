@@ -17,10 +17,10 @@ from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target, of_url
 
-from tests import tls as tls_end
-from tests.doctor.faulty_endpoints import LIMIT
-from tests.ports import HOST
-from tests.servers import running
+from harness import tls as tls_end
+from harness.endpoints.faulty import LIMIT
+from harness.ports import HOST
+from harness.servers import running
 
 GIB = 2**30
 REPLICA = {"role": "slave", "master_host": "10.0.0.1", "master_port": 6379, "master_link_status": "up"}

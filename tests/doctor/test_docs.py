@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 from valkeykit.commands import app
 
-from tests import checkout
-from tests.doctor.faulty_endpoints import LIMIT
-from tests.servers import running
+from harness.endpoints.faulty import LIMIT
+from harness.servers import running
+from tests.support import checkout
 
 DOCS = Path(__file__).parents[2] / "docs" / "client"
 PAGES = {"doctor.md": ("doctor",), "operations.md": ("stats", "metrics", "bench")}

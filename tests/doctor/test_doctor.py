@@ -23,10 +23,10 @@ from valkeykit_ops import vulnerabilities
 from valkeykit_ops.doctor import deadline, examination, load, target
 from valkeykit_ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_snapshot
 
-from tests.doctor import faulty_endpoints, harness
-from tests.doctor.faulty_endpoints import LIMIT, user
-from tests.ports import HOST, free_port
-from tests.servers import Sentinels, Server, running
+from harness.endpoints import cases, faulty
+from harness.endpoints.faulty import LIMIT, user
+from harness.ports import HOST, free_port
+from harness.servers import Sentinels, ServerProcess, running
 
 AOF = ("--appendonly", "yes")
 
@@ -46,7 +46,7 @@ def server(tmp_path: Path) -> Any:
         yield made
 
 
-def test_exit_codes_and_the_last_line(server: Server) -> None:
+def test_exit_codes_and_the_last_line(server: ServerProcess) -> None:
     url = f"redis://:right-secret@{HOST}:{server.port}"
     well = doctor(url)
     assert (well.returncode, well.stderr) == (0, "")
@@ -88,7 +88,7 @@ def test_a_damaged_authority(tmp_path: Path) -> None:
     assert "damaged" in doctor(VALKEY_URL="rediss://localhost", VALKEY_CA=str(path)).stderr
 
 
-def test_a_password_with_the_end_of_its_file(server: Server) -> None:
+def test_a_password_with_the_end_of_its_file(server: ServerProcess) -> None:
     report = examination.examine(target.of_url(f"redis://:right-secret%0A@{HOST}:{server.port}"))
     [found] = report.findings
     assert found.name == "wrong-password"
@@ -191,11 +191,11 @@ def test_a_dead_sentinel_is_a_warning_and_none_a_problem(tmp_path: Path) -> None
 )
 def test_the_command_ends(name: str, tmp_path: Path) -> None:
     """Within its time-out of 30 seconds, whatever stands there; bench/doctor.py measures the seconds."""
-    with faulty_endpoints.OTHER_STATES[name](tmp_path) as case:
+    with faulty.OTHER_STATES[name](tmp_path) as case:
         assert doctor(case.url).returncode == 1
 
 
-def test_a_stack_that_pulumi_knows(tmp_path: Path, server: Server) -> None:
+def test_a_stack_that_pulumi_knows(tmp_path: Path, server: ServerProcess) -> None:
     """What the CLI prints is a stack's outputs, with the user's URL beside the endpoint."""
     endpoint = {
         "schemaVersion": 1, "target": "embedded", "topology": "single", "nodes": [{"host": HOST, "port": server.port}],
@@ -219,7 +219,7 @@ def test_a_stack_that_pulumi_knows(tmp_path: Path, server: Server) -> None:
     assert missing.stderr == "error: Pulumi: no stack named 'dev' found -> pulumi stack ls\n"
 
 
-def test_a_stacks_fixes_use_pulumi(server: Server) -> None:
+def test_a_stacks_fixes_use_pulumi(server: ServerProcess) -> None:
     found = target.Target(target.of_url(server.url).settings, "queue", stack="web")
     assert found.configure("valkey:memory", "2gb") == (
         "pulumi config set valkey:memory 2gb --stack web && pulumi up --stack web"
@@ -296,7 +296,7 @@ def test_a_server_that_talks_nonsense(seed: int) -> None:
                 while connection.recv(4096):
                     connection.sendall(b"".join(chosen.choices(parts, k=5)))
 
-    with harness.listening(babble) as port:
+    with cases.listening(babble) as port:
         report = examination.examine(target.of_url(f"redis://{HOST}:{port}"))
     assert not report.is_healthy
     assert report.seconds < deadline.TOTAL_SECONDS + 1
@@ -313,7 +313,7 @@ def test_a_byte_a_second_after_the_login() -> None:
                 connection.sendall(bytes([byte]))
                 time.sleep(0.3)
 
-    with harness.listening(drip) as port:
+    with cases.listening(drip) as port:
         report = examination.examine(target.of_url(f"redis://{HOST}:{port}"))
     assert not report.is_healthy
     assert report.seconds < deadline.TOTAL_SECONDS + 1
@@ -322,7 +322,7 @@ def test_a_byte_a_second_after_the_login() -> None:
 def test_a_loading_node_does_not_hide_others(tmp_path: Path) -> None:
     """The next one is logged in to; only a refused login ends it all."""
     with (
-        faulty_endpoints.TABLE_ROWS["loading"](tmp_path / "a") as loading,
+        faulty.TABLE_ROWS["loading"](tmp_path / "a") as loading,
         running(tmp_path / "b", *LIMIT, *AOF) as server,
     ):
         nodes = f"{loading.url.removeprefix('redis://').removesuffix('/0')},{HOST}:{server.port}"

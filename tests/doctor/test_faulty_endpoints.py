@@ -11,7 +11,7 @@ import pytest
 from valkeykit_ops.doctor.deadline import TOTAL_SECONDS
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, DoctorReport
 
-from tests.doctor import faulty_endpoints
+from harness.endpoints import faulty
 
 PAGE = Path(__file__).parents[2] / "docs" / "client" / "doctor.md"
 SECRETS = ("right@", "right'", "wrong-secret")
@@ -24,14 +24,14 @@ WARNINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*faulty_endpoints.TABLE_ROWS, *faulty_endpoints.OTHER_STATES])
+@pytest.mark.parametrize("name", [*faulty.TABLE_ROWS, *faulty.OTHER_STATES])
 def test_what_is_found(name: str, tmp_path: Path) -> None:
     began = time.monotonic()
-    with (faulty_endpoints.TABLE_ROWS | faulty_endpoints.OTHER_STATES)[name](tmp_path) as case:
+    with (faulty.TABLE_ROWS | faulty.OTHER_STATES)[name](tmp_path) as case:
         report = case.examine()
     assert time.monotonic() - began < 60  # a guard against a hang; speed is measured in bench/
     assert report.seconds < TOTAL_SECONDS + 1
-    expected = faulty_endpoints.name_of(name)
+    expected = faulty.name_of(name)
     severity = NOTE if expected in HARMLESS else WARNING if expected in WARNINGS else PROBLEM
     found = [one for one in report.findings if one.name == expected]
     assert found, [(one.severity, one.name) for one in report.findings]
@@ -55,11 +55,11 @@ def _is_well_said(report: DoctorReport) -> None:
 def test_each_row_of_the_table_has_an_endpoint() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE)
     assert len(rows) == 23
-    assert set(rows) == {faulty_endpoints.name_of(name) for name in faulty_endpoints.TABLE_ROWS}
+    assert set(rows) == {faulty.name_of(name) for name in faulty.TABLE_ROWS}
 
 
 def test_a_lower_layer_stops_the_higher_ones(tmp_path: Path) -> None:
-    with faulty_endpoints.TABLE_ROWS["refused"](tmp_path) as case:
+    with faulty.TABLE_ROWS["refused"](tmp_path) as case:
         report = case.examine()
     assert report.state("tcp") == "problem"
     assert report.state("dns") == "ok"

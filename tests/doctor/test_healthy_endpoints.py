@@ -7,17 +7,15 @@ from pathlib import Path
 import pytest
 from valkeykit_ops.doctor.finding import NOTE
 
-from tests.doctor import healthy_endpoints
+from harness.endpoints import healthy
 
 
-@pytest.mark.parametrize("name", healthy_endpoints.ENDPOINTS)
+@pytest.mark.parametrize("name", healthy.ENDPOINTS)
 def test_nothing_is_found(name: str, tmp_path: Path) -> None:
-    with healthy_endpoints.ENDPOINTS[name](tmp_path) as case:
+    with healthy.ENDPOINTS[name](tmp_path) as case:
         report = case.examine()
     alarms = [
-        one
-        for one in report.findings
-        if one.severity != NOTE and one.name not in healthy_endpoints.EXPECTED_ALARMS.get(name, ())
+        one for one in report.findings if one.severity != NOTE and one.name not in healthy.EXPECTED_ALARMS.get(name, ())
     ]
     assert not alarms
     assert report.is_healthy
@@ -25,4 +23,4 @@ def test_nothing_is_found(name: str, tmp_path: Path) -> None:
 
 
 def test_there_are_twenty_and_more() -> None:
-    assert len(healthy_endpoints.ENDPOINTS) >= 20
+    assert len(healthy.ENDPOINTS) >= 20

@@ -21,11 +21,11 @@ from valkeykit_ops.stats import metrics
 from valkeykit_ops.stats.reading import between, read
 from valkeykit_ops.stats.watch import Watch
 
-from tests import servers
-from tests.doctor.faulty_endpoints import LIMIT, until
-from tests.migrate import binaries
-from tests.ports import HOST, free_port
-from tests.servers import Sentinels, Server, running
+from harness import binaries, servers
+from harness.endpoints.faulty import LIMIT
+from harness.ports import HOST, free_port
+from harness.servers import Sentinels, ServerProcess, running
+from harness.waiting import wait_until
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -37,12 +37,12 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with running(tmp_path / "server", *LIMIT, "--maxmemory-policy", "allkeys-lfu") as made:
         yield made
 
 
-def test_rates_and_sampled_keys(server: Server) -> None:
+def test_rates_and_sampled_keys(server: ServerProcess) -> None:
     with Watch(resolve_settings(server.url)) as watch, closing(server.client()) as client:
         client.set("small", "x")
         client.set("large", "x" * 100_000)
@@ -103,7 +103,7 @@ def test_the_replicas_that_a_sentinel_knows(tmp_path: Path) -> None:
     try:
         group.start()
         with closing(group.primary.client()) as client:
-            until(lambda: "online" in str(client.info("replication").get("slave0")))
+            wait_until(lambda: "online" in str(client.info("replication").get("slave0")))
         with Watch(resolve_settings(group.url)) as watch:
             watch.update()
             figures = {one.node: one for one in watch.update()}
@@ -116,14 +116,14 @@ def test_the_replicas_that_a_sentinel_knows(tmp_path: Path) -> None:
         group.kill()
 
 
-def test_the_live_view_ends_after_its_seconds(server: Server) -> None:
+def test_the_live_view_ends_after_its_seconds(server: ServerProcess) -> None:
     shown = command("stats", "--seconds", "1.5", VALKEY_URL=server.url)
     assert (shown.returncode, shown.stderr) == (0, "")
     for label in ("operations/s", "hit rate", "fragmentation", "evicted/s", "clients", "lag", "slow", "PING", "CPU"):
         assert label in shown.stdout
 
 
-def test_metrics_once_and_served(server: Server) -> None:
+def test_metrics_once_and_served(server: ServerProcess) -> None:
     once = command("metrics", "--once", VALKEY_URL=server.url).stdout
     assert f'redis_up{{node="{HOST}:{server.port}"}} 1.0' in once
     port = free_port()
@@ -147,7 +147,7 @@ def test_metrics_once_and_served(server: Server) -> None:
         served.server_close()
 
 
-def test_metrics_without_the_library(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_without_the_library(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ConfigurationError, match="need prometheus_client"):
         metrics.text(resolve_settings(server.url))
@@ -165,6 +165,6 @@ def test_a_user_who_may_read_only_info(tmp_path: Path) -> None:
 
 def test_no_server(tmp_path: Path) -> None:
     for arguments in (["stats", "--json"], ["bench"]):
-        shown = command(*arguments, VALKEY_URL=Server(tmp_path).url)
+        shown = command(*arguments, VALKEY_URL=ServerProcess(tmp_path).url)
         assert shown.returncode == 1
         assert shown.stderr.startswith("error: nothing listens")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import USERS_CHOICE, Project
+from harness.project import USERS_CHOICE, Project
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
-    made = Project.make(tmp_path)
+    made = Project.create(tmp_path)
     yield made
     made.end()

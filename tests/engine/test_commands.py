@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.project import Project
 from stackctl import export
 from stackctl.cli import main
 from stackctl.stack import PROJECT, Stack
-from tests.project import Project
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 import shutil
 import subprocess
 
+from harness.project import Project
 from stackctl.stack import PROJECT
-from tests.project import Project
 
 
 def test_an_application_stack_gets_the_variables_and_they_stay_secret(project: Project) -> None:

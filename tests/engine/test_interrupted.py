@@ -17,13 +17,13 @@ import redis
 import yaml
 from valkeykit.connection import connect
 
+from harness.project import Project
 from infra.drivers.topology.executor import wait_until
 from stackctl import config_change, journal
 from stackctl.errors import StackError, UpdateError
 from stackctl.journal import JournalEntry
 from stackctl.operations import rotation
 from stackctl.stack import Stack
-from tests.project import Project
 
 ROTATE = "make rotate STACK=test"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.project import Project
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
 from stackctl.stack import PROJECT
-from tests.project import Project
 
 KEYS = 500
 CHECK = "No shard has lost keys in a restart or a failover"

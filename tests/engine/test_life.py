@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.project import Project
+from harness.waiting import wait_until
 from infra.drivers.processes import process
 from stackctl.errors import StackError
-from tests.project import Project
 
 
 def test_up_twice_changes_nothing(project: Project) -> None:
@@ -157,7 +158,7 @@ def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> No
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as run:
-        _wait_for(project.folder.path / moment)
+        wait_until((project.folder.path / moment).exists, every=0.001)
         helpers = psutil.Process(run.pid).children(recursive=True)
         run.kill()
         for helper in helpers:
@@ -205,13 +206,6 @@ def test_a_client_sees_a_live_change_without_an_error(project: Project) -> None:
         project.stack.up()
         assert client.connection_pool.get_connection().can_read() is False
         assert client.get("key") == "value"
-
-
-def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.001)
 
 
 def _is_server_below(process: psutil.Process, root: Path) -> bool:

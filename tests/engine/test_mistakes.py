@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.project import Project
 from infra.drivers.processes import ports
 from stackctl.errors import StackError
-from tests.project import Project
 
 
 def refused(project: Project, *expected: str) -> None:

@@ -10,12 +10,12 @@ import subprocess
 import pytest
 from valkeykit.connection import connect
 
+from harness.project import Project
 from infra.drivers.processes import process
 from stackctl import config_change
 from stackctl.errors import StackError
 from stackctl.operations import backup, card, failover, restore, rotation
 from stackctl.stack import Stack
-from tests.project import Project
 
 
 def test_a_refused_change_leaves_the_configuration(project: Project) -> None:

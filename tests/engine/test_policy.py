@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from harness.project import Project, link_policies
 from stackctl.errors import StackError
 from stackctl.operations import policies
 from stackctl.stack import PROJECT
-from tests.project import Project, link_policies
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.project import Project
 from infra.drivers.processes.folder import ServerFolder
 from infra.errors import ProvisioningError
 from stackctl.errors import StackError
 from stackctl.operations import repair
 from tests.engine.test_keys import KEYS, damage, write
-from tests.project import Project
 
 
 def lose_manifest(folder: ServerFolder) -> None:

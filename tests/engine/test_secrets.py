@@ -6,8 +6,8 @@ from pathlib import Path
 
 from valkeykit.url import parse
 
-from tests.cloud.secrets import absent_from_files, absent_from_processes, absent_from_text
-from tests.project import Project
+from harness.project import Project
+from tests.support.secret_scan import absent_from_files, absent_from_processes, absent_from_text
 
 
 def test_no_secret_is_left_anywhere(project: Project, tmp_path: Path) -> None:

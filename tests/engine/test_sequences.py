@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
+from harness.project import Project
 from stackctl import config_change, export
 from stackctl.errors import StackError
 from stackctl.operations import backup
-from tests.project import Project
 
 
 def test_a_stack_comes_up_again_with_what_every_command_left(project: Project) -> None:

@@ -15,10 +15,10 @@ import pytest
 from valkeykit.connection import Client, connect
 from valkeykit.environment import resolve
 
+from harness.project import Project
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
 from stackctl.stack import PROJECT
-from tests.project import Project
 
 TOPOLOGIES = ("replicated", "cluster")
 

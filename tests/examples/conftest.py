@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.clients import deployments
+from tests.support import deployments
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,11 +14,6 @@ from typing import Any
 from infra.drivers.waiting import until
 
 START_SECONDS = 60.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as open_one:
-        return int(open_one.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from valkeykit.url import Node
 
 from stackctl import export
 from stackctl.stack import PROJECT
-from tests import installs
+from tests.support import installs
 
 HERE = Path(__file__).parent
 KUBERNETES = PROJECT / "examples" / "kubernetes"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.ports import free_port
 from infra.drivers.waiting import until
 from stackctl.stack import PROJECT
-from tests import installs
-from tests.examples.service import ask, free_port, running
+from tests.examples.service import ask, running
+from tests.support import installs
 
 EXAMPLES = PROJECT / "examples"
 NOWHERE = {"VALKEY_URL": "redis://app:password@127.0.0.1:1/0"}

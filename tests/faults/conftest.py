@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from harness import servers
+from harness.servers import ServerProcess
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with servers.running(tmp_path / "server", *DURABLE) as server:
         yield server
 

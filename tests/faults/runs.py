@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Run(NamedTuple):
+class JobRun(NamedTuple):
     pid: int
     job: str
     attempt: int
@@ -25,7 +25,7 @@ class RunLog:
         """Add a line, in one system call."""
         os.write(self._file, f"{os.getpid()} {attempt} {job}\n".encode())
 
-    def read(self) -> list[Run]:
+    def read(self) -> list[JobRun]:
         return list(self._parse())
 
     def jobs(self) -> set[str]:
@@ -35,7 +35,7 @@ class RunLog:
     def close(self) -> None:
         os.close(self._file)
 
-    def _parse(self) -> Iterator[Run]:
+    def _parse(self) -> Iterator[JobRun]:
         for line in self.path.read_text().splitlines():
             pid, attempt, job = line.split(" ", 2)
-            yield Run(int(pid), job, int(attempt))
+            yield JobRun(int(pid), job, int(attempt))

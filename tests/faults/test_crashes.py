@@ -6,21 +6,21 @@ import time
 
 from valkeykit import Queue
 
-from tests.faults.harness import PATIENCE, Workers, check_runs
+from harness.servers import ServerProcess
+from tests.faults.harness import WAIT_SECONDS, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 INNOCENT = 200
 SUSPECTS = 12
 
 
-def test_a_job_that_ends_its_worker_harms_no_other_job(server: Server, runs: RunLog) -> None:
+def test_a_job_that_ends_its_worker_harms_no_other_job(server: ServerProcess, runs: RunLog) -> None:
     with Queue("faults", server.url) as queue, Workers(2, runs, WORKER_URL=server.url) as workers:
         innocent = queue.add_many("work", [{"seconds": 0.02}] * (INNOCENT // 2))
         culprit = queue.add("crash").id
         innocent += queue.add_many("work", [{"seconds": 0.02}] * (INNOCENT // 2))
-        crashes, urgent, end = 0, list[str](), time.monotonic() + PATIENCE
+        crashes, urgent, end = 0, list[str](), time.monotonic() + WAIT_SECONDS
         while not queue.statistics().dead:
             assert time.monotonic() < end, queue.statistics()
             ended = workers.replace_ended()
@@ -36,7 +36,7 @@ def test_a_job_that_ends_its_worker_harms_no_other_job(server: Server, runs: Run
         workers.check_none_stuck(queue)
 
 
-def test_a_job_of_high_priority_does_not_wait_for_suspects(server: Server, runs: RunLog) -> None:
+def test_a_job_of_high_priority_does_not_wait_for_suspects(server: ServerProcess, runs: RunLog) -> None:
     with Queue("faults", server.url) as queue:
         suspects = queue.add_many("work", [{"seconds": 0.05}] * SUSPECTS)
         for _ in range(2):  # a worker that is gone before its leases end

@@ -12,19 +12,21 @@ from pathlib import Path
 import redis
 from valkeykit import Queue, errors
 
-from tests import servers
+from harness import servers
+from harness.ports import HOST
+from harness.servers import Sentinels, ServerProcess
 from tests.faults.harness import ROUNDS, Producer, Workers, check, duplicates
-from tests.faults.proxy import Proxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.ports import HOST
-from tests.servers import Sentinels, Server
+from tests.support.proxy import Proxy
 
 WITHIN = 60.0
 """Seconds in which work goes on after a primary is lost."""
 
 
-def test_workers_that_are_killed(server: Server, runs: RunLog, record_property: Callable[[str, object], None]) -> None:
+def test_workers_that_are_killed(
+    server: ServerProcess, runs: RunLog, record_property: Callable[[str, object], None]
+) -> None:
     workers = Workers(3, runs, WORKER_URL=server.url)
     producer = Producer(server.url)
     producer.start()
@@ -46,7 +48,7 @@ def test_workers_that_are_killed(server: Server, runs: RunLog, record_property: 
         producer.stop()
 
 
-def test_a_server_that_is_killed(server: Server, runs: RunLog) -> None:
+def test_a_server_that_is_killed(server: ServerProcess, runs: RunLog) -> None:
     workers = Workers(2, runs, WORKER_URL=server.url)
     producer = Producer(server.url)
     producer.start()
@@ -68,7 +70,7 @@ def test_a_server_that_is_killed(server: Server, runs: RunLog) -> None:
         producer.stop()
 
 
-def test_connections_that_stall_are_cut_or_reset(server: Server, runs: RunLog) -> None:
+def test_connections_that_stall_are_cut_or_reset(server: ServerProcess, runs: RunLog) -> None:
     proxy = Proxy(server)
     workers = Workers(2, runs, WORKER_URL=proxy.url)
     producer = Producer(proxy.url)
@@ -94,7 +96,7 @@ def test_connections_that_stall_are_cut_or_reset(server: Server, runs: RunLog) -
         proxy.close()
 
 
-def test_an_enqueue_through_a_stall_never_doubles_a_job(server: Server) -> None:
+def test_an_enqueue_through_a_stall_never_doubles_a_job(server: ServerProcess) -> None:
     proxy = Proxy(server)
     try:
         with Queue("faults", proxy.url, read_timeout=0.2) as queue, Queue("faults", server.url) as direct:
@@ -110,7 +112,7 @@ def test_an_enqueue_through_a_stall_never_doubles_a_job(server: Server) -> None:
         proxy.close()
 
 
-def test_a_worker_whose_clock_jumps(server: Server, runs: RunLog) -> None:
+def test_a_worker_whose_clock_jumps(server: ServerProcess, runs: RunLog) -> None:
     workers = Workers(2, runs, WORKER_URL=server.url, CLOCK_JUMPS="1")
     producer = Producer(server.url)
     producer.start()
@@ -142,7 +144,7 @@ def test_a_primary_that_is_lost_in_a_cluster(tmp_path: Path, runs: RunLog) -> No
         _lose(url, owner, runs)
 
 
-def _owner(nodes: list[Server], queue: Queue) -> Server:
+def _owner(nodes: list[ServerProcess], queue: Queue) -> ServerProcess:
     """The primary that holds the queue: the node that doesn't send elsewhere for its keys."""
     for node in nodes:
         with closing(node.client()) as client, contextlib.suppress(redis.ResponseError):
@@ -151,7 +153,7 @@ def _owner(nodes: list[Server], queue: Queue) -> Server:
     raise AssertionError("no node owns the queue")
 
 
-def _lose(url: str, primary: Server, runs: RunLog) -> None:
+def _lose(url: str, primary: ServerProcess, runs: RunLog) -> None:
     workers = Workers(2, runs, WORKER_URL=url)
     producer = Producer(url, pause=0.005)
     producer.start()

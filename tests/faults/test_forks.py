@@ -9,11 +9,11 @@ import pytest
 from valkeykit import Queue
 from valkeykit.queue.call_ids import MAX_CALLS_PER_PRODUCER, CallIds
 
+from harness.servers import ServerProcess
 from tests.faults.harness import ROUNDS, Workers, check_runs, start
 from tests.faults.prefork import CHILDREN, THREADS
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 ROLLOVERS = 50
 
@@ -23,7 +23,7 @@ PARENTS: tuple[dict[str, str], ...] = ({}, {"USED": "1"}, {"ADDING": "1"}, {"USE
 
 @pytest.mark.parametrize("parent", PARENTS, ids=" ".join)
 def test_no_add_is_lost_behind_a_server_that_forks(
-    server: Server, runs: RunLog, tmp_path: Path, parent: dict[str, str]
+    server: ServerProcess, runs: RunLog, tmp_path: Path, parent: dict[str, str]
 ) -> None:
     restarts = 1 + 5 * ROUNDS // len(PARENTS)
     file = tmp_path / "added"
@@ -54,7 +54,7 @@ sys.exit(", ".join(set(sys.modules) - before) or None)
 """
 
 
-def test_the_first_call_imports_nothing_and_leaves_openssl_unused(server: Server) -> None:
+def test_the_first_call_imports_nothing_and_leaves_openssl_unused(server: ServerProcess) -> None:
     """Both take locks, and a child that is forked while a thread of its parent holds one waits for it forever."""
     assert start("-c", FIRST_CALL, server.url).wait(60) == 0
 

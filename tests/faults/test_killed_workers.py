@@ -8,10 +8,10 @@ from contextlib import closing
 
 from valkeykit import Queue
 
+from harness.servers import ServerProcess
 from tests.faults.harness import ROUNDS, Load, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
 
 WAYS = (
     lambda queue: queue.add_many("work", [{"seconds": 0.002}] * 50, attempts=1),
@@ -20,7 +20,7 @@ WAYS = (
 )
 
 
-def test_a_job_that_had_not_begun_runs_later(server: Server, runs: RunLog) -> None:
+def test_a_job_that_had_not_begun_runs_later(server: ServerProcess, runs: RunLog) -> None:
     begun: set[str] = set()
     with Queue("faults", server.url) as queue, Workers(3, runs, WORKER_URL=server.url) as workers:
         with Load(server.url, *WAYS, pause=0.02) as load:
@@ -38,7 +38,7 @@ def test_a_job_that_had_not_begun_runs_later(server: Server, runs: RunLog) -> No
         workers.check_none_stuck(queue)
 
 
-def _begun(server: Server, queue: Queue) -> set[str]:
+def _begun(server: ServerProcess, queue: Queue) -> set[str]:
     """Ids of jobs whose last attempt has begun, as the server knows it."""
     with closing(server.client()) as client:
         return {str(job) for job in client.hkeys(f"{queue.protocol.prefix}:started")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections import Counter
 from contextlib import ExitStack, closing
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 from valkeykit import Queue
 from valkeykit.queue.responses import Added
 
+from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.faults.harness import ROUNDS, Load, Workers, check_runs
-from tests.faults.proxy import LossyProxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
+from tests.support.proxy import LossyProxy
 
 SHARES = {
     "add": 0.2, "add_unique": 0.2, "take": 0.2, "start": 0.2, "finish": 0.2, "fail": 0.2, "release": 0.2, "renew": 0.5
@@ -24,7 +24,7 @@ LEASE = 10
 """Seconds: none ends here, unless the machine is very slow."""
 
 
-def test_calls_whose_answers_are_lost_take_effect_once(server: Server, runs: RunLog) -> None:
+def test_calls_whose_answers_are_lost_take_effect_once(server: ServerProcess, runs: RunLog) -> None:
     wrong: list[tuple[Added, Added]] = []
 
     def add_twice(queue: Queue) -> Added:
@@ -72,7 +72,6 @@ def test_calls_whose_answers_are_lost_take_effect_once(server: Server, runs: Run
 
 def _await_losses(proxy: LossyProxy, number: int) -> None:
     """Wait until this many answers of each script were lost."""
-    end = time.monotonic() + 120 + 10 * number
-    while any(proxy.dropped[name] < number for name in SHARES):
-        assert time.monotonic() < end, proxy.dropped
-        time.sleep(0.05)
+    wait_until(
+        lambda: all(proxy.dropped[name] >= number for name in SHARES), 120 + 10 * number, lambda: str(proxy.dropped)
+    )

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from valkeykit import Queue
 
+from harness.servers import ServerProcess
 from tests.faults.harness import NEXT, ROUNDS, Producer, Workers, check, start
-from tests.faults.proxy import Proxy
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.servers import Server
+from tests.support.proxy import Proxy
 
 
-def test_faults_of_all_kinds(server: Server, runs: RunLog, tmp_path: Path) -> None:
+def test_faults_of_all_kinds(server: ServerProcess, runs: RunLog, tmp_path: Path) -> None:
     file = tmp_path / "added"
     file.touch()
     with ExitStack() as stack:
@@ -50,7 +50,7 @@ def test_faults_of_all_kinds(server: Server, runs: RunLog, tmp_path: Path) -> No
                 workers.check_none_stuck(queue)
 
 
-def _kill(server: Server) -> None:
+def _kill(server: ServerProcess) -> None:
     server.kill()
     time.sleep(random.uniform(0, 0.3))
     server.start()

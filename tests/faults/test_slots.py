@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from redis.crc import key_slot
 from valkeykit import Queue
 
-from tests import resharding, servers
+from harness import servers
+from harness.ports import HOST
+from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.faults.harness import ROUNDS, AsyncLoad, Load, Workers, check_runs
 from tests.faults.runs import RunLog
 from tests.faults.totals import totals
-from tests.ports import HOST
-from tests.servers import Server
+from tests.support import resharding
 
 MOVES = max(2, ROUNDS // 5)
 SLOT = key_slot(b"faults")
@@ -31,19 +32,19 @@ WAYS = (
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
     with servers.cluster(tmp_path_factory.mktemp("cluster"), primaries=3) as nodes:
         yield nodes
 
 
-def move_slowly(nodes: list[Server], slot: int, target: Server) -> None:
+def move_slowly(nodes: list[ServerProcess], slot: int, target: ServerProcess) -> None:
     """Up to two seconds, which is more than a lease and more than redis-py tries again for."""
     resharding.move_by_keys(nodes, slot, target, pause=random.choice([0.01, 0.05, 0.2]))
 
 
 @pytest.mark.parametrize("move", [move_slowly, resharding.move_atomically])
 def test_a_slot_that_moves_under_load_loses_no_job(
-    nodes: list[Server], move: Callable[..., object], runs: RunLog
+    nodes: list[ServerProcess], move: Callable[..., object], runs: RunLog
 ) -> None:
     url = f"valkey+cluster://{HOST}:{nodes[0].port}"
     with Queue("faults", url, retry_for=60) as queue:
@@ -66,7 +67,4 @@ def test_a_slot_that_moves_under_load_loses_no_job(
 
 def _await_runs(runs: RunLog, number: int) -> None:
     """Wait until work continues."""
-    end = time.monotonic() + 60
-    while len(runs.read()) < number:
-        assert time.monotonic() < end, "no job runs"
-        time.sleep(0.05)
+    wait_until(lambda: len(runs.read()) >= number, problem="no job runs")

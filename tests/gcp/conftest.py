@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.cloud.gcp.answers import FILE
+from harness.cloud.stack import CloudStack, plugin, running
+from harness.project import USERS_CHOICE
 from stackctl.stack import PROJECT
-from tests.cloud.stack import CloudStack, plugin, running
-from tests.gcp.answers import FILE
-from tests.project import USERS_CHOICE
 
-BACKEND = "tests.gcp.backend"
+BACKEND = "harness.cloud.gcp.backend"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,4 +46,4 @@ def stack(
     assert resources.read_text() == "{}"
     for name in (*USERS_CHOICE, "PULUMI_HOME"):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards
-    return CloudStack.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)
+    return CloudStack.create(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)

@@ -9,30 +9,12 @@ from typing import Any
 import pulumi
 from valkeykit.endpoint import Endpoint
 
+from harness.cloud.config_strategies import Configuration, load
+from harness.cloud.gcp import answers
+from harness.cloud.gcp.configurations import MINIMAL
 from infra.settings import StackSettings
 from infra.targets.gcp import GcpDeployment
-from tests.cloud.config_strategies import Configuration, load
 from tests.cloud.recording import Answer, Inputs, Recorder, record
-from tests.gcp import answers
-
-MINIMAL: Configuration = {
-    "target": "gcp",
-    "version": "9.0",
-    "gcp.project": "my-project",
-    "gcp.location": "europe-west3",
-}
-
-SHARED: Configuration = {
-    "gcp.network": "projects/host-project/global/networks/shared",
-    "gcp.subnetworks": "projects/host-project/regions/europe-west3/subnetworks/a",
-}
-"""A network of another project."""
-
-MEMBERS: Configuration = {
-    "gcp.appMembers": "serviceAccount:app@my-project.iam.gserviceaccount.com,user:bob@example.org",
-    "gcp.adminMembers": "user:ada@example.org",
-    "gcp.monitorMembers": "serviceAccount:monitor@my-project.iam.gserviceaccount.com",
-}
 
 INSTANCE = answers.INSTANCE
 
@@ -42,7 +24,7 @@ RESOURCES: Mapping[str, Answer] = {
 }
 
 
-class Deployed:
+class DeployedGcp:
     """A configuration's recorded resources, its endpoint, its logins and its outputs."""
 
     def __init__(self, settings: StackSettings, stack: str = "valkey/test") -> None:
@@ -67,7 +49,7 @@ class Deployed:
         return pulumi.Output.all(endpoint=made.endpoint, users=users, outputs=made.outputs)
 
     @classmethod
-    def of(cls, configuration: Configuration) -> Deployed:
+    def of(cls, configuration: Configuration) -> DeployedGcp:
         """Of a configuration that is right; the target and its place are given. It is shared: not to be changed."""
         return _of(frozenset((MINIMAL | configuration).items()))
 
@@ -79,5 +61,5 @@ class Deployed:
 
 
 @functools.cache
-def _of(configuration: frozenset[tuple[str, str]]) -> Deployed:
-    return Deployed(load(dict(configuration)))
+def _of(configuration: frozenset[tuple[str, str]]) -> DeployedGcp:
+    return DeployedGcp(load(dict(configuration)))

@@ -10,16 +10,16 @@ from valkeykit.credentials import MemorystoreIam
 from valkeykit.settings import resolve_settings
 from valkeykit.url import parse
 
+from harness.cloud.config_strategies import Configuration, load
+from harness.cloud.gcp import answers
+from harness.cloud.gcp.configurations import BACKUP, KEY, MEMBERS, MINIMAL, SHARED
 from infra import hardening
 from infra.settings.gcp import sizing
 from infra.settings.gcp.nodes import NODE_TYPES
 from infra.targets.gcp import access, alerts, engine_configs
 from infra.targets.gcp.component import notes
 from infra.targets.gcp.names import safe_name
-from tests.cloud.config_strategies import Configuration, load
-from tests.gcp import answers
-from tests.gcp.recorded import INSTANCE, MEMBERS, MINIMAL, SHARED, Deployed
-from tests.gcp.test_requests import BACKUP, KEY
+from tests.gcp.recorded import INSTANCE, DeployedGcp
 
 GIB = 1024**3
 LARGEST_PICO = NODE_TYPES["CUSTOM_PICO"].comfortable // 1024**2
@@ -49,7 +49,7 @@ def test_memory_selects_the_node_type_that_holds_it_with_headroom(configuration:
 
 def test_the_number_of_shards_does_not_depend_on_memory() -> None:
     for shards, configuration in ((3, {}), (10, {"shards": "10"})):
-        instance = Deployed.of({"topology": "cluster", "memory": "30gb", **configuration}).one(INSTANCE)
+        instance = DeployedGcp.of({"topology": "cluster", "memory": "30gb", **configuration}).one(INSTANCE)
         assert (instance["shardCount"], instance["nodeType"]) == (shards, "HIGHMEM_XLARGE")
 
 
@@ -84,7 +84,7 @@ def test_engine_configs_are_the_hardening_table_as_far_as_it_reaches(workload: s
     ],
 )
 def test_persistence_follows_from_the_workload(configuration: Configuration, mode: str) -> None:
-    found = Deployed.of(configuration).one(INSTANCE)["persistenceConfig"]
+    found = DeployedGcp.of(configuration).one(INSTANCE)["persistenceConfig"]
     assert found["mode"] == mode
     assert ("aofConfig" in found, "rdbConfig" in found) == (mode == "AOF", mode == "RDB")
 
@@ -105,7 +105,7 @@ def test_names_are_what_google_takes(stack: str, name: str | None) -> None:
 
 
 def test_the_apis_are_enabled_and_stay_so() -> None:
-    services = Deployed.of(SHARED).all(answers.SERVICE)
+    services = DeployedGcp.of(SHARED).all(answers.SERVICE)
     found = {(known["project"], known["service"].partition(".")[0]) for known in services.values()}
     own = ("memorystore", "networkconnectivity", "serviceconsumermanagement", "compute", "monitoring", "secretmanager")
     assert found == {
@@ -114,11 +114,11 @@ def test_the_apis_are_enabled_and_stay_so() -> None:
         ("host-project", "compute"),
     }
     assert not any(known["disableOnDestroy"] for known in services.values())
-    assert Deployed.of({"gcp.enableApis": "false"}).all(answers.SERVICE) == {}
+    assert DeployedGcp.of({"gcp.enableApis": "false"}).all(answers.SERVICE) == {}
 
 
 def test_a_network_of_its_own_has_one_subnet_and_a_policy() -> None:
-    deployed = Deployed.of({"gcp.subnetCidr": "10.9.0.0/29"})
+    deployed = DeployedGcp.of({"gcp.subnetCidr": "10.9.0.0/29"})
     assert deployed.one(answers.NETWORK)["autoCreateSubnetworks"] is False
     assert deployed.one(answers.SUBNETWORK)["ipCidrRange"] == "10.9.0.0/29"
     policy = deployed.one(answers.POLICY)
@@ -128,7 +128,7 @@ def test_a_network_of_its_own_has_one_subnet_and_a_policy() -> None:
 
 def test_an_existing_policy_is_read() -> None:
     policy = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
-    deployed = Deployed.of({"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": policy})
+    deployed = DeployedGcp.of({"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": policy})
     (found,) = deployed.recorder.of(answers.POLICY)
     assert (found.name, "serviceClass" in found.inputs) == ("existing-policy", False)
 
@@ -136,14 +136,14 @@ def test_an_existing_policy_is_read() -> None:
 def test_each_network_has_a_policy_of_another_name() -> None:
     """Else its successor's name would be taken until it is gone."""
     other = {name: value.replace("shared", "other") for name, value in SHARED.items()}
-    names = {Deployed.of(configuration).one(answers.POLICY)["name"] for configuration in ({}, SHARED, other)}
+    names = {DeployedGcp.of(configuration).one(answers.POLICY)["name"] for configuration in ({}, SHARED, other)}
     assert len(names) == 3
     assert all(re.fullmatch(r"[a-z][a-z0-9-]{2,61}[a-z0-9]", name) for name in names)
 
 
 @pytest.mark.parametrize(("given", "project"), [("", "host-project"), ("my-project", "my-project")])
 def test_a_shared_vpc_has_policy_and_endpoints_in_the_network_s_project(given: str, project: str) -> None:
-    deployed = Deployed.of(SHARED | {"gcp.endpointProject": given, "gcp.connectionLimit": "4"})
+    deployed = DeployedGcp.of(SHARED | {"gcp.endpointProject": given, "gcp.connectionLimit": "4"})
     assert deployed.recorder.of(answers.NETWORK) == []
     policy = deployed.one(answers.POLICY)
     assert (policy["project"], policy["network"]) == ("host-project", SHARED["gcp.network"])
@@ -154,7 +154,7 @@ def test_a_shared_vpc_has_policy_and_endpoints_in_the_network_s_project(given: s
 
 
 def test_members_may_connect_to_this_instance_and_to_no_other() -> None:
-    members = Deployed.of(MEMBERS).all(answers.MEMBER)
+    members = DeployedGcp.of(MEMBERS).all(answers.MEMBER)
     assert {known["member"] for known in members.values()} == {
         "serviceAccount:app@my-project.iam.gserviceaccount.com",
         "user:bob@example.org",
@@ -168,7 +168,7 @@ def test_members_may_connect_to_this_instance_and_to_no_other() -> None:
 
 
 def test_the_acl_policy_gives_members_the_rights_of_their_role() -> None:
-    deployed = Deployed.of(MEMBERS)
+    deployed = DeployedGcp.of(MEMBERS)
     policy = deployed.recorder.one(answers.ACL)
     rights = {rule["username"]: rule["rule"] for rule in policy.inputs["rules"]}
     rules = {user.name: f"on {user.rules}" for user in hardening.USERS}
@@ -192,7 +192,7 @@ def test_the_acl_policy_gives_members_the_rights_of_their_role() -> None:
     ],
 )
 def test_without_an_acl_policy_everybody_is_the_same_user(configuration: Configuration, user: str) -> None:
-    deployed = Deployed.of(configuration)
+    deployed = DeployedGcp.of(configuration)
     assert deployed.users == dict.fromkeys(("app", "admin", "monitor"), user)
     assert deployed.recorder.of(answers.ACL) == []
     assert deployed.endpoint.users == ((user,) if user else ())
@@ -201,7 +201,7 @@ def test_without_an_acl_policy_everybody_is_the_same_user(configuration: Configu
 
 
 def test_the_client_signs_and_checks_every_chain() -> None:
-    endpoint = Deployed.of({"topology": "replicated"}).endpoint
+    endpoint = DeployedGcp.of({"topology": "replicated"}).endpoint
     assert endpoint.ca == "\n".join(answers.CERTIFICATES) + "\n"
     assert endpoint.variables("x")["VALKEY_CA"] == endpoint.ca
     login = MemorystoreIam(credentials=object())
@@ -211,20 +211,20 @@ def test_the_client_signs_and_checks_every_chain() -> None:
 
 
 def test_the_host_name_s_check_can_be_left_out() -> None:
-    endpoint = Deployed.of({"gcp.checkHostname": "false"}).endpoint
+    endpoint = DeployedGcp.of({"gcp.checkHostname": "false"}).endpoint
     assert resolve_settings(endpoint).check_hostname is False
     assert endpoint.variables("x")["VALKEY_CHECK_HOSTNAME"] == "false"
 
 
 def test_without_tls_there_is_no_authority() -> None:
-    deployed = Deployed.of({"gcp.auth": "none", "gcp.tls": "false"})
+    deployed = DeployedGcp.of({"gcp.auth": "none", "gcp.tls": "false"})
     assert (deployed.endpoint.tls, deployed.endpoint.ca) == (False, None)
     assert "serverCaMode" not in deployed.one(INSTANCE)
 
 
 @pytest.mark.parametrize(("environment", "days", "protected"), [("dev", 1, False), ("prod", 7, True)])
 def test_production_is_careful(environment: str, days: int, protected: bool) -> None:
-    instance = Deployed.of({"environment": environment}).one(INSTANCE)
+    instance = DeployedGcp.of({"environment": environment}).one(INSTANCE)
     assert instance["automatedBackupConfig"]["retention"] == f"{days * 86400}s"
     assert instance["deletionProtectionEnabled"] is protected
     assert instance["zoneDistributionConfig"] == {"mode": "MULTI_ZONE"}
@@ -238,7 +238,7 @@ def test_production_is_careful(environment: str, days: int, protected: bool) -> 
     ],
 )
 def test_a_source_is_a_backup_or_files_that_the_service_may_read(source: str, field: str, value: object) -> None:
-    deployed = Deployed.of({"restoreFrom": source})
+    deployed = DeployedGcp.of({"restoreFrom": source})
     assert deployed.one(INSTANCE)[field] == value
     grants = deployed.all(answers.BUCKET_MEMBER)
     assert sorted(grant["bucket"] for grant in grants.values()) == (["a-b", "d-e"] if field == "gcsSource" else [])
@@ -248,7 +248,7 @@ def test_a_source_is_a_backup_or_files_that_the_service_may_read(source: str, fi
 
 
 def test_a_key_of_its_own_is_granted_to_the_service() -> None:
-    deployed = Deployed.of({"gcp.kmsKey": KEY})
+    deployed = DeployedGcp.of({"gcp.kmsKey": KEY})
     grant = deployed.one(answers.KEY_MEMBER)
     assert (grant["cryptoKeyId"], deployed.one(INSTANCE)["kmsKey"]) == (KEY, KEY)
     assert "gcp-sa-memorystore" in grant["member"]
@@ -271,7 +271,7 @@ def test_alerts_are_those_of_the_workload() -> None:
 
 
 def test_an_alert_looks_at_this_instance_and_goes_to_everybody_named() -> None:
-    deployed = Deployed.of(
+    deployed = DeployedGcp.of(
         {"gcp.alertEmails": "ops@example.org", "gcp.alertChannels": "projects/my-project/notificationChannels/12345"}
     )
     made = deployed.one(answers.CHANNEL)
@@ -288,7 +288,7 @@ def test_an_alert_looks_at_this_instance_and_goes_to_everybody_named() -> None:
 
 
 def test_the_dashboard_shows_this_instance() -> None:
-    body = json.loads(Deployed.of({}).one(answers.DASHBOARD)["dashboardJson"])
+    body = json.loads(DeployedGcp.of({}).one(answers.DASHBOARD)["dashboardJson"])
     tiles = body["mosaicLayout"]["tiles"]
     assert len({(tile["xPos"], tile["yPos"]) for tile in tiles}) == len(tiles)
     for tile in tiles:
@@ -297,7 +297,7 @@ def test_the_dashboard_shows_this_instance() -> None:
 
 
 def test_the_secret_holds_the_connection_record_in_the_instance_s_region() -> None:
-    deployed = Deployed.of({"topology": "replicated"} | MEMBERS)
+    deployed = DeployedGcp.of({"topology": "replicated"} | MEMBERS)
     record = json.loads(deployed.one(answers.SECRET_VERSION)["secretData"])
     assert record["endpoint"] == json.loads(json.dumps(deployed.endpoint.to_dict()))
     assert record["url"] == "rediss://app%40my-project.iam.gserviceaccount.com@10.61.0.3:6379/0"
@@ -306,20 +306,20 @@ def test_the_secret_holds_the_connection_record_in_the_instance_s_region() -> No
 
 
 def test_a_reader_has_a_url_of_its_own_where_there_are_replicas() -> None:
-    assert Deployed.of({"topology": "replicated"}).outputs["readerUrl"] == "rediss://default@10.61.0.2:6379/0"
-    assert "readerUrl" not in Deployed.of({}).outputs
-    assert "readerUrl" not in Deployed.of({"topology": "cluster"}).outputs
+    assert DeployedGcp.of({"topology": "replicated"}).outputs["readerUrl"] == "rediss://default@10.61.0.2:6379/0"
+    assert "readerUrl" not in DeployedGcp.of({}).outputs
+    assert "readerUrl" not in DeployedGcp.of({"topology": "cluster"}).outputs
 
 
 def test_the_firewall_hint_names_every_address_and_port() -> None:
-    hint = Deployed.of({"topology": "cluster"}).outputs["firewall"]
+    hint = DeployedGcp.of({"topology": "cluster"}).outputs["firewall"]
     assert hint["ports"] == ["6379", "11000-13047"]
     assert hint["destinations"] == ["10.61.0.2/32", "10.61.0.3/32"]
     assert hint["direction"] == "EGRESS"
 
 
 def test_everything_that_can_have_labels_has_them() -> None:
-    deployed = Deployed.of({"gcp.labels": "team=web", "gcp.alertEmails": "ops@example.org"} | MEMBERS)
+    deployed = DeployedGcp.of({"gcp.labels": "team=web", "gcp.alertEmails": "ops@example.org"} | MEMBERS)
     labelled = {
         answers.INSTANCE: "labels",
         answers.POLICY: "labels",

@@ -10,26 +10,27 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from harness import servers
+from harness.cloud.gcp import answers
+from harness.cloud.stack import plugin
+from harness.ports import HOST
 from infra import settings
 from infra.settings import loading
 from stackctl.stack import PROJECT
-from tests import checkout, servers
 from tests.cloud.page_runner import PageRunner
-from tests.cloud.stack import plugin
-from tests.gcp import answers
 from tests.gcp.conftest import BACKEND
-from tests.gcp.recorded import Deployed
+from tests.gcp.recorded import DeployedGcp
 from tests.gcp.test_life import stored
 from tests.gcp.test_requests import check
-from tests.ports import HOST
-from tests.unit.client.test_credentials import google as credentials
+from tests.integration.client.test_credentials import google as credentials
+from tests.support import checkout
 
 PAGE = PROJECT / "docs" / "gcp.md"
 MEMBER = "app@my-project.iam.gserviceaccount.com"
 
 
 def test_the_session_of_a_reader(tmp_path: Path, fake_provider: dict[str, str], resources: Path) -> None:
-    page_runner = PageRunner.make(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)
+    page_runner = PageRunner.create(tmp_path, plugin(tmp_path / "plugins", "gcp", BACKEND, PROJECT), fake_provider)
     *session, end = checkout.runnable(PAGE)
     page_runner.run(*session)
     (instance,) = stored(resources, answers.INSTANCE)
@@ -44,7 +45,7 @@ def test_the_session_of_a_reader(tmp_path: Path, fake_provider: dict[str, str], 
 def test_an_example_of_a_stack_s_file_asks_for_what_google_takes(text: str) -> None:
     given = yaml.safe_load(text)["config"]
     texts = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in given.items()}
-    assert check(Deployed(settings.load(texts)).recorder) == []
+    assert check(DeployedGcp(settings.load(texts)).recorder) == []
 
 
 def test_the_client_s_example_signs_in(

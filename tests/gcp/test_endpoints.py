@@ -16,7 +16,7 @@ from valkeykit.url import Node
 
 from infra.errors import ProvisioningError
 from infra.targets.gcp import changes, endpoints
-from tests.gcp.recorded import INSTANCE, Deployed
+from tests.gcp.recorded import INSTANCE, DeployedGcp
 
 PRIMARY, READER, DISCOVERY = endpoints.PRIMARY, endpoints.READER, endpoints.DISCOVERY
 
@@ -142,19 +142,19 @@ STEPS = {
 @pytest.mark.parametrize("name", STEPS)
 def test_the_documented_steps_change_one_field_each(name: str) -> None:
     configuration, steps = STEPS[name]
-    former = Deployed.of(configuration).one(INSTANCE)
+    former = DeployedGcp.of(configuration).one(INSTANCE)
     at_once = configuration
     for step in steps:
         configuration = configuration | step
-        new = Deployed.of(configuration).one(INSTANCE)
+        new = DeployedGcp.of(configuration).one(INSTANCE)
         changes.check_one_field(former, new)
         former = new
     with pytest.raises(ProvisioningError, match="one changed field per update"):
-        changes.check_one_field(Deployed.of(at_once).one(INSTANCE), former)
+        changes.check_one_field(DeployedGcp.of(at_once).one(INSTANCE), former)
 
 
 def test_every_field_of_the_service_is_known_to_the_rule() -> None:
-    from tests.gcp import service
+    from harness.cloud.gcp import service
 
     assert set(changes.KEYS) == service.MUTABLE - {"deletionPolicy", "maintenanceVersion"}
     assert not set(changes.KEYS) & set(changes.REPLACING_INPUTS)

@@ -10,12 +10,11 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
-from tests.cloud.config_strategies import Configuration
-from tests.cloud.secrets import absent_from_text
-from tests.cloud.stack import CloudStack
-from tests.gcp import answers
-from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED
-from tests.gcp.test_requests import KEY
+from harness.cloud.config_strategies import Configuration
+from harness.cloud.gcp import answers
+from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
+from harness.cloud.stack import CloudStack
+from tests.support.secret_scan import absent_from_text
 
 THEIRS = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
 EXISTING = {"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": THEIRS}

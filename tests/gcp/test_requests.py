@@ -8,46 +8,14 @@ from google.type import dayofweek_pb2
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 
+from harness.cloud.config_strategies import Configuration, accepted, configurations, load, refusal
+from harness.cloud.gcp import service
+from harness.cloud.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
+from harness.cloud.gcp.configurations import BACKUP, KEY, MEMBERS, MINIMAL, SHARED, TOPOLOGIES
 from infra.settings import loading
-from tests.cloud.config_strategies import Configuration, accepted, configurations, load, refusal
 from tests.cloud.recording import Recorder
-from tests.gcp import requests, service
-from tests.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
-from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
-
-BACKUP = "projects/my-project/locations/europe-west3/backupCollections/a/backups/b"
-KEY = "projects/my-project/locations/europe-west3/keyRings/data/cryptoKeys/valkey"
-
-TOPOLOGIES: dict[str, Configuration] = {
-    "single": {},
-    "replicated": {"topology": "replicated", "workload": "mixed"} | MEMBERS,
-    "cluster": {"topology": "cluster", "workload": "queue", "memory": "10gb"} | SHARED,
-    "open": {"gcp.auth": "none", "gcp.tls": "false", "gcp.zone": "europe-west3-a"},
-    "everything": {
-        "topology": "cluster",
-        "environment": "prod",
-        "memory": "10gb",
-        "shards": "20",
-        "replicas": "5",
-        "gcp.kmsKey": KEY,
-        "restoreFrom": "gs://dumps/a.rdb,gs://dumps/b.rdb",
-        "gcp.alertEmails": "ops@example.org,night@example.org",
-        "gcp.alertChannels": "projects/my-project/notificationChannels/12345",
-        "gcp.backupDays": "365",
-        "gcp.labels": "team=web,cost=12",
-        "gcp.replicationRole": "primary",
-        "gcp.secondaryInstances": "projects/my-project/locations/us-east1/instances/valkey-far",
-        "gcp.connectionLimit": "4",
-        "gcp.endpointProject": "my-project",
-    }
-    | MEMBERS
-    | SHARED,
-    "secondary": {
-        "gcp.replicationRole": "secondary",
-        "gcp.primaryInstance": "projects/my-project/locations/us-east1/instances/valkey-main",
-    },
-    "restored": {"restoreFrom": BACKUP},
-}
+from tests.gcp import requests
+from tests.gcp.recorded import DeployedGcp
 
 
 def check(recorder: Recorder) -> list[str]:
@@ -64,11 +32,11 @@ def check(recorder: Recorder) -> list[str]:
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
 def test_a_topology_asks_for_what_google_takes(name: str) -> None:
-    assert check(Deployed.of(TOPOLOGIES[name]).recorder) == []
+    assert check(DeployedGcp.of(TOPOLOGIES[name]).recorder) == []
 
 
 def test_the_parsed_request_says_what_was_meant() -> None:
-    body = requests.instance(Deployed.of(TOPOLOGIES["everything"]).one(INSTANCE))
+    body = requests.instance(DeployedGcp.of(TOPOLOGIES["everything"]).one(INSTANCE))
     assert body.name == "projects/my-project/locations/europe-west3/instances/valkey-test"
     assert (body.mode.name, body.node_type.name, body.shard_count, body.replica_count) == (
         "CLUSTER",
@@ -101,7 +69,7 @@ def test_the_parsed_request_says_what_was_meant() -> None:
     ],
 )
 def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str, object], objection: str) -> None:
-    inputs = Deployed.of({}).one(INSTANCE) | change
+    inputs = DeployedGcp.of({}).one(INSTANCE) | change
     with pytest.raises(json_format.ParseError, match=objection):
         requests.instance(inputs)
 
@@ -137,7 +105,7 @@ def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str,
     ],
 )
 def test_the_checks_catch_what_the_messages_let_pass(kind: str, change: dict[str, object], objection: str) -> None:
-    recorder = Deployed(load(MINIMAL | MEMBERS)).recorder
+    recorder = DeployedGcp(load(MINIMAL | MEMBERS)).recorder
     recorder.of(kind)[0].inputs.update(change)
     assert objection in " ".join(check(recorder))
 
@@ -216,4 +184,4 @@ def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configur
 @limits(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations(VALUES, target="gcp", **{"gcp.project": "my-project", "gcp.location": "europe-west3"}))
 def test_an_accepted_configuration_asks_for_what_google_takes(configuration: Configuration) -> None:
-    assert check(Deployed(accepted(configuration)).recorder) == []
+    assert check(DeployedGcp(accepted(configuration)).recorder) == []

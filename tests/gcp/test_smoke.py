@@ -13,17 +13,19 @@ from google.cloud import memorystore_v1beta as api
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 
+from harness import servers, tls
+from harness.cloud.gcp import answers
+from harness.cloud.gcp.configurations import MEMBERS
+from harness.ports import HOST
 from stackctl import stack as stacks
-from tests import servers, tls
-from tests.gcp import answers, requests
-from tests.gcp.recorded import INSTANCE, MEMBERS, Deployed
-from tests.ports import HOST
+from tests.gcp import requests
+from tests.gcp.recorded import INSTANCE, DeployedGcp
 from tests.smoke import test_gcp as checks
 from tests.smoke import test_tls
 from tests.smoke.subject import Subject
 
 
-def outputs(deployed: Deployed) -> dict[str, Any]:
+def outputs(deployed: DeployedGcp) -> dict[str, Any]:
     """Of a stack, as `pulumi stack output` tells them."""
     url = deployed.endpoint.url(deployed.users["app"], None)
     return {
@@ -37,7 +39,7 @@ def outputs(deployed: Deployed) -> dict[str, Any]:
 
 @pytest.fixture
 def subject_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Subject]:
-    def make(deployed: Deployed, **variables: str) -> Subject:
+    def create(deployed: DeployedGcp, **variables: str) -> Subject:
         class Opened:
             def outputs(self) -> dict[str, Any]:
                 return outputs(deployed)
@@ -45,10 +47,10 @@ def subject_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Subject]:
         monkeypatch.setattr(stacks.Stack, "open", lambda _name: Opened())
         return Subject.of_stack("any", variables)
 
-    return make
+    return create
 
 
-def described(deployed: Deployed) -> Any:
+def described(deployed: DeployedGcp) -> Any:
     """The instance as the API would describe it."""
     asked = deployed.one(INSTANCE)
     found = requests.instance(asked)
@@ -59,7 +61,7 @@ def described(deployed: Deployed) -> Any:
     return found
 
 
-class Client:
+class FakeMemorystoreClient:
     """Google's, as far as the checks use it."""
 
     def __init__(self, known: Any) -> None:
@@ -92,10 +94,10 @@ def verdicts(instance: Any, subject: Subject) -> set[str]:
     ids=["single", "members", "cluster", "open"],
 )
 def test_what_was_asked_for_passes(configuration: dict[str, str], subject_of: Callable[..., Subject]) -> None:
-    deployed = Deployed.of(configuration)
+    deployed = DeployedGcp.of(configuration)
     subject = subject_of(deployed)
     assert subject.gcp is not None
-    instance = checks.describe(subject.gcp["instance"], Client(described(deployed)))
+    instance = checks.describe(subject.gcp["instance"], FakeMemorystoreClient(described(deployed)))
     assert verdicts(instance, subject) == set()
 
 
@@ -111,7 +113,7 @@ def test_what_was_asked_for_passes(configuration: dict[str, str], subject_of: Ca
     ],
 )
 def test_what_differs_fails(change: dict[str, Any], failed: set[str], subject_of: Callable[..., Subject]) -> None:
-    deployed = Deployed.of(MEMBERS)
+    deployed = DeployedGcp.of(MEMBERS)
     instance = described(deployed)
     for name, value in change.items():
         setattr(instance, name, value)
@@ -123,7 +125,7 @@ def test_the_suite_signs_as_the_member_of_the_url(
 ) -> None:
     signed: list[str] = []
     monkeypatch.setattr("valkeykit.credentials.MemorystoreIam", signed.append)
-    subject = subject_of(Deployed.of(MEMBERS))
+    subject = subject_of(DeployedGcp.of(MEMBERS))
     subject.at(subject.nodes[0]).close()
     assert signed == ["app@my-project.iam.gserviceaccount.com"]
     subject.as_user(subject.nodes[0], None, None).close()
@@ -136,7 +138,7 @@ def test_the_suite_signs_as_the_member_of_the_url(
 
 
 def test_a_forward_changes_the_address_alone(subject_of: Callable[..., Subject]) -> None:
-    deployed = Deployed.of({"topology": "replicated"})
+    deployed = DeployedGcp.of({"topology": "replicated"})
     subject = subject_of(deployed, VALKEY_FORWARD="127.0.0.1:7000")
     assert (subject.address.host, subject.address.port, subject.address.tls) == ("127.0.0.1", 7000, True)
     assert len(subject.nodes) == 1
@@ -147,7 +149,7 @@ def test_a_forward_changes_the_address_alone(subject_of: Callable[..., Subject])
 
 def test_a_cluster_isn_t_checked_through_a_forward(subject_of: Callable[..., Subject]) -> None:
     with pytest.raises(ConfigurationError, match="unset VALKEY_FORWARD"):
-        subject_of(Deployed.of({"topology": "cluster"}), VALKEY_FORWARD="127.0.0.1:7000")
+        subject_of(DeployedGcp.of({"topology": "cluster"}), VALKEY_FORWARD="127.0.0.1:7000")
 
 
 def test_through_a_forward_the_chain_is_checked_and_the_name_is_not(
@@ -156,7 +158,7 @@ def test_through_a_forward_the_chain_is_checked_and_the_name_is_not(
     """The certificate is the instance's, which has another address than the forward."""
     certificate = tls.context(tmp_path, names="IP:10.61.0.3")
     with servers.running(tmp_path / "server") as server, tls.end(tmp_path, server.port, certificate) as forward:
-        subject = subject_of(Deployed.of({}), VALKEY_FORWARD=f"{HOST}:{forward.port}")
+        subject = subject_of(DeployedGcp.of({}), VALKEY_FORWARD=f"{HOST}:{forward.port}")
         signed = replace(subject, ca=str(forward.ca))
         test_tls.test_certificate(signed)
         with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from valkeykit.errors import ConfigurationError
 
-from tests.cloud.config_strategies import Configuration, apply_fixes, load
-from tests.gcp.recorded import MEMBERS, MINIMAL, SHARED, Deployed
-from tests.gcp.test_requests import KEY
+from harness.cloud.config_strategies import Configuration, apply_fixes, load
+from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
+from tests.gcp.recorded import DeployedGcp
 
 NETWORK = {"gcp.network": SHARED["gcp.network"]}
 PRODUCTION = {"environment": "prod"}
@@ -180,7 +180,7 @@ def test_an_authority_s_file_is_looked_at_first(
     if text is not None:
         (tmp_path / "authority.pem").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
-        Deployed(load(MINIMAL | AUTHORITY))
+        DeployedGcp(load(MINIMAL | AUTHORITY))
     assert reason in str(caught.value)
     assert "pulumi config set --path valkey:gcp.caFile" in str(caught.value)
 
@@ -191,4 +191,4 @@ def test_an_authority_that_the_api_doesn_t_tell_is_the_record_s(
     monkeypatch.chdir(tmp_path)
     pem = "-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----\n"
     (tmp_path / "authority.pem").write_text(pem)
-    assert Deployed(load(MINIMAL | AUTHORITY)).endpoint.ca == pem
+    assert DeployedGcp(load(MINIMAL | AUTHORITY)).endpoint.ca == pem

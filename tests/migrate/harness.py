@@ -6,8 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ from valkeykit_ops.migrate.run import CutOver, Migration
 from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
 
-from tests import servers
-from tests.migrate import binaries
+from harness import binaries, servers
 
 COMMAND = [sys.executable, "-c", "from valkeykit.cli import main; main()", "migrate"]
 
@@ -30,7 +28,7 @@ WAITS = 30.0
 
 
 @contextlib.contextmanager
-def started(folder: Path, name: str, *options: str) -> Iterator[servers.Server]:
+def started(folder: Path, name: str, *options: str) -> Iterator[servers.ServerProcess]:
     """A server of one of the builds."""
     with servers.running(folder, *options, program=binaries.program(name)) as server:
         yield server
@@ -71,15 +69,3 @@ def command(*arguments: object, cwd: Path, **variables: str) -> subprocess.Compl
 def environment(**variables: str) -> dict[str, str]:
     """Of a user whose terminal is wide."""
     return os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | variables
-
-
-def eventually(condition: Callable[[], bool], problem: str) -> None:
-    """Wait until something is so.
-
-    Raises:
-        AssertionError: it isn't, after a while.
-    """
-    end = time.monotonic() + WAITS
-    while not condition():
-        assert time.monotonic() < end, problem
-        time.sleep(0.02)

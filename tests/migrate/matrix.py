@@ -10,8 +10,8 @@ from typing import Any
 
 from valkeykit_ops.migrate.payload import Format
 
+from harness.servers import ServerProcess
 from tests.migrate import data, harness
-from tests.servers import Server
 
 FILE = Path(__file__).parents[2] / "docs" / "client" / "migrate-matrix.md"
 
@@ -41,7 +41,7 @@ The last rows are reverse migrations.
 
 
 @contextlib.contextmanager
-def all_servers(folder: Path) -> Iterator[dict[str, Server]]:
+def all_servers(folder: Path) -> Iterator[dict[str, ServerProcess]]:
     """One server of each build, and a second one of each that is source and target."""
     with contextlib.ExitStack() as stack:
         yield {
@@ -50,7 +50,7 @@ def all_servers(folder: Path) -> Iterator[dict[str, Server]]:
         }
 
 
-def cells(servers: dict[str, Server], source: str, target: str, folder: Path) -> dict[str, str]:
+def cells(servers: dict[str, ServerProcess], source: str, target: str, folder: Path) -> dict[str, str]:
     """How each type is transferred between two servers.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +14,10 @@ from valkeykit_ops.migrate import endpoints
 from valkeykit_ops.migrate.run import CutOver
 from valkeykit_ops.migrate.server import MigrationServer as Source
 
+from harness import tls
+from harness.ports import HOST, free_port
+from harness.servers import Sentinels, ServerProcess
 from tests.migrate import data, harness
-from tests.ports import HOST, free_port
-from tests.servers import Sentinels, Server
 
 
 class Encrypted(NamedTuple):
@@ -30,12 +30,9 @@ class Encrypted(NamedTuple):
 
 @pytest.fixture
 def encrypted(tmp_path: Path) -> Iterator[Encrypted]:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    folder = tmp_path / "certificates"
+    tls.context(folder)
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
     port = free_port()
     options = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
     with harness.started(tmp_path / "tls", "redis-7.0", *options, "--tls-auth-clients", "no") as server:
@@ -46,7 +43,7 @@ def encrypted(tmp_path: Path) -> Iterator[Encrypted]:
         yield Encrypted(f"rediss://mover:x@{HOST}:{port}/0", certificate, server.port)
 
 
-def test_tls_at_the_source(encrypted: Encrypted, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_tls_at_the_source(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     with data.raw(encrypted.plain_port) as client:
         data.fill(client, random.Random(1), 100)
         done = harness.command("copy", encrypted.url, new.url, "--source-ca", encrypted.ca, cwd=tmp_path)
@@ -54,7 +51,7 @@ def test_tls_at_the_source(encrypted: Encrypted, new: Server, theirs: Any, tmp_p
         assert data.snapshot(client) == data.snapshot(theirs)
 
 
-def test_tls_at_the_target(encrypted: Encrypted, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_tls_at_the_target(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     data.fill(theirs, random.Random(2), 100)
     done = harness.command("copy", new.url, encrypted.url, "--target-ca", encrypted.ca, "--reverse", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -62,12 +59,14 @@ def test_tls_at_the_target(encrypted: Encrypted, new: Server, theirs: Any, tmp_p
         assert data.snapshot(client) == data.snapshot(theirs)
 
 
-def test_a_certificate_that_is_not_trusted(encrypted: Encrypted, new: Server, state: Path) -> None:
+def test_a_certificate_that_is_not_trusted(encrypted: Encrypted, new: ServerProcess, state: Path) -> None:
     with pytest.raises(TlsError):
         harness.migrate(encrypted.url, new.url, state)
 
 
-def test_users_without_administration(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_users_without_administration(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
     """As managed services allow it: no CONFIG, no MONITOR, no CLIENT PAUSE."""
     for client in (ours, theirs):
         client.execute_command("ACL", "SETUSER", "mover", "reset", "on", ">x", "~*", "&*", "+@all", "-@admin")
@@ -79,7 +78,7 @@ def test_users_without_administration(old: Server, new: Server, ours: Any, their
     assert data.snapshot(ours) == data.snapshot(theirs)
 
 
-def test_a_deployment_with_sentinels(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+def test_a_deployment_with_sentinels(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
     sentinels = Sentinels(tmp_path / "sentinels")
     try:
         sentinels.start()

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from valkeykit.errors import ConfigurationError, LoginError, OutOfMemoryError, UnreachableError
 
-from tests.migrate import binaries, data, harness
-from tests.ports import HOST
-from tests.servers import Server
+from harness import binaries
+from harness.ports import HOST
+from harness.servers import ServerProcess
+from harness.waiting import wait_until
+from tests.migrate import data, harness
 
 SECRET = "s3cret:p@ss"
 ENCODED = "s3cret%3Ap%40ss"
@@ -31,7 +33,7 @@ def with_user(url: str, user: str, password: str = "x") -> str:
     return url.replace("redis://", f"redis://{user}:{password}@")
 
 
-def test_the_same_server_twice(new: Server, state: Path, tmp_path: Path) -> None:
+def test_the_same_server_twice(new: ServerProcess, state: Path, tmp_path: Path) -> None:
     report = harness.migrate(new.url, new.url.replace("127.0.0.1", "localhost"), state)
     assert "the same server" in refusals(report.plan)["two servers"]
     shown = harness.command("plan", new.url, new.url, cwd=tmp_path)
@@ -39,7 +41,7 @@ def test_the_same_server_twice(new: Server, state: Path, tmp_path: Path) -> None
     assert "no-go" in shown.stdout
 
 
-def test_a_target_that_has_data(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_target_that_has_data(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path) -> None:
     ours.set("a", 1)
     theirs.set("b", 1)
     report = harness.migrate(old.url, new.url, state)
@@ -48,7 +50,7 @@ def test_a_target_that_has_data(old: Server, new: Server, ours: Any, theirs: Any
     assert harness.migrate(old.url, new.url, state).complete
 
 
-def test_a_target_that_is_too_small(old: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+def test_a_target_that_is_too_small(old: ServerProcess, ours: Any, state: Path, tmp_path: Path) -> None:
     ours.mset({f"key:{number}": "x" * 1000 for number in range(20_000)})
     with harness.started(tmp_path / "small", "valkey-9.1", "--maxmemory", "8mb") as small:
         report = harness.migrate(old.url, small.url, state)
@@ -60,7 +62,7 @@ def test_a_target_that_is_too_small(old: Server, ours: Any, state: Path, tmp_pat
 
 
 @pytest.mark.parametrize("endpoint", [0, 1])
-def test_a_wrong_password(endpoint: int, new: Server, old: Server, state: Path, tmp_path: Path) -> None:
+def test_a_wrong_password(endpoint: int, new: ServerProcess, old: ServerProcess, state: Path, tmp_path: Path) -> None:
     urls = [old.url, new.url]
     urls[endpoint] = with_user(urls[endpoint], "nobody", ENCODED)
     with pytest.raises(LoginError):
@@ -72,7 +74,7 @@ def test_a_wrong_password(endpoint: int, new: Server, old: Server, state: Path, 
     assert ENCODED not in shown.stderr + shown.stdout
 
 
-def test_no_secret_anywhere(old: Server, new: Server, ours: Any, theirs: Any, tmp_path: Path) -> None:
+def test_no_secret_anywhere(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, tmp_path: Path) -> None:
     for client in (ours, theirs):
         client.acl_setuser("mover", enabled=True, passwords=[f"+{SECRET}"], categories=["+@all"], keys=["*"])
     ours.mset({f"key:{number}": number for number in range(5000)})
@@ -92,14 +94,14 @@ def test_no_secret_anywhere(old: Server, new: Server, ours: Any, theirs: Any, tm
         assert ENCODED not in text
 
 
-def test_a_url_in_place_of_the_sub_command(new: Server, tmp_path: Path) -> None:
+def test_a_url_in_place_of_the_sub_command(new: ServerProcess, tmp_path: Path) -> None:
     shown = harness.command(with_user(new.url, "mover", SECRET), new.url, cwd=tmp_path)
     assert shown.returncode == 2
     assert "survey, plan, copy, cut-over" in shown.stderr
     assert SECRET not in shown.stderr + shown.stdout
 
 
-def test_a_source_that_drops_and_comes_back(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+def test_a_source_that_drops_and_comes_back(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as source:
         with data.raw(source.port) as client:
             client.mset({f"key:{number}": number for number in range(6000)})
@@ -115,7 +117,7 @@ def _on_the_way(theirs: Any, happen: Callable[[], object]) -> Iterator[None]:
     """Let something happen when some keys have arrived."""
 
     def wait() -> None:
-        harness.eventually(lambda: theirs.dbsize() > 0, "nothing is copied")
+        wait_until(lambda: theirs.dbsize() > 0, problem="nothing is copied")
         happen()
 
     thread = threading.Thread(target=wait)
@@ -126,13 +128,13 @@ def _on_the_way(theirs: Any, happen: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
-def _restarted(server: Server) -> None:
+def _restarted(server: ServerProcess) -> None:
     server.kill()
     time.sleep(0.5)
     server.start()
 
 
-def test_a_source_that_stays_away(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+def test_a_source_that_stays_away(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as source:
         with data.raw(source.port) as client:
             client.mset({f"key:{number}": number for number in range(6000)})
@@ -144,7 +146,7 @@ def test_a_source_that_stays_away(new: Server, theirs: Any, state: Path, tmp_pat
         assert theirs.dbsize() == 6000
 
 
-def test_a_target_that_fills_up(old: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+def test_a_target_that_fills_up(old: ServerProcess, ours: Any, state: Path, tmp_path: Path) -> None:
     with harness.started(tmp_path / "small", "valkey-9.1", "--maxmemory", "200mb") as small:
         with data.raw(small.port) as client:
             ours.mset({f"key:{number}": random.Random(number).randbytes(1000) for number in range(20_000)})
@@ -157,7 +159,9 @@ def test_a_target_that_fills_up(old: Server, ours: Any, state: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("command", ["scan", "dump"])
-def test_a_command_that_is_forbidden(command: str, old: Server, new: Server, ours: Any, state: Path) -> None:
+def test_a_command_that_is_forbidden(
+    command: str, old: ServerProcess, new: ServerProcess, ours: Any, state: Path
+) -> None:
     ours.set("a", 1)
     ours.execute_command("ACL", "SETUSER", "mover", "on", ">x", "~*", "&*", "+@all", f"-{command}")
     report = harness.migrate(with_user(old.url, "mover"), new.url, state)
@@ -167,7 +171,9 @@ def test_a_command_that_is_forbidden(command: str, old: Server, new: Server, our
     assert harness.migrate(with_user(old.url, "mover"), new.url, state).complete
 
 
-def test_a_target_that_may_not_be_written_to(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_target_that_may_not_be_written_to(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
     ours.set("a", 1)
     theirs.execute_command("ACL", "SETUSER", "reader", "on", ">x", "~*", "&*", "+@all", "-restore", "-rename")
     report = harness.migrate(old.url, with_user(new.url, "reader"), state)
@@ -175,7 +181,7 @@ def test_a_target_that_may_not_be_written_to(old: Server, new: Server, ours: Any
 
 
 def test_a_key_that_cannot_be_restored(
-    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A target that refuses one payload gets the key by commands."""
     from valkeykit_ops.migrate import commands
@@ -193,7 +199,7 @@ def test_a_key_that_cannot_be_restored(
     assert theirs.mget("good", "bad") == [b"1", b"2"]
 
 
-def test_what_cannot_be_moved_is_named_first(new: Server, theirs: Any, state: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_moved_is_named_first(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", "redis-8.2", "--loadmodule", binaries.module()) as source:
         with data.raw(source.port) as client:
             client.set("plain", 1)
@@ -228,14 +234,16 @@ def test_field_ttls_that_the_target_does_not_have(state: Path, tmp_path: Path) -
         assert harness.migrate(source.url, target.url, state, accept_loss=True).complete
 
 
-def test_a_database_that_the_target_lacks(old: Server, state: Path, tmp_path: Path) -> None:
+def test_a_database_that_the_target_lacks(old: ServerProcess, state: Path, tmp_path: Path) -> None:
     with data.raw(old.port) as client, harness.started(tmp_path / "new", "valkey-9.1", "--databases", "1") as few:
         client.select(3)
         client.set("a", 1)
         assert "the target does not have [3]" in refusals(harness.plan(old.url, few.url, state))["databases"]
 
 
-def test_a_state_of_another_migration(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+def test_a_state_of_another_migration(
+    old: ServerProcess, new: ServerProcess, ours: Any, state: Path, tmp_path: Path
+) -> None:
     ours.set("a", 1)
     harness.migrate(old.url, new.url, state)
     with (
@@ -245,7 +253,7 @@ def test_a_state_of_another_migration(old: Server, new: Server, ours: Any, state
         harness.migrate(old.url, third.url, state)
 
 
-def test_two_at_once(old: Server, new: Server, state: Path) -> None:
+def test_two_at_once(old: ServerProcess, new: ServerProcess, state: Path) -> None:
     from valkeykit_ops.migrate.state import MigrationState
 
     held = MigrationState(state)
@@ -254,14 +262,14 @@ def test_two_at_once(old: Server, new: Server, state: Path) -> None:
     held.close()
 
 
-def test_a_state_that_is_broken(old: Server, new: Server, state: Path) -> None:
+def test_a_state_that_is_broken(old: ServerProcess, new: ServerProcess, state: Path) -> None:
     state.mkdir()
     (state / "run.json").write_text("{")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         harness.migrate(old.url, new.url, state)
 
 
-def test_a_redis_is_no_target(old: Server, new: Server, state: Path) -> None:
+def test_a_redis_is_no_target(old: ServerProcess, new: ServerProcess, state: Path) -> None:
     assert "the target is not a Valkey" in refusals(harness.plan(new.url, old.url, state))["versions"]
 
 
@@ -278,7 +286,7 @@ def test_no_sides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "nonsense"])
-def test_a_broken_rdb_file(damage: str, old: Server, ours: Any, new: Server, tmp_path: Path) -> None:
+def test_a_broken_rdb_file(damage: str, old: ServerProcess, ours: Any, new: ServerProcess, tmp_path: Path) -> None:
     data.fill(ours, random.Random(1), 300)
     ours.save()
     whole = (old.folder / "dump.rdb").read_bytes()
@@ -289,11 +297,13 @@ def test_a_broken_rdb_file(damage: str, old: Server, ours: Any, new: Server, tmp
     assert "dump.rdb cannot be loaded; the server reports" in shown.stderr
 
 
-def test_a_file_that_is_not_there(new: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there(new: ServerProcess, tmp_path: Path) -> None:
     assert "does not exist" in harness.command("copy", tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
 
 
-def test_a_replica_is_not_written_to(old: Server, new: Server, ours: Any, state: Path, tmp_path: Path) -> None:
+def test_a_replica_is_not_written_to(
+    old: ServerProcess, new: ServerProcess, ours: Any, state: Path, tmp_path: Path
+) -> None:
     ours.set("a", 1)
     with harness.started(tmp_path / "replica", "valkey-9.1", "--replicaof", f"{HOST} {new.port}") as replica:
         assert "permissions at the target" in refusals(harness.plan(old.url, replica.url, state))

@@ -12,8 +12,8 @@ from valkeykit_ops.migrate.command_copy import scratch_key
 from valkeykit_ops.migrate.options import SCRATCH_PREFIX
 from valkeykit_ops.migrate.router import slot_of
 
+from harness.servers import ServerProcess
 from tests.migrate import data, harness
-from tests.servers import Server
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("kind", data.KINDS)
-def test_every_type_in_chunks(kind: str, old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_every_type_in_chunks(
+    kind: str, old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
     dice = random.Random(kind)
     for number in range(8):
         data.MAKERS[kind](ours, dice, f"{number}".encode())
@@ -39,7 +41,7 @@ def test_every_type_in_chunks(kind: str, old: Server, new: Server, ours: Any, th
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("source", ["redis-6.2", "redis-8.2", "valkey-9.1"])
-def test_everything_in_chunks(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_everything_in_chunks(source: str, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", source) as server:
         client = data.raw(server.port)
         data.fill(client, random.Random(source), 100)
@@ -53,7 +55,7 @@ def test_everything_in_chunks(source: str, new: Server, theirs: Any, tmp_path: P
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_streams_that_are_odd(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_streams_that_are_odd(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path) -> None:
     ours.xadd("emptied", {"a": 1}, id="5-1")
     ours.xdel("emptied", "5-1")
     ours.xgroup_create("only:groups", "g", id="0", mkstream=True)
@@ -68,7 +70,7 @@ def test_streams_that_are_odd(old: Server, new: Server, ours: Any, theirs: Any, 
     assert theirs.xpending("emptied:groups", "g")["pending"] == 25
 
 
-def test_a_large_key_of_each_type(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_large_key_of_each_type(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path) -> None:
     ours.set("string", random.Random(1).randbytes(3 << 20))
     block = ours.pipeline(transaction=False)
     for number in range(30_000):
@@ -85,7 +87,9 @@ def test_a_large_key_of_each_type(old: Server, new: Server, ours: Any, theirs: A
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_difference_in_a_large_key_is_found(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_difference_in_a_large_key_is_found(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
     for kind in data.KINDS:
         data.MAKERS[kind](ours, random.Random(kind), kind.encode())
     harness.migrate(old.url, new.url, state, chunk_above=1)
@@ -117,7 +121,7 @@ def test_a_scratch_key_is_in_the_slot_of_its_key(name: bytes) -> None:
 
 
 def test_chunks_are_bounded_by_memory(
-    old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+    old: ServerProcess, new: ServerProcess, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     write = value_codecs.HashCodec.write

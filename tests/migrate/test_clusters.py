@@ -14,50 +14,50 @@ import pytest
 import redis
 from redis.cluster import ClusterNode
 
-from tests import servers
-from tests.migrate import binaries, data, harness
+from harness import binaries, servers
+from harness.ports import HOST
+from harness.servers import ServerProcess
+from tests.migrate import data, harness
 from tests.migrate.writers import Writers
-from tests.ports import HOST
-from tests.servers import Server
 
 SIMPLE = tuple(kind for kind in data.KINDS if kind != "stream")
 """What redis-py's client for clusters writes without help."""
 
 
 @pytest.fixture(scope="module")
-def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
     with servers.cluster(tmp_path_factory.mktemp("cluster"), program=binaries.program("redis-7.0")) as nodes:
         yield nodes
 
 
 @pytest.fixture(scope="module")
-def shared_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+def shared_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
     with servers.cluster(tmp_path_factory.mktemp("target")) as nodes:
         yield nodes
 
 
 @pytest.fixture
-def cluster(shared_cluster: list[Server]) -> list[Server]:
+def cluster(shared_cluster: list[ServerProcess]) -> list[ServerProcess]:
     return emptied(shared_cluster)
 
 
 @pytest.fixture
-def target(shared_target: list[Server]) -> list[Server]:
+def target(shared_target: list[ServerProcess]) -> list[ServerProcess]:
     return emptied(shared_target)
 
 
-def emptied(nodes: list[Server]) -> list[Server]:
+def emptied(nodes: list[ServerProcess]) -> list[ServerProcess]:
     for node in nodes:
         with data.raw(node.port) as client:
             client.flushall()
     return nodes
 
 
-def client_of(nodes: list[Server]) -> Any:
+def client_of(nodes: list[ServerProcess]) -> Any:
     return redis.RedisCluster(startup_nodes=[ClusterNode(HOST, node.port) for node in nodes])
 
 
-def fill(nodes: list[Server], dice: random.Random, keys: int) -> None:
+def fill(nodes: list[ServerProcess], dice: random.Random, keys: int) -> None:
     """As data.fill, by the node that has each key: redis-py finds it for no command of streams' groups."""
     with contextlib.closing(client_of(nodes)) as client:
         for number in range(keys):
@@ -65,7 +65,7 @@ def fill(nodes: list[Server], dice: random.Random, keys: int) -> None:
             data.write(client.get_redis_connection(client.get_node_from_key(key)), dice, key)
 
 
-def contents(nodes: list[Server]) -> dict[bytes, Any]:
+def contents(nodes: list[ServerProcess]) -> dict[bytes, Any]:
     found: dict[bytes, Any] = {}
     for node in nodes:
         with data.raw(node.port) as client:
@@ -73,7 +73,7 @@ def contents(nodes: list[Server]) -> dict[bytes, Any]:
     return found
 
 
-def test_a_cluster_to_a_cluster(cluster: list[Server], target: list[Server], state: Path) -> None:
+def test_a_cluster_to_a_cluster(cluster: list[ServerProcess], target: list[ServerProcess], state: Path) -> None:
     fill(cluster, random.Random(1), 600)
     report = harness.migrate(cluster[0].url, target[1].url, state, chunk_above=2000)
     assert report.complete, report.record()
@@ -81,12 +81,12 @@ def test_a_cluster_to_a_cluster(cluster: list[Server], target: list[Server], sta
     assert len({node.port for node in target if _size(node)}) == 3
 
 
-def _size(node: Server) -> int:
+def _size(node: ServerProcess) -> int:
     with data.raw(node.port) as client:
         return int(client.dbsize())
 
 
-def test_a_single_server_to_a_cluster(old: Server, ours: Any, target: list[Server], state: Path) -> None:
+def test_a_single_server_to_a_cluster(old: ServerProcess, ours: Any, target: list[ServerProcess], state: Path) -> None:
     data.fill(ours, random.Random(2), 500)
     ours.set("", "empty")
     ours.set("}{", "odd")
@@ -94,13 +94,17 @@ def test_a_single_server_to_a_cluster(old: Server, ours: Any, target: list[Serve
     assert set(contents(target)) == set(ours.keys())
 
 
-def test_a_cluster_to_a_single_server(cluster: list[Server], new: Server, theirs: Any, state: Path) -> None:
+def test_a_cluster_to_a_single_server(
+    cluster: list[ServerProcess], new: ServerProcess, theirs: Any, state: Path
+) -> None:
     fill(cluster, random.Random(3), 500)
     assert harness.migrate(cluster[2].url, new.url, state).complete
     assert set(contents(cluster)) == set(theirs.keys())
 
 
-def test_slots_that_move_during_the_copy(cluster: list[Server], target: list[Server], state: Path) -> None:
+def test_slots_that_move_during_the_copy(
+    cluster: list[ServerProcess], target: list[ServerProcess], state: Path
+) -> None:
     with contextlib.closing(client_of(cluster)) as client:
         client.mset_nonatomic({f"key:{number}": number for number in range(3000)})
     with ThreadPoolExecutor() as pool:
@@ -111,7 +115,9 @@ def test_slots_that_move_during_the_copy(cluster: list[Server], target: list[Ser
     assert contents(target) == contents(cluster)
 
 
-def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: list[Server], state: Path) -> None:
+def test_a_cluster_under_writes_while_slots_move(
+    cluster: list[ServerProcess], target: list[ServerProcess], state: Path
+) -> None:
     from valkeykit_ops.migrate.run import CutOver
 
     fill(cluster, random.Random(4), 1000)
@@ -130,7 +136,7 @@ def test_a_cluster_under_writes_while_slots_move(cluster: list[Server], target: 
     assert contents(target) == contents(cluster)
 
 
-def _move(giver: Server, taker: Server, slots: range) -> None:
+def _move(giver: ServerProcess, taker: ServerProcess, slots: range) -> None:
     """What a resharding does, slot by slot."""
     with data.raw(giver.port) as give, data.raw(taker.port) as take:
         giver_id, taker_id = (str(client.execute_command("CLUSTER MYID").decode()) for client in (give, take))
@@ -143,7 +149,7 @@ def _move(giver: Server, taker: Server, slots: range) -> None:
             give.execute_command("CLUSTER SETSLOT", slot, "NODE", taker_id)
 
 
-def test_a_database_that_a_cluster_lacks(old: Server, target: list[Server], state: Path) -> None:
+def test_a_database_that_a_cluster_lacks(old: ServerProcess, target: list[ServerProcess], state: Path) -> None:
     with data.raw(old.port) as client:
         client.select(3)
         client.set("a", 1)

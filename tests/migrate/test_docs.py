@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 from valkeykit.commands import app
 
-from tests import checkout
-from tests.migrate import binaries
-from tests.servers import Server
+from harness import binaries
+from harness.servers import ServerProcess
+from tests.support import checkout
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (DOCS / "migration.md", DOCS / "client" / "migrate.md")
@@ -37,7 +37,9 @@ def programs(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_block_runs(page: Path, old: Server, new: Server, ours: Any, theirs: Any, tmp_path: Path) -> None:
+def test_every_block_runs(
+    page: Path, old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, tmp_path: Path
+) -> None:
     ours.mset({f"key:{number}": number for number in range(100)})
     ours.save()
     (tmp_path / "dump.rdb").write_bytes((old.folder / "dump.rdb").read_bytes())

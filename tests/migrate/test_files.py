@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.migrate import binaries, data, harness
-from tests.servers import Server
+from harness import binaries
+from harness.servers import ServerProcess
+from tests.migrate import data, harness
 
 
 @pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "redis-7.4", "valkey-8.1", "valkey-9.1"])
-def test_an_rdb_file(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_an_rdb_file(source: str, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", source) as server, data.raw(server.port) as client:
         data.fill(client, random.Random(source), 300)
         client.save()
@@ -25,7 +26,9 @@ def test_an_rdb_file(source: str, new: Server, theirs: Any, tmp_path: Path) -> N
     assert data.snapshot(theirs, plain=plain) == there
 
 
-def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(
+    new: ServerProcess, theirs: Any, tmp_path: Path
+) -> None:
     with harness.started(tmp_path / "old", "redis-7.4") as server, data.raw(server.port) as client:
         data.fields_that_end(client, b"ends")
         client.save()
@@ -40,7 +43,7 @@ def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(new: Server,
 
 
 @pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "valkey-9.1"])
-def test_append_only_files(source: str, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_append_only_files(source: str, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", source, "--appendonly", "yes") as server, data.raw(server.port) as client:
         data.fill(client, random.Random(source), 200)
         there = data.snapshot(client, plain=True)  # such a file doesn't keep a stream's counters
@@ -54,7 +57,7 @@ def test_append_only_files(source: str, new: Server, theirs: Any, tmp_path: Path
     assert file.stat().st_mtime_ns == kept
 
 
-def test_a_truncated_append_only_folder(new: Server, tmp_path: Path) -> None:
+def test_a_truncated_append_only_folder(new: ServerProcess, tmp_path: Path) -> None:
     with (
         harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as server,
         data.raw(server.port) as client,
@@ -68,12 +71,14 @@ def test_a_truncated_append_only_folder(new: Server, tmp_path: Path) -> None:
     assert "cannot be loaded" in shown.stderr
 
 
-def test_a_folder_that_is_no_append_only_folder(new: Server, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_append_only_folder(new: ServerProcess, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert "0 manifests" in harness.command("copy", tmp_path / "folder", new.url, cwd=tmp_path).stderr
 
 
-def test_the_file_may_go_on_being_written(old: Server, ours: Any, new: Server, theirs: Any, tmp_path: Path) -> None:
+def test_the_file_may_go_on_being_written(
+    old: ServerProcess, ours: Any, new: ServerProcess, theirs: Any, tmp_path: Path
+) -> None:
     """A run that was ended goes on with the same file under the same name."""
     ours.mset({f"key:{number}": number for number in range(1000)})
     ours.save()

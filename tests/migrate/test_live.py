@@ -16,6 +16,7 @@ import pytest
 from valkeykit_ops.migrate.comparer import Comparer
 from valkeykit_ops.migrate.run import CutOver
 
+from harness.waiting import wait_until
 from tests.migrate import data, harness
 from tests.migrate.writers import Writers
 
@@ -105,7 +106,7 @@ def test_a_copy_goes_on_where_it_was_killed(tmp_path: Path) -> None:
             ],
             stderr=subprocess.DEVNULL,
         )
-        harness.eventually(lambda: theirs.dbsize() > 2000, "nothing is copied")
+        wait_until(lambda: theirs.dbsize() > 2000, problem="nothing is copied")
         running.kill()
         running.wait()
         before = theirs.dbsize()
@@ -192,7 +193,7 @@ def test_a_reverse_migration_follows(tmp_path: Path) -> None:
             [*harness.COMMAND, "copy", new.url, old.url, "--reverse", "--follow", "4", "--notifications"],
             env=harness.environment(), cwd=tmp_path, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        harness.eventually(lambda: ours.dbsize() == 300, "nothing is copied")
+        wait_until(lambda: ours.dbsize() == 300, problem="nothing is copied")
         theirs.set("written:later", "yes")
         assert running.wait(60) == 0
         assert ours.get("written:later") == b"yes"

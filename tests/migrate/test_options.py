@@ -16,8 +16,8 @@ from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
 from valkeykit_ops.migrate.options import Options, Scope
 from valkeykit_ops.migrate.run import CutOver
 
+from harness.servers import ServerProcess
 from tests.migrate import harness
-from tests.servers import Server
 
 CODE = "#!lua name=shop\nredis.register_function('total', function(keys) return 17 end)\n"
 
@@ -27,20 +27,20 @@ def some(client: Any) -> None:
     client.rpush("shop:list", 1, 2)
 
 
-def test_a_pattern(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_pattern(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path) -> None:
     some(ours)
     theirs.set("other", 1)  # out of scope: neither a conflict nor removed
     assert harness.migrate(old.url, new.url, state, scope=Scope(match="shop:*")).complete
     assert sorted(theirs.keys()) == [b"other", b"shop:a", b"shop:b", b"shop:list"]
 
 
-def test_types(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_types(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path) -> None:
     some(ours)
     assert harness.migrate(old.url, new.url, state, scope=Scope(types=frozenset({"list"}))).complete
     assert theirs.keys() == [b"shop:list"]
 
 
-def test_a_renamed_prefix(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_renamed_prefix(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path) -> None:
     ours.mset({"a*b:1": 1, "a*b:2": 2, "aXb:3": 3})
     assert harness.migrate(old.url, new.url, state, scope=Scope(rename=("a*b:", "[c]:"))).complete
     assert sorted(theirs.keys()) == [b"[c]:1", b"[c]:2"]
@@ -49,7 +49,7 @@ def test_a_renamed_prefix(old: Server, new: Server, ours: Any, theirs: Any, stat
     assert theirs.keys() == [b"[c]:2"]
 
 
-def test_databases(old: Server, new: Server, state: Path, tmp_path: Path) -> None:
+def test_databases(old: ServerProcess, new: ServerProcess, state: Path, tmp_path: Path) -> None:
     for number in (0, 3, 5):
         with redis.Redis(port=old.port, db=number) as client:
             client.set(f"in:{number}", number)
@@ -59,7 +59,7 @@ def test_databases(old: Server, new: Server, state: Path, tmp_path: Path) -> Non
     assert _held(new) == {0: [b"in:0"], 3: [b"in:3"], 5: [b"in:5"]}
 
 
-def _held(server: Server) -> dict[int, list[Any]]:
+def _held(server: ServerProcess) -> dict[int, list[Any]]:
     found = {}
     for number in range(16):
         with redis.Redis(port=server.port, db=number) as client:
@@ -68,7 +68,7 @@ def _held(server: Server) -> dict[int, list[Any]]:
     return found
 
 
-def test_conflicts(old: Server, new: Server, ours: Any, theirs: Any, tmp_path: Path) -> None:
+def test_conflicts(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, tmp_path: Path) -> None:
     some(ours)
     theirs.set("shop:a", "theirs")
     theirs.set("extra", "theirs")
@@ -86,14 +86,16 @@ def test_conflicts(old: Server, new: Server, ours: Any, theirs: Any, tmp_path: P
     assert theirs.get("extra") == b"theirs"
 
 
-def test_a_large_key_that_the_target_has_is_kept(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_a_large_key_that_the_target_has_is_kept(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
     ours.rpush("list", *range(50))
     theirs.rpush("list", "theirs")
     assert harness.migrate(old.url, new.url, state, conflict="skip", chunk_above=1).complete
     assert theirs.lrange("list", 0, -1) == [b"theirs"]
 
 
-def test_functions(old: Server, new: Server, ours: Any, theirs: Any, state: Path, tmp_path: Path) -> None:
+def test_functions(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, tmp_path: Path) -> None:
     ours.function_load(CODE)
     ours.set("a", 1)
     assert harness.migrate(old.url, new.url, state).complete
@@ -104,7 +106,7 @@ def test_functions(old: Server, new: Server, ours: Any, theirs: Any, state: Path
     assert [check.name for check in clash.checks if check.ok is False] == ["functions"]
 
 
-def test_a_rate(old: Server, new: Server, ours: Any, state: Path) -> None:
+def test_a_rate(old: ServerProcess, new: ServerProcess, ours: Any, state: Path) -> None:
     ours.mset({f"key:{number}": number for number in range(2000)})
     began = time.monotonic()
     report = harness.migrate(old.url, new.url, state, rate=2000)
@@ -113,7 +115,7 @@ def test_a_rate(old: Server, new: Server, ours: Any, state: Path) -> None:
 
 
 def test_a_slow_source_is_spared(
-    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours.mset({f"key:{number}": "x" * 500 for number in range(10_000)})
     harness.migrate(old.url, new.url, state)
@@ -149,7 +151,9 @@ def _scans(client: Any) -> int:
     return int(client.info("commandstats")["cmdstat_scan"]["calls"])
 
 
-def test_a_sample(old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample(
+    old: ServerProcess, new: ServerProcess, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 500)
     ours.mset({f"key:{number}": number for number in range(5000)})
     report = harness.migrate(old.url, new.url, state, verify="sample", batch=100)
@@ -159,7 +163,9 @@ def test_a_sample(old: Server, new: Server, ours: Any, state: Path, monkeypatch:
     assert not report.verification.full
 
 
-def test_what_was_deleted_meanwhile_is_deleted(old: Server, new: Server, ours: Any, theirs: Any, state: Path) -> None:
+def test_what_was_deleted_meanwhile_is_deleted(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
     some(ours)
     harness.migrate(old.url, new.url, state)
     ours.delete("shop:a")
@@ -170,7 +176,7 @@ def test_what_was_deleted_meanwhile_is_deleted(old: Server, new: Server, ours: A
     assert theirs.keys() == [b"mail:a"]
 
 
-def test_events(old: Server, new: Server, ours: Any, tmp_path: Path) -> None:
+def test_events(old: ServerProcess, new: ServerProcess, ours: Any, tmp_path: Path) -> None:
     some(ours)
     done = harness.command("copy", old.url, new.url, "--json", cwd=tmp_path)
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -182,7 +188,7 @@ def test_events(old: Server, new: Server, ours: Any, tmp_path: Path) -> None:
     assert any(event["event"] == "progress" for event in events)
 
 
-def test_the_report_is_a_page_too(old: Server, new: Server, ours: Any, state: Path) -> None:
+def test_the_report_is_a_page_too(old: ServerProcess, new: ServerProcess, ours: Any, state: Path) -> None:
     some(ours)
     harness.migrate(old.url, new.url, state)
     page = (state / "report.md").read_text()
@@ -209,7 +215,7 @@ def test_options_that_make_no_sense(make: Any) -> None:
 
 
 def test_more_differences_than_are_remembered(
-    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("valkeykit_ops.migrate.reconcile.MAX_TRACKED_DIFFERENCES", 10)
     ours.mset({f"key:{number}": number for number in range(60)})
@@ -223,7 +229,7 @@ def test_more_differences_than_are_remembered(
 
 
 def test_a_sampled_cut_over_still_brings_everything(
-    old: Server, new: Server, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 10)
     ours.mset({f"key:{number}": number for number in range(3000)})
@@ -234,7 +240,7 @@ def test_a_sampled_cut_over_still_brings_everything(
 
 
 def test_a_library_that_the_target_refuses(
-    old: Server, new: Server, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+    old: ServerProcess, new: ServerProcess, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours.function_load(CODE)
     monkeypatch.setattr("valkeykit_ops.migrate.functions.load", lambda *_, **__: "ERR no")

@@ -60,7 +60,7 @@ def open_client(kind: Kind, topology: Topology, variables: Variables) -> redis.R
     return redis.Redis.from_url(variables["VALKEY_URL"], single_connection_client=kind == "short", **options)
 
 
-class Client:
+class ApplicationClient:
     """One kind: a thread that overwrites its keys with rising numbers, and one that reads what was acknowledged."""
 
     def __init__(self, kind: Kind, topology: Topology) -> None:
@@ -169,11 +169,11 @@ class Client:
 
 
 @contextlib.contextmanager
-def running(topology: Topology) -> Iterator[list[Client]]:
+def running(topology: Topology) -> Iterator[list[ApplicationClient]]:
     """One client of each kind, paused until it gets variables."""
-    created: list[Client] = []
+    created: list[ApplicationClient] = []
     try:
-        created.extend(Client(kind, topology) for kind in KINDS)
+        created.extend(ApplicationClient(kind, topology) for kind in KINDS)
         yield created
     finally:
         for client in created:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from bench.report import publish
+from harness.project import USERS_CHOICE
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
 from tests.operations import clients, images, killing, leftovers
-from tests.operations.clients import Client
+from tests.operations.clients import ApplicationClient
 from tests.operations.rounds import SEED
-from tests.operations.stack import Deployment, Run, Target
+from tests.operations.stack import CommandRun, Deployment, Target
 from tests.operations.totals import ROUNDS, OperationsTotals, totals
-from tests.project import USERS_CHOICE
 
 PUBLISHED = 50
 """ROUNDS from which on the totals of all runs are a part of docs/benchmarks.md."""
@@ -31,12 +31,12 @@ class Harness:
     target: Target
     topology: Topology
     deployment: Deployment | None = None
-    applications: list[Client] = field(default_factory=list)
+    applications: list[ApplicationClient] = field(default_factory=list)
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _durations: dict[str, float] = field(default_factory=dict)
     _number: int = 0
 
-    def get(self, version: str) -> tuple[Deployment, list[Client]]:
+    def get(self, version: str) -> tuple[Deployment, list[ApplicationClient]]:
         """The stack, of a version at its beginning."""
         if self.deployment is None:
             self._number += 1
@@ -53,7 +53,7 @@ class Harness:
             return []
         for client in self.applications:
             client.use(None)
-        down: Run = self.deployment.run(self.deployment.command("down"))
+        down: CommandRun = self.deployment.run(self.deployment.command("down"))
         problems = [] if down.has_succeeded else [str(down)]
         totals.stuck += not down.has_succeeded
         left = leftovers.find(self.deployment)
@@ -86,11 +86,11 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def harness_of(tmp_path: Path) -> Iterator[Callable[[Target, Topology], Harness]]:
     harnesses: list[Harness] = []
 
-    def make(target: Target, topology: Topology) -> Harness:
+    def create(target: Target, topology: Topology) -> Harness:
         harnesses.append(Harness(tmp_path / str(len(harnesses)), target, topology))
         return harnesses[-1]
 
-    yield make
+    yield create
     for harness in harnesses:
         harness.discard()
 

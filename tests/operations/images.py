@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.docker import IMAGE, NEW, OLD
 from infra.drivers.docker.engine import Engine
 from infra.targets.docker.planning import image_for
-from tests.docker.bed import IMAGE, NEW, OLD
 
 _LOCK = Path(tempfile.gettempdir()) / "valkey-operations-images.lock"
 

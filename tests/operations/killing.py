@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.operations.leftovers import containers
-from tests.operations.stack import Deployment, Name, Running, Target
+from tests.operations.stack import Deployment, Name, RunningCommand, Target
 
 Moment = Literal["time", "configuration", "files", "container", "helper", "scratch"]
 """time: uniformly over the time that the command normally takes. The others: the configuration's file was written,
@@ -84,7 +84,7 @@ def moments(name: Name, target: Target) -> list[Moment]:
     return untied * max(1, len(tied)) + tied
 
 
-def carry_out(deployment: Deployment, running: Running, kill: Kill, seconds: float) -> bool:
+def carry_out(deployment: Deployment, running: RunningCommand, kill: Kill, seconds: float) -> bool:
     """Send the signal when its moment has come; False where the command ended before.
 
     seconds: that the command normally takes.
@@ -100,7 +100,7 @@ def carry_out(deployment: Deployment, running: Running, kill: Kill, seconds: flo
     return False
 
 
-def _waiting(deployment: Deployment, running: Running, kill: Kill, seconds: float) -> Callable[[], bool]:
+def _waiting(deployment: Deployment, running: RunningCommand, kill: Kill, seconds: float) -> Callable[[], bool]:
     if kill.moment == "time":
         return lambda: time.monotonic() > running.began + kill.part * seconds
     stack = deployment.restored if running.command.name == "restore" else running.command.stack

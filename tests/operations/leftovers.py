@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from harness.docker import sweep
 from infra.drivers.docker.engine import Engine
-from tests.docker.bed import sweep
 from tests.operations.stack import Deployment
 
 KEPT = ("final-", "before-", "backups", "damaged-")

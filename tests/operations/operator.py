@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.operations import clients
-from tests.operations.clients import Client
-from tests.operations.stack import Command, Deployment, Run, password_of
+from tests.operations.clients import ApplicationClient
+from tests.operations.stack import Command, CommandRun, Deployment, password_of
 from tests.operations.totals import totals
 
 
@@ -16,8 +16,8 @@ class Operator:
     """runs: the commands so far. problems: what is wrong. is_stuck: whether the stack needs a manual fix."""
 
     deployment: Deployment
-    applications: list[Client]
-    runs: list[Run] = field(default_factory=list)
+    applications: list[ApplicationClient]
+    runs: list[CommandRun] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     is_stuck: bool = False
 
@@ -68,7 +68,7 @@ class Operator:
         deployment = self.deployment
         return clients.is_rejected(deployment.topology, deployment.published, deployment.replaced)
 
-    def check_clients(self, applications: Sequence[Client]) -> None:
+    def check_clients(self, applications: Sequence[ApplicationClient]) -> None:
         stopped = [client.kind for client in applications if not client.continues()]
         self.problems += [f"{kind} can't write after make up" for kind in stopped]
 

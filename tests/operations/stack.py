@@ -19,12 +19,12 @@ import psutil
 import yaml
 from valkeykit.url import parse
 
+from harness.docker import NEW
+from harness.ports import CONTAINERS, reserve
+from harness.project import NO_PIP, Project
 from infra.hardening import Topology
 from stackctl.stack import Stack
-from tests import checkout
-from tests.docker.bed import NEW
-from tests.ports import CONTAINERS, reserve
-from tests.project import NO_PIP, Project
+from tests.support import checkout
 
 Target = Literal["embedded", "docker"]
 Name = Literal["up", "rotate", "finish", "scale", "upgrade", "backup", "restore", "failover", "down", "env"]
@@ -53,7 +53,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Run:
+class CommandRun:
     """A command that ended. code: None where it was stuck and had to be killed."""
 
     command: Command
@@ -81,7 +81,7 @@ class Run:
         return f"$ {self.command}\n  exit code {self.code} after {self.seconds:.0f} s{sent}\n{shown}"
 
 
-class Running:
+class RunningCommand:
     """A command that runs, in a session of its own as `make` in a terminal."""
 
     def __init__(self, deployment: Deployment, command: Command) -> None:
@@ -113,7 +113,7 @@ class Running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def wait(self) -> Run:
+    def wait(self) -> CommandRun:
         """Wait until the command, and what it started in its process group, has ended."""
         code: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -126,7 +126,7 @@ class Running:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         output = self._deployment.redact(self._log.read_text("utf8", "replace"))
-        return Run(self.command, code, seconds, output, self._sent)
+        return CommandRun(self.command, code, seconds, output, self._sent)
 
     def _members(self) -> list[psutil.Process]:
         return [process for process in psutil.process_iter() if _group(process) == self._process.pid]
@@ -211,16 +211,16 @@ class Deployment:
         }
         return [Command(name, arguments.get(name, (name,)), self.name)]
 
-    def start(self, command: Command) -> Running:
-        return Running(self, command)
+    def start(self, command: Command) -> RunningCommand:
+        return RunningCommand(self, command)
 
-    def run(self, command: Command) -> Run:
+    def run(self, command: Command) -> CommandRun:
         run = self.start(command).wait()
         if run.has_succeeded:
             self.durations[command.name] = run.seconds
         return run
 
-    def publish(self) -> tuple[Run, dict[str, str]]:
+    def publish(self) -> tuple[CommandRun, dict[str, str]]:
         """Run `make env`: what it writes is what applications have from now on."""
         run, variables = self.read_variables()
         if run.has_succeeded:
@@ -229,7 +229,7 @@ class Deployment:
             self.published = variables
         return run, variables
 
-    def read_variables(self, stack: str = "") -> tuple[Run, dict[str, str]]:
+    def read_variables(self, stack: str = "") -> tuple[CommandRun, dict[str, str]]:
         """Run `make env`, and return what it writes; nothing where it failed."""
         of = stack or self.name
         run = self.run(Command("env", ("env",), of))

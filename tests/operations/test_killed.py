@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.docker import NEW, OLD
 from infra.hardening import Topology
-from tests.docker.bed import NEW, OLD
 from tests.operations.conftest import Harness
 from tests.operations.rounds import TARGETS, TOPOLOGIES, Case, Round, cases
 from tests.operations.stack import Target

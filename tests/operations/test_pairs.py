@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.docker import NEW, OLD
 from infra.hardening import Topology
-from tests.docker.bed import NEW, OLD
 from tests.operations.conftest import Harness
 from tests.operations.operator import Operator
 from tests.operations.rounds import SEED, TARGETS, TOPOLOGIES
-from tests.operations.stack import Command, Deployment, Name, Run, Target
+from tests.operations.stack import Command, CommandRun, Deployment, Name, Target
 from tests.operations.totals import ROUNDS, totals
 
 PAIRS: tuple[tuple[Name, Name], ...] = (
@@ -31,7 +31,7 @@ _APART_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Pair:
+class CommandPair:
     """seconds: how long after the first command the second one starts."""
 
     seed: int
@@ -41,7 +41,7 @@ class Pair:
     seconds: float
 
     @classmethod
-    def of(cls, seed: int, target: Target) -> Pair:
+    def of(cls, seed: int, target: Target) -> CommandPair:
         choose = random.Random(f"pair {seed} {target}")
         possible = [pair for pair in PAIRS if target == "docker" or "upgrade" not in pair]
         return cls(
@@ -56,7 +56,7 @@ class Pair:
 @pytest.mark.parametrize("target", TARGETS)
 def test_of_two_at_the_same_time_one_wins(harness_of: Callable[[Target, Topology], Harness], target: Target) -> None:
     failures = []
-    for pair in (Pair.of(seed, target) for seed in range(SEED, SEED + ROUNDS)):
+    for pair in (CommandPair.of(seed, target) for seed in range(SEED, SEED + ROUNDS)):
         harness = harness_of(target, pair.topology)
         problems, runs = _play(harness, pair)
         problems += harness.end()
@@ -71,7 +71,7 @@ def test_of_two_at_the_same_time_one_wins(harness_of: Callable[[Target, Topology
         pytest.fail("\n\n".join(failures), pytrace=False)
 
 
-def _play(harness: Harness, pair: Pair) -> tuple[list[str], list[Run]]:
+def _play(harness: Harness, pair: CommandPair) -> tuple[list[str], list[CommandRun]]:
     deployment, applications = harness.get(OLD if "upgrade" in pair.names else NEW)
     operator = Operator(deployment, applications)
     operator.bring_up()
@@ -97,7 +97,7 @@ def _play(harness: Harness, pair: Pair) -> tuple[list[str], list[Run]]:
     return operator.problems, operator.runs
 
 
-def _run_both(deployment: Deployment, pair: Pair) -> list[Run]:
+def _run_both(deployment: Deployment, pair: CommandPair) -> list[CommandRun]:
     first, second = pair.names
     commands: list[Command] = [deployment.command(first), deployment.commands(second)[-1]]
     running = [deployment.start(commands[0])]
@@ -106,7 +106,7 @@ def _run_both(deployment: Deployment, pair: Pair) -> list[Run]:
     return [one.wait() for one in running]
 
 
-def _judge(deployment: Deployment, before: dict[str, object], runs: list[Run]) -> list[str]:
+def _judge(deployment: Deployment, before: dict[str, object], runs: list[CommandRun]) -> list[str]:
     """What is wrong with the exit codes, and with the configuration, which only the winners may have changed."""
     unclear = [run.command for run in runs if not run.has_succeeded and not run.is_clear_refusal]
     problems = [f"{command} failed without a clear error" for command in unclear]

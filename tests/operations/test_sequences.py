@@ -1,6 +1,6 @@
 """Every pair and triple of commands in sequence, undisturbed, on an embedded stack of one server.
 
-One walk has every triple: its commands are a de Bruijn sequence. ROUNDS=100 or more runs all of it, fewer a part.
+One sequence has every triple of commands: a de Bruijn sequence. ROUNDS=100 or more runs all of it, fewer a part.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from harness.docker import NEW
 from infra.hardening import Topology
-from tests.docker.bed import NEW
 from tests.operations import leftovers
 from tests.operations.conftest import Harness
 from tests.operations.rounds import SEED
-from tests.operations.stack import Command, Deployment, Name, Run, Target
+from tests.operations.stack import Command, CommandRun, Deployment, Name, Target
 from tests.operations.totals import ROUNDS, totals
 
 NAMES: tuple[Name, ...] = ("up", "rotate", "finish", "scale", "upgrade", "backup", "restore", "failover", "down")
@@ -74,7 +74,7 @@ OPEN: Mapping[Name, Callable[[Model], bool]] = {
 """When either is right: the docs don't say whether a stack that is down can be changed."""
 
 
-def walk() -> list[Name]:
+def command_sequence() -> list[Name]:
     """Commands of which every three in a row are another triple."""
     every = [NAMES[number] for number in _de_bruijn(len(NAMES), 3)]
     if ROUNDS >= ALL:
@@ -87,7 +87,7 @@ def test_commands_in_any_order(harness_of: Callable[[Target, Topology], Harness]
     harness = harness_of("embedded", "single")
     failures: list[str] = []
     model: Model | None = None
-    for name in ("up", *walk()):
+    for name in ("up", *command_sequence()):
         if model is None:
             model = Model(harness.get(NEW)[0])
             if name != "up":
@@ -140,7 +140,7 @@ def _step(model: Model, name: Name) -> list[str]:
     return ["\n".join([sequence, *(f"- {problem}" for problem in problems), *map(str, runs)])] if problems else []
 
 
-def _end_restored(deployment: Deployment, problems: list[str]) -> list[Run]:
+def _end_restored(deployment: Deployment, problems: list[str]) -> list[CommandRun]:
     down = deployment.run(Command("down", ("down",), deployment.restored))
     if not down.has_succeeded:
         problems.append("the restored stack could not be taken down")

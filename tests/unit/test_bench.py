@@ -8,8 +8,8 @@ import pytest
 
 from bench import page, report
 from bench.report import at_least, at_most
-from tests import recorded
 from tests.docker.totals import DamageTotals
+from tests.support import recorded
 
 
 def test_the_page_is_made_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

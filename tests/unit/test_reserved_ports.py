@@ -6,12 +6,12 @@ import itertools
 import subprocess
 import sys
 
+from harness import ports
 from infra.drivers.processes.ports import BUS_OFFSET
-from tests import ports
 
 
 def test_processes_at_the_same_time_get_different_rows() -> None:
-    program = "from tests.ports import *; print(reserve(GROUPS), free_port(), flush=True); input()"
+    program = "from harness.ports import *; print(reserve(GROUPS), free_port(), flush=True); input()"
     processes = [
         subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(8)

@@ -12,7 +12,7 @@ import pytest
 from valkeykit import AsyncCache, Cache, errors
 from valkeykit.cache import Leaderboard, Sessions
 
-from tests.ports import HOST, free_port
+from harness.ports import HOST, free_port
 
 NAN = float("nan")
 NUMBERS = [NAN, float("inf"), -1, True, "60", b"60", [60], 10**400, -(10**5000), timedelta(1), Decimal(60)]

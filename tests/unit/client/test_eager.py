@@ -15,7 +15,7 @@ from valkeykit.queue import eager
 from valkeykit.queue.options import MAX_RESULT_BYTES
 from valkeykit.queue.responses import JobState
 
-from tests.ports import HOST
+from harness.ports import HOST
 
 NO_SERVER = f"redis://{HOST}:1"
 MISSING = ("missing", None, 0, None, None, None)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import valkeykit
 from valkeykit import environment, errors
 from valkeykit.endpoint import SERVICE, Endpoint
 from valkeykit.settings import resolve_settings
 from valkeykit.url import Node
-
-from tests import servers
-from tests.ports import HOST
-from tests.servers import Sentinels
 
 NODES = (Node("10.0.0.1", 6379), Node("10.0.0.2", 6380), Node("::1", 6381))
 ENDPOINT = Endpoint(
@@ -103,31 +96,3 @@ def test_what_is_given_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert resolve_settings(None).ca == ca
     monkeypatch.setenv("VALKEY_URL", "valkey+cluster://10.0.0.1")
     assert resolve_settings(None).topology == "cluster"
-
-
-def test_nothing_but_the_environment_follows_a_failover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    group = Sentinels(tmp_path)
-    try:
-        group.start()
-        nodes = (Node(HOST, group.primary.port), Node(HOST, group.replica.port))
-        sentinels = tuple(Node(HOST, sentinel.port) for sentinel in group.sentinels)
-        endpoint = replace(ENDPOINT, topology="replicated", nodes=nodes, sentinels=sentinels)
-        for name, value in endpoint.variables(group.primary.url).items():
-            monkeypatch.setenv(name, value)
-        with closing(valkeykit.connect()) as client:
-            assert client.set("before", "1")
-            group.primary.kill()
-            assert _eventually_writes(client)
-            assert client.info("server")["tcp_port"] == group.replica.port
-    finally:
-        group.kill()
-
-
-def _eventually_writes(client: valkeykit.connection.Client) -> bool:
-    deadline = time.monotonic() + servers.STARTS_WITHIN
-    while time.monotonic() < deadline:
-        try:
-            return bool(client.set("after", "2"))
-        except Exception:  # noqa: BLE001 — whatever it is, it must end
-            time.sleep(0.1)
-    return False

@@ -1,8 +1,7 @@
-"""An error names its own cause: none of TLS on a plain connection, none of the server's data."""
+"""Errors of connections to endpoints that are not servers."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,31 +11,10 @@ import pytest
 import redis
 import valkeykit
 from redis import exceptions as redis_errors
-from valkeykit import Queue, errors
+from valkeykit import errors
 from valkeykit.queue.retry import is_transient
 
-from tests.ports import HOST
-from tests.servers import Server
-
-
-def test_a_client_that_the_server_evicts(own_server: Server) -> None:
-    with closing(own_server.client()) as admin:
-        admin.config_set("maxmemory-clients", "1mb")
-    with (
-        closing(valkeykit.connect(own_server.url, topology="single", read_timeout=30)) as client,
-        pytest.raises(errors.UnreachableError, match="maxmemory-clients") as caught,
-        valkeykit.translate_errors(),
-    ):
-        client.set("a", "x" * 50_000_000)
-    assert not isinstance(caught.value, errors.TlsError)
-
-    async def main() -> None:
-        client = await valkeykit.aconnect(own_server.url, topology="single", read_timeout=30)
-        with pytest.raises(errors.UnreachableError, match="maxmemory-clients"), valkeykit.translate_errors():
-            await client.set("a", "x" * 50_000_000)
-        await client.aclose()
-
-    asyncio.run(main())
+from harness.ports import HOST
 
 
 @contextmanager
@@ -77,30 +55,6 @@ def test_a_connection_that_ends_before_the_login_or_after_it(answers: int, text:
 
 
 @pytest.mark.parametrize(
-    ("command", "text"),
-    [
-        (["LPUSH", "text", "s3cret"], "WRONGTYPE"),
-        (["NOSUCH", "s3cret"], "doesn't support this command"),
-        (["SETRANGE", "text", "-1", "s3cret"], r"rejected the command \(ERR\)"),
-        (["XGROUP", "CREATE", "stream", "s3cret", "0", "MKSTREAM"], r"rejected the command \(BUSYGROUP\)"),
-        (["EVAL", "return redis.error_reply('MYCODE s3cret')", 0], r"rejected the command \(MYCODE\)"),
-        (["EVAL", "return redis.error_reply('s3cret9 s3cret')", 0], "rejected the command"),
-    ],
-)
-def test_a_refused_command_names_the_server_s_first_word(server: Server, command: list[object], text: str) -> None:
-    with closing(server.client()) as admin:
-        admin.set("text", "s3cret")
-        admin.xgroup_create("stream", "s3cret", mkstream=True)
-    with (
-        closing(valkeykit.connect(server.url, topology="single")) as client,
-        pytest.raises(errors.RefusedError, match=text) as caught,
-        valkeykit.translate_errors(),
-    ):
-        client.execute_command(*command)
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
     ("error", "kind", "passes"),
     [
         (redis_errors.ClusterError("TTL exhausted."), errors.UnreachableError, True),
@@ -123,32 +77,3 @@ def test_what_passes_is_tried_again(error: Exception, kind: type[Exception], pas
 def test_a_socket_that_this_user_may_not_use() -> None:
     error = redis.ConnectionError("Error 13 connecting to /run/a.sock. Permission denied.")
     assert "unixsocketperm" in str(valkeykit.translate_error(error))
-
-
-def test_a_cluster_that_redirects_to_a_node_it_has_not_named(server: Server) -> None:
-    """redis-py raises an AttributeError for it."""
-    with Queue("mail", server.url, retry_for=30) as queue:
-        queue.check()
-        connection = queue._lazy.connection
-        assert connection is not None
-        failures = [AttributeError("'NoneType' object has no attribute 'redis_connection'")]
-        refreshed = []
-
-        class Cluster:
-            class nodes_manager:  # noqa: N801
-                initialize = staticmethod(lambda: refreshed.append(1))
-
-            def __init__(self, client: redis.Redis) -> None:
-                self._client = client
-
-            def execute_command(self, *command: object) -> object:
-                if failures:
-                    raise failures.pop()
-                return self._client.execute_command(*command)
-
-            def close(self) -> None:
-                self._client.close()
-
-        connection.client = Cluster(connection.client)  # type: ignore[assignment,arg-type]
-        assert queue.add("job").new
-        assert refreshed

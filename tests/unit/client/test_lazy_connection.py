@@ -1,133 +1,15 @@
-"""A cache and a queue connect at their first call: from any thread, event loop or child process."""
+"""Connecting at the first use, without a server."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import multiprocessing
-import os
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from functools import partial
-from pathlib import Path
 
 import pytest
-import valkeykit
-from valkeykit import AsyncCache, AsyncQueue, Cache, Queue, errors
+from valkeykit import AsyncCache, Cache, Queue, errors
 from valkeykit.fast_connection import FastConnection
 from valkeykit.lazy_connection import LazyConnection
 
-from tests import servers
-from tests.ports import HOST, free_port
-from tests.servers import Server
-from tests.servers import Server as Node
-from tests.tls import LOCAL, context, end
-
-
-@pytest.fixture
-def unresponsive() -> Iterator[str]:
-    """The URL of what takes connections and never answers."""
-    with socket.create_server((HOST, 0), backlog=200) as listener:
-        yield f"redis://{HOST}:{listener.getsockname()[1]}"
-
-
-def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
-    cache, queue = AsyncCache(server.url), AsyncQueue("mail", server.url)
-
-    async def use() -> None:
-        assert await cache.set("a", 1)
-        assert await cache.get_many(["a"]) == {"a": 1}
-        await queue.add("job")
-
-    async def close() -> None:
-        await cache.close()
-        await queue.close()
-
-    for _ in range(3):
-        asyncio.run(use())
-    asyncio.run(close())
-    with closing(server.client()) as admin:  # nothing is left over
-        _until(lambda: len(admin.client_list()) == 1)
-
-
-def test_a_loop_that_has_ended_leaves_no_tls_connection(tmp_path: Path, server: Server) -> None:
-    with end(tmp_path, server.port, context(tmp_path, LOCAL)) as tls:
-        cache = AsyncCache(f"rediss://localhost:{tls.port}", ca=tls.ca, topology="single", connect_timeout=30)
-
-        async def use() -> None:
-            assert await cache.set("a", 1)
-
-        asyncio.run(use())
-        asyncio.run(use())
-        asyncio.run(cache.close())
-
-
-def test_a_cluster_is_used_from_two_loops(tmp_path: Path) -> None:
-    with servers.cluster(tmp_path) as nodes:
-        cache = AsyncCache(nodes[0].url, connect_timeout=30, read_timeout=30)
-
-        async def use() -> None:
-            assert all([await cache.set(f"k{number}", number) for number in range(10)])
-
-        asyncio.run(use())
-        asyncio.run(use())
-        asyncio.run(cache.close())
-
-
-def test_sentinels_are_queried_from_two_loops(tmp_path: Path) -> None:
-    group = servers.Sentinels(tmp_path)
-    try:
-        group.start()
-        cache = AsyncCache(group.url, connect_timeout=30, read_timeout=30)
-
-        async def use() -> None:
-            assert await cache.set("a", 1)
-
-        asyncio.run(use())
-        asyncio.run(use())
-        asyncio.run(cache.close())
-
-        async def once() -> None:
-            client = await valkeykit.aconnect(group.url)
-            assert await client.set("a", 1)
-            await client.aclose()
-
-        asyncio.run(once())
-    finally:
-        group.kill()
-
-
-def test_two_loops_at_the_same_time(server: Server) -> None:
-    cache = AsyncCache(server.url, connect_timeout=30, read_timeout=30)
-    both = threading.Barrier(2)
-    results: list[bool] = []
-
-    async def use() -> None:
-        for number in range(50):
-            results.append(await cache.set("a", number))
-            if number == 10:
-                both.wait(30)
-
-    threads = [threading.Thread(target=lambda: asyncio.run(use())) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [True] * 100
-    asyncio.run(cache.close())
-
-
-def test_a_server_that_does_not_respond_delays_no_other_caller(unresponsive: str, server: Server) -> None:
-    slow = Queue("slow", unresponsive, retry_for=0, connect_timeout=30, read_timeout=30)
-    thread = threading.Thread(target=lambda: _ignoring(lambda: slow.add("job")), daemon=True)
-    thread.start()
-    with Queue("mail", server.url) as queue:
-        assert queue.add("job").new
-    assert thread.is_alive()
+from harness.waiting import wait_until
 
 
 def test_callers_share_the_outcome_of_one_attempt() -> None:
@@ -137,7 +19,7 @@ def test_callers_share_the_outcome_of_one_attempt() -> None:
     def connect() -> FastConnection:
         attempts[0] += 1
         begun.set()
-        _until(lambda: waiting[0] == 20)
+        wait_until(lambda: waiting[0] == 20)
         raise errors.UnreachableError("away")
 
     waiting = [0]
@@ -161,82 +43,6 @@ def test_callers_share_the_outcome_of_one_attempt() -> None:
     assert attempts[0] < 20  # a late one may begin another attempt
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12; many servers do it
-def test_a_child_that_is_forked_while_a_thread_connects(unresponsive: str, server: Server) -> None:
-    queue = Queue("mail", unresponsive, retry_for=0, connect_timeout=30, read_timeout=30)
-    cache = Cache(server.url)
-    assert cache.set("a", 1)
-    thread = threading.Thread(target=lambda: _ignoring(lambda: queue.add("job")), daemon=True)
-    thread.start()
-    _until(lambda: queue._lazy._attempt is not None)
-
-    def child() -> None:
-        queue.source = server.url
-        os._exit(0 if queue.add("job").new and cache.get("a") == 1 else 1)
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    process.join(30)
-    assert process.exitcode == 0
-    assert cache.get("a") == 1
-    cache.close()
-
-
-def test_a_cache_first_used_before_its_cluster_is_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL)
-    with servers.cluster(tmp_path) as nodes:
-        for node in nodes:
-            node.stop()
-        cache = Cache(nodes[0].url, breaker=valkeykit.breaker.CircuitBreaker(failures=1000))
-        other = AsyncCache(nodes[0].url, breaker=valkeykit.breaker.CircuitBreaker(failures=1000))
-        assert not cache.set("a", 1)
-
-        async def main() -> None:
-            assert not await other.set("a", 1)
-            for node in nodes:
-                node.start()
-            with closing(nodes[0].client()) as admin:
-                _until(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
-            for number in range(20):
-                key = f"k{number}"
-                _until(partial(cache.set, key, 1))
-                while not await other.set(key, 1):
-                    await asyncio.sleep(0.05)
-            await other.close()
-
-        asyncio.run(main())
-        cache.close()
-
-
-def test_a_client_made_while_the_server_was_down_raises_an_error_with_a_fix(tmp_path: Path) -> None:
-    port = free_port()
-    client = valkeykit.connect(f"redis://{HOST}:{port}")
-    node = Node(tmp_path, "--cluster-enabled", "yes", port=port)
-    try:
-        node.start()
-        with closing(node.client()) as admin:
-            admin.execute_command("CLUSTER ADDSLOTS", 1)
-            admin.config_set("cluster-require-full-coverage", "no")
-        with (
-            closing(client),
-            pytest.raises((errors.TopologyError, errors.UnreachableError)) as caught,
-            valkeykit.translate_errors(),
-        ):
-            client.get("a")
-        assert caught.value.fix
-    finally:
-        node.kill()
-
-
-def test_a_cluster_is_found_out_by_a_user_without_info(tmp_path: Path) -> None:
-    with servers.cluster(tmp_path) as nodes:
-        for node in nodes:
-            with closing(node.client()) as admin:
-                admin.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-info")
-        with closing(valkeykit.connect(f"redis://app:pw@{HOST}:{nodes[0].port}")) as client:
-            assert all(client.set(f"k{number}", number) for number in range(20))
-
-
 @pytest.mark.parametrize("kind", [Cache, AsyncCache, lambda *a, **k: Queue("q", *a, **k)])
 def test_replicas_and_bad_options_are_refused_at_once(kind: type) -> None:
     url = "valkey+replicated://localhost:1,localhost:2"
@@ -251,15 +57,3 @@ def test_replicas_and_bad_options_are_refused_at_once(kind: type) -> None:
 def test_retry_for_is_a_number(retry_for: object) -> None:
     with pytest.raises(errors.ConfigurationError, match="retry_for"):
         Queue("mail", retry_for=retry_for)  # type: ignore[arg-type]
-
-
-def _ignoring(action: Callable[[], object]) -> None:
-    with contextlib.suppress(errors.ValkeykitError):
-        action()
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

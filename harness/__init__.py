@@ -1,0 +1,1 @@
+"""What tests and benchmarks run the product against: servers, projects, deployments, endpoints and fake clouds."""

@@ -1,0 +1,1 @@
+"""Fake clouds, and stacks that the real Pulumi engine deploys to them."""

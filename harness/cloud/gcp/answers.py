@@ -1,0 +1,103 @@
+"""What the API answers beside the inputs, for mocks and fake provider.
+
+Read in the provider's source, not on a live project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Inputs = dict[str, Any]
+
+FILE = "FAKE_GCP_FILE"
+"""The environment variable with the fake provider's file of all resources: by id their type and inputs."""
+
+INSTANCE = "gcp:memorystore/instance:Instance"
+ACL = "gcp:memorystore/aclPolicy:AclPolicy"
+POLICY = "gcp:networkconnectivity/serviceConnectionPolicy:ServiceConnectionPolicy"
+SERVICE = "gcp:projects/service:Service"
+AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
+MEMBER = "gcp:projects/iAMMember:IAMMember"
+BUCKET_MEMBER = "gcp:storage/bucketIAMMember:BucketIAMMember"
+KEY_MEMBER = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
+NETWORK = "gcp:compute/network:Network"
+SUBNETWORK = "gcp:compute/subnetwork:Subnetwork"
+ALERT = "gcp:monitoring/alertPolicy:AlertPolicy"
+CHANNEL = "gcp:monitoring/notificationChannel:NotificationChannel"
+DASHBOARD = "gcp:monitoring/dashboard:Dashboard"
+SECRET = "gcp:secretmanager/secret:Secret"
+SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
+
+KINDS = (
+    *(INSTANCE, ACL, POLICY, SERVICE, AGENT, MEMBER, BUCKET_MEMBER, KEY_MEMBER, NETWORK, SUBNETWORK),
+    *(ALERT, CHANNEL, DASHBOARD, SECRET, SECRET_VERSION),
+)
+
+CERTIFICATES = [
+    f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----" for name in ("leaf1", "root1", "leaf2", "root2")
+]
+"""Of two authorities while one follows the other, with a chain of two each."""
+
+_TYPES = {
+    "CLUSTER": ("CONNECTION_TYPE_DISCOVERY", None),
+    "CLUSTER_DISABLED": ("CONNECTION_TYPE_READER", "CONNECTION_TYPE_PRIMARY"),
+}
+"""Of the two endpoints. The second one of a cluster has no type; without a cluster the reader may come first."""
+
+_IDS: Mapping[str, str] = {
+    INSTANCE: "projects/{project}/locations/{location}/instances/{instanceId}",
+    ACL: "projects/{project}/locations/{location}/aclPolicies/{aclPolicyId}",
+    POLICY: "projects/{project}/locations/{location}/serviceConnectionPolicies/{name}",
+    SERVICE: "{project}/{service}",
+    AGENT: "projects/{project}/services/{service}",
+    MEMBER: "{project}/{role}/{member}",
+    BUCKET_MEMBER: "b/{bucket}/{role}/{member}",
+    KEY_MEMBER: "{cryptoKeyId}/{role}/{member}",
+    NETWORK: "projects/{project}/global/networks/{name}",
+    SUBNETWORK: "projects/{project}/regions/{region}/subnetworks/{name}",
+    SECRET: "projects/{project}/secrets/{secretId}",
+    SECRET_VERSION: "{secret}/versions/1",
+}
+_NUMBERED = {ALERT: "alertPolicies", CHANNEL: "notificationChannels", DASHBOARD: "dashboards"}
+
+
+def resource_id(kind: str, name: str, inputs: Inputs) -> str:
+    """Google numbers some; here they bear the resource's name instead."""
+    if kind in _NUMBERED:
+        return f"projects/{inputs['project']}/{_NUMBERED[kind]}/{name}"
+    return _IDS[kind].format(**inputs)
+
+
+def outputs(kind: str, name: str, inputs: Inputs) -> Inputs:
+    found: Inputs = {"id": resource_id(kind, name, inputs)}
+    if kind == INSTANCE:
+        found |= _instance(inputs)
+    if kind == AGENT:
+        found["member"] = "serviceAccount:service-123@gcp-sa-memorystore.iam.gserviceaccount.com"
+    if kind in (SECRET, CHANNEL, INSTANCE, ACL):
+        found["name"] = found["id"]
+    return found
+
+
+def _instance(inputs: Inputs) -> Inputs:
+    mode = inputs.get("mode", "CLUSTER")
+    connections = [
+        {
+            "pscAutoConnection": {
+                "ipAddress": f"10.61.0.{number}",
+                "port": 6379,
+                **({"connectionType": kind} if kind else {}),
+            }
+        }
+        for number, kind in enumerate(_TYPES[mode], 2)
+    ]
+    told = inputs.get("serverCaMode") == "GOOGLE_MANAGED_PER_INSTANCE_CA"
+    chains = [{"certificates": CERTIFICATES[:2]}, {"certificates": CERTIFICATES[2:]}]
+    return {
+        "endpoints": [{"connections": connections}],
+        "managedServerCas": [{"caCerts": chains}] if told else [],
+        "discoveryEndpoints": [],
+        "pscAutoConnections": [],
+        "engineVersion": inputs.get("engineVersion", "VALKEY_9_0"),
+    }

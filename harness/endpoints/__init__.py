@@ -1,0 +1,1 @@
+"""Endpoints for `valkeykit doctor` to examine."""

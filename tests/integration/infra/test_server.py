@@ -1,0 +1,435 @@
+"""The driver on a real server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from infra import hardening
+from infra.drivers import binary
+from infra.drivers.processes import instance, logwriter, ports, process, server
+from infra.drivers.processes.folder import Ownership, ServerFolder
+from infra.drivers.processes.instance import ServerSpec
+from infra.errors import ProvisioningError
+from tests.support import killed
+from tests.support.single_server import client_of, pid_of
+
+
+def write(spec: ServerSpec, count: int = 1000) -> None:
+    with client_of(spec) as client:
+        for number in range(count):
+            client.set(f"key:{number}", number)
+
+
+def count(spec: ServerSpec) -> int:
+    with client_of(spec) as client:
+        return int(client.dbsize())
+
+
+def dump_of(spec: ServerSpec, path: Path) -> Path:
+    """An RDB file of what the server holds."""
+    with client_of(spec) as client:
+        client.save()
+    return spec.folder.snapshot.rename(path)
+
+
+def test_a_server_comes_up_hardened(spec: ServerSpec) -> None:
+    state = server.ensure(spec)
+    assert state.version == binary.version()
+    assert {name: state.directives[name] for name in ("maxmemory", "maxmemory-policy", "appendonly")} == {
+        "maxmemory": str(64 * 1024**2),
+        "maxmemory-policy": "allkeys-lru",
+        "appendonly": "yes",
+    }
+    with client_of(spec, "app") as app:
+        app.set("key", "value")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            app.flushall()
+    addresses = {c.laddr[0] for c in psutil.Process(pid_of(spec)).net_connections() if c.status == psutil.CONN_LISTEN}
+    assert addresses == {"127.0.0.1"}
+
+
+def test_nobody_else_reads_what_lies_there(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    time.sleep(0.2)  # the log is written by another process
+    paths = [spec.folder.path, *spec.folder.path.rglob("*")]
+    assert spec.folder.log in paths
+    assert {path: oct(stat.S_IMODE(path.stat().st_mode) & 0o077) for path in paths} == dict.fromkeys(paths, "0o0")
+
+
+def test_the_environment_of_the_server_holds_nothing(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "a-passphrase")
+    server.ensure(spec)
+    assert psutil.Process(pid_of(spec)).environ() == {}
+
+
+def test_a_second_time_changes_nothing(spec: ServerSpec) -> None:
+    first, pid = server.ensure(spec), pid_of(spec)
+    assert server.ensure(spec) == first
+    assert pid_of(spec) == pid
+
+
+def test_a_frozen_server_is_named_and_left_alone(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance, "RESPONSE_TIMEOUT_SECONDS", 1)
+    first, running = server.ensure(spec), psutil.Process(pid_of(spec))
+    running.suspend()
+    try:
+        for look in (server.ensure, server.inspect):
+            with pytest.raises(ProvisioningError, match=f"pid {running.pid}. runs, but has not responded"):
+                look(spec)
+    finally:
+        running.resume()
+    assert server.ensure(spec) == first
+    assert pid_of(spec) == running.pid
+
+
+def test_a_live_setting_is_changed_live(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    pid = pid_of(spec)
+    state = server.ensure(replace(spec, directives=hardening.directives("queue", 128 * 1024**2, "embedded")))
+    assert (state.directives["maxmemory-policy"], state.directives["maxmemory"]) == ("noeviction", str(128 * 1024**2))
+    assert pid_of(spec) == pid
+
+
+def test_a_fixed_setting_takes_a_restart_that_keeps_the_data(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    write(spec)
+    pid = pid_of(spec)
+    state = server.ensure(replace(spec, directives={**spec.directives, "databases": "4"}))
+    assert state.directives["databases"] == "4"
+    assert pid_of(spec) != pid
+    assert count(spec) == 1000
+
+
+def test_what_the_machine_doesnt_allow_takes_no_restart(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    pid = pid_of(spec)
+    with client_of(spec) as admin:
+        admin.config_set("maxclients", 50)
+        psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE, (100, 100))
+    assert server.ensure(spec).directives["maxclients"] == "50"
+    assert pid_of(spec) == pid
+
+
+def test_what_was_turned_off_by_hand_is_saved_before_a_restart(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    with client_of(spec) as admin:
+        admin.config_set("appendonly", "no")
+        admin.config_set("save", "")
+    write(spec)
+    server.ensure(replace(spec, directives={**spec.directives, "databases": "4"}))
+    assert count(spec) == 1000
+
+
+def test_memory_that_would_be_full_at_once_is_refused(spec: ServerSpec) -> None:
+    queue = replace(spec, directives=hardening.directives("queue", 64 * 1024**2, "embedded"))
+    server.ensure(queue)
+    with client_of(spec) as admin:
+        for number in range(20):
+            admin.set(f"key:{number}", b"x" * 1024**2)
+    with pytest.raises(ProvisioningError, match="every write would fail"):
+        server.ensure(replace(queue, directives=hardening.directives("queue", 16 * 1024**2, "embedded")))
+    with client_of(spec) as admin:
+        assert admin.config_get("maxmemory")["maxmemory"] == str(64 * 1024**2)
+
+
+def test_a_killed_server_comes_back_with_its_port_and_its_data(spec: ServerSpec) -> None:
+    state = server.ensure(spec)
+    write(spec)
+    time.sleep(1.1)  # appendfsync everysec
+    os.kill(pid_of(spec), signal.SIGKILL)
+    assert server.ensure(spec).port == state.port
+    assert count(spec) == 1000
+
+
+def test_a_lost_password_is_replaced_with_the_data_kept(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    write(spec)
+    others = {user.name: f"other-{user.name}" for user in hardening.USERS}
+    server.ensure(replace(spec, acl=hardening.acl(others), password=others["admin"]))
+    running = process.find(spec.folder)
+    assert running is not None
+    with redis.Redis(port=ports.configured(spec.folder), username="admin", password=others["admin"]) as admin:
+        assert admin.dbsize() == 1000
+
+
+def test_a_process_id_in_a_file_is_never_signalled(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    os.kill(pid_of(spec), signal.SIGKILL)
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        spec.folder.pid.write_text(f"{bystander.pid}\n")
+        server.ensure(spec)
+        server.remove(spec, keep_snapshot=False)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_the_first_free_port_is_taken_and_a_given_one_is_not_exchanged(spec: ServerSpec) -> None:
+    with socket.socket() as busy:
+        busy.bind((ports.HOST, 0))
+        busy.listen()
+        taken = busy.getsockname()[1]
+        with pytest.raises(ProvisioningError, match=f"port {taken} is in use by .*pid {os.getpid()}"):
+            server.ensure(replace(spec, port=taken))
+    assert server.ensure(spec).port >= 6379
+
+
+def test_a_port_taken_meanwhile_leaves_the_server_on_the_old_one(spec: ServerSpec) -> None:
+    old = server.ensure(spec).port
+    with socket.socket() as busy:
+        busy.bind((ports.HOST, 0))
+        busy.listen()
+        with pytest.raises(ProvisioningError, match="is in use"):
+            server.ensure(replace(spec, port=busy.getsockname()[1]))
+    with client_of(spec) as admin:
+        assert admin.info("server")["tcp_port"] == old
+
+
+def test_what_an_interrupted_change_of_port_left_is_finished(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    write(spec)
+    instance.write_files(spec, 7999)  # killed after this, before the restart
+    assert server.inspect(spec) is not None
+    server.ensure(replace(spec, port=7999))
+    assert count(spec) == 1000
+
+
+def test_remove_leaves_the_last_state(spec: ServerSpec, tmp_path: Path) -> None:
+    server.ensure(spec)
+    write(spec)
+    server.remove(spec, keep_snapshot=True)
+    assert process.find(spec.folder) is None
+    (snapshot,) = spec.folder.path.iterdir()
+    other = replace(spec, folder=ServerFolder(tmp_path / "other"), restore_from=snapshot)
+    try:
+        server.ensure(other)
+        assert count(other) == 1000
+    finally:
+        server.remove(other, keep_snapshot=False)
+    assert not other.folder.path.exists()
+
+
+def test_remove_of_a_dead_server_leaves_the_last_state_too(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    write(spec)
+    time.sleep(1.1)
+    os.kill(pid_of(spec), signal.SIGKILL)
+    server.remove(spec, keep_snapshot=True)
+    (snapshot,) = spec.folder.path.iterdir()
+    assert snapshot.suffix == ".rdb"
+    assert process.find(spec.folder) is None
+
+
+def test_remove_of_a_server_that_lets_nobody_in_leaves_the_last_state_too(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    write(spec)
+    with client_of(spec) as client:
+        client.execute_command("ACL", "SETUSER", "admin", "resetpass", ">another")
+    server.remove(spec, keep_snapshot=True)
+    (snapshot,) = spec.folder.path.iterdir()
+    assert snapshot.suffix == ".rdb"
+    assert process.find(spec.folder) is None
+
+
+def test_remove_of_a_server_that_cant_start_keeps_its_files(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    write(spec)
+    os.kill(pid_of(spec), signal.SIGKILL)
+    (log,) = spec.folder.data.glob("appendonlydir/*.incr.aof")
+    whole = log.read_bytes()
+    log.write_bytes(whole[:2000] + bytes(500) + whole[2500:])
+    server.remove(spec, keep_snapshot=True)
+    (kept,) = spec.folder.path.iterdir()
+    assert list(kept.glob("appendonlydir/*.incr.aof"))
+
+
+def test_remove_leaves_a_folder_alone_that_another_resource_claimed(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    pid = pid_of(spec)
+    server.ensure(replace(spec, ownership=replace(spec.ownership, resource="resource-2")))  # as a replacement does
+    server.remove(spec, keep_snapshot=False)
+    assert pid_of(spec) == pid
+
+
+def test_a_restore_has_all_of_it_in_the_append_only_file(spec: ServerSpec, tmp_path: Path) -> None:
+    server.ensure(spec)
+    write(spec)
+    dump = dump_of(spec, tmp_path / "dump.rdb")
+    server.remove(spec, keep_snapshot=False)
+
+    restored = replace(spec, restore_from=dump)
+    state = server.ensure(restored)
+    assert (state.directives["appendonly"], state.directives["maxmemory"]) == ("yes", str(64 * 1024**2))
+    os.kill(pid_of(spec), signal.SIGKILL)
+    dump.unlink()
+    server.ensure(restored)
+    assert count(spec) == 1000
+
+
+def test_an_interrupted_restore_begins_again(spec: ServerSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.ensure(spec)
+    write(spec)
+    dump = dump_of(spec, tmp_path / "dump.rdb")
+    server.remove(spec, keep_snapshot=False)
+
+    def killed(_client: redis.Redis) -> None:
+        raise KeyboardInterrupt
+
+    restored = replace(spec, restore_from=dump)
+    monkeypatch.setattr(instance, "wait_for_append_only", killed)
+    with pytest.raises(KeyboardInterrupt):
+        server.ensure(restored)
+    monkeypatch.undo()
+    server.ensure(replace(spec, restore_from=None))  # the ownership remembers the file
+    assert count(spec) == 1000
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "infra.drivers.processes.folder.ServerFolder.clear_data",
+        "shutil.copyfile",
+        "infra.drivers.processes.process.start",
+        "infra.drivers.processes.instance.wait_for_append_only",
+        "infra.drivers.processes.instance.inspect",
+    ],
+)
+def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: ServerSpec, tmp_path: Path, call: str) -> None:
+    """The server that it started goes on meanwhile."""
+    server.ensure(spec)
+    write(spec)
+    dump = dump_of(spec, tmp_path / "dump.rdb")
+    server.remove(spec, keep_snapshot=False)
+    killed.ensure("infra.drivers.processes.server", call, tmp_path, replace(spec, restore_from=dump))
+    server.ensure(replace(spec, restore_from=dump))
+    assert count(spec) == 1000
+    os.kill(pid_of(spec), signal.SIGKILL)
+    server.ensure(spec)
+    assert count(spec) == 1000
+
+
+def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: ServerSpec, tmp_path: Path) -> None:
+    server.ensure(spec)
+    with client_of(spec) as admin:
+        for number in range(40):
+            admin.set(f"key:{number}", os.urandom(1024**2))
+    dump = dump_of(spec, tmp_path / "dump.rdb")
+    server.remove(spec, keep_snapshot=False)
+    small = replace(spec, restore_from=dump, directives=hardening.directives("cache", 16 * 1024**2, "embedded"))
+    with pytest.raises(ProvisioningError, match="pulumi config set memory"):
+        server.ensure(small)
+    server.ensure(replace(spec, restore_from=dump))
+    assert count(spec) == 40
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda path: path.write_text("a file"), "is a file"),
+        (
+            lambda path: (path.mkdir(), (path / "thesis.doc").touch()),
+            "has files that belong to something else .thesis.doc",
+        ),
+        (
+            lambda path: ServerFolder(path).acquire(Ownership("valkey/other", "x", "9.1.2")),
+            "belongs to the stack valkey/other",
+        ),
+        (
+            lambda path: ServerFolder(path).acquire(Ownership("valkey/test", "x", "99.0.0")),
+            "was written by Valkey 99.0.0",
+        ),
+        (lambda path: (path.mkdir(), (path / "claim.json").write_text("{")), "is damaged"),
+    ],
+)
+def test_a_folder_that_isnt_ours_is_refused_and_left_as_it_is(spec: ServerSpec, prepare: object, message: str) -> None:
+    assert callable(prepare)
+    prepare(spec.folder.path)
+    before = sorted(spec.folder.path.rglob("*"))
+    with pytest.raises(ProvisioningError, match=message):
+        server.ensure(spec)
+    assert sorted(spec.folder.path.rglob("*")) == before
+
+
+def test_a_folder_of_another_user_is_refused(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec.folder.path.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: spec.folder.path.stat().st_uid + 1)
+    with pytest.raises(ProvisioningError, match="belongs to another user"):
+        server.ensure(spec)
+    assert list(spec.folder.path.iterdir()) == []
+
+
+def test_a_read_only_data_folder_is_refused(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec.folder.acquire(spec.ownership)
+    spec.folder.data.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != spec.folder.data)
+    with pytest.raises(ProvisioningError, match="data is read-only"):
+        server.ensure(spec)
+
+
+def test_a_full_disk_is_told_in_one_line(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device", "users.acl")
+
+    monkeypatch.setattr(instance, "write_private", full)
+    with pytest.raises(ProvisioningError, match=r"No space left on device: users\.acl"):
+        server.ensure(spec)
+
+
+def test_a_server_that_doesnt_start_says_why(spec: ServerSpec) -> None:
+    with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive"):
+        server.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
+    assert process.find(spec.folder) is None
+
+
+def test_a_server_that_doesnt_start_says_why_though_its_log_is_slow(
+    spec: ServerSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow.py"
+    each = "        handler.emit("
+    slow.write_text(
+        Path(logwriter.__file__).read_text().replace(each, f"        __import__('time').sleep(0.3)\n{each}")
+    )
+    monkeypatch.setattr(logwriter, "__file__", str(slow))
+    with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive.*Bad directive"):
+        server.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
+
+
+def test_nothing_secret_shows_in_a_repr(spec: ServerSpec) -> None:
+    assert spec.password not in repr(spec)
+    assert "user admin" not in repr(spec)
+
+
+def test_a_log_that_was_removed_before_its_writer_was_ready_stays_away(tmp_path: Path) -> None:
+    command = [sys.executable, logwriter.__file__, str(tmp_path / "valkey.log")]
+    subprocess.run(command, input="a line\n", text=True, check=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_log_stays_within_its_size(tmp_path: Path) -> None:
+    log = tmp_path / "valkey.log"
+    log.touch()
+    line = "x" * 1023 + "\n"
+    lines = 6 * logwriter.MAX_BYTES // len(line)
+    subprocess.run(
+        [sys.executable, logwriter.__file__, str(log)],
+        input=line * lines,
+        text=True,
+        check=True,
+    )
+    sizes = [file.stat().st_size for file in tmp_path.iterdir()]
+    assert len(sizes) == logwriter.BACKUPS + 1
+    assert max(sizes) <= logwriter.MAX_BYTES

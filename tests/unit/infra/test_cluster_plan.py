@@ -1,0 +1,254 @@
+"""plan-cluster: what the keeper of a cluster does next, from what the nodes know."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from infra.drivers.processes.group import ProcessExecutor
+from infra.drivers.topology import cluster
+from infra.drivers.topology.executor import NodeAddress
+
+SLOTS = {"node-0": "0-8191", "node-1": "8192-12287", "node-4": "12288-16383"}
+PLACES = {
+    "node-0": "0 8191", "node-1": "8192 12287", "node-2": "- 10.0.0.10", "node-3": "- 10.0.0.11",
+    "node-4": "12288 16383",
+}  # fmt: skip
+
+
+def identity(name: str) -> str:
+    return name.ljust(40, "0")
+
+
+@dataclass
+class FakeNode:
+    """What a node answers. knows: the lines of CLUSTER NODES but its own. follows: the primary's id, or `-`."""
+
+    name: str
+    id: str = ""
+    slots: str = ""
+    follows: str = "-"
+    epoch: int = 0
+    knows: list[str] = field(default_factory=list)
+    info: str = "cluster_state:ok\n"
+
+    def __post_init__(self) -> None:
+        self.id = self.id or identity(self.name)
+
+    def line(self, flags: str = "") -> str:
+        role = "slave" if self.follows != "-" else "master"
+        port = 7000 + int(self.name[-1])
+        address = f"10.0.0.1{self.name[-1]}:{port}@1{port}"
+        return f"{self.id} {address} {flags}{role} {self.follows} 0 0 {self.epoch} connected {self.slots}"
+
+    def answer(self) -> str:
+        return "\n".join([self.line("myself,"), *self.knows, self.info])
+
+
+def acquaint(*nodes: FakeNode, besides: tuple[str, ...] = ()) -> None:
+    for node in nodes:
+        node.knows = [*(other.line() for other in nodes if other is not node), *besides]
+
+
+def healthy() -> dict[str, FakeNode]:
+    nodes = {name: FakeNode(name, slots=slots, epoch=int(name[-1]) + 1) for name, slots in SLOTS.items()}
+    for number, name in enumerate(("node-2", "node-3")):
+        nodes[name] = FakeNode(name, follows=identity(f"node-{number}"), epoch=number + 1)
+    acquaint(*nodes.values())
+    return nodes
+
+
+def plan(nodes: dict[str, FakeNode]) -> tuple[list[str], list[str]]:
+    """Commands, and what is missing."""
+    text = ""
+    for name, place in PLACES.items():
+        number = int(name[-1])
+        text += f"@ {name} 10.0.0.1{number} {7000 + number} {place}\n"
+        text += f"{nodes[name].answer()}\n" if name in nodes else ""
+    program = ["awk", "-f", str(cluster.PLAN_SCRIPT)]
+    lines = subprocess.run(program, input=text, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line for line in lines if line[0] != "#"], [line for line in lines if line[0] == "#"]
+
+
+def test_a_healthy_cluster_needs_nothing() -> None:
+    assert plan(healthy()) == ([], [])
+
+
+def test_new_nodes_get_epochs_of_their_own_and_slots() -> None:
+    commands, _ = plan({name: FakeNode(name) for name in PLACES})
+    assert [command for command in commands if "epoch" in command] == [
+        f"node-{number} set-config-epoch {number + 1}" for number in range(5)
+    ]
+    assert [command for command in commands if "slots" in command] == [
+        "node-0 addslotsrange 0 8191",
+        "node-1 addslotsrange 8192 12287",
+        "node-4 addslotsrange 12288 16383",
+    ]
+
+
+def test_new_nodes_meet_once_they_have_their_slots_though_that_was_interrupted() -> None:
+    nodes = {name: FakeNode(name, epoch=int(name[-1]) + 1) for name in PLACES}
+    nodes["node-0"].slots = SLOTS["node-0"]
+    assert plan(nodes)[0] == ["node-1 addslotsrange 8192 12287", "node-4 addslotsrange 12288 16383"]
+    nodes["node-1"].slots, nodes["node-4"].slots = SLOTS["node-1"], SLOTS["node-4"]
+    assert plan(nodes)[0] == [f"node-0 meet 10.0.0.1{number} 700{number} 1700{number}" for number in (1, 2, 3, 4)]
+
+
+def test_slots_that_a_cluster_has_lost_are_given_to_nobody() -> None:
+    nodes = healthy()
+    nodes["node-1"].slots = ""
+    acquaint(*nodes.values())
+    assert not [command for command in plan(nodes)[0] if "slots" in command]
+
+
+@pytest.mark.parametrize("slots", ["", SLOTS["node-0"]])
+def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_answer(slots: str) -> None:
+    nodes = {name: FakeNode(name) for name in PLACES if name != "node-3"}
+    nodes["node-0"].slots = slots
+    commands, missing = plan(nodes)
+    assert not [command for command in commands if "slots" in command or "meet" in command]
+    assert missing == ["# node-3 does not respond"]
+
+
+def test_nodes_that_met_without_slots_get_them() -> None:
+    nodes = {name: FakeNode(name, epoch=int(name[-1]) + 1) for name in PLACES}
+    acquaint(*nodes.values())
+    assert [command for command in plan(nodes)[0] if "slots" in command] == [
+        "node-0 addslotsrange 0 8191",
+        "node-1 addslotsrange 8192 12287",
+        "node-4 addslotsrange 12288 16383",
+    ]
+
+
+def test_a_newcomer_never_gets_slots_that_somebody_serves() -> None:
+    nodes = healthy()
+    nodes["node-2"] = FakeNode("node-2", slots=SLOTS["node-0"], epoch=5)  # it has been promoted
+    newcomer = FakeNode("node-0", id="f" * 40)
+    nodes["node-0"] = newcomer
+    acquaint(*(nodes[name] for name in ("node-1", "node-2", "node-3", "node-4")))
+    commands, _ = plan(nodes)
+    assert not [command for command in commands if "slots" in command]
+    assert "node-1 meet 10.0.0.10 7000 17000" in commands
+
+
+def test_a_replica_takes_over_from_a_primary_that_was_replaced() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = FakeNode("node-0", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    commands, _ = plan(nodes)
+    assert commands == ["node-2 failover force"]  # and nothing is forgotten or attached before
+
+
+def two_followers_of_a_lost_primary() -> dict[str, FakeNode]:
+    """node-2 and node-3, of node-0, which came back with another id."""
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = FakeNode("node-0", id="f" * 40)
+    nodes["node-3"].follows = identity("node-0")
+    acquaint(*nodes.values(), besides=(lost,))
+    return nodes
+
+
+def test_the_replica_with_the_latest_data_takes_over() -> None:
+    nodes = two_followers_of_a_lost_primary()
+    nodes["node-2"].info += "slave_priority:900\n"
+    nodes["node-3"].info += "slave_priority:300\n"
+    assert plan(nodes)[0] == ["node-3 failover force"]
+    nodes["node-2"].info += "master_link_status:up\nslave_repl_offset:5\n"
+    assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+def test_offsets_of_different_histories_are_not_compared() -> None:
+    nodes = two_followers_of_a_lost_primary()
+    nodes["node-2"].info += "master_replid:new\nmaster_link_status:up\nslave_priority:100\nslave_repl_offset:5\n"
+    nodes["node-3"].info += "master_replid:old\nmaster_link_down_since_seconds:9\nslave_priority:101\n"
+    nodes["node-3"].info += "slave_repl_offset:900\n"
+    assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+def test_replicas_take_over_without_an_election_where_most_primaries_were_replaced() -> None:
+    nodes = healthy()
+    lost = (nodes["node-0"].line(), nodes["node-1"].line())
+    nodes["node-0"], nodes["node-1"] = FakeNode("node-0", id="e" * 40), FakeNode("node-1", id="f" * 40)
+    acquaint(*nodes.values(), besides=lost)
+    for name in ("node-2", "node-3"):
+        nodes[name].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    assert sorted(plan(nodes)[0]) == ["node-2 failover takeover", "node-3 failover takeover"]
+
+
+def test_a_node_that_does_not_answer_keeps_no_replica_from_taking_over() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = FakeNode("node-0", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    del nodes["node-3"]
+    assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+def test_a_primary_that_does_not_answer_is_left_to_the_cluster_itself() -> None:
+    nodes = healthy()
+    nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
+    del nodes["node-0"]
+    assert plan(nodes) == ([], ["# node-0 does not respond"])
+
+
+def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line()
+    nodes["node-0"] = FakeNode("node-0", id="e" * 40)
+    nodes["node-2"] = FakeNode("node-2", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    commands, missing = plan(nodes)
+    assert commands == []
+    assert any("are lost" in line for line in missing)
+    del nodes["node-2"]
+    assert not any("are lost" in line for line in plan(nodes)[1])
+
+
+def test_a_node_that_was_replaced_is_forgotten_and_its_successor_follows() -> None:
+    nodes = healthy()
+    lost = nodes["node-2"].line()
+    nodes["node-2"] = FakeNode("node-2", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    commands, _ = plan(nodes)
+    assert [command for command in commands if "forget" in command] == [
+        f"{name} forget {identity('node-2')}" for name in PLACES
+    ]
+    assert f"node-2 replicate {identity('node-0')}" in commands
+
+
+def test_nobody_is_forgotten_while_a_node_is_away() -> None:
+    nodes = healthy()
+    del nodes["node-3"]
+    assert plan(nodes) == ([], ["# node-3 does not respond"])
+
+
+def test_a_node_follows_no_primary_that_it_is_still_meeting() -> None:
+    nodes = healthy()
+    nodes["node-2"] = FakeNode("node-2", id=identity("node-2"))
+    acquaint(*nodes.values())
+    nodes["node-2"].knows = [line.replace(" master ", " handshake ") for line in nodes["node-2"].knows]
+    assert not [command for command in plan(nodes)[0] if "replicate" in command]
+
+
+def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "FAILOVER_TIMEOUT_SECONDS", 0.5)
+    orders = []
+
+    class Busy(ProcessExecutor):
+        def run(self, node: str, *command: str) -> Any:
+            if command == ("CLUSTER", "FAILOVER"):
+                orders.append(node)
+            return f"role:{'master' if len(orders) > 1 else 'slave'}\r\n"
+
+        def run_many(self, node: str, commands: Any) -> list[Any]:
+            return [self.run(node, *command) for command in commands]
+
+    cluster.promote(Busy({}), NodeAddress("node-3", "127.0.0.1", 7003))
+    assert orders == ["node-3", "node-3"]
