@@ -47,7 +47,7 @@ def smoke(
     """Run the smoke tests on a deployed stack."""
     from stackctl.operations.smoke import run_tests
 
-    with running(make_command("smoke", stack)):
+    with running(make_command("smoke", stack), reads=stack):
         raise typer.Exit(run_tests(stack, pytest_options or (), accept=accept))
 
 
@@ -60,7 +60,7 @@ def env(
     """Write a stack's URLs to a file and print its path."""
     from stackctl.operations.env import write_variables
 
-    with running(make_command("env", stack)):
+    with running(make_command("env", stack), reads=stack):
         print(write_variables(Stack.open(stack), form, out))
 
 
@@ -69,7 +69,7 @@ def backup(stack: StackName = DEFAULT_STACK) -> None:
     """Back up the data to .valkey/<stack>/backups/<time> and print that path."""
     from stackctl.operations.backup import take
 
-    with running(make_command("backup", stack)):
+    with running(make_command("backup", stack), reads=stack):
         print(take(Stack.open(stack)))
 
 
@@ -163,7 +163,7 @@ def card(stack: StackName = DEFAULT_STACK) -> None:
     """Print a summary of the stack for the team's wiki, without secrets."""
     from stackctl.operations.card import render
 
-    with running(make_command("card", stack)):
+    with running(make_command("card", stack), reads=stack):
         print(render(Stack.open(stack)))
 
 
@@ -172,7 +172,7 @@ def drill(stack: StackName = DEFAULT_STACK) -> None:
     """Verify the newest backup: load it into a temporary server, print its keys, loading time and age."""
     from stackctl.operations.backup import verify
 
-    with running(make_command("drill", stack)):
+    with running(make_command("drill", stack), reads=stack):
         for line in verify(Stack.open(stack)):
             print(line)
 

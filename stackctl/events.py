@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from infra.errors import PreflightError
@@ -30,10 +29,10 @@ class UpdateEvents:
     errors: tuple[str, ...]
 
 
-def read(log: Path) -> UpdateEvents:
-    """The events of a log; none where the command ended before it created one."""
+def parse(log: Iterable[str]) -> UpdateEvents:
+    """The events of a log, line by line; none where the command ended before it wrote one."""
     begun, errors = set(), []
-    for event in _parse(log):
+    for event in _complete(log):
         if "resourcePreEvent" in event:
             metadata = event["resourcePreEvent"]["metadata"]
             if metadata["op"].startswith(_CHANGE_PREFIXES) and _is_real(metadata["type"]):
@@ -49,13 +48,12 @@ def read(log: Path) -> UpdateEvents:
     return UpdateEvents(bool(begun), tuple(errors))
 
 
-def _parse(log: Path) -> Iterator[dict[str, Any]]:
-    if log.exists():
-        for line in log.read_text().splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # it was killed meanwhile
-                return
+def _complete(log: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for line in log:
+        try:
+            yield json.loads(line)
+        except ValueError:  # it was killed meanwhile
+            return
 
 
 def _is_real(kind: str) -> bool:

@@ -27,18 +27,21 @@ def make_command(name: str, stack: str, **variables: str | bool) -> str:
 
 
 @contextlib.contextmanager
-def running(command: str, *, locked: str = "") -> Iterator[None]:
+def running(command: str, *, locked: str = "", reads: str = "") -> Iterator[None]:
     """Run a command: lock a stack against other commands, and turn an error into a message and exit code 1.
 
     Args:
         command: as the operator types it.
         locked: the name of the stack that it changes; "" for a command that changes none.
+        reads: the name of the stack that it uses without a lock. An error says which command was changing it.
     """
     try:
         with lock.exclusive(PROJECT, locked, command) if locked else contextlib.nullcontext():
             yield
     except ValkeykitError as problem:
         show(f"error: {problem}")
+        if holder := lock.holder(PROJECT, reads) if reads else "":
+            show(f"note: {holder} is changing the stack {reads}")
     except OSError as problem:
         show(f"error: {problem.strerror}: {problem.filename or command}")
     except KeyboardInterrupt:

@@ -50,6 +50,15 @@ def exclusive(root: Path, stack: str, command: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(root: Path, stack: str) -> str:
+    """The command that is changing a stack now, with its process and time; "" if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        pid, _, description = (root / FOLDER / f"{stack}.lock").read_text().partition(" ")
+        if pid.isdigit() and _is_alive(int(pid)):
+            return description
+    return ""
+
+
 def _lock(path: Path, stack: str, command: str) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -259,15 +259,16 @@ class Stack:
 
     def _run(self, *arguments: str) -> None:
         """Run a long command whose output the user sees."""
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "events"
-            command = ["pulumi", *arguments, "--event-log", str(log)]
+        with tempfile.TemporaryFile("w+") as log:  # without a name, so that a killed command leaves nothing
+            command = ["pulumi", *arguments, "--event-log", f"/dev/fd/{log.fileno()}"]
             environment = {**self.environment, **events.ENVIRONMENT}
+            descriptors = {*lock.inherited, log.fileno()}
             with subprocess.Popen(
-                command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=lock.inherited
+                command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=descriptors
             ) as run:
                 output, is_interrupted = _listen(run)
-            events_read = events.read(log)
+            log.seek(0)
+            events_read = events.parse(log)
         if is_interrupted:
             fix = "run the same command again to resume" if events_read.has_begun else ""
             raise UpdateError("interrupted", fix=fix, has_begun=events_read.has_begun)

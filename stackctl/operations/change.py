@@ -25,13 +25,14 @@ def change(stack: Stack, plan: PlanChange, command: str, *, dry: bool) -> int:
         config_change.preview(stack, plan)
         show_dry_run()
         return 0
-    warn_of_lost_keys(stack)
-    if interrupted := config_change.interrupted(stack):
-        show(f"note: {interrupted}; this command completes it too")
+    show_state(stack)
     config_change.apply(stack, plan, command)
     return run_tests(stack.name)
 
 
-def warn_of_lost_keys(stack: Stack) -> None:
+def show_state(stack: Stack) -> None:
+    """Report lost keys and an interrupted change, before a command that updates the stack."""
     if warning := data_loss.before_change(stack):
         show(f"warning: before this command, {warning}")
+    if interrupted := config_change.interrupted(stack):
+        show(f"note: {interrupted}; this command completes it")

@@ -16,7 +16,7 @@ from stackctl import config_change, managed_services
 from stackctl.availability_probe import AvailabilityProbe
 from stackctl.errors import StackError
 from stackctl.messages import show_dry_run
-from stackctl.operations.change import warn_of_lost_keys
+from stackctl.operations.change import show_state
 from stackctl.operations.smoke import run_tests
 from stackctl.stack import Stack
 
@@ -33,7 +33,7 @@ def fail_over(stack: Stack, *, dry: bool) -> int:
         StackError, ProvisioningError: as `run`, or Pulumi failed.
     """
     if not dry:
-        warn_of_lost_keys(stack)
+        show_state(stack)
     for line in preview(stack) if dry else run(stack):
         print(line)
     if dry:

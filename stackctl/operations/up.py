@@ -7,7 +7,7 @@ from valkeykit.endpoint import Endpoint
 from infra.outputs import ENDPOINT
 from stackctl import config_change, data_loss
 from stackctl.messages import show, show_dry_run
-from stackctl.operations.change import warn_of_lost_keys
+from stackctl.operations.change import show_state
 from stackctl.operations.smoke import run_tests
 from stackctl.stack import Stack
 
@@ -23,9 +23,7 @@ def deploy(stack: Stack, *, dry: bool) -> int:
         stack.dry_run()
         show_dry_run()
         return 0
-    warn_of_lost_keys(stack)
-    if interrupted := config_change.interrupted(stack):
-        show(f"note: {interrupted}; this command completes it")
+    show_state(stack)
     changed = config_change.update(stack)
     recovered = data_loss.recoveries(stack)
     failed = run_tests(stack.name)

@@ -47,9 +47,11 @@ def test_a_second_command_is_told_of_the_first_and_free_once_that_is_killed(tmp_
             lock.exclusive(tmp_path, "web", "make scale"),
         ):
             pass
+        assert lock.holder(tmp_path, "web").startswith(f"`make rotate STACK=web` (process {holder.pid}, since ")
         with lock.exclusive(tmp_path, "other", "make up"):
             pass
         holder.kill()
+    assert not lock.holder(tmp_path, "web")
     with lock.exclusive(tmp_path, "web", "make scale"):
         pass
     assert list((tmp_path / ".valkey").iterdir()) == []

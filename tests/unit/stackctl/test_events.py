@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,15 +20,13 @@ def error(message: str, name: str = "") -> dict[str, Any]:
     return {"diagnosticEvent": {"severity": "error", "message": message, **({"urn": f"urn::{name}"} if name else {})}}
 
 
-def read(folder: Path, *happened: dict[str, Any], end: str = "") -> events.UpdateEvents:
-    log = folder / "events"
-    log.write_text("".join(f"{json.dumps(event)}\n" for event in happened) + end)
-    return events.read(log)
+def read(*happened: dict[str, Any], end: str = "") -> events.UpdateEvents:
+    return events.parse([*(f"{json.dumps(event)}\n" for event in happened), end])
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete", "replace", "create-replacement"])
-def test_a_change_has_begun(tmp_path: Path, operation: str) -> None:
-    assert read(tmp_path, before("refresh", SERVER), before(operation, SERVER), end='{"cut').has_begun
+def test_a_change_has_begun(operation: str) -> None:
+    assert read(before("refresh", SERVER), before(operation, SERVER), end='{"cut').has_begun
 
 
 @pytest.mark.parametrize(
@@ -43,21 +40,21 @@ def test_a_change_has_begun(tmp_path: Path, operation: str) -> None:
         before("create", "valkey:target:Embedded"),
     ],
 )
-def test_nothing_has_begun(tmp_path: Path, event: dict[str, Any]) -> None:
-    assert not read(tmp_path, event).has_begun
-    assert not events.read(tmp_path / "never written").has_begun
+def test_nothing_has_begun(event: dict[str, Any]) -> None:
+    assert not read(event).has_begun
+    assert not events.parse([]).has_begun
 
 
-def test_a_refusal_has_changed_nothing(tmp_path: Path) -> None:
+def test_a_refusal_has_changed_nothing() -> None:
     refusal = error("infra.errors.PreflightError: it holds 50mb -> pulumi config set memory <more>\n", "server")
-    happened = read(tmp_path, before("update", SERVER), refusal, error("update failed"))
+    happened = read(before("update", SERVER), refusal, error("update failed"))
     assert happened == events.UpdateEvents(
         has_begun=False, errors=("it holds 50mb -> pulumi config set memory <more>",)
     )
-    assert read(tmp_path, before("update", SERVER), before("update", SERVER, "other"), refusal).has_begun
+    assert read(before("update", SERVER), before("update", SERVER, "other"), refusal).has_begun
 
 
-def test_a_cause_is_told_without_its_traceback(tmp_path: Path) -> None:
+def test_a_cause_is_told_without_its_traceback() -> None:
     traceback = "Program failed:\nTraceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'x'\n"
-    happened = read(tmp_path, error(traceback), error("the settings can't be used:\n- memory is 1kb\n"))
+    happened = read(error(traceback), error("the settings can't be used:\n- memory is 1kb\n"))
     assert happened.errors == ("KeyError: 'x'", "the settings can't be used:\n- memory is 1kb")

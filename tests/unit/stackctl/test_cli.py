@@ -102,3 +102,19 @@ def test_a_command_that_changes_a_stack_locks_it(tmp_path: Path, monkeypatch: py
         lock.exclusive(tmp_path, "web", "make down"),
     ):
         pass
+
+
+def test_an_error_beside_a_command_that_changes_the_stack_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(invocation, "PROJECT", tmp_path)
+    with (
+        lock.exclusive(tmp_path, "web", "make down STACK=web"),
+        pytest.raises(typer.Exit),
+        running("make backup STACK=web", reads="web"),
+    ):
+        raise StackError("the node does not respond", fix="make up STACK=web")
+    error, note = capsys.readouterr().err.splitlines()
+    assert error == "error: the node does not respond -> make up STACK=web"
+    assert note.startswith("note: `make down STACK=web` (process ")
+    assert note.endswith(") is changing the stack web")
