@@ -31,7 +31,14 @@ def refused(project: Project, *expected: str) -> None:
 
 def test_every_mistake_is_told_before_anything_is_touched(project: Project) -> None:
     project.configure(target="embeded", memory="2 gigs", worklaod="queue", port="80")
-    refused(project, "4 configuration errors", "valkey:target", "'2 gigs'", "did you mean workload", "pulumi config set port")
+    refused(
+        project,
+        "4 configuration errors",
+        "valkey:target",
+        "'2 gigs'",
+        "did you mean workload",
+        "pulumi config set port",
+    )
 
 
 def test_a_word_where_a_number_belongs(project: Project) -> None:
