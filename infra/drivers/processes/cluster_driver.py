@@ -39,6 +39,7 @@ class ClusterDriver:
         """Start the node of each shard with the most data, make it the primary, then start the others."""
         if view := nodesconf.most_up_to_date(self._confs().values()):
             survey.keep_ports(self._spec.nodes, _ports(view))
+            self._update_addresses()
         shards = self._shards()
         leaders = [shard.leader for shard in shards]
         self._set_aside(shards)
@@ -146,6 +147,22 @@ class ClusterDriver:
             holding = surveyed.get(name) or holdings.read(spec.folder.data)
             if holding.damage or confs[name] is None:
                 holdings.set_aside(spec.folder, holding.damage or f"it has no usable {nodesconf.FILE}")
+
+    def _update_addresses(self) -> None:
+        """Write where each node listens now to the nodes.conf of those that are down.
+
+        A replica that looks for its primary at a previous port could copy the data of another shard from there.
+        """
+        confs = self._confs()
+        addresses = {
+            conf.own.id: f"{member.host}:{member.port}@{member.port + ports.BUS_OFFSET}"
+            for member in self._spec.members
+            if (conf := confs[member.name])
+        }
+        for name, conf in confs.items():
+            folder = self._spec.nodes[name].folder
+            if conf and process.find(folder) is None and (text := nodesconf.relocated(conf, addresses)) != conf.text:
+                write_private(folder.data / nodesconf.FILE, text)
 
     def _rebuild_conf(self, name: str, view: NodesConf) -> None:
         member = self._spec.member(name)

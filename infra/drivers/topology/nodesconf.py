@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,18 @@ def identity(views: Iterable[NodesConf], host: str, port: int | None = None) -> 
     nodes = [node for view in views for node in view.nodes if node.address.rpartition(":")[0] == host]
     candidates = [node for node in nodes if port is None or node.address == f"{host}:{port}"]
     return max(candidates, key=lambda node: len(node.slots)).id if candidates else ""
+
+
+def relocated(view: NodesConf, addresses: Mapping[str, str]) -> str:
+    """The nodes.conf with other addresses of nodes, by their id, each as host:port@bus-port."""
+    lines = []
+    for line in view.text.splitlines():
+        words = line.split(" ")
+        if words[0] in addresses:
+            _, comma, names = words[1].partition(",")
+            words[1] = f"{addresses[words[0]]}{comma}{names}"
+        lines.append(" ".join(words))
+    return "\n".join([*lines, ""])
 
 
 def rebuilt(view: NodesConf, identity: str) -> str:
