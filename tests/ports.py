@@ -5,18 +5,18 @@ A cluster's node listens 10,000 above its port too.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import functools
 import itertools
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-HOST = "127.0.0.1"
+from infra.local import ports
+
+HOST = ports.HOST
 
 GROUPS = range(1100, 5100, 20)
 APPLICATIONS = range(7400, 9400, 20)
@@ -32,7 +32,7 @@ def reserve(rows: range) -> int:
     start = os.getpid() % len(rows)
     for first in itertools.chain(rows[start:], rows[:start]):
         if first not in _reserved and _lock(first):
-            if all(map(is_free, range(first, first + rows.step))):
+            if all(map(ports.is_free, range(first, first + rows.step))):
                 return first
             _reserved.pop(first).close()
     raise AssertionError(f"no row is left in {rows}")
@@ -40,15 +40,7 @@ def reserve(rows: range) -> int:
 
 def free_port() -> int:
     """The next one of this process's row that nobody listens on."""
-    return next(filter(is_free, _single_ports()))
-
-
-def is_free(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, port))
-        return True
-    return False
+    return next(filter(ports.is_free, _single_ports()))
 
 
 def _lock(first: int) -> bool:
