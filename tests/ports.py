@@ -30,11 +30,11 @@ _reserved: dict[int, IO[bytes]] = {}
 def reserve(rows: range) -> int:
     """The first port of a row that nobody listens on, and no other test process gets."""
     start = os.getpid() % len(rows)
-    for first in itertools.chain(rows[start:], rows[:start]):
-        if first not in _reserved and _lock(first):
-            if all(map(ports.is_free, range(first, first + rows.step))):
-                return first
-            _reserved.pop(first).close()
+    new = [first for first in itertools.chain(rows[start:], rows[:start]) if first not in _reserved]
+    used = [first for first in _reserved if first in rows]  # the oldest first, as its servers have ended
+    for first in itertools.chain(new, used):
+        if (first in _reserved or _lock(first)) and all(map(ports.is_free, range(first, first + rows.step))):
+            return first
     raise AssertionError(f"no row is left in {rows}")
 
 
