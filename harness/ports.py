@@ -5,17 +5,17 @@ A cluster's node listens 10,000 above its port too.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import functools
 import itertools
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from infra.drivers.processes import ports
+
+HOST = ports.HOST
 
 GROUPS = range(1100, 5100, 20)
 APPLICATIONS = range(7400, 9400, 20)
@@ -29,25 +29,17 @@ _reserved: dict[int, int] = {}
 def reserve(rows: range) -> int:
     """The first port of a row that nobody listens on, and no other test process gets."""
     start = os.getpid() % len(rows)
-    for first in itertools.chain(rows[start:], rows[:start]):
-        if first not in _reserved and _lock(first):
-            if all(map(is_free, range(first, first + rows.step))):
-                return first
-            os.close(_reserved.pop(first))
+    new = [first for first in itertools.chain(rows[start:], rows[:start]) if first not in _reserved]
+    used = [first for first in _reserved if first in rows]  # the oldest first, as its servers have ended
+    for first in itertools.chain(new, used):
+        if (first in _reserved or _lock(first)) and all(map(ports.is_free, range(first, first + rows.step))):
+            return first
     raise AssertionError(f"no row is left in {rows}")
 
 
 def free_port() -> int:
     """The next one of this process's row that nobody listens on."""
-    return next(filter(is_free, _single_ports()))
-
-
-def is_free(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, port))
-        return True
-    return False
+    return next(filter(ports.is_free, _single_ports()))
 
 
 def _lock(first: int) -> bool:

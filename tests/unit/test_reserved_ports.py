@@ -24,6 +24,13 @@ def test_processes_at_the_same_time_get_different_rows() -> None:
     assert len(set(itertools.chain.from_iterable(rows))) == 2 * len(processes)
 
 
+def test_a_process_that_has_had_every_row_gets_its_oldest_one_again() -> None:
+    few = range(ports.APPLICATIONS.stop, ports.APPLICATIONS.stop + 60, 20)  # which no other process reserves
+    first = [ports.reserve(few) for _ in few]
+    assert len(set(first)) == len(few)
+    assert ports.reserve(few) == first[0]
+
+
 def test_no_range_overlaps_another() -> None:
     with_bus = (ports.GROUPS, ports.APPLICATIONS)
     used = [*with_bus, ports.SINGLE_SERVERS, ports.CONTAINERS]
