@@ -17,6 +17,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
 from harness.ports import CONTAINERS, reserve
+from harness.waiting import wait_until
 from infra import hardening
 from infra.drivers import certificates
 from infra.drivers.docker import driver
@@ -30,6 +31,8 @@ from infra.hardening import Topology, Workload
 OLD, NEW = "8.1.1", "9.1.2"
 IMAGE = "valkey-test"
 SHAPES: dict[str, tuple[int, int]] = {"single": (1, 0), "replicated": (1, 2), "cluster": (3, 1)}
+
+HEALTHY_WITHIN_SECONDS = 300
 
 NETWORKS = "10.128.0.0/10"
 """The deployments' networks, away from those of stacks."""
@@ -95,6 +98,10 @@ class DeploymentHarness:
 
         found, wrong = driver.inspect(self.spec, self.known)
         return wrong or _drift(self.known, found)
+
+    def assert_healthy(self) -> None:
+        """A health check may time out on a busy machine, so a container may be unhealthy for a moment."""
+        wait_until(lambda: not self.wrong(), HEALTHY_WITHIN_SECONDS, lambda: str(self.wrong()))
 
     def remove(self, *, keep_snapshot: bool = False) -> None:
         driver.remove(self.spec, self.known, keep_snapshot=keep_snapshot)

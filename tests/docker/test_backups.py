@@ -55,7 +55,7 @@ def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology:
         harness.remove(keep_snapshot=True)
         (snapshot,) = tmp_path.glob("final-*.rdb")
     with running(replace(make_spec(tmp_path, topology), restore_from=snapshot)) as harness:
-        assert harness.wrong() == []
+        harness.assert_healthy()
         assert is_whole(harness)
         harness.ensure()
         assert is_whole(harness)
@@ -117,7 +117,7 @@ def test_a_restore_killed_at_any_moment_starts_again_and_has_all(
                 driver.ensure(replace(spec, restore_from=None), None)
         with running(spec) as harness:
             assert is_whole(harness)
-            assert harness.wrong() == []
+            harness.assert_healthy()
             assert f"{spec.plan.project}-scratch" not in spec.engine.list_by_labels(
                 "container", f"valkey.stack={spec.plan.stack}"
             )
@@ -160,7 +160,7 @@ def test_backups_are_taken_and_verified(tmp_path: Path, topology: Topology) -> N
         newest = max(backups(harness))
         files = harness.spec.engine.docker("exec", harness.deployment.container("backup"), "ls", newest).split()
         assert len(files) == spec.plan.shards + 1
-        assert harness.wrong() == []
+        harness.assert_healthy()
         harness.remove()
         volume = f"{spec.plan.project}_backups"
         assert spec.engine.inspect("volume", volume), "backups outlive what they are of"

@@ -113,7 +113,7 @@ def _round(harness: DeploymentHarness, kind: str, role: Role, comes_back: Return
         began = time.monotonic()
         harness.ensure()
         totals.longest_make_up = max(totals.longest_make_up, time.monotonic() - began)
-        assert not harness.wrong()
+        harness.assert_healthy()
     # Without WAIT the others need not have had the last writes.
     required = {key: min(number, held.get(key, -1)) for key, number in sent.items()}
     lost = {**confirmed.lost(confirmed.acknowledged), **hasty.lost(required)}

@@ -60,7 +60,7 @@ def test_a_node_that_cannot_write_its_volume_does_not_start(
                 harness.spec.engine.docker("restart", "--time", "1", harness.deployment.container(node))
             harness.ensure()
             assert read(harness) == {"first"}
-            assert not harness.wrong()
+            harness.assert_healthy()
 
 
 @pytest.mark.parametrize("topology", ["single", pytest.param("replicated", marks=MORE)])
@@ -78,10 +78,10 @@ def test_a_disk_that_becomes_full(tmp_path: Path, topology: Topology) -> None:
             with pytest.raises(ProvisioningError, match=f"{node}.*(No space left on device).* -> free space"):
                 harness.ensure()
             damage.free_disk(data_of(harness, node))
-            wait_until(lambda: not any("No space" in found for found in harness.wrong()), 120, "it doesn't recover")
+            wait_until(lambda: not any("No space" in found for found in harness.wrong()), 300, "it doesn't recover")
             harness.ensure()
             assert read(harness) == {"first"}
-            assert not harness.wrong()
+            harness.assert_healthy()
 
 
 def _is_reported(harness: DeploymentHarness, node: str) -> bool:
@@ -143,5 +143,5 @@ def test_data_of_a_newer_version_in_a_group_is_set_aside(tmp_path: Path, newer: 
         harness.spec.engine.docker("start", harness.deployment.container(node))
         harness.ensure()
         assert read(harness) == {"first"}
-        assert not harness.wrong()
+        harness.assert_healthy()
         assert list(data_of(harness, node).glob("set-aside-*/appendonlydir"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.docker import DeploymentHarness, make_spec, running
+from harness.waiting import wait_until
 from infra.drivers.docker import driver
 from infra.drivers.topology import pause
 from infra.drivers.topology.executor import info
@@ -50,7 +51,7 @@ def test_a_failover_under_load_loses_nothing_and_leaves_no_pause(replicated: Dep
         "min-replicas-to-write"
     ] == str(fence)
     wait_until_over(replicated, first)
-    assert [line for line in replicated.wrong() if not line.startswith("primaries: ")] == []
+    wait_until(lambda: all(problem.startswith("primaries: ") for problem in replicated.wrong()), 300)
 
 
 _HOLD = """

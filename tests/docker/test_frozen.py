@@ -41,4 +41,4 @@ def test_a_node_starts_beside_a_frozen_sentinel(harness: DeploymentHarness) -> N
     finally:
         signal(harness, "sentinel-0", "CONT")
     harness.ensure()
-    assert harness.wrong() == []
+    harness.assert_healthy()

@@ -93,7 +93,7 @@ def test_helpers_of_killed_commands_are_removed(single: DeploymentHarness, tmp_p
         if number == 0:
             single.ensure()
             assert helpers(single) == []
-            assert single.wrong() == []
+            single.assert_healthy()
     single.remove(keep_snapshot=True)
     assert left(single.spec) == []
 
@@ -103,7 +103,7 @@ def test_a_container_that_compose_was_replacing_is_removed(single: DeploymentHar
     engine, container = single.spec.engine, single.deployment.container("node-0")
     engine.docker("rename", container, f"0123456789ab_{container}")
     single.ensure()
-    assert single.wrong() == []
+    single.assert_healthy()
     assert read(single) == {"first"}
 
 
@@ -132,7 +132,7 @@ def test_the_end_is_refused_while_something_else_uses_what_it_removes(single: De
     try:
         with pytest.raises(ProvisioningError, match=f"{name} uses a {kind} of .* -> docker rm --force {name}"):
             single.remove(keep_snapshot=True)
-        assert single.wrong() == []
+        single.assert_healthy()
         assert read(single) == {"first"}
     finally:
         engine.docker("rm", "--force", "--volumes", name)
@@ -184,7 +184,7 @@ def test_servers_that_crash_on_an_older_version_are_upgraded(
     with caplog.at_level(logging.WARNING):
         single.ensure()
     assert f"no snapshot before Valkey {NEW}: node-0" in caplog.text
-    assert single.wrong() == []
+    single.assert_healthy()
     assert read(single) == {"first"}
 
 

@@ -42,7 +42,7 @@ def test_an_application_writes_and_a_second_run_disturbs_nothing(harness: Deploy
     before = starts(harness)
     harness.ensure()
     assert starts(harness) == before
-    assert harness.wrong() == []
+    harness.assert_healthy()
     assert has(harness, "first")
 
 
@@ -64,7 +64,7 @@ def test_settings_and_memory_change_without_a_restart(harness: DeploymentHarness
     assert harness.wrong() != []
     harness.ensure()
     assert starts(harness) == before
-    assert harness.wrong() == []
+    harness.assert_healthy()
     limit = harness.container("node-0")["HostConfig"]["Memory"]
     with harness.client("admin") as admin:
         values = admin.config_get("maxmemory*") if harness.spec.plan.topology != "cluster" else _of_first(harness)
@@ -84,7 +84,7 @@ def test_memory_that_the_data_fills_is_refused(harness: DeploymentHarness) -> No
     with pytest.raises(ProvisioningError, match="may not evict"):
         harness.ensure()
     harness.spec = before
-    assert harness.wrong() == []
+    harness.assert_healthy()
 
 
 def test_passwords_rotate_without_a_failed_request(harness: DeploymentHarness) -> None:
@@ -137,7 +137,7 @@ def test_writes_go_on_when_a_primary_is_killed(harness: DeploymentHarness) -> No
     assert writer.lost() == []
     assert any(victim in problem for problem in harness.wrong())
     harness.ensure()
-    assert harness.wrong() == []
+    harness.assert_healthy()
     assert has(harness, "first")
 
 
@@ -165,7 +165,7 @@ def test_what_is_lost_comes_back(harness: DeploymentHarness, loss: str) -> None:
         deployment.compose("down")
     assert harness.wrong() != []
     harness.ensure()
-    assert harness.wrong() == []
+    harness.assert_healthy()
     assert has(harness, "first")
 
 
@@ -175,7 +175,7 @@ def test_a_stopped_and_started_engine_finds_everything_again(harness: Deployment
     harness.spec.engine.docker("stop", *containers)
     harness.spec.engine.docker("start", *reversed(containers))
     harness.ensure()
-    assert harness.wrong() == []
+    harness.assert_healthy()
     assert has(harness, "first")
 
 
@@ -190,7 +190,7 @@ def test_stopped_containers_of_another_definition_are_replaced_together(
         patch.setattr(health, "is_outdated", lambda *_: True)
         rolling_restart.recreate_unhealthy(harness.deployment)
     harness.ensure()
-    assert harness.wrong() == []
+    harness.assert_healthy()
     assert has(harness, "first")
 
 
@@ -199,7 +199,7 @@ def test_an_upgrade_rolls_under_load_and_a_downgrade_is_refused(harness: Deploym
     with AvailabilityProbe(harness.client, wait=0) as writer:
         harness.ensure()
     assert harness.known.version == NEW
-    assert harness.wrong() == []
+    harness.assert_healthy()
     assert has(harness, "first")
     assert writer.acknowledged > 100
     assert writer.lost() == []

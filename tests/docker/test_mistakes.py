@@ -124,7 +124,7 @@ def test_a_subnet_that_is_taken(tmp_path: Path) -> None:
         with pytest.raises(ProvisioningError, match="overlaps with"):
             driver.ensure(rival, None)
         assert nothing_is_left(rival)
-        assert harness.wrong() == []
+        harness.assert_healthy()
 
 
 def test_an_address_that_isnt_the_engines(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_name_that_somebody_else_uses(tmp_path: Path) -> None:
         thief = make_spec(tmp_path, "single", project=harness.spec.plan.project)
         with pytest.raises(ProvisioningError, match=f"belongs to {harness.spec.plan.stack}"):
             driver.ensure(thief, None)
-        assert harness.wrong() == []
+        harness.assert_healthy()
 
 
 def test_another_engine_than_before(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_any_printable_password(tmp_path: Path) -> None:
     awkward = """p@ss:w/rd#1 "q" %20\\é$x'`{}"""
     passwords = {name: f"{awkward}{name}" for name in spec.secrets.passwords}
     with running(replace(spec, secrets=replace(spec.secrets, passwords=passwords))) as harness:
-        assert harness.wrong() == []
+        harness.assert_healthy()
         with harness.client() as client:
             assert client.set("key", "value")
 

@@ -81,7 +81,7 @@ def test_every_server_is_seen_by_the_exporter_over_tls(watched: DeploymentHarnes
         assert "\nredis_up 1\n" in text
         assert 'redis_exporter_last_scrape_error{err=""} 0' in text
         _SEEN.update(re.findall(r"^(redis_[a-z_]+)", text, re.MULTILINE))
-    assert watched.wrong() == []
+    watched.assert_healthy()
 
 
 KEY = "customer:alice@example.org"

@@ -27,7 +27,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
 
 def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: EngineProxy) -> None:
     with running(make_spec(tmp_path, "replicated", backups=Backups(3600, 1))) as harness:
-        assert harness.wrong() == []
+        harness.assert_healthy()
         mounts = [
             mount
             for service in harness.deployment.project["services"]
@@ -51,7 +51,7 @@ def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line
         line.drop_after = None
         harness = DeploymentHarness(spec)
         harness.ensure()
-        assert harness.wrong() == []
+        harness.assert_healthy()
         with harness.client() as client:
             assert client.set("key", "value")
     finally:

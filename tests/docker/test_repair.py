@@ -176,7 +176,7 @@ def test_what_is_left_serves_again(single: DeploymentHarness, script: str, reaso
     assert f"{count} keys are left of the {KEYS}" in report
     (copy,) = set(copies(single)) - set(before)
     assert copy in report
-    assert single.wrong() == []
+    single.assert_healthy()
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_every_node_of_a_group_is_damaged(replicated: DeploymentHarness) -> None
     report = repair(replicated, leader)
     assert "is damaged too" in report
     assert left(replicated) == KEYS
-    assert replicated.wrong() == []
+    replicated.assert_healthy()
 
 
 def test_a_primary_that_is_short_keeps_what_it_has(replicated: DeploymentHarness) -> None:
@@ -328,7 +328,7 @@ def test_a_primary_that_is_short_keeps_what_it_has(replicated: DeploymentHarness
     report = repair(replicated, leader)
     assert re.search(r"incr\.aof has \d+ bytes, but had \d+", report), report
     assert 150 < left(replicated) < KEYS
-    assert replicated.wrong() == []
+    replicated.assert_healthy()
 
 
 @pytest.mark.thorough
@@ -355,7 +355,7 @@ def test_nodes_conf_is_rebuilt_where_nobody_else_has_the_slots(shards: Deploymen
     assert f"the other nodes know it as {identity}" in report
     assert shards.deployment.executor.run("node-1", "CLUSTER", "MYID") == identity
     assert left(shards) == KEYS
-    assert shards.wrong() == []
+    shards.assert_healthy()
 
 
 def test_nodes_conf_and_changes_are_damaged(shards: DeploymentHarness) -> None:
@@ -377,7 +377,7 @@ def test_slots_of_an_emptied_node_take_force(shards: DeploymentHarness) -> None:
         repair(shards, "node-1")
     assert "the slots 0-5460 are lost" in repair(shards, force=True)
     assert left(shards) == KEYS - lost
-    assert shards.wrong() == []
+    shards.assert_healthy()
 
 
 def test_a_shard_whose_nodes_were_all_emptied(cluster: DeploymentHarness) -> None:
@@ -393,7 +393,7 @@ def test_a_shard_whose_nodes_were_all_emptied(cluster: DeploymentHarness) -> Non
     wait_until(lambda: refused(cluster, "node-0", "the keys of these slots are lost"), 120, "it isn't refused")
     assert "without keys" in repair(cluster, force=True)
     assert left(cluster) == KEYS - lost
-    assert cluster.wrong() == []
+    cluster.assert_healthy()
 
 
 def refused(harness: DeploymentHarness, node: str, reason: str) -> bool:

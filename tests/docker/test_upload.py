@@ -83,7 +83,7 @@ def test_a_complete_backup_is_copied_once(harness: DeploymentHarness, service: S
     wait_until(lambda: any(key.endswith("node-0.rdb") for key in service.uploaded()), 60)
     found = service.uploaded()
     assert all(key.startswith("some/where/20") and ".part" not in key for key in found)
-    assert harness.wrong() == []
+    harness.assert_healthy()
     harness.ensure()
     assert service.uploaded() == found
 
@@ -96,15 +96,15 @@ def test_the_keys_stand_in_no_container(harness: DeploymentHarness, service: Ser
 def test_a_wrong_key_or_address_is_told_and_a_good_one_mends_it(harness: DeploymentHarness, service: Service) -> None:
     secrets, plan, upload = harness.spec.secrets, harness.spec.plan, harness.spec.plan.upload
     harness.ensure(secrets=replace(secrets, bucket=(service.keys[0], "another")))
-    wait_until(lambda: "uploader: it is unhealthy" in harness.wrong(), 150)
+    wait_until(lambda: "uploader: it is unhealthy" in harness.wrong(), 300)
     assert "status code: 403" in harness.deployment.compose("logs", "uploader")
     harness.ensure(secrets=secrets)
-    assert harness.wrong() == []
+    harness.assert_healthy()
     nowhere = replace(upload, endpoint=f"{upload.endpoint.rpartition(':')[0]}:9")
     harness.ensure(plan=replace(plan, upload=nowhere))
     wait_until(lambda: "connection refused" in harness.deployment.compose("logs", "uploader"), 150)
     harness.ensure(plan=plan)
-    assert harness.wrong() == []
+    harness.assert_healthy()
 
 
 def _listens(port: int) -> bool:

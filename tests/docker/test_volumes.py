@@ -229,7 +229,7 @@ def test_two_of_three_primaries_whose_replicas_have_more(harness: DeploymentHarn
         harness.spec.engine.docker("start", *containers)
         traffic.wait_for(50, 300)
     harness.ensure()
-    assert not harness.wrong()
+    harness.assert_healthy()
     assert not traffic.lost(traffic.acknowledged)
     assert read(harness) == {"first"}
 
@@ -389,7 +389,7 @@ def test_a_damaged_sentinel_learns_again(replicated: DeploymentHarness) -> None:
     (data_of(replicated, "sentinel-1") / "sentinel.conf").write_bytes(b"\x00garbage\n" * 50)
     replicated.spec.engine.docker("start", container)
     replicated.ensure()
-    assert not replicated.wrong()
+    replicated.assert_healthy()
     assert list(data_of(replicated, "sentinel-1").glob("sentinel.conf.damaged-*"))
 
 
@@ -402,4 +402,4 @@ def test_a_replica_that_no_sentinel_knows_is_called_back(replicated: DeploymentH
         executor.run(sentinel.name, "SENTINEL", "RESET", "*")
     assert any(second in problem or "knows" in problem for problem in replicated.wrong())
     replicated.ensure()
-    assert not replicated.wrong()
+    replicated.assert_healthy()

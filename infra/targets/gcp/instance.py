@@ -77,7 +77,9 @@ def arguments(context: Context) -> dict[str, Any]:
     }
 
 
-def create_instance(context: Context, depends_on: Sequence[pulumi.Resource], acl_policy: str | None) -> Instance:
+def create_instance(
+    context: Context, depends_on: Sequence[pulumi.Input[pulumi.Resource]], acl_policy: str | None
+) -> Instance:
     """The instance, protected against replacement.
 
     depends_on: the resources that it needs. acl_policy: the full name of its ACL policy.

@@ -20,13 +20,11 @@ SERVICE_CLASS = "gcp-memorystore"
 """Of Memorystore for Valkey; the one for Redis has another."""
 
 
-def create_connection_policy(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Resource:
+def create_connection_policy(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Input[pulumi.Resource]:
     """The service connection policy, which the creation of an instance requires."""
-    policy: pulumi.Resource = (
-        _existing_policy(context)
-        if context.settings.gcp.connectionPolicy
-        else _policy(context, _subnetworks(context, apis), apis)
-    )
+    if context.settings.gcp.connectionPolicy:
+        return _existing_policy(context)
+    policy: pulumi.Resource = _policy(context, _subnetworks(context, apis), apis)
     return policy
 
 
@@ -89,18 +87,23 @@ def _policy(
     )
 
 
-def _existing_policy(context: Context) -> ServiceConnectionPolicy:
-    """A policy that is read, not managed. It must belong to this network and to Memorystore."""
+def _existing_policy(context: Context) -> pulumi.Output[pulumi.Resource]:
+    """A policy that is read, not managed. It must belong to this network and to Memorystore.
+
+    What depends on it waits for that check: a resource whose hook is called while the program ends with an error
+    would fail too, and the engine would report that instead.
+    """
     gcp = context.settings.gcp
     # Under the name of a managed policy the engine would delete that one as replaced.
-    policy = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
+    policy: Any = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
 
     @as_run_error
-    def verify(existing: Sequence[str]) -> None:
+    def verified(existing: Sequence[str]) -> pulumi.Resource:
         check_policy(gcp.network, *existing)
+        resource: pulumi.Resource = policy
+        return resource
 
-    pulumi.Output.all(policy.network, policy.service_class).apply(verify)
-    return policy
+    return pulumi.Output.all(policy.network, policy.service_class).apply(verified)
 
 
 def check_policy(network: str, policy_network: str, policy_class: str) -> None:
