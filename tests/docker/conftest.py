@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from bench.report import publish
-from harness.docker import IMAGE, NEW, OLD, SHAPES, DeploymentHarness, make_spec, running
+from harness.docker import IMAGE, NEW, OLD, DeploymentHarness, make_spec, running
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
 from tests.docker.totals import ROUNDS, DamageTotals, totals
@@ -25,7 +25,7 @@ def _engine() -> None:
     assert len(engine.inspect("image", *images)) == len(images), "run tests/docker/prepare first"
 
 
-@pytest.fixture(scope="module", params=list(SHAPES))
+@pytest.fixture(scope="module", params=[pytest.param("single", marks=pytest.mark.thorough), "replicated", "cluster"])
 def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeploymentHarness]:
     """A deployment of each topology, by the old version; its tests run in the order of their file."""
     topology = cast("Topology", request.param)

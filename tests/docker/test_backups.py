@@ -21,6 +21,8 @@ from tests.support import killed
 
 KEYS = 300
 
+SIMPLER = [pytest.param(topology, marks=pytest.mark.thorough) for topology in ("single", "replicated")]
+
 
 def fill(harness: DeploymentHarness) -> None:
     with harness.client() as client:
@@ -47,7 +49,7 @@ def backups(harness: DeploymentHarness) -> list[str]:
     return [name for name in names if name.endswith("Z")]
 
 
-@pytest.mark.parametrize("topology", [pytest.param("single", marks=pytest.mark.thorough), "replicated", "cluster"])
+@pytest.mark.parametrize("topology", [*SIMPLER, "cluster"])
 def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology: Topology) -> None:
     """Of a cluster there is one file a shard; one that holds them all comes from a single node."""
     with running(make_spec(tmp_path, "single")) as harness:
@@ -92,8 +94,8 @@ def test_a_clusters_own_snapshots_start_another(tmp_path: Path, monkeypatch: pyt
     [
         ("single", "restore._mark"),
         pytest.param("single", "restore._wait_until_loaded", marks=pytest.mark.thorough),
-        ("single", "restore._reject_too_large"),
-        ("replicated", "restore._wait_for_append_only"),
+        pytest.param("single", "restore._reject_too_large", marks=pytest.mark.thorough),
+        pytest.param("replicated", "restore._wait_for_append_only", marks=pytest.mark.thorough),
         pytest.param("replicated", "deployment.ContainerDeployment.up", marks=pytest.mark.thorough),
         pytest.param("cluster", "restore._wait_until_loaded", marks=pytest.mark.thorough),
         ("cluster", "restore._import"),
@@ -147,7 +149,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     assert not spec.engine.list_by_labels("volume", f"valkey.stack={spec.plan.stack}")
 
 
-@pytest.mark.parametrize("topology", ["replicated", "cluster"])
+@pytest.mark.parametrize("topology", [SIMPLER[1], "cluster"])
 def test_backups_are_taken_and_verified(tmp_path: Path, topology: Topology) -> None:
     spec = make_spec(tmp_path, topology, backups=Backups(interval=3600, keep=2))
     with running(spec) as harness:

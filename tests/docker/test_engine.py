@@ -21,7 +21,7 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
-from harness.docker import IMAGE, NEW, OLD, SHAPES, sweep
+from harness.docker import IMAGE, NEW, OLD, sweep
 from harness.ports import CONTAINERS, reserve
 from harness.project import USERS_CHOICE, Project
 from infra.drivers.docker.engine import Engine
@@ -111,7 +111,9 @@ def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
     assert "Sentinel is known" not in run.stdout
 
 
-@pytest.mark.parametrize("topology", list(SHAPES))
+@pytest.mark.parametrize(
+    "topology", [*(pytest.param(name, marks=pytest.mark.thorough) for name in ("single", "replicated")), "cluster"]
+)
 def test_up_is_proven_by_the_smoke_suite_and_a_second_changes_nothing(project: Project, topology: str) -> None:
     choose(project, topology)
     assert project.stack.up() is True

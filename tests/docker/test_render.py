@@ -91,7 +91,7 @@ def test_compose_up_in_a_rendered_folder_serves_and_rendering_again_disturbs_not
     assert compose(folder, "ps", "--quiet") == containers
 
 
-@pytest.fixture(params=[OLD, NEW])
+@pytest.fixture(params=[pytest.param(OLD, marks=pytest.mark.thorough), NEW])
 def machine(request: pytest.FixtureRequest) -> Iterator[str]:
     """A Debian with its valkey-server package; the test image has given its user another number."""
     engine = Engine()

@@ -151,8 +151,10 @@ def copies(harness: DeploymentHarness, node: str = "node-0") -> list[str]:
     ("script", "reason", "keys"),
     [
         (CUT, r"incr\.aof is damaged after byte \d+ of \d+", range(151, KEYS)),
-        (NULS, r"incr\.aof is damaged after byte \d+ of \d+", range(KEYS, KEYS + 1)),
-        (NO_MANIFEST, "manifest is missing", range(KEYS, KEYS + 1)),
+        pytest.param(
+            NULS, r"incr\.aof is damaged after byte \d+ of \d+", range(KEYS, KEYS + 1), marks=pytest.mark.thorough
+        ),
+        pytest.param(NO_MANIFEST, "manifest is missing", range(KEYS, KEYS + 1), marks=pytest.mark.thorough),
         pytest.param(NO_BASE_LINE, "manifest is missing or damaged", range(KEYS, KEYS + 1), marks=pytest.mark.thorough),
         pytest.param(NO_CHANGES, r"incr\.aof is missing", range(150, 151), marks=pytest.mark.thorough),
         (NO_BASE, r"base\.rdb is missing", range(150, 151)),

@@ -221,7 +221,7 @@ rotation.finish(Stack.open("test", Path(sys.argv[1])), force=False)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.thorough), signal.SIGHUP])
 def test_the_old_passwords_are_valid_again_when_their_trial_is_killed(project: Project, number: signal.Signals) -> None:
     project.stack.up()
     old = project.stack.outputs()["url"]
