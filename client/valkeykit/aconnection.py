@@ -154,7 +154,7 @@ async def _only_service(manager: Any) -> str:
 
 
 def _replicated(settings: ConnectionSettings) -> aioredis.Redis:
-    from valkeykit.replicas import AsyncPrimaryFinder
+    from valkeykit.primary_discovery import AsyncPrimaryFinder
 
     finder = AsyncPrimaryFinder(settings.address.nodes, lambda node: _single(settings, node))
     return _pooled(settings, NODES_SERVICE, finder)

@@ -208,7 +208,7 @@ def only(primaries: dict[str, Any]) -> str:
 
 
 def _replicated(settings: ConnectionSettings) -> redis.Redis:
-    from valkeykit.replicas import PrimaryFinder
+    from valkeykit.primary_discovery import PrimaryFinder
 
     finder = PrimaryFinder(settings.address.nodes, lambda node: _single(settings, node))
     return _pooled(settings, NODES_SERVICE, finder)

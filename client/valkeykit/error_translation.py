@@ -10,8 +10,8 @@ from typing import NamedTuple
 from redis import exceptions as redis_errors
 
 from valkeykit import errors
+from valkeykit.credential_errors import ProviderError
 from valkeykit.errors import ValkeykitError
-from valkeykit.logins import ProviderError
 from valkeykit.transport import ClosedBeforeLoginError, InvalidTrustError, TlsClosedBeforeLoginError
 
 _CODE = re.compile(r"[A-Z]{2,20}")

@@ -128,7 +128,7 @@ class ConnectionSettings:
     def login(self) -> dict[str, Any]:
         """User and password; without them, a provider is queried at each connect."""
         if self.credentials is not None:
-            from valkeykit.logins import guard
+            from valkeykit.credential_errors import guard
 
             return {"credential_provider": guard(self.credentials)}
         return {"username": self.address.username, "password": self.address.password}

@@ -11,7 +11,7 @@ from harness.docker import NEW, OLD, DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver, executor, volumes
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.engine import EngineError
-from infra.drivers.docker.workbench import Workbench
+from infra.drivers.docker.repair_container import RepairContainer
 from infra.drivers.topology.executor import NodeAddress, is_reachable, wait_until
 from infra.errors import ProvisioningError
 from tests.docker.test_frozen import signal
@@ -258,9 +258,9 @@ def test_a_repair_that_was_cut_off_finishes(
     before = copies(single)
     damage(single, NULS, "node-0")
     wait_for(single, "node-0", "make repair")
-    whole = Workbench.step
+    whole = RepairContainer.step
 
-    def cut(self: Workbench, *arguments: str) -> str:
+    def cut(self: RepairContainer, *arguments: str) -> str:
         done = whole(self, *arguments)
         if arguments[0] == step:
             raise KeyboardInterrupt
@@ -271,7 +271,7 @@ def test_a_repair_that_was_cut_off_finishes(
             ending = {"repair-files": script_that_ends_early()}
             patched.setattr("infra.drivers.docker.files.scripts", lambda: ending)
         else:
-            patched.setattr(Workbench, "step", cut)
+            patched.setattr(RepairContainer, "step", cut)
         with pytest.raises((KeyboardInterrupt, EngineError)):
             repair(single)
     if step == "put-in-place":  # the node only had to start

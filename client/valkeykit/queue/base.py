@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from valkeykit.errors import ConfigurationError, InvalidJobError
+from valkeykit.queue.call_retry import CALL_RETRY_SECONDS
 from valkeykit.queue.eager import EagerQueue
 from valkeykit.queue.handlers import Handler, is_async, own_name
 from valkeykit.queue.options import (
@@ -27,7 +28,6 @@ from valkeykit.queue.options import (
 )
 from valkeykit.queue.processes.references import check_importable
 from valkeykit.queue.protocol import QueueProtocol
-from valkeykit.queue.retry import RETRY_SECONDS
 from valkeykit.queue.schedule import Schedule, new_schedule
 from valkeykit.settings import (
     ConnectionSettings,
@@ -61,7 +61,7 @@ class QueueBase:
         name: str,
         url: ConnectTarget = None,
         *,
-        retry_for: float = RETRY_SECONDS,
+        retry_for: float = CALL_RETRY_SECONDS,
         allow_eviction: bool = False,
         max_result: int = MAX_RESULT_BYTES,
         **options: Unpack[ConnectOptions],

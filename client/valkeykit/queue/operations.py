@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from valkeykit.effects import Sleep
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
-from valkeykit.queue import responses, retry
+from valkeykit.queue import call_retry, responses
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
@@ -103,7 +103,7 @@ class QueueOperations(QueueBase):
         return (yield from self._send(self.protocol.job(identity)))
 
     def _result(self, identity: str, timeout: float) -> Effects[Any]:
-        pauses = retry.poll_intervals(timeout)
+        pauses = call_retry.poll_intervals(timeout)
         state = yield from self._job(identity)
         for pause in pauses:
             if responses.is_finished(state):
@@ -185,8 +185,8 @@ class QueueOperations(QueueBase):
             try:
                 return (yield request)
             except REDIS_ERRORS as error:
-                pauses = pauses or retry.backoff(self.retry_for)
-                pause = next(pauses, None) if retry.is_transient(error) else None
+                pauses = pauses or call_retry.backoff(self.retry_for)
+                pause = next(pauses, None) if call_retry.is_transient(error) else None
                 if pause is None:
                     raise translate_error(error) from error
                 yield Sleep(pause)

@@ -6,7 +6,7 @@ from infra.drivers.binary import parse_version
 from infra.drivers.docker import volumes
 from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.objects import VERSION
-from infra.drivers.docker.workbench import DATA, Position
+from infra.drivers.docker.repair_container import DATA, RecordedPosition
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 
 
@@ -42,5 +42,5 @@ def _recorded(deployment: ContainerDeployment, node: NodeAddress) -> str:
         text = volumes.read(engine, container, f"{DATA}/position")
     elif deployment.plan.image and engine.inspect("volume", volume):
         text = deployment.objects.open(volume, VERSION).read("position")
-    position = Position.parse(text or "")
+    position = RecordedPosition.parse(text or "")
     return position.version if position else ""

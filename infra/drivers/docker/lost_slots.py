@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra.drivers.docker import data_holders
+from infra.drivers.docker import surviving_copies
 from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.topology import cluster
 from infra.drivers.topology.cluster import SLOTS, ClusterNode
@@ -66,7 +66,7 @@ def accept(
     """
     stack = deployment.plan.stack_name
     yield str(loss)
-    for copy in data_holders.copies(deployment):
+    for copy in surviving_copies.copies(deployment):
         yield f"previous files are in {copy}"
     if not force:
         raise ProvisioningError(

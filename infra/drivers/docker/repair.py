@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.drivers.binary import parse_version
-from infra.drivers.docker import aof, data_holders, lost_slots, reasons, roles, workbench
+from infra.drivers.docker import aof, lost_slots, reasons, repair_container, roles, surviving_copies
 from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.executor import WrongPasswordError
-from infra.drivers.docker.workbench import DATA, FOLDER, NEW, Position, Workbench
+from infra.drivers.docker.repair_container import DATA, FOLDER, NEW, RecordedPosition, RepairContainer
 from infra.drivers.topology import nodesconf
 from infra.drivers.topology.executor import (
     RESPONSE_TIMEOUT_SECONDS,
@@ -64,7 +64,7 @@ def repair(deployment: ContainerDeployment, name: str, *, force: bool, dry: bool
         yield from lost_slots.accept(deployment, node, loss, force=force, dry=dry)
     else:
         _reject_healthy(deployment, node)
-        damaged = data_holders.damaged(deployment, node, force=force)
+        damaged = surviving_copies.damaged(deployment, node, force=force)
         for other, reason in damaged.items():
             yield f"{other} is damaged too ({reason}); it copies the data of {name} once {name} serves"
         yield from (_preview if dry else _carry_out)(deployment, node, () if force else tuple(damaged), force=force)
@@ -115,14 +115,14 @@ def _server(deployment: ContainerDeployment, node: NodeAddress) -> str:
 def _preview(
     deployment: ContainerDeployment, node: NodeAddress, damaged: Sequence[str], *, force: bool
 ) -> Iterator[str]:
-    with workbench.open_workbench(deployment, node.name) as bench:
-        if _interrupted(bench):
+    with repair_container.open_repair_container(deployment, node.name) as volume:
+        if _interrupted(volume):
             yield f"{node.name}: a repair was interrupted and would be completed"
             return
         try:
-            yield from _prepare(deployment, node, bench, damaged, force=force)
+            yield from _prepare(deployment, node, volume, damaged, force=force)
         finally:
-            bench.run("rm", "-rf", NEW)
+            volume.run("rm", "-rf", NEW)
 
 
 def _carry_out(
@@ -130,53 +130,53 @@ def _carry_out(
 ) -> Iterator[str]:
     deployment.compose("stop", node.name)
     try:
-        with workbench.open_workbench(deployment, node.name) as bench:
-            moment = _interrupted(bench)
+        with repair_container.open_repair_container(deployment, node.name) as volume:
+            moment = _interrupted(volume)
             if not moment:
                 moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-                yield from _prepare(deployment, node, bench, damaged, force=force)
-            bench.step("set-aside", moment)
-            bench.step("put-in-place")
-            volume = deployment.volume(node.name)
-            yield f"the previous files are in {DATA}/before-repair-{moment} of the volume {volume}"
+                yield from _prepare(deployment, node, volume, damaged, force=force)
+            volume.step("set-aside", moment)
+            volume.step("put-in-place")
+            name = deployment.volume(node.name)
+            yield f"the previous files are in {DATA}/before-repair-{moment} of the volume {name}"
     finally:
         deployment.compose("up", "--detach", "--no-deps", "--no-recreate", node.name)
 
 
-def _interrupted(bench: Workbench) -> str:
+def _interrupted(volume: RepairContainer) -> str:
     """The time of an interrupted repair whose new files are complete, but not in place."""
     before, after = _INTERRUPTED
-    text = bench.read(f"{DATA}/damage").strip()
+    text = volume.read(f"{DATA}/damage").strip()
     return text[len(before) : -len(after)] if text.startswith(before) and text.endswith(after) else ""
 
 
-def examine(deployment: ContainerDeployment, node: NodeAddress, bench: Workbench) -> DamageReport:
+def examine(deployment: ContainerDeployment, node: NodeAddress, volume: RepairContainer) -> DamageReport:
     """Find the problems of a volume.
 
     Raises:
         ProvisioningError: it belongs to another stack or node, or no other node knows this node's id.
     """
-    position = Position.parse(bench.read(f"{DATA}/position"))
+    position = RecordedPosition.parse(volume.read(f"{DATA}/position"))
     if position and position.project != deployment.plan.project:
         raise ProvisioningError(
             f"the volume of {node.name} has data of {position.project}",
             fix=f"give {node.name} its own volume, or remove {DATA}/position",
         )
-    if other := _swapped_with(deployment, node, bench):
+    if other := _swapped_with(deployment, node, volume):
         raise ProvisioningError(
             f"the nodes.conf of {node.name} is that of {other}",
             fix=f"give {node.name} its own volume; or, if only this file was copied, remove {DATA}/nodes.conf from it",
         )
-    report = _examine_files(bench, position)
+    report = _examine_files(volume, position)
     if deployment.plan.topology == "cluster" and report.problems != _EMPTY:
-        report = _with_nodes_conf(deployment, node, bench, report)
+        report = _with_nodes_conf(deployment, node, volume, report)
     return report
 
 
-def _examine_files(bench: Workbench, position: Position | None) -> DamageReport:
-    names = bench.names(FOLDER)
-    rest = _rest(bench)
-    files = aof.parse(bench.read(f"{FOLDER}/{aof.MANIFEST}"))
+def _examine_files(volume: RepairContainer, position: RecordedPosition | None) -> DamageReport:
+    names = volume.names(FOLDER)
+    rest = _rest(volume)
+    files = aof.parse(volume.read(f"{FOLDER}/{aof.MANIFEST}"))
     problems = []
     if not files:
         files = aof.rebuild(names)
@@ -189,18 +189,18 @@ def _examine_files(bench: Workbench, position: Position | None) -> DamageReport:
     problems += [f"the append-only file {file.name} is missing" for file in files if file.name not in names]
     kept, lost = [], 0
     for file in (file for file in files if file.name in names):
-        problem, sound = bench.check(file)
+        problem, sound = volume.check(file)
         problems += [problem] if problem else []
         if problem and sound is None:
             return DamageReport(tuple(problems), rest, needs_force=True)
         kept.append((file, sound if problem else None))
-        lost += bench.size(f"{FOLDER}/{file.name}") - (sound or 0) if problem else 0
+        lost += volume.size(f"{FOLDER}/{file.name}") - (sound or 0) if problem else 0
     if not kept:
         return DamageReport(tuple(problems), rest, needs_force=True)
-    if position and _is_newer(position.version, bench.version()):
-        problems.append(f"its data was written by Valkey {position.version}, {reasons.NEWER} than {bench.version()}")
+    if position and _is_newer(position.version, volume.version()):
+        problems.append(f"its data was written by Valkey {position.version}, {reasons.NEWER} than {volume.version()}")
     if not problems:
-        problems += _shortage(bench, files, position)
+        problems += _shortage(volume, files, position)
     if not problems and position is None:
         problems.append("it has no record of its position, so it waits for the other members")
     return DamageReport(tuple(problems), "files", tuple(kept), lost)
@@ -210,38 +210,38 @@ def _is_newer(writer: str, server: str) -> bool:
     return bool(writer and server) and parse_version(writer)[:2] > parse_version(server)[:2]
 
 
-def _rest(bench: Workbench) -> RecoverySource:
+def _rest(volume: RepairContainer) -> RecoverySource:
     """The source that is left without the append-only files."""
-    return "dump" if "dump.rdb" in bench.names(DATA) else "empty"
+    return "dump" if "dump.rdb" in volume.names(DATA) else "empty"
 
 
-def _shortage(bench: Workbench, files: Sequence[aof.AofFile], position: Position | None) -> list[str]:
+def _shortage(volume: RepairContainer, files: Sequence[aof.AofFile], position: RecordedPosition | None) -> list[str]:
     """Data that sound files have lost, or a recorded damage that is no longer present."""
     last = files[-1]
-    *earlier, size = (bench.size(f"{FOLDER}/{file.name}") for file in files)
+    *earlier, size = (volume.size(f"{FOLDER}/{file.name}") for file in files)
     if position and position.base == files[0].name and sum(earlier) < position.earlier:
         return [f"the append-only files before {last.name} have {sum(earlier)} bytes, but had {position.earlier}"]
     if position and position.file == last.name and size < position.durable:
         return [f"{last.name} has {size} bytes, but had {position.durable}"]
     if position and (match := aof.number(position.file)) and match > aof.number(last.name):
         return [f"{last.name} is older than {position.file}, which was written last"]
-    noted = bench.read(f"{DATA}/damage").strip()
+    noted = volume.read(f"{DATA}/damage").strip()
     return [f"{noted} (at its last start; the remaining files are sound)"] if noted else []
 
 
-def _swapped_with(deployment: ContainerDeployment, node: NodeAddress, bench: Workbench) -> str:
+def _swapped_with(deployment: ContainerDeployment, node: NodeAddress, volume: RepairContainer) -> str:
     """The member whose address is in the node's nodes.conf; "" if it is the node's own."""
-    view = nodesconf.parse(bench.read(f"{DATA}/nodes.conf"))
+    view = nodesconf.parse(volume.read(f"{DATA}/nodes.conf"))
     host = view.own.address.rpartition(":")[0] if view else node.host
     return next((other.name for other in deployment.plan.nodes if host == other.host != node.host), "")
 
 
 def _with_nodes_conf(
-    deployment: ContainerDeployment, node: NodeAddress, bench: Workbench, report: DamageReport
+    deployment: ContainerDeployment, node: NodeAddress, volume: RepairContainer, report: DamageReport
 ) -> DamageReport:
-    if nodesconf.parse(bench.read(f"{DATA}/nodes.conf")):
+    if nodesconf.parse(volume.read(f"{DATA}/nodes.conf")):
         return report
-    others = data_holders.nodes_confs(deployment, node)
+    others = surviving_copies.nodes_confs(deployment, node)
     identity = nodesconf.identity(others, node.host)
     if not identity:
         raise ProvisioningError(
@@ -254,7 +254,7 @@ def _with_nodes_conf(
 
 
 def _prepare(
-    deployment: ContainerDeployment, node: NodeAddress, bench: Workbench, damaged: Sequence[str], *, force: bool
+    deployment: ContainerDeployment, node: NodeAddress, volume: RepairContainer, damaged: Sequence[str], *, force: bool
 ) -> Iterator[str]:
     """Find the problems, create new files, have a server load them, and report losses.
 
@@ -263,29 +263,29 @@ def _prepare(
     Raises:
         ProvisioningError: there is no problem, or all data is lost and that isn't accepted.
     """
-    report = examine(deployment, node, bench)
-    before = Position.parse(bench.read(f"{DATA}/position"))
+    report = examine(deployment, node, volume)
+    before = RecordedPosition.parse(volume.read(f"{DATA}/position"))
     for problem in report.problems:
         yield f"{node.name}: {problem}"
     _reject_data_loss(deployment, node, report, damaged, force=force)
     try:
-        keys = _build(bench, report)
+        keys = _build(volume, report)
     except EngineError as failure:
         cause = failure.args[0].removeprefix(_UNREADABLE)
         if cause == failure.args[0]:
             raise
         problem = f"a server can't load the remaining files: {cause}"
-        rest = "empty" if report.source == "dump" else _rest(bench)
+        rest = "empty" if report.source == "dump" else _rest(volume)
         report = DamageReport((*report.problems, problem), rest, needs_force=True, nodes_conf=report.nodes_conf)
         yield f"{node.name}: {problem}"
         _reject_data_loss(deployment, node, report, damaged, force=force)
-        keys = _build(bench, report)
+        keys = _build(volume, report)
     if not report.problems:
         container = deployment.container(node.name)
         raise ProvisioningError(f"the files of {node.name} have no problem", fix=f"docker logs {container}")
-    _write_position(deployment, bench, before or Position(), keys)
+    _write_position(deployment, volume, before or RecordedPosition(), keys)
     if report.nodes_conf:
-        bench.write(f"{NEW}/nodes.conf", report.nodes_conf)
+        volume.write(f"{NEW}/nodes.conf", report.nodes_conf)
     yield _loss(report, before, keys)
 
 
@@ -309,16 +309,16 @@ def _reject_data_loss(
     )
 
 
-def _build(bench: Workbench, report: DamageReport) -> int:
+def _build(volume: RepairContainer, report: DamageReport) -> int:
     """Create the new files; return the number of keys that a server loads from them."""
-    bench.run("rm", "-rf", NEW)
-    bench.run("mkdir", NEW)
+    volume.run("rm", "-rf", NEW)
+    volume.run("mkdir", NEW)
     if report.source == "files":
-        _copy(bench, report.files)
-    return int(bench.step("build", report.source))
+        _copy(volume, report.files)
+    return int(volume.step("build", report.source))
 
 
-def _loss(report: DamageReport, before: Position | None, keys: int) -> str:
+def _loss(report: DamageReport, before: RecordedPosition | None, keys: int) -> str:
     text = f"{keys} keys are left"
     if before and before.seen > 1:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(before.seen))
@@ -326,26 +326,28 @@ def _loss(report: DamageReport, before: Position | None, keys: int) -> str:
     return f"{text}; {report.lost} bytes of the append-only files are lost" if report.source == "files" else text
 
 
-def _copy(bench: Workbench, files: Sequence[tuple[aof.AofFile, int | None]]) -> None:
+def _copy(volume: RepairContainer, files: Sequence[tuple[aof.AofFile, int | None]]) -> None:
     """Link unchanged files, and copy the last one and truncated ones."""
     folder = f"{NEW}/appendonlydir"
-    bench.run("mkdir", folder)
+    volume.run("mkdir", folder)
     for file, sound in files:
         is_changed = sound is not None or file is files[-1][0]
-        bench.run("cp", "-p" if is_changed else "-lp", f"{FOLDER}/{file.name}", f"{folder}/{file.name}")
+        volume.run("cp", "-p" if is_changed else "-lp", f"{FOLDER}/{file.name}", f"{folder}/{file.name}")
         if sound is not None:
-            bench.run("sh", "-c", 'yes | valkey-check-aof --fix "$1"', "sh", f"{folder}/{file.name}")
-    bench.write(f"{folder}/{aof.MANIFEST}", aof.render([file for file, _ in files]))
+            volume.run("sh", "-c", 'yes | valkey-check-aof --fix "$1"', "sh", f"{folder}/{file.name}")
+    volume.write(f"{folder}/{aof.MANIFEST}", aof.render([file for file, _ in files]))
 
 
-def _write_position(deployment: ContainerDeployment, bench: Workbench, before: Position, keys: int) -> None:
+def _write_position(
+    deployment: ContainerDeployment, volume: RepairContainer, before: RecordedPosition, keys: int
+) -> None:
     """Write a position, with which the node may serve even if the others are down."""
     folder = f"{NEW}/appendonlydir"
-    last = aof.parse(bench.read(f"{folder}/{aof.MANIFEST}"))[-1].name
-    size = bench.size(f"{folder}/{last}")
+    last = aof.parse(volume.read(f"{folder}/{aof.MANIFEST}"))[-1].name
+    size = volume.size(f"{folder}/{last}")
     role = "master" if before.role == "stopped" else before.role
     position = replace(before, project=deployment.plan.project, role=role, file=last, size=size, durable=size)
-    bench.write(f"{NEW}/position", f"{replace(position, keys=keys, version='', base='', earlier=0)}\n")
+    volume.write(f"{NEW}/position", f"{replace(position, keys=keys, version='', base='', earlier=0)}\n")
 
 
 def _wait_until_healthy(deployment: ContainerDeployment, node: NodeAddress) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.drivers.files import write_private
-from infra.drivers.processes import cluster_import, group, holdings, ports, process, survey
+from infra.drivers.processes import cluster_import, group, holdings, ports, process
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.topology import cluster, nodesconf
@@ -32,13 +32,13 @@ class ClusterDriver:
 
     def preflight(self) -> None:
         """See servers.TopologyDriver."""
-        survey.check_folders(self._spec)
+        group.check_folders(self._spec)
         self._shards()
 
     def bring_up(self, source: Path | None) -> None:  # noqa: ARG002 — an empty cluster is filled once it is healthy
         """Start the node of each shard with the most data, make it the primary, then start the others."""
         if view := nodesconf.most_up_to_date(self._confs().values()):
-            survey.keep_ports(self._spec.nodes, _ports(view))
+            group.keep_ports(self._spec.nodes, _ports(view))
             self._update_addresses()
         shards = self._shards()
         leaders = [shard.leader for shard in shards]
@@ -72,7 +72,7 @@ class ClusterDriver:
     def primaries(self) -> list[str]:
         return [member.name for member in cluster.primaries(self._executor, self._spec.members)]
 
-    def data_holders(self) -> list[str]:
+    def nodes_with_data(self) -> list[str]:
         try:
             return [shard.leader for shard in self._shards()]
         except ProvisioningError:  # no data of a shard can be loaded, so nothing is removed
@@ -93,14 +93,14 @@ class ClusterDriver:
         confs = self._confs()
         view = nodesconf.most_up_to_date(confs.values())
         if view is None:
-            surveyed = survey.survey(self._spec, self._executor, self._spec.nodes)
+            surveyed = holdings.survey(self._spec, self._executor, self._spec.nodes)
             if any(holding.is_sound or holding.damage for holding in surveyed.values()):
                 raise ProvisioningError(
                     "nothing was changed, as no node has a usable nodes.conf, so the owners of the slots are unknown",
                     fix="restore a backup: make restore",
                 )
             return []
-        assigned = survey.assigned_ports(self._spec.nodes, _ports(view))
+        assigned = group.assigned_ports(self._spec.nodes, _ports(view))
         addresses = {f"{ports.HOST}:{port}": name for name, port in assigned.items()}
         shards = {view.shards.get(node.id, node.id) for node in view.nodes if node.slots}
         return [self._shard(shard, view, confs, addresses) for shard in sorted(shards)]
@@ -122,9 +122,9 @@ class ClusterDriver:
         running = group.running(self._spec.nodes)
         if serving := [name for name in claims if name in running]:
             leader = max(serving, key=lambda name: claims[name])
-            surveyed = survey.survey(self._spec, self._executor, [name for name in members if name not in running])
+            surveyed = holdings.survey(self._spec, self._executor, [name for name in members if name not in running])
             return ShardPlan(leader, surveyed)
-        surveyed = survey.survey(self._spec, self._executor, members)
+        surveyed = holdings.survey(self._spec, self._executor, members)
         listed = [addresses[node.address] for node in view.nodes if node.slots and node.address in addresses]
         preferred = max(claims, key=lambda name: claims[name], default="")
         preferred = preferred or next((name for name in listed if name in members), next(iter(members), ""))

@@ -6,7 +6,7 @@ node-0/ node-1/ …    sentinel-0/ …    a folder of each server
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import redis
 
 from infra import hardening
+from infra.drivers.files import write_private
 from infra.drivers.processes import instance, ports, process, sentinel
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.instance import ServerSpec
@@ -152,6 +153,29 @@ class ProcessExecutor:
             client.response_callbacks.clear()
             self._clients[node] = client
         return self._clients[node]
+
+
+def check_folders(spec: GroupSpec) -> None:
+    """Check every server's folder, such as its owner, before anything is changed."""
+    for server in spec.all_servers.values():
+        if problem := server.folder.validation_error(server.ownership):
+            raise problem
+
+
+def assigned_ports(specs: Mapping[str, ServerSpec], candidates: Iterable[int]) -> dict[str, int]:
+    """The port of each server; a server with an emptied folder gets an unassigned port that the others know."""
+    kept = {name: spec.port or ports.configured(spec.folder) for name, spec in specs.items()}
+    free = iter([port for port in candidates if port not in kept.values()])
+    return {name: port or next(free, 0) for name, port in kept.items()}
+
+
+def keep_ports(specs: Mapping[str, ServerSpec], candidates: Iterable[int]) -> None:
+    """Write each server's port to its folder where it is lost and not configured."""
+    for name, port in assigned_ports(specs, candidates).items():
+        folder = specs[name].folder
+        if port and not specs[name].port and not ports.configured(folder):
+            folder.acquire(specs[name].ownership)
+            write_private(folder.config, f"port {port}\n")
 
 
 def running(specs: Mapping[str, ServerSpec]) -> list[str]:

@@ -45,7 +45,7 @@ class TopologyDriver(Protocol):
     def primaries(self) -> list[str]:
         """The nodes that accept writes."""
 
-    def data_holders(self) -> list[str]:
+    def nodes_with_data(self) -> list[str]:
         """The nodes, running or not, that together have all of the data."""
 
     def problems(self) -> Iterator[str]:
@@ -125,13 +125,13 @@ def remove(spec: GroupSpec, *, keep_snapshot: bool) -> None:
     if ownership is None or ownership.resource != spec.ownership.resource:
         return
     with _topology_driver(spec) as driver:
-        data_holders = driver.data_holders() if keep_snapshot else []
+        nodes_with_data = driver.nodes_with_data() if keep_snapshot else []
     if keep_snapshot:
         _collect_damaged(spec)
-    for name in sorted(spec.all_servers, key=lambda name: name in data_holders):  # the others first
+    for name in sorted(spec.all_servers, key=lambda name: name in nodes_with_data):  # the others first
         node = spec.all_servers[name]
         if owner := node.folder.ownership():
-            server.remove(replace(node, ownership=owner), keep_snapshot=name in data_holders)
+            server.remove(replace(node, ownership=owner), keep_snapshot=name in nodes_with_data)
     cluster_import.discard(spec)
     _collect_snapshots(spec)
     spec.folder.release(keep_snapshot=keep_snapshot)

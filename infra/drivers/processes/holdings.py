@@ -7,6 +7,7 @@ time of the last write does.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import mmap
 import re
@@ -16,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.drivers.files import unused_timestamp_name
-from infra.drivers.processes import appendonly
+from infra.drivers.processes import appendonly, process
 from infra.drivers.processes.appendonly import DamagedError
 from infra.drivers.processes.folder import DAMAGED, ServerFolder
+from infra.drivers.processes.group import GroupSpec, ProcessExecutor
+from infra.drivers.topology.executor import fields, is_reachable, wait_until
 from infra.errors import ProvisioningError
 
 _log = logging.getLogger(__name__)
@@ -28,6 +31,8 @@ COMPARED_BYTES = 4 * 1024**2
 
 MATCHED_BYTES = 64 * 1024
 """The part that must be equal to count as the same commands."""
+
+FLUSH_TIMEOUT_SECONDS = 10.0
 
 SLACK_SECONDS = 1
 """Each server stamps whole seconds by its own clock tick."""
@@ -167,3 +172,31 @@ def _last_stamp(text: mmap.mmap) -> int:
         if match := _STAMP.match(text, at):
             return int(match[1])
     return 0
+
+
+def survey(spec: GroupSpec, executor: ProcessExecutor, names: Iterable[str]) -> dict[str, Holding]:
+    """The holdings of the named nodes."""
+    return {name: _look(spec, executor, name) for name in names}
+
+
+def set_aside_damaged(spec: GroupSpec, surveyed: dict[str, Holding]) -> None:
+    """Set the data of damaged nodes aside, so that they start without it and copy a primary."""
+    for name, holding in surveyed.items():
+        if holding.damage and process.find(spec.nodes[name].folder) is None:
+            set_aside(spec.nodes[name].folder, holding.damage)
+
+
+def _look(spec: GroupSpec, executor: ProcessExecutor, name: str) -> Holding:
+    folder = spec.nodes[name].folder
+    if process.find(folder) is None:
+        return read(folder.data)
+    if is_reachable(executor, name):
+        if not fields(executor.run(name, "INFO", "keyspace")):
+            return Holding(exists=True)
+        with contextlib.suppress(ProvisioningError):  # then by the data in the file
+            wait_until(
+                lambda: fields(executor.run(name, "INFO", "persistence")).get("aof_buffer_length", "0") == "0",
+                FLUSH_TIMEOUT_SECONDS,
+                f"{name} doesn't write its append-only file",
+            )
+    return peek(folder.data)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from infra import hardening
-from infra.drivers.processes import group, holdings, ports, sentinel, server, survey
+from infra.drivers.processes import group, holdings, ports, sentinel, server
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.topology import replication
@@ -26,21 +26,21 @@ class ReplicationDriver:
 
     def preflight(self) -> None:
         """See servers.TopologyDriver."""
-        survey.check_folders(self._spec)
+        group.check_folders(self._spec)
         self._choose()
 
     def bring_up(self, source: Path | None) -> None:
         """Start the primary first, so that no other node becomes one."""
         if not source:
-            survey.keep_ports(self._spec.nodes, self._known_ports())
-            survey.keep_ports(self._spec.sentinels, self._known_ports("known-sentinel"))
+            group.keep_ports(self._spec.nodes, self._known_ports())
+            group.keep_ports(self._spec.sentinels, self._known_ports("known-sentinel"))
         serving = self._wait_for_sentinels()
         if source:  # the files of a killed restore don't count
             primary = serving or self._remembered()
             server.ensure(replace(self._spec.nodes[primary], restore_from=source))
         else:
             primary, surveyed = self._choose()
-            survey.set_aside_damaged(self._spec, surveyed)
+            holdings.set_aside_damaged(self._spec, surveyed)
             if primary in surveyed:
                 primary = self._install(primary, surveyed)
         for name, spec in self._spec.nodes.items():
@@ -76,7 +76,7 @@ class ReplicationDriver:
         primary = named or replication.self_reported_primary(self._executor, self._spec.members)
         return [primary.name if primary else self._remembered()]
 
-    def data_holders(self) -> list[str]:
+    def nodes_with_data(self) -> list[str]:
         try:
             return [self._choose()[0]]
         except ProvisioningError:  # no data can be loaded, so nothing is removed
@@ -107,8 +107,8 @@ class ReplicationDriver:
         running = group.running(self._spec.nodes)
         if serving := self._serving():
             dead = [name for name in self._spec.nodes if name not in running]
-            return serving, survey.survey(self._spec, self._executor, dead)
-        surveyed = survey.survey(self._spec, self._executor, self._spec.nodes)
+            return serving, holdings.survey(self._spec, self._executor, dead)
+        surveyed = holdings.survey(self._spec, self._executor, self._spec.nodes)
         preferred = next(iter(running), self._remembered())  # otherwise the Sentinels might select it meanwhile
         return holdings.choose_primary(surveyed, preferred, existed=self._sentinels_remember()), surveyed
 
@@ -142,7 +142,7 @@ class ReplicationDriver:
 
     def _remembered(self) -> str:
         address = sentinel.last_primary([spec.folder for spec in self._spec.sentinels.values()])
-        assigned = survey.assigned_ports(self._spec.nodes, self._known_ports())
+        assigned = group.assigned_ports(self._spec.nodes, self._known_ports())
         names = {f"{ports.HOST}:{port}": name for name, port in assigned.items()}
         return names.get(address or "", next(iter(self._spec.nodes)))
 

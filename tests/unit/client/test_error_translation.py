@@ -12,7 +12,7 @@ import redis
 import valkeykit
 from redis import exceptions as redis_errors
 from valkeykit import errors
-from valkeykit.queue.retry import is_transient
+from valkeykit.queue.call_retry import is_transient
 
 from harness.ports import HOST
 

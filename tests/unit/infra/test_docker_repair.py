@@ -10,7 +10,7 @@ from valkeykit.url import Node
 
 from infra.drivers.docker import aof
 from infra.drivers.docker.aof import AofFile
-from infra.drivers.docker.workbench import Position
+from infra.drivers.docker.repair_container import RecordedPosition
 from infra.drivers.topology import nodesconf
 from stackctl.errors import StackError
 from stackctl.operations import repair
@@ -84,20 +84,20 @@ def test_a_damaged_nodes_conf_is_not_sound(text: str) -> None:
 
 def test_a_position_is_read_and_written() -> None:
     text = f"valkey-web slave {OWN} 12 {CHANGES} 3 2 1 1795933060"
-    position = Position.parse(text)
-    assert position == Position("valkey-web", "slave", OWN, 12, CHANGES, 3, 2, 1, 1795933060)
+    position = RecordedPosition.parse(text)
+    assert position == RecordedPosition("valkey-web", "slave", OWN, 12, CHANGES, 3, 2, 1, 1795933060)
     assert str(position) == text
-    newer = Position.parse(f"{text} 9.1.2")
+    newer = RecordedPosition.parse(f"{text} 9.1.2")
     assert newer
     assert newer.version == "9.1.2"
     assert str(newer) == f"{text} 9.1.2"
-    assert Position.parse(f"{text} 9.1.2 {BASE}") is None
-    newest = Position.parse(f"{text} 9.1.2 {BASE} 77")
+    assert RecordedPosition.parse(f"{text} 9.1.2 {BASE}") is None
+    newest = RecordedPosition.parse(f"{text} 9.1.2 {BASE} 77")
     assert newest
     assert (newest.version, newest.base, newest.earlier) == ("9.1.2", BASE, 77)
     assert str(newest) == f"{text} 9.1.2 {BASE} 77"
-    assert Position.parse("") is None
-    assert Position.parse(text.replace(" 12 ", " x ")) is None
+    assert RecordedPosition.parse("") is None
+    assert RecordedPosition.parse(text.replace(" 12 ", " x ")) is None
 
 
 def test_other_targets_have_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:

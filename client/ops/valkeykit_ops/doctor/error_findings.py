@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from valkeykit.error_translation import classify
 from valkeykit.url import Node
+from valkeykit.vocabulary import Confidence
 
-from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, POSSIBLE, PROBLEM, Confidence, Finding
+from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, POSSIBLE, PROBLEM, Finding
 from valkeykit_ops.doctor.target import Target
 
 Fix = Callable[[Target, Node], str]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
+
+from valkeykit.vocabulary import Confidence, Severity
 
 from valkeykit_ops import vulnerabilities
 
@@ -11,10 +13,7 @@ LAYERS = (
     "dns", "tcp", "tls", "protocol", "authentication", "permissions", "topology", "memory",
     "persistence", "replication", "latency", "clients", "version",
 )  # fmt: skip
-"""Ordered by dependency: up to permissions, a failed layer stops the examination of a node."""
-
-Severity = Literal["problem", "warning", "note"]
-Confidence = Literal["certain", "likely", "possible"]
+"""Ordered by dependency: up to authentication, a failed layer stops the examination of a node."""
 
 PROBLEM: Severity = "problem"
 WARNING: Severity = "warning"

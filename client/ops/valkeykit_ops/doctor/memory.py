@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from valkeykit_ops.doctor.finding import LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, Finding, Severity
+from valkeykit.vocabulary import Severity
+
+from valkeykit_ops.doctor.finding import LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot
 from valkeykit_ops.doctor.target import Target
 

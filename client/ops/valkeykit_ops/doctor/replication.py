@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, PROBLEM, WARNING, Confidence, Finding, Severity
+from valkeykit.vocabulary import Confidence, Severity
+
+from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot
 from valkeykit_ops.doctor.target import Target
 from valkeykit_ops.nodes import replicas_of

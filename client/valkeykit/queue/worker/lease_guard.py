@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.queue.events import logger
 from valkeykit.queue.queue import Queue
+from valkeykit.queue.worker.leases import BATCH_JOBS, RENEWAL_RETRY_FRACTION, RENEWALS_PER_LEASE
 
 if TYPE_CHECKING:
     from valkeykit.queue.base import QueueBase
@@ -32,13 +33,8 @@ if TYPE_CHECKING:
 MAX_SILENCE_SECONDS = 600.0
 """Seconds without a message after which a worker counts as stuck, and its leases expire."""
 
-RENEWALS_PER_LEASE = 6
-"""Renewals within the duration of a lease."""
-
 MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 """Bytes that wait for the process to read them; beyond it the worker continues without the process."""
-
-BATCH_JOBS = 1000
 
 RELEASE_GRACE_SECONDS = 5.0
 """Seconds in which jobs are released after the worker has ended."""
@@ -143,7 +139,11 @@ class _Renewer:
                 if int(name) > 3:
                     os.close(int(name))
         self._queue = Queue(
-            queue.name, queue.source, retry_for=lease / 3, allow_eviction=queue.allow_eviction, **queue.options
+            queue.name,
+            queue.source,
+            retry_for=lease * RENEWAL_RETRY_FRACTION,
+            allow_eviction=queue.allow_eviction,
+            **queue.options,
         )
         self._worker = worker
         self._lease = lease
@@ -196,7 +196,7 @@ class _Renewer:
             time.sleep(self._lease / RENEWALS_PER_LEASE)
             if os.getppid() != self._parent:  # the pipe may still be open in a process that the worker forked
                 self._end()
-            if self._lease / 3 < time.monotonic() - self._last_message < MAX_SILENCE_SECONDS:
+            if self._lease * RENEWAL_RETRY_FRACTION < time.monotonic() - self._last_message < MAX_SILENCE_SECONDS:
                 with contextlib.suppress(Exception):  # it is tried again soon
                     self._renew()
 

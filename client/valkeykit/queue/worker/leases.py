@@ -34,7 +34,11 @@ MAX_RENEWAL_INTERVAL_SECONDS = 10.0
 STALLED_SECONDS = 0.5
 """Seconds that a job may wait here before it is released, for another worker to take."""
 
+RENEWAL_RETRY_FRACTION = 1 / 3
+"""The part of a lease for which a renewal is retried, and after which the guard renews those of a silent worker."""
+
 BATCH_JOBS = 1000
+"""Jobs that are renewed or started by one call."""
 
 Describe = Callable[[], dict[str, Any]]
 """Returns the worker's description of itself, as JSON values."""

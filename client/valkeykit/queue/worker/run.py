@@ -19,7 +19,7 @@ from valkeykit.queue.worker.acks import Acknowledger
 from valkeykit.queue.worker.event_loop import cancelled, is_done_before
 from valkeykit.queue.worker.executor import JobExecutor
 from valkeykit.queue.worker.health import package_version
-from valkeykit.queue.worker.leases import CHECK_INTERVAL_SECONDS, LeaseManager, LeaseRenewer
+from valkeykit.queue.worker.leases import CHECK_INTERVAL_SECONDS, RENEWAL_RETRY_FRACTION, LeaseManager, LeaseRenewer
 from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS, JobFetcher, PrefetchController
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class WorkerRun:
             queue=Queue(
                 queue.name,
                 queue.source,
-                retry_for=lease / 3,
+                retry_for=lease * RENEWAL_RETRY_FRACTION,
                 allow_eviction=queue.allow_eviction,
                 **queue.options,
             ),

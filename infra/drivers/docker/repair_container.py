@@ -1,4 +1,4 @@
-"""The workbench: a container without network in which a node's volume is examined and repaired."""
+"""The repair container: a container without network in which a node's volume is examined and repaired."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEW = f"{DATA}/repairing"
 
 
 @dataclass(frozen=True)
-class Position:
+class RecordedPosition:
     """The position that a node records about every second: see container/bin/holdings."""
 
     project: str = ""
@@ -36,7 +36,7 @@ class Position:
     earlier: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> Position | None:
+    def parse(cls, text: str) -> RecordedPosition | None:
         words = text.split()
         if len(words) not in (9, 10, 12) or not "".join([words[3], *words[5:9], *words[11:]]).isdigit():
             return None
@@ -52,7 +52,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Workbench:
+class RepairContainer:
     engine: Engine
     container: str
 
@@ -115,8 +115,8 @@ class Workbench:
 
 
 @contextlib.contextmanager
-def open_workbench(deployment: ContainerDeployment, node: str) -> Iterator[Workbench]:
-    """Open a workbench for a node's volume, and replace that of a killed run.
+def open_repair_container(deployment: ContainerDeployment, node: str) -> Iterator[RepairContainer]:
+    """Open a repair container for a node's volume, and replace that of a killed run.
 
     Raises:
         ProvisioningError: the volume doesn't exist.
@@ -133,6 +133,6 @@ def open_workbench(deployment: ContainerDeployment, node: str) -> Iterator[Workb
         "-v", f"{volume}:{DATA}", plan.image, "sleep", "infinity",
     )  # fmt: skip
     try:
-        yield Workbench(engine, name)
+        yield RepairContainer(engine, name)
     finally:
         engine.docker("rm", "--force", "--volumes", name)

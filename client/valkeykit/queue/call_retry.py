@@ -1,4 +1,4 @@
-"""Retries: which errors are transient, and the pauses between two attempts. Every call of a queue may be sent again."""
+"""Retries of calls, each of which may be sent again: the transient errors, and the pauses between two attempts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redis import exceptions as redis_errors
 
 from valkeykit.queue.options import milliseconds
 
-RETRY_SECONDS = 10.0
+CALL_RETRY_SECONDS = 10.0
 """Seconds for which a call is retried: as long as a failover takes."""
 
 _TRANSIENT_ERRORS = (
