@@ -1,4 +1,4 @@
-"""A TLS end before a server that has none, as the wheel's."""
+"""A TLS proxy for a server without TLS, such as that of the PyPI wheel."""
 
 from __future__ import annotations
 

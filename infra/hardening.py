@@ -80,7 +80,9 @@ DIRECTIVES: tuple[Directive, ...] = (
     ),
 )
 
-TLS_GAP = "connections are not encrypted: the wheel's server is built without TLS; it listens on loopback only"
+TLS_GAP = (
+    "connections are not encrypted: the server of the PyPI package is built without TLS; it listens on loopback only"
+)
 
 
 @dataclass(frozen=True)

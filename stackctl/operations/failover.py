@@ -1,4 +1,4 @@
-"""Failover drill: fail over every primary to a replica, and measure the impact on a client that writes."""
+"""Failover test: fail over every primary to a replica, and measure the impact on a client that writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RECOVERY_SECONDS = 30.0
 
 
 def fail_over(stack: Stack, *, dry: bool) -> int:
-    """Carry out the drill and print its report; return the exit code of the smoke tests.
+    """Carry out the failovers and print its report; return the exit code of the smoke tests.
 
     Raises:
         StackError, ProvisioningError: as `run`, or Pulumi failed.
@@ -44,7 +44,7 @@ def fail_over(stack: Stack, *, dry: bool) -> int:
 
 
 def preview(stack: Stack) -> Iterator[str]:
-    """Report what the drill would do, a line each.
+    """Report what would be done, a line each.
 
     Raises:
         StackError: there is no such stack, or it has no replica.
@@ -66,11 +66,11 @@ def run(stack: Stack) -> Iterator[str]:
     address = endpoint.address(url.username, url.password)
     with AvailabilityProbe(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING_REPLICAS) as probe:
         if not probe.makes_progress(RECOVERY_SECONDS):
-            raise StackError("writes fail already before the drill", fix=f"valkeykit doctor --stack {stack.name}")
+            raise StackError("writes fail already before the failover", fix=f"valkeykit doctor --stack {stack.name}")
         _fail_over_primaries(stack, endpoint)
         if not probe.makes_progress(RECOVERY_SECONDS):
             raise StackError(
-                f"no write for {RECOVERY_SECONDS:.0f} s since the drill", fix=f"make up STACK={stack.name}"
+                f"no write for {RECOVERY_SECONDS:.0f} s since the failover", fix=f"make up STACK={stack.name}"
             )
     with translate_errors():
         lost = probe.lost()

@@ -1,4 +1,4 @@
-"""The smoke suite's frame: which server, which checks apply, and a table for people at the end."""
+"""The smoke suite's setup: the deployment, which checks apply, and the table of results."""
 
 from __future__ import annotations
 

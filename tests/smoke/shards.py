@@ -1,4 +1,4 @@
-"""Who holds what: the shards of a deployment, as its nodes say."""
+"""The shards of a deployment, as its nodes report them."""
 
 from __future__ import annotations
 

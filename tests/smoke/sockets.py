@@ -1,4 +1,4 @@
-"""What a bare socket tells of a server."""
+"""Checks of a server over a plain socket, without a client."""
 
 from __future__ import annotations
 

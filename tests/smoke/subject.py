@@ -1,4 +1,4 @@
-"""What the smoke suite looks at: a deployment, by the URLs and nodes that are known of it."""
+"""The deployment under test, by its URLs and nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets in, and what may they do?"""
+"""Users and permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What AWS itself says of the cache. Needs boto3 and credentials that may describe it."""
+"""The cache as AWS describes it. Needs boto3 and credentials that may describe it."""
 
 from __future__ import annotations
 

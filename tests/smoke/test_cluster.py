@@ -1,4 +1,4 @@
-"""Is the cluster whole, and can it be used from here?"""
+"""A cluster: all slots are served, and clients can reach every node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is anybody there, and is it who it should be?"""
+"""Connections: the server responds and is the expected one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left when a server is taken away? Only with --disruptive."""
+"""Failover and recovery of servers. Only with --disruptive."""
 
 from __future__ import annotations
 

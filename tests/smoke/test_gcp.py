@@ -1,4 +1,4 @@
-"""What Google itself says of the instance. Needs google-cloud-memorystore and credentials that may describe it."""
+"""The instance as Google describes it. Needs google-cloud-memorystore and credentials that may describe it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does every shard still have its keys?"""
+"""The number of keys of each shard, compared with the last one."""
 
 from __future__ import annotations
 

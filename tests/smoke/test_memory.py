@@ -1,4 +1,4 @@
-"""What happens when memory is full, and when a server stops?"""
+"""Memory limits, eviction and persistence."""
 
 from __future__ import annotations
 

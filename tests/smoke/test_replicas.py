@@ -1,4 +1,4 @@
-"""Is every write in several places, and does everybody agree which of them is the first?"""
+"""Replication: every write reaches the replicas, and all nodes agree on the primary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Will somebody notice when the primary is gone, and would the others agree?"""
+"""Sentinels: they agree on the primary and can fail over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is what goes over the wire read by nobody else, and is it known who answers?"""
+"""TLS: encryption and the server's certificate."""
 
 from __future__ import annotations
 

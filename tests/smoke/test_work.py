@@ -1,4 +1,4 @@
-"""Does it do what it is for?"""
+"""The deployment's workload: caching and jobs."""
 
 from __future__ import annotations
 

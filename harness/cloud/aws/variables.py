@@ -1,4 +1,4 @@
-"""What tells the fake provider where its cloud is."""
+"""Environment variables of the fake AWS provider."""
 
 ADDRESS = "FAKE_AWS_ADDRESS"
 """The environment variable with moto's address."""

@@ -1,4 +1,4 @@
-"""Data holders: the other members with data of a node that doesn't start."""
+"""Other members that hold the data of a node that doesn't start."""
 
 from __future__ import annotations
 

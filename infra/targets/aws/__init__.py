@@ -1,4 +1,4 @@
-"""The aws target: ElastiCache for Valkey, its network, its users, and what watches it."""
+"""The aws target: ElastiCache for Valkey with its network, users, alarms and dashboard."""
 
 from infra.targets.aws.component import AwsDeployment
 

@@ -1,4 +1,4 @@
-"""The gcp target: Memorystore for Valkey, its network, its members, and what watches it."""
+"""The gcp target: Memorystore for Valkey with its network, members, alerts and dashboard."""
 
 from infra.targets.gcp.component import GcpDeployment
 

@@ -1,4 +1,4 @@
-"""One run of a worker: the start, the cooperation and the end of its parts."""
+"""One run of a worker: starts its parts, connects them and stops them."""
 
 from __future__ import annotations
 
