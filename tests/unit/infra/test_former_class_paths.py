@@ -1,4 +1,4 @@
-"""States of earlier stacks name the dynamic providers by their former paths, which still lead to the present classes."""
+"""The states of earlier stacks name dynamic providers by former paths, which still lead to the present classes."""
 
 from __future__ import annotations
 
