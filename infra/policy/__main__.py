@@ -15,7 +15,9 @@ from pulumi_policy import (
 )
 
 # This project is not installed in the pack's environment.
-sys.path[:0] = (str(Path(__file__).resolve().parents[2] / folder) for folder in ("", "client", "client/ops"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "client"))
+sys.path.insert(2, str(Path(__file__).resolve().parents[2] / "client" / "ops"))
 
 from infra.policy.policies import POLICIES, CheckedResource, Policy
 
