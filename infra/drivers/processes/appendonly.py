@@ -26,6 +26,12 @@ SNAPSHOT = "dump.rdb"
 _LINE = re.compile(r"file (?P<name>\S+) seq (?P<number>\d+) type (?P<type>[bhi])(?: .*)?")
 _FILE = re.compile(r"appendonly\.aof\.(?P<number>\d+)\.(?P<type>base|incr)\.(?:rdb|aof)")
 
+_TORN_LINE = re.compile(rb"[*$]\d*\r?")
+"""A length whose line a crash cut off."""
+
+_TORN_TIMESTAMP = re.compile(rb"#(T(S(:\d*\r?)?)?)?")
+_LONGEST_LINE = 64
+
 Tool = Literal["valkey-check-aof", "valkey-check-rdb"]
 
 
@@ -114,7 +120,38 @@ def check_increment(path: Path) -> IncrementCheck:
         return IncrementCheck(size, 0, is_torn=False)
     valid = re.search(r"ok_up_to=(\d+)", output)
     end = int(valid[1]) if valid else 0
-    return IncrementCheck(end, size - end, is_torn=not re.search(r"format error|Expected (?!to read)", output))
+    return IncrementCheck(end, size - end, is_torn=_is_torn(path, output))
+
+
+def _is_torn(path: Path, output: str) -> bool:
+    """Whether the file ends where the tool expected more, rather than has something else there."""
+    if not re.search(r"format error|Expected (?!to read)", output):
+        return True
+    unexpected = re.search(r"^0x *([0-9a-f]+): Expected \\r\\n", output, re.MULTILINE)
+    if not unexpected:
+        return False
+    with path.open("rb") as file:
+        file.seek(int(unexpected[1], 16))
+        return _TORN_LINE.fullmatch(file.read(_LONGEST_LINE)) is not None
+
+
+def remove_torn_timestamp(data: Path) -> None:
+    """Remove an incomplete timestamp from the end of the files.
+
+    A server loads it, appends to it, and can't load the result. Other incomplete commands it removes itself.
+
+    Raises:
+        DamagedError: the manifest is missing, invalid, or names files that don't exist.
+    """
+    loaded = parts(data)
+    if loaded is None or not loaded.increments:
+        return
+    with loaded.increments[-1].open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _LONGEST_LINE, 0))
+        last_line = file.read().rpartition(b"\n")[2]
+        if _TORN_TIMESTAMP.fullmatch(last_line):
+            file.truncate(size - len(last_line))
 
 
 def check(data: Path) -> tuple[AppendOnlyFiles | None, BaseCheck | None, int]:

@@ -89,6 +89,27 @@ def test_a_torn_last_command_needs_no_repair(dead: ServerSpec) -> None:
     assert 480 <= size(dead) <= 510
 
 
+LAST_COMMAND = b"*3\r\n$3\r\nSET\r\n$4\r\nlast\r\n$2\r\n11\r\n"
+TIMESTAMP = b"#TS:1795933060\r\n"
+
+
+@pytest.mark.parametrize(
+    "end", [LAST_COMMAND[:size] for size in (1, 2, 4, 5, 9, 15, 26)] + [TIMESTAMP[:size] for size in (1, 2, 4, 9, 15)]
+)
+def test_a_file_that_a_crash_cut_anywhere_is_loaded_again_and_again(dead: ServerSpec, end: bytes) -> None:
+    """Also after writes that follow the cut."""
+    with increment(dead.folder.data).open("ab") as file:
+        file.write(end)
+    assert appendonly.repair(dead.folder.data) is None
+    for written in range(3):
+        server.ensure(dead)
+        assert size(dead) == 1000 + written
+        with client_of(dead) as client:
+            client.set(f"after:{written}", 1)
+            assert client.execute_command("WAITAOF", 1, 0, 60_000)[0] == 1
+        os.kill(pid_of(dead), signal.SIGKILL)
+
+
 def test_what_cant_be_repaired_stays_as_it_is(dead: ServerSpec) -> None:
     damage_base(dead.folder.data)
     dead.folder.snapshot.unlink()

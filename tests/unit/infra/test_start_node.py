@@ -433,3 +433,24 @@ def test_a_short_node_that_follows_keeps_its_files(data: Path, broken: bool) -> 
     member(data, "node-1", role="master")
     start_node(data, "follow '10.0.0.11 7001'", "replicated")
     assert len(list(data.glob("set-aside-*/appendonlydir"))) == broken
+
+
+@pytest.mark.parametrize("end", [b"#", b"#TS", b"#TS:17959", b"#TS:1795933060\r"])
+def test_an_incomplete_timestamp_is_removed(data: Path, end: bytes) -> None:
+    file = data / "appendonlydir" / FILE
+    file.write_bytes(b"*1\r\n$4\r\nPING\r\n" + end)
+    shell(data, "remove_torn_timestamp")
+    assert file.read_bytes() == b"*1\r\n$4\r\nPING\r\n"
+
+
+@pytest.mark.parametrize("end", [b"", b"#TS:1795933060\r\n", b"*1", b"#tag", b"#TS:12\0", b"\xff#TS"])
+def test_nothing_else_is_removed_before_a_start(data: Path, end: bytes) -> None:
+    file = data / "appendonlydir" / FILE
+    file.write_bytes(b"*1\r\n$4\r\nPING\r\n" + end)
+    shell(data, "remove_torn_timestamp")
+    assert file.read_bytes() == b"*1\r\n$4\r\nPING\r\n" + end
+
+
+def test_a_node_without_files_has_no_timestamp(tmp_path: Path) -> None:
+    shell(tmp_path, "remove_torn_timestamp")
+    assert list(tmp_path.iterdir()) == []
