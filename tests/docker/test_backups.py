@@ -144,7 +144,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
         harness.remove(keep_snapshot=True)
         (snapshot,) = tmp_path.glob("final-*.rdb")
     spec = replace(make_spec(tmp_path, "single", memory=2), restore_from=snapshot)
-    with pytest.raises(ProvisioningError, match="more than the 2097152"):
+    with pytest.raises(ProvisioningError, match="more than the configured 2097152"):
         driver.ensure(spec, None)
     assert not spec.engine.list_by_labels("volume", f"valkey.stack={spec.plan.stack}")
 

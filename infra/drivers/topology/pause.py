@@ -1,6 +1,7 @@
 """Pause of a node's writers (CLIENT PAUSE).
 
-A pause lasts two seconds, and a thread renews it, so it ends soon after a command that is killed.
+A pause lasts two seconds, and a thread renews it, so it ends soon after a command that is killed. While a replica is
+being promoted it lasts longer, so that no write passes even if the machine is too busy for a renewal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError
 
 PAUSE_SECONDS = 2.0
+PROMOTION_PAUSE_SECONDS = 20.0
 RENEW_INTERVAL_SECONDS = 0.5
 EXIT_TIMEOUT_SECONDS = 5.0
 
@@ -24,6 +26,7 @@ class Pause:
     def __init__(self, run: Callable[..., Any]) -> None:
         self._run = run
         self._lock = threading.Lock()
+        self._seconds = PAUSE_SECONDS
         self._ends = 0.0
         self._unbroken = False
 
@@ -43,16 +46,21 @@ class Pause:
     def renew(self) -> None:
         self._pause(is_first=False)
 
+    def extend(self) -> None:
+        """Pause for PROMOTION_PAUSE_SECONDS at a time from now on."""
+        self._seconds = PROMOTION_PAUSE_SECONDS
+        self.renew()
+
     def end(self) -> None:
         self._run("CLIENT", "UNPAUSE")
 
     def _pause(self, *, is_first: bool) -> None:
         with self._lock:
-            sent = time.monotonic()
-            self._run("CLIENT", "PAUSE", str(int(PAUSE_SECONDS * 1000)), "WRITE")
+            sent, seconds = time.monotonic(), self._seconds
+            self._run("CLIENT", "PAUSE", str(int(seconds * 1000)), "WRITE")
             # The server counts from when it reads the command, which is between these two moments.
             self._unbroken = is_first or (self._unbroken and time.monotonic() < self._ends)
-            self._ends = sent + PAUSE_SECONDS
+            self._ends = sent + seconds
 
 
 @contextlib.contextmanager

@@ -207,15 +207,15 @@ def fail_over(
         return wait_for_primary(executor, sentinels, nodes, other_than=primary)
     replicas = [node for node in live if node != primary]
     wait_until_in_sync(executor, primary, live)
-    with pause.hold_writes(executor, primary.name) as held:
+    # The fence comes first: Sentinels promote a replica themselves if the pause, which blocks their PUBLISH, takes long.
+    with _fenced(executor, primary, len(replicas)), pause.hold_writes(executor, primary.name) as held:
         is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
         wait_until(is_caught_up, FAILOVER_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
-        with _fenced(executor, primary, len(replicas)):
-            _order_failover(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
-            successor = wait_for_primary(executor, sentinels, nodes, other_than=primary)
-            attach_replicas(
-                executor, successor, live
-            )  # before writers continue, so that the previous primary rejects them
+        held.extend()
+        _order_failover(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
+        successor = wait_for_primary(executor, sentinels, nodes, other_than=primary)
+        # Before writers continue, so that the previous primary rejects them.
+        attach_replicas(executor, successor, live)
     return successor
 
 
