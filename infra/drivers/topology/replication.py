@@ -207,7 +207,7 @@ def fail_over(
         return wait_for_primary(executor, sentinels, nodes, other_than=primary)
     replicas = [node for node in live if node != primary]
     wait_until_in_sync(executor, primary, live)
-    # The fence comes first: Sentinels promote a replica themselves if the pause, which blocks their PUBLISH, takes long.
+    # The fence first: during a long pause, which blocks their PUBLISH, Sentinels promote a replica themselves.
     with _fenced(executor, primary, len(replicas)), pause.hold_writes(executor, primary.name) as held:
         is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
         wait_until(is_caught_up, FAILOVER_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
