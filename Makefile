@@ -70,7 +70,8 @@ shell: $(READY) ## Print exports with which `pulumi` works on this project's sta
 
 test: $(DEV) ## Run the tests (ONLY=unit|integration|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
-	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
+	@# PYTEST_ADDOPTS is for these tests, not for the smoke suites that they start.
+	ROUNDS=$(ROUNDS) env -u PYTEST_ADDOPTS $(BIN)/python -m pytest $(PYTEST_ADDOPTS) --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
 
 site: $(DEV) ## Build docs/ as a website in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
