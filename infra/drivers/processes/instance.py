@@ -138,7 +138,8 @@ def start(spec: ServerSpec, *overrides: str) -> redis.Redis:
     """
     if "--appendonly" not in overrides:
         reject_missing_files(spec)
-        appendonly.remove_torn_timestamp(spec.folder.data)
+        if spec.directives.get("appendonly") == "yes":
+            appendonly.remove_torn_timestamp(spec.folder.data)
     for port in ports.candidates(spec.folder, spec.port, has_bus=spec.has_bus):
         write_files(spec, port)
         started = process.start(spec.folder, *overrides)
