@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.docker import NEW, OLD, DeploymentHarness, make_spec, running
-from infra.drivers.docker import driver, executor, volumes
+from infra.drivers.docker import driver, executor, files, volumes
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.repair_container import RepairContainer
@@ -268,7 +268,7 @@ def test_a_repair_that_was_cut_off_finishes(
 
     with monkeypatch.context() as patched:
         if step == "rm":  # in the middle of the last step
-            ending = {"repair-files": script_that_ends_early()}
+            ending = {**files.scripts(), "repair-files": script_that_ends_early()}
             patched.setattr("infra.drivers.docker.files.scripts", lambda: ending)
         else:
             patched.setattr(RepairContainer, "step", cut)

@@ -14,7 +14,9 @@ from tests.smoke.subject import Subject
 
 pytestmark = pytest.mark.needs("replicas")
 
-LAG_SECONDS = 10
+LAG_SECONDS = 30
+"""A primary that nobody writes to sends a ping every 10 s (repl-ping-replica-period)."""
+
 WAIT_MILLISECONDS = 2000
 
 
