@@ -32,7 +32,7 @@ SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS = 5_000
 FAILOVER_TIMEOUT_SECONDS = 30.0
 ORDER_TIMEOUT_SECONDS = 5.0
 SYNC_TIMEOUT_SECONDS = 900.0
-SENTINEL_TIMEOUT_SECONDS = 30.0
+SENTINEL_TIMEOUT_SECONDS = 60.0
 
 _FENCE = "min-replicas-to-write"
 
@@ -171,17 +171,22 @@ def sentinel_problems(
         state = executor.run(sentinel, "SENTINEL", "MASTER", SERVICE)
         others = int(state["num-other-sentinels"])
         # A client that copies the data for a backup stays listed as a replica without a port.
-        known_replicas = sum(
-            int(replica["port"]) > 0 for replica in executor.run(sentinel, "SENTINEL", "REPLICAS", SERVICE)
-        )
+        known = [replica for replica in executor.run(sentinel, "SENTINEL", "REPLICAS", SERVICE) if int(replica["port"])]
         if f"{state['ip']}:{state['port']}" != primary.address:
             yield f"{sentinel} reports another node as the primary"
         if others != len(sentinels) - 1:
             yield f"{sentinel} knows {others} other Sentinels"
-        if known_replicas != replicas:
-            yield f"{sentinel} knows {known_replicas} replicas"
+        if len(known) != replicas:
+            yield f"{sentinel} knows {len(known)} replicas"
+        elif replicas and not any(map(_is_promotable, known)):
+            yield f"{sentinel} knows no replica that can be promoted"
         if state["flags"] != "master":
             yield f"{sentinel} reports that the primary is {state['flags']}"
+
+
+def _is_promotable(replica: dict[str, str]) -> bool:
+    """As the Sentinel knows it: it asks a replica for its priority every 10 s, which is 0 until it is in sync."""
+    return replica["flags"] == "slave" and replica["slave-priority"] != "0"
 
 
 def wait_until_monitored(executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int) -> None:
