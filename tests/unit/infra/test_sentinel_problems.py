@@ -1,0 +1,42 @@
+"""Problems of Sentinels, from what they report."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from infra.drivers.topology import replication
+from infra.drivers.topology.executor import NodeAddress, NodeExecutor
+
+PRIMARY = NodeAddress("node-0", "10.0.0.1", 7000)
+STATE = {"ip": "10.0.0.1", "port": "7000", "num-other-sentinels": "2", "flags": "master"}
+
+
+class Reports:
+    """A Sentinel's responses."""
+
+    def __init__(self, replicas: list[dict[str, str]]) -> None:
+        self._replicas = replicas
+
+    def run(self, _node: str, *command: str) -> Any:
+        return STATE if command[1] == "MASTER" else self._replicas
+
+
+def replica(priority: str, flags: str = "slave") -> dict[str, str]:
+    return {"port": "7001", "slave-priority": priority, "flags": flags}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "problems"),
+    [
+        ([replica("100"), replica("0")], []),
+        ([replica("0"), replica("0")], ["sentinel-0 knows no replica that can be promoted"]),
+        ([replica("0"), replica("100", "s_down,slave")], ["sentinel-0 knows no replica that can be promoted"]),
+        ([replica("100")], ["sentinel-0 knows 1 replicas"]),
+    ],
+)
+def test_a_sentinel_knows_a_replica_that_it_can_promote(replicas: list[dict[str, str]], problems: list[str]) -> None:
+    executor = cast("NodeExecutor", Reports(replicas))
+    sentinels = ["sentinel-0", "sentinel-1", "sentinel-2"]
+    assert list(replication.sentinel_problems(executor, sentinels, PRIMARY, 2))[: len(problems) or 1] == problems
