@@ -17,6 +17,7 @@ from infra.targets.aws.cache import CacheDependencies, ManagedCache, create_guar
 from infra.targets.aws.names import labels, safe_name
 from infra.targets.context import Context
 from infra.targets.deployment import Login, TargetDeployment
+from infra.targets.provider_configuration import provider_arguments
 
 
 class AwsDeployment(TargetDeployment):
@@ -27,7 +28,7 @@ class AwsDeployment(TargetDeployment):
         stack: project/stack, from which all names are derived.
 
         Raises:
-            ConfigurationError: the network does not fit the configuration; no resource was registered.
+            ConfigurationError: the network or the provider's configuration does not fit; no resource was registered.
         """
         provider = _provider(settings)
         existing = network.look_up(settings, provider)
@@ -68,10 +69,11 @@ class AwsDeployment(TargetDeployment):
 
 def _provider(settings: StackSettings) -> Provider:
     """Another region is another provider, and all resources would be created again there."""
+    given = provider_arguments("aws", Provider, owned=("region",))
     guard = create_guard(settings)
     protection = guard.protect("the region and all its resources", ("region",)) if guard else None
     options = pulumi.ResourceOptions.merge(guard.watch(), protection) if guard else None
-    return Provider("aws", region=settings.aws.region, opts=options)
+    return Provider("aws", region=settings.aws.region, **given, opts=options)
 
 
 def _create_cache(context: Context, deps: CacheDependencies) -> ManagedCache:

@@ -21,6 +21,7 @@ from infra.targets.deployment import Login, TargetDeployment
 from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secrets
 from infra.targets.gcp.instance import create_instance
 from infra.targets.output_errors import as_run_error
+from infra.targets.provider_configuration import provider_arguments
 
 
 class GcpDeployment(TargetDeployment):
@@ -31,11 +32,12 @@ class GcpDeployment(TargetDeployment):
         stack: project/stack, from which all names are derived.
 
         Raises:
-            ConfigurationError: a configured file cannot be used; no resource was registered.
+            ConfigurationError: a configured file or the provider's configuration cannot be used; no resource was
+                registered.
         """
         authority = endpoints.read_authority(settings)
         guard = changes.create_guard(settings)
-        provider = Provider("gcp", project=settings.gcp.project, region=settings.gcp.location)
+        provider = _provider(settings)
         super().__init__("valkey:target:Gcp", name, None, guard.watch() if guard else None)
         child_options = pulumi.ResourceOptions(parent=self, provider=provider)
         context = Context(settings, names.safe_name(stack), names.labels(settings, stack), child_options, guard)
@@ -65,6 +67,11 @@ class GcpDeployment(TargetDeployment):
             }
         }
         self.register_outputs({})
+
+
+def _provider(settings: StackSettings) -> Provider:
+    given = provider_arguments("gcp", Provider, owned=("project", "region"))
+    return Provider("gcp", project=settings.gcp.project, region=settings.gcp.location, **given)
 
 
 def notes(settings: StackSettings) -> list[str]:
