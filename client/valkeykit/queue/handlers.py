@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -53,10 +53,12 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-async def complete(value: Any, context: Context) -> Any:
+def complete(value: Any, context: Context) -> Awaitable[Any]:
     """Return values of handlers: awaitables are awaited, generators run to their end."""
-    if inspect.iscoroutine(value):
-        return await InContext(value, context)
+    return InContext(value, context) if inspect.iscoroutine(value) else _complete_other(value, context)
+
+
+async def _complete_other(value: Any, context: Context) -> Any:
     if inspect.isasyncgen(value):
         return await InContext(exhaust_async(value), context)
     if inspect.isgenerator(value):

@@ -173,20 +173,21 @@ class QueueOperations(QueueBase):
 
     def _check(self) -> Effects[None]:
         if self.eager is None:
-            yield from self._with_retries(OpenConnection())
+            yield from self._with_retries(OpenConnection(), lambda _: None)
 
     def _send(self, call: ScriptCall[T]) -> Effects[T]:
-        answer = yield from self._with_retries(call)
-        return call.read(answer)
+        return self._with_retries(call, call.read)
 
-    def _with_retries(self, request: Request) -> Effects[Any]:
+    def _with_retries(self, request: Request, read: Callable[[Any], T]) -> Effects[T]:
         pauses = None
         while True:
             try:
-                return (yield request)
+                answer = yield request
+                break
             except REDIS_ERRORS as error:
                 pauses = pauses or call_retry.backoff(self.retry_for)
                 pause = next(pauses, None) if call_retry.is_transient(error) else None
                 if pause is None:
                     raise translate_error(error) from error
                 yield Sleep(pause)
+        return read(answer)
