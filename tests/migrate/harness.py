@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate import reverse as backwards
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.preflight import MigrationPlan
 from valkeykit_ops.migrate.progress import LogLines, ProgressReporter
@@ -50,6 +51,26 @@ def migrate(source: str, target: str, folder: Path, cut_over: CutOver | None = N
     """Run a migration to its end."""
     with prepared(source, target, folder, Options(**options)) as migration:
         return migration.run(cut_over)
+
+
+def reverse(previous: str, new: str, folder: Path, cut_over: CutOver | None = None, **options: Any) -> MigrationReport:
+    """Run a confirmed reverse migration; `folder` has the state of the forward migration, which was cut over."""
+    with (
+        contextlib.closing(MigrationState(folder)) as forward,
+        contextlib.closing(MigrationServer(endpoints.settings(previous, None))) as old,
+        contextlib.closing(MigrationServer(endpoints.settings(new, None))) as newer,
+    ):
+        summary = backwards.summarize(forward, old, newer)
+        chosen = backwards.reverse_options(forward, Options(**options))
+    with contextlib.closing(MigrationState(folder / backwards.FOLDER)) as kept:
+        backwards.confirm(kept, summary)
+    with prepared(new, previous, folder / backwards.FOLDER, chosen) as migration:
+        return migration.run(cut_over)
+
+
+def switched(previous: str, new: str, folder: Path) -> None:
+    """A migration of nothing, cut over: both servers are empty."""
+    assert migrate(previous, new, folder, CutOver(quiet=0.0)).cut_over
 
 
 def plan(source: str, target: str, folder: Path, **options: Any) -> MigrationPlan:

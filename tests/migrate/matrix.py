@@ -61,6 +61,9 @@ def cells(servers: dict[str, ServerProcess], source: str, target: str, folder: P
     with contextlib.closing(ours), contextlib.closing(theirs):
         ours.flushall()
         theirs.flushall()
+        back = target in BACK
+        if back:
+            harness.switched(new.url, old.url, folder)
         dice = random.Random(f"{source}{target}")
         for kind in data.KINDS:
             for number in range(6):
@@ -70,7 +73,10 @@ def cells(servers: dict[str, ServerProcess], source: str, target: str, folder: P
         if knows:
             data.fields_that_end(ours, FIELD_TTL.encode() + b":0")
         lost = knows and target not in KNOW_FIELD_TTL
-        report = harness.migrate(old.url, new.url, folder, accept_loss=lost, reverse=target in BACK)
+        if back:
+            report = harness.reverse(new.url, old.url, folder, accept_loss=lost)
+        else:
+            report = harness.migrate(old.url, new.url, folder, accept_loss=lost)
         assert report.complete, report.record()
         assert bool(report.unmovable) == lost
         plain = not {source, target} <= KNOW_ENDS

@@ -46,14 +46,16 @@ def encrypted(tmp_path: Path) -> Iterator[Encrypted]:
 def test_tls_at_the_source(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
     with data.raw(encrypted.plain_port) as client:
         data.fill(client, random.Random(1), 100)
-        done = harness.command("copy", encrypted.url, new.url, "--source-ca", encrypted.ca, cwd=tmp_path)
+        done = harness.command("run", encrypted.url, new.url, "--source-ca", encrypted.ca, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert data.snapshot(client) == data.snapshot(theirs)
 
 
 def test_tls_at_the_target(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
+    ca = ("--source-ca", encrypted.ca)
+    assert harness.command("cut-over", encrypted.url, new.url, *ca, "--quiet", 0.1, cwd=tmp_path).returncode == 0
     data.fill(theirs, random.Random(2), 100)
-    done = harness.command("copy", new.url, encrypted.url, "--target-ca", encrypted.ca, "--reverse", cwd=tmp_path)
+    done = harness.command("reverse", encrypted.url, new.url, *ca, "--yes", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with data.raw(encrypted.plain_port) as client:
         assert data.snapshot(client) == data.snapshot(theirs)

@@ -67,7 +67,7 @@ def test_a_wrong_password(endpoint: int, new: ServerProcess, old: ServerProcess,
     urls[endpoint] = with_user(urls[endpoint], "nobody", ENCODED)
     with pytest.raises(LoginError):
         harness.migrate(urls[0], urls[1], state)
-    shown = harness.command("copy", *urls, cwd=tmp_path)
+    shown = harness.command("run", *urls, cwd=tmp_path)
     assert shown.returncode == 1
     assert shown.stderr.splitlines()[-1].startswith("error: the server rejected the login")
     assert SECRET not in shown.stderr + shown.stdout
@@ -80,7 +80,7 @@ def test_no_secret_anywhere(old: ServerProcess, new: ServerProcess, ours: Any, t
     ours.mset({f"key:{number}": number for number in range(5000)})
     (tmp_path / "source").write_text(with_user(old.url, "mover", ENCODED) + "\n")
     running = subprocess.Popen(
-        [*harness.COMMAND, "copy", "@source", "--rate", "5000", "--batch", "100"], cwd=tmp_path, text=True,
+        [*harness.COMMAND, "run", "@source", "--rate", "5000", "--batch", "100"], cwd=tmp_path, text=True,
         env=harness.environment(TARGET_URL=with_user(new.url, "mover", ENCODED)),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def test_no_secret_anywhere(old: ServerProcess, new: ServerProcess, ours: Any, t
 def test_a_url_in_place_of_the_sub_command(new: ServerProcess, tmp_path: Path) -> None:
     shown = harness.command(with_user(new.url, "mover", SECRET), new.url, cwd=tmp_path)
     assert shown.returncode == 2
-    assert "survey, plan, copy, cut-over" in shown.stderr
+    assert "plan, run, verify, cut-over, reverse, survey" in shown.stderr
     assert SECRET not in shown.stderr + shown.stdout
 
 
@@ -279,7 +279,7 @@ def test_no_sides(tmp_path: Path) -> None:
         (["redis://x:1"], "the target is missing"),
         (["@gone", "redis://x:1"], "cannot read"),
     ):
-        shown = harness.command("copy", *arguments, cwd=tmp_path, SOURCE_URL="", TARGET_URL="")
+        shown = harness.command("run", *arguments, cwd=tmp_path, SOURCE_URL="", TARGET_URL="")
         assert shown.returncode == 1
         assert text in shown.stderr
         assert "Traceback" not in shown.stderr
@@ -292,13 +292,13 @@ def test_a_broken_rdb_file(damage: str, old: ServerProcess, ours: Any, new: Serv
     whole = (old.folder / "dump.rdb").read_bytes()
     file = tmp_path / "dump.rdb"
     file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else os.urandom(100))
-    shown = harness.command("copy", file, new.url, cwd=tmp_path)
+    shown = harness.command("run", file, new.url, cwd=tmp_path)
     assert shown.returncode == 1
     assert "dump.rdb cannot be loaded; the server reports" in shown.stderr
 
 
 def test_a_file_that_is_not_there(new: ServerProcess, tmp_path: Path) -> None:
-    assert "does not exist" in harness.command("copy", tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
+    assert "does not exist" in harness.command("run", tmp_path / "gone.rdb", new.url, cwd=tmp_path).stderr
 
 
 def test_a_replica_is_not_written_to(

@@ -51,7 +51,7 @@ def test_every_block_runs(
     }  # fmt: skip
     for language, text in blocks:
         if language == "sh":
-            if text.startswith("valkeykit migrate copy dump.rdb"):  # a page's other commands have filled the target
+            if text.startswith("valkeykit migrate run dump.rdb"):  # a page's other commands have filled the target
                 theirs.flushall()
             theirs.connection_pool.disconnect()
             done = subprocess.run(
@@ -66,7 +66,7 @@ def test_every_option_is_on_the_page() -> None:
     plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
     shown = "".join(
         CliRunner().invoke(app, ["migrate", name, "--help"], env=plain).stdout
-        for name in ("survey", "plan", "copy", "cut-over")
+        for name in ("plan", "run", "verify", "cut-over", "reverse", "survey")
     )
     options = set(re.findall(r"--[a-z-]+", shown)) - {"--help"}
     assert {"--idle", "--conflict", "--follow", "--quiet"} <= options

@@ -21,7 +21,7 @@ def test_an_rdb_file(source: str, new: ServerProcess, theirs: Any, tmp_path: Pat
         client.save()
         plain = source == "redis-6.2"
         there = data.snapshot(client, plain=plain)
-    done = harness.command("copy", tmp_path / "old" / "dump.rdb", new.url, cwd=tmp_path)
+    done = harness.command("run", tmp_path / "old" / "dump.rdb", new.url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert data.snapshot(theirs, plain=plain) == there
 
@@ -33,12 +33,12 @@ def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(
         data.fields_that_end(client, b"ends")
         client.save()
     file = tmp_path / "old" / "dump.rdb"
-    refused = harness.command("copy", file, new.url, cwd=tmp_path)
+    refused = harness.command("run", file, new.url, cwd=tmp_path)
     assert refused.returncode == 1
     assert "cannot be loaded" in refused.stderr
     assert "--scratch-server" in refused.stderr
     scratch = ("--scratch-server", binaries.program("redis-7.4"))
-    assert harness.command("copy", file, new.url, *scratch, cwd=tmp_path).returncode == 0
+    assert harness.command("run", file, new.url, *scratch, cwd=tmp_path).returncode == 0
     assert theirs.execute_command("HPTTL", "ends", "FIELDS", 1, "f0")[0] > 0
 
 
@@ -51,7 +51,7 @@ def test_append_only_files(source: str, new: ServerProcess, theirs: Any, tmp_pat
     folder = tmp_path / "old"
     file = folder / "appendonly.aof" if source == "redis-6.2" else folder / "appendonlydir"
     kept = file.stat().st_mtime_ns
-    done = harness.command("copy", file, new.url, cwd=tmp_path)
+    done = harness.command("run", file, new.url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert data.snapshot(theirs, plain=True) == there
     assert file.stat().st_mtime_ns == kept
@@ -66,23 +66,23 @@ def test_a_truncated_append_only_folder(new: ServerProcess, tmp_path: Path) -> N
         server.stop()
     part = next((tmp_path / "old" / "appendonlydir").glob("*.incr.aof"))
     part.write_bytes(part.read_bytes()[:-20])
-    shown = harness.command("copy", tmp_path / "old" / "appendonlydir", new.url, cwd=tmp_path)
+    shown = harness.command("run", tmp_path / "old" / "appendonlydir", new.url, cwd=tmp_path)
     assert shown.returncode == 1
     assert "cannot be loaded" in shown.stderr
 
 
 def test_a_folder_that_is_no_append_only_folder(new: ServerProcess, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    assert "0 manifests" in harness.command("copy", tmp_path / "folder", new.url, cwd=tmp_path).stderr
+    assert "0 manifests" in harness.command("run", tmp_path / "folder", new.url, cwd=tmp_path).stderr
 
 
-def test_the_file_may_go_on_being_written(
-    old: ServerProcess, ours: Any, new: ServerProcess, theirs: Any, tmp_path: Path
-) -> None:
-    """A run that was ended goes on with the same file under the same name."""
+def test_a_file_is_copied_once(old: ServerProcess, ours: Any, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
+    """A complete copy isn't repeated: clients may have written to the target since."""
     ours.mset({f"key:{number}": number for number in range(1000)})
     ours.save()
     shutil.copy(old.folder / "dump.rdb", tmp_path / "dump.rdb")
-    for _ in range(2):
-        assert harness.command("copy", "dump.rdb", new.url, cwd=tmp_path).returncode == 0
+    assert harness.command("run", "dump.rdb", new.url, cwd=tmp_path).returncode == 0
+    theirs.set("key:1", "written since")
+    assert harness.command("run", "dump.rdb", new.url, cwd=tmp_path).returncode == 5
+    assert theirs.get("key:1") == b"written since"
     assert theirs.dbsize() == 1000

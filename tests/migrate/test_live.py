@@ -94,7 +94,7 @@ def test_a_copy_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         running = subprocess.Popen(
             [
                 *harness.COMMAND,
-                "copy",
+                "run",
                 old.url,
                 new.url,
                 "--state",
@@ -170,12 +170,12 @@ def test_a_reverse_migration(tmp_path: Path) -> None:
         contextlib.closing(data.raw(new.port)) as theirs,
     ):
         data.fill(ours, random.Random(1), 500)
-        assert harness.migrate(old.url, new.url, tmp_path / "there").complete
+        assert harness.migrate(old.url, new.url, tmp_path / "there", CutOver(quiet=0.1)).complete
         with Writers(lambda: data.raw(new.port), 2, keys=500):
             time.sleep(1)
         theirs.delete(*theirs.keys("1*"))
         back = harness.command(
-            "copy", new.url, old.url, "--reverse", "--state", tmp_path / "back", "--follow", 3, cwd=tmp_path
+            "reverse", old.url, new.url, "--yes", "--state", tmp_path / "there", "--follow", 3, cwd=tmp_path
         )
         assert back.returncode == 0, back.stderr + back.stdout
         assert data.snapshot(ours) == data.snapshot(theirs)
@@ -188,9 +188,10 @@ def test_a_reverse_migration_follows(tmp_path: Path) -> None:
         contextlib.closing(data.raw(old.port)) as ours,
         contextlib.closing(data.raw(new.port)) as theirs,
     ):
+        harness.switched(old.url, new.url, tmp_path / "valkeykit-migration")
         data.fill(theirs, random.Random(1), 300)
         running = subprocess.Popen(
-            [*harness.COMMAND, "copy", new.url, old.url, "--reverse", "--follow", "4", "--notifications"],
+            [*harness.COMMAND, "reverse", old.url, new.url, "--yes", "--follow", "4", "--notifications"],
             env=harness.environment(), cwd=tmp_path, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         wait_until(lambda: ours.dbsize() == 300, problem="nothing is copied")

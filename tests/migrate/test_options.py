@@ -178,7 +178,7 @@ def test_what_was_deleted_meanwhile_is_deleted(
 
 def test_events(old: ServerProcess, new: ServerProcess, ours: Any, tmp_path: Path) -> None:
     some(ours)
-    done = harness.command("copy", old.url, new.url, "--json", cwd=tmp_path)
+    done = harness.command("run", old.url, new.url, "--json", cwd=tmp_path)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0
     assert done.stderr == ""

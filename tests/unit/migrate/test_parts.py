@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
+from valkeykit_ops.commands import migrate_session
 from valkeykit_ops.migrate import commands, endpoints
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.payload import Format, TransferMode
@@ -125,6 +127,43 @@ def test_a_state_comes_back(tmp_path: Path) -> None:
         again.claim({"source": ["other"], "target": ["b"]})
     again.close()
     assert json.loads((tmp_path / "state" / "run.json").read_text())["identity"] == {"source": ["a"], "target": ["b"]}
+
+
+def test_swapped_servers_are_named(tmp_path: Path) -> None:
+    with contextlib.closing(MigrationState(tmp_path / "state")) as state:
+        state.claim({"source": ["old:1"], "target": ["new:2"]})
+        with pytest.raises(ConfigurationError, match="the previous server is old:1 and the new one new:2"):
+            state.check({"source": ["new:2"], "target": ["old:1"]})
+
+
+def test_a_state_of_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "run.json").write_text('{"identity": {}, "claimed": true}')
+    for _ in range(2):  # the folder is not locked afterwards
+        with pytest.raises(ConfigurationError, match="has format 1, this version of valkeykit-ops reads 2"):
+            MigrationState(tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope(), Scope(rename=("a", "b")), Scope("x*", None, frozenset({"hash"}), frozenset({3}))]
+)
+def test_a_scope_comes_back_from_its_record(scope: Scope) -> None:
+    assert Scope.from_record(json.loads(json.dumps(scope.record()))) == scope
+
+
+def test_the_scope_of_the_way_back_renames_to_the_previous_prefix() -> None:
+    back = Scope(rename=("shop:", "store:")).reversed()
+    assert back.name(b"store:1") == b"shop:1"
+
+
+@pytest.mark.parametrize("text", ["shop:store", "=store:", "a=b=c"])
+def test_a_prefix_to_rename_has_one_equals_sign(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected OLD=NEW"):
+        migrate_session.scope(None, text, None, None)
+
+
+def test_prefixes_may_contain_colons() -> None:
+    assert migrate_session.scope(None, "app:v1:=app:v3:", None, None).rename == ("app:v1:", "app:v3:")
 
 
 def test_urls_come_from_an_argument_a_file_or_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,11 @@ SourceCa = Annotated[Path | None, typer.Option(help="Path of the source's CA cer
 TargetCa = Annotated[Path | None, typer.Option(help="Path of the target's CA certificate.")]
 
 Match = Annotated[str | None, typer.Option(help="Migrate only keys that match this pattern.")]
-Rename = Annotated[str | None, typer.Option(help="Migrate only keys with a prefix, and replace it: OLD:NEW.")]
+Rename = Annotated[str | None, typer.Option(help="Migrate only keys with a prefix, and replace it: OLD=NEW.")]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Migrate only this type; can be repeated.")]
 Databases = Annotated[list[int] | None, typer.Option("--database", help="Migrate only this database; can be repeated.")]
 
 Conflict = Annotated[str, typer.Option(help="If the target has keys in scope: fail, skip or replace.")]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Reverse migration: from Valkey back to Redis.")]
 AcceptLoss = Annotated[bool, typer.Option("--accept-loss", help="Continue and skip keys that cannot be migrated.")]
 Verify = Annotated[str, typer.Option(help="Compare all keys (full) or a sample.")]
 Notifications = Annotated[

@@ -4,5 +4,5 @@
     with closing(MigrationState(Path("migration"))) as state, ProgressReporter(LogLines()) as reporter:
         report = Migration(source, target, Options(), state, reporter).run()
 
-`valkeykit migrate copy` does the same on the command line.
+`valkeykit migrate run` does the same on the command line.
 """

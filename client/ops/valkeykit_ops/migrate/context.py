@@ -24,6 +24,7 @@ class RunContext:
 
     Attributes:
         mirrors: Whether keys that the source does not have are removed from the target.
+        read_only: Whether keys that differ are only reported.
         unmovable: File that lists the keys that cannot be migrated.
     """
 
@@ -34,6 +35,7 @@ class RunContext:
     throttle: Throttle
     unmovable: JsonLinesFile
     mirrors: bool = False
+    read_only: bool = False
     counters: Counters = field(default_factory=Counters)
     stop: threading.Event = field(default_factory=threading.Event)
     _guard: threading.Lock = field(default_factory=threading.Lock)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from redis.exceptions import RedisError
 from valkeykit.errors import RefusedError
 
-from valkeykit_ops.migrate.server import MigrationServer, fields_of
+from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of
 
 RENEWALS_PER_PAUSE = 3
 """How often a pause is renewed before it ends."""
@@ -31,23 +32,51 @@ class WriteCounter:
         Raises:
             RefusedError: The server has no command statistics.
         """
-        calls = 0
-        for primary in self._server.primaries():
-            lines = self._server.info(primary.node, "commandstats")
-            if not lines:
-                raise RefusedError(
-                    "the source has no command statistics, so it is unknown whether writes have stopped",
-                    fix="stop the writers, then run valkeykit migrate copy",
-                )
-            for name, value in lines.items():
-                command = name.removeprefix("cmdstat_").partition("|")[0].lower()
-                if command in self._writing:
-                    calls += int(fields_of(value).get("calls", 0))
-        return calls
+        return sum(self.of(primary) for primary in self._server.primaries())
+
+    def of(self, primary: Primary) -> int:
+        """Number of write commands of one primary.
+
+        Raises:
+            RefusedError: It has no command statistics.
+        """
+        lines = self._server.info(primary.node, "commandstats")
+        if not lines:
+            raise RefusedError(
+                "the source has no command statistics, so it is unknown whether writes have stopped",
+                fix="stop the writers, then run valkeykit migrate run",
+            )
+        commands = {name: name.removeprefix("cmdstat_").partition("|")[0].lower() for name in lines}
+        return sum(
+            int(fields_of(value).get("calls", 0)) for name, value in lines.items() if commands[name] in self._writing
+        )
 
     def _writing_commands(self) -> set[str]:
         rows = self._server.command(self._server.primaries()[0].node, "COMMAND")
         return {row[0].decode().lower() for row in rows if b"write" in _flags(row[2])} - NOT_KEY_WRITES
+
+
+def write_marks(server: MigrationServer) -> dict[str, dict[str, Any]] | None:
+    """The number of write commands of each primary, with its run id; None if the user may not query it."""
+    try:
+        counter = WriteCounter(server)
+        return {
+            primary.name: {"run_id": server.info(primary.node, "server")["run_id"], "writes": counter.of(primary)}
+            for primary in server.primaries()
+        }
+    except (RedisError, RefusedError):
+        return None
+
+
+def writes_since(server: MigrationServer, marks: dict[str, dict[str, Any]] | None) -> int | None:
+    """Write commands since the marks; None if a server was restarted or its statistics were reset."""
+    now = write_marks(server)
+    if marks is None or now is None or marks.keys() != now.keys():
+        return None
+    pairs = [(marks[name], now[name]) for name in now]
+    if any(one["run_id"] != other["run_id"] or one["writes"] > other["writes"] for one, other in pairs):
+        return None
+    return sum(int(other["writes"]) - int(one["writes"]) for one, other in pairs)
 
 
 def _flags(row: list[object]) -> set[bytes]:

@@ -26,6 +26,19 @@ def _text(value: Any) -> str:
     return bytes(value).decode()
 
 
+def differing(source: MigrationServer, target: MigrationServer) -> dict[str, str | None]:
+    """What is wrong at the target with each library of the source; None for an equal one.
+
+    Raises:
+        redis.RedisError: A user is not permitted to list them.
+    """
+    here, there = libraries(source), libraries(target)
+    return {
+        name: None if there.get(name) == code else ("different code" if name in there else "missing")
+        for name, code in here.items()
+    }
+
+
 def load(server: MigrationServer, code: str, *, replace: bool) -> str | None:
     """Load a library on every primary; return the server's error, or None."""
     words = ["FUNCTION", "LOAD", *(["REPLACE"] if replace else []), code]

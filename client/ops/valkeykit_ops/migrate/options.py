@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from valkeykit.errors import ConfigurationError
@@ -73,6 +73,21 @@ class Scope:
         """The name at the source of a key of the target."""
         return self.rename[0].encode() + key[len(self.rename[1].encode()) :] if self.rename else key
 
+    def reversed(self) -> Scope:
+        """The scope of the reverse migration."""
+        return replace(self, rename=self.rename[::-1]) if self.rename else self
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Scope:
+        """The scope of a record."""
+        old_and_new = record["rename"]
+        return cls(
+            record["match"],
+            (old_and_new[0], old_and_new[1]) if old_and_new else None,
+            frozenset(record["types"]),
+            frozenset(record["databases"]),
+        )
+
     def record(self) -> dict[str, Any]:
         """Plain values that identify the scope."""
         return {
@@ -99,7 +114,7 @@ class Options:
         batch: Keys per round trip.
         chunk_above: Bytes of memory above which a key is copied in chunks.
         accept_loss: Continue and skip keys and field TTLs that cannot be migrated; they are listed.
-        reverse: Migrate back to the previous server. The target may be a Redis, and its keys are replaced.
+        reverse: Migrate back to the previous server: the target may be a Redis, and its keys are replaced.
         notifications: Enable keyspace notifications at the source during the run.
         verify: `full`, or `sample` for SAMPLE keys of each database and node.
         reconnect_timeout: Seconds that a server may be unreachable before the run fails.

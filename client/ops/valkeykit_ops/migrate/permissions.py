@@ -23,11 +23,12 @@ WRITE_COMMANDS: tuple[tuple[str | int, ...], ...] = (
 """Commands that only the target needs."""
 
 
-def denied_commands(context: RunContext, sizes: dict[int, int]) -> dict[str, list[str]]:
+def denied_commands(context: RunContext, sizes: dict[int, int], *, writes: bool = True) -> dict[str, list[str]]:
     """The commands that `source` and `target` reject.
 
     Args:
         sizes: Number of keys of the source's databases.
+        writes: Whether the target is written to.
 
     Raises:
         redis.RedisError: A server is unreachable.
@@ -38,14 +39,11 @@ def denied_commands(context: RunContext, sizes: dict[int, int]) -> dict[str, lis
     source, target = Router(context.source, number), Router(context.target)
     reads = [*READ_COMMANDS, ("PEXPIRETIME",)] if context.source.has_absolute_ttl else [*READ_COMMANDS]
     name = context.options.scope.name(key)
+    changes = [*(_command(words, name) for words in WRITE_COMMANDS), pack("RENAME", name, name)] if writes else []
     try:
         return {
             "source": _denied(source, key, [pack("MEMORY", "USAGE", key), *(_command(words, key) for words in reads)]),
-            "target": _denied(
-                target,
-                name,
-                [*(_command(words, name) for words in (*READ_COMMANDS, *WRITE_COMMANDS)), pack("RENAME", name, name)],
-            ),
+            "target": _denied(target, name, [*(_command(words, name) for words in READ_COMMANDS), *changes]),
         }
     finally:
         source.close()

@@ -80,6 +80,21 @@ def examine(context: RunContext, *, full: bool, continuing: bool) -> MigrationPl
     return plan
 
 
+def examine_for_verification(context: RunContext) -> MigrationPlan:
+    """Check what a comparison needs: two servers and the permissions to read from both.
+
+    Raises:
+        redis.RedisError: A server is unreachable.
+    """
+    sizes = context.source.sizes()
+    in_scope = {number: size for number, size in sizes.items() if context.options.scope.includes(number)}
+    plan = MigrationPlan(context.source.name, context.target.name, sum(in_scope.values()), 0.0)
+    plan.checks += [_distinct(context), _databases(context, in_scope)]
+    denied = permissions.denied_commands(context, in_scope, writes=False)
+    plan.checks += [_permissions(endpoint, names) for endpoint, names in denied.items()]
+    return plan
+
+
 def _versions(context: RunContext) -> Check:
     text = f"{context.source.name} → {context.target.name}"
     if context.source.engine == "redis" and context.source.release < OLDEST_SOURCE:
@@ -91,7 +106,10 @@ def _versions(context: RunContext) -> Check:
         )
     if context.target.engine != "valkey" and not context.options.reverse:
         return Check(
-            "versions", False, f"{text}: the target is not a Valkey", "pass --reverse to migrate back to a Redis"
+            "versions",
+            False,
+            f"{text}: the target is not a Valkey",
+            "use `valkeykit migrate reverse` to migrate back to the previous server",
         )
     if context.target.engine == "valkey" and context.target.release < OLDEST_TARGET:
         return Check(

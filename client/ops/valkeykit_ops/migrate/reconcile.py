@@ -103,7 +103,7 @@ class _Differences:
 
 
 def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
-    """Compare all keys in scope, or a sample, and repair those that differ.
+    """Compare all keys in scope, or a sample, and repair those that differ, unless the context is read-only.
 
     Raises:
         redis.RedisError: A server rejected a command, or was unreachable for too long.
@@ -112,7 +112,7 @@ def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
     compared = context.counters.get("compared")
     detected = _compare(context, sample=sample)
     result = Verification(full=not sample, differing=detected.number)
-    while detected.unlisted:  # too many to keep in memory: copy all keys, repair these, compare again
+    while detected.unlisted and not context.read_only:  # too many for memory: copy all, repair these, compare again
         before = detected.number
         copy_all(context)
         _repair(context, detected.listed, Verification())
@@ -193,7 +193,8 @@ def _repair(context: RunContext, detected: list[KeyDifference], result: Verifica
     for _ in range(REPAIR_ROUNDS):
         if not pending:
             return
-        copy_keys(context, [(difference.database, difference.key) for difference in pending])
+        if not context.read_only:
+            copy_keys(context, [(difference.database, difference.key) for difference in pending])
         again = _recompare(context, pending)
         result.repaired += len(pending) - len(again)
         pending = _still_present(context, again, result)

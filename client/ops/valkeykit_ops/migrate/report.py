@@ -58,11 +58,11 @@ class MigrationReport:
             ],
         }
 
-    def write(self, state: MigrationState) -> Path:
+    def write(self, state: MigrationState, name: str = "report") -> Path:
         """Write both files; return the path of the Markdown page."""
         record = self.record()
-        state.write("report.json", json.dumps(record, indent=2) + "\n")
-        return state.write("report.md", _page(record))
+        state.write(f"{name}.json", json.dumps(record, indent=2) + "\n")
+        return state.write(f"{name}.md", _page(record))
 
 
 def _page(record: dict[str, Any]) -> str:

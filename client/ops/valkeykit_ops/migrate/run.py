@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
 from valkeykit.errors import ConfigurationError, ValkeykitError
 
-from valkeykit_ops.migrate import changes, cutover, functions, preflight
+from valkeykit_ops.migrate import changes, cutover, functions, preflight, reverse, safety
 from valkeykit_ops.migrate.changes import ChangeTracker
 from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.copier import Copier
@@ -89,6 +89,7 @@ class Migration:
             ValkeykitError: A server is unreachable, or rejects a required command.
         """
         with _translating_errors():
+            self._context.unmovable.clear()
             self._reporter.stage("inventory", sum(self._context.source.sizes().values()))
             return preflight.examine(self._context, full=True, continuing=False)
 
@@ -101,9 +102,16 @@ class Migration:
 
         Raises:
             ConfigurationError: The state belongs to another migration.
+            UnsafeOperationError: It would overwrite or delete what only one of both servers has.
             ValkeykitError: A server is unreachable or rejected a command; the state is saved.
         """
         began = time.time()
+        context = self._context
+        context.state.check({"source": context.source.location, "target": context.target.location})
+        safety.refuse_after_cut_over(context.state, context.target, reverse=context.options.reverse)
+        if context.options.reverse:
+            reverse.refuse_unconfirmed(context.state)
+        context.unmovable.clear()
         with _translating_errors():
             report = MigrationReport(self._examine(), started=began)
             if not report.plan.is_go:
@@ -120,6 +128,29 @@ class Migration:
                 else:
                     report.verification = self._verify()
         return self._finish(report, began)
+
+    def verify(self) -> MigrationReport:
+        """Compare both servers; nothing is written to either.
+
+        Raises:
+            ConfigurationError: The state belongs to another migration.
+            ValkeykitError: A server is unreachable or rejected a command.
+        """
+        began, context = time.time(), self._context
+        context.state.check({"source": context.source.location, "target": context.target.location})
+        context.read_only = True
+        context.mirrors = bool(context.state.get("mirrors", True))
+        with _translating_errors():
+            self._reporter.stage("preflight")
+            report = MigrationReport(preflight.examine_for_verification(context), started=began)
+            if report.plan.is_go:
+                self._reporter.stage("verification", sum(context.source.sizes().values()))
+                report.verification = reconcile(context, sample=context.options.verify == "sample")
+                report.unmovable = report.verification.unmovable
+                if self._copies_libraries:
+                    with contextlib.suppress(RedisError):
+                        self._libraries = functions.differing(context.source, context.target)
+        return self._conclude(report, began, "verification")
 
     def _examine(self) -> MigrationPlan:
         self._reporter.stage("preflight")
@@ -189,7 +220,7 @@ class Migration:
 
     def _load_libraries(self) -> None:
         context = self._context
-        if not (context.source.has_functions and context.target.has_functions and context.options.scope.is_everything):
+        if not self._copies_libraries:
             return
         try:
             there, here = functions.libraries(context.target), functions.libraries(context.source)
@@ -200,6 +231,11 @@ class Migration:
                 self._libraries[name] = None
             else:
                 self._libraries[name] = functions.load(context.target, code, replace=context.overwrites)
+
+    @property
+    def _copies_libraries(self) -> bool:
+        context = self._context
+        return context.source.has_functions and context.target.has_functions and context.options.scope.is_everything
 
     def _follow(self, seconds: float) -> None:
         self._reporter.stage("following")
@@ -278,14 +314,22 @@ class Migration:
 
     def _finish(self, report: MigrationReport, began: float) -> MigrationReport:
         context = self._context
+        report.unmovable = context.counters.get("unmovable")
+        self._conclude(report, began, "report")
+        if report.complete and (report.cut_over or context.source.is_file):
+            with _translating_errors():
+                safety.record_cut_over(context.state, context.source, context.target)
+        return report
+
+    def _conclude(self, report: MigrationReport, began: float, name: str) -> MigrationReport:
+        context = self._context
         report.seconds = time.time() - began
         report.counts = context.counters.snapshot()
         report.libraries = self._libraries
-        report.unmovable = context.counters.get("unmovable")
         verified = report.verification
         clean = verified is not None and verified.is_clean and not any(self._libraries.values())
         report.complete = clean and (context.options.accept_loss or not report.unmovable)
-        page = report.write(context.state)
+        page = report.write(context.state, name)
         self._reporter.note(f"report: {page}", report=str(page))
         return report
 

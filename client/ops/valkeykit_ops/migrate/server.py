@@ -83,6 +83,11 @@ class MigrationServer:
         )
 
     @property
+    def is_file(self) -> bool:
+        """Whether its data come from a file, which no client writes to."""
+        return bool(self._label)
+
+    @property
     def release(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.version.split(".") if part.isdigit())
 

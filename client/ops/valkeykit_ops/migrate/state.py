@@ -23,6 +23,9 @@ SAVE_INTERVAL_SECONDS = 0.5
 
 DONE = "done"
 
+FORMAT = 2
+"""Version of the format of run.json."""
+
 
 class MigrationState:
     """The state that is saved between two runs of the same command."""
@@ -37,18 +40,29 @@ class MigrationState:
             self._hold()
             self._record: dict[str, Any] = self._read("run.json")
         except (OSError, ValueError) as problem:
+            self._unlock()
             raise ConfigurationError(
                 f"the state folder {str(folder)!r} cannot be used: {type(problem).__name__}",
                 fix="remove it to start from scratch, or choose another one with --state",
             ) from None
+        if (version := self._record.setdefault("format", 1 if self._record else FORMAT)) != FORMAT:
+            self._unlock()
+            raise ConfigurationError(
+                f"the state folder {str(folder)!r} has format {version}, this version of valkeykit-ops reads {FORMAT}",
+                fix="finish with the version that wrote it, or start from scratch with another --state folder",
+            )
 
     def close(self) -> None:
         """Save the state and unlock the folder."""
         with self._guard:
             if self._lock is not None:
                 self.save()
-                os.close(self._lock)
-                self._lock = None
+                self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def claim(self, identity: Mapping[str, Any]) -> None:
         """Claim the folder for a migration; the first claim owns it.
@@ -56,14 +70,31 @@ class MigrationState:
         Raises:
             ConfigurationError: It belongs to another migration; the message lists the differences.
         """
-        kept = self._record.setdefault("identity", dict(identity))
-        differing = [name for name in identity if kept.get(name) != identity[name]]
-        if differing:
-            raise ConfigurationError(
-                f"the state folder {str(self.folder)!r} belongs to another migration: {', '.join(differing)} differ",
-                fix="run the original command again, or choose another folder with --state",
-            )
+        self._record.setdefault("identity", dict(identity))
+        self.check(identity)
         self.save()
+
+    def check(self, identity: Mapping[str, Any]) -> None:
+        """Check that the folder belongs to a migration, or to none.
+
+        Raises:
+            ConfigurationError: It belongs to another migration; the message lists the differences.
+        """
+        kept = self._record.get("identity") or identity
+        differing = [name for name in identity if kept.get(name) != identity[name]]
+        if not differing:
+            return
+        swapped = (kept.get("source"), kept.get("target")) == (identity.get("target"), identity.get("source"))
+        if swapped:
+            raise ConfigurationError(
+                f"source and target are swapped: in {str(self.folder)!r} "
+                f"the previous server is {', '.join(kept['source'])} and the new one {', '.join(kept['target'])}",
+                fix="pass the previous server first, in every sub-command",
+            )
+        raise ConfigurationError(
+            f"the state folder {str(self.folder)!r} belongs to another migration: {', '.join(differing)} differ",
+            fix="run the original command again, or choose another folder with --state",
+        )
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value saved under a name."""
@@ -116,7 +147,7 @@ class MigrationState:
         return path
 
     def lines(self, name: str) -> JsonLinesFile:
-        """A new, empty file of JSON lines."""
+        """A file of JSON lines."""
         return JsonLinesFile(self.folder / name)
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -144,7 +175,10 @@ class JsonLinesFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._guard = threading.Lock()
-        with _opened(path):
+
+    def clear(self) -> None:
+        """Empty the file."""
+        with _opened(self.path):
             pass
 
     def add(self, **fields: Any) -> None:

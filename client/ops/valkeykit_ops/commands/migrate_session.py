@@ -1,0 +1,151 @@
+"""What the sub-commands of `valkeykit migrate` share: opening both servers, progress output, and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+from valkeykit.error_translation import translate_errors
+from valkeykit.errors import ConfigurationError
+
+from valkeykit_ops.commands.migrate_views import show_report
+from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate.options import Options, Scope
+from valkeykit_ops.migrate.progress import JsonLines, LogLines, ProgressBar, ProgressReporter, ProgressSink
+from valkeykit_ops.migrate.report import MigrationReport
+from valkeykit_ops.migrate.run import Migration
+from valkeykit_ops.migrate.safety import UnsafeOperationError
+from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.state import MigrationState
+
+NO_GO, INCOMPLETE, UNSAFE = 3, 4, 5
+"""Exit codes: the preflight failed; the target is incomplete; the command would destroy data."""
+
+
+@dataclass(frozen=True)
+class MigrationArguments:
+    """The arguments that name both servers and the state."""
+
+    source: str | None
+    target: str | None
+    state: Path
+    source_ca: Path | None
+    target_ca: Path | None
+    scratch_server: str | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """Both servers and the state, as long as the sub-command runs."""
+
+    source: MigrationServer
+    target: MigrationServer
+    state: MigrationState
+    reporter: ProgressReporter
+
+    @contextlib.contextmanager
+    def migration(self, options: Options, state: MigrationState | None = None, *, reverse: bool = False
+                  ) -> Iterator[Migration]:  # fmt: skip
+        """A migration that SIGINT and SIGTERM stop cleanly."""
+        source, target = (self.target, self.source) if reverse else (self.source, self.target)
+        migration = Migration(source, target, options, state or self.state, self.reporter)
+        with _stoppable(migration.stop):
+            yield migration
+
+
+@contextlib.contextmanager
+def session(arguments: MigrationArguments, *, as_json: bool) -> Iterator[Session]:
+    """Open both servers and the state folder.
+
+    Raises:
+        ValkeykitError: An argument is invalid, or a server is unreachable.
+        typer.Exit: The command would destroy data; the error is printed.
+    """
+    source = endpoints.resolve_url(arguments.source, endpoints.SOURCE_URL)
+    target = endpoints.resolve_url(arguments.target, endpoints.TARGET_URL)
+    with (
+        _refusing(),
+        translate_errors(),
+        endpoints.open_source(source, arguments.source_ca, arguments.scratch_server) as old,
+        opened(target, arguments.target_ca) as new,
+        contextlib.closing(MigrationState(arguments.state)) as state,
+        ProgressReporter(_progress_sink(as_json=as_json)) as reporter,
+    ):
+        yield Session(old, new, state, reporter)
+
+
+@contextlib.contextmanager
+def opened(url: str, ca: Path | None) -> Iterator[MigrationServer]:
+    """A server."""
+    with contextlib.closing(MigrationServer(endpoints.settings(url, ca))) as server:
+        yield server
+
+
+def scope(match: str | None, rename: str | None, types: list[str] | None, databases: list[int] | None) -> Scope:
+    """The scope that the options describe.
+
+    Raises:
+        ConfigurationError: An option is invalid.
+    """
+    return Scope(match, _prefixes(rename), frozenset(types or ()), frozenset(databases or ()))
+
+
+def _prefixes(rename: str | None) -> tuple[str, str] | None:
+    if rename is None:
+        return None
+    old, equals, new = rename.partition("=")
+    if not equals or not old or "=" in new:
+        raise ConfigurationError(f"--rename is {rename!r}, expected OLD=NEW", fix="--rename shop:=store:")
+    return old, new
+
+
+def check_follows_changes(options: Options) -> None:
+    """Raises:
+    ConfigurationError: Changes of keys cannot be followed with these options.
+    """
+    if options.conflict == "skip":
+        raise ConfigurationError(
+            "--conflict skip does not support a cut-over: earlier copies look like the target's own keys",
+            fix="--conflict replace",
+        )
+
+
+def finish(report: MigrationReport, *, as_json: bool) -> NoReturn:
+    """Print the report and exit."""
+    show_report(report, as_json=as_json)
+    if not report.plan.is_go:
+        raise typer.Exit(NO_GO)
+    raise typer.Exit(0 if report.complete else INCOMPLETE)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except UnsafeOperationError as problem:
+        typer.echo(f"error: {problem}", err=True)
+        raise typer.Exit(UNSAFE) from None
+
+
+def _progress_sink(*, as_json: bool) -> ProgressSink:
+    if as_json:
+        return JsonLines()
+    return ProgressBar() if sys.stderr.isatty() else LogLines()
+
+
+@contextlib.contextmanager
+def _stoppable(stop: threading.Event) -> Iterator[None]:
+    """The first SIGINT or SIGTERM stops the run cleanly; the state is saved in any case."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
