@@ -285,13 +285,13 @@ def test_no_sides(tmp_path: Path) -> None:
         assert "Traceback" not in shown.stderr
 
 
-@pytest.mark.parametrize("damage", ["truncated", "nonsense"])
+@pytest.mark.parametrize("damage", ["truncated", "nonsense after the signature"])
 def test_a_broken_rdb_file(damage: str, old: ServerProcess, ours: Any, new: ServerProcess, tmp_path: Path) -> None:
     data.fill(ours, random.Random(1), 300)
     ours.save()
     whole = (old.folder / "dump.rdb").read_bytes()
     file = tmp_path / "dump.rdb"
-    file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else os.urandom(100))
+    file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"REDIS" + os.urandom(100))
     shown = harness.command("run", file, new.url, cwd=tmp_path)
     assert shown.returncode == 1
     assert "dump.rdb cannot be loaded; the server reports" in shown.stderr

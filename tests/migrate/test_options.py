@@ -171,7 +171,7 @@ def test_what_was_deleted_meanwhile_is_deleted(
     ours.delete("shop:a")
     ours.flushdb()
     ours.set("mail:a", 4)
-    report = harness.migrate(old.url, new.url, state)
+    report = harness.migrate(old.url, new.url, state, trust_source=True)
     assert report.complete
     assert theirs.keys() == [b"mail:a"]
 
@@ -224,7 +224,7 @@ def test_more_differences_than_are_remembered(
     assert harness.migrate(old.url, new.url, state).complete
     assert theirs.dbsize() == 60
     ours.flushall()
-    assert harness.migrate(old.url, new.url, state).complete
+    assert harness.migrate(old.url, new.url, state, trust_source=True).complete
     assert theirs.dbsize() == 0
 
 

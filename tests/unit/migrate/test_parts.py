@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from valkeykit.errors import ConfigurationError
 from valkeykit_ops.commands import migrate_session
-from valkeykit_ops.migrate import commands, endpoints
+from valkeykit_ops.migrate import commands, endpoints, files
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.payload import Format, TransferMode
 from valkeykit_ops.migrate.pipelined import pack
@@ -191,3 +191,18 @@ def test_a_chunk_of_a_stream_without_groups_is_its_entries() -> None:
 def test_names_are_shown_whatever_their_bytes() -> None:
     assert shown(b"a\xffb") == "a\\xffb"
     assert shown("ä".encode()) == "ä"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty, so it has no data to migrate"),
+        (b"\x1f\x8b\x08\x00", "it is compressed"),
+        (b"hello", "neither an RDB file nor an append-only file"),
+    ],
+)
+@pytest.mark.parametrize("name", ["dump.rdb", "appendonly.aof"])
+def test_a_file_without_data(name: str, content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=problem), files.served(tmp_path / name, "/bin/false"):
+        pass

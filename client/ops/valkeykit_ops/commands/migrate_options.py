@@ -25,6 +25,14 @@ Types = Annotated[list[str] | None, typer.Option("--type", help="Migrate only th
 Databases = Annotated[list[int] | None, typer.Option("--database", help="Migrate only this database; can be repeated.")]
 
 Conflict = Annotated[str, typer.Option(help="If the target has keys in scope: fail, skip or replace.")]
+TrustSource = Annotated[
+    bool,
+    typer.Option("--trust-source", help="Delete what the source lost in a restart, a flush or with most of its keys."),
+]
+AcceptTargetWrites = Annotated[
+    bool,
+    typer.Option("--accept-target-writes", help="Overwrite and delete what other clients write to the target."),
+]
 AcceptLoss = Annotated[bool, typer.Option("--accept-loss", help="Continue and skip keys that cannot be migrated.")]
 Verify = Annotated[str, typer.Option(help="Compare all keys (full) or a sample.")]
 Notifications = Annotated[

@@ -120,7 +120,7 @@ class ChangeTracker:
 
     def _note(self, channel: bytes, key: bytes) -> None:
         database = int(channel[len(b"__keyevent@") : channel.index(b"__:")])
-        if not self._scope.includes(database):
+        if not self._scope.includes(database) or not self._scope.takes(key):
             return
         with self._guard:
             if len(self._keys) < MAX_TRACKED_KEYS:

@@ -1,6 +1,7 @@
 """Copy and comparison of single keys with commands.
 
-A key is assembled under a scratch name and then renamed, so clients never see a part of it."""
+A key is assembled under a scratch name and then renamed, so clients never see a part of it.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +13,10 @@ from itertools import count
 from redis.exceptions import RedisError, ResponseError
 
 from valkeykit_ops.migrate import value_codecs
-from valkeykit_ops.migrate.options import SCRATCH_PREFIX
-from valkeykit_ops.migrate.pipelined import pack
-from valkeykit_ops.migrate.reader import NEVER, expiries, raise_first
+from valkeykit_ops.migrate.reader import expiries, raise_first
 from valkeykit_ops.migrate.router import Router, slot_of, tag_of
 from valkeykit_ops.migrate.streams import StreamCodec
+from valkeykit_ops.migrate.target_writer import TargetWriter
 from valkeykit_ops.migrate.value_codecs import CHUNK_BYTES, CHUNK_ELEMENTS, ValueCodec
 
 MAX_ATTEMPTS = 3
@@ -56,62 +56,6 @@ class DatabasePair:
         """Whether both servers count a stream's entries (7.0 and newer)."""
         return self.source.server.has_functions and self.target.server.has_functions
 
-    def copy(self, key: bytes, name: bytes, kind: str, weight: int, *, replace: bool,
-             between: Callable[[], None] = lambda: None) -> bool:  # fmt: skip
-        """Copy one key; return False if `replace` is off and the target has it.
-
-        Args:
-            weight: Bytes of memory at the source.
-            between: Called between two chunks.
-
-        Raises:
-            ChangedError: It was deleted or replaced in the meantime.
-        """
-        scratch = scratch_key(name)
-        self.target.call(scratch, "UNLINK", scratch)
-        try:
-            with _detecting_changes():
-                self._fill(key, scratch, kind, weight, between)
-            return self._name(key, scratch, name, replace=replace)
-        except BaseException:
-            with contextlib.suppress(RedisError):
-                self.target.reset()
-                self.target.call(scratch, "UNLINK", scratch)
-            raise
-
-    def _fill(self, key: bytes, scratch: bytes, kind: str, weight: int, between: Callable[[], None]) -> None:
-        codec = self.codec(kind)
-        if isinstance(codec, StreamCodec):
-            self._send(scratch, codec.begin(self.source, key, scratch))
-        for chunk in codec.chunks(self.source, key, self._step(codec, key, kind, weight)):
-            block = codec.write(scratch, chunk)
-            raise_first(self.target.receive())
-            self._send(scratch, block)
-            between()
-        raise_first(self.target.receive())
-        if isinstance(codec, StreamCodec):
-            self._send(scratch, codec.finish(self.source, key, scratch, counters=self.counts_entries))
-            raise_first(self.target.receive())
-
-    def _send(self, scratch: bytes, block: list[bytes]) -> None:
-        raise_first(self.target.receive())
-        self.target.send([scratch] * len(block), block)
-
-    def _name(self, key: bytes, scratch: bytes, name: bytes, *, replace: bool) -> bool:
-        expires = expiries(self.source, [key])[0]
-        if not self.source.call(key, "EXISTS", key):
-            raise ChangedError
-        block = [pack("PEXPIREAT", scratch, expires)] if expires != NEVER else []
-        if replace:
-            block += [pack("UNLINK", name), pack("RENAME", scratch, name)]
-        else:
-            block += [pack("RENAMENX", scratch, name)]
-        answers = self.target.request([scratch] * len(block), block)
-        if isinstance(answers[-1], ResponseError) and "no such key" in str(answers[-1]):
-            return True  # it expired during the copy, on both servers
-        raise_first(answers)
-        return replace or bool(answers[-1])
-
     def equal(self, key: bytes, name: bytes, kind: str, weight: int, *,
               between: Callable[[], None] = lambda: None) -> bool:  # fmt: skip
         """Whether both servers have the same value; expiry times are not compared.
@@ -123,7 +67,7 @@ class DatabasePair:
         with _detecting_changes():
             if codec.length(self.source, key) != self._target_length(codec, name):
                 return False
-            for chunk in codec.chunks(self.source, key, self._step(codec, key, kind, weight)):
+            for chunk in codec.chunks(self.source, key, self.step(codec, key, kind, weight)):
                 if not codec.has(self.target, name, chunk):
                     return False
                 between()
@@ -139,12 +83,72 @@ class DatabasePair:
                 return -1
             raise
 
-    def _step(self, codec: ValueCodec, key: bytes, kind: str, weight: int) -> int:
+    def step(self, codec: ValueCodec, key: bytes, kind: str, weight: int) -> int:
         """Elements per chunk; bytes for a string."""
         if kind == "string":
             return CHUNK_BYTES
         each = max(1, weight // max(1, codec.length(self.source, key)))
         return max(1, min(CHUNK_ELEMENTS, CHUNK_BYTES // each))
+
+
+class CommandCopier:
+    """Copies single keys between two databases with commands.
+
+    Args:
+        prefix: Prefix of the scratch names.
+    """
+
+    def __init__(self, pair: DatabasePair, writer: TargetWriter, prefix: bytes) -> None:
+        self._pair = pair
+        self._writer = writer
+        self._prefix = prefix
+
+    def copy(self, key: bytes, name: bytes, kind: str, weight: int, *, replace: bool,
+             between: Callable[[], None] = lambda: None) -> bool:  # fmt: skip
+        """Copy one key; return False if `replace` is off and the target has it.
+
+        Args:
+            weight: Bytes of memory at the source.
+            between: Called between two chunks.
+
+        Raises:
+            ChangedError: It was deleted or replaced in the meantime.
+        """
+        scratch = scratch_key(name, self._prefix)
+        self._writer.remove_scratch([scratch])
+        try:
+            with _detecting_changes():
+                self._fill(key, scratch, kind, weight, between)
+            return self._writer.publish(scratch, name, self._expiry(key), replace=replace)
+        except BaseException:
+            with contextlib.suppress(RedisError):
+                self._pair.target.reset()
+                self._writer.remove_scratch([scratch])
+            raise
+
+    def _expiry(self, key: bytes) -> int:
+        expires = expiries(self._pair.source, [key])[0]
+        if not self._pair.source.call(key, "EXISTS", key):
+            raise ChangedError
+        return expires
+
+    def _fill(self, key: bytes, scratch: bytes, kind: str, weight: int, between: Callable[[], None]) -> None:
+        codec = self._pair.codec(kind)
+        if isinstance(codec, StreamCodec):
+            self._send(scratch, codec.begin(self._pair.source, key, scratch))
+        for chunk in codec.chunks(self._pair.source, key, self._pair.step(codec, key, kind, weight)):
+            block = codec.write(scratch, chunk)
+            raise_first(self._writer.receive())
+            self._send(scratch, block)
+            between()
+        raise_first(self._writer.receive())
+        if isinstance(codec, StreamCodec):
+            self._send(scratch, codec.finish(self._pair.source, key, scratch, counters=self._pair.counts_entries))
+            raise_first(self._writer.receive())
+
+    def _send(self, scratch: bytes, block: list[bytes]) -> None:
+        raise_first(self._writer.receive())
+        self._writer.append(scratch, block)
 
 
 @contextlib.contextmanager
@@ -158,12 +162,10 @@ def _detecting_changes() -> Iterator[None]:
         raise
 
 
-def scratch_key(name: bytes) -> bytes:
+def scratch_key(name: bytes, prefix: bytes) -> bytes:
     """A name in the same cluster slot for a key that is not complete yet."""
     tag = tag_of(name)
     if tag and b"}" not in tag:
-        return SCRATCH_PREFIX + b"{" + tag + b"}" + (name if tag != name else b"")
+        return prefix + b"{" + tag + b"}" + (name if tag != name else b"")
     slot, plain = slot_of(name), name.replace(b"{", b"(")
-    return next(
-        scratch for number in count() if slot_of(scratch := SCRATCH_PREFIX + b"%d:%b" % (number, plain)) == slot
-    )
+    return next(scratch for number in count() if slot_of(scratch := prefix + b"%d:%b" % (number, plain)) == slot)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from valkeykit.errors import ValkeykitError
 
 from valkeykit_ops.migrate.counters import Counters
+from valkeykit_ops.migrate.guards import SourceGuard, TargetGuard
 from valkeykit_ops.migrate.options import Options
+from valkeykit_ops.migrate.ownership import KeyOwnership, scratch_prefix
 from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import JsonLinesFile, MigrationState
 from valkeykit_ops.migrate.throttle import Throttle
@@ -26,6 +28,7 @@ class RunContext:
         mirrors: Whether keys that the source does not have are removed from the target.
         read_only: Whether keys that differ are only reported.
         unmovable: File that lists the keys that cannot be migrated.
+        target_calls: Commands that were sent to the target, by name.
     """
 
     source: MigrationServer
@@ -34,12 +37,44 @@ class RunContext:
     state: MigrationState
     throttle: Throttle
     unmovable: JsonLinesFile
+    ownership: KeyOwnership
+    source_guard: SourceGuard
+    target_guard: TargetGuard
+    target_calls: Counters
     mirrors: bool = False
     read_only: bool = False
     counters: Counters = field(default_factory=Counters)
     stop: threading.Event = field(default_factory=threading.Event)
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _skipped: set[tuple[int, bytes]] = field(default_factory=set)
+
+    @classmethod
+    def create(cls, source: MigrationServer, target: MigrationServer, options: Options, state: MigrationState
+               ) -> RunContext:  # fmt: skip
+        """The context of a run with a state folder."""
+        calls = Counters()
+        trusted = options.trust_source or source.is_file
+        return cls(
+            source,
+            target,
+            options,
+            state,
+            Throttle(options.rate, options.max_latency, options.batch),
+            state.lines("unmovable.jsonl"),
+            KeyOwnership(options.scope, scratch_prefix(state)),
+            SourceGuard(source, options.scope, state, trusted=trusted),
+            TargetGuard(target, state, calls, accepted=options.accept_target_writes),
+            calls,
+        )
+
+    def check_servers(self) -> None:
+        """Check that both servers are as this run left them, before keys are overwritten or deleted.
+
+        Raises:
+            UnsafeOperationError: The source lost writes, or another client wrote to the target.
+        """
+        self.source_guard.check()
+        self.target_guard.check()
 
     @property
     def overwrites(self) -> bool:

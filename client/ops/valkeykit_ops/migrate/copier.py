@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from redis.exceptions import ResponseError
 
 from valkeykit_ops.migrate import commands, reader
-from valkeykit_ops.migrate.command_copy import MAX_ATTEMPTS, ChangedError, DatabasePair
+from valkeykit_ops.migrate.command_copy import MAX_ATTEMPTS, ChangedError, CommandCopier, DatabasePair
 from valkeykit_ops.migrate.context import RunContext
-from valkeykit_ops.migrate.options import SCRATCH_PREFIX, TYPES
+from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.payload import TransferMode
 from valkeykit_ops.migrate.reader import Value
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.target_writer import TargetWriter
 
 BLOCK_BYTES = 4 << 20
 """Maximum memory at the source of the keys in one block."""
@@ -32,6 +33,8 @@ class Copier:
         self._database = database
         self._removes = removes
         self._pair = DatabasePair(Router(context.source, database), Router(context.target, database))
+        self._writer = TargetWriter(context, database, self._pair.target)
+        self._by_commands = CommandCopier(self._pair, self._writer, context.ownership.scratch_prefix)
         self._sent: list[tuple[bytes, Value, int]] = []
 
     def close(self) -> None:
@@ -65,7 +68,7 @@ class Copier:
 
     def flush(self) -> None:
         """Wait until all pending keys are copied."""
-        answers = self._pair.target.receive()
+        answers = self._writer.receive()
         sent, self._sent = self._sent, []
         refused: list[tuple[bytes, int]] = []
         copied = size = 0
@@ -104,7 +107,7 @@ class Copier:
             restores.append(commands.restore(name, value.expires, payload, replace=self._context.overwrites))
             self._sent.append((key, value, weight))
         if names:
-            self._pair.target.send(names, restores)
+            self._writer.send_restores(names, restores)
         if by_commands:
             self.flush()
             for key, weight in by_commands:
@@ -124,7 +127,7 @@ class Copier:
                 self._context.skip(self._database, key, kind, "the target does not support this type")
                 return
             try:
-                there = self._pair.copy(
+                there = self._by_commands.copy(
                     key, name, kind, weight, replace=self._context.overwrites, between=self._context.check_stop
                 )
             except ChangedError:
@@ -139,15 +142,13 @@ class Copier:
         if not keys or not self._removes:
             return
         names = [self._context.options.scope.name(key) for key in keys]
-        answers = self._pair.target.request(names, [commands.unlink(name) for name in names])
-        reader.raise_first(answers)
-        self._context.counters.add("removed", sum(answers))
+        self._context.counters.add("removed", self._writer.remove(names))
 
 
 def in_scope(context: RunContext, source: Router, keys: Sequence[bytes]) -> list[bytes]:
     """The keys in scope of the options."""
     scope = context.options.scope
-    in_scope_keys = [key for key in keys if scope.takes(key) and not key.startswith(SCRATCH_PREFIX)]
+    in_scope_keys = [key for key in keys if scope.takes(key)]
     if not scope.types or not in_scope_keys:
         return in_scope_keys
     kinds = reader.types(source, in_scope_keys)

@@ -24,7 +24,7 @@ class WriteCounter:
 
     def __init__(self, server: MigrationServer) -> None:
         self._server = server
-        self._writing = self._writing_commands()
+        self._writing = writing_commands(server)
 
     def total(self) -> int:
         """Number of write commands since the server's start.
@@ -51,9 +51,15 @@ class WriteCounter:
             int(fields_of(value).get("calls", 0)) for name, value in lines.items() if commands[name] in self._writing
         )
 
-    def _writing_commands(self) -> set[str]:
-        rows = self._server.command(self._server.primaries()[0].node, "COMMAND")
-        return {row[0].decode().lower() for row in rows if b"write" in _flags(row[2])} - NOT_KEY_WRITES
+
+def writing_commands(server: MigrationServer) -> set[str]:
+    """The names of the commands that write keys.
+
+    Raises:
+        redis.RedisError: The user may not run COMMAND.
+    """
+    rows = server.command(server.primaries()[0].node, "COMMAND")
+    return {row[0].decode().lower() for row in rows if b"write" in _flags(row[2])} - NOT_KEY_WRITES
 
 
 def write_marks(server: MigrationServer) -> dict[str, dict[str, Any]] | None:

@@ -26,6 +26,8 @@ from valkeykit_ops.migrate.pipelined import PipelinedConnection
 HOST = "127.0.0.1"
 PROGRAMS = ("valkey-server", "redis-server")
 RDB_SIGNATURES = (b"REDIS", b"VALKEY")
+AOF_START, AOF_ANNOTATION = b"*", b"#"
+GZIP_START = b"\x1f\x8b"
 POLL_INTERVAL_SECONDS = 0.1
 
 
@@ -67,6 +69,8 @@ def served(path: Path, server: str) -> Iterator[Address]:
         raise ConfigurationError(
             f"the file {str(path)!r} does not exist", fix="pass an RDB file, an append-only file or a URL"
         )
+    if path.is_file():
+        _check_signature(path)
     with tempfile.TemporaryDirectory(prefix="valkeykit-migrate-") as name:
         folder = Path(name)
         port = _free_port()
@@ -113,9 +117,28 @@ def _base_name(folder: Path) -> str:
 def _is_rdb(path: Path) -> bool:
     if path.suffix == ".aof":  # an append-only file may begin with an RDB preamble
         return False
+    return _signature(path).startswith(RDB_SIGNATURES)
+
+
+def _signature(path: Path) -> bytes:
     with path.open("rb") as file:
-        start = file.read(6)
-    return start.startswith(RDB_SIGNATURES)
+        return file.read(6)
+
+
+def _check_signature(path: Path) -> None:
+    """An empty append-only file is valid to a server, and an empty RDB file looks like one."""
+    start = _signature(path)
+    if not start:
+        raise ConfigurationError(
+            f"the file {str(path)!r} is empty, so it has no data to migrate",
+            fix="write it again, for example with redis-cli --rdb, and check its size",
+        )
+    if not start.startswith((*RDB_SIGNATURES, AOF_START, AOF_ANNOTATION)):
+        packed = " (it is compressed)" if start.startswith(GZIP_START) else ""
+        raise ConfigurationError(
+            f"the file {str(path)!r} is neither an RDB file nor an append-only file{packed}",
+            fix="decompress it, or pass another file",
+        )
 
 
 def _lenient(server: str) -> list[str]:

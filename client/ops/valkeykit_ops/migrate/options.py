@@ -7,12 +7,11 @@ from typing import Any
 
 from valkeykit.errors import ConfigurationError
 
+from valkeykit_ops.migrate import glob
+
 TYPES = ("string", "list", "set", "zset", "hash", "stream")
 
 CONFLICTS = ("fail", "skip", "replace")
-
-SCRATCH_PREFIX = b"valkeykit:migrate:"
-"""Prefix of the keys under which incomplete keys are assembled at the target."""
 
 _SPECIAL = b"*?[]^\\"
 
@@ -50,20 +49,26 @@ class Scope:
     def pattern(self) -> bytes | None:
         """The pattern for SCAN at the source."""
         if self.rename:
-            return _literal(self.rename[0])
+            return prefix_pattern(self.rename[0].encode())
         return self.match.encode() if self.match else None
 
     @property
     def target_pattern(self) -> bytes | None:
         """The pattern for SCAN at the target."""
-        return _literal(self.rename[1]) if self.rename else self.pattern
+        return prefix_pattern(self.rename[1].encode()) if self.rename else self.pattern
 
     def includes(self, database: int) -> bool:
         return not self.databases or database in self.databases
 
     def takes(self, key: bytes) -> bool:
-        """Whether a key's name is in scope; the server applies the pattern."""
-        return not self.rename or key.startswith(self.rename[0].encode())
+        """Whether the name of a key of the source is in scope."""
+        if self.rename:
+            return key.startswith(self.rename[0].encode())
+        return self.match is None or glob.matches(self.match.encode(), key)
+
+    def owns(self, name: bytes) -> bool:
+        """Whether the name of a key of the target is in scope."""
+        return name.startswith(self.rename[1].encode()) if self.rename else self.takes(name)
 
     def name(self, key: bytes) -> bytes:
         """The name at the target of a key of the source."""
@@ -98,9 +103,9 @@ class Scope:
         }
 
 
-def _literal(prefix: str) -> bytes:
-    escaped = b"".join(b"\\" + bytes([byte]) if byte in _SPECIAL else bytes([byte]) for byte in prefix.encode())
-    return escaped + b"*"
+def prefix_pattern(prefix: bytes) -> bytes:
+    """The pattern of the names that begin with a prefix."""
+    return b"".join(b"\\" + bytes([byte]) if byte in _SPECIAL else bytes([byte]) for byte in prefix) + b"*"
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ class Options:
         max_latency: Milliseconds that a PING to the source may take before the copy slows down; None for no limit.
         batch: Keys per round trip.
         chunk_above: Bytes of memory above which a key is copied in chunks.
+        trust_source: Delete and overwrite what the source lost in a restart or a flush.
+        accept_target_writes: Overwrite and delete what other clients wrote to the target.
         accept_loss: Continue and skip keys and field TTLs that cannot be migrated; they are listed.
         reverse: Migrate back to the previous server: the target may be a Redis, and its keys are replaced.
         notifications: Enable keyspace notifications at the source during the run.
@@ -126,6 +133,8 @@ class Options:
     max_latency: float | None = None
     batch: int = 1000
     chunk_above: int = 1 << 20
+    trust_source: bool = False
+    accept_target_writes: bool = False
     accept_loss: bool = False
     reverse: bool = False
     notifications: bool = False

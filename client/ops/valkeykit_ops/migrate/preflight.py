@@ -12,7 +12,7 @@ from valkeykit_ops.migrate import functions, inventory, permissions, reader
 from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.inventory import Inventory
 from valkeykit_ops.migrate.router import Router
-from valkeykit_ops.migrate.server import MigrationServer, fields_of, is_same_server
+from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of, is_same_server
 
 OLDEST_SOURCE = (6, 2)
 OLDEST_TARGET = (7, 2)
@@ -175,26 +175,32 @@ def _emptiness(context: RunContext, sizes: dict[int, int]) -> Check:
 
 def occupied(context: RunContext, sizes: dict[int, int]) -> str:
     """The databases of the target that have keys in scope; empty if none has."""
-    pattern = context.options.scope.target_pattern
     there = context.target.sizes()
-    occupied_databases = [
-        number for number in sizes if there.get(number) and (pattern is None or _matches(context, number, pattern))
-    ]
+    occupied_databases = [number for number in sizes if there.get(number) and _has_keys_in_scope(context, number)]
     return ", ".join(f"database {number} ({there[number]:,} keys)" for number in occupied_databases)
 
 
-def _matches(context: RunContext, number: int, pattern: bytes) -> bool:
-    for primary in context.target.primaries():
-        connection = context.target.connect(primary.node, number)
-        try:
-            cursor, keys = connection.call("SCAN", 0, "MATCH", pattern, "COUNT", 1000)
-            while not keys and cursor != b"0":
-                cursor, keys = connection.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
-        finally:
-            connection.close()
-        if keys:
-            return True
-    return False
+def _has_keys_in_scope(context: RunContext, number: int) -> bool:
+    """Whether a database of the target has keys in scope."""
+    scope = context.options.scope
+    match = ["MATCH", scope.target_pattern] if scope.target_pattern is not None else []
+    filters = [[*match, "TYPE", kind] for kind in sorted(scope.types)] or [match]
+    return any(
+        _has_keys(context, primary, number, [*one, "COUNT", 1000])
+        for primary in context.target.primaries()
+        for one in filters
+    )
+
+
+def _has_keys(context: RunContext, primary: Primary, number: int, words: list[Any]) -> bool:
+    connection = context.target.connect(primary.node, number)
+    try:
+        cursor, keys = connection.call("SCAN", 0, *words)
+        while not keys and cursor != b"0":
+            cursor, keys = connection.call("SCAN", cursor, *words)
+    finally:
+        connection.close()
+    return bool(keys)
 
 
 def _memory(context: RunContext) -> Check:

@@ -17,7 +17,6 @@ from valkeykit_ops.migrate.comparer import Comparer, KeyDifference, Verdict
 from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.copier import Copier
 from valkeykit_ops.migrate.key_scan import KeyScan
-from valkeykit_ops.migrate.options import SCRATCH_PREFIX
 from valkeykit_ops.migrate.router import Router
 
 MAX_TRACKED_DIFFERENCES = 200_000
@@ -77,6 +76,7 @@ class _Differences:
 
     Attributes:
         number: How many keys to repair.
+        unexpected: How many of them only the target has.
         listed: The first of them.
     """
 
@@ -84,7 +84,7 @@ class _Differences:
         self._skips = context.options.conflict == "skip"
         self._guard = threading.Lock()
         self.listed: list[KeyDifference] = []
-        self.number = self.unmovable = self.kept = 0
+        self.number = self.unmovable = self.kept = self.unexpected = 0
 
     def add(self, difference: KeyDifference) -> None:
         with self._guard:
@@ -94,6 +94,7 @@ class _Differences:
                 self.kept += 1
             else:
                 self.number += 1
+                self.unexpected += difference.verdict is Verdict.UNEXPECTED
                 if len(self.listed) < MAX_TRACKED_DIFFERENCES:
                     self.listed.append(difference)
 
@@ -112,11 +113,13 @@ def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
     compared = context.counters.get("compared")
     detected = _compare(context, sample=sample)
     result = Verification(full=not sample, differing=detected.number)
+    _check_repair(context, detected)
     while detected.unlisted and not context.read_only:  # too many for memory: copy all, repair these, compare again
         before = detected.number
         copy_all(context)
         _repair(context, detected.listed, Verification())
         detected = _compare(context, sample=sample)
+        _check_repair(context, detected)
         if detected.number >= before:
             break
     result.unmovable, result.kept = detected.unmovable, detected.kept
@@ -125,6 +128,18 @@ def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
     result.compared = context.counters.get("compared") - compared
     result.seconds = round(time.monotonic() - began, 2)
     return result
+
+
+def _check_repair(context: RunContext, detected: _Differences) -> None:
+    """Check that a repair destroys nothing that only one server has.
+
+    Raises:
+        UnsafeOperationError: It might.
+    """
+    if context.read_only or not detected.number:
+        return
+    context.check_servers()
+    context.source_guard.check_deletions(detected.unexpected, of=sum(context.target.sizes().values()))
 
 
 def _compare(context: RunContext, *, sample: bool) -> _Differences:
@@ -167,17 +182,18 @@ class _UnexpectedKeys:
         self._source, self._target = Router(context.source, database), Router(context.target, database)
 
     def handle(self, keys: Sequence[bytes]) -> None:
-        scope = self._context.options.scope
-        origins = [scope.origin(key) for key in keys if not key.startswith(SCRATCH_PREFIX)]
+        scope, ownership = self._context.options.scope, self._context.ownership
+        origins = [scope.origin(key) for key in keys if scope.owns(key)]
         answers = self._source.request(origins, [commands.exists(key) for key in origins]) if origins else []
         reader.raise_first(answers)
         unknown = [key for key, there in zip(origins, answers, strict=True) if not there]
         if not unknown:
             return
-        kinds = reader.types(self._target, [scope.name(key) for key in unknown])
-        for key, kind in zip(unknown, kinds, strict=True):
-            if kind != "none" and (not scope.types or kind in scope.types):
-                self._detected.add(KeyDifference(self._database, key, Verdict.UNEXPECTED, kind, 0))
+        names = [scope.name(key) for key in unknown]
+        kinds = dict(zip(names, reader.types(self._target, names), strict=True))
+        for name in ownership.deletable(self._database, names, [kinds[name] for name in names]):
+            key = scope.origin(name)
+            self._detected.add(KeyDifference(self._database, key, Verdict.UNEXPECTED, kinds[name], 0))
 
     def flush(self) -> None:
         """Nothing to do: no batch is pending."""

@@ -24,6 +24,7 @@ class MigrationReport:
     Attributes:
         complete: Whether the target has every key in scope.
         cut_over: Whether writes to the source had stopped before the verification.
+        events: What happened to both servers since the previous run.
         downtime: Seconds from the last write to the end of the verification; None without a cut-over.
     """
 
@@ -37,6 +38,7 @@ class MigrationReport:
     verification: Verification | None = None
     unmovable: int = 0
     libraries: dict[str, str | None] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """Plain values."""
@@ -51,6 +53,7 @@ class MigrationReport:
             "counts": self.counts,
             "functions": {name: problem or "loaded" for name, problem in self.libraries.items()},
             "unmovable": self.unmovable,
+            "events": self.events,
             "verification": verified.record() if verified else None,
             "differences": [
                 {"database": one.database, "key": shown(one.key), "type": one.kind, "verdict": one.verdict.value}
@@ -75,6 +78,8 @@ def _page(record: dict[str, Any]) -> str:
         "**Complete.**" if record["complete"] else "**Incomplete.**",
         _cut_over(record),
         "",
+        *(f"- {event}" for event in record["events"]),
+        *([""] if record["events"] else []),
         "## Preflight",
         "",
         *_table(("check", "", "result"), [(one["name"], _mark(one["ok"]), one["text"]) for one in plan["checks"]]),

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from redis.exceptions import RedisError
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
@@ -21,18 +21,23 @@ from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.preflight import MigrationPlan
+from valkeykit_ops.migrate.preserved import find_preserved, load_preserved
 from valkeykit_ops.migrate.progress import ProgressReporter
 from valkeykit_ops.migrate.reconcile import Verification, copy_keys, reconcile
 from valkeykit_ops.migrate.report import MigrationReport
+from valkeykit_ops.migrate.retrying import repeated
+from valkeykit_ops.migrate.scratch import remove_scratch_keys
 from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
-from valkeykit_ops.migrate.throttle import Throttle
 
 CAUGHT_UP_KEYS = 1000
 """Number of changed keys below which the target has caught up."""
 
 MAX_DELTA_PASSES = 5
 """Delta passes before the cut-over starts even if more keys change."""
+
+CLEAN_END = "clean_end"
+"""Name in the state: whether the previous run ended by itself, so that it left no incomplete key."""
 
 POLL_INTERVAL_SECONDS = 0.5
 """Pause between two checks whether writes have stopped."""
@@ -65,14 +70,7 @@ class Migration:
         reporter: ProgressReporter,
     ) -> None:
         self._reporter = reporter
-        self._context = RunContext(
-            source,
-            target,
-            options,
-            state,
-            Throttle(options.rate, options.max_latency, options.batch),
-            state.lines("unmovable.jsonl"),
-        )
+        self._context = RunContext.create(source, target, options, state)
         self._libraries: dict[str, str | None] = {}
         self._changes: ChangeTracker | None = None
         reporter.watch(self._context.counters)
@@ -118,6 +116,7 @@ class Migration:
                 report.write(self._context.state)
                 return report
             self._claim()
+            report.events = self._begin()
             with self._tracking_changes(), self._limiting_latency():
                 self._copy()
                 if follow is not None:
@@ -169,9 +168,25 @@ class Migration:
         if context.state.get("claimed") is None:
             sizes = {number: size for number, size in context.source.sizes().items() if scope.includes(number)}
             every = {**context.target.sizes(), **sizes} if not scope.databases else sizes
-            context.state.put("mirrors", context.options.reverse or not preflight.occupied(context, every))
+            preserves = context.options.conflict == "replace" and not context.options.reverse
+            if preserves:
+                find_preserved(context)
+            mirrors = preserves or context.options.reverse or not preflight.occupied(context, every)
+            context.state.put("mirrors", mirrors)
             context.state.put("claimed", True)
         context.mirrors = bool(context.state.get("mirrors"))
+        context.ownership = replace(context.ownership, preserved=load_preserved(context.state.folder))
+
+    def _begin(self) -> list[str]:
+        """Compare both servers with the end of the previous run; return what happened in the meantime."""
+        context = self._context
+        events = [*context.source_guard.begin(), *context.target_guard.begin()]
+        for event in events:
+            self._reporter.note(event)
+        if context.state.get(CLEAN_END) is False:
+            remove_scratch_keys(context)
+        context.state.put(CLEAN_END, False)
+        return events
 
     @contextlib.contextmanager
     def _tracking_changes(self) -> Iterator[None]:
@@ -203,8 +218,8 @@ class Migration:
     def _copy(self) -> None:
         context = self._context
         self._load_libraries()
-        if context.state.get("begun") and self._changes is not None:
-            self._changes.mark_incomplete()  # keys changed between the two runs
+        if context.state.get("begun"):
+            self._mark_incomplete()  # keys changed between the two runs
         if context.state.get("copied"):
             return
         context.state.put("begun", True)
@@ -256,11 +271,20 @@ class Migration:
 
     def _delta(self) -> int:
         """Copy the changed keys; return their number."""
+        return repeated(self._context, self._copy_changes, self._mark_incomplete)
+
+    def _copy_changes(self) -> int:
         keys = self._changes.take() if self._changes is not None else None
         if keys is None:
             return reconcile(self._context).differing
-        copy_keys(self._context, keys)
+        if keys:
+            self._context.check_servers()
+            copy_keys(self._context, keys)
         return len(keys)
+
+    def _mark_incomplete(self) -> None:
+        if self._changes is not None:
+            self._changes.mark_incomplete()
 
     def _verify(self, *, last: bool = False) -> Verification:
         """Compare all keys, or a sample; changed keys that are known are copied first.
@@ -268,7 +292,11 @@ class Migration:
         Args:
             last: No pass follows, so a sample is enough only if all changes are known.
         """
+        return repeated(self._context, lambda: self._verify_once(last=last), self._mark_incomplete)
+
+    def _verify_once(self, *, last: bool) -> Verification:
         keys = self._changes.take() if self._changes is not None else None
+        self._context.check_servers()
         copy_keys(self._context, keys or [])
         self._reporter.stage("verification", sum(self._context.source.sizes().values()))
         sample = self._context.options.verify == "sample" and not (last and keys is None)
@@ -314,6 +342,9 @@ class Migration:
 
     def _finish(self, report: MigrationReport, began: float) -> MigrationReport:
         context = self._context
+        with _translating_errors():
+            context.target_guard.end()
+        context.state.put(CLEAN_END, True)
         report.unmovable = context.counters.get("unmovable")
         self._conclude(report, began, "report")
         if report.complete and (report.cut_over or context.source.is_file):
