@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from valkeykit.url import Node
-from valkeykit_ops.doctor import error_findings, load, memory, persistence, replication, topology
+from valkeykit_ops.doctor import load, memory, persistence, replication, shell, topology
 from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target, of_url
@@ -66,7 +66,7 @@ def test_a_figure(check: CheckFunction, info: dict[str, Any], name: str, severit
     assert name not in {one.name for one in check(real, target)}
     found = check(replace(real, info={**real.info, **info}), target)
     assert [(one.name, one.severity) for one in found if one.name == name] == [(name, severity)]
-    assert all(one.fix.startswith(("valkey-cli", "grep")) for one in found)
+    assert all(one.fix.startswith((f"VALKEY_URL=redis://{real.node}/0 valkeykit ", "grep")) for one in found)
 
 
 def test_slow_answers(real: Snapshot) -> None:
@@ -117,49 +117,109 @@ def test_fixes_reach_the_server(tmp_path: Path) -> None:
     tls_end.context(tmp_path)
     authority = tmp_path / "certificate.pem"
     secret = "p4ss-w0rd"
-    command = of_url(f"rediss://app:{secret}@cache.example:6380", authority).cli(Node("cache.example", 6380), "PING")
-    assert command == (f"valkey-cli -h cache.example -p 6380 --tls --user app --askpass --cacert {authority} PING")
-    stack = replace(of_url(f"rediss://app:{secret}@cache.example:6380", authority), ca=None, stack="web")
-    assert "--cacert <(pulumi stack output endpoint --json --stack web | python3 -c" in stack.cli(
-        stack.address.nodes[0], "PING"
+    given = of_url(f"rediss://app:{secret}@cache.example:6380", authority)
+    [node] = given.address.nodes
+    assert given.cli(node, "PING") == (
+        f"VALKEY_URL=rediss://app@cache.example:6380/0 VALKEY_CA={authority} valkeykit cli --login PING"
     )
-    assert stack.restore_setting(stack.address.nodes[0], "PING") == "pulumi up --refresh --stack web"
-    assert secret not in repr(stack) + stack.new_password(stack.address.nodes[0], "app")
+    stack = replace(given, ca=None, stack="web")
+    assert stack.cli(node, "PING").startswith(
+        'VALKEY_URL="$(pulumi stack output url --show-secrets --stack web)" '
+        'VALKEY_CA="$(pulumi stack output endpoint --json --stack web | python3 -c '
+    )
+    assert "stack output adminUrl" in stack.cli(node, "CONFIG", "SET", "maxmemory", "1gb")
+    assert stack.restore_setting(node, "PING") == "pulumi up --refresh --stack web"
+    for one in (given, stack):
+        assert secret not in repr(one) + one.new_password(node, "app") + one.cli(node, "PING") + one.log_in()
+
+
+def test_fixes_for_the_environments_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VALKEY_URL", raising=False)
+    monkeypatch.setenv("REDIS_URL", "redis://app:secret@cache.example:6380")
+    found = of_url(None)
+    node = Node("cache.example", 6380)
+    assert found.cli(node, "CONFIG", "GET", "dir") == "valkeykit cli --node cache.example:6380 CONFIG GET dir"
+    limited = replace(found, lacks_admin=True)
+    assert limited.cli(node, "CONFIG", "GET", "dir") == (
+        "valkeykit cli --node cache.example:6380 --login CONFIG GET dir"
+    )
+    assert limited.cli(node, "INFO", "memory") == "valkeykit cli --node cache.example:6380 INFO memory"
+    assert '"$REDIS_URL"' in found.edit_url(shell.AS_CLUSTER)
+    assert found.tool("stats") == "valkeykit stats"
 
 
 @pytest.mark.parametrize(
-    ("command", "before", "after"),
+    ("edit", "before", "after"),
     [
-        (error_findings.WITH_TLS, "redis://a:p@h/0", "rediss://a:p@h/0"),
-        (error_findings.WITH_TLS, "valkey+cluster://h", "valkeys+cluster://h"),
-        (error_findings.WITHOUT_TLS, "valkeys://redis:rediss@h", "valkey://redis:rediss@h"),
-        (error_findings.AS_CLUSTER, "redis+single://a:p@h", "redis+cluster://a:p@h"),
-        (error_findings.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
-        (error_findings.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
-        (error_findings.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
+        (shell.WITH_TLS, "redis://a:p@h/0", "rediss://a:p@h/0"),
+        (shell.WITH_TLS, "valkey+cluster://h", "valkeys+cluster://h"),
+        (shell.WITHOUT_TLS, "valkeys://redis:rediss@h", "valkey://redis:rediss@h"),
+        (shell.AS_CLUSTER, "redis+single://a:p@h", "redis+cluster://a:p@h"),
+        (shell.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
+        (shell.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
+        (shell.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
     ],
 )
-def test_fixes_of_a_url_run_in_a_shell(command: str, before: str, after: str) -> None:
-    said = subprocess.run(
-        ["sh", "-c", f'{command}; printf %s "$VALKEY_URL"'], env=os.environ | {"VALKEY_URL": before},
+def test_fixes_of_a_url_run_in_a_shell(edit: shell.UrlEdit, before: str, after: str) -> None:
+    """The URL is in the environment, an argument, or an argument with a password, which is typed."""
+    for variable in ("VALKEY_URL", "REDIS_URL"):
+        command = shell.edit_variable(variable, edit)
+        assert in_shell(command, f'printf %s "${variable}"', **{variable: before}) == after
+    assert in_shell(shell.edit_typed(edit), typed=before + "\n") == after
+    assert edit.apply(before) == after
+
+
+def in_shell(command: str, then: str = 'printf %s "$VALKEY_URL"', typed: str = "", **variables: str) -> str:
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; {then}"], env=os.environ | variables, input=typed,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert (said.stdout, said.stderr) == (after, "")
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("before", "user", "after"),
+    [
+        ("redis://h", "", "redis://:n%20w@h"),
+        ("redis://app:old@h:1/0", "app", "redis://app:n%20w@h:1/0"),
+        ("valkeys+cluster://app@a:1,b:2", "", "valkeys+cluster://:n%20w@a:1,b:2"),
+    ],
+)
+def test_a_login_is_replaced_in_a_shell(before: str, user: str, after: str) -> None:
+    password = "$(printf %s n%20w)"
+    assert in_shell(shell.login_in_variable("VALKEY_URL", user, password), VALKEY_URL=before) == after
+    assert in_shell(shell.login_in_url(before, user, password)) == after
+    assert "old" not in shell.login_in_url(before, user, password)
 
 
 def test_a_new_password_is_in_its_file_and_its_hash_is_the_users(tmp_path: Path) -> None:
-    """With a valkey-cli that shows what it is given."""
-    program = tmp_path / "valkey-cli"
+    """With a valkeykit that shows what it is given."""
+    program = tmp_path / "valkeykit"
     program.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
     program.chmod(0o755)
     command = of_url("redis://127.0.0.1:6379").new_password(Node("127.0.0.1", 6379), "app", "~*", "+@all")
     path = f"{tmp_path}:{os.environ['PATH']}"
     said = subprocess.run(
-        ["sh", "-c", command], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=True
-    )
+        ["bash", "-c", f'{command} && echo "$VALKEY_URL"'],
+        cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     password = (tmp_path / "app-password").read_bytes()
     assert len(password) == 64
     assert (tmp_path / "app-password").stat().st_mode & 0o077 == 0
-    assert said.stdout.split()[4:] == [
-        "ACL", "SETUSER", "app", "on", "resetpass", "~*", "+@all", f"#{hashlib.sha256(password).hexdigest()}",
+    assert said.stdout.split() == [
+        "cli", "ACL", "SETUSER", "app", "on", "resetpass", "~*", "+@all", f"#{hashlib.sha256(password).hexdigest()}",
+        f"redis://app:{password.decode()}@127.0.0.1:6379",
     ]  # fmt: skip
+
+
+def test_no_password_is_set_if_none_can_be_generated(tmp_path: Path) -> None:
+    """A command that ignores the failure would set the hash of an empty file."""
+    for name, code in (("valkeykit", "touch called"), ("python3", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{code}\n")
+        (tmp_path / name).chmod(0o755)
+    command = of_url("redis://127.0.0.1:6379").new_password(Node("127.0.0.1", 6379), "app")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env={"PATH": path}, capture_output=True, check=False)
+    assert done.returncode != 0
+    assert not (tmp_path / "called").exists()

@@ -21,12 +21,14 @@ from valkeykit.error_translation import classify
 from valkeykit.url import Node
 from valkeykit_ops import vulnerabilities
 from valkeykit_ops.doctor import deadline, examination, load, target
-from valkeykit_ops.doctor.snapshot import DANGEROUS_COMMANDS, PROBE_KEY, take_snapshot
+from valkeykit_ops.doctor.probes import DANGEROUS_COMMANDS, PROBE_KEY
+from valkeykit_ops.doctor.snapshot import take_snapshot
 
 from harness.endpoints import cases, faulty
 from harness.endpoints.faulty import LIMIT, user
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess, running
+from harness.waiting import wait_until
 
 AOF = ("--appendonly", "yes")
 
@@ -50,7 +52,8 @@ def test_exit_codes_and_the_last_line(server: ServerProcess) -> None:
     url = f"redis://:right-secret@{HOST}:{server.port}"
     well = doctor(url)
     assert (well.returncode, well.stderr) == (0, "")
-    assert well.stdout.splitlines()[-1].startswith("healthy, 0 warnings")
+    [line] = well.stdout.splitlines()
+    assert line.startswith(f"{HOST}:{server.port}: healthy, 2 notes (")
     assert f"vulnerability data of {vulnerabilities.load_table().date})" in well.stdout
     ill = doctor(VALKEY_URL=f"redis://:wrong-secret@{HOST}:{server.port}")
     assert ill.returncode == 1
@@ -175,12 +178,18 @@ def test_a_dead_sentinel_is_a_warning_and_none_a_problem(tmp_path: Path) -> None
         group.start()
         group.sentinels[0].kill()
         some = examination.examine(target.of_url(group.url))
-        for sentinel in group.sentinels[1:]:
-            sentinel.kill()
+        group.sentinels[1].kill()
+        wait_until(lambda: "no-quorum" in str(examination.examine(target.of_url(group.url)).findings))
+        few = examination.examine(target.of_url(group.url))
+        group.sentinels[2].kill()
         none = examination.examine(target.of_url(group.url))
     finally:
         group.kill()
     assert some.is_healthy
+    assert few.is_healthy
+    assert "no-quorum" not in {one.name for one in some.findings}
+    [lost] = [one for one in few.findings if one.name == "no-quorum"]
+    assert (lost.severity, "majority" in lost.what) == ("warning", True)
     assert "refused" in {one.name for one in some.findings}
     assert not none.is_healthy
     assert "no-primary" in {one.name for one in none.findings}

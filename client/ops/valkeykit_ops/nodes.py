@@ -13,6 +13,8 @@ from valkeykit.connection import first_answer, mode_of, only, open_client
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
+from valkeykit_ops.cluster_nodes import ClusterMember, parse_members
+
 MAX_NODES = 32
 """Maximum number of nodes that are examined."""
 
@@ -44,21 +46,46 @@ def primary_of(settings: ConnectionSettings, sentinel: Node) -> Node:
         RedisError: It rejects the query.
         ConfigurationError: It monitors no primary, or several and the URL names none.
     """
+    with _sentinel(settings, sentinel) as (_, primary):
+        return Node(str(primary["ip"]), int(primary["port"]))
+
+
+def quorum_error(settings: ConnectionSettings, sentinel: Node) -> str:
+    """Why the Sentinels cannot fail over, as a Sentinel reports it; empty if they can, or if it is not permitted.
+
+    Raises:
+        As primary_of.
+    """
+    with _sentinel(settings, sentinel) as (client, primary):
+        answer = run_raw(client, "SENTINEL", "CKQUORUM", str(primary["name"]))
+    is_lost = isinstance(answer, ResponseError) and "NOQUORUM" in str(answer)
+    return str(answer).removeprefix("NOQUORUM ") if is_lost else ""
+
+
+@contextmanager
+def _sentinel(settings: ConnectionSettings, sentinel: Node) -> Iterator[tuple[Redis, Mapping[str, Any]]]:
+    """A client of a Sentinel, and the state of the URL's primary."""
     client = _open(settings.at_sentinel(sentinel))
     service = settings.address.service
     try:
         primaries: Any = client.sentinel_masters()
-        primary = primaries[service if service in primaries else only(primaries)]
-        return Node(str(primary["ip"]), int(primary["port"]))
+        yield client, primaries[service if service in primaries else only(primaries)]
     finally:
         client.close()
 
 
-def announced_nodes(node: Node, info: Mapping[str, Any], slots: Sequence[Any]) -> list[Node]:
-    """The nodes that a server announces: a cluster's nodes from CLUSTER SLOTS, or a primary's replicas."""
+def announced_nodes(
+    node: Node, info: Mapping[str, Any], slots: Sequence[Any], members: Sequence[ClusterMember] = ()
+) -> list[Node]:
+    """The nodes that a server announces: the members of a cluster, or a primary's replicas.
+
+    CLUSTER SLOTS has the addresses that clients use, but leaves out failed nodes.
+    """
     if mode_of(info) == "cluster":
-        nodes = [Node(_text(entry[0]) or node.host, int(entry[1])) for row in slots for entry in row[2:]]
-        return list(dict.fromkeys(nodes))
+        entries = [entry for row in slots for entry in row[2:]]
+        served = {_text(entry[2]) for entry in entries if len(entry) > 2}
+        nodes = [Node(_text(entry[0]) or node.host, int(entry[1])) for entry in entries]
+        return list(dict.fromkeys([*nodes, *(one.node for one in members if one.identity not in served)]))
     return [Node(str(one.get("ip")), int(one.get("port", 0))) for one in replicas_of(info) if one.get("ip")]
 
 
@@ -80,6 +107,12 @@ def slots_of(client: Redis) -> list[Any]:
     if isinstance(answer, ResponseError):
         raise answer
     return list(answer)
+
+
+def members_of(client: Redis, node: Node) -> list[ClusterMember]:
+    """The members of a cluster; empty if CLUSTER NODES is not permitted."""
+    answer = run_raw(client, "CLUSTER", "NODES")
+    return [] if isinstance(answer, ResponseError) else parse_members(answer, node)
 
 
 def run_raw(client: Redis, *command: str) -> Any:
@@ -117,17 +150,25 @@ def find_nodes(settings: ConnectionSettings) -> list[Node]:
     Raises:
         RedisError: No node responds.
     """
-    nodes = _configured_nodes(settings)
+    nodes = configured_nodes(settings)
     return list(dict.fromkeys([*nodes, *first_answer(nodes, lambda node: _announced_by(settings, node))]))[:MAX_NODES]
 
 
 def _announced_by(settings: ConnectionSettings, node: Node) -> list[Node]:
     with client_of(settings, node) as client:
         info: Any = client.info()
-        return announced_nodes(node, info, slots_of(client) if mode_of(info) == "cluster" else [])
+        if mode_of(info) != "cluster":
+            return announced_nodes(node, info, [])
+        return announced_nodes(node, info, slots_of(client), members_of(client, node))
 
 
-def _configured_nodes(settings: ConnectionSettings) -> list[Node]:
+def configured_nodes(settings: ConnectionSettings) -> list[Node]:
+    """The nodes of the URL; with Sentinels, the primary that they report.
+
+    Raises:
+        RedisError: No Sentinel responds.
+        ConfigurationError: The Sentinels report no primary.
+    """
     address = settings.address
     if address.topology != "sentinel" and not address.sentinels:
         return list(address.nodes)

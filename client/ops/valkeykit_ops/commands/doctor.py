@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from valkeykit import cli
 from valkeykit.errors import ConfigurationError
 
@@ -24,14 +21,16 @@ HEALTHY, UNHEALTHY, USAGE = 0, 1, 2
 COMMAND_SECONDS, MIN_EXAMINATION_SECONDS = 4.0, 1.2
 """Time limit of the command from its start, and the minimum for the examination."""
 
-_COLOURS = {PROBLEM: "red", WARNING: "yellow", NOTE: "dim"}
+_COLOURS = {PROBLEM: "red", WARNING: "yellow", NOTE: "blue"}
 
 
 def doctor(
     url: Annotated[str | None, typer.Argument(help="URL of the endpoint; default: VALKEY_URL, else REDIS_URL.")] = None,
+    *,
     stack: Annotated[str | None, typer.Option(help="Examine the endpoint of this Pulumi stack.")] = None,
     ca: Annotated[Path | None, typer.Option(help="Path of the CA certificate.")] = None,
     workload: Annotated[str | None, typer.Option(help="Workload of the server: cache, queue or mixed.")] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Also print notes, such as the latency.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Examine an endpoint layer by layer and print how to fix it. Exit 1 if there is a problem."""
@@ -46,7 +45,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(report.record()))
     else:
-        _show(report)
+        _show(report, with_notes=notes)
     raise typer.Exit(HEALTHY if report.is_healthy else UNHEALTHY)
 
 
@@ -56,26 +55,27 @@ def _seconds_left(*, queried_pulumi: bool) -> float:
     return min(TOTAL_SECONDS, max(COMMAND_SECONDS - spent, MIN_EXAMINATION_SECONDS))
 
 
-def _show(report: DoctorReport) -> None:
-    console = Console()
-    states = "  ".join(f"{layer} {report.state(layer)}" for layer in LAYERS)
-    console.print(f"{report.target}: {states}", markup=False)
-    if report.findings:
-        table = Table(show_lines=True)
-        for column in ("layer", "severity", "result", "confidence", "fix"):
-            table.add_column(column, overflow="fold")
-        for nodes, one in _merged(report):
-            what = f"{nodes}: {one.what}: {one.why}"
-            cells = (one.layer, one.severity, what, one.confidence, one.fix)
-            table.add_row(*map(Text, cells), style=_COLOURS[one.severity])
-        console.print(table)
+def _show(report: DoctorReport, *, with_notes: bool) -> None:
+    """Print each finding as a paragraph. Its fix is a line of its own that is never wrapped, so it can be copied."""
+    chosen = [(nodes, same) for nodes, same in _merged(report) if with_notes or same[0].severity != NOTE]
+    for nodes, same in chosen:
+        one = same[0]
+        heading = typer.style(f"{one.severity} {one.name}", fg=_COLOURS[one.severity], bold=True)
+        typer.echo(f"{heading} ({one.layer}, {one.confidence}, {nodes})")
+        typer.echo(f"{one.what}: {one.why}")
+        for fix in dict.fromkeys(finding.fix for finding in same):
+            typer.echo(f"  {fix}")
+        typer.echo()
+    if chosen:
+        healthy = ", ".join(layer for layer in LAYERS if report.state(layer) == "ok")
+        typer.echo(f"ok: {healthy or 'nothing'}")
     note = f"{report.seconds:.1f} s, vulnerability data of {report.vulnerability_data}"
-    console.print(f"{report.verdict} ({note})", markup=False)
+    typer.echo(f"{report.target}: {report.verdict} ({note})")
 
 
-def _merged(report: DoctorReport) -> list[tuple[str, Finding]]:
-    """Merge equal findings of several nodes; the first node's fix is shown."""
+def _merged(report: DoctorReport) -> list[tuple[str, list[Finding]]]:
+    """Merge equal findings of several nodes."""
     rows: dict[tuple[str, str], list[Finding]] = {}
     for one in report.findings:
         rows.setdefault((one.name, one.what), []).append(one)
-    return [(", ".join(dict.fromkeys(one.node for one in same)), same[0]) for same in rows.values()]
+    return [(", ".join(dict.fromkeys(one.node for one in same)), same) for same in rows.values()]

@@ -26,7 +26,8 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         )
-    if not snapshot.is_probed and snapshot.mode != "sentinel":
+    probes = snapshot.probes
+    if not probes.is_known and not probes.is_held and snapshot.mode != "sentinel":
         results.append(
             Finding(
                 "permissions",
@@ -38,7 +39,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         )
-    missing = [name for name in snapshot.missing if name not in _QUEUE_ONLY or target.workload != "cache"]
+    missing = [name for name in probes.missing if name not in _QUEUE_ONLY or target.workload != "cache"]
     if missing:
         results.append(
             Finding(
@@ -46,14 +47,26 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 PROBLEM,
                 "not-permitted",
                 f"the user {user} is not permitted to run {', '.join(missing)}",
-                "cache and queue need them; the key pattern of the ACL rule can also be the reason",
+                "cache and queue need them",
                 target.restore_setting(
                     snapshot.node, "ACL", "SETUSER", user, *(f"+{name.lower()}" for name in missing)
                 ),
                 node=node,
             )
         )
-    if snapshot.dangerous:
+    if probes.is_key_limited:
+        results.append(
+            Finding(
+                "permissions",
+                NOTE,
+                "limited-keys",
+                f"the user {user} is limited to key patterns, which it may not read",
+                "whether writes are accepted is unknown, and cache and queue need names that match",
+                target.cli(snapshot.node, "ACL", "GETUSER", user),
+                node=node,
+            )
+        )
+    if probes.dangerous:
         rules = ("-@admin", "-@dangerous", "+info")
         is_default = user == "default"
         another = target.new_password(snapshot.node, "app", "~*", "&*", "+@all", *rules)
@@ -67,7 +80,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 "permissions",
                 NOTE if is_default else WARNING,
                 "too-much",
-                f"the user {user} is permitted to run {', '.join(snapshot.dangerous)}",
+                f"the user {user} is permitted to run {', '.join(probes.dangerous)}",
                 "an application with this user can empty or reconfigure the server",
                 fix,
                 LIKELY,

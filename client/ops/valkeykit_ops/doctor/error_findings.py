@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,7 +10,9 @@ from valkeykit.error_translation import classify
 from valkeykit.url import Node
 from valkeykit.vocabulary import Confidence
 
+from valkeykit_ops.doctor import shell
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, POSSIBLE, PROBLEM, Finding
+from valkeykit_ops.doctor.shell import UrlEdit
 from valkeykit_ops.doctor.target import Target
 
 Fix = Callable[[Target, Node], str]
@@ -32,84 +35,96 @@ def _cli(*command: str) -> Fix:
     return lambda target, node: target.cli(node, *command)
 
 
-def _shell(line: str) -> Fix:
-    return lambda _, node: line.format(host=node.host, port=node.port)
+def _on_node(command: Callable[[Node], str]) -> Fix:
+    return lambda _, node: command(node)
 
 
-def _memory(target: Target, node: Node) -> str:
-    return target.configure("valkey:memory", "2gb") or target.cli(node, "CONFIG", "SET", "maxmemory", "2gb")
+def _edit(edit: UrlEdit) -> Fix:
+    return lambda target, _: target.edit_url(edit)
 
 
-def edited(expression: str) -> str:
-    """The command that edits the URL in its variable, so its password is neither shown nor typed."""
-    return f"""export VALKEY_URL="$(printf %s "$VALKEY_URL" | sed -E '{expression}')\""""
+def _fixed(command: str) -> Fix:
+    return lambda *_: command
 
 
-WITH_TLS = edited(r"s/^(redis|valkey)([+:])/\1s\2/")
-WITHOUT_TLS = edited(r"s/^(redis|valkey)s/\1/")
-AS_CLUSTER = edited(r"s/^([a-z]+)([+][a-z]+)?:/\1+cluster:/")
-AS_SENTINEL = edited(r"s/^([a-z]+)([+][a-z]+)?:/\1+sentinel:/")
-AS_SINGLE = edited("s/[+]cluster:/:/")
+def _start(target: Target, node: Node) -> str:
+    return f"pulumi up --refresh --stack {shlex.quote(target.stack)}" if target.stack else shell.connect(node)
 
 
-def _user(target: Target) -> str:
-    return target.address.username or "default"
+def _renew(target: Target, node: Node) -> str:
+    return f"pulumi up --stack {shlex.quote(target.stack)}" if target.stack else shell.certificate(node)
 
 
-def _login(target: Target, node: Node) -> str:
-    if target.stack:
-        return f"pulumi stack output url --show-secrets --stack {target.stack}"
-    return f"valkey-cli -h {node.host} -p {node.port} --user {_user(target)} --askpass ACL WHOAMI"
+def _free_slot(target: Target, node: Node) -> str:
+    """Retried until a client disconnects, since the server rejects all others."""
+    return f"until {target.cli(node, 'CONFIG', 'SET', 'maxclients', str(DEFAULT_MAX_CLIENTS))}; do sleep 1; done"
 
 
-_S_CLIENT = (
-    "openssl s_client -connect {host}:{port} -servername {host} </dev/null"
-    " | openssl x509 -noout -dates -subject -ext subjectAltName"
+def _protect(target: Target, node: Node) -> str:
+    """Protected mode accepts only clients on the server's machine."""
+    return target.new_password(Node("127.0.0.1", node.port), "default")
+
+
+DEFAULT_MAX_CLIENTS = 10_000
+"""The server's default."""
+
+_CLIENT_CERTIFICATE = (
+    "read -rp 'Client certificate file: ' VALKEY_CERTIFICATE && read -rp 'Private key file: ' VALKEY_KEY"
+    " && export VALKEY_CERTIFICATE VALKEY_KEY"
 )
-_LISTENERS = "nc -zv {host} {port}"
+_AUTHORITY = "read -rp 'CA certificate file: ' VALKEY_CA && export VALKEY_CA"
 _READ = "applications cannot use it in this state"
 _WRITE = "all writes are rejected; reads may work"
 
+_TLS = "clients that verify the certificate cannot connect"
+_INFO = _cli("INFO", "replication")
+
 _ROWS: dict[str, _Row] = {
-    "no-credentials": _Row("authentication", _READ, _login),
-    "wrong-password": _Row("authentication", _READ, _login),
+    "no-credentials": _Row("authentication", _READ, lambda target, _: target.log_in()),
+    "wrong-password": _Row("authentication", _READ, lambda target, _: target.log_in()),
     "not-permitted": _Row("permissions", "these commands fail for this user", lambda target, node: target.cli(
-        node, "ACL", "GETUSER", _user(target))),
-    "out-of-memory": _Row("memory", _WRITE, _memory),
-    "cluster-met-by-single": _Row("topology", "keys of other nodes fail with MOVED", lambda *_: AS_CLUSTER),
-    "cross-slot": _Row("topology", "commands with several keys fail", _shell(
+        node, "ACL", "GETUSER", target.address.username or "default")),
+    "out-of-memory": _Row("memory", _WRITE, lambda target, _: target.tool("stats")),
+    "cluster-met-by-single": _Row("topology", "keys of other nodes fail with MOVED", _edit(shell.AS_CLUSTER)),
+    "cross-slot": _Row("topology", "commands with several keys fail", _fixed(
         "grep -rnE 'mset|mget|pipeline|eval' . --include='*.py'")),
     "cluster-down": _Row("topology", "keys of the missing slots, or all keys, fail", _cli("CLUSTER", "NODES")),
-    "single-met-by-cluster": _Row("topology", "cluster clients fail to start", lambda *_: AS_SINGLE),
-    "replica-written": _Row("topology", _WRITE, _cli("INFO", "replication")),
-    "demoted": _Row("topology", _WRITE, _cli("INFO", "replication")),
+    "single-met-by-cluster": _Row("topology", "cluster clients fail to start", _edit(shell.AS_SINGLE)),
+    "replica-written": _Row("topology", _WRITE, _INFO),
+    "demoted": _Row("topology", _WRITE, _INFO),
     "loading": _Row("persistence", "commands are rejected until the data is loaded", _cli("INFO", "persistence")),
-    "primary-down": _Row("replication", "the replica rejects all reads", _cli("INFO", "replication")),
-    "disk-refuses": _Row("persistence", _WRITE, _cli("CONFIG", "GET", "dir")),
-    "too-few-replicas": _Row("replication", _WRITE, _cli("INFO", "replication")),
+    "primary-down": _Row("replication", "the replica rejects all reads", _INFO),
+    "disk-refuses": _Row("persistence", f"{_WRITE}; free disk space or correct the permissions of its directory first",
+                         _cli("BGSAVE")),
+    "too-few-replicas": _Row("replication", f"{_WRITE}; start the replicas, or accept writes without them",
+                             _cli("CONFIG", "SET", "min-replicas-to-write", "0")),
     "busy-script": _Row("latency", "all other clients wait", _cli("SCRIPT", "KILL")),
-    "protected-mode": _Row("authentication", "clients on other machines are rejected", lambda target, node: (
-        target.new_password(node, "default"))),
-    "no-database": _Row("topology", _READ, _cli("CONFIG", "GET", "databases")),
-    "no-hello": _Row("protocol", "redis-py and other current clients cannot log in", _cli("INFO", "server")),
-    "too-many-clients": _Row("clients", "new connections are rejected", _cli("CONFIG", "SET", "maxclients", "20000")),
-    "wrong-host-name": _Row("tls", "clients that verify the certificate cannot connect", _shell(_S_CLIENT)),
-    "expired": _Row("tls", "clients that verify the certificate cannot connect", lambda target, node: (
-        f"pulumi up --stack {target.stack}" if target.stack else _S_CLIENT.format(host=node.host, port=node.port))),
-    "not-yet-valid": _Row("tls", "clients that verify the certificate cannot connect", _shell("date -u")),
-    "unknown-authority": _Row("tls", "clients that verify the certificate cannot connect", _shell(
-        "valkeykit doctor --ca /path/to/ca.pem")),
-    "client-certificate": _Row("tls", "the server closes every connection without a client certificate", _shell(
-        "export VALKEY_CERTIFICATE=/path/to/certificate.pem VALKEY_KEY=/path/to/key.pem"), LIKELY),
+    "protected-mode": _Row("authentication", "clients on other machines are rejected; run this on the server's machine",
+                           _protect),
+    "no-database": _Row("topology", _READ, _edit(shell.FIRST_DATABASE)),
+    "no-hello": _Row("protocol", "redis-py and other current clients cannot log in", _on_node(
+        lambda node: shell.send(node, "INFO server"))),
+    "too-many-clients": _Row("clients", "new connections are rejected until a client disconnects", _free_slot),
+    "wrong-host-name": _Row("tls", f"{_TLS}; use a name of the certificate, or verify only the CA", _fixed(
+        "export VALKEY_CHECK_HOSTNAME=false")),
+    "expired": _Row("tls", _TLS, _renew),
+    "not-yet-valid": _Row("tls", _TLS, _fixed("date -u")),
+    "unknown-authority": _Row("tls", _TLS, _fixed(_AUTHORITY)),
+    "client-certificate": _Row("tls", "the server closes every connection without a client certificate", _fixed(
+        _CLIENT_CERTIFICATE), LIKELY),
     "old-tls": _Row("tls", "current clients reject it", _cli("CONFIG", "SET", "tls-protocols", "TLSv1.2 TLSv1.3")),
-    "no-tls": _Row("tls", "clients that use TLS wait until their timeout", lambda *_: WITHOUT_TLS),
-    "connect-timeout": _Row("tcp", "a firewall or a security group drops the packets, or the host is down", _shell(
-        _LISTENERS), LIKELY),
-    "no-answer": _Row("protocol", "the process is stopped, swapping or in a long command", _cli("--latency"), LIKELY),
-    "refused": _Row("tcp", "no client can connect", _shell(_LISTENERS)),
-    "unknown-host": _Row("dns", "no client can connect", _shell("getent ahosts {host}")),
-    "name-server": _Row("dns", "no client can connect", _shell("getent ahosts {host}")),
-    "not-valkey": _Row("protocol", "another service uses this port", _shell("curl -sv http://{host}:{port}/"), LIKELY),
+    "no-tls": _Row("tls", "clients that use TLS wait until their timeout", _edit(shell.WITHOUT_TLS)),
+    "connect-timeout": _Row("tcp", "a firewall or a security group drops the packets, or the host is down", _on_node(
+        shell.connect), LIKELY),
+    "no-answer": _Row("protocol", "the process is stopped, swapping or in a long command", _cli("PING"), LIKELY),
+    "proxy": _Row("protocol", "a proxy such as twemproxy, which redis-py and valkeykit cannot use; "
+                  "connect to the servers behind it", _on_node(lambda node: shell.send(node, "INFO server")), LIKELY),
+    "paused": _Row("latency", "clients wait until the pause ends", _cli("CLIENT", "UNPAUSE")),
+    "refused": _Row("tcp", "no client can connect; start the server, or correct host and port", _start),
+    "unknown-host": _Row("dns", "no client can connect", _on_node(lambda node: shell.resolve(node.host))),
+    "name-server": _Row("dns", "no client can connect", _on_node(lambda node: shell.resolve(node.host))),
+    "not-valkey": _Row("protocol", "another service uses this port", _on_node(
+        lambda node: shell.send(node, "PING")), LIKELY),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,12 @@ from valkeykit.url import Node
 from valkeykit_ops import nodes as deployment
 from valkeykit_ops.doctor import (
     access,
+    cluster,
     error_findings,
     load,
     memory,
     network,
+    pause,
     persistence,
     replication,
     topology,
@@ -39,9 +42,13 @@ SENTINEL_SECONDS = 1.0
 
 _CHECKS = (
     ("permissions", access.findings), ("topology", topology.findings), ("memory", memory.findings),
-    ("persistence", persistence.findings), ("replication", replication.findings), ("latency", load.latency),
-    ("clients", load.clients), ("version", versions.findings),
+    ("persistence", persistence.findings), ("replication", replication.findings), ("latency", pause.findings),
+    ("latency", load.latency), ("clients", load.clients), ("version", versions.findings),
 )  # fmt: skip
+
+_CLOSED = ("ended", "reset", "broken")
+_PROXY = "the port answers PING, but closes the connection at the login (HELLO) or INFO"
+"""A server closes no connection at these commands, a proxy that does not support them does."""
 
 One = TypeVar("One")
 Result = TypeVar("Result")
@@ -62,6 +69,7 @@ class _Examination:
         self.deadline = Deadline(seconds)
         self.findings: list[Finding] = []
         self.reached: set[str] = set()
+        self.snapshots: list[Snapshot] = []
         self.is_refused = False
 
     def run(self) -> None:
@@ -76,11 +84,14 @@ class _Examination:
         if snapshot is None:
             return
         known = {path.node for path in paths}
-        named = deployment.announced_nodes(snapshot.node, snapshot.info, snapshot.slots)[: deployment.MAX_NODES]
+        announced = deployment.announced_nodes(snapshot.node, snapshot.info, snapshot.slots, snapshot.members)
+        named = announced[: deployment.MAX_NODES]
         more = self._examine_paths([node for node in named if node not in known], quiet=True)
         unreachable = [path.node for path in more if not path.answers and not path.is_late]
         self.findings += topology.unreachable(snapshot, self.target, unreachable)
         self._in_parallel([*waiting, *(path for path in more if path.answers)], self._examine_node)
+        lacks_admin = any(not one.may_administer for one in self.snapshots)
+        self.findings += cluster.open_slots(self.snapshots, replace(self.target, lacks_admin=lacks_admin))
 
     def _examine_paths(self, nodes: list[Node], *, quiet: bool = False) -> list[NodePath]:
         """Examine paths to nodes. If `quiet`, the caller adds the findings of unreachable nodes."""
@@ -105,13 +116,16 @@ class _Examination:
         snapshot = self._take_snapshot(path.node)
         if snapshot is None:
             return None
+        target = replace(self.target, lacks_admin=not snapshot.may_administer)
         if path.is_open:
-            self.findings += network.open_access(self.target, path.node)
-        if snapshot.write is not None and not _is_replica_write_error(snapshot):
-            self.findings.append(error_findings.from_error(snapshot.write, "permissions", self.target, path.node))
+            self.findings += network.open_access(target, path.node)
+        self.snapshots.append(snapshot)
+        write = snapshot.probes.write
+        if write is not None and not _is_reported_elsewhere(snapshot, write):
+            self.findings.append(error_findings.from_error(write, "permissions", target, path.node))
         for layer, check in _CHECKS:
             self.reached.add(layer)
-            self.findings += check(snapshot, self.target)
+            self.findings += check(snapshot, target)
         return snapshot
 
     def _take_snapshot(self, node: Node) -> Snapshot | None:
@@ -121,8 +135,12 @@ class _Examination:
         except OutOfTimeError:
             self.findings.append(self._timed_out(node))
         except RedisError as error:
-            self.is_refused = classify(error).kind is errors.LoginError
-            self.findings.append(self._login(error_findings.from_error(error, "authentication", self.target, node)))
+            cause = classify(error)
+            self.is_refused = cause.kind is errors.LoginError
+            if cause.name in _CLOSED:
+                self.findings.append(error_findings.from_name("proxy", _PROXY, self.target, node, LIKELY))
+            else:
+                self.findings.append(self._login(error_findings.from_error(error, "authentication", self.target, node)))
         except Exception:  # noqa: BLE001  (redis-py raises any error for a malformed reply)
             what = "it responds like a Valkey server at first, and then with malformed replies"
             self.findings.append(error_findings.from_name("not-valkey", what, self.target, node, LIKELY))
@@ -140,8 +158,17 @@ class _Examination:
                 self.target.cli(node, "PING"),
                 node=str(node),
             )
+        if self._holds_commands(node):
+            return network.paused(self.target, node)
         what = "the server started to respond, and then took too long"
         return error_findings.from_name("no-answer", what, self.target, node)
+
+    def _holds_commands(self, node: Node) -> bool:
+        with contextlib.suppress(OutOfTimeError):
+            return self.deadline.run(
+                network.SECOND_ANSWER_SECONDS, lambda: network.holds_commands(self.target, node, node.host)
+            )
+        return False
 
     def _login(self, finding: Finding) -> Finding:
         """A password with a trailing line break is rejected like any wrong password."""
@@ -156,7 +183,9 @@ class _Examination:
         asked = target.address.sentinels or target.address.nodes
         answers = self._in_parallel(asked, self._ask_sentinel)
         named = [answer for answer in answers if answer]
-        if not named:
+        if named:
+            self._check_quorum(next(node for node, answer in zip(asked, answers, strict=False) if answer))
+        else:
             what, why = "no Sentinel reports a primary", "clients have no server to write to"
             self.findings.append(
                 Finding(
@@ -172,10 +201,32 @@ class _Examination:
             return []
         return list(dict.fromkeys([*named, *(target.address.nodes if target.address.sentinels else ())]))
 
+    def _check_quorum(self, sentinel: Node) -> None:
+        problem = ""
+        with contextlib.suppress(OutOfTimeError, RedisError, errors.ConfigurationError):
+            problem = self.deadline.run(
+                SENTINEL_SECONDS, lambda: deployment.quorum_error(self.target.settings, sentinel)
+            )
+        if problem:
+            self.findings.append(
+                Finding(
+                    "topology",
+                    WARNING,
+                    "no-quorum",
+                    f"the Sentinels cannot fail over: {problem}",
+                    "if the primary fails, no replica takes over; start the other Sentinels",
+                    self.target.cli(sentinel, "SENTINEL", "MASTERS"),
+                    node=str(sentinel),
+                )
+            )
+
     def _ask_sentinel(self, node: Node) -> Node | None:
         path = self._examine_path(node)
         self.reached.update(path.reached)
-        self.findings += [_as_warning(one) for one in path.findings]
+        why = "clients ask another Sentinel, but there is one less to agree on a failover"
+        self.findings += [
+            _as_warning(replace(one, why=why) if one.severity == PROBLEM else one) for one in path.findings
+        ]
         if not path.answers:
             return None
         try:
@@ -210,9 +261,10 @@ class _Examination:
             return list(pool.map(work, chosen))
 
 
-def _is_replica_write_error(snapshot: Snapshot) -> bool:
-    """A replica rejects writes by design; the topology check reports wrong URLs."""
-    return snapshot.role == "slave" and classify(snapshot.write or RedisError()).name in ("replica-written", "demoted")
+def _is_reported_elsewhere(snapshot: Snapshot, write: RedisError) -> bool:
+    """A replica rejects writes by design; the topology check reports wrong URLs, and the memory check a full server."""
+    name = classify(write).name
+    return name == "out-of-memory" or (snapshot.role == "slave" and name in ("replica-written", "demoted"))
 
 
 def _as_warning(finding: Finding) -> Finding:

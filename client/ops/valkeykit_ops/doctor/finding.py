@@ -74,11 +74,11 @@ class DoctorReport:
     @property
     def verdict(self) -> str:
         """A one-line summary."""
-        problems, warnings = (sum(one.severity == kind for one in self.findings) for kind in (PROBLEM, WARNING))
-        if problems:
-            first = next(one for one in self.findings if one.severity == PROBLEM)
-            return f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}; first: {first.what}"
-        return f"healthy, {_count(warnings, 'warning')}"
+        counts = {kind: sum(one.severity == kind for one in self.findings) for kind in _RANK}
+        alarms = [_count(counts[kind], kind) for kind in (PROBLEM, WARNING) if counts[kind]]
+        if alarms:
+            return f"{', '.join(alarms)}; first: {self.findings[0].what}"
+        return f"healthy, {_count(counts[NOTE], NOTE)}" if counts[NOTE] else "healthy"
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""

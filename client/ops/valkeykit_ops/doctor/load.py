@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
+from collections.abc import Mapping
 
 from valkeykit_ops.doctor.finding import LIKELY, NOTE, POSSIBLE, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot
@@ -20,6 +22,9 @@ RECENT_SECONDS = 3600.0
 
 CLIENTS_RATIO = 0.8
 """Share of maxclients."""
+
+IDLE_SECONDS, MANY_IDLE_CLIENTS = 1, 500
+"""Number of connections of one host without a command for this time that is worth a note."""
 
 BUFFERS_RATIO = 0.2
 """Share of maxmemory that client buffers may use."""
@@ -39,7 +44,7 @@ def latency(snapshot: Snapshot, target: Target) -> list[Finding]:
                 "slow" if is_slow else "ping",
                 f"PING takes {median * 1000:.2f} ms, at worst {slowest * 1000:.2f} ms",
                 "a page with thirty requests waits thirty times as long" if is_slow else "median and 99th percentile",
-                target.cli(snapshot.node, "--latency-history"),
+                target.cli(snapshot.node, "LATENCY", "DOCTOR"),
                 node=node,
             )
         )
@@ -114,21 +119,12 @@ def clients(snapshot: Snapshot, target: Target) -> list[Finding]:
                     node,
                 )
             )
-    if limit_of_memory := snapshot.number("maxmemory"):
-        buffers = snapshot.number("mem_clients_normal")
-        if buffers > BUFFERS_RATIO * limit_of_memory:
-            what = f"client buffers use {buffers / limit_of_memory:.0%} of maxmemory"
-            results.append(
-                Finding(
-                    "clients",
-                    WARNING,
-                    "client-memory",
-                    what,
-                    "data is evicted or rejected because of them",
-                    target.cli(snapshot.node, "CONFIG", "SET", "maxmemory-clients", "5%"),
-                    node=node,
-                )
-            )
+    results += [
+        *_slow_readers(snapshot, target),
+        *_buffers(snapshot, target),
+        *_monitors(snapshot, target),
+        *_idle(snapshot, target),
+    ]
     if blocked := snapshot.number("blocked_clients"):
         results.append(
             Finding(
@@ -142,3 +138,89 @@ def clients(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     return results
+
+
+def _slow_readers(snapshot: Snapshot, target: Target) -> list[Finding]:
+    """Recent servers count a message that is shared by several buffers only once, so more may wait than they report."""
+    names = {one["id"]: f"{one.get('name') or one['addr']} ({one.get('cmd')})" for one in snapshot.clients}
+    return [
+        Finding(
+            "clients",
+            WARNING,
+            "slow-reader",
+            f"the client {names[identity]} does not read: at least {waiting / 2**20:,.1f} MiB wait for it",
+            "its replies fill the memory, until data is evicted or writes are rejected",
+            target.cli(snapshot.node, "CLIENT", "KILL", "ID", identity),
+            node=str(snapshot.node),
+        )
+        for identity, waiting in snapshot.unread.items()
+    ]
+
+
+def _buffers(snapshot: Snapshot, target: Target) -> list[Finding]:
+    """Memory of the clients' buffers, also of those that INFO does not count until they are served again."""
+    limit = snapshot.number("maxmemory")
+    used = {one["id"]: _memory_of(one) for one in snapshot.clients if one.get("flags") not in {"S", "M"}}
+    total = max(sum(used.values()), snapshot.number("mem_clients_normal"))
+    if not limit or total <= BUFFERS_RATIO * limit:
+        return []
+    what = f"client buffers use {total / limit:.0%} of maxmemory"
+    fix = target.cli(snapshot.node, "CONFIG", "SET", "maxmemory-clients", "5%")
+    biggest = max(snapshot.clients, key=_memory_of, default={})
+    if _memory_of(biggest) > total / 2:
+        what += f", most of it that of {biggest.get('name') or biggest.get('addr')} ({biggest.get('cmd')})"
+        fix = target.cli(snapshot.node, "CLIENT", "KILL", "ID", biggest["id"])
+    why = "data is evicted or writes are rejected because of them"
+    return [Finding("clients", WARNING, "client-memory", what, why, fix, node=str(snapshot.node))]
+
+
+def _memory_of(client: Mapping[str, str]) -> int:
+    """Bytes; servers older than 7.0 report only the output buffer."""
+    return max(int(client.get(name, 0)) for name in ("tot-mem", "omem", "qbuf"))
+
+
+def _monitors(snapshot: Snapshot, target: Target) -> list[Finding]:
+    monitors = [one for one in snapshot.clients if "O" in one.get("flags", "")]
+    if not monitors:
+        return []
+    names = ", ".join(dict.fromkeys(one.get("name") or one["addr"] for one in monitors))
+    return [
+        Finding(
+            "clients",
+            NOTE,
+            "monitor",
+            f"{_counted(len(monitors), 'client')} in MONITOR: {names}",
+            "it receives every command with its values, and can halve the throughput",
+            " && ".join(target.cli(snapshot.node, "CLIENT", "KILL", "ID", one["id"]) for one in monitors),
+            node=str(snapshot.node),
+        )
+    ]
+
+
+def _idle(snapshot: Snapshot, target: Target) -> list[Finding]:
+    """Many idle connections of one host often belong to an application that does not close them."""
+    hosts = Counter(
+        one["addr"].rpartition(":")[0] for one in snapshot.clients
+        if int(one.get("idle", 0)) >= IDLE_SECONDS and one.get("flags") == "N"
+    )  # fmt: skip
+    if not hosts:
+        return []
+    host, number = hosts.most_common(1)[0]
+    if number < MANY_IDLE_CLIENTS:
+        return []
+    return [
+        Finding(
+            "clients",
+            NOTE,
+            "idle-clients",
+            f"{number:,} connections of {host} are idle",
+            "an application may open connections without closing them; a timeout closes idle ones",
+            target.cli(snapshot.node, "CONFIG", "SET", "timeout", "300"),
+            POSSIBLE,
+            str(snapshot.node),
+        )
+    ]
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

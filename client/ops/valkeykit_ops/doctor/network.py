@@ -7,13 +7,13 @@ import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from redis import exceptions as redis_errors
 from valkeykit.url import Node
 
-from valkeykit_ops.doctor import error_findings
+from valkeykit_ops.doctor import error_findings, shell
 from valkeykit_ops.doctor.deadline import Deadline, OutOfTimeError
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.target import Target, is_local
@@ -29,6 +29,9 @@ EXPIRY_DAYS = 14
 """A certificate that expires sooner is a warning."""
 
 PING = b"*1\r\n$4\r\nPING\r\n"
+UNKNOWN_COMMAND = b"*1\r\n$10\r\nVALKEYKIT?\r\n"
+"""A server rejects it before the login, and even while it holds back all commands."""
+
 _MAX_ADDRESSES = 16
 
 
@@ -103,7 +106,7 @@ def _unreachable(node: Node, reachable: list[str], unreachable: list[str]) -> li
     if missed:
         what = f"{node.host} has {len(reachable) + len(unreachable)} addresses, and {', '.join(missed)} is unreachable"
         why = "clients that use it wait for a timeout or fail"
-        return [Finding("tcp", WARNING, "dead-address", what, why, f"getent ahosts {node.host}", node=str(node))]
+        return [Finding("tcp", WARNING, "dead-address", what, why, shell.resolve(node.host), node=str(node))]
     if unreachable:
         what = f"{', '.join(unreachable)} of {node.host} is not in use"
         return [
@@ -113,7 +116,7 @@ def _unreachable(node: Node, reachable: list[str], unreachable: list[str]) -> li
                 "unused-family",
                 what,
                 "clients try it first, then use the next address",
-                f"getent ahosts {node.host}",
+                shell.resolve(node.host),
                 node=str(node),
             )
         ]
@@ -172,11 +175,7 @@ def _ask(target: Target, path: NodePath, address: str) -> None:
     node = path.node
     path.reached.append("protocol")
     try:
-        if target.address.tls:
-            connection: socket.socket = _wrapped(address, node, target.settings.trust.context())
-        else:
-            connection = socket.create_connection((address, node.port), CONNECT_SECONDS)
-        with connection:
+        with _open(target, node, address) as connection:
             reply, ended = _answer(connection)
     except (ssl.SSLError, OSError) as problem:
         error = redis_errors.ConnectionError(f"{problem}".replace("_", " "))
@@ -186,14 +185,40 @@ def _ask(target: Target, path: NodePath, address: str) -> None:
         path.answers = True
         path.is_open = reply.startswith(b"+PONG")
         return
+    if not reply and not ended and holds_commands(target, node, address):
+        path.findings.append(paused(target, node))
+        return
     path.findings.append(
         _closed(target, node, address, None) if ended and not reply else _not_valkey(target, node, reply)
     )
 
 
-def _answer(connection: socket.socket, seconds: float = ANSWER_SECONDS) -> tuple[bytes, bool]:
-    """The reply to a PING, up to the end of a line or the time limit, and whether the server closed the connection."""
-    connection.sendall(PING)
+def _open(target: Target, node: Node, address: str) -> socket.socket:
+    if target.address.tls:
+        return _wrapped(address, node, target.settings.trust.context())
+    return socket.create_connection((address, node.port), CONNECT_SECONDS)
+
+
+def holds_commands(target: Target, node: Node, address: str) -> bool:
+    """Whether a server that does not answer PING still rejects an unknown command: it works, but is paused."""
+    try:
+        with _open(target, node, address) as connection:
+            reply, _ = _answer(connection, SECOND_ANSWER_SECONDS, UNKNOWN_COMMAND)
+    except OSError:
+        return False
+    return reply.lower().startswith(b"-err unknown command")
+
+
+def paused(target: Target, node: Node) -> Finding:
+    """The finding for a server that holds back all commands."""
+    finding = error_findings.from_name("paused", "all commands are held back by CLIENT PAUSE ALL", target, node)
+    why = "clients wait until its timeout, which no command can shorten; PING is answered when it ends"
+    return replace(finding, why=why, fix=target.cli(node, "PING"))
+
+
+def _answer(connection: socket.socket, seconds: float = ANSWER_SECONDS, command: bytes = PING) -> tuple[bytes, bool]:
+    """The reply, up to the end of a line or the time limit, and whether the server closed the connection."""
+    connection.sendall(command)
     reply, end = b"", time.monotonic() + seconds
     while not reply.endswith(b"\n") and (left := end - time.monotonic()) > 0:
         connection.settimeout(left)
@@ -221,7 +246,7 @@ def _closed(target: Target, node: Node, address: str, error: Exception | None) -
             "tls-port",
             "the port uses TLS, but the URL does not",
             "the server closes all connections",
-            error_findings.WITH_TLS,
+            target.edit_url(shell.WITH_TLS),
             CERTAIN,
             str(node),
         )
@@ -252,7 +277,7 @@ def _not_valkey(target: Target, node: Node, reply: bytes) -> Finding:
             "too-slow",
             what,
             "every command takes seconds",
-            f"ping -c 5 {node.host}",
+            shell.connect(node),
             CERTAIN,
             str(node),
         )

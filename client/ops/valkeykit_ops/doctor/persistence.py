@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.memory import policy_of
 from valkeykit_ops.doctor.snapshot import Snapshot
 from valkeykit_ops.doctor.target import Target
+
+MAX_LOSS_SECONDS = 86_400.0
+"""A snapshot that is due later than this does not protect data that must survive a restart."""
 
 
 def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
@@ -50,6 +56,20 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 node=node,
             )
         )
+    if _is_kept(snapshot, target) and (due := _seconds_until_due(snapshot)) is not None and due > MAX_LOSS_SECONDS:
+        changes = snapshot.number("rdb_changes_since_last_save")
+        when = "no save point covers them" if due == math.inf else f"the next snapshot is due in {due / 3600:,.0f} h"
+        results.append(
+            Finding(
+                "persistence",
+                WARNING,
+                "rarely-saved",
+                f"{changes:,.0f} changes are not in a snapshot, and {when}",
+                "a restart loses them",
+                target.restore_setting(snapshot.node, "CONFIG", "SET", "appendonly", "yes"),
+                node=node,
+            )
+        )
     if _is_kept(snapshot, target) and not _is_saved(snapshot):
         results.append(
             Finding(
@@ -71,6 +91,19 @@ def _is_kept(snapshot: Snapshot, target: Target) -> bool:
     if target.workload is not None:
         return target.workload != "cache"
     return policy_of(snapshot) == "noeviction"
+
+
+def _seconds_until_due(snapshot: Snapshot) -> float | None:
+    """Seconds until the next automatic snapshot of the present changes; None without changes or if it is unknown."""
+    words = str(snapshot.config.get("save", "")).split()
+    changes = snapshot.number("rdb_changes_since_last_save")
+    if snapshot.number("aof_enabled") or not words or not changes:
+        return None
+    age = time.time() - snapshot.number("rdb_last_save_time")
+    periods = [
+        float(seconds) for seconds, least in zip(words[::2], words[1::2], strict=False) if float(least) <= changes
+    ]
+    return max(min(periods) - age, 0.0) if periods else math.inf
 
 
 def _is_saved(snapshot: Snapshot) -> bool:

@@ -17,7 +17,25 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
     """Findings about INFO replication."""
     if "role" not in snapshot.info:
         return []
-    return _of_replica(snapshot, target) if snapshot.role == "slave" else _of_primary(snapshot, target)
+    if snapshot.role != "slave":
+        return _of_primary(snapshot, target)
+    return [*_writable(snapshot, target), *_of_replica(snapshot, target)]
+
+
+def _writable(snapshot: Snapshot, target: Target) -> list[Finding]:
+    if snapshot.number("slave_read_only", 1):
+        return []
+    return [
+        Finding(
+            "replication",
+            WARNING,
+            "writable-replica",
+            "the replica accepts writes (replica-read-only is no)",
+            "its primary never receives them, and they are lost at the next full synchronization",
+            target.restore_setting(snapshot.node, "CONFIG", "SET", "replica-read-only", "yes"),
+            node=str(snapshot.node),
+        )
+    ]
 
 
 def _of_replica(snapshot: Snapshot, target: Target) -> list[Finding]:

@@ -9,49 +9,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import AskError, MovedError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from valkeykit.connection import mode_of
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 from valkeykit_ops import nodes as deployment
+from valkeykit_ops.cluster_nodes import ClusterMember, OpenSlot
+from valkeykit_ops.doctor.probes import Probes, probe
 from valkeykit_ops.stats.reading import cpu_of
 
 PING_COUNT = 20
 PING_SECONDS = 0.4
 """Number of PINGs that measure the latency, and their time limit."""
 
+MAX_LISTED_CLIENTS = 5_000
+"""CLIENT LIST takes some 300 bytes for each client, and blocks the server while it is built."""
+
+UNREAD_BYTES = 256 * 1024
+"""Smaller replies wait for a moment wherever a client is busy."""
+
 CPU_INTERVAL_SECONDS = 0.25
 """Interval over which the CPU time is measured."""
-
-PROBE_KEY = "valkeykit:doctor"
-"""Key of the probed commands; it is never written."""
-
-_WRITE = ("SET", PROBE_KEY, "1", "EX", "1")
-
-REQUIRED_COMMANDS: dict[str, tuple[str, ...]] = {
-    "GET": ("GET", PROBE_KEY),
-    "SET": _WRITE,
-    "DEL": ("DEL", PROBE_KEY),
-    "EVAL": ("EVAL", "return 1", "1", PROBE_KEY),
-    "EVALSHA": ("EVALSHA", "0" * 40, "1", PROBE_KEY),
-    "HSET": ("HSET", PROBE_KEY, "a", "1"),
-    "ZADD": ("ZADD", PROBE_KEY, "1", "a"),
-    "LPUSH": ("LPUSH", PROBE_KEY, "a"),
-    "BLMOVE": ("BLMOVE", PROBE_KEY, PROBE_KEY, "LEFT", "RIGHT", "1"),
-}
-"""Commands that cache and queue need."""
-
-DANGEROUS_COMMANDS: dict[str, tuple[str, ...]] = {
-    "FLUSHALL": ("FLUSHALL",),
-    "CONFIG SET": ("CONFIG", "SET", "maxmemory", "0"),
-    "REPLICAOF": ("REPLICAOF", "NO", "ONE"),
-    "DEBUG": ("DEBUG", "SLEEP", "0"),
-    "ACL SETUSER": ("ACL", "SETUSER", "doctor"),
-    "KEYS": ("KEYS", "*"),
-    "MONITOR": ("MONITOR",),
-}
-"""Commands that an application's user should not be permitted to run. SHUTDOWN is missing since MULTI rejects it."""
 
 
 @dataclass
@@ -60,11 +39,12 @@ class Snapshot:
 
     Attributes:
         info: INFO of all sections; empty if it is not permitted.
-        is_probed: Whether write, missing and dangerous are known.
-        write: The error of a write, None if it succeeds.
-        missing, dangerous: The REQUIRED_COMMANDS that are rejected and the DANGEROUS_COMMANDS that are permitted.
+        probes: The user's permissions and the state of writes.
         config: Settings; empty if CONFIG GET is not permitted.
-        cluster, slots: CLUSTER INFO and CLUSTER SLOTS of a cluster node.
+        cluster, slots, members: CLUSTER INFO, CLUSTER SLOTS and CLUSTER NODES of a cluster node.
+        open_slots: Slots that this node moves, with its number of keys; -1 if unknown.
+        clients: CLIENT LIST; empty if it is not permitted or there are more than MAX_LISTED_CLIENTS.
+        unread: Bytes that wait for each client that read nothing while the snapshot was taken, by its id.
         pings: Seconds.
         cpu: Share of one core.
         slow: Latest entries of the slow log: (seconds ago, duration in seconds, command).
@@ -73,13 +53,14 @@ class Snapshot:
     node: Node
     info: Mapping[str, Any] = field(default_factory=dict)
     user: str = ""
-    is_probed: bool = False
-    write: RedisError | None = None
-    missing: list[str] = field(default_factory=list)
-    dangerous: list[str] = field(default_factory=list)
+    probes: Probes = field(default_factory=Probes)
     config: Mapping[str, str] = field(default_factory=dict)
     cluster: Mapping[str, Any] = field(default_factory=dict)
     slots: list[Any] = field(default_factory=list)
+    members: list[ClusterMember] = field(default_factory=list)
+    open_slots: dict[OpenSlot, int] = field(default_factory=dict)
+    clients: list[dict[str, str]] = field(default_factory=list)
+    unread: dict[str, int] = field(default_factory=dict)
     pings: list[float] = field(default_factory=list)
     cpu: float | None = None
     slow: list[tuple[float, float, str]] = field(default_factory=list)
@@ -92,6 +73,27 @@ class Snapshot:
     def role(self) -> str:
         """master or slave, as in INFO."""
         return str(self.info.get("role", "master"))
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Major and minor version of the Redis commands that the server supports."""
+        major, minor, *_ = (*str(self.info.get("redis_version", "")).split("."), "0", "0")
+        return (int(major), int(minor)) if (major + minor).isdigit() else (0, 0)
+
+    @property
+    def may_administer(self) -> bool:
+        """Whether the user may change settings; without probes, whether it may read them."""
+        return "CONFIG SET" in self.probes.dangerous if self.probes.is_known else bool(self.config)
+
+    @property
+    def identity(self) -> str:
+        """Node ID of a cluster node; empty if unknown."""
+        return next((one.identity for one in self.members if one.is_self), "")
+
+    def errors(self, code: str) -> int:
+        """Number of errors with this code since the server's start."""
+        entry = self.info.get(f"errorstat_{code}", {})
+        return int(entry.get("count", 0)) if isinstance(entry, dict) else 0
 
     def number(self, name: str, default: float = 0.0) -> float:
         """A field of INFO or a setting as a number."""
@@ -120,20 +122,20 @@ def _collect(client: Redis, node: Node) -> Snapshot:
     snapshot.user = str(_allowed(client, "ACL WHOAMI") or "")
     if snapshot.mode == "sentinel":
         return snapshot
-    answers = _queued(client, REQUIRED_COMMANDS | DANGEROUS_COMMANDS)
-    snapshot.is_probed = bool(answers)
-    if answers:
-        snapshot.write = next((answers[name] for name in REQUIRED_COMMANDS if _stops_writes(answers[name])), None)
-        snapshot.missing = [name for name in REQUIRED_COMMANDS if _is_refused(answers[name])]
-        snapshot.dangerous = [name for name in DANGEROUS_COMMANDS if answers[name] is None]
+    snapshot.probes = probe(client, snapshot.user)
     snapshot.config = _allowed(client, "CONFIG GET", "*") or {}
     if snapshot.mode == "cluster":
         snapshot.cluster = _allowed(client, "CLUSTER INFO") or {}
         with contextlib.suppress(ResponseError):
             snapshot.slots = deployment.slots_of(client)
+        snapshot.members = deployment.members_of(client, node)
+        snapshot.open_slots = _open_slots(client, snapshot)
+    if snapshot.number("connected_clients") <= MAX_LISTED_CLIENTS:
+        snapshot.clients = _allowed(client, "CLIENT LIST") or []
     snapshot.pings = _ping(client)
     snapshot.slow = _slow(client)
     time.sleep(max(0.0, CPU_INTERVAL_SECONDS - (time.monotonic() - when)))
+    snapshot.unread = _unread(client, snapshot.clients)
     later = _allowed(client, "INFO", "cpu") or {}
     if later and snapshot.info:
         elapsed = time.monotonic() - when
@@ -149,32 +151,28 @@ def _allowed(client: Redis, *command: str) -> Any:
         return None
 
 
-def _queued(client: Redis, commands: Mapping[str, tuple[str, ...]]) -> dict[str, RedisError | None]:
-    """Queue commands in a transaction that is discarded; return None or the error for each command.
+def _open_slots(client: Redis, snapshot: Snapshot) -> dict[OpenSlot, int]:
+    own = [slot for member in snapshot.members if member.is_self for slot in member.open_slots]
+    counts = deployment.run_batch(client, [("CLUSTER", "COUNTKEYSINSLOT", str(one.slot)) for one in own])
+    return {one: -1 if isinstance(number, RedisError) else int(number) for one, number in zip(own, counts, strict=True)}
 
-    No command is sent before the server confirms MULTI; the result is empty if it does not.
-    """
-    connection = client.connection_pool.get_connection()
-    try:
-        if deployment.request(connection, [("MULTI",)])[0] not in (b"OK", "OK"):
-            return {}
-        answers = deployment.request(connection, [*commands.values(), ("DISCARD",)])
-    finally:
-        connection.disconnect()
-        client.connection_pool.release(connection)
+
+def _unread(client: Redis, before: list[dict[str, str]]) -> dict[str, int]:
+    """Replies that wait for clients that do not read. Their sockets are full too, so some more megabytes wait there."""
+    waiting = {one["id"]: one for one in before if int(one.get("omem", 0)) >= UNREAD_BYTES}
+    if not waiting:
+        return {}
+    after = {one["id"]: one for one in _allowed(client, "CLIENT LIST") or []}
     return {
-        name: answer if isinstance(answer, RedisError) else None
-        for name, answer in zip(commands, answers, strict=False)
-    }
+        identity: int(after[identity]["omem"]) for identity, one in waiting.items()
+        if identity in after and _sent(one) == _sent(after[identity])
+        and int(after[identity]["omem"]) >= int(one["omem"])
+    }  # fmt: skip
 
 
-def _is_refused(answer: RedisError | None) -> bool:
-    return isinstance(answer, NoPermissionError) or "unknown command" in str(answer).lower()
-
-
-def _stops_writes(answer: RedisError | None) -> bool:
-    """Whether the error is a state of the server, not a permission or a redirect."""
-    return answer is not None and not _is_refused(answer) and not isinstance(answer, MovedError | AskError)
+def _sent(client: Mapping[str, str]) -> str:
+    """Bytes that were sent to it; servers older than Valkey 8 do not report them."""
+    return client.get("tot-net-out", "")
 
 
 def _ping(client: Redis) -> list[float]:

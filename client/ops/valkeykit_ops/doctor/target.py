@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shlex
 import shutil
 import ssl
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from valkeykit.endpoint import Endpoint
+from valkeykit.environment import DEFAULT_URL
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import ConnectionSettings, resolve_settings
 from valkeykit.url import Address, Node, parse
+
+from valkeykit_ops.doctor import shell
+from valkeykit_ops.doctor.shell import UrlEdit
 
 WORKLOADS = ("cache", "queue", "mixed")
 
@@ -35,12 +40,18 @@ class Target:
         workload: `cache`, `queue` or `mixed`; None if unknown.
         stack: Name of the Pulumi stack, if the endpoint belongs to one.
         ca: Path of the CA certificate, if it was given.
+        url: The URL as it was given.
+        variable: The environment variable that has the URL; None if it was an argument.
+        lacks_admin: The user may not administer the server, so fixes need another one.
     """
 
     settings: ConnectionSettings
     workload: str | None = None
     stack: str | None = None
     ca: str | None = field(default=None, repr=False)
+    url: str = field(default=DEFAULT_URL, repr=False)
+    variable: str | None = None
+    lacks_admin: bool = False
 
     @property
     def address(self) -> Address:
@@ -53,36 +64,75 @@ class Target:
         return f"stack {self.stack} ({nodes})" if self.stack else nodes
 
     def cli(self, node: Node, *command: str) -> str:
-        """A shell command that prompts for the password."""
-        words = ["valkey-cli", "-h", node.host, "-p", str(node.port)]
-        if self.address.tls:
-            words.append("--tls")
+        """A shell command that sends a command to a node, with a user who may run it. It contains no password."""
+        words = shlex.join(["valkeykit", "cli", *self._options(node, command), *command])
+        return f"{self._environment(node, admin=shell.needs_admin(command))}{words}"
+
+    def tool(self, command: str) -> str:
+        """A shell command that runs another command of valkeykit for the endpoint."""
+        return f"{self._environment(self.address.nodes[0], admin=False)}valkeykit {command}"
+
+    def edit_url(self, edit: UrlEdit) -> str:
+        """A shell command that sets VALKEY_URL to the URL with a change."""
+        if self.variable or self.stack:
+            return shell.edit_variable(self.variable or "VALKEY_URL", edit)
         if self.address.password is not None:
-            words += ["--user", self.address.username or "default", "--askpass"]
-        authority = f" --cacert {self._authority()}" if self.address.tls and self.settings.ca else ""
-        return f"{shlex.join(words)}{authority} {shlex.join(command)}"
+            return shell.edit_typed(edit)
+        return f"export VALKEY_URL={shlex.quote(edit.apply(self.url))}"
+
+    def log_in(self) -> str:
+        """A shell command that sets the right user and password: those of the stack, or a password that is typed."""
+        if self.stack:
+            return f'export VALKEY_URL="$(pulumi stack output url --show-secrets --stack {shlex.quote(self.stack)})"'
+        return self._with_password(self.address.username or "", f"$({shell.python(shell.PROMPT)})")
+
+    def new_password(self, node: Node, user: str, *rules: str) -> str:
+        """A shell command that generates a password in a file, sets its hash for a user, and uses it."""
+        file = f"{user}-password"
+        command = self.cli(node, "ACL", "SETUSER", user, "on", "resetpass", *rules)
+        name = "" if user == "default" else user
+        login = self._with_password(name, f"$(cat {shlex.quote(file)})")
+        return f"{shell.generate_password(file)} && {command} {shell.hash_of(file)} && {login}"
+
+    def _with_password(self, user: str, password: str) -> str:
+        """A shell command that sets VALKEY_URL to the URL with another login; the password is a shell expression."""
+        if self.variable:
+            return shell.login_in_variable(self.variable, user, password)
+        return shell.login_in_url(self.url, user, password)
+
+    def _options(self, node: Node, command: tuple[str, ...]) -> list[str]:
+        options = [] if self._is_inline else ["--node", str(node)]
+        is_admin_missing = self.lacks_admin and shell.needs_admin(command)
+        if not self.stack and (is_admin_missing or (self._is_inline and self.address.password is not None)):
+            options.append("--login")
+        return options
+
+    @property
+    def _is_inline(self) -> bool:
+        """Whether the URL is an argument, so that commands must name it."""
+        return self.stack is None and self.variable is None
+
+    def _environment(self, node: Node, *, admin: bool) -> str:
+        """Variables in front of a command."""
+        variables = []
+        if self.stack:
+            output = "adminUrl" if admin else "url"
+            variables.append(
+                f'VALKEY_URL="$(pulumi stack output {output} --show-secrets --stack {shlex.quote(self.stack)})"'
+            )
+            if self.address.tls and self.settings.ca:
+                read = shell.python('import json, sys; print(json.load(sys.stdin)["ca"])')
+                output = f"pulumi stack output endpoint --json --stack {shlex.quote(self.stack)} | {read}"
+                variables.append(f'VALKEY_CA="$({output})"')
+        elif self.variable is None:
+            variables.append(f"VALKEY_URL={shlex.quote(replace(self.address.at(node), password=None).url)}")
+        if self.ca:
+            variables.append(f"VALKEY_CA={shlex.quote(self.ca)}")
+        return "".join(f"{one} " for one in variables)
 
     def restore_setting(self, node: Node, *command: str) -> str:
         """The command that fixes a setting; in a stack it has drifted, so Pulumi restores it."""
         return f"pulumi up --refresh --stack {shlex.quote(self.stack)}" if self.stack else self.cli(node, *command)
-
-    def new_password(self, node: Node, user: str, *rules: str) -> str:
-        """A shell command that generates a password in a file and sets its hash for a user."""
-        file = f"{user}-password"
-        command = self.cli(node, "ACL", "SETUSER", user, "on", "resetpass", *rules)
-        return (
-            f"(umask 077; openssl rand -hex 32 | tr -d '\\n' > {shlex.quote(file)}) && "
-            f'{command} "#$(sha256sum < {shlex.quote(file)} | cut -c1-64)"'
-        )
-
-    def _authority(self) -> str:
-        """The CA certificate for a shell command."""
-        if self.ca:
-            return shlex.quote(self.ca)
-        if self.stack:
-            read = 'import json, sys; print(json.load(sys.stdin)["ca"])'
-            return f"<(pulumi stack output endpoint --json --stack {shlex.quote(self.stack)} | python3 -c '{read}')"
-        return '<(test -f "$VALKEY_CA" && cat "$VALKEY_CA" || printf "%s" "$VALKEY_CA")'
 
     def configure(self, key: str, value: str) -> str | None:
         """The command that sets a key of the stack's configuration; None without a stack."""
@@ -116,7 +166,10 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
             "the doctor needs a host and a port; unix sockets are not supported", fix="redis://localhost:6379"
         )
     _check_authority(settings)
-    return Target(settings, workload, ca=str(ca) if ca else None)
+    named = [name for name in ("VALKEY_URL", "REDIS_URL") if os.environ.get(name, "").strip()]
+    variable = named[0] if url is None and named else None
+    text = (os.environ[variable] if variable else url or DEFAULT_URL).strip()
+    return Target(settings, workload, ca=str(ca) if ca else None, url=text, variable=variable)
 
 
 def _check_authority(settings: ConnectionSettings) -> None:

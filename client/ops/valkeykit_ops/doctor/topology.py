@@ -6,12 +6,10 @@ from dataclasses import replace
 
 from valkeykit.url import Node
 
-from valkeykit_ops.doctor import error_findings
+from valkeykit_ops.doctor import cluster, error_findings, shell
 from valkeykit_ops.doctor.finding import LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot
 from valkeykit_ops.doctor.target import Target
-
-CLUSTER_SLOTS = 16_384
 
 
 def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
@@ -20,9 +18,9 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
         return []
     url_topology, node = target.address.topology, snapshot.node
     if snapshot.mode == "sentinel" and url_topology != "sentinel":
-        return [_sentinel(snapshot)]
+        return [_sentinel(snapshot, target)]
     if snapshot.mode == "cluster":
-        return [*_client_of_cluster(url_topology, target, node), *_cluster(snapshot, target)]
+        return [*_client_of_cluster(url_topology, target, node), *cluster.findings(snapshot, target)]
     if url_topology == "cluster":
         what = "the server is a single node, but the URL says cluster"
         return [error_findings.from_name("single-met-by-cluster", what, target, node)]
@@ -34,14 +32,14 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
     return []
 
 
-def _sentinel(snapshot: Snapshot) -> Finding:
+def _sentinel(snapshot: Snapshot, target: Target) -> Finding:
     return Finding(
         "topology",
         PROBLEM,
         "sentinel-port",
         "the port belongs to a Sentinel, which has no data",
         "it does not support application commands",
-        error_findings.AS_SENTINEL,
+        target.edit_url(shell.AS_SENTINEL),
         node=str(snapshot.node),
     )
 
@@ -55,40 +53,10 @@ def _client_of_cluster(url_topology: str | None, target: Target, node: Node) -> 
     return [replace(shown, severity=PROBLEM if url_topology else WARNING)]
 
 
-def _cluster(snapshot: Snapshot, target: Target) -> list[Finding]:
-    if not snapshot.cluster:
-        return []
-    results = []
-    node = snapshot.node
-    assigned, failed = (int(snapshot.cluster.get(f"cluster_slots_{name}", 0)) for name in ("assigned", "fail"))
-    if snapshot.cluster.get("cluster_state") != "ok":
-        what = (
-            f"the cluster is down: {CLUSTER_SLOTS - assigned} slots are not assigned, {failed} belong to failed nodes"
-        )
-        shown = error_findings.from_name("cluster-down", what, target, node)
-        fix = f"valkey-cli --cluster fix {node}" if assigned < CLUSTER_SLOTS else shown.fix
-        results.append(replace(shown, fix=fix))
-    elif assigned < CLUSTER_SLOTS:
-        results.append(
-            error_findings.from_name("cluster-down", f"{CLUSTER_SLOTS - assigned} slots are not assigned", target, node)
-        )
-    crossed = _error_count(snapshot, "CROSSSLOT")
-    if crossed:
-        what = f"clients sent {crossed:,} commands whose keys are in different slots"
-        shown = error_findings.from_name("cross-slot", what, target, node)
-        results.append(replace(shown, severity=WARNING))
-    return results
-
-
-def _error_count(snapshot: Snapshot, code: str) -> int:
-    """Number of errors with this code since the server's start."""
-    entry = snapshot.info.get(f"errorstat_{code}", {})
-    return int(entry.get("count", 0)) if isinstance(entry, dict) else 0
-
-
 def unreachable(snapshot: Snapshot, target: Target, unreachable_nodes: list[Node]) -> list[Finding]:
-    """Findings about announced nodes that are unreachable, for example behind NAT."""
+    """Findings about announced nodes that are unreachable, for example behind NAT; failed nodes have their own."""
     is_cluster = snapshot.mode == "cluster"
+    failed = {one.node for one in snapshot.members if one.has_failed}
     setting = "cluster-announce-ip" if is_cluster else "replica-announce-ip"
     return [
         Finding(
@@ -102,4 +70,5 @@ def unreachable(snapshot: Snapshot, target: Target, unreachable_nodes: list[Node
             str(snapshot.node),
         )
         for node in unreachable_nodes
+        if node not in failed
     ]

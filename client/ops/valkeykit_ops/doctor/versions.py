@@ -42,14 +42,14 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
     names = ", ".join(one.cve for one in vulnerable_to)
     line = f"{version[0]}.{version[1]}"
     fixed = fixed_release(vulnerable_to, engine, line)
-    fix = target.configure("valkey:version", fixed) or f"{engine}-server --version   # install {fixed} or newer"
+    fix = target.configure("valkey:version", fixed) or target.cli(snapshot.node, "INFO", "server")
     return [
         Finding(
             "version",
             WARNING,
             "vulnerable",
             f"{engine.capitalize()} {text} is vulnerable to {names}",
-            f"{line} has the fixes in {fixed}; your distribution may have backported them",
+            f"install {fixed} or newer; your distribution may have backported the fixes to {line}",
             fix,
             LIKELY,
             node,
