@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from valkeykit.errors import TlsError
 from valkeykit_ops.migrate import endpoints
-from valkeykit_ops.migrate.run import CutOver
+from valkeykit_ops.migrate.cut_over_step import CutOver
 from valkeykit_ops.migrate.server import MigrationServer as Source
 
 from harness import tls

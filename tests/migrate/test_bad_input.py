@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from valkeykit.errors import ConfigurationError, LoginError, OutOfMemoryError, UnreachableError
+from valkeykit_ops.migrate.cut_over_step import CutOver
+from valkeykit_ops.migrate.options import Scope
 
 from harness import binaries
 from harness.ports import HOST
@@ -306,4 +308,48 @@ def test_a_replica_is_not_written_to(
 ) -> None:
     ours.set("a", 1)
     with harness.started(tmp_path / "replica", "valkey-9.1", "--replicaof", f"{HOST} {new.port}") as replica:
-        assert "permissions at the target" in refusals(harness.plan(old.url, replica.url, state))
+        found = refusals(harness.plan(old.url, replica.url, state))
+        assert list(found) == ["role of the target"]
+        assert f"the target is a replica of {HOST}:{new.port}" in found["role of the target"]
+        found = refusals(harness.plan(replica.url, old.url, state, reverse=True))
+        assert "the source is a replica" in found["role of the source"]
+
+
+def test_a_target_that_rejects_writes(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
+    ours.set("a", 1)
+    theirs.config_set("min-replicas-to-write", 1)
+    try:
+        found = refusals(harness.plan(old.url, new.url, state))
+    finally:
+        theirs.config_set("min-replicas-to-write", 0)
+    assert list(found) == ["writes at the target"]
+    assert "min-replicas-to-write" in found["writes at the target"]
+
+
+def test_a_user_that_may_not_pause_writes(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
+    ours.set("a", 1)
+    ours.execute_command("ACL", "SETUSER", "mover", "reset", "on", ">x", "~*", "&*", "+@all", "-client|pause")
+    url = with_user(old.url, "mover")
+    warned = harness.plan(url, new.url, state)
+    assert warned.is_go
+    assert [check.fix for check in warned.checks if check.name == "permissions for the cut-over"] == [
+        "at the source: ACL SETUSER mover +client|pause"
+    ]
+    report = harness.migrate(url, new.url, state, CutOver(pause=5.0))
+    assert "rejects CLIENT PAUSE" in refusals(report.plan)["permissions for the cut-over"]
+    assert theirs.dbsize() == 0
+    assert harness.migrate(url, new.url, state, CutOver(quiet=0.1)).cut_over
+
+
+def test_a_user_of_some_keys(old: ServerProcess, new: ServerProcess, ours: Any, state: Path) -> None:
+    ours.mset({"shop:1": 1, "mail:1": 1})
+    ours.execute_command("ACL", "SETUSER", "mover", "reset", "on", ">x", "~shop:*", "&*", "+@all")
+    url = with_user(old.url, "mover")
+    assert harness.migrate(url, new.url, state, scope=Scope(match="shop:*")).complete
+    ours.execute_command("ACL", "SETUSER", "mover", "resetkeys", "~other:*")
+    found = refusals(harness.plan(url, new.url, state.with_name("other"), scope=Scope(match="shop:*"), conflict="skip"))
+    assert "ACL SETUSER mover ~shop:*" in found["permissions at the source"]

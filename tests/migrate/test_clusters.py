@@ -118,7 +118,7 @@ def test_slots_that_move_during_the_copy(
 def test_a_cluster_under_writes_while_slots_move(
     cluster: list[ServerProcess], target: list[ServerProcess], state: Path
 ) -> None:
-    from valkeykit_ops.migrate.run import CutOver
+    from valkeykit_ops.migrate.cut_over_step import CutOver
 
     fill(cluster, random.Random(4), 1000)
     with (

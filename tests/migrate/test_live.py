@@ -11,11 +11,14 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from valkeykit.errors import ConfigurationError
 from valkeykit_ops.migrate.comparer import Comparer
-from valkeykit_ops.migrate.run import CutOver
+from valkeykit_ops.migrate.cut_over_step import CutOver
 
+from harness.servers import ServerProcess
 from harness.waiting import wait_until
 from tests.migrate import data, harness
 from tests.migrate.writers import Writers
@@ -126,10 +129,10 @@ def test_writes_are_held_back_for_the_cut_over(tmp_path: Path) -> None:
     ):
         data.fill(ours, random.Random(1), 500)
         with Writers(lambda: data.raw(old.port), 1, keys=500):
-            report = harness.migrate(old.url, new.url, tmp_path / "state", CutOver(pause=10.0))
+            report = harness.migrate(old.url, new.url, tmp_path / "state", CutOver(pause=120.0))
             assert report.complete
             assert report.downtime is not None
-            assert report.downtime < 10
+            assert report.downtime < 120
             time.sleep(SHORTEST)
             assert data.snapshot(theirs) == data.snapshot(ours)
             ours.execute_command("CLIENT UNPAUSE")
@@ -199,3 +202,61 @@ def test_a_reverse_migration_follows(tmp_path: Path) -> None:
         assert running.wait(60) == 0
         assert ours.get("written:later") == b"yes"
         assert theirs.config_get("notify-keyspace-events") == {"notify-keyspace-events": ""}
+
+
+def test_a_pause_that_is_too_short(
+    old: ServerProcess, new: ServerProcess, ours: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients wait for as long as the operator said, and no longer."""
+    ours.mset({f"key:{number}": number for number in range(100)})
+
+    def slow(self: Comparer, keys: Sequence[bytes]) -> None:
+        time.sleep(2)
+        compare(self, keys)
+
+    compare = Comparer.handle
+    monkeypatch.setattr(Comparer, "handle", slow)
+    with pytest.raises(ConfigurationError, match="longer than the pause of 1 s"):
+        harness.migrate(old.url, new.url, state, CutOver(pause=1.0))
+    ours.set("key:1", "not paused any more")
+    monkeypatch.undo()
+    assert harness.migrate(old.url, new.url, state, CutOver(quiet=0.1)).complete
+
+
+def test_consumers_that_find_nothing_are_no_writers(
+    old: ServerProcess, new: ServerProcess, ours: Any, state: Path
+) -> None:
+    ours.rpush("list", 3, 1, 2)
+    stop = threading.Event()
+
+    def poll() -> None:
+        with data.raw(old.port) as client:
+            while not stop.wait(0.05):
+                client.lpop("empty")
+                client.sort("list")
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        assert harness.migrate(old.url, new.url, state, CutOver(quiet=2.0, timeout=300.0)).cut_over
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_what_keeps_a_cut_over_waiting_is_named(old: ServerProcess, new: ServerProcess, state: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        with data.raw(old.port) as client:
+            while not stop.wait(0.05):
+                client.set("a", 1)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        with pytest.raises(ConfigurationError, match=r"clients still write to the source after 1 s: SET \d"):
+            harness.migrate(old.url, new.url, state, CutOver(quiet=2.0, timeout=1.0))
+    finally:
+        stop.set()
+        thread.join()

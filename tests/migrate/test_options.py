@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import redis
 from valkeykit.errors import ConfigurationError
+from valkeykit_ops.migrate.cut_over_step import CutOver
 from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
 from valkeykit_ops.migrate.options import Options, Scope
-from valkeykit_ops.migrate.run import CutOver
 
 from harness.servers import ServerProcess
-from tests.migrate import harness
+from tests.migrate import data, harness
 
 CODE = "#!lua name=shop\nredis.register_function('total', function(keys) return 17 end)\n"
 
@@ -157,10 +157,58 @@ def test_a_sample(
     monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 500)
     ours.mset({f"key:{number}": number for number in range(5000)})
     report = harness.migrate(old.url, new.url, state, verify="sample", batch=100)
-    assert report.complete
+    assert report.sampled
+    assert not report.complete, "a sample does not show that every key is there"
     assert report.verification is not None
     assert 500 <= report.verification.compared < 1000
-    assert not report.verification.full
+    assert report.verification.bound == 3 / 500
+    assert "at most 0.60% of all keys do, with 95 % confidence" in (state / "report.md").read_text()
+
+
+def test_a_sample_that_differs_is_widened(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 100)
+    keys = [f"key:{number}" for number in range(3000)]
+    ours.mset(dict.fromkeys(keys, 1))
+    assert harness.migrate(old.url, new.url, state).complete
+    theirs.mset(dict.fromkeys(keys[::2], 2))
+    report = harness.migrate(old.url, new.url, state, verify="sample", batch=100, accept_target_writes=True)
+    assert report.complete
+    assert report.verification is not None
+    assert (report.verification.full, report.verification.repaired) == (True, 1500)
+    theirs.delete(*keys[:2])
+    report = harness.migrate(old.url, new.url, state, verify="sample", batch=100, accept_target_writes=True)
+    assert report.complete, "the numbers of keys differ"
+    assert theirs.dbsize() == 3000
+
+
+def test_exit_codes_of_samples(old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, tmp_path: Path) -> None:
+    ours.mset({"a": 1, "b": 2})
+    assert harness.command("run", old.url, new.url, "--sample", cwd=tmp_path).returncode == 6
+    assert harness.command("verify", old.url, new.url, "--sample", cwd=tmp_path).returncode == 6
+    assert harness.command("verify", old.url, new.url, cwd=tmp_path).returncode == 0
+    theirs.set("a", 2)
+    assert harness.command("verify", old.url, new.url, "--sample", cwd=tmp_path).returncode == 4
+    assert theirs.get("a") == b"2"
+
+
+def test_an_evicting_target(old: ServerProcess, ours: Any, state: Path, tmp_path: Path) -> None:
+    ours.mset({f"key:{number}": number for number in range(500)})
+    options = ("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
+    with harness.started(tmp_path / "new", "valkey-9.1", *options) as small, data.raw(small.port) as client:
+        refused = harness.migrate(old.url, small.url, state)
+        assert [check.name for check in refused.plan.checks if check.ok is False] == ["eviction"]
+        assert client.dbsize() == 0
+        assert harness.migrate(old.url, small.url, state, allow_eviction=True).complete
+        used = client.info("memory")["used_memory"]
+        ours.mset({f"new:{number}": "x" * 2000 for number in range(3000)})
+        client.config_set("maxmemory", used + (1 << 20))
+        report = harness.migrate(old.url, small.url, state, allow_eviction=True)
+        assert not report.complete
+        assert report.verification is not None
+        assert report.verification.evicted > 0
+        assert "the target evicted" in (state / "report.md").read_text()
 
 
 def test_what_was_deleted_meanwhile_is_deleted(
@@ -192,7 +240,7 @@ def test_the_report_is_a_page_too(old: ServerProcess, new: ServerProcess, ours: 
     some(ours)
     harness.migrate(old.url, new.url, state)
     page = (state / "report.md").read_text()
-    assert "**Complete.**" in page
+    assert "**Complete: every key was equal on both servers.**" in page
     assert "Every key was compared on both servers." in page
     assert json.loads((state / "report.json").read_text())["complete"] is True
     assert all(path.stat().st_mode & 0o77 == 0 for path in [state, *state.iterdir()])
@@ -233,7 +281,7 @@ def test_a_sampled_cut_over_still_brings_everything(
 ) -> None:
     monkeypatch.setattr("valkeykit_ops.migrate.reconcile.SAMPLE_KEYS", 10)
     ours.mset({f"key:{number}": number for number in range(3000)})
-    assert harness.migrate(old.url, new.url, state, verify="sample", batch=10).complete
+    assert harness.migrate(old.url, new.url, state, verify="sample", batch=10).sampled
     ours.mset({f"key:{number}": "new" for number in range(3000)})
     assert harness.migrate(old.url, new.url, state, CutOver(quiet=0.5), verify="sample", batch=10).complete
     assert set(theirs.mget([f"key:{number}" for number in range(3000)])) == {b"new"}

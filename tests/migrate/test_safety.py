@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit_ops.migrate.run import CutOver
+from valkeykit_ops.migrate.cut_over_step import CutOver
 from valkeykit_ops.migrate.safety import UnsafeOperationError
 
 from harness.servers import ServerProcess

@@ -206,3 +206,17 @@ def test_a_file_without_data(name: str, content: bytes, problem: str, tmp_path: 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigurationError, match=problem), files.served(tmp_path / name, "/bin/false"):
         pass
+
+
+def test_a_database_in_the_url_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"the URL names database 3.*--database 3"):
+        endpoints.settings("redis://h:1/3", None)
+    assert endpoints.settings("redis://h:1/0", None).address.host == "h"
+
+
+def test_a_url_file_with_a_byte_order_mark_or_without_a_url(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("\ufeffredis://h:1\n", encoding="utf-8")
+    assert endpoints.resolve_url(f"@{tmp_path / 'url'}", endpoints.SOURCE_URL) == "redis://h:1"
+    (tmp_path / "url").write_text("\nredis://h:1\n")
+    with pytest.raises(ConfigurationError, match="cannot read a URL"):
+        endpoints.resolve_url(f"@{tmp_path / 'url'}", endpoints.SOURCE_URL)

@@ -48,6 +48,7 @@ def plan(  # noqa: PLR0917  (typer makes them options)
     databases: given.Databases = None,
     conflict: given.Conflict = "fail",
     accept_loss: given.AcceptLoss = False,
+    allow_eviction: given.AllowEviction = False,
     state: given.State = STATE_FOLDER,
     source_ca: given.SourceCa = None,
     target_ca: given.TargetCa = None,
@@ -57,7 +58,12 @@ def plan(  # noqa: PLR0917  (typer makes them options)
     """Check both servers and print the plan; write to neither. Exit 3 if the migration cannot start."""
     arguments = MigrationArguments(source, target, state, source_ca, target_ca, scratch_server)
     with translate_errors():
-        options = Options(scope=scope(match, rename, types, databases), conflict=conflict, accept_loss=accept_loss)
+        options = Options(
+            scope=scope(match, rename, types, databases),
+            conflict=conflict,
+            accept_loss=accept_loss,
+            allow_eviction=allow_eviction,
+        )
         with session(arguments, as_json=as_json) as opened_session, opened_session.migration(options) as migration:
             result = migration.plan()
     show_plan(result, as_json=as_json)
@@ -77,7 +83,7 @@ def verify(  # noqa: PLR0917  (typer makes them options)
     rename: given.Rename = None,
     types: given.Types = None,
     databases: given.Databases = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Compare a sample only.")] = False,
+    sample: given.Sample = False,
     accept_loss: given.AcceptLoss = False,
     rate: given.Rate = None,
     max_latency: given.MaxLatency = None,

@@ -34,7 +34,10 @@ AcceptTargetWrites = Annotated[
     typer.Option("--accept-target-writes", help="Overwrite and delete what other clients write to the target."),
 ]
 AcceptLoss = Annotated[bool, typer.Option("--accept-loss", help="Continue and skip keys that cannot be migrated.")]
-Verify = Annotated[str, typer.Option(help="Compare all keys (full) or a sample.")]
+AllowEviction = Annotated[
+    bool, typer.Option("--allow-eviction", help="Start although the target evicts keys when it is full.")
+]
+Sample = Annotated[bool, typer.Option("--sample", help="Compare 2,000 keys per node and database; exit 6 if equal.")]
 Notifications = Annotated[
     bool, typer.Option("--notifications", help="Enable keyspace notifications at the source during the run.")
 ]

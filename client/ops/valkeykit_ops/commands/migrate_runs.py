@@ -20,8 +20,8 @@ from valkeykit_ops.commands.migrate_session import (
     session,
 )
 from valkeykit_ops.migrate import reverse
+from valkeykit_ops.migrate.cut_over_step import CutOver
 from valkeykit_ops.migrate.options import Options
-from valkeykit_ops.migrate.run import CutOver
 from valkeykit_ops.migrate.safety import UnsafeOperationError
 from valkeykit_ops.migrate.state import MigrationState
 
@@ -39,9 +39,10 @@ def run(  # noqa: PLR0917  (typer makes them options)
     conflict: given.Conflict = "fail",
     follow: given.Follow = None,
     accept_loss: given.AcceptLoss = False,
+    allow_eviction: given.AllowEviction = False,
     trust_source: given.TrustSource = False,
     accept_target_writes: given.AcceptTargetWrites = False,
-    verify: given.Verify = "full",
+    sample: given.Sample = False,
     notifications: given.Notifications = False,
     rate: given.Rate = None,
     max_latency: given.MaxLatency = None,
@@ -63,10 +64,11 @@ def run(  # noqa: PLR0917  (typer makes them options)
             max_latency=max_latency,
             batch=batch,
             accept_loss=accept_loss,
+            allow_eviction=allow_eviction,
             trust_source=trust_source,
             accept_target_writes=accept_target_writes,
             notifications=notifications,
-            verify=verify,
+            verify="sample" if sample else "full",
             reconnect_timeout=reconnect_timeout,
         )
         if follow:
@@ -87,9 +89,9 @@ def cut_over(  # noqa: PLR0917  (typer makes them options)
     databases: given.Databases = None,
     conflict: given.Conflict = "fail",
     accept_loss: given.AcceptLoss = False,
+    allow_eviction: given.AllowEviction = False,
     trust_source: given.TrustSource = False,
     accept_target_writes: given.AcceptTargetWrites = False,
-    verify: given.Verify = "full",
     notifications: given.Notifications = False,
     rate: given.Rate = None,
     max_latency: given.MaxLatency = None,
@@ -111,10 +113,10 @@ def cut_over(  # noqa: PLR0917  (typer makes them options)
             max_latency=max_latency,
             batch=batch,
             accept_loss=accept_loss,
+            allow_eviction=allow_eviction,
             trust_source=trust_source,
             accept_target_writes=accept_target_writes,
             notifications=notifications,
-            verify=verify,
             reconnect_timeout=reconnect_timeout,
         )
         check_follows_changes(options)
@@ -134,6 +136,7 @@ def reverse_migration(  # noqa: PLR0917  (typer makes them options)
     pause_writes: PauseWrites = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before keys of the previous server change.")] = False,
     accept_loss: given.AcceptLoss = False,
+    allow_eviction: given.AllowEviction = False,
     trust_source: given.TrustSource = False,
     accept_target_writes: given.AcceptTargetWrites = False,
     notifications: given.Notifications = False,
@@ -157,6 +160,7 @@ def reverse_migration(  # noqa: PLR0917  (typer makes them options)
             max_latency=max_latency,
             batch=batch,
             accept_loss=accept_loss,
+            allow_eviction=allow_eviction,
             trust_source=trust_source,
             accept_target_writes=accept_target_writes,
             notifications=notifications,

@@ -25,8 +25,8 @@ from valkeykit_ops.migrate.safety import UnsafeOperationError
 from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
 
-NO_GO, INCOMPLETE, UNSAFE = 3, 4, 5
-"""Exit codes: the preflight failed; the target is incomplete; the command would destroy data."""
+NO_GO, INCOMPLETE, UNSAFE, SAMPLED = 3, 4, 5, 6
+"""Exit codes: the preflight failed; incomplete; the command would destroy data; equal as far as a sample shows."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def finish(report: MigrationReport, *, as_json: bool) -> NoReturn:
     show_report(report, as_json=as_json)
     if not report.plan.is_go:
         raise typer.Exit(NO_GO)
-    raise typer.Exit(0 if report.complete else INCOMPLETE)
+    raise typer.Exit(0 if report.complete else SAMPLED if report.sampled else INCOMPLETE)
 
 
 @contextlib.contextmanager

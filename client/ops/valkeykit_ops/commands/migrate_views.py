@@ -81,11 +81,13 @@ def _print_inventory(console: Console, plan: MigrationPlan) -> None:
 
 
 def _verification_table(report: MigrationReport) -> Table:
-    table = Table(title="complete" if report.complete else "incomplete", title_justify="left", show_header=False)
+    table = Table(title=plain(report.verdict), title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     if report.verification:
         for name, value in report.verification.record().items():
+            if name in {"full", "bound"}:
+                continue
             table.add_row(name, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
     return table
 

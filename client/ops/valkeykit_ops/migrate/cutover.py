@@ -1,10 +1,11 @@
-"""Cut-over: pauses writes, and counts them in the server's own statistics."""
+"""Cut-over: pauses writes, and detects them in the server's own statistics."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -12,44 +13,85 @@ from valkeykit.errors import RefusedError
 
 from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of
 
-RENEWALS_PER_PAUSE = 3
-"""How often a pause is renewed before it ends."""
-
 NOT_KEY_WRITES = frozenset({"publish", "spublish"})
 """Commands that servers flag as writes although they change no key."""
 
 
+@dataclass(frozen=True)
+class WriteMark:
+    """What a primary reports about writes at one moment.
+
+    Attributes:
+        changes: Changes since the last snapshot; None if it does not report them.
+        saved_at: Time of the last snapshot.
+        calls: Calls of commands that can write.
+    """
+
+    run_id: str
+    changes: int | None
+    saved_at: str
+    calls: dict[str, int]
+
+    def writes_since(self, before: WriteMark) -> dict[str, int]:
+        """Calls by command since then; empty if no data changed, whatever commands ran."""
+        if self.run_id != before.run_id:
+            return {"restart": 1}
+        grown = {name: calls - before.calls.get(name, 0) for name, calls in self.calls.items()}
+        called = {name: number for name, number in grown.items() if number > 0}
+        if self.changes is None or before.changes is None or self.saved_at != before.saved_at:
+            return called
+        if self.changes == before.changes:
+            return {}
+        return called or {"a script or a module": abs(self.changes - before.changes)}
+
+
 class WriteCounter:
-    """Counts write commands by the server's statistics."""
+    """Detects writes by what changed data, in the server's statistics: a command that finds nothing is not a write."""
 
     def __init__(self, server: MigrationServer) -> None:
         self._server = server
         self._writing = writing_commands(server)
 
-    def total(self) -> int:
-        """Number of write commands since the server's start.
+    def marks(self) -> dict[str, WriteMark]:
+        """The state of each primary.
 
         Raises:
             RefusedError: The server has no command statistics.
         """
-        return sum(self.of(primary) for primary in self._server.primaries())
+        return {primary.name: self.mark(primary) for primary in self._server.primaries()}
 
-    def of(self, primary: Primary) -> int:
-        """Number of write commands of one primary.
+    def mark(self, primary: Primary) -> WriteMark:
+        """The state of one primary.
 
         Raises:
             RefusedError: It has no command statistics.
         """
-        lines = self._server.info(primary.node, "commandstats")
+        info = self._server.info(primary.node, "server", "persistence", "commandstats")
+        lines = {name: value for name, value in info.items() if name.startswith("cmdstat_")}
         if not lines:
             raise RefusedError(
                 "the source has no command statistics, so it is unknown whether writes have stopped",
                 fix="stop the writers, then run valkeykit migrate run",
             )
-        commands = {name: name.removeprefix("cmdstat_").partition("|")[0].lower() for name in lines}
-        return sum(
-            int(fields_of(value).get("calls", 0)) for name, value in lines.items() if commands[name] in self._writing
+        calls: dict[str, int] = {}
+        for name, value in lines.items():
+            command = name.removeprefix("cmdstat_").partition("|")[0].lower()
+            if command in self._writing:
+                calls[command] = calls.get(command, 0) + int(fields_of(value).get("calls", 0))
+        changes = info.get("rdb_changes_since_last_save")
+        return WriteMark(
+            info["run_id"], None if changes is None else int(changes), info.get("rdb_last_save_time", ""), calls
         )
+
+
+def writes_between(before: dict[str, WriteMark], after: dict[str, WriteMark]) -> dict[str, int]:
+    """Calls by command between two moments, at all primaries; empty if no data changed."""
+    writes: dict[str, int] = {}
+    for name, mark in after.items():
+        since = mark.writes_since(before[name]) if name in before else {"failover": 1}
+        for command, number in since.items():
+            writes[command] = writes.get(command, 0) + number
+    return writes
 
 
 def writing_commands(server: MigrationServer) -> set[str]:
@@ -67,8 +109,7 @@ def write_marks(server: MigrationServer) -> dict[str, dict[str, Any]] | None:
     try:
         counter = WriteCounter(server)
         return {
-            primary.name: {"run_id": server.info(primary.node, "server")["run_id"], "writes": counter.of(primary)}
-            for primary in server.primaries()
+            name: {"run_id": mark.run_id, "writes": sum(mark.calls.values())} for name, mark in counter.marks().items()
         }
     except (RedisError, RefusedError):
         return None
@@ -90,36 +131,23 @@ def _flags(row: list[object]) -> set[bytes]:
 
 
 @contextlib.contextmanager
-def paused(server: MigrationServer, seconds: float) -> Iterator[None]:
-    """Pause writes at the source in the context, and for up to `seconds` after its end or a kill.
+def paused(server: MigrationServer, seconds: float) -> Iterator[float]:
+    """Pause writes at the source, from now on for `seconds`, also after the end of the context or a kill.
 
+    The context has the time at which the pause ends, by the monotonic clock.
     After an error the pause ends at once.
-    Otherwise it expires, so there is time to stop or move the writers.
 
     Raises:
         redis.RedisError: The user or the service does not permit CLIENT PAUSE.
     """
-    ended = threading.Event()
+    ends = time.monotonic() + seconds
     _each(server, "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")
-    thread = threading.Thread(target=_renew, args=(server, seconds, ended), daemon=True)
-    thread.start()
     try:
-        yield
+        yield ends
     except BaseException:
-        ended.set()
-        thread.join()
         with contextlib.suppress(RedisError):
             _each(server, "CLIENT", "UNPAUSE")
         raise
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _renew(server: MigrationServer, seconds: float, ended: threading.Event) -> None:
-    while not ended.wait(seconds / RENEWALS_PER_PAUSE):
-        with contextlib.suppress(RedisError):
-            _each(server, "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")
 
 
 def _each(server: MigrationServer, *words: str | int) -> None:

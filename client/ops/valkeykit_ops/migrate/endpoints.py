@@ -35,11 +35,11 @@ def resolve_url(argument: str | None, variable: str) -> str:
     if not text.startswith("@"):
         return text
     try:
-        return Path(text[1:]).read_text(encoding="utf-8").splitlines()[0].strip()
+        if url := Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()[0].strip():
+            return url
     except (OSError, UnicodeDecodeError, IndexError):
-        raise ConfigurationError(
-            f"cannot read a URL from {text[1:]!r}", fix="put the URL in the first line of the file"
-        ) from None
+        pass
+    raise ConfigurationError(f"cannot read a URL from {text[1:]!r}", fix="put the URL in the first line of the file")
 
 
 def settings(url: str, ca: Path | None) -> ConnectionSettings:
@@ -54,6 +54,11 @@ def settings(url: str, ca: Path | None) -> ConnectionSettings:
     if settled.address.socket:
         raise ConfigurationError(
             "a migration needs a host and a port; unix sockets are not supported", fix="redis://localhost:6379"
+        )
+    if settled.address.database:
+        raise ConfigurationError(
+            f"the URL names database {settled.address.database}; a migration copies databases under their own numbers",
+            fix=f"end the URL with /0, and pass --database {settled.address.database} to select this one",
         )
     return settled
 

@@ -7,6 +7,7 @@ A key can move past the scan while a cluster moves slots, so nodes that gained s
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +43,9 @@ TRANSIENT_ERRORS = (
 )
 """Errors that end by themselves after a restart or a failover."""
 
+CURSOR_BITS = 32
+"""Size of a random cursor; a server ignores the bits that its table does not have."""
+
 MAX_THREADS = 16
 """Maximum number of nodes and databases that are scanned at the same time."""
 
@@ -74,7 +78,7 @@ class KeyScan:
         create_handler: Returns the handler for a database.
         name: The name under which positions are saved; None to start from the beginning each time.
         pattern: The pattern for SCAN.
-        limit: Maximum number of keys per node and database; None for all.
+        limit: Number of keys per node and database, from a random position; None for all.
     """
 
     context: RunContext
@@ -159,7 +163,7 @@ class _NodeScan:
             connection = self.key_scan.server.connect(self.primary.node, self.database)
             stack.callback(connection.close)
             run_id = parse_info(connection.call("INFO", "server").decode(errors="replace").splitlines())["run_id"]
-            start = self._position(run_id)
+            start = self._position(run_id) if self.key_scan.limit is None else self._random_cursor()
             if start == DONE:
                 return
             handler = self.key_scan.create_handler(self.database)
@@ -168,6 +172,7 @@ class _NodeScan:
 
     def _scan(self, connection: PipelinedConnection, handler: KeyHandler, run_id: str, cursor: str) -> None:
         context, seen = self.key_scan.context, 0
+        wrapped = self.key_scan.limit is None or cursor == "0"
         while cursor != DONE:
             if self.key_scan.abort.is_set():
                 raise StoppedError("another part of this pass failed")
@@ -179,13 +184,19 @@ class _NodeScan:
             self.steps += 1
             seen += len(keys)
             context.counters.add("scanned", len(keys))
-            ended = following == b"0" or (self.key_scan.limit is not None and seen >= self.key_scan.limit)
+            ended = following == b"0" and wrapped
+            wrapped = wrapped or following == b"0"
+            ended = ended or (self.key_scan.limit is not None and seen >= self.key_scan.limit)
             cursor = DONE if ended else following.decode()
         handler.flush()
         self._save_position(run_id, DONE)
 
     def _filter(self) -> tuple[bytes, ...]:
         return (b"MATCH", self.key_scan.pattern) if self.key_scan.pattern is not None else ()
+
+    def _random_cursor(self) -> str:
+        """Any number is a valid cursor, except at a node of a cluster, whose cursors contain the slot."""
+        return "0" if self.primary.slots else str(secrets.randbits(CURSOR_BITS))
 
     @property
     def _partition(self) -> str:

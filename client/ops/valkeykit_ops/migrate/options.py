@@ -46,6 +46,11 @@ class Scope:
         return self == Scope()
 
     @property
+    def is_whole_databases(self) -> bool:
+        """Whether all keys of the databases in scope are in scope."""
+        return self == Scope(databases=self.databases)
+
+    @property
     def pattern(self) -> bytes | None:
         """The pattern for SCAN at the source."""
         if self.rename:
@@ -123,7 +128,8 @@ class Options:
         accept_loss: Continue and skip keys and field TTLs that cannot be migrated; they are listed.
         reverse: Migrate back to the previous server: the target may be a Redis, and its keys are replaced.
         notifications: Enable keyspace notifications at the source during the run.
-        verify: `full`, or `sample` for SAMPLE keys of each database and node.
+        allow_eviction: Start although the target evicts keys when it is full.
+        verify: `full`, or `sample` for 2,000 keys of each database and node; a cut-over compares all keys.
         reconnect_timeout: Seconds that a server may be unreachable before the run fails.
     """
 
@@ -136,6 +142,7 @@ class Options:
     trust_source: bool = False
     accept_target_writes: bool = False
     accept_loss: bool = False
+    allow_eviction: bool = False
     reverse: bool = False
     notifications: bool = False
     verify: str = "full"

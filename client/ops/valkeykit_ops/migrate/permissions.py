@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from redis.exceptions import AskError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import AskError, NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from valkeykit_ops.migrate.context import RunContext
-from valkeykit_ops.migrate.pipelined import pack
+from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.server import MigrationServer
+
+NO_PERMISSION, NO_KEY = "NOPERM", "NOPERM for a key"
 
 PROBE_KEY = b"valkeykit:migrate:probe"
 
@@ -23,8 +26,8 @@ WRITE_COMMANDS: tuple[tuple[str | int, ...], ...] = (
 """Commands that only the target needs."""
 
 
-def denied_commands(context: RunContext, sizes: dict[int, int], *, writes: bool = True) -> dict[str, list[str]]:
-    """The commands that `source` and `target` reject.
+def denied_commands(context: RunContext, sizes: dict[int, int], *, writes: bool = True) -> dict[str, dict[str, str]]:
+    """The commands that `source` and `target` reject, with the first word of the error.
 
     Args:
         sizes: Number of keys of the source's databases.
@@ -35,7 +38,7 @@ def denied_commands(context: RunContext, sizes: dict[int, int], *, writes: bool 
     """
     number, key = sample_key(context, sizes)
     if key is None:
-        return {"source": ["SCAN"], "target": []}
+        return {"source": {"SCAN": NO_PERMISSION}, "target": {}}
     source, target = Router(context.source, number), Router(context.target)
     reads = [*READ_COMMANDS, ("PEXPIRETIME",)] if context.source.has_absolute_ttl else [*READ_COMMANDS]
     name = context.options.scope.name(key)
@@ -71,13 +74,46 @@ def _command(words: tuple[str | int, ...], key: bytes) -> bytes:
     return pack(words[0], key, *words[1:])
 
 
-def _denied(router: Router, key: bytes, block: list[bytes]) -> list[str]:
+def denied_cut_over(server: MigrationServer, *, pause: bool) -> dict[str, str]:
+    """The commands of a cut-over that the source rejects.
+
+    Raises:
+        redis.RedisError: It is unreachable.
+    """
+    block = [pack("COMMAND", "COUNT"), pack("INFO", "commandstats")]
+    block += [pack("CLIENT", "PAUSE", 1, "WRITE"), pack("CLIENT", "UNPAUSE")] if pause else []
+    connection = server.connect(server.primaries()[0].node)
+    try:
+        return _queued(connection, block)
+    finally:
+        connection.close()
+
+
+def _denied(router: Router, key: bytes, block: list[bytes]) -> dict[str, str]:
     """The commands that the server rejects; they are queued in a transaction that is discarded."""
-    connection = router.connection_for(key)
+    return _queued(router.connection_for(key), block)
+
+
+def _queued(connection: PipelinedConnection, block: list[bytes]) -> dict[str, str]:
     answers = connection.request([pack("MULTI"), *block, pack("DISCARD")])
-    names = ["MULTI", *(command.split(b"\r\n")[2].decode() for command in block)]
-    return [
-        name
+    names = ["MULTI", *(_name(command) for command in block)]
+    return {
+        name: _first_word(answer)
         for name, answer in zip(names, answers, strict=False)
         if isinstance(answer, RedisError) and not isinstance(answer, AskError | OutOfMemoryError)
-    ]
+    }
+
+
+def _name(command: bytes) -> str:
+    words = command.split(b"\r\n")
+    name = words[2].decode()
+    return f"{name} {words[4].decode()}" if name == "CLIENT" else name
+
+
+def _first_word(problem: RedisError) -> str:
+    """redis-py removes the first word of the errors that it knows."""
+    if isinstance(problem, ReadOnlyError):
+        return "READONLY"
+    if isinstance(problem, NoPermissionError):
+        return NO_KEY if "key" in str(problem) else NO_PERMISSION
+    return str(problem).partition(" ")[0]

@@ -8,7 +8,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from valkeykit_ops.migrate import functions, inventory, permissions, reader
+from valkeykit_ops.migrate import access_checks, functions, inventory, permissions, reader
+from valkeykit_ops.migrate.checks import Check
 from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.inventory import Inventory
 from valkeykit_ops.migrate.router import Router
@@ -23,16 +24,6 @@ MEMORY_FACTOR = 1.1
 COPY_BYTES_PER_SECOND = 60e6
 READ_TIME_FACTOR = 2.5
 """Duration of a copy, relative to reading alone."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """A preflight check. ok: None for a warning."""
-
-    name: str
-    ok: bool | None
-    text: str
-    fix: str = ""
 
 
 @dataclass
@@ -55,10 +46,14 @@ class MigrationPlan:
         return asdict(self) | {"go": self.is_go}
 
 
-def examine(context: RunContext, *, full: bool, continuing: bool) -> MigrationPlan:
+def examine(
+    context: RunContext, *, full: bool, continuing: bool, cut_over: bool = False, pause: bool = True
+) -> MigrationPlan:
     """Check both servers; nothing is written.
 
     Args:
+        cut_over: Whether a cut-over follows at once.
+        pause: Whether that pauses writes.
         full: Take an inventory of all keys, even if every type can be migrated.
         continuing: The target already has a part of the data.
 
@@ -68,15 +63,20 @@ def examine(context: RunContext, *, full: bool, continuing: bool) -> MigrationPl
     sizes = {number: size for number, size in context.source.sizes().items() if context.options.scope.includes(number)}
     keys = sum(sizes.values())
     plan = MigrationPlan(context.source.name, context.target.name, keys, _estimate(context, sizes))
-    plan.checks += [_versions(context), _distinct(context), _databases(context, sizes)]
-    denied = permissions.denied_commands(context, sizes)
-    plan.checks += [_permissions(endpoint, names) for endpoint, names in denied.items()]
+    plan.checks += [_versions(context), _distinct(context), _databases(context, sizes), *access_checks.roles(context)]
     if plan.is_go:
-        plan.checks += [*_libraries(context), _eviction(context.target)]
+        plan.checks += access_checks.access(context, sizes)
+    if plan.is_go and not context.source.is_file and (full or cut_over):
+        plan.checks.append(access_checks.cut_over_access(context, required=cut_over, pause=pause))
+    if plan.is_go:
+        plan.checks += [*_libraries(context), _eviction(context), access_checks.clocks(context)]
         if not continuing:
             plan.checks += [_emptiness(context, sizes), _memory(context)]
     if plan.is_go:
         plan.checks += _movable(context, plan, full=full)
+    if plan.inventory is not None and keys:
+        selected = sum(plan.inventory.keys.values())
+        plan.keys, plan.seconds = selected, plan.seconds * selected / keys
     return plan
 
 
@@ -90,8 +90,7 @@ def examine_for_verification(context: RunContext) -> MigrationPlan:
     in_scope = {number: size for number, size in sizes.items() if context.options.scope.includes(number)}
     plan = MigrationPlan(context.source.name, context.target.name, sum(in_scope.values()), 0.0)
     plan.checks += [_distinct(context), _databases(context, in_scope)]
-    denied = permissions.denied_commands(context, in_scope, writes=False)
-    plan.checks += [_permissions(endpoint, names) for endpoint, names in denied.items()]
+    plan.checks += access_checks.access(context, in_scope, writes=False)
     return plan
 
 
@@ -125,19 +124,6 @@ def _distinct(context: RunContext) -> Check:
     if is_same_server(context.source, context.target):
         return Check("two servers", False, "source and target are the same server", "correct one of the two URLs")
     return Check("two servers", True, "source and target are different servers")
-
-
-def _permissions(endpoint: str, refused: list[str]) -> Check:
-    name = f"permissions at the {endpoint}"
-    if not refused:
-        return Check(name, True, "all required commands are permitted")
-    return Check(
-        name,
-        False,
-        f"the {endpoint} rejects {', '.join(refused)}",
-        f"permit them for the keys in scope, for example ACL SETUSER … +{refused[0].split()[0].lower()}, "
-        "or log in as another user",
-    )
 
 
 def _databases(context: RunContext, sizes: dict[int, int]) -> Check:
@@ -224,11 +210,24 @@ def _number(server: MigrationServer, primary: Any, name: str) -> int:
     return int(server.info(primary.node, "memory").get(name, 0))
 
 
-def _eviction(target: MigrationServer) -> Check:
-    policy = target.info(target.primaries()[0].node, "memory").get("maxmemory_policy", "unknown")
-    if policy == "noeviction":
+def _eviction(context: RunContext) -> Check:
+    limits = [context.target.info(primary.node, "memory") for primary in context.target.primaries()]
+    evicting = {
+        info.get("maxmemory_policy", "unknown")
+        for info in limits
+        if int(info.get("maxmemory", 0)) and info.get("maxmemory_policy") != "noeviction"
+    }
+    if not evicting:
         return Check("eviction", True, "the target does not evict keys")
-    return Check("eviction", None, f"the target evicts keys when it is full ({policy}), even during the copy")
+    text = f"the target evicts keys when it is full ({', '.join(sorted(evicting))}), even during the migration"
+    if context.options.allow_eviction:
+        return Check("eviction", None, text)
+    return Check(
+        "eviction",
+        False,
+        text,
+        "CONFIG SET maxmemory-policy noeviction until the cut-over, or pass --allow-eviction",
+    )
 
 
 def _libraries(context: RunContext) -> list[Check]:

@@ -25,6 +25,9 @@ MAX_TRACKED_DIFFERENCES = 200_000
 SAMPLE_KEYS = 2000
 """Number of keys per node and database that a sampled verification compares."""
 
+CONFIDENCE_95 = 3
+"""If none of n keys differs, at most 3/n of all keys do, with 95 % confidence."""
+
 REPAIR_ROUNDS = 3
 RECHECK_DELAY_SECONDS = 0.1
 """Pause between two comparisons of a differing key."""
@@ -44,6 +47,8 @@ class Verification:
         kept: Keys that the target had before and `--conflict skip` keeps.
         missing, different, unexpected: Keys that are wrong at the target.
         unmovable: Keys of types that the target does not support.
+        evicted: Keys that the target evicted during the comparison, perhaps after they were compared.
+        bound: Of a sample without differences: the share of keys that may differ, with 95 % confidence.
     """
 
     full: bool = True
@@ -58,13 +63,15 @@ class Verification:
     different: int = 0
     unexpected: int = 0
     unmovable: int = 0
+    evicted: int = 0
+    bound: float | None = None
     seconds: float = 0.0
     differences: list[KeyDifference] = field(default_factory=list, repr=False)
 
     @property
     def is_clean(self) -> bool:
         """Whether the target is complete, except for unmovable keys."""
-        return not (self.missing or self.different or self.unexpected or self.unstable)
+        return not (self.missing or self.different or self.unexpected or self.unstable or self.evicted)
 
     def record(self) -> dict[str, Any]:
         """Plain values, without the keys."""
@@ -106,13 +113,20 @@ class _Differences:
 def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
     """Compare all keys in scope, or a sample, and repair those that differ, unless the context is read-only.
 
+    A sample that differs, or whose servers have different numbers of keys, is widened to all keys.
+
     Raises:
         redis.RedisError: A server rejected a command, or was unreachable for too long.
     """
     began = time.monotonic()
-    compared = context.counters.get("compared")
+    compared, evicted = context.counters.get("compared"), context.target.evicted_keys()
     detected = _compare(context, sample=sample)
-    result = Verification(full=not sample, differing=detected.number)
+    if sample and (detected.number or not _has_equal_sizes(context)):
+        sample = False
+        detected = _compare(context, sample=False)
+    result = Verification(
+        full=not sample, differing=detected.number, bound=CONFIDENCE_95 / SAMPLE_KEYS if sample else None
+    )
     _check_repair(context, detected)
     while detected.unlisted and not context.read_only:  # too many for memory: copy all, repair these, compare again
         before = detected.number
@@ -126,6 +140,7 @@ def reconcile(context: RunContext, *, sample: bool = False) -> Verification:
     _repair(context, detected.listed, result)
     result.different += detected.unlisted
     result.compared = context.counters.get("compared") - compared
+    result.evicted = max(0, context.target.evicted_keys() - evicted)
     result.seconds = round(time.monotonic() - began, 2)
     return result
 
@@ -162,6 +177,18 @@ def _compare(context: RunContext, *, sample: bool) -> _Differences:
             pattern=scope.target_pattern,
         ).run()
     return detected
+
+
+def _has_equal_sizes(context: RunContext) -> bool:
+    """Whether both servers have the same number of keys; True for a part of the keys, which are not counted."""
+    scope = context.options.scope
+    if not (context.mirrors and scope.is_whole_databases):
+        return True
+    ours, theirs = (
+        {number: size for number, size in server.sizes().items() if scope.includes(number)}
+        for server in (context.source, context.target)
+    )
+    return ours == theirs
 
 
 def _is_all(context: RunContext, equal: int) -> bool:
@@ -232,8 +259,9 @@ def copy_keys(context: RunContext, keys: Iterable[tuple[int, bytes]]) -> None:
         try:
             for start in range(0, len(names), BATCH_KEYS):
                 context.check_stop()
-                context.throttle.pace(BATCH_KEYS)
-                copier.handle(names[start : start + BATCH_KEYS])
+                batch = names[start : start + BATCH_KEYS]
+                context.throttle.pace(len(batch))
+                copier.handle(batch)
             copier.flush()
         finally:
             copier.close()

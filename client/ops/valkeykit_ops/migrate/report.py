@@ -22,7 +22,8 @@ class MigrationReport:
     """The result of a run.
 
     Attributes:
-        complete: Whether the target has every key in scope.
+        complete: Whether the target has every key in scope, which a sample cannot show.
+        sampled: Whether a sample was compared and no key differed.
         cut_over: Whether writes to the source had stopped before the verification.
         events: What happened to both servers since the previous run.
         downtime: Seconds from the last write to the end of the verification; None without a cut-over.
@@ -30,6 +31,7 @@ class MigrationReport:
 
     plan: MigrationPlan
     complete: bool = False
+    sampled: bool = False
     cut_over: bool = False
     started: float = 0.0
     seconds: float = 0.0
@@ -40,11 +42,29 @@ class MigrationReport:
     libraries: dict[str, str | None] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
 
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        verified = self.verification
+        if self.complete:
+            lost = f", except {self.unmovable:,} that the target does not support" if self.unmovable else ""
+            return f"Complete: every key was equal on both servers{lost}."
+        if self.sampled and verified and verified.bound is not None:
+            return (
+                f"Sampled: none of {verified.compared:,} compared keys differs, "
+                f"so at most {verified.bound:.2%} of all keys do, with 95 % confidence."
+            )
+        if verified and verified.evicted:
+            return f"Incomplete: the target evicted {verified.evicted:,} keys during the verification."
+        return "Incomplete."
+
     def record(self) -> dict[str, Any]:
         """Plain values."""
         verified = self.verification
         return {
             "complete": self.complete,
+            "sampled": self.sampled,
+            "verdict": self.verdict,
             "cut_over": self.cut_over,
             "started": datetime.fromtimestamp(self.started, timezone.utc).isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 3),
@@ -75,7 +95,7 @@ def _page(record: dict[str, Any]) -> str:
         "",
         f"{plan['source']} → {plan['target']}, started {record['started']}, {record['seconds']:,.1f} s.",
         "",
-        "**Complete.**" if record["complete"] else "**Incomplete.**",
+        f"**{record['verdict']}**",
         _cut_over(record),
         "",
         *(f"- {event}" for event in record["events"]),
@@ -90,7 +110,7 @@ def _page(record: dict[str, Any]) -> str:
     ]
     if verified:
         kind = "Every key was compared on both servers." if verified["full"] else "A sample was compared."
-        rows = [(name, value) for name, value in verified.items() if name != "full"]
+        rows = [(name, value) for name, value in verified.items() if name not in {"full", "bound"}]
         lines += ["", "## Verification", "", kind, "", *_table(("result", "keys"), rows)]
     if record["differences"]:
         wrong = [(one["verdict"], one["database"], one["type"], one["key"]) for one in record["differences"]]

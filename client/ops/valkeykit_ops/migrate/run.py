@@ -6,17 +6,17 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from redis.exceptions import RedisError
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
-from valkeykit.errors import ConfigurationError, ValkeykitError
+from valkeykit.errors import ValkeykitError
 
-from valkeykit_ops.migrate import changes, cutover, functions, preflight, reverse, safety
+from valkeykit_ops.migrate import changes, functions, preflight, reverse, safety
 from valkeykit_ops.migrate.changes import ChangeTracker
 from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.copier import Copier
-from valkeykit_ops.migrate.cutover import WriteCounter
+from valkeykit_ops.migrate.cut_over_step import CutOver, CutOverStep
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
 from valkeykit_ops.migrate.options import Options
@@ -41,21 +41,6 @@ CLEAN_END = "clean_end"
 
 POLL_INTERVAL_SECONDS = 0.5
 """Pause between two checks whether writes have stopped."""
-
-
-@dataclass(frozen=True)
-class CutOver:
-    """How to cut over.
-
-    Attributes:
-        quiet: Seconds without a write after which writes count as stopped.
-        pause: Seconds for which the source pauses writes (CLIENT PAUSE); None to wait until the writers stop.
-        timeout: Maximum seconds to wait until writes stop.
-    """
-
-    quiet: float = 5.0
-    pause: float | None = None
-    timeout: float = 3600.0
 
 
 class Migration:
@@ -88,7 +73,7 @@ class Migration:
         """
         with _translating_errors():
             self._context.unmovable.clear()
-            self._reporter.stage("inventory", sum(self._context.source.sizes().values()))
+            self._reporter.stage("inventory", self._total())
             return preflight.examine(self._context, full=True, continuing=False)
 
     def run(self, cut_over: CutOver | None = None, *, follow: float | None = None) -> MigrationReport:
@@ -111,7 +96,7 @@ class Migration:
             reverse.refuse_unconfirmed(context.state)
         context.unmovable.clear()
         with _translating_errors():
-            report = MigrationReport(self._examine(), started=began)
+            report = MigrationReport(self._examine(cut_over), started=began)
             if not report.plan.is_go:
                 report.write(self._context.state)
                 return report
@@ -123,7 +108,9 @@ class Migration:
                     self._follow(follow)
                 if cut_over:
                     self._catch_up()
-                    self._cut_over(cut_over, report)
+                    step = CutOverStep(context, self._reporter, self._copy_known_changes, self._verify)
+                    report.verification, report.downtime = step.run(cut_over)
+                    report.cut_over = True
                 else:
                     report.verification = self._verify()
         return self._finish(report, began)
@@ -143,7 +130,7 @@ class Migration:
             self._reporter.stage("preflight")
             report = MigrationReport(preflight.examine_for_verification(context), started=began)
             if report.plan.is_go:
-                self._reporter.stage("verification", sum(context.source.sizes().values()))
+                self._reporter.stage("verification", self._total())
                 report.verification = reconcile(context, sample=context.options.verify == "sample")
                 report.unmovable = report.verification.unmovable
                 if self._copies_libraries:
@@ -151,9 +138,15 @@ class Migration:
                         self._libraries = functions.differing(context.source, context.target)
         return self._conclude(report, began, "verification")
 
-    def _examine(self) -> MigrationPlan:
+    def _examine(self, cut_over: CutOver | None) -> MigrationPlan:
         self._reporter.stage("preflight")
-        return preflight.examine(self._context, full=False, continuing=bool(self._context.state.get("claimed")))
+        return preflight.examine(
+            self._context,
+            full=False,
+            continuing=bool(self._context.state.get("claimed")),
+            cut_over=cut_over is not None,
+            pause=cut_over is not None and cut_over.pause is not None,
+        )
 
     def _claim(self) -> None:
         context, scope = self._context, self._context.options.scope
@@ -223,7 +216,7 @@ class Migration:
         if context.state.get("copied"):
             return
         context.state.put("begun", True)
-        self._reporter.stage("copy", sum(context.source.sizes().values()))
+        self._reporter.stage("copy", self._total())
         KeyScan(
             context,
             context.source,
@@ -232,6 +225,13 @@ class Migration:
             pattern=context.options.scope.pattern,
         ).run()
         context.state.put("copied", True)
+
+    def _total(self) -> int:
+        """Number of keys in scope; 0 if only a part of a database is, which servers do not count."""
+        scope = self._context.options.scope
+        if not scope.is_whole_databases:
+            return 0
+        return sum(size for number, size in self._context.source.sizes().items() if scope.includes(number))
 
     def _load_libraries(self) -> None:
         context = self._context
@@ -273,6 +273,10 @@ class Migration:
         """Copy the changed keys; return their number."""
         return repeated(self._context, self._copy_changes, self._mark_incomplete)
 
+    def _copy_known_changes(self) -> None:
+        if self._changes is not None:
+            self._delta()
+
     def _copy_changes(self) -> int:
         keys = self._changes.take() if self._changes is not None else None
         if keys is None:
@@ -287,10 +291,10 @@ class Migration:
             self._changes.mark_incomplete()
 
     def _verify(self, *, last: bool = False) -> Verification:
-        """Compare all keys, or a sample; changed keys that are known are copied first.
+        """Compare all keys, or a sample; changed keys that are known, and changed functions, are copied first.
 
         Args:
-            last: No pass follows, so a sample is enough only if all changes are known.
+            last: No pass follows, so all keys are compared: some changes are notified to no client.
         """
         return repeated(self._context, lambda: self._verify_once(last=last), self._mark_incomplete)
 
@@ -298,47 +302,11 @@ class Migration:
         keys = self._changes.take() if self._changes is not None else None
         self._context.check_servers()
         copy_keys(self._context, keys or [])
-        self._reporter.stage("verification", sum(self._context.source.sizes().values()))
-        sample = self._context.options.verify == "sample" and not (last and keys is None)
+        self._reporter.stage("verification", self._total())
+        if last:
+            self._load_libraries()
+        sample = self._context.options.verify == "sample" and not last
         return reconcile(self._context, sample=sample)
-
-    def _cut_over(self, how: CutOver, report: MigrationReport) -> None:
-        writes = WriteCounter(self._context.source)
-        pause = cutover.paused(self._context.source, how.pause) if how.pause else contextlib.nullcontext()
-        self._reporter.stage("cut-over")
-        if how.pause is None:
-            self._reporter.note(
-                "caught up: stop the writers now, and point them to the target after this command has finished"
-            )
-        with pause:
-            end = time.monotonic() + how.timeout
-            while True:
-                quiet_since, total = self._await_quiet(writes, how, end)
-                self._reporter.note("writes have stopped: running the last delta pass and the verification")
-                report.verification = self._verify(last=True)
-                if writes.total() == total:
-                    break
-                self._reporter.note("the source was written to during the verification: repeating it")
-            report.cut_over = True
-            report.downtime = time.monotonic() - quiet_since
-
-    def _await_quiet(self, writes: WriteCounter, how: CutOver, end: float) -> tuple[float, int]:
-        """The time of the last write, and the number of writes up to then."""
-        total, since = writes.total(), time.monotonic()
-        needed = POLL_INTERVAL_SECONDS if how.pause else how.quiet  # notifications may still arrive
-        while time.monotonic() - since < needed:
-            if time.monotonic() > end:
-                raise ConfigurationError(
-                    f"clients still write to the source after {how.timeout:,.0f} s",
-                    fix="stop the writers or pass --pause-writes, then run the command again to resume",
-                )
-            self._context.stop.wait(POLL_INTERVAL_SECONDS)
-            self._context.check_stop()
-            if self._changes is not None:
-                self._delta()
-            if (now := writes.total()) != total:
-                total, since = now, time.monotonic()
-        return since, total
 
     def _finish(self, report: MigrationReport, began: float) -> MigrationReport:
         context = self._context
@@ -357,9 +325,11 @@ class Migration:
         report.seconds = time.time() - began
         report.counts = context.counters.snapshot()
         report.libraries = self._libraries
-        verified = report.verification
-        clean = verified is not None and verified.is_clean and not any(self._libraries.values())
-        report.complete = clean and (context.options.accept_loss or not report.unmovable)
+        if report.verification is not None:
+            clean = report.verification.is_clean and not any(self._libraries.values())
+            clean = clean and (context.options.accept_loss or not report.unmovable)
+            report.complete = clean and report.verification.full
+            report.sampled = clean and not report.verification.full
         page = report.write(context.state, name)
         self._reporter.note(f"report: {page}", report=str(page))
         return report

@@ -191,6 +191,10 @@ class MigrationServer:
         }
         return sorted(held)
 
+    def evicted_keys(self) -> int:
+        """Number of keys that were evicted since the servers' start."""
+        return sum(int(self.info(primary.node, "stats").get("evicted_keys", 0)) for primary in self.primaries())
+
     def sizes(self) -> dict[int, int]:
         """Number of keys of each database that has any."""
         result: dict[int, int] = {}
