@@ -37,7 +37,7 @@ gc.disable()  # The program runs for seconds; with a cloud's classes loaded, gar
 
 try:
     # Module variables: they must live until the program ends, and with them the hooks and outputs of resources.
-    stack_settings = settings.load(CONFIG.get())
+    stack_settings = settings.load(CONFIG.get(), pulumi.get_project())
     deployment = provision(stack_settings, f"{pulumi.get_project()}/{pulumi.get_stack()}")
 except ValkeykitError as problem:
     raise pulumi.RunError(str(problem)) from None

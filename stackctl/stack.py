@@ -14,15 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from infra.outputs import ENDPOINT
 from stackctl import backend, events, lock, pulumi_cli
 from stackctl.errors import StackError, UpdateError
 from stackctl.events import UpdateEvents
 
 PROJECT = Path(__file__).resolve().parent.parent
-
-NAMESPACE = "valkey:"
-"""The prefix of this project's keys in a stack's configuration."""
 
 PREVIEW_ENVIRONMENT = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 """A preview saves nothing; without this Pulumi serializes the whole state after each resource, which takes about a
@@ -80,7 +79,7 @@ class Stack:
         self._must_exist()
         entries = json.loads(self._query("config", "--json", "--stack", self.name))
         values = {name: entry.get("objectValue", entry.get("value")) for name, entry in entries.items()}
-        return {name.removeprefix(NAMESPACE): value for name, value in values.items() if value is not None}
+        return {name.removeprefix(self._namespace): value for name, value in values.items() if value is not None}
 
     def configure(self, changes: Mapping[str, str]) -> None:
         """Set keys of the configuration.
@@ -124,7 +123,7 @@ class Stack:
                     shutil.copy(file, folder)
             scratch._query("config", "cp", "--stack", other.name, "--dest", self.name)
             for key in leaving_out:
-                scratch._query("config", "rm", "--path", NAMESPACE + key, "--stack", self.name)
+                scratch._query("config", "rm", "--path", key, "--stack", self.name)
             scratch.configure(changes)
             self.write_configuration(scratch.read_configuration())
 
@@ -141,6 +140,11 @@ class Stack:
             copy.write_text(self.read_configuration() or "")
             self._query("config", "set-all", *_settings(changes), "--config-file", str(copy), "--stack", self.name)
             yield copy
+
+    @property
+    def _namespace(self) -> str:
+        """The prefix of the project's keys in a stack's configuration: the project's name."""
+        return f"{yaml.safe_load((self.root / 'Pulumi.yaml').read_text())['name']}:"
 
     @property
     def _file(self) -> Path:

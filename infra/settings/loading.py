@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -26,13 +26,19 @@ RENAMED_KEYS = {
 """The current name by the previous one, which is rejected."""
 
 
-def load(config: Mapping[str, str]) -> StackSettings:
-    """Read the whole configuration, with keys such as `valkey:memory`; other namespaces are ignored.
+def load(config: Mapping[str, str], project: str = NAMESPACE) -> StackSettings:
+    """Read the whole configuration of a stack.
+
+    Args:
+        config: Values by key, such as `valkey:memory`.
+        project: Name of the Pulumi project, which is the namespace of its keys. Providers' namespaces are ignored.
 
     Raises:
         ConfigurationError: lists every invalid key with its value, the accepted values and the command that fixes it.
     """
-    prefix = f"{NAMESPACE}:"
+    if project != NAMESPACE:
+        _reject_previous_namespace(config, project)
+    prefix = f"{project}:"
     config = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
     try:
         values = {key: _parsed(key, value) for key, value in config.items()}
@@ -43,9 +49,29 @@ def load(config: Mapping[str, str]) -> StackSettings:
     else:
         problems = list(validation.find_problems(settings))
     if problems:
-        count = "1 configuration error" if len(problems) == 1 else f"{len(problems)} configuration errors"
-        raise ConfigurationError("\n".join([f"{count}; nothing was changed:", *map(str, problems)])) from None
+        raise _as_error(problems) from None
     return settings
+
+
+def _reject_previous_namespace(config: Mapping[str, str], project: str) -> None:
+    """Reject the keys from before the project was renamed: without them a stack would get other settings."""
+    prefix = f"{NAMESPACE}:"
+    problems = [
+        ConfigProblem(
+            key.removeprefix(prefix),
+            f"is not read, since the project is called {project}",
+            f"rename {prefix} to {project}: in Pulumi.<stack>.yaml",
+        )
+        for key in config
+        if key.startswith(prefix)
+    ]
+    if problems:
+        raise _as_error(problems)
+
+
+def _as_error(problems: Sequence[ConfigProblem]) -> ConfigurationError:
+    count = "1 configuration error" if len(problems) == 1 else f"{len(problems)} configuration errors"
+    return ConfigurationError("\n".join([f"{count}; nothing was changed:", *map(str, problems)]))
 
 
 def _parsed(key: str, value: str) -> object:
@@ -99,7 +125,7 @@ def _contact_commands(value: object) -> str:
 
 def contact_path(what: str) -> str:
     """The path of one contact, as `pulumi config set --path` expects it."""
-    return f"{NAMESPACE}:contacts.{what}" if what.isidentifier() else f'{NAMESPACE}:contacts["{what}"]'
+    return f"contacts.{what}" if what.isidentifier() else f'contacts["{what}"]'
 
 
 def _suggestion(name: str, model: type[BaseModel]) -> str:

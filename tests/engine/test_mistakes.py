@@ -41,6 +41,16 @@ def test_every_mistake_is_told_before_anything_is_touched(project: Project) -> N
     )
 
 
+def test_a_renamed_project_reads_its_own_keys(project: Project) -> None:
+    file = project.root / "Pulumi.yaml"
+    file.write_text(file.read_text().replace("name: valkey\n", "name: acme-cache\n"))
+    project.configure(memory="2 gigs", memry="1")
+    refused(project, "2 configuration errors", "memory is '2 gigs'", "memry is an unknown key")
+    assert project.stack.configuration()["memory"] == "2 gigs"
+    project.configure(**{"valkey:memory": "64mb"})
+    refused(project, "memory is not read, since the project is called acme-cache")
+
+
 def test_a_word_where_a_number_belongs(project: Project) -> None:
     project.configure(port="six")
     refused(project, "valkey:port is 'six'", "pulumi config set port 6380")

@@ -125,7 +125,7 @@ def _kill_while_it_comes_up(stack: Stack) -> None:
 
 def test_the_card_holds_no_secret(project: Project) -> None:
     project.configure(memory="16mb")
-    project.pulumi("config", "set", "--path", "valkey:contacts.full", "the data team")
+    project.pulumi("config", "set", "--path", "contacts.full", "the data team")
     project.stack.up()
     page = card.render(project.stack)
     outputs = project.stack.outputs()

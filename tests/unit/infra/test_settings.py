@@ -54,6 +54,20 @@ def test_other_namespaces_are_left_alone() -> None:
     assert settings.load({"aws:region": "eu-central-1"}) == settings.StackSettings()
 
 
+def test_a_renamed_project_has_its_keys_in_its_own_namespace() -> None:
+    loaded = settings.load({"acme-cache:memory": "64mb", "acme-cache:workload": "queue"}, "acme-cache")
+    assert (loaded.memory, loaded.workload) == ("64mb", "queue")
+    with pytest.raises(ConfigurationError, match="memry is an unknown key"):
+        settings.load({"acme-cache:memry": "64mb"}, "acme-cache")
+
+
+def test_keys_from_before_a_project_was_renamed_are_rejected() -> None:
+    with pytest.raises(ConfigurationError, match="2 configuration errors") as caught:
+        settings.load({"valkey:memory": "64mb", "valkey:aws": "{}", "aws:region": "eu-west-1"}, "acme-cache")
+    for key in ("memory", "aws"):
+        assert f"{key} is not read, since the project is called acme-cache -> rename valkey: to" in str(caught.value)
+
+
 @pytest.mark.parametrize(("key", "value", "allowed"), [(key, *rest) for key, rest in INVALID.items()])
 def test_an_error_has_key_value_expected_values_and_fix(key: str, value: str, allowed: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -153,8 +167,8 @@ def test_contacts_as_one_text_are_rejected_with_the_commands_that_set_the_map() 
     with pytest.raises(ConfigurationError) as caught:
         load(contacts="down: on call; disk full: the data team")
     assert str(caught.value).endswith(
-        "-> pulumi config rm contacts && pulumi config set --path valkey:contacts.down 'on call'"
-        " && pulumi config set --path 'valkey:contacts[\"disk full\"]' 'the data team'"
+        "-> pulumi config rm contacts && pulumi config set --path contacts.down 'on call'"
+        " && pulumi config set --path 'contacts[\"disk full\"]' 'the data team'"
     )
 
 
