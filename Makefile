@@ -14,6 +14,10 @@ READY := .venv/.ready
 DEV   := .venv/.dev
 PARTS := unit integration engine cloud aws gcp faults migrate doctor clients examples docs
 
+# Recipes read these from the environment: a value pasted into a shell line could be run as a command.
+ARGUMENTS := STACK FORMAT JUNIT OUT INTO FROM NODE TO MEMORY SHARDS REPLICAS FOR SET CLOUD
+$(foreach name,$(ARGUMENTS),$(if $(value $(name)),$(eval export $(name))))
+
 .PHONY: help up smoke env backup restore repair rotate failover upgrade scale card drill render down policy sdk shell test site lint bench
 
 help: ## Show this help
@@ -21,49 +25,49 @@ help: ## Show this help
 	@echo "  STACK=name selects the stack (dev); DRY=1 previews up, restore, repair, rotate, failover, upgrade and scale"
 
 up: $(READY) ## Deploy the stack, run the smoke tests and print connection details
-	@$(RUN) up --stack "$(STACK)" $(DRY_RUN)
+	@$(RUN) up --stack "$$STACK" $(DRY_RUN)
 
 smoke: $(READY) ## Run the smoke tests on a deployed stack (JUNIT=file.xml, DISRUPTIVE=1 also restarts the server, ACCEPT=1 accepts fewer keys)
-	@$(RUN) smoke --stack "$(STACK)" $(if $(ACCEPT),--accept) -- $(if $(JUNIT),--junitxml "$(JUNIT)") $(if $(DISRUPTIVE),--disruptive)
+	@$(RUN) smoke --stack "$$STACK" $(if $(ACCEPT),--accept) -- $(if $(JUNIT),--junitxml "$$JUNIT") $(if $(DISRUPTIVE),--disruptive)
 
 env: $(READY) ## Write a stack's URLs to a file and print its path (FORMAT=dotenv|shell|json|k8s, OUT=file)
-	@$(RUN) env --stack "$(STACK)" --format "$(FORMAT)" $(if $(OUT),--out "$(OUT)")
+	@$(RUN) env --stack "$$STACK" --format "$$FORMAT" $(if $(OUT),--out "$$OUT")
 
 backup: $(READY) ## Back up the data to .valkey/<stack>/backups/<time> and print that path
-	@$(RUN) backup --stack "$(STACK)"
+	@$(RUN) backup --stack "$$STACK"
 
 restore: $(READY) ## Restore a backup into a new stack (INTO=name, FROM=file or folder instead of the newest)
-	@$(RUN) restore --stack "$(STACK)" --into "$(INTO)" $(if $(FROM),--from "$(FROM)") $(DRY_RUN)
+	@$(RUN) restore --stack "$$STACK" --into "$$INTO" $(if $(FROM),--from "$$FROM") $(DRY_RUN)
 
 repair: $(READY) ## Repair a damaged node that has no healthy copy; keeps its files (NODE=node-0, FORCE=1 accepts the loss)
-	@$(RUN) repair --stack "$(STACK)" --node "$(NODE)" $(if $(FORCE),--force) $(DRY_RUN)
+	@$(RUN) repair --stack "$$STACK" --node "$$NODE" $(if $(FORCE),--force) $(DRY_RUN)
 
 rotate: $(READY) ## Rotate passwords; the old ones stay valid until FINISH=1
-	@$(RUN) rotate --stack "$(STACK)" $(if $(FINISH),--finish) $(if $(FORCE),--force) $(DRY_RUN)
+	@$(RUN) rotate --stack "$$STACK" $(if $(FINISH),--finish) $(if $(FORCE),--force) $(DRY_RUN)
 
 failover: $(READY) ## Fail over every primary and report the impact on clients
-	@$(RUN) failover --stack "$(STACK)" $(DRY_RUN)
+	@$(RUN) failover --stack "$$STACK" $(DRY_RUN)
 
 upgrade: $(READY) ## Upgrade to another version of Valkey (TO=9.1)
-	@$(RUN) upgrade --stack "$(STACK)" --to "$(TO)" $(DRY_RUN)
+	@$(RUN) upgrade --stack "$$STACK" --to "$$TO" $(DRY_RUN)
 
 scale: $(READY) ## Change the size (MEMORY=1gb, SHARDS=n, REPLICAS=n)
-	@$(RUN) scale --stack "$(STACK)" --memory "$(MEMORY)" --shards "$(SHARDS)" --replicas "$(REPLICAS)" $(DRY_RUN)
+	@$(RUN) scale --stack "$$STACK" --memory "$$MEMORY" --shards "$$SHARDS" --replicas "$$REPLICAS" $(DRY_RUN)
 
 card: $(READY) ## Print a summary of the stack for the team's wiki, without secrets
-	@$(RUN) card --stack "$(STACK)"
+	@$(RUN) card --stack "$$STACK"
 
 drill: $(READY) ## Verify the newest backup: load it into a temporary server, print its keys, loading time and age
-	@$(RUN) drill --stack "$(STACK)"
+	@$(RUN) drill --stack "$$STACK"
 
 render: $(READY) ## Write a folder that needs no Pulumi (FOR=compose|native, OUT=folder, SET="memory=1gb topology=cluster")
-	@$(RUN) render --for "$(FOR)" --out "$(OUT)" $(foreach pair,$(SET),--set "$(pair)")
+	@set -f; for pair in $$SET; do set -- "$$@" --set "$$pair"; done; $(RUN) render --for "$$FOR" --out "$$OUT" "$$@"
 
 down: $(READY) ## Destroy a stack; its last snapshot stays as an RDB file
-	@$(RUN) down --stack "$(STACK)"
+	@$(RUN) down --stack "$$STACK"
 
 sdk: $(READY) ## Install the Pulumi SDK for a cloud target (CLOUD=aws|gcp)
-	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -c ../constraints.txt -e '..[$(CLOUD)]'
+	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -c ../constraints.txt -e "..[$$CLOUD]"
 
 shell: $(READY) ## Print exports with which `pulumi` works on this project's stacks
 	@$(RUN) shell
@@ -78,7 +82,7 @@ site: $(DEV) ## Build docs/ as a website in build/site
 	@echo build/site/index.html
 
 policy: $(READY) infra/policy/.venv/.ready ## Check what `up` would create against the policies of infra/policy
-	@$(RUN) policy --stack "$(STACK)"
+	@$(RUN) policy --stack "$$STACK"
 
 lint: $(DEV) ## Run ruff, mypy and the import rules
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,28 @@ from stackctl.stack import Stack
 
 DEFAULT_STACK = "dev"
 
-StackName = Annotated[str, typer.Option("--stack", help="Name of the stack.")]
+STACK_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}")
+"""What Pulumi accepts as the name of a stack; it is part of file names too."""
+
+
+def _check_name(name: str) -> str:
+    if name and (not STACK_NAME.fullmatch(name) or not name.strip(".")):
+        show(
+            f"error: {name!r:.110} is not a stack name, expected at most 100 letters, digits, hyphens, underscores and "
+            "dots -> STACK=dev"
+        )
+        raise typer.Exit(2)
+    return name
+
+
+def _check_stack(name: str) -> str:
+    if not name:
+        show("error: the name of the stack is empty -> STACK=dev")
+        raise typer.Exit(2)
+    return _check_name(name)
+
+
+StackName = Annotated[str, typer.Option("--stack", help="Name of the stack.", callback=_check_stack)]
 Dry = Annotated[bool, typer.Option("--dry", help="Preview only; change nothing.")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -76,7 +98,7 @@ def backup(stack: StackName = DEFAULT_STACK) -> None:
 @app.command()
 def restore(
     stack: StackName = DEFAULT_STACK,
-    into: Annotated[str, typer.Option(help="Name of the new stack.")] = "",
+    into: Annotated[str, typer.Option(help="Name of the new stack.", callback=_check_name)] = "",
     source: Annotated[str, typer.Option("--from", help="File or folder; default: the newest backup.")] = "",
     dry: Dry = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def _write_readable(path: Path, text: str) -> None:
 
 
 def _next_steps(folder: RenderedFolder, plan: DeploymentPlan, *, renewed: bool) -> str:
-    steps = [f"cd {folder.path} && docker compose up --detach --wait"]
+    steps = [f"cd {shlex.quote(str(folder.path))} && docker compose up --detach --wait"]
     if renewed:
         steps.append("the certificate is new; running servers load it after: docker compose restart")
     if plan.backups.is_scheduled:

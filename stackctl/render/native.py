@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +51,7 @@ def write(settings: StackSettings, folder: RenderedFolder) -> str:
     endpoint = planning.create_endpoint(settings, plan.ports, [0], settings.version, secrets.ca)
     variables.write(folder.path, endpoint, secrets)
     install, env = folder.path / "install", folder.path / "env"
-    return f"as root, on the machine with the package: {install}\nURLs and passwords: {env}"
+    return f"as root, on the machine with the package: {shlex.quote(str(install))}\nURLs and passwords: {env}"
 
 
 def _names(settings: StackSettings) -> list[str]:

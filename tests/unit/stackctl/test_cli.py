@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,8 +23,43 @@ COMMANDS = typer.main.get_group(cli.app).commands
 def recipes() -> dict[str, list[str]]:
     """What `make` runs for each target: the words of the command with every variable set."""
     text = re.sub(r"\$\(if \$\(\w+\),(.*?)\)(?=[ \n])", r"\1", (PROJECT / "Makefile").read_text())
-    text = re.sub(r"\$\(foreach pair,\$\(SET\),(.*?)\)(?=\n)", r"\1", text).replace("$(DRY_RUN)", "--dry")
-    return {name: shlex.split(line) for name, line in re.findall(r"^(\w+): .*\n\t@\$\(RUN\) (.*)$", text, re.MULTILINE)}
+    text = text.replace('"$$@"', '--set "$$pair"').replace("$(DRY_RUN)", "--dry")
+    lines = re.findall(r"^(\w+): .*\n\t@(?:.*; )?\$\(RUN\) (.*)$", text, re.MULTILINE)
+    return {name: shlex.split(line) for name, line in lines}
+
+
+def make(*words: str) -> list[str]:
+    """The arguments that a target of the Makefile passes to stackctl."""
+    command = f"{shlex.quote(sys.executable)} -c 'import sys; print(sys.argv[1:])'"
+    # The environment isn't renewed, however old it is.
+    unchanged = ("--old-file", ".venv/.ready", "--no-print-directory")
+    done = subprocess.run(
+        ["make", *unchanged, f"RUN={command}", *words], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return list(ast.literal_eval(done.stdout))
+
+
+@pytest.mark.parametrize("value", ["x`touch injected`", 'a"; touch injected; "', "a b", "$$(touch injected)", "ü"])
+def test_no_variable_of_make_is_run_by_a_shell(value: str) -> None:
+    passed = value.replace("$$", "$")
+    assert make("card", f"STACK={value}") == ["card", "--stack", passed]
+    assert make("restore", f"INTO={value}", f"FROM={value}")[3:] == ["--into", passed, "--from", passed]
+    assert make("render", "FOR=compose", f"OUT={value}", "SET=memory=1gb contacts=*")[3:] == [
+        *("--out", passed, "--set", "memory=1gb", "--set", "contacts=*")
+    ]
+    assert not (PROJECT / "injected").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "..", "a/b", "-h", 'a"b', "ü", "x" * 101])
+@pytest.mark.parametrize("command", ["up", "card", "down"])
+def test_an_invalid_stack_name_is_rejected_before_anything_is_locked(
+    command: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock, "exclusive", None)
+    assert run(monkeypatch, command, "--stack", name) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.endswith("-> STACK=dev\n")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
