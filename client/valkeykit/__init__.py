@@ -62,6 +62,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from valkeykit.installation import version
+
+        return version()
     if name not in _LAZY:
         raise AttributeError(f"module 'valkeykit' has no attribute {name!r}")
     value = getattr(import_module(_LAZY[name]), name)

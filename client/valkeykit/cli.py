@@ -20,6 +20,8 @@ def main() -> None:
     except ImportError as problem:
         if problem.name not in {"typer", "rich"}:
             raise
-        sys.exit("error: the command needs typer and rich -> pip install 'valkeykit[cli]'")
+        from valkeykit.installation import install_extra
+
+        sys.exit(f"error: the command needs typer and rich -> {install_extra('cli')}")
     except ValkeykitError as error:
         sys.exit(f"error: {error}")

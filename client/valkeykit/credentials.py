@@ -15,6 +15,7 @@ from urllib.parse import quote
 from redis.credentials import CredentialProvider
 
 from valkeykit.errors import ConfigurationError, CredentialsError
+from valkeykit.installation import install_extra
 
 ELASTICACHE_TOKEN_SECONDS = 900
 """Validity of a signed token (the limit of ElastiCache is 15 minutes)."""
@@ -156,7 +157,7 @@ def _botocore_session() -> Any:
     try:
         from botocore.session import Session
     except ImportError:
-        raise ConfigurationError("ElastiCacheIam needs botocore", fix="pip install 'valkeykit[aws]'") from None
+        raise ConfigurationError("ElastiCacheIam needs botocore", fix=install_extra("aws")) from None
     return Session()
 
 
@@ -164,7 +165,7 @@ def _google_credentials() -> Any:
     try:
         import google.auth
     except ImportError:
-        raise ConfigurationError("MemorystoreIam needs google-auth", fix="pip install 'valkeykit[gcp]'") from None
+        raise ConfigurationError("MemorystoreIam needs google-auth", fix=install_extra("gcp")) from None
     credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
     return credentials
 

@@ -37,8 +37,8 @@ RUN_BY = {
 """Which test runs which page's blocks in `sh`; the one of the runbooks looks for new ones itself."""
 
 NOT_RUN = {
-    "pip install 'valkeykit[aws]'": "it isn't on PyPI",
-    "pip install 'valkeykit[gcp]'": "it isn't on PyPI",
+    "pip install './client[aws]'": "it would replace the environment that runs the tests",
+    "pip install './client[gcp]'": "it would replace the environment that runs the tests",
     "make smoke STACK=cloud": "it asks the cloud's own servers",
     "HOST=$(pulumi stack output endpoint": "it goes through a machine in the cloud's network",
     "pulumi up --policy-pack infra/policy": "it takes the policy host of the official CLI",

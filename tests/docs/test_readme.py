@@ -12,15 +12,31 @@ from stackctl.maintenance import reference
 from stackctl.stack import PROJECT
 from tests.support import checkout as checkout_of
 
-RUNNERS = {"sh": "{}", "python": ".venv/bin/python - <<'PYTHON'\n{}PYTHON\n"}
+APPLICATION = re.compile(r"`(\w+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A block that the reader saves, and the name of its file."""
+
+
+def script(language: str, text: str, files: dict[str, str]) -> str:
+    """The lines of a shell that do what a reader does with a block."""
+    if language == "sh":
+        return text
+    return (
+        f"cat > {files[text]} <<'PYTHON'\n{text}PYTHON\n" if text in files else f"python - <<'PYTHON'\n{text}PYTHON\n"
+    )
+
+
+def files_to_save(page: Path) -> dict[str, str]:
+    return {text: name for name, text in APPLICATION.findall(page.read_text())}
 
 
 def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
     checkout = checkout_of.copy(tmp_path / "checkout")
     blocks = checkout_of.blocks(checkout / "README.md")
-    assert {language for language, _ in blocks} <= set(RUNNERS)
+    assert {language for language, _ in blocks} <= {"sh", "python"}
+    files = files_to_save(checkout / "README.md")
+    assert files
     try:
-        done = checkout_of.session(checkout, *(RUNNERS[language].format(text) for language, text in blocks))
+        done = checkout_of.session(checkout, *(script(*block, files) for block in blocks))
         assert "\nhello\n" in done.stdout
         assert "Nothing changed" not in done.stderr
         assert process.find(ServerFolder(checkout / ".valkey" / "dev")) is None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from valkeykit.errors import ConfigurationError
+from valkeykit.installation import OPERATOR_TOOLS, version
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -46,7 +47,7 @@ def _load(name: str) -> Callable[..., Any] | typer.Typer | None:
         loaded: Callable[..., Any] | typer.Typer = entry_point.load()
         return loaded
     if name in OPS_COMMANDS:
-        raise ConfigurationError(f"`valkeykit {name}` is not installed", fix="pip install valkeykit-ops")
+        raise ConfigurationError(f"`valkeykit {name}` is not installed", fix=OPERATOR_TOOLS)
     return None
 
 
@@ -63,6 +64,16 @@ def _position(name: str) -> tuple[int, str]:
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"valkeykit {version()}")
+        raise typer.Exit
+
+
 @app.callback()
-def valkeykit() -> None:
+def valkeykit(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Valkey for applications."""

@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 from valkeykit import cli, commands
+from valkeykit.installation import OPERATOR_TOOLS
 
 
 def test_each_command_of_valkeykit_ops_is_installed() -> None:
@@ -24,7 +25,7 @@ def test_a_command_without_its_distribution(name: str, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.argv", ["valkeykit", name, "--help"])
     with pytest.raises(SystemExit) as caught:
         cli.main()
-    assert caught.value.code == f"error: `valkeykit {name}` is not installed -> pip install valkeykit-ops"
+    assert caught.value.code == f"error: `valkeykit {name}` is not installed -> {OPERATOR_TOOLS}"
 
 
 def test_a_command_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from redis.exceptions import RedisError
 from valkeykit.errors import ConfigurationError
+from valkeykit.installation import OPERATOR_TOOLS
 from valkeykit.settings import ConnectionSettings
 
 from valkeykit_ops.stats.reading import Reading
@@ -121,7 +122,7 @@ def _registry(watch: Watch) -> Any:
     try:
         from prometheus_client import CollectorRegistry
     except ImportError:
-        raise ConfigurationError("metrics need prometheus_client", fix="pip install valkeykit-ops") from None
+        raise ConfigurationError("metrics need prometheus_client", fix=OPERATOR_TOOLS) from None
     registry = CollectorRegistry(auto_describe=False)
     registry.register(cast("Any", _Collector(watch)))
     return registry
