@@ -28,7 +28,7 @@ def recipes() -> dict[str, list[str]]:
     return {name: shlex.split(line) for name, line in lines}
 
 
-def make(*words: str) -> list[str]:
+def run_make(*words: str) -> list[str]:
     """The arguments that a target of the Makefile passes to stackctl."""
     command = f"{shlex.quote(sys.executable)} -c 'import sys; print(sys.argv[1:])'"
     # The environment isn't renewed, however old it is.
@@ -42,9 +42,9 @@ def make(*words: str) -> list[str]:
 @pytest.mark.parametrize("value", ["x`touch injected`", 'a"; touch injected; "', "a b", "$$(touch injected)", "ü"])
 def test_no_variable_of_make_is_run_by_a_shell(value: str) -> None:
     passed = value.replace("$$", "$")
-    assert make("card", f"STACK={value}") == ["card", "--stack", passed]
-    assert make("restore", f"INTO={value}", f"FROM={value}")[3:] == ["--into", passed, "--from", passed]
-    assert make("render", "FOR=compose", f"OUT={value}", "SET=memory=1gb contacts=*")[3:] == [
+    assert run_make("card", f"STACK={value}") == ["card", "--stack", passed]
+    assert run_make("restore", f"INTO={value}", f"FROM={value}")[3:] == ["--into", passed, "--from", passed]
+    assert run_make("render", "FOR=compose", f"OUT={value}", "SET=memory=1gb contacts=*")[3:] == [
         *("--out", passed, "--set", "memory=1gb", "--set", "contacts=*")
     ]
     assert not (PROJECT / "injected").exists()
