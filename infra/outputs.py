@@ -19,3 +19,9 @@ SENTINELS = "sentinels"
 AWS, GCP = "aws", "gcp"
 CLOUDS = (AWS, GCP)
 """One output for each cloud target, a map with its names and addresses."""
+
+PENDING_UPDATES = "pendingUpdates"
+"""In a cloud's map: the updates that are still needed for the configuration, since the service makes one at a time."""
+
+STAGED_UPDATES = "VALKEY_STAGED_UPDATES"
+"""The environment variable with which an update makes the first of several; `make up` repeats it until none is left."""

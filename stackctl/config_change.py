@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from stackctl import journal
 from stackctl.errors import StackError, UpdateError
 from stackctl.journal import JournalEntry
+from stackctl.messages import show
 from stackctl.stack import Stack
 
 PlanChange = Callable[[], Mapping[str, str]]
@@ -61,9 +62,14 @@ def update(stack: Stack) -> bool:
     """Update a stack to its configuration, and complete an interrupted change; True if anything changed.
 
     Raises:
-        UpdateError: Pulumi failed.
+        UpdateError: Pulumi failed; the same command resumes.
     """
     changed = stack.up()
+    while left := stack.pending_updates():
+        show(f"{len(left)} of the updates left: {'; then '.join(left)}")
+        stack.up()
+        if len(stack.pending_updates()) >= len(left):
+            raise UpdateError(f"the update of {left[0]} had no effect", fix="pulumi up --refresh", has_begun=True)
     journal.write(stack.root, stack.name, None)
     return changed
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from infra.outputs import ENDPOINT
+from infra.outputs import CLOUDS, ENDPOINT, PENDING_UPDATES, STAGED_UPDATES
 from stackctl import backend, events, lock, pulumi_cli
 from stackctl.errors import StackError, UpdateError
 from stackctl.events import UpdateEvents
@@ -80,6 +80,18 @@ class Stack:
         entries = json.loads(self._query("config", "--json", "--stack", self.name))
         values = {name: entry.get("objectValue", entry.get("value")) for name, entry in entries.items()}
         return {name.removeprefix(self._namespace): value for name, value in values.items() if value is not None}
+
+    def uses_cloud(self) -> bool:
+        """Whether the configured target is a cloud's."""
+        configuration = yaml.safe_load(self.read_configuration() or "") or {}
+        return (configuration.get("config") or {}).get(f"{self._namespace}target") in CLOUDS
+
+    def pending_updates(self) -> list[str]:
+        """Updates that are still needed for the configuration, where the service makes one change at a time."""
+        if not self.uses_cloud():
+            return []
+        outputs = json.loads(self._query("stack", "output", "--json", "--stack", self.name))
+        return [update for cloud in CLOUDS for update in outputs.get(cloud, {}).get(PENDING_UPDATES, ())]
 
     def configure(self, changes: Mapping[str, str]) -> None:
         """Set keys of the configuration.
@@ -265,7 +277,7 @@ class Stack:
         """Run a long command whose output the user sees."""
         with tempfile.TemporaryFile("w+") as log:  # without a name, so that a killed command leaves nothing
             command = ["pulumi", *arguments, "--event-log", f"/dev/fd/{log.fileno()}"]
-            environment = {**self.environment, **events.ENVIRONMENT}
+            environment = {**self.environment, **events.ENVIRONMENT, STAGED_UPDATES: "true"}
             descriptors = {*lock.inherited, log.fileno()}
             with subprocess.Popen(
                 command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=descriptors

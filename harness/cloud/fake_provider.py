@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+import grpc
 import grpc.aio
 from google.protobuf.empty_pb2 import Empty
 from pulumi.provider.experimental.property_value import PropertyValue
@@ -37,7 +38,7 @@ from pulumi.provider.experimental.provider import (
 )
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 Properties = dict[str, Any]
 """Plain values by the provider's names; numbers without a fraction are whole ones."""
@@ -45,8 +46,8 @@ Properties = dict[str, Any]
 UNKNOWN = rpc.UNKNOWN.encode()
 """How the protocol writes a value that nobody can know at preview."""
 
-_PLACES = ("region", "project")
-"""Inputs of a provider that say where all its resources are: another place means other resources."""
+DEFAULTS = "__defaults"
+"""What an import adds to every map: the names of the properties that have default values."""
 
 _NONE, _SOME = 1, 2
 """Of the protocol's DiffChanges: for a provider's own configuration the SDK hands on a number, not a boolean."""
@@ -56,13 +57,30 @@ _GIVEN = "__given"
 
 
 class Cloud(Protocol):
-    """What a fake provider knows of its cloud. Every method may raise; the text is what the operator reads."""
+    """What a fake provider knows of its cloud. Every method may raise; the text is what the operator reads.
+
+    places: inputs of the provider itself whose change replaces it, and with it all its resources.
+    """
+
+    places: Collection[str] = ()
 
     def refusals(self, kind: str, inputs: Properties) -> list[tuple[str, str]]:
         """Property and reason of everything that the provider refuses; `kind` is the resource's type token."""
 
     def replaces(self, kind: str, former: Properties, inputs: Properties, changed: set[str]) -> set[str]:
         """Which of the changed properties can't be changed in place."""
+
+    def deletes_first(self, kind: str, inputs: Properties) -> bool:  # noqa: ARG002
+        """Whether a replacement deletes the previous resource first, unless the program says otherwise."""
+        return False
+
+    def shown(self, kind: str, resource: str, inputs: Properties) -> Properties:  # noqa: ARG002
+        """The inputs that the API shows with other values than it received."""
+        return {}
+
+    def outputs(self, kind: str, resource: str, inputs: Properties) -> Properties:  # noqa: ARG002
+        """Of an existing resource that is read for the first time, its outputs beside the inputs."""
+        return {}
 
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         """The new resource's id, and its outputs beside the inputs."""
@@ -92,7 +110,7 @@ class FakeProvider(Provider):
     async def diff_config(self, request: DiffRequest) -> DiffResponse:
         former, inputs = plain(request.old_state), plain(request.new_inputs)
         changed = sorted(name for name in {*former, *inputs} if former.get(name) != inputs.get(name))
-        replaces = [name for name in changed if name in _PLACES]
+        replaces = [name for name in changed if name in self._cloud.places]
         response = DiffResponse(replaces=replaces, diffs=changed)
         response.changes = _SOME if changed else _NONE  # type: ignore[assignment]
         return response
@@ -113,28 +131,37 @@ class FakeProvider(Provider):
             for name in changed
         }
         return DiffResponse(
-            changes=bool(changed), replaces=sorted(replaces), diffs=sorted(changed), detailed_diff=details
+            changes=bool(changed),
+            replaces=sorted(replaces),
+            delete_before_replace=bool(replaces) and self._cloud.deletes_first(_kind(request.type), inputs),
+            diffs=sorted(changed),
+            detailed_diff=details,
         )
 
     async def create(self, request: CreateRequest) -> CreateResponse:
         if request.preview:
             return CreateResponse("", request.properties)
-        resource, outputs = self._cloud.create(_kind(request.type), request.name, plain(request.properties))
-        return CreateResponse(resource, _state(request.properties, outputs))
+        kind, inputs = _kind(request.type), plain(request.properties)
+        resource, outputs = self._cloud.create(kind, request.name, inputs)
+        return CreateResponse(resource, _state(request.properties, outputs, self._cloud.shown(kind, resource, inputs)))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
-        former = plain(request.inputs)
-        found = self._cloud.read(_kind(request.type), request.resource_id, former)
+        kind, former = _kind(request.type), plain(request.inputs)
+        found = self._cloud.read(kind, request.resource_id, former)
         if found is None:
             return ReadResponse("")
-        inputs = request.inputs if found == former else {name: wrapped(value) for name, value in found.items()}
-        return ReadResponse(request.resource_id, _state(inputs, plain(request.properties)), inputs)
+        resource = request.resource_id
+        inputs = request.inputs if found == former else _wrap_all(found)
+        outputs = plain(request.properties) if former else self._cloud.outputs(kind, resource, found)
+        state = _state(inputs, outputs, self._cloud.shown(kind, resource, found))
+        return ReadResponse(resource, state, inputs if former else _marked(inputs))
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         if request.preview:
             return UpdateResponse({**request.olds, **request.news})
-        outputs = self._cloud.update(_kind(request.type), request.resource_id, plain(request.olds), plain(request.news))
-        return UpdateResponse(_state(request.news, outputs))
+        kind, resource, inputs = _kind(request.type), request.resource_id, plain(request.news)
+        outputs = self._cloud.update(kind, resource, plain(request.olds), inputs)
+        return UpdateResponse(_state(request.news, outputs, self._cloud.shown(kind, resource, inputs)))
 
     async def delete(self, request: DeleteRequest) -> None:
         self._cloud.delete(_kind(request.type), request.resource_id, plain(request.properties))
@@ -156,6 +183,13 @@ class Servicer(ProviderServicer):
     async def Attach(self, _request: Any, _context: Any) -> Empty:  # noqa: N802
         return Empty()
 
+    async def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """A failed update leaves the new values in the state, as those of Terraform's providers do."""
+        try:
+            return await super().Update(request, context)
+        except Exception as problem:  # noqa: BLE001
+            await context.abort_with_status(_update_failed(request, str(problem).partition(":\n  File")[0]))
+
     async def Check(self, request: Any, _context: Any) -> provider_pb2.CheckResponse:  # noqa: N802
         is_known = UNKNOWN not in request.news.SerializeToString()
         failures = self._failures(request) if is_known else []
@@ -165,6 +199,18 @@ class Servicer(ProviderServicer):
         inputs = plain(PropertyValue.unmarshal_map(request.news))
         refusals = self._cloud.refusals(_kind(request.urn.split("::")[2]), inputs)
         return [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in refusals]
+
+
+def _update_failed(request: Any, reason: str) -> grpc.Status:
+    olds, news = (PropertyValue.unmarshal_map(values) for values in (request.olds, request.news))
+    state = PropertyValue.marshal_map(_state({**olds, **news}, {}, {}))
+    detail = provider_pb2.ErrorResourceInitFailed(id=request.id, properties=state, reasons=[reason])
+    answer = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason)
+    answer.details.add().Pack(detail)
+    status = grpc.Status()
+    status.code, status.details = grpc.StatusCode.UNKNOWN, reason
+    status.trailing_metadata = (("grpc-status-details-bin", answer.SerializeToString()),)
+    return status
 
 
 def serve(cloud: Cloud, version: str) -> None:
@@ -197,15 +243,42 @@ def wrapped(value: Any) -> PropertyValue:
     return PropertyValue(value)
 
 
+def _marked(inputs: Mapping[str, PropertyValue]) -> dict[str, PropertyValue]:
+    """With the mark that an import puts into each map."""
+    return {name: _marked_value(value) for name, value in inputs.items()}
+
+
+def _marked_value(value: PropertyValue) -> PropertyValue:
+    content = value.value
+    if isinstance(content, Mapping):
+        return PropertyValue({**_marked(content), DEFAULTS: PropertyValue([])})
+    if isinstance(content, (list, tuple)):
+        return PropertyValue([_marked_value(item) for item in content])
+    return value
+
+
+def _unmarked(inputs: Mapping[str, PropertyValue]) -> dict[str, PropertyValue]:
+    """Outputs don't have the mark."""
+    return {
+        name: PropertyValue(_unmarked(value.value), value.is_secret) if isinstance(value.value, Mapping) else value
+        for name, value in inputs.items()
+        if name != DEFAULTS
+    }
+
+
 def _kind(types: str) -> str:
     """The resource's own type token; before it a URN has those of its parents."""
     return types.rpartition("$")[2]
 
 
-def _state(inputs: Mapping[str, PropertyValue], outputs: Mapping[str, Any]) -> dict[str, PropertyValue]:
-    """Inputs keep their secret marks; what the cloud knows beside them is added."""
+def _state(
+    inputs: Mapping[str, PropertyValue], outputs: Mapping[str, Any], shown: Mapping[str, Any]
+) -> dict[str, PropertyValue]:
+    """Inputs keep their secret marks, unless the API shows another value; what the cloud knows beside them is added."""
     added = {name: wrapped(value) for name, value in outputs.items() if name not in inputs}
-    return {**inputs, **added, _GIVEN: wrapped(sorted(inputs))}
+    inputs = _unmarked(inputs)
+    given = sorted(inputs.keys() - {_GIVEN})
+    return {**added, **inputs, **_wrap_all(shown), _GIVEN: wrapped(given)}
 
 
 def _wrap_all(values: Mapping[str, Any]) -> dict[str, PropertyValue]:
@@ -215,7 +288,7 @@ def _wrap_all(values: Mapping[str, Any]) -> dict[str, PropertyValue]:
 def _plain(value: PropertyValue) -> Any:
     content = value.value
     if isinstance(content, Mapping):
-        return {name: _plain(item) for name, item in content.items()}
+        return {name: _plain(item) for name, item in content.items() if name != DEFAULTS}
     if isinstance(content, (list, tuple)):
         return [_plain(item) for item in content]
     if isinstance(content, float) and content.is_integer():

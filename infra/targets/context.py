@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pulumi
 
@@ -26,6 +27,11 @@ class Context:
     tags: dict[str, str]
     child_options: pulumi.ResourceOptions
     guard: ReplacementGuard | None
+
+    def after(self, resources: Sequence[pulumi.Input[pulumi.Resource]]) -> Context:
+        """The context of resources that need others first."""
+        later = pulumi.ResourceOptions.merge(self.child_options, pulumi.ResourceOptions(depends_on=list(resources)))
+        return replace(self, child_options=later)
 
     @property
     def is_production(self) -> bool:

@@ -1,24 +1,21 @@
 """Protection of resources with data: no accidental replacement, and no downgrade.
 
-Pulumi shows a program a resource's previous inputs in two places. A state migration receives them before
-planning; ours changes nothing and only remembers what exists below the component. A hook before a create
-then distinguishes a replacement from a first creation, whatever its cause, and a hook before an update compares.
-Both run in previews too. A hook before a delete would be simpler, but then Pulumi does not destroy a stack
-without running its program.
+A hook before a create distinguishes a replacement from a first creation, whatever its cause, by what existed before
+(`previous_resources`), and a hook before an update compares. Both run in previews too. A hook before a delete would be
+simpler, but then Pulumi does not destroy a stack without running its program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import pulumi
 from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
 
 from infra.errors import ProvisioningError
+from infra.targets.previous_resources import Inputs, PreviousResources
 
-Inputs = Mapping[str, Any]
-"""A resource's inputs, with the provider's names."""
+__all__ = ["FindObjections", "Inputs", "ReplacementGuard", "is_older", "no_objections"]
 
 FindObjections = Callable[[Inputs, Inputs], Iterable[str]]
 """Reasons against an update, given the previous and the new inputs."""
@@ -32,17 +29,17 @@ class ReplacementGuard:
     """Watches a component and protects those of its resources that the data depends on.
 
     holding: the type tokens that the resource with the data can have.
-    allow: the command that turns the protection off.
+    allow: the command that turns the protection off. previous: if something else watches the component too.
     """
 
-    def __init__(self, holding: Iterable[str], allow: str) -> None:
+    def __init__(self, holding: Iterable[str], allow: str, previous: PreviousResources | None = None) -> None:
         self._holding = frozenset(holding)
         self._allow = allow
-        self._previous: dict[str, Mapping[str, Any]] = {}
+        self._previous = previous or PreviousResources()
 
     def watch(self) -> pulumi.ResourceOptions:
         """The options of the component."""
-        return pulumi.ResourceOptions(state_migrations=[self._remember])
+        return self._previous.watch()
 
     def protect(
         self, what: str, replacing: Iterable[str], find_objections: FindObjections = no_objections
@@ -72,18 +69,14 @@ class ReplacementGuard:
             ),
         )
 
-    def _remember(self, prior: pulumi.StateMigrationArgs) -> None:
-        self._previous = {resource["urn"]: resource for resource in prior.old_state}
-
     def _objections_to_creation(
         self, planned: ResourceHookArgs, what: str, replacing: frozenset[str], find_objections: FindObjections
     ) -> Iterator[str]:
         """None for a first creation."""
-        existing_types = {resource["type"] for resource in self._previous.values()}
-        if planned.type in self._holding and existing_types & self._holding - {planned.type}:
+        previous, new = self._previous.inputs(planned.urn), planned.new_inputs or {}
+        if planned.type in self._holding and self._previous.types() & self._holding - {planned.type}:
             yield f"the resource that has the data now would be deleted, and {what} would start empty"
-        elif planned.urn in self._previous:
-            previous, new = self._previous[planned.urn].get("inputs", {}), planned.new_inputs or {}
+        elif previous is not None:
             yield from find_objections(previous, new)
             yield f"{what} would be replaced and its data lost, because of {_cause(previous, new, replacing)}"
 

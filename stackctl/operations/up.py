@@ -24,6 +24,9 @@ def deploy(stack: Stack, *, dry: bool) -> int:
         show_dry_run()
         return 0
     show_state(stack)
+    if stack.uses_cloud() and stack.has_resources():
+        # A cloud's resources change one after the other, so a rejected change would be half-made.
+        stack.preview("--refresh")
     changed = config_change.update(stack)
     recovered = data_loss.recoveries(stack)
     failed = run_tests(stack.name)

@@ -9,7 +9,7 @@ from harness.cloud.config_strategies import Configuration
 from harness.cloud.gcp import answers, service
 from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
-from infra.targets.gcp.changes import ALLOW_REPLACEMENT
+from infra.targets.gcp.changes import ALLOW_REPLACEMENT, REPLACED_ON_CHANGES
 from stackctl.stack import PROJECT
 from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
 from tests.gcp.recorded import DeployedGcp
@@ -37,7 +37,7 @@ SCENARIOS: dict[str, Scenario] = {
             (("environment", "prod"),),
             (("gcp.project", "other-project"),),
             (("gcp.zone", "europe-west3-a"),),
-            (("gcp.endpointProject", "my-project"),),
+            (("gcp.network", "projects/host-project/global/networks/other"),),
             (("gcp.auth", "none"),),
             (("gcp.kmsKey", KEY),),
             (("gcp.nodeType", "STANDARD_SMALL"),),
@@ -59,8 +59,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
 }
 SAME_AS = {
-    "gcp.network": "gcp.endpointProject",
-    "gcp.connectionPolicy": "gcp.endpointProject",
+    "gcp.connectionPolicy": "gcp.network",
     "gcp.adminMembers": "gcp.appMembers",
     "gcp.monitorMembers": "gcp.appMembers",
     "gcp.serverCa": "gcp.tls",
@@ -71,8 +70,18 @@ SAME_AS = {
 }
 """Keys that go only with others, or need a file: they change what the named key changes."""
 
-NOT_IN_TABLE = {"contacts", "target", "dataDir", "passwordRotation", "completedRotation", "gcp.allowReplacement"}
-"""Contacts change nothing there; another target is another deployment; three aren't Google's; the last is the guard."""
+NOT_IN_TABLE = {
+    "contacts",
+    "target",
+    "dataDir",
+    "passwordRotation",
+    "completedRotation",
+    "gcp.allowReplacement",
+    "gcp.existing",
+}
+"""Contacts change nothing there; another target is another deployment; three aren't Google's; the last two select what
+is there.
+"""
 
 HEAD = """# Effect of each change on Google Cloud
 
@@ -84,7 +93,7 @@ It was not tested on a live project.
 - **live**: when `pulumi up` runs; clients may reconnect.
   A change of node type, shards, replicas or version takes minutes to hours.
 - **several updates**: Memorystore allows one changed field per update, and this changes several.
-  Previews and updates reject it with the fields and their order,
+  `make up` makes them one after the other; `pulumi up` rejects it with the fields and their order,
   see [One change at a time](gcp.md#one-change-at-a-time).
 - **a replacement**: the instance would start empty.
   Previews and updates reject it until `gcp.allowReplacement` is true.
@@ -102,6 +111,8 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     if any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken):
         return "a replacement"
     (fields,) = [step.changed for step in taken if step.kind == answers.INSTANCE] or [frozenset()]
+    if fields & set(REPLACED_ON_CHANGES):
+        return "a replacement"
     if len(fields) > 1 and not fields <= {"nodeType", "engineConfigs"}:
         return "several updates"
     return taken

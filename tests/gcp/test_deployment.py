@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from valkeykit.credentials import MemorystoreIam
@@ -117,6 +118,20 @@ def test_the_apis_are_enabled_and_stay_so() -> None:
     assert DeployedGcp.of({"gcp.enableApis": "false"}).all(answers.SERVICE) == {}
 
 
+@pytest.mark.parametrize(
+    ("configuration", "api"), [(MEMBERS, "cloudresourcemanager"), ({"gcp.kmsKey": KEY}, "cloudkms")]
+)
+def test_the_apis_of_optional_resources_are_enabled_too(configuration: Configuration, api: str) -> None:
+    names = {known["service"] for known in DeployedGcp.of(configuration).all(answers.SERVICE).values()}
+    plain = {known["service"] for known in DeployedGcp.of({}).all(answers.SERVICE).values()}
+    assert names - plain == {f"{api}.googleapis.com"}
+
+
+def test_the_key_s_api_of_another_project_is_left_alone() -> None:
+    key = KEY.replace("my-project", "their-project")
+    assert "api-cloudkms" not in DeployedGcp.of({"gcp.kmsKey": key}).all(answers.SERVICE)
+
+
 def test_a_network_of_its_own_has_one_subnet_and_a_policy() -> None:
     deployed = DeployedGcp.of({"gcp.subnetCidr": "10.9.0.0/29"})
     assert deployed.one(answers.NETWORK)["autoCreateSubnetworks"] is False
@@ -141,15 +156,14 @@ def test_each_network_has_a_policy_of_another_name() -> None:
     assert all(re.fullmatch(r"[a-z][a-z0-9-]{2,61}[a-z0-9]", name) for name in names)
 
 
-@pytest.mark.parametrize(("given", "project"), [("", "host-project"), ("my-project", "my-project")])
-def test_a_shared_vpc_has_policy_and_endpoints_in_the_network_s_project(given: str, project: str) -> None:
-    deployed = DeployedGcp.of(SHARED | {"gcp.endpointProject": given, "gcp.connectionLimit": "4"})
+def test_a_shared_vpc_has_its_policy_in_the_network_s_project_and_its_endpoints_in_the_instance_s() -> None:
+    deployed = DeployedGcp.of(SHARED | {"gcp.connectionLimit": "4"})
     assert deployed.recorder.of(answers.NETWORK) == []
     policy = deployed.one(answers.POLICY)
     assert (policy["project"], policy["network"]) == ("host-project", SHARED["gcp.network"])
     assert policy["pscConfig"] == {"subnetworks": [SHARED["gcp.subnetworks"]], "limit": "4"}
     (endpoint,) = deployed.one(INSTANCE)["desiredAutoCreatedEndpoints"]
-    assert endpoint == {"network": SHARED["gcp.network"], "projectId": project}
+    assert endpoint == {"network": SHARED["gcp.network"], "projectId": "my-project"}
     assert deployed.one(INSTANCE)["project"] == "my-project"
 
 
@@ -254,6 +268,17 @@ def test_a_key_of_its_own_is_granted_to_the_service() -> None:
     assert "gcp-sa-memorystore" in grant["member"]
 
 
+def test_a_customer_s_authority_is_granted_to_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pem").write_text("-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----\n")
+    pool = "projects/my-project/locations/europe-west3/caPools/valkey"
+    deployed = DeployedGcp.of({"gcp.serverCa": "customer", "gcp.caPool": pool, "gcp.caFile": "a.pem"})
+    grant = deployed.one(answers.POOL_MEMBER)
+    assert (grant["caPool"], deployed.one(INSTANCE)["serverCaPool"]) == (pool, pool)
+    assert grant["role"] == "roles/privateca.certificateRequester"
+    assert "gcp-sa-memorystore" in grant["member"]
+
+
 def test_alerts_are_those_of_the_workload() -> None:
     def rules(**settings: str) -> dict[str, alerts.AlertRule]:
         return {rule.metric: rule for rule in alerts.rules(load(MINIMAL | settings))}
@@ -290,7 +315,8 @@ def test_an_alert_looks_at_this_instance_and_goes_to_everybody_named() -> None:
 def test_the_dashboard_shows_this_instance() -> None:
     body = json.loads(DeployedGcp.of({}).one(answers.DASHBOARD)["dashboardJson"])
     tiles = body["mosaicLayout"]["tiles"]
-    assert len({(tile["xPos"], tile["yPos"]) for tile in tiles}) == len(tiles)
+    assert len({(tile.get("xPos", 0), tile.get("yPos", 0)) for tile in tiles}) == len(tiles)
+    assert 0 not in [value for tile in tiles for value in tile.values()], "the API's answer has no zeros"
     for tile in tiles:
         for series in tile["widget"]["xyChart"]["dataSets"]:
             assert '"(.*/)?valkey-test"' in series["timeSeriesQuery"]["timeSeriesFilter"]["filter"]

@@ -11,7 +11,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
 from harness.cloud.config_strategies import Configuration
-from harness.cloud.gcp import answers
+from harness.cloud.gcp import answers, project
 from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
 from tests.support.secret_scan import absent_from_text
@@ -23,6 +23,7 @@ EXISTING = {"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": THEIRS
 def make_policy(resources: Path, network: str = "shared", service: str = "gcp-memorystore") -> None:
     """By hand, as the network's administrator would; the API answers with the project's number."""
     inputs = {
+        "project": "host-project",
         "location": "europe-west3",
         "name": "theirs",
         "network": f"projects/123/global/networks/{network}",
@@ -115,13 +116,34 @@ def test_an_allowed_replacement_moves_to_another_network(stack: CloudStack, reso
     stack.configure(MINIMAL | other)
     refused = stack.up()
     assert not refused.succeeded
-    assert "the service connection policy would be replaced and its data lost, because of" in refused.said
+    assert "would be replaced and its data lost, because of" in refused.said
     stack.configure(MINIMAL | other | {"gcp.allowReplacement": "true"})
     done = stack.up()
     assert done.succeeded, done.said
     (instance,) = stored(resources, answers.INSTANCE)
     assert instance["desiredAutoCreatedEndpoints"][0]["network"] == other["gcp.network"]
     assert [policy["network"] for policy in stored(resources, answers.POLICY)] == [other["gcp.network"]]
+
+
+def test_the_stack_s_own_network_does_not_move(stack: CloudStack, resources: Path) -> None:
+    stack.configure(MINIMAL)
+    assert stack.up().succeeded
+    before = json.loads(resources.read_text())
+    for key, value in (("gcp.location", "us-east1"), ("gcp.subnetCidr", "10.62.0.0/24")):
+        stack.configure(MINIMAL | {key: value, "gcp.allowReplacement": "true"})
+        refused = stack.preview()
+        assert not refused.succeeded
+        assert "the stack's own network cannot move to another" in refused.said
+    assert json.loads(resources.read_text()) == before
+
+
+def test_a_fresh_project_needs_one_update(stack: CloudStack, resources: Path) -> None:
+    """Nothing is enabled there yet."""
+    resources.write_text(json.dumps(project.fresh("my-project")))
+    stack.configure(MINIMAL | MEMBERS | {"gcp.kmsKey": KEY, "gcp.alertEmails": "ops@example.org"})
+    done = stack.up()
+    assert done.succeeded, done.said
+    assert len(stored(resources, answers.MEMBER)) == 4
 
 
 def test_production_is_deleted_only_by_the_documented_way(stack: CloudStack, resources: Path) -> None:

@@ -125,6 +125,7 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ({"gcp.kmsKey": "mine"}, "gcp.kmsKey is 'mine'", "valkey:gcp.kmsKey projects/"),
     ({"gcp.kmsKey": KEY.replace("europe-west3", "us-east1")}, "isn't in europe-west3", "rm --path valkey:gcp.kmsKey"),
     ({"gcp.backupDays": "366"}, "gcp.backupDays is 366, expected 1 to 365", "valkey:gcp.backupDays 7"),
+    ({"gcp.backupHour": "0"}, "gcp.backupHour is 0, expected 1 to 23", "valkey:gcp.backupHour 3"),
     ({"gcp.backupHour": "99"}, "gcp.backupHour is 99", "valkey:gcp.backupHour 3"),
     ({"gcp.maintenanceWindow": "sun:24:00"}, "gcp.maintenanceWindow is 'sun:24:00'", "sun:05:00"),
     ({"gcp.replicationRole": "secondary"}, "primaryInstance is empty", "rm --path valkey:gcp.replicationRole"),
@@ -141,6 +142,7 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ({"gcp.alertEmails": "nobody"}, "gcp.alertEmails is 'nobody'", "valkey:gcp.alertEmails ops@example.org"),
     ({"gcp.alertChannels": "12345"}, "gcp.alertChannels is 12345", "notificationChannels/12345"),
     ({"gcp.labels": "Team=Web"}, "gcp.labels", "valkey:gcp.labels team=web"),
+    (SHARED | {"gcp.endpointProject": "my-project"}, "unknown key", "rm --path valkey:gcp.endpointProject"),
     ({"gcp.region": "europe-west3"}, "gcp.region is an unknown key", "rm --path valkey:gcp.region"),
     ({"target": "embedded", "version": "9.1"}, "gcp is set, but the target is embedded", "config rm gcp"),
 ]

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from harness.cloud.aws import requests, service
 from harness.cloud.aws.variables import ADDRESS, EXISTING
-from harness.cloud.fake_provider import Properties, serve
+from harness.cloud.fake_provider import Cloud, Properties, serve
 
 ACCOUNT = "123456789012"
 
@@ -26,8 +26,10 @@ NOT_IN_MOTO = {
 """Types whose requests are checked and not sent, with the input that is their id."""
 
 
-class Aws:
+class Aws(Cloud):
     """existing: the file of groups that others made or changed; it may change while this runs."""
+
+    places = ("region",)
 
     def __init__(self, address: str, region: str, existing: Path | None = None) -> None:
         self._region = region

@@ -20,6 +20,7 @@ SERVICE = "gcp:projects/service:Service"
 AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
 MEMBER = "gcp:projects/iAMMember:IAMMember"
 BUCKET_MEMBER = "gcp:storage/bucketIAMMember:BucketIAMMember"
+POOL_MEMBER = "gcp:certificateauthority/caPoolIamMember:CaPoolIamMember"
 KEY_MEMBER = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
 NETWORK = "gcp:compute/network:Network"
 SUBNETWORK = "gcp:compute/subnetwork:Subnetwork"
@@ -30,7 +31,8 @@ SECRET = "gcp:secretmanager/secret:Secret"
 SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
 
 KINDS = (
-    *(INSTANCE, ACL, POLICY, SERVICE, AGENT, MEMBER, BUCKET_MEMBER, KEY_MEMBER, NETWORK, SUBNETWORK),
+    *(INSTANCE, ACL, POLICY, SERVICE, AGENT, MEMBER, BUCKET_MEMBER, KEY_MEMBER, POOL_MEMBER),
+    *(NETWORK, SUBNETWORK),
     *(ALERT, CHANNEL, DASHBOARD, SECRET, SECRET_VERSION),
 )
 
@@ -54,6 +56,7 @@ _IDS: Mapping[str, str] = {
     MEMBER: "{project}/{role}/{member}",
     BUCKET_MEMBER: "b/{bucket}/{role}/{member}",
     KEY_MEMBER: "{cryptoKeyId}/{role}/{member}",
+    POOL_MEMBER: "{caPool}/{role}/{member}",
     NETWORK: "projects/{project}/global/networks/{name}",
     SUBNETWORK: "projects/{project}/regions/{region}/subnetworks/{name}",
     SECRET: "projects/{project}/secrets/{secretId}",

@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from harness.cloud.fake_provider import Properties, serve
-from harness.cloud.gcp import answers, service
+from harness.cloud.fake_provider import Cloud, Properties, serve
+from harness.cloud.gcp import answers, faults, project, service, usage
 
 ONE_FIELD = "googleapi: Error 400: exactly 1 update_mask field must be specified per update request"
 WITH_NODE_TYPE = "googleapi: Error 400: only engine_configs supported along with node_type update"
 
+NAMED = (answers.POLICY, answers.NETWORK, answers.SUBNETWORK)
+"""Types with names of the program's choice, where the provider deletes first in a replacement."""
 
-class FakeGoogle:
+REPEATABLE = (answers.SERVICE, answers.AGENT, answers.MEMBER)
+"""Google answers a grant or an enabled API that exists already as if it were new."""
+
+
+class FakeGoogle(Cloud):
     def __init__(self, file: Path) -> None:
         self._file = file
 
@@ -23,45 +30,73 @@ class FakeGoogle:
     def replaces(self, kind: str, former: Properties, inputs: Properties, changed: set[str]) -> set[str]:
         return service.replaces(kind, former, inputs, changed)
 
+    def deletes_first(self, kind: str, inputs: Properties) -> bool:
+        return kind in NAMED and "name" in inputs
+
+    def shown(self, kind: str, resource: str, inputs: Properties) -> Properties:
+        if kind == answers.DASHBOARD:
+            return {"dashboardJson": json.dumps(_without_zeros(json.loads(inputs["dashboardJson"])))}
+        if kind == answers.INSTANCE:
+            return {service.ENDPOINTS: self._load()[resource]["inputs"][service.ENDPOINTS]}
+        return {}
+
+    def outputs(self, kind: str, resource: str, inputs: Properties) -> Properties:
+        return answers.outputs(kind, resource.rpartition("/")[2], inputs)
+
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         known = self._load()
+        project.needs_api(kind, inputs, known)
         resource = answers.resource_id(kind, name, inputs)
         if kind == answers.SECRET_VERSION:
             resource = _next_version(resource, known)
-        # Google answers a grant or an enabled API that exists already as if it were new.
-        if resource in known and kind not in (answers.SERVICE, answers.AGENT, answers.MEMBER):
-            raise ValueError(f"googleapi: Error 409: {resource} already exists")
+        if resource in known and kind not in REPEATABLE:
+            raise ValueError(f"googleapi: Error 409: Resource '{resource}' already exists")
         if kind == answers.INSTANCE:
-            _needs_policy(inputs, known)
+            usage.needs_policy(inputs, known)
+            usage.needs_grants(inputs, known)
         if kind == answers.POLICY:
-            _only_one(inputs, known)
+            usage.only_one(inputs, known)
         self._store({**known, resource: {"kind": kind, "inputs": inputs}})
+        self._fail("create", kind)
         return resource, answers.outputs(kind, name, inputs)
 
     def read(self, kind: str, resource: str, former: Properties) -> Properties | None:  # noqa: ARG002
         found = self._load().get(resource)
-        return former or found["inputs"] if found else None
+        return found["inputs"] if found else None
 
     def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
+        """Compares with the state, as the provider does: what a failed update left there is not sent again."""
         known = self._load()
-        asked = known[resource]["inputs"]
-        if kind == answers.INSTANCE:
-            _one_field({name for name in {*asked, *inputs} if asked.get(name) != inputs.get(name)})
-        self._store({**known, resource: {"kind": kind, "inputs": inputs}})
-        kept = {name: value for name, value in former.items() if name not in {*asked, *inputs}}
-        return kept | answers.outputs(kind, resource.rpartition("/")[2], inputs)
+        stored = known[resource]["inputs"]
+        changed = {name for name in {*stored, *inputs} if former.get(name) != inputs.get(name)} - {service.ENDPOINTS}
+        if changed:
+            self._fail("update", kind)
+            if kind == answers.INSTANCE:
+                _one_field(changed)
+            sent = {name: value for name, value in inputs.items() if name in changed or name not in stored}
+            kept = {name: value for name, value in stored.items() if name in inputs}
+            self._store({**known, resource: {"kind": kind, "inputs": {**kept, **sent}}})
+        added = {name: value for name, value in former.items() if name not in {*stored, *inputs}}
+        return added | answers.outputs(kind, resource.rpartition("/")[2], inputs)
 
     def delete(self, kind: str, resource: str, former: Properties) -> None:
         known = self._load()
         if kind == answers.INSTANCE and former.get("deletionProtectionEnabled"):
             raise ValueError("deletion_protection_enabled is true: set it to false and update before the deletion")
-        if kind == answers.POLICY:
-            _unused(former, known)
+        usage.unused(kind, resource, former, known)
         known.pop(resource, None)
         self._store(known)
 
     def invoke(self, function: str, arguments: Properties) -> Properties:
         raise AssertionError(f"{function} isn't known here: {arguments}")
+
+    def _fail(self, operation: str, kind: str) -> None:
+        """Once, if a test says so: an operation fails after the request was accepted."""
+        known = self._load()
+        if known.get(faults.ID, {}).get("inputs") == {"operation": operation, "kind": kind}:
+            del known[faults.ID]
+            self._store(known)
+            raise ValueError(faults.ERROR)
 
     def _load(self) -> dict[str, Properties]:
         known: dict[str, Properties] = json.loads(self._file.read_text())
@@ -77,34 +112,11 @@ def _next_version(first: str, known: dict[str, Properties]) -> str:
     return versions + str(1 + max((int(name.rpartition("/")[2]) for name in known if versions in name), default=0))
 
 
-def _policies(location: str, network: str, known: dict[str, Properties]) -> list[str]:
-    return [
-        resource
-        for resource, stored in known.items()
-        if stored["kind"] == answers.POLICY
-        and stored["inputs"]["location"] == location
-        and stored["inputs"]["network"].rpartition("/")[2] == network.rpartition("/")[2]
-        and stored["inputs"]["serviceClass"] == "gcp-memorystore"
-    ]
-
-
-def _needs_policy(inputs: Properties, known: dict[str, Properties]) -> None:
-    (endpoint,) = inputs["desiredAutoCreatedEndpoints"]
-    if not _policies(inputs["location"], endpoint["network"], known):
-        raise ValueError(f"googleapi: Error 400: no service connection policy for {endpoint['network']}")
-
-
-def _unused(policy: Properties, known: dict[str, Properties]) -> None:
-    for stored in known.values():
-        if stored["kind"] == answers.INSTANCE and stored["inputs"]["location"] == policy["location"]:
-            (endpoint,) = stored["inputs"]["desiredAutoCreatedEndpoints"]
-            if endpoint["network"] == policy["network"]:
-                raise ValueError("googleapi: Error 400: the service connection policy is in use")
-
-
-def _only_one(inputs: Properties, known: dict[str, Properties]) -> None:
-    if _policies(inputs["location"], inputs["network"], known):
-        raise ValueError("googleapi: Error 409: the network has a policy for gcp-memorystore in this region")
+def _without_zeros(value: Any) -> Any:
+    """As the API answers."""
+    if isinstance(value, dict):
+        return {name: _without_zeros(item) for name, item in value.items() if item != 0}
+    return [_without_zeros(item) for item in value] if isinstance(value, list) else value
 
 
 def _one_field(changed: set[str]) -> None:

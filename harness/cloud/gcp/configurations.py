@@ -46,7 +46,6 @@ TOPOLOGIES: dict[str, Configuration] = {
         "gcp.replicationRole": "primary",
         "gcp.secondaryInstances": "projects/my-project/locations/us-east1/instances/valkey-far",
         "gcp.connectionLimit": "4",
-        "gcp.endpointProject": "my-project",
     }
     | MEMBERS
     | SHARED,

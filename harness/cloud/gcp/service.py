@@ -29,6 +29,8 @@ HOLDING = (INSTANCE,)
 KEPT = (INSTANCE, NETWORK, SUBNETWORK, POLICY)
 """What the guard keeps from being replaced."""
 
+ENDPOINTS = "desiredAutoCreatedEndpoints"
+
 MUTABLE = {
     *("labels", "deletionProtectionEnabled", "maintenancePolicy", "automatedBackupConfig", "persistenceConfig"),
     *("engineConfigs", "nodeType", "replicaCount", "shardCount", "engineVersion", "aclPolicy"),
@@ -46,6 +48,8 @@ FORCES_NEW: Mapping[str, set[str]] = {
     SECRET: {"secretId", "project", "replication"},
     SECRET_VERSION: {"secret", "secretData"},
 }
+
+OTHER_PROJECT = "invalid argument pscAutoConnection.project_id shall be the same as the consumer project"
 
 _ENGINE_CONFIGS = {
     *("maxmemory", "maxmemory-clients", "maxmemory-policy", "notify-keyspace-events", "slowlog-log-slower-than"),
@@ -69,7 +73,9 @@ _WRITABLE_GIGABYTES = {
 def replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
     """Which of the changed inputs force a replacement; a subnet can only grow in place."""
     if kind == INSTANCE:
-        return changed - MUTABLE
+        # Of the list of endpoints only its length forces a replacement; its items are updated, with no request.
+        same_length = len(former[ENDPOINTS]) == len(inputs[ENDPOINTS])
+        return changed - MUTABLE - ({ENDPOINTS} if same_length else set())
     forced = changed & FORCES_NEW.get(kind, set())
     if kind == SUBNETWORK and "ipCidrRange" in changed:
         before, after = (ip_network(known["ipCidrRange"]) for known in (former, inputs))
@@ -122,6 +128,7 @@ def _instance(inputs: Inputs) -> Iterator[str]:
     yield from _check("desiredPscAutoConnections" not in inputs, "the deprecated argument, which replaces")
     (endpoint,) = inputs["desiredAutoCreatedEndpoints"]
     yield from _check(_is_network(endpoint["network"]), f"network {endpoint['network']}")
+    yield from _check(endpoint["projectId"] == inputs["project"], OTHER_PROJECT)
     yield from _check(not ("gcsSource" in inputs and "managedBackupSource" in inputs), "two sources")
     if inputs["zoneDistributionConfig"]["mode"] == "SINGLE_ZONE":
         zone = inputs["zoneDistributionConfig"].get("zone", "")
@@ -144,8 +151,11 @@ def _times(inputs: Inputs) -> Iterator[str]:
     yield from _check(86_400 <= seconds <= 31_536_000, f"retention {seconds}s")
     windows = inputs["maintenancePolicy"]["weeklyMaintenanceWindows"]
     yield from _check(len(windows) <= 1, "several windows")
-    for start in (backup["fixedFrequencySchedule"]["startTime"], *(window["startTime"] for window in windows)):
-        yield from _check(0 <= start["hours"] <= 23, f"hour {start['hours']}")
+    hour = backup["fixedFrequencySchedule"]["startTime"]["hours"]
+    # The provider leaves an hour of 0 out, and then the empty schedule around it.
+    yield from _check(1 <= hour <= 23, f"hour {hour} of backups")
+    for window in windows:
+        yield from _check(0 <= window["startTime"]["hours"] <= 23, f"hour {window['startTime']['hours']}")
 
 
 def _encryption(inputs: Inputs) -> Iterator[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     gcp = settings.gcp
     if not gcp.network:
-        for key in ("subnetworks", "connectionPolicy", "endpointProject"):
+        for key in ("subnetworks", "connectionPolicy"):
             if getattr(gcp, key):
                 yield ConfigProblem(f"gcp.{key}", "is set, but network is empty", remove_command(f"gcp.{key}"))
         return

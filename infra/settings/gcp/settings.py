@@ -89,11 +89,6 @@ class GcpSettings(SettingsModel):
         EmptyAsNone,
         Key("2 to 1000, or empty", '""', "Limit of addresses for all instances of the policy"),
     ] = None
-    endpointProject: Annotated[
-        str,
-        Field(pattern=rf"^({_PROJECT})?$"),
-        Key("a project id, or empty", '""', "Project of the endpoints' forwarding rules; default: the network's"),
-    ] = ""
     enableApis: Annotated[StrictBool, Key("true or false", "true", "Enable the required APIs")] = True
     auth: Annotated[
         Literal["iam", "none"],
@@ -157,7 +152,8 @@ class GcpSettings(SettingsModel):
         EmptyAsNone,
         Key("1 to 365, or empty", "7", "Retention of daily backups in days; default: 7 in prod, 1 in dev"),
     ] = None
-    backupHour: Annotated[int, Field(ge=0, le=23), Key("0 to 23, in UTC", "3", "Start of backups")] = 3
+    # The provider omits an hour of 0, and with it the schedule that the API requires.
+    backupHour: Annotated[int, Field(ge=1, le=23), Key("1 to 23, in UTC", "3", "Start of backups")] = 3
     maintenanceWindow: Annotated[
         str,
         Field(pattern=r"^(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):00$"),
@@ -215,6 +211,11 @@ class GcpSettings(SettingsModel):
             "Labels of all resources that support them, in addition to the program's own",
         ),
     ] = Field(default_factory=dict)
+    existing: Annotated[
+        str,
+        Field(pattern=rf"^({_NAME})?$"),
+        Key("an instance's id", "my-instance", "An existing instance to import and update to this configuration"),
+    ] = ""
     allowReplacement: Annotated[
         StrictBool,
         Key("true or false", "false", "Allow updates that replace the instance or downgrade its version"),

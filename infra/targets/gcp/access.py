@@ -52,12 +52,17 @@ def logins(settings: StackSettings) -> dict[str, Login]:
     return {role: Login(_user(settings, role_members)) for role, role_members in members(settings).items()}
 
 
-def create_acl_policy(context: Context, apis: Sequence[pulumi.Resource]) -> MemberAccess:
+def acl_policy_name(context: Context) -> str | None:
+    """The full name of the ACL policy; None if there is none."""
+    return names.acl_policy(context) if context.settings.gcp.acl and acl_rules(context.settings) else None
+
+
+def create_acl_policy(context: Context) -> MemberAccess:
     """The ACL policy, which the instance refers to."""
-    settings = context.settings
-    rules: list[Any] = list(acl_rules(settings)) if settings.gcp.acl else []
-    if not rules:
+    settings, name = context.settings, acl_policy_name(context)
+    if name is None:
         return MemberAccess(logins(settings), None, [])
+    rules: list[Any] = list(acl_rules(settings))
     policy = AclPolicy(
         "acl",
         acl_policy_id=context.name,
@@ -65,9 +70,9 @@ def create_acl_policy(context: Context, apis: Sequence[pulumi.Resource]) -> Memb
         project=settings.gcp.project,
         # They contain no secret, but rules can contain passwords, and the SDK does not mark them.
         rules=pulumi.Output.secret(rules),
-        opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
+        opts=context.options(),
     )
-    return MemberAccess(logins(settings), names.acl_policy(context), [policy])
+    return MemberAccess(logins(settings), name, [policy])
 
 
 def grant_connect(context: Context) -> None:

@@ -1,8 +1,6 @@
-"""Permissions of Memorystore's service agent: the encryption key, and the files to restore from."""
+"""Permissions of Memorystore's service agent: the encryption key, the CA pool, and the files to restore from."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import pulumi
 from pulumi_gcp.projects.service_identity import ServiceIdentity
@@ -11,6 +9,7 @@ from infra.settings import StackSettings
 from infra.targets.context import Context
 
 KEY_ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+POOL_ROLE = "roles/privateca.certificateRequester"
 FILES_ROLE = "roles/storage.objectViewer"
 
 
@@ -20,19 +19,20 @@ def buckets(settings: StackSettings) -> list[str]:
     return sorted({file.removeprefix("gs://").partition("/")[0] for file in files})
 
 
-def grant_agent_access(context: Context, apis: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+def grant_agent_access(context: Context) -> list[pulumi.Resource]:
     """The grants. Also creates the service agent, which does not exist before a project's first instance."""
     settings, gcp = context.settings, context.settings.gcp
-    if not (gcp.kmsKey or buckets(settings)):
+    if not (gcp.kmsKey or gcp.caPool or buckets(settings)):
         return []
     account = ServiceIdentity(
-        "agent",
-        service="memorystore.googleapis.com",
-        project=gcp.project,
-        opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
+        "agent", service="memorystore.googleapis.com", project=gcp.project, opts=context.options()
     )
     grants = [_files(context, bucket, account) for bucket in buckets(settings)]
-    return [*grants, _key(context, account)] if gcp.kmsKey else grants
+    if gcp.kmsKey:
+        grants.append(_key(context, account))
+    if gcp.caPool:
+        grants.append(_pool(context, account))
+    return grants
 
 
 def _files(context: Context, bucket: str, account: ServiceIdentity) -> pulumi.Resource:
@@ -50,5 +50,15 @@ def _key(context: Context, account: ServiceIdentity) -> pulumi.Resource:
     key = context.settings.gcp.kmsKey
     grant: pulumi.Resource = CryptoKeyIAMMember(
         "key", crypto_key_id=key, role=KEY_ROLE, member=account.member, opts=context.options()
+    )
+    return grant
+
+
+def _pool(context: Context, account: ServiceIdentity) -> pulumi.Resource:
+    from pulumi_gcp.certificateauthority.ca_pool_iam_member import CaPoolIamMember
+
+    pool = context.settings.gcp.caPool
+    grant: pulumi.Resource = CaPoolIamMember(
+        "pool", ca_pool=pool, role=POOL_ROLE, member=account.member, opts=context.options()
     )
     return grant

@@ -13,6 +13,7 @@ from pulumi_gcp.monitoring.notification_channel import NotificationChannel
 from infra.settings import StackSettings
 from infra.settings.gcp.nodes import ALERT_PERCENT
 from infra.targets.context import Context
+from infra.targets.gcp import names
 
 _MEBIBYTE = 1024**2
 
@@ -111,7 +112,7 @@ def metric_filter(context: Context, metric: str) -> str:
         [
             f'resource.type = "{RESOURCE}"',
             f'resource.labels.location = "{context.settings.gcp.location}"',
-            f'resource.labels.instance_id = monitoring.regex.full_match("(.*/)?{context.name}")',
+            f'resource.labels.instance_id = monitoring.regex.full_match("(.*/)?{names.instance_id(context)}")',
             f'metric.type = "{METRICS}/{metric}"',
         ]
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pulumi
 from pulumi_gcp.projects.service import Service
 
+from infra.settings import StackSettings
 from infra.settings.gcp.resource_names import project_of
 from infra.targets.context import Context
-from infra.targets.gcp import names
+from infra.targets.gcp import access, names
 
-INSTANCE_APIS = ("memorystore", "networkconnectivity", "serviceconsumermanagement", "compute")
-EXTRA_APIS = ("monitoring", "secretmanager")
+REQUIRED_APIS = (
+    *("memorystore", "networkconnectivity", "serviceconsumermanagement", "compute"),
+    *("monitoring", "secretmanager"),
+)
 NETWORK_APIS = ("networkconnectivity", "compute")
 """In the project of the network, if it is not the instance's."""
 
@@ -20,7 +25,7 @@ def enable_apis(context: Context) -> list[pulumi.Resource]:
     gcp = context.settings.gcp
     if not gcp.enableApis:
         return []
-    required = [(gcp.project, api) for api in (*INSTANCE_APIS, *EXTRA_APIS)]
+    required = [(gcp.project, api) for api in (*REQUIRED_APIS, *_optional_apis(context.settings))]
     if (owner := project_of(names.network(context))) != gcp.project:
         required += [(owner, api) for api in NETWORK_APIS]
     return [
@@ -33,3 +38,12 @@ def enable_apis(context: Context) -> list[pulumi.Resource]:
         )
         for project, api in required
     ]
+
+
+def _optional_apis(settings: StackSettings) -> Iterator[str]:
+    """The project's permissions, and a key in the same project."""
+    gcp = settings.gcp
+    if any(access.members(settings).values()):
+        yield "cloudresourcemanager"
+    if gcp.kmsKey and project_of(gcp.kmsKey) == gcp.project:
+        yield "cloudkms"

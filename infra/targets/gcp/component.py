@@ -12,15 +12,17 @@ from pulumi_gcp.provider import Provider
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
-from infra.outputs import GCP
+from infra.outputs import GCP, PENDING_UPDATES
 from infra.settings import StackSettings
-from infra.settings.gcp import sizing
 from infra.settings.gcp.catalogue import PREVIEW_VERSIONS
 from infra.targets.context import Context
 from infra.targets.deployment import Login, TargetDeployment
 from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secrets
+from infra.targets.gcp.instance import arguments as instance_request
 from infra.targets.gcp.instance import create_instance
+from infra.targets.gcp.updates import UpdatePlan, provider_names
 from infra.targets.output_errors import as_run_error
+from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
 
 
@@ -36,22 +38,31 @@ class GcpDeployment(TargetDeployment):
                 registered.
         """
         authority = endpoints.read_authority(settings)
-        guard = changes.create_guard(settings)
+        previous = PreviousResources()
+        guard = changes.create_guard(settings, previous)
         provider = _provider(settings)
-        super().__init__("valkey:target:Gcp", name, None, guard.watch() if guard else None)
+        super().__init__("valkey:target:Gcp", name, None, previous.watch())
         child_options = pulumi.ResourceOptions(parent=self, provider=provider)
-        context = Context(settings, names.safe_name(stack), names.labels(settings, stack), child_options, guard)
+        unordered = Context(settings, names.safe_name(stack), names.labels(settings, stack), child_options, guard)
         for note in notes(settings):
             pulumi.log.info(f"gcp: {note}")
-        enabled = apis.enable_apis(context)
-        policy = network.create_connection_policy(context, enabled)
-        members = access.create_acl_policy(context, enabled)
-        depends_on = [*enabled, policy, *agent.grant_agent_access(context, enabled), *members.depends_on]
-        instance = create_instance(context, depends_on, members.policy)
+        request = instance_request(unordered, access.acl_policy_name(unordered))
+        plan = _plan(self, previous, request, stack.partition("/")[2])
+        # Nothing is registered before the plan is accepted.
+        planned = unordered.after([plan.apply(lambda _: provider)])
+        context = planned.after(apis.enable_apis(planned))
+        policy = (
+            network.read_connection_policy(unordered)
+            if settings.gcp.connectionPolicy
+            else network.create_connection_policy(context, previous)
+        )
+        members = access.create_acl_policy(context)
+        depends_on = [policy, *agent.grant_agent_access(context), *members.depends_on]
+        instance = create_instance(context, request, plan, previous, depends_on)
         access.grant_connect(context)
         alerts.create_alerts(context, alerts.create_channels(context))
         self.logins: Mapping[str, Login] = members.logins
-        self.endpoint = _endpoint(settings, instance, members.logins, authority)
+        self.endpoint = _endpoint(settings, instance, plan, members.logins, authority)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
             GCP: {
                 "project": settings.gcp.project,
@@ -62,11 +73,31 @@ class GcpDeployment(TargetDeployment):
                 "aclPolicy": members.policy,
                 "firewall": instance.endpoints.apply(lambda created: network.firewall(endpoints.addresses(created))),
                 "dashboard": dashboard.create_dashboard(context),
-                "secret": secrets.create_connection_secret(context, self.endpoint, members.logins, enabled),
+                "secret": secrets.create_connection_secret(context, self.endpoint, members.logins),
+                PENDING_UPDATES: plan.apply(changes.pending),
                 **({"readerUrl": _reader_url(self.endpoint, members.logins)} if _has_reader(settings) else {}),
             }
         }
         self.register_outputs({})
+
+
+def _plan(
+    component: pulumi.Resource, previous: PreviousResources, request: Mapping[str, Any], stack: str
+) -> pulumi.Output[UpdatePlan]:
+    """Depends on no resource: the component's children wait for it."""
+
+    @as_run_error
+    def plan(_urn: str | None) -> UpdatePlan:
+        planned = changes.plan_update(previous, provider_names(request), stack)
+        if later := changes.pending(planned):
+            pulumi.log.info(f"gcp: {len(later) + 1} updates: this one, then {'; then '.join(later)}")
+        return planned
+
+    async def after_registration() -> UpdatePlan:
+        # Only then the engine has provided the previous resources.
+        return plan(await component.urn.future())
+
+    return pulumi.Output.from_input(after_registration())
 
 
 def _provider(settings: StackSettings) -> Provider:
@@ -91,7 +122,11 @@ def _has_reader(settings: StackSettings) -> bool:
 
 
 def _endpoint(
-    settings: StackSettings, instance: Instance, logins: Mapping[str, Login], authority: str | None
+    settings: StackSettings,
+    instance: Instance,
+    plan: pulumi.Output[UpdatePlan],
+    logins: Mapping[str, Login],
+    authority: str | None,
 ) -> pulumi.Output[Endpoint]:
     """Unknown in a preview of a new instance, like its addresses."""
     types = endpoints.connection_types(settings)
@@ -101,7 +136,10 @@ def _endpoint(
         return list(endpoints.nodes(created, types))
 
     ca = instance.managed_server_cas.apply(lambda cas: endpoints.authority(cas, authority))
-    return pulumi.Output.all(nodes=instance.endpoints.apply(nodes), ca=ca, version=instance.engine_version).apply(
+    maxmemory = plan.apply(lambda known: int(known.inputs["engineConfigs"]["maxmemory"]))
+    return pulumi.Output.all(
+        nodes=instance.endpoints.apply(nodes), ca=ca, version=instance.engine_version, maxmemory=maxmemory
+    ).apply(
         lambda parts: Endpoint(
             target="gcp",
             topology=settings.topology,
@@ -109,7 +147,7 @@ def _endpoint(
             tls=settings.gcp.tls,
             version=parts["version"].removeprefix("VALKEY_").replace("_", "."),
             workload=settings.workload,
-            maxmemory=sizing.node_type(settings).maxmemory,
+            maxmemory=parts["maxmemory"],
             users=tuple(sorted({login.user for login in logins.values()} - {""})),
             ca=parts["ca"] if settings.gcp.tls else None,
             check_hostname=settings.gcp.checkHostname,

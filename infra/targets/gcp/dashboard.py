@@ -34,8 +34,7 @@ def body(context: Context) -> str:
     """The dashboard as Cloud Monitoring's JSON."""
     tiles = [
         {
-            "xPos": _WIDTH * (position % 2),
-            "yPos": _HEIGHT * (position // 2),
+            **_place(position),
             "width": _WIDTH,
             "height": _HEIGHT,
             "widget": {
@@ -59,6 +58,12 @@ def create_dashboard(context: Context) -> pulumi.Output[str]:
     )
     name: pulumi.Output[str] = dashboard.id
     return name
+
+
+def _place(position: int) -> dict[str, int]:
+    """Without zeros: the API leaves them out of its responses, so each update would report a change."""
+    place = {"xPos": _WIDTH * (position % 2), "yPos": _HEIGHT * (position // 2)}
+    return {axis: units for axis, units in place.items() if units}
 
 
 def _series(context: Context, metric: str, aligner: str) -> dict[str, object]:

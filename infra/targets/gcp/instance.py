@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -10,10 +10,12 @@ from pulumi_gcp.memorystore.instance import Instance
 
 from infra.settings import StackSettings
 from infra.settings.gcp.catalogue import VERSIONS
-from infra.settings.gcp.resource_names import BACKUP_NAME, project_of
+from infra.settings.gcp.resource_names import BACKUP_NAME
 from infra.settings.gcp.sizing import node_type
 from infra.targets.context import Context
 from infra.targets.gcp import changes, engine_configs, names
+from infra.targets.gcp.updates import KEYS, UpdatePlan, provider_name
+from infra.targets.previous_resources import PreviousResources
 
 TIMEOUTS = pulumi.CustomTimeouts(create="60m", update="120m", delete="30m")
 """The provider's defaults; a creation takes 10 to 20 minutes, a resize up to an hour."""
@@ -45,12 +47,12 @@ def is_protected(settings: StackSettings) -> bool:
     return settings.environment == "prod" if configured is None else configured
 
 
-def arguments(context: Context) -> dict[str, Any]:
-    """The complete request, with the SDK's names."""
+def arguments(context: Context, acl_policy: str | None) -> dict[str, Any]:
+    """The complete request, with the SDK's names. acl_policy: the full name of the instance's ACL policy."""
     settings, gcp = context.settings, context.settings.gcp
     node = node_type(settings)
     return {
-        "instance_id": context.name,
+        "instance_id": names.instance_id(context),
         "project": gcp.project,
         "location": gcp.location,
         "mode": "CLUSTER" if settings.topology == "cluster" else "CLUSTER_DISABLED",
@@ -74,32 +76,41 @@ def arguments(context: Context) -> dict[str, Any]:
         **_restore_source(settings.restoreFrom),
         **_replication(settings),
         **({"kms_key": gcp.kmsKey} if gcp.kmsKey else {}),
+        "acl_policy": acl_policy,
     }
 
 
 def create_instance(
-    context: Context, depends_on: Sequence[pulumi.Input[pulumi.Resource]], acl_policy: str | None
+    context: Context,
+    request: Mapping[str, Any],
+    plan: pulumi.Output[UpdatePlan],
+    previous: PreviousResources,
+    depends_on: Sequence[pulumi.Input[pulumi.Resource]],
 ) -> Instance:
     """The instance, protected against replacement.
 
-    depends_on: the resources that it needs. acl_policy: the full name of its ACL policy.
+    request: the complete one. plan: which of its fields this update sends. depends_on: the resources that it needs.
     """
-    sources = [] if context.settings.restoreFrom else ["gcsSource", "managedBackupSource"]
+    existing = context.settings.gcp.existing
     return Instance(
         "instance",
-        **arguments(context),
-        acl_policy=acl_policy,
+        **{name: _planned(plan, name) if provider_name(name) in KEYS else value for name, value in request.items()},
         opts=context.options(
             pulumi.ResourceOptions(
                 depends_on=list(depends_on),
                 custom_timeouts=TIMEOUTS,
                 # The API uses a source at creation only, so removing `restoreFrom` later is not a change.
-                ignore_changes=sources,
+                ignore_changes=[] if context.settings.restoreFrom else list(changes.SOURCES),
+                import_=names.instance(context) if existing else None,
             ),
-            changes.instance_options(context.guard),
+            changes.instance_options(context.guard, previous),
             holds_data=True,
         ),
     )
+
+
+def _planned(plan: pulumi.Output[UpdatePlan], name: str) -> pulumi.Output[Any]:
+    return plan.apply(lambda known: known.inputs.get(provider_name(name)))
 
 
 def _encryption(settings: StackSettings) -> dict[str, str]:
@@ -119,9 +130,8 @@ def _maintenance(window: str) -> dict[str, Any]:
 
 
 def _endpoint(context: Context) -> dict[str, str]:
-    """By default the forwarding rules are in the network's project, which works with and without a Shared VPC."""
-    network = names.network(context)
-    return {"network": network, "project_id": context.settings.gcp.endpointProject or project_of(network)}
+    """The API accepts no other project than the instance's, in a Shared VPC too."""
+    return {"network": names.network(context), "project_id": context.settings.gcp.project}
 
 
 def _restore_source(restore_from: str) -> dict[str, Any]:
@@ -136,7 +146,7 @@ def _restore_source(restore_from: str) -> dict[str, Any]:
 def _replication(settings: StackSettings) -> dict[str, Any]:
     gcp = settings.gcp
     if not gcp.replicationRole:
-        return {}
+        return {"cross_instance_replication_config": None}
     config: dict[str, Any] = {"instance_role": gcp.replicationRole.upper()}
     if gcp.primaryInstance:
         config["primary_instance"] = {"instance": gcp.primaryInstance}

@@ -24,9 +24,13 @@ def labels(settings: StackSettings, stack: str) -> dict[str, str]:
     return {"project": _label(project), "stack": _label(name), "managed-by": "pulumi", **settings.gcp.labels}
 
 
+def instance_id(context: Context) -> str:
+    return context.settings.gcp.existing or context.name
+
+
 def instance(context: Context) -> str:
     """The full name of the instance."""
-    return f"{_location(context)}/instances/{context.name}"
+    return f"{_location(context)}/instances/{instance_id(context)}"
 
 
 def acl_policy(context: Context) -> str:

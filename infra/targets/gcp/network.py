@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pulumi
+from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
 from pulumi_gcp.networkconnectivity.service_connection_policy import ServiceConnectionPolicy
 
 from infra.errors import ProvisioningError
@@ -15,17 +16,37 @@ from infra.settings.keys import set_command
 from infra.targets.context import Context
 from infra.targets.gcp import names
 from infra.targets.output_errors import as_run_error
+from infra.targets.previous_resources import Inputs, PreviousResources
 
 SERVICE_CLASS = "gcp-memorystore"
 """Of Memorystore for Valkey; the one for Redis has another."""
 
 
-def create_connection_policy(context: Context, apis: Sequence[pulumi.Resource]) -> pulumi.Input[pulumi.Resource]:
+def create_connection_policy(context: Context, previous: PreviousResources) -> pulumi.Resource:
     """The service connection policy, which the creation of an instance requires."""
-    if context.settings.gcp.connectionPolicy:
-        return _existing_policy(context)
-    policy: pulumi.Resource = _policy(context, _subnetworks(context, apis), apis)
+    policy: pulumi.Resource = _policy(context, _subnetworks(context, previous))
     return policy
+
+
+def read_connection_policy(context: Context) -> pulumi.Output[pulumi.Resource]:
+    """A policy that is read, not managed. It must belong to this network and to Memorystore.
+
+    What depends on it waits for that check: a resource whose hook is called while the program ends with an error
+    would fail too, and the engine would report that instead.
+
+    context: without resources that don't exist before the first update, for which a preview would not read.
+    """
+    gcp = context.settings.gcp
+    # Under the name of a managed policy the engine would delete that one as replaced.
+    policy: Any = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
+
+    @as_run_error
+    def verified(existing: Sequence[str]) -> pulumi.Resource:
+        check_policy(gcp.network, *existing)
+        resource: pulumi.Resource = policy
+        return resource
+
+    return pulumi.Output.all(policy.network, policy.service_class).apply(verified)
 
 
 def firewall(addresses: Sequence[str]) -> dict[str, Any]:
@@ -35,7 +56,7 @@ def firewall(addresses: Sequence[str]) -> dict[str, Any]:
     return {"direction": "EGRESS", "protocol": "tcp", "ports": ports, "destinations": [f"{ip}/32" for ip in addresses]}
 
 
-def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[pulumi.Input[str]]:
+def _subnetworks(context: Context, previous: PreviousResources) -> Sequence[pulumi.Input[str]]:
     gcp = context.settings.gcp
     if gcp.network:
         return gcp.subnetworks
@@ -48,7 +69,7 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
         name=context.name,
         auto_create_subnetworks=False,
         project=gcp.project,
-        opts=_protected_options(context, "the network", apis),
+        opts=context.protected_options("the network"),
     )
     subnetwork = Subnetwork(
         "subnetwork",
@@ -57,18 +78,40 @@ def _subnetworks(context: Context, apis: Sequence[pulumi.Resource]) -> Sequence[
         region=gcp.location,
         ip_cidr_range=gcp.subnetCidr,
         project=gcp.project,
-        opts=_protected_options(context, "the subnet", []),
+        opts=pulumi.ResourceOptions.merge(context.protected_options("the subnet"), _immovable(previous)),
     )
     return [subnetwork.id]
 
 
-def _protected_options(context: Context, what: str, apis: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions.merge(context.protected_options(what), pulumi.ResourceOptions(depends_on=list(apis)))
+def _immovable(previous: PreviousResources) -> pulumi.ResourceOptions:
+    """The service connection policy uses the subnet, so it cannot be deleted first, and both cannot exist at once."""
+
+    def before_create(planned: ResourceHookArgs) -> None:
+        check_subnet(previous.inputs(planned.urn), planned.new_inputs or {})
+
+    hook = ResourceHook("one place of the subnet", before_create, ResourceHookOptions(on_dry_run=True))
+    return pulumi.ResourceOptions(
+        delete_before_replace=False,  # else the hook would run after the deletion
+        hooks=ResourceHookBinding(before_create=[hook]),
+    )
 
 
-def _policy(
-    context: Context, subnetworks: Sequence[pulumi.Input[str]], apis: Sequence[pulumi.Resource]
-) -> ServiceConnectionPolicy:
+def check_subnet(previous: Inputs | None, new: Inputs) -> None:
+    """
+    Raises:
+        ProvisioningError: the subnet would move within its project, to another region or address range.
+    """
+    if not previous or previous.get("project") != new.get("project"):
+        return
+    moved = previous.get("region") != new.get("region")
+    what = "to another region" if moved else "to another address range, except to a larger one that contains it"
+    raise ProvisioningError(
+        f"the stack's own network cannot move {what}: its subnet would be replaced and the instance's data lost",
+        fix="revert the change; create another stack and restore a backup into it, or destroy this one first",
+    )
+
+
+def _policy(context: Context, subnetworks: Sequence[pulumi.Input[str]]) -> ServiceConnectionPolicy:
     gcp, network = context.settings.gcp, names.network(context)
     # The API expects this number as text.
     limit = {"limit": str(gcp.connectionLimit)} if gcp.connectionLimit else {}
@@ -83,27 +126,12 @@ def _policy(
         project=project_of(network),
         psc_config=addresses,
         labels=context.tags,
-        opts=_protected_options(context, "the service connection policy", apis),
+        opts=pulumi.ResourceOptions.merge(
+            context.protected_options("the service connection policy"),
+            # The provider would delete it first, while the instance still uses it.
+            pulumi.ResourceOptions(delete_before_replace=False),
+        ),
     )
-
-
-def _existing_policy(context: Context) -> pulumi.Output[pulumi.Resource]:
-    """A policy that is read, not managed. It must belong to this network and to Memorystore.
-
-    What depends on it waits for that check: a resource whose hook is called while the program ends with an error
-    would fail too, and the engine would report that instead.
-    """
-    gcp = context.settings.gcp
-    # Under the name of a managed policy the engine would delete that one as replaced.
-    policy: Any = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
-
-    @as_run_error
-    def verified(existing: Sequence[str]) -> pulumi.Resource:
-        check_policy(gcp.network, *existing)
-        resource: pulumi.Resource = policy
-        return resource
-
-    return pulumi.Output.all(policy.network, policy.service_class).apply(verified)
 
 
 def check_policy(network: str, policy_network: str, policy_class: str) -> None:

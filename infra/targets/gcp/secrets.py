@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -16,7 +16,7 @@ from infra.targets.deployment import Login
 
 
 def create_connection_secret(
-    context: Context, endpoint: pulumi.Output[Endpoint], logins: Mapping[str, Login], apis: Sequence[pulumi.Resource]
+    context: Context, endpoint: pulumi.Output[Endpoint], logins: Mapping[str, Login]
 ) -> pulumi.Output[str]:
     """The full name of the secret, which is stored in the instance's region only."""
     gcp = context.settings.gcp
@@ -28,7 +28,7 @@ def create_connection_secret(
         deletion_protection=False,  # it can be created again from the instance
         labels=context.tags,
         project=gcp.project,
-        opts=context.options(pulumi.ResourceOptions(depends_on=list(apis))),
+        opts=context.options(),
     )
     record = connection_record(endpoint, logins)
     SecretVersion(
