@@ -90,6 +90,8 @@ def test_a_deployment_with_sentinels(new: ServerProcess, theirs: Any, state: Pat
         nodes = f"{HOST}:{sentinels.replica.port},{HOST}:{sentinels.primary.port}"
         with contextlib.closing(Source(endpoints.settings(f"valkey+replicated://{nodes}", None))) as side:
             assert [primary.node.port for primary in side.primaries()] == [sentinels.primary.port]
+        with contextlib.closing(Source(endpoints.settings(sentinels.url, None))) as side:
+            assert f"{HOST}:{sentinels.primary.port}" not in side.location, "the same one after a failover"
     finally:
         sentinels.kill()
     with contextlib.closing(theirs):

@@ -71,7 +71,8 @@ def test_a_wrong_password(endpoint: int, new: ServerProcess, old: ServerProcess,
         harness.migrate(urls[0], urls[1], state)
     shown = harness.command("run", *urls, cwd=tmp_path)
     assert shown.returncode == 1
-    assert shown.stderr.splitlines()[-1].startswith("error: the server rejected the login")
+    named = f"{['source', 'target'][endpoint]} {HOST}:{[old, new][endpoint].port}"
+    assert shown.stderr.splitlines()[-1].startswith(f"error: {named}: the server rejected the login")
     assert SECRET not in shown.stderr + shown.stdout
     assert ENCODED not in shown.stderr + shown.stdout
 

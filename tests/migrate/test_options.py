@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -296,3 +298,35 @@ def test_a_library_that_the_target_refuses(
         report = harness.migrate(old.url, new.url, state)
         assert not report.complete
         assert report.libraries == {"shop": "ERR no"}
+
+
+def test_a_reader_that_closes_the_output(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, tmp_path: Path
+) -> None:
+    ours.mset({f"key:{number}": number for number in range(100)})
+    running = subprocess.Popen(
+        [*harness.COMMAND, "run", old.url, new.url, "--json"], cwd=tmp_path, env=harness.environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stderr is not None
+    with running.stderr:
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.wait(120) == 0
+        assert running.stderr.read() == ""
+    assert theirs.dbsize() == 100
+
+
+def test_a_hangup_ends_a_run_tidily(old: ServerProcess, new: ServerProcess, ours: Any, tmp_path: Path) -> None:
+    ours.mset({f"key:{number}": number for number in range(3000)})
+    running = subprocess.Popen(
+        [*harness.COMMAND, "run", old.url, new.url, "--follow", "600"], cwd=tmp_path, env=harness.environment(),
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stderr is not None
+    while "following" not in running.stderr.readline():
+        assert running.poll() is None
+    running.send_signal(signal.SIGHUP)
+    assert "interrupted -> run the same command again to resume" in running.communicate(timeout=120)[1]
+    assert running.returncode == 1

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from valkeykit.error_translation import translate_errors
 
 from valkeykit_ops.commands import migrate_options as given
 from valkeykit_ops.commands import migrate_runs
 from valkeykit_ops.commands.migrate_options import STATE_FOLDER
-from valkeykit_ops.commands.migrate_session import INCOMPLETE, NO_GO, MigrationArguments, finish, opened, scope, session
+from valkeykit_ops.commands.migrate_session import (
+    INCOMPLETE,
+    NO_GO,
+    MigrationArguments,
+    checking_usage,
+    finish,
+    opened,
+    scope,
+    session,
+)
 from valkeykit_ops.commands.migrate_views import show_plan, show_survey
 from valkeykit_ops.migrate import endpoints, reverse
 from valkeykit_ops.migrate import survey as surveys
+from valkeykit_ops.migrate.failures import translating_errors
 from valkeykit_ops.migrate.options import Options
 
 
@@ -57,15 +67,15 @@ def plan(  # noqa: PLR0917  (typer makes them options)
 ) -> None:
     """Check both servers and print the plan; write to neither. Exit 3 if the migration cannot start."""
     arguments = MigrationArguments(source, target, state, source_ca, target_ca, scratch_server)
-    with translate_errors():
+    with checking_usage():
         options = Options(
             scope=scope(match, rename, types, databases),
             conflict=conflict,
             accept_loss=accept_loss,
             allow_eviction=allow_eviction,
         )
-        with session(arguments, as_json=as_json) as opened_session, opened_session.migration(options) as migration:
-            result = migration.plan()
+    with session(arguments, as_json=as_json) as both, both.migration(options) as migration:
+        result = migration.plan()
     show_plan(result, as_json=as_json)
     raise typer.Exit(0 if result.is_go else NO_GO)
 
@@ -95,20 +105,20 @@ def verify(  # noqa: PLR0917  (typer makes them options)
 ) -> None:
     """Compare both servers; write to neither. Without a filter, compare what the state folder's migration copies."""
     arguments = MigrationArguments(source, target, state, source_ca, target_ca, scratch_server)
-    with translate_errors():
+    with checking_usage():
         chosen = scope(match, rename, types, databases)
-        with session(arguments, as_json=as_json) as both:
-            if chosen.is_everything and both.state.get("identity"):
-                chosen = reverse.forward_scope(both.state)
-            options = Options(
-                scope=chosen,
-                verify="sample" if sample else "full",
-                accept_loss=accept_loss,
-                rate=rate,
-                max_latency=max_latency,
-            )
-            with both.migration(options) as migration:
-                report = migration.verify()
+        options = Options(
+            scope=chosen,
+            verify="sample" if sample else "full",
+            accept_loss=accept_loss,
+            rate=rate,
+            max_latency=max_latency,
+        )
+    with session(arguments, as_json=as_json) as both:
+        if chosen.is_everything and both.state.get("identity"):
+            options = replace(options, scope=reverse.forward_scope(both.state))
+        with both.migration(options) as migration:
+            report = migration.verify()
     finish(report, as_json=as_json)
 
 
@@ -126,18 +136,20 @@ def survey(  # noqa: PLR0917  (typer makes them options)
     source: given.SourceServer = None,
     target: given.Target = None,
     idle: Annotated[
-        float | None, typer.Option(help="Observe for this many seconds; exit 0 only if the server is idle.")
+        float | None, typer.Option(min=0.1, help="Observe for this many seconds; exit 0 only if the server is idle.")
     ] = None,
     source_ca: given.SourceCa = None,
     target_ca: given.TargetCa = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the clients of the source and the commands they use."""
-    with translate_errors(), contextlib.ExitStack() as stack:
-        server = stack.enter_context(opened(endpoints.resolve_url(source, endpoints.SOURCE_URL), source_ca))
+    with translating_errors(), contextlib.ExitStack() as stack:
+        url = endpoints.resolve_url(source, endpoints.SOURCE_URL)
+        server = stack.enter_context(opened(url, source_ca, role="source"))
         other = None
         if target:
-            other = stack.enter_context(opened(endpoints.resolve_url(target, endpoints.TARGET_URL), target_ca))
+            url = endpoints.resolve_url(target, endpoints.TARGET_URL)
+            other = stack.enter_context(opened(url, target_ca, role="target"))
         result = surveys.take(server, other, seconds=idle or 0.0)
     show_survey(result, as_json=as_json)
     if idle is not None and not result.is_idle:

@@ -22,7 +22,9 @@ TargetCa = Annotated[Path | None, typer.Option(help="Path of the target's CA cer
 Match = Annotated[str | None, typer.Option(help="Migrate only keys that match this pattern.")]
 Rename = Annotated[str | None, typer.Option(help="Migrate only keys with a prefix, and replace it: OLD=NEW.")]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Migrate only this type; can be repeated.")]
-Databases = Annotated[list[int] | None, typer.Option("--database", help="Migrate only this database; can be repeated.")]
+Databases = Annotated[
+    list[int] | None, typer.Option("--database", min=0, help="Migrate only this database; can be repeated.")
+]
 
 Conflict = Annotated[str, typer.Option(help="If the target has keys in scope: fail, skip or replace.")]
 TrustSource = Annotated[
@@ -41,7 +43,7 @@ Sample = Annotated[bool, typer.Option("--sample", help="Compare 2,000 keys per n
 Notifications = Annotated[
     bool, typer.Option("--notifications", help="Enable keyspace notifications at the source during the run.")
 ]
-Follow = Annotated[float | None, typer.Option(help="Keep the target in sync for this many seconds.")]
+Follow = Annotated[float | None, typer.Option(min=0, help="Keep the target in sync for this many seconds.")]
 
 Rate = Annotated[int | None, typer.Option(help="Maximum keys per second.")]
 MaxLatency = Annotated[

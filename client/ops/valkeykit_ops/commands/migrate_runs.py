@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-from valkeykit.error_translation import translate_errors
 
 from valkeykit_ops.commands import migrate_options as given
 from valkeykit_ops.commands.migrate_options import STATE_FOLDER
@@ -15,6 +14,7 @@ from valkeykit_ops.commands.migrate_session import (
     MigrationArguments,
     Session,
     check_follows_changes,
+    checking_usage,
     finish,
     scope,
     session,
@@ -56,7 +56,7 @@ def run(  # noqa: PLR0917  (typer makes them options)
 ) -> None:
     """Copy all keys while both servers are in use, and verify them. Run the same command again to resume."""
     arguments = MigrationArguments(source, target, state, source_ca, target_ca, scratch_server)
-    with translate_errors():
+    with checking_usage():
         options = Options(
             scope=scope(match, rename, types, databases),
             conflict=conflict,
@@ -73,8 +73,8 @@ def run(  # noqa: PLR0917  (typer makes them options)
         )
         if follow:
             check_follows_changes(options)
-        with session(arguments, as_json=as_json) as both, both.migration(options) as migration:
-            report = migration.run(follow=follow)
+    with session(arguments, as_json=as_json) as both, both.migration(options) as migration:
+        report = migration.run(follow=follow)
     finish(report, as_json=as_json)
 
 
@@ -105,7 +105,7 @@ def cut_over(  # noqa: PLR0917  (typer makes them options)
 ) -> None:
     """Copy, wait until writes stop, then copy the last changes and verify. Run the same command again to resume."""
     arguments = MigrationArguments(source, target, state, source_ca, target_ca, scratch_server)
-    with translate_errors():
+    with checking_usage():
         options = Options(
             scope=scope(match, rename, types, databases),
             conflict=conflict,
@@ -120,8 +120,9 @@ def cut_over(  # noqa: PLR0917  (typer makes them options)
             reconnect_timeout=reconnect_timeout,
         )
         check_follows_changes(options)
-        with session(arguments, as_json=as_json) as both, both.migration(options) as migration:
-            report = migration.run(CutOver(quiet, pause_writes))
+        how = CutOver(quiet, pause_writes)
+    with session(arguments, as_json=as_json) as both, both.migration(options) as migration:
+        report = migration.run(how)
     finish(report, as_json=as_json)
 
 
@@ -154,7 +155,7 @@ def reverse_migration(  # noqa: PLR0917  (typer makes them options)
     The arguments are those of the forward migration: SOURCE is the previous server, TARGET the new one.
     """
     arguments = MigrationArguments(source, target, state, source_ca, target_ca)
-    with translate_errors():
+    with checking_usage():
         given_options = Options(
             rate=rate,
             max_latency=max_latency,
@@ -166,14 +167,15 @@ def reverse_migration(  # noqa: PLR0917  (typer makes them options)
             notifications=notifications,
             reconnect_timeout=reconnect_timeout,
         )
-        with (
-            session(arguments, as_json=as_json) as both,
-            contextlib.closing(MigrationState(state / reverse.FOLDER)) as kept,
-        ):
-            _confirm(both, kept, yes=yes)
-            options = reverse.reverse_options(both.state, given_options)
-            with both.migration(options, kept, reverse=True) as migration:
-                report = migration.run(CutOver(quiet, pause_writes) if end else None, follow=follow)
+        how = CutOver(quiet, pause_writes) if end else None
+    with (
+        session(arguments, as_json=as_json) as both,
+        contextlib.closing(MigrationState(state / reverse.FOLDER)) as kept,
+    ):
+        _confirm(both, kept, yes=yes)
+        options = reverse.reverse_options(both.state, given_options)
+        with both.migration(options, kept, reverse=True) as migration:
+            report = migration.run(how, follow=follow)
     finish(report, as_json=as_json)
 
 

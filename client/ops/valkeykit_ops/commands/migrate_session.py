@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import typer
-from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
 
 from valkeykit_ops.commands.migrate_views import show_report
 from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate.failures import translating_errors
 from valkeykit_ops.migrate.options import Options, Scope
 from valkeykit_ops.migrate.progress import JsonLines, LogLines, ProgressBar, ProgressReporter, ProgressSink
 from valkeykit_ops.migrate.report import MigrationReport
@@ -27,6 +27,9 @@ from valkeykit_ops.migrate.state import MigrationState
 
 NO_GO, INCOMPLETE, UNSAFE, SAMPLED = 3, 4, 5, 6
 """Exit codes: the preflight failed; incomplete; the command would destroy data; equal as far as a sample shows."""
+
+
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ def session(arguments: MigrationArguments, *, as_json: bool) -> Iterator[Session
     target = endpoints.resolve_url(arguments.target, endpoints.TARGET_URL)
     with (
         _refusing(),
-        translate_errors(),
+        translating_errors(),
         endpoints.open_source(source, arguments.source_ca, arguments.scratch_server) as old,
-        opened(target, arguments.target_ca) as new,
+        opened(target, arguments.target_ca, role="target") as new,
         contextlib.closing(MigrationState(arguments.state)) as state,
         ProgressReporter(_progress_sink(as_json=as_json)) as reporter,
     ):
@@ -82,10 +85,23 @@ def session(arguments: MigrationArguments, *, as_json: bool) -> Iterator[Session
 
 
 @contextlib.contextmanager
-def opened(url: str, ca: Path | None) -> Iterator[MigrationServer]:
-    """A server."""
-    with contextlib.closing(MigrationServer(endpoints.settings(url, ca))) as server:
+def opened(url: str, ca: Path | None, *, role: str) -> Iterator[MigrationServer]:
+    """A server. role: `source` or `target`."""
+    with contextlib.closing(MigrationServer(endpoints.settings(url, ca), role=role)) as server:
         yield server
+
+
+@contextlib.contextmanager
+def checking_usage() -> Iterator[None]:
+    """Report options that are invalid as wrong usage (exit 2).
+
+    Raises:
+        typer.BadParameter: An option is invalid.
+    """
+    try:
+        yield
+    except ConfigurationError as problem:
+        raise typer.BadParameter(str(problem)) from None
 
 
 def scope(match: str | None, rename: str | None, types: list[str] | None, databases: list[int] | None) -> Scope:
@@ -142,8 +158,8 @@ def _progress_sink(*, as_json: bool) -> ProgressSink:
 
 @contextlib.contextmanager
 def _stoppable(stop: threading.Event) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops the run cleanly; the state is saved in any case."""
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    """The first SIGINT, SIGTERM or SIGHUP stops the run cleanly; the state is saved in any case."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOPPING_SIGNALS}
     try:
         yield
     finally:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from valkeykit.commands.tables import add_row, plain
 
 from valkeykit_ops.migrate.preflight import MigrationPlan
+from valkeykit_ops.migrate.progress import print_line
 from valkeykit_ops.migrate.report import MigrationReport
 from valkeykit_ops.migrate.survey import Survey
 
@@ -17,7 +17,7 @@ from valkeykit_ops.migrate.survey import Survey
 def show_plan(plan: MigrationPlan, *, as_json: bool) -> None:
     """Print the checks of a plan, and the source's keys by type."""
     if as_json:
-        typer.echo(json.dumps({"event": "plan", **plan.record()}))
+        print_line(json.dumps({"event": "plan", **plan.record()}))
     else:
         _print_plan(Console(), plan)
 
@@ -25,7 +25,7 @@ def show_plan(plan: MigrationPlan, *, as_json: bool) -> None:
 def show_report(report: MigrationReport, *, as_json: bool) -> None:
     """Print the verification of a run, and its plan if the run did not start."""
     if as_json:
-        typer.echo(json.dumps({"event": "report", **report.record()}))
+        print_line(json.dumps({"event": "report", **report.record()}))
         return
     console = Console()
     if not report.plan.is_go:
@@ -37,7 +37,7 @@ def show_report(report: MigrationReport, *, as_json: bool) -> None:
 def show_survey(survey: Survey, *, as_json: bool) -> None:
     """Print the connections and the commands of a server."""
     if as_json:
-        typer.echo(json.dumps(survey.record()))
+        print_line(json.dumps(survey.record()))
     else:
         _print_survey(Console(), survey)
 

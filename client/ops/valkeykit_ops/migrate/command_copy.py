@@ -17,7 +17,7 @@ from valkeykit_ops.migrate.reader import expiries, raise_first
 from valkeykit_ops.migrate.router import Router, slot_of, tag_of
 from valkeykit_ops.migrate.streams import StreamCodec
 from valkeykit_ops.migrate.target_writer import TargetWriter
-from valkeykit_ops.migrate.value_codecs import CHUNK_BYTES, CHUNK_ELEMENTS, ValueCodec
+from valkeykit_ops.migrate.value_codecs import CHUNK_BYTES, CHUNK_ELEMENTS, HashCodec, ValueCodec
 
 MAX_ATTEMPTS = 3
 """How often a key is read that changes its type or is deleted while it is read."""
@@ -39,9 +39,7 @@ class DatabasePair:
     def codec(self, kind: str) -> ValueCodec:
         """The codec for a type of value."""
         if kind == "hash":
-            return value_codecs.HashCodec(
-                field_ttl=self.source.server.has_field_ttl and self.target.server.has_field_ttl
-            )
+            return HashCodec(field_ttl=self.source.server.has_field_ttl and self.target.server.has_field_ttl)
         plain: dict[str, Callable[[], ValueCodec]] = {
             "string": value_codecs.StringCodec,
             "list": value_codecs.ListCodec,
@@ -50,6 +48,11 @@ class DatabasePair:
             "stream": StreamCodec,
         }
         return plain[kind]()
+
+    @property
+    def loses_field_ttls(self) -> bool:
+        """Whether only the source supports TTLs of hash fields."""
+        return self.source.server.has_field_ttl and not self.target.server.has_field_ttl
 
     @property
     def counts_entries(self) -> bool:
@@ -65,12 +68,17 @@ class DatabasePair:
         """
         codec = self.codec(kind)
         with _detecting_changes():
-            if codec.length(self.source, key) != self._target_length(codec, name):
+            has_equal_length = codec.length(self.source, key) == self._target_length(codec, name)
+            expires = isinstance(codec, HashCodec) and codec.field_ttl
+            if not (has_equal_length or expires):
                 return False
-            for chunk in codec.chunks(self.source, key, self.step(codec, key, kind, weight)):
+            step = self.step(codec, key, kind, weight)
+            for chunk in codec.chunks(self.source, key, step):
                 if not codec.has(self.target, name, chunk):
                     return False
                 between()
+            if isinstance(codec, HashCodec) and (codec.has_seen_expired or not has_equal_length):
+                return codec.live_fields(self.source, key, step) == codec.live_fields(self.target, name, step)
             return not isinstance(codec, StreamCodec) or codec.has_equal_metadata(
                 self.source, key, self.target, name, counters=self.counts_entries
             )

@@ -12,12 +12,13 @@ from enum import Enum
 
 from valkeykit_ops.migrate import reader
 from valkeykit_ops.migrate.command_copy import ChangedError, DatabasePair
-from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.copier import blocks, in_scope
 from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.payload import FOOTER
 from valkeykit_ops.migrate.reader import Value
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.value_codecs import has_field_ttls
 
 CLOCK_TOLERANCE_MS = 3
 """How far expiry times may differ if a server only reports the remaining time."""
@@ -130,6 +131,10 @@ class Comparer:
             same = self._pair.equal(key, name, kind, weight, between=self._context.check_stop)
         except ChangedError:
             return Verdict.DIFFERENT
+        if same and kind == "hash" and self._pair.loses_field_ttls and has_field_ttls(self._pair.source, key):
+            if not self._context.read_only:
+                self._context.skip(self._database, key, kind, NO_FIELD_TTLS)
+            return Verdict.UNMOVABLE
         return Verdict.EQUAL if same else Verdict.DIFFERENT
 
     def _report_difference(self, key: bytes, kind: str, expires: int, verdict: Verdict) -> None:

@@ -15,6 +15,9 @@ from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import JsonLinesFile, MigrationState
 from valkeykit_ops.migrate.throttle import Throttle
 
+NO_FIELD_TTLS = "the target does not support field TTLs, so the fields would not expire"
+"""Why a hash cannot be migrated as it is."""
+
 
 class StoppedError(ValkeykitError):
     """The run was stopped; its state is saved."""

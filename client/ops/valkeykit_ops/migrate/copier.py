@@ -8,12 +8,13 @@ from redis.exceptions import ResponseError
 
 from valkeykit_ops.migrate import commands, reader
 from valkeykit_ops.migrate.command_copy import MAX_ATTEMPTS, ChangedError, CommandCopier, DatabasePair
-from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.payload import TransferMode
 from valkeykit_ops.migrate.reader import Value
 from valkeykit_ops.migrate.router import Router
 from valkeykit_ops.migrate.target_writer import TargetWriter
+from valkeykit_ops.migrate.value_codecs import has_field_ttls
 
 BLOCK_BYTES = 4 << 20
 """Maximum memory at the source of the keys in one block."""
@@ -134,6 +135,8 @@ class Copier:
                 continue
             self._context.counters.add("copied" if there else "kept")
             self._context.counters.add("chunked")
+            if kind == "hash" and self._pair.loses_field_ttls and has_field_ttls(self._pair.source, key):
+                self._context.skip(self._database, key, kind, NO_FIELD_TTLS)
             self._context.counters.add("bytes", weight)
             return
         self._context.counters.add("unstable")  # it changes too often; the next pass copies it

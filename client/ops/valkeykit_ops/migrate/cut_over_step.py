@@ -38,6 +38,14 @@ class CutOver:
     pause: float | None = None
     timeout: float = 3600.0
 
+    def __post_init__(self) -> None:
+        if not self.quiet >= 0:
+            raise ConfigurationError(f"quiet is {self.quiet}, expected 0 seconds or more", fix="--quiet 5")
+        if self.pause is not None and not self.pause > 0:
+            raise ConfigurationError(
+                f"the pause is {self.pause}, expected more than 0 seconds", fix="--pause-writes 30"
+            )
+
 
 class VerifyStep(Protocol):
     def __call__(self, *, last: bool) -> Verification:

@@ -72,10 +72,10 @@ def open_source(text: str, ca: Path | None, scratch: str | None) -> Iterator[Mig
         redis.RedisError: The server is unreachable.
     """
     if not files.is_file(text):
-        with contextlib.closing(MigrationServer(settings(text, ca))) as server:
+        with contextlib.closing(MigrationServer(settings(text, ca), role="source")) as server:
             yield server
         return
     with files.served(Path(text), scratch or files.program()) as address:
         loaded = resolve_settings(address, decode=False, read_timeout=READ_TIMEOUT_SECONDS)
-        with contextlib.closing(MigrationServer(loaded, label=Path(text).name)) as server:
+        with contextlib.closing(MigrationServer(loaded, label=Path(text).name, role="source")) as server:
             yield server

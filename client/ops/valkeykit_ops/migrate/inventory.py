@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from valkeykit_ops.migrate import reader
-from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.copier import in_scope
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.router import Router
 from valkeykit_ops.migrate.state import shown
-from valkeykit_ops.migrate.value_codecs import CHUNK_ELEMENTS, HashCodec
+from valkeykit_ops.migrate.value_codecs import has_field_ttls
 
 LISTED_KEYS = 10
 """Number of biggest keys that are listed."""
@@ -61,7 +61,7 @@ class _InventoryHandler:
         self._inventory = inventory
         self._guard = guard
         self._source = Router(context.source, database)
-        self._hash = HashCodec(field_ttl=True) if field_ttls else None
+        self._field_ttls = field_ttls
 
     def handle(self, keys: Sequence[bytes]) -> None:
         in_scope_keys = in_scope(self._context, self._source, keys)
@@ -89,15 +89,10 @@ class _InventoryHandler:
             self._context.skip(self._database, key, kind, "the target does not support this type")
         elif loses:
             inventory.field_ttls += 1
-            self._context.skip(
-                self._database, key, kind, "the target does not support field TTLs, so the fields would not expire"
-            )
+            self._context.skip(self._database, key, kind, NO_FIELD_TTLS)
 
     def _has_field_ttls(self, key: bytes, kind: str) -> bool:
-        if self._hash is None or kind != "hash":
-            return False
-        pages = self._hash.chunks(self._source, key, CHUNK_ELEMENTS)
-        return any(end >= 0 for page in pages for _, _, end in page)
+        return self._field_ttls and kind == "hash" and has_field_ttls(self._source, key)
 
     def flush(self) -> None:
         """Nothing to do: no batch is pending."""

@@ -21,6 +21,7 @@ from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
     ReadOnlyError,
+    RedisError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as BrokenError
@@ -157,6 +158,17 @@ class _NodeScan:
                 context.counters.add("reconnects")
                 context.stop.wait(RECONNECT_INTERVAL_SECONDS)
                 context.check_stop()
+                if self._is_replaced():
+                    return  # the node that gained its slots is scanned at the end of the pass
+
+    def _is_replaced(self) -> bool:
+        """Whether a failover has given the node's slots to another one."""
+        if not self.primary.slots:
+            return False
+        try:
+            return all(one.node != self.primary.node for one in self.key_scan.server.primaries())
+        except RedisError:
+            return False
 
     def _attempt(self) -> None:
         with contextlib.ExitStack() as stack:
@@ -171,7 +183,7 @@ class _NodeScan:
             self._scan(connection, handler, run_id, start)
 
     def _scan(self, connection: PipelinedConnection, handler: KeyHandler, run_id: str, cursor: str) -> None:
-        context, seen = self.key_scan.context, 0
+        context, seen, begun = self.key_scan.context, 0, False
         wrapped = self.key_scan.limit is None or cursor == "0"
         while cursor != DONE:
             if self.key_scan.abort.is_set():
@@ -181,7 +193,8 @@ class _NodeScan:
             context.throttle.pace(len(keys))
             handler.handle(keys)
             self._save_position(run_id, cursor)  # all before this batch is done
-            self.steps += 1
+            self.steps += begun  # a batch that was only sent is no progress
+            begun = True
             seen += len(keys)
             context.counters.add("scanned", len(keys))
             ended = following == b"0" and wrapped
@@ -189,6 +202,7 @@ class _NodeScan:
             ended = ended or (self.key_scan.limit is not None and seen >= self.key_scan.limit)
             cursor = DONE if ended else following.decode()
         handler.flush()
+        self.steps += 1
         self._save_position(run_id, DONE)
 
     def _filter(self) -> tuple[bytes, ...]:

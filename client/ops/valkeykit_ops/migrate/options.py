@@ -154,11 +154,11 @@ class Options:
         if self.verify not in {"full", "sample"}:
             raise ConfigurationError(f"verify is {self.verify!r}", fix="choose full or sample")
         for name in ("batch", "chunk_above", "reconnect_timeout"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # not a number is not above 0 either
                 raise ConfigurationError(
                     f"{name} is {getattr(self, name)}, expected a number above 0", fix=f"{name}=1000"
                 )
         for name in ("rate", "max_latency"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:
                 raise ConfigurationError(f"{name} is {value}, expected a number above 0", fix="remove it for no limit")

@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import hiredis
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as BrokenError
+from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as LateError
 from redis.retry import Retry
 from valkeykit import transport
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
+
+from valkeykit_ops.migrate.failures import naming_endpoint
 
 READ_BYTES = 1 << 18
 """Maximum bytes per read."""
@@ -53,12 +57,15 @@ class _BlockIo:
         """The next replies; errors are returned, not raised."""
         answers: list[Any] = []
         gets = self._answers.gets
-        while len(answers) < number:
-            answer = gets()
-            if answer is False:
-                self._receive_block()
-            else:
-                answers.append(answer)
+        try:
+            while len(answers) < number:
+                answer = gets()
+                if answer is False:
+                    self._receive_block()
+                else:
+                    answers.append(answer)
+        except hiredis.ProtocolError:
+            raise InvalidResponse("Protocol Error") from None
         return answers
 
     def read_for(self, seconds: float) -> list[Any]:
@@ -96,7 +103,7 @@ class _TlsConnection(_BlockIo, transport.TlsConnection):
 class PipelinedConnection:
     """A connection to one node and database. Not thread-safe."""
 
-    def __init__(self, settings: ConnectionSettings, node: Node, database: int = 0) -> None:
+    def __init__(self, settings: ConnectionSettings, node: Node, database: int = 0, role: str = "") -> None:
         kind = _TlsConnection if settings.address.tls else _PlainConnection
         self.node = node
         self._connection = kind(
@@ -108,19 +115,27 @@ class PipelinedConnection:
             **settings.client_arguments(),
             **settings.transport_arguments(),
         )
-        self._connection.open()
+        self._role = role
+        with self._naming():
+            self._connection.open()
+
+    def _naming(self) -> AbstractContextManager[None]:
+        return naming_endpoint(self._role, f"{self.node.host}:{self.node.port}")
 
     def send(self, block: bytes) -> None:
         """Send commands; receive their replies later."""
-        self._connection.write(block)
+        with self._naming():
+            self._connection.write(block)
 
     def receive(self, number: int) -> list[Any]:
         """The next replies; errors of the server are among them."""
-        return self._connection.read(number)
+        with self._naming():
+            return self._connection.read(number)
 
     def listen(self, seconds: float) -> list[Any]:
         """Push messages that arrive within the given seconds."""
-        return self._connection.read_for(seconds)
+        with self._naming():
+            return self._connection.read_for(seconds)
 
     def request(self, commands: Sequence[bytes]) -> list[Any]:
         """Send encoded commands in one round trip; errors are among the replies."""
@@ -135,7 +150,8 @@ class PipelinedConnection:
         """
         answer = self.request([pack(*words)])[0]
         if isinstance(answer, redis.ResponseError | BrokenError):
-            raise answer
+            with self._naming():
+                raise answer
         return answer
 
     def close(self) -> None:

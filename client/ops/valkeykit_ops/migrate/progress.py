@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -37,6 +39,15 @@ class ProgressSink(Protocol):
         """The run has ended."""
 
 
+def print_line(text: str) -> None:
+    """Print a line on standard output; a reader that has closed it does not end the run."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 class JsonLines:
     """One JSON event per line, on standard output."""
 
@@ -53,7 +64,7 @@ class JsonLines:
         """Nothing to do: each line is flushed."""
 
     def _emit(self, event: str, **facts: Any) -> None:
-        print(json.dumps({"event": event, "at": round(time.time(), 3), **facts}), flush=True)
+        print_line(json.dumps({"event": event, "at": round(time.time(), 3), **facts}))
 
 
 class LogLines:

@@ -13,6 +13,11 @@ from valkeykit_ops.migrate.router import Router
 NEVER = 0
 GONE = -2
 
+CLOCK_GAP_MS = 1
+"""Milliseconds between two readings of a clock within which an expiry time is exact enough."""
+
+CLOCK_ATTEMPTS = 20
+
 
 class Value(NamedTuple):
     """A key at one moment. expires: milliseconds since the epoch, or NEVER."""
@@ -45,7 +50,7 @@ def types(router: Router, keys: Sequence[bytes]) -> list[str]:
 def values(router: Router, keys: Sequence[bytes]) -> list[Value | None]:
     """Payload and expiry time of each key; None for a missing key."""
     _request_values(router, keys)
-    return _receive_values(router)
+    return _receive_values(router, keys)
 
 
 def both(
@@ -54,34 +59,46 @@ def both(
     """Like values, for both servers at the same time."""
     _request_values(one, keys)
     _request_values(other, names)
-    return _receive_values(one), _receive_values(other)
+    return _receive_values(one, keys), _receive_values(other, names)
 
 
 def _request_values(router: Router, keys: Sequence[bytes]) -> None:
-    parts = _PARTS if router.server.has_absolute_ttl else _PARTS_BY_CLOCK
+    parts = _PARTS if router.server.has_absolute_ttl else (commands.dump, *_PARTS_BY_CLOCK)
     router.send([key for key in keys for _ in parts], [part(key) for key in keys for part in parts])
 
 
-def _receive_values(router: Router) -> list[Value | None]:
+def _receive_values(router: Router, keys: Sequence[bytes]) -> list[Value | None]:
     answers = router.receive()
     raise_first(answers)
     if router.server.has_absolute_ttl:
         return [_value(payload, end) for payload, end in zip(answers[::2], answers[1::2], strict=True)]
-    return [
-        _value(payload, _absolute(left, time))
-        for payload, left, time in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
-    ]
+    rows = zip(keys, answers[::4], answers[1::4], answers[2::4], answers[3::4], strict=True)
+    return [_value(payload, _absolute(router, key, before, left, after)) for key, payload, before, left, after in rows]
 
 
 _PARTS = (commands.dump, commands.expiry)
 
-_PARTS_BY_CLOCK = (commands.dump, commands.remaining, lambda _: commands.TIME)
+_PARTS_BY_CLOCK = (lambda _: commands.TIME, commands.remaining, lambda _: commands.TIME)
 """Servers before 7.0 report only the remaining time; TIME makes it absolute."""
 
 
-def _absolute(left: int, time: list[bytes]) -> int:
+def _absolute(router: Router, key: bytes, before: list[bytes], left: int, after: list[bytes]) -> int:
+    """The expiry time, from the remaining time between two readings of the server's clock.
+
+    Another client's command may run between them, so they are repeated until they are close together.
+    """
+    for _ in range(CLOCK_ATTEMPTS):
+        if left < 0 or _milliseconds(after) - _milliseconds(before) <= CLOCK_GAP_MS:
+            break
+        answers = router.request([key] * len(_PARTS_BY_CLOCK), [part(key) for part in _PARTS_BY_CLOCK])
+        raise_first(answers)
+        before, left, after = answers
+    return left + _milliseconds(after) if left >= 0 else left
+
+
+def _milliseconds(time: list[bytes]) -> int:
     seconds, micros = time
-    return left + int(seconds) * 1000 + int(micros) // 1000 if left >= 0 else left
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _value(payload: bytes | None, expires: int) -> Value | None:
@@ -97,8 +114,8 @@ def expiries(router: Router, keys: Sequence[bytes]) -> list[int]:
         raise_first(answers)
         return [max(answer, NEVER) for answer in answers]
     answers = router.request(
-        [key for key in keys for _ in range(2)],
-        [part for key in keys for part in (commands.remaining(key), commands.TIME)],
+        [key for key in keys for _ in _PARTS_BY_CLOCK], [part(key) for key in keys for part in _PARTS_BY_CLOCK]
     )
     raise_first(answers)
-    return [max(_absolute(left, time), NEVER) for left, time in zip(answers[::2], answers[1::2], strict=True)]
+    rows = zip(keys, answers[::3], answers[1::3], answers[2::3], strict=True)
+    return [max(_absolute(router, key, before, left, after), NEVER) for key, before, left, after in rows]

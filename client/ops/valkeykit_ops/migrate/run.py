@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from redis.exceptions import RedisError
-from valkeykit.error_translation import REDIS_ERRORS, translate_error
-from valkeykit.errors import ValkeykitError
 
 from valkeykit_ops.migrate import changes, functions, preflight, reverse, safety
 from valkeykit_ops.migrate.changes import ChangeTracker
 from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.copier import Copier
 from valkeykit_ops.migrate.cut_over_step import CutOver, CutOverStep
+from valkeykit_ops.migrate.failures import translating_errors
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
 from valkeykit_ops.migrate.options import Options
@@ -71,7 +70,7 @@ class Migration:
         Raises:
             ValkeykitError: A server is unreachable, or rejects a required command.
         """
-        with _translating_errors():
+        with translating_errors():
             self._context.unmovable.clear()
             self._reporter.stage("inventory", self._total())
             return preflight.examine(self._context, full=True, continuing=False)
@@ -95,7 +94,7 @@ class Migration:
         if context.options.reverse:
             reverse.refuse_unconfirmed(context.state)
         context.unmovable.clear()
-        with _translating_errors():
+        with translating_errors():
             report = MigrationReport(self._examine(cut_over), started=began)
             if not report.plan.is_go:
                 report.write(self._context.state)
@@ -126,7 +125,7 @@ class Migration:
         context.state.check({"source": context.source.location, "target": context.target.location})
         context.read_only = True
         context.mirrors = bool(context.state.get("mirrors", True))
-        with _translating_errors():
+        with translating_errors():
             self._reporter.stage("preflight")
             report = MigrationReport(preflight.examine_for_verification(context), started=began)
             if report.plan.is_go:
@@ -310,13 +309,13 @@ class Migration:
 
     def _finish(self, report: MigrationReport, began: float) -> MigrationReport:
         context = self._context
-        with _translating_errors():
+        with translating_errors():
             context.target_guard.end()
         context.state.put(CLEAN_END, True)
         report.unmovable = context.counters.get("unmovable")
         self._conclude(report, began, "report")
         if report.complete and (report.cut_over or context.source.is_file):
-            with _translating_errors():
+            with translating_errors():
                 safety.record_cut_over(context.state, context.source, context.target)
         return report
 
@@ -333,14 +332,3 @@ class Migration:
         page = report.write(context.state, name)
         self._reporter.note(f"report: {page}", report=str(page))
         return report
-
-
-@contextlib.contextmanager
-def _translating_errors() -> Iterator[None]:
-    """Translate redis-py's errors; a server's message about a payload is not shown."""
-    try:
-        yield
-    except ValkeykitError:
-        raise
-    except REDIS_ERRORS as problem:
-        raise translate_error(problem) from None

@@ -11,11 +11,11 @@ from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
 from valkeykit.connection import first_answer, mode_of, open_client
-from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
+from valkeykit_ops.migrate.failures import naming_endpoint, translating_errors
 from valkeykit_ops.migrate.payload import Format
 from valkeykit_ops.migrate.pipelined import PipelinedConnection
 
@@ -37,24 +37,28 @@ class Primary:
 class MigrationServer:
     """The source or the target of a migration."""
 
-    def __init__(self, settings: ConnectionSettings, label: str = "") -> None:
+    def __init__(self, settings: ConnectionSettings, label: str = "", *, role: str = "") -> None:
         """Connect.
 
         Args:
             label: Name shown instead of the address.
+            role: `source` or `target`, which errors name.
 
         Raises:
             ValkeykitError: The server is unreachable or rejected the login.
         """
+        self._role = role
+        self._given = settings.address
         topology = settings.topology
         if topology in {"sentinel", "replicated"}:
-            settings = _at_primary(settings)
+            with translating_errors(), naming_endpoint(role, settings.address.host):
+                settings = _at_primary(settings)
         self.settings = settings
         self._label = label
         self._guard = threading.Lock()
         self._controls: dict[Node, PipelinedConnection] = {}
         self._seed = Node(settings.address.host, settings.address.port)
-        with translate_errors():
+        with translating_errors():
             with_info = self.info(self._seed, "server")
         mode = mode_of(with_info)
         if mode == "sentinel":
@@ -77,10 +81,11 @@ class MigrationServer:
 
     @property
     def location(self) -> list[str]:
-        """Addresses that identify the server in a later run."""
-        return (
-            [self._label] if self._label else sorted(f"{node.host}:{node.port}" for node in self.settings.address.nodes)
-        )
+        """Addresses that identify the server in a later run, also after a failover."""
+        if self._label:
+            return [self._label]
+        service = [self._given.service] if self._given.service else []
+        return [*sorted(f"{node.host}:{node.port}" for node in self._given.nodes), *service]
 
     @property
     def is_file(self) -> bool:
@@ -107,7 +112,7 @@ class MigrationServer:
 
     def connect(self, node: Node, database: int = 0) -> PipelinedConnection:
         """Open a connection to a node."""
-        return PipelinedConnection(self.settings, node, database)
+        return PipelinedConnection(self.settings, node, database, self._role)
 
     def command(self, node: Node, *words: str | int) -> Any:
         """The reply to a command, over a connection that is kept open per node.

@@ -141,9 +141,10 @@ class MigrationState:
         """Write a file into the folder atomically."""
         path = self.folder / name
         draft = self.folder / f".{name}.new"
-        with _opened(draft) as file:
-            file.write(text)
-        draft.replace(path)
+        with _naming_folder(self.folder):
+            with _opened(draft) as file:
+                file.write(text)
+            draft.replace(path)
         return path
 
     def lines(self, name: str) -> JsonLinesFile:
@@ -178,19 +179,30 @@ class JsonLinesFile:
 
     def clear(self) -> None:
         """Empty the file."""
-        with _opened(self.path):
+        with _naming_folder(self.path.parent), _opened(self.path):
             pass
 
     def add(self, **fields: Any) -> None:
         """Append an entry; bytes are written as text."""
         text = json.dumps({name: shown(value) if isinstance(value, bytes) else value for name, value in fields.items()})
-        with self._guard, self.path.open("a") as file:
+        with self._guard, _naming_folder(self.path.parent), self.path.open("a") as file:
             file.write(text + "\n")
 
 
 def shown(key: bytes) -> str:
     """A key's name as text; bytes that are not UTF-8 are written as \\x…."""
     return key.decode("utf-8", "backslashreplace")
+
+
+@contextlib.contextmanager
+def _naming_folder(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise ConfigurationError(
+            f"the state folder {str(folder)!r} cannot be written: {problem.strerror or type(problem).__name__}",
+            fix="free disk space or correct its permissions, then run the same command again to resume",
+        ) from None
 
 
 @contextlib.contextmanager

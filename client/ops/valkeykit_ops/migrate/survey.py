@@ -11,9 +11,12 @@ from valkeykit.errors import RefusedError
 from valkeykit_ops.migrate.server import MigrationServer, fields_of
 
 IGNORED_COMMANDS = frozenset(
-    {"info", "command", "client", "cluster", "hello", "auth", "select", "ping", "replconf", "psync"}
+    {"info", "command", "client", "cluster", "hello", "auth", "select", "ping", "replconf", "psync", "role"}
 )
 """Commands that do not show an application's use."""
+
+SENTINEL_PREFIX = "sentinel-"
+"""Prefix of the names of Sentinels' connections."""
 
 CLIENT_TYPES = ("normal", "pubsub")
 """Types of connections that applications have."""
@@ -68,9 +71,10 @@ def take(server: MigrationServer, other: MigrationServer | None, *, seconds: flo
     Raises:
         redis.RedisError: The user is not permitted to query it.
     """
+    ignored = {"publish"} if _has_sentinels(server) else set()  # they announce themselves every two seconds
     before = _commands(server) if seconds else {}
     time.sleep(seconds)
-    after = _commands(server)
+    after = {name: number for name, number in _commands(server).items() if name not in ignored}
     calls = {name: number - before.get(name, 0) for name, number in after.items() if number > before.get(name, 0)}
     result = Survey(server.name, server.sizes(), _connections(server), calls, seconds=seconds)
     if other is not None:
@@ -101,10 +105,17 @@ def _connections(server: MigrationServer) -> dict[ClientGroup, int]:
             if row.get("id") == str(own):
                 continue
             library = f"{row.get('lib-name', '')} {row.get('lib-ver', '')}".strip()
+            if row.get("name", "").startswith(SENTINEL_PREFIX):
+                continue
             host = row.get("addr", "").rpartition(":")[0]
             kind = ClientGroup(host, row.get("user", ""), row.get("name", ""), library, int(row.get("db", 0)))
             result[kind] = result.get(kind, 0) + 1
     return result
+
+
+def _has_sentinels(server: MigrationServer) -> bool:
+    texts = [bytes(server.command(primary.node, "CLIENT", "LIST")).decode() for primary in server.primaries()]
+    return any(f" name={SENTINEL_PREFIX}" in text for text in texts)
 
 
 def _words(line: str) -> dict[str, str]:

@@ -120,10 +120,14 @@ class HashCodec:
 
     Args:
         field_ttl: Whether both servers support field TTLs.
+
+    Attributes:
+        has_seen_expired: Whether a field had expired that the server had not removed yet; HLEN counts such fields.
     """
 
     def __init__(self, *, field_ttl: bool) -> None:
-        self._field_ttl = field_ttl
+        self.field_ttl = field_ttl
+        self.has_seen_expired = False
 
     def length(self, router: Router, key: bytes) -> int:
         return int(router.call(key, "HLEN", key))
@@ -132,8 +136,13 @@ class HashCodec:
         """Field, value and expiry time: milliseconds since the epoch, -1 for none."""
         for page in _scanned(router, "HSCAN", key, step):
             fields, texts = page[::2], page[1::2]
-            ends = field_expiries(router, key, fields) if self._field_ttl else [-1] * len(fields)
+            ends = field_expiries(router, key, fields) if self.field_ttl else [-1] * len(fields)
+            self.has_seen_expired = self.has_seen_expired or _GONE in ends
             yield [(field, text, end) for field, text, end in zip(fields, texts, ends, strict=True) if end != _GONE]
+
+    def live_fields(self, router: Router, key: bytes, step: int) -> int:
+        """Number of fields that have not expired."""
+        return len({field for chunk in self.chunks(router, key, step) for field, _, _ in chunk})
 
     def write(self, key: bytes, chunk: list[tuple[bytes, bytes, int]]) -> list[bytes]:
         if not chunk:
@@ -150,7 +159,7 @@ class HashCodec:
         fields = [field for field, _, _ in chunk]
         if router.call(key, "HMGET", key, *fields) != [text for _, text, _ in chunk]:
             return False
-        return not self._field_ttl or field_expiries(router, key, fields) == [end for _, _, end in chunk]
+        return not self.field_ttl or field_expiries(router, key, fields) == [end for _, _, end in chunk]
 
 
 _GONE = -2
@@ -160,3 +169,9 @@ def field_expiries(router: Router, key: bytes, fields: list[bytes]) -> list[int]
     """Expiry time of each field: milliseconds since the epoch, -1 for none, -2 for a missing field."""
     ends = router.call(key, "HPEXPIRETIME", key, "FIELDS", len(fields), *fields)
     return ends if ends is not None else [_GONE] * len(fields)
+
+
+def has_field_ttls(router: Router, key: bytes) -> bool:
+    """Whether fields of a hash have TTLs; its server must support them."""
+    pages = HashCodec(field_ttl=True).chunks(router, key, CHUNK_ELEMENTS)
+    return any(end >= 0 for page in pages for _, _, end in page)

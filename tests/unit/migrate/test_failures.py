@@ -1,0 +1,174 @@
+"""Every failure names the endpoint, ends within its limit, and says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as BrokenError
+from redis.exceptions import TimeoutError as LateError
+from typer.testing import CliRunner
+from valkeykit.commands import app
+from valkeykit.errors import ConfigurationError, TlsError, UnreachableError
+from valkeykit.url import Node
+from valkeykit_ops.migrate import endpoints, failures, survey
+from valkeykit_ops.migrate import state as states
+from valkeykit_ops.migrate.counters import Counters
+from valkeykit_ops.migrate.key_scan import KeyScan
+from valkeykit_ops.migrate.server import MigrationServer, Primary
+from valkeykit_ops.migrate.state import MigrationState
+from valkeykit_ops.migrate.throttle import Throttle
+
+from harness.ports import HOST, free_port
+
+URLS = ("redis://a:1", "redis://b:2")
+
+
+@pytest.mark.parametrize("role", ["source", "target"])
+def test_an_endpoint_that_does_not_listen_is_named(role: str) -> None:
+    port = free_port()
+    with pytest.raises(UnreachableError, match=f"{role} {HOST}:{port}: nothing listens"):
+        MigrationServer(endpoints.settings(f"redis://{HOST}:{port}", None), role=role)
+
+
+def test_a_service_of_another_protocol() -> None:
+    with socket.create_server((HOST, 0)) as listener:
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(1000)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"redis://{HOST}:{listener.getsockname()[1]}"
+        with pytest.raises(UnreachableError, match=r"source .*isn't Valkey"):
+            MigrationServer(endpoints.settings(url, None), role="source")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_fix_of_an_unknown_authority_is_an_option() -> None:
+    with (
+        pytest.raises(TlsError, match=r"target b:2: .* -> pass the authority's certificate with --target-ca"),
+        failures.translating_errors(),
+        failures.naming_endpoint("target", "b:2"),
+    ):
+        raise BrokenError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--rate", "0"], ["run", "--type", "strings"], ["run", "--batch", "-1"], ["run", "--follow", "-3"],
+        ["run", "--reconnect-timeout", "nan"], ["run", "--database", "-1"], ["run", "--rename", "a:b"],
+        ["run", "--conflict", "merge"], ["run", "--match", "a", "--rename", "b=c"], ["plan", "--type", "graph"],
+        ["verify", "--rate", "0"], ["cut-over", "--quiet", "-1"], ["cut-over", "--quiet", "nan"],
+        ["cut-over", "--pause-writes", "0"], ["cut-over", "--conflict", "skip"], ["reverse", "--follow", "-1"],
+        ["run", "--follow", "3", "--conflict", "skip"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["migrate", words[0], *URLS, *words[1:]])
+    assert done.exit_code == 2, done.output
+    assert not list(tmp_path.iterdir()), "nothing was begun"
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = MigrationState(tmp_path / "state")
+
+    @contextlib.contextmanager
+    def full(_: Path) -> Iterator[Any]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+        yield
+
+    monkeypatch.setattr(states, "_opened", full)
+    with pytest.raises(ConfigurationError, match="state' cannot be written: No space left on device"):
+        state.put("a", 1)
+
+
+class SilentHandler:
+    """Takes the first batch and then fails: a target that accepted what was sent and does not answer."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def handle(self, _: Any) -> None:
+        self.batches += 1
+        if self.batches > 1:
+            raise LateError("Timeout reading from socket")
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def context(timeout: float) -> Any:
+    return SimpleNamespace(
+        options=SimpleNamespace(reconnect_timeout=timeout, scope=SimpleNamespace(includes=lambda _: True)),
+        counters=Counters(), throttle=Throttle(None, None, 10), stop=threading.Event(), check_stop=lambda: None,
+    )  # fmt: skip
+
+
+def connection(*_: Any) -> Any:
+    replies = {"INFO": b"run_id:one", "SCAN": [b"7", [b"a"]]}
+    return SimpleNamespace(call=lambda name, *_: replies[name], close=lambda: None)
+
+
+def test_a_target_that_stopped_answering_exhausts_the_timeout() -> None:
+    server: Any = SimpleNamespace(
+        connect=connection, databases=lambda: [0], is_moving=lambda: False, primaries=lambda: [Primary(Node("a", 1))]
+    )
+    began = time.monotonic()
+    with pytest.raises(LateError):
+        KeyScan(context(1.5), server, lambda _: SilentHandler()).run()
+    assert 1.5 <= time.monotonic() - began < 60
+
+
+def test_a_node_that_a_failover_replaced_is_not_asked_until_the_timeout() -> None:
+    old, new = Primary(Node("old", 1), frozenset(range(16384))), Primary(Node("new", 1), frozenset(range(16384)))
+    layout = [old]
+    scanned = []
+
+    def connect(node: Node, _: int) -> Any:
+        if node == old.node:
+            layout[:] = [new]
+            raise BrokenError("Error 111 connecting")
+        scanned.append(node)
+        return SimpleNamespace(
+            call=lambda name, *_: b"run_id:two" if name == "INFO" else [b"0", [b"a"]], close=lambda: None
+        )
+
+    server: Any = SimpleNamespace(
+        connect=connect, databases=lambda: [0], is_moving=lambda: False, primaries=lambda: list(layout)
+    )
+    KeyScan(context(600.0), server, lambda _: SilentHandler()).run()
+    assert scanned == [new.node]
+
+
+def test_sentinels_are_no_clients() -> None:
+    lists = {
+        ("CLIENT", "ID"): 1,
+        ("CLIENT", "LIST"): b"id=2 addr=10.0.0.1:5 name=sentinel-ab-cmd user=default db=0\n",
+        ("CLIENT", "LIST", "TYPE", "normal"): b"id=2 addr=10.0.0.1:5 name=sentinel-ab-cmd user=default db=0\n",
+        ("CLIENT", "LIST", "TYPE", "pubsub"): b"id=3 addr=10.0.0.1:6 name=sentinel-ab-pubsub user=default db=0\n",
+    }
+    calls = iter([5, 9])
+    server: Any = SimpleNamespace(
+        name="a", sizes=dict, primaries=lambda: [Primary(Node("a", 1))], command=lambda _, *words: lists[words],
+        info=lambda *_: {"cmdstat_publish": f"calls={next(calls)},usec=1", "cmdstat_role": "calls=3"},
+    )  # fmt: skip
+    assert survey.take(server, None, seconds=0.01).is_idle
