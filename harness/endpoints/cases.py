@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from valkeykit_ops.doctor import examination, target
 from valkeykit_ops.doctor.finding import DoctorReport
@@ -25,8 +27,12 @@ class EndpointCase:
     ca: Path | None = None
     workload: str | None = None
 
-    def examine(self) -> DoctorReport:
-        return examination.examine(target.of_url(self.url, self.ca, self.workload))
+    def examine(self, variables: Mapping[str, str] | None = None) -> DoctorReport:
+        """Examine it, or with variables what they name."""
+        if not variables:
+            return examination.examine(target.of_url(self.url, self.ca, self.workload))
+        with mock.patch.dict(os.environ, variables):
+            return examination.examine(target.of_url(None, self.ca, self.workload))
 
 
 Conversation = Callable[[socket.socket], None]

@@ -158,6 +158,9 @@ def test_fixes_for_the_environments_url(monkeypatch: pytest.MonkeyPatch) -> None
         (shell.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
         (shell.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
         (shell.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
+        (shell.FIRST_DATABASE, "redis://:7@h:1/99", "redis://:7@h:1/0"),
+        (shell.with_host(Node("127.0.0.1", 2)), "redis://a:p@h:1/0?a=b", "redis://a:p@127.0.0.1:2/0?a=b"),
+        (shell.with_host(Node("127.0.0.1", 2)), "redis://h", "redis://127.0.0.1:2"),
     ],
 )
 def test_fixes_of_a_url_run_in_a_shell(edit: shell.UrlEdit, before: str, after: str) -> None:

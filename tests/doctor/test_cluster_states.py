@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from harness import servers
 from harness.ports import HOST
 from harness.servers import ServerProcess
 from harness.waiting import wait_until
+from tests.support import fixes
 
 Nodes = list[ServerProcess]
 
@@ -66,7 +69,7 @@ def has_failed(observer: ServerProcess, *failed: ServerProcess) -> Callable[[], 
     return check
 
 
-def test_a_move_of_a_slot_that_did_not_finish(nodes: Nodes) -> None:
+def test_a_move_of_a_slot_that_did_not_finish(nodes: Nodes, tmp_path: Path) -> None:
     first, second = nodes[:2]
     command(second, "CLUSTER", "SETSLOT", "5", "IMPORTING", command(first, "CLUSTER", "MYID"))
     command(first, "CLUSTER", "SETSLOT", "5", "MIGRATING", command(second, "CLUSTER", "MYID"))
@@ -74,9 +77,27 @@ def test_a_move_of_a_slot_that_did_not_finish(nodes: Nodes) -> None:
     assert (finding.severity, finding.what) == (WARNING, "slots are being moved: 5")
     assert set(finding.node.split(", ")) == {f"{HOST}:{node.port}" for node in (first, second)}
     assert finding.fix.count("SETSLOT 5 STABLE") == 2
-    for node in (first, second):
-        command(node, "CLUSTER", "SETSLOT", "5", "STABLE")
+    fixes.run(finding.fix, tmp_path)
     assert not alarms(examine(nodes[2]))
+
+
+def test_a_move_of_a_slot_whose_keys_have_all_moved(nodes: Nodes, tmp_path: Path) -> None:
+    """It is completed, since cancelling it would hide the keys."""
+    owner, other = nodes[:2]
+    slot = int(command(owner, "CLUSTER", "KEYSLOT", "bar"))
+    command(other, "CLUSTER", "SETSLOT", str(slot), "IMPORTING", command(owner, "CLUSTER", "MYID"))
+    command(owner, "CLUSTER", "SETSLOT", str(slot), "MIGRATING", command(other, "CLUSTER", "MYID"))
+    with closing(other.client()) as client, client.pipeline(transaction=False) as pipeline:
+        pipeline.execute_command("ASKING")
+        pipeline.set("bar", "1")
+        pipeline.execute()
+    [finding] = named(examine(nodes[2]), "open-slot")
+    assert finding.fix.count(f"SETSLOT {slot} NODE") == 2
+    fixes.run(finding.fix, tmp_path)
+    wait_until(lambda: not alarms(examine(nodes[2])))
+    with closing(other.client()) as client:
+        assert client.get("bar") == "1"
+        client.delete("bar")
 
 
 def test_a_failed_replica(nodes: Nodes) -> None:
@@ -100,21 +121,40 @@ def test_slots_without_a_primary_are_named(nodes: Nodes) -> None:
     report = examine(nodes[1])
     [finding, *_] = named(report, "cluster-down")
     assert finding.severity == PROBLEM
-    assert f"5,461 slots have no primary: {HOST}:{primary.port} has failed (0-5460)" in finding.what
+    assert f"slots have no primary: {HOST}:{primary.port} has failed (" in finding.what
     assert "announced-unreachable" not in alarms(report)
     for node in (primary, replica):
         configure(node.start())
     wait_until(lambda: not alarms(examine(nodes[1])))
 
 
-def test_a_replica_takes_over_without_a_majority(nodes: Nodes) -> None:
+def test_a_replica_takes_over_without_a_majority(nodes: Nodes, tmp_path: Path) -> None:
     for node in nodes[1:3]:
         node.kill()
-    wait_until(has_failed(nodes[0], *nodes[1:3]))
-    fixes = [one.fix for one in named(examine(nodes[0]), "cluster-down")]
-    assert any(str(nodes[4].port) in fix and "CLUSTER FAILOVER TAKEOVER" in fix for fix in fixes)
-    for node in nodes[4:]:
-        command(node, "CLUSTER", "FAILOVER", "TAKEOVER")
+    wait_until(lambda: all(has_failed(node, *nodes[1:3])() for node in (nodes[0], *nodes[3:])))
+
+    def printed() -> list[str]:
+        return list(dict.fromkeys(one.fix for one in named(examine(nodes[0]), "cluster-down")))
+
+    def is_up() -> bool:
+        """With two of three primaries, the other replica may take over by itself before its fix is run."""
+        commands = printed()
+        with contextlib.suppress(AssertionError):
+            fixes.run(commands[0] if commands else "true", tmp_path)
+        return not commands
+
+    assert [fix.endswith("CLUSTER FAILOVER TAKEOVER") for fix in printed()] == [True, True]
+    wait_until(is_up, every=1)
     for node in nodes[1:3]:
         configure(node.start())
     wait_until(lambda: not alarms(examine(nodes[0])))
+
+
+def test_a_node_that_is_gone_is_removed(nodes: Nodes, tmp_path: Path) -> None:
+    """The last test: the removed node does not come back."""
+    gone, others = nodes[2], [*nodes[:2], *nodes[3:]]
+    gone.kill()
+    wait_until(lambda: all(has_failed(node, gone)() for node in others))
+    [finding, *_] = named(examine(nodes[0]), "node-failed")
+    fixes.run(finding.fix, tmp_path)
+    assert not alarms(examine(nodes[0]))

@@ -18,6 +18,7 @@ from harness.endpoints.faulty import LIMIT
 from harness.ports import HOST
 from harness.servers import ServerProcess, running
 from harness.waiting import wait_until
+from tests.support import fixes
 
 AOF = ("--appendonly", "yes")
 
@@ -44,6 +45,12 @@ def found(report: DoctorReport, name: str) -> Finding:
     return next((one for one in report.findings if one.name == name), None) or pytest.fail(f"{name} not in {names}")
 
 
+def is_ended(url: str, finding: Finding, folder: Path, workload: str | None = None) -> None:
+    """Run the printed fix, and examine again."""
+    fixes.run(finding.fix, folder)
+    wait_until(lambda: finding.name not in {one.name for one in examine(url, workload).findings})
+
+
 @contextlib.contextmanager
 def connected(server: ServerProcess, *commands: bytes) -> Iterator[socket.socket]:
     with socket.create_connection((HOST, server.port)) as connection:
@@ -53,11 +60,13 @@ def connected(server: ServerProcess, *commands: bytes) -> Iterator[socket.socket
 
 
 @pytest.mark.parametrize(("mode", "what"), [("WRITE", "writes are held back"), ("ALL", "all commands are held back")])
-def test_paused_clients_are_not_called_a_stopped_process(server: ServerProcess, mode: str, what: str) -> None:
+def test_paused_clients_are_not_called_a_stopped_process(
+    server: ServerProcess, tmp_path: Path, mode: str, what: str
+) -> None:
     with closing(server.client()) as client:
         client.execute_command("CLIENT", "PAUSE", "6000" if mode == "ALL" else "600000", mode)
-        report = examine(server.url)
-        client.execute_command("CLIENT", "UNPAUSE")
+    report = examine(server.url)
+    is_ended(server.url, found(report, "paused"), tmp_path)
     assert found(report, "paused").what.startswith(what)
     assert found(report, "paused").severity == PROBLEM
     assert "no-answer" not in {one.name for one in report.findings}
@@ -97,7 +106,9 @@ def test_a_user_limited_to_key_patterns_is_no_problem(server: ServerProcess, cli
     client.execute_command("ACL", "DELUSER", "app")
 
 
-def test_a_monitor_and_idle_connections_are_notes(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_monitor_and_idle_connections_are_notes(
+    server: ServerProcess, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("valkeykit_ops.doctor.load.MANY_IDLE_CLIENTS", 5)
     monkeypatch.setattr("valkeykit_ops.doctor.load.IDLE_SECONDS", 0)
     with contextlib.ExitStack() as stack:
@@ -106,34 +117,41 @@ def test_a_monitor_and_idle_connections_are_notes(server: ServerProcess, monkeyp
             stack.enter_context(connected(server, b"PING"))
         wait_until(lambda: {"monitor", "idle-clients"} <= {one.name for one in examine(server.url).findings})
         report = examine(server.url)
+        is_ended(server.url, found(report, "monitor"), tmp_path)
+        fixes.run(found(report, "idle-clients").fix, tmp_path)
+    assert client.config_get("timeout") == {"timeout": "300"}
+    client.config_set("timeout", 0)
     assert found(report, "monitor").severity == found(report, "idle-clients").severity == NOTE
     assert report.is_healthy
 
 
-def test_the_buffer_of_a_subscriber_that_does_not_read(server: ServerProcess, client: redis.Redis) -> None:
+def test_the_buffer_of_a_subscriber_that_does_not_read(
+    server: ServerProcess, client: redis.Redis, tmp_path: Path
+) -> None:
     client.config_set("client-output-buffer-limit", "pubsub 0 0 0")
-    with connected(server, b"CLIENT SETNAME slow-reader", b"SUBSCRIBE news") as connection:
+    with connected(server, b"CLIENT SETNAME slow-reader", b"SUBSCRIBE news"):
         wait_until(lambda: dict(client.pubsub_numsub("news")).get("news"))
         for _ in range(80):
             client.publish("news", "x" * 1_000_000)
-        report = examine(server.url)
-        connection.close()
-    finding = found(report, "slow-reader")
+        finding = found(examine(server.url), "slow-reader")
+        is_ended(server.url, finding, tmp_path)
     assert finding.severity == WARNING
     assert "slow-reader" in finding.what
     client.config_set("client-output-buffer-limit", "pubsub 32mb 8mb 60")
 
 
-def test_many_cached_scripts(server: ServerProcess, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_cached_scripts(
+    server: ServerProcess, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("valkeykit_ops.doctor.memory.MANY_SCRIPTS", 50)
     for number in range(60):
         client.script_load(f"return {number}")
-    assert found(examine(server.url), "scripts").severity == NOTE
-    client.script_flush()
-    assert "scripts" not in {one.name for one in examine(server.url).findings}
+    finding = found(examine(server.url), "scripts")
+    assert finding.severity == NOTE
+    is_ended(server.url, finding, tmp_path)
 
 
-def test_changes_that_no_save_point_covers(server: ServerProcess, client: redis.Redis) -> None:
+def test_changes_that_no_save_point_covers(server: ServerProcess, client: redis.Redis, tmp_path: Path) -> None:
     client.config_set("appendonly", "no")
     client.config_set("save", "1000000 1000000")
     client.mset({f"key:{number}": "1" for number in range(100)})
@@ -144,16 +162,42 @@ def test_changes_that_no_save_point_covers(server: ServerProcess, client: redis.
     assert "rarely-saved" not in {one.name for one in examine(server.url, workload="cache").findings}
     client.config_set("save", "3600 1")
     assert "rarely-saved" not in {one.name for one in examine(server.url, workload="queue").findings}
+    client.config_set("save", "1000000 1000000")
+    is_ended(server.url, finding, tmp_path, workload="queue")
     client.config_set("save", "")
-    client.config_set("appendonly", "yes")
 
 
 def test_a_writable_replica(server: ServerProcess, tmp_path: Path) -> None:
     options = (*LIMIT, *AOF, "--replica-read-only", "no", "--replicaof", f"{HOST} {server.port}")
     with running(tmp_path, *options) as replica, closing(replica.client()) as client:
         wait_until(lambda: client.info("replication")["master_link_status"] == "up")
-        report = examine(f"valkey+replicated://{HOST}:{server.port},{HOST}:{replica.port}")
-        assert found(report, "writable-replica").severity == WARNING
-        client.config_set("replica-read-only", "yes")
-        report = examine(f"valkey+replicated://{HOST}:{server.port},{HOST}:{replica.port}")
-        assert "writable-replica" not in {one.name for one in report.findings}
+        url = f"valkey+replicated://{HOST}:{server.port},{HOST}:{replica.port}"
+        finding = found(examine(url), "writable-replica")
+        assert finding.severity == WARNING
+        is_ended(url, finding, tmp_path)
+
+
+def test_a_primary_with_a_replica_is_no_replica(server: ServerProcess, tmp_path: Path) -> None:
+    """The replica that the server announces is examined too, but the URL does not point to it."""
+    with running(tmp_path, *LIMIT, *AOF, "--replicaof", f"{HOST} {server.port}") as replica:
+        with closing(replica.client()) as client:
+            wait_until(lambda: client.info("replication")["master_link_status"] == "up")
+        report = examine(server.url)
+        assert report.is_healthy, report.findings
+        assert str(replica.port) in str(report.findings)
+
+
+def test_a_full_queue_is_a_problem_between_two_rejected_writes(
+    server: ServerProcess, client: redis.Redis, tmp_path: Path
+) -> None:
+    """A small write may still pass, as buffers come and go."""
+    client.setrange("job", 5_000_000, "x")
+    client.config_set("maxmemory", client.info("memory")["used_memory"] - 1_000_000)
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        client.set("more", "x" * 100_000)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+    report = examine(server.url, workload="queue")
+    finding = found(report, "out-of-memory")
+    assert (finding.severity, report.is_healthy) == (PROBLEM, False)
+    is_ended(server.url, finding, tmp_path, workload="queue")
+    client.config_set("maxmemory", "300mb")

@@ -47,6 +47,10 @@ def _fixed(command: str) -> Fix:
     return lambda *_: command
 
 
+def _set(command: str) -> Fix:
+    return lambda target, _: target.set_variables(command)
+
+
 def _start(target: Target, node: Node) -> str:
     return f"pulumi up --refresh --stack {shlex.quote(target.stack)}" if target.stack else shell.connect(node)
 
@@ -105,12 +109,12 @@ _ROWS: dict[str, _Row] = {
     "no-hello": _Row("protocol", "redis-py and other current clients cannot log in", _on_node(
         lambda node: shell.send(node, "INFO server"))),
     "too-many-clients": _Row("clients", "new connections are rejected until a client disconnects", _free_slot),
-    "wrong-host-name": _Row("tls", f"{_TLS}; use a name of the certificate, or verify only the CA", _fixed(
+    "wrong-host-name": _Row("tls", f"{_TLS}; use a name of the certificate, or verify only the CA", _set(
         "export VALKEY_CHECK_HOSTNAME=false")),
     "expired": _Row("tls", _TLS, _renew),
     "not-yet-valid": _Row("tls", _TLS, _fixed("date -u")),
-    "unknown-authority": _Row("tls", _TLS, _fixed(_AUTHORITY)),
-    "client-certificate": _Row("tls", "the server closes every connection without a client certificate", _fixed(
+    "unknown-authority": _Row("tls", _TLS, _set(_AUTHORITY)),
+    "client-certificate": _Row("tls", "the server closes every connection without a client certificate", _set(
         _CLIENT_CERTIFICATE), LIKELY),
     "old-tls": _Row("tls", "current clients reject it", _cli("CONFIG", "SET", "tls-protocols", "TLSv1.2 TLSv1.3")),
     "no-tls": _Row("tls", "clients that use TLS wait until their timeout", _edit(shell.WITHOUT_TLS)),

@@ -262,8 +262,13 @@ class _Examination:
 
 
 def _is_reported_elsewhere(snapshot: Snapshot, write: RedisError) -> bool:
-    """A replica rejects writes by design; the topology check reports wrong URLs, and the memory check a full server."""
+    """The memory check reports a full server, the cluster check missing slots, and the topology check wrong URLs.
+
+    A replica rejects writes by design.
+    """
     name = classify(write).name
+    if name == "cluster-down":
+        return bool(snapshot.cluster)
     return name == "out-of-memory" or (snapshot.role == "slave" and name in ("replica-written", "demoted"))
 
 

@@ -24,7 +24,8 @@ class UrlEdit(NamedTuple):
     replacement: str
 
     def apply(self, url: str) -> str:
-        return re.sub(self.pattern, self.replacement, url, count=1)
+        single_digits = re.sub(r"\\(\d)", r"\\g<\1>", self.replacement)  # as sed reads them, also before a digit
+        return re.sub(self.pattern, single_digits, url, count=1)
 
 
 WITH_TLS = UrlEdit(r"^(redis|valkey)([+:])", r"\1s\2")
@@ -33,6 +34,11 @@ AS_CLUSTER = UrlEdit(r"^([a-z]+)([+][a-z]+)?:", r"\1+cluster:")
 AS_SENTINEL = UrlEdit(r"^([a-z]+)([+][a-z]+)?:", r"\1+sentinel:")
 AS_SINGLE = UrlEdit(r"[+]cluster:", ":")
 FIRST_DATABASE = UrlEdit(r"/[0-9]+$", "/0")
+
+
+def with_host(node: Node) -> UrlEdit:
+    """Replace the host and the port."""
+    return UrlEdit("(://([^@/]*@)?)[^/?]+", rf"\1{node}")
 
 
 def needs_admin(command: tuple[str, ...]) -> bool:

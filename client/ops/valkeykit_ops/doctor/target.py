@@ -80,6 +80,19 @@ class Target:
             return shell.edit_typed(edit)
         return f"export VALKEY_URL={shlex.quote(edit.apply(self.url))}"
 
+    def at_host(self, node: Node) -> str:
+        """A shell command that sets VALKEY_URL to the URL with another host."""
+        return self.edit_url(shell.with_host(node))
+
+    def set_variables(self, command: str) -> str:
+        """A shell command that sets variables. They apply to a URL in the environment alone, so it is set as well."""
+        if not self._is_inline:
+            return command
+        ca = f"export VALKEY_CA={shlex.quote(self.ca)} && " if self.ca and "VALKEY_CA" not in command else ""
+        if self.address.password is not None:
+            return f"read -rsp 'URL: ' VALKEY_URL && export VALKEY_URL && {ca}{command}"
+        return f"export VALKEY_URL={shlex.quote(self.url)} && {ca}{command}"
+
     def log_in(self) -> str:
         """A shell command that sets the right user and password: those of the stack, or a password that is typed."""
         if self.stack:

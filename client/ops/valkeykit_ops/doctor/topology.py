@@ -24,11 +24,11 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
     if url_topology == "cluster":
         what = "the server is a single node, but the URL says cluster"
         return [error_findings.from_name("single-met-by-cluster", what, target, node)]
-    if snapshot.role == "slave" and url_topology in (None, "single"):
+    if snapshot.role == "slave" and url_topology in (None, "single") and node in target.address.nodes:
         primary = Node(str(snapshot.info.get("master_host")), int(snapshot.number("master_port")))
         what = f"the URL points to a replica; its primary is {primary}"
         shown = error_findings.from_name("replica-written", what, target, node)
-        return [replace(shown, fix=target.cli(primary, "ROLE"))]
+        return [replace(shown, fix=target.at_host(primary))]
     return []
 
 
