@@ -12,6 +12,8 @@ RUN   := $(BIN)/python -m stackctl
 DRY_RUN = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev
+CREATE_VENV = $(PYTHON) -m venv .venv || \
+	{ echo "error: $(PYTHON) cannot create a virtual environment -> apt-get install python3-venv, then the same command" >&2; exit 1; }
 PARTS := unit integration engine cloud aws gcp faults migrate doctor clients examples docs
 
 # Recipes read these from the environment: a value pasted into a shell line could be run as a command.
@@ -96,9 +98,11 @@ bench: $(DEV) ## Run the benchmarks (ONLY=up|queue|cache|docker|doctor|migrate|c
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "error: Python 3.10 or newer is needed, found $$($(PYTHON) --version 2>&1) -> make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(CREATE_VENV)
 
 $(READY): .venv/bin/python constraints.txt pyproject.toml client/pyproject.toml client/ops/pyproject.toml infra/requirements.txt
+	@# Without ensurepip, which Debian has in a package of its own, the environment has no pip.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(CREATE_VENV)
 	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

@@ -51,7 +51,7 @@ class Stack:
         Raises:
             StackError: there is no Pulumi CLI.
         """
-        return cls(name, backend.environment(root, pulumi_cli.find()), root, backend.is_local(os.environ))
+        return cls(name, backend.environment(root, pulumi_cli.find()), root, backend.is_local(os.environ, root))
 
     def up(self) -> bool:
         """Create the stack or update it to its configuration; True if anything changed.

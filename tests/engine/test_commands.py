@@ -76,7 +76,7 @@ def test_up_and_smoke_by_command(project: Project) -> None:
     assert "ok      What is evicted suits the workload" in first.stdout
     down = tool("down")
     assert down.returncode == 0
-    assert "the last snapshot: " in down.stderr
+    assert "pulumi config set restoreFrom " in down.stderr
 
 
 def test_mistakes_are_one_line(

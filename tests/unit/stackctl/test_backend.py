@@ -11,6 +11,7 @@ import pytest
 
 from stackctl import backend, export, pulumi_cli
 from stackctl.errors import StackError
+from stackctl.stack import PROJECT
 
 
 def program(path: Path, answer: str) -> Path:
@@ -89,6 +90,57 @@ def test_the_projects_own_backend(tmp_path: Path) -> None:
     assert len(passphrase.read_text()) >= 43
     assert backend.environment(tmp_path, tmp_path / "bin") == variables
     assert variables["PATH"].startswith(f"{tmp_path}/bin{os.pathsep}{tmp_path}/.venv/bin")
+
+
+def test_the_environment_of_make_shell_has_the_projects_own_backend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = backend.environment(tmp_path, tmp_path / "bin")["PULUMI_BACKEND_URL"]
+    monkeypatch.setenv("PULUMI_BACKEND_URL", exported)
+    assert backend.is_local(os.environ, tmp_path)
+    assert not backend.is_local(os.environ, tmp_path / "another")
+
+
+def test_a_lost_passphrase_is_not_replaced(tmp_path: Path) -> None:
+    file = Path(backend.environment(tmp_path, tmp_path / "bin")["PULUMI_CONFIG_PASSPHRASE_FILE"])
+    state = tmp_path / ".valkey/state/.pulumi/stacks/valkey/web.json"
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
+    assert backend.environment(tmp_path, tmp_path / "bin")["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(file)
+    file.unlink()
+    with pytest.raises(StackError, match=r"passphrase is missing; .* existing stacks \(web\)"):
+        backend.environment(tmp_path, tmp_path / "bin")
+    assert not file.exists()
+
+
+def test_a_user_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("USER", raising=False)
+    assert backend.environment(tmp_path, tmp_path / "bin")["USER"] == str(os.getuid())
+
+
+def test_an_environment_without_pip_is_completed(tmp_path: Path) -> None:
+    """Debian's Python without the package python3-venv leaves `.venv/bin/python` and fails."""
+    for name in ("Makefile", "constraints.txt", "pyproject.toml", "infra/requirements.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((PROJECT / name).read_text())
+    for name in ("client/pyproject.toml", "client/ops/pyproject.toml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    pip = 'if [ "$*" = "-m pip --version" ]; then test -e pip; exit; fi'
+    python = program(
+        tmp_path / "python",
+        f'{pip}\nif [ "$2" = venv ]; then mkdir -p .venv/bin; cp "$0" .venv/bin; test -e ensurepip && touch pip; fi',
+    )
+    command = ["make", ".venv/.ready", f"PYTHON={python}"]
+    for _ in range(2):
+        failed = subprocess.run(
+            command, cwd=tmp_path, env={"PATH": os.defpath}, capture_output=True, text=True, check=False
+        )
+        assert failed.returncode != 0
+        assert "cannot create a virtual environment -> apt-get install python3-venv" in failed.stderr
+    (tmp_path / "ensurepip").touch()
+    subprocess.run(command, cwd=tmp_path, env={"PATH": os.defpath}, capture_output=True, check=True)
+    assert (tmp_path / ".venv/.ready").exists()
 
 
 @pytest.mark.parametrize("name", ["PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN"])
