@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+
+DEFAULT_ADDRESS = "localhost:6379"
+"""The server without VALKEY_URL and REDIS_URL."""
 
 STARTED = time.monotonic()
 """Start of the process, before the imports of the commands, which take a second on a busy machine."""
@@ -24,4 +28,6 @@ def main() -> None:
 
         sys.exit(f"error: the command needs typer and rich -> {install_extra('cli')}")
     except ValkeykitError as error:
-        sys.exit(f"error: {error}")
+        is_set = any(os.environ.get(name) for name in ("VALKEY_URL", "REDIS_URL"))
+        is_default = DEFAULT_ADDRESS in str(error) and not is_set
+        sys.exit(f"error: {error}{'; VALKEY_URL is not set' * is_default}")

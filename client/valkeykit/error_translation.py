@@ -15,6 +15,7 @@ from valkeykit.errors import ValkeykitError
 from valkeykit.transport import ClosedBeforeLoginError, InvalidTrustError, TlsClosedBeforeLoginError
 
 _CODE = re.compile(r"[A-Z]{2,20}")
+_CONNECTING = re.compile(r"connecting to (?:unix socket: )?(\S+?)\.(?:\s|$)")
 
 REDIS_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
 """Exceptions that redis-py raises; OSError is not a RedisError."""
@@ -146,11 +147,11 @@ _RULES: tuple[_Rule, ...] = (
     ("socket-closed-to-user", redis_errors.ConnectionError, "permission denied", errors.UnreachableError,
      "this process may not use the unix socket", "set unixsocketperm 770 on the server, and add this process's user to its group"),
     ("refused", redis_errors.RedisError, "error 111", errors.UnreachableError,
-     "nothing listens at this address", "start the server, or correct host and port (or the path of the unix socket)"),
+     "nothing listens at {address}", "start the server, or correct host and port (or the path of the unix socket)"),
     ("refused", redis_errors.RedisError, "connection refused", errors.UnreachableError,
-     "nothing listens at this address", "start the server, or correct host and port (or the path of the unix socket)"),
+     "nothing listens at {address}", "start the server, or correct host and port (or the path of the unix socket)"),
     ("unknown-host", redis_errors.RedisError, "name or service not known", errors.UnreachableError,
-     "the host name is unknown", "correct the host, or this machine's name server"),
+     "the host name of {address} is unknown", "correct the host, or this machine's name server"),
     ("name-server", redis_errors.RedisError, "temporary failure in name resolution", errors.UnreachableError,
      "the name server didn't respond", "check this machine's network"),
     ("not-valkey", redis_errors.InvalidResponse, "", errors.UnreachableError,
@@ -189,13 +190,20 @@ def classify(error: Exception) -> ErrorCause:
     for name, kind, part, ours, message, fix in _RULES:
         if isinstance(error, kind) and part in text:
             code = _code(error) if name == "refused-command" else ""
-            return ErrorCause(name, ours, f"{message}{code and f' ({code})'}", fix)
+            described = message.replace("{address}", _address(error))
+            return ErrorCause(name, ours, f"{described}{code and f' ({code})'}", fix)
     return ErrorCause(
         "unknown",
         errors.UnreachableError,
         f"the connection failed: {type(error).__name__}",
         "the exception's cause has the details",
     )
+
+
+def _address(error: Exception) -> str:
+    """What redis-py tried to connect to, such as localhost:6379; never a part of a command."""
+    match = _CONNECTING.search(str(error))
+    return match[1] if match else "this address"
 
 
 def _code(error: Exception) -> str:

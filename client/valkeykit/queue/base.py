@@ -246,6 +246,11 @@ class QueueBase:
         """A job's name and options, with the defaults of its handler. Jobs without options of their own are cached."""
         if not options and (cached := self._specs.get(name)) is not None:
             return cached
+        if unknown := options.keys() - JobOptions.__annotations__.keys():
+            raise InvalidJobError(
+                f"{', '.join(sorted(unknown))}: no such option; the job's arguments are a mapping",
+                fix='queue.add("send", {"to": "ann"}, attempts=3)',
+            )
         handler = self.handlers.get(name)
         if handler is not None:
             spec = specify(name, **(handler.options | options))

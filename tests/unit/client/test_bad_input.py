@@ -171,3 +171,9 @@ def test_a_function_of_no_queue_and_a_name_that_is_taken() -> None:
 
 def test_a_heartbeat_may_be_a_text() -> None:
     assert Worker(bad_queue(), heartbeat="/tmp/beat.json")._health._file == Path("/tmp/beat.json")
+
+
+@pytest.mark.parametrize("options", [{"to": "ann"}, {"attempts": 3, "to": "ann"}])
+def test_arguments_of_a_job_as_keywords_are_explained(options: dict[str, Any]) -> None:
+    with pytest.raises(errors.InvalidJobError, match="to: no such option; the job's arguments are a mapping"):
+        Queue("mail").add("send", **options)

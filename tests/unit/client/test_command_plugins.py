@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 from valkeykit import cli, commands
+from valkeykit.errors import UnreachableError
 from valkeykit.installation import OPERATOR_TOOLS
 
 
@@ -52,3 +53,16 @@ def hello() -> None:
 greetings = typer.Typer(name="hello")
 greetings.callback()(lambda: None)
 greetings.command("world")(hello)
+
+
+@pytest.mark.parametrize(("url", "is_named"), [("", True), ("redis://localhost:6379", False)])
+def test_the_default_address_is_explained(url: str, is_named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise UnreachableError("nothing listens at localhost:6379", fix="start it")
+
+    monkeypatch.setattr(commands, "app", fail)
+    monkeypatch.setenv("VALKEY_URL", url)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert str(caught.value.code).endswith("VALKEY_URL is not set") == is_named

@@ -77,3 +77,19 @@ def test_what_passes_is_tried_again(error: Exception, kind: type[Exception], pas
 def test_a_socket_that_this_user_may_not_use() -> None:
     error = redis.ConnectionError("Error 13 connecting to /run/a.sock. Permission denied.")
     assert "unixsocketperm" in str(valkeykit.translate_error(error))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Error 111 connecting to localhost:6380. Connection refused.", "nothing listens at localhost:6380"),
+        ("Error 111 connecting to 10.0.0.7:6379. Connect call failed.", "nothing listens at 10.0.0.7:6379"),
+        (
+            "Error -2 connecting to a.example.org:1. Name or service not known.",
+            "host name of a.example.org:1 is unknown",
+        ),
+        ("Connection refused", "nothing listens at this address"),
+    ],
+)
+def test_an_unreachable_address_is_named(text: str, message: str) -> None:
+    assert message in str(valkeykit.translate_error(redis_errors.ConnectionError(text)))
