@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -201,3 +203,49 @@ def test_a_full_queue_is_a_problem_between_two_rejected_writes(
     assert (finding.severity, report.is_healthy) == (PROBLEM, False)
     is_ended(server.url, finding, tmp_path, workload="queue")
     client.config_set("maxmemory", "300mb")
+
+
+@pytest.mark.parametrize("login", ["", "app:right@"])
+def test_a_far_server_is_slow_but_healthy(server: ServerProcess, client: redis.Redis, login: str) -> None:
+    """Each round trip takes 300 ms, so that the limits of a near server would be reached."""
+    client.execute_command(
+        "ACL", "SETUSER", "app", *["reset", "on", ">right", "~*", "&*", "+@all", "-@admin", "-@dangerous", "+info"]
+    )
+    with delayed(server.port, 0.15) as port:
+        report = examine(f"redis://{login}{HOST}:{port}")
+    assert report.is_healthy, report.findings
+    assert {one.name for one in report.findings if one.severity == WARNING} == {"slow"}
+    assert "not the network" in found(report, "slow").why
+    client.execute_command("ACL", "DELUSER", "app")
+
+
+def test_a_line_that_dies_after_the_login_is_no_pause(server: ServerProcess) -> None:
+    """The server answered before; what is queued then gets no answer, like a write during a pause."""
+    with delayed(server.port, 0.05, until=b"MULTI") as port:
+        report = examine(f"redis://{HOST}:{port}")
+    assert found(report, "no-answer").severity == PROBLEM
+    assert "paused" not in {one.name for one in report.findings}
+
+
+@contextlib.contextmanager
+def delayed(port: int, seconds: float, until: bytes | None = None) -> Iterator[int]:
+    """A proxy that delays what it passes on; nothing passes any more once a client sent `until`."""
+    dead = threading.Event()
+
+    def relay(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                if until is not None and until in data:
+                    dead.set()
+                time.sleep(seconds)
+                if not dead.is_set():
+                    sink.sendall(data)
+
+    def talk(connection: socket.socket) -> None:
+        with socket.create_connection((HOST, port)) as upstream:
+            back = threading.Thread(target=relay, args=(upstream, connection), daemon=True)
+            back.start()
+            relay(connection, upstream)
+
+    with cases.listening(talk) as listening:
+        yield listening

@@ -12,6 +12,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 from valkeykit import errors
 from valkeykit.error_translation import classify
+from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 from valkeykit_ops import nodes as deployment
@@ -39,6 +40,9 @@ SERVER_SECONDS = 2.2
 
 SENTINEL_SECONDS = 1.0
 """Time limit for the reply of one Sentinel."""
+
+ROUND_TRIPS, FAR_SECONDS = 30, 0.03
+"""Number of round trips of an examination. If one takes longer than this, they are added to the time limits."""
 
 _CHECKS = (
     ("permissions", access.findings), ("topology", topology.findings), ("memory", memory.findings),
@@ -113,12 +117,13 @@ class _Examination:
 
     def _examine_node(self, path: NodePath) -> Snapshot | None:
         """Log in to a node and run the checks; None if the login fails."""
-        snapshot = self._take_snapshot(path.node)
+        snapshot = self._take_snapshot(path)
         if snapshot is None:
             return None
         target = replace(self.target, lacks_admin=not snapshot.may_administer)
         if path.is_open:
             self.findings += network.open_access(target, path.node)
+        snapshot.connecting = path.connecting
         self.snapshots.append(snapshot)
         write = snapshot.probes.write
         if write is not None and not _is_reported_elsewhere(snapshot, write):
@@ -128,10 +133,12 @@ class _Examination:
             self.findings += check(snapshot, target)
         return snapshot
 
-    def _take_snapshot(self, node: Node) -> Snapshot | None:
+    def _take_snapshot(self, path: NodePath) -> Snapshot | None:
+        node, more = path.node, self._more_seconds(path)
         self.reached.add("authentication")
+        settings = self._settings_for(path)
         try:
-            return self.deadline.run(SERVER_SECONDS, lambda: take_snapshot(self.target.settings, node))
+            return self.deadline.run(SERVER_SECONDS + more, lambda: take_snapshot(settings, node))
         except OutOfTimeError:
             self.findings.append(self._timed_out(node))
         except RedisError as error:
@@ -145,6 +152,20 @@ class _Examination:
             what = "it responds like a Valkey server at first, and then with malformed replies"
             self.findings.append(error_findings.from_name("not-valkey", what, self.target, node, LIKELY))
         return None
+
+    def _more_seconds(self, path: NodePath) -> float:
+        """Additional time for a far server, so that it does not count as one that does not respond."""
+        more = ROUND_TRIPS * path.round_trip if path.round_trip > FAR_SECONDS else 0.0
+        self.deadline.extend(more)
+        return more
+
+    def _settings_for(self, path: NodePath) -> ConnectionSettings:
+        settings = self.target.settings
+        return replace(
+            settings,
+            connect_timeout=settings.connect_timeout + path.round_trip,
+            read_timeout=settings.read_timeout + path.round_trip,
+        )
 
     def _timed_out(self, node: Node) -> Finding:
         """If the total time limit is reached, this says nothing about the node."""
@@ -230,7 +251,8 @@ class _Examination:
         if not path.answers:
             return None
         try:
-            return self.deadline.run(SENTINEL_SECONDS, lambda: deployment.primary_of(self.target.settings, node))
+            limit, settings = SENTINEL_SECONDS + self._more_seconds(path), self._settings_for(path)
+            return self.deadline.run(limit, lambda: deployment.primary_of(settings, node))
         except OutOfTimeError:
             self.findings.append(
                 _as_warning(

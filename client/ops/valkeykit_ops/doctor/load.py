@@ -43,7 +43,7 @@ def latency(snapshot: Snapshot, target: Target) -> list[Finding]:
                 WARNING if is_slow else NOTE,
                 "slow" if is_slow else "ping",
                 f"PING takes {median * 1000:.2f} ms, at worst {slowest * 1000:.2f} ms",
-                "a page with thirty requests waits thirty times as long" if is_slow else "median and 99th percentile",
+                _slow_part(snapshot, median) if is_slow else "median and 99th percentile",
                 target.cli(snapshot.node, "LATENCY", "DOCTOR"),
                 node=node,
             )
@@ -78,6 +78,13 @@ def latency(snapshot: Snapshot, target: Target) -> list[Finding]:
             )
         )
     return results
+
+
+def _slow_part(snapshot: Snapshot, median: float) -> str:
+    """What is slow: opening a connection takes one round trip of the network, whatever the server does."""
+    if snapshot.connecting > median / 2:
+        return f"the network takes {snapshot.connecting * 1000:.0f} ms of it, so run applications near the server"
+    return "the server or a proxy in front of it is slow, not the network: a page with thirty requests waits for all"
 
 
 def clients(snapshot: Snapshot, target: Target) -> list[Finding]:

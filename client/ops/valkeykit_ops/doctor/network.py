@@ -43,6 +43,8 @@ class NodePath:
         is_open: The server accepts commands without a login.
         answers: The server speaks the protocol.
         is_late: The time limit was reached first.
+        connecting: Seconds until a TCP connection was open.
+        round_trip: Seconds until PING was answered.
     """
 
     node: Node
@@ -51,6 +53,8 @@ class NodePath:
     is_open: bool = False
     answers: bool = False
     is_late: bool = False
+    connecting: float = 0.0
+    round_trip: float = 0.0
 
 
 def examine_path(target: Target, node: Node, deadline: Deadline) -> NodePath:
@@ -79,12 +83,15 @@ def _connect(target: Target, path: NodePath, deadline: Deadline) -> str | None:
         return None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in named))[:_MAX_ADDRESSES]
     path.reached.append("tcp")
+    began = time.monotonic()
     with ThreadPoolExecutor(len(addresses)) as pool:
         failures = dict(zip(addresses, pool.map(lambda one: _try(one, node.port), addresses), strict=True))
     reachable = [one for one, failure in failures.items() if failure is None]
     if not reachable:
         path.findings.append(error_findings.from_error(next(filter(None, failures.values())), "tcp", target, node))
         return None
+    if len(addresses) == 1:
+        path.connecting = time.monotonic() - began
     path.findings.extend(_unreachable(node, reachable, [one for one in addresses if failures[one] is not None]))
     return reachable[0]
 
@@ -176,7 +183,9 @@ def _ask(target: Target, path: NodePath, address: str) -> None:
     path.reached.append("protocol")
     try:
         with _open(target, node, address) as connection:
+            began = time.monotonic()
             reply, ended = _answer(connection)
+            path.round_trip = time.monotonic() - began
     except (ssl.SSLError, OSError) as problem:
         error = redis_errors.ConnectionError(f"{problem}".replace("_", " "))
         path.findings.append(_closed(target, node, address, error))

@@ -76,6 +76,7 @@ def probe(client: Redis, user: str) -> Probes:
             answers |= _queued(client, required_commands(key))
             is_key_limited = False
     except TimeoutError:
+        client.ping()  # else the server does not respond at all
         return Probes(is_held=True)
     required = required_commands(PROBE_KEY)
     return Probes(

@@ -19,9 +19,9 @@ from valkeykit_ops.cluster_nodes import ClusterMember, OpenSlot
 from valkeykit_ops.doctor.probes import Probes, probe
 from valkeykit_ops.stats.reading import cpu_of
 
-PING_COUNT = 20
+PING_COUNT, MIN_PINGS = 20, 2
 PING_SECONDS = 0.4
-"""Number of PINGs that measure the latency, and their time limit."""
+"""Numbers of PINGs that measure the latency, and their time limit."""
 
 MAX_LISTED_CLIENTS = 5_000
 """CLIENT LIST takes some 300 bytes for each client, and blocks the server while it is built."""
@@ -46,6 +46,7 @@ class Snapshot:
         clients: CLIENT LIST; empty if it is not permitted or there are more than MAX_LISTED_CLIENTS.
         unread: Bytes that wait for each client that read nothing while the snapshot was taken, by its id.
         pings: Seconds.
+        connecting: Seconds until a TCP connection was open; 0 if unknown.
         cpu: Share of one core.
         slow: Latest entries of the slow log: (seconds ago, duration in seconds, command).
     """
@@ -62,6 +63,7 @@ class Snapshot:
     clients: list[dict[str, str]] = field(default_factory=list)
     unread: dict[str, int] = field(default_factory=dict)
     pings: list[float] = field(default_factory=list)
+    connecting: float = 0.0
     cpu: float | None = None
     slow: list[tuple[float, float, str]] = field(default_factory=list)
 
@@ -178,7 +180,7 @@ def _sent(client: Mapping[str, str]) -> str:
 def _ping(client: Redis) -> list[float]:
     seconds: list[float] = []
     end = time.monotonic() + PING_SECONDS
-    while len(seconds) < PING_COUNT and time.monotonic() < end:
+    while len(seconds) < PING_COUNT and (time.monotonic() < end or len(seconds) < MIN_PINGS):
         began = time.perf_counter()
         try:
             client.ping()
