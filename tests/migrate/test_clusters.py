@@ -15,8 +15,9 @@ import redis
 from redis.cluster import ClusterNode
 
 from harness import binaries, servers
-from harness.ports import HOST
+from harness.ports import HOST, free_port
 from harness.servers import ServerProcess
+from harness.waiting import wait_until
 from tests.migrate import data, harness
 from tests.migrate.writers import Writers
 
@@ -155,3 +156,38 @@ def test_a_database_that_a_cluster_lacks(old: ServerProcess, target: list[Server
         client.set("a", 1)
     plan = harness.plan(old.url, target[0].url, state)
     assert [check.name for check in plan.checks if check.ok is False] == ["databases"]
+
+
+@pytest.mark.thorough
+def test_a_valkey_joins_a_redis_cluster_and_takes_over(tmp_path: Path) -> None:
+    """The path of docs/migration.md for clusters, step by step."""
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--cluster-node-timeout", "5000")
+    with (
+        servers.cluster(tmp_path / "redis", program=binaries.program("redis-7.0")) as nodes,
+        servers.running(tmp_path / "valkey", *options) as valkey,
+        data.raw(valkey.port) as ours,
+        data.raw(nodes[0].port) as theirs,
+    ):
+        fill(nodes, random.Random(6), 300)
+        before = data.snapshot(theirs)
+        ours.execute_command("CLUSTER", "MEET", HOST, nodes[0].port, _bus_port(theirs))
+        wait_until(lambda: _known_nodes(ours) == len(nodes) + 1, problem="the node does not join")
+        ours.execute_command("CLUSTER", "REPLICATE", theirs.execute_command("CLUSTER", "MYID").decode())
+        wait_until(lambda: ours.info("replication").get("master_link_status") == "up", problem="no replication")
+        wait_until(lambda: ours.dbsize() == len(before), problem="keys are missing")
+        assert ours.execute_command("CLUSTER", "FAILOVER") == b"OK"
+        wait_until(lambda: ours.info("replication")["role"] == "master", problem="no failover")
+        wait_until(lambda: b"cluster_state:ok" in ours.execute_command("CLUSTER", "INFO"), problem="unhealthy")
+        wait_until(lambda: theirs.info("replication")["role"] == "slave", problem="two primaries")
+        assert data.snapshot(ours) == before
+
+
+def _bus_port(client: Any) -> int:
+    """The bus port in a node's own line: `host:port@bus`."""
+    own = next(line for line in client.execute_command("CLUSTER", "NODES").decode().splitlines() if "myself" in line)
+    return int(own.split()[1].partition("@")[2].partition(",")[0])
+
+
+def _known_nodes(client: Any) -> int:
+    lines = client.execute_command("CLUSTER", "NODES").decode().splitlines()
+    return sum("handshake" not in line and " connected" in line for line in lines)

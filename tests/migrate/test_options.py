@@ -244,6 +244,7 @@ def test_the_report_is_a_page_too(old: ServerProcess, new: ServerProcess, ours: 
     page = (state / "report.md").read_text()
     assert "**Complete: every key was equal on both servers.**" in page
     assert "Every key was compared on both servers." in page
+    assert f"| from | redis 7.0.15 at 127.0.0.1:{old.port} |" in page
     assert json.loads((state / "report.json").read_text())["complete"] is True
     assert all(path.stat().st_mode & 0o77 == 0 for path in [state, *state.iterdir()])
 

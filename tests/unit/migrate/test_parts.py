@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
 from valkeykit_ops.commands import migrate_session
 from valkeykit_ops.migrate import commands, endpoints, files
+from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.payload import Format, TransferMode
 from valkeykit_ops.migrate.pipelined import pack
+from valkeykit_ops.migrate.progress import JsonLines, ProgressReporter, ProgressUpdate
 from valkeykit_ops.migrate.router import slot_of, tag_of
 from valkeykit_ops.migrate.server import fields_of, parse_info
 from valkeykit_ops.migrate.state import DONE, MigrationState, shown
@@ -220,3 +223,18 @@ def test_a_url_file_with_a_byte_order_mark_or_without_a_url(tmp_path: Path) -> N
     (tmp_path / "url").write_text("\nredis://h:1\n")
     with pytest.raises(ConfigurationError, match="cannot read a URL"):
         endpoints.resolve_url(f"@{tmp_path / 'url'}", endpoints.SOURCE_URL)
+
+
+def test_progress_in_follow_mode_shows_the_lag(capsys: pytest.CaptureFixture[str]) -> None:
+    counters = Counters()
+    counters.add("bytes", 3 << 20)
+    counters.add("reconnects", 2)
+    with ProgressReporter(JsonLines()) as reporter:
+        reporter.watch(counters)
+        reporter.stage("following")
+        reporter.current(time.monotonic() - 5)
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 5 <= last["lag_seconds"] < 60
+    update = ProgressUpdate(10, 1234.0, 3 << 20, None, counters.snapshot())
+    assert update.text == "1,234 keys/s, 3.0 MiB copied, 2 reconnects"
+    assert replace(update, lag=1.25).text == "lag 1.2 s, 3.0 MiB copied, 2 reconnects"

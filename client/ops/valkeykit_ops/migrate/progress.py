@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -23,13 +24,41 @@ LINE_INTERVAL_SECONDS = 10.0
 """Pause between two lines when the output is not a terminal."""
 
 
+@dataclass(frozen=True)
+class ProgressUpdate:
+    """The progress of a stage.
+
+    Attributes:
+        done: Keys of this stage.
+        rate: Keys per second.
+        size: Bytes that this run has copied.
+        lag: In follow mode: seconds since the last moment whose changes the target has.
+        counts: Counters of the run.
+    """
+
+    done: int
+    rate: float
+    size: int
+    lag: float | None
+    counts: dict[str, int]
+
+    @property
+    def text(self) -> str:
+        """Rate, bytes, lag and problems, as far as there are any."""
+        parts = [f"{self.rate:,.0f} keys/s", f"{self.size / 2**20:,.1f} MiB copied"]
+        if self.lag is not None:
+            parts = [f"lag {self.lag:,.1f} s", parts[1]]
+        problems = [f"{self.counts[name]:,} {name}" for name in ("unmovable", "reconnects") if self.counts.get(name)]
+        return ", ".join([*parts, *problems])
+
+
 class ProgressSink(Protocol):
     """Receives the progress of a run."""
 
     def stage(self, name: str, total: int, facts: dict[str, Any]) -> None:
         """A stage begins; total: expected number of keys, 0 if unknown."""
 
-    def progress(self, done: int, rate: float, counts: dict[str, int]) -> None:
+    def progress(self, update: ProgressUpdate) -> None:
         """The progress of the current stage."""
 
     def note(self, text: str, facts: dict[str, Any]) -> None:
@@ -54,8 +83,9 @@ class JsonLines:
     def stage(self, name: str, total: int, facts: dict[str, Any]) -> None:
         self._emit("stage", name=name, total=total, **facts)
 
-    def progress(self, done: int, rate: float, counts: dict[str, int]) -> None:
-        self._emit("progress", done=done, keys_per_second=round(rate), counts=counts)
+    def progress(self, update: ProgressUpdate) -> None:
+        lag = {} if update.lag is None else {"lag_seconds": round(update.lag, 1)}
+        self._emit("progress", done=update.done, keys_per_second=round(update.rate), counts=update.counts, **lag)
 
     def note(self, text: str, facts: dict[str, Any]) -> None:
         self._emit("note", text=text, **facts)
@@ -79,10 +109,10 @@ class LogLines:
         self._printed_at = time.monotonic()
         self._print(f"{name}" + (f": about {total:,} keys" if total else ""))
 
-    def progress(self, done: int, rate: float, counts: dict[str, int]) -> None:
+    def progress(self, update: ProgressUpdate) -> None:
         if time.monotonic() - self._printed_at >= LINE_INTERVAL_SECONDS:
             self._printed_at = time.monotonic()
-            self._print(f"{self._name}: {done:,} keys, {rate:,.0f}/s, {_problem_counts(counts)}")
+            self._print(f"{self._name}: {update.done:,} keys, {update.text}")
 
     def note(self, text: str, facts: dict[str, Any]) -> None:  # noqa: ARG002
         self._print(text)
@@ -100,27 +130,23 @@ class ProgressBar:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(), TextColumn("{task.fields[problems]}"), console=self._console, transient=True,
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"), console=self._console, transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=None, rate="", problems="")
+        self._task = self._bar.add_task("", total=None, text="")
         self._bar.start()
 
     def stage(self, name: str, total: int, facts: dict[str, Any]) -> None:  # noqa: ARG002
-        self._bar.reset(self._task, description=name, total=total or None, rate="", problems="")
+        self._bar.reset(self._task, description=name, total=total or None, text="")
 
-    def progress(self, done: int, rate: float, counts: dict[str, int]) -> None:
-        self._bar.update(self._task, completed=done, rate=f"{rate:,.0f}/s", problems=_problem_counts(counts))
+    def progress(self, update: ProgressUpdate) -> None:
+        self._bar.update(self._task, completed=update.done, text=update.text)
 
     def note(self, text: str, facts: dict[str, Any]) -> None:  # noqa: ARG002
         self._console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
         self._bar.stop()
-
-
-def _problem_counts(counts: dict[str, int]) -> str:
-    return f"{counts.get('unmovable', 0)} unmovable, {counts.get('reconnects', 0)} reconnects"
 
 
 class ProgressReporter:
@@ -131,6 +157,7 @@ class ProgressReporter:
         self._counters = Counters()
         self._guard = threading.Lock()
         self._began, self._base = time.monotonic(), 0
+        self._current_at: float | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -154,7 +181,13 @@ class ProgressReporter:
         """A stage begins."""
         with self._guard:
             self._began, self._base = time.monotonic(), self._counters.get("scanned")
+            self._current_at = None
             self._sink.stage(name, total, facts)
+
+    def current(self, at: float) -> None:
+        """The target has all changes up to a moment of the monotonic clock."""
+        with self._guard:
+            self._current_at = at
 
     def note(self, text: str, **facts: Any) -> None:
         """A message for the operator."""
@@ -169,4 +202,6 @@ class ProgressReporter:
         with self._guard:
             done = self._counters.get("scanned") - self._base
             rate = done / max(time.monotonic() - self._began, 1e-6)
-            self._sink.progress(done, rate, self._counters.snapshot())
+            lag = None if self._current_at is None else time.monotonic() - self._current_at
+            counts = self._counters.snapshot()
+            self._sink.progress(ProgressUpdate(done, rate, counts.get("bytes", 0), lag, counts))

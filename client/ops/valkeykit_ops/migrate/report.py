@@ -93,10 +93,9 @@ def _page(record: dict[str, Any]) -> str:
     lines = [
         "# Migration report",
         "",
-        f"{plan['source']} → {plan['target']}, started {record['started']}, {record['seconds']:,.1f} s.",
-        "",
         f"**{record['verdict']}**",
-        _cut_over(record),
+        "",
+        *_table(("", ""), _summary(record)),
         "",
         *(f"- {event}" for event in record["events"]),
         *([""] if record["events"] else []),
@@ -109,15 +108,37 @@ def _page(record: dict[str, Any]) -> str:
         *_table(("step", "keys"), record["counts"].items()),
     ]
     if verified:
-        kind = "Every key was compared on both servers." if verified["full"] else "A sample was compared."
         rows = [(name, value) for name, value in verified.items() if name not in {"full", "bound"}]
-        lines += ["", "## Verification", "", kind, "", *_table(("result", "keys"), rows)]
+        lines += ["", "## Verification", "", *_table(("result", "keys"), rows)]
     if record["differences"]:
         wrong = [(one["verdict"], one["database"], one["type"], one["key"]) for one in record["differences"]]
         lines += ["", "## Differing keys", "", *_table(("verdict", "database", "type", "key"), wrong)]
     if record["functions"]:
         lines += ["", "## Function libraries", "", *_table(("name", "result"), record["functions"].items())]
     return "\n".join(lines) + "\n"
+
+
+def _summary(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a reader wants to know first."""
+    plan, verified = record["plan"], record["verification"]
+    rows = [
+        ("from", plan["source"]),
+        ("to", plan["target"]),
+        ("started", record["started"]),
+        ("duration", f"{record['seconds']:,.1f} s"),
+        ("writes", _cut_over(record)),
+    ]
+    if record["downtime_seconds"] is not None:
+        rows.append(("downtime for writes", f"{record['downtime_seconds']:,.1f} s"))
+    if verified:
+        how = "Every key was compared on both servers." if verified["full"] else "A sample was compared."
+        wrong = sum(verified[name] for name in ("missing", "different", "unexpected", "unstable"))
+        rows += [
+            ("compared", f"{verified['compared']:,} keys: type, value and expiry time. {how}"),
+            ("repaired", f"{verified['repaired']:,} of {verified['differing']:,} keys that differed at first"),
+            ("differing", f"{wrong:,} keys"),
+        ]
+    return rows
 
 
 def _cut_over(record: dict[str, Any]) -> str:

@@ -254,8 +254,9 @@ class Migration:
     def _follow(self, seconds: float) -> None:
         self._reporter.stage("following")
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while (began := time.monotonic()) < end:
             self._delta()
+            self._reporter.current(began)
             self._context.stop.wait(POLL_INTERVAL_SECONDS)
             self._context.check_stop()
 

@@ -17,9 +17,12 @@ from valkeykit.url import Node
 
 from valkeykit_ops.migrate.failures import naming_endpoint, translating_errors
 from valkeykit_ops.migrate.payload import Format
-from valkeykit_ops.migrate.pipelined import PipelinedConnection
+from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
 
 SLOTS = 16384
+
+NO_TOUCH = pack("CLIENT", "NO-TOUCH", "ON")
+"""Reading a key on this connection does not count as its use (Redis 7.2, Valkey)."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class MigrationServer:
             ValkeykitError: The server is unreachable or rejected the login.
         """
         self._role = role
+        self._avoids_touching = False
         self._given = settings.address
         topology = settings.topology
         if topology in {"sentinel", "replicated"}:
@@ -69,6 +73,7 @@ class MigrationServer:
         self.engine = "valkey" if "valkey_version" in with_info else "redis"
         self.version = str(with_info.get("valkey_version") or with_info.get("redis_version"))
         self.format = Format.of(self.engine, self.release)
+        self._avoids_touching = self.release >= (7, 2)
 
     def __repr__(self) -> str:
         return f"<MigrationServer {self.name}>"
@@ -112,7 +117,10 @@ class MigrationServer:
 
     def connect(self, node: Node, database: int = 0) -> PipelinedConnection:
         """Open a connection to a node."""
-        return PipelinedConnection(self.settings, node, database, self._role)
+        connection = PipelinedConnection(self.settings, node, database, self._role)
+        if self._avoids_touching:
+            connection.request([NO_TOUCH])  # a user who may not run it touches the keys
+        return connection
 
     def command(self, node: Node, *words: str | int) -> Any:
         """The reply to a command, over a connection that is kept open per node.
