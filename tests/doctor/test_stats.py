@@ -51,9 +51,16 @@ def test_rates_and_sampled_keys(server: ServerProcess) -> None:
             client.get("large")
         for _ in range(50):
             client.get("absent")
+        client.config_set("slowlog-log-slower-than", 0)
+        client.set("small", "secret")
+        client.config_set("slowlog-log-slower-than", -1)
         [one] = watch.update()
     assert one.hit_rate == pytest.approx(0.75)
-    assert one.operations > 0
+    assert one.operations == one.minute > 0
+    assert one.slow == len(one.slow_log) == 2
+    assert {entry.command for entry in one.slow_log} == {"SET, 2 arguments", "CONFIG SET, 2 arguments"}
+    assert "secret" not in str(one.record())
+    assert all(abs(time.time() - entry.when) < 60 for entry in one.slow_log)
     assert (one.role, one.keys, one.maxmemory) == ("primary", 2, 300 * 2**20)
     assert one.big[0][0] == "large"
     assert one.big[0][1] > 100_000
@@ -96,6 +103,12 @@ def test_all_nodes_of_a_cluster(tmp_path: Path, replicas: int) -> None:
         shown = json.loads(command("stats", "--json", VALKEY_URL=nodes[-1].url).stdout)
         assert {one["node"] for one in shown["nodes"]} == {f"{HOST}:{node.port}" for node in nodes}
         assert sum(one["role"] == "replica" for one in shown["nodes"]) == 3 * replicas
+        for dead in (nodes[1], nodes[-1]) if replicas else ():
+            dead.kill()
+        if replicas:  # CLUSTER SLOTS does not list them
+            shown = json.loads(command("stats", "--json", VALKEY_URL=nodes[0].url).stdout)
+            assert set(shown["missing"]) == {f"{HOST}:{node.port}" for node in (nodes[1], nodes[-1])}
+            assert len(shown["nodes"]) == 4
 
 
 def test_the_replicas_that_a_sentinel_knows(tmp_path: Path) -> None:
@@ -145,6 +158,12 @@ def test_metrics_once_and_served(server: ServerProcess) -> None:
     finally:
         served.shutdown()
         served.server_close()
+
+
+def test_an_address_for_scrapes_that_is_none(server: ServerProcess) -> None:
+    for address in ("127.0.0.1:99999", "a:1,b:2", "localhost:0"):
+        shown = command("metrics", "--listen", address, VALKEY_URL=server.url)
+        assert (shown.returncode, "is not HOST:PORT -> --listen 127.0.0.1:9121" in shown.stderr) == (1, True)
 
 
 def test_metrics_without_the_library(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:

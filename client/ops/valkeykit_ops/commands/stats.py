@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,11 @@ from rich.text import Text
 from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import resolve_settings
-from valkeykit.url import parse_nodes
+from valkeykit.url import Node, parse_nodes
 
 from valkeykit_ops.stats import metrics as exporter
 from valkeykit_ops.stats.reading import Figures
-from valkeykit_ops.stats.watch import Watch
+from valkeykit_ops.stats.watch import MINUTE_SECONDS, Watch
 
 UPDATE_INTERVAL_SECONDS = 1.0
 """Pause between two updates."""
@@ -58,15 +59,23 @@ def metrics(
     if once:
         typer.echo(exporter.text(settings), nl=False)
         return
-    nodes = parse_nodes(listen)
-    if len(nodes) != 1:
-        raise ConfigurationError(f"--listen {listen!r} is not HOST:PORT", fix="--listen 127.0.0.1:9121")
+    nodes = _listen_address(listen)
     server = exporter.serve(settings, nodes[0].host, nodes[0].port)
     typer.echo(f"http://{nodes[0]}/metrics", err=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
         server.shutdown()
+
+
+def _listen_address(text: str) -> tuple[Node, ...]:
+    try:
+        nodes = parse_nodes(text)
+    except ConfigurationError:  # its text is about URLs
+        nodes = ()
+    if len(nodes) != 1:
+        raise ConfigurationError(f"--listen {text!r} is not HOST:PORT", fix="--listen 127.0.0.1:9121")
+    return nodes
 
 
 def _follow(watch: Watch, seconds: float | None) -> None:
@@ -76,7 +85,7 @@ def _follow(watch: Watch, seconds: float | None) -> None:
         try:
             while seconds is None or time.monotonic() - began < seconds:
                 time.sleep(min(UPDATE_INTERVAL_SECONDS, seconds or UPDATE_INTERVAL_SECONDS))
-                live.update(_page(watch.update(), watch), refresh=True)
+                live.update(_page(watch.update(), watch, live.console.width), refresh=True)
         except KeyboardInterrupt:
             pass
 
@@ -88,44 +97,78 @@ def _missing(watch: Watch) -> dict[str, str]:
 _ROWS: dict[str, Callable[[Figures], str]] = {
     "role": lambda one: f"{one.role} {one.version}",
     "operations/s": lambda one: f"{one.operations:,.0f}",
+    "operations/s, last minute": lambda one: (
+        f"{one.minute:,.0f}" + (f" ({one.minute_window:.0f} s)" if one.minute_window < MINUTE_SECONDS else "")
+    ),
     "hit rate": lambda one: "" if one.hit_rate is None else f"{one.hit_rate:.1%}",
     "evicted/s, expired/s": lambda one: f"{one.evicted:,.0f}, {one.expired:,.0f}",
-    "CPU": lambda one: f"{one.cpu:.0%}",
-    "memory, MiB": lambda one: (
-        f"{one.memory / _MIB:,.1f}"
+    "CPU, of one core": lambda one: f"{one.cpu:.0%}",
+    "memory": lambda one: (
+        f"{one.memory / _MIB:,.1f} MiB"
         + (f" of {one.maxmemory / _MIB:,.0f} ({one.memory / one.maxmemory:.0%})" if one.maxmemory else "")
     ),
     "fragmentation": lambda one: f"{one.fragmentation:.2f}",
     "keys": lambda one: f"{one.keys:,}",
     "clients, blocked": lambda one: f"{one.clients:,}, {one.blocked:,}",
-    "lag, s": lambda one: "" if one.lag is None else f"{one.lag:,.0f}",
-    "slow commands": lambda one: f"{one.slow:,}",
-    "PING, ms": lambda one: f"{one.ping_ms:.2f}",
+    "replication lag": lambda one: "" if one.lag is None else f"{one.lag:,.0f} s",
+    "slow commands, last minute": lambda one: f"{one.slow:,}",
+    "PING": lambda one: f"{one.ping_ms:.2f} ms",
 }
 
+LABEL_COLUMNS, NODE_COLUMNS = 30, 28
+"""Widths for the labels and for one node. Nodes that do not fit beside each other are shown below."""
 
-def _page(figures: list[Figures], watch: Watch) -> RenderableType:
-    table = Table()
-    table.add_column("", style="bold")
-    for one in figures:
-        table.add_column(Text(one.node), justify="right", overflow="fold")
-    for label, cell in _ROWS.items():
-        table.add_row(label, *(cell(one) for one in figures))
-    parts: list[RenderableType] = [table, _keys(figures)]
+
+def _page(figures: list[Figures], watch: Watch, width: int) -> RenderableType:
+    side_by_side = max((width - LABEL_COLUMNS) // NODE_COLUMNS, 1)
+    parts: list[RenderableType] = [
+        _nodes(figures[first : first + side_by_side]) for first in range(0, len(figures), side_by_side)
+    ]
+    if any(one.slow_log for one in figures):
+        parts.append(_slow_commands(figures))
+    parts.append(_keys(figures))
     parts += [Text(f"{node}: {why}", style="red") for node, why in _missing(watch).items()]
     return Group(*parts)
 
 
+def _nodes(figures: list[Figures]) -> Table:
+    table = Table()
+    table.add_column("", style="bold", overflow="fold")
+    for one in figures:
+        table.add_column(Text(one.node), justify="right", overflow="fold")
+    for label, cell in _ROWS.items():
+        table.add_row(label, *(cell(one) for one in figures))
+    return table
+
+
+def _slow_commands(figures: list[Figures]) -> Table:
+    table = Table(title="slow commands of the last minute", title_justify="left")
+    for column in ("node", "time", "duration", "client", "command"):
+        table.add_column(column, overflow="fold")
+    for one in figures:
+        for entry in one.slow_log:
+            when = datetime.fromtimestamp(entry.when, timezone.utc).strftime("%H:%M:%S UTC")
+            cells = (one.node, when, f"{entry.seconds * 1000:,.1f} ms", entry.client, entry.command)
+            table.add_row(*map(Text, cells))
+    return table
+
+
 def _keys(figures: list[Figures]) -> Table:
     table = Table(title="sampled keys", title_justify="left")
-    for column in ("node", "big key", "KiB", "hot key", "heat"):
+    for column in ("node", "big key", "size", "hot key", "heat"):
         table.add_column(column, overflow="fold")
     for one in figures:
         for index in range(max(len(one.big), len(one.hot))):
-            big = (Text(one.big[index][0]), f"{one.big[index][1] / 1024:,.1f}") if index < len(one.big) else ("", "")
+            big = (
+                (Text(one.big[index][0]), f"{one.big[index][1] / 1024:,.1f} KiB") if index < len(one.big) else ("", "")
+            )
             hot = (Text(one.hot[index][0]), _heat(one.hot[index][1])) if index < len(one.hot) else ("", "")
             table.add_row(Text(one.node), *big, *hot)
     return table
+
+
+def _size(number: int) -> str:
+    return f"{number / 1024:,.1f} KiB"
 
 
 def _heat(value: int) -> str:

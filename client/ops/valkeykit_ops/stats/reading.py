@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from valkeykit.url import Node
 
 from valkeykit_ops.nodes import replicas_of
+from valkeykit_ops.stats.slow_log import SlowEntry
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Reading:
         lag: Replication lag in seconds; on a primary that of its slowest replica; None without replication.
         slow: Number of entries ever added to the slow log.
         ping: Median in seconds.
+        clock: The server's clock, in seconds since the epoch.
     """
 
     node: Node
@@ -49,6 +52,7 @@ class Reading:
     lag: float | None
     slow: int
     ping: float
+    clock: float = 0.0
 
     @property
     def cpu(self) -> float:
@@ -66,9 +70,16 @@ class Figures:
     """The activity of a node between two readings.
 
     Attributes:
-        operations, evicted, expired: Per second.
-        hit_rate: None without reads.
-        cpu: Share of one core.
+        window: Seconds between the readings.
+        operations, evicted, expired: Per second, in the window.
+        hit_rate: In the window; None without reads.
+        cpu: Share of one core, in the window.
+        memory, maxmemory: Bytes.
+        lag: Seconds.
+        slow: Number of slow commands in the last minute.
+        minute: Operations per second in the last minute, or since the start if that is shorter.
+        minute_window: Its seconds.
+        slow_log: The latest slow commands of the last minute.
     """
 
     node: str
@@ -88,6 +99,10 @@ class Figures:
     lag: float | None
     slow: int
     ping_ms: float
+    window: float
+    minute: float = 0.0
+    minute_window: float = 0.0
+    slow_log: list[SlowEntry] = field(default_factory=list)
     big: list[tuple[str, int]] = field(default_factory=list)
     hot: list[tuple[str, int]] = field(default_factory=list)
 
@@ -123,6 +138,7 @@ def read(node: Node, info: Mapping[str, Any], when: float, *, slow: int, ping: f
         lag=_lag(info),
         slow=slow,
         ping=ping,
+        clock=float(info.get("server_time_usec", 0)) / 1e6 or time.time(),
     )
 
 
@@ -153,6 +169,7 @@ def between(before: Reading, after: Reading) -> Figures:
         lag=after.lag,
         slow=max(after.slow - before.slow, 0),
         ping_ms=after.ping * 1000,
+        window=seconds,
     )
 
 

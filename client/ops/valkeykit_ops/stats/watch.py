@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import deque
 from dataclasses import replace
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from valkeykit.error_translation import translate_error
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
@@ -16,9 +17,15 @@ from valkeykit.url import Node
 from valkeykit_ops import nodes as deployment
 from valkeykit_ops.stats.keys import KeySampler
 from valkeykit_ops.stats.reading import Figures, Reading, between, read
+from valkeykit_ops.stats.slow_log import SlowLog
 
 PINGS_PER_READING = 3
 """PINGs per node and reading."""
+
+MINUTE_SECONDS = 60.0
+
+LISTED_SLOW_COMMANDS = 5
+"""Number of slow commands that are shown for a node."""
 
 DISCOVERY_INTERVAL_SECONDS = 10.0
 """Pause between two discoveries of the nodes."""
@@ -32,7 +39,8 @@ class Watch:
         self._samples = samples
         self._clients: dict[Node, Redis] = {}
         self._samplers: dict[Node, KeySampler] = {}
-        self._before: dict[Node, Reading] = {}
+        self._slow_logs: dict[Node, SlowLog] = {}
+        self._history: dict[Node, deque[Reading]] = {}
         self._discovered_at = float("-inf")
         self.missing: dict[Node, str] = {}
         """Nodes that did not respond at the last update, with the reason."""
@@ -71,13 +79,27 @@ class Watch:
         for plain in self.readings():
             sampler = self._samplers.setdefault(plain.node, KeySampler(plain.policy))
             reading = replace(plain, hits=plain.hits - sampler.counted)
-            before = self._before.get(reading.node)
-            self._before[reading.node] = reading
+            history = self._history.setdefault(reading.node, deque())
             if self._samples:
                 sampler.sample(self._clients[reading.node])
-            if before:
-                figures.append(replace(between(before, reading), big=sampler.big, hot=sampler.hot))
+            if history:
+                figures.append(replace(self._figures(history, reading), big=sampler.big, hot=sampler.hot))
+            history.append(reading)
         return figures
+
+    def _figures(self, history: deque[Reading], reading: Reading) -> Figures:
+        """The activity since the last reading, and in the last minute."""
+        while len(history) > 1 and history[1].when <= reading.when - MINUTE_SECONDS:
+            history.popleft()  # the oldest that is kept is at least a minute old
+        minute = between(history[0], reading)
+        slow = self._slow_logs[reading.node].since(reading.clock - MINUTE_SECONDS)
+        return replace(
+            between(history[-1], reading),
+            minute=minute.operations,
+            minute_window=minute.window,
+            slow=len(slow),
+            slow_log=slow[:LISTED_SLOW_COMMANDS],
+        )
 
     def _discover(self) -> None:
         if time.monotonic() - self._discovered_at < DISCOVERY_INTERVAL_SECONDS:
@@ -90,21 +112,13 @@ class Watch:
                 self._clients[node] = deployment.client_at(self._settings, node)
         self._discovered_at = time.monotonic()
 
-    @staticmethod
-    def _read(node: Node, client: Redis) -> Reading:
+    def _read(self, node: Node, client: Redis) -> Reading:
         seconds = []
         for _ in range(PINGS_PER_READING):
             began = time.perf_counter()
             client.ping()
             seconds.append(time.perf_counter() - began)
         info: Any = client.info()  # several sections need 7.0
-        return read(node, info, time.monotonic(), slow=_slow(client), ping=statistics.median(seconds))
-
-
-def _slow(client: Redis) -> int:
-    """Number of entries ever added to the slow log, from the latest id; 0 if it is not permitted."""
-    try:
-        newest: Any = client.slowlog_get(1)
-    except ResponseError:
-        return 0
-    return int(newest[0]["id"]) + 1 if newest else 0
+        when = time.monotonic()
+        slow = self._slow_logs.setdefault(node, SlowLog()).read(client, only_id=not self._samples)
+        return read(node, info, when, slow=slow, ping=statistics.median(seconds))
