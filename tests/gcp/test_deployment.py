@@ -90,6 +90,24 @@ def test_persistence_follows_from_the_workload(configuration: Configuration, mod
     assert ("aofConfig" in found, "rdbConfig" in found) == (mode == "AOF", mode == "RDB")
 
 
+def test_snapshots_and_flushes_can_be_chosen() -> None:
+    rdb = DeployedGcp.of({"gcp.snapshotPeriod": "12h"}).one(INSTANCE)["persistenceConfig"]
+    assert rdb["rdbConfig"] == {"rdbSnapshotPeriod": "TWELVE_HOURS"}
+    aof = DeployedGcp.of({"workload": "queue", "gcp.appendFsync": "always"}).one(INSTANCE)["persistenceConfig"]
+    assert aof["aofConfig"] == {"appendFsync": "ALWAYS"}
+
+
+def test_backups_can_be_off_in_dev_without_an_alert_for_them() -> None:
+    deployed = DeployedGcp.of({"gcp.backupDays": "0"})
+    assert "automatedBackupConfig" not in deployed.one(INSTANCE)
+    assert "alert-backup" not in deployed.all(answers.ALERT)
+    assert "there are no backups" in notes(load(MINIMAL | {"gcp.backupDays": "0"}))[0]
+
+
+def test_a_maintenance_version_is_requested() -> None:
+    assert DeployedGcp.of({"gcp.maintenanceVersion": "M_1"}).one(INSTANCE)["maintenanceVersion"] == "M_1"
+
+
 @pytest.mark.parametrize(
     ("stack", "name"),
     [

@@ -14,6 +14,8 @@ from pulumi_gcp.memorystore.outputs import (
 )
 from valkeykit.url import Node
 
+from harness.cloud.config_strategies import load
+from harness.cloud.gcp.configurations import MINIMAL
 from infra.errors import ProvisioningError
 from infra.targets.gcp import endpoints
 
@@ -68,3 +70,11 @@ def test_every_chain_of_every_authority_counts() -> None:
     assert endpoints.authority(cas, None) == "a\na-root\nb\nb-root\n"
     assert endpoints.authority(cas, "own") == "own"
     assert endpoints.authority(None, None) is None
+
+
+def test_a_shared_authority_that_the_api_does_not_return_needs_a_file() -> None:
+    shared = load(MINIMAL | {"gcp.serverCa": "shared"})
+    assert endpoints.check_authority(shared, "returned") == "returned"
+    assert endpoints.check_authority(load(MINIMAL), None) is None
+    with pytest.raises(ProvisioningError, match=r"get-shared-regional-certificate-authority.*gcp.caFile"):
+        endpoints.check_authority(shared, None)

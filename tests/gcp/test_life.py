@@ -14,6 +14,7 @@ from harness.cloud.config_strategies import Configuration
 from harness.cloud.gcp import answers, project
 from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
+from infra.targets.gcp.component import CREATION_NOTE
 from tests.support.secret_scan import absent_from_text
 
 THEIRS = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
@@ -51,8 +52,10 @@ def test_up_and_again_and_down(stack: CloudStack, resources: Path, configuration
     assert planned.succeeded, planned.said
     first = stack.up()
     assert first.succeeded, first.said
+    assert CREATION_NOTE in first.said
     again = stack.up("--refresh", "--expect-no-changes")
     assert again.succeeded, again.steps
+    assert CREATION_NOTE not in again.said
     outputs = stack.outputs()
     endpoint = Endpoint.from_dict(outputs["endpoint"])
     assert (endpoint.target, endpoint.tls, endpoint.version) == ("gcp", True, "9.0")

@@ -162,5 +162,5 @@ def test_the_documented_changes_are_several_updates(name: str) -> None:
 
 
 def test_every_field_of_the_service_is_known_to_the_plan() -> None:
-    assert set(updates.KEYS) == service.MUTABLE - {"deletionPolicy", "maintenanceVersion"}
+    assert set(updates.KEYS) == service.MUTABLE - {"deletionPolicy"}
     assert not set(updates.KEYS) & set(changes.REPLACING_INPUTS)

@@ -95,12 +95,13 @@ def _instance(inputs: Inputs) -> Inputs:
         }
         for number, kind in enumerate(_TYPES[mode], 2)
     ]
-    told = inputs.get("serverCaMode") == "GOOGLE_MANAGED_PER_INSTANCE_CA"
+    told = inputs.get("serverCaMode") in ("GOOGLE_MANAGED_PER_INSTANCE_CA", "GOOGLE_MANAGED_SHARED_CA")
     chains = [{"certificates": CERTIFICATES[:2]}, {"certificates": CERTIFICATES[2:]}]
     return {
         "endpoints": [{"connections": connections}],
         "managedServerCas": [{"caCerts": chains}] if told else [],
         "discoveryEndpoints": [],
         "pscAutoConnections": [],
+        "availableMaintenanceVersions": [],
         "engineVersion": inputs.get("engineVersion", "VALKEY_9_0"),
     }

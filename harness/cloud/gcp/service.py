@@ -146,14 +146,14 @@ def _configs(inputs: Inputs) -> Iterator[str]:
 
 
 def _times(inputs: Inputs) -> Iterator[str]:
-    backup = inputs["automatedBackupConfig"]
-    seconds = int(backup["retention"].removesuffix("s"))
-    yield from _check(86_400 <= seconds <= 31_536_000, f"retention {seconds}s")
     windows = inputs["maintenancePolicy"]["weeklyMaintenanceWindows"]
     yield from _check(len(windows) <= 1, "several windows")
-    hour = backup["fixedFrequencySchedule"]["startTime"]["hours"]
-    # The provider leaves an hour of 0 out, and then the empty schedule around it.
-    yield from _check(1 <= hour <= 23, f"hour {hour} of backups")
+    if backup := inputs.get("automatedBackupConfig"):
+        seconds = int(backup["retention"].removesuffix("s"))
+        yield from _check(86_400 <= seconds <= 31_536_000, f"retention {seconds}s")
+        hour = backup["fixedFrequencySchedule"]["startTime"]["hours"]
+        # The provider leaves an hour of 0 out, and then the empty schedule around it.
+        yield from _check(1 <= hour <= 23, f"hour {hour} of backups")
     for window in windows:
         yield from _check(0 <= window["startTime"]["hours"] <= 23, f"hour {window['startTime']['hours']}")
 

@@ -59,8 +59,8 @@ def _authority(settings: StackSettings) -> Iterator[ConfigProblem]:
     if gcp.serverCa == "instance" and gcp.caFile:
         reason = "is set, but the API returns the authority of an instance"
         yield ConfigProblem("gcp.caFile", reason, remove_command("gcp.caFile"))
-    if gcp.serverCa != "instance" and not gcp.caFile:
-        reason = f"is {gcp.serverCa}, an authority that the API does not return, but caFile is empty"
+    if gcp.serverCa == "customer" and not gcp.caFile:
+        reason = "is customer, an authority that the API does not return, but caFile is empty"
         yield ConfigProblem("gcp.serverCa", reason, remove_command("gcp.serverCa"))
     elif gcp.serverCa == "customer" and not gcp.caPool:
         yield ConfigProblem("gcp.serverCa", "is customer, but caPool is empty", set_command("gcp.serverCa", "shared"))

@@ -138,6 +138,23 @@ class GcpSettings(SettingsModel):
         Literal["", "disabled", "rdb", "aof"],
         Key("disabled, rdb, aof or empty", '""', "Persistence; default: rdb for a cache, else aof"),
     ] = ""
+    snapshotPeriod: Annotated[
+        Literal["", "1h", "6h", "12h", "24h"],
+        Key("1h, 6h, 12h, 24h or empty", '""', "Interval of RDB snapshots; default: 1h"),
+    ] = ""
+    appendFsync: Annotated[
+        Literal["", "always", "everysec", "no"],
+        Key("always, everysec, no or empty", '""', "Flush of the append-only file to disk; default: everysec"),
+    ] = ""
+    maintenanceVersion: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_.-]*$"),
+        Key(
+            "a version of the output `availableMaintenanceVersions`, or empty",
+            '""',
+            "Maintenance version to update to at once, instead of in the window",
+        ),
+    ] = ""
     kmsKey: Annotated[
         str,
         Field(pattern=rf"^({_LOCATION}/keyRings/[a-zA-Z0-9_-]{{1,63}}/cryptoKeys/[a-zA-Z0-9_-]{{1,63}})?$"),
@@ -148,9 +165,9 @@ class GcpSettings(SettingsModel):
         ),
     ] = ""
     backupDays: Annotated[
-        Annotated[int, Field(ge=1, le=365)] | None,
+        Annotated[int, Field(ge=0, le=365)] | None,
         EmptyAsNone,
-        Key("1 to 365, or empty", "7", "Retention of daily backups in days; default: 7 in prod, 1 in dev"),
+        Key("0 to 365, or empty", "7", "Retention of daily backups in days, 0 for none; default: 7 in prod, 1 in dev"),
     ] = None
     # The provider omits an hour of 0, and with it the schedule that the API requires.
     backupHour: Annotated[int, Field(ge=1, le=23), Key("1 to 23, in UTC", "3", "Start of backups")] = 3

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from infra.settings.gcp import access_validation, network_validation
 from infra.settings.gcp.catalogue import MAX_NODES, PORT, PREVIEW_VERSIONS, VERSIONS
 from infra.settings.gcp.nodes import NODE_TYPES
+from infra.settings.gcp.persistence import persistence_mode
 from infra.settings.gcp.resource_names import BACKUP_NAME, is_elsewhere
 from infra.settings.gcp.sizing import largest_bytes, smallest
 from infra.settings.keys import ConfigProblem, remove_command, set_command
@@ -97,12 +98,26 @@ def _data(settings: StackSettings) -> Iterator[ConfigProblem]:
     if settings.workload == "mixed" and gcp.persistence == "disabled":
         reason = "is disabled, with which keys without a TTL would be lost"
         yield ConfigProblem("gcp.persistence", reason, set_command("gcp.persistence", "aof"))
+    yield from _backups_and_flushes(settings)
     if is_elsewhere(gcp.kmsKey, gcp.location):
         reason = f"isn't in {gcp.location}, the location of the data"
         yield ConfigProblem("gcp.kmsKey", reason, remove_command("gcp.kmsKey"))
     if source and not (_FILES.fullmatch(source) or BACKUP_NAME.fullmatch(source)):
         reason = f"is {source!r}, expected gs://bucket/file.rdb or projects/…/backupCollections/…/backups/…"
         yield ConfigProblem("restoreFrom", reason, remove_command("restoreFrom"))
+
+
+def _backups_and_flushes(settings: StackSettings) -> Iterator[ConfigProblem]:
+    gcp, mode = settings.gcp, persistence_mode(settings)
+    if gcp.backupDays == 0 and settings.environment == "prod":
+        yield ConfigProblem("gcp.backupDays", "is 0, but production needs backups", set_command("gcp.backupDays", "7"))
+    for key, needed in (("snapshotPeriod", "rdb"), ("appendFsync", "aof")):
+        if getattr(gcp, key) and mode != needed:
+            reason = f"is set, but persistence is {mode}, not {needed}"
+            yield ConfigProblem(f"gcp.{key}", reason, remove_command(f"gcp.{key}"))
+    if gcp.appendFsync == "no" and mode == "aof" and settings.workload == "queue":
+        reason = "is no, with which a queue would lose jobs"
+        yield ConfigProblem("gcp.appendFsync", reason, remove_command("gcp.appendFsync"))
 
 
 def _replication(settings: StackSettings) -> Iterator[ConfigProblem]:

@@ -12,6 +12,7 @@ from pulumi_gcp.monitoring.notification_channel import NotificationChannel
 
 from infra.settings import StackSettings
 from infra.settings.gcp.nodes import ALERT_PERCENT
+from infra.settings.gcp.persistence import backup_days
 from infra.targets.context import Context
 from infra.targets.gcp import names
 
@@ -48,9 +49,10 @@ def rules(settings: StackSettings) -> Iterator[AlertRule]:
         "ALIGN_DELTA",
         minutes=0,
     )
-    yield AlertRule(
-        "backup", "backup/last_backup_status", 1, "the last backup failed", "ALIGN_MIN", below=True, minutes=0
-    )
+    if backup_days(settings):
+        yield AlertRule(
+            "backup", "backup/last_backup_status", 1, "the last backup failed", "ALIGN_MIN", below=True, minutes=0
+        )
     if settings.workload != "cache":
         limit = ALERT_PERCENT / 100
         yield AlertRule(

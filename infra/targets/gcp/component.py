@@ -15,6 +15,7 @@ from valkeykit.url import Node
 from infra.outputs import GCP, PENDING_UPDATES
 from infra.settings import StackSettings
 from infra.settings.gcp.catalogue import PREVIEW_VERSIONS
+from infra.settings.gcp.persistence import backup_days
 from infra.targets.context import Context
 from infra.targets.deployment import Login, TargetDeployment
 from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secrets
@@ -24,6 +25,11 @@ from infra.targets.gcp.updates import UpdatePlan, provider_names
 from infra.targets.output_errors import as_run_error
 from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
+
+CREATION_NOTE = (
+    "gcp: the creation takes 10 to 20 minutes; after 30 minutes Google may be rejecting it for lack of quota (429), "
+    "which the provider repeats silently for up to 60: check the quotas in Google's console"
+)
 
 
 class GcpDeployment(TargetDeployment):
@@ -74,6 +80,7 @@ class GcpDeployment(TargetDeployment):
                 "firewall": instance.endpoints.apply(lambda created: network.firewall(endpoints.addresses(created))),
                 "dashboard": dashboard.create_dashboard(context),
                 "secret": secrets.create_connection_secret(context, self.endpoint, members.logins),
+                "availableMaintenanceVersions": instance.available_maintenance_versions,
                 PENDING_UPDATES: plan.apply(changes.pending),
                 **({"readerUrl": _reader_url(self.endpoint, members.logins)} if _has_reader(settings) else {}),
             }
@@ -89,6 +96,8 @@ def _plan(
     @as_run_error
     def plan(_urn: str | None) -> UpdatePlan:
         planned = changes.plan_update(previous, provider_names(request), stack)
+        if previous.of(changes.INSTANCE) is None:
+            pulumi.log.info(CREATION_NOTE)
         if later := changes.pending(planned):
             pulumi.log.info(f"gcp: {len(later) + 1} updates: this one, then {'; then '.join(later)}")
         return planned
@@ -107,7 +116,8 @@ def _provider(settings: StackSettings) -> Provider:
 
 def notes(settings: StackSettings) -> list[str]:
     """Notes for the operator."""
-    lines = ["`pulumi destroy` leaves no final snapshot, only the daily backups"]
+    remains = "only the daily backups" if backup_days(settings) else "and there are no backups"
+    lines = [f"`pulumi destroy` leaves no final snapshot, {remains}"]
     if settings.version in PREVIEW_VERSIONS:
         lines.append(f"Valkey {settings.version} is a preview on Memorystore, without a service level agreement")
     if settings.gcp.auth == "iam" and not any(access.members(settings).values()):
@@ -135,7 +145,12 @@ def _endpoint(
     def nodes(created: Sequence[Any] | None) -> list[Node]:
         return list(endpoints.nodes(created, types))
 
-    ca = instance.managed_server_cas.apply(lambda cas: endpoints.authority(cas, authority))
+    @as_run_error
+    def certificates(created: Sequence[Any] | None) -> str | None:
+        found = endpoints.authority(created, authority)
+        return endpoints.check_authority(settings, found)
+
+    ca = instance.managed_server_cas.apply(certificates)
     maxmemory = plan.apply(lambda known: int(known.inputs["engineConfigs"]["maxmemory"]))
     return pulumi.Output.all(
         nodes=instance.endpoints.apply(nodes), ca=ca, version=instance.engine_version, maxmemory=maxmemory

@@ -13,6 +13,7 @@ from infra import project
 from infra.errors import ProvisioningError
 from infra.settings import StackSettings
 from infra.settings.gcp.catalogue import PORT
+from infra.settings.keys import set_command
 
 DISCOVERY = "CONNECTION_TYPE_DISCOVERY"
 PRIMARY = "CONNECTION_TYPE_PRIMARY"
@@ -57,6 +58,21 @@ def authority(server_cas: Sequence[Any] | None, configured: str | None) -> str |
     chains = (chain for ca in server_cas or () for chain in ca.ca_certs or ())
     certificates = [certificate.strip() for chain in chains for certificate in chain.certificates or ()]
     return "\n".join([*certificates, ""]) if certificates else None
+
+
+def check_authority(settings: StackSettings, found: str | None) -> str | None:
+    """
+    Raises:
+        ProvisioningError: the API did not return the shared authority of the region, so clients could not verify it.
+    """
+    if found is None and settings.gcp.tls and settings.gcp.serverCa == "shared":
+        location = settings.gcp.location
+        raise ProvisioningError(
+            "the API did not return the certificates of the shared authority",
+            fix=f"gcloud memorystore get-shared-regional-certificate-authority --location={location}, "
+            f"write its certificates to authority.pem, then {set_command('gcp.caFile', 'authority.pem')}",
+        )
+    return found
 
 
 def read_authority(settings: StackSettings) -> str | None:

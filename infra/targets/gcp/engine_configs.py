@@ -7,6 +7,10 @@ from typing import Any
 from infra import hardening
 from infra.settings import StackSettings
 from infra.settings.gcp.nodes import InstanceNodeType
+from infra.settings.gcp.persistence import persistence_mode
+
+_FSYNC = {"always": "ALWAYS", "everysec": "EVERY_SEC", "no": "NEVER"}
+_PERIODS = {"1h": "ONE_HOUR", "6h": "SIX_HOURS", "12h": "TWELVE_HOURS", "24h": "TWENTY_FOUR_HOURS"}
 
 
 def engine_configs(settings: StackSettings, node: InstanceNodeType) -> dict[str, str]:
@@ -15,15 +19,10 @@ def engine_configs(settings: StackSettings, node: InstanceNodeType) -> dict[str,
     return directives | {"maxclients": str(min(int(directives["maxclients"]), node.max_clients))}
 
 
-def persistence_mode(settings: StackSettings) -> str:
-    """disabled, rdb or aof. An hourly snapshot keeps a cache warm; jobs must not be lost."""
-    return settings.gcp.persistence or ("rdb" if settings.workload == "cache" else "aof")
-
-
 def persistence(settings: StackSettings) -> dict[str, Any]:
     mode = persistence_mode(settings)
     if mode == "aof":
-        return {"mode": "AOF", "aof_config": {"append_fsync": "EVERY_SEC"}}
+        return {"mode": "AOF", "aof_config": {"append_fsync": _FSYNC[settings.gcp.appendFsync or "everysec"]}}
     if mode == "rdb":
-        return {"mode": "RDB", "rdb_config": {"rdb_snapshot_period": "ONE_HOUR"}}
+        return {"mode": "RDB", "rdb_config": {"rdb_snapshot_period": _PERIODS[settings.gcp.snapshotPeriod or "1h"]}}
     return {"mode": "DISABLED"}

@@ -10,6 +10,7 @@ from pulumi_gcp.memorystore.instance import Instance
 
 from infra.settings import StackSettings
 from infra.settings.gcp.catalogue import VERSIONS
+from infra.settings.gcp.persistence import backup_days
 from infra.settings.gcp.resource_names import BACKUP_NAME
 from infra.settings.gcp.sizing import node_type
 from infra.targets.context import Context
@@ -37,10 +38,6 @@ _AUTHORITIES = {
 }
 
 
-def backup_days(settings: StackSettings) -> int:
-    return settings.gcp.backupDays or (7 if settings.environment == "prod" else 1)
-
-
 def is_protected(settings: StackSettings) -> bool:
     """Whether the API rejects the deletion of the instance."""
     configured = settings.gcp.deletionProtection
@@ -64,10 +61,8 @@ def arguments(context: Context, acl_policy: str | None) -> dict[str, Any]:
         "authorization_mode": "IAM_AUTH" if gcp.auth == "iam" else "AUTH_DISABLED",
         **_encryption(settings),
         "persistence_config": engine_configs.persistence(settings),
-        "automated_backup_config": {
-            "retention": f"{backup_days(settings) * _DAY_SECONDS}s",
-            "fixed_frequency_schedule": {"start_time": {"hours": gcp.backupHour}},
-        },
+        "automated_backup_config": _backups(settings),
+        "maintenance_version": gcp.maintenanceVersion or None,
         "maintenance_policy": _maintenance(gcp.maintenanceWindow),
         "zone_distribution_config": {"mode": "SINGLE_ZONE", "zone": gcp.zone} if gcp.zone else {"mode": "MULTI_ZONE"},
         "desired_auto_created_endpoints": [_endpoint(context)],
@@ -122,6 +117,15 @@ def _encryption(settings: StackSettings) -> dict[str, str]:
         "server_ca_mode": _AUTHORITIES[gcp.serverCa],
         **({"server_ca_pool": gcp.caPool} if gcp.caPool else {}),
     }
+
+
+def _backups(settings: StackSettings) -> dict[str, Any] | None:
+    """Without a configuration the provider turns backups off."""
+    days = backup_days(settings)
+    if not days:
+        return None
+    start = {"hours": settings.gcp.backupHour}
+    return {"retention": f"{days * _DAY_SECONDS}s", "fixed_frequency_schedule": {"start_time": start}}
 
 
 def _maintenance(window: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ KEYS = {
     "replicaCount": "replicas",
     "shardCount": "shards",
     "engineVersion": "version",
+    "maintenanceVersion": "gcp.maintenanceVersion",
     "crossInstanceReplicationConfig": "gcp.replicationRole",
 }
 """Every input that can be changed in place, with the key that changes it; in the order of several changes: permissions,
