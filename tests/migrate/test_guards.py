@@ -25,8 +25,13 @@ from tests.migrate import data, harness
 KEYS = {f"key:{number}": number for number in range(2000)}
 
 
-@pytest.mark.parametrize("follows", [True, False])
-@pytest.mark.parametrize("persistence", ["no", "yes"])
+@pytest.mark.parametrize(
+    ("follows", "persistence"),
+    [
+        (True, "no"), (False, "yes"),
+        pytest.param(False, "no", marks=pytest.mark.thorough), pytest.param(True, "yes", marks=pytest.mark.thorough),
+    ],
+)  # fmt: skip
 def test_a_source_that_comes_back_empty(
     follows: bool, persistence: str, new: ServerProcess, theirs: Any, state: Path, tmp_path: Path
 ) -> None:
@@ -57,8 +62,14 @@ def test_a_source_that_comes_back_empty(
         assert theirs.dbsize() == 0
 
 
-@pytest.mark.parametrize("notifications", ["AKE", ""])
-@pytest.mark.parametrize("command", ["FLUSHDB", "SWAPDB 0 1"])
+@pytest.mark.parametrize(
+    ("notifications", "command"),
+    [
+        ("AKE", "FLUSHDB"), ("", "SWAPDB 0 1"),
+        pytest.param("", "FLUSHDB", marks=pytest.mark.thorough),
+        pytest.param("AKE", "SWAPDB 0 1", marks=pytest.mark.thorough),
+    ],
+)  # fmt: skip
 def test_a_flush_at_the_source(
     notifications: str, command: str, old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
 ) -> None:

@@ -37,7 +37,14 @@ def written(client: Any) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("switched")
-@pytest.mark.parametrize("command", [["run"], ["cut-over", "--quiet", "0.1"], ["run", "--conflict", "replace"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run"],
+        pytest.param(["cut-over", "--quiet", "0.1"], marks=pytest.mark.thorough),
+        pytest.param(["run", "--conflict", "replace"], marks=pytest.mark.thorough),
+    ],
+)
 def test_a_command_that_is_repeated_after_the_cut_over(
     command: list[str], old: ServerProcess, new: ServerProcess, theirs: Any, state: Path, tmp_path: Path
 ) -> None:

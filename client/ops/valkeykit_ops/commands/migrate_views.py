@@ -32,6 +32,7 @@ def show_report(report: MigrationReport, *, as_json: bool) -> None:
         _print_plan(console, report.plan)
     if report.verification is not None:
         console.print(_verification_table(report))
+        console.print(report.verdict, markup=False, highlight=False)
 
 
 def show_survey(survey: Survey, *, as_json: bool) -> None:
@@ -81,7 +82,7 @@ def _print_inventory(console: Console, plan: MigrationPlan) -> None:
 
 
 def _verification_table(report: MigrationReport) -> Table:
-    table = Table(title=plain(report.verdict), title_justify="left", show_header=False)
+    table = Table(title="verification, in keys", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     if report.verification:

@@ -54,9 +54,24 @@ class MigrationReport:
                 f"Sampled: none of {verified.compared:,} compared keys differs, "
                 f"so at most {verified.bound:.2%} of all keys do, with 95 % confidence."
             )
-        if verified and verified.evicted:
-            return f"Incomplete: the target evicted {verified.evicted:,} keys during the verification."
-        return "Incomplete."
+        reasons = self._reasons()
+        return f"Incomplete: {'; '.join(reasons)}." if reasons else "Incomplete."
+
+    def _reasons(self) -> list[str]:
+        """Why the target is incomplete."""
+        verified = self.verification
+        if verified is None:
+            return ["nothing was compared"]
+        wrong = {name: getattr(verified, name) for name in ("missing", "different", "unexpected", "unstable")}
+        reasons = [f"{number:,} keys are {name}" for name, number in wrong.items() if number]
+        if verified.evicted:
+            reasons.append(f"the target evicted {verified.evicted:,} keys during the verification")
+        if self.unmovable:
+            reasons.append(f"the target does not support {self.unmovable:,} keys")
+        failed = [name for name, problem in self.libraries.items() if problem]
+        if failed:
+            reasons.append(f"function libraries differ: {', '.join(failed)}")
+        return reasons
 
     def record(self) -> dict[str, Any]:
         """Plain values."""
