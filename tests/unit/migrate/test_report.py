@@ -16,8 +16,10 @@ def report(verification: Verification | None, *, unmovable: int = 0, complete: b
 @pytest.mark.parametrize(
     ("made", "verdict"),
     [
-        (report(Verification(), complete=True), "Complete: every key was equal on both servers."),
-        (report(Verification(), complete=True, unmovable=2),
+        (report(Verification(), complete=True),
+         "Complete, but no key of the source is in scope: check the pattern, the types and the databases."),
+        (report(Verification(compared=9), complete=True), "Complete: every key was equal on both servers."),
+        (report(Verification(compared=9), complete=True, unmovable=2),
          "Complete: every key was equal on both servers, except 2 that the target does not support."),
         (report(Verification(missing=3, unstable=1), unmovable=2),
          "Incomplete: 3 keys are missing; 1 keys are unstable; the target does not support 2 keys."),

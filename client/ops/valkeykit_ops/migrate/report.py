@@ -46,6 +46,8 @@ class MigrationReport:
     def verdict(self) -> str:
         """The result in one sentence."""
         verified = self.verification
+        if self.complete and verified and not verified.compared and self.plan.keys:
+            return "Complete, but no key of the source is in scope: check the pattern, the types and the databases."
         if self.complete:
             lost = f", except {self.unmovable:,} that the target does not support" if self.unmovable else ""
             return f"Complete: every key was equal on both servers{lost}."
