@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from valkeykit.url import Node
 from valkeykit_ops.doctor import load, memory, persistence, replication, shell, topology
-from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, Finding
+from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, DoctorReport, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target, of_url
 
@@ -21,6 +21,7 @@ from harness import tls as tls_end
 from harness.endpoints.faulty import LIMIT
 from harness.ports import HOST
 from harness.servers import running
+from tests.support import fixes
 
 GIB = 2**30
 REPLICA = {"role": "slave", "master_host": "10.0.0.1", "master_port": 6379, "master_link_status": "up"}
@@ -179,6 +180,28 @@ def in_shell(command: str, then: str = 'printf %s "$VALKEY_URL"', typed: str = "
     )  # fmt: skip
     assert done.stderr == ""
     return done.stdout
+
+
+def test_checks_of_the_network_run_without_tools(real: Snapshot, tmp_path: Path) -> None:
+    """Names from outside are quoted for the shell and for Python."""
+    [host, port] = str(real.node).split(":")
+    node = Node(host, int(port))
+    for command, expected in (
+        (shell.connect(node), "connected"), (shell.send(node, "PING"), "PONG"), (shell.resolve(host), host),
+    ):  # fmt: skip
+        fixes.run(f"{command} | grep -q {expected}", tmp_path)
+    for check in (shell.connect, shell.certificate):
+        with pytest.raises(AssertionError, match="gaierror"):
+            fixes.run(check(Node('"); print("connected"); \'$(touch broken)', 1)), tmp_path)
+    assert not (tmp_path / "broken").exists()
+
+
+def test_equal_findings_of_several_nodes_count_once() -> None:
+    same = [
+        Finding("memory", WARNING, "no-limit", "maxmemory is 0", "why", "fix", node=f"h:{port}") for port in range(3)
+    ]
+    other = replace(same[0], name="off", what="persistence is off")
+    assert DoctorReport("h", (*same, other), ("memory",), 1.0).verdict == "2 warnings; first: maxmemory is 0"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def _failed(snapshot: Snapshot, target: Target) -> list[Finding]:
 
 def _forget(member: ClusterMember, snapshot: Snapshot, target: Target) -> str:
     """Every node must forget it within a minute, else it is added again."""
-    others = [one for one in snapshot.members if not one.has_failed]
+    others = sorted((one for one in snapshot.members if not one.has_failed), key=lambda one: str(one.node))
     return " && ".join(target.cli(one.node, "CLUSTER", "FORGET", member.identity) for one in others)
 
 

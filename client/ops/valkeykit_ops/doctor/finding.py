@@ -74,7 +74,8 @@ class DoctorReport:
     @property
     def verdict(self) -> str:
         """A one-line summary."""
-        counts = {kind: sum(one.severity == kind for one in self.findings) for kind in _RANK}
+        different = {(one.severity, one.name, one.what) for one in self.findings}  # several nodes may have the same
+        counts = {kind: sum(severity == kind for severity, _, _ in different) for kind in _RANK}
         alarms = [_count(counts[kind], kind) for kind in (PROBLEM, WARNING) if counts[kind]]
         if alarms:
             return f"{', '.join(alarms)}; first: {self.findings[0].what}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from typing import NamedTuple
 
 from valkeykit.url import Node
 
-HASH = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())"
-GENERATE = "import secrets; print(secrets.token_hex(32), end='')"
+HASH = 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())'
+GENERATE = 'import secrets; print(secrets.token_hex(32), end="")'
 PROMPT = 'import getpass, urllib.parse as u; print(u.quote(getpass.getpass(), safe=""))'
 
 _LOGIN = "://([^@/]*@)?"
@@ -87,22 +88,24 @@ def python(code: str) -> str:
 
 def connect(node: Node) -> str:
     """Try to open a TCP connection."""
-    return python(f"import socket; socket.create_connection(({node.host!r}, {node.port}), 5); print('connected')")
+    return python(
+        f'import socket; socket.create_connection(({json.dumps(node.host)}, {node.port}), 5); print("connected")'
+    )
 
 
 def send(node: Node, line: str) -> str:
     """Send a line without a login and print the reply."""
     return python(
-        f"import socket; s = socket.create_connection(({node.host!r}, {node.port}), 5); "
-        f"s.sendall(b'{line}\\r\\n'); print(s.recv(4096))"
+        f"import socket; s = socket.create_connection(({json.dumps(node.host)}, {node.port}), 5); "
+        f's.sendall(b"{line}\\r\\n"); print(s.recv(4096))'
     )
 
 
 def resolve(host: str) -> str:
     """Resolve a host name."""
-    return python(f"import socket; print(socket.getaddrinfo({host!r}, None, type=socket.SOCK_STREAM))")
+    return python(f"import socket; print(socket.getaddrinfo({json.dumps(host)}, None, type=socket.SOCK_STREAM))")
 
 
 def certificate(node: Node) -> str:
     """Print a server's certificate, whether or not it is valid."""
-    return python(f"import ssl; print(ssl.get_server_certificate(({node.host!r}, {node.port}), timeout=5))")
+    return python(f"import ssl; print(ssl.get_server_certificate(({json.dumps(node.host)}, {node.port}), timeout=5))")

@@ -31,7 +31,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 "ended",
                 f"Redis {text} is no longer supported",
                 "its vulnerabilities are not fixed",
-                "valkeykit migrate plan",
+                "valkeykit migrate plan --help",
                 CERTAIN,
                 node,
             )
