@@ -74,7 +74,7 @@ sdk: $(READY) ## Install the Pulumi SDK for a cloud target (CLOUD=aws|gcp)
 shell: $(READY) ## Print exports with which `pulumi` works on this project's stacks
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|integration|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations, ROUNDS=n faults, TLS=1 clients)
+test: $(DEV) ## Run the tests (ONLY=unit|integration|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations|provider, ROUNDS=n faults, TLS=1 clients)
 	@$(RUN) shell >/dev/null
 	@# PYTEST_ADDOPTS is for these tests, not for the smoke suites that they start.
 	ROUNDS=$(ROUNDS) env -u PYTEST_ADDOPTS $(BIN)/python -m pytest $(PYTEST_ADDOPTS) --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))

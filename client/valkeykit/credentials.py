@@ -20,6 +20,9 @@ from valkeykit.installation import install_extra
 ELASTICACHE_TOKEN_SECONDS = 900
 """Validity of a signed token (the limit of ElastiCache is 15 minutes)."""
 
+_CREDENTIAL_SECONDS = 600
+"""Validity of the credentials that sign, at least."""
+
 RENEW_BEFORE_SECONDS = 120
 """Time before its expiry at which a token is renewed."""
 
@@ -111,7 +114,8 @@ class ElastiCacheIam(_Renewed):
             expires_in=ELASTICACHE_TOKEN_SECONDS,
             region_name=self._region,
         )
-        return signed.removeprefix("https://"), self._clock() + ELASTICACHE_TOKEN_SECONDS
+        # A token ends with the credentials that signed it; botocore renews these ten minutes before their end.
+        return signed.removeprefix("https://"), self._clock() + _CREDENTIAL_SECONDS
 
 
 class MemorystoreIam(_Renewed):

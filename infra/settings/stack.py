@@ -30,7 +30,9 @@ class StackSettings(SettingsModel):
     target: Annotated[Target, Key("embedded, docker, aws or gcp", "embedded")] = "embedded"
     topology: Annotated[Topology, Key("single, replicated, cluster, or serverless on aws", "single")] = "single"
     shards: Annotated[
-        Annotated[int, Field(ge=1)] | None, EmptyAsNone, Key("3 or more, or empty for the topology's default", "3")
+        Annotated[int, Field(ge=1)] | None,
+        EmptyAsNone,
+        Key("3 or more (on aws 1 or more), or empty for the topology's default", "3"),
     ] = None
     replicas: Annotated[
         Annotated[int, Field(ge=0, le=5)] | None, EmptyAsNone, Key("0 to 5, or empty for the topology's default", "1")

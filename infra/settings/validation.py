@@ -45,7 +45,7 @@ def _topology(settings: StackSettings) -> Iterator[ConfigProblem]:
     if settings.topology != "cluster" and settings.shards not in (None, 1):
         reason = f"is {settings.shards}, but only a cluster has several shards"
         yield ConfigProblem("shards", reason, set_command("topology", "cluster"))
-    if settings.topology == "cluster" and settings.shard_count < 3:
+    if settings.topology == "cluster" and settings.shard_count < 3 and settings.target != "aws":
         reason = f"is {settings.shards}, but a cluster needs at least 3 for a majority"
         yield ConfigProblem("shards", reason, set_command("shards", "3"))
     if settings.topology in ("single", "serverless") and settings.replicas:

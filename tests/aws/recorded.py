@@ -35,6 +35,18 @@ def _subnet(_token: str, arguments: Inputs) -> Inputs:
 CALLS: Mapping[str, Answer] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _token, _arguments: {"names": list(ZONES)},
     "aws:ec2/getSubnet:getSubnet": _subnet,
+    "aws:elasticache/getReplicationGroup:getReplicationGroup": lambda _token, arguments: {
+        "authTokenEnabled": True,
+        "clusterMode": "disabled",
+        "memberClusters": [f"{arguments['replicationGroupId']}-00{number}" for number in (1, 2)],
+        "nodeType": "cache.r6g.xlarge",
+        "numNodeGroups": 1,
+        "snapshotRetentionLimit": 1,
+    },
+    "aws:elasticache/getCluster:getCluster": lambda _token, arguments: {
+        "engine": "redis" if "redis" in arguments["clusterId"] else "valkey",
+        "parameterGroupName": "default.redis7",
+    },
     "aws:elasticache/getSubnetGroup:getSubnetGroup": lambda _token, arguments: {
         "name": arguments["name"],
         "vpcId": VPC,
@@ -51,6 +63,16 @@ def _key(name: str, inputs: Inputs) -> Inputs:
     return _arn(name, inputs) | {"keyId": "1234abcd"}
 
 
+def member_clusters(inputs: Inputs) -> list[str]:
+    """The nodes of a group in an order of AWS's own, as after a failover and scaling: none has the number 1."""
+    group, shards = inputs["replicationGroupId"], inputs.get("numNodeGroups")
+    members = range(2, 2 + (inputs.get("numCacheClusters") or 1 + inputs["replicasPerNodeGroup"]))
+    nodes = [f"{group}-{number:03}" for number in members]
+    if shards:
+        nodes = [f"{group}-{shard:04}-{number:03}" for shard in range(1, 1 + shards) for number in members]
+    return nodes[::-1]
+
+
 def _group(_name: str, inputs: Inputs) -> Inputs:
     group = inputs["replicationGroupId"]
     hosts = {
@@ -58,7 +80,8 @@ def _group(_name: str, inputs: Inputs) -> Inputs:
         "readerEndpointAddress": f"replica.{group}.abc.euc1.cache.amazonaws.com",
         "configurationEndpointAddress": f"clustercfg.{group}.abc.euc1.cache.amazonaws.com",
     }
-    return hosts | _arn(f"replicationgroup:{group}", inputs) | {"engineVersionActual": f"{inputs['engineVersion']}.2"}
+    outputs = {"engineVersionActual": f"{inputs['engineVersion']}.2", "memberClusters": member_clusters(inputs)}
+    return hosts | _arn(f"replicationgroup:{group}", inputs) | outputs
 
 
 def _serverless(_name: str, inputs: Inputs) -> Inputs:

@@ -17,12 +17,11 @@ from harness.cloud.config_strategies import load
 from infra import hardening
 from infra.settings.aws.catalogue import FAMILIES, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES, smallest
-from infra.targets.aws import alarms, parameters, replication
+from infra.targets.aws import access, parameters
 from infra.targets.aws.names import safe_name
 from tests.aws.recorded import DeployedAws
 
 GIB = 1024**3
-ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 USER = "aws:elasticache/user:User"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
@@ -52,20 +51,40 @@ def test_no_node_is_large_enough_for_everything() -> None:
 def test_the_node_type_overrides_the_choice() -> None:
     group = DeployedAws.of({"aws.nodeType": "cache.r6gd.xlarge"}).one(service.GROUP)
     assert (group["nodeType"], group["dataTieringEnabled"]) == ("cache.r6gd.xlarge", True)
+    assert DeployedAws.of({}).one(service.GROUP)["dataTieringEnabled"] is False, "left out, the provider keeps true"
+
+
+def test_a_node_with_data_tiering_holds_what_its_ssd_holds() -> None:
+    assert load(MINIMAL | {"aws.nodeType": "cache.r6gd.xlarge", "memory": "90gb"})
+
+
+@pytest.mark.parametrize("node", ["cache.t2.medium", "cache.m4.large", "cache.r4.16xlarge"])
+def test_old_node_types_are_accepted(node: str) -> None:
+    assert DeployedAws.of({"aws.nodeType": node}).one(service.GROUP)["nodeType"] == node
 
 
 def test_regions_are_those_that_botocore_knows() -> None:
     session = botocore.session.get_session()
-    partitions = ("aws", "aws-cn", "aws-us-gov")
+    partitions = ("aws", "aws-cn", "aws-us-gov", "aws-eusc")
     known = {name for p in partitions for name in session.get_available_regions("elasticache", partition_name=p)}
     assert set(REGIONS) == known
 
 
 @pytest.mark.parametrize("version", FAMILIES)
 def test_the_parameter_group_has_the_version_s_family_in_its_name(version: str) -> None:
-    group = DeployedAws.of({"version": version}).one("aws:elasticache/parameterGroup:ParameterGroup")
-    assert group["family"] == f"valkey{version[0]}"
-    assert group["family"] in group["name"]
+    deployed = DeployedAws.of({"version": version})
+    groups = deployed.all("aws:elasticache/parameterGroup:ParameterGroup")
+    assert all(group["family"] in group["name"] for group in groups.values())
+    assert deployed.one(service.GROUP)["parameterGroupName"] == f"valkey-test-valkey{version[0]}"
+    assert f"parameters-valkey{version[0]}" in groups
+
+
+def test_an_upgrade_leaves_the_parameter_group_of_the_previous_family_alone() -> None:
+    """AWS does not delete a parameter group in use, and in prod its nodes use it until the maintenance window."""
+    groups = "aws:elasticache/parameterGroup:ParameterGroup"
+    before = DeployedAws.of({"version": "8.2"}).all(groups)
+    after = DeployedAws.of({"version": "9.1"}).all(groups)
+    assert before.items() <= after.items()
 
 
 @pytest.mark.parametrize("workload", ["cache", "queue", "mixed"])
@@ -99,12 +118,23 @@ def test_users_have_the_hardening_s_rights_and_are_on() -> None:
     deployed = DeployedAws.of({})
     users = deployed.all(USER)
     for user in hardening.USERS:
-        assert users[user.name]["accessString"] == f"on {user.rules}"
+        assert users[user.name]["accessString"] == f"on {user.rules}"  # no node rejects a command of the table
         assert users[user.name]["userName"] == user.name
     assert "default" not in str(users)
     assert {resource.name for resource in deployed.recorder.of(USER) if "authenticationMode" in resource.secret} == set(
         users
     )
+
+
+def test_an_access_string_names_no_command_that_the_service_restricts() -> None:
+    users = DeployedAws.of({"topology": "serverless"}).all(USER)
+    rules = {name: user["accessString"].split() for name, user in users.items()}
+    assert rules["admin"] == ["on", "~*", "&*", "+@all"]
+    assert rules["app"][-1] == "+role"
+    assert {"+info", "+dbsize", "+cluster|shards", "+client|setname"} <= set(rules["monitor"])
+    for rule in (rule for user in rules.values() for rule in user):
+        assert not re.match(r"\+(config|latency|memory|slowlog|client\|(list|info|id)\b)", rule), rule
+    assert access.access_string(hardening.User("reader", "-@all +config|get +get", ""), "single") == "on -@all +get"
 
 
 def test_a_rotation_leaves_two_passwords_and_the_url_has_the_new_one() -> None:
@@ -144,12 +174,17 @@ def test_iam_users_are_others_in_a_group_of_their_own() -> None:
 
 
 def test_nothing_is_reachable_but_from_who_is_named() -> None:
-    deployed = DeployedAws.of({"aws.allowedCidrs": "10.0.0.0/16,fd00::/48", "aws.allowedSecurityGroups": "sg-0a1b"})
-    sources = {
-        rule.get("cidrIpv4") or rule.get("cidrIpv6") or rule["referencedSecurityGroupId"]
-        for rule in deployed.all(INGRESS).values()
+    allowed = {
+        "aws.allowedCidrs": "10.0.0.0/16,fd00::/48",
+        "aws.allowedSecurityGroups": "sg-0a1b,123456789012/sg-2c3d",
+        "aws.allowedPrefixLists": "pl-0a1b",
     }
-    assert sources == {"10.0.0.0/16", "fd00::/48", "sg-0a1b", "clients-id"}
+    deployed = DeployedAws.of(allowed)
+    names = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
+    rules = deployed.all(INGRESS).values()
+    sources = {rule[name] for rule in rules for name in names if name in rule}
+    assert sources == {"10.0.0.0/16", "fd00::/48", "sg-0a1b", "123456789012/sg-2c3d", "pl-0a1b", "clients-id"}
+    assert len(rules) == len(sources)
     for group in deployed.all("aws:ec2/securityGroup:SecurityGroup").values():
         assert "ingress" not in group
         assert "egress" not in group
@@ -207,84 +242,50 @@ def test_a_group_starts_from_a_snapshot_or_an_rdb_file(restore_from: str, field:
     assert DeployedAws.of({"restoreFrom": restore_from}).one(service.GROUP)[field] == value
 
 
+def test_a_serverless_cache_starts_from_an_rdb_file_too() -> None:
+    cache = DeployedAws.of({"topology": "serverless", "restoreFrom": "arn:aws:s3:::dumps/redis.rdb"})
+    assert cache.one(service.SERVERLESS)["snapshotArnsToRestores"] == ["arn:aws:s3:::dumps/redis.rdb"]
+
+
 def test_the_final_snapshot_s_name_is_another_one_after_a_replacement() -> None:
-    names = {
-        DeployedAws.of(change).one(service.GROUP)["finalSnapshotIdentifier"]
-        for change in ({}, {"port": "7000"}, {"aws.kmsKey": "own"})
-    }
+    changes: tuple[dict[str, str], ...] = (
+        {},
+        {"port": "7000"},
+        {"aws.kmsKey": "own"},
+        {"version": "8.1"},
+        {"topology": "cluster"},
+        {"aws.nodeType": "cache.r6gd.xlarge"},
+        {"aws.vpcCidr": "10.61.0.0/24"},
+        {"aws.allowReplacement": "true"},
+    )
+    deployments = [DeployedAws.of(change) for change in changes]
     lives = {
         resource.name
-        for change in ({}, {"port": "7000"}, {"aws.kmsKey": "own"})
-        for resource in DeployedAws.of(change).recorder.of("pulumi-python:dynamic/valkey:Password")
+        for deployed in deployments
+        for resource in deployed.recorder.of("pulumi-python:dynamic/valkey:Password")
         if resource.name.startswith("final-snapshot")
     }
-    assert all(re.fullmatch(r"valkey-test-final-[a-z0-9]{8}", name) for name in names)
-    assert len(lives) == 3
+    assert len(lives) == len(changes)
+    for deployed in deployments:
+        assert re.fullmatch(r"valkey-test-final-[a-z0-9]{8}", deployed.one(service.GROUP)["finalSnapshotIdentifier"])
     assert "finalSnapshotIdentifier" not in DeployedAws.of({"finalSnapshot": "false"}).one(service.GROUP)
 
 
-@pytest.mark.parametrize(("environment", "immediate", "days", "window"), [("dev", True, 1, 0), ("prod", False, 7, 30)])
-def test_production_is_careful(environment: str, immediate: bool, days: int, window: int) -> None:
+@pytest.mark.parametrize(("environment", "immediate", "days"), [("dev", True, 1), ("prod", False, 7)])
+def test_production_is_careful(environment: str, immediate: bool, days: int) -> None:
     deployed = DeployedAws.of({"environment": environment})
     group = deployed.one(service.GROUP)
     assert (group["applyImmediately"], group["snapshotRetentionLimit"]) == (immediate, days)
-    assert deployed.one("aws:secretsmanager/secret:Secret")["recoveryWindowInDays"] == window
+    window = deployed.one("aws:secretsmanager/secret:Secret")["recoveryWindowInDays"]
+    assert window == 0, "a new stack of that name could not be created before it ends"
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "ids"),
-    [
-        ("a", {"topology": "replicated"}, ["a-001", "a-002", "a-003"]),
-        ("a", {"topology": "cluster", "shards": "3", "replicas": "0"}, ["a-0001-001", "a-0002-001", "a-0003-001"]),
-    ],
-)
-def test_nodes_are_named_as_cloudwatch_names_them(name: str, settings: dict[str, str], ids: list[str]) -> None:
-    assert replication.node_ids(name, load(MINIMAL | settings)) == ids
-
-
-def test_thresholds_follow_from_the_node_type() -> None:
-    def rules(node: str, **settings: str) -> dict[str, alarms.AlarmRule]:
-        chosen = load(MINIMAL | settings)
-        return {rule.metric: rule for rule in alarms.rules_of_nodes(chosen, NODE_TYPES[node])}
-
-    small, large = rules("cache.t4g.micro"), rules("cache.r7g.2xlarge")
-    assert small["CPUUtilization"].threshold == 45
-    assert large["EngineCPUUtilization"].threshold == 90
-    assert small["FreeableMemory"].threshold < large["FreeableMemory"].threshold == 100 * 1024**2
-    assert large["CurrConnections"].threshold == 52_000
-    assert large["SwapUsage"].threshold == 50 * 1024**2
-    assert "Evictions" not in small, "a full cache evicts"
-    assert rules("cache.t4g.micro", workload="queue")["Evictions"].threshold == 0
-    assert "ReplicationLag" not in small
-    assert rules("cache.t4g.micro", topology="replicated")["ReplicationLag"].threshold == 10
-    for metric in ("AuthenticationFailures", "KeyAuthorizationFailures", "CommandAuthorizationFailures"):
-        assert small[metric].threshold == 0
-
-
-def test_an_alarm_watches_ten_nodes_and_all_nodes_are_watched() -> None:
-    deployed = DeployedAws.of({"topology": "cluster", "shards": "5", "replicas": "4"})
-    queries = [a["metricQueries"] for name, a in deployed.all(ALARM).items() if name.startswith("SwapUsage")]
-    assert max(len(query) for query in queries) == 11
-    watched = [q["metric"]["dimensions"]["CacheClusterId"] for query in queries for q in query if "metric" in q]
-    assert sorted(watched) == sorted(replication.node_ids("valkey-test", deployed.settings))
-    topic = deployed.outputs["topicArn"]
-    assert all(alarm["alarmActions"] == alarm["okActions"] == [topic] for alarm in deployed.all(ALARM).values())
-
-
-def test_a_serverless_cache_is_watched_against_its_own_limits() -> None:
-    deployed = DeployedAws.of({"topology": "serverless", "memory": "10gb", "aws.maxEcpu": "5000"})
-    found = {name: alarm["threshold"] for name, alarm in deployed.all(ALARM).items()}
-    assert found["BytesUsedForCache"] == 8 * GIB
-    assert found["ElastiCacheProcessingUnits"] == 240_000
-    assert found["ThrottledCmds"] == 0
-
-
-def test_the_dashboard_shows_every_node() -> None:
-    deployed = DeployedAws.of({"topology": "replicated"})
-    body = json.loads(deployed.one("aws:cloudwatch/dashboard:Dashboard")["dashboardBody"])
-    for widget in body["widgets"]:
-        shown = {metric[3] for metric in widget["properties"]["metrics"]}
-        assert shown == set(replication.node_ids("valkey-test", deployed.settings))
+@pytest.mark.parametrize("topology", ["replicated", "serverless"])
+def test_backups_can_be_turned_off(topology: str) -> None:
+    deployed = DeployedAws.of({"topology": topology, "aws.backupDays": "0"})
+    kind = service.SERVERLESS if topology == "serverless" else service.GROUP
+    assert deployed.one(kind)["snapshotRetentionLimit"] == 0
+    assert deployed.outputs["backupDays"] == 0
 
 
 def test_everything_that_can_have_tags_has_them() -> None:

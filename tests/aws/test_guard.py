@@ -16,6 +16,7 @@ ALLOWED = {"aws.allowReplacement": "true"}
 LOSSES: tuple[tuple[Configuration, str], ...] = (
     ({"port": "7000"}, "would be replaced and its data lost, because of port"),
     ({"version": "8.1"}, "a downgrade from 9.0 to 8.1 would replace the cache"),
+    ({"topology": "cluster"}, "cluster mode cannot be changed in place"),
     ({"topology": "serverless", "port": "6379"}, "the resource that has the data now would be deleted"),
 )
 """One after another; previews are tried by the scenarios of test_changes."""
@@ -36,7 +37,8 @@ def test_what_would_lose_data_is_refused_until_it_is_allowed(stack: CloudStack) 
         stack.configure(configuration | ALLOWED)
         done = stack.up()
         assert done.succeeded, done.said
-        assert [step for step in done.steps if step.kind in service.HOLDING]
+        replaced = {step.operation for step in done.steps if step.kind in service.HOLDING}
+        assert replaced - {"update"}, "the cache was changed in place"
 
 
 def test_a_newer_version_by_aws_itself_is_not_taken_back(stack: CloudStack, existing: Path) -> None:
@@ -53,10 +55,19 @@ def test_a_newer_version_by_aws_itself_is_not_taken_back(stack: CloudStack, exis
 
 
 def test_production_is_protected(stack: CloudStack) -> None:
-    stack.configure(MINIMAL | {"environment": "prod", "aws.kmsKey": "own"})
+    prod = MINIMAL | {"environment": "prod", "aws.kmsKey": "own"}
+    stack.configure(prod)
     assert stack.up().succeeded
     protected = {resource["type"] for resource in stack.project.resources() if resource.get("protect")}
     assert protected == {service.GROUP, "aws:kms/key:Key"}
     destroyed = stack.destroy()
     assert not destroyed.succeeded
     assert "protect" in destroyed.said
+    stack.configure(prod | {"port": "7000"} | ALLOWED)
+    refused = stack.up()
+    assert not refused.succeeded, "allowReplacement does not replace a protected cache"
+    assert "protect" in refused.said
+    stack.configure(prod | {"port": "7000", "environment": "dev"} | ALLOWED)
+    replaced = stack.up()
+    assert replaced.succeeded, replaced.said
+    assert [step for step in replaced.steps if step.kind in service.HOLDING]

@@ -23,6 +23,8 @@ REDIS: dict[str, Any] = {
     "numCacheClusters": 2,
     "automaticFailoverEnabled": True,
     "multiAzEnabled": False,
+    "clusterMode": "disabled",
+    "dataTieringEnabled": False,
     "port": 6379,
     "parameterGroupName": "default.redis7",
     "subnetGroupName": "its-subnet-group",
@@ -78,6 +80,7 @@ def test_a_redis_becomes_valkey_in_place_in_one_update(redis: CloudStack) -> Non
     taken = [step for step in done.steps if step.kind == service.GROUP]
     assert [step.operation for step in taken] == ["import", "update"]
     assert {"engine", "engineVersion"} <= taken[1].changed
+    assert "authTokenUpdateStrategy" not in taken[1].changed, "without a token, AWS rejects it"
     (group,) = [resource for resource in redis.project.resources() if resource["type"] == service.GROUP]
     assert (group["id"], group["inputs"]["engine"], group["inputs"]["engineVersion"]) == ("my-redis", "valkey", "8.1")
     assert redis.up("--expect-no-changes").succeeded
@@ -90,6 +93,8 @@ def test_a_redis_becomes_valkey_in_place_in_one_update(redis: CloudStack) -> Non
         ({"transitEncryptionEnabled": False}, "TLS and users cannot be enabled in the same update"),
         ({"engineVersion": "8.1"}, "redis can become valkey in place only together with a version upgrade"),
         ({"port": 6380}, "may not be replaced"),
+        ({"transitEncryptionMode": "preferred"}, "clients may still connect without TLS"),
+        ({"nodeType": "cache.r6g.xlarge"}, "pulumi config set --path valkey:aws.nodeType cache.r6g.xlarge"),
     ],
 )
 def test_what_would_replace_it_or_break_it_is_refused(

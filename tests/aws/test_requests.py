@@ -75,7 +75,7 @@ VALUES = {
     "version": ["7.2", "8.0", "8.1", "9.0", "9.1", "8.0.1", "6.2", "7.9"],
     "memory": ["16mb", "300mb", "2gb", "20gb", "200gb", "252gb", "900gb", "9000gb", "2"],
     "environment": ["dev", "prod"],
-    "shards": ["1", "3", "15", "40", "0"],
+    "shards": ["1", "2", "3", "15", "40", "0"],
     "replicas": ["0", "1", "5", "6"],
     "port": ["0", "6379", "7000", "80"],
     "restoreFrom": ["nightly", "arn:aws:s3:::dumps/a.rdb", "arn:aws:s3:::dumps", "-x", "/tmp/dump.rdb"],
@@ -98,7 +98,9 @@ VALUES = {
         "10.0.0.1/16",
         "all",
     ],
-    "aws.allowedSecurityGroups": ["sg-0a1b", "everyone"],
+    "aws.allowedSecurityGroups": ["sg-0a1b", "123456789012/sg-0a1b", "everyone"],
+    "aws.allowedPrefixLists": ["pl-0a1b", "pl"],
+    "aws.nodeQuota": ["90", "200", "600"],
     "aws.auth": ["password", "iam", "token"],
     "passwordRotation": ["", "2026-12"],
     "completedRotation": ["", "2026-12"],
@@ -108,7 +110,7 @@ VALUES = {
     "aws.maintenanceWindow": ["mon:01:30-mon:02:30", "sat:23:30-sun:00:30", "sun:05:00-sun:05:10", "someday"],
     "aws.applyImmediately": ["true", "false", "soon"],
     "aws.multiZone": ["true", "false"],
-    "aws.durability": ["sync", "async", "", "always"],
+    "aws.durability": ["sync", "async", "disabled", "", "always"],
     "aws.maxEcpu": ["1000", "15000000", "999", "15000001"],
     "aws.logDays": ["30", "3653", "40"],
     "aws.alertEmails": ["ops@example.org", "ops@example.org,ops@example.org", "a@b.c,d@e.f", "nobody", "a@b"],
@@ -148,7 +150,9 @@ def test_an_accepted_configuration_asks_for_what_aws_takes(configuration: Config
 def _deployed(configuration: Configuration) -> DeployedAws:
     """Where given subnets lie is looked up, and may be rejected too; that fix is applied as well."""
     known = converge(configuration)
-    try:
-        return DeployedAws(load(known))
-    except ConfigurationError as refusal:
-        return DeployedAws(accepted(apply_fixes(known, refusal)))
+    for _ in range(3):
+        try:
+            return DeployedAws(load(known))
+        except ConfigurationError as refusal:
+            known = converge(apply_fixes(known, refusal))
+    return DeployedAws(load(known))

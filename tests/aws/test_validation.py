@@ -36,8 +36,8 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ),
     ({"aws.auth": "token"}, "expected password or iam", "valkey:aws.auth password"),
     ({"aws.auth": "iam", "passwordRotation": "2026-12"}, "there are no passwords", "config rm passwordRotation"),
-    ({"aws.backupDays": "40"}, "aws.backupDays is 40, expected 1 to 35", "valkey:aws.backupDays 7"),
-    ({"aws.backupDays": "0"}, "aws.backupDays is 0", "valkey:aws.backupDays 7"),
+    ({"aws.backupDays": "40"}, "aws.backupDays is 40, expected 0 to 35", "valkey:aws.backupDays 7"),
+    ({"aws.backupDays": "-1"}, "aws.backupDays is -1", "valkey:aws.backupDays 7"),
     ({"aws.backupWindow": "03:00-03:30"}, "shorter than an hour", "rm --path valkey:aws.backupWindow"),
     ({"aws.backupWindow": "04:30-05:30"}, "overlaps", "rm --path valkey:aws.backupWindow"),
     ({"aws.maintenanceWindow": "tue:03:30-tue:04:30"}, "overlaps", "rm --path valkey:aws.maintenanceWindow"),
@@ -62,11 +62,58 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ),
     ({"restoreFrom": "/tmp/dump.rdb"}, "expected the name of a snapshot", "config rm restoreFrom"),
     ({"restoreFrom": "arn:aws:s3:::a,b/c.rdb"}, "expected the name of a snapshot", "config rm restoreFrom"),
+    (
+        {"topology": "cluster", "restoreFrom": "arn:aws:s3:::dumps/redis.rdb"},
+        "AWS loads into a cluster only together with slots",
+        "config rm restoreFrom",
+    ),
+    ({"topology": "cluster", "shards": "0"}, "shards is '0', expected 3 or more (on aws 1 or more)", "set shards 3"),
+    ({"aws.nodeQuota": "600"}, "aws.nodeQuota is 600, expected 90 to 500", "valkey:aws.nodeQuota 200"),
+    ({"aws.nodeQuota": "89"}, "aws.nodeQuota is 89", "valkey:aws.nodeQuota 200"),
+    (
+        {"topology": "cluster", "shards": "100", "replicas": "5", "aws.nodeQuota": "500", "aws.vpcCidr": "10.0.0.0/16"},
+        "600 nodes with replicas; the quota is 500",
+        "config set shards 83",
+    ),
+    (
+        {"topology": "cluster", "shards": "15", "replicas": "1", "aws.vpcCidr": "10.60.0.0/26"},
+        "a zone of it has 11 addresses for 15 nodes",
+        "valkey:aws.vpcCidr 10.60.0.0/24",
+    ),
+    (
+        {"topology": "cluster", "shards": "75", "replicas": "1", "aws.nodeQuota": "150"},
+        "a zone of it has 59 addresses for 75 nodes",
+        "valkey:aws.vpcCidr 10.60.0.0/22",
+    ),
+    ({"aws.allowedPrefixLists": "prefixes"}, "aws.allowedPrefixLists is", "valkey:aws.allowedPrefixLists pl-0a1b"),
+    ({"aws.allowedSecurityGroups": "12/sg-0a1b"}, "aws.allowedSecurityGroups is", "aws.allowedSecurityGroups sg-0a1b"),
+    (
+        {"aws.existing": "my-redis", "topology": "single"},
+        "aws.nodeType is required with aws.existing",
+        "valkey:aws.nodeType cache.m7g.large",
+    ),
+    (
+        {"aws.existing": "my-redis", "aws.nodeType": "cache.m7g.large"},
+        "topology is required with aws.existing",
+        "config set topology single",
+    ),
+    (
+        {"aws.existing": "my-redis", "aws.nodeType": "cache.m7g.large", "topology": "replicated"},
+        "replicas is required with aws.existing",
+        "config set replicas 2",
+    ),
+    (
+        {"aws.existing": "my-redis", "aws.nodeType": "cache.m7g.large", "topology": "cluster", "replicas": "1"},
+        "shards is required with aws.existing",
+        "config set shards 3",
+    ),
+    ({"topology": "single", "aws.durability": "disabled"}, "the topology isn't cluster", "aws.durability"),
+    ({"topology": "cluster", "version": "8.1", "aws.durability": "disabled"}, "older than 9.0", "aws.durability"),
     ({"shards": "4"}, "only a cluster has several shards", "config set topology cluster"),
     ({"aws.multiZone": "true"}, "there are no replicas for another zone", "rm --path valkey:aws.multiZone"),
     (
         {"topology": "cluster", "shards": "20", "replicas": "5"},
-        "120 nodes with replicas; the limit is 90",
+        "120 nodes with replicas; the quota is 90 (aws.nodeQuota",
         "config set shards 15",
     ),
     ({"topology": "replicated", "replicas": "6"}, "0 to 5", "config set replicas"),
@@ -99,6 +146,7 @@ INVALID: list[tuple[Configuration, str, str]] = [
         "is not supported by a serverless cache",
         "rm --path valkey:aws.nodeType",
     ),
+    (SERVERLESS | {"aws.nodeQuota": "200"}, "is not supported by a serverless cache", "rm --path valkey:aws.nodeQuota"),
     (SERVERLESS | {"aws.logDays": "7"}, "is not supported by a serverless cache", "rm --path valkey:aws.logDays"),
     (
         SERVERLESS | {"restoreFrom": "arn:aws:elasticache:us-east-1:123456789012:serverlesssnapshot:nightly"},
@@ -134,6 +182,33 @@ def test_the_value_of_a_token_is_not_repeated() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(MINIMAL | {"aws.authToken": "a-token-of-sixteen"})
     assert "a-token-of-sixteen" not in str(caught.value)
+
+
+ACCEPTED: list[Configuration] = [
+    {"topology": "cluster", "shards": "1"},
+    {"topology": "cluster", "shards": "2", "replicas": "1"},
+    {"topology": "cluster", "shards": "100", "replicas": "1", "aws.nodeQuota": "200", "aws.vpcCidr": "10.0.0.0/20"},
+    {"aws.backupDays": "0"},
+    {"aws.nodeType": "cache.r6gd.xlarge", "memory": "60gb"},
+    {"aws.region": "eusc-de-east-1"},
+    SERVERLESS | {"aws.backupWindow": "05:30-06:30"},
+    SERVERLESS | {"aws.backupWindow": "05:30-05:45"},
+    SERVERLESS | {"restoreFrom": "arn:aws:s3:::dumps/redis.rdb"},
+    {"aws.allowedSecurityGroups": "123456789012/sg-0a1b"},
+    {"aws.allowedPrefixLists": "pl-0a1b"},
+    {"topology": "cluster", "aws.durability": "disabled"},
+]
+
+
+@pytest.mark.parametrize("configuration", ACCEPTED, ids=str)
+def test_what_aws_accepts_is_accepted(configuration: Configuration) -> None:
+    assert load(MINIMAL | configuration)
+
+
+@pytest.mark.parametrize("target", ["docker", "embedded"])
+def test_a_self_hosted_cluster_still_needs_three_shards(target: str) -> None:
+    with pytest.raises(ConfigurationError, match="needs at least 3 for a majority"):
+        load({"target": target, "topology": "cluster", "shards": "2"})
 
 
 IN_ONE_ZONE = {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-9"}

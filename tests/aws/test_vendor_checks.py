@@ -40,7 +40,7 @@ def made(moto: str, name: str, **options: Any) -> Mapping[str, Any]:
     client(moto, "elasticache").create_replication_group(
         ReplicationGroupId=name, ReplicationGroupDescription="test", **(good | options)
     )
-    return {"region": "eu-central-1", "cache": name, "serverless": False, "securityGroupId": group}
+    return {"region": "eu-central-1", "cache": name, "serverless": False, "securityGroupId": group, "backupDays": 1}
 
 
 def test_a_good_cache_passes(account: str) -> None:
@@ -49,7 +49,7 @@ def test_a_good_cache_passes(account: str) -> None:
     checks.test_available(cache)
     checks.test_encrypted(stack, cache)
     checks.test_users(stack, cache)
-    checks.test_backups(cache)
+    checks.test_backups(stack, cache)
     checks.test_no_way_in(stack)
 
 
@@ -59,7 +59,7 @@ def test_a_good_cache_passes(account: str) -> None:
         ("plain", {"TransitEncryptionMode": "preferred"}, checks.test_encrypted),
         ("disk", {"AtRestEncryptionEnabled": False}, checks.test_encrypted),
         ("token", {"AuthToken": "a-token-of-sixteen"}, checks.test_users),
-        ("forgetful", {"SnapshotRetentionLimit": 0}, lambda _s, c: checks.test_backups(c)),
+        ("forgetful", {"SnapshotRetentionLimit": 0}, checks.test_backups),
     ],
 )
 def test_a_bad_cache_fails(account: str, name: str, options: dict[str, Any], check: Any) -> None:

@@ -62,14 +62,18 @@ class ScenarioRunner:
 
     def predictions(self) -> dict[str, EffectRow]:
         """Of every key by itself, in its scenario."""
-        rows = {}
+        rows = {key: self._row(key, self.plan(before, after)) for key, before, after in self.changes()}
+        return rows | {key: replace(rows[same], key=key) for key, same in self.same_as.items()}
+
+    def changes(self) -> Iterator[tuple[str, Configuration, Configuration]]:
+        """Every key by itself, and the configurations before and after its change."""
         for base, batches in self.scenarios.values():
             configuration = base
             for key, value in itertools.chain(*batches):
-                rows[key] = self._row(key, self.plan(configuration, configuration | {key: value}))
-                if not rows[key].guarded:
-                    configuration = configuration | {key: value}
-        return rows | {key: replace(rows[same], key=key) for key, same in self.same_as.items()}
+                after = configuration | {key: value}
+                yield key, configuration, after
+                if isinstance(self.plan(configuration, after), list):  # it isn't refused
+                    configuration = after
 
     def assert_engine_agrees(self, stack: CloudStack, name: str, theirs: Mapping[str, str] | None = None) -> None:
         """The engine takes the steps of each batch that were predicted, or refuses it as was predicted.

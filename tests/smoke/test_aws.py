@@ -54,9 +54,9 @@ def test_users(stack: Mapping[str, Any], cache: dict[str, Any]) -> None:
     assert not cache.get("AuthTokenEnabled"), f"{stack['cache']} still takes a token"
 
 
-def test_backups(cache: dict[str, Any]) -> None:
-    """A backup is made every day."""
-    assert cache["SnapshotRetentionLimit"] >= 1
+def test_backups(stack: Mapping[str, Any], cache: dict[str, Any]) -> None:
+    """Daily backups are kept as long as configured."""
+    assert cache["SnapshotRetentionLimit"] == stack["backupDays"]
 
 
 def test_no_way_in(stack: Mapping[str, Any]) -> None:

@@ -96,11 +96,20 @@ class Aws(Cloud):
                 "vpcId": subnet["VpcId"],
                 "availabilityZone": subnet["AvailabilityZone"],
             }
+        if function in _DESCRIBES_GROUP:
+            return self._existing_group(arguments.get("replicationGroupId") or arguments["clusterId"][:-4])
         assert function == "aws:elasticache/getSubnetGroup:getSubnetGroup", f"{function} isn't known here"
         known = self._client("elasticache").describe_cache_subnet_groups(CacheSubnetGroupName=arguments["name"])
         (group,) = known["CacheSubnetGroups"]
         subnets = [subnet["SubnetIdentifier"] for subnet in group["Subnets"]]
         return {"name": arguments["name"], "vpcId": group["VpcId"], "subnetIds": subnets}
+
+    def _existing_group(self, name: str) -> Properties:
+        """A group without shards, as both functions return it; moto knows little of it."""
+        self._client("elasticache").describe_replication_groups(ReplicationGroupId=name)
+        group = {"authTokenEnabled": False, **self._done_by_others()[name]}
+        members = [f"{name}-{number:03}" for number in range(1, 1 + group["numCacheClusters"])]
+        return {"clusterMode": "disabled", "numNodeGroups": 1, "memberClusters": members, **group}
 
     def _done_by_others(self) -> dict[str, Properties]:
         return dict(json.loads(self._existing.read_text())) if self._existing else {}
@@ -129,6 +138,7 @@ class Aws(Cloud):
                 "readerEndpointAddress": f"replica.{group}.abc123.euc1.cache.amazonaws.com",
                 "configurationEndpointAddress": f"clustercfg.{group}.abc123.euc1.cache.amazonaws.com",
                 "engineVersionActual": f"{inputs['engineVersion']}.0",
+                "memberClusters": _members(inputs),
             }
         if kind == service.SERVERLESS:
             host = f"{inputs['name']}-abc123.serverless.euc1.cache.amazonaws.com"
@@ -151,6 +161,14 @@ class Aws(Cloud):
         return {"arn": value if kind in given else self._arn("service", name)}
 
 
+def _members(inputs: Properties) -> list[str]:
+    group, replicas = inputs["replicationGroupId"], inputs.get("replicasPerNodeGroup", 0)
+    if "numCacheClusters" in inputs:
+        return [f"{group}-{node:03}" for node in range(1, 1 + inputs["numCacheClusters"])]
+    shards, members = range(1, 1 + inputs["numNodeGroups"]), range(1, 2 + replicas)
+    return [f"{group}-{shard:04}-{member:03}" for shard in shards for member in members]
+
+
 def _check(kind: str, inputs: Properties) -> None:
     against = [text for request in requests.creation(kind, inputs) for text in requests.objections(request)]
     if problems := [*against, *service.violations(kind, inputs)]:
@@ -162,6 +180,11 @@ def _of(request: requests.Request, resource: str) -> requests.Request:
     ids = {name: resource for name in ("VpcId", "KeyId") if name in request.parameters}
     return requests.Request(request.service, request.operation, request.parameters | ids)
 
+
+_DESCRIBES_GROUP = (
+    "aws:elasticache/getReplicationGroup:getReplicationGroup",
+    "aws:elasticache/getCluster:getCluster",
+)
 
 _FOLLOWS = (service.GROUP, service.SERVERLESS)
 """Types whose outputs follow from inputs that change in place."""

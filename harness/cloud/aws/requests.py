@@ -117,7 +117,10 @@ def _rule(direction: str) -> Callable[[dict[str, Any]], list[Request]]:
         if "cidrIpv6" in inputs:
             permission["Ipv6Ranges"] = [{"CidrIpv6": inputs.pop("cidrIpv6")}]
         if "referencedSecurityGroupId" in inputs:
-            permission["UserIdGroupPairs"] = [{"GroupId": inputs.pop("referencedSecurityGroupId")}]
+            account, _, group = inputs.pop("referencedSecurityGroupId").rpartition("/")
+            permission["UserIdGroupPairs"] = [{"GroupId": group} | ({"UserId": account} if account else {})]
+        if "prefixListId" in inputs:
+            permission["PrefixListIds"] = [{"PrefixListId": inputs.pop("prefixListId")}]
         parameters = {"GroupId": inputs.pop("securityGroupId"), "IpPermissions": [permission]}
         return [
             Request("ec2", f"AuthorizeSecurityGroup{direction}", parameters | _tagged(inputs, "security-group-rule"))
@@ -172,7 +175,7 @@ def _replication_group(inputs: dict[str, Any]) -> list[Request]:
         }
         for log in inputs.pop("logDeliveryConfigurations", [])
     ]
-    for name in ("finalSnapshotIdentifier", "applyImmediately"):  # of deletion and modification
+    for name in ("finalSnapshotIdentifier", "applyImmediately", "authTokenUpdateStrategy"):  # not of creation
         inputs.pop(name, None)
     names = REPLICATION_GROUP | {name: name[0].upper() + name[1:] for name in inputs if name not in REPLICATION_GROUP}
     del names["tags"]

@@ -6,8 +6,10 @@ From the provider's source and AWS's documentation; written apart from the progr
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 Inputs = Mapping[str, Any]
@@ -21,33 +23,19 @@ HOLDING = (GROUP, SERVERLESS)
 KEPT = (*HOLDING, "aws:ec2/vpc:Vpc", "aws:ec2/securityGroup:SecurityGroup", "pulumi:providers:aws")
 """The types whose replacement would take the data with it."""
 
+RECORD = Path(__file__).parent / "replacing_inputs.json"
+"""What tests/provider observed; its test compares and writes it."""
+
 FORCES_NEW: Mapping[str, set[str]] = {
     "pulumi:providers:aws": {"region"},
-    GROUP: {
-        *("atRestEncryptionEnabled", "kmsKeyId", "port", "replicationGroupId", "subnetGroupName", "networkType"),
-        *("dataTieringEnabled", "snapshotName", "snapshotArns"),
-    },
-    SERVERLESS: {"name", "kmsKeyId", "subnetIds", "snapshotArnsToRestores"},
-    "aws:ec2/vpc:Vpc": {"cidrBlock"},
-    "aws:ec2/subnet:Subnet": {"vpcId", "cidrBlock", "availabilityZone"},
-    "aws:ec2/securityGroup:SecurityGroup": {"name", "description", "vpcId"},
-    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {"securityGroupId"},
-    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": {"securityGroupId"},
-    "aws:elasticache/subnetGroup:SubnetGroup": {"name"},
-    "aws:elasticache/parameterGroup:ParameterGroup": {"name", "family", "description"},
-    "aws:elasticache/user:User": {"userId", "userName"},
-    "aws:elasticache/userGroup:UserGroup": {"userGroupId"},
-    "aws:kms/alias:Alias": {"name"},
-    "aws:cloudwatch/logGroup:LogGroup": {"name"},
-    "aws:cloudwatch/metricAlarm:MetricAlarm": {"name"},
-    "aws:cloudwatch/dashboard:Dashboard": {"dashboardName"},
-    "aws:sns/topic:Topic": {"name"},
-    "aws:sns/topicSubscription:TopicSubscription": {"topic", "protocol", "endpoint"},
-    "aws:secretsmanager/secret:Secret": {"name"},
-    "aws:secretsmanager/secretVersion:SecretVersion": {"secretId", "secretString"},
-    "aws:iam/policy:Policy": {"name", "description"},
+    **{kind: set(names) for kind, names in json.loads(RECORD.read_text()).items()},
 }
-"""`ForceNew` in the provider's schema, for the inputs that the program uses."""
+"""Inputs that the provider cannot change in place."""
+
+REPLACED_BY_ENGINE: Mapping[str, set[str]] = {GROUP: {"clusterMode"}}
+"""Inputs that the provider would change in place, which fails; the program has the engine replace the resource."""
+
+VERSIONS = {"engineVersion", "majorEngineVersion"}
 
 AT_WINDOW: Mapping[str, set[str]] = {GROUP: {"engineVersion", "nodeType", "parameterGroupName"}}
 """What waits for the maintenance window where apply_immediately is false; replica and shard counts never wait."""
@@ -57,9 +45,14 @@ _ID = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,39}(?<!-)")
 
 
 def replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
-    """Which of the changed inputs force a replacement; a version does when it goes back."""
+    """Which of the changed inputs force a replacement, by the provider or because the program asks for it."""
+    return provider_replaces(kind, former, inputs, changed) | changed & REPLACED_BY_ENGINE.get(kind, set())
+
+
+def provider_replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
+    """Which of the changed inputs the provider cannot change in place; a version when it goes back."""
     forced = changed & FORCES_NEW.get(kind, set())
-    for version in changed & {"engineVersion", "majorEngineVersion"}:
+    for version in changed & VERSIONS:
         if former.get("engine") == inputs.get("engine") and _numbers(inputs[version]) < _numbers(former[version]):
             forced.add(version)
     return forced
@@ -94,7 +87,7 @@ def _group(inputs: Inputs) -> Iterator[str]:
     if is_cluster:
         yield from _check(inputs["automaticFailoverEnabled"], "a cluster without failover")
         yield from _check(inputs["replicasPerNodeGroup"] <= 5, "more than 5 replicas")
-        yield from _check(inputs["numNodeGroups"] * (1 + inputs["replicasPerNodeGroup"]) <= 90, "more than 90 nodes")
+        yield from _check(inputs["numNodeGroups"] * (1 + inputs["replicasPerNodeGroup"]) <= 500, "more than 500 nodes")
         yield from _check(inputs["parameterGroupName"].endswith("-cluster"), "a group without cluster-enabled")
     else:
         yield from _check(1 <= nodes <= 6, f"{nodes} nodes")
@@ -103,19 +96,23 @@ def _group(inputs: Inputs) -> Iterator[str]:
     if inputs["multiAzEnabled"]:
         yield from _check(nodes >= 2 or inputs.get("replicasPerNodeGroup"), "multi-AZ without replicas")
     yield from _check("authToken" not in inputs or "userGroupIds" not in inputs, "token and user group")
-    yield from _check("authTokenUpdateStrategy" not in inputs, "a strategy without a token wants a replacement")
+    strategy = inputs.get("authTokenUpdateStrategy", "DELETE")
+    yield from _check(strategy == "DELETE", "another strategy than DELETE needs a token")
     yield from _check(len(inputs.get("userGroupIds", [])) == 1, "not one user group")
     yield from _check(inputs["transitEncryptionEnabled"], "users without TLS")
     yield from _check(inputs["transitEncryptionMode"] == "required", "plain text is possible")
     yield from _check(inputs["atRestEncryptionEnabled"], "data in clear on disk")
-    yield from _check(1 <= inputs["snapshotRetentionLimit"] <= 35, "backups can't be kept so long, or never started")
+    yield from _check(0 <= inputs["snapshotRetentionLimit"] <= 35, "backups can't be kept so long")
     yield from _check(len(inputs["logDeliveryConfigurations"]) <= 2, "more than two logs")
     yield from _check("r6gd" not in inputs["nodeType"] or inputs.get("dataTieringEnabled"), "r6gd without tiering")
     yield from _check("snapshotName" not in inputs or "snapshotArns" not in inputs, "two sources")
     if "durability" in inputs:
-        yield from _check(is_cluster and inputs["multiAzEnabled"], "durability without a cluster over zones")
+        is_on = inputs["durability"] != "disabled"
+        yield from _check(is_cluster and (inputs["multiAzEnabled"] or not is_on), "durability without zones")
         yield from _check(inputs["engineVersion"].startswith("9."), "durability before 9.0")
-        yield from _check(re.match(r"cache\.([rm][678]g|c[78]gn)\.", inputs["nodeType"]), "durability on that node")
+        yield from _check(
+            not is_on or re.match(r"cache\.([rm][678]g|c[78]gn)\.", inputs["nodeType"]), "durability on that node"
+        )
 
 
 def _fits(inputs: Inputs) -> bool:
@@ -132,7 +129,7 @@ def _serverless(inputs: Inputs) -> Iterator[str]:
     for ecpu in limits.get("ecpuPerSeconds", []):
         yield from _check(1000 <= ecpu["maximum"] <= 15_000_000, "ECPU out of range")
     yield from _check(2 <= len(inputs["subnetIds"]) <= 3, "not two or three subnets")
-    yield from _check(1 <= inputs["snapshotRetentionLimit"] <= 35, "backups")
+    yield from _check(0 <= inputs["snapshotRetentionLimit"] <= 35, "backups")
     yield from _check(inputs.get("userGroupId"), "no users")
 
 
@@ -141,6 +138,8 @@ def _user(inputs: Inputs) -> Iterator[str]:
     yield from _check(_ID.fullmatch(inputs["userId"]), f"user id {inputs['userId']}")
     yield from _check(inputs["engine"] == "valkey", "a user of another engine")
     yield from _check(inputs["accessString"].startswith("on "), "a user that is off")
+    restricted = re.search(r"\+(config|debug|sync|psync|replicaof|save|shutdown)\b", inputs["accessString"])
+    yield from _check(not restricted, "a restricted command in an access string")
     forbidden = re.search(r"(^| )(reset|nopass|[>#<]\S+)( |$)", inputs["accessString"])
     yield from _check(not forbidden, "passwords or reset in an access string")
     if mode["type"] == "iam":
@@ -167,7 +166,7 @@ def _rule(inputs: Inputs) -> Iterator[str]:
         if key in inputs:
             network = ipaddress.ip_network(inputs[key])
             yield from _check(network.prefixlen >= 8, f"open to {network}")
-    sources = {"cidrIpv4", "cidrIpv6", "referencedSecurityGroupId"} & set(inputs)
+    sources = {"cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId"} & set(inputs)
     yield from _check(len(sources) == 1, f"a rule of {len(sources)} sources")
 
 

@@ -8,6 +8,7 @@ REGIONS = (
     *("ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "eu-central-1", "eu-central-2", "eu-north-1"),
     *("eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1"),
     *("me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+    "eusc-de-east-1",
     *("cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1"),
 )
 """From botocore's endpoints for ElastiCache; a test compares them."""
@@ -41,5 +42,8 @@ LOG_RETENTION_DAYS = (
 )
 """Retention periods that CloudWatch Logs accepts (PutRetentionPolicy)."""
 
-MAX_NODES = 90
-"""Of one cluster; AWS raises the quota to 500 on request."""
+NODE_QUOTA = 90
+"""Nodes of one cluster, by default."""
+
+MAX_NODE_QUOTA = 500
+"""To which AWS raises the quota on request."""

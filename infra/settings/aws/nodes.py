@@ -13,11 +13,14 @@ ALARM_PERCENT = 80
 
 @dataclass(frozen=True)
 class CacheNodeType:
-    """memory: in bytes, before the reserve. cpus: virtual CPUs, which determine the thresholds of alarms."""
+    """memory: in bytes, before the reserve. cpus: virtual CPUs, which determine the thresholds of alarms.
+    ssd: in bytes, of a node that moves rarely used data there.
+    """
 
     name: str
     memory: int
     cpus: int
+    ssd: int = 0
 
     @property
     def maxmemory(self) -> int:
@@ -27,12 +30,24 @@ class CacheNodeType:
     @property
     def comfortable(self) -> int:
         """Bytes of data below the threshold of the memory alarm."""
-        return self.maxmemory * ALARM_PERCENT // 100
+        return (self.maxmemory + self.ssd) * ALARM_PERCENT // 100
 
     @property
     def tiers_data(self) -> bool:
         """Whether it moves rarely used data to its SSD, which a replication group must enable."""
-        return self.name.startswith("cache.r6gd.")
+        return self.ssd > 0
+
+    @property
+    def is_burstable(self) -> bool:
+        """Whether its CPU is limited to a baseline when its credits are used up."""
+        return self.name.startswith("cache.t")
+
+    @property
+    def max_connections(self) -> int:
+        """ElastiCache does not let it be changed (User Guide, `maxclients`)."""
+        if not self.is_burstable:
+            return 65_000
+        return 20_000 if self.name.startswith("cache.t2.") or self.name.endswith(".micro") else 46_000
 
 
 _BURSTABLE = ("micro", "small", "medium")
@@ -43,6 +58,15 @@ _FROM_6_GIB = (6854542746, 13891921715, 27966669210, 56116178125)
 _FROM_13_GIB = (14037181030, 28261849702, 56711183565, 113609865216)
 
 _BYTES = {
+    ("t2",): (_BURSTABLE, (581959680, 1665138688, 3461349376)),
+    ("m4",): (
+        ("large", "xlarge", "2xlarge", "4xlarge", "10xlarge"),
+        (6892593152, 15328501760, 31889126359, 65257290629, 166047614239),
+    ),
+    ("r4",): (
+        ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"),
+        (13201781556, 26898228839, 54197537997, 108858546586, 218255432090, 437021573120),
+    ),
     ("t3", "t4g"): (_BURSTABLE, (536870912, 1471026299, 3317862236)),
     ("m5",): (_INTEL, (*_FROM_6_GIB, 168715971994, 337500562842)),
     ("r5",): (_INTEL, (*_FROM_13_GIB, 341206346547, 682485973811)),
@@ -65,13 +89,30 @@ _BYTES = {
 }
 
 
-def _cpus(size: str) -> int:
+_SSD_GIB = {
+    "xlarge": 99.33,
+    "2xlarge": 199.07,
+    "4xlarge": 398.14,
+    "8xlarge": 796.28,
+    "12xlarge": 1194.42,
+    "16xlarge": 1592.56,
+}
+"""Of r6gd nodes (ElastiCache User Guide, "Data tiering")."""
+
+
+def _ssd(family: str, size: str) -> int:
+    return int(_SSD_GIB[size] * 1024**3) if family == "r6gd" else 0
+
+
+def _cpus(family: str, size: str) -> int:
     """As in EC2 instances of that size."""
+    if family == "t2" and size != "medium":
+        return 1
     return 2 if size in (*_BURSTABLE, "large") else 4 * int(size.removesuffix("xlarge") or 1)
 
 
 NODE_TYPES = {
-    f"cache.{family}.{size}": CacheNodeType(f"cache.{family}.{size}", memory, _cpus(size))
+    f"cache.{family}.{size}": CacheNodeType(f"cache.{family}.{size}", memory, _cpus(family, size), _ssd(family, size))
     for families, (sizes, memories) in _BYTES.items()
     for family in families
     for size, memory in zip(sizes, memories, strict=True)

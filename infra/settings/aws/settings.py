@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, REGIONS
+from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, MAX_NODE_QUOTA, NODE_QUOTA, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES
 from infra.settings.keys import EmptyAsNone, Key, SettingsModel, StrictBool
 from infra.settings.values import EMAIL, KeyValuePairs, NameList, each_matches, one_of, private_network
@@ -94,12 +94,17 @@ class AwsSettings(SettingsModel):
     zones: Annotated[int, Field(ge=2, le=3), Key("2 or 3", "3", "Number of availability zones of a new VPC")] = 2
     allowedSecurityGroups: Annotated[
         NameList,
-        each_matches(r"sg-[0-9a-f]+"),
+        each_matches(r"(\d{12}/)?sg-[0-9a-f]+"),
         Key(
-            "ids such as sg-0a1b",
+            "ids such as sg-0a1b, with the account such as 123456789012/sg-0a1b in a peered VPC",
             "sg-0a1b",
             "Security groups whose members may connect, in addition to the output `clientSecurityGroupId`",
         ),
+    ] = ()
+    allowedPrefixLists: Annotated[
+        NameList,
+        each_matches(r"pl-[0-9a-f]+"),
+        Key("ids such as pl-0a1b", "pl-0a1b", "Prefix lists whose networks may connect"),
     ] = ()
     allowedCidrs: Annotated[
         NameList,
@@ -120,9 +125,13 @@ class AwsSettings(SettingsModel):
         Key("own, the ARN of a key, or empty for AWS's key", "own", "Key for encryption at rest; own creates one"),
     ] = ""
     backupDays: Annotated[
-        Annotated[int, Field(ge=1, le=35)] | None,
+        Annotated[int, Field(ge=0, le=35)] | None,
         EmptyAsNone,
-        Key("1 to 35, or empty", "7", "Retention of daily backups in days; default: 7 in prod, 1 in dev"),
+        Key(
+            "0 to 35, or empty",
+            "7",
+            "Retention of daily backups in days, 0 for no backups; default: 7 in prod, 1 in dev",
+        ),
     ] = None
     backupWindow: Annotated[
         str,
@@ -149,9 +158,18 @@ class AwsSettings(SettingsModel):
         Key("true, false or empty", '""', "Nodes in several zones; default: true if there are replicas"),
     ] = None
     durability: Annotated[
-        Literal["", "async", "sync"],
-        Key("async, sync or empty", '""', "A durable log in addition to replicas (clusters, Valkey 9.0 and newer)"),
+        Literal["", "async", "sync", "disabled"],
+        Key(
+            "async, sync, disabled or empty",
+            '""',
+            "A durable log in addition to replicas (clusters, Valkey 9.0 and newer); disabled turns it off again",
+        ),
     ] = ""
+    nodeQuota: Annotated[
+        int,
+        Field(ge=NODE_QUOTA, le=MAX_NODE_QUOTA),
+        Key("90 to 500", "200", "Quota of nodes in a cluster, where AWS has raised it"),
+    ] = NODE_QUOTA
     maxEcpu: Annotated[
         Annotated[int, Field(ge=1000, le=15_000_000)] | None,
         EmptyAsNone,

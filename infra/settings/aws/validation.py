@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infra.settings.aws.catalogue import FAMILIES, MAX_NODES
+from infra.settings.aws.catalogue import FAMILIES, MAX_NODE_QUOTA
 from infra.settings.aws.nodes import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
 from infra.settings.aws.sizing import storage_gigabytes
 from infra.settings.aws.windows import overlap, too_short
@@ -33,10 +34,15 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
         yield ConfigProblem("version", reason, set_command("version", "9.1"))
     yield from _regions(settings)
     yield from _network(settings)
-    yield from _windows(settings)
+    if settings.topology != "serverless":  # whose backups only begin at a time
+        yield from _windows(settings)
     yield from _restore(settings)
     yield from _login(settings)
-    yield from _serverless(settings) if settings.topology == "serverless" else _nodes(settings)
+    if settings.topology == "serverless":
+        yield from _serverless(settings)
+    else:
+        yield from _nodes(settings)
+        yield from _size_of_existing(settings)
 
 
 def _regions(settings: StackSettings) -> Iterator[ConfigProblem]:
@@ -82,12 +88,15 @@ def _restore(settings: StackSettings) -> Iterator[ConfigProblem]:
     if not source:
         return
     if settings.topology == "serverless":
-        if not _SNAPSHOT_ARN.fullmatch(source):
-            reason = f"is {source!r}, a serverless cache needs the ARN of a snapshot"
+        if not (_SNAPSHOT_ARN.fullmatch(source) or _S3_FILE.fullmatch(source)):
+            reason = f"is {source!r}, a serverless cache needs the ARN of a snapshot or of an RDB file in S3"
             yield ConfigProblem("restoreFrom", reason, remove_command("restoreFrom"))
     elif not (_S3_FILE.fullmatch(source) or _SNAPSHOT.fullmatch(source)):
         reason = f"is {source!r}, expected the name of a snapshot or arn:aws:s3:::bucket/file.rdb"
         yield ConfigProblem("restoreFrom", reason, remove_command("restoreFrom"))
+    elif settings.topology == "cluster" and _S3_FILE.fullmatch(source):
+        reason = "is an RDB file, which AWS loads into a cluster only together with slots that can't change later"
+        yield ConfigProblem("restoreFrom", f"{reason}: see docs/aws.md", remove_command("restoreFrom"))
     if settings.aws.existing:
         reason = "is set, but the replication group already exists"
         yield ConfigProblem("restoreFrom", reason, remove_command("restoreFrom"))
@@ -110,9 +119,13 @@ def _nodes(settings: StackSettings) -> Iterator[ConfigProblem]:
         reason = f"is {aws.nodeType}, which holds {limit}mb with headroom; memory is {settings.memory}"
         fitting = smallest(settings.maxmemory)
         yield ConfigProblem("aws.nodeType", reason, set_command("aws.nodeType", fitting.name if fitting else ""))
-    if (nodes := settings.shard_count * (1 + replicas)) > MAX_NODES:
-        reason = f"is {settings.shard_count}, which makes {nodes} nodes with replicas; the limit is {MAX_NODES}"
-        yield ConfigProblem("shards", reason, set_command("shards", str(MAX_NODES // (1 + replicas))))
+    nodes, quota = settings.shard_count * (1 + replicas), aws.nodeQuota
+    if nodes > quota:
+        reason = f"is {settings.shard_count}, which makes {nodes} nodes with replicas; the quota is {quota}"
+        if quota < nodes <= MAX_NODE_QUOTA:
+            reason = f"{reason} (aws.nodeQuota, where AWS has raised it)"
+        yield ConfigProblem("shards", reason, set_command("shards", str(quota // (1 + replicas))))
+    yield from _addresses(settings, nodes)
     if aws.multiZone and not replicas:
         reason = "is true, but there are no replicas for another zone"
         yield ConfigProblem("aws.multiZone", reason, remove_command("aws.multiZone"))
@@ -123,14 +136,53 @@ def _nodes(settings: StackSettings) -> Iterator[ConfigProblem]:
         yield from _durability(settings)
 
 
+def _addresses(settings: StackSettings, nodes: int) -> Iterator[ConfigProblem]:
+    """Of a new VPC, whose range can't grow: the nodes of a zone share a quarter of it."""
+    aws = settings.aws
+    if aws.vpcId or aws.subnetGroup:
+        return
+    in_a_zone = -(-nodes // aws.zones)
+    network = ipaddress.IPv4Network(aws.vpcCidr)
+    if in_a_zone > _usable(network.prefixlen):
+        prefix = next(prefix for prefix in range(26, 15, -1) if _usable(prefix) >= 2 * in_a_zone)
+        wider = ipaddress.IPv4Network((network.network_address, prefix), strict=False)
+        reason = f"is {aws.vpcCidr}, a zone of it has {_usable(network.prefixlen)} addresses for {in_a_zone} nodes"
+        yield ConfigProblem("aws.vpcCidr", reason, set_command("aws.vpcCidr", str(wider)))
+
+
+def _usable(prefix: int) -> int:
+    """Addresses of a quarter of a network; AWS reserves five of each subnet."""
+    return int(2 ** (32 - prefix - 2)) - 5
+
+
+def _size_of_existing(settings: StackSettings) -> Iterator[ConfigProblem]:
+    """A default would scale the cache while it is imported."""
+    if not settings.aws.existing:
+        return
+    if not settings.aws.nodeType:
+        reason = "is required with aws.existing: the node type that the group has"
+        yield ConfigProblem("aws.nodeType", reason, set_command("aws.nodeType", "cache.m7g.large"))
+    sizes = {"single": (), "replicated": ("replicas",), "cluster": ("shards", "replicas")}
+    for key in ("topology", *sizes.get(settings.topology, ())):
+        if key not in settings.model_fields_set or getattr(settings, key) is None:
+            reason = f"is required with aws.existing: the {key} that the group has"
+            present = {
+                "topology": settings.topology,
+                "shards": settings.shard_count,
+                "replicas": settings.replica_count,
+            }
+            yield ConfigProblem(key, reason, set_command(key, str(present[key])))
+
+
 def _durability(settings: StackSettings) -> Iterator[ConfigProblem]:
     node = settings.aws.nodeType or getattr(smallest(settings.maxmemory), "name", "cache.r7g.large")
+    is_on = settings.aws.durability != "disabled"
     obstacles = {
         "the topology isn't cluster": settings.topology != "cluster",
         f"the version is {settings.version}, older than 9.0": not settings.version.startswith("9."),
-        "there are no replicas": not settings.replica_count,
-        "multiZone is false": settings.aws.multiZone is False,
-        f"the node type is {node}": node.split(".")[1] not in DURABLE_FAMILIES,
+        "there are no replicas": is_on and not settings.replica_count,
+        "multiZone is false": is_on and settings.aws.multiZone is False,
+        f"the node type is {node}": is_on and node.split(".")[1] not in DURABLE_FAMILIES,
     }
     if reasons := [reason for reason, applies in obstacles.items() if applies]:
         reason = f"is {settings.aws.durability}, but {' and '.join(reasons)}"
@@ -150,7 +202,9 @@ def _serverless(settings: StackSettings) -> Iterator[ConfigProblem]:
         reason = "is queue, but a serverless cache evicts keys that have a TTL"
         yield ConfigProblem("workload", reason, set_command("workload", "mixed"))
     present = [key for key in ("nodeType", "subnetGroup", "durability", "existing") if getattr(aws, key)]
-    present += sorted({"multiZone", "maintenanceWindow", "applyImmediately", "logDays"} & _configured(settings))
+    present += sorted(
+        {"nodeQuota", "multiZone", "maintenanceWindow", "applyImmediately", "logDays"} & _configured(settings)
+    )
     for key in present:
         yield ConfigProblem(f"aws.{key}", "is not supported by a serverless cache", remove_command(f"aws.{key}"))
     if aws.subnetIds and len(aws.subnetIds) not in (2, 3):

@@ -12,6 +12,7 @@ from pulumi_aws.elasticache.user_group import UserGroup
 from pulumi_aws.iam.policy import Policy
 
 from infra import hardening
+from infra.hardening import Topology
 from infra.providers.credentials import Password
 from infra.targets.context import Context
 from infra.targets.deployment import Login
@@ -26,9 +27,20 @@ class UserAccess:
     arns: dict[str, pulumi.Output[str]]
 
 
-def access_string(user: hardening.User) -> str:
-    """Without `on`, ElastiCache creates the user but rejects its logins."""
-    return f"on {user.rules}"
+_RESTRICTED = {"config"}
+_RESTRICTED_ON_SERVERLESS = _RESTRICTED | {"client|id", "client|info", "client|list", "latency", "memory", "slowlog"}
+"""Commands that an access string may not name (ElastiCache User Guide, "Supported and restricted commands")."""
+
+
+def access_string(user: hardening.User, topology: Topology) -> str:
+    """Without `on`, ElastiCache creates the user but rejects its logins; restricted commands fail the request."""
+    restricted = _RESTRICTED_ON_SERVERLESS if topology == "serverless" else _RESTRICTED
+    return " ".join(["on", *(rule for rule in user.rules.split() if not _names(rule, restricted))])
+
+
+def _names(rule: str, commands: set[str]) -> bool:
+    command = rule.removeprefix("+")
+    return command != rule and bool({command, command.partition("|")[0]} & commands)
 
 
 def group_name(context: Context) -> str:
@@ -40,7 +52,8 @@ def create_users(context: Context) -> UserAccess:
     """The users of the hardening table, in a group that disables the default user."""
     prefix, uses_iam = group_name(context), context.settings.aws.auth == "iam"
     passwords = {} if uses_iam else _passwords(context)
-    users, logins = {}, {}
+    users: dict[str, User] = {}
+    logins = {}
     for user in hardening.USERS:
         user_id, password = f"{prefix}-{user.name}", passwords.get(user.name)
         logins[user.name] = Login(user.name, password.value) if password else Login(user_id)
@@ -49,10 +62,11 @@ def create_users(context: Context) -> UserAccess:
             user_id=user_id,
             user_name=logins[user.name].user,
             engine="valkey",
-            access_string=access_string(user),
+            access_string=access_string(user, context.settings.topology),
             authentication_mode=_mode(password, keep_previous=context.settings.previous_passwords_valid),
             tags=context.tags,
-            opts=context.options(),
+            # One after another: AWS rejects a change of a user while another user of the group changes.
+            opts=context.options(pulumi.ResourceOptions(depends_on=list(users.values())[-1:])),
         )
     group = UserGroup(
         "users-iam" if uses_iam else "users",

@@ -18,21 +18,20 @@ from infra.targets.context import Context
 
 NAMESPACE = "AWS/ElastiCache"
 
-SERVERLESS_DIMENSIONS = ("clusterId", "ServerlessCacheName")
-"""AWS's documentation doesn't say which one applies; an alarm uses both and ignores the one without data."""
+NODE_DIMENSION = "CacheClusterId"
+SERVERLESS_DIMENSION = "clusterId"
 
 MAX_METRICS_PER_ALARM = 10
 """CloudWatch's limit."""
 
 _MEBIBYTE = 1024**2
-_MAX_CONNECTIONS = 65_000
-"""Of a node; ElastiCache does not let it be changed."""
 
 
 @dataclass(frozen=True)
 class AlarmRule:
     """An alarm: a statistic of a metric is above or below a threshold for some minutes.
 
+    above: another metric of the same node, which the first one exceeds; the threshold is then 0.
     missing: how to treat missing data; counters of failures send none while there are no failures.
     """
 
@@ -42,10 +41,20 @@ class AlarmRule:
     statistic: Literal["Average", "Maximum", "Minimum", "Sum"] = "Maximum"
     below: bool = False
     minutes: int = 5
+    above: str = ""
     missing: Literal["missing", "notBreaching"] = "missing"
 
 
-Dimension = tuple[str, str]
+@dataclass(frozen=True)
+class WatchedCache:
+    """What CloudWatch knows a cache by.
+
+    dimension: of its metrics. names: the values, which are known when the cache is. count: how many they are.
+    """
+
+    dimension: str
+    names: pulumi.Output[Sequence[str]]
+    count: int
 
 
 def rules_of_nodes(settings: StackSettings, node: CacheNodeType) -> Iterator[AlarmRule]:
@@ -55,17 +64,29 @@ def rules_of_nodes(settings: StackSettings, node: CacheNodeType) -> Iterator[Ala
         yield AlarmRule("CPUUtilization", 90 / node.cpus, "the engine's CPU is busy", "Average")
     else:
         yield AlarmRule("EngineCPUUtilization", 90, "the engine's CPU is busy", "Average")
+    if node.is_burstable:
+        yield AlarmRule("CPUCreditBalance", 1, "CPU credits are used up", "Minimum", below=True, minutes=15)
     yield AlarmRule("FreeableMemory", _least_free(node), "the node is low on memory", "Minimum", below=True)
-    yield AlarmRule("SwapUsage", 50 * _MEBIBYTE, "the node is swapping")
-    yield AlarmRule("CurrConnections", _MAX_CONNECTIONS * 80 // 100, "connections are close to the limit")
+    yield AlarmRule("SwapUsage", 0, "the node swaps more than it has free memory", above="FreeableMemory")
+    yield AlarmRule("CurrConnections", node.max_connections * 80 // 100, "connections are close to the limit")
+    yield AlarmRule("TrafficManagementActive", 0, "the service throttles traffic to keep the node responsive")
     if settings.workload != "cache":  # a full cache is healthy
-        yield AlarmRule(
-            "DatabaseMemoryUsagePercentage", ALARM_PERCENT, "memory is nearly full, and writes will be rejected"
-        )
+        # A node with data tiering fills its memory before its SSD.
+        usage = "DatabaseCapacityUsagePercentage" if node.tiers_data else "DatabaseMemoryUsagePercentage"
+        yield AlarmRule(usage, ALARM_PERCENT, "memory is nearly full, and writes will be rejected")
         yield AlarmRule("Evictions", 0, "keys are evicted that must not be", "Sum", missing="notBreaching")
     if settings.replica_count:
         yield AlarmRule("ReplicationLag", 10, "a replica is 10 s behind; a failover would lose these writes")
-    yield from _rejections()
+    if settings.aws.durability == "async":
+        yield AlarmRule("DurabilityLag", 5_000, "the durable log is 5 s behind; writes are rejected at 10 s")
+        yield AlarmRule(
+            "DurabilityBufferExceededErrorCount",
+            0,
+            "writes are rejected: the durable log is 10 s behind",
+            "Sum",
+            missing="notBreaching",
+        )
+    yield from _rejections(settings)
 
 
 def rules_of_serverless(settings: StackSettings) -> Iterator[AlarmRule]:
@@ -81,15 +102,20 @@ def rules_of_serverless(settings: StackSettings) -> Iterator[AlarmRule]:
         yield AlarmRule(
             "ElastiCacheProcessingUnits", per_minute * ALARM_PERCENT // 100, "ECPU is close to its limit", "Sum"
         )
-    yield from _rejections()
+    yield from _rejections(settings)
 
 
-def _rejections() -> Iterator[AlarmRule]:
-    for metric, reason in (
-        ("AuthenticationFailures", "logins are rejected: a client has a previous password, or an attack"),
-        ("KeyAuthorizationFailures", "a user accesses keys without permission"),
-        ("CommandAuthorizationFailures", "a user runs commands without permission"),
+def _rejections(settings: StackSettings) -> Iterator[AlarmRule]:
+    for metric, reason, applies in (
+        ("AuthenticationFailures", "logins are rejected: a client has a previous password, or an attack", True),
+        ("KeyAuthorizationFailures", "a user accesses keys without permission", True),
+        ("CommandAuthorizationFailures", "a user runs commands without permission", True),
+        ("ChannelAuthorizationFailures", "a user accesses channels without permission", True),
+        ("DatabaseAuthorizationFailures", "a user accesses databases without permission", settings.version == "9.1"),
+        ("IamAuthenticationThrottling", "IAM logins are throttled: clients connect too often", _uses_iam(settings)),
     ):
+        if not applies:
+            continue
         yield AlarmRule(metric, 0, reason, "Sum", missing="notBreaching")
 
 
@@ -105,49 +131,67 @@ def create_topic(context: Context) -> pulumi.Output[str]:
 
 
 def create_alarms(
-    context: Context, rules: Sequence[AlarmRule], dimensions: Sequence[Dimension], topic_arn: pulumi.Output[str]
+    context: Context, rules: Sequence[AlarmRule], cache: WatchedCache, topic_arn: pulumi.Output[str]
 ) -> None:
-    """An alarm for each rule; if an alarm cannot cover all nodes, one for every ten."""
-    groups = [
-        dimensions[start : start + MAX_METRICS_PER_ALARM] for start in range(0, len(dimensions), MAX_METRICS_PER_ALARM)
-    ]
+    """An alarm for each rule; if an alarm cannot evaluate the metrics of all nodes, several."""
     for rule in rules:
-        for number, watched in enumerate(groups, 1):
-            ending = f"-{number}" if len(groups) > 1 else ""
-            MetricAlarm(
-                f"{rule.metric}{ending}",
-                name=f"{context.name}-{rule.metric}{ending}",
-                alarm_description=f"{rule.reason} ({rule.metric}, {', '.join(name for _, name in watched)})",
-                comparison_operator="LessThanThreshold" if rule.below else "GreaterThanThreshold",
-                threshold=rule.threshold,
-                evaluation_periods=rule.minutes if rule.statistic != "Sum" else 1,
-                treat_missing_data=rule.missing,
-                metric_queries=queries(rule, watched),
-                alarm_actions=[topic_arn],
-                ok_actions=[topic_arn],
-                tags=context.tags,
-                opts=context.options(),
-            )
+        size = MAX_METRICS_PER_ALARM // (2 if rule.above else 1)
+        starts = range(0, cache.count, size)
+        for number, start in enumerate(starts, 1):
+            ending = f"-{number}" if len(starts) > 1 else ""
+            part = slice(start, start + size)
+            _create_alarm(f"{rule.metric}{ending}", context, rule, cache, part=part, topic_arn=topic_arn)
 
 
-def queries(rule: AlarmRule, watched: Sequence[Dimension]) -> list[Any]:
-    """The metric of each node, and the worst value, which the alarm evaluates."""
+def _create_alarm(
+    name: str, context: Context, rule: AlarmRule, cache: WatchedCache, *, part: slice, topic_arn: pulumi.Output[str]
+) -> None:
+    def describe(names: Sequence[str]) -> str:
+        return f"{rule.reason} ({rule.metric}, {', '.join(names[part])})"
+
+    MetricAlarm(
+        name,
+        name=f"{context.name}-{name}",
+        alarm_description=cache.names.apply(describe),
+        comparison_operator="LessThanThreshold" if rule.below else "GreaterThanThreshold",
+        threshold=rule.threshold,
+        evaluation_periods=rule.minutes if rule.statistic != "Sum" else 1,
+        treat_missing_data=rule.missing,
+        metric_queries=cache.names.apply(lambda names: queries(rule, cache.dimension, names[part])),
+        alarm_actions=[topic_arn],
+        ok_actions=[topic_arn],
+        tags=context.tags,
+        opts=context.options(),
+    )
+
+
+def queries(rule: AlarmRule, dimension: str, names: Sequence[str]) -> list[Any]:
+    """The metrics of each node, and the worst value, which the alarm evaluates."""
+    metrics = {"m": rule.metric} | ({"a": rule.above} if rule.above else {})
     each: list[Any] = [
         {
-            "id": f"m{number}",
+            "id": f"{letter}{number}",
             "metric": {
                 "namespace": NAMESPACE,
-                "metric_name": rule.metric,
+                "metric_name": metric,
                 "dimensions": {dimension: name},
                 "stat": rule.statistic,
                 "period": 60,
             },
             "return_data": False,
         }
-        for number, (dimension, name) in enumerate(watched)
+        for number, name in enumerate(names)
+        for letter, metric in metrics.items()
     ]
-    worst = "MIN" if rule.below else "MAX"
-    return [*each, {"id": "worst", "expression": f"{worst}(METRICS())", "label": rule.metric, "return_data": True}]
+    if rule.above:
+        expression = " OR ".join(f"(m{number} > a{number})" for number in range(len(names)))
+    else:
+        expression = f"{'MIN' if rule.below else 'MAX'}(METRICS())"
+    return [*each, {"id": "worst", "expression": expression, "label": rule.metric, "return_data": True}]
+
+
+def _uses_iam(settings: StackSettings) -> bool:
+    return settings.aws.auth == "iam"
 
 
 def _least_free(node: CacheNodeType) -> int:

@@ -13,7 +13,8 @@ from infra.outputs import AWS
 from infra.settings import StackSettings
 from infra.settings.aws import sizing
 from infra.targets.aws import access, alarms, dashboard, network, replication, secrets, serverless
-from infra.targets.aws.cache import CacheDependencies, ManagedCache, create_guard
+from infra.targets.aws.cache import CacheDependencies, ManagedCache, backup_days, create_guard
+from infra.targets.aws.existing_group import look_up_existing
 from infra.targets.aws.names import labels, safe_name
 from infra.targets.context import Context
 from infra.targets.deployment import Login, TargetDeployment
@@ -28,10 +29,12 @@ class AwsDeployment(TargetDeployment):
         stack: project/stack, from which all names are derived.
 
         Raises:
-            ConfigurationError: the network or the provider's configuration does not fit; no resource was registered.
+            ConfigurationError: the network, an existing group or the provider's configuration does not fit; no
+                resource was registered.
         """
         provider = _provider(settings)
         existing = network.look_up(settings, provider)
+        imported = look_up_existing(settings, provider)
         guard = create_guard(settings)
         super().__init__("valkey:target:Aws", name, None, guard.watch() if guard else None)
         child_options = pulumi.ResourceOptions(parent=self, provider=provider)
@@ -40,8 +43,8 @@ class AwsDeployment(TargetDeployment):
         users = access.create_users(context)
         key = secrets.create_encryption_key(context)
         placement = network.create_network(context, existing)
-        cache = _create_cache(context, CacheDependencies(placement, users, key, topic))
-        dimensions = _create_alarms(context, cache, topic)
+        cache = _create_cache(context, CacheDependencies(placement, users, key, topic, imported))
+        watched = _create_alarms(context, cache, topic)
         self.logins: Mapping[str, Login] = users.logins
         self.endpoint = _endpoint(settings, cache, users.logins)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
@@ -50,12 +53,13 @@ class AwsDeployment(TargetDeployment):
                 "cache": cache.name,
                 "serverless": settings.topology == "serverless",
                 "auth": settings.aws.auth,
+                "backupDays": backup_days(settings),
                 "vpcId": placement.vpc_id,
                 "subnetIds": list(placement.subnet_ids),
                 "securityGroupId": placement.servers,
                 "clientSecurityGroupId": placement.clients,
                 "topicArn": topic,
-                "dashboard": dashboard.create_dashboard(context, dimensions),
+                "dashboard": dashboard.create_dashboard(context, watched),
                 "secretArn": secrets.create_connection_secret(context, self.endpoint, users.logins, key),
                 **(
                     {"connectPolicies": access.create_connect_policies(context, users, cache.arn)}
@@ -84,17 +88,18 @@ def _create_cache(context: Context, deps: CacheDependencies) -> ManagedCache:
     return serverless.create_serverless_cache(context, deps)
 
 
-def _create_alarms(context: Context, cache: ManagedCache, topic: pulumi.Output[str]) -> list[alarms.Dimension]:
-    """Create the alarms; returns the dimensions of the cache in CloudWatch."""
+def _create_alarms(context: Context, cache: ManagedCache, topic: pulumi.Output[str]) -> alarms.WatchedCache:
+    """Create the alarms; returns the cache as CloudWatch knows it."""
     settings = context.settings
-    if settings.topology == "serverless":
-        dimensions = [(dimension, cache.name) for dimension in alarms.SERVERLESS_DIMENSIONS]
+    if cache.members is None:
+        watched = alarms.WatchedCache(alarms.SERVERLESS_DIMENSION, pulumi.Output.from_input([cache.name]), 1)
         rules = list(alarms.rules_of_serverless(settings))
     else:
-        dimensions = [("CacheClusterId", node) for node in replication.node_ids(cache.name, settings)]
+        count = settings.shard_count * (1 + settings.replica_count)
+        watched = alarms.WatchedCache(alarms.NODE_DIMENSION, cache.members, count)
         rules = list(alarms.rules_of_nodes(settings, sizing.node_type(settings)))
-    alarms.create_alarms(context, rules, dimensions, topic)
-    return dimensions
+    alarms.create_alarms(context, rules, watched, topic)
+    return watched
 
 
 def _endpoint(settings: StackSettings, cache: ManagedCache, logins: Mapping[str, Login]) -> pulumi.Output[Endpoint]:

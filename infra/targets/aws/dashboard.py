@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_aws.cloudwatch.dashboard import Dashboard
 
-from infra.targets.aws.alarms import NAMESPACE, Dimension
+from infra.targets.aws.alarms import NAMESPACE, WatchedCache
 from infra.targets.context import Context
 
 NODE_GRAPHS = (
@@ -34,7 +34,7 @@ _WIDTH, _HEIGHT = 12, 6
 """Of a graph, in grid units; the page is 24 wide."""
 
 
-def body(region: str, dimensions: Sequence[Dimension], *, is_serverless: bool) -> str:
+def body(region: str, dimension: str, names: Sequence[str], *, is_serverless: bool) -> str:
     """The dashboard as CloudWatch's JSON."""
     graphs = SERVERLESS_GRAPHS if is_serverless else NODE_GRAPHS
     widgets = [
@@ -49,7 +49,7 @@ def body(region: str, dimensions: Sequence[Dimension], *, is_serverless: bool) -
                 "region": region,
                 "period": 60,
                 "stat": "Average",
-                "metrics": [[NAMESPACE, metric, *dimension] for metric in metrics for dimension in dimensions],
+                "metrics": [[NAMESPACE, metric, dimension, name] for metric in metrics for name in names],
             },
         }
         for position, (title, metrics) in enumerate(graphs)
@@ -57,13 +57,17 @@ def body(region: str, dimensions: Sequence[Dimension], *, is_serverless: bool) -
     return json.dumps({"widgets": widgets})
 
 
-def create_dashboard(context: Context, dimensions: Sequence[Dimension]) -> pulumi.Output[str]:
+def create_dashboard(context: Context, cache: WatchedCache) -> pulumi.Output[str]:
     """The name of the dashboard."""
     settings = context.settings
     dashboard = Dashboard(
         "dashboard",
         dashboard_name=context.name,
-        dashboard_body=body(settings.aws.region, dimensions, is_serverless=settings.topology == "serverless"),
+        dashboard_body=cache.names.apply(
+            lambda names: body(
+                settings.aws.region, cache.dimension, names, is_serverless=settings.topology == "serverless"
+            )
+        ),
         opts=context.options(),
     )
     name: pulumi.Output[str] = dashboard.dashboard_name

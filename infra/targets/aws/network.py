@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from valkeykit.errors import ConfigurationError
 from infra.settings import StackSettings
 from infra.settings.keys import remove_command, set_command
 from infra.targets.context import Context
+from infra.targets.replacement_guard import Inputs
 
 SERVERLESS_PORTS = (6379, 6380)
 """Of a serverless cache: for writers and for readers."""
@@ -67,7 +68,10 @@ def look_up(settings: StackSettings, provider: pulumi.ProviderResource) -> Exist
         elif aws.vpcId:
             subnet_ids, vpc_id = aws.subnetIds, aws.vpcId
         else:
-            return _new_network(settings, get_availability_zones(state="available", opts=options).names)
+            # Without this filter also Local Zones, which come first by name and lack most node types.
+            regular = [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+            zones = get_availability_zones(state="available", filters=regular, opts=options)
+            return _new_network(settings, zones.names)
         subnets = [get_subnet(id=subnet, opts=options) for subnet in subnet_ids]
     except ConfigurationError:
         raise
@@ -154,6 +158,8 @@ def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], li
         opts=context.protected_options("the cache's VPC", "cidrBlock"),
     )
     quarters = list(ipaddress.IPv4Network(block).subnets(prefixlen_diff=2))[: len(zones)]
+    # Which zones are available changes; a subnet with nodes in it stays where it is.
+    stays = pulumi.ResourceOptions(ignore_changes=["availabilityZone"] if context.guard else None)
     subnets = [
         Subnet(
             f"subnet-{number}",
@@ -161,8 +167,8 @@ def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], li
             cidr_block=str(quarter),
             availability_zone=zone,
             map_public_ip_on_launch=False,
-            tags={**context.tags, "Name": f"{context.name}-{zone}"},
-            opts=context.options(),
+            tags={**context.tags, "Name": f"{context.name}-{number}"},
+            opts=context.options(stays),
         )
         for number, (quarter, zone) in enumerate(zip(quarters, zones, strict=True), 1)
     ]
@@ -179,10 +185,24 @@ def _subnet_group(context: Context, subnet_ids: Sequence[pulumi.Input[str]]) -> 
         description="Where Valkey's nodes lie",
         subnet_ids=subnet_ids,
         tags=context.tags,
-        opts=context.options(),
+        opts=_subnet_group_options(context),
     )
     name: pulumi.Output[str] = group.name
     return name
+
+
+def _subnet_group_options(context: Context) -> pulumi.ResourceOptions:
+    if context.guard is None:
+        return context.options()
+    return context.options(context.guard.protect("the cache's subnet group", ("name",), removed_subnets))
+
+
+def removed_subnets(previous: Inputs, new: Inputs) -> Iterator[str]:
+    """AWS rejects the removal of a subnet with nodes in it, after other changes were made."""
+    before, after = previous.get("subnetIds"), new.get("subnetIds")
+    if isinstance(before, Sequence) and isinstance(after, Sequence) and len(after) < len(before):
+        removed = ", ".join(sorted(set(before) - set(after)))
+        yield f"nodes of the cache may be in subnets that would be removed ({removed})"
 
 
 def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pulumi.Output[str]) -> None:
@@ -190,6 +210,7 @@ def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pu
     aws = context.settings.aws
     sources: dict[str, dict[str, Any]] = {"clients": {"referenced_security_group_id": clients}}
     sources |= {group: {"referenced_security_group_id": group} for group in aws.allowedSecurityGroups}
+    sources |= {prefixes: {"prefix_list_id": prefixes} for prefixes in aws.allowedPrefixLists}
     for network in aws.allowedCidrs:
         version = ipaddress.ip_network(network).version
         sources[network] = {f"cidr_ipv{version}": network}

@@ -31,25 +31,40 @@ def render(settings: StackSettings) -> dict[str, str]:
     }
 
 
-def group_name(context: Context) -> str:
-    """Contains the family: during an upgrade the groups of both families exist."""
+def group_name(context: Context, family: str) -> str:
+    """Contains the family: the groups of several families exist."""
     ending = "-cluster" if context.settings.topology == "cluster" else ""
-    return f"{context.name}-{FAMILIES[context.settings.version]}{ending}"
+    return f"{context.name}-{family}{ending}"
 
 
-def create_parameter_group(context: Context) -> pulumi.Output[str]:
-    """The name of the group."""
-    group = ParameterGroup(
-        "parameters",
-        name=group_name(context),
-        family=FAMILIES[context.settings.version],
+def families(version: str) -> list[str]:
+    """The families of this and of all older versions, the version's own last.
+
+    After an upgrade that waits for the maintenance window, nodes still use the group of their previous family, and AWS
+    does not delete a group in use. So the groups of older families stay.
+    """
+    return sorted({family for family in FAMILIES.values() if family <= FAMILIES[version]})
+
+
+def create_parameter_groups(context: Context) -> pulumi.Output[str]:
+    """The name of the group for the version."""
+    groups = [_create(context, family) for family in families(context.settings.version)]
+    name: pulumi.Output[str] = groups[-1].name
+    return name
+
+
+def _create(context: Context, family: str) -> ParameterGroup:
+    is_current = family == FAMILIES[context.settings.version]
+    return ParameterGroup(
+        f"parameters-{family}",
+        name=group_name(context, family),
+        family=family,
         description="The hardening of Valkey",
         parameters=[{"name": name, "value": value} for name, value in sorted(render(context.settings).items())],
         tags=context.tags,
-        opts=context.options(),
+        # The name from before there was one for each family.
+        opts=context.options(pulumi.ResourceOptions(aliases=[pulumi.Alias(name="parameters")] if is_current else None)),
     )
-    name: pulumi.Output[str] = group.name
-    return name
 
 
 def _buffer_limits(value: str) -> dict[str, str]:

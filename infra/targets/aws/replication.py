@@ -21,7 +21,13 @@ from infra.targets.aws.cache import (
     is_immediate,
     to_node,
 )
+from infra.targets.aws.existing_group import ExistingGroup
 from infra.targets.context import Context
+
+_TIMEOUTS = pulumi.ResourceOptions(
+    custom_timeouts=pulumi.CustomTimeouts(create="3h", update="24h", delete="3h"),
+)
+"""Resharding and new node types of large clusters take hours; the provider gives up after 40 minutes."""
 
 
 def arguments(settings: StackSettings) -> dict[str, Any]:
@@ -44,19 +50,10 @@ def arguments(settings: StackSettings) -> dict[str, Any]:
         "maintenance_window": settings.aws.maintenanceWindow,
         "auto_minor_version_upgrade": True,
         "apply_immediately": is_immediate(settings),
-        **({"data_tiering_enabled": True} if node.tiers_data else {}),
+        "data_tiering_enabled": node.tiers_data,  # also false: the provider keeps a value that is left out
         **({"durability": settings.aws.durability} if settings.aws.durability else {}),
         **_restore_source(settings.restoreFrom),
     }
-
-
-def node_ids(name: str, settings: StackSettings) -> list[str]:
-    """The names of the nodes in CloudWatch; the provider returns them only after their creation."""
-    members = range(1, 2 + settings.replica_count)
-    if settings.topology != "cluster":
-        return [f"{name}-{member:03}" for member in members]
-    shards = range(1, settings.shard_count + 1)
-    return [f"{name}-{shard:04}-{member:03}" for shard in shards for member in members]
 
 
 def create_replication_group(context: Context, deps: CacheDependencies) -> ManagedCache:
@@ -65,7 +62,7 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
     name = settings.aws.existing or context.name
     surroundings: dict[str, Any] = {
         "kms_key_id": deps.key,
-        "parameter_group_name": parameters.create_parameter_group(context),
+        "parameter_group_name": parameters.create_parameter_groups(context),
         "subnet_group_name": deps.network.subnet_group,
         "security_group_ids": [deps.network.servers],
         "user_group_ids": [deps.access.group],
@@ -79,11 +76,11 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
         tags=context.tags,
         opts=context.options(
             cache_options(context),
-            pulumi.ResourceOptions(import_=settings.aws.existing or None),
+            _TIMEOUTS,
+            _import_options(settings, deps.existing),
             holds_data=True,
         ),
-        **arguments(settings),
-        **surroundings,
+        **{**arguments(settings), **surroundings, **_import_arguments(deps.existing)},
     )
     if settings.topology == "cluster":
         hosts = [group.configuration_endpoint_address]
@@ -99,13 +96,34 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
         ),
         version=group.engine_version_actual,
         maxmemory=node_type(settings).maxmemory,
+        members=group.member_clusters.apply(sorted),
+    )
+
+
+def _import_arguments(existing: ExistingGroup | None) -> dict[str, Any]:
+    """Of the update that makes a Redis a Valkey.
+
+    It is immediate, since AWS attaches the user group at once, which only a Valkey accepts. And it removes an AUTH
+    token; the provider (terraform-provider-aws #45518) sends the strategy only while it attaches a user group.
+    """
+    immediate = {"apply_immediately": True} if existing and existing.is_redis else {}
+    strategy = {"auth_token_update_strategy": "DELETE"} if existing and existing.needs_token_removed else {}
+    return {**immediate, **strategy}
+
+
+def _import_options(settings: StackSettings, existing: ExistingGroup | None) -> pulumi.ResourceOptions:
+    """The strategy stays in the state after the import: the provider sends another update when it is removed."""
+    keep_strategy = existing is not None and not existing.needs_token_removed
+    return pulumi.ResourceOptions(
+        import_=settings.aws.existing or None,
+        ignore_changes=["authTokenUpdateStrategy"] if keep_strategy else None,
     )
 
 
 def _node_counts(settings: StackSettings) -> dict[str, Any]:
     """AWS accepts the number of nodes, or of shards and replicas, but not both."""
     if settings.topology != "cluster":
-        return {"num_cache_clusters": 1 + settings.replica_count}
+        return {"cluster_mode": "disabled", "num_cache_clusters": 1 + settings.replica_count}
     return {
         "cluster_mode": "enabled",
         "num_node_groups": settings.shard_count,
@@ -121,10 +139,15 @@ def _restore_source(restore_from: str) -> dict[str, Any]:
 
 
 def _final_snapshot(context: Context, name: str) -> pulumi.Output[str]:
-    """A name that no earlier group used: AWS does not delete a group if a snapshot of that name exists."""
+    """A name that no earlier group used: AWS does not delete a group if a snapshot of that name exists.
+
+    Every replacement needs another value of one of these keys, or of `aws.allowReplacement`.
+    """
     settings = context.settings
     aws = settings.aws
-    replacing = [settings.port, settings.restoreFrom, aws.kmsKey, aws.vpcId, *aws.subnetIds, aws.subnetGroup]
+    replacing = [settings.port, settings.restoreFrom, aws.kmsKey, aws.vpcId, aws.subnetGroup]
+    replacing += [settings.topology, settings.version, node_type(settings).tiers_data, aws.vpcCidr, aws.region]
+    replacing += [aws.existing, aws.allowReplacement]
     incarnation = hashlib.sha256(json.dumps(replacing, sort_keys=True).encode()).hexdigest()[:6]
     unique = Password(f"final-snapshot-{incarnation}", "", "", context.child_options).value
     return pulumi.Output.unsecret(unique).apply(lambda text: f"{name}-final-{text[:8].lower()}")

@@ -27,8 +27,11 @@ def create_encryption_key(context: Context) -> pulumi.Input[str] | None:
         enable_key_rotation=True,
         deletion_window_in_days=30,  # the longest: without the key, backups are unreadable
         tags=context.tags,
-        opts=context.options(holds_data=True),
+        # The final snapshot needs it, so it outlives the stack.
+        opts=context.options(pulumi.ResourceOptions(retain_on_delete=context.settings.finalSnapshot), holds_data=True),
     )
+    if context.settings.finalSnapshot:
+        pulumi.log.info("aws: the key of aws.kmsKey remains after `pulumi destroy`: the final snapshot needs it")
     Alias("key", name=f"alias/{context.name}", target_key_id=key.key_id, opts=context.options())
     arn: pulumi.Output[str] = key.arn
     return arn
@@ -42,14 +45,15 @@ def create_connection_secret(
 ) -> pulumi.Output[str]:
     """The ARN of a secret in Secrets Manager with the connection record.
 
-    In dev the name of a deleted secret is available at once; in prod the secret can be recovered.
+    It is deleted at once: without the cache it is useless, and while it could be recovered, a new stack of the same
+    name could not be created.
     """
     secret = Secret(
         "connection",
         name=f"{context.name}/connection",
         description="How to connect to Valkey",
         kms_key_id=key,
-        recovery_window_in_days=30 if context.is_production else 0,
+        recovery_window_in_days=0,
         tags=context.tags,
         opts=context.options(),
     )

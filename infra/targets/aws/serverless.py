@@ -13,7 +13,8 @@ from infra.targets.context import Context
 
 NOTES = (
     "a serverless cache has no parameter group: it evicts keys that have a TTL, for any workload",
-    "a serverless cache leaves no final snapshot; its daily backups remain for their retention period",
+    "a serverless cache leaves no final snapshot, and AWS deletes its daily backups with it",
+    "before `pulumi destroy`, create a snapshot: `aws elasticache create-serverless-cache-snapshot`",
 )
 """Shown to the operator."""
 
@@ -23,7 +24,7 @@ def arguments(settings: StackSettings) -> dict[str, Any]:
     ecpu = settings.aws.maxEcpu
     limits: dict[str, Any] = {"data_storage": {"unit": "GB", "maximum": storage_gigabytes(settings)}}
     return {
-        "description": f"Valkey {settings.version}, {settings.workload}, serverless",
+        "description": f"Valkey, {settings.workload}, serverless",
         "engine": "valkey",
         "major_engine_version": settings.version.partition(".")[0],
         "cache_usage_limits": limits | ({"ecpu_per_seconds": [{"maximum": ecpu}]} if ecpu else {}),

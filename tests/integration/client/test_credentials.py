@@ -40,6 +40,24 @@ def test_an_elasticache_token() -> None:
     assert "not-a-real-secret" not in f"{provider!r}{token}"
 
 
+def test_a_token_is_renewed_before_the_credentials_that_signed_it_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore keeps temporary credentials until ten minutes before their end, and the token ends with them."""
+    provider, now = aws(), 1_000_000.0
+    signed: list[float] = []
+    really_sign = provider._sign
+
+    def sign() -> tuple[str, float]:
+        signed.append(now)
+        return really_sign()
+
+    monkeypatch.setattr(provider, "_clock", lambda: now)
+    monkeypatch.setattr(provider, "_sign", sign)
+    for elapsed in (0, 479, 2):
+        now += elapsed
+        provider.get_credentials()
+    assert signed == [1_000_000.0, 1_000_481.0]
+
+
 def test_a_token_is_used_until_shortly_before_it_ends() -> None:
     provider = aws()
     now = 1_000_000.0
