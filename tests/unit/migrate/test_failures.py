@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import TimeoutError as LateError
 from typer.testing import CliRunner
@@ -23,6 +24,7 @@ from valkeykit_ops.migrate import endpoints, failures, survey
 from valkeykit_ops.migrate import state as states
 from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.key_scan import KeyScan
+from valkeykit_ops.migrate.retrying import repeated
 from valkeykit_ops.migrate.server import MigrationServer, Primary
 from valkeykit_ops.migrate.state import MigrationState
 from valkeykit_ops.migrate.throttle import Throttle
@@ -172,3 +174,37 @@ def test_sentinels_are_no_clients() -> None:
         info=lambda *_: {"cmdstat_publish": f"calls={next(calls)},usec=1", "cmdstat_role": "calls=3"},
     )  # fmt: skip
     assert survey.take(server, None, seconds=0.01).is_idle
+
+
+def test_a_step_is_repeated_after_an_outage() -> None:
+    outcomes = iter([BrokenError("Error 111"), LateError("Timeout"), None])
+    broken: list[int] = []
+
+    def step() -> str:
+        if problem := next(outcomes):
+            raise problem
+        return "done"
+
+    both: Any = SimpleNamespace(sizes=dict)
+    running = context(60.0)
+    running.source = running.target = both
+    assert repeated(running, step, lambda: broken.append(1)) == "done"
+    assert len(broken) == 2
+
+
+def test_an_outage_that_lasts_ends_a_run() -> None:
+    def down() -> Any:
+        raise BrokenError("Error 111")
+
+    running = context(0.5)
+    running.source = running.target = SimpleNamespace(sizes=down)
+    with pytest.raises(BrokenError):
+        repeated(running, down, lambda: None)
+
+
+def test_a_rejected_login_is_not_repeated() -> None:
+    def rejected() -> Any:
+        raise AuthenticationError("WRONGPASS")
+
+    with pytest.raises(AuthenticationError):
+        repeated(context(600.0), rejected, lambda: None)

@@ -100,7 +100,7 @@ class Migration:
                 report.write(self._context.state)
                 return report
             self._claim()
-            report.events = self._begin()
+            report.events = repeated(context, self._begin, self._mark_incomplete)
             with self._tracking_changes(), self._limiting_latency():
                 self._copy()
                 if follow is not None:
@@ -310,7 +310,7 @@ class Migration:
 
     def _finish(self, report: MigrationReport, began: float) -> MigrationReport:
         context = self._context
-        with translating_errors():
+        with contextlib.suppress(RedisError):  # then the next run knows less about other clients' writes
             context.target_guard.end()
         context.state.put(CLEAN_END, True)
         report.unmovable = context.counters.get("unmovable")
