@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 from valkeykit.url import Node
-from valkeykit_ops.doctor import load, memory, persistence, replication, shell, topology
+from valkeykit_ops.doctor import examination, load, memory, persistence, replication, shell, topology
 from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, DoctorReport, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target, of_url
@@ -68,6 +69,14 @@ def test_a_figure(check: CheckFunction, info: dict[str, Any], name: str, severit
     found = check(replace(real, info={**real.info, **info}), target)
     assert [(one.name, one.severity) for one in found if one.name == name] == [(name, severity)]
     assert all(one.fix.startswith((f"VALKEY_URL=redis://{real.node}/0 valkeykit ", "grep")) for one in found)
+
+
+def test_a_failed_append_only_file_needs_no_snapshot(real: Snapshot) -> None:
+    """The rejected write has the same error code as after a failed snapshot."""
+    error = ResponseError("MISCONF Errors writing to the AOF file: No space left on device")
+    assert not examination._is_reported_elsewhere(real, error)
+    broken = replace(real, info={**real.info, "aof_last_write_status": "err"})
+    assert examination._is_reported_elsewhere(broken, error)
 
 
 def test_slow_answers(real: Snapshot) -> None:

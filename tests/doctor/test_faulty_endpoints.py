@@ -115,6 +115,14 @@ def test_each_row_of_the_table_has_an_endpoint() -> None:
     assert set(rows) == {faulty.name_of(name) for name in faulty.TABLE_ROWS}
 
 
+def test_a_server_that_rejects_writes_is_examined_to_the_end(tmp_path: Path) -> None:
+    """It rejects PING as well."""
+    with faulty.TABLE_ROWS["disk-refuses"](tmp_path) as case:
+        report = case.examine()
+    assert {"disk-refuses", "save-failed"} <= {one.name for one in report.findings}
+    assert report.state("version") == "ok"
+
+
 def test_a_lower_layer_stops_the_higher_ones(tmp_path: Path) -> None:
     with faulty.TABLE_ROWS["refused"](tmp_path) as case:
         report = case.examine()

@@ -286,11 +286,15 @@ class _Examination:
 def _is_reported_elsewhere(snapshot: Snapshot, write: RedisError) -> bool:
     """The memory check reports a full server, the cluster check missing slots, and the topology check wrong URLs.
 
+    A failed append-only file is reported by the persistence check, since no snapshot ends it.
+
     A replica rejects writes by design.
     """
     name = classify(write).name
     if name == "cluster-down":
         return bool(snapshot.cluster)
+    if name == "disk-refuses":
+        return snapshot.info.get("aof_last_write_status") == "err"
     return name == "out-of-memory" or (snapshot.role == "slave" and name in ("replica-written", "demoted"))
 
 

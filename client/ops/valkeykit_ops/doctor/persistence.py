@@ -39,7 +39,7 @@ def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
                 PROBLEM,
                 "aof-failed",
                 "the append-only file cannot be written",
-                "writes are rejected, or lost at a restart",
+                "writes are rejected, or lost at a restart; free space in its directory, and the server continues",
                 target.cli(snapshot.node, "CONFIG", "GET", "dir"),
                 node=node,
             )

@@ -11,6 +11,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from valkeykit.connection import mode_of
+from valkeykit.error_translation import classify
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
@@ -118,8 +119,11 @@ def take_snapshot(settings: ConnectionSettings, node: Node) -> Snapshot:
 
 def _collect(client: Redis, node: Node) -> Snapshot:
     snapshot = Snapshot(node)
-    with contextlib.suppress(NoPermissionError):
+    try:
         client.ping()
+    except ResponseError as error:  # a server that can't write to its disk rejects PING, but not INFO
+        if not isinstance(error, NoPermissionError) and classify(error).name != "disk-refuses":
+            raise
     snapshot.info, when = _allowed(client, "INFO", "everything") or {}, time.monotonic()
     snapshot.user = str(_allowed(client, "ACL WHOAMI") or "")
     if snapshot.mode == "sentinel":
