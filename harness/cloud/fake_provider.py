@@ -203,7 +203,7 @@ class Servicer(ProviderServicer):
 
 def _update_failed(request: Any, reason: str) -> grpc.Status:
     olds, news = (PropertyValue.unmarshal_map(values) for values in (request.olds, request.news))
-    state = PropertyValue.marshal_map(_state({**olds, **news}, {}, {}))
+    state = PropertyValue.marshal_map(_state(news, plain(olds), {}))
     detail = provider_pb2.ErrorResourceInitFailed(id=request.id, properties=state, reasons=[reason])
     answer = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason)
     answer.details.add().Pack(detail)

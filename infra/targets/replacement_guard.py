@@ -57,6 +57,7 @@ class ReplacementGuard:
             self._reject(self._objections_to_creation(planned, what, replacing_inputs, find_objections))
 
         def before_update(planned: ResourceHookArgs) -> None:
+            self._previous.check_completed()
             self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
 
         on_preview = ResourceHookOptions(on_dry_run=True)

@@ -46,12 +46,12 @@ def hook(guard: ReplacementGuard, moment: str) -> Any:
     return found.callback
 
 
-def remember(guard: ReplacementGuard, kind: str, inputs: dict[str, Any]) -> None:
+def remember(guard: ReplacementGuard, kind: str, inputs: dict[str, Any], **other: Any) -> None:
     """As the engine does before it plans: the component, then what is below it."""
     migration = next(iter(guard.watch().state_migrations or []))
     subtree: list[dict[str, Any]] = [
         {"urn": "parent", "type": "component"},
-        {"urn": "urn" if kind == "type" else "other", "type": kind, "inputs": inputs},
+        {"urn": "urn" if kind == "type" else "other", "type": kind, "inputs": inputs, **other},
     ]
     assert migration(pulumi.StateMigrationArgs("urn", subtree)) is None
 
@@ -85,6 +85,13 @@ def test_an_update_is_refused_for_its_objections_only(guard: ReplacementGuard) -
     update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "9.1"}))
     with pytest.raises(ProvisioningError, match="an older version"):
         update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "8.1"}))
+
+
+def test_a_failed_update_is_not_taken_for_a_success(guard: ReplacementGuard) -> None:
+    """The state has its new values, so the provider would send nothing."""
+    remember(guard, "type", {"version": "9.0"}, initErrors=["the cloud rejected it"])
+    with pytest.raises(ProvisioningError, match=r"previous update of urn failed.*pulumi up --refresh"):
+        hook(guard, "before_update")(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "9.0"}))
 
 
 def test_nothing_is_deleted_before_the_guard_is_asked(guard: ReplacementGuard) -> None:
