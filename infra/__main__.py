@@ -40,7 +40,7 @@ try:
     stack_settings = settings.load(CONFIG.get(), pulumi.get_project())
     deployment = provision(stack_settings, f"{pulumi.get_project()}/{pulumi.get_stack()}")
 except ValkeykitError as problem:
-    raise pulumi.RunError(str(problem)) from None
+    raise pulumi.RunError(settings.name_stack(str(problem), pulumi.get_stack())) from None
 
 for gap in hardening.gaps(stack_settings.target):
     pulumi.log.info(f"{stack_settings.target}: {gap}")

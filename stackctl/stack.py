@@ -63,7 +63,7 @@ class Stack:
         """
         self._remove_stale_locks()
         try:
-            self._query("stack", "select", "--create", self.name)
+            self._prepare()
         except StackError as failure:
             raise UpdateError(failure.args[0], fix=failure.fix, has_begun=False) from None
         self._run("up", "--yes", "--skip-preview", "--refresh", "--stack", self.name)
@@ -169,6 +169,14 @@ class Stack:
         """Create an empty stack if it doesn't exist; the selected stack stays selected."""
         if not self.exists():
             self._query("stack", "init", "--no-select", self.name)
+
+    def _prepare(self) -> None:
+        """Create the stack if it doesn't exist. It becomes the selected one only if there is none."""
+        is_current = {stack["name"]: stack["current"] for stack in json.loads(self._query("stack", "ls", "--json"))}
+        if self.name not in is_current:
+            self._query("stack", "init", *["--no-select"] * any(is_current.values()), self.name)
+        elif not any(is_current.values()):
+            self._query("stack", "select", self.name)
 
     def preview(self, *options: str) -> None:
         """Preview what `up` would change.

@@ -52,6 +52,21 @@ def remove_command(key: str) -> str:
     return f"pulumi config rm {_argument(key)}"
 
 
+SHELL_WORD = r"""(?:'[^']*'|"[^"]*"|<[^>]*>|[^\s;)]*[^\s;),])"""
+"""One argument of a command within a sentence."""
+
+_COMMAND = re.compile(
+    rf"pulumi config (?:rm (?:--path )?{SHELL_WORD}"
+    rf"|set (?:--path )?--secret (?:--path )?{SHELL_WORD}"
+    rf"|set (?:--path )?(?!--){SHELL_WORD} {SHELL_WORD})"
+)
+
+
+def name_stack(text: str, stack: str) -> str:
+    """Let each `pulumi config` command of a text name the stack, since another one may be selected."""
+    return _COMMAND.sub(lambda match: f"{match[0]} --stack {stack}", text)
+
+
 def is_secret(model: type[BaseModel], name: str) -> bool:
     """Whether a field's value must not be shown."""
     return not model.model_fields[name].repr

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
+from infra.settings.keys import SHELL_WORD
 from stackctl import config_change, data_loss
 from stackctl.config_change import PlanChange
 from stackctl.errors import StackError
@@ -21,7 +22,7 @@ _COMMANDS = {
 }
 """The command and the variable that set a key of the configuration."""
 
-_SET_KEY = re.compile(rf"pulumi config set ({'|'.join(_COMMANDS)}) ")
+_SET_KEY = re.compile(rf"pulumi config set ({'|'.join(_COMMANDS)}) ({SHELL_WORD})(?: --stack \S+)?")
 
 
 def change(stack: Stack, plan: PlanChange, command: str, *, dry: bool) -> int:
@@ -59,7 +60,7 @@ def _fixed_by_commands(stack: Stack) -> Iterator[None]:
     """An error's fix names the command for a key of the configuration: this command has not set the key."""
 
     def command(match: re.Match[str]) -> str:
-        return f"make {_COMMANDS[match[1]][0]} STACK={stack.name} {_COMMANDS[match[1]][1]}="
+        return f"make {_COMMANDS[match[1]][0]} STACK={stack.name} {_COMMANDS[match[1]][1]}={match[2]}"
 
     try:
         yield

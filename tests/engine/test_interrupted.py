@@ -113,7 +113,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
     with monkeypatch.context() as patched:
         query = Stack._query
         patched.setattr(
-            Stack, "_query", lambda stack, *words: query(stack, *words, *("--no-such-option",) * ("select" in words))
+            Stack, "_query", lambda stack, *words: query(stack, *words, *("--no-such-option",) * ("ls" in words))
         )
         with pytest.raises(UpdateError, match="no-such-option"):
             config_change.apply(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")

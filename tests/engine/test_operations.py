@@ -39,7 +39,9 @@ def test_up_is_rehearsed_before_there_is_anything(project: Project, capfd: pytes
 
 
 def test_a_rehearsal_changes_nothing(project: Project) -> None:
+    project.stack._query("stack", "init", "other")
     project.stack.up()
+    assert project.stack._query("stack", "--show-name").strip() == "other"  # what the user selected stays
     state = project.pulumi("stack", "export").stdout
     config_change.preview(project.stack, lambda: {"memory": "64mb"})
     assert project.pulumi("stack", "export").stdout == state

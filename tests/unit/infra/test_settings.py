@@ -186,3 +186,34 @@ def test_an_unknown_key_of_a_section() -> None:
         ConfigurationError, match=r"valkey:docker\.imagee is an unknown key.*config rm --path valkey:docker"
     ):
         load(target="docker", docker='{"imagee": "x"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("is 1 -> pulumi config set memory 2gb", "is 1 -> pulumi config set memory 2gb --stack web"),
+        (
+            "pulumi config set docker.names a,b, or nothing",
+            "pulumi config set docker.names a,b --stack web, or nothing",
+        ),
+        ("pulumi config rm aws.kmsKey && make", "pulumi config rm aws.kmsKey --stack web && make"),
+        ("pulumi config rm --path docker.bind", "pulumi config rm --path docker.bind --stack web"),
+        ("pulumi config set --secret docker.a", "pulumi config set --secret docker.a --stack web"),
+        ("pulumi config set --secret --path docker.a; x", "pulumi config set --secret --path docker.a --stack web; x"),
+        ("pulumi config set dataDir <a folder of yours>", "pulumi config set dataDir <a folder of yours> --stack web"),
+        ("(pulumi config set port 6380)", "(pulumi config set port 6380 --stack web)"),
+        (
+            "pulumi config set --path 'contacts[\"a b\"]' 'c d'",
+            "pulumi config set --path 'contacts[\"a b\"]' 'c d' --stack web",
+        ),
+    ],
+)
+def test_the_commands_of_a_text_name_the_stack(text: str, named: str) -> None:
+    assert settings.name_stack(text, "web") == named
+
+
+def test_the_fixes_of_all_errors_name_the_stack() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(target="embeded", memory="2 gigs", worklaod="queue", port="80")
+    text = settings.name_stack(str(caught.value), "web")
+    assert text.count("pulumi config") == text.count("--stack web") == 4

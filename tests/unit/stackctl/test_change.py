@@ -20,6 +20,10 @@ from stackctl.stack import Stack
             "it holds 50mb -> make scale STACK=web MEMORY=<more>",
         ),
         (
+            UpdateError("memory is 1kb -> pulumi config set memory 2gb --stack web", has_begun=False),
+            "memory is 1kb -> make scale STACK=web MEMORY=2gb",
+        ),
+        (
             StackError("8.1.1 is older", fix="pulumi config set version 9.1, or another docker.image"),
             "8.1.1 is older -> make upgrade STACK=web TO=9.1, or another docker.image",
         ),
