@@ -100,7 +100,7 @@ def _backups(resource: CheckedResource) -> Iterator[str]:
     if resource.kind == MEMORYSTORE and not props.get("automatedBackupConfig"):
         yield "it has no daily backups -> automatedBackupConfig"
     if resource.kind == CONTAINERS and not props.get("backupEvery"):
-        yield "it has no scheduled backups -> pulumi config set --path valkey:docker.backupEvery 24"
+        yield "it has no scheduled backups -> pulumi config set --path docker.backupEvery 24"
     if resource.kind in {SERVER, GROUP, CONTAINERS} and not props.get("finalSnapshot"):
         yield "`make down` would lose its data -> pulumi config set finalSnapshot true"
 

@@ -34,7 +34,7 @@ class ConfigProblem:
     fix: str
 
     def __str__(self) -> str:
-        return f"  valkey:{self.key} {self.reason} -> {self.fix}"
+        return f"  {self.key} {self.reason} -> {self.fix}"
 
 
 def set_command(key: str, value: str) -> str:
@@ -74,7 +74,7 @@ def is_secret(model: type[BaseModel], name: str) -> bool:
 
 def _argument(key: str) -> str:
     """The key as `pulumi config` expects it; a key of one target is a path."""
-    return f"--path valkey:{key}" if "." in key else key
+    return f"--path {key}" if "." in key else key
 
 
 def _boolean(text: object) -> object:

@@ -32,7 +32,10 @@ def render(project: Path = PROJECT) -> str:
             "# Reference",
             "",
             "Generated from the code by `python -m stackctl.maintenance.reference`; a test compares them.",
-            *_section("Configuration", "`pulumi config set KEY VALUE`; the keys are in the namespace `valkey`."),
+            *_section(
+                "Configuration",
+                "`pulumi config set KEY VALUE`; the keys are in the namespace of the project, `valkey`.",
+            ),
             *_table(
                 ("key", "default", "meaning"),
                 [(f"`{key}`", f"`{_plain(entry['default'])}`", entry["description"]) for key, entry in schema.items()],
@@ -95,7 +98,7 @@ def _sections() -> list[str]:
     if not keys:
         return []
     return [
-        *_section("Configuration of one target", "`pulumi config set --path valkey:KEY VALUE`."),
+        *_section("Configuration of one target", "`pulumi config set --path KEY VALUE`."),
         *_table(
             ("key", "allowed", "example", "meaning"),
             [(f"`{path}`", key.allowed, f"`{key.example}`", key.meaning) for path, key in keys],

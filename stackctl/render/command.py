@@ -33,7 +33,7 @@ class RenderFormat(Protocol):
 
 FORMATS: dict[str, RenderFormat] = {"compose": compose, "native": native}
 
-_PATHS = r"(?:--path )?(?:valkey:)?"
+_PATHS = r"(?:--path )?"
 _FIX_REPLACEMENTS = (
     (re.compile(rf"pulumi config set {_PATHS}(\S+) "), r"--set \1="),
     (re.compile(rf"pulumi config rm {_PATHS}(\S+)"), r"leave out --set \1"),

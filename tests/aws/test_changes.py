@@ -137,7 +137,7 @@ RUNNER = ScenarioRunner(
     SCENARIOS | {"their network": THEIR_NETWORK},
     SAME_AS,
     plan,
-    refusals={"a replacement": "or allow it with: pulumi config set --path valkey:aws.allowReplacement true"},
+    refusals={"a replacement": "or allow it with: pulumi config set --path aws.allowReplacement true"},
     holding=service.HOLDING,
     deferred=service.AT_WINDOW,
 )

@@ -32,7 +32,7 @@ def test_what_would_lose_data_is_refused_until_it_is_allowed(stack: CloudStack) 
         refused = stack.up()
         assert not refused.succeeded
         assert reason in refused.said
-        assert "pulumi config set --path valkey:aws.allowReplacement true" in refused.said
+        assert "pulumi config set --path aws.allowReplacement true" in refused.said
         assert "Traceback" not in refused.said
         stack.configure(configuration | ALLOWED)
         done = stack.up()

@@ -94,7 +94,7 @@ def test_a_redis_becomes_valkey_in_place_in_one_update(redis: CloudStack) -> Non
         ({"engineVersion": "8.1"}, "redis can become valkey in place only together with a version upgrade"),
         ({"port": 6380}, "may not be replaced"),
         ({"transitEncryptionMode": "preferred"}, "clients may still connect without TLS"),
-        ({"nodeType": "cache.r6g.xlarge"}, "pulumi config set --path valkey:aws.nodeType cache.r6g.xlarge"),
+        ({"nodeType": "cache.r6g.xlarge"}, "pulumi config set --path aws.nodeType cache.r6g.xlarge"),
     ],
 )
 def test_what_would_replace_it_or_break_it_is_refused(

@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 def choose(project: Project, topology: str, version: str = NEW) -> None:
     port = str(reserve(CONTAINERS))  # away from those that embedded stacks begin with
     project.configure(target="docker", topology=topology, version=version, memory="64mb", workload="queue", port=port)
-    assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{version}").returncode == 0
+    assert project.pulumi("config", "set", "--path", "docker.image", f"{IMAGE}:{version}").returncode == 0
 
 
 def value(project: Project, key: str, new: str | None = None) -> str | None:
@@ -75,7 +75,7 @@ def test_an_exporter_gets_a_login_of_its_own_on_a_stack_that_is_up(project: Proj
     project.stack.up()
     users = {resource["urn"].rpartition("::")[2] for resource in project.resources()}
     assert "exporter" not in users
-    project.pulumi("config", "set", "--path", "valkey:docker.exporter", EXPORTER)
+    project.pulumi("config", "set", "--path", "docker.exporter", EXPORTER)
     project.stack.up()
     outputs = project.stack.outputs()
     (target,) = outputs["prometheusTargets"]
@@ -147,7 +147,7 @@ def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
     project.configure(memory="64mb")
     assert project.pulumi("preview").returncode == 0
     project.configure(version="9.1.7")
-    project.pulumi("config", "set", "--path", "valkey:docker.image", "127.0.0.1:1/valkey:9.1.7")
+    project.pulumi("config", "set", "--path", "docker.image", "127.0.0.1:1/valkey:9.1.7")
     refused = project.pulumi("preview")
     assert refused.returncode != 0
     assert "127.0.0.1:1/valkey:9.1.7 is not available" in refused.stdout + refused.stderr
@@ -202,11 +202,11 @@ def test_drift_rotation_and_upgrade(project: Project) -> None:
     assert project.stack.outputs()["url"] != before
     assert value(project, "key") == "kept"
     project.configure(completedRotation="one", version=NEW)
-    assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{NEW}").returncode == 0
+    assert project.pulumi("config", "set", "--path", "docker.image", f"{IMAGE}:{NEW}").returncode == 0
     assert project.stack.up() is True
     assert (value(project, "key"), project.stack.outputs()["endpoint"]["version"]) == ("kept", NEW)
     project.configure(version=OLD)
-    assert project.pulumi("config", "set", "--path", "valkey:docker.image", f"{IMAGE}:{OLD}").returncode == 0
+    assert project.pulumi("config", "set", "--path", "docker.image", f"{IMAGE}:{OLD}").returncode == 0
     refused = project.pulumi("up", "--yes", "--skip-preview")
     assert refused.returncode != 0
     assert f"{OLD} is older and may not read it" in refused.stdout + refused.stderr

@@ -39,8 +39,8 @@ RUN_BY = {
 NOT_RUN = {
     "pip install './client[aws]'": "it would replace the environment that runs the tests",
     "pip install './client[gcp]'": "it would replace the environment that runs the tests",
-    "pulumi config set workload queue": "it updates an instance of an account; tests/gcp/test_updates.py makes such updates",
-    "pulumi config set --path gcp.existing": "it imports an instance of an account; tests/gcp/test_existing.py imports one",
+    "pulumi config set workload queue": "it needs an account; tests/gcp/test_updates.py makes such updates",
+    "pulumi config set --path gcp.existing": "it needs an account; tests/gcp/test_recovery.py imports an instance",
     "make smoke STACK=cloud": "it asks the cloud's own servers",
     "HOST=$(pulumi stack output endpoint": "it goes through a machine in the cloud's network",
     "pulumi up --policy-pack infra/policy": "it takes the policy host of the official CLI",

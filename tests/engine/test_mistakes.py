@@ -34,7 +34,7 @@ def test_every_mistake_is_told_before_anything_is_touched(project: Project) -> N
     refused(
         project,
         "4 configuration errors",
-        "valkey:target",
+        "  target is",
         "'2 gigs'",
         "did you mean workload",
         "pulumi config set port",
@@ -53,7 +53,7 @@ def test_a_renamed_project_reads_its_own_keys(project: Project) -> None:
 
 def test_a_word_where_a_number_belongs(project: Project) -> None:
     project.configure(port="six")
-    refused(project, "valkey:port is 'six'", "pulumi config set port 6380")
+    refused(project, "  port is 'six'", "pulumi config set port 6380")
 
 
 def test_more_than_the_machine_has_is_told_all_at_once(project: Project) -> None:

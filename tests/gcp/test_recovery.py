@@ -50,7 +50,7 @@ def test_an_instance_that_was_created_in_spite_of_an_error_is_adopted(stack: Clo
     assert not failed.succeeded
     again = stack.up()
     assert not again.succeeded
-    assert "pulumi config set --path valkey:gcp.existing valkey-test" in again.said
+    assert "pulumi config set --path gcp.existing valkey-test" in again.said
     assert "gcloud memorystore instances delete valkey-test --location=europe-west3" in again.said
     stack.configure(SMALL | {"gcp.existing": "valkey-test"})
     adopted = stack.up()

@@ -185,7 +185,7 @@ def test_every_key_is_tried() -> None:
 @given(configurations(VALUES, target="gcp"))
 def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configuration) -> None:
     for line in refusal(configuration):
-        assert line.startswith("  valkey:")
+        assert line.startswith("  ")
         assert " -> pulumi config " in line
     accepted(configuration)
 

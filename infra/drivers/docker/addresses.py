@@ -53,7 +53,7 @@ def reject_overlapping_subnet(engine: Engine, subnet: str, project: str) -> None
         if network.overlaps(desired):
             raise EngineError(
                 f"the subnet {subnet} overlaps with {network}, which the engine uses",
-                fix="pulumi config set --path valkey:docker.subnet <a private /24 that is free>",
+                fix="pulumi config set --path docker.subnet <a private /24 that is free>",
             )
 
 

@@ -91,7 +91,7 @@ class ContainerDeployment:
                     owner = labels.get(compose.STACK, "something else")
                     raise EngineError(
                         f"the {kind} {facts['Name'].lstrip('/')} exists and belongs to {owner}",
-                        fix="pulumi config set --path valkey:docker.project <another name>",
+                        fix="pulumi config set --path docker.project <another name>",
                     )
 
     def write_users(self) -> None:

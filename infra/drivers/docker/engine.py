@@ -40,7 +40,7 @@ _SELECT_ANOTHER = "select another engine with DOCKER_HOST or docker.context"
 _CAUSES = (
     (_REGISTRY + _UNTRUSTED, "make the engine trust the registry (/etc/docker/certs.d), or use docker.imageFile"),
     (_REGISTRY + _UNREACHABLE, "check the engine's network to the registry, or use docker.imageFile"),
-    (r"context not found", "docker context ls, then pulumi config set --path valkey:docker.context <name>"),
+    (r"context not found", "docker context ls, then pulumi config set --path docker.context <name>"),
     (r"host key verification failed", "connect to the engine's machine with ssh once and accept its host key"),
     (
         r"permission denied \(publickey|too many authentication failures",
@@ -57,11 +57,11 @@ _CAUSES = (
         f"check the engine and the network to it (docker info), then run the same command again; or {_SELECT_ANOTHER}",
     ),
     (r"error during connect", f"start the engine, or {_SELECT_ANOTHER}"),
-    (r"pool overlaps with other one", "pulumi config set --path valkey:docker.subnet <a free /24>"),
+    (r"pool overlaps with other one", "pulumi config set --path docker.subnet <a free /24>"),
     (r"port is already allocated|address already in use", "pulumi config set port <another>"),
-    (r"cannot assign requested address", "pulumi config set --path valkey:docker.bind <an address of the engine's>"),
+    (r"cannot assign requested address", "pulumi config set --path docker.bind <an address of the engine's>"),
     (r"no space left on device", "free space on the disk of the engine's volumes: docker system df"),
-    (r"unauthorized", "pulumi config set --path valkey:docker.registryUser, and --secret docker.registryPassword"),
+    (r"unauthorized", "pulumi config set --path docker.registryUser, and --secret docker.registryPassword"),
     (r"pull access denied", "check docker.image, or give docker.registryUser and docker.registryPassword"),
     (r"manifest unknown", "check the tag in docker.image"),
     (r"no such image", "check docker.image, or load it with docker.imageFile"),

@@ -74,7 +74,7 @@ def _exact(engine: Engine, source: ImageSource) -> str:
     actual = ", ".join(digest.partition("@")[2] for digest in facts["RepoDigests"]) or facts["Id"]
     raise EngineError(
         f"{source.reference} has the digest {actual}, not {source.digest}",
-        fix="find out why it changed, then pulumi config set --path valkey:docker.digest <the right one>",
+        fix="find out why it changed, then pulumi config set --path docker.digest <the right one>",
     )
 
 
@@ -88,7 +88,7 @@ def version(engine: Engine, image: str, labels: Sequence[str] = ()) -> str:
     output = engine.docker("run", *options, image, "--version")
     match = _VERSION.search(output)
     if match is None:
-        raise EngineError(f"{image} has no valkey-server", fix="pulumi config set --path valkey:docker.image <one>")
+        raise EngineError(f"{image} has no valkey-server", fix="pulumi config set --path docker.image <one>")
     return match[1]
 
 
@@ -97,7 +97,7 @@ def _load(engine: Engine, source: ImageSource) -> None:
     if not engine.inspect("image", source.reference):
         raise EngineError(
             f"{source.file} does not contain {source.reference}",
-            fix="pulumi config set --path valkey:docker.image <the name that `docker load` prints>",
+            fix="pulumi config set --path docker.image <the name that `docker load` prints>",
         )
 
 

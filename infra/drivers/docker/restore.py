@@ -51,7 +51,7 @@ def prepare(deployment: ContainerDeployment, source: Path | None) -> Path | None
     elif source and not present and deployment.has_data():
         raise ProvisioningError(
             f"the volumes of {deployment.plan.project} have data that is not from {source}",
-            fix="pulumi config rm restoreFrom, or pulumi config set --path valkey:docker.project <another name>",
+            fix="pulumi config rm restoreFrom, or pulumi config set --path docker.project <another name>",
         )
     return None if deployment.has_data() else source
 

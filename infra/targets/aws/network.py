@@ -78,12 +78,12 @@ def look_up(settings: StackSettings, provider: pulumi.ProviderResource) -> Exist
     except Exception as problem:  # noqa: BLE001 — Pulumi's invokes raise nothing more precise
         reason = str(problem).strip().splitlines()[-1]
         raise ConfigurationError(
-            f"AWS cannot look up the network: {reason}", fix="check the network keys of valkey:aws"
+            f"AWS cannot look up the network: {reason}", fix="check the network keys of aws"
         ) from None
     foreign = [subnet.id for subnet in subnets if subnet.vpc_id != vpc_id]
     if foreign:
         raise ConfigurationError(
-            f"valkey:aws.subnetIds: {', '.join(foreign)} are not in {vpc_id}",
+            f"aws.subnetIds: {', '.join(foreign)} are not in {vpc_id}",
             fix=set_command("aws.vpcId", subnets[0].vpc_id),
         )
     return _checked(
@@ -126,7 +126,7 @@ def _new_network(settings: StackSettings, zones: Sequence[str]) -> ExistingNetwo
     count = settings.aws.zones
     if len(zones) < count:
         raise ConfigurationError(
-            f"valkey:aws.zones is {count}, but {settings.aws.region} has {len(zones)} for this account",
+            f"aws.zones is {count}, but {settings.aws.region} has {len(zones)} for this account",
             fix=set_command("aws.zones", str(max(2, len(zones)))),
         )
     return ExistingNetwork(zones=tuple(sorted(zones)[:count]))

@@ -144,7 +144,7 @@ def _check_role(before: Inputs, after: Inputs) -> None:
     if role != "NONE" and not after.get(ROLE):
         raise ProvisioningError(
             f"the instance would stay a {role.lower()} of cross-instance replication: "
-            "without valkey:gcp.replicationRole the provider sends nothing",
+            "without gcp.replicationRole the provider sends nothing",
             fix=set_command("gcp.replicationRole", "none"),
         )
 

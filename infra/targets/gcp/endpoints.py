@@ -96,8 +96,8 @@ def read_authority(settings: StackSettings) -> str | None:
 
 def _invalid_authority(settings: StackSettings, reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"valkey:gcp.caFile {settings.gcp.caFile!r} {reason}; nothing was changed",
-        fix="pulumi config set --path valkey:gcp.caFile authority.pem",
+        f"gcp.caFile {settings.gcp.caFile!r} {reason}; nothing was changed",
+        fix="pulumi config set --path gcp.caFile authority.pem",
     )
 
 

@@ -141,12 +141,12 @@ def check_policy(network: str, policy_network: str, policy_class: str) -> None:
     """
     if policy_class != SERVICE_CLASS:
         raise ProvisioningError(
-            f"valkey:gcp.connectionPolicy is for {policy_class}, not for {SERVICE_CLASS}",
+            f"gcp.connectionPolicy is for {policy_class}, not for {SERVICE_CLASS}",
             fix="use the network's policy for Memorystore for Valkey",
         )
     # The API may return the number of a project, so only the network's own name can be compared.
     if policy_network.rpartition("/")[2] != network.rpartition("/")[2]:
         raise ProvisioningError(
-            f"valkey:gcp.connectionPolicy is for {policy_network}, not for {network}",
+            f"gcp.connectionPolicy is for {policy_network}, not for {network}",
             fix=set_command("gcp.network", policy_network),
         )

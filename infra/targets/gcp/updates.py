@@ -75,7 +75,7 @@ def describe(name: str, previous: Inputs, desired: Inputs) -> str:
     before, after = previous.get(name), desired.get(name)
     is_short = not isinstance(before, Mapping) and not isinstance(after, Mapping)
     values = f" from {_text(before)} to {_text(after)}" if is_short else ""
-    keys = " or ".join(f"valkey:{key}" for key in _keys(name, previous, desired).split(" or "))
+    keys = _keys(name, previous, desired)
     return f"{name}{values} ({keys})"
 
 

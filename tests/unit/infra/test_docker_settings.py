@@ -83,7 +83,7 @@ UPLOAD: dict[str, object] = {"backupUrl": "s3://bucket/path", "backupAccessKey":
 def test_the_mend_asks_for_a_secret_and_shows_none(section: dict[str, object], key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(section)
-    assert f"-> pulumi config set --secret --path valkey:docker.{key}" in str(caught.value).splitlines()[-1]
+    assert f"-> pulumi config set --secret --path docker.{key}" in str(caught.value).splitlines()[-1]
     assert str(caught.value).endswith(key)
     assert "very secret" not in str(caught.value)
 

@@ -73,7 +73,7 @@ def test_an_error_has_key_value_expected_values_and_fix(key: str, value: str, al
     with pytest.raises(ConfigurationError) as caught:
         load(**{key: value})
     text = str(caught.value)
-    assert all(part in text for part in (f"valkey:{key} is '{value}'", allowed, f"pulumi config set {key} "))
+    assert all(part in text for part in (f"  {key} is '{value}'", allowed, f"pulumi config set {key} "))
 
 
 @pytest.mark.parametrize("key", [key for key in INVALID if key not in ("shards", "replicas")])
@@ -85,23 +85,23 @@ def test_the_fix_of_an_error_is_accepted(key: str) -> None:
 def test_all_errors_are_reported_together() -> None:
     with pytest.raises(ConfigurationError, match=f"{len(INVALID)} configuration errors; nothing was changed") as caught:
         load(**{key: value for key, (value, _) in INVALID.items()})
-    assert all(f"valkey:{key} " in str(caught.value) for key in INVALID)
+    assert all(f"  {key} " in str(caught.value) for key in INVALID)
 
 
 @pytest.mark.parametrize("memory", ["0mb", "15mb", "-1gb", "1.5gb", "1GB ", "lots", "", "1tb", "1gb\n"])
 def test_sizes_that_are_none(memory: str) -> None:
-    with pytest.raises(ConfigurationError, match="valkey:memory"):
+    with pytest.raises(ConfigurationError, match="  memory is"):
         load(memory=memory)
 
 
 @pytest.mark.parametrize("port", ["1023", "65536", "-1", "6379.5", "six"])
 def test_ports_that_are_none(port: str) -> None:
-    with pytest.raises(ConfigurationError, match="valkey:port"):
+    with pytest.raises(ConfigurationError, match="  port is"):
         load(port=port)
 
 
 def test_an_unknown_key_is_refused_without_its_value() -> None:
-    with pytest.raises(ConfigurationError, match=r"valkey:memroy is an unknown key \(did you mean memory") as caught:
+    with pytest.raises(ConfigurationError, match=r"  memroy is an unknown key \(did you mean memory") as caught:
         load(memroy="a-secret")
     assert "a-secret" not in str(caught.value)
 
@@ -119,7 +119,7 @@ def test_an_unknown_key_is_refused_without_its_value() -> None:
 def test_keys_that_contradict_each_other(values: dict[str, str], key: str, fix: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(**values)
-    assert f"valkey:{key} " in str(caught.value)
+    assert f"  {key} " in str(caught.value)
     assert fix in str(caught.value)
 
 
@@ -129,16 +129,13 @@ RENAMED: dict[str, tuple[dict[str, str], str]] = {
     "docker.allow": (
         {"target": "docker", "docker": '{"allow": ["192.0.2.0/24", "198.51.100.0/24"]}'},
         (
-            "pulumi config set --path valkey:docker.allowedCidrs 192.0.2.0/24,198.51.100.0/24"
-            " && pulumi config rm --path valkey:docker.allow"
+            "pulumi config set --path docker.allowedCidrs 192.0.2.0/24,198.51.100.0/24"
+            " && pulumi config rm --path docker.allow"
         ),
     ),
     "aws.alarmEmails": (
         {"target": "aws", "aws": '{"alarmEmails": "ops@example.org"}'},
-        (
-            "pulumi config set --path valkey:aws.alertEmails ops@example.org"
-            " && pulumi config rm --path valkey:aws.alarmEmails"
-        ),
+        ("pulumi config set --path aws.alertEmails ops@example.org && pulumi config rm --path aws.alarmEmails"),
     ),
 }
 
@@ -155,7 +152,7 @@ def test_a_renamed_key_is_rejected_with_the_commands_that_rename_it(key: str) ->
     values, commands = RENAMED[key]
     with pytest.raises(ConfigurationError) as caught:
         load(**values)
-    assert f"valkey:{key} was renamed to {loading.RENAMED_KEYS[key]} -> {commands}" in str(caught.value)
+    assert f"  {key} was renamed to {loading.RENAMED_KEYS[key]} -> {commands}" in str(caught.value)
 
 
 def test_contacts_are_a_map() -> None:
@@ -177,14 +174,12 @@ def test_every_key_of_a_target_has_a_meaning() -> None:
 
 
 def test_a_section_that_is_none() -> None:
-    with pytest.raises(ConfigurationError, match=r"valkey:docker is a map"):
+    with pytest.raises(ConfigurationError, match=r"  docker is a map"):
         load(target="docker", docker="yes")
 
 
 def test_an_unknown_key_of_a_section() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"valkey:docker\.imagee is an unknown key.*config rm --path valkey:docker"
-    ):
+    with pytest.raises(ConfigurationError, match=r"  docker\.imagee is an unknown key.*config rm --path docker"):
         load(target="docker", docker='{"imagee": "x"}')
 
 

@@ -97,7 +97,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said", "fix"),
     [
-        ("memory=1tb", "valkey:memory is '1tb'", "--set memory=512mb"),
+        ("memory=1tb", "memory is '1tb'", "--set memory=512mb"),
         ("topology", "is invalid", "--set KEY=VALUE"),
         ("docker.bind=0.0.0.0", "open to the internet", "--set docker.bind=127.0.0.1"),
         ("docker.imageFile=x.tar", "is not supported", "leave out --set docker.imageFile"),
@@ -122,7 +122,7 @@ def test_a_native_server_takes_no_keys_of_docker(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"docker\.bind is not supported in a folder for native") as raised:
         render("native", tmp_path / "v", ["docker.bind=10.0.0.5"])
     assert raised.value.fix == "--set bind=…"
-    with pytest.raises(StackError, match=r"valkey:bind is 0\.0\.0\.0, which is open") as raised:
+    with pytest.raises(StackError, match=r"  bind is 0\.0\.0\.0, which is open") as raised:
         render("native", tmp_path / "v", ["bind=0.0.0.0"])
     assert "--set bind=127.0.0.1, or --set allowedCidrs=" in str(raised.value)
 
