@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from stackctl import backend, export, journal, keycounts
 from stackctl.messages import show
 from stackctl.stack import Stack
+
+_STAMP = "final-20260101T000000Z"
+"""The beginning of a snapshot's name, the same for all nodes."""
 
 
 def destroy(stack: Stack) -> None:
@@ -20,6 +24,14 @@ def destroy(stack: Stack) -> None:
     export.forget(stack.root, stack.name)
     keycounts.forget(stack.root, stack.name)
     journal.write(stack.root, stack.name, None)
-    if snapshots := sorted(data.glob("final-*")):
-        show(f"The last snapshot is {snapshots[-1]}. To start the next stack from it:")
-        show(f"pulumi config set restoreFrom {shlex.quote(str(snapshots[-1]))} --stack {stack.name}")
+    if files := _last_snapshot(data):
+        show(f"The last snapshot: {', '.join(map(str, files))}")
+    if [file.suffix for file in files] == [".rdb"]:
+        command = f"pulumi config set restoreFrom {shlex.quote(str(files[0]))} --stack {stack.name}"
+        show(f"The next stack starts from it: {command}")
+
+
+def _last_snapshot(folder: Path) -> list[Path]:
+    """The newest snapshot, or the files of each node that one `make down` left."""
+    files = sorted(folder.glob("final-*"))
+    return [file for file in files if file.name[: len(_STAMP)] == files[-1].name[: len(_STAMP)]]

@@ -10,7 +10,10 @@ from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.topology.executor import fields
 
-_NOTABLE = re.compile(r"^start-node: [\w-]+: (its files were set aside in .*)$", re.MULTILINE)
+_NOTABLE = re.compile(
+    r"^start-node: [\w-]+: (its files were set aside in .*|it starts without the last part of its data: .*)$",
+    re.MULTILINE,
+)
 _KEYS = re.compile(r"keys=(\d+)")
 
 

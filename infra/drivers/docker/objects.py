@@ -103,7 +103,14 @@ class DockerObjects:
     def _volumes(self) -> list[str]:
         """All volumes except backups."""
         created = self.engine.list_by_labels("volume", *self._labels(f"{compose.PROJECT}={self.project}"))
-        return [*created, *self._existing("volume", *(f"{self.project}_{name}" for name in (compose.CONF, SCRATCH)))]
+        own = self._existing("volume", *(f"{self.project}_{name}" for name in (compose.CONF, SCRATCH)))
+        return [*created, *own, *self._created_by_hand()]
+
+    def _created_by_hand(self) -> list[str]:
+        """Volumes of the servers that an operator created, with compose's names but without labels."""
+        listed = self.engine.docker("volume", "ls", "--quiet", "--filter", f"name={self.project}_").split()
+        names = [name for name in listed if re.fullmatch(rf"{re.escape(self.project)}_(node|sentinel)-\d+", name)]
+        return [facts["Name"] for facts in self.engine.inspect("volume", *names) if not facts["Labels"]]
 
     def _existing(self, kind: str, *names: str) -> Iterator[str]:
         for facts in self.engine.inspect(kind, *names):
