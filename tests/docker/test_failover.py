@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from valkeykit.connection import Client
 
 from harness.docker import DeploymentHarness, make_spec, running
 from harness.waiting import wait_until
@@ -70,6 +72,15 @@ with pause.hold_writes(executor, node) as held:
 """
 
 
+def _is_written(client: Client) -> bool:
+    try:
+        return bool(client.set("key", "value"))
+    except redis.ResponseError as error:
+        if not str(error).startswith("NOREPLICAS"):  # on a busy machine the replicas' acknowledgements are late
+            raise
+        return False
+
+
 def test_a_killed_commands_pause_ends_within_two_seconds(replicated: DeploymentHarness, tmp_path: Path) -> None:
     node, given = replicated.primary(), tmp_path / "given"
     given.write_bytes(pickle.dumps((replicated.deployment.executor, node)))
@@ -85,7 +96,7 @@ def test_a_killed_commands_pause_ends_within_two_seconds(replicated: DeploymentH
             holder.send_signal(signal.SIGKILL)
     wait_until_over(replicated, node)
     with contextlib.closing(replicated.client()) as client:
-        assert client.set("key", "value")
+        wait_until(lambda: _is_written(client), 300)
     executor = replicated.deployment.executor
     while "cmd=client|pause" in str(executor.run(node, "CLIENT", "LIST")):
         time.sleep(0.1)  # its valkey-cli ends with it

@@ -112,9 +112,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
     monkeypatch.undo()
     with monkeypatch.context() as patched:
         query = Stack._query
-        patched.setattr(
-            Stack, "_query", lambda stack, *words: query(stack, *words, *("--no-such-option",) * ("ls" in words))
-        )
+        patched.setattr(Stack, "_prepare", lambda stack: query(stack, "stack", "ls", "--no-such-option"))
         with pytest.raises(UpdateError, match="no-such-option"):
             config_change.apply(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
     assert project.stack.read_configuration() == before
