@@ -53,9 +53,8 @@ class QueueOperations(QueueBase):
     ) -> Effects[Added]:
         request = self.build_request(job, arguments, delay, at, identity, key, key_ttl, options)
         if self.eager is not None:
-            added: Added = yield EagerCall(partial(self.eager.add, request))
-            return added
-        return (yield from self._send(self.protocol.add(request)))
+            return _run_eagerly(partial(self.eager.add, request))
+        return self._send(self.protocol.add(request))
 
     def _add_many(
         self,
@@ -191,3 +190,8 @@ class QueueOperations(QueueBase):
                     raise translate_error(error) from error
                 yield Sleep(pause)
         return read(answer)
+
+
+def _run_eagerly(function: Callable[[], T]) -> Effects[T]:
+    value: T = yield EagerCall(function)
+    return value
