@@ -4,7 +4,7 @@ STACK  ?= dev
 FORMAT ?= dotenv
 PYTHON ?= python3
 ONLY   ?=
-ROUNDS ?= 10
+ROUNDS ?= $(if $(ONLY),10,1)
 
 BIN   := .venv/bin
 # As the command `stackctl`, but always with the code of this checkout, even if .venv is shared.
@@ -12,18 +12,24 @@ RUN   := $(BIN)/python -m stackctl
 DRY_RUN = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev
+SITE  := .venv/.site
+INSTALL = cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check
 CREATE_VENV = $(PYTHON) -m venv .venv || \
 	{ echo "error: $(PYTHON) cannot create a virtual environment -> apt-get install python3-venv, then the same command" >&2; exit 1; }
-PARTS := unit integration engine cloud aws gcp faults migrate doctor clients examples docs
+# What `make test` runs without ONLY needs only Python, make and git, and less than ten minutes.
+QUICK := unit cloud integration/infra integration/stackctl integration/client/test_queue.py engine/test_life.py
+SUITES := unit integration engine cloud aws gcp faults docs migrate doctor clients examples docker operations provider
 
 # Recipes read these from the environment: a value pasted into a shell line could be run as a command.
 ARGUMENTS := STACK FORMAT JUNIT OUT INTO FROM NODE TO MEMORY SHARDS REPLICAS FOR SET CLOUD
 $(foreach name,$(ARGUMENTS),$(if $(value $(name)),$(eval export $(name))))
 
-.PHONY: help up smoke env backup restore repair rotate failover upgrade scale card drill render down policy sdk shell test site lint bench
+.PHONY: help up smoke env backup restore repair rotate failover upgrade scale card drill render down policy sdk shell test test-all site lint bench
 
 help: ## Show this help
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@echo "  Suites of ONLY on Python, make and git alone: unit integration engine cloud aws gcp faults docs;"
+	@echo "  with more (tests/README.md): migrate doctor clients examples docker operations provider; ROUNDS=n repeats, TLS=1 clients"
 	@echo "  STACK=name selects the stack (dev); DRY=1 previews up, restore, repair, rotate, failover, upgrade and scale"
 
 up: $(READY) ## Deploy the stack, run the smoke tests and print connection details
@@ -69,17 +75,20 @@ down: $(READY) ## Destroy a stack; its last snapshot stays as an RDB file
 	@$(RUN) down --stack "$$STACK"
 
 sdk: $(READY) ## Install the Pulumi SDK for a cloud target (CLOUD=aws|gcp)
-	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -c ../constraints.txt -e "..[$$CLOUD]"
+	$(INSTALL) -c ../constraints.txt -e "..[$$CLOUD]"
 
 shell: $(READY) ## Print exports with which `pulumi` works on this project's stacks
 	@$(RUN) shell
 
-test: $(DEV) ## Run the tests (ONLY=unit|integration|engine|cloud|aws|gcp|faults|migrate|doctor|clients|examples|docs|docker|operations|provider, ROUNDS=n faults, TLS=1 clients)
+test: $(DEV) ## Run the tests that need only Python, make and git, or a suite (ONLY=engine, ONLY=engine/test_life.py)
 	@$(RUN) shell >/dev/null
 	@# PYTEST_ADDOPTS is for these tests, not for the smoke suites that they start.
-	ROUNDS=$(ROUNDS) env -u PYTEST_ADDOPTS $(BIN)/python -m pytest $(PYTEST_ADDOPTS) --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(PARTS)))
+	ROUNDS=$(ROUNDS) env -u PYTEST_ADDOPTS $(BIN)/python -m pytest $(PYTEST_ADDOPTS) --durations=15 --durations-min=10 $(if $(TLS),--tls) $(addprefix tests/,$(or $(ONLY),$(QUICK)))
 
-site: $(DEV) ## Build docs/ as a website in build/site
+test-all: ## Run all suites, which takes hours and what they need: tests/README.md
+	@$(MAKE) --no-print-directory test ONLY="$(SUITES)"
+
+site: $(SITE) ## Build docs/ as a website in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo build/site/index.html
 
@@ -103,7 +112,7 @@ bench: $(DEV) ## Run the benchmarks (ONLY=up|queue|cache|docker|doctor|migrate|c
 $(READY): .venv/bin/python constraints.txt pyproject.toml client/pyproject.toml client/ops/pyproject.toml infra/requirements.txt
 	@# Without ensurepip, which Debian has in a package of its own, the environment has no pip.
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(CREATE_VENV)
-	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(INSTALL) -r requirements.txt
 	@touch $@
 
 infra/policy/.venv/.ready: infra/policy/requirements.txt
@@ -112,5 +121,9 @@ infra/policy/.venv/.ready: infra/policy/requirements.txt
 	@touch $@
 
 $(DEV): $(READY)
-	cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check -c ../constraints.txt -e '..[dev]'
+	$(INSTALL) -c ../constraints.txt -e '..[dev]'
+	@touch $@
+
+$(SITE): $(READY)
+	$(INSTALL) -c ../constraints.txt -e '..[site]'
 	@touch $@

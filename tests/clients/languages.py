@@ -67,7 +67,6 @@ LANGUAGES: dict[str, Language] = {
         Installation(
             "java",
             HERE / "java",
-            {"javac": "default-jdk-headless", "mvn": "maven"},
             ["pom.xml", "*.java"],
             _java_steps,
         ),
@@ -76,7 +75,7 @@ LANGUAGES: dict[str, Language] = {
     ),
     "ruby": Language(
         # Debian's packages: sidekiq's brings ruby and redis-rb, so there is nothing left to install.
-        Installation("ruby", HERE / "ruby", {"sidekiq": "ruby-sidekiq"}, ["gems.rb"], lambda _sources, _folder: ()),
+        Installation("ruby", HERE / "ruby", ["gems.rb"], lambda _sources, _folder: ()),
         lambda program, _folder: ("ruby", HERE / "ruby" / program),
         lambda package: _search("ruby/gems.rb", rf'^gem "{package}", "([^"]+)"'),
     ),

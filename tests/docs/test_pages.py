@@ -89,9 +89,9 @@ def test_every_key_that_a_command_sets_is_one() -> None:
 
 
 def test_every_target_that_a_command_makes_is_one() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     named = {
-        (page.name, name) for page in PAGES for line in lines(page) for name in re.findall(r"^make ([a-z]+)", line)
+        (page.name, name) for page in PAGES for line in lines(page) for name in re.findall(r"^make ([a-z-]+)", line)
     }
     assert len(named) > 10
     assert {(page, name) for page, name in named if name not in targets} == set()

@@ -1,11 +1,10 @@
-"""What tests need beside this project's own dependencies: installed once for each state of its lock files."""
+"""Libraries of other languages for the tests, installed once for each state of their lock files."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,21 +19,17 @@ Step = Sequence[str | Path]
 @dataclass(frozen=True)
 class Installation:
     """
-    needs: programs that must be on PATH, and the Debian packages that have them.
     locked: the files under `sources` that decide what is installed; where it is compiled, the sources too.
     steps: what fills a folder, given the sources and the folder.
     """
 
     name: str
     sources: Path
-    needs: dict[str, str]
     locked: Sequence[str]
     steps: Callable[[Path, Path], Sequence[Step]]
 
     def ready(self) -> Path:
         """The folder where all of it is installed; others that want it at the same time wait."""
-        for program, package in self.needs.items():
-            assert shutil.which(program), f"{program} isn't on PATH -> apt-get install {package}"
         folder = CACHE / f"{self.name}-{self._digest()}"
         folder.mkdir(parents=True, exist_ok=True)
         done = folder / ".installed"
@@ -55,12 +50,12 @@ class Installation:
 def python(sources: Path) -> Installation:
     """A virtual environment with what requirements.txt pins."""
     name = f"{sources.name}-{sys.version_info.major}.{sys.version_info.minor}"
-    return Installation(name, sources, {}, ["requirements.txt"], _python)
+    return Installation(name, sources, ["requirements.txt"], _python)
 
 
 def node(sources: Path) -> Installation:
     """node_modules, as package-lock.json has it."""
-    return Installation(sources.name, sources, {"node": "nodejs", "npm": "npm"}, ["package-lock.json"], _node)
+    return Installation(sources.name, sources, ["package-lock.json"], _node)
 
 
 def go(sources: Path, packages: str = "./...") -> Installation:
@@ -69,7 +64,6 @@ def go(sources: Path, packages: str = "./...") -> Installation:
     return Installation(
         sources.name,
         sources,
-        {"go": "golang"},
         ["go.mod", "go.sum", "**/*.go"],
         lambda module, folder: (("go", "build", "-C", module, *flags, "-o", f"{folder}/", packages),),
     )
