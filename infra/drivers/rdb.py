@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -24,7 +25,8 @@ _WRITER = re.compile(rb"(?:valkey|redis)-ver.(\d+\.\d+\.\d+)", re.DOTALL)
 
 def files(source: Path) -> list[Path]:
     """The file itself, or the RDB files of a folder."""
-    return sorted(source.glob("*.rdb")) if source.is_dir() else [source]
+    is_folder = os.access(source, os.X_OK) and source.is_dir()
+    return sorted(source.glob("*.rdb")) if is_folder else [source]
 
 
 def validation_error(file: Path) -> ProvisioningError | None:

@@ -195,7 +195,8 @@ def _first_start_problems(settings: StackSettings, folder: ServerFolder) -> Iter
         yield ProvisioningError(f"{source} contains no RDB file", fix=set_command("restoreFrom", "<a file>"))
     objections = [objection for dump in dumps if (objection := rdb.validation_error(dump))]
     yield from objections
-    needed = DISK_RESERVE_BYTES + sum(2 * dump.stat().st_size for dump in dumps if dump.exists())
+    sizes = [] if objections else [2 * dump.stat().st_size for dump in dumps]
+    needed = DISK_RESERVE_BYTES + sum(sizes)
     existing = next(path for path in (folder.path, *folder.path.parents) if path.exists())
     if (free := shutil.disk_usage(existing).free) < needed:
         yield ProvisioningError(

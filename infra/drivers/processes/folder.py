@@ -111,6 +111,8 @@ class ServerFolder:
 
     def validation_error(self, ownership: Ownership) -> ProvisioningError | None:
         """Why this owner can't use the folder, or None."""
+        if closed := _closed_parent(self.path):
+            return ProvisioningError(f"{self.path} can't be used: this user may not enter {closed}", fix=_OTHER)
         if not self.path.exists():
             return _unwritable_parent(self.path)
         if not self.path.is_dir():
@@ -186,6 +188,13 @@ def _describe(ownership: Ownership) -> str:
 
 
 _OTHER = "pulumi config set dataDir <an empty folder of yours>"
+
+
+def _closed_parent(path: Path) -> Path | None:
+    """The first folder on the way to a path that this user may not enter."""
+    return next(
+        (folder for folder in reversed(path.parents) if folder.is_dir() and not os.access(folder, os.X_OK)), None
+    )
 
 
 def _unwritable_parent(path: Path) -> ProvisioningError | None:

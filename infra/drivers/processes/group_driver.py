@@ -97,7 +97,7 @@ def preflight(spec: GroupSpec) -> None:
 
 def inspect(spec: GroupSpec) -> GroupState:
     """The current state of the group."""
-    with _topology_driver(spec) as driver:
+    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         return _inspect(spec, driver)
 
 

@@ -6,7 +6,9 @@ The drivers decide on its role and when it may be restarted.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,12 +87,28 @@ def as_provisioning_error(folder: ServerFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ProvisioningError(f"{error.strerror}: {error.filename or folder.path}") from None
+        fix = _FREE_SPACE if error.errno == errno.ENOSPC else ""
+        raise ProvisioningError(f"{error.strerror}: {error.filename or folder.path}", fix=fix) from None
     except redis.RedisError as error:
+        if str(error).startswith(_CANNOT_SAVE):
+            raise _disk_error(folder) from None
         raise ProvisioningError(
             f"a server in {folder.path} did not respond as expected: {type(error).__name__}: {error}",
             fix="run `make up` again to resume",
         ) from None
+
+
+_CANNOT_SAVE = ("MISCONF", "Errors trying to SHUTDOWN")
+"""How the responses of a server begin that can't write to its disk."""
+
+_FREE_SPACE = "free space on that disk, then run the same command again"
+
+
+def _disk_error(folder: ServerFolder) -> ProvisioningError:
+    free = shutil.disk_usage(folder.path).free // 1024**2
+    return ProvisioningError(
+        f"valkey-server can't write to the disk of {folder.path}, which has {free} MB free", fix=_FREE_SPACE
+    )
 
 
 def apply_live(spec: ServerSpec, client: redis.Redis) -> bool:
@@ -222,6 +240,10 @@ def _can_log_in(client: redis.Redis) -> bool | None:
         return bool(client.ping())
     except redis.AuthenticationError:
         return False
+    except redis.ResponseError as error:
+        if str(error).startswith(_CANNOT_SAVE):  # the login succeeded; the disk is full
+            return True
+        raise
     except (redis.ConnectionError, redis.TimeoutError):  # redis-py raises a ConnectionError for loading too
         return None
 

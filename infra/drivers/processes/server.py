@@ -49,10 +49,11 @@ def preflight(spec: ServerSpec) -> None:
 def inspect(spec: ServerSpec) -> ServerState | None:
     """The current state of the server; None if it doesn't run or rejects the password."""
     running = process.find(spec.folder)
-    if running is None or (client := instance.login(spec, running)) is None:
-        return None
-    with client:
-        return instance.inspect(spec, client)
+    with instance.as_provisioning_error(spec.folder):
+        if running is None or (client := instance.login(spec, running)) is None:
+            return None
+        with client:
+            return instance.inspect(spec, client)
 
 
 def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
@@ -63,15 +64,12 @@ def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
     ownership = spec.folder.ownership()
     if ownership is None or ownership.resource != spec.ownership.resource:
         return
-    is_saved = False
-    if keep_snapshot and any(spec.folder.data.glob("*")):
+    with instance.as_provisioning_error(spec.folder):
         # Only a server can turn append-only files into a snapshot. If it can't start, they are kept unchanged.
-        with contextlib.suppress(ProvisioningError):
-            _save_and_stop(spec)
-            is_saved = True
-    if running := process.find(spec.folder):
-        process.stop(running)
-    spec.folder.release(keep_snapshot=keep_snapshot, is_saved=is_saved)
+        is_saved = keep_snapshot and any(spec.folder.data.glob("*")) and _save_and_stop(spec)
+        if running := process.find(spec.folder):
+            process.stop(running)
+        spec.folder.release(keep_snapshot=keep_snapshot, is_saved=is_saved)
 
 
 def repair(spec: ServerSpec) -> RepairResult | None:
@@ -91,14 +89,23 @@ def repair(spec: ServerSpec) -> RepairResult | None:
     return appendonly.repair(spec.folder.data)
 
 
-def _save_and_stop(spec: ServerSpec) -> None:
-    """Save the data and stop the server; one that is ending or rejects the password is started again first."""
-    running = process.find(spec.folder)
-    client = instance.login(spec, running) if running else None
-    if running and client is None:
-        process.stop(running)
-    with client or instance.start(spec) as open_client, contextlib.suppress(redis.TimeoutError):
-        open_client.shutdown(save=True)  # it responds when the snapshot is written
+def _save_and_stop(spec: ServerSpec) -> bool:
+    """Save the data and stop the server; one that is ending or rejects the password is started again first.
+
+    Returns:
+        False if it can't be started. One that runs and can't save is an error: it may hold writes that no file has.
+    """
+    try:
+        running = process.find(spec.folder)
+        client = instance.login(spec, running) if running else None
+        if running and client is None:
+            process.stop(running)
+        client = client or instance.start(spec)
+    except ProvisioningError:
+        return False
+    with client, contextlib.suppress(redis.TimeoutError):
+        client.shutdown(save=True)  # it responds when the snapshot is written
+    return True
 
 
 def _ensure(spec: ServerSpec) -> ServerState:

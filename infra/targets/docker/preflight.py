@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,14 +55,15 @@ def _problems(settings: StackSettings) -> Iterator[ValkeykitError]:
 def _file_problems(settings: StackSettings) -> Iterator[ValkeykitError]:
     docker = settings.docker
     files = {key: getattr(docker, key) for key in ("certificate", "key", "ca", "imageFile")}
-    missing = {key: path for key, path in files.items() if path and not (project.root() / path).is_file()}
+    missing = {key: path for key, path in files.items() if path and not _is_readable_file(project.root() / path)}
     if settings.restoreFrom and not _rdb_files(settings):
         yield ProvisioningError(
             f"restoreFrom {settings.restoreFrom} contains no RDB file", fix=set_command("restoreFrom", "<an RDB file>")
         )
     for key, path in missing.items():
         yield ProvisioningError(
-            f"{key} is {path}, which does not exist", fix=f"create it, or {remove_command(f'docker.{key}')}"
+            f"{key} is {path}, which does not exist or is not readable",
+            fix=f"create it, or {remove_command(f'docker.{key}')}",
         )
     if docker.certificate and not missing:
         pair, ca = read_certificate(settings)
@@ -75,4 +77,8 @@ def _rdb_files(settings: StackSettings) -> list[Path]:
     """The file to restore; for a cluster also the files of a folder."""
     source = project.root() / settings.restoreFrom
     files = rdb.files(source) if settings.topology == "cluster" else [source]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if _is_readable_file(file)]
+
+
+def _is_readable_file(file: Path) -> bool:
+    return os.access(file, os.R_OK) and file.is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -16,6 +17,7 @@ import psutil
 import pytest
 import redis
 
+from harness.waiting import wait_until
 from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import instance, logwriter, ports, process, server
@@ -92,6 +94,25 @@ def test_a_frozen_server_is_named_and_left_alone(spec: ServerSpec, monkeypatch: 
         running.resume()
     assert server.ensure(spec) == first
     assert pid_of(spec) == running.pid
+
+
+def test_a_server_that_cannot_save_is_one_error_and_keeps_running(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    write(spec)
+    spec.folder.snapshot.mkdir()  # as on a full disk, no snapshot can be written
+    (spec.folder.snapshot / "file").touch()
+    with client_of(spec) as admin:
+        admin.config_set("stop-writes-on-bgsave-error", "yes")
+        admin.execute_command("BGSAVE")
+        wait_until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
+    pid = pid_of(spec)
+    assert server.inspect(spec) is not None  # although it answers PING with MISCONF
+    with pytest.raises(ProvisioningError, match=r"can't write to the disk of .* MB free -> free space on that disk"):
+        server.remove(spec, keep_snapshot=True)
+    assert pid_of(spec) == pid
+    shutil.rmtree(spec.folder.snapshot)
+    server.remove(spec, keep_snapshot=True)
+    assert [file.suffix for file in spec.folder.path.glob("final-*")] == [".rdb"]
 
 
 def test_a_live_setting_is_changed_live(spec: ServerSpec) -> None:
