@@ -12,7 +12,7 @@ import pytest
 from valkeykit.errors import TlsError
 from valkeykit_ops.migrate import endpoints
 from valkeykit_ops.migrate.cut_over_step import CutOver
-from valkeykit_ops.migrate.server import MigrationServer as Source
+from valkeykit_ops.migrate.server import MigrationServer
 
 from harness import tls
 from harness.ports import HOST, free_port
@@ -35,7 +35,15 @@ def encrypted(tmp_path: Path) -> Iterator[Encrypted]:
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     port = free_port()
     options = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
-    with harness.started(tmp_path / "tls", "redis-7.0", *options, "--tls-auth-clients", "no") as server:
+    with harness.started(
+        tmp_path / "tls",
+        "redis-7.0",
+        *options,
+        "--tls-ca-cert-file",
+        str(certificate),
+        "--tls-auth-clients",
+        "no",
+    ) as server:
         with data.raw(server.port) as client:
             client.acl_setuser(
                 "mover", enabled=True, passwords=["+x"], categories=["+@all"], keys=["*"], channels=["*"]
@@ -49,6 +57,19 @@ def test_tls_at_the_source(encrypted: Encrypted, new: ServerProcess, theirs: Any
         done = harness.command("run", encrypted.url, new.url, "--source-ca", encrypted.ca, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert data.snapshot(client) == data.snapshot(theirs)
+
+
+def test_a_client_certificate(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
+    with data.raw(encrypted.plain_port) as client:
+        client.set("a", 1)
+        client.config_set("tls-auth-clients", "yes")
+    ca = encrypted.ca
+    with pytest.raises(TlsError, match="--source-cert and --source-key"):
+        MigrationServer(endpoints.settings(encrypted.url, endpoints.TlsFiles(ca)), role="source")
+    own = ("--source-cert", ca, "--source-key", ca.with_name("key.pem"))
+    done = harness.command("run", encrypted.url, new.url, "--source-ca", ca, *own, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert theirs.get("a") == b"1"
 
 
 def test_tls_at_the_target(encrypted: Encrypted, new: ServerProcess, theirs: Any, tmp_path: Path) -> None:
@@ -88,9 +109,9 @@ def test_a_deployment_with_sentinels(new: ServerProcess, theirs: Any, state: Pat
             client.set("a", 1)
         assert harness.migrate(sentinels.url, new.url, state).complete
         nodes = f"{HOST}:{sentinels.replica.port},{HOST}:{sentinels.primary.port}"
-        with contextlib.closing(Source(endpoints.settings(f"valkey+replicated://{nodes}", None))) as side:
+        with contextlib.closing(MigrationServer(endpoints.settings(f"valkey+replicated://{nodes}", None))) as side:
             assert [primary.node.port for primary in side.primaries()] == [sentinels.primary.port]
-        with contextlib.closing(Source(endpoints.settings(sentinels.url, None))) as side:
+        with contextlib.closing(MigrationServer(endpoints.settings(sentinels.url, None))) as side:
             assert f"{HOST}:{sentinels.primary.port}" not in side.location, "the same one after a failover"
     finally:
         sentinels.kill()

@@ -241,7 +241,7 @@ def test_a_database_that_the_target_lacks(old: ServerProcess, state: Path, tmp_p
     with data.raw(old.port) as client, harness.started(tmp_path / "new", "valkey-9.1", "--databases", "1") as few:
         client.select(3)
         client.set("a", 1)
-        assert "the target does not have [3]" in refusals(harness.plan(old.url, few.url, state))["databases"]
+        assert "the target does not have 3" in refusals(harness.plan(old.url, few.url, state))["databases"]
 
 
 def test_a_state_of_another_migration(
@@ -268,7 +268,7 @@ def test_two_at_once(old: ServerProcess, new: ServerProcess, state: Path) -> Non
 def test_a_state_that_is_broken(old: ServerProcess, new: ServerProcess, state: Path) -> None:
     state.mkdir()
     (state / "run.json").write_text("{")
-    with pytest.raises(ConfigurationError, match="cannot be used"):
+    with pytest.raises(ConfigurationError, match=r"run\.json is damaged"):
         harness.migrate(old.url, new.url, state)
 
 

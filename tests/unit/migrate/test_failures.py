@@ -7,7 +7,7 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,15 +20,17 @@ from typer.testing import CliRunner
 from valkeykit.commands import app
 from valkeykit.errors import ConfigurationError, TlsError, UnreachableError
 from valkeykit.url import Node
-from valkeykit_ops.migrate import endpoints, failures, survey
+from valkeykit_ops.migrate import endpoints, failures, pipelined, survey
 from valkeykit_ops.migrate import state as states
 from valkeykit_ops.migrate.counters import Counters
+from valkeykit_ops.migrate.endpoints import TlsFiles
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.retrying import repeated
 from valkeykit_ops.migrate.server import MigrationServer, Primary
 from valkeykit_ops.migrate.state import MigrationState
 from valkeykit_ops.migrate.throttle import Throttle
 
+from harness import tls
 from harness.ports import HOST, free_port
 
 URLS = ("redis://a:1", "redis://b:2")
@@ -41,24 +43,102 @@ def test_an_endpoint_that_does_not_listen_is_named(role: str) -> None:
         MigrationServer(endpoints.settings(f"redis://{HOST}:{port}", None), role=role)
 
 
-def test_a_service_of_another_protocol() -> None:
+@contextlib.contextmanager
+def answering(answer: Callable[[socket.socket], object]) -> Iterator[int]:
+    """The port of a service that handles each connection with a function, and ends it."""
     with socket.create_server((HOST, 0)) as listener:
 
-        def answer() -> None:
+        def serve() -> None:
             while True:
                 try:
                     connection, _ = listener.accept()
                 except OSError:
                     return
                 with connection, contextlib.suppress(OSError):
-                    connection.recv(1000)
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    answer(connection)
 
-        threading.Thread(target=answer, daemon=True).start()
-        url = f"redis://{HOST}:{listener.getsockname()[1]}"
-        with pytest.raises(UnreachableError, match=r"source .*isn't Valkey"):
-            MigrationServer(endpoints.settings(url, None), role="source")
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_service_of_another_protocol() -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with answering(answer) as port, pytest.raises(UnreachableError, match=r"source .*isn't Valkey"):
+        MigrationServer(endpoints.settings(f"redis://{HOST}:{port}"), role="source")
+
+
+def test_a_proxy_or_a_tls_port_that_ends_the_connection() -> None:
+    with (
+        answering(lambda connection: connection.recv(1000)) as port,
+        pytest.raises(
+            UnreachableError, match=rf"target {HOST}:{port}: .* rediss://; if it is a proxy such as twemproxy"
+        ),
+    ):
+        MigrationServer(endpoints.settings(f"redis://{HOST}:{port}"), role="target")
+
+
+def test_a_port_without_tls_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelined, "TLS_HANDSHAKE_SECONDS", 0.2)
+    ended = threading.Event()
+    try:
+        with (
+            answering(lambda _: ended.wait()) as port,
+            pytest.raises(UnreachableError, match="use redis:// for a port without TLS"),
+        ):
+            MigrationServer(endpoints.settings(f"rediss://{HOST}:{port}"), role="target")
+    finally:
+        ended.set()
+
+
+def test_an_address_that_only_the_cluster_announces() -> None:
+    """Behind NAT the nodes announce addresses that are not reachable."""
+    announced = free_port()
+
+    def answer(connection: socket.socket) -> None:
+        while request := connection.recv(1000):
+            info = b"# Server\r\nredis_version:7.0.0\r\nredis_mode:cluster\r\n"
+            slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % announced
+            connection.sendall(b"$%d\r\n%b\r\n" % (len(info), info) if b"INFO" in request else slots)
+
+    with answering(answer) as port:
+        server = MigrationServer(endpoints.settings(f"valkey+cluster://{HOST}:{port}"), role="source")
+        expected = rf"source {HOST}:{announced}: .*cluster-announce-ip"
+        with pytest.raises(UnreachableError, match=expected), failures.translating_errors():
+            server.sizes()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        (TlsFiles(ca=Path("nowhere.pem")), "source: ca: can't read 'nowhere.pem'"),
+        (TlsFiles(certificate=Path("certificate.pem")), "pass both --source-cert and --source-key"),
+        (TlsFiles(key=Path("key.pem")), "pass both --source-cert and --source-key"),
+    ],
+)
+def test_files_of_tls_that_cannot_be_used(
+    files: TlsFiles, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tls.context(tmp_path)
+    with pytest.raises(ConfigurationError, match=text):
+        endpoints.settings("rediss://a:1", files, role="source")
+
+
+def test_a_ca_certificate_without_tls(tmp_path: Path) -> None:
+    tls.context(tmp_path)
+    with pytest.raises(ConfigurationError, match="target: a CA certificate needs TLS"):
+        endpoints.settings("redis://a:1", TlsFiles(ca=tmp_path / "certificate.pem"), role="target")
+
+
+def test_tls_files_of_a_source_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["migrate", "run", "dump.rdb", "redis://b:2", "--source-ca", "ca.pem"])
+    assert done.exit_code == 2, done.output
 
 
 def test_the_fix_of_an_unknown_authority_is_an_option() -> None:
@@ -78,7 +158,8 @@ def test_the_fix_of_an_unknown_authority_is_an_option() -> None:
         ["run", "--conflict", "merge"], ["run", "--match", "a", "--rename", "b=c"], ["plan", "--type", "graph"],
         ["verify", "--rate", "0"], ["cut-over", "--quiet", "-1"], ["cut-over", "--quiet", "nan"],
         ["cut-over", "--pause-writes", "0"], ["cut-over", "--conflict", "skip"], ["reverse", "--follow", "-1"],
-        ["run", "--follow", "3", "--conflict", "skip"],
+        ["run", "--follow", "3", "--conflict", "skip"], ["reverse", "--pause-writes", "5"],
+        ["run", "--scratch-server", "valkey-server"],
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -31,12 +31,15 @@ class FakeServer:
     def sizes(self) -> dict[int, int]:
         return {0: self.keys} if self.keys else {}
 
-    def info(self, _: Node, section: str) -> dict[str, str]:
+    def info(self, _: Node, /, *sections: str) -> dict[str, str]:
+        return {name: value for section in sections for name, value in self._sections()[section].items()}
+
+    def _sections(self) -> dict[str, dict[str, str]]:
         return {
             "server": {"run_id": self.run_id, "uptime_in_seconds": str(self.uptime)},
             "persistence": {"aof_enabled": self.aof},
             "commandstats": {f"cmdstat_{name}": f"calls={number},usec=1" for name, number in self.calls.items()},
-        }[section]
+        }
 
     def command(self, *_: object) -> list[Any]:
         return [[name, 1, [b"write"]] for name in (b"set", b"restore", b"unlink", b"flushall")]
@@ -56,13 +59,13 @@ def state(tmp_path: Path) -> MigrationState:
 
 
 def source_guard(server: FakeServer, state: MigrationState, *, trusted: bool = False) -> SourceGuard:
-    return SourceGuard(server, Scope(), state, trusted=trusted)  # type: ignore[arg-type]
+    return SourceGuard(server, Scope(), state, trusted=trusted)
 
 
 def target_guard(
     server: FakeServer, state: MigrationState, ours: Counters | None = None, *, accepted: bool = False
 ) -> TargetGuard:
-    return TargetGuard(server, state, ours or Counters(), accepted=accepted)  # type: ignore[arg-type]
+    return TargetGuard(server, state, ours or Counters(), accepted=accepted)
 
 
 def test_keys_that_clients_deleted(server: FakeServer, state: MigrationState) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from valkeykit.errors import ConfigurationError
-from valkeykit_ops.commands import migrate_session
+from valkeykit_ops.commands.migrate_options import Selection
 from valkeykit_ops.migrate import commands, endpoints, files
 from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.options import Scope
@@ -162,11 +162,11 @@ def test_the_scope_of_the_way_back_renames_to_the_previous_prefix() -> None:
 @pytest.mark.parametrize("text", ["shop:store", "=store:", "a=b=c"])
 def test_a_prefix_to_rename_has_one_equals_sign(text: str) -> None:
     with pytest.raises(ConfigurationError, match="expected OLD=NEW"):
-        migrate_session.scope(None, text, None, None)
+        Selection(rename=text).scope  # noqa: B018  (it raises)
 
 
 def test_prefixes_may_contain_colons() -> None:
-    assert migrate_session.scope(None, "app:v1:=app:v3:", None, None).rename == ("app:v1:", "app:v3:")
+    assert Selection(rename="app:v1:=app:v3:").scope.rename == ("app:v1:", "app:v3:")
 
 
 def test_urls_come_from_an_argument_a_file_or_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ from valkeykit_ops.migrate.reconcile import Verification
 from valkeykit_ops.migrate.report import MigrationReport
 
 
-def report(verification: Verification | None, *, unmovable: int = 0, complete: bool = False) -> MigrationReport:
-    plan = MigrationPlan("redis 7.0.15 at a:1", "valkey 9.1.2 at b:2", 10, 1.0)
+def report(
+    verification: Verification | None, *, unmovable: int = 0, complete: bool = False, keys: int = 10
+) -> MigrationReport:
+    plan = MigrationPlan("redis 7.0.15 at a:1", "valkey 9.1.2 at b:2", keys, 1.0)
     return MigrationReport(plan, complete=complete, verification=verification, unmovable=unmovable)
 
 
@@ -18,9 +20,13 @@ def report(verification: Verification | None, *, unmovable: int = 0, complete: b
     [
         (report(Verification(), complete=True),
          "Complete, but no key of the source is in scope: check the pattern, the types and the databases."),
+        (report(Verification(), complete=True, keys=0), "Complete, but the source has no keys: check its URL."),
         (report(Verification(compared=9), complete=True), "Complete: every key was equal on both servers."),
         (report(Verification(compared=9), complete=True, unmovable=2),
          "Complete: every key was equal on both servers, except 2 that the target does not support."),
+        (report(Verification(compared=9, kept=1), complete=True, unmovable=2),
+         ("Complete: every key was equal on both servers, except 2 that the target does not support "
+          "and 1 that the target had before and keeps.")),
         (report(Verification(missing=3, unstable=1), unmovable=2),
          "Incomplete: 3 keys are missing; 1 keys are unstable; the target does not support 2 keys."),
         (report(Verification(evicted=7)), "Incomplete: the target evicted 7 keys during the verification."),

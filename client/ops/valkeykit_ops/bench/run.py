@@ -169,7 +169,9 @@ def _owner(client: Redis, node: Node, key: str) -> Node:
         if int(row[0]) <= slot <= int(row[1]):
             host = row[2][0].decode() if isinstance(row[2][0], bytes) else str(row[2][0] or "")
             return Node(host or node.host, int(row[2][1]))
-    raise ConfigurationError(f"slot {slot} of the cluster is not assigned", fix=f"valkey-cli --cluster fix {node}")
+    raise ConfigurationError(
+        f"slot {slot} of the cluster is not assigned", fix=f"valkeykit cli --node {node} CLUSTER ADDSLOTS {slot}"
+    )
 
 
 def _check_memory(client: Redis, needed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
@@ -11,18 +11,9 @@ from typer.core import TyperGroup
 
 from valkeykit_ops.commands import migrate_options as given
 from valkeykit_ops.commands import migrate_runs
-from valkeykit_ops.commands.migrate_options import STATE_FOLDER
-from valkeykit_ops.commands.migrate_session import (
-    INCOMPLETE,
-    NO_GO,
-    MigrationArguments,
-    checking_usage,
-    finish,
-    opened,
-    scope,
-    session,
-)
+from valkeykit_ops.commands.migrate_session import INCOMPLETE, NO_GO, checking_usage, finish, opened, session
 from valkeykit_ops.commands.migrate_views import show_plan, show_survey
+from valkeykit_ops.commands.option_groups import with_option_groups
 from valkeykit_ops.migrate import endpoints, reverse
 from valkeykit_ops.migrate import survey as surveys
 from valkeykit_ops.migrate.failures import translating_errors
@@ -49,30 +40,20 @@ migrate = typer.Typer(
 
 
 @migrate.command(epilog="Example: valkeykit migrate plan @source.url @target.url --match 'shop:*'")
-def plan(  # noqa: PLR0917  (typer makes them options)
-    source: given.Source = None,
-    target: given.Target = None,
-    match: given.Match = None,
-    rename: given.Rename = None,
-    types: given.Types = None,
-    databases: given.Databases = None,
+@with_option_groups
+def plan(
+    *,
+    arguments: given.ForwardArguments,
+    selection: given.Selection,
     conflict: given.Conflict = "fail",
     accept_loss: given.AcceptLoss = False,
     allow_eviction: given.AllowEviction = False,
-    state: given.State = STATE_FOLDER,
-    source_ca: given.SourceCa = None,
-    target_ca: given.TargetCa = None,
-    scratch_server: given.ScratchServer = None,
     as_json: given.AsJson = False,
 ) -> None:
     """Check both servers and print the plan; write to neither. Exit 3 if the migration cannot start."""
-    arguments = MigrationArguments(source, target, state, source_ca, target_ca, scratch_server)
     with checking_usage():
         options = Options(
-            scope=scope(match, rename, types, databases),
-            conflict=conflict,
-            accept_loss=accept_loss,
-            allow_eviction=allow_eviction,
+            scope=selection.scope, conflict=conflict, accept_loss=accept_loss, allow_eviction=allow_eviction
         )
     with session(arguments, as_json=as_json) as both, both.migration(options) as migration:
         result = migration.plan()
@@ -86,36 +67,26 @@ migrate.command(epilog="Example: valkeykit migrate run @source.url @target.url -
 
 
 @migrate.command(epilog="Example: valkeykit migrate verify @source.url @target.url")
-def verify(  # noqa: PLR0917  (typer makes them options)
-    source: given.Source = None,
-    target: given.Target = None,
-    match: given.Match = None,
-    rename: given.Rename = None,
-    types: given.Types = None,
-    databases: given.Databases = None,
+@with_option_groups
+def verify(
+    *,
+    arguments: given.ForwardArguments,
+    selection: given.Selection,
+    limits: given.Limits,
     sample: given.Sample = False,
     accept_loss: given.AcceptLoss = False,
-    rate: given.Rate = None,
-    max_latency: given.MaxLatency = None,
-    state: given.State = STATE_FOLDER,
-    source_ca: given.SourceCa = None,
-    target_ca: given.TargetCa = None,
-    scratch_server: given.ScratchServer = None,
     as_json: given.AsJson = False,
 ) -> None:
     """Compare both servers; write to neither. Without a filter, compare what the state folder's migration copies."""
-    arguments = MigrationArguments(source, target, state, source_ca, target_ca, scratch_server)
     with checking_usage():
-        chosen = scope(match, rename, types, databases)
         options = Options(
-            scope=chosen,
+            scope=selection.scope,
             verify="sample" if sample else "full",
             accept_loss=accept_loss,
-            rate=rate,
-            max_latency=max_latency,
+            **asdict(limits),
         )
     with session(arguments, as_json=as_json) as both:
-        if chosen.is_everything and both.state.get("identity"):
+        if options.scope.is_everything and both.state.get("identity"):
             options = replace(options, scope=reverse.forward_scope(both.state))
         with both.migration(options) as migration:
             report = migration.verify()
@@ -132,24 +103,23 @@ migrate.command("reverse", epilog="Example: valkeykit migrate reverse @source.ur
 
 
 @migrate.command(epilog="Example: valkeykit migrate survey @source.url @target.url --idle 60")
-def survey(  # noqa: PLR0917  (typer makes them options)
-    source: given.SourceServer = None,
-    target: given.Target = None,
+@with_option_groups
+def survey(
+    *,
+    arguments: given.ServerArguments,
     idle: Annotated[
         float | None, typer.Option(min=0.1, help="Observe for this many seconds; exit 0 only if the server is idle.")
     ] = None,
-    source_ca: given.SourceCa = None,
-    target_ca: given.TargetCa = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the clients of the source and the commands they use."""
     with translating_errors(), contextlib.ExitStack() as stack:
-        url = endpoints.resolve_url(source, endpoints.SOURCE_URL)
-        server = stack.enter_context(opened(url, source_ca, role="source"))
+        url = endpoints.resolve_url(arguments.source, endpoints.SOURCE_URL)
+        server = stack.enter_context(opened(url, arguments.source_tls, role="source"))
         other = None
-        if target:
-            url = endpoints.resolve_url(target, endpoints.TARGET_URL)
-            other = stack.enter_context(opened(url, target_ca, role="target"))
+        if arguments.target:
+            url = endpoints.resolve_url(arguments.target, endpoints.TARGET_URL)
+            other = stack.enter_context(opened(url, arguments.target_tls, role="target"))
         result = surveys.take(server, other, seconds=idle or 0.0)
     show_survey(result, as_json=as_json)
     if idle is not None and not result.is_idle:

@@ -8,16 +8,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import typer
 from valkeykit.errors import ConfigurationError
 
+from valkeykit_ops.commands.migrate_options import ForwardArguments, MigrationArguments
 from valkeykit_ops.commands.migrate_views import show_report
-from valkeykit_ops.migrate import endpoints
+from valkeykit_ops.migrate import endpoints, files
+from valkeykit_ops.migrate.endpoints import MigrationRole, TlsFiles
 from valkeykit_ops.migrate.failures import translating_errors
-from valkeykit_ops.migrate.options import Options, Scope
+from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.progress import JsonLines, LogLines, ProgressBar, ProgressReporter, ProgressSink
 from valkeykit_ops.migrate.report import MigrationReport
 from valkeykit_ops.migrate.run import Migration
@@ -30,18 +31,6 @@ NO_GO, INCOMPLETE, UNSAFE, SAMPLED = 3, 4, 5, 6
 
 
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class MigrationArguments:
-    """The arguments that name both servers and the state."""
-
-    source: str | None
-    target: str | None
-    state: Path
-    source_ca: Path | None
-    target_ca: Path | None
-    scratch_server: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,11 +62,16 @@ def session(arguments: MigrationArguments, *, as_json: bool) -> Iterator[Session
     """
     source = endpoints.resolve_url(arguments.source, endpoints.SOURCE_URL)
     target = endpoints.resolve_url(arguments.target, endpoints.TARGET_URL)
+    scratch = arguments.scratch_server if isinstance(arguments, ForwardArguments) else None
+    if scratch and not files.is_file(source):
+        raise typer.BadParameter("--scratch-server loads a file, but the source is a URL")
+    if arguments.source_tls != TlsFiles() and files.is_file(source):
+        raise typer.BadParameter("--source-ca, --source-cert and --source-key need a URL, but the source is a file")
     with (
         _refusing(),
         translating_errors(),
-        endpoints.open_source(source, arguments.source_ca, arguments.scratch_server) as old,
-        opened(target, arguments.target_ca, role="target") as new,
+        endpoints.open_source(source, arguments.source_tls, scratch) as old,
+        opened(target, arguments.target_tls, role="target") as new,
         contextlib.closing(MigrationState(arguments.state)) as state,
         ProgressReporter(_progress_sink(as_json=as_json)) as reporter,
     ):
@@ -85,9 +79,9 @@ def session(arguments: MigrationArguments, *, as_json: bool) -> Iterator[Session
 
 
 @contextlib.contextmanager
-def opened(url: str, ca: Path | None, *, role: str) -> Iterator[MigrationServer]:
-    """A server. role: `source` or `target`."""
-    with contextlib.closing(MigrationServer(endpoints.settings(url, ca), role=role)) as server:
+def opened(url: str, tls: TlsFiles, *, role: MigrationRole) -> Iterator[MigrationServer]:
+    """A server."""
+    with contextlib.closing(MigrationServer(endpoints.settings(url, tls, role=role), role=role)) as server:
         yield server
 
 
@@ -102,24 +96,6 @@ def checking_usage() -> Iterator[None]:
         yield
     except ConfigurationError as problem:
         raise typer.BadParameter(str(problem)) from None
-
-
-def scope(match: str | None, rename: str | None, types: list[str] | None, databases: list[int] | None) -> Scope:
-    """The scope that the options describe.
-
-    Raises:
-        ConfigurationError: An option is invalid.
-    """
-    return Scope(match, _prefixes(rename), frozenset(types or ()), frozenset(databases or ()))
-
-
-def _prefixes(rename: str | None) -> tuple[str, str] | None:
-    if rename is None:
-        return None
-    old, equals, new = rename.partition("=")
-    if not equals or not old or "=" in new:
-        raise ConfigurationError(f"--rename is {rename!r}, expected OLD=NEW", fix="--rename shop:=store:")
-    return old, new
 
 
 def check_follows_changes(options: Options) -> None:

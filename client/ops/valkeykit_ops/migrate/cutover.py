@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from valkeykit.errors import RefusedError
 
-from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of
+from valkeykit_ops.migrate.server import InspectedServer, MigrationServer, Primary, fields_of
 
 NOT_KEY_WRITES = frozenset({"publish", "spublish"})
 """Commands that servers flag as writes although they change no key."""
@@ -94,7 +94,7 @@ def writes_between(before: dict[str, WriteMark], after: dict[str, WriteMark]) ->
     return writes
 
 
-def writing_commands(server: MigrationServer) -> set[str]:
+def writing_commands(server: InspectedServer) -> set[str]:
     """The names of the commands that write keys.
 
     Raises:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import ConnectionSettings, resolve_settings
 
 from valkeykit_ops.migrate import files
+from valkeykit_ops.migrate.failures import naming_tls_options
 from valkeykit_ops.migrate.server import MigrationServer
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -18,6 +21,17 @@ READ_TIMEOUT_SECONDS = 30.0
 """A server may be busy with another client's command for a while."""
 
 SOURCE_URL, TARGET_URL = "SOURCE_URL", "TARGET_URL"
+
+MigrationRole = Literal["source", "target"]
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Paths of PEM files: the CA certificate of a server, and the client's certificate with its key."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 def resolve_url(argument: str | None, variable: str) -> str:
@@ -42,29 +56,40 @@ def resolve_url(argument: str | None, variable: str) -> str:
     raise ConfigurationError(f"cannot read a URL from {text[1:]!r}", fix="put the URL in the first line of the file")
 
 
-def settings(url: str, ca: Path | None) -> ConnectionSettings:
-    """Connection settings of an endpoint.
+def settings(url: str, tls: TlsFiles | None = None, *, role: MigrationRole | None = None) -> ConnectionSettings:
+    """Connection settings of an endpoint. role: the endpoint, which errors name.
 
     Raises:
-        ConfigurationError: The URL is invalid.
+        ConfigurationError: The URL is invalid, or a file cannot be read.
     """
-    settled = resolve_settings(
-        url, ca=ca, decode=False, connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS
-    )
+    files_ = tls or TlsFiles()
+    try:
+        settled = resolve_settings(
+            url, ca=files_.ca, certificate=files_.certificate, key=files_.key, decode=False,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS,
+        )  # fmt: skip
+    except ConfigurationError as problem:
+        if role is None:
+            raise
+        raise ConfigurationError(f"{role}: {problem.args[0]}", fix=naming_tls_options(role, problem.fix)) from None
+    name = f"{role}: " if role else ""
+    if files_.ca and not settled.address.tls:
+        raise ConfigurationError(f"{name}a CA certificate needs TLS, which the URL does not use", fix="use rediss://")
     if settled.address.socket:
         raise ConfigurationError(
-            "a migration needs a host and a port; unix sockets are not supported", fix="redis://localhost:6379"
+            f"{name}a migration needs a host and a port; unix sockets are not supported", fix="redis://localhost:6379"
         )
     if settled.address.database:
         raise ConfigurationError(
-            f"the URL names database {settled.address.database}; a migration copies databases under their own numbers",
+            f"{name}the URL names database {settled.address.database}; "
+            "a migration copies databases under their own numbers",
             fix=f"end the URL with /0, and pass --database {settled.address.database} to select this one",
         )
     return settled
 
 
 @contextlib.contextmanager
-def open_source(text: str, ca: Path | None, scratch: str | None) -> Iterator[MigrationServer]:
+def open_source(text: str, tls: TlsFiles, scratch: str | None) -> Iterator[MigrationServer]:
     """The source: a server, or a file loaded into a temporary server.
 
     Raises:
@@ -72,7 +97,7 @@ def open_source(text: str, ca: Path | None, scratch: str | None) -> Iterator[Mig
         redis.RedisError: The server is unreachable.
     """
     if not files.is_file(text):
-        with contextlib.closing(MigrationServer(settings(text, ca), role="source")) as server:
+        with contextlib.closing(MigrationServer(settings(text, tls, role="source"), role="source")) as server:
             yield server
         return
     with files.served(Path(text), scratch or files.program()) as address:

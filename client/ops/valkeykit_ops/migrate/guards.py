@@ -15,7 +15,7 @@ from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.cutover import writing_commands
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.safety import UnsafeOperationError
-from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of
+from valkeykit_ops.migrate.server import InspectedServer, Primary, fields_of
 from valkeykit_ops.migrate.state import MigrationState
 
 DELETED_SHARE = 0.05
@@ -42,7 +42,7 @@ OUR_COMMANDS = frozenset({
 class SourceGuard:
     """Detects restarts, failovers and flushes of the source since the migration began."""
 
-    def __init__(self, server: MigrationServer, scope: Scope, state: MigrationState, *, trusted: bool) -> None:
+    def __init__(self, server: InspectedServer, scope: Scope, state: MigrationState, *, trusted: bool) -> None:
         self._server = server
         self._scope = scope
         self._state = state
@@ -156,7 +156,7 @@ class TargetGuard:
         ours: Calls of this process, by command; counted before they are sent.
     """
 
-    def __init__(self, server: MigrationServer, state: MigrationState, ours: Counters, *, accepted: bool) -> None:
+    def __init__(self, server: InspectedServer, state: MigrationState, ours: Counters, *, accepted: bool) -> None:
         self._server = server
         self._state = state
         self._ours = ours
@@ -235,7 +235,7 @@ def _grew(before: dict[str, dict[str, int]], now: dict[str, dict[str, int]], nam
     )
 
 
-def _calls(server: MigrationServer, primary: Primary) -> dict[str, int]:
+def _calls(server: InspectedServer, primary: Primary) -> dict[str, int]:
     calls: dict[str, int] = {}
     for name, value in server.info(primary.node, "commandstats").items():
         command = name.removeprefix("cmdstat_").partition("|")[0].lower()

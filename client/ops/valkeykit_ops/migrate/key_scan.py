@@ -110,7 +110,7 @@ class KeyScan:
             if moving and time.monotonic() > give_up:
                 raise RefusedError(
                     "a slot migration of the cluster does not finish",
-                    fix="run valkey-cli --cluster fix, then run the command again to resume",
+                    fix="run `valkeykit doctor` for the command that ends it, then run this command again to resume",
                 )
             time.sleep(RECONNECT_INTERVAL_SECONDS if moving else 0)
 

@@ -28,6 +28,13 @@ from valkeykit_ops.migrate.failures import naming_endpoint
 READ_BYTES = 1 << 18
 """Maximum bytes per read."""
 
+TLS_HANDSHAKE_SECONDS = 10.0
+"""Maximum time of a TLS handshake; a port without TLS does not answer it."""
+
+
+class EndedError(BrokenError):
+    """The connection ended after the login."""
+
 
 def pack(*words: Any) -> bytes:
     """Encode a command."""
@@ -51,7 +58,7 @@ class _BlockIo:
         except TimeoutError:
             raise LateError("Timeout writing to socket") from None
         except (OSError, AttributeError) as problem:
-            raise BrokenError(f"Error while writing: {type(problem).__name__}") from None
+            raise EndedError(f"Error while writing: {type(problem).__name__}") from None
 
     def read(self, number: int) -> list[Any]:
         """The next replies; errors are returned, not raised."""
@@ -86,9 +93,9 @@ class _BlockIo:
         except TimeoutError:
             raise LateError("Timeout reading from socket") from None
         except (OSError, AttributeError) as problem:
-            raise BrokenError(f"Error while reading: {type(problem).__name__}") from None
+            raise EndedError(f"Error while reading: {type(problem).__name__}") from None
         if not block:
-            raise BrokenError("Connection closed by server.")
+            raise EndedError("Connection closed by server.")
         self._answers.feed(block)
 
 
@@ -97,13 +104,23 @@ class _PlainConnection(_BlockIo, transport.TcpConnection):
 
 
 class _TlsConnection(_BlockIo, transport.TlsConnection):
-    pass
+    def _wrap_socket_with_ssl(self, sock: Any) -> Any:
+        limit = sock.gettimeout()
+        sock.settimeout(TLS_HANDSHAKE_SECONDS)
+        wrapped = super()._wrap_socket_with_ssl(sock)
+        wrapped.settimeout(limit)
+        return wrapped
 
 
 class PipelinedConnection:
     """A connection to one node and database. Not thread-safe."""
 
     def __init__(self, settings: ConnectionSettings, node: Node, database: int = 0, role: str = "") -> None:
+        """Connect.
+
+        Raises:
+            redis.RedisError: The node is unreachable or rejected the login.
+        """
         kind = _TlsConnection if settings.address.tls else _PlainConnection
         self.node = node
         self._connection = kind(
@@ -116,11 +133,16 @@ class PipelinedConnection:
             **settings.transport_arguments(),
         )
         self._role = role
-        with self._naming():
+        given = {(one.host, one.port) for one in settings.address.nodes}
+        with naming_endpoint(role, self._name, announced=(node.host, node.port) not in given):
             self._connection.open()
 
+    @property
+    def _name(self) -> str:
+        return f"{self.node.host}:{self.node.port}"
+
     def _naming(self) -> AbstractContextManager[None]:
-        return naming_endpoint(self._role, f"{self.node.host}:{self.node.port}")
+        return naming_endpoint(self._role, self._name)
 
     def send(self, block: bytes) -> None:
         """Send commands; receive their replies later."""

@@ -63,7 +63,11 @@ def examine(
     sizes = {number: size for number, size in context.source.sizes().items() if context.options.scope.includes(number)}
     keys = sum(sizes.values())
     plan = MigrationPlan(context.source.name, context.target.name, keys, _estimate(context, sizes))
-    plan.checks += [_versions(context), _distinct(context), _databases(context, sizes), *access_checks.roles(context)]
+    plan.checks.append(_distinct(context))
+    if plan.is_go:
+        plan.checks += [_versions(context), *access_checks.roles(context)]
+    if plan.is_go:
+        plan.checks.append(_databases(context, sizes))
     if plan.is_go:
         plan.checks += access_checks.access(context, sizes)
     if plan.is_go and not context.source.is_file and (full or cut_over):
@@ -136,11 +140,13 @@ def _databases(context: RunContext, sizes: dict[int, int]) -> Check:
             refused.append(number)
     named = ", ".join(map(str, sizes)) or "none"
     if refused:
+        setting = "cluster-databases" if context.target.is_cluster else "databases"
+        choose = ", or select others with --database" if len(refused) < len(sizes) else ""
         return Check(
             "databases",
             False,
-            f"the source uses databases {named}; the target does not have {refused}",
-            "increase `databases` (`cluster-databases` in a cluster) at the target, or use --database",
+            f"the source uses databases {named}; the target does not have {', '.join(map(str, refused))}",
+            f"increase `{setting}` at the target{choose}",
         )
     return Check("databases", True, f"in use: {named}")
 

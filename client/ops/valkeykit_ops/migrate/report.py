@@ -46,11 +46,16 @@ class MigrationReport:
     def verdict(self) -> str:
         """The result in one sentence."""
         verified = self.verification
-        if self.complete and verified and not verified.compared and self.plan.keys:
+        if self.complete and verified and not verified.compared:
+            if not self.plan.keys:
+                return "Complete, but the source has no keys: check its URL."
             return "Complete, but no key of the source is in scope: check the pattern, the types and the databases."
         if self.complete:
-            lost = f", except {self.unmovable:,} that the target does not support" if self.unmovable else ""
-            return f"Complete: every key was equal on both servers{lost}."
+            excepted = [f"{self.unmovable:,} that the target does not support"] if self.unmovable else []
+            if verified and verified.kept:
+                excepted.append(f"{verified.kept:,} that the target had before and keeps")
+            names = f", except {' and '.join(excepted)}" if excepted else ""
+            return f"Complete: every key was equal on both servers{names}."
         if self.sampled and verified and verified.bound is not None:
             return (
                 f"Sampled: none of {verified.compared:,} compared keys differs, "

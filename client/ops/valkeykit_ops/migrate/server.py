@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
 from valkeykit.connection import first_answer, mode_of, open_client
-from valkeykit.errors import ConfigurationError
+from valkeykit.errors import ConfigurationError, UnreachableError
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 from valkeykit_ops.migrate.failures import naming_endpoint, translating_errors
 from valkeykit_ops.migrate.payload import Format
-from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
+from valkeykit_ops.migrate.pipelined import EndedError, PipelinedConnection, pack
 
 SLOTS = 16384
 
@@ -35,6 +35,22 @@ class Primary:
     @property
     def name(self) -> str:
         return f"{self.node.host}:{self.node.port}"
+
+
+class InspectedServer(Protocol):
+    """A server whose statistics are read."""
+
+    def primaries(self) -> list[Primary]:
+        """The current primaries."""
+
+    def sizes(self) -> dict[int, int]:
+        """Number of keys of each database that has any."""
+
+    def info(self, node: Node, /, *sections: str) -> dict[str, str]:
+        """INFO of a node, as text."""
+
+    def command(self, node: Node, /, *words: str | int) -> Any:
+        """The reply to a command."""
 
 
 class MigrationServer:
@@ -63,7 +79,7 @@ class MigrationServer:
         self._controls: dict[Node, PipelinedConnection] = {}
         self._seed = Node(settings.address.host, settings.address.port)
         with translating_errors():
-            with_info = self.info(self._seed, "server")
+            with_info = self._greet()
         mode = mode_of(with_info)
         if mode == "sentinel":
             raise ConfigurationError(
@@ -136,6 +152,18 @@ class MigrationServer:
                 except (BrokenError, LateError):  # it was closed in the meantime
                     pass
             return self._over(self.connect(node), words)
+
+    def _greet(self) -> dict[str, str]:
+        """INFO of the first node."""
+        try:
+            return self.info(self._seed, "server")
+        except EndedError:
+            name = f"{self._role} {self._seed.host}:{self._seed.port}".strip()
+            raise UnreachableError(
+                f"{name}: the server ended the connection instead of answering INFO",
+                fix="if the port uses TLS, use rediss://; "
+                "if it is a proxy such as twemproxy, use the address of the server behind it",
+            ) from None
 
     def _over(self, connection: PipelinedConnection, words: tuple[str | int, ...]) -> Any:
         try:

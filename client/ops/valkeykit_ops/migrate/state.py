@@ -39,11 +39,17 @@ class MigrationState:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._hold()
             self._record: dict[str, Any] = self._read("run.json")
-        except (OSError, ValueError) as problem:
+        except ValueError:
             self._unlock()
             raise ConfigurationError(
-                f"the state folder {str(folder)!r} cannot be used: {type(problem).__name__}",
-                fix="remove it to start from scratch, or choose another one with --state",
+                f"the state folder {str(folder)!r} cannot be used: run.json is damaged",
+                fix="remove the folder to start from scratch, or choose another one with --state",
+            ) from None
+        except OSError as problem:
+            self._unlock()
+            raise ConfigurationError(
+                f"the state folder {str(folder)!r} cannot be used: {problem.strerror or type(problem).__name__}",
+                fix="correct its path or permissions, or choose another one with --state",
             ) from None
         if (version := self._record.setdefault("format", 1 if self._record else FORMAT)) != FORMAT:
             self._unlock()
