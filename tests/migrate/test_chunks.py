@@ -134,3 +134,16 @@ def test_chunks_are_bounded_by_memory(
     assert harness.migrate(old.url, new.url, state).complete
     assert sum(seen) == 20_000_000
     assert max(seen) < 4 * value_codecs.CHUNK_BYTES
+
+
+def test_a_large_key_that_looks_small(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
+    """The server estimates a key's memory from its first elements."""
+    ours.rpush("list", *(b"x" * 4000 for _ in range(10)))
+    ours.rpush("list", *(random.Random(number).randbytes(300_000) for number in range(30)))
+    assert ours.memory_usage("list") < 1 << 20
+    report = harness.migrate(old.url, new.url, state)
+    assert report.complete
+    assert report.counts["chunked"] == 1
+    assert theirs.lrange("list", 0, -1) == ours.lrange("list", 0, -1)

@@ -127,14 +127,3 @@ def test_clocks_that_disagree(
     assert check.ok is ok
     assert ok or ("ahead" if ahead > 0 else "behind") in check.text
     assert plan.is_go is (ok is not False)
-
-
-def test_reading_does_not_count_as_use(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
-    with harness.started(tmp_path / "old", "valkey-8.1") as source, data.raw(source.port) as client:
-        client.set("small", 1)
-        client.rpush("large", *range(2000))
-        wait_until(lambda: client.object("idletime", "small") >= 2, problem="the key is not idle")
-        assert harness.migrate(source.url, new.url, state, chunk_above=2000).complete
-        assert theirs.dbsize() == 2
-        assert client.object("idletime", "small") >= 2
-        assert client.object("idletime", "large") >= 2

@@ -70,6 +70,9 @@ def test_commands_are_written_as_the_packer_writes_them() -> None:
         assert commands.restore(key, 17, b"data", replace=True) == pack(
             "RESTORE", key, 17, b"data", "REPLACE", "ABSTTL"
         )
+        assert commands.restore(key, 17, b"data", replace=True, used=("IDLETIME", 120)) == pack(
+            "RESTORE", key, 17, b"data", "REPLACE", "ABSTTL", "IDLETIME", 120
+        )
         assert commands.restore(key, 0, b"", replace=False) == pack("RESTORE", key, 0, b"", "ABSTTL")
 
 

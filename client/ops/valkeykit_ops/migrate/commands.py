@@ -16,16 +16,27 @@ memory = keyed(b"MEMORY", b"USAGE")
 type_of = keyed(b"TYPE")
 expiry = keyed(b"PEXPIRETIME")
 remaining = keyed(b"PTTL")
+usage = {name: keyed(b"OBJECT", name.encode()) for name in ("IDLETIME", "FREQ")}
 unlink = keyed(b"UNLINK")
 exists = keyed(b"EXISTS")
 
 TIME = b"*1\r\n$4\r\nTIME\r\n"
 
 
-def restore(key: bytes, expires: int, payload: bytes, *, replace: bool) -> bytes:
-    """RESTORE; `expires` in milliseconds since the epoch, 0 for never."""
+def restore(key: bytes, expires: int, payload: bytes, *, replace: bool, used: tuple[str, int] | None = None) -> bytes:
+    """RESTORE.
+
+    Args:
+        expires: Milliseconds since the epoch, 0 for never.
+        used: IDLETIME or FREQ, and its value.
+    """
     when = b"%d" % expires
     tail = b"$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n" if replace else b"$6\r\nABSTTL\r\n"
+    words = 6 if replace else 5
+    if used is not None:
+        name, value = used[0].encode(), b"%d" % used[1]
+        tail += b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(name), name, len(value), value)
+        words += 2
     return b"*%d\r\n$7\r\nRESTORE\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n%b" % (
-        6 if replace else 5, len(key), key, len(when), when, len(payload), payload, tail,
+        words, len(key), key, len(when), when, len(payload), payload, tail,
     )  # fmt: skip

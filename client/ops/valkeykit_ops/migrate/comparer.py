@@ -89,7 +89,7 @@ class Comparer:
             if mine is not None and other is not None and self._is_equal(mine, other):
                 equal += 1
             elif mine is not None:
-                self._compare_closely(key, weight, mine, other)
+                self._compare_closely(key, max(weight, len(mine.payload)), mine, other)
         self._context.counters.add("compared", len(block))
         self._context.counters.add("equal", equal)
 

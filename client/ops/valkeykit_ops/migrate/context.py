@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from valkeykit.errors import ValkeykitError
 
 from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.guards import SourceGuard, TargetGuard
+from valkeykit_ops.migrate.key_usage import Usage, carried_usage
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.ownership import KeyOwnership, scratch_prefix
 from valkeykit_ops.migrate.server import MigrationServer
@@ -78,6 +80,11 @@ class RunContext:
         """
         self.source_guard.check()
         self.target_guard.check()
+
+    @cached_property
+    def usage(self) -> Usage | None:
+        """The idle times or frequencies that are carried over."""
+        return carried_usage(self.source, self.target)
 
     @property
     def overwrites(self) -> bool:

@@ -89,23 +89,27 @@ class Copier:
             self._copy_large(key, weight)
 
     def _copy_block(self, block: list[tuple[bytes, int]], gone: list[bytes]) -> None:
-        values = reader.values(self._pair.source, [key for key, _ in block])
+        usage = self._context.usage
+        values = reader.used_values(self._pair.source, [key for key, _ in block], usage)
         self.flush()
         names, restores, by_commands = [], [], []
-        for (key, weight), value in zip(block, values, strict=True):
-            if value is None:
+        for (key, weight), read in zip(block, values, strict=True):
+            if read is None:
                 gone.append(key)
                 continue
+            value, number = read
             mode = self._context.target.format.transfer_mode(value.payload)
-            if mode in {TransferMode.BY_COMMANDS, TransferMode.UNSUPPORTED}:
-                by_commands.append((key, weight))
+            size = len(value.payload)
+            if mode in {TransferMode.BY_COMMANDS, TransferMode.UNSUPPORTED} or size > BLOCK_BYTES:
+                by_commands.append((key, max(weight, size)))  # the server estimated the weight from a few elements
                 continue
             payload = (
                 value.payload if mode is TransferMode.AS_IS else self._context.target.format.rewrite(value.payload)
             )
             name = self._context.options.scope.name(key)
             names.append(name)
-            restores.append(commands.restore(name, value.expires, payload, replace=self._context.overwrites))
+            used = (usage, number) if usage is not None and number is not None else None
+            restores.append(commands.restore(name, value.expires, payload, replace=self._context.overwrites, used=used))
             self._sent.append((key, value, weight))
         if names:
             self._writer.send_restores(names, restores)

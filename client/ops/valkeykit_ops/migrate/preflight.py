@@ -12,6 +12,7 @@ from valkeykit_ops.migrate import access_checks, functions, inventory, permissio
 from valkeykit_ops.migrate.checks import Check
 from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.inventory import Inventory
+from valkeykit_ops.migrate.key_usage import usage_check
 from valkeykit_ops.migrate.router import Router
 from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of, is_same_server
 
@@ -73,7 +74,8 @@ def examine(
     if plan.is_go and not context.source.is_file and (full or cut_over):
         plan.checks.append(access_checks.cut_over_access(context, required=cut_over, pause=pause))
     if plan.is_go:
-        plan.checks += [*_libraries(context), _eviction(context), access_checks.clocks(context)]
+        plan.checks += [*_libraries(context), _eviction(context), *usage_check(context.source, context.target)]
+        plan.checks.append(access_checks.clocks(context))
         if not continuing:
             plan.checks += [_emptiness(context, sizes), _memory(context)]
     if plan.is_go:

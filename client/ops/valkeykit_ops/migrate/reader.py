@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
 from valkeykit_ops.migrate import commands
+from valkeykit_ops.migrate.key_usage import Usage
 from valkeykit_ops.migrate.router import Router
 
 NEVER = 0
@@ -24,6 +25,13 @@ class Value(NamedTuple):
 
     payload: bytes
     expires: int
+
+
+class UsedValue(NamedTuple):
+    """A key with its idle time or frequency; None if the server does not report it."""
+
+    value: Value
+    used: int | None
 
 
 def raise_first(answers: Sequence[Any]) -> None:
@@ -53,6 +61,22 @@ def values(router: Router, keys: Sequence[bytes]) -> list[Value | None]:
     return _receive_values(router, keys)
 
 
+def used_values(router: Router, keys: Sequence[bytes], usage: Usage | None) -> list[UsedValue | None]:
+    """Like values, with the idle time or the frequency, which is read before the value."""
+    if usage is None:
+        return [value and UsedValue(value, None) for value in values(router, keys)]
+    report, parts = commands.usage[usage], _parts(router)
+    router.send(
+        [key for key in keys for _ in range(len(parts) + 1)],
+        [part(key) for key in keys for part in (report, *parts)],
+    )
+    answers = router.receive()
+    used = [answer if isinstance(answer, int) else None for answer in answers[:: len(parts) + 1]]
+    del answers[:: len(parts) + 1]
+    rows = _values(router, keys, answers)
+    return [value and UsedValue(value, number) for value, number in zip(rows, used, strict=True)]
+
+
 def both(
     one: Router, keys: Sequence[bytes], other: Router, names: Sequence[bytes]
 ) -> tuple[list[Value | None], list[Value | None]]:
@@ -63,12 +87,20 @@ def both(
 
 
 def _request_values(router: Router, keys: Sequence[bytes]) -> None:
-    parts = _PARTS if router.server.has_absolute_ttl else (commands.dump, *_PARTS_BY_CLOCK)
+    parts = _parts(router)
     router.send([key for key in keys for _ in parts], [part(key) for key in keys for part in parts])
 
 
+def _parts(router: Router) -> Sequence[Callable[[bytes], bytes]]:
+    """The commands that read a key."""
+    return _PARTS if router.server.has_absolute_ttl else (commands.dump, *_PARTS_BY_CLOCK)
+
+
 def _receive_values(router: Router, keys: Sequence[bytes]) -> list[Value | None]:
-    answers = router.receive()
+    return _values(router, keys, router.receive())
+
+
+def _values(router: Router, keys: Sequence[bytes], answers: Sequence[Any]) -> list[Value | None]:
     raise_first(answers)
     if router.server.has_absolute_ttl:
         return [_value(payload, end) for payload, end in zip(answers[::2], answers[1::2], strict=True)]

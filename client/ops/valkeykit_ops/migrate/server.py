@@ -67,7 +67,7 @@ class MigrationServer:
             ValkeykitError: The server is unreachable or rejected the login.
         """
         self._role = role
-        self._avoids_touching = False
+        self.avoids_touching = False
         self._given = settings.address
         topology = settings.topology
         if topology in {"sentinel", "replicated"}:
@@ -89,7 +89,7 @@ class MigrationServer:
         self.engine = "valkey" if "valkey_version" in with_info else "redis"
         self.version = str(with_info.get("valkey_version") or with_info.get("redis_version"))
         self.format = Format.of(self.engine, self.release)
-        self._avoids_touching = self.release >= (7, 2)
+        self.avoids_touching = self.release >= (7, 2)
 
     def __repr__(self) -> str:
         return f"<MigrationServer {self.name}>"
@@ -134,7 +134,7 @@ class MigrationServer:
     def connect(self, node: Node, database: int = 0) -> PipelinedConnection:
         """Open a connection to a node."""
         connection = PipelinedConnection(self.settings, node, database, self._role)
-        if self._avoids_touching:
+        if self.avoids_touching:
             connection.request([NO_TOUCH])  # a user who may not run it touches the keys
         return connection
 
