@@ -20,7 +20,7 @@ from stackctl.availability_probe import AvailabilityProbe
 from stackctl.stack import PROJECT
 
 UP_GOALS: dict[Topology, float] = {"single": 15, "replicated": 30, "cluster": 40}
-PAUSE_GOAL = 10.0
+MAX_PAUSE_SECONDS = 10.0
 
 WRITERS = 4
 
@@ -72,7 +72,7 @@ def _pause(harness: DeploymentHarness, topology: str) -> Row:
     with AvailabilityProbe(harness.client) as writer:
         time.sleep(1)
         harness.spec.engine.docker("kill", harness.deployment.container(victim))
-        threading.Event().wait(PAUSE_GOAL + 2)
+        threading.Event().wait(MAX_PAUSE_SECONDS + 2)
     return at_most(
-        f"{topology}: without writes after a primary was killed, s", writer.longest_outage_seconds, PAUSE_GOAL
+        f"{topology}: without writes after a primary was killed, s", writer.longest_outage_seconds, MAX_PAUSE_SECONDS
     )

@@ -1,4 +1,4 @@
-"""valkeykit doctor: how much of the error table it recognises, its false alarms, its seconds; and what stats costs.
+"""valkeykit doctor: how much of the error table it recognizes, its false alarms, its seconds; and what stats costs.
 
 The endpoints are those of its tests, each a real one.
 """
@@ -23,14 +23,14 @@ from harness.endpoints import faulty, healthy
 from harness.endpoints.cases import EndpointCase
 from harness.servers import ServerProcess, running
 
-SECONDS = 60.0
+WINDOW_SECONDS = 60.0
 """How long stats watches, while the server's CPU time is taken."""
 
 KEYS = 10_000
 HANGING = ("connect-timeout", "no-answer:silent", "no-answer:stopped", "no-answer:busy", "no-answer:tls", "too-slow")
 """Endpoints that make a client wait."""
 
-LIMIT = 5.0
+MAX_COMMAND_SECONDS = 5.0
 """Seconds in which the command must end, Python's start with it."""
 
 OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
@@ -40,8 +40,8 @@ def run() -> None:
     """Run it all, some four minutes."""
     with tempfile.TemporaryDirectory() as name:
         rows = [
-            _recognised(Path(name), faulty.TABLE_ROWS, "error table recognised, share"),
-            _recognised(Path(name), faulty.OTHER_STATES, "states without an error recognised, share"),
+            _recognized(Path(name), faulty.TABLE_ROWS, "error table recognized, share"),
+            _recognized(Path(name), faulty.OTHER_STATES, "states without an error recognized, share"),
             _false_alarms(Path(name)),
             _longest(Path(name)),
             _cost_of_stats(Path(name)),
@@ -49,7 +49,7 @@ def run() -> None:
     publish("doctor", rows)
 
 
-def _recognised(folder: Path, endpoints: Mapping[str, OpenEndpoint], title: str) -> Row:
+def _recognized(folder: Path, endpoints: Mapping[str, OpenEndpoint], title: str) -> Row:
     right = 0
     for number, (name, endpoint) in enumerate(endpoints.items()):
         with endpoint(_place(folder, f"{title[:5]}-{number}")) as case:
@@ -74,7 +74,7 @@ def _longest(folder: Path) -> Row:
             began = time.perf_counter()
             _valkeykit("doctor", case.url).wait()
             seconds.append(time.perf_counter() - began)
-    return at_most("seconds until the command ends, at worst", max(seconds), LIMIT)
+    return at_most("seconds until the command ends, at worst", max(seconds), MAX_COMMAND_SECONDS)
 
 
 def _cost_of_stats(folder: Path) -> Row:
@@ -83,21 +83,21 @@ def _cost_of_stats(folder: Path) -> Row:
         with closing(server.client()) as client:
             client.mset({f"key:{number}": "x" * 100 for number in range(KEYS)})
         alone = _spent(server)
-        watching = _valkeykit("stats", server.url, "--seconds", str(SECONDS + 10))
+        watching = _valkeykit("stats", server.url, "--seconds", str(WINDOW_SECONDS + 10))
         try:
             time.sleep(3)  # it has started, and found the nodes
             watched = _spent(server)
         finally:
             watching.kill()
             watching.wait()
-    return at_most("stats, % of a core of the server's", (watched - alone) / SECONDS * 100, 0.5)
+    return at_most("stats, % of a core of the server's", (watched - alone) / WINDOW_SECONDS * 100, 0.5)
 
 
 def _spent(server: ServerProcess) -> float:
-    """Seconds of CPU time in SECONDS."""
+    """Seconds of CPU time in WINDOW_SECONDS."""
     with closing(server.client()) as client:
         before = cpu_of(client.info("cpu"))
-        time.sleep(SECONDS)
+        time.sleep(WINDOW_SECONDS)
         return cpu_of(client.info("cpu")) - before
 
 

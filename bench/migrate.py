@@ -23,7 +23,7 @@ from harness.servers import ServerProcess
 ROUNDS = 3
 """Runs of each, in turn; the median of the ratios counts."""
 
-SMALL = 100_000
+SMALL_KEYS = 100_000
 LARGE_LIMIT = 1800
 """Seconds that a run with BENCH_LARGE may take."""
 
@@ -70,7 +70,7 @@ def _median(pairs: list[tuple[dict[str, float], dict[str, float]]]) -> tuple[dic
 
 
 def _mixed(folder: Path) -> list[Row]:
-    with _pair(folder, "redis-7.0", "mixed", SMALL) as (old, new):
+    with _pair(folder, "redis-7.0", "mixed", SMALL_KEYS) as (old, new):
         pairs = _in_turn(old, new, "plain")
         ours, plain = _median(pairs)
         rows = [
@@ -88,8 +88,8 @@ def _mixed(folder: Path) -> list[Row]:
 def _rewritten(folder: Path) -> list[Row]:
     """The same data from a server whose payloads must be rewritten, against one whose needn't."""
     with (
-        _pair(folder, "redis-7.0", "mixed", SMALL // 2) as (old, new),
-        _pair(folder, "redis-7.4", "mixed", SMALL // 2) as (foreign, other),
+        _pair(folder, "redis-7.0", "mixed", SMALL_KEYS // 2) as (old, new),
+        _pair(folder, "redis-7.4", "mixed", SMALL_KEYS // 2) as (foreign, other),
     ):
         pairs = [(_measured(foreign, other, "valkeykit"), _measured(old, new, "valkeykit")) for _ in range(ROUNDS)]
     ours, plain = _median(pairs)

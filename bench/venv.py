@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-LIMIT = 120
+TIMEOUT_SECONDS = 120
 """Seconds that one run of a peer may take."""
 
 
@@ -27,7 +27,7 @@ def python(name: str) -> str:
     return str(program)
 
 
-def measure(program: str, script: str, *arguments: str, limit: float = LIMIT) -> dict[str, Any]:
+def measure(program: str, script: str, *arguments: str, limit: float = TIMEOUT_SECONDS) -> dict[str, Any]:
     """Run a script that prints its figures as the last line, as JSON."""
     command = [program, "-W", "ignore", str(ROOT / "bench" / script), *arguments]
     done = subprocess.run(command, capture_output=True, timeout=limit, check=False, cwd=ROOT)

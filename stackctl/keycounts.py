@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.drivers.files import write_private
+from infra.drivers.topology.cluster import SLOTS
 from stackctl.backend import FOLDER
 
-SLOTS = 16384
 ALL_SLOTS = f"0-{SLOTS - 1}"
 
 MISSING_SHARE, MISSING_KEYS = 0.1, 10

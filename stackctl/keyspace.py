@@ -14,9 +14,10 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.url import Node, parse
 
+from infra.drivers.topology.cluster import SLOTS
 from infra.outputs import ENDPOINT, MONITOR_URL
 from stackctl.errors import StackError
-from stackctl.keycounts import ALL_SLOTS, SLOTS, KeyCount, ShardKeyCount
+from stackctl.keycounts import ALL_SLOTS, KeyCount, ShardKeyCount
 
 Open = Callable[[Node], redis.Redis]
 

@@ -126,6 +126,9 @@ class Endpoint:
         Args:
             record: The stack output `endpoint`.
 
+        Returns:
+            The endpoint.
+
         Raises:
             ConfigurationError: The record has another schema version, or is not an endpoint.
 
@@ -150,7 +153,7 @@ class Endpoint:
             )
         except (KeyError, TypeError, ValueError):
             raise ConfigurationError(
-                "the endpoint isn't a record of valkeykit", fix="pass the stack output `endpoint` as it is"
+                "the endpoint is not one that valkeykit wrote", fix="pass the stack output `endpoint` as it is"
             ) from None
 
 

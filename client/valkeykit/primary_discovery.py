@@ -9,7 +9,7 @@ failover, whatever performed it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
@@ -17,9 +17,6 @@ from redis.exceptions import RedisError
 
 from valkeykit.effects import run_effects, run_effects_async
 from valkeykit.url import Node
-
-if TYPE_CHECKING:
-    from valkeykit.vocabulary import Role
 
 HostPort = tuple[str, int]
 T = TypeVar("T")
@@ -107,8 +104,8 @@ def _find_replicas(nodes: tuple[Node, ...]) -> Effects[list[HostPort]]:
     return replicas
 
 
-def _role(info: Any) -> Role:
-    return cast("Role", str(info["role"]))
+def _role(info: Any) -> str:
+    return str(info["role"])
 
 
 def _not_found(service: str) -> RedisError:

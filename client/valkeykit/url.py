@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import cast, get_args
+from typing import get_args
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from valkeykit import query
@@ -27,6 +27,7 @@ from valkeykit.vocabulary import Topology
 DEFAULT_PORT = 6379
 
 TOPOLOGIES: tuple[Topology, ...] = get_args(Topology)
+_TOPOLOGY_OF_SCHEME: dict[str, Topology | None] = {"": None} | {name: name for name in TOPOLOGIES}
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _SOCKETS = ("unix", "valkey+unix", "redis+unix")
@@ -178,7 +179,7 @@ def parse(url: str) -> Address:
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         database=_database(path, parameters),
-        topology=cast("Topology", topology) if topology else None,
+        topology=_TOPOLOGY_OF_SCHEME[topology],
         service=service,
         fallback_nodes=tuple(_node(node) for node in further),
         options=_options(parameters),

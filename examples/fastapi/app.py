@@ -60,7 +60,7 @@ async def mail(mail_id: str) -> dict[str, Any]:
 
 @api.get("/health")
 async def health() -> dict[str, int]:
-    """Ready when jobs can be added; the cache alone doesn't make it sick."""
+    """Ready when jobs can be added; a missing cache doesn't make it unready."""
     try:
         known = await asyncio.wait_for(mails.statistics(), HEALTH_SECONDS)
     except (ValkeykitError, asyncio.TimeoutError) as problem:

@@ -146,7 +146,7 @@ CASES: dict[str, tuple[Series, Series]] = {
             **_keys("flushed", ("master", 500, 0)),
             **_flushes("flushed"),
             **_keys("moved", ("master", 500, 250), ("master", 500, 750), cluster=1),
-            **_keys("resynchronising", ("slave", 500, 0), ("master", 500, 500)),
+            **_keys("resynchronizing", ("slave", 500, 0), ("master", 500, 500)),
             **_keys("few", ("master", 40, 0)),
             **_keys("restarted", ("master", 500, 480)),
         },

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.docker import DeploymentHarness, make_spec, running, sweep
+from harness.docker import DeploymentHarness, make_spec, remove_leftovers, running
 from harness.waiting import wait_until
 from infra.drivers.docker import driver
 from infra.drivers.docker.engine import Engine
@@ -124,7 +124,7 @@ def test_a_restore_killed_at_any_moment_starts_again_and_has_all(
                 "container", f"valkey.stack={spec.plan.stack}"
             )
     finally:
-        sweep(spec.plan.stack)
+        remove_leftovers(spec.plan.stack)
 
 
 def test_data_of_something_else_is_not_replaced_by_a_restore(tmp_path: Path) -> None:

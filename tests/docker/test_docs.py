@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.docker import IMAGE, NEW, sweep
+from harness.docker import IMAGE, NEW, remove_leftovers
 from harness.ports import CONTAINERS, reserve
 from infra.drivers.docker.engine import Engine
 from tests.docker.test_monitoring import EXPORTER, PROMETHEUS
@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
         engine.docker("tag", image, name)
     yield made
     for stack in STACKS:
-        sweep(stack)
+        remove_leftovers(stack)
     engine.docker("rmi", *OFFICIAL)
 
 

@@ -21,7 +21,7 @@ import pytest
 from valkeykit.connection import connect
 from valkeykit.endpoint import Endpoint
 
-from harness.docker import IMAGE, NEW, OLD, sweep
+from harness.docker import IMAGE, NEW, OLD, remove_leftovers
 from harness.ports import CONTAINERS, reserve
 from harness.project import USERS_CHOICE, Project
 from infra.drivers.docker.engine import Engine
@@ -41,7 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made = Project.create(tmp_path)
     made.stack = Stack.open(f"t{abs(hash(str(tmp_path))) % 10**6}", made.root)
     yield made
-    sweep(f"valkey/{made.stack.name}")
+    remove_leftovers(f"valkey/{made.stack.name}")
 
 
 def choose(project: Project, topology: str, version: str = NEW) -> None:

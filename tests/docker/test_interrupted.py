@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.docker import IMAGE, NEW, OLD, DeploymentHarness, make_spec, running, sweep
+from harness.docker import IMAGE, NEW, OLD, DeploymentHarness, make_spec, remove_leftovers, running
 from harness.waiting import wait_until
 from infra.drivers.docker import driver
 from infra.drivers.docker.deployment import ContainerDeployment
@@ -67,7 +67,7 @@ def test_the_end_after_a_killed_restore_leaves_nothing(tmp_path: Path) -> None:
         assert left(spec) == []
         assert list(tmp_path.glob("final-*")) == []
     finally:
-        sweep(spec.plan.stack)
+        remove_leftovers(spec.plan.stack)
 
 
 def test_the_end_keeps_data_that_no_state_has(single: DeploymentHarness, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.docker import DeploymentHarness, make_spec, running, sweep
+from harness.docker import DeploymentHarness, make_spec, remove_leftovers, running
 from infra.drivers.docker import driver
 from infra.drivers.docker.plan import Backups
 from infra.errors import ProvisioningError
@@ -56,7 +56,7 @@ def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line
             assert client.set("key", "value")
     finally:
         line.drop_after = None
-        sweep(spec.plan.stack)
+        remove_leftovers(spec.plan.stack)
 
 
 def test_a_line_that_is_down_is_one_error(tmp_path: Path, line: EngineProxy) -> None:

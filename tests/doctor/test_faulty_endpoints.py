@@ -1,4 +1,4 @@
-"""Every row of the error table is recognised on a real server in that state, and so is what has no row."""
+"""Every row of the error table is recognized on a real server in that state, and so is what has no row."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_a_killed_server_comes_back_with_its_url_and_its_data(project: Project) 
         assert client.get("key") == "kept"
 
 
-def test_drift_is_seen_and_mended(project: Project) -> None:
+def test_drift_is_seen_and_repaired(project: Project) -> None:
     project.stack.up()
     preview = ("preview", "--refresh", "--expect-no-changes")
     assert project.pulumi(*preview).returncode == 0

@@ -105,8 +105,8 @@ def test_a_second_policy_of_the_network_is_googles_to_refuse_and_the_first_one_i
     assert "the network has a policy for gcp-memorystore in this region" in done.said
     assert stored(resources, answers.INSTANCE) == []
     stack.configure(MINIMAL | EXISTING)
-    mended = stack.up()
-    assert mended.succeeded, mended.said
+    repaired = stack.up()
+    assert repaired.succeeded, repaired.said
     assert len(stored(resources, answers.POLICY)) == 1
     assert stack.destroy().succeeded
     assert list(json.loads(resources.read_text())) == [THEIRS]

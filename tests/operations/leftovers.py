@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.docker import sweep
+from harness.docker import remove_leftovers
 from infra.drivers.docker.engine import Engine
 from tests.operations.stack import Deployment
 
@@ -65,7 +65,7 @@ def remove(deployment: Deployment) -> None:
     for stack in (deployment.name, deployment.restored):
         if names := [container.identity for container in containers(stack)]:
             Engine().docker("rm", "--force", "--volumes", *names)
-        sweep(f"valkey/{stack}")
+        remove_leftovers(f"valkey/{stack}")
         for kind in ("network", "volume"):
             if names := _named(kind, stack):
                 Engine().docker(kind, "rm", *names)

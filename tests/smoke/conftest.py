@@ -26,7 +26,7 @@ class Report:
 REPORT = pytest.StashKey[Report]()
 SUBJECT = pytest.StashKey[Subject]()
 
-_COLOURS = {"ok": "green", "warning": "yellow", "FAILED": "red", "n/a": "yellow"}
+_COLORS = {"ok": "green", "warning": "yellow", "FAILED": "red", "n/a": "yellow"}
 """Of each result, in their order."""
 
 
@@ -77,11 +77,11 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = sorted(config.stash[REPORT].rows, key=lambda row: list(_COLOURS).index(row[0]))
+    rows = sorted(config.stash[REPORT].rows, key=lambda row: list(_COLORS).index(row[0]))
     if rows:
         terminalreporter.section("smoke checks")
     for result, check, detail in rows:
-        terminalreporter.write(f"{result:7}", **{_COLOURS[result]: True})
+        terminalreporter.write(f"{result:7}", **{_COLORS[result]: True})
         terminalreporter.write_line(f" {check}{f': {detail}' if detail else ''}")
     if SUBJECT in config.stash and (note := config.stash[SUBJECT].note):
         terminalreporter.write_line(f"note: {note}")

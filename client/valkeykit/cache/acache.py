@@ -17,7 +17,7 @@ from valkeykit.cache.base import CacheBase
 from valkeykit.cache.computation import LEASE_SECONDS, Computation
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.entries import MISSING
-from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
+from valkeykit.cache.ttl import API_RESPONSE_SECONDS, NEGATIVE_SECONDS
 from valkeykit.effects import run_effects_async
 from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.fast_connection import AsyncFastConnection
@@ -47,11 +47,13 @@ class AsyncCache(CacheBase):
         """As Cache.get_many."""
         return await self.run(self._operations.get_many(keys))
 
-    async def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
+    async def set(
+        self, key: str, value: Any, ttl: float | None = API_RESPONSE_SECONDS, *, tags: Iterable[str] = ()
+    ) -> bool:
         """As Cache.set."""
         return await self.run(self._operations.set(key, value, ttl, tags))
 
-    async def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
+    async def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE_SECONDS) -> bool:
         """As Cache.set_many."""
         return await self.run(self._operations.set_many(values, ttl))
 
@@ -93,10 +95,10 @@ class AsyncCache(CacheBase):
         self,
         key: str,
         compute: Callable[[], Any],
-        ttl: float | None = API_RESPONSE,
+        ttl: float | None = API_RESPONSE_SECONDS,
         *,
         stale: float = 0,
-        negative_ttl: float = NEGATIVE,
+        negative_ttl: float = NEGATIVE_SECONDS,
         tags: Iterable[str] = (),
         lease: float = LEASE_SECONDS,
     ) -> Any:

@@ -14,7 +14,7 @@ from valkeykit.breaker import CircuitBreaker
 from valkeykit.cache.codec import COMPRESS_FROM_BYTES, Codec, Serializer
 from valkeykit.cache.operations import CacheOperations
 from valkeykit.cache.statistics import CacheStatistics
-from valkeykit.cache.ttl import JITTER
+from valkeykit.cache.ttl import MAX_JITTER_SHARE
 from valkeykit.error_translation import translate_error
 from valkeykit.errors import BreakerOpenError, RefusedError
 from valkeykit.settings import (
@@ -47,7 +47,7 @@ class CacheBase:
         namespace: str = "",
         serializer: Serializer | None = None,
         compress_from: int | None = COMPRESS_FROM_BYTES,
-        jitter: float = JITTER,
+        jitter: float = MAX_JITTER_SHARE,
         breaker: CircuitBreaker | None = None,
         **options: Unpack[ConnectOptions],
     ) -> None:

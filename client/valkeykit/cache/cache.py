@@ -15,7 +15,7 @@ from valkeykit.cache.computation import LEASE_SECONDS, Computation
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.renewer import Renewer
-from valkeykit.cache.ttl import API_RESPONSE, NEGATIVE
+from valkeykit.cache.ttl import API_RESPONSE_SECONDS, NEGATIVE_SECONDS
 from valkeykit.connection import open_client
 from valkeykit.effects import run_effects
 from valkeykit.error_translation import REDIS_ERRORS
@@ -79,7 +79,7 @@ class Cache(CacheBase):
         """
         return self.run(self._operations.get_many(keys))
 
-    def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE, *, tags: Iterable[str] = ()) -> bool:
+    def set(self, key: str, value: Any, ttl: float | None = API_RESPONSE_SECONDS, *, tags: Iterable[str] = ()) -> bool:
         """Store a value.
 
         Args:
@@ -101,7 +101,7 @@ class Cache(CacheBase):
         """
         return self.run(self._operations.set(key, value, ttl, tags))
 
-    def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE) -> bool:
+    def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE_SECONDS) -> bool:
         """Store several values in one round trip.
 
         Args:
@@ -148,10 +148,10 @@ class Cache(CacheBase):
         self,
         key: str,
         compute: Callable[[], T],
-        ttl: float | None = API_RESPONSE,
+        ttl: float | None = API_RESPONSE_SECONDS,
         *,
         stale: float = 0,
-        negative_ttl: float = NEGATIVE,
+        negative_ttl: float = NEGATIVE_SECONDS,
         tags: Iterable[str] = (),
         lease: float = LEASE_SECONDS,
     ) -> T:

@@ -19,9 +19,13 @@ _COMPRESSED = b"\x02"
 class Serializer(Protocol):
     """Converts values to bytes and back."""
 
-    def dumps(self, value: Any) -> bytes: ...
+    def dumps(self, value: Any) -> bytes:
+        """Convert a value to bytes. What it raises is reported as an error of the caller."""
+        ...
 
-    def loads(self, data: bytes) -> Any: ...
+    def loads(self, data: bytes) -> Any:
+        """Convert bytes back. What it raises counts as a miss."""
+        ...
 
 
 class JsonSerializer:

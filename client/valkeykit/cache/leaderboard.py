@@ -10,7 +10,7 @@ from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.keys import escape
-from valkeykit.cache.ttl import LEADERBOARD, expiry
+from valkeykit.cache.ttl import LEADERBOARD_SECONDS, expiry
 from valkeykit.errors import ConfigurationError
 
 _HIGHEST = 1.7976931348623157e308
@@ -98,7 +98,7 @@ def _member(member: str) -> str:
 class Leaderboard:
     """A leaderboard in a cache. Errors of the server are raised, and a change is sent once."""
 
-    def __init__(self, cache: Cache, name: str, ttl: float | None = LEADERBOARD) -> None:
+    def __init__(self, cache: Cache, name: str, ttl: float | None = LEADERBOARD_SECONDS) -> None:
         """Check the arguments; nothing is sent.
 
         Args:
@@ -139,6 +139,10 @@ class Leaderboard:
 
         Returns:
             The new score.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
         """
         return self._run(self._board.increment(member, by))
 
@@ -150,6 +154,10 @@ class Leaderboard:
 
         Returns:
             False if it was not on the board.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
         """
         return self._run(self._board.remove(member))
 
@@ -161,6 +169,10 @@ class Leaderboard:
 
         Returns:
             The members, the highest score first.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
         """
         return self._run(self._board.top(number))
 
@@ -172,6 +184,10 @@ class Leaderboard:
 
         Returns:
             1 for the highest score; None if it is not on the board.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
         """
         return self._run(self._board.rank(member))
 
@@ -184,6 +200,10 @@ class Leaderboard:
 
         Returns:
             The members in order; an empty list if the member is not on the board.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
         """
         return self._run(self._board.around(member, number))
 
@@ -191,7 +211,7 @@ class Leaderboard:
 class AsyncLeaderboard:
     """A leaderboard in an AsyncCache. Arguments and results are those of Leaderboard."""
 
-    def __init__(self, cache: AsyncCache, name: str, ttl: float | None = LEADERBOARD) -> None:
+    def __init__(self, cache: AsyncCache, name: str, ttl: float | None = LEADERBOARD_SECONDS) -> None:
         self._run = cache.run
         self._board = _Board(cache, name, ttl)
 

@@ -11,7 +11,7 @@ from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.operations import SERVER_ERRORS
-from valkeykit.cache.ttl import SESSION, milliseconds
+from valkeykit.cache.ttl import SESSION_SECONDS, milliseconds
 
 Data = dict[str, Any]
 
@@ -65,7 +65,7 @@ class _Store:
 class Sessions:
     """Login sessions in a cache, with random ids and sliding expiration."""
 
-    def __init__(self, cache: Cache, ttl: float = SESSION) -> None:
+    def __init__(self, cache: Cache, ttl: float = SESSION_SECONDS) -> None:
         """Check the arguments; nothing is sent.
 
         Args:
@@ -144,7 +144,7 @@ class Sessions:
 class AsyncSessions:
     """Sessions in an AsyncCache. Arguments, answers and errors are those of Sessions."""
 
-    def __init__(self, cache: AsyncCache, ttl: float = SESSION) -> None:
+    def __init__(self, cache: AsyncCache, ttl: float = SESSION_SECONDS) -> None:
         """As Sessions."""
         self._run = cache.run
         self._store = _Store(cache, ttl)

@@ -7,31 +7,31 @@ import random
 from valkeykit.cache.arguments import is_number, show
 from valkeykit.errors import ConfigurationError
 
-SESSION = 30 * 60
+SESSION_SECONDS = 30 * 60
 """A login session, from its last read."""
 
-API_RESPONSE = 60
+API_RESPONSE_SECONDS = 60
 """A response of another service."""
 
-PAGE = 5 * 60
+PAGE_SECONDS = 5 * 60
 """A rendered page or fragment."""
 
-QUERY = 10 * 60
+QUERY_SECONDS = 10 * 60
 """The result of a database query."""
 
-LEADERBOARD = 24 * 3600
+LEADERBOARD_SECONDS = 24 * 3600
 """A leaderboard of a day."""
 
-CONFIGURATION = 3600
+CONFIGURATION_SECONDS = 3600
 """Settings and feature flags."""
 
-TOKEN = 15 * 60
+TOKEN_SECONDS = 15 * 60
 """A one-time code or a password reset."""
 
-NEGATIVE = 30
+NEGATIVE_SECONDS = 30
 """A computed None (negative caching)."""
 
-JITTER = 0.1
+MAX_JITTER_SHARE = 0.1
 """Maximum share by which an entry expires early."""
 
 MAX_TTL_SECONDS = 366 * 86_400

@@ -23,7 +23,7 @@ from valkeykit.settings import resolve_settings
 
 T = TypeVar("T")
 
-_TRACES = ("jobs", "stats", "repeats", "workers", "config")
+_TRACES = ("jobs", "stats", "schedules", "workers", "config")
 """Keys of which every used queue has at least one."""
 
 

@@ -104,6 +104,9 @@ class QueueBase:
     def settings(self) -> ConnectionSettings:
         """Resolve how this queue connects; responses are bytes.
 
+        Returns:
+            The settings of its connections.
+
         Raises:
             ConfigurationError: The URL or an option can't be used.
         """
@@ -137,6 +140,9 @@ class QueueBase:
             process: Run it in a child process, for work that needs the CPU or may crash. The function must be defined
                 at the top level of a module.
             **options: Defaults of the jobs' options; see JobOptions.
+
+        Returns:
+            The function itself; without a function, a decorator.
 
         Raises:
             InvalidJobError: An option can't be used, the name is missing or taken, or the function can't be called.

@@ -140,6 +140,9 @@ def _decode(text: str) -> Any:
 def current_job() -> Job:
     """Get the job whose handler runs in this context.
 
+    Returns:
+        The job, with its id, arguments and attempt.
+
     Raises:
         LookupError: No handler runs here.
     """

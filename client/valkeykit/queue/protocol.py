@@ -235,7 +235,7 @@ class QueueProtocol:
         return loaded, (self.prefix, *(f"{self.prefix}:{key}" for key in loaded.keys))
 
     def _number(self) -> int:
-        """In microseconds; it grows with each call, so that a copy which arrives late is recognised."""
+        """In microseconds; it grows with each call, so that a copy which arrives late is recognized."""
         self._last_number = max(self._last_number + 1, time.monotonic_ns() // 1000)
         return self._last_number
 

@@ -170,6 +170,9 @@ class Queue(QueueOperations):
 
         Returns:
             Its state, which is `missing` for an unknown one.
+
+        Raises:
+            InvalidJobError: The id can't be used.
         """
         return self._run_effects(self._job(id))
 
@@ -204,6 +207,9 @@ class Queue(QueueOperations):
 
         Returns:
             Its previous state: waiting, delayed, active, dead or missing.
+
+        Raises:
+            InvalidJobError: The id can't be used.
         """
         return self._run_effects(self._cancel(id))
 
@@ -274,6 +280,9 @@ class Queue(QueueOperations):
 
         Returns:
             The dead letters.
+
+        Raises:
+            InvalidJobError: The limit can't be used.
         """
         return self._run_effects(self._dead_letters(limit))
 
@@ -292,7 +301,11 @@ class Queue(QueueOperations):
         return self._run_effects(self._purge(state))
 
     def workers(self) -> list[WorkerState]:
-        """List the workers that reported within an hour, the latest first. A worker reports six times per lease."""
+        """List the workers that reported within an hour. A worker reports whenever it renews its leases.
+
+        Returns:
+            The workers, the one that reported last first.
+        """
         return self.send(self.protocol.workers())
 
     def requeue(self, ids: Sequence[str]) -> int:
@@ -328,7 +341,14 @@ class Queue(QueueOperations):
         self.close()
 
     def send(self, call: ScriptCall[T]) -> T:
-        """Send a call, and again after a transient error."""
+        """Send a call, and again after a transient error.
+
+        Args:
+            call: A call of this queue's `protocol`.
+
+        Returns:
+            What the call reads from the server's response.
+        """
         return self._run_effects(self._send(call))
 
     def _run_effects(self, effects: Effects[T]) -> T:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, get_args
 
 from valkeykit.errors import InvalidJobError, JobFailedError, OperationTimeoutError
 from valkeykit.queue.schema import name_of
 from valkeykit.vocabulary import JobStatus, StoredState
+
+_STATUSES: dict[bytes, JobStatus] = {status.encode(): status for status in get_args(JobStatus)}
 
 
 class Added(NamedTuple):
@@ -237,7 +239,7 @@ def read_job(identity: str, answer: list[Any]) -> JobState:
     state, record, attempts, error, traceback, progress, result = answer
     return JobState(
         id=identity,
-        state=cast("JobStatus", state.decode()),
+        state=_STATUSES[state],
         name=name_of(record) if record else None,
         attempts=attempts,
         error=_text(error),

@@ -41,7 +41,17 @@ class Schedule:
     next_at: float | None = None
 
     def after(self, moment: float) -> float:
-        """The next time after `moment`; both are seconds since the epoch."""
+        """Compute the next time.
+
+        Args:
+            moment: Seconds since the epoch.
+
+        Returns:
+            The first time of the schedule after it, in seconds since the epoch.
+
+        Raises:
+            InvalidJobError: The cron expression has no further time.
+        """
         if self.every is not None:
             interval = round(self.every * 1000)
             return (math.floor(moment * 1000) // interval + 1) * interval / 1000
@@ -52,7 +62,7 @@ class Schedule:
         """As the server keeps it."""
         fields = {
             "v": SCHEDULE_VERSION,
-            "header": self.spec.spec_line,
+            "spec": self.spec.spec_line,
             "payload": self.payload.decode(),
             "cron": self.cron,
             "every": self.every,
@@ -71,7 +81,7 @@ class Schedule:
         try:
             fields = json.loads(serialized)
             if fields.pop("v") == SCHEDULE_VERSION:
-                line, payload = fields.pop("header"), fields.pop("payload")
+                line, payload = fields.pop("spec"), fields.pop("payload")
                 return cls(name, JobSpec.from_spec_line(line), payload.encode(), **fields)
         except (ValueError, TypeError, AttributeError, KeyError):
             pass

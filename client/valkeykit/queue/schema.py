@@ -13,9 +13,9 @@
     result:ID    text   the result as JSON, with a time to live
     unique       hash   key -> id of the job that was added under it
     unique_ends  zset   key -> when it may be used again (ms)
-    repeats      hash   name -> what is repeated, as JSON that only clients read
-    repeating    zset   name -> when it is due next (ms)
-    repeat_jobs  hash   name -> id of the job that was added last
+    schedules       hash   name -> what is repeated, as JSON that only clients read
+    schedule_times  zset   name -> when it is due next (ms)
+    schedule_jobs   hash   name -> id of the job that was added last
     wakeups      list   at most one element, on which idle workers block
     config       hash   paused, rate, period, dead_count, dead_age
     starts       list   when the latest jobs started (ms), under a rate limit

@@ -13,14 +13,14 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 MAX_BYTES = 5 * 1024**2
-BACKUPS = 3
+OLD_FILES = 3
 
 
 def main(path: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not Path(path).exists():
         return  # the server was removed before this process was ready
-    handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="replace")
+    handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=OLD_FILES, encoding="utf-8", errors="replace")
     for line in sys.stdin:
         handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))
 

@@ -175,9 +175,9 @@ def sentinel_problems(
         if f"{state['ip']}:{state['port']}" != primary.address:
             yield f"{sentinel} reports another node as the primary"
         if others != len(sentinels) - 1:
-            yield f"{sentinel} knows {others} other Sentinels"
+            yield f"{sentinel} knows {others} of {len(sentinels) - 1} other Sentinels"
         if len(known) != replicas:
-            yield f"{sentinel} knows {len(known)} replicas"
+            yield f"{sentinel} knows {len(known)} of {replicas} replicas"
         elif replicas and not any(map(_is_promotable, known)):
             yield f"{sentinel} knows no replica that can be promoted"
         if state["flags"] != "master":

@@ -60,7 +60,7 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
     """The group, protected against replacement; an existing one is imported first."""
     settings = context.settings
     name = settings.aws.existing or context.name
-    surroundings: dict[str, Any] = {
+    dependencies: dict[str, Any] = {
         "kms_key_id": deps.key,
         "parameter_group_name": parameters.create_parameter_groups(context),
         "subnet_group_name": deps.network.subnet_group,
@@ -80,7 +80,7 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
             _import_options(settings, deps.existing),
             holds_data=True,
         ),
-        **{**arguments(settings), **surroundings, **_import_arguments(deps.existing)},
+        **{**arguments(settings), **dependencies, **_import_arguments(deps.existing)},
     )
     if settings.topology == "cluster":
         hosts = [group.configuration_endpoint_address]

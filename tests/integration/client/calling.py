@@ -1,4 +1,4 @@
-"""QueueProtocol of handlers in child processes."""
+"""Calls of handlers in child processes."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_without_a_server_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_constants_are_seconds() -> None:
-    assert (ttl.SESSION, ttl.API_RESPONSE, ttl.LEADERBOARD) == (1800, 60, 86_400)
+    assert (ttl.SESSION_SECONDS, ttl.API_RESPONSE_SECONDS, ttl.LEADERBOARD_SECONDS) == (1800, 60, 86_400)
 
 
 def test_entries_without_expiry(cache: Cache, server: ServerProcess) -> None:

@@ -16,7 +16,7 @@ from tests.integration.client.running_worker import running_worker, take
 BASE = "valkeykit:{mail}"
 
 
-def bury(queue: Queue, number: int, trace: str = "") -> list[str]:
+def add_dead_letters(queue: Queue, number: int, trace: str = "") -> list[str]:
     ids = queue.add_many("send", [{}] * number)
     take(queue, number)
     for job in ids:
@@ -25,7 +25,7 @@ def bury(queue: Queue, number: int, trace: str = "") -> list[str]:
 
 
 def test_jobs_are_listed_by_their_state(queue: Queue) -> None:
-    (dead,) = bury(queue, 1, "a trace")
+    (dead,) = add_dead_letters(queue, 1, "a trace")
     active = queue.add("send", {"n": 1}).id
     take(queue)
     queue.send(queue.protocol.progress("w", active.encode(), 1, {"done": 1}))
@@ -86,36 +86,36 @@ def test_progress_and_tracebacks_count_towards_that_bound(queue: Queue) -> None:
 
 
 def test_dead_letters_are_listed_latest_first_up_to_the_limit(queue: Queue) -> None:
-    first = bury(queue, 2)
+    first = add_dead_letters(queue, 2)
     time.sleep(0.01)
-    (last,) = bury(queue, 1)
+    (last,) = add_dead_letters(queue, 1)
     assert queue.dead_letters(0) == []
     assert [letter.id for letter in queue.dead_letters(1)] == [last]
     assert {letter.id for letter in queue.dead_letters()} == {*first, last}
 
 
 def test_dead_letters_are_limited_by_their_number(queue: Queue) -> None:
-    bury(queue, 5)
+    add_dead_letters(queue, 5)
     queue.limit_dead_letters(count=3)
     time.sleep(0.01)
-    (last,) = bury(queue, 1)
+    (last,) = add_dead_letters(queue, 1)
     letters = [letter.id for letter in queue.dead_letters()]
     assert (len(letters), letters[0]) == (3, last)
     queue.limit_dead_letters(count=0)
-    bury(queue, 1)
+    add_dead_letters(queue, 1)
     assert queue.dead_letters() == []
     queue.limit_dead_letters()
-    bury(queue, 4)
+    add_dead_letters(queue, 4)
     assert len(queue.dead_letters()) == 4
 
 
 def test_dead_letters_are_limited_by_their_age_and_leave_nothing(queue: Queue, server: ServerProcess) -> None:
     queue.limit_dead_letters(age=3600)
-    old = bury(queue, 3, "trace")
+    old = add_dead_letters(queue, 3, "trace")
     with closing(server.client()) as admin:
         for job in old:
             admin.zincrby(f"{BASE}:dead", -3_700_000, job)
-        (last,) = bury(queue, 1, "trace")
+        (last,) = add_dead_letters(queue, 1, "trace")
         assert [letter.id for letter in queue.dead_letters()] == [last]
         assert all(admin.hkeys(f"{BASE}:{key}") == [last] for key in ("jobs", "errors", "traces", "active"))
     assert {queue.job(job).state for job in old} == {"missing"}
@@ -125,7 +125,7 @@ def test_dead_letters_are_limited_by_their_age_and_leave_nothing(queue: Queue, s
 def test_purging_one_state_leaves_the_others_and_nothing_behind(
     queue: Queue, server: ServerProcess, state: str
 ) -> None:
-    bury(queue, 700 if state == "dead" else 2)
+    add_dead_letters(queue, 700 if state == "dead" else 2)
     queue.add("running")
     take(queue)
     for priority in (0, 9):

@@ -43,7 +43,7 @@ def test_schedules_run_once_each_though_two_workers_look_for_them(queue: Queue, 
         begin = time.time()
         queue.schedule("beat", every=0.2)
         wait_until(lambda: len(runs) >= 5)
-        assert (admin.zscore("valkeykit:{mail}:repeating", "beat") or 1) % 200 == 0
+        assert (admin.zscore("valkeykit:{mail}:schedule_times", "beat") or 1) % 200 == 0
         queue.unschedule("beat")
         came = (time.time() - begin) // 0.2 + 1  # at most, of the times that are due
     assert len(runs) <= came
@@ -103,13 +103,13 @@ def test_a_schedule_that_this_version_can_not_read_is_left_to_others(
     queue.unschedule("note")
     with closing(server.client()) as admin, running_worker(queue):
         for name, changed in plans.items():
-            admin.hset(f"{BASE}:repeats", name, changed)
-        admin.zadd(f"{BASE}:repeating", dict.fromkeys(plans, 1))
+            admin.hset(f"{BASE}:schedules", name, changed)
+        admin.zadd(f"{BASE}:schedule_times", dict.fromkeys(plans, 1))
         queue.schedule("note", every=0.1)
         queue.add("note")
         wait_until(lambda: len(done) > 3)
         queue.unschedule("note")
-        assert admin.hgetall(f"{BASE}:repeats") == plans
+        assert admin.hgetall(f"{BASE}:schedules") == plans
     assert {schedule.name for schedule in queue.schedules()} == set(plans)
     texts = [record.getMessage() for record in caplog.records if "left to other workers" in record.getMessage()]
     assert len(texts) == len(plans)

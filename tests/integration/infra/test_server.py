@@ -452,5 +452,5 @@ def test_the_log_stays_within_its_size(tmp_path: Path) -> None:
         check=True,
     )
     sizes = [file.stat().st_size for file in tmp_path.iterdir()]
-    assert len(sizes) == logwriter.BACKUPS + 1
+    assert len(sizes) == logwriter.OLD_FILES + 1
     assert max(sizes) <= logwriter.MAX_BYTES

@@ -33,7 +33,7 @@ def replica(priority: str, flags: str = "slave") -> dict[str, str]:
         ([replica("100"), replica("0")], []),
         ([replica("0"), replica("0")], ["sentinel-0 knows no replica that can be promoted"]),
         ([replica("0"), replica("100", "s_down,slave")], ["sentinel-0 knows no replica that can be promoted"]),
-        ([replica("100")], ["sentinel-0 knows 1 replicas"]),
+        ([replica("100")], ["sentinel-0 knows 1 of 2 replicas"]),
     ],
 )
 def test_a_sentinel_knows_a_replica_that_it_can_promote(replicas: list[dict[str, str]], problems: list[str]) -> None:

@@ -80,14 +80,14 @@ def upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 
     def change(name: str) -> None:
         shutil.copytree(files.SCRIPTS, tmp_path / "bin")
-        (tmp_path / "bin" / name).write_text(f"{files.scripts()[name]}# mended\n")
+        (tmp_path / "bin" / name).write_text(f"{files.scripts()[name]}# changed\n")
         monkeypatch.setattr(files, "SCRIPTS", tmp_path / "bin")
 
     return change
 
 
 @pytest.mark.parametrize(("script", "service"), [("keep-cluster", "keeper"), ("backup", "backup")])
-def test_a_helper_whose_script_was_mended_starts_anew_and_no_server_does(
+def test_a_helper_whose_script_was_changed_starts_anew_and_no_server_does(
     cluster: DeploymentPlan, upgrade: Callable[[str], None], script: str, service: str
 ) -> None:
     before, digest = definitions(cluster), files.digest(cluster)

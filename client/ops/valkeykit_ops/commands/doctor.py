@@ -21,7 +21,7 @@ HEALTHY, UNHEALTHY, USAGE = 0, 1, 2
 COMMAND_SECONDS, MIN_EXAMINATION_SECONDS = 4.0, 1.2
 """Time limit of the command from its start, and the minimum for the examination."""
 
-_COLOURS = {PROBLEM: "red", WARNING: "yellow", NOTE: "blue"}
+_COLORS = {PROBLEM: "red", WARNING: "yellow", NOTE: "blue"}
 
 
 def doctor(
@@ -60,7 +60,7 @@ def _show(report: DoctorReport, *, with_notes: bool) -> None:
     chosen = [(nodes, same) for nodes, same in _merged(report) if with_notes or same[0].severity != NOTE]
     for nodes, same in chosen:
         one = same[0]
-        heading = typer.style(f"{one.severity} {one.name}", fg=_COLOURS[one.severity], bold=True)
+        heading = typer.style(f"{one.severity} {one.name}", fg=_COLORS[one.severity], bold=True)
         typer.echo(f"{heading} ({one.layer}, {one.confidence}, {nodes})")
         typer.echo(f"{one.what}: {one.why}")
         for fix in dict.fromkeys(finding.fix for finding in same):

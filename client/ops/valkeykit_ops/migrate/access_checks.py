@@ -60,7 +60,7 @@ def clocks(context: RunContext) -> Check:
         "clocks",
         False,
         f"{text}, so every expiry would change by that",
-        "synchronise both clocks, for example with chrony",
+        "synchronize both clocks, for example with chrony",
     )
 
 

@@ -15,7 +15,7 @@ from valkeykit_ops.migrate.command_copy import ChangedError, DatabasePair
 from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.copier import blocks, in_scope
 from valkeykit_ops.migrate.options import TYPES
-from valkeykit_ops.migrate.payload import FOOTER
+from valkeykit_ops.migrate.payload import FOOTER_BYTES
 from valkeykit_ops.migrate.reader import Value
 from valkeykit_ops.migrate.router import Router
 from valkeykit_ops.migrate.value_codecs import has_field_ttls
@@ -94,7 +94,9 @@ class Comparer:
         self._context.counters.add("equal", equal)
 
     def _is_equal(self, mine: Value, other: Value) -> bool:
-        return mine.payload[:-FOOTER] == other.payload[:-FOOTER] and self._has_equal_expiry(mine.expires, other.expires)
+        return mine.payload[:-FOOTER_BYTES] == other.payload[:-FOOTER_BYTES] and self._has_equal_expiry(
+            mine.expires, other.expires
+        )
 
     def _has_equal_expiry(self, mine: int, other: int) -> bool:
         return mine == other or (0 < self._tolerance >= abs(mine - other) and min(mine, other) > 0)

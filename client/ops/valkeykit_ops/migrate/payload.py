@@ -10,7 +10,7 @@ from enum import Enum
 
 import anycrc
 
-FOOTER = 10
+FOOTER_BYTES = 10
 COMMON_VERSION = 11
 VALKEY_9 = 80
 MODULES = frozenset({6, 7})
@@ -64,6 +64,6 @@ class Format:
 
     def rewrite(self, payload: bytes) -> bytes:
         """The payload with the version that this server reads, and its checksum."""
-        body = payload[:-FOOTER] + self._mark
+        body = payload[:-FOOTER_BYTES] + self._mark
         checksum: int = _checksum(body)
         return body + checksum.to_bytes(8, "little")

@@ -11,8 +11,9 @@ from typing import Any
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, TryAgainError
 from valkeykit.url import Node
 
+from valkeykit_ops.cluster_nodes import SLOTS
 from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
-from valkeykit_ops.migrate.server import SLOTS, MigrationServer
+from valkeykit_ops.migrate.server import MigrationServer
 
 REDIRECTS = (AskError, TryAgainError, ClusterDownError)
 """Errors of a cluster whose slots move. MovedError is an AskError."""

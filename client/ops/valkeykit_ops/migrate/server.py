@@ -19,8 +19,6 @@ from valkeykit_ops.migrate.failures import naming_endpoint, translating_errors
 from valkeykit_ops.migrate.payload import Format
 from valkeykit_ops.migrate.pipelined import EndedError, PipelinedConnection, pack
 
-SLOTS = 16384
-
 NO_TOUCH = pack("CLIENT", "NO-TOUCH", "ON")
 """Reading a key on this connection does not count as its use (Redis 7.2, Valkey)."""
 

@@ -25,7 +25,7 @@ from valkeykit.queue.job import InvalidResultError, Job, enter
 from valkeykit.queue.options import check_progress
 from valkeykit.queue.processes.references import Reference, resolve
 
-MAX_ERROR_CHARACTERS = 20_000
+MAX_SENT_CHARACTERS = 20_000
 """Characters of an error's text and of its traceback that the parent gets."""
 
 
@@ -196,8 +196,8 @@ def _clean(text: str) -> str:
     text = str.encode(text, errors="backslashreplace").decode()
     return (
         text
-        if len(text) <= MAX_ERROR_CHARACTERS
-        else f"{text[: MAX_ERROR_CHARACTERS // 2]}\n…\n{text[-MAX_ERROR_CHARACTERS // 2 :]}"
+        if len(text) <= MAX_SENT_CHARACTERS
+        else f"{text[: MAX_SENT_CHARACTERS // 2]}\n…\n{text[-MAX_SENT_CHARACTERS // 2 :]}"
     )
 
 

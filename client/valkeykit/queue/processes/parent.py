@@ -88,7 +88,7 @@ class HandlerProcess:
         is_last_attempt: bool = False,
         max_result: int | None = MAX_RESULT_BYTES,
     ) -> str | None:
-        """HandlerCall a handler and wait until it ends.
+        """Call a handler and wait until it ends.
 
         Args:
             function: The handler. The child process imports it by its name.

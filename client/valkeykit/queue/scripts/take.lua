@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- shared: clock wake count header delete_jobs free_key end_cancelled move_to_dead_letter
--- keys: config starts jobs active leases suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes repeating wakeups delayed* waiting* | taken
+-- keys: config starts jobs active leases suspect dead errors traces progress cancelled losses started unique unique_ends stats minutes schedule_times wakeups delayed* waiting* | taken
 -- Leases jobs to a worker, once: a take that is sent again returns what the first one leased.
 -- ARGV: worker, number of the take, jobs at most, jobs that can run now, lease (ms), bytes at most,
 --       1 where the worker runs no suspect
--- Returns: ms until there may be more to do (-1: unknown), how many repeats are due, how many of the jobs are suspects
+-- Returns: ms until there may be more to do (-1: unknown), how many schedules are due, how many of the jobs are suspects
 --          (they come first), 1 under a rate limit, a list of jobs whose lease ended (id, attempt, record and what became
 --          of it: waiting, dead or cancelled), then for each job its id, its attempt and its record.
 local BATCH, CHUNK, LARGEST_CHUNK = 200, 20, 200
@@ -159,7 +159,7 @@ local function next_event()
     note(redis.call("ZRANGE", delayed(priority), 0, 0, "WITHSCORES")[2])
   end
   note(redis.call("ZRANGE", leases, 0, 0, "WITHSCORES")[2])
-  note(redis.call("ZRANGEBYSCORE", repeating, "(" .. now, "+inf", "WITHSCORES", "LIMIT", 0, 1)[2])
+  note(redis.call("ZRANGEBYSCORE", schedule_times, "(" .. now, "+inf", "WITHSCORES", "LIMIT", 0, 1)[2])
   return soonest
 end
 
@@ -177,7 +177,7 @@ if settings[1] then
   note_take(0, {})
   return reply
 end
-reply[2] = redis.call("ZCOUNT", repeating, "-inf", now)
+reply[2] = redis.call("ZCOUNT", schedule_times, "-inf", now)
 local wanted = limit
 if settings[2] then
   local pause

@@ -1,4 +1,4 @@
--- A bit for each call of a producer, by which a call that is sent again is recognised. It expires with its producer.
+-- A bit for each call of a producer, by which a call that is sent again is recognized. It expires with its producer.
 local function first_time(call)
   local again = redis.call("SETBIT", seen, call, 1) == 1
   if call % 64 == 0 then
