@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as LateError
 
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
@@ -19,11 +20,19 @@ from valkeykit_ops.migrate.server import MigrationServer, Primary
 MAX_TRACKED_KEYS = 500_000
 """Changed keys that are kept in memory; beyond this number all keys are compared again."""
 
+PING = pack("PING")
+
 SETTING = "notify-keyspace-events"
 REQUIRED_EVENTS = "AE"
 
 POLL_INTERVAL_SECONDS = 0.2
 """Pause between two checks whether to stop."""
+
+PING_INTERVAL_SECONDS = 5.0
+"""Pause between two PINGs on a subscription without messages, whose connection may be lost unnoticed."""
+
+SILENCE_SECONDS = 30.0
+"""Time without any message, not even the reply to a PING, after which a subscription counts as lost."""
 
 
 def enabled(server: MigrationServer) -> bool | None:
@@ -60,11 +69,16 @@ def _setting(server: MigrationServer, primary: Primary) -> str:
 
 
 class ChangeTracker:
-    """Collects the names of changed keys, with one thread per primary, until it is closed."""
+    """Collects the names of changed keys, with one thread per primary, until it is closed.
 
-    def __init__(self, server: MigrationServer, scope: Scope) -> None:
+    Args:
+        enables: Whether to enable notifications again if the source stops sending them, for example after a restart.
+    """
+
+    def __init__(self, server: MigrationServer, scope: Scope, *, enables: bool = False) -> None:
         self._server = server
         self._scope = scope
+        self._enables = enables
         self._guard = threading.Lock()
         self._keys: set[tuple[int, bytes]] = set()
         self._complete = True
@@ -85,6 +99,10 @@ class ChangeTracker:
             complete, self._complete = self._complete, True
         if self._server.is_cluster and self._server.primaries() != self._layout:
             return None  # there is no subscription to a node that joined
+        if enabled(self._server) is False:
+            if self._enables:
+                enable(self._server)
+            return None
         return list(keys) if complete else None
 
     @property
@@ -104,11 +122,24 @@ class ChangeTracker:
         return connection
 
     def _listen(self, primary: Primary, connection: PipelinedConnection | None) -> None:
+        heard = pinged = time.monotonic()
         while not self._closing.is_set():
             try:
-                connection = connection or self._subscribe(primary)
-                for message in connection.listen(POLL_INTERVAL_SECONDS):
-                    self._note(message[2], message[3])
+                if connection is None:
+                    connection = self._subscribe(primary)
+                    self.mark_incomplete()  # what changed until now was not received
+                    heard = time.monotonic()
+                messages = connection.listen(POLL_INTERVAL_SECONDS)
+                for message in messages:
+                    if message[0] == b"pmessage":
+                        self._note(message[2], message[3])
+                now = time.monotonic()
+                heard = now if messages else heard
+                if now - heard > SILENCE_SECONDS:
+                    raise LateError("the subscription is silent")
+                if now - max(heard, pinged) > PING_INTERVAL_SECONDS:
+                    connection.send(PING)
+                    pinged = now
             except RedisError:
                 if connection is not None:
                     connection.close()

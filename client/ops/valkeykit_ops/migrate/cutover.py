@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from valkeykit.errors import RefusedError
 
-from valkeykit_ops.migrate.server import InspectedServer, MigrationServer, Primary, fields_of
+from valkeykit_ops.migrate.server import InspectedServer, MigrationServer, Primary, calls_of
 
 NOT_KEY_WRITES = frozenset({"publish", "spublish"})
 """Commands that servers flag as writes although they change no key."""
@@ -67,17 +67,13 @@ class WriteCounter:
             RefusedError: It has no command statistics.
         """
         info = self._server.info(primary.node, "server", "persistence", "commandstats")
-        lines = {name: value for name, value in info.items() if name.startswith("cmdstat_")}
-        if not lines:
+        every = calls_of(info)
+        if not every:
             raise RefusedError(
                 "the source has no command statistics, so it is unknown whether writes have stopped",
                 fix="stop the writers, then run valkeykit migrate run",
             )
-        calls: dict[str, int] = {}
-        for name, value in lines.items():
-            command = name.removeprefix("cmdstat_").partition("|")[0].lower()
-            if command in self._writing:
-                calls[command] = calls.get(command, 0) + int(fields_of(value).get("calls", 0))
+        calls = {command: number for command, number in every.items() if command in self._writing}
         changes = info.get("rdb_changes_since_last_save")
         return WriteMark(
             info["run_id"], None if changes is None else int(changes), info.get("rdb_last_save_time", ""), calls

@@ -15,7 +15,8 @@ from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.cutover import writing_commands
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.safety import UnsafeOperationError
-from valkeykit_ops.migrate.server import InspectedServer, Primary, fields_of
+from valkeykit_ops.migrate.server import InspectedServer, Primary, calls_of
+from valkeykit_ops.migrate.silent_commands import FLUSHES
 from valkeykit_ops.migrate.state import MigrationState
 
 DELETED_SHARE = 0.05
@@ -26,8 +27,6 @@ DELETED_KEYS = 1000
 
 CLOCK_TOLERANCE_SECONDS = 2
 """Uptimes are whole seconds."""
-
-FLUSHES = ("flushdb", "flushall", "swapdb")
 
 NOT_CLIENTS = frozenset({*FLUSHES, "restore-asking", "migrate"})
 """Commands at the target that are no client's write: flushes are reported, and slots of a cluster may move."""
@@ -236,8 +235,4 @@ def _grew(before: dict[str, dict[str, int]], now: dict[str, dict[str, int]], nam
 
 
 def _calls(server: InspectedServer, primary: Primary) -> dict[str, int]:
-    calls: dict[str, int] = {}
-    for name, value in server.info(primary.node, "commandstats").items():
-        command = name.removeprefix("cmdstat_").partition("|")[0].lower()
-        calls[command] = calls.get(command, 0) + int(fields_of(value).get("calls", 0))
-    return calls
+    return calls_of(server.info(primary.node, "commandstats"))

@@ -27,6 +27,7 @@ from valkeykit_ops.migrate.report import MigrationReport
 from valkeykit_ops.migrate.retrying import repeated
 from valkeykit_ops.migrate.scratch import remove_scratch_keys
 from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.silent_commands import GroupChanges
 from valkeykit_ops.migrate.state import MigrationState
 
 CAUGHT_UP_KEYS = 1000
@@ -37,6 +38,9 @@ MAX_DELTA_PASSES = 5
 
 CLEAN_END = "clean_end"
 """Name in the state: whether the previous run ended by itself, so that it left no incomplete key."""
+
+GROUPS_INTERVAL_SECONDS = 60.0
+"""Pause between two comparisons of streams whose groups are in use, while following."""
 
 POLL_INTERVAL_SECONDS = 0.5
 """Pause between two checks whether writes have stopped."""
@@ -57,6 +61,8 @@ class Migration:
         self._context = RunContext.create(source, target, options, state)
         self._libraries: dict[str, str | None] = {}
         self._changes: ChangeTracker | None = None
+        self._groups: GroupChanges | None = None
+        self._groups_compared = 0.0
         reporter.watch(self._context.counters)
 
     @property
@@ -187,7 +193,9 @@ class Migration:
         if context.options.notifications and not context.state.get("notifications"):
             context.state.put("notifications", changes.enable(context.source))
         if context.options.conflict != "skip" and changes.enabled(context.source):
-            self._changes = ChangeTracker(context.source, context.options.scope)
+            enables = bool(context.state.get("notifications"))
+            self._changes = ChangeTracker(context.source, context.options.scope, enables=enables)
+            self._groups = GroupChanges(context.source)
         try:
             yield
         finally:
@@ -255,7 +263,7 @@ class Migration:
         self._reporter.stage("following")
         end = time.monotonic() + seconds
         while (began := time.monotonic()) < end:
-            self._delta()
+            self._delta(groups=began - self._groups_compared > GROUPS_INTERVAL_SECONDS)
             self._reporter.current(began)
             self._context.stop.wait(POLL_INTERVAL_SECONDS)
             self._context.check_stop()
@@ -264,14 +272,29 @@ class Migration:
         """Run delta passes until few keys change between two of them."""
         for number in range(1, MAX_DELTA_PASSES + 1):
             self._reporter.stage(f"delta pass {number}")
-            changed = self._delta()
+            changed = self._delta(groups=True)
             self._reporter.note(f"delta pass {number}: {changed:,} keys changed", changed=changed)
             if changed < CAUGHT_UP_KEYS:
                 return
 
-    def _delta(self) -> int:
-        """Copy the changed keys; return their number."""
-        return repeated(self._context, self._copy_changes, self._mark_incomplete)
+    def _delta(self, *, groups: bool = False) -> int:
+        """Copy the changed keys; return their number.
+
+        Args:
+            groups: Also compare streams whose groups may have changed, for which servers send no notification.
+        """
+        changed = repeated(self._context, self._copy_changes, self._mark_incomplete)
+        return changed + (repeated(self._context, self._copy_groups, lambda: None) if groups else 0)
+
+    def _copy_groups(self) -> int:
+        if self._groups is None or not self._groups.take():
+            return 0
+        self._groups_compared = time.monotonic()
+        scope = self._context.options.scope
+        if scope.types and "stream" not in scope.types:
+            return 0
+        options = replace(self._context.options, scope=replace(scope, types=frozenset({"stream"})))
+        return reconcile(replace(self._context, options=options, mirrors=False)).differing
 
     def _copy_known_changes(self) -> None:
         if self._changes is not None:

@@ -250,6 +250,16 @@ def parse_info(lines: Iterable[str]) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
+def calls_of(info: dict[str, str]) -> dict[str, int]:
+    """Calls by command, from INFO commandstats; those of sub-commands count for the command."""
+    calls: dict[str, int] = {}
+    for name, value in info.items():
+        if name.startswith("cmdstat_"):
+            command = name.removeprefix("cmdstat_").partition("|")[0].lower()
+            calls[command] = calls.get(command, 0) + int(fields_of(value).get("calls", 0))
+    return calls
+
+
 def fields_of(value: str) -> dict[str, str]:
     """Parse `keys=5,expires=0` into a dictionary."""
     return dict(part.split("=", 1) for part in value.split(",") if "=" in part)
