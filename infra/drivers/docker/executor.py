@@ -27,6 +27,9 @@ _CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --ca
 
 _READ_COMMANDS = {("CONFIG", "GET"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("ACL", "LIST"), ("SENTINEL", "MASTER")}
 
+_CLOSED = ("Server closed the connection", "Connection reset by peer", "Broken pipe")
+"""Ends of valkey-cli's own errors. A JSON string, as of a value, would have quotes."""
+
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -140,7 +143,7 @@ def _converse(node: str, stdin: IO[bytes], stdout: IO[bytes], *command: str) -> 
 
 def _refusal(node: str, line: str) -> ProvisioningError:
     cause = line.removeprefix("error:").strip('"')
-    if cause.endswith("Server closed the connection"):
+    if cause.endswith(_CLOSED):
         return ClosedError(f"{node} closed the connection")
     if cause.startswith("MISCONF"):
         return UnwritableError(f"{node} rejects writes: {cause}", fix=f"free space on the disk of {node}, then make up")
@@ -149,6 +152,8 @@ def _refusal(node: str, line: str) -> ProvisioningError:
 
 def _reply(node: str, text: str) -> Any:
     body = text.strip()
+    if (first := body.partition("\n")[0]).startswith("Error: "):  # of valkey-cli, which connects again
+        raise _refusal(node, first)
     for sign in ("error:", "ERR ", "NOPERM", "LOADING", "NOREPLICAS", "READONLY"):
         if body.startswith(sign):
             raise CommandRejectedError(f"{node}: {body.removeprefix('error:')}")

@@ -1,0 +1,48 @@
+"""The executor of containers, with what valkey-cli prints."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, cast
+
+import pytest
+
+from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.executor import ClosedError, ContainerExecutor
+
+TOKEN = '"token"\n'
+
+
+class Printed:
+    """An engine whose valkey-cli prints these texts, one a call."""
+
+    def __init__(self, *outputs: str) -> None:
+        self.outputs = list(outputs)
+
+    def docker(self, *_arguments: str, **_options: Any) -> str:
+        return self.outputs.pop(0)
+
+
+@pytest.fixture(autouse=True)
+def known_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _length: "token")
+
+
+def run(engine: Printed, *command: str) -> Any:
+    executor = ContainerExecutor(cast("Engine", engine), {"node-0": "node-0-1"}, {"node-0": 7000}, ["secret"])
+    return executor.run("node-0", *command)
+
+
+@pytest.mark.parametrize("error", ["Server closed the connection", "Connection reset by peer"])
+def test_a_connection_that_was_closed_is_no_answer(error: str) -> None:
+    """A server closes it when it is demoted, and valkey-cli connects again for the next command."""
+    closed = f"Error: {error}\n{TOKEN}"
+    engine = Printed(closed, f"# Replication\nrole:slave\n{TOKEN}")
+    assert "role:slave" in run(engine, "INFO", "replication")
+    assert engine.outputs == []
+    with pytest.raises(ClosedError):
+        run(Printed(closed), "REPLICAOF", "NO", "ONE")
+
+
+def test_a_value_may_look_like_an_error() -> None:
+    assert run(Printed(f'"Error: mine"\n{TOKEN}'), "GET", "key") == "Error: mine"
