@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from infra.drivers.files import write_private
+from infra.drivers.files import unused_timestamp_name, write_private
 from infra.drivers.topology.cluster import SLOTS
 from stackctl.backend import FOLDER
 
@@ -23,7 +23,7 @@ ALL_SLOTS = f"0-{SLOTS - 1}"
 MISSING_SHARE, MISSING_KEYS = 0.1, 10
 """A shard has lost keys if both are missing, or all keys."""
 
-_COUNTS, _REPAIRS = "counts", "repairsReported"
+_COUNTS, _REPAIRS, _SET_ASIDE = "counts", "repairsReported", "setAside"
 """Keys of the file."""
 
 
@@ -69,23 +69,28 @@ def review(root: Path, stack: str, shards: Sequence[ShardKeyCount], *, accept: b
 
     accept: store them although keys are lost.
     """
-    report = compare([] if accept else _read(root, stack), shards, stack)
-    _write(root, stack, report.counts)
-    return report
+    record = _load(root, stack)
+    report = compare([] if accept else record.counts, shards, stack)
+    _save(root, stack, replace(record, counts=report.counts, set_aside=""))
+    if not record.set_aside:
+        return report
+    damaged = f"the record of its keys was damaged and is now {FOLDER}/{record.set_aside}, so they were not compared"
+    return replace(report, warning=" ".join(filter(None, (damaged, report.warning))))
 
 
 def forget(root: Path, stack: str) -> None:
-    _file(root, stack).unlink(missing_ok=True)
+    file = _file(root, stack)
+    for path in (file, *file.parent.glob(f"{file.stem}.damaged-*{file.suffix}")):
+        path.unlink(missing_ok=True)
 
 
 def repairs_reported(root: Path, stack: str) -> datetime | None:
     """When repairs of the stack's data were last reported; None where they never were."""
-    at = _load(root, stack).get(_REPAIRS)
-    return datetime.fromisoformat(str(at)) if at else None
+    return _load(root, stack).repairs_reported
 
 
 def record_repairs_reported(root: Path, stack: str, at: datetime) -> None:
-    _save(root, stack, {_REPAIRS: at.isoformat()})
+    _save(root, stack, replace(_load(root, stack), repairs_reported=at))
 
 
 def compare(previous: Sequence[KeyCount], shards: Sequence[ShardKeyCount], stack: str) -> KeyCountReport:
@@ -182,27 +187,57 @@ def _file(root: Path, stack: str) -> Path:
     return root / FOLDER / f"{stack}.keycounts.json"
 
 
-def _read(root: Path, stack: str) -> list[KeyCount]:
-    """The last counts; none where there is no file, or it is damaged."""
+@dataclass(frozen=True)
+class _Record:
+    """What the file has. set_aside: the name of a damaged one that it replaced and that was not reported yet."""
+
+    counts: Sequence[KeyCount] = ()
+    repairs_reported: datetime | None = None
+    set_aside: str = ""
+
+
+def _load(root: Path, stack: str) -> _Record:
+    """An empty one where there is no file. A damaged file is set aside: repairs since its last change are reported."""
+    file = _file(root, stack)
     try:
-        counts = [KeyCount(**fields) for fields in _load(root, stack).get(_COUNTS, [])]
-        return [replace(count, at=datetime.fromisoformat(str(count.at))) for count in counts]
-    except (TypeError, ValueError):
-        return []
+        return _parse(file.read_text())
+    except FileNotFoundError:
+        return _Record()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        changed = datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)
+        kept = file.with_name(unused_timestamp_name(file.parent, f"{file.stem}.damaged-") + file.suffix)
+        file.rename(kept)
+        record = _Record((), changed, kept.name)
+        _save(root, stack, record)
+        return record
 
 
-def _write(root: Path, stack: str, counts: Iterable[KeyCount]) -> None:
-    _save(root, stack, {_COUNTS: [{**asdict(count), "at": count.at.isoformat()} for count in counts]})
+def _parse(text: str) -> _Record:
+    fields = json.loads(text)
+    at = fields.get(_REPAIRS)
+    counts = [_count(count) for count in fields.get(_COUNTS, [])]
+    return _Record(counts, datetime.fromisoformat(at) if at else None, str(fields.get(_SET_ASIDE, "")))
 
 
-def _load(root: Path, stack: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(_file(root, stack).read_text()))
-    except (FileNotFoundError, TypeError, ValueError):
-        return {}
+def _count(fields: Mapping[str, Any]) -> KeyCount:
+    return KeyCount(
+        shard=str(fields["shard"]),
+        node=str(fields["node"]),
+        keys=int(fields["keys"]),
+        persistent=int(fields["persistent"]),
+        ttl=float(fields["ttl"]),
+        history=str(fields["history"]),
+        at=datetime.fromisoformat(fields["at"]),
+    )
 
 
-def _save(root: Path, stack: str, changes: Mapping[str, Any]) -> None:
+def _save(root: Path, stack: str, record: _Record) -> None:
     file = _file(root, stack)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(file, json.dumps({**_load(root, stack), **changes}, indent=2) + "\n")
+    reported = record.repairs_reported
+    fields = {
+        _COUNTS: [{**asdict(count), "at": count.at.isoformat()} for count in record.counts],
+        **({_REPAIRS: reported.isoformat()} if reported else {}),
+        **({_SET_ASIDE: record.set_aside} if record.set_aside else {}),
+    }
+    write_private(file, json.dumps(fields, indent=2) + "\n")

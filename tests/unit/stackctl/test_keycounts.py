@@ -128,12 +128,30 @@ def test_the_file_is_private_and_goes_with_its_stack(tmp_path: Path) -> None:
     keycounts.forget(tmp_path, "web")
     keycounts.review(tmp_path, "web", [ShardKeyCount(count(500))])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    file.write_text('{"counts": [{"shard": 1}]}')
-    assert keycounts.review(tmp_path, "web", [ShardKeyCount(count(0, "b"))]).warning == ""
-    file.write_text("[1, 2")
-    assert keycounts.review(tmp_path, "web", [ShardKeyCount(count(0, "b"))]).warning == ""
     keycounts.forget(tmp_path, "web")
     assert not file.exists()
+
+
+@pytest.mark.parametrize("garbage", [b"", b"[1, 2", b"[]", b'{"counts": [{"shard": 1}]}', b'{"counts": 1}', b"\0\xff"])
+def test_a_damaged_file_is_reported_and_set_aside(garbage: bytes, tmp_path: Path) -> None:
+    file = tmp_path / ".valkey" / "web.keycounts.json"
+    shards = [ShardKeyCount(count(500))]
+    keycounts.review(tmp_path, "web", shards)
+    keycounts.record_repairs_reported(tmp_path, "web", NOW)
+    file.write_bytes(garbage)
+    since = keycounts.repairs_reported(tmp_path, "web")
+    assert since
+    assert since >= NOW - timedelta(seconds=1)
+    keycounts.record_repairs_reported(tmp_path, "web", NOW)
+    (kept,) = file.parent.glob("web.keycounts.damaged-*.json")
+    assert kept.read_bytes() == garbage
+    warning = f"the record of its keys was damaged and is now .valkey/{kept.name}, so they were not compared"
+    assert keycounts.review(tmp_path, "web", shards).warning == warning
+    assert keycounts.review(tmp_path, "web", shards).warning == ""
+    assert keycounts.repairs_reported(tmp_path, "web") == NOW
+    assert "fewer keys" in keycounts.review(tmp_path, "web", [ShardKeyCount(count(0, "b"))]).warning
+    keycounts.forget(tmp_path, "web")
+    assert list(file.parent.iterdir()) == []
 
 
 def test_what_start_node_did_is_found_in_a_log() -> None:
