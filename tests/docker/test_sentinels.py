@@ -205,6 +205,7 @@ def test_make_up_repairs_sentinels_that_name_a_replica(harness: DeploymentHarnes
     harness.ensure()
     harness.assert_healthy()
     assert (harness.primary(), named(harness)) == (primary, {member(harness, primary)})
+    assert not replication.without_script(executor, sentinels(harness))
     assert read(harness) == {"named"}
 
 

@@ -130,6 +130,11 @@ class ContainerDeployment:
         if servers := [service for service in services if service in self.executor.ports]:
             self._wait_until_healthy(servers)
 
+    def restart(self, server: str) -> None:
+        """Restart a server's container, and wait until it responds."""
+        self.compose("restart", "--no-deps", server)
+        self._wait_until_healthy([server])
+
     def down(self) -> None:
         """Remove containers, network and volumes, except backups."""
         self.objects.remove()
@@ -138,7 +143,7 @@ class ContainerDeployment:
         """Lost, stopped, unhealthy and outdated containers, a line each."""
         facts, services = self._facts(), self.project["services"]
         problems = {service: health.problem(facts.get(service), desired) for service, desired in services.items()}
-        for service in (service for service in self.executor.ports if service in facts):
+        for service in (service for service in (*self.executor.ports, compose.KEEPER) if service in facts):
             if not health.is_healthy(facts[service]) and (reason := self._reason(service)):
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
@@ -203,12 +208,11 @@ class ContainerDeployment:
     def _reason(self, service: str) -> reasons.Reason | None:
         """Why a service isn't healthy, as it reports itself."""
         waiting = log = ""
-        ping = (
-            f"sh {files.HOME}/bin/cli health 127.0.0.1 {self.executor.ports.get(service, 0)} ping 2>&1 | grep MISCONF"
-        )
+        port = self.executor.ports.get(service, 0)
+        check = f"cat /tmp/waiting || sh {files.HOME}/bin/healthy {port} 2>&1 | grep -E '^(MISCONF|stale)'"
         with contextlib.suppress(EngineError):  # it isn't waiting, or doesn't run
-            waiting = self.engine.docker("exec", self.container(service), "sh", "-c", f"cat /tmp/waiting || {ping}")
+            waiting = self.engine.docker("exec", self.container(service), "sh", "-c", check)
         with contextlib.suppress(EngineError):  # its container does not exist
             log = waiting or self.compose("logs", "--no-log-prefix", "--tail", "300", service)
-        stack = self.plan.stack_name
-        return reasons.find(waiting, log, repair=f"make repair STACK={stack} NODE={service}")
+        repair = f"make repair STACK={self.plan.stack_name} NODE={service}"
+        return reasons.find(waiting, log, repair, restart=f"docker restart {self.container(service)}, then make up")

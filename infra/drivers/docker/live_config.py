@@ -64,6 +64,8 @@ def apply(deployment: ContainerDeployment) -> None:
     for name in sentinels:
         commands = replication.sentinel_commands(SENTINEL, deployment.secrets.passwords[SENTINEL])
         deployment.executor.run_many(name, commands)
+    for name in replication.without_script(deployment.executor, sentinels):  # those that were corrected
+        deployment.restart(name)
 
 
 def _commands(plan: DeploymentPlan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:

@@ -21,7 +21,12 @@ _NO_CAUSE = ("WARNING", "---", "!!!", "Error moving temp", "User requested shutd
 _STARTED = ("Ready to accept connections", "Sentinel ID is ")
 _CRASH = ("Guru Meditation", "BUG REPORT", "crashed by signal", "Out Of Memory", "xiting")
 """In severe lines of a server that had started: all others may be of a healthy one that was killed."""
-_ORDINARY = re.compile(r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ [.\-*#] |^start-[a-z]+: ")
+_ORDINARY = re.compile(
+    r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ [.\-*#] "
+    r"|^(start-[a-z]+|demote-primary): |^[\w-]+: cluster |^the cluster is healthy$"
+)
+"""Lines that name no cause: of the server, of the scripts beside it, and of a cluster's keeper."""
+_LOST = " are lost: "
 _FATAL = ("*** FATAL", "sh: ", "mv: ", "mkdir: ", "cat: ", "/etc/valkey/bin/")
 
 
@@ -35,15 +40,19 @@ class Reason:
     state: str = "did not start"
 
 
-def find(waiting: str, log: str, repair: str) -> Reason | None:
+def find(waiting: str, log: str, repair: str, restart: str = "") -> Reason | None:
     """The reason that a container reports; None without one.
 
-    waiting: the report of its start script, or the server's response instead of PONG.
-    log: its last lines. repair: the command for it.
+    waiting: the report of its start script, or of its health check.
+    log: its last lines. repair, restart: the commands for it.
     """
     if waiting.startswith("MISCONF"):
         return Reason(waiting.strip(), STOP_GRACE_SECONDS, "free space on its disk, then make up", "rejects writes")
     kind, _, text = waiting.strip().partition(": ")
+    if kind == "cluster" and text:  # its keeper's report
+        return _of_cluster(text, repair)
+    if kind == "stale":  # reported by its health check
+        return Reason(text, STOP_GRACE_SECONDS, restart, "is unhealthy")
     if kind in ("wait", "stop"):
         problem, _, repairable = text.partition("; repair it: ")
         problem, _, fix = problem.partition(" -> ")
@@ -51,6 +60,13 @@ def find(waiting: str, log: str, repair: str) -> Reason | None:
         return Reason(problem, grace_seconds, repair if repairable else fix)
     text = cause(log)
     return Reason(text, float("inf")) if text else None
+
+
+def _of_cluster(text: str, repair: str) -> Reason:
+    """Lost slots stay lost; all else may end by itself, however long it takes."""
+    if _LOST not in text:
+        return Reason(text, float("inf"), state="is unhealthy")
+    return Reason(text, WAIT_GRACE_SECONDS, repair.rpartition("=")[0] + "=<the empty node>", "is unhealthy")
 
 
 def cause(log: str) -> str:

@@ -102,7 +102,7 @@ def problems(executor: NodeExecutor, plan: DeploymentPlan) -> Iterator[str]:
             yield from replication.replication_problems(executor, actual, plan.nodes)
         elif primary:
             yield from replication.replication_problems(executor, primary, plan.nodes)
-            yield from replication.sentinel_problems(executor, sentinels, primary, plan.replicas)
+            yield from replication.sentinel_problems(executor, sentinels, primary, plan.replicas, run_script=True)
         else:
             yield "no Sentinel names a primary"
 

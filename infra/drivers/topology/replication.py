@@ -35,6 +35,7 @@ SYNC_TIMEOUT_SECONDS = 900.0
 SENTINEL_TIMEOUT_SECONDS = 60.0
 
 _FENCE = "min-replicas-to-write"
+_SCRIPT = "client-reconfig-script"
 
 
 def sentinel_conf(primary: NodeAddress, sentinels: int, user: str, password: str) -> str:
@@ -164,9 +165,9 @@ def replication_problems(executor: NodeExecutor, primary: NodeAddress, nodes: Se
 
 
 def sentinel_problems(
-    executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int
+    executor: NodeExecutor, sentinels: Sequence[str], primary: NodeAddress, replicas: int, *, run_script: bool = False
 ) -> Iterator[str]:
-    """Problems of the Sentinels, a line each."""
+    """Problems of the Sentinels, a line each. run_script: each must run one after a failover."""
     for sentinel in sentinels:
         state = executor.run(sentinel, "SENTINEL", "MASTER", SERVICE)
         others = int(state["num-other-sentinels"])
@@ -182,6 +183,13 @@ def sentinel_problems(
             yield f"{sentinel} knows no replica that can be promoted"
         if state["flags"] != "master":
             yield f"{sentinel} reports that the primary is {state['flags']}"
+        if run_script and _SCRIPT not in state:
+            yield f"{sentinel} would not demote a former primary after a failover"
+
+
+def without_script(executor: NodeExecutor, sentinels: Sequence[str]) -> list[str]:
+    """Those that run no script after a failover. Only a restart sets it: the server rejects it at runtime."""
+    return [name for name in sentinels if _SCRIPT not in executor.run(name, "SENTINEL", "MASTER", SERVICE)]
 
 
 def _is_promotable(replica: dict[str, str]) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.drivers.docker import health, reasons
+from infra.drivers.docker.files import SCRIPTS
 
 START = "1:M 29 Nov 2026 06:16:05.293 * oO0OoO0OoO0Oo Valkey is starting oO0OoO0OoO0Oo"
 
@@ -62,6 +65,16 @@ def logged(*texts: str) -> str:
             ),
             "=== VALKEY BUG REPORT START",
         ),
+        (
+            f"{START}\n{logged('* Sentinel ID is 40 digits')}\ndemote-primary: 10.0.0.10:7000 stays a primary",
+            "",
+        ),
+        (
+            "start-sentinel: sentinel-0: its configuration was set aside in /data/x\ndemote-primary: x",
+            "its configuration",
+        ),
+        ("# node-1 does not respond\nnode-0: cluster forget 40 digits: OK", ""),
+        ("the cluster is healthy", ""),
         ("valkey-server: error while loading shared libraries: libssl.so.3", "valkey-server: error while loading"),
         ("sh: 1: cannot create /data/valkey.conf.new: Read-only file system", "sh: 1: cannot create"),
         ("", ""),
@@ -110,3 +123,29 @@ def test_a_container_that_fails_to_start_is_not_one_that_lost_its_network() -> N
     assert not health.has_failed(failing, 1, 0)
     assert health.has_failed(failing, health.RESTART_GRACE_SECONDS + 1, 0)
     assert health.can_recreate(facts(), WANTED)
+
+
+@pytest.mark.parametrize(
+    ("plan", "text", "fix"),
+    [
+        (
+            "# node-1 does not respond\n# not a healthy cluster yet",
+            "node-1 does not respond; not a healthy cluster yet",
+            "",
+        ),
+        ("# the slots of x are lost: y", "the slots of x are lost: y", "make repair STACK=web NODE=<the empty node>"),
+        ("", None, ""),
+    ],
+)
+def test_the_problems_of_a_cluster_are_those_of_its_keeper(
+    plan: str, text: str | None, fix: str, tmp_path: Path
+) -> None:
+    functions, end, _ = (SCRIPTS / "keep-cluster").read_text().partition("\nreported=\n")
+    assert end
+    file = tmp_path / "waiting"
+    file.write_text("cluster: an earlier problem\n")
+    script = f"{functions}\nwaiting={file} missing=$1\nnote_problems"
+    subprocess.run(["sh", "-c", script, "sh", plan], check=True)
+    reason = reasons.find(file.read_text() if file.exists() else "", "", "make repair STACK=web NODE=keeper")
+    assert (reason and reason.text) == text
+    assert (reason.fix if reason else "") == fix

@@ -11,6 +11,7 @@ from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 
 PRIMARY = NodeAddress("node-0", "10.0.0.1", 7000)
 STATE = {"ip": "10.0.0.1", "port": "7000", "num-other-sentinels": "2", "flags": "master"}
+SENTINELS = ["sentinel-0", "sentinel-1", "sentinel-2"]
 
 
 class Reports:
@@ -38,5 +39,18 @@ def replica(priority: str, flags: str = "slave") -> dict[str, str]:
 )
 def test_a_sentinel_knows_a_replica_that_it_can_promote(replicas: list[dict[str, str]], problems: list[str]) -> None:
     executor = cast("NodeExecutor", Reports(replicas))
-    sentinels = ["sentinel-0", "sentinel-1", "sentinel-2"]
-    assert list(replication.sentinel_problems(executor, sentinels, PRIMARY, 2))[: len(problems) or 1] == problems
+    assert list(replication.sentinel_problems(executor, SENTINELS, PRIMARY, 2))[: len(problems) or 1] == problems
+
+
+@pytest.mark.parametrize(
+    ("script", "problems"), [(True, []), (False, ["sentinel-0 would not demote a former primary"])]
+)
+def test_a_sentinel_runs_its_script_after_a_failover(
+    script: bool, problems: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if script:
+        monkeypatch.setitem(STATE, "client-reconfig-script", "/data/demote-primary")
+    executor = cast("NodeExecutor", Reports([replica("100")]))
+    found = list(replication.sentinel_problems(executor, SENTINELS[:1], PRIMARY, 1, run_script=True))
+    assert [problem for problem in found if "demote" in problem] == [f"{text} after a failover" for text in problems]
+    assert replication.without_script(executor, SENTINELS) == ([] if script else SENTINELS)
