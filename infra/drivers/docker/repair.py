@@ -245,7 +245,8 @@ def _with_nodes_conf(
     identity = nodesconf.identity(others, node.host)
     if not identity:
         raise ProvisioningError(
-            f"the nodes.conf of {node.name} is lost or damaged, and no other node that runs knows its id", fix="make up"
+            f"the nodes.conf of {node.name} is lost or damaged, and no other node that runs knows its id",
+            fix="make up, or, if every node has lost its nodes.conf, see docs/operations/repair.md",
         )
     knowing = [view for view in others if identity in view.text]
     other = max(knowing, key=lambda view: sum(len(entry.slots) for entry in view.nodes))  # a new node knows less

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.drivers.docker import events
+from infra.drivers.docker import events, reasons
 from infra.drivers.docker.files import SCRIPTS
 
 NOW = 1_790_000_000
@@ -473,3 +473,14 @@ def test_a_single_server_reports_that_its_file_is_shorter(data: Path) -> None:
     assert f"{FILE} has 400 bytes, but had 1000" in reported
     assert events._NOTABLE.findall(reported)
     assert started == "starts"
+
+
+def test_a_node_of_a_cluster_that_no_member_knows_waits_and_keeps_its_data(data: Path) -> None:
+    member(data, "node-1")
+    waits = start_node(data, "began=1; return_as_new 'its nodes.conf is lost or damaged' || cat \"$waiting\"")
+    found = reasons.find(waits.splitlines()[-1], "", "make repair X")
+    assert found
+    assert found.text == "its nodes.conf is lost or damaged; waiting for a member that knows the cluster"
+    assert "if every node has lost its nodes.conf, see docs/operations/repair.md" in found.fix
+    assert (data / "appendonlydir" / FILE).exists()
+    assert not list(data.glob("set-aside-*"))
