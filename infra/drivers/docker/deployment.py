@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.drivers.docker.volumes import Volume
+
+_LOG = logging.getLogger(__name__)
 
 START_TIMEOUT_SECONDS = 900
 """How long the servers may take to read their data."""
@@ -184,6 +187,7 @@ class ContainerDeployment:
     def _wait_until_healthy(self, services: Collection[str]) -> None:
         begin = time.monotonic()
         first: dict[str, tuple[float, int]] = {}
+        reported: set[str] = set()
         slow = self._not_healthy(services)
         while slow:
             now = time.monotonic()
@@ -199,6 +203,9 @@ class ContainerDeployment:
                         else f"{service} is {health.status(facts)}",
                         fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
                     )
+                if reason and reason.text not in reported:  # it may take minutes more
+                    reported.add(reason.text)
+                    _LOG.warning("still waiting for %s: %s", service, reason.text)
             time.sleep(_POLL_INTERVAL_SECONDS)
             slow = self._not_healthy(slow)
 
