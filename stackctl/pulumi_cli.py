@@ -43,6 +43,7 @@ def find() -> Path:
     with _locked(_cache()) as cache:
         binaries = cache / "bin"
         if _version(binaries / "pulumi"):
+            _add_launcher(binaries)
             return binaries
         reasons = [f"PATH: {why_not}"]
         for description, install in (("downloading it", _download), ("building it with Go, 5 minutes, once", _build)):
@@ -50,6 +51,7 @@ def find() -> Path:
             if problem := install(cache):
                 reasons.append(problem)
             else:
+                _add_launcher(binaries)
                 return binaries
     raise StackError(
         "no Pulumi CLI, tried three ways:\n  " + "\n  ".join(reasons),
@@ -125,6 +127,18 @@ def _build(cache: Path) -> str | None:
         Path(scratch).rename(cache / "bin")
         Path(scratch).mkdir()  # for its own clean-up
     return None
+
+
+def _add_launcher(binaries: Path) -> None:
+    """Put a script before the language host that was built; the official one, which comes with others, needs none."""
+    host, launcher = binaries / "pulumi-language-python", _HOST_MODULE / "pulumi-language-python"
+    renamed = binaries / "pulumi-language-python.bin"
+    if renamed.exists() or (binaries / "pulumi-language-nodejs").exists() or not host.exists():
+        return
+    script = binaries / f".{host.name}.{os.getpid()}"
+    shutil.copy(launcher, script)
+    renamed.hardlink_to(host)
+    script.replace(host)  # atomic, as a command may be running
 
 
 def _go(module: Path, environment: dict[str, str], *arguments: str) -> str:

@@ -28,6 +28,20 @@ def main() -> None:
 
         sys.exit(f"error: the command needs typer and rich -> {install_extra('cli')}")
     except ValkeykitError as error:
-        is_set = any(os.environ.get(name) for name in ("VALKEY_URL", "REDIS_URL"))
-        is_default = DEFAULT_ADDRESS in str(error) and not is_set
-        sys.exit(f"error: {error}{'; VALKEY_URL is not set' * is_default}")
+        sys.exit(f"error: {error}{_server(error)}")
+
+
+def _server(error: Exception) -> str:
+    """Which server an error is about that the command line doesn't name."""
+    from valkeykit import environment, errors
+
+    names = (name for name in ("VALKEY_URL", "REDIS_URL") if os.environ.get(name, "").strip())
+    variable = next(names, None)
+    is_named = any("://" in argument or argument.startswith("--stack") for argument in sys.argv[1:])
+    if is_named or not isinstance(error, errors.UnreachableError):
+        return ""
+    if variable is None:
+        return "; VALKEY_URL is not set" + ("" if DEFAULT_ADDRESS in str(error) else f": tried {DEFAULT_ADDRESS}")
+    address = environment.resolve()
+    nodes = ",".join(map(str, address.nodes)) if address else ""
+    return "" if not nodes or nodes in str(error) else f"; {variable} is {nodes}"

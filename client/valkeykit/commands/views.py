@@ -107,7 +107,7 @@ def _counts(name: str, counts: QueueStatistics, live: int) -> Table:
         ("dead letters", counts.dead),
         ("workers", live),
         ("completed", counts.completed),
-        ("completed in the last minute", counts.completed_last_minute),
+        ("completed in the last full minute", counts.completed_last_minute),
         ("retried", counts.retried),
         ("leases lost", counts.lost),
     ):

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+DAY_SECONDS = 24 * 3600
+"""The longest lease and shutdown timeout that a worker accepts."""
+
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(job_id)s]: %(message)s"
 
 
@@ -18,13 +21,18 @@ def worker(  # noqa: PLR0917  (typer makes them options)
         typer.Argument(metavar="MODULE:QUEUE", help="Module and variable of the queue, such as app.jobs:queue."),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Jobs that run at the same time; default JOB_CONCURRENCY, else 10.")
+        int | None,
+        typer.Option(min=1, max=1000, help="Jobs that run at the same time; default JOB_CONCURRENCY, else 10."),
     ] = None,
     lease: Annotated[
-        float | None, typer.Option(help="Seconds without a renewal after which another worker takes over a job; 30.")
+        float | None,
+        typer.Option(
+            min=1, max=DAY_SECONDS, help="Seconds without a renewal after which another worker takes over a job; 30."
+        ),
     ] = None,
     shutdown_timeout: Annotated[
-        float | None, typer.Option(help="Seconds that running jobs get to end after SIGTERM; 25.")
+        float | None,
+        typer.Option(min=0, max=DAY_SECONDS, help="Seconds that running jobs get to end after SIGTERM; 25."),
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="Exit when no job waits and none runs.")] = False,
     health_port: Annotated[

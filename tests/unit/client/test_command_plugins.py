@@ -55,14 +55,26 @@ greetings.callback()(lambda: None)
 greetings.command("world")(hello)
 
 
-@pytest.mark.parametrize(("url", "is_named"), [("", True), ("redis://localhost:6379", False)])
-def test_the_default_address_is_explained(url: str, is_named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("url", "arguments", "message", "shown"),
+    [
+        ("", ["stats"], "nothing listens at localhost:6379", "; VALKEY_URL is not set"),
+        ("", ["stats"], "the server rejected the login", "; VALKEY_URL is not set: tried localhost:6379"),
+        ("redis://a:1", ["stats"], "the server rejected the login", "; VALKEY_URL is a:1"),
+        ("redis://a:1", ["stats"], "nothing listens at a:1", ""),
+        ("redis://a:1", ["stats", "redis://b:2"], "the server rejected the login", ""),
+    ],
+)
+def test_an_error_says_which_server_it_is_about(
+    url: str, arguments: list[str], message: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
-        raise UnreachableError("nothing listens at localhost:6379", fix="start it")
+        raise UnreachableError(message, fix="start it")
 
     monkeypatch.setattr(commands, "app", fail)
+    monkeypatch.setattr("sys.argv", ["valkeykit", *arguments])
     monkeypatch.setenv("VALKEY_URL", url)
     monkeypatch.delenv("REDIS_URL", raising=False)
     with pytest.raises(SystemExit) as caught:
         cli.main()
-    assert str(caught.value.code).endswith("VALKEY_URL is not set") == is_named
+    assert caught.value.code == f"error: {message} -> start it{shown}"

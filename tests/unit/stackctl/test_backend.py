@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -80,6 +81,41 @@ def test_a_build_that_fails_leaves_nothing_half_made(tmp_path: Path, monkeypatch
         pulumi_cli.find()
     left = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
     assert [file.name for file in left] == ["lock"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "flags"),
+    [
+        ("project/infra", "-root {0}/project -virtualenv .venv 127.0.0.1:1"),
+        ("other", "127.0.0.1:1"),
+        ("", "127.0.0.1:1"),
+    ],
+)
+def test_the_language_host_gets_the_virtual_environment_as_flags(tmp_path: Path, folder: str, flags: str) -> None:
+    version = pulumi_cli.pinned_version()
+    built = program(tmp_path / f"cache/valkey-pulumi/{version}/bin/pulumi", f"echo v{version}").parent
+    program(built / "pulumi-language-python", 'echo "$@"')
+    for _ in range(2):
+        assert pulumi_cli.find() == built
+    (tmp_path / "project/infra").mkdir(parents=True)
+    shutil.copy(PROJECT / "Pulumi.yaml", tmp_path / "project")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/Pulumi.yaml").write_text("name: app\nruntime: python\n")
+    run = subprocess.run(
+        [built / "pulumi-language-python", "127.0.0.1:1"], cwd=tmp_path / folder, env={"PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.strip() == flags.format(tmp_path)
+
+
+def test_the_official_language_host_is_left_alone(tmp_path: Path) -> None:
+    version = pulumi_cli.pinned_version()
+    official = program(tmp_path / f"cache/valkey-pulumi/{version}/bin/pulumi", f"echo v{version}").parent
+    host = program(official / "pulumi-language-python", "echo official")
+    program(official / "pulumi-language-nodejs", "")
+    text = host.read_text()
+    pulumi_cli.find()
+    assert host.read_text() == text
 
 
 def test_the_projects_own_backend(tmp_path: Path) -> None:
