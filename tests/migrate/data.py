@@ -64,7 +64,7 @@ def _stream(client: Any, dice: random.Random, key: bytes) -> None:
         client.xadd(key, {b"f": dice.randbytes(8), b"n": number}, id=f"{number}-{number % 3}")
     for group in ("one", "two"):
         client.xgroup_create(key, group, id="0")
-        client.xgroup_createconsumer(key, group, "idle")
+        client.xreadgroup(group, "idle", {key: "0"})  # reads nothing, and creates the consumer in every version
     read = client.xreadgroup("one", "ada", {key: ">"}, count=10)
     ids = [entry[0] for entry in read[0][1]]
     client.xack(key, "one", *ids[:2])
@@ -143,4 +143,4 @@ VALUES: dict[str, Callable[[Any, bytes], Any]] = {
 
 def raw(port: int) -> redis.Redis:
     """A client that answers bytes."""
-    return redis.Redis(host="127.0.0.1", port=port)
+    return redis.Redis(host="127.0.0.1", port=port, protocol=2)  # servers before 6.0 have no other

@@ -15,7 +15,7 @@ from tests.migrate import data, harness
 
 FILE = Path(__file__).parents[2] / "docs" / "client" / "migrate-matrix.md"
 
-SOURCES = ("redis-6.2", "redis-7.0", "redis-7.4", "redis-8.2", "valkey-8.1", "valkey-9.1")
+SOURCES = ("redis-5.0", "redis-6.2", "redis-7.0", "redis-7.4", "redis-8.2", "valkey-8.1", "valkey-9.1")
 TARGETS = ("valkey-8.1", "valkey-9.1")
 BACK = ("redis-6.2", "redis-7.0", "redis-7.4", "redis-8.2")
 """Targets of a reverse migration from Valkey 9.1."""
@@ -25,7 +25,7 @@ PAIRS = [*((source, target) for source in SOURCES for target in TARGETS), *(("va
 FIELD_TTL = "field TTLs"
 COLUMNS = (*data.KINDS, FIELD_TTL)
 KNOW_FIELD_TTL = {"redis-7.4", "redis-8.2", "valkey-9.1"}
-KNOW_ENDS = {*SOURCES, *BACK} - {"redis-6.2"}
+KNOW_ENDS = {*SOURCES, *BACK} - {"redis-5.0", "redis-6.2"}
 
 _INTRODUCTION = """# Compatibility matrix
 

@@ -42,6 +42,22 @@ def test_idle_times(evicting: Any, source: ServerProcess, new: ServerProcess, th
     assert theirs.object("idletime", "small") >= 2
 
 
+def test_idle_times_of_a_source_where_reading_counts_as_use(
+    old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
+) -> None:
+    """They are read before the copy resets them, and nothing resets them before."""
+    ours.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        ours.set("a", 1)
+        wait_until(lambda: ours.object("idletime", "a") >= 2, problem="the key is not idle")
+        assert harness.plan(old.url, new.url, state.with_name("plan")).is_go
+        assert ours.object("idletime", "a") >= 2
+        assert harness.migrate(old.url, new.url, state).complete
+        assert theirs.object("idletime", "a") >= 2
+    finally:
+        ours.config_set("maxmemory-policy", "noeviction")
+
+
 def test_frequencies(evicting: Any, source: ServerProcess, new: ServerProcess, theirs: Any, state: Path) -> None:
     for client in (evicting, theirs):
         client.config_set("maxmemory-policy", "allkeys-lfu")

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import pytest
 from redis.exceptions import ConnectionError as BrokenError
+from redis.exceptions import ResponseError
+from valkeykit.errors import ConfigurationError
 from valkeykit.url import Node
 from valkeykit_ops.migrate import changes
 from valkeykit_ops.migrate.changes import ChangeTracker
@@ -52,6 +54,7 @@ class FakeSource:
     """A server whose connections and setting a test controls."""
 
     is_cluster = False
+    is_managed = False
 
     def __init__(self) -> None:
         self.reachable = threading.Event()
@@ -68,6 +71,8 @@ class FakeSource:
         return self.subscriptions[-1]
 
     def command(self, _: Node, *words: str) -> list[bytes]:
+        if words[1] == "SET" and self.is_managed:
+            raise ResponseError("unknown command 'CONFIG'")
         if words[1] == "SET":
             self.setting = words[3].encode()
         return [b"notify-keyspace-events", self.setting]
@@ -129,3 +134,9 @@ def test_notifications_of_this_run_that_a_restart_switched_off(source: FakeSourc
     assert tracker.take() == []
     assert set("AE") <= set(source.setting.decode())
     tracker.close()
+
+
+def test_a_service_that_does_not_permit_the_setting(source: FakeSource) -> None:
+    source.is_managed = True
+    with pytest.raises(ConfigurationError, match="leave --notifications out"):
+        changes.enable(cast("MigrationServer", source))

@@ -15,6 +15,9 @@ from valkeykit_ops.migrate.server import MigrationServer
 SKEW_NOTED_SECONDS, SKEW_REJECTED_SECONDS = 1.0, 60.0
 """Difference between both servers' clocks; a key expires by the clock of the server that has it."""
 
+FIRST_WITH_PAUSED_WRITES = (6, 2)
+"""The Redis that introduced CLIENT PAUSE WRITE; before it, reads are paused too."""
+
 REJECTED_WRITES = {
     "READONLY": ("the target is a replica", "use the URL of its primary"),
     "MISCONF": (
@@ -81,19 +84,30 @@ def access(context: RunContext, sizes: dict[int, int], *, writes: bool = True) -
     return checks
 
 
-def cut_over_access(context: RunContext, *, required: bool, pause: bool) -> Check:
+def cut_over_access(context: RunContext, *, required: bool, pause: bool) -> list[Check]:
     """Check that the source's user may run what a cut-over needs.
 
     Args:
         required: Whether a cut-over follows at once; otherwise missing permissions are a warning.
         pause: Whether it pauses writes.
     """
+    rejected = False if required else None
     denied = permissions.denied_cut_over(context.source, pause=pause)
     check = _permissions(context, "source", context.source, denied)
     name = "permissions for the cut-over"
-    if check.ok:
-        return Check(name, True, "all required commands are permitted")
-    return Check(name, False if required else None, check.text, check.fix)
+    checks = [Check(name, True, "all required commands are permitted")]
+    if not check.ok:
+        checks = [Check(name, rejected, check.text, check.fix)]
+    if pause and context.source.release < FIRST_WITH_PAUSED_WRITES:
+        checks.append(
+            Check(
+                "pause of writes",
+                rejected,
+                "a Redis before 6.2 cannot pause writes alone",
+                "stop the writers, and run cut-over without --pause-writes",
+            )
+        )
+    return checks
 
 
 def _permissions(context: RunContext, name: str, server: MigrationServer, denied: dict[str, str]) -> Check:

@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
+from valkeykit.errors import ConfigurationError
 
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
@@ -47,10 +48,17 @@ def enable(server: MigrationServer) -> dict[str, str]:
     """Enable notifications; return the previous setting by node.
 
     Raises:
-        redis.RedisError: The user or the service does not permit CONFIG SET.
+        ConfigurationError: The user or the service does not permit CONFIG SET.
+        redis.RedisError: A primary is unreachable.
     """
-    before = {primary.name: _setting(server, primary) for primary in server.primaries()}
-    _set(server, lambda name: "".join(sorted(set(before.get(name, "")) | set(REQUIRED_EVENTS))))
+    try:
+        before = {primary.name: _setting(server, primary) for primary in server.primaries()}
+        _set(server, lambda name: "".join(sorted(set(before.get(name, "")) | set(REQUIRED_EVENTS))))
+    except ResponseError:
+        raise ConfigurationError(
+            f"the source does not permit CONFIG SET {SETTING}, which --notifications needs",
+            fix=f"leave --notifications out, or set {SETTING} to AKE where the service is configured",
+        ) from None
     return before
 
 

@@ -58,7 +58,7 @@ class _BlockIo:
         except TimeoutError:
             raise LateError("Timeout writing to socket") from None
         except (OSError, AttributeError) as problem:
-            raise EndedError(f"Error while writing: {type(problem).__name__}") from None
+            raise EndedError(f"Error while writing: {problem}") from None
 
     def read(self, number: int) -> list[Any]:
         """The next replies; errors are returned, not raised."""
@@ -93,7 +93,7 @@ class _BlockIo:
         except TimeoutError:
             raise LateError("Timeout reading from socket") from None
         except (OSError, AttributeError) as problem:
-            raise EndedError(f"Error while reading: {type(problem).__name__}") from None
+            raise EndedError(f"Error while reading: {problem}") from None
         if not block:
             raise EndedError("Connection closed by server.")
         self._answers.feed(block)

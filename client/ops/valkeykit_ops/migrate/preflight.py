@@ -16,7 +16,8 @@ from valkeykit_ops.migrate.key_usage import usage_check
 from valkeykit_ops.migrate.router import Router
 from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of, is_same_server
 
-OLDEST_SOURCE = (6, 2)
+OLDEST_SOURCE = (5, 0)
+OLDEST_REVERSE_TARGET = (6, 2)
 OLDEST_TARGET = (7, 2)
 
 MEMORY_FACTOR = 1.1
@@ -72,7 +73,7 @@ def examine(
     if plan.is_go:
         plan.checks += access_checks.access(context, sizes)
     if plan.is_go and not context.source.is_file and (full or cut_over):
-        plan.checks.append(access_checks.cut_over_access(context, required=cut_over, pause=pause))
+        plan.checks += access_checks.cut_over_access(context, required=cut_over, pause=pause)
     if plan.is_go:
         plan.checks += [*_libraries(context), _eviction(context), *usage_check(context.source, context.target)]
         plan.checks.append(access_checks.clocks(context))
@@ -106,8 +107,15 @@ def _versions(context: RunContext) -> Check:
         return Check(
             "versions",
             False,
-            f"{text}: the source is older than Redis 6.2",
-            "upgrade the source to Redis 6.2 or newer first",
+            f"{text}: the source is older than Redis 5.0",
+            "upgrade the source to Redis 5.0 or newer first",
+        )
+    if context.target.engine == "redis" and context.options.reverse and context.target.release < OLDEST_REVERSE_TARGET:
+        return Check(
+            "versions",
+            False,
+            f"{text}: the previous server is older than Redis 6.2, so nothing can be copied back to it",
+            "upgrade the previous server to Redis 6.2 or newer first",
         )
     if context.target.engine != "valkey" and not context.options.reverse:
         return Check(
@@ -306,8 +314,9 @@ def _estimate(context: RunContext, sizes: dict[int, int]) -> float:
             for name, weight in zip(keys, reader.weights(source, keys), strict=True)
             if weight and weight <= context.options.chunk_above
         ]
+        read = reader.values if context.source.avoids_touching else reader.weights  # DUMP would count as use
         began = time.monotonic()
-        reader.values(source, light)
+        read(source, light)
         each = (time.monotonic() - began) / max(1, len(light))
     except RedisError:
         return 0.0

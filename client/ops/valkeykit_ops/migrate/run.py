@@ -27,7 +27,7 @@ from valkeykit_ops.migrate.report import MigrationReport
 from valkeykit_ops.migrate.retrying import repeated
 from valkeykit_ops.migrate.scratch import remove_scratch_keys
 from valkeykit_ops.migrate.server import MigrationServer
-from valkeykit_ops.migrate.silent_commands import GroupChanges
+from valkeykit_ops.migrate.silent_commands import GroupChanges, notifies_enough
 from valkeykit_ops.migrate.state import MigrationState
 
 CAUGHT_UP_KEYS = 1000
@@ -190,6 +190,9 @@ class Migration:
     def _tracking_changes(self) -> Iterator[None]:
         """Track changed keys in the context, if the source sends notifications."""
         context = self._context
+        if not notifies_enough(context.source):
+            yield
+            return
         if context.options.notifications and not context.state.get("notifications"):
             context.state.put("notifications", changes.enable(context.source))
         if context.options.conflict != "skip" and changes.enabled(context.source):

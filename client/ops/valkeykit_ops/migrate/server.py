@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
 from valkeykit.connection import first_answer, mode_of, open_client
-from valkeykit.errors import ConfigurationError, UnreachableError
+from valkeykit.errors import ConfigurationError, TlsError, UnreachableError
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
@@ -157,6 +157,13 @@ class MigrationServer:
             return self.info(self._seed, "server")
         except EndedError:
             name = f"{self._role} {self._seed.host}:{self._seed.port}".strip()
+            if self.settings.address.tls:
+                raise TlsError(
+                    f"{name}: the server ended the TLS connection; most often it requires a client certificate, "
+                    "or does not trust this one",
+                    fix="pass one that the server's tls-ca-cert-file has signed "
+                    f"with --{self._role}-cert and --{self._role}-key",
+                ) from None
             raise UnreachableError(
                 f"{name}: the server ended the connection instead of answering INFO",
                 fix="if the port uses TLS, use rediss://; "

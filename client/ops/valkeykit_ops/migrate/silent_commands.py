@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from redis.exceptions import RedisError
 
-from valkeykit_ops.migrate.server import InspectedServer, calls_of
+from valkeykit_ops.migrate.server import InspectedServer, MigrationServer, calls_of
 
 SILENT_COMMANDS: dict[str, frozenset[str]] = {
     "stream": frozenset({"xack", "xackdel", "xautoclaim", "xclaim", "xreadgroup"}),
@@ -17,8 +17,18 @@ SILENT_COMMANDS: dict[str, frozenset[str]] = {
 }
 """By the type of the keys that they change: positions and pending entries of groups; the cached count of an HLL."""
 
+SILENT_BEFORE_6_2 = frozenset({"migrate", "move", "persist", "restore", "restore-asking"})
+"""Commands that older servers do not notify either, so notifications of these servers are not used."""
+
+FIRST_COMPLETE = (6, 2)
+
 FLUSHES = ("flushdb", "flushall", "swapdb")
 """Commands that change whole databases, without a notification for each key."""
+
+
+def notifies_enough(server: MigrationServer) -> bool:
+    """Whether notifications report every change but those of the commands in SILENT_COMMANDS."""
+    return server.engine == "valkey" or server.release >= FIRST_COMPLETE
 
 
 class GroupChanges:

@@ -18,6 +18,8 @@ from valkeykit_ops.migrate.router import Router
 CLOCK_DRIFT_MS = 1000
 """How far delivery times may differ, since each server computes them with its own clock."""
 
+MAX_SEQUENCE = (1 << 64) - 1
+
 _FIRST, _LAST = b"-", b"+"
 _GHOST = (b"", b"")
 
@@ -67,7 +69,7 @@ class StreamCodec:
             yield StreamChunk(start, end, dict(page), pending)
             if end == _LAST:
                 return
-            start = b"(" + end
+            start = _next(end)
 
     def begin(self, router: Router, key: bytes, scratch: bytes) -> list[bytes]:
         """The commands that create a stream with the same consumer groups."""
@@ -166,6 +168,12 @@ def order(identity: bytes) -> tuple[int, int]:
     return int(milliseconds), int(sequence)
 
 
+def _next(identity: bytes) -> bytes:
+    """The entry id that follows; servers before 6.2 support no exclusive ranges."""
+    milliseconds, sequence = order(identity)
+    return b"%d-%d" % ((milliseconds, sequence + 1) if sequence < MAX_SEQUENCE else (milliseconds + 1, 0))
+
+
 def group_names(router: Router, key: bytes) -> list[bytes]:
     """The sorted names of a stream's groups; empty if the key does not exist."""
     try:
@@ -186,7 +194,7 @@ def _pending(router: Router, key: bytes, group: bytes, between: tuple[bytes, byt
             yield Pending(group, consumer, identity, now - idle, times)
         if len(page) < step:
             return
-        start = b"(" + page[-1][0]
+        start = _next(page[-1][0])
 
 
 def _facts(pairs: list[Any]) -> dict[str, Any]:
