@@ -212,7 +212,9 @@ def test_a_command_that_no_server_takes(single: DeploymentHarness) -> None:
 def test_a_volume_of_another_stack_is_refused(single: DeploymentHarness) -> None:
     damage(single, "sed -i 's/^[^ ]*/other/' /data/position", "node-0")
     wait_for(single, "node-0", "its volume has data of other")
-    with pytest.raises(ProvisioningError, match="the volume of node-0 has data of other"):
+    with pytest.raises(
+        ProvisioningError, match=r"can't be repaired: its volume has data of other, .* -> give it its own volume"
+    ):
         repair(single)
     wait_for(single, "node-0", "its volume has data of other")
     single.spec.engine.docker("stop", single.deployment.container("node-0"))

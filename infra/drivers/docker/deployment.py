@@ -147,7 +147,7 @@ class ContainerDeployment:
         facts, services = self._facts(), self.project["services"]
         problems = {service: health.problem(facts.get(service), desired) for service, desired in services.items()}
         for service in (service for service in (*self.executor.ports, compose.KEEPER) if service in facts):
-            if not health.is_healthy(facts[service]) and (reason := self._reason(service)):
+            if not health.is_healthy(facts[service]) and (reason := self.reason(service)):
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
@@ -195,7 +195,7 @@ class ContainerDeployment:
             for service, facts in slow.items():
                 since, restarts = first[service]
                 has_failed = health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
-                reason = self._reason(service) if has_failed or now - since > _REASON_AFTER_SECONDS else None
+                reason = self.reason(service) if has_failed or now - since > _REASON_AFTER_SECONDS else None
                 if has_failed or now - begin > START_TIMEOUT_SECONDS or (reason and now - since > reason.grace_seconds):
                     raise EngineError(
                         f"{service} {reason.state}: {reason.text}"
@@ -203,7 +203,9 @@ class ContainerDeployment:
                         else f"{service} is {health.status(facts)}",
                         fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
                     )
-                if reason and reason.text not in reported:  # it may take minutes more
+                # A cluster that is being formed isn't worth a word until it takes long.
+                is_due = reason and (reason.grace_seconds < float("inf") or now - since > reasons.WAIT_GRACE_SECONDS)
+                if reason and is_due and reason.text not in reported:
                     reported.add(reason.text)
                     _LOG.warning("still waiting for %s: %s", service, reason.text)
             time.sleep(_POLL_INTERVAL_SECONDS)
@@ -212,7 +214,7 @@ class ContainerDeployment:
     def _not_healthy(self, services: Collection[str]) -> dict[str, dict[str, Any]]:
         return {name: facts for name, facts in self._facts(services).items() if not health.is_healthy(facts)}
 
-    def _reason(self, service: str) -> reasons.Reason | None:
+    def reason(self, service: str) -> reasons.Reason | None:
         """Why a service isn't healthy, as it reports itself."""
         waiting = log = ""
         port = self.executor.ports.get(service, 0)

@@ -64,6 +64,7 @@ def repair(deployment: ContainerDeployment, name: str, *, force: bool, dry: bool
         yield from lost_slots.accept(deployment, node, loss, force=force, dry=dry)
     else:
         _reject_healthy(deployment, node)
+        _reject_other_fix(deployment, node)
         damaged = surviving_copies.damaged(deployment, node, force=force)
         for other, reason in damaged.items():
             yield f"{other} is damaged too ({reason}); it copies the data of {name} once {name} serves"
@@ -102,6 +103,15 @@ def _reject_healthy(deployment: ContainerDeployment, node: NodeAddress) -> None:
             ) from None
     else:
         raise ProvisioningError(f"{node.name} runs and responds, so there is nothing to repair", fix="make up")
+
+
+def _reject_other_fix(deployment: ContainerDeployment, node: NodeAddress) -> None:
+    """Raises ProvisioningError if no repair helps, but what its start script reports: the volume isn't the node's, or
+    can't be written. Data of a newer version may be readable.
+    """
+    reason = deployment.reason(node.name)
+    if reason and reason.fix and not reason.fix.startswith("make repair") and reasons.NEWER not in reason.text:
+        raise ProvisioningError(f"{node.name} can't be repaired: {reason.text}", fix=reason.fix)
 
 
 def _server(deployment: ContainerDeployment, node: NodeAddress) -> str:
