@@ -37,7 +37,7 @@ class StackSettings(SettingsModel):
     replicas: Annotated[
         Annotated[int, Field(ge=0, le=5)] | None, EmptyAsNone, Key("0 to 5, or empty for the topology's default", "1")
     ] = None
-    workload: Annotated[Workload, Key("cache, queue or mixed", "queue")] = "cache"
+    workload: Annotated[Workload, Key("cache, queue or mixed", "queue")] = "mixed"
     version: Annotated[
         str,
         Field(pattern=r"^\d+\.\d+(\.\d+)?$"),

@@ -59,7 +59,7 @@ def test_drift_is_seen_and_repaired(project: Project) -> None:
     assert project.pulumi(*preview).returncode != 0
     assert project.stack.up() is True
     with project.client() as client:
-        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "allkeys-lru"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
         assert "monitor" in client.acl_users()
     assert project.pulumi(*preview).returncode == 0
 

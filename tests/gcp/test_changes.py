@@ -20,7 +20,7 @@ FAR = "projects/my-project/locations/us-east1/instances/valkey-far"
 
 SCENARIOS: dict[str, Scenario] = {
     "instance": (
-        SHARED | {"topology": "replicated", "version": "8.0"},
+        SHARED | {"workload": "cache", "topology": "replicated", "version": "8.0"},
         (
             (("version", "9.0"), ("finalSnapshot", "false"), ("port", "6379"), ("gcp.enableApis", "false")),
             (("memory", "2gb"), ("gcp.connectionLimit", "4")),

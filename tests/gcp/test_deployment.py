@@ -77,10 +77,10 @@ def test_engine_configs_are_the_hardening_table_as_far_as_it_reaches(workload: s
 @pytest.mark.parametrize(
     ("configuration", "mode"),
     [
-        ({}, "RDB"),
+        ({"workload": "cache"}, "RDB"),
         ({"workload": "queue"}, "AOF"),
         ({"workload": "mixed"}, "AOF"),
-        ({"gcp.persistence": "disabled"}, "DISABLED"),
+        ({"workload": "cache", "gcp.persistence": "disabled"}, "DISABLED"),
         ({"gcp.persistence": "aof"}, "AOF"),
     ],
 )
@@ -91,7 +91,7 @@ def test_persistence_follows_from_the_workload(configuration: Configuration, mod
 
 
 def test_snapshots_and_flushes_can_be_chosen() -> None:
-    rdb = DeployedGcp.of({"gcp.snapshotPeriod": "12h"}).one(INSTANCE)["persistenceConfig"]
+    rdb = DeployedGcp.of({"workload": "cache", "gcp.snapshotPeriod": "12h"}).one(INSTANCE)["persistenceConfig"]
     assert rdb["rdbConfig"] == {"rdbSnapshotPeriod": "TWELVE_HOURS"}
     aof = DeployedGcp.of({"workload": "queue", "gcp.appendFsync": "always"}).one(INSTANCE)["persistenceConfig"]
     assert aof["aofConfig"] == {"appendFsync": "ALWAYS"}
@@ -301,7 +301,7 @@ def test_alerts_are_those_of_the_workload() -> None:
     def rules(**settings: str) -> dict[str, alerts.AlertRule]:
         return {rule.metric: rule for rule in alerts.rules(load(MINIMAL | settings))}
 
-    cache, queue = rules(), rules(workload="queue", topology="replicated")
+    cache, queue = rules(workload="cache"), rules(workload="queue", topology="replicated")
     assert set(cache) == {
         "cpu/maximum_utilization",
         "stats/total_rejected_connections_count",

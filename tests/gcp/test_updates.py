@@ -143,7 +143,7 @@ def test_a_role_ends_only_by_none() -> None:
 
 
 STEPS = {
-    "a cache becomes a queue": ({}, {"workload": "queue"}),
+    "a cache becomes a queue": ({"workload": "cache"}, {"workload": "queue"}),
     "a dev stack becomes a prod one": ({}, {"environment": "prod"}),
     "a cluster gets larger nodes and more of them": (
         {"topology": "cluster", "memory": "3gb"},

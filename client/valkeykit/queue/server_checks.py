@@ -36,13 +36,14 @@ def _check_eviction(policy: str, *, allow_eviction: bool) -> None:
     if policy == "noeviction":
         return
     if policy.startswith("volatile-"):
-        _logger.warning("the server evicts keys with a TTL (%s): results and dedup keys may go early", policy)
+        _logger.info("the server evicts keys with a TTL (%s): results and dedup keys may go early", policy)
     elif allow_eviction:
         _logger.warning("the server evicts any key (%s): jobs may be lost", policy)
     else:
         raise UnsupportedServerError(
             f"the server evicts any key when its memory is full ({policy}), so it would lose jobs",
-            fix="set maxmemory-policy noeviction, or pass allow_eviction=True",
+            fix="set maxmemory-policy noeviction (a stack: pulumi config set workload mixed; make up), "
+            "or pass allow_eviction=True",
         )
 
 
