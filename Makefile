@@ -38,8 +38,8 @@ up: $(READY) ## Deploy the stack, run the smoke tests and print connection detai
 smoke: $(READY) ## Run the smoke tests on a deployed stack (JUNIT=file.xml, DISRUPTIVE=1 also restarts the server, ACCEPT=1 accepts fewer keys)
 	@$(RUN) smoke --stack "$$STACK" $(if $(ACCEPT),--accept) -- $(if $(JUNIT),--junitxml "$$JUNIT") $(if $(DISRUPTIVE),--disruptive)
 
-env: $(READY) ## Write a stack's URLs to a file and print its path (FORMAT=dotenv|shell|json|k8s, OUT=file)
-	@$(RUN) env --stack "$$STACK" --format "$$FORMAT" $(if $(OUT),--out "$$OUT")
+env: $(READY) ## Write a stack's URLs to a file and print its path (FORMAT=dotenv|shell|json|k8s, OUT=file, ONLY_VALKEY_URL=1 without REDIS_URL)
+	@$(RUN) env --stack "$$STACK" --format "$$FORMAT" $(if $(OUT),--out "$$OUT") $(if $(ONLY_VALKEY_URL),--only-valkey-url)
 
 backup: $(READY) ## Back up the data to .valkey/<stack>/backups/<time> and print that path
 	@$(RUN) backup --stack "$$STACK"

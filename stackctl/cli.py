@@ -78,12 +78,13 @@ def env(
     stack: StackName = DEFAULT_STACK,
     form: Annotated[str, typer.Option("--format", help="One of dotenv, shell, json and k8s.")] = "dotenv",
     out: Annotated[Path | None, typer.Option(help="File; default: a file in .valkey.")] = None,
+    only_valkey_url: Annotated[bool, typer.Option("--only-valkey-url", help="Leave REDIS_URL out.")] = False,
 ) -> None:
     """Write a stack's URLs to a file and print its path."""
     from stackctl.operations.env import write_variables
 
     with running(make_command("env", stack), reads=stack):
-        print(write_variables(Stack.open(stack), form, out))
+        print(write_variables(Stack.open(stack), form, out, only_valkey_url=only_valkey_url))
 
 
 @app.command()
