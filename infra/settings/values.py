@@ -15,6 +15,9 @@ NameList = Annotated[tuple[str, ...], CommaSeparated]
 EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"
 
 
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
+
+
 def one_of(allowed: Any) -> AfterValidator:
     """One of these values, or empty."""
 
@@ -42,7 +45,10 @@ def private_network(largest: int, smallest: int) -> AfterValidator:
 
     def check(text: str) -> str:
         network = ipaddress.IPv4Network(text)
-        if not (network.is_private and largest <= network.prefixlen <= smallest):
+        is_usable = network.is_private and not (
+            network.is_loopback or network.is_link_local or network.overlaps(_THIS_NETWORK)
+        )
+        if not (is_usable and largest <= network.prefixlen <= smallest):
             raise ValueError("not a private network of that size")
         return text
 

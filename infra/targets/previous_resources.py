@@ -34,6 +34,10 @@ class PreviousResources:
         """The previous inputs of the only resource of a type; None if there was none."""
         return next((self._inputs(known) for known in self._by_urn.values() if known["type"] == kind), None)
 
+    def all_of(self, kind: str) -> list[Inputs]:
+        """The previous inputs of every resource of a type."""
+        return [self._inputs(known) for known in self._by_urn.values() if known["type"] == kind]
+
     def check_completed(self) -> None:
         """
         Raises:

@@ -62,7 +62,7 @@ class ScenarioRunner:
 
     def predictions(self) -> dict[str, EffectRow]:
         """Of every key by itself, in its scenario."""
-        rows = {key: self._row(key, self.plan(before, after)) for key, before, after in self.changes()}
+        rows = {key: self.row(key, self.plan(before, after)) for key, before, after in self.changes()}
         return rows | {key: replace(rows[same], key=key) for key, same in self.same_as.items()}
 
     def changes(self) -> Iterator[tuple[str, Configuration, Configuration]]:
@@ -99,7 +99,8 @@ class ScenarioRunner:
                 assert not refused.succeeded, f"{batch} isn't refused"
                 assert self.refusals[planned] in refused.said
 
-    def _row(self, key: str, planned: list[Step] | Effect) -> EffectRow:
+    def row(self, key: str, planned: list[Step] | Effect) -> EffectRow:
+        """What the table says of a key."""
         if not isinstance(planned, list):
             return EffectRow(key, planned, guarded=True, touched=())
         does = effect(planned, self.holding, self.deferred)

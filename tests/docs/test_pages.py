@@ -41,6 +41,8 @@ NOT_RUN = {
     "pip install './client[gcp]'": "it would replace the environment that runs the tests",
     "pulumi config set workload queue": "it needs an account; tests/gcp/test_updates.py makes such updates",
     "pulumi config set --path gcp.existing": "it needs an account; tests/gcp/test_recovery.py imports an instance",
+    "make backup STACK=cloud": "it needs an account; tests/unit/stackctl/test_managed_services.py makes the request",
+    "pulumi config set --path gcp.deletionPolicy": "it needs an account; tests/gcp/test_life.py destroys such a stack",
     "make smoke STACK=cloud": "it asks the cloud's own servers",
     "HOST=$(pulumi stack output endpoint": "it goes through a machine in the cloud's network",
     "pulumi up --policy-pack infra/policy": "it takes the policy host of the official CLI",

@@ -29,7 +29,8 @@ class DeployedGcp:
 
     def __init__(self, settings: StackSettings, stack: str = "valkey/test") -> None:
         self.settings = settings
-        self.recorder = Recorder({**RESOURCES, answers.POLICY: self._policy})
+        calls = {answers.GET_NETWORK: lambda _token, _arguments: dict[str, Any]()}
+        self.recorder = Recorder({**RESOURCES, answers.POLICY: self._policy}, calls)
         self.known: dict[str, Any] = record(self.recorder, lambda: self._program(stack))
         self.endpoint: Endpoint = self.known["endpoint"]
         self.outputs: dict[str, Any] = self.known["outputs"]["gcp"]

@@ -26,11 +26,17 @@ def acl_policy(inputs: Inputs) -> Any:
     return _parse(api.AclPolicy, rest)
 
 
+def user_endpoints(inputs: Inputs) -> Any:
+    """The request's instance: the endpoints are one of its fields."""
+    return _parse(api.Instance, {"endpoints": inputs["desiredUserCreatedEndpoints"]})
+
+
 def objections(kind: str, inputs: Inputs) -> list[str]:
     """What the API's messages have against a resource; nothing for types that aren't Memorystore's."""
     parse = {
         "gcp:memorystore/instance:Instance": instance,
         "gcp:memorystore/aclPolicy:AclPolicy": acl_policy,
+        "gcp:memorystore/instanceDesiredUserCreatedEndpoints:InstanceDesiredUserCreatedEndpoints": user_endpoints,
     }.get(kind)
     try:
         if parse:

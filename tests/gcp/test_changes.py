@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from harness.cloud.changes import REPLACEMENTS, Effect, Step
+from harness.cloud.changes import REPLACEMENTS, Effect, Step, touched
 from harness.cloud.config_strategies import Configuration
 from harness.cloud.gcp import answers, service
-from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
+from harness.cloud.gcp.accepted import POLICY, POOL
+from harness.cloud.gcp.configurations import FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
 from infra.targets.gcp.changes import ALLOW_REPLACEMENT, REPLACED_ON_CHANGES
 from stackctl.stack import PROJECT
 from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
 from tests.gcp.recorded import DeployedGcp
+from tests.gcp.test_life import make_policy
 
 FILE = PROJECT / "docs" / "gcp-changes.md"
 
@@ -28,6 +33,8 @@ SCENARIOS: dict[str, Scenario] = {
                 ("replicas", "1"),
                 ("gcp.subnetworks", SHARED["gcp.subnetworks"][:-1] + "b"),
                 ("gcp.checkHostname", "false"),
+                ("gcp.allowedProducers", "folders/12"),
+                ("gcp.endpointNetworks", FURTHER["gcp.endpointNetworks"]),
                 ("gcp.alertEmails", "ops@example.org"),
                 ("gcp.alertChannels", "projects/my-project/notificationChannels/12345"),
             ),
@@ -44,12 +51,15 @@ SCENARIOS: dict[str, Scenario] = {
             (("gcp.appMembers", MEMBERS["gcp.appMembers"]),),
             (("gcp.acl", "false"),),
             (("gcp.snapshotPeriod", "6h"),),
+            (("gcp.snapshotStart", "2026-01-01T03:00:00Z"),),
+            (("gcp.snapshotStart", ""),),
             (("gcp.snapshotPeriod", ""), ("gcp.persistence", "aof")),
             (("gcp.appendFsync", "always"),),
             (("gcp.maintenanceVersion", "M_1"),),
             (("gcp.backupDays", "3"), ("gcp.backupHour", "5")),
             (("gcp.maintenanceWindow", "sat:05:00"),),
             (("gcp.deletionProtection", "true"),),
+            (("gcp.deletionPolicy", "abandon"),),
             (("gcp.labels", "team=web"),),
         ),
     ),
@@ -72,6 +82,24 @@ SAME_AS = {
     "gcp.primaryInstance": "gcp.secondaryInstances",
 }
 """Keys that go only with others, or need a file: they change what the named key changes."""
+
+_CUSTOMER: Configuration = {"gcp.serverCa": "customer", "gcp.caFile": "first.pem", "gcp.caPool": POOL}
+_ELSEWHERE = {"gcp.network": "projects/host-project/global/networks/other", "gcp.connectionPolicy": f"{POLICY}-2"}
+
+WITH_OTHERS: dict[str, tuple[Configuration, Configuration]] = {
+    "gcp.connectionPolicy": ({"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": POLICY}, _ELSEWHERE),
+    "gcp.adminMembers": (SHARED, {"gcp.adminMembers": MEMBERS["gcp.adminMembers"]}),
+    "gcp.monitorMembers": (SHARED, {"gcp.monitorMembers": MEMBERS["gcp.monitorMembers"]}),
+    "gcp.serverCa": (SHARED, {"gcp.serverCa": "shared"}),
+    "gcp.caPool": (SHARED | _CUSTOMER, {"gcp.caPool": f"{POOL}-2"}),
+    "gcp.caFile": (SHARED | _CUSTOMER, {"gcp.caFile": "second.pem"}),
+    "gcp.replicationRole": (SHARED, {"gcp.replicationRole": "primary", "gcp.secondaryInstances": FAR}),
+    "gcp.primaryInstance": (
+        SHARED | {"gcp.replicationRole": "secondary", "gcp.primaryInstance": FAR},
+        {"gcp.primaryInstance": f"{FAR}er"},
+    ),
+}
+"""Of each key in SAME_AS a configuration and a change, which show that its row is right."""
 
 NOT_IN_TABLE = {
     "contacts",
@@ -136,6 +164,41 @@ RUNNER = ScenarioRunner(
 
 def test_the_table_of_the_docs_is_what_the_program_does() -> None:
     assert_documented(FILE, HEAD, RUNNER.predictions(), "gcp", NOT_IN_TABLE)
+
+
+def authorities(folder: Path) -> None:
+    for name in ("first", "second"):
+        (folder / f"{name}.pem").write_text(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n")
+
+
+def test_a_key_that_goes_with_others_has_the_right_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    authorities(tmp_path)
+    assert set(WITH_OTHERS) == set(SAME_AS)
+    documented = RUNNER.predictions()
+    for key, (before, change) in WITH_OTHERS.items():
+        assert RUNNER.row(key, plan(before, before | change)) == documented[key]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("key", WITH_OTHERS)
+def test_the_engine_does_what_such_a_row_says(stack: CloudStack, resources: Path, key: str) -> None:
+    authorities(stack.project.root)
+    before, change = WITH_OTHERS[key]
+    if "gcp.connectionPolicy" in before:
+        make_policy(resources)
+    stack.configure(MINIMAL | before)
+    first = stack.up()
+    assert first.succeeded, first.said
+    if "gcp.connectionPolicy" in change:
+        theirs = json.loads(resources.read_text())
+        inputs = theirs[POLICY]["inputs"] | {"network": change["gcp.network"], "name": "theirs-2"}
+        resources.write_text(json.dumps(theirs | {f"{POLICY}-2": {"kind": answers.POLICY, "inputs": inputs}}))
+    stack.configure(MINIMAL | before | change)
+    done = stack.up()
+    row = RUNNER.predictions()[key]
+    assert done.succeeded != row.guarded, done.said
+    assert touched(done.steps) == row.touched or row.guarded
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

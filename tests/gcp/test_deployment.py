@@ -13,7 +13,7 @@ from valkeykit.url import parse
 
 from harness.cloud.config_strategies import Configuration, load
 from harness.cloud.gcp import answers
-from harness.cloud.gcp.configurations import BACKUP, KEY, MEMBERS, MINIMAL, SHARED
+from harness.cloud.gcp.configurations import APPS, BACKUP, BATCH, FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from infra import hardening
 from infra.settings.gcp import sizing
 from infra.settings.gcp.nodes import NODE_TYPES
@@ -95,6 +95,19 @@ def test_snapshots_and_flushes_can_be_chosen() -> None:
     assert rdb["rdbConfig"] == {"rdbSnapshotPeriod": "TWELVE_HOURS"}
     aof = DeployedGcp.of({"workload": "queue", "gcp.appendFsync": "always"}).one(INSTANCE)["persistenceConfig"]
     assert aof["aofConfig"] == {"appendFsync": "ALWAYS"}
+
+
+def test_snapshots_can_start_at_a_time() -> None:
+    start = "2026-01-01T03:00:00Z"
+    rdb = DeployedGcp.of({"gcp.snapshotStart": start}).one(INSTANCE)["persistenceConfig"]
+    assert rdb["rdbConfig"] == {"rdbSnapshotPeriod": "ONE_HOUR", "rdbSnapshotStartTime": start}
+
+
+def test_a_policy_can_admit_instances_of_other_projects() -> None:
+    allowed = "projects/my-project,folders/12"
+    config = DeployedGcp.of(SHARED | {"gcp.allowedProducers": allowed}).one(answers.POLICY)["pscConfig"]
+    assert config["producerInstanceLocation"] == "CUSTOM_RESOURCE_HIERARCHY_LEVELS"
+    assert config["allowedGoogleProducersResourceHierarchyLevels"] == allowed.split(",")
 
 
 def test_backups_can_be_off_in_dev_without_an_alert_for_them() -> None:
@@ -183,6 +196,29 @@ def test_a_shared_vpc_has_its_policy_in_the_network_s_project_and_its_endpoints_
     (endpoint,) = deployed.one(INSTANCE)["desiredAutoCreatedEndpoints"]
     assert endpoint == {"network": SHARED["gcp.network"], "projectId": "my-project"}
     assert deployed.one(INSTANCE)["project"] == "my-project"
+
+
+def test_further_networks_have_endpoints_of_their_own() -> None:
+    deployed = DeployedGcp.of({"topology": "replicated"} | FURTHER)
+    endpoints = deployed.one(answers.USER_ENDPOINTS)["desiredUserCreatedEndpoints"]
+    rules, addresses = deployed.all(answers.RULE), deployed.all(answers.ADDRESS)
+    assert len(rules) == len(addresses) == 4
+    assert {known["project"] for known in rules.values()} == {"my-project", "batch-project"}
+    assert {known["connections"][0]["pscConnection"]["network"] for known in endpoints} == {APPS, BATCH}
+    targets = [[known["pscConnection"]["serviceAttachment"] for known in group["connections"]] for group in endpoints]
+    assert targets[0] == targets[1] == sorted(set(targets[0]))
+    services = {known["project"] for known in deployed.all(answers.SERVICE).values()}
+    assert services == {"my-project", "batch-project"}
+
+
+def test_a_client_in_a_further_network_has_a_url_of_its_own() -> None:
+    found = DeployedGcp.of({"topology": "replicated"} | FURTHER).outputs["endpoints"]
+    assert set(found) == {APPS, BATCH}
+    primary, reader = (parse(found[APPS][name]).host for name in ("url", "readerUrl"))
+    assert {primary, reader} == {host.removesuffix("/32") for host in found[APPS]["firewall"]["destinations"]}
+    cluster = DeployedGcp.of({"topology": "cluster"} | FURTHER).outputs["endpoints"]
+    assert set(cluster[APPS]) == {"url", "firewall"}
+    assert "endpoints" not in DeployedGcp.of({}).outputs
 
 
 def test_members_may_connect_to_this_instance_and_to_no_other() -> None:

@@ -67,6 +67,13 @@ def test_the_client_s_example_signs_in(
 def test_every_key_that_is_named_is_one() -> None:
     keys = {key for key, _ in loading.describe_keys()}
     named = set(re.findall(r"[`:](gcp\.[a-z]\w*)", PAGE.read_text()))
-    outputs = {"gcp.readerUrl", "gcp.secret", "gcp.firewall", "gcp.pendingUpdates", "gcp.availableMaintenanceVersions"}
+    outputs = {
+        "gcp.endpoints",
+        "gcp.readerUrl",
+        "gcp.secret",
+        "gcp.firewall",
+        "gcp.pendingUpdates",
+        "gcp.availableMaintenanceVersions",
+    }
     assert named - outputs <= keys
     assert len(named - outputs) > 15

@@ -11,13 +11,14 @@ from pulumi_gcp.memorystore.outputs import (
     InstanceEndpointConnectionPscAutoConnection,
     InstanceManagedServerCa,
     InstanceManagedServerCaCaCert,
+    InstancePscAttachmentDetail,
 )
 from valkeykit.url import Node
 
 from harness.cloud.config_strategies import load
 from harness.cloud.gcp.configurations import MINIMAL
 from infra.errors import ProvisioningError
-from infra.targets.gcp import endpoints
+from infra.targets.gcp import endpoints, user_endpoints
 
 PRIMARY, READER, DISCOVERY = endpoints.PRIMARY, endpoints.READER, endpoints.DISCOVERY
 
@@ -62,6 +63,19 @@ def test_an_endpoint_that_isn_t_there_is_told(known: Any) -> None:
     with pytest.raises(ProvisioningError, match="no endpoint of type CONNECTION_TYPE_PRIMARY"):
         endpoints.nodes(known, (PRIMARY,))
     assert PRIMARY not in endpoints.addresses(known)
+
+
+def test_the_order_of_attachments_says_nothing() -> None:
+    details = [
+        InstancePscAttachmentDetail(connection_type=kind, service_attachment=uri)
+        for kind, uri in ((None, "sa-2"), (DISCOVERY, "sa"))
+    ]
+    assert user_endpoints.attachments(details) == [
+        user_endpoints.Attachment("sa", DISCOVERY),
+        user_endpoints.Attachment("sa-2", None),
+    ]
+    with pytest.raises(ProvisioningError, match=r"has 0 service attachments .*gcp.maintenanceVersion MEMORYSTORE_2025"):
+        user_endpoints.attachments(None)
 
 
 def test_every_chain_of_every_authority_counts() -> None:

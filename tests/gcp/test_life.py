@@ -12,9 +12,9 @@ from valkeykit.url import parse
 
 from harness.cloud.config_strategies import Configuration
 from harness.cloud.gcp import answers, project
-from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
+from harness.cloud.gcp.configurations import FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
-from infra.targets.gcp.component import CREATION_NOTE
+from infra.targets.gcp.progress import CREATION_NOTE
 from tests.support.secret_scan import absent_from_text
 
 THEIRS = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"
@@ -42,7 +42,9 @@ def stored(resources: Path, kind: str) -> list[dict[str, Any]]:
     "configuration",
     [
         {"topology": "replicated"} | MEMBERS,
-        {"topology": "cluster", "workload": "queue", "gcp.kmsKey": KEY, "restoreFrom": "gs://dumps/a.rdb"} | SHARED,
+        {"topology": "cluster", "workload": "queue", "gcp.kmsKey": KEY, "restoreFrom": "gs://dumps/a.rdb"}
+        | SHARED
+        | FURTHER,
     ],
     ids=["replicated", "cluster"],
 )
@@ -161,6 +163,20 @@ def test_production_is_deleted_only_by_the_documented_way(stack: CloudStack, res
     assert stack.project.pulumi("state", "unprotect", "--all", "--yes").returncode == 0
     assert stack.destroy().succeeded
     assert json.loads(resources.read_text()) == {}
+
+
+def test_an_abandoned_deployment_stays_in_google(stack: CloudStack, resources: Path) -> None:
+    configuration = MINIMAL | MEMBERS
+    stack.configure(configuration)
+    assert stack.up().succeeded
+    stack.configure(configuration | {"gcp.deletionPolicy": "abandon"})
+    assert stack.up().succeeded
+    assert stack.destroy().succeeded
+    assert stack.project.resources() == []
+    kinds = (answers.INSTANCE, answers.NETWORK, answers.SUBNETWORK, answers.POLICY, answers.ACL)
+    assert [len(stored(resources, kind)) for kind in kinds] == [1] * len(kinds)
+    assert len(stored(resources, answers.MEMBER)) == 4
+    assert stored(resources, answers.SECRET) == stored(resources, answers.ALERT) == []
 
 
 def test_a_source_may_be_dropped_after_the_creation(stack: CloudStack, resources: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from harness.cloud.gcp import answers, faults
 from harness.cloud.gcp.configurations import MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
+from harness.waiting import wait_until
 from stackctl import config_change
 from tests.gcp.test_life import EXISTING, make_policy, stored
 
@@ -22,6 +26,24 @@ def fail_once(resources: Path, operation: str, kind: str) -> None:
 def instance(resources: Path) -> dict[str, Any]:
     (inputs,) = stored(resources, answers.INSTANCE)
     return inputs
+
+
+@contextlib.contextmanager
+def exhausted_quota(resources: Path) -> Iterator[None]:
+    """Until the provider has repeated a request."""
+    quota = faults.quota(resources)
+    quota.touch()
+
+    def raise_it() -> None:
+        try:
+            wait_until(lambda: quota.stat().st_size, seconds=300)
+        finally:
+            quota.unlink()
+
+    with ThreadPoolExecutor() as pool:
+        raised = pool.submit(raise_it)
+        yield
+        raised.result()
 
 
 def test_a_failed_update_is_made_again_after_a_refresh(stack: CloudStack, resources: Path) -> None:
@@ -38,8 +60,11 @@ def test_a_failed_update_is_made_again_after_a_refresh(stack: CloudStack, resour
     assert "the previous update of instance failed" in again.said
     assert "Traceback" not in again.said
     assert instance(resources)["nodeType"] == "CUSTOM_PICO"
-    fixed = stack.up("--refresh")
+    with exhausted_quota(resources):
+        fixed = stack.up("--refresh")
     assert fixed.succeeded, fixed.said
+    assert "the update of nodeType and engineConfigs takes up to an hour" in fixed.said
+    assert "quota (429), which the provider repeats silently for up to 120 minutes" in fixed.said
     assert instance(resources)["nodeType"] == "CUSTOM_MINI"
 
 

@@ -11,7 +11,7 @@ from hypothesis import settings as limits
 from harness.cloud.config_strategies import Configuration, accepted, configurations, load, refusal
 from harness.cloud.gcp import service
 from harness.cloud.gcp.answers import ACL, INSTANCE, MEMBER, POLICY
-from harness.cloud.gcp.configurations import BACKUP, KEY, MEMBERS, MINIMAL, SHARED, TOPOLOGIES
+from harness.cloud.gcp.configurations import BACKUP, FURTHER, KEY, MEMBERS, MINIMAL, SHARED, TOPOLOGIES
 from infra.settings import loading
 from tests.cloud.recording import Recorder
 from tests.gcp import requests
@@ -145,6 +145,12 @@ VALUES = {
         "theirs",
     ],
     "gcp.connectionLimit": ["2", "1"],
+    "gcp.endpointNetworks": [
+        FURTHER["gcp.endpointNetworks"],
+        FURTHER["gcp.endpointNetworks"].replace("europe-west3", "us-east1"),
+        "default=default",
+    ],
+    "gcp.allowedProducers": ["projects/my-project", "projects/other-project", "folders/12", "all"],
     "gcp.enableApis": ["true", "false"],
     "gcp.allowReplacement": ["true", "false"],
     "gcp.existing": ["", "my-instance", "My Instance"],
@@ -161,6 +167,8 @@ VALUES = {
     "gcp.kmsKey": ["", KEY, KEY.replace("europe-west3", "us-east1"), "mine"],
     "gcp.backupDays": ["1", "365", "366", "0"],
     "gcp.snapshotPeriod": ["", "6h", "2h"],
+    "gcp.snapshotStart": ["", "2026-01-01T03:00:00Z", "03:00"],
+    "gcp.deletionPolicy": ["delete", "abandon", "keep"],
     "gcp.appendFsync": ["", "always", "no", "sometimes"],
     "gcp.maintenanceVersion": ["", "MEMORYSTORE_20260101_00_00", "a b"],
     "gcp.backupHour": ["0", "23", "24", "99"],

@@ -8,11 +8,12 @@ from typing import Any
 import pulumi
 import pytest
 
-from harness.cloud.config_strategies import Configuration
+from harness.cloud.config_strategies import Configuration, load
 from harness.cloud.gcp import service
+from harness.cloud.gcp.configurations import MINIMAL
 from infra.errors import ProvisioningError
 from infra.outputs import STAGED_UPDATES
-from infra.targets.gcp import changes, updates
+from infra.targets.gcp import changes, progress, retention, updates
 from infra.targets.previous_resources import PreviousResources
 from tests.gcp.recorded import INSTANCE, DeployedGcp
 
@@ -117,6 +118,29 @@ def test_data_fits_and_jobs_are_kept_while_several_updates_are_under_way() -> No
     cache = BEFORE | {"engineConfigs": {"maxmemory-policy": "allkeys-lru"}}
     assert updates.find_steps(queue, cache) == [["engineConfigs"], ["persistenceConfig"]]
     assert updates.find_steps(cache, queue) == [["persistenceConfig"], ["engineConfigs"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"labels": {}}, "the update of labels takes a few minutes"),
+        (LARGER, "the update of nodeType and engineConfigs takes up to an hour"),
+    ],
+)
+def test_what_a_long_update_waits_for_is_said(change: dict[str, Any], said: str | None) -> None:
+    note = progress.note(BEFORE, updates.plan(BEFORE, BEFORE | change))
+    assert (note is None) == (said is None)
+    assert said is None or (said in str(note) and "quota (429)" in str(note))
+
+
+def test_a_removed_member_would_keep_what_is_abandoned() -> None:
+    member = {"urn": "a", "type": retention.MEMBER, "inputs": {"member": "user:bob@example.org"}}
+    for policy, members in (("delete", ""), ("abandon", "user:bob@example.org")):
+        kept = load(MINIMAL | {"gcp.deletionPolicy": policy, "gcp.adminMembers": members})
+        retention.check_members(kept, remembered(member))
+    with pytest.raises(ProvisioningError, match=r"user:bob@example.org would keep .*gcp.deletionPolicy delete"):
+        retention.check_members(load(MINIMAL | {"gcp.deletionPolicy": "abandon"}), remembered(member))
 
 
 def test_what_an_import_adds_is_no_change() -> None:

@@ -8,7 +8,7 @@ import pytest
 from valkeykit.errors import ConfigurationError
 
 from harness.cloud.config_strategies import Configuration, apply_fixes, load
-from harness.cloud.gcp.configurations import KEY, MEMBERS, MINIMAL, SHARED
+from harness.cloud.gcp.configurations import APPS, FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from tests.gcp.recorded import DeployedGcp
 
 NETWORK = {"gcp.network": SHARED["gcp.network"]}
@@ -70,6 +70,10 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ),
     (SHARED | {"gcp.subnetCidr": "10.1.0.0/24"}, "the network already exists", "rm --path gcp.subnetCidr"),
     ({"gcp.subnetCidr": "8.8.8.0/24"}, "gcp.subnetCidr is '8.8.8.0/24'", "gcp.subnetCidr 10.61.0.0/24"),
+    ({"gcp.subnetCidr": "127.0.0.0/24"}, "a private network", "gcp.subnetCidr 10.61.0.0/24"),
+    ({"gcp.subnetCidr": "169.254.0.0/24"}, "a private network", "gcp.subnetCidr 10.61.0.0/24"),
+    ({"gcp.subnetCidr": "0.1.0.0/24"}, "a private network", "gcp.subnetCidr 10.61.0.0/24"),
+    ({"gcp.subnetCidr": "10.61.0.1/24"}, "a private network", "gcp.subnetCidr 10.61.0.0/24"),
     ({"gcp.subnetCidr": "0.0.0.0/0"}, "a private network", "gcp.subnetCidr 10.61.0.0/24"),
     (
         NETWORK | {"gcp.connectionPolicy": POLICY.replace("europe-west3", "us-east1")},
@@ -84,6 +88,34 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ({"gcp.connectionPolicy": POLICY}, "network is empty", "rm --path gcp.connectionPolicy"),
     (SHARED | {"gcp.connectionPolicy": POLICY}, "has its own", "rm --path gcp.subnetworks"),
     ({"gcp.connectionLimit": "1"}, "gcp.connectionLimit is 1", 'gcp.connectionLimit ""'),
+    (
+        {"gcp.endpointNetworks": "default=default"},
+        "gcp.endpointNetworks is",
+        "gcp.endpointNetworks projects/my-project/global/networks/apps=projects/",
+    ),
+    (
+        SHARED | {"gcp.endpointNetworks": f"{SHARED['gcp.network']}={SHARED['gcp.subnetworks']}"},
+        "which is gcp.network",
+        "rm --path gcp.endpointNetworks",
+    ),
+    (
+        {"gcp.endpointNetworks": FURTHER["gcp.endpointNetworks"].replace("europe-west3", "us-east1")},
+        "subnetworks/apps, which is not in europe-west3",
+        "rm --path gcp.endpointNetworks",
+    ),
+    (
+        {"gcp.endpointNetworks": f"{APPS}=projects/other-project/regions/europe-west3/subnetworks/apps"},
+        "which does not belong to my-project",
+        "rm --path gcp.endpointNetworks",
+    ),
+    (FURTHER | {"gcp.allowReplacement": "true"}, "cannot be replaced; remove", "rm --path gcp.allowReplacement"),
+    ({"gcp.allowedProducers": "projects/my-project"}, "network is empty", "rm --path gcp.allowedProducers"),
+    (
+        SHARED | {"gcp.allowedProducers": "projects/their-project"},
+        "does not contain projects/my-project",
+        "gcp.allowedProducers projects/their-project,projects/my-project",
+    ),
+    (SHARED | {"gcp.allowedProducers": "my-project"}, "gcp.allowedProducers is", "projects/my-project"),
     ({"gcp.auth": "token"}, "gcp.auth is 'token'", "gcp.auth iam"),
     ({"gcp.auth": "none"} | PRODUCTION, "not allowed in production", "gcp.auth iam"),
     ({"gcp.auth": "none"} | MEMBERS, "authentication is off", "rm --path gcp.appMembers"),
@@ -94,6 +126,8 @@ INVALID: list[tuple[Configuration, str, str]] = [
         "gcp.tls true",
     ),
     ({"gcp.appMembers": "allUsers"}, "gcp.appMembers is 'allUsers'", "gcp.appMembers serviceAccount:"),
+    ({"gcp.appMembers": "serviceacount:a@b.iam.gserviceaccount.com"}, "is 'serviceacount:a@b", "gcp.appMembers"),
+    ({"gcp.adminMembers": "ada@example.org"}, "expected user:… or serviceAccount:…", "user:ada@example.org"),
     ({"gcp.appMembers": "group:all@example.org"}, "groups and domains cannot log in", "gcp.appMembers"),
     ({"gcp.adminMembers": "domain:example.org"}, "groups and domains cannot log in", "user:ada@example.org"),
     ({"gcp.acl": "false"} | MEMBERS, "every member has all permissions", "gcp.acl true"),
@@ -106,6 +140,19 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ({"gcp.backupDays": "0"} | PRODUCTION, "production needs backups", "gcp.backupDays 7"),
     ({"gcp.appendFsync": "always"}, "persistence is rdb, not aof", "rm --path gcp.appendFsync"),
     ({"gcp.snapshotPeriod": "6h", "workload": "mixed"}, "is aof, not rdb", "rm --path gcp.snapshotPeriod"),
+    ({"gcp.snapshotStart": "03:00"}, "gcp.snapshotStart is '03:00'", "gcp.snapshotStart 2026-01-01T03:00:00Z"),
+    ({"gcp.snapshotStart": "2026-02-30T03:00:00Z"}, "a time in UTC", "gcp.snapshotStart 2026-01-01T03:00:00Z"),
+    (
+        {"gcp.snapshotStart": "2026-01-01T03:00:00Z", "workload": "mixed"},
+        "is aof, not rdb",
+        "rm --path gcp.snapshotStart",
+    ),
+    (
+        {"gcp.deletionPolicy": "abandon", "gcp.allowReplacement": "true"},
+        "an allowed replacement deletes the instance",
+        "rm --path gcp.allowReplacement",
+    ),
+    ({"gcp.deletionPolicy": "prevent"}, "gcp.deletionPolicy is 'prevent'", "gcp.deletionPolicy delete"),
     ({"gcp.appendFsync": "no", "workload": "queue"}, "would lose jobs", "rm --path gcp.appendFsync"),
     ({"gcp.serverCa": "customer", "gcp.caFile": "a.pem"}, "caPool is empty", "gcp.serverCa shared"),
     ({"gcp.caFile": "a.pem"}, "the API returns the authority", "rm --path gcp.caFile"),

@@ -1,6 +1,6 @@
 """What the API answers beside the inputs, for mocks and fake provider.
 
-Read in the provider's source, not on a live project.
+Read in the provider's source and in recorded responses, not on a live project.
 """
 
 from __future__ import annotations
@@ -24,15 +24,20 @@ POOL_MEMBER = "gcp:certificateauthority/caPoolIamMember:CaPoolIamMember"
 KEY_MEMBER = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
 NETWORK = "gcp:compute/network:Network"
 SUBNETWORK = "gcp:compute/subnetwork:Subnetwork"
+ADDRESS = "gcp:compute/address:Address"
+RULE = "gcp:compute/forwardingRule:ForwardingRule"
+USER_ENDPOINTS = "gcp:memorystore/instanceDesiredUserCreatedEndpoints:InstanceDesiredUserCreatedEndpoints"
 ALERT = "gcp:monitoring/alertPolicy:AlertPolicy"
 CHANNEL = "gcp:monitoring/notificationChannel:NotificationChannel"
 DASHBOARD = "gcp:monitoring/dashboard:Dashboard"
 SECRET = "gcp:secretmanager/secret:Secret"
 SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
 
+GET_NETWORK = "gcp:compute/getNetwork:getNetwork"
+
 KINDS = (
     *(INSTANCE, ACL, POLICY, SERVICE, AGENT, MEMBER, BUCKET_MEMBER, KEY_MEMBER, POOL_MEMBER),
-    *(NETWORK, SUBNETWORK),
+    *(NETWORK, SUBNETWORK, ADDRESS, RULE, USER_ENDPOINTS),
     *(ALERT, CHANNEL, DASHBOARD, SECRET, SECRET_VERSION),
 )
 
@@ -47,6 +52,12 @@ _TYPES = {
 }
 """Of the two endpoints. The second one of a cluster has no type; without a cluster the reader may come first."""
 
+_ATTACHMENTS = {
+    "CLUSTER": ("CONNECTION_TYPE_DISCOVERY", None),
+    "CLUSTER_DISABLED": ("CONNECTION_TYPE_PRIMARY", "CONNECTION_TYPE_READER"),
+}
+"""Of the two service attachments."""
+
 _IDS: Mapping[str, str] = {
     INSTANCE: "projects/{project}/locations/{location}/instances/{instanceId}",
     ACL: "projects/{project}/locations/{location}/aclPolicies/{aclPolicyId}",
@@ -59,6 +70,10 @@ _IDS: Mapping[str, str] = {
     POOL_MEMBER: "{caPool}/{role}/{member}",
     NETWORK: "projects/{project}/global/networks/{name}",
     SUBNETWORK: "projects/{project}/regions/{region}/subnetworks/{name}",
+    ADDRESS: "projects/{project}/regions/{region}/addresses/{name}",
+    RULE: "projects/{project}/regions/{region}/forwardingRules/{name}",
+    # The provider has the instance's own id here.
+    USER_ENDPOINTS: "projects/{project}/locations/{region}/instances/{name}/endpoints",
     SECRET: "projects/{project}/secrets/{secretId}",
     SECRET_VERSION: "{secret}/versions/1",
 }
@@ -78,6 +93,10 @@ def outputs(kind: str, name: str, inputs: Inputs) -> Inputs:
         found |= _instance(inputs)
     if kind == AGENT:
         found["member"] = "serviceAccount:service-123@gcp-sa-memorystore.iam.gserviceaccount.com"
+    if kind == ADDRESS:
+        found["address"] = f"10.62.0.{sum(inputs['name'].encode()) % 250}"
+    if kind == RULE:
+        found["pscConnectionId"] = str(sum(inputs["name"].encode()))
     if kind in (SECRET, CHANNEL, INSTANCE, ACL):
         found["name"] = found["id"]
     return found
@@ -95,11 +114,17 @@ def _instance(inputs: Inputs) -> Inputs:
         }
         for number, kind in enumerate(_TYPES[mode], 2)
     ]
+    attachment = "projects/987/regions/{location}/serviceAttachments/gcp-memorystore-auto-{instanceId}-psc-sa"
+    uri = attachment.format(**{"location": "", "instanceId": "", **inputs})
     told = inputs.get("serverCaMode") in ("GOOGLE_MANAGED_PER_INSTANCE_CA", "GOOGLE_MANAGED_SHARED_CA")
     chains = [{"certificates": CERTIFICATES[:2]}, {"certificates": CERTIFICATES[2:]}]
     return {
         "endpoints": [{"connections": connections}],
         "managedServerCas": [{"caCerts": chains}] if told else [],
+        "pscAttachmentDetails": [
+            {"serviceAttachment": f"{uri}{suffix}", **({"connectionType": kind} if kind else {})}
+            for suffix, kind in zip(("", "-2"), _ATTACHMENTS[mode], strict=True)
+        ],
         "discoveryEndpoints": [],
         "pscAutoConnections": [],
         "availableMaintenanceVersions": [],

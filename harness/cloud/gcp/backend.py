@@ -13,7 +13,7 @@ from harness.cloud.gcp import answers, faults, project, service, usage
 ONE_FIELD = "googleapi: Error 400: exactly 1 update_mask field must be specified per update request"
 WITH_NODE_TYPE = "googleapi: Error 400: only engine_configs supported along with node_type update"
 
-NAMED = (answers.POLICY, answers.NETWORK, answers.SUBNETWORK)
+NAMED = (answers.POLICY, answers.NETWORK, answers.SUBNETWORK, answers.ADDRESS, answers.RULE)
 """Types with names of the program's choice, where the provider deletes first in a replacement."""
 
 REPEATABLE = (answers.SERVICE, answers.AGENT, answers.MEMBER)
@@ -46,12 +46,14 @@ class FakeGoogle(Cloud):
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         known = self._load()
         project.needs_api(kind, inputs, known)
+        faults.check_rejected(kind, known)
         resource = answers.resource_id(kind, name, inputs)
         if kind == answers.SECRET_VERSION:
             resource = _next_version(resource, known)
         if resource in known and kind not in REPEATABLE:
             raise ValueError(f"googleapi: Error 409: Resource '{resource}' already exists")
         if kind == answers.INSTANCE:
+            faults.wait_for_quota(self._file)
             usage.needs_policy(inputs, known)
             usage.needs_grants(inputs, known)
         if kind == answers.POLICY:
@@ -72,6 +74,7 @@ class FakeGoogle(Cloud):
         if changed:
             self._fail("update", kind)
             if kind == answers.INSTANCE:
+                faults.wait_for_quota(self._file)
                 _one_field(changed)
             sent = {name: value for name, value in inputs.items() if name in changed or name not in stored}
             kept = {name: value for name, value in stored.items() if name in inputs}
@@ -88,7 +91,12 @@ class FakeGoogle(Cloud):
         self._store(known)
 
     def invoke(self, function: str, arguments: Properties) -> Properties:
-        raise AssertionError(f"{function} isn't known here: {arguments}")
+        if function != answers.GET_NETWORK:
+            raise AssertionError(f"{function} isn't known here: {arguments}")
+        network = "projects/{project}/global/networks/{name}".format(**arguments)
+        if faults.missing(network).keys() & self._load().keys():
+            raise ValueError(f"googleapi: Error 404: The resource '{network}' was not found, notFound")
+        return {"id": network}
 
     def _fail(self, operation: str, kind: str) -> None:
         """Once, if a test says so: an operation fails after the request was accepted."""

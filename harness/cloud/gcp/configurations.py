@@ -17,6 +17,13 @@ SHARED: Configuration = {
 }
 """A network of another project."""
 
+APPS, BATCH = "projects/my-project/global/networks/apps", "projects/batch-project/global/networks/batch"
+FURTHER: Configuration = {
+    "gcp.endpointNetworks": f"{APPS}=projects/my-project/regions/europe-west3/subnetworks/apps,"
+    f"{BATCH}=projects/batch-project/regions/europe-west3/subnetworks/batch"
+}
+"""Clients in two further networks."""
+
 MEMBERS: Configuration = {
     "gcp.appMembers": "serviceAccount:app@my-project.iam.gserviceaccount.com,user:bob@example.org",
     "gcp.adminMembers": "user:ada@example.org",
@@ -53,5 +60,6 @@ TOPOLOGIES: dict[str, Configuration] = {
         "gcp.replicationRole": "secondary",
         "gcp.primaryInstance": "projects/my-project/locations/us-east1/instances/valkey-main",
     },
+    "further networks": {"topology": "replicated"} | FURTHER,
     "restored": {"restoreFrom": BACKUP},
 }

@@ -11,15 +11,18 @@ from typing import Any
 
 from harness.cloud.gcp.answers import (
     ACL,
+    ADDRESS,
     ALERT,
     INSTANCE,
     MEMBER,
     NETWORK,
     POLICY,
+    RULE,
     SECRET,
     SECRET_VERSION,
     SERVICE,
     SUBNETWORK,
+    USER_ENDPOINTS,
 )
 
 Inputs = Mapping[str, Any]
@@ -45,6 +48,9 @@ FORCES_NEW: Mapping[str, set[str]] = {
     MEMBER: {"project", "role", "member", "condition"},
     NETWORK: {"name", "autoCreateSubnetworks", "project"},
     SUBNETWORK: {"name", "network", "region", "project"},
+    ADDRESS: {"name", "subnetwork", "addressType", "purpose", "region", "project"},
+    RULE: {"name", "network", "ipAddress", "loadBalancingScheme", "region", "project"},
+    USER_ENDPOINTS: {"project"},
     SECRET: {"secretId", "project", "replication"},
     SECRET_VERSION: {"secret", "secretData"},
 }
@@ -101,6 +107,14 @@ def violations(kind: str, inputs: Inputs) -> Iterator[str]:
     elif kind == MEMBER:
         yield from _check(re.match(r"(user|serviceAccount):", inputs["member"]), "a member that can't log in")
         yield from _check("resource.name ==" in inputs["condition"]["expression"], "a grant for all instances")
+    elif kind == ADDRESS:
+        purpose = inputs["addressType"], inputs["purpose"]
+        yield from _check(purpose == ("INTERNAL", "GCE_ENDPOINT"), f"an address for {purpose}")
+    elif kind == RULE:
+        yield from _check(inputs["loadBalancingScheme"] == "", "a rule that is no endpoint")
+        yield from _check("/serviceAttachments/" in inputs["target"], f"target {inputs['target']}")
+    elif kind == USER_ENDPOINTS:
+        yield from _user_endpoints(inputs)
     elif kind == ALERT:
         yield from _alert(inputs)
 
@@ -135,6 +149,14 @@ def _instance(inputs: Inputs) -> Iterator[str]:
         yield from _check(zone.startswith(f"{inputs['location']}-"), f"zone {zone}")
     if "kmsKey" in inputs:
         yield from _check(f"/locations/{inputs['location']}/" in inputs["kmsKey"], "a key of another location")
+
+
+def _user_endpoints(inputs: Inputs) -> Iterator[str]:
+    for endpoint in inputs["desiredUserCreatedEndpoints"]:
+        connections = [known["pscConnection"] for known in endpoint["connections"]]
+        yield from _check(len({known["network"] for known in connections}) == 1, "an endpoint in several networks")
+        attached = {known["serviceAttachment"] for known in connections}
+        yield from _check(len(attached) == len(connections) == 2, "an endpoint without each service attachment")
 
 
 def _configs(inputs: Inputs) -> Iterator[str]:

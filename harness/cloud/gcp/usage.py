@@ -46,10 +46,20 @@ def _policy_is_used(instance: Inputs, _resource: str, policy: Inputs) -> bool:
     return bool(instance["location"] == policy["location"] and endpoint["network"] == policy["network"])
 
 
+def _address_is_used(rule: Inputs, resource: str, _address: Inputs) -> bool:
+    return bool(rule["ipAddress"] == resource)
+
+
+def _instance_is_used(endpoints: Inputs, _resource: str, instance: Inputs) -> bool:
+    return bool((endpoints["name"], endpoints["region"]) == (instance["instanceId"], instance["location"]))
+
+
 _USES: Mapping[str, tuple[str, Callable[[Inputs, str, Inputs], bool]]] = {
     answers.POLICY: (answers.INSTANCE, _policy_is_used),
     answers.SUBNETWORK: (answers.POLICY, lambda policy, subnet, _: subnet in policy["pscConfig"]["subnetworks"]),
     answers.NETWORK: (answers.SUBNETWORK, lambda subnet, network, _: subnet["network"] == network),
+    answers.ADDRESS: (answers.RULE, _address_is_used),
+    answers.INSTANCE: (answers.USER_ENDPOINTS, _instance_is_used),
     answers.ACL: (answers.INSTANCE, lambda instance, policy, _: instance.get("aclPolicy") == policy),
 }
 """By type: the type that uses it, and whether one does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     gcp = settings.gcp
+    yield from _endpoint_networks(settings)
     if not gcp.network:
-        for key in ("subnetworks", "connectionPolicy"):
+        for key in ("subnetworks", "connectionPolicy", "allowedProducers"):
             if getattr(gcp, key):
                 yield ConfigProblem(f"gcp.{key}", "is set, but network is empty", remove_command(f"gcp.{key}"))
         return
@@ -25,10 +27,26 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     yield from _with_policy(settings) if gcp.connectionPolicy else _with_subnetworks(settings)
 
 
+def _endpoint_networks(settings: StackSettings) -> Iterator[ConfigProblem]:
+    gcp = settings.gcp
+    fix = remove_command("gcp.endpointNetworks")
+    for network, subnetwork in gcp.endpointNetworks.items():
+        if network == gcp.network:
+            yield ConfigProblem("gcp.endpointNetworks", f"lists {network}, which is gcp.network", fix)
+        elif gcp.location and f"/regions/{gcp.location}/" not in subnetwork:
+            yield ConfigProblem("gcp.endpointNetworks", f"has {subnetwork}, which is not in {gcp.location}", fix)
+        elif project_of(subnetwork) != project_of(network):
+            reason = f"has {subnetwork}, which does not belong to {project_of(network)}, the network's project"
+            yield ConfigProblem("gcp.endpointNetworks", reason, fix)
+    if gcp.endpointNetworks and gcp.allowReplacement:
+        reason = "is true, but an instance with endpoints in further networks cannot be replaced; remove them first"
+        yield ConfigProblem("gcp.allowReplacement", reason, remove_command("gcp.allowReplacement"))
+
+
 def _with_policy(settings: StackSettings) -> Iterator[ConfigProblem]:
     """An existing policy has its own subnets."""
     gcp = settings.gcp
-    for key in ("subnetworks", "connectionLimit"):
+    for key in ("subnetworks", "connectionLimit", "allowedProducers"):
         if getattr(gcp, key):
             reason = "is set, but an existing policy has its own"
             yield ConfigProblem(f"gcp.{key}", reason, remove_command(f"gcp.{key}"))
@@ -61,3 +79,14 @@ def _with_subnetworks(settings: StackSettings) -> Iterator[ConfigProblem]:
     elif len(set(gcp.subnetworks)) < len(gcp.subnetworks):
         unique = ",".join(dict.fromkeys(gcp.subnetworks))
         yield ConfigProblem("gcp.subnetworks", "lists a subnet twice", set_command("gcp.subnetworks", unique))
+    if _rejects_own_project(settings):
+        allowed = ",".join([*gcp.allowedProducers, f"projects/{gcp.project}"])
+        reason = f"does not contain projects/{gcp.project}, the instance's own project"
+        yield ConfigProblem("gcp.allowedProducers", reason, set_command("gcp.allowedProducers", allowed))
+
+
+def _rejects_own_project(settings: StackSettings) -> bool:
+    """A number, a folder or an organization may contain it."""
+    allowed, project = settings.gcp.allowedProducers, settings.gcp.project
+    names_projects = all(re.fullmatch(r"projects/[a-z].*", name) for name in allowed)
+    return bool(allowed and project and names_projects and f"projects/{project}" not in allowed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -16,6 +17,8 @@ _PROJECT = r"[a-z][a-z0-9-]{4,28}[a-z0-9]"
 _NAME = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 _LOCATION = rf"projects/{_PROJECT}/locations/[a-z0-9-]+"
 _INSTANCE = rf"{_LOCATION}/instances/[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?"
+_NETWORK = rf"projects/{_PROJECT}/global/networks/{_NAME}"
+_SUBNETWORK = rf"projects/{_PROJECT}/regions/[a-z0-9-]+/subnetworks/{_NAME}"
 _MEMBER = rf"(user|serviceAccount):{EMAIL}"
 _MEMBERS = "user:… or serviceAccount:… with an address; groups and domains cannot log in"
 
@@ -25,6 +28,20 @@ def _lower_case(labels: dict[str, str]) -> dict[str, str]:
         if not (re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name) and re.fullmatch(r"[a-z0-9_-]{0,63}", value)):
             raise ValueError("not a label")
     return labels
+
+
+def _networks(subnetworks: dict[str, str]) -> dict[str, str]:
+    for network, subnetwork in subnetworks.items():
+        if not (re.fullmatch(_NETWORK, network) and re.fullmatch(_SUBNETWORK, subnetwork)):
+            raise ValueError("not a network with a subnet")
+    return subnetworks
+
+
+def _utc_time(text: str) -> str:
+    """In the form that the API returns; another one would look like a change in each update."""
+    if text and f"{datetime.strptime(text, '%Y-%m-%dT%H:%M:%S%z'):%Y-%m-%dT%H:%M:%SZ}" != text:
+        raise ValueError("not the API's form")
+    return text
 
 
 class GcpSettings(SettingsModel):
@@ -54,7 +71,7 @@ class GcpSettings(SettingsModel):
     ] = ""
     network: Annotated[
         str,
-        Field(pattern=rf"^(projects/{_PROJECT}/global/networks/{_NAME})?$"),
+        Field(pattern=rf"^({_NETWORK})?$"),
         Key(
             "projects/PROJECT/global/networks/NAME",
             "projects/my-project/global/networks/default",
@@ -63,7 +80,7 @@ class GcpSettings(SettingsModel):
     ] = ""
     subnetworks: Annotated[
         NameList,
-        each_matches(rf"projects/{_PROJECT}/regions/[a-z0-9-]+/subnetworks/{_NAME}"),
+        each_matches(_SUBNETWORK),
         Key(
             "projects/PROJECT/regions/LOCATION/subnetworks/NAME, separated by commas",
             "projects/my-project/regions/europe-west3/subnetworks/default",
@@ -89,6 +106,27 @@ class GcpSettings(SettingsModel):
         EmptyAsNone,
         Key("2 to 1000, or empty", '""', "Limit of addresses for all instances of the policy"),
     ] = None
+    allowedProducers: Annotated[
+        NameList,
+        each_matches(r"(projects|folders|organizations)/[a-z0-9-]+"),
+        Key(
+            "projects/…, folders/… or organizations/… with an id or a number, separated by commas",
+            "projects/my-project",
+            "Where the instances of the policy may be, if the network belongs to another project without a Shared VPC; "
+            "default: the network's project and those attached to it",
+        ),
+    ] = ()
+    endpointNetworks: Annotated[
+        dict[str, str],
+        KeyValuePairs,
+        AfterValidator(_networks),
+        Key(
+            "projects/PROJECT/global/networks/NAME=projects/PROJECT/regions/LOCATION/subnetworks/NAME, separated by "
+            "commas",
+            "projects/my-project/global/networks/apps=projects/my-project/regions/europe-west3/subnetworks/apps",
+            "Further networks with clients, each with a subnet for two endpoint addresses",
+        ),
+    ] = Field(default_factory=dict)
     enableApis: Annotated[StrictBool, Key("true or false", "true", "Enable the required APIs")] = True
     auth: Annotated[
         Literal["iam", "none"],
@@ -141,6 +179,15 @@ class GcpSettings(SettingsModel):
     snapshotPeriod: Annotated[
         Literal["", "1h", "6h", "12h", "24h"],
         Key("1h, 6h, 12h, 24h or empty", '""', "Interval of RDB snapshots; default: 1h"),
+    ] = ""
+    snapshotStart: Annotated[
+        str,
+        AfterValidator(_utc_time),
+        Key(
+            "a time in UTC such as 2026-01-01T03:00:00Z, or empty",
+            "2026-01-01T03:00:00Z",
+            "Time of the first RDB snapshot; the others follow at the interval; default: now",
+        ),
     ] = ""
     appendFsync: Annotated[
         Literal["", "always", "everysec", "no"],
@@ -203,6 +250,14 @@ class GcpSettings(SettingsModel):
         EmptyAsNone,
         Key("true, false or empty", '""', "Deletion protection of the instance; default: true in prod"),
     ] = None
+    deletionPolicy: Annotated[
+        Literal["delete", "abandon"],
+        Key(
+            "delete or abandon",
+            "delete",
+            "Whether `pulumi destroy` deletes the instance with its network and permissions, or leaves them to you",
+        ),
+    ] = "delete"
     alertEmails: Annotated[
         NameList,
         each_matches(EMAIL),

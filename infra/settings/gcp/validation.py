@@ -38,6 +38,9 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     yield from _nodes(settings)
     yield from _data(settings)
     yield from _replication(settings)
+    if gcp.allowReplacement and gcp.deletionPolicy == "abandon":
+        reason = "is abandon, but an allowed replacement deletes the instance before it creates the new one"
+        yield ConfigProblem("gcp.deletionPolicy", reason, remove_command("gcp.allowReplacement"))
 
 
 def _shared_keys(settings: StackSettings) -> Iterator[ConfigProblem]:
@@ -111,7 +114,7 @@ def _backups_and_flushes(settings: StackSettings) -> Iterator[ConfigProblem]:
     gcp, mode = settings.gcp, persistence_mode(settings)
     if gcp.backupDays == 0 and settings.environment == "prod":
         yield ConfigProblem("gcp.backupDays", "is 0, but production needs backups", set_command("gcp.backupDays", "7"))
-    for key, needed in (("snapshotPeriod", "rdb"), ("appendFsync", "aof")):
+    for key, needed in (("snapshotPeriod", "rdb"), ("snapshotStart", "rdb"), ("appendFsync", "aof")):
         if getattr(gcp, key) and mode != needed:
             reason = f"is set, but persistence is {mode}, not {needed}"
             yield ConfigProblem(f"gcp.{key}", reason, remove_command(f"gcp.{key}"))

@@ -28,16 +28,23 @@ def enable_apis(context: Context) -> list[pulumi.Resource]:
     required = [(gcp.project, api) for api in (*REQUIRED_APIS, *_optional_apis(context.settings))]
     if (owner := project_of(names.network(context))) != gcp.project:
         required += [(owner, api) for api in NETWORK_APIS]
-    return [
-        Service(
-            f"api-{api}" if project == gcp.project else f"api-{api}-of-network",
+    others = {project_of(network) for network in gcp.endpointNetworks} - {gcp.project, owner}
+    required += [(project, "compute") for project in sorted(others)]
+    suffixes = {**{project: f"-of-{project}" for project in others}, owner: "-of-network", gcp.project: ""}
+
+    def enable(project: str, api: str, context: Context) -> pulumi.Resource:
+        service: pulumi.Resource = Service(
+            f"api-{api}{suffixes[project]}",
             service=f"{api}.googleapis.com",
             project=project,
             disable_on_destroy=False,
             opts=context.options(),
         )
-        for project, api in required
-    ]
+        return service
+
+    # A project without billing rejects all of them: one error is enough.
+    first = enable(*required[0], context)
+    return [first, *(enable(project, api, context.after([first])) for project, api in required[1:])]
 
 
 def _optional_apis(settings: StackSettings) -> Iterator[str]:

@@ -12,24 +12,36 @@ from pulumi_gcp.provider import Provider
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
+from infra.errors import ProvisioningError
 from infra.outputs import GCP, PENDING_UPDATES
 from infra.settings import StackSettings
-from infra.settings.gcp.catalogue import PREVIEW_VERSIONS
+from infra.settings.gcp.catalogue import PORT, PREVIEW_VERSIONS
 from infra.settings.gcp.persistence import backup_days
 from infra.targets.context import Context
 from infra.targets.deployment import Login, TargetDeployment
-from infra.targets.gcp import access, agent, alerts, apis, changes, dashboard, endpoints, names, network, secrets
+from infra.targets.gcp import (
+    access,
+    agent,
+    alerts,
+    apis,
+    changes,
+    dashboard,
+    endpoints,
+    existing_networks,
+    names,
+    network,
+    progress,
+    retention,
+    secrets,
+    user_endpoints,
+    vendor_errors,
+)
 from infra.targets.gcp.instance import arguments as instance_request
 from infra.targets.gcp.instance import create_instance
 from infra.targets.gcp.updates import UpdatePlan, provider_names
 from infra.targets.output_errors import as_run_error
 from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
-
-CREATION_NOTE = (
-    "gcp: the creation takes 10 to 20 minutes; after 30 minutes Google may be rejecting it for lack of quota (429), "
-    "which the provider repeats silently for up to 60: check the quotas in Google's console"
-)
 
 
 class GcpDeployment(TargetDeployment):
@@ -50,22 +62,26 @@ class GcpDeployment(TargetDeployment):
         super().__init__("valkey:target:Gcp", name, None, previous.watch())
         child_options = pulumi.ResourceOptions(parent=self, provider=provider)
         unordered = Context(settings, names.safe_name(stack), names.labels(settings, stack), child_options, guard)
+        explained = replace(unordered, child_options=unordered.options(vendor_errors.explaining()))
         for note in notes(settings):
             pulumi.log.info(f"gcp: {note}")
         request = instance_request(unordered, access.acl_policy_name(unordered))
-        plan = _plan(self, previous, request, stack.partition("/")[2])
+        plan = _plan(self, settings, previous, request, stack.partition("/")[2])
         # Nothing is registered before the plan is accepted.
-        planned = unordered.after([plan.apply(lambda _: provider)])
+        accepted = pulumi.Output.all(plan, _check_networks(settings, provider))
+        planned = explained.after([accepted.apply(lambda _: provider)])
         context = planned.after(apis.enable_apis(planned))
+        kept = retention.retained(context)
         policy = (
             network.read_connection_policy(unordered)
             if settings.gcp.connectionPolicy
-            else network.create_connection_policy(context, previous)
+            else network.create_connection_policy(kept, previous)
         )
-        members = access.create_acl_policy(context)
-        depends_on = [policy, *agent.grant_agent_access(context), *members.depends_on]
-        instance = create_instance(context, request, plan, previous, depends_on)
-        access.grant_connect(context)
+        members = access.create_acl_policy(kept)
+        depends_on = [policy, *agent.grant_agent_access(kept), *members.depends_on]
+        instance = create_instance(kept, request, plan, previous, depends_on)
+        access.grant_connect(kept)
+        further = user_endpoints.create_user_endpoints(kept, instance) if settings.gcp.endpointNetworks else None
         alerts.create_alerts(context, alerts.create_channels(context))
         self.logins: Mapping[str, Login] = members.logins
         self.endpoint = _endpoint(settings, instance, plan, members.logins, authority)
@@ -82,6 +98,7 @@ class GcpDeployment(TargetDeployment):
                 "secret": secrets.create_connection_secret(context, self.endpoint, members.logins),
                 "availableMaintenanceVersions": instance.available_maintenance_versions,
                 PENDING_UPDATES: plan.apply(changes.pending),
+                **({"endpoints": _by_network(settings, self.endpoint, members.logins, further)} if further else {}),
                 **({"readerUrl": _reader_url(self.endpoint, members.logins)} if _has_reader(settings) else {}),
             }
         }
@@ -89,15 +106,20 @@ class GcpDeployment(TargetDeployment):
 
 
 def _plan(
-    component: pulumi.Resource, previous: PreviousResources, request: Mapping[str, Any], stack: str
+    component: pulumi.Resource,
+    settings: StackSettings,
+    previous: PreviousResources,
+    request: Mapping[str, Any],
+    stack: str,
 ) -> pulumi.Output[UpdatePlan]:
     """Depends on no resource: the component's children wait for it."""
 
     @as_run_error
     def plan(_urn: str | None) -> UpdatePlan:
         planned = changes.plan_update(previous, provider_names(request), stack)
-        if previous.of(changes.INSTANCE) is None:
-            pulumi.log.info(CREATION_NOTE)
+        retention.check_members(settings, previous)
+        if note := progress.note(previous.of(changes.INSTANCE), planned):
+            pulumi.log.info(note)
         if later := changes.pending(planned):
             pulumi.log.info(f"gcp: {len(later) + 1} updates: this one, then {'; then '.join(later)}")
         return planned
@@ -107,6 +129,16 @@ def _plan(
         return plan(await component.urn.future())
 
     return pulumi.Output.from_input(after_registration())
+
+
+def _check_networks(settings: StackSettings, provider: Provider) -> pulumi.Output[None]:
+    async def check() -> None:
+        try:
+            await existing_networks.check_networks(settings, provider)
+        except ProvisioningError as problem:
+            raise pulumi.RunError(str(problem)) from None
+
+    return pulumi.Output.from_input(check())
 
 
 def _provider(settings: StackSettings) -> Provider:
@@ -173,9 +205,30 @@ def _endpoint(
 def _reader_url(endpoint: pulumi.Output[Endpoint], logins: Mapping[str, Login]) -> pulumi.Output[str]:
     """The URL of an application for reads from replicas, which can be slightly stale."""
     user = logins["app"].user
+    return endpoint.apply(lambda known: _url_at(known, user, known.nodes[1].host))
 
-    def render(endpoint: Endpoint) -> str:
-        _, reader = endpoint.nodes
-        return replace(endpoint.address(user, None), host=reader.host, port=reader.port).url
 
-    return endpoint.apply(render)
+def _url_at(endpoint: Endpoint, user: str, host: str) -> str:
+    return replace(endpoint.address(user, None), host=host, port=PORT).url
+
+
+def _by_network(
+    settings: StackSettings,
+    endpoint: pulumi.Output[Endpoint],
+    logins: Mapping[str, Login],
+    further: pulumi.Output[Mapping[str, Mapping[str, str]]],
+) -> pulumi.Output[dict[str, Any]]:
+    """By network of `gcp.endpointNetworks`: what a client in it needs."""
+    user, types = logins["app"].user, endpoints.connection_types(settings)
+
+    def render(known: Endpoint, addresses: Mapping[str, str]) -> dict[str, Any]:
+        urls = zip(("url", "readerUrl"), types, strict=False)
+        return {
+            **{name: _url_at(known, user, addresses[kind]) for name, kind in urls},
+            "firewall": network.firewall(sorted(addresses.values())),
+        }
+
+    found: pulumi.Output[dict[str, Any]] = pulumi.Output.all(endpoint, further).apply(
+        lambda parts: {name: render(parts[0], addresses) for name, addresses in parts[1].items()}
+    )
+    return found

@@ -24,5 +24,12 @@ def persistence(settings: StackSettings) -> dict[str, Any]:
     if mode == "aof":
         return {"mode": "AOF", "aof_config": {"append_fsync": _FSYNC[settings.gcp.appendFsync or "everysec"]}}
     if mode == "rdb":
-        return {"mode": "RDB", "rdb_config": {"rdb_snapshot_period": _PERIODS[settings.gcp.snapshotPeriod or "1h"]}}
+        start = settings.gcp.snapshotStart
+        return {
+            "mode": "RDB",
+            "rdb_config": {
+                "rdb_snapshot_period": _PERIODS[settings.gcp.snapshotPeriod or "1h"],
+                **({"rdb_snapshot_start_time": start} if start else {}),
+            },
+        }
     return {"mode": "DISABLED"}

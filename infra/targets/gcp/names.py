@@ -49,6 +49,12 @@ def policy(context: Context) -> str:
     return f"{context.name}-{digest}"
 
 
+def user_endpoint(context: Context, network: str, subnetwork: str) -> str:
+    """The common prefix of the endpoints in one of `gcp.endpointNetworks`."""
+    digest = hashlib.sha256(f"{network} {subnetwork}".encode()).hexdigest()[:6]
+    return f"{context.name}-{digest}"
+
+
 def _location(context: Context) -> str:
     gcp = context.settings.gcp
     return f"projects/{gcp.project}/locations/{gcp.location}"

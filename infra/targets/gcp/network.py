@@ -115,7 +115,7 @@ def _policy(context: Context, subnetworks: Sequence[pulumi.Input[str]]) -> Servi
     gcp, network = context.settings.gcp, names.network(context)
     # The API expects this number as text.
     limit = {"limit": str(gcp.connectionLimit)} if gcp.connectionLimit else {}
-    addresses: Any = {"subnetworks": subnetworks, **limit}
+    addresses: Any = {"subnetworks": subnetworks, **limit, **_producers(gcp.allowedProducers)}
     return ServiceConnectionPolicy(
         "policy",
         name=names.policy(context),
@@ -132,6 +132,16 @@ def _policy(context: Context, subnetworks: Sequence[pulumi.Input[str]]) -> Servi
             pulumi.ResourceOptions(delete_before_replace=False),
         ),
     )
+
+
+def _producers(allowed: Sequence[str]) -> dict[str, Any]:
+    """Whose instances the policy admits."""
+    if not allowed:
+        return {}
+    return {
+        "producer_instance_location": "CUSTOM_RESOURCE_HIERARCHY_LEVELS",
+        "allowed_google_producers_resource_hierarchy_levels": list(allowed),
+    }
 
 
 def check_policy(network: str, policy_network: str, policy_class: str) -> None:
