@@ -418,6 +418,7 @@ def test_the_operator_is_told_what_can_t_be_had() -> None:
     assert any("no final snapshot" in note for note in told)
     assert any("9.1 is a preview" in note for note in told)
     assert any("no members are configured" in note for note in told)
+    assert "leaves the instance" in notes(load(MINIMAL | {"gcp.deletionPolicy": "abandon"}))[0]
     assert len(notes(load(MINIMAL | MEMBERS))) == 1
 
 

@@ -149,7 +149,10 @@ def _provider(settings: StackSettings) -> Provider:
 def notes(settings: StackSettings) -> list[str]:
     """Notes for the operator."""
     remains = "only the daily backups" if backup_days(settings) else "and there are no backups"
-    lines = [f"`pulumi destroy` leaves no final snapshot, {remains}"]
+    if settings.gcp.deletionPolicy == "abandon":
+        lines = ["`pulumi destroy` leaves the instance in Google, and what it needs"]
+    else:
+        lines = [f"`pulumi destroy` leaves no final snapshot, {remains}; `make backup` makes one"]
     if settings.version in PREVIEW_VERSIONS:
         lines.append(f"Valkey {settings.version} is a preview on Memorystore, without a service level agreement")
     if settings.gcp.auth == "iam" and not any(access.members(settings).values()):

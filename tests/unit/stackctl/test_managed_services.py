@@ -11,6 +11,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from google.api_core.exceptions import FailedPrecondition, PermissionDenied
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import memorystore_v1beta as api
 
 from stackctl import managed_services
@@ -70,6 +72,35 @@ def test_a_managed_backup_is_named_as_the_api_names_it(monkeypatch: pytest.Monke
     made = managed_services.backup({"gcp": {"instance": INSTANCE}}, AT)
     assert made == "projects/shop/locations/europe-west3/backupCollections/one/backups/by-hand-20261125t090814z"
     assert [(request.name, request.backup_id) for request in asked] == [(INSTANCE, "by-hand-20261125t090814z")]
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (PermissionDenied("memorystore.instances.backup denied"), r"403 memorystore.instances.backup denied"),
+        (FailedPrecondition("the instance is being updated"), r"400 the instance is being updated"),
+        (DefaultCredentialsError("no credentials were found\nand more"), r"no credentials were found -> gcloud auth"),
+    ],
+)
+def test_google_s_error_is_one_line(monkeypatch: pytest.MonkeyPatch, problem: Exception, reason: str) -> None:
+    def reject(**_request: Any) -> Any:
+        raise problem
+
+    monkeypatch.setattr(managed_services, "_memorystore", lambda: SimpleNamespace(backup_instance=reject))
+    with pytest.raises(StackError, match=f"the cloud rejects the request: {reason}"):
+        managed_services.backup({"gcp": {"instance": INSTANCE}}, AT)
+
+
+def test_amazon_s_error_is_one_line(aws: Stubber) -> None:
+    aws.add_client_error("create_snapshot", "InvalidReplicationGroupState", "the group is modifying")
+    with pytest.raises(StackError, match=r"the group is modifying -> aws sts"):
+        managed_services.backup(GROUP, AT)
+
+
+def test_a_fault_of_our_own_is_not_taken_for_the_cloud_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_services, "_memorystore", lambda: None)
+    with pytest.raises(AttributeError):
+        managed_services.backup({"gcp": {"instance": INSTANCE}}, AT)
 
 
 def test_a_library_that_isnt_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
