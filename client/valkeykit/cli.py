@@ -6,9 +6,6 @@ import os
 import sys
 import time
 
-DEFAULT_ADDRESS = "localhost:6379"
-"""The server without VALKEY_URL and REDIS_URL."""
-
 STARTED = time.monotonic()
 """Start of the process, before the imports of the commands, which take a second on a busy machine."""
 
@@ -41,7 +38,8 @@ def _server(error: Exception) -> str:
     if is_named or not isinstance(error, errors.UnreachableError):
         return ""
     if variable is None:
-        return "; VALKEY_URL is not set" + ("" if DEFAULT_ADDRESS in str(error) else f": tried {DEFAULT_ADDRESS}")
+        tried = environment.DEFAULT_URL.removeprefix("redis://")
+        return "; VALKEY_URL is not set" + ("" if tried in str(error) else f": tried {tried}")
     address = environment.resolve()
     nodes = ",".join(map(str, address.nodes)) if address else ""
     return "" if not nodes or nodes in str(error) else f"; {variable} is {nodes}"

@@ -24,6 +24,14 @@ ValkeykitError
 from __future__ import annotations
 
 
+def shown(value: object) -> str:
+    """A wrong value for an error's text: its repr, cut to a length."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001  (a repr may raise anything; that of a huge int does)
+        return f"a {type(value).__name__}"
+
+
 class ValkeykitError(Exception):
     """Base class of all errors.
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from harness import ports
-from infra.drivers.processes.ports import BUS_OFFSET
+from infra.drivers.topology.cluster import BUS_OFFSET
 
 
 def test_processes_at_the_same_time_get_different_rows() -> None:

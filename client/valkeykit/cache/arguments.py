@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from valkeykit.errors import ConfigurationError
+from valkeykit.errors import ConfigurationError, shown
+from valkeykit.settings import is_number
 
 MAX_TEXT_CHARACTERS = 1024
 
@@ -18,7 +19,7 @@ def check_text(what: str, value: Any) -> str:
     """
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT_CHARACTERS:
         raise ConfigurationError(
-            f"the {what} is {show(value)}, expected a text of 1 to {MAX_TEXT_CHARACTERS} characters",
+            f"the {what} is {shown(value)}, expected a text of 1 to {MAX_TEXT_CHARACTERS} characters",
             fix='use a text such as "user:5"',
         )
     return value
@@ -31,7 +32,7 @@ def check_texts(what: str, values: Iterable[str]) -> list[str]:
         ConfigurationError: Not a list of texts. A single text would count as a list of its letters.
     """
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise ConfigurationError(f"the {what}s are {show(values)}, expected a list of texts", fix='use ["user:5"]')
+        raise ConfigurationError(f"the {what}s are {shown(values)}, expected a list of texts", fix='use ["user:5"]')
     return list(dict.fromkeys([check_text(what, value) for value in values]))
 
 
@@ -43,7 +44,7 @@ def check_number(name: str, value: float, most: float, example: str) -> float:
     """
     if not is_number(value) or not 0 <= value <= most:
         raise ConfigurationError(
-            f"{name} is {show(value)}, expected a number from 0 to {most:g}", fix=f"pass {name}={example}"
+            f"{name} is {shown(value)}, expected a number from 0 to {most:g}", fix=f"pass {name}={example}"
         )
     return value
 
@@ -55,17 +56,5 @@ def check_count(name: str, value: int) -> int:
         ConfigurationError: Anything else.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigurationError(f"{name} is {show(value)}, expected a whole number from 0", fix=f"pass {name}=10")
+        raise ConfigurationError(f"{name} is {shown(value)}, expected a whole number from 0", fix=f"pass {name}=10")
     return value
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def show(value: object) -> str:
-    """Format a value for an error message: its repr, cut to a length."""
-    try:
-        return f"{value!r:.80}"
-    except Exception:  # noqa: BLE001  (a repr may raise anything; that of a huge int does)
-        return f"a {type(value).__name__}"

@@ -11,12 +11,12 @@ from contextvars import ContextVar
 from typing import Any
 
 from valkeykit.cache import ttl as ttls
-from valkeykit.cache.arguments import check_number, show
+from valkeykit.cache.arguments import check_number
 from valkeykit.cache.effects import Effects
 from valkeykit.cache.entries import MISSING, stale_header
 from valkeykit.cache.operations import SERVER_ERRORS, CacheOperations, check_tags
 from valkeykit.effects import Sleep
-from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError
+from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError, shown
 
 LEASE_SECONDS = 10.0
 """Seconds until the lease of a killed caller expires."""
@@ -43,7 +43,7 @@ class Computation:
     ) -> None:
         if not callable(compute):
             raise ConfigurationError(
-                f"compute is {show(compute)}, expected a function", fix="pass the function without calling it"
+                f"compute is {shown(compute)}, expected a function", fix="pass the function without calling it"
             )
         self._operations = operations
         self._key = operations.keys.entry(name)

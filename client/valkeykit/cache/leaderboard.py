@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from valkeykit.cache.acache import AsyncCache
-from valkeykit.cache.arguments import check_count, check_text, is_number, show
+from valkeykit.cache.arguments import check_count, check_text
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.keys import escape
 from valkeykit.cache.ttl import LEADERBOARD_SECONDS, expiry
-from valkeykit.errors import ConfigurationError
+from valkeykit.errors import ConfigurationError, shown
+from valkeykit.settings import is_number
 
 _HIGHEST = 1.7976931348623157e308
 
@@ -80,7 +81,7 @@ def _send(*commands: tuple[Any, ...]) -> Send:
 
 def _score(name: str, value: float) -> float:
     if not is_number(value) or not -_HIGHEST <= value <= _HIGHEST:
-        raise ConfigurationError(f"{name} is {show(value)}, expected a finite number", fix=f"pass {name}=10")
+        raise ConfigurationError(f"{name} is {shown(value)}, expected a finite number", fix=f"pass {name}=10")
     return value
 
 
@@ -90,7 +91,7 @@ def _member(member: str) -> str:
         member.encode()
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"the member is {show(member)}, expected valid Unicode", fix="remove lone surrogates"
+            f"the member is {shown(member)}, expected valid Unicode", fix="remove lone surrogates"
         ) from None
     return member
 

@@ -8,13 +8,13 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from valkeykit.cache import ttl as ttls
-from valkeykit.cache.arguments import check_number, check_texts, show
+from valkeykit.cache.arguments import check_number, check_texts
 from valkeykit.cache.codec import Codec
 from valkeykit.cache.effects import Command, Effects, Send
 from valkeykit.cache.entries import MISSING, Entries, has_header
 from valkeykit.cache.keys import Keys
 from valkeykit.cache.statistics import CacheStatistics
-from valkeykit.errors import ConfigurationError, RefusedError, UnreachableError
+from valkeykit.errors import ConfigurationError, RefusedError, UnreachableError, shown
 from valkeykit.lua import script as load
 
 MAX_TAGS = 255
@@ -69,7 +69,7 @@ class CacheOperations:
 
     def set_many(self, values: Mapping[str, Any], ttl: float | None) -> Effects[bool]:
         if not isinstance(values, Mapping):
-            raise ConfigurationError(f"the values are {show(values)}, expected a dict", fix='use {"user:5": 1}')
+            raise ConfigurationError(f"the values are {shown(values)}, expected a dict", fix='use {"user:5": 1}')
         ttls.expiry(ttl)
         commands = [
             set_command(self.keys.entry(name), self.codec.encode(value), ttls.expiry(ttl, self.jitter))

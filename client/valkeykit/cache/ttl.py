@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from valkeykit.cache.arguments import is_number, show
-from valkeykit.errors import ConfigurationError
+from valkeykit.errors import ConfigurationError, shown
+from valkeykit.settings import is_number
 
 SESSION_SECONDS = 30 * 60
 """A login session, from its last read."""
@@ -45,7 +45,7 @@ def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix:
     """
     if not is_number(seconds) or not 0 < seconds <= MAX_TTL_SECONDS:
         raise ConfigurationError(
-            f"{name} is {show(seconds)}, expected seconds above 0, up to a year", fix=fix or f"pass {name}=60"
+            f"{name} is {shown(seconds)}, expected seconds above 0, up to a year", fix=fix or f"pass {name}=60"
         )
     return max(1, round(seconds * 1000 * (1 - jitter * random.random())))  # noqa: S311  (not for secrets)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from valkeykit.errors import ConfigurationError, InvalidJobError
+from valkeykit.errors import ConfigurationError, InvalidJobError, shown
 from valkeykit.queue.call_retry import CALL_RETRY_SECONDS
 from valkeykit.queue.eager import EagerQueue
 from valkeykit.queue.handlers import Handler, is_async, own_name
@@ -23,7 +23,6 @@ from valkeykit.queue.options import (
     delay_until,
     encode_arguments,
     milliseconds,
-    shown,
     specify,
 )
 from valkeykit.queue.processes.references import check_importable

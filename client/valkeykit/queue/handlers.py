@@ -8,8 +8,8 @@ from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from valkeykit.errors import InvalidJobError
-from valkeykit.queue.options import JobOptions, JobSpec, shown, specify
+from valkeykit.errors import InvalidJobError, shown
+from valkeykit.queue.options import JobOptions, JobSpec, specify
 
 MAX_CACHED_SPECS = 1024
 """Combinations of options that a handler keeps completed."""

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
-from valkeykit.errors import InvalidJobError
+from valkeykit.errors import InvalidJobError, shown
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 """Bytes that a job's arguments may take; bigger data belongs elsewhere, its address into the job."""
@@ -125,14 +125,6 @@ def specify(
         milliseconds("result_ttl", result_ttl),
         milliseconds("backoff", backoff),
     )
-
-
-def shown(value: object) -> str:
-    """A wrong value, for an error's text."""
-    try:
-        return f"{value!r:.80}"
-    except Exception:  # noqa: BLE001  (its repr may raise anything, or be too long a number)
-        return f"a {type(value).__name__}"
 
 
 def check_word(what: str, text: str) -> str:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Generic, TypeVar, get_args
 
-from valkeykit.errors import InvalidJobError
+from valkeykit.errors import InvalidJobError, shown
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import schema
 from valkeykit.queue.call_ids import CallIds
-from valkeykit.queue.options import JobRequest, check_count, check_queue_name, check_word, shown
+from valkeykit.queue.options import JobRequest, check_count, check_queue_name, check_word
 from valkeykit.queue.responses import (
     Added,
     DueSchedule,

@@ -16,8 +16,6 @@ from infra.drivers.topology.executor import NodeAddress
 from infra.hardening import Topology
 
 SENTINEL_COUNT = 3
-BUS_OFFSET = 10_000
-"""The offset of a node's cluster bus port, which is not published."""
 
 _FIRST_NODE, _FIRST_SENTINEL = 10, 110
 """Host parts of the fixed addresses; a cluster that finds others after a restart doesn't recover."""
@@ -219,7 +217,7 @@ class DeploymentPlan:
     def _members(self, kind: str, count: int, first: int, ports: tuple[int, ...]) -> tuple[NodeAddress, ...]:
         network = ipaddress.ip_network(self.subnet)
         return tuple(
-            NodeAddress(f"{kind}-{number}", str(network[first + number]), port, port + BUS_OFFSET)
+            NodeAddress(f"{kind}-{number}", str(network[first + number]), port, port + cluster.BUS_OFFSET)
             for number, port in zip(range(count), ports, strict=True)
         )
 

@@ -155,7 +155,7 @@ class ClusterDriver:
         """
         confs = self._confs()
         addresses = {
-            conf.own.id: f"{member.host}:{member.port}@{member.port + ports.BUS_OFFSET}"
+            conf.own.id: f"{member.host}:{member.port}@{member.port + cluster.BUS_OFFSET}"
             for member in self._spec.members
             if (conf := confs[member.name])
         }

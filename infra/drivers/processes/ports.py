@@ -11,14 +11,12 @@ import psutil
 from valkeykit.url import DEFAULT_PORT
 
 from infra.drivers.processes.folder import ServerFolder
+from infra.drivers.topology.cluster import BUS_OFFSET
 from infra.errors import ProvisioningError
 
 HOST = "127.0.0.1"
 
 LAST_PORT = 65535
-
-BUS_OFFSET = 10_000
-"""The offset of a node's cluster bus port: Valkey's default."""
 
 
 def candidates(folder: ServerFolder, port: int, *, has_bus: bool = False) -> Iterable[int]:

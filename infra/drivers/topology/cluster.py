@@ -25,6 +25,9 @@ from infra.errors import ProvisioningError
 
 SLOTS = 16384
 
+BUS_OFFSET = 10_000
+"""The offset of a node's cluster bus port: Valkey's default."""
+
 PLAN_SCRIPT = Path(__file__).with_name("plan-cluster")
 """Plans the next commands of a cluster from its nodes' views; an awk program, as containers run it too."""
 

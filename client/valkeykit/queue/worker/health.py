@@ -16,10 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.errors import ConfigurationError
+from valkeykit.errors import ConfigurationError, shown
 from valkeykit.heartbeat import STUCK_SECONDS, remove_heartbeat, write_heartbeat
 from valkeykit.queue.events import logger
-from valkeykit.queue.options import shown
 
 if TYPE_CHECKING:
     from valkeykit.queue.worker.leases import LeaseRenewer

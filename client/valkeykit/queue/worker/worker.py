@@ -12,12 +12,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from valkeykit.errors import ConfigurationError
+from valkeykit.errors import ConfigurationError, shown
 from valkeykit.queue import events
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.eager import no_server
 from valkeykit.queue.events import Listener
-from valkeykit.queue.options import shown
 from valkeykit.queue.processes.references import check_not_importing
 from valkeykit.queue.worker.event_loop import run_to_end
 from valkeykit.queue.worker.health import Health
