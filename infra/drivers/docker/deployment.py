@@ -218,7 +218,7 @@ class ContainerDeployment:
         """Why a service isn't healthy, as it reports itself."""
         waiting = log = ""
         port = self.executor.ports.get(service, 0)
-        check = f"cat /tmp/waiting || sh {files.HOME}/bin/healthy {port} 2>&1 | grep -E '^(MISCONF|stale)'"
+        check = f"cat /tmp/waiting || sh {files.HOME}/bin/healthy {port} 2>&1 | grep -E '^(MISCONF|stale)|Certificate'"
         with contextlib.suppress(EngineError):  # it isn't waiting, or doesn't run
             waiting = self.engine.docker("exec", self.container(service), "sh", "-c", check)
         with contextlib.suppress(EngineError):  # its container does not exist

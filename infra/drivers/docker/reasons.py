@@ -27,6 +27,7 @@ _ORDINARY = re.compile(
 )
 """Lines that name no cause: of the server, of the scripts beside it, and of a cluster's keeper."""
 _LOST = " are lost: "
+_NO_CERTIFICATE = "Invalid CA Certificate"
 _FATAL = ("*** FATAL", "sh: ", "mv: ", "mkdir: ", "cat: ", "/etc/valkey/bin/")
 
 
@@ -51,6 +52,8 @@ def find(waiting: str, log: str, repair: str, restart: str = "") -> Reason | Non
     kind, _, text = waiting.strip().partition(": ")
     if kind == "cluster" and text:  # its keeper's report
         return _of_cluster(text, repair)
+    if _NO_CERTIFICATE in waiting:  # of the health check: the server itself has read it
+        return Reason(waiting.strip(), float("inf"), "make up", "is unhealthy")
     if kind == "stale":  # reported by its health check
         return Reason(text, STOP_GRACE_SECONDS, restart, "is unhealthy")
     if kind in ("wait", "stop"):

@@ -102,6 +102,8 @@ def test_what_a_node_waits_for() -> None:
         "rejects writes",
         "MISCONF Errors writing to the AOF file: No space left on device",
     )
+    lost = "Could not connect to Valkey at 127.0.0.1:7000: Invalid CA Certificate File/Directory"
+    assert reasons.find(f"{lost}\n", "", "") == reasons.Reason(lost, float("inf"), "make up", "is unhealthy")
     assert reasons.find("", "", "") is None
 
 
