@@ -224,4 +224,5 @@ class ContainerDeployment:
         with contextlib.suppress(EngineError):  # its container does not exist
             log = waiting or self.compose("logs", "--no-log-prefix", "--tail", "300", service)
         repair = f"make repair STACK={self.plan.stack_name} NODE={service}"
-        return reasons.find(waiting, log, repair, restart=f"docker restart {self.container(service)}, then make up")
+        restart = f"docker restart {self.container(service)}, then make up"
+        return reasons.find(waiting, log, repair, restart, alone=self.plan.topology == "single")

@@ -41,11 +41,11 @@ class Reason:
     state: str = "did not start"
 
 
-def find(waiting: str, log: str, repair: str, restart: str = "") -> Reason | None:
+def find(waiting: str, log: str, repair: str, restart: str = "", *, alone: bool = False) -> Reason | None:
     """The reason that a container reports; None without one.
 
     waiting: the report of its start script, or of its health check.
-    log: its last lines. repair, restart: the commands for it.
+    log: its last lines. repair, restart: the commands for it. alone: no other node may help it.
     """
     if waiting.startswith("MISCONF"):
         return Reason(waiting.strip(), STOP_GRACE_SECONDS, "free space on its disk, then make up", "rejects writes")
@@ -59,7 +59,8 @@ def find(waiting: str, log: str, repair: str, restart: str = "") -> Reason | Non
     if kind in ("wait", "stop"):
         problem, _, repairable = text.partition("; repair it: ")
         problem, _, fix = problem.partition(" -> ")
-        grace_seconds = WAIT_GRACE_SECONDS if kind == "wait" else STOP_GRACE_SECONDS
+        stop_grace_seconds = 0.0 if alone else STOP_GRACE_SECONDS
+        grace_seconds = WAIT_GRACE_SECONDS if kind == "wait" else stop_grace_seconds
         return Reason(problem, grace_seconds, repair if repairable else fix)
     text = cause(log)
     return Reason(text, float("inf")) if text else None

@@ -89,6 +89,10 @@ def test_the_cause_in_a_log(log: str, expected: str) -> None:
 def test_what_a_node_waits_for() -> None:
     reason = reasons.find("stop: its manifest is lost; repair it: make repair NODE=node-0", "", repair="make repair X")
     assert reason == reasons.Reason("its manifest is lost", reasons.STOP_GRACE_SECONDS, "make repair X")
+    single = reasons.find(
+        "stop: its manifest is lost; repair it: make repair NODE=node-0", "", "make repair X", alone=True
+    )
+    assert single == reasons.Reason("its manifest is lost", 0, "make repair X")
     reason = reasons.find("stop: its volume has data of another", "", repair="make repair X")
     assert reason == reasons.Reason("its volume has data of another", reasons.STOP_GRACE_SECONDS)
     reason = reasons.find("stop: its volume is read-only -> mount it for writing", "", repair="make repair X")
