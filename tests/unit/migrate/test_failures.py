@@ -221,6 +221,14 @@ def test_a_target_that_stopped_answering_exhausts_the_timeout() -> None:
     assert 1.5 <= time.monotonic() - began < 60
 
 
+@pytest.mark.parametrize(("timeout", "limit"), [(60.0, 30.0), (12.0, 12.0), (0.1, 5.0)])
+def test_a_server_that_does_not_respond_counts_as_unreachable(timeout: float, limit: float) -> None:
+    server = MigrationServer.__new__(MigrationServer)
+    server.settings = endpoints.settings("redis://a:1")
+    server.limit_waiting(timeout)
+    assert server.settings.read_timeout == limit
+
+
 def test_a_node_that_a_failover_replaced_is_not_asked_until_the_timeout() -> None:
     old, new = Primary(Node("old", 1), frozenset(range(16384))), Primary(Node("new", 1), frozenset(range(16384)))
     layout = [old]

@@ -57,6 +57,8 @@ class RunContext:
     def create(cls, source: MigrationServer, target: MigrationServer, options: Options, state: MigrationState
                ) -> RunContext:  # fmt: skip
         """The context of a run with a state folder."""
+        for server in (source, target):
+            server.limit_waiting(options.reconnect_timeout)
         calls = Counters()
         trusted = options.trust_source or source.is_file
         return cls(

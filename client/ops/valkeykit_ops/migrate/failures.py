@@ -68,7 +68,7 @@ def _translated(problem: Exception) -> ValkeykitError:
     message = str(error.args[0])
     fix = error.fix
     if role:
-        fix = naming_tls_options(role, fix)
+        fix = naming_tls_options(role, fix).replace(", or raise read_timeout", "")
     if getattr(problem, _ANNOUNCED, False) and isinstance(error, UnreachableError):
         fix = ANNOUNCED_FIX
     return type(error)(f"{endpoint}: {message}" if endpoint else message, fix=fix)

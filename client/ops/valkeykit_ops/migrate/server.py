@@ -19,6 +19,9 @@ from valkeykit_ops.migrate.failures import naming_endpoint, translating_errors
 from valkeykit_ops.migrate.payload import Format
 from valkeykit_ops.migrate.pipelined import EndedError, PipelinedConnection, pack
 
+SHORTEST_WAIT_SECONDS = 5.0
+"""Time for which any server may be busy with another client's command."""
+
 NO_TOUCH = pack("CLIENT", "NO-TOUCH", "ON")
 """Reading a key on this connection does not count as its use (Redis 7.2, Valkey)."""
 
@@ -128,6 +131,11 @@ class MigrationServer:
     @property
     def has_functions(self) -> bool:
         return self.engine == "valkey" or self.release >= (7,)
+
+    def limit_waiting(self, seconds: float) -> None:
+        """Count the server as unreachable if it does not respond for this time, at least for SHORTEST_WAIT_SECONDS."""
+        limit = max(SHORTEST_WAIT_SECONDS, min(self.settings.read_timeout, seconds))
+        self.settings = replace(self.settings, read_timeout=limit)
 
     def connect(self, node: Node, database: int = 0) -> PipelinedConnection:
         """Open a connection to a node."""
