@@ -13,7 +13,8 @@ DRY_RUN = $(if $(DRY),--dry)
 READY := .venv/.ready
 DEV   := .venv/.dev
 SITE  := .venv/.site
-INSTALL = cd infra && ../$(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The paths in requirements.txt are relative to infra.
+INSTALL = @cd infra && PYTHONPATH=.. ../$(BIN)/python -m stackctl.install
 CREATE_VENV = $(PYTHON) -m venv .venv || \
 	{ echo "error: $(PYTHON) cannot create a virtual environment -> apt-get install python3-venv, then the same command" >&2; exit 1; }
 # What `make test` runs without ONLY needs only Python, make and git, and less than ten minutes.
@@ -31,6 +32,7 @@ help: ## Show this help
 	@echo "  Suites of ONLY on Python, make and git alone: unit integration engine cloud aws gcp faults docs;"
 	@echo "  with more (tests/README.md): migrate doctor clients examples docker operations provider; ROUNDS=n repeats, TLS=1 clients"
 	@echo "  STACK=name selects the stack (dev); DRY=1 previews up, restore, repair, rotate, failover, upgrade and scale"
+	@echo "  VERBOSE=1 prints all that Pulumi and the smoke tests print"
 
 up: $(READY) ## Deploy the stack, run the smoke tests and print connection details
 	@$(RUN) up --stack "$$STACK" $(DRY_RUN)
@@ -75,7 +77,7 @@ down: $(READY) ## Destroy a stack; its last snapshot stays as an RDB file
 	@$(RUN) down --stack "$$STACK"
 
 sdk: $(READY) ## Install the Pulumi SDK for a cloud target (CLOUD=aws|gcp)
-	$(INSTALL) -c ../constraints.txt -e "..[$$CLOUD]"
+	$(INSTALL) "the SDK of $$CLOUD" -c ../constraints.txt -e "..[$$CLOUD]"
 
 shell: $(READY) ## Print exports with which `pulumi` works on this project's stacks
 	@$(RUN) shell
@@ -112,7 +114,7 @@ bench: $(DEV) ## Run the benchmarks (ONLY=up|queue|cache|docker|doctor|migrate|c
 $(READY): .venv/bin/python constraints.txt pyproject.toml client/pyproject.toml client/ops/pyproject.toml infra/requirements.txt
 	@# Without ensurepip, which Debian has in a package of its own, the environment has no pip.
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(CREATE_VENV)
-	$(INSTALL) -r requirements.txt
+	$(INSTALL) "Python packages" -r requirements.txt
 	@touch $@
 
 infra/policy/.venv/.ready: infra/policy/requirements.txt
@@ -121,9 +123,9 @@ infra/policy/.venv/.ready: infra/policy/requirements.txt
 	@touch $@
 
 $(DEV): $(READY)
-	$(INSTALL) -c ../constraints.txt -e '..[dev]'
+	$(INSTALL) "development packages" -c ../constraints.txt -e '..[dev]'
 	@touch $@
 
 $(SITE): $(READY)
-	$(INSTALL) -c ../constraints.txt -e '..[site]'
+	$(INSTALL) "packages for the site" -c ../constraints.txt -e '..[site]'
 	@touch $@

@@ -41,7 +41,7 @@ def apply(stack: Stack, plan: PlanChange, command: str) -> bool:
     changes = plan()
     before = stack.read_configuration()
     with stack.changed_configuration(changes) as configuration:
-        stack.dry_run("--config-file", str(configuration))
+        stack.check("--config-file", str(configuration))
         if stack.read_configuration() != before:
             raise StackError(
                 f"the configuration of the stack {stack.name} was changed during the preview, so nothing was changed",

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+
+def is_verbose() -> bool:
+    """Whether VERBOSE is set, so that everything is printed that Pulumi and the smoke tests print."""
+    return os.environ.get("VERBOSE", "") not in {"", "0"}
 
 
 def show(text: str) -> None:

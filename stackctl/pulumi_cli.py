@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stackctl.errors import StackError
+from stackctl.progress import Progress
 
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
 """How long to wait for the download server before the CLI is built instead."""
@@ -46,9 +47,12 @@ def find() -> Path:
             _add_launcher(binaries)
             return binaries
         reasons = [f"PATH: {why_not}"]
-        for description, install in (("downloading it", _download), ("building it with Go, 5 minutes, once", _build)):
-            sys.stderr.write(f"Pulumi CLI {pinned_version()}: {description}\n")
-            if problem := install(cache):
+        for description, install in (("downloading", _download), ("building with Go, 5 minutes, once", _build)):
+            what = f"Pulumi CLI {pinned_version()}, {description}"
+            sys.stderr.write(f"{what}\n")
+            with Progress(what):
+                problem = install(cache)
+            if problem:
                 reasons.append(problem)
             else:
                 _add_launcher(binaries)

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from infra.outputs import CLOUDS, ENDPOINT, PENDING_UPDATES, STAGED_UPDATES
-from stackctl import backend, events, lock, pulumi_cli
+from infra.outputs import CLOUDS, ENDPOINT, PENDING_UPDATES
+from stackctl import backend, pulumi_cli, pulumi_command
 from stackctl.errors import StackError, UpdateError
 from stackctl.events import UpdateEvents
 
@@ -66,7 +65,7 @@ class Stack:
             self._prepare()
         except StackError as failure:
             raise UpdateError(failure.args[0], fix=failure.fix, has_begun=False) from None
-        self._run("up", "--yes", "--skip-preview", "--refresh", "--stack", self.name)
+        self._run("up", "--yes", "--skip-preview", "--refresh", "--stack", self.name, is_quiet=True)
         last = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))[0]
         return set(last["resourceChanges"]) != {"same"}
 
@@ -179,14 +178,26 @@ class Stack:
             self._query("stack", "select", self.name)
 
     def preview(self, *options: str) -> None:
-        """Preview what `up` would change.
+        """Preview what `up` would change, and show it.
 
         Raises:
             StackError: there is no such stack, or a check failed; Pulumi has printed why.
         """
         self._must_exist()
-        saving_nothing = replace(self, environment={**self.environment, **PREVIEW_ENVIRONMENT})
-        saving_nothing._run("preview", *options, "--stack", self.name)
+        self._saving_nothing._run("preview", *options, "--stack", self.name)
+
+    def check(self, *options: str) -> None:
+        """Preview what `up` would change, for its checks only.
+
+        Raises:
+            StackError: there is no such stack, or a check failed.
+        """
+        self._must_exist()
+        self._saving_nothing._run("preview", "--refresh", *options, "--stack", self.name, is_quiet=True)
+
+    @property
+    def _saving_nothing(self) -> Stack:
+        return replace(self, environment={**self.environment, **PREVIEW_ENVIRONMENT})
 
     def dry_run(self, *options: str) -> None:
         """Preview in full what `up` would change, drift included.
@@ -204,7 +215,7 @@ class Stack:
         """
         self._must_exist()
         self._remove_stale_locks()
-        self._run("destroy", "--yes", "--skip-preview", "--stack", self.name)
+        self._run("destroy", "--yes", "--skip-preview", "--stack", self.name, is_quiet=True)
 
     def has_resources(self) -> bool:
         """Whether the stack exists and has resources."""
@@ -281,23 +292,14 @@ class Stack:
             raise _explain(result.stderr)
         return result.stdout
 
-    def _run(self, *arguments: str) -> None:
-        """Run a long command whose output the user sees."""
-        with tempfile.TemporaryFile("w+") as log:  # without a name, so that a killed command leaves nothing
-            command = ["pulumi", *arguments, "--event-log", f"/dev/fd/{log.fileno()}"]
-            environment = {**self.environment, **events.ENVIRONMENT, STAGED_UPDATES: "true"}
-            descriptors = {*lock.inherited, log.fileno()}
-            with subprocess.Popen(
-                command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=descriptors
-            ) as run:
-                output, is_interrupted = _listen(run)
-            log.seek(0)
-            events_read = events.parse(log)
-        if is_interrupted:
-            fix = "run the same command again to resume" if events_read.has_begun else ""
-            raise UpdateError("interrupted", fix=fix, has_begun=events_read.has_begun)
+    def _run(self, *arguments: str, is_quiet: bool = False) -> None:
+        """Run a long command whose output the user sees, or with `is_quiet` its progress and result."""
+        run = pulumi_command.run([*arguments], self.root, self.environment, is_quiet=is_quiet)
+        if run.is_interrupted:
+            fix = "run the same command again to resume" if run.events.has_begun else ""
+            raise UpdateError("interrupted", fix=fix, has_begun=run.events.has_begun)
         if run.returncode:
-            raise self._explain(output, events_read)
+            raise self._explain(run.output, run.events)
 
     def _explain(self, output: str, happened: UpdateEvents) -> UpdateError:
         error = _explain(output)
@@ -316,21 +318,6 @@ _PREPARATIONS = ("Password", "Authority", "Certificate", "Rotation", "Cleanup")
 
 def _kind(resource: Mapping[str, Any]) -> str:
     return str(resource["type"]).rpartition(":")[2]
-
-
-def _listen(run: subprocess.Popen[str]) -> tuple[str, bool]:
-    """Print a command's messages until it ends; return them, and whether it was interrupted."""
-    output, is_interrupted = "", False
-    while True:
-        try:
-            for line in run.stderr or ():
-                if not line.startswith("error: "):  # this command prints it last
-                    sys.stderr.write(line)
-                output += line
-            run.wait()
-            return output, is_interrupted
-        except KeyboardInterrupt:  # Pulumi ends the operation that is under way; a second one ends Pulumi
-            is_interrupted = True
 
 
 def _settings(changes: Mapping[str, str]) -> list[str]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from valkeykit.endpoint import Endpoint
+import os
+import shlex
 
+from valkeykit.endpoint import Endpoint
+from valkeykit.url import DEFAULT_PORT
+
+from infra.drivers.processes import ports
 from infra.outputs import ENDPOINT
 from stackctl import config_change, data_loss
 from stackctl.messages import show, show_dry_run
 from stackctl.operations.change import show_state
+from stackctl.operations.env import write_variables
 from stackctl.operations.smoke import run_tests
 from stackctl.stack import Stack
 
@@ -26,26 +32,40 @@ def deploy(stack: Stack, *, dry: bool) -> int:
     show_state(stack)
     if stack.uses_cloud() and stack.has_resources():
         # A cloud's resources change one after the other, so a rejected change would be half-made.
-        stack.preview("--refresh")
+        stack.check()
     changed = config_change.update(stack)
     recovered = data_loss.recoveries(stack)
     failed = run_tests(stack.name)
     for line in recovered:
         show(f"note: {line}")
     if not failed:
-        show(_usage(stack.name, Endpoint.from_dict(stack.outputs()[ENDPOINT]), changed=changed))
+        _show_usage(stack, changed=changed)
     return failed
 
 
-def _usage(stack: str, endpoint: Endpoint, *, changed: bool) -> str:
+def _show_usage(stack: Stack, *, changed: bool) -> None:
+    endpoint = Endpoint.from_dict(stack.outputs()[ENDPOINT])
     node = endpoint.nodes[0]
-    return f"""
+    if changed and (taken := _taken_default(stack, endpoint)):
+        show(f"note: port {DEFAULT_PORT} is used by {taken}, so this stack uses {node.port}")
+    file = shlex.quote(os.path.relpath(write_variables(stack, "dotenv", None)))
+    show(f"""
 {"Ready" if changed else "Nothing changed"}: Valkey {endpoint.version} ({endpoint.target}, {endpoint.workload}) at \
-{node.host}:{node.port}, every smoke check passed.
+{node.host}:{node.port}
+URL file: {file}
 
-  write its URL to a file         make env STACK={stack}            (FORMAT=dotenv|shell|json|k8s)
-  use it in a shell               set -a; . "$(make -s env STACK={stack})"; set +a
-  use it in Python                valkeykit.connect()          reads VALKEY_URL, as any Redis client can
-  use pulumi directly             eval "$(make -s shell)"
-  destroy the stack               make down STACK={stack}
-"""
+  set -a; . {file}; set +a
+      sets VALKEY_URL in this shell
+  .venv/bin/valkeykit doctor --stack {stack.name}
+      examines the server
+  make down STACK={stack.name}
+      destroys the stack; its last snapshot stays""")
+
+
+def _taken_default(stack: Stack, endpoint: Endpoint) -> str:
+    """What uses the default port, if a server got the next free one for that reason."""
+    if endpoint.target != "embedded" or DEFAULT_PORT in {node.port for node in endpoint.nodes}:
+        return ""
+    if int(stack.configuration().get("port") or 0):
+        return ""
+    return "" if ports.is_free(DEFAULT_PORT) else ports.holder(DEFAULT_PORT)

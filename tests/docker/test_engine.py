@@ -98,7 +98,8 @@ def test_the_sentinels_are_checked_from_outside(project: Project) -> None:
     options = ["--stack", project.stack.name, "--", "--disruptive", "--within", "300"]
     run = subprocess.run(
         [sys.executable, "-m", "stackctl", "smoke", *options],
-        cwd=project.root, env={**os.environ, **project.stack.environment}, capture_output=True, text=True, check=False,
+        cwd=project.root, env={**os.environ, **project.stack.environment, "VERBOSE": "1"},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout
     for check in (

@@ -73,7 +73,10 @@ def test_up_and_smoke_by_command(project: Project) -> None:
     assert "Ready: Valkey 9" in first.stderr
     assert "Nothing changed: Valkey 9" in second.stderr
     assert "FAILED" not in first.stdout
-    assert "ok      What is evicted suits the workload" in first.stdout
+    assert " checks passed\n" in first.stdout
+    shown = (first.stdout + first.stderr).splitlines()
+    assert "URL file: .valkey/test.env" in shown
+    assert len(shown) < 24
     down = tool("down")
     assert down.returncode == 0
     assert "pulumi config set restoreFrom " in down.stderr

@@ -128,7 +128,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
 
 def test_what_the_operator_sets_during_the_preview_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.configure(memory="64mb")
-    monkeypatch.setattr(Stack, "dry_run", lambda _stack, *_options: project.configure(workload="queue"))
+    monkeypatch.setattr(Stack, "check", lambda _stack, *_options: project.configure(workload="queue"))
     with pytest.raises(StackError, match="was changed during the preview, so nothing was changed -> make scale"):
         config_change.apply(project.stack, lambda: {"memory": "96mb"}, "make scale STACK=test MEMORY=96mb")
     known = project.stack.configuration()

@@ -33,6 +33,7 @@ def tool(project: Project, *arguments: str) -> tuple[int, str]:
     """Exit code and output of a command on the stack."""
     name, *options = arguments
     variables = {key: value for key, value in project.stack.environment.items() if "BACKEND" not in key}
+    variables["VERBOSE"] = "1"
     variables.pop("PULUMI_CONFIG_PASSPHRASE_FILE")
     done = subprocess.run(
         [sys.executable, "-m", "stackctl", name, "--stack", "test", *options],

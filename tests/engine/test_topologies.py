@@ -129,7 +129,7 @@ def test_the_smoke_suite_passes_also_where_it_disturbs(group: Project) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "stackctl", "smoke", "--stack", "test", "--", "--disruptive", "--within", "300"],
         cwd=group.root,
-        env={**os.environ, **_own_backend(group)},
+        env={**os.environ, **_own_backend(group), "VERBOSE": "1"},
         capture_output=True,
         text=True,
         check=False,

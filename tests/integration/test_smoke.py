@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import ssl
@@ -51,6 +52,20 @@ def test_it_passes_on_a_hardened_server_and_writes_junit(urls: dict[str, str], t
     assert result.returncode == 0, result.stdout
     assert "ok      The default user is off" in result.stdout
     assert 'failures="0"' in (tmp_path / "junit.xml").read_text()
+
+
+def test_a_brief_run_prints_failures_and_totals(spec: ServerSpec, urls: dict[str, str]) -> None:
+    shown = smoke("-q", "--brief", "-o", "console_output_style=classic", **urls).stdout.split("\n")
+    assert [re.sub(r"\d+", "N", line) for line in shown if line] == [
+        "N checks passed",
+        "N checks do not apply (VERBOSE=N lists them)",
+    ]
+    with client_of(spec) as admin:
+        admin.config_set("maxmemory", "0")
+    shown = smoke("-q", "--brief", "-o", "console_output_style=classic", **urls).stdout.split("\n")
+    failures = [line for line in shown if line.startswith("FAILED")]
+    assert failures == [next(line for line in shown if "maxmemory is 0" in line)]
+    assert any(re.fullmatch(r"1 of \d+ checks failed -> .venv/bin/valkeykit doctor", line) for line in shown)
 
 
 def test_clients_that_follow_a_failover_are_named() -> None:

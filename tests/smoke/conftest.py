@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
@@ -38,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--within", type=float, default=10, metavar="SECONDS", help="how long writes may stop in a failover (10)"
     )
+    group.addoption("--brief", action="store_true", help="print failures, warnings and totals only")
     group.addoption("--accept-keys", action="store_true", help="take the number of keys for the right one")
 
 
@@ -76,15 +78,36 @@ def pytest_runtest_makereport(
     return outcome
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    """With --brief, no dot for each check."""
+    return (report.outcome, "", "") if config.getoption("--brief") and report.when == "call" else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     rows = sorted(config.stash[REPORT].rows, key=lambda row: list(_COLORS).index(row[0]))
-    if rows:
+    is_brief = config.getoption("--brief")
+    if rows and not is_brief:
         terminalreporter.section("smoke checks")
     for result, check, detail in rows:
-        terminalreporter.write(f"{result:7}", **{_COLORS[result]: True})
-        terminalreporter.write_line(f" {check}{f': {detail}' if detail else ''}")
+        if not is_brief or result in {"warning", "FAILED"}:
+            terminalreporter.write(f"{result:7}", **{_COLORS[result]: True})
+            terminalreporter.write_line(f" {check}{f': {detail}' if detail else ''}")
+    if is_brief:
+        for line in _totals(Counter(result for result, _, _ in rows), config.getoption("--stack")):
+            terminalreporter.write_line(line)
     if SUBJECT in config.stash and (note := config.stash[SUBJECT].note):
         terminalreporter.write_line(f"note: {note}")
+
+
+def _totals(results: Counter[str], stack: str | None) -> Iterator[str]:
+    passed = results["ok"] + results["warning"]
+    yield f"{passed} checks passed"
+    if results["FAILED"]:
+        doctor = f".venv/bin/valkeykit doctor{f' --stack {stack}' if stack else ''}"
+        yield f"{results['FAILED']} of {passed + results['FAILED']} checks failed -> {doctor}"
+    if results["n/a"]:
+        yield f"{results['n/a']} checks do not apply (VERBOSE=1 lists them)"
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def candidates(folder: ServerFolder, port: int, *, has_bus: bool = False) -> Ite
             )
         for taken in (number for number in _all(kept, has_bus=has_bus) if not is_free(number)):
             raise ProvisioningError(
-                f"port {taken} is in use by {_holder(taken)}",
+                f"port {taken} is in use by {holder(taken)}",
                 fix="stop that program, or pulumi config set port <another>",
             )
         return [kept]
@@ -63,7 +63,8 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _holder(port: int) -> str:
+def holder(port: int) -> str:
+    """The program that listens on a port, such as `valkey-server (pid 4711)`."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:

@@ -25,7 +25,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(up, "run_tests", lambda _name: 1)
     monkeypatch.setattr(data_loss, "recoveries", lambda _stack: [])
     monkeypatch.setattr(Stack, "has_resources", lambda _self: True)
-    monkeypatch.setattr(Stack, "preview", lambda _self, *_options: made.append("preview"))
+    monkeypatch.setattr(Stack, "check", lambda _self, *_options: made.append("preview"))
     monkeypatch.setattr(Stack, "up", update)
     monkeypatch.setattr(Stack, "pending_updates", lambda _self: [])
     return made
@@ -51,7 +51,7 @@ def test_a_rejected_preview_changes_nothing(calls: list[str], tmp_path: Path, mo
     def reject(_self: Stack, *_options: str) -> None:
         raise StackError("the instance would be replaced")
 
-    monkeypatch.setattr(Stack, "preview", reject)
+    monkeypatch.setattr(Stack, "check", reject)
     with pytest.raises(StackError, match="would be replaced"):
         up.deploy(stack(tmp_path, "gcp"), dry=False)
     assert calls == []
