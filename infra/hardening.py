@@ -80,6 +80,9 @@ DIRECTIVES: tuple[Directive, ...] = (
     ),
 )
 
+POLICY_PREFIX: Mapping[Workload, str] = {"cache": "allkeys-", "queue": "noeviction", "mixed": "volatile-"}
+"""How the eviction policies begin that suit a workload."""
+
 TLS_GAP = (
     "connections are not encrypted: the server of the PyPI package is built without TLS; it listens on loopback only"
 )

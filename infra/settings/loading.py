@@ -17,6 +17,9 @@ from infra.settings.stack import StackSettings
 
 NAMESPACE = "valkey"
 
+MAPS = ("contacts", "parameters")
+"""Keys whose values are maps."""
+
 RENAMED_KEYS = {
     "rotation": "passwordRotation",
     "retired": "completedRotation",
@@ -76,7 +79,7 @@ def _as_error(problems: Sequence[ConfigProblem]) -> ConfigurationError:
 
 def _parsed(key: str, value: str) -> object:
     """A map arrives as JSON; text that isn't JSON is left for the model to reject."""
-    if key not in StackSettings.model_fields or (key != "contacts" and _model(StackSettings, key) is None):
+    if key not in StackSettings.model_fields or (key not in MAPS and _model(StackSettings, key) is None):
         return value
     try:
         return json.loads(value)
@@ -101,9 +104,10 @@ def _describe(location: tuple[int | str, ...], value: object) -> ConfigProblem:
         return ConfigProblem(key, "is a map whose keys are set one by one", f"pulumi config rm {key}")
     if is_secret(model, name):
         return ConfigProblem(key, f"is invalid, expected {description.allowed}", set_secret_command(key))
-    if key == "contacts":
-        return ConfigProblem(key, f"is {value!r}, expected {description.allowed}", _contact_commands(value))
-    return ConfigProblem(key, f"is {value!r}, expected {description.allowed}", set_command(key, description.example))
+    fix = set_command(key, description.example)
+    if key in MAPS:
+        fix = _contact_commands(value) if key == "contacts" else remove_command(key)
+    return ConfigProblem(key, f"is {value!r}, expected {description.allowed}", fix)
 
 
 def _renamed(previous: str, current: str, value: object) -> ConfigProblem:

@@ -11,6 +11,8 @@ from infra.settings.aws import AwsSettings
 from infra.settings.docker import DockerSettings
 from infra.settings.gcp import GcpSettings
 from infra.settings.keys import EmptyAsNone, Key, SettingsModel, Size, StrictBool, size_in_bytes
+from infra.settings.parameters import ParameterMap
+from infra.settings.values import NameList
 
 MIN_MEMORY_BYTES = 16 * 1024**2
 """An empty server with a few connections takes about 3 MB."""
@@ -60,6 +62,13 @@ class StackSettings(SettingsModel):
     finalSnapshot: Annotated[StrictBool, Key("true or false", "true")] = True  # noqa: N815
     passwordRotation: Annotated[str, Key("any label", "2026-12")] = ""  # noqa: N815
     completedRotation: Annotated[str, Key("the value of passwordRotation", "2026-12")] = ""  # noqa: N815
+    parameters: Annotated[
+        ParameterMap,
+        Key("a map whose names are set one by one: pulumi config set --path parameters.timeout 300", ""),
+    ] = Field(default_factory=dict)
+    allowWeaker: Annotated[  # noqa: N815
+        NameList, Key("names of parameters, separated by commas", "slowlog-max-len")
+    ] = ()
     contacts: Annotated[
         dict[str, str],
         BeforeValidator(_map),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infra.hardening import SELF_HOSTED
+from infra.settings import parameters
 from infra.settings.aws import validation as aws
 from infra.settings.docker import validation as docker
 from infra.settings.gcp import validation as gcp
@@ -32,6 +34,8 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
         reason = f"is serverless, which {settings.target} does not support"
         yield ConfigProblem("topology", reason, set_command("topology", "single"))
     yield from _topology(settings)
+    if settings.target in SELF_HOSTED:
+        yield from parameters.find_problems(settings, parameters.self_hosted_catalogue(settings))
     if settings.target == "docker":
         yield from docker.find_problems(settings.docker)
         yield from _ports(settings)

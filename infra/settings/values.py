@@ -55,14 +55,15 @@ def private_network(largest: int, smallest: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _pairs(value: object) -> object:
+def pairs(value: object) -> object:
+    """A map, from a map or from text such as team=web,cost=12."""
     if isinstance(value, str):
-        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        return {name.strip(): text.strip() for name, _, text in pairs}
+        given = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): text.strip() for name, _, text in given}
     if isinstance(value, dict):
         return {name: str(text).lower() if isinstance(text, bool) else text for name, text in value.items()}
     return value
 
 
-KeyValuePairs = BeforeValidator(_pairs)
+KeyValuePairs = BeforeValidator(pairs)
 """A map, or text such as team=web,cost=12. Pulumi passes values such as true as booleans."""

@@ -79,7 +79,7 @@ class EmbeddedDeployment(TargetDeployment):
             "server",
             {
                 **common,
-                "directives": hardening.directives(settings.workload, settings.maxmemory, "embedded"),
+                "directives": _directives(settings),
                 "acl": self._acl(hardening.USERS),
                 "password": self.passwords[hardening.ADMIN],
             },
@@ -100,7 +100,7 @@ class EmbeddedDeployment(TargetDeployment):
                 "shards": settings.shard_count,
                 "replicas": settings.replica_count,
                 "directives": {
-                    **hardening.directives(settings.workload, settings.maxmemory, "embedded"),
+                    **_directives(settings),
                     **hardening.topology_directives(settings.topology, settings.replica_count),
                 },
                 "acl": self._acl(users),
@@ -176,6 +176,11 @@ def _problems(settings: StackSettings, folder: ServerFolder, stack: str) -> Iter
                 yield problem
     if folder.ownership() is None:
         yield from _first_start_problems(settings, folder)
+
+
+def _directives(settings: StackSettings) -> dict[str, str]:
+    """The hardening, and the parameters of the operator."""
+    return hardening.directives(settings.workload, settings.maxmemory, "embedded") | settings.parameters
 
 
 def _process_folders(settings: StackSettings, folder: ServerFolder) -> list[tuple[ServerFolder, int]]:

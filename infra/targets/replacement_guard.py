@@ -17,6 +17,8 @@ from infra.targets.previous_resources import Inputs, PreviousResources
 
 __all__ = ["FindObjections", "Inputs", "ReplacementGuard", "is_older", "no_objections"]
 
+_ON_PREVIEW = ResourceHookOptions(on_dry_run=True)
+
 FindObjections = Callable[[Inputs, Inputs], Iterable[str]]
 """Reasons against an update, given the previous and the new inputs."""
 
@@ -56,19 +58,27 @@ class ReplacementGuard:
         def before_create(planned: ResourceHookArgs) -> None:
             self._reject(self._objections_to_creation(planned, what, replacing_inputs, find_objections))
 
-        def before_update(planned: ResourceHookArgs) -> None:
-            self._previous.check_completed()
-            self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
-
-        on_preview = ResourceHookOptions(on_dry_run=True)
         return pulumi.ResourceOptions(
             # With the opposite order Pulumi deletes before the hook runs.
             delete_before_replace=False,
             hooks=ResourceHookBinding(
-                before_create=[ResourceHook(f"guard of {what}", before_create, on_preview)],
-                before_update=[ResourceHook(f"guard of {what}, in place", before_update, on_preview)],
+                before_create=[ResourceHook(f"guard of {what}", before_create, _ON_PREVIEW)],
+                before_update=[self._update_hook(what, find_objections)],
             ),
         )
+
+    def check_updates(self, what: str, find_objections: FindObjections) -> pulumi.ResourceOptions:
+        """The options of a resource that may be replaced, but not updated against these objections."""
+        return pulumi.ResourceOptions(
+            hooks=ResourceHookBinding(before_update=[self._update_hook(what, find_objections)])
+        )
+
+    def _update_hook(self, what: str, find_objections: FindObjections) -> ResourceHook:
+        def before_update(planned: ResourceHookArgs) -> None:
+            self._previous.check_completed()
+            self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
+
+        return ResourceHook(f"guard of {what}, in place", before_update, _ON_PREVIEW)
 
     def _objections_to_creation(
         self, planned: ResourceHookArgs, what: str, replacing: frozenset[str], find_objections: FindObjections

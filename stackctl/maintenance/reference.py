@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
+from infra.engine_parameters import SELF_HOSTED, EngineParameter
 from infra.hardening import DEFAULT_USER, DIRECTIVES, USERS, Workload
 from infra.outputs import (
     ADMIN_URL,
@@ -20,6 +22,9 @@ from infra.outputs import (
     URL,
 )
 from infra.settings import loading
+from infra.settings.aws.catalogue import FAMILIES
+from infra.settings.aws.parameters import AT_CREATION, supported
+from infra.settings.gcp.parameters import SUPPORTED as MEMORYSTORE
 from stackctl.stack import PROJECT
 
 FILE = PROJECT / "docs" / "reference.md"
@@ -49,6 +54,8 @@ def render(project: Path = PROJECT) -> str:
                     for entry in DIRECTIVES
                 ],
             ),
+            *_section("Parameters", _PARAMETERS),
+            *_table(("parameter", "embedded, docker", "aws", "gcp"), list(_parameters())),
             *_section("Users", f"In addition to the default user, which cannot log in: `{DEFAULT_USER}`."),
             *_table(
                 ("user", "rules", "purpose"), [(f"`{user.name}`", f"`{user.rules}`", user.purpose) for user in USERS]
@@ -104,6 +111,38 @@ def _sections() -> list[str]:
             [(f"`{path}`", key.allowed, f"`{key.example}`", key.meaning) for path, key in keys],
         ),
     ]
+
+
+_PARAMETERS = """\
+`parameters` sets parameters of the engine in addition to the hardening, one by one:
+`pulumi config set --path parameters.notify-keyspace-events Ex`.
+Another value than that of the hardening is rejected unless `allowWeaker` names the parameter:
+`pulumi config set allowWeaker slowlog-max-len`.
+`maxmemory-policy` must suit the workload.
+`make card` shows both keys.
+
+On embedded and docker another value is applied live, except for `io-threads`.
+A parameter that is removed restarts the servers, since its default is valid only after a start.
+On docker one that is added does too; the nodes restart one at a time.
+Clouds apply parameters without a restart."""
+
+
+def _parameters() -> Iterator[tuple[str, ...]]:
+    """Each parameter with its values on each target."""
+    aws = {family: supported(family) for family in sorted(set(FAMILIES.values()))}
+    columns = (SELF_HOSTED, {name: entry for entries in aws.values() for name, entry in entries.items()}, MEMORYSTORE)
+    for name in sorted({name for column in columns for name in column}):
+        self_hosted, managed, memorystore = (_values(column.get(name)) for column in columns)
+        having = [family for family, entries in aws.items() if name in entries]
+        only = f", {' and '.join(having)}" if having and len(having) < len(aws) else ""
+        fixed = ", only at creation" if name in AT_CREATION else ""
+        yield f"`{name}`", self_hosted, f"{managed}{only}{fixed}", memorystore
+
+
+def _values(entry: EngineParameter | None) -> str:
+    if entry is None:
+        return ""
+    return f"{entry.allowed}, from {entry.since} on" if entry.since else entry.allowed
 
 
 def _section(title: str, text: str) -> list[str]:

@@ -59,10 +59,18 @@ def _deployment(endpoint: Endpoint, configuration: Mapping[str, Any]) -> Iterato
     yield "target", f"{endpoint.target}, {endpoint.topology}"
     yield "version", f"Valkey {endpoint.version}"
     yield "workload", f"{endpoint.workload}, {configuration.get('environment', 'dev')}"
+    if parameters := configuration.get("parameters"):
+        yield "parameters", _pairs(parameters)
+    if weaker := configuration.get("allowWeaker"):
+        yield "parameters that undo the hardening", ", ".join(weaker) if isinstance(weaker, list) else str(weaker)
     yield "nodes", _addresses(endpoint.nodes)
     if endpoint.sentinels:
         yield "Sentinels", _addresses(endpoint.sentinels)
     yield "TLS", "yes" + (", with the stack's own CA" if endpoint.ca else "") if endpoint.tls else "no"
+
+
+def _pairs(parameters: object) -> str:
+    return ", ".join(f"{k} {v}" for k, v in parameters.items()) if isinstance(parameters, dict) else str(parameters)
 
 
 def _urls(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

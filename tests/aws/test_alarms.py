@@ -111,3 +111,11 @@ def test_the_dashboard_shows_every_node() -> None:
     for widget in body["widgets"]:
         shown = {metric[3] for metric in widget["properties"]["metrics"]}
         assert shown == set(member_clusters(group))
+
+
+def test_alarms_can_have_other_thresholds_or_be_left_out() -> None:
+    made = DeployedAws.of({"topology": "replicated", "aws.alarmThresholds": "CurrConnections=100,ReplicationLag=2.5"})
+    alarms = made.all(ALARM)
+    assert (alarms["CurrConnections"]["threshold"], alarms["ReplicationLag"]["threshold"]) == (100, 2.5)
+    assert alarms["TrafficManagementActive"]["threshold"] == 0
+    assert DeployedAws.of({"aws.alarms": "false"}).all(ALARM) == {}

@@ -81,10 +81,34 @@ THEIR_NETWORK: Scenario = (
 )
 """Which the engine's account lacks; the real provider makes this change."""
 
+THEIR_RESOURCES: Scenario = (
+    {"topology": "replicated"},
+    (
+        (
+            ("parameters.timeout", "300"),
+            ("aws.securityGroups", THEIR_GROUP),
+            ("aws.topicArn", "arn:aws:sns:eu-central-1:123456789012:theirs"),
+            ("aws.logKmsKey", "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"),
+            ("aws.alarms", "false"),
+            ("aws.autoMinorUpgrade", "false"),
+        ),
+    ),
+)
+ALARMS: Scenario = (
+    {},
+    (
+        (
+            ("aws.topicKmsKey", "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"),
+            ("aws.alarmThresholds", "CurrConnections=100"),
+        ),
+    ),
+)
+"""With existing resources, which the engine's account lacks too."""
+
 SAME_AS = {"aws.vpcId": "aws.vpcCidr", "aws.subnetGroup": "aws.vpcCidr"}
 """Keys that need a network of somebody else's: they change what the named key changes."""
 
-NOT_IN_TABLE = {"contacts", "target", "dataDir", "aws.allowReplacement"}
+NOT_IN_TABLE = {"allowWeaker", "contacts", "target", "dataDir", "aws.allowReplacement"}
 """Contacts change nothing there; another target is another deployment; dataDir isn't AWS's; the last is the guard."""
 
 HEAD = """# Effect of each change on AWS
@@ -134,7 +158,7 @@ def _dropped(former: DeployedAws, after: DeployedAws) -> set[str]:
 
 RUNNER = ScenarioRunner(
     MINIMAL,
-    SCENARIOS | {"their network": THEIR_NETWORK},
+    SCENARIOS | {"their network": THEIR_NETWORK, "existing resources": THEIR_RESOURCES, "alarms": ALARMS},
     SAME_AS,
     plan,
     refusals={"a replacement": "or allow it with: pulumi config set --path aws.allowReplacement true"},

@@ -89,7 +89,7 @@ def test_an_upgrade_leaves_the_parameter_group_of_the_previous_family_alone() ->
 
 @pytest.mark.parametrize("workload", ["cache", "queue", "mixed"])
 def test_the_parameter_group_is_the_hardening_table_as_far_as_it_reaches(workload: str) -> None:
-    rendered = parameters.render(load(MINIMAL | {"workload": workload}))
+    rendered = parameters.render(load(MINIMAL | {"workload": workload}), "valkey9")
     for directive in hardening.DIRECTIVES:
         if "aws" in directive.clouds and directive.name != "client-output-buffer-limit":
             assert rendered[directive.name] == directive.for_workload(workload)  # type: ignore[arg-type]
@@ -204,6 +204,30 @@ def test_an_existing_vpc_is_used_as_it_is() -> None:
     assert not deployed.recorder.of("aws:ec2/vpc:Vpc")
     assert deployed.one("aws:elasticache/subnetGroup:SubnetGroup")["subnetIds"] == ["subnet-0", "subnet-1"]
     assert DeployedAws.of({"aws.subnetGroup": "theirs"}).one(service.GROUP)["subnetGroupName"] == "theirs"
+
+
+_KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"
+_TOPIC = "arn:aws:sns:eu-central-1:123456789012:theirs"
+
+
+def test_existing_resources_are_used_as_they_are() -> None:
+    made = DeployedAws.of({"aws.securityGroups": "sg-0a1b,sg-2c3d", "aws.topicArn": _TOPIC, "aws.logKmsKey": _KEY})
+    group = made.one("aws:elasticache/replicationGroup:ReplicationGroup")
+    assert group["securityGroupIds"][1:] == ["sg-0a1b", "sg-2c3d"]
+    assert group["notificationTopicArn"] == made.outputs["topicArn"] == _TOPIC
+    assert not made.all("aws:sns/topic:Topic")
+    alarms = made.all("aws:cloudwatch/metricAlarm:MetricAlarm").values()
+    assert all(alarm["alarmActions"] == [_TOPIC] for alarm in alarms)
+    assert {logs["kmsKeyId"] for logs in made.all("aws:cloudwatch/logGroup:LogGroup").values()} == {_KEY}
+    encrypted = DeployedAws.of({"aws.topicKmsKey": _KEY})
+    assert encrypted.one("aws:sns/topic:Topic")["kmsMasterKeyId"] == _KEY
+
+
+@pytest.mark.parametrize("upgrades", ["true", "false"])
+def test_minor_upgrades_can_be_turned_off(upgrades: str) -> None:
+    made = DeployedAws.of({"aws.autoMinorUpgrade": upgrades})
+    group = made.one("aws:elasticache/replicationGroup:ReplicationGroup")
+    assert group["autoMinorVersionUpgrade"] is (upgrades == "true")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class ScenarioRunner:
             configuration = base
             for key, value in itertools.chain(*batches):
                 after = configuration | {key: value}
-                yield key, configuration, after
+                yield _documented(key), configuration, after
                 if isinstance(self.plan(configuration, after), list):  # it isn't refused
                     configuration = after
 
@@ -106,6 +106,12 @@ class ScenarioRunner:
         does = effect(planned, self.holding, self.deferred)
         assert does != "a replacement", f"{key} replaces without a guard"
         return EffectRow(key, does, guarded=False, touched=touched(planned))
+
+
+def _documented(key: str) -> str:
+    """The entries of a map are changes of one key."""
+    section = key.partition(".")[0]
+    return section if section in loading.MAPS else key
 
 
 def _summary(steps: Iterable[Step]) -> set[tuple[str, str, str]]:

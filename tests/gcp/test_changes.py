@@ -61,6 +61,7 @@ SCENARIOS: dict[str, Scenario] = {
             (("gcp.deletionProtection", "true"),),
             (("gcp.deletionPolicy", "abandon"),),
             (("gcp.labels", "team=web"),),
+            (("parameters.notify-keyspace-events", "Ex"),),
         ),
     ),
     "cluster": (SHARED | {"topology": "cluster"}, ((("shards", "4"),),)),
@@ -102,6 +103,7 @@ WITH_OTHERS: dict[str, tuple[Configuration, Configuration]] = {
 """Of each key in SAME_AS a configuration and a change, which show that its row is right."""
 
 NOT_IN_TABLE = {
+    "allowWeaker",
     "contacts",
     "target",
     "dataDir",

@@ -229,8 +229,9 @@ def _key(inputs: dict[str, Any]) -> list[Request]:
 
 def _log_group(inputs: dict[str, Any]) -> list[Request]:
     name, days = inputs.pop("name"), inputs.pop("retentionInDays")
+    key = _take(inputs, {"kmsKeyId": "kmsKeyId"})
     return [
-        Request("logs", "CreateLogGroup", {"logGroupName": name, "tags": inputs.pop("tags")}),
+        Request("logs", "CreateLogGroup", {"logGroupName": name, "tags": inputs.pop("tags"), **key}),
         Request("logs", "PutRetentionPolicy", {"logGroupName": name, "retentionInDays": days}),
     ]
 
@@ -261,6 +262,12 @@ def _alarm(inputs: dict[str, Any]) -> list[Request]:
         "okActions": "OKActions",
     }
     return [Request("cloudwatch", "PutMetricAlarm", _take(inputs, names) | {"Metrics": metrics, "Tags": _tags(inputs)})]
+
+
+def _topic(inputs: dict[str, Any]) -> list[Request]:
+    key = _take(inputs, {"kmsMasterKeyId": "KmsMasterKeyId"})
+    make = _take(inputs, {"name": "Name"}) | {"Tags": _tags(inputs)} | ({"Attributes": key} if key else {})
+    return [Request("sns", "CreateTopic", make)]
 
 
 def _secret(inputs: dict[str, Any]) -> list[Request]:
@@ -299,7 +306,7 @@ _CREATIONS: dict[str, Callable[[dict[str, Any]], list[Request]]] = {
     "aws:cloudwatch/dashboard:Dashboard": _named(
         "cloudwatch", "PutDashboard", {"dashboardName": "DashboardName", "dashboardBody": "DashboardBody"}
     ),
-    "aws:sns/topic:Topic": _named("sns", "CreateTopic", {"name": "Name"}),
+    "aws:sns/topic:Topic": _topic,
     "aws:sns/topicSubscription:TopicSubscription": _named(
         "sns", "Subscribe", {"topic": "TopicArn", "protocol": "Protocol", "endpoint": "Endpoint"}
     ),

@@ -11,6 +11,7 @@ from typing import Any
 from infra.drivers.docker import exporter, files, uploader
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology.executor import NodeAddress
+from infra.engine_parameters import SELF_HOSTED
 from infra.hardening import DIRECTIVES, topology_directives
 from infra.yaml_writer import to_yaml
 
@@ -172,7 +173,12 @@ def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
     nodes = {node.name: node for node in plan.nodes}
     directives = {**plan.directives, **topology_directives(plan.topology, plan.replicas)}
     live = {directive.name for directive in DIRECTIVES if directive.live} | {"maxmemory"} | _LIVE_OF_TOPOLOGY
-    fixed = {directive: value for directive, value in directives.items() if directive not in live}
+    fixed = {
+        # Only a restart restores the default of a parameter that was removed, so the name is part of it.
+        directive: "live" if directive in _LIVE_PARAMETERS else value
+        for directive, value in directives.items()
+        if directive not in live
+    }
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
     scripts = files.scripts()
@@ -192,6 +198,8 @@ def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
+
+_LIVE_PARAMETERS = {name for name, entry in SELF_HOSTED.items() if entry.live}
 
 _LIVE_OF_TOPOLOGY = {
     *topology_directives("replicated", 1),

@@ -10,10 +10,13 @@ from infra.drivers.docker.deployment import ContainerDeployment
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology import replication
 from infra.drivers.topology.executor import info, is_reachable
+from infra.engine_parameters import SELF_HOSTED
 from infra.errors import ProvisioningError
 from infra.hardening import DIRECTIVES, SENTINEL, topology_directives
 
-_FIXED = {directive.name for directive in DIRECTIVES if not directive.live} | {
+_FIXED = {
+    *(directive.name for directive in DIRECTIVES if not directive.live),
+    *(name for name, entry in SELF_HOSTED.items() if not entry.live),
     "cluster-enabled",
     "cluster-config-file",
     "repl-diskless-sync-delay",  # a node's start script sets it

@@ -29,6 +29,7 @@ from infra.drivers.processes.appendonly import DamagedError
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.topology.executor import RESPONSE_TIMEOUT_SECONDS
 from infra.drivers.waiting import until
+from infra.engine_parameters import SELF_HOSTED
 from infra.errors import ProvisioningError
 
 T = TypeVar("T")
@@ -115,8 +116,9 @@ def apply_live(spec: ServerSpec, client: redis.Redis) -> bool:
     """Apply changes; False if some of them need a restart."""
     current = inspect(spec, client)
     port = spec.port or current.port
+    removed = _removed_parameters(spec)
     write_files(spec, port)
-    complete = (port, binary.version()) == (current.port, current.version)
+    complete = (port, binary.version()) == (current.port, current.version) and not removed
     desired = {**spec.directives, **spec.secrets}
     reported = client.config_get(*desired)
     for name, value in desired.items():
@@ -278,6 +280,13 @@ def write_files(spec: ServerSpec, port: int) -> None:
     }
     write_private(folder.acl, spec.acl)
     write_private(folder.config, hardening.valkey_conf({**local, **spec.directives, **spec.secrets}) + spec.watches)
+
+
+def _removed_parameters(spec: ServerSpec) -> set[str]:
+    """Parameters that the running server was configured with, and whose defaults only a restart restores."""
+    written = spec.folder.config.read_text().splitlines() if spec.folder.config.exists() else []
+    names = {line.partition(" ")[0] for line in written}
+    return (names & SELF_HOSTED.keys()) - spec.directives.keys()
 
 
 def _log_tail(folder: ServerFolder) -> str:

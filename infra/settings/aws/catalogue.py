@@ -47,3 +47,14 @@ NODE_QUOTA = 90
 
 MAX_NODE_QUOTA = 500
 """To which AWS raises the quota on request."""
+
+ADJUSTABLE_METRICS = frozenset(
+    (
+        *("AuthenticationFailures", "BytesUsedForCache", "CPUCreditBalance", "CPUUtilization"),
+        *("ChannelAuthorizationFailures", "CommandAuthorizationFailures", "CurrConnections"),
+        *("DatabaseAuthorizationFailures", "DatabaseCapacityUsagePercentage", "DatabaseMemoryUsagePercentage"),
+        *("DurabilityLag", "ElastiCacheProcessingUnits", "EngineCPUUtilization", "Evictions", "FreeableMemory"),
+        *("KeyAuthorizationFailures", "ReplicationLag", "ThrottledCmds"),
+    )
+)
+"""Metrics of CloudWatch whose alarms can have another threshold."""

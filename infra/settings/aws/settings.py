@@ -17,7 +17,9 @@ _TAG = re.compile(r"[\w .:/=+@-]*")
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _ARN = r"arn:aws(-[a-z]+)*"
-
+_KMS_KEY = rf"{_ARN}:kms:[a-z0-9-]+:\d{{12}}:key/[0-9a-zA-Z-]+"
+_KMS_KEY_OR_EMPTY = f"^({_KMS_KEY})?$"
+_TOPIC_OR_EMPTY = rf"^({_ARN}:sns:[a-z0-9-]+:\d{{12}}:[0-9a-zA-Z_-]{{1,256}})?$"
 
 _SHARED_ADDRESSES = ipaddress.IPv4Network("100.64.0.0/10")
 """Shared address space (RFC 6598), which VPCs use too; Python doesn't count it as private."""
@@ -101,6 +103,12 @@ class AwsSettings(SettingsModel):
             "Security groups whose members may connect, in addition to the output `clientSecurityGroupId`",
         ),
     ] = ()
+    securityGroups: Annotated[
+        NameList,
+        each_matches(r"sg-[0-9a-f]+"),
+        Field(max_length=4),
+        Key("up to 4 ids such as sg-0a1b", "sg-0a1b", "Existing security groups of the cache, in addition to its own"),
+    ] = ()
     allowedPrefixLists: Annotated[
         NameList,
         each_matches(r"pl-[0-9a-f]+"),
@@ -121,7 +129,7 @@ class AwsSettings(SettingsModel):
     ] = "password"
     kmsKey: Annotated[
         str,
-        Field(pattern=rf"^(own|{_ARN}:kms:[a-z0-9-]+:\d{{12}}:key/[0-9a-zA-Z-]+)?$"),
+        Field(pattern=f"^(own|{_KMS_KEY})?$"),
         Key("own, the ARN of a key, or empty for AWS's key", "own", "Key for encryption at rest; own creates one"),
     ] = ""
     backupDays: Annotated[
@@ -187,6 +195,36 @@ class AwsSettings(SettingsModel):
         each_matches(EMAIL),
         Key("addresses such as ops@example.org", "ops@example.org", "Recipients of alerts; each must confirm once"),
     ] = ()
+    topicArn: Annotated[
+        str,
+        Field(pattern=_TOPIC_OR_EMPTY),
+        Key("the ARN of an SNS topic, or empty", '""', "An existing topic for alarms and events; default: a new one"),
+    ] = ""
+    topicKmsKey: Annotated[
+        str,
+        Field(pattern=_KMS_KEY_OR_EMPTY),
+        Key(
+            "the ARN of a key, or empty",
+            '""',
+            "Key for messages of the new topic; CloudWatch must be allowed to use it",
+        ),
+    ] = ""
+    logKmsKey: Annotated[
+        str,
+        Field(pattern=_KMS_KEY_OR_EMPTY),
+        Key("the ARN of a key, or empty", '""', "Key for the logs; CloudWatch Logs must be allowed to use it"),
+    ] = ""
+    alarms: Annotated[StrictBool, Key("true or false", "false", "CloudWatch alarms")] = True
+    alarmThresholds: Annotated[
+        dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]],
+        KeyValuePairs,
+        Key(
+            "a map of metrics and numbers, such as CurrConnections=5000", "CurrConnections=5000", "Thresholds of alarms"
+        ),
+    ] = Field(default_factory=dict)
+    autoMinorUpgrade: Annotated[
+        StrictBool, Key("true or false", "true", "Let AWS upgrade to newer minor versions in the maintenance window")
+    ] = True
     tags: Annotated[
         dict[str, Annotated[str, Field(max_length=256)]],
         Field(max_length=40),  # AWS allows 50; the program and some services add their own

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infra.settings.aws.catalogue import FAMILIES, MAX_NODE_QUOTA
+from infra.settings.aws import parameters
+from infra.settings.aws.catalogue import ADJUSTABLE_METRICS, FAMILIES, MAX_NODE_QUOTA
 from infra.settings.aws.nodes import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
 from infra.settings.aws.sizing import storage_gigabytes
 from infra.settings.aws.windows import overlap, too_short
@@ -38,6 +39,8 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
         yield from _windows(settings)
     yield from _restore(settings)
     yield from _login(settings)
+    yield from parameters.find_problems(settings)
+    yield from _alarms(settings)
     if settings.topology == "serverless":
         yield from _serverless(settings)
     else:
@@ -46,12 +49,14 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
 
 
 def _regions(settings: StackSettings) -> Iterator[ConfigProblem]:
-    """ElastiCache cannot use a key or a snapshot of another region."""
-    for key, arn in (("aws.kmsKey", settings.aws.kmsKey), ("restoreFrom", settings.restoreFrom)):
+    """ElastiCache cannot use a key, a topic or a snapshot of another region."""
+    aws = settings.aws
+    keys = {"aws.kmsKey": aws.kmsKey, "aws.logKmsKey": aws.logKmsKey, "aws.topicKmsKey": aws.topicKmsKey}
+    for key, arn in {**keys, "aws.topicArn": aws.topicArn, "restoreFrom": settings.restoreFrom}.items():
         match = _ARN.match(arn)
         region = match["region"] if match else ""
-        if region and settings.aws.region and region != settings.aws.region:
-            reason = f"is in {region}, the stack is in {settings.aws.region}"
+        if region and aws.region and region != aws.region:
+            reason = f"is in {region}, the stack is in {aws.region}"
             yield ConfigProblem(key, reason, remove_command(key))
 
 
@@ -106,6 +111,25 @@ def _login(settings: StackSettings) -> Iterator[ConfigProblem]:
     if settings.aws.auth == "iam" and settings.passwordRotation:
         reason = f"is {settings.passwordRotation!r}, but with auth iam there are no passwords"
         yield ConfigProblem("passwordRotation", reason, remove_command("passwordRotation"))
+
+
+def _alarms(settings: StackSettings) -> Iterator[ConfigProblem]:
+    aws = settings.aws
+    if aws.topicArn and aws.alertEmails:
+        reason = "is set, but the topic of aws.topicArn has its own subscriptions"
+        yield ConfigProblem("aws.alertEmails", reason, remove_command("aws.alertEmails"))
+    if aws.topicArn and aws.topicKmsKey:
+        reason = "is set, but the topic of aws.topicArn has its own key"
+        yield ConfigProblem("aws.topicKmsKey", reason, remove_command("aws.topicKmsKey"))
+    if aws.alarmThresholds and not aws.alarms:
+        yield ConfigProblem(
+            "aws.alarmThresholds", "is set, but aws.alarms is false", remove_command("aws.alarmThresholds")
+        )
+    if unknown := sorted(aws.alarmThresholds.keys() - ADJUSTABLE_METRICS):
+        known = ",".join(f"{name}={value:g}" for name, value in aws.alarmThresholds.items() if name not in unknown)
+        reason = f"has {', '.join(unknown)}; alarms with a threshold are {', '.join(sorted(ADJUSTABLE_METRICS))}"
+        fix = set_command("aws.alarmThresholds", known) if known else remove_command("aws.alarmThresholds")
+        yield ConfigProblem("aws.alarmThresholds", reason, fix)
 
 
 def _nodes(settings: StackSettings) -> Iterator[ConfigProblem]:
@@ -203,7 +227,8 @@ def _serverless(settings: StackSettings) -> Iterator[ConfigProblem]:
         yield ConfigProblem("workload", reason, set_command("workload", "mixed"))
     present = [key for key in ("nodeType", "subnetGroup", "durability", "existing") if getattr(aws, key)]
     present += sorted(
-        {"nodeQuota", "multiZone", "maintenanceWindow", "applyImmediately", "logDays"} & _configured(settings)
+        {"autoMinorUpgrade", "logKmsKey", "nodeQuota", "multiZone", "maintenanceWindow", "applyImmediately", "logDays"}
+        & _configured(settings)
     )
     for key in present:
         yield ConfigProblem(f"aws.{key}", "is not supported by a serverless cache", remove_command(f"aws.{key}"))

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from infra.settings.gcp import access_validation, network_validation
+from infra.settings.gcp import parameters as gcp_parameters
 from infra.settings.gcp.catalogue import MAX_NODES, PORT, PREVIEW_VERSIONS, VERSIONS
 from infra.settings.gcp.nodes import NODE_TYPES
 from infra.settings.gcp.persistence import persistence_mode
 from infra.settings.gcp.resource_names import BACKUP_NAME, is_elsewhere
 from infra.settings.gcp.sizing import largest_bytes, smallest
 from infra.settings.keys import ConfigProblem, remove_command, set_command
+from infra.settings.parameters import find_problems as find_parameter_problems
 
 if TYPE_CHECKING:
     from infra.settings.stack import StackSettings
@@ -41,6 +43,8 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     if gcp.allowReplacement and gcp.deletionPolicy == "abandon":
         reason = "is abandon, but an allowed replacement deletes the instance before it creates the new one"
         yield ConfigProblem("gcp.deletionPolicy", reason, remove_command("gcp.allowReplacement"))
+    node = smallest(settings, gcp.nodeType) or NODE_TYPES["STANDARD_SMALL"]
+    yield from find_parameter_problems(settings, gcp_parameters.catalogue(settings, node))
 
 
 def _shared_keys(settings: StackSettings) -> Iterator[ConfigProblem]:

@@ -120,9 +120,18 @@ def _rejections(settings: StackSettings) -> Iterator[AlarmRule]:
 
 
 def create_topic(context: Context) -> pulumi.Output[str]:
-    """The SNS topic of alarms and service events, with a subscription for each address."""
-    topic = Topic("alarms", name=f"{context.name}-alarms", tags=context.tags, opts=context.options())
-    for address in dict.fromkeys(context.settings.aws.alertEmails):
+    """The SNS topic of alarms and service events: the existing one, or a new one with its subscriptions."""
+    aws = context.settings.aws
+    if aws.topicArn:
+        return pulumi.Output.from_input(aws.topicArn)
+    topic = Topic(
+        "alarms",
+        name=f"{context.name}-alarms",
+        kms_master_key_id=aws.topicKmsKey or None,
+        tags=context.tags,
+        opts=context.options(),
+    )
+    for address in dict.fromkeys(aws.alertEmails):
         TopicSubscription(
             f"alarms-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=context.options()
         )
@@ -154,7 +163,7 @@ def _create_alarm(
         name=f"{context.name}-{name}",
         alarm_description=cache.names.apply(describe),
         comparison_operator="LessThanThreshold" if rule.below else "GreaterThanThreshold",
-        threshold=rule.threshold,
+        threshold=context.settings.aws.alarmThresholds.get(rule.metric, rule.threshold),
         evaluation_periods=rule.minutes if rule.statistic != "Sum" else 1,
         treat_missing_data=rule.missing,
         metric_queries=cache.names.apply(lambda names: queries(rule, cache.dimension, names[part])),

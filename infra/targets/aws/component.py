@@ -98,7 +98,10 @@ def _create_alarms(context: Context, cache: ManagedCache, topic: pulumi.Output[s
         count = settings.shard_count * (1 + settings.replica_count)
         watched = alarms.WatchedCache(alarms.NODE_DIMENSION, cache.members, count)
         rules = list(alarms.rules_of_nodes(settings, sizing.node_type(settings)))
-    alarms.create_alarms(context, rules, watched, topic)
+    if unused := settings.aws.alarmThresholds.keys() - {rule.metric for rule in rules}:
+        pulumi.log.warn(f"aws.alarmThresholds: this cache has no alarm for {', '.join(sorted(unused))}")
+    if settings.aws.alarms:
+        alarms.create_alarms(context, rules, watched, topic)
     return watched
 
 

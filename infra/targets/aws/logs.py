@@ -18,6 +18,7 @@ def create_log_groups(context: Context) -> list[Any]:
             kind,
             name=f"/aws/elasticache/{context.name}/{kind}",
             retention_in_days=context.settings.aws.logDays,
+            kms_key_id=context.settings.aws.logKmsKey or None,
             tags=context.tags,
             opts=context.options(),
         )

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pulumi
 from pulumi_aws.elasticache.parameter_group import ParameterGroup
 
-from infra import hardening
 from infra.settings import StackSettings
 from infra.settings.aws.catalogue import FAMILIES
-from infra.settings.aws.nodes import RESERVED_PERCENT
+from infra.settings.aws.parameters import AT_CREATION, hardened, supported
 from infra.targets.context import Context
-
-_BUFFERS = "client-output-buffer-limit"
-_SETTABLE_BUFFERS = ("normal", "pubsub")
-"""The service sets the limits of replicas."""
+from infra.targets.replacement_guard import Inputs
 
 
-def render(settings: StackSettings) -> dict[str, str]:
-    """The parameters. `maxmemory` depends on the node type and cannot be set."""
-    directives = hardening.directives(settings.workload, settings.maxmemory, "aws")
-    buffers = directives.pop(_BUFFERS)
-    del directives["maxmemory"]
+def render(settings: StackSettings, family: str) -> dict[str, str]:
+    """The parameters of a family's group."""
     is_cluster = {"cluster-enabled": "yes"} if settings.topology == "cluster" else {}
-    return {
-        **directives,
-        **_buffer_limits(buffers),
-        "acl-pubsub-default": "resetchannels",
-        "reserved-memory-percent": str(RESERVED_PERCENT),
-        **is_cluster,
-    }
+    own = {name: value for name, value in settings.parameters.items() if name in supported(family)}
+    return {**hardened(settings), **own, **is_cluster}
 
 
 def group_name(context: Context, family: str) -> str:
@@ -55,25 +45,28 @@ def create_parameter_groups(context: Context) -> pulumi.Output[str]:
 
 def _create(context: Context, family: str) -> ParameterGroup:
     is_current = family == FAMILIES[context.settings.version]
+    # The name from before there was one for each family.
+    options = [pulumi.ResourceOptions(aliases=[pulumi.Alias(name="parameters")] if is_current else None)]
+    if context.guard and is_current:
+        options.append(context.guard.check_updates("the parameter group", fixed_changes))
     return ParameterGroup(
         f"parameters-{family}",
         name=group_name(context, family),
         family=family,
         description="The hardening of Valkey",
-        parameters=[{"name": name, "value": value} for name, value in sorted(render(context.settings).items())],
+        parameters=[{"name": name, "value": value} for name, value in sorted(render(context.settings, family).items())],
         tags=context.tags,
-        # The name from before there was one for each family.
-        opts=context.options(pulumi.ResourceOptions(aliases=[pulumi.Alias(name="parameters")] if is_current else None)),
+        opts=context.options(*options),
     )
 
 
-def _buffer_limits(value: str) -> dict[str, str]:
-    """ElastiCache has a parameter for each word of the directive."""
-    words = value.split()
-    rendered = {}
-    for kind, hard, soft, seconds in zip(*(words[start::4] for start in range(4)), strict=True):
-        if kind in _SETTABLE_BUFFERS:
-            rendered[f"{_BUFFERS}-{kind}-hard-limit"] = hard
-            rendered[f"{_BUFFERS}-{kind}-soft-limit"] = soft
-            rendered[f"{_BUFFERS}-{kind}-soft-seconds"] = seconds
-    return rendered
+def fixed_changes(previous: Inputs, new: Inputs) -> Iterator[str]:
+    """Parameters that AWS accepts only before a cache uses the group."""
+    before, after = _values(previous), _values(new)
+    for name in AT_CREATION:
+        if before.get(name) != after.get(name):
+            yield f"{name} can only be set when the cache is created: create a new stack and migrate"
+
+
+def _values(inputs: Inputs) -> dict[str, str]:
+    return {parameter["name"]: parameter["value"] for parameter in inputs.get("parameters", ())}

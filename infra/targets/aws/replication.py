@@ -48,7 +48,7 @@ def arguments(settings: StackSettings) -> dict[str, Any]:
         "snapshot_retention_limit": backup_days(settings),
         "snapshot_window": settings.aws.backupWindow,
         "maintenance_window": settings.aws.maintenanceWindow,
-        "auto_minor_version_upgrade": True,
+        "auto_minor_version_upgrade": settings.aws.autoMinorUpgrade,
         "apply_immediately": is_immediate(settings),
         "data_tiering_enabled": node.tiers_data,  # also false: the provider keeps a value that is left out
         **({"durability": settings.aws.durability} if settings.aws.durability else {}),
@@ -64,7 +64,7 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
         "kms_key_id": deps.key,
         "parameter_group_name": parameters.create_parameter_groups(context),
         "subnet_group_name": deps.network.subnet_group,
-        "security_group_ids": [deps.network.servers],
+        "security_group_ids": [deps.network.servers, *settings.aws.securityGroups],
         "user_group_ids": [deps.access.group],
         "log_delivery_configurations": logs.create_log_groups(context),
         "notification_topic_arn": deps.topic,

@@ -38,7 +38,7 @@ def create_plan(settings: StackSettings, stack: str) -> DeploymentPlan:
         bind=docker.bind,
         host=docker.announced,
         subnet=docker.subnet or default_subnet(stack),
-        directives=hardening.directives(settings.workload, settings.maxmemory, "docker"),
+        directives=hardening.directives(settings.workload, settings.maxmemory, "docker") | settings.parameters,
         backups=Backups(docker.backupEvery * 3600, docker.backupKeep, docker.backupFolder),
         upload=Upload(
             docker.uploader, docker.backupUrl.removeprefix("s3://"), docker.backupEndpoint, docker.backupRegion

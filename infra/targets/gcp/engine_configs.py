@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra import hardening
 from infra.settings import StackSettings
 from infra.settings.gcp.nodes import InstanceNodeType
+from infra.settings.gcp.parameters import hardened
 from infra.settings.gcp.persistence import persistence_mode
 
 _FSYNC = {"always": "ALWAYS", "everysec": "EVERY_SEC", "no": "NEVER"}
@@ -14,9 +14,8 @@ _PERIODS = {"1h": "ONE_HOUR", "6h": "SIX_HOURS", "12h": "TWELVE_HOURS", "24h": "
 
 
 def engine_configs(settings: StackSettings, node: InstanceNodeType) -> dict[str, str]:
-    """Names and values. `maxmemory` is Google's default for the node type, in bytes."""
-    directives = hardening.directives(settings.workload, node.maxmemory, "gcp")
-    return directives | {"maxclients": str(min(int(directives["maxclients"]), node.max_clients))}
+    """Names and values."""
+    return hardened(settings, node) | settings.parameters
 
 
 def persistence(settings: StackSettings) -> dict[str, Any]:

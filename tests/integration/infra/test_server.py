@@ -23,6 +23,7 @@ from infra.drivers import binary
 from infra.drivers.processes import instance, logwriter, ports, process, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.instance import ServerSpec
+from infra.engine_parameters import SELF_HOSTED
 from infra.errors import ProvisioningError
 from tests.support import killed
 from tests.support.single_server import client_of, pid_of
@@ -131,6 +132,29 @@ def test_a_fixed_setting_takes_a_restart_that_keeps_the_data(spec: ServerSpec) -
     assert state.directives["databases"] == "4"
     assert pid_of(spec) != pid
     assert count(spec) == 1000
+
+
+def test_the_server_knows_every_parameter(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    with client_of(spec) as admin:
+        defaults = admin.config_get(*SELF_HOSTED)
+        assert defaults.keys() == SELF_HOSTED.keys()
+        for name, value in defaults.items():
+            assert SELF_HOSTED[name].accepts(value) or name == "maxmemory-clients", f"{name} is {value}"
+            if SELF_HOSTED[name].live:
+                admin.config_set(name, value)
+
+
+def test_a_parameter_is_changed_live_and_removed_by_a_restart(spec: ServerSpec) -> None:
+    server.ensure(spec)
+    pid = pid_of(spec)
+    faster = replace(spec, directives={**spec.directives, "hz": "20", "notify-keyspace-events": "Ex"})
+    assert server.ensure(faster).directives["hz"] == "20"
+    assert pid_of(spec) == pid
+    server.ensure(spec)
+    assert pid_of(spec) != pid
+    with client_of(spec) as admin:
+        assert admin.config_get("hz", "notify-keyspace-events") == {"hz": "10", "notify-keyspace-events": ""}
 
 
 def test_what_the_machine_doesnt_allow_takes_no_restart(spec: ServerSpec) -> None:
