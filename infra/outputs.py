@@ -11,6 +11,9 @@ URLS = {"app": "url", "admin": "adminUrl", "monitor": "monitorUrl"}
 
 URL, ADMIN_URL, MONITOR_URL = URLS.values()
 
+USER_URLS = "userUrls"
+"""The URLs of users of single applications, by name."""
+
 FIREWALL = "firewall"
 PROMETHEUS_TARGETS = "prometheusTargets"
 SENTINELS = "sentinels"

@@ -20,6 +20,7 @@ from infra.outputs import (
     SCHEMA_VERSION,
     SENTINELS,
     URL,
+    USER_URLS,
 )
 from infra.settings import loading
 from infra.settings.aws.catalogue import FAMILIES
@@ -71,6 +72,7 @@ def render(project: Path = PROJECT) -> str:
                     ),
                     (f"`{URL}`", "yes", "the application's URL, user `app`"),
                     (f"`{ADMIN_URL}`, `{MONITOR_URL}`", "yes", "the other users' URLs"),
+                    (f"`{USER_URLS}`", "yes", "URLs of the users of `aws.users`, by name"),
                     (
                         f"`{ENV}`",
                         "yes",

@@ -115,13 +115,13 @@ class DeployedAws:
         self.recorder = Recorder(RESOURCES, CALLS)
         self.known: dict[str, Any] = record(self.recorder, lambda: self._program(stack))
         self.endpoint: Endpoint = self.known["endpoint"]
-        self.outputs: dict[str, Any] = self.known["outputs"]["aws"]
+        self.outputs: dict[str, Any] = self.known["aws"]
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
         made = AwsDeployment("valkey", self.settings, stack)
         record_rotation(made, self.settings)
         logins = {role: {"user": login.user, "password": login.password} for role, login in made.logins.items()}
-        return pulumi.Output.all(endpoint=made.endpoint, logins=logins, outputs=made.outputs)
+        return pulumi.Output.all(endpoint=made.endpoint, logins=logins, **made.outputs)
 
     @classmethod
     def of(cls, configuration: Configuration) -> DeployedAws:

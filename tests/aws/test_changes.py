@@ -73,7 +73,7 @@ SCENARIOS: dict[str, Scenario] = {
         ((("shards", "4"),), (("aws.durability", "sync"),)),
     ),
     "serverless": ({"topology": "serverless", "version": "8.1"}, ((("aws.maxEcpu", "5000"),),)),
-    "login": ({}, ((("aws.auth", "iam"), ("environment", "prod")),)),
+    "login": ({}, ((("aws.users.reports", "~report:* +@read"), ("aws.auth", "iam"), ("environment", "prod")),)),
 }
 THEIR_NETWORK: Scenario = (
     {"topology": "replicated", "aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-1"},

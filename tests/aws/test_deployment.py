@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -166,6 +167,55 @@ def test_with_iam_the_url_has_no_password_and_each_role_has_its_policy() -> None
     assert deployed.recorder.of("pulumi-python:dynamic/valkey:Password")[0].name.startswith("final-snapshot")
 
 
+OTHERS = {"aws.users.reports": "~report:* -@all +@read", "aws.users.importer": "~* +@write +ping"}
+
+
+def test_applications_can_have_users_of_their_own() -> None:
+    made = DeployedAws.of(OTHERS)
+    reports = made.all(USER)["user-reports"]
+    assert (reports["userName"], reports["userId"]) == ("reports", "valkey-test-reports")
+    assert reports["accessString"] == "on ~report:* -@all +@read"
+    assert "valkey-test-importer" in made.one("aws:elasticache/userGroup:UserGroup")["userIds"]
+    url = parse(made.known["userUrls"]["reports"])
+    assert (url.username, url.password) == ("reports", reports["authenticationMode"]["passwords"][0])
+    assert url.password != parse(made.known["userUrls"]["importer"]).password
+    assert "userUrls" not in DeployedAws.of({}).known
+
+
+def test_users_of_applications_log_in_with_iam_too() -> None:
+    made = DeployedAws.of(OTHERS | {"aws.auth": "iam"})
+    user = made.all(USER)["user-reports-iam"]
+    assert user["userId"] == user["userName"] == "valkey-test-iam-reports"
+    assert "reports" in made.outputs["connectPolicies"]
+    assert parse(made.known["userUrls"]["reports"]).password is None
+
+
+def test_a_long_user_id_is_shortened() -> None:
+    made = DeployedAws(load(MINIMAL | {"aws.users.twentylettersofauser": "+ping"}), "valkey/" + "long-name" * 5)
+    ids = {user["userId"] for user in made.all(USER).values()}
+    assert max(map(len, ids)) <= access.MAX_USER_ID
+    assert len(ids) == 4
+
+
+def test_users_are_not_added_and_removed_at_once() -> None:
+    before, after = {"userIds": ["a", "b"]}, {"userIds": ["a", "c"]}
+    assert list(access.swapped_users(before, {"userIds": ["a"]})) == []
+    assert list(access.swapped_users(before, {"userIds": ["a", "b", "c"]})) == []
+    (objection,) = access.swapped_users(before, after)
+    assert objection == "users cannot be added (c) and removed (b) in the same update: add them first"
+
+
+@pytest.mark.parametrize("auth", ["password", "iam"])
+def test_users_change_one_after_another(auth: str) -> None:
+    """AWS rejects a change of a user while another user of the group changes."""
+    made = DeployedAws.of({"aws.auth": auth})
+    names = [user.name for user in made.recorder.of(USER)]
+    assert len(names) > 2
+    for previous, name in itertools.pairwise(names):
+        urns = made.recorder.requests[USER, name].dependencies
+        assert any(urn.endswith(f"{USER}::{previous}") for urn in urns), f"{name} does not wait for {previous}"
+
+
 def test_iam_users_are_others_in_a_group_of_their_own() -> None:
     before, after = DeployedAws.of({}), DeployedAws.of({"aws.auth": "iam"})
     group = "aws:elasticache/userGroup:UserGroup"
@@ -197,6 +247,18 @@ def test_a_vpc_of_its_own_is_private_and_spans_zones(zones: int) -> None:
     subnets = DeployedAws.of({"aws.zones": str(zones)}).all("aws:ec2/subnet:Subnet")
     assert len({subnet["availabilityZone"] for subnet in subnets.values()}) == zones
     assert not any(subnet["mapPublicIpOnLaunch"] for subnet in subnets.values())
+
+
+@pytest.mark.parametrize(("allowed", "ignored"), [("false", ["availabilityZone"]), ("true", [])])
+def test_a_subnet_stays_in_its_zone_when_others_become_available(allowed: str, ignored: list[str]) -> None:
+    requests = DeployedAws.of({"aws.allowReplacement": allowed}).recorder.requests
+    subnets = [request for (kind, _), request in requests.items() if kind == "aws:ec2/subnet:Subnet"]
+    assert [list(request.ignoreChanges) for request in subnets] == [ignored, ignored]
+
+
+def test_a_group_may_take_hours_to_reshard() -> None:
+    timeouts = DeployedAws.of({}).recorder.requests[service.GROUP, "cache"].customTimeouts
+    assert (timeouts.create, timeouts.update, timeouts.delete) == ("3h", "24h", "3h")
 
 
 def test_an_existing_vpc_is_used_as_it_is() -> None:

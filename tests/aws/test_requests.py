@@ -114,6 +114,7 @@ VALUES = {
     "allowWeaker": ["tcp-keepalive", "tcp-keepalive,hz"],
     "aws.nodeQuota": ["90", "200", "600"],
     "aws.auth": ["password", "iam", "token"],
+    "aws.users.reports": ["~report:* +@read", "~* +config|get"],
     "passwordRotation": ["", "2026-12"],
     "completedRotation": ["", "2026-12"],
     "aws.kmsKey": ["", "own", "arn:aws:kms:eu-central-1:123456789012:key/12ab", "alias/mine"],

@@ -110,8 +110,8 @@ class ScenarioRunner:
 
 def _documented(key: str) -> str:
     """The entries of a map are changes of one key."""
-    section = key.partition(".")[0]
-    return section if section in loading.MAPS else key
+    keys = {known for known, _ in loading.describe_keys()}
+    return key if key in keys else key.rpartition(".")[0]
 
 
 def _summary(steps: Iterable[Step]) -> set[tuple[str, str, str]]:

@@ -36,6 +36,8 @@ class Recorder(Mocks):
     resources: Mapping[str, Answer]
     calls: Mapping[str, Answer] = field(default_factory=dict)
     recorded: list[Recorded] = field(default_factory=list)
+    requests: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What the engine is sent for each type and name: inputs and options."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, Inputs]:
         if args.custom is False:  # of a resource that is read it is None
@@ -75,6 +77,11 @@ def clear(value: Any) -> Any:
 
 class Monitor(MockMonitor):
     """Pulumi's own, which says that it knows no state migrations; it needn't, since it has no prior state."""
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        if isinstance(self.mocks, Recorder):
+            self.mocks.requests[request.type, request.name] = request
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802
         known = super().GetDeploymentInfo(request)  # type: ignore[no-untyped-call]

@@ -44,7 +44,10 @@ class CacheNodeType:
 
     @property
     def max_connections(self) -> int:
-        """ElastiCache does not let it be changed (User Guide, `maxclients`)."""
+        """ElastiCache does not let it be changed (User Guide, `maxclients`).
+
+        The guide names no limit of t4g.small and t4g.medium, so their alarm assumes that of t3.
+        """
         if not self.is_burstable:
             return 65_000
         return 20_000 if self.name.startswith("cache.t2.") or self.name.endswith(".micro") else 46_000
@@ -97,7 +100,7 @@ _SSD_GIB = {
     "12xlarge": 1194.42,
     "16xlarge": 1592.56,
 }
-"""Of r6gd nodes (ElastiCache User Guide, "Data tiering")."""
+"""Of r6gd nodes (AWS Price List, "storage")."""
 
 
 def _ssd(family: str, size: str) -> int:

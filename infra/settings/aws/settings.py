@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, MAX_NODE_QUOTA, NODE_QUOTA, REGIONS
 from infra.settings.aws.nodes import NODE_TYPES
+from infra.settings.aws.users import MAX_USERS, UserMap
 from infra.settings.keys import EmptyAsNone, Key, SettingsModel, StrictBool
 from infra.settings.values import EMAIL, KeyValuePairs, NameList, each_matches, one_of, private_network
 
@@ -127,6 +128,15 @@ class AwsSettings(SettingsModel):
         Literal["password", "iam"],
         Key("password or iam", "password", "Authentication; with iam each client signs its logins"),
     ] = "password"
+    users: Annotated[
+        UserMap,
+        Field(max_length=MAX_USERS),
+        Key(
+            "a map of names, up to 20 lower-case letters and digits, and rules such as ~report:* +@read",
+            '""',
+            "Users of single applications, in addition to app, admin and monitor",
+        ),
+    ] = Field(default_factory=dict)
     kmsKey: Annotated[
         str,
         Field(pattern=f"^(own|{_KMS_KEY})?$"),

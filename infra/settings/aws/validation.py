@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infra.settings.aws import parameters
+from infra.settings.aws import parameters, users
 from infra.settings.aws.catalogue import ADJUSTABLE_METRICS, FAMILIES, MAX_NODE_QUOTA
 from infra.settings.aws.nodes import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
 from infra.settings.aws.sizing import storage_gigabytes
@@ -40,6 +40,7 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     yield from _restore(settings)
     yield from _login(settings)
     yield from parameters.find_problems(settings)
+    yield from users.find_problems(settings)
     yield from _alarms(settings)
     if settings.topology == "serverless":
         yield from _serverless(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,37 +11,35 @@ import pulumi
 from pulumi_aws.elasticache.user import User
 from pulumi_aws.elasticache.user_group import UserGroup
 from pulumi_aws.iam.policy import Policy
+from valkeykit.endpoint import Endpoint
 
 from infra import hardening
 from infra.hardening import Topology
 from infra.providers.credentials import Password
-from infra.targets.context import Context
+from infra.settings.aws.users import names_restricted
+from infra.targets.context import Context, safe_name
 from infra.targets.deployment import Login
+from infra.targets.replacement_guard import Inputs
 
 
 @dataclass(frozen=True)
 class UserAccess:
-    """group: the id of the user group. logins: by role. arns: of the users, by role."""
+    """group: the id of the user group. logins: by role. others: the logins of `aws.users`, by name.
+    arns: of all users, by role or name.
+    """
 
     group: pulumi.Output[str]
     logins: dict[str, Login]
+    others: dict[str, Login]
     arns: dict[str, pulumi.Output[str]]
 
 
-_RESTRICTED = {"config"}
-_RESTRICTED_ON_SERVERLESS = _RESTRICTED | {"client|id", "client|info", "client|list", "latency", "memory", "slowlog"}
-"""Commands that an access string may not name (ElastiCache User Guide, "Supported and restricted commands")."""
+MAX_USER_ID = 40
 
 
 def access_string(user: hardening.User, topology: Topology) -> str:
     """Without `on`, ElastiCache creates the user but rejects its logins; restricted commands fail the request."""
-    restricted = _RESTRICTED_ON_SERVERLESS if topology == "serverless" else _RESTRICTED
-    return " ".join(["on", *(rule for rule in user.rules.split() if not _names(rule, restricted))])
-
-
-def _names(rule: str, commands: set[str]) -> bool:
-    command = rule.removeprefix("+")
-    return command != rule and bool({command, command.partition("|")[0]} & commands)
+    return " ".join(["on", *(rule for rule in user.rules.split() if not names_restricted(rule, topology))])
 
 
 def group_name(context: Context) -> str:
@@ -49,21 +48,25 @@ def group_name(context: Context) -> str:
 
 
 def create_users(context: Context) -> UserAccess:
-    """The users of the hardening table, in a group that disables the default user."""
-    prefix, uses_iam = group_name(context), context.settings.aws.auth == "iam"
-    passwords = {} if uses_iam else _passwords(context)
+    """The users of the hardening table and of `aws.users`, in a group that disables the default user."""
+    settings = context.settings
+    prefix, uses_iam = group_name(context), settings.aws.auth == "iam"
+    wanted = [*hardening.USERS, *(hardening.User(name, rules, "") for name, rules in settings.aws.users.items())]
     users: dict[str, User] = {}
     logins = {}
-    for user in hardening.USERS:
-        user_id, password = f"{prefix}-{user.name}", passwords.get(user.name)
+    for user in wanted:
+        # The resources of the operator's users have a prefix, so that no name of the program's own can be theirs.
+        resource = f"user-{user.name}" if user.name in settings.aws.users else user.name
+        user_id = safe_name(f"{prefix}-{user.name}", MAX_USER_ID)
+        password = None if uses_iam else _password(context, resource)
         logins[user.name] = Login(user.name, password.value) if password else Login(user_id)
         users[user.name] = User(
-            f"{user.name}-iam" if uses_iam else user.name,
+            f"{resource}-iam" if uses_iam else resource,
             user_id=user_id,
             user_name=logins[user.name].user,
             engine="valkey",
-            access_string=access_string(user, context.settings.topology),
-            authentication_mode=_mode(password, keep_previous=context.settings.previous_passwords_valid),
+            access_string=access_string(user, settings.topology),
+            authentication_mode=_mode(password, keep_previous=settings.previous_passwords_valid),
             tags=context.tags,
             # One after another: AWS rejects a change of a user while another user of the group changes.
             opts=context.options(pulumi.ResourceOptions(depends_on=list(users.values())[-1:])),
@@ -74,9 +77,35 @@ def create_users(context: Context) -> UserAccess:
         engine="valkey",
         user_ids=[user.user_id for user in users.values()],
         tags=context.tags,
-        opts=context.options(),
+        opts=context.options(*_group_options(context)),
     )
-    return UserAccess(group.user_group_id, logins, {role: user.arn for role, user in users.items()})
+    return UserAccess(
+        group.user_group_id,
+        {name: login for name, login in logins.items() if name not in settings.aws.users},
+        {name: login for name, login in logins.items() if name in settings.aws.users},
+        {role: user.arn for role, user in users.items()},
+    )
+
+
+def _group_options(context: Context) -> list[pulumi.ResourceOptions]:
+    return [context.guard.check_updates("the user group", swapped_users)] if context.guard else []
+
+
+def swapped_users(previous: Inputs, new: Inputs) -> Iterator[str]:
+    """AWS may lose users in an update that adds some and removes others."""
+    before, after = set(previous.get("userIds") or ()), set(new.get("userIds") or ())
+    if before - after and after - before:
+        added, removed = ", ".join(sorted(after - before)), ", ".join(sorted(before - after))
+        yield f"users cannot be added ({added}) and removed ({removed}) in the same update: add them first"
+
+
+def user_urls(users: Mapping[str, Login], endpoint: pulumi.Output[Endpoint]) -> dict[str, pulumi.Output[str]]:
+    """A URL for each user of `aws.users`; it is secret if it has a password."""
+    return {name: _url(endpoint, login) for name, login in users.items()}
+
+
+def _url(endpoint: pulumi.Output[Endpoint], login: Login) -> pulumi.Output[str]:
+    return pulumi.Output.all(endpoint, login.password).apply(lambda parts: parts[0].url(login.user, parts[1]))
 
 
 def create_connect_policies(
@@ -107,12 +136,9 @@ def _connect_policy(
     return {"arn": policy.arn, "document": document}
 
 
-def _passwords(context: Context) -> dict[str, Password]:
+def _password(context: Context, name: str) -> Password:
     settings = context.settings
-    return {
-        user.name: Password(user.name, settings.passwordRotation, settings.completedRotation, context.child_options)
-        for user in hardening.USERS
-    }
+    return Password(name, settings.passwordRotation, settings.completedRotation, context.child_options)
 
 
 def _mode(password: Password | None, *, keep_previous: bool) -> Any:

@@ -9,7 +9,7 @@ import pulumi
 from pulumi_aws import Provider
 from valkeykit.endpoint import Endpoint
 
-from infra.outputs import AWS
+from infra.outputs import AWS, USER_URLS
 from infra.settings import StackSettings
 from infra.settings.aws import sizing
 from infra.targets.aws import access, alarms, dashboard, network, replication, secrets, serverless
@@ -68,6 +68,8 @@ class AwsDeployment(TargetDeployment):
                 ),
             }
         }
+        if users.others:
+            self.outputs = {**self.outputs, USER_URLS: access.user_urls(users.others, self.endpoint)}
         self.register_outputs({})
 
 
