@@ -33,7 +33,7 @@ def test_parameters_are_added_to_the_group() -> None:
     settings = {"parameters.timeout": "300", "parameters.notify-keyspace-events": "Ex"}
     rendered = render(load(MINIMAL | settings), "valkey9")
     assert (rendered["timeout"], rendered["notify-keyspace-events"]) == ("300", "Ex")
-    assert rendered["maxmemory-policy"] == "allkeys-lru"
+    assert rendered["maxmemory-policy"] == "volatile-lru"
 
 
 def test_a_parameter_of_one_family_is_left_out_of_the_groups_of_others() -> None:
@@ -47,7 +47,7 @@ def test_a_parameter_of_one_family_is_left_out_of_the_groups_of_others() -> None
     [
         {"parameters.slowlog-max-len": "64", "allowWeaker": "slowlog-max-len"},
         {"parameters.acl-pubsub-default": "allchannels", "allowWeaker": "acl-pubsub-default"},
-        {"parameters.maxmemory-policy": "allkeys-lfu"},
+        {"parameters.maxmemory-policy": "volatile-lfu"},
         {"parameters.tcp-keepalive": "300"},
         {"parameters.timeout": "0"},
         {"parameters.databases": "32"},
@@ -88,7 +88,7 @@ UNKNOWN = "is not a parameter of Valkey 9.1 on ElastiCache with topology single 
         ({"parameters": "activedefrag=maybe"}, "is 'maybe', expected yes or no"),
         ({"parameters": "notify-keyspace-events=everything"}, "expected letters of"),
         ({"parameters": "maxmemory-policy=keep"}, "is 'keep', expected allkeys-lru or"),
-        ({"parameters": "maxmemory-policy=noeviction"}, "does not suit the workload cache"),
+        ({"parameters": "maxmemory-policy=noeviction"}, "does not suit the workload mixed"),
         (
             {"parameters": "maxmemory-policy=allkeys-lfu", "aws.nodeType": "cache.r6gd.xlarge"},
             "expected allkeys-lru or",

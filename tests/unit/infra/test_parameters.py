@@ -81,9 +81,9 @@ def test_a_container_is_made_again_for_what_only_a_start_changes() -> None:
 
 
 def test_memorystore_gets_parameters() -> None:
-    settings = load(GCP | {"parameters.notify-keyspace-events": "Ex", "parameters.maxmemory-policy": "allkeys-lfu"})
+    settings = load(GCP | {"parameters.notify-keyspace-events": "Ex", "parameters.maxmemory-policy": "volatile-lfu"})
     rendered = engine_configs(settings, node_type(settings))
-    assert (rendered["notify-keyspace-events"], rendered["maxmemory-policy"]) == ("Ex", "allkeys-lfu")
+    assert (rendered["notify-keyspace-events"], rendered["maxmemory-policy"]) == ("Ex", "volatile-lfu")
     assert rendered["slowlog-log-slower-than"] == "10000"
 
 
