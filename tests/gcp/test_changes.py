@@ -85,12 +85,13 @@ SAME_AS = {
 """Keys that go only with others, or need a file: they change what the named key changes."""
 
 _CUSTOMER: Configuration = {"gcp.serverCa": "customer", "gcp.caFile": "first.pem", "gcp.caPool": POOL}
+_NO_APIS = SHARED | {"gcp.enableApis": "false"}
 _ELSEWHERE = {"gcp.network": "projects/host-project/global/networks/other", "gcp.connectionPolicy": f"{POLICY}-2"}
 
 WITH_OTHERS: dict[str, tuple[Configuration, Configuration]] = {
     "gcp.connectionPolicy": ({"gcp.network": SHARED["gcp.network"], "gcp.connectionPolicy": POLICY}, _ELSEWHERE),
-    "gcp.adminMembers": (SHARED, {"gcp.adminMembers": MEMBERS["gcp.adminMembers"]}),
-    "gcp.monitorMembers": (SHARED, {"gcp.monitorMembers": MEMBERS["gcp.monitorMembers"]}),
+    "gcp.adminMembers": (_NO_APIS, {"gcp.adminMembers": MEMBERS["gcp.adminMembers"]}),
+    "gcp.monitorMembers": (_NO_APIS, {"gcp.monitorMembers": MEMBERS["gcp.monitorMembers"]}),
     "gcp.serverCa": (SHARED, {"gcp.serverCa": "shared"}),
     "gcp.caPool": (SHARED | _CUSTOMER, {"gcp.caPool": f"{POOL}-2"}),
     "gcp.caFile": (SHARED | _CUSTOMER, {"gcp.caFile": "second.pem"}),

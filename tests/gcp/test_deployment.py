@@ -99,7 +99,7 @@ def test_snapshots_and_flushes_can_be_chosen() -> None:
 
 def test_snapshots_can_start_at_a_time() -> None:
     start = "2026-01-01T03:00:00Z"
-    rdb = DeployedGcp.of({"gcp.snapshotStart": start}).one(INSTANCE)["persistenceConfig"]
+    rdb = DeployedGcp.of({"workload": "cache", "gcp.snapshotStart": start}).one(INSTANCE)["persistenceConfig"]
     assert rdb["rdbConfig"] == {"rdbSnapshotPeriod": "ONE_HOUR", "rdbSnapshotStartTime": start}
 
 

@@ -16,7 +16,7 @@ from harness.waiting import wait_until
 from stackctl import config_change
 from tests.gcp.test_life import EXISTING, make_policy, stored
 
-SMALL = MINIMAL | SHARED | {"topology": "replicated"}
+SMALL = MINIMAL | SHARED | {"topology": "replicated", "workload": "cache"}
 
 
 def fail_once(resources: Path, operation: str, kind: str) -> None:
@@ -113,7 +113,7 @@ def test_an_existing_instance_is_adopted_and_then_updated(stack: CloudStack, res
     name = "projects/my-project/locations/europe-west3/instances/theirs"
     others = json.loads(resources.read_text())
     resources.write_text(json.dumps(others | {name: {"kind": answers.INSTANCE, "inputs": theirs}}))
-    stack.configure(MINIMAL | EXISTING | {"topology": "replicated", "gcp.existing": "theirs"})
+    stack.configure(MINIMAL | EXISTING | {"topology": "replicated", "workload": "cache", "gcp.existing": "theirs"})
     planned = stack.preview()
     assert planned.succeeded, planned.said
     assert "is imported first, and then needs 2 updates" in planned.said

@@ -138,7 +138,7 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ),
     ({"gcp.serverCa": "customer"}, "caFile is empty", "rm --path gcp.serverCa"),
     ({"gcp.backupDays": "0"} | PRODUCTION, "production needs backups", "gcp.backupDays 7"),
-    ({"gcp.appendFsync": "always"}, "persistence is rdb, not aof", "rm --path gcp.appendFsync"),
+    ({"gcp.appendFsync": "always", "workload": "cache"}, "persistence is rdb, not aof", "rm --path gcp.appendFsync"),
     ({"gcp.snapshotPeriod": "6h", "workload": "mixed"}, "is aof, not rdb", "rm --path gcp.snapshotPeriod"),
     ({"gcp.snapshotStart": "03:00"}, "gcp.snapshotStart is '03:00'", "gcp.snapshotStart 2026-01-01T03:00:00Z"),
     ({"gcp.snapshotStart": "2026-02-30T03:00:00Z"}, "a time in UTC", "gcp.snapshotStart 2026-01-01T03:00:00Z"),

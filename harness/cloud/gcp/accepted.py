@@ -15,7 +15,7 @@ _OWN = {name: value.replace("host-project", "my-project") for name, value in SHA
 _OPEN: Configuration = {"gcp.auth": "none", "gcp.tls": "false"}
 
 ACCEPTED: dict[str, Configuration] = {
-    "single": {},
+    "single": {"workload": "cache"},
     "single with members": MEMBERS,
     "replicated": {"topology": "replicated"},
     "replicated, 5 replicas": {"topology": "replicated", "replicas": "5"},
@@ -47,7 +47,7 @@ ACCEPTED: dict[str, Configuration] = {
     "first hour of backups": {"gcp.backupHour": "1"},
     "last hour of backups": {"gcp.backupHour": "23", "gcp.backupDays": "365"},
     "append-only file": {"gcp.persistence": "aof"},
-    "no persistence": {"gcp.persistence": "disabled"},
+    "no persistence": {"workload": "cache", "gcp.persistence": "disabled"},
     "one zone": {"gcp.zone": "europe-west3-a"},
     "HIGHCPU_MEDIUM": {"gcp.nodeType": "HIGHCPU_MEDIUM"},
     "SHARED_CORE_NANO cluster": {"topology": "cluster", "gcp.nodeType": "SHARED_CORE_NANO"},
