@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SAMPLES = dict(checkout.blocks(PROJECT / "README.md"))
 IMPORTS = ("context", "fmt", "log", "os", "github.com/redis/go-redis/v9")
 
 
-def run(command: Sequence[object], application: Application, folder: Path, extra: Mapping[str, str]) -> str:
+def run(command: Sequence[object], application: Application, folder: Path, extra: dict[str, str]) -> str:
     environment = {name: os.environ[name] for name in ("PATH", "HOME")} | extra
     done = subprocess.run(
         ["bash", "-c", 'set -a; . "$1"; shift; exec "$@"', "-", application.variables, *map(str, command)],
