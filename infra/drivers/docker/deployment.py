@@ -193,6 +193,9 @@ class ContainerDeployment:
             now = time.monotonic()
             first = {service: first.get(service, (now, facts["RestartCount"])) for service, facts in slow.items()}
             for service, facts in slow.items():
+                if service == compose.KEEPER and len(slow) > 1:  # it waits for servers, which have reasons of their own
+                    first[service] = now, facts["RestartCount"]
+                    continue
                 since, restarts = first[service]
                 has_failed = health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
                 reason = self.reason(service) if has_failed or now - since > _REASON_AFTER_SECONDS else None

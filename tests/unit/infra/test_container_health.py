@@ -83,6 +83,29 @@ def test_a_node_that_waits_too_long_ends_it(
     assert WAIT_GRACE_SECONDS < clock[0] < WAIT_GRACE_SECONDS + 2
 
 
+def test_a_node_that_waits_is_reported_before_the_keeper_that_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], tmp_path: Path
+) -> None:
+    def reason(_self: ContainerDeployment, service: str) -> Reason:
+        if service == "keeper":
+            return Reason("node-0 does not respond", float("inf"), state="is unhealthy")
+        return Reason("it is damaged, and node-1 does not respond", WAIT_GRACE_SECONDS, "make repair")
+
+    unhealthy = {**STARTING["State"], "Health": {"Status": "unhealthy"}}
+    facts = {"keeper": {"State": unhealthy, "RestartCount": 0}, "node-0": {**STARTING, "RestartCount": 0}}
+    monkeypatch.setattr(ContainerDeployment, "_not_healthy", lambda _self, _services: facts)
+    monkeypatch.setattr(ContainerDeployment, "reason", reason)
+    spec = make_spec(tmp_path, "cluster")
+    servers = ContainerDeployment(spec.engine, spec.plan, spec.secrets)
+    begin = clock[0]
+    with pytest.raises(ProvisioningError, match=r"^node-0 did not start: it is damaged.* -> make repair"):
+        servers._wait_until_healthy(["keeper", "node-0"])
+    assert clock[0] - begin > WAIT_GRACE_SECONDS
+    del facts["node-0"]
+    with pytest.raises(ProvisioningError, match=r"^keeper is unhealthy: node-0 does not respond"):
+        servers._wait_until_healthy(["keeper"])
+
+
 @pytest.mark.parametrize(
     ("reason", "is_rejected"),
     [
