@@ -61,7 +61,7 @@ def make_spec(folder: Path, topology: Topology, version: str = NEW, memory: int 
         ports=(),
         bind="127.0.0.1",
         host="localhost",
-        subnet=f"10.{128 + process % 64}.{number % 256}.0/24",
+        subnet=f"10.{128 + process % 64}.{(process // 64 + number) % 256}.0/24",
         directives=hardening.directives("queue", memory * 1024**2, "docker"),
     )
     wanted = replace(wanted, **plan)
