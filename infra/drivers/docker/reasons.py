@@ -70,7 +70,7 @@ def _of_cluster(text: str, repair: str) -> Reason:
     """Lost slots stay lost; all else may end by itself, however long it takes."""
     if _LOST not in text:
         return Reason(text, float("inf"), state="is unhealthy")
-    return Reason(text, WAIT_GRACE_SECONDS, repair.rpartition("=")[0] + "=<the empty node>", "is unhealthy")
+    return Reason(text, STOP_GRACE_SECONDS, repair.rpartition("=")[0] + "=<the empty node>", "is unhealthy")
 
 
 def cause(log: str) -> str:

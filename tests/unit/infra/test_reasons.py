@@ -155,3 +155,4 @@ def test_the_problems_of_a_cluster_are_those_of_its_keeper(
     reason = reasons.find(file.read_text() if file.exists() else "", "", "make repair STACK=web NODE=keeper")
     assert (reason and reason.text) == text
     assert (reason.fix if reason else "") == fix
+    assert reason is None or (reason.grace_seconds == reasons.STOP_GRACE_SECONDS) == bool(fix)
