@@ -26,7 +26,7 @@ from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.endpoints import TlsFiles
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.retrying import repeated
-from valkeykit_ops.migrate.server import MigrationServer, Primary
+from valkeykit_ops.migrate.server import MigrationServer, Primary, is_same_server
 from valkeykit_ops.migrate.state import MigrationState
 from valkeykit_ops.migrate.throttle import Throttle
 
@@ -139,6 +139,44 @@ def test_tls_files_of_a_source_that_is_a_file(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["migrate", "run", "dump.rdb", "redis://b:2", "--source-ca", "ca.pem"])
     assert done.exit_code == 2, done.output
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "text"),
+    [
+        ("gone.rdb", "http://a:1", "target: the connection URL must start with"),  # before the file is loaded
+        ("gone.rdb", "redis://a:99999", "target: the connection URL has no valid host and port"),
+        ("gone.rdb", "redis://a:1/3", "target: the URL names database 3"),
+        ("gone.rdb", "redis://a:1", "the file 'gone.rdb' does not exist"),
+        ("a:6379", "redis://a:1", "a URL such as redis://host:6379"),
+        ("unix:///run/valkey.sock", "redis://a:1", "source: a migration needs a host and a port"),
+    ],
+)
+def test_wrong_endpoints(source: str, target: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["migrate", "run", source, target])
+    assert done.exit_code == 1
+    assert text in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("ids", "same"), [("b", True), ("bx", True), ("xy", False)])
+def test_a_server_by_two_names(ids: str, same: bool) -> None:
+    """Such as two nodes of a cluster, or an address and a proxy in front of it."""
+
+    def server(run_ids: str) -> Any:
+        nodes = [Primary(Node(name, 1)) for name in run_ids]
+        return SimpleNamespace(primaries=lambda: nodes, info=lambda node, _: {"run_id": node.host})
+
+    assert is_same_server(server("abc"), server(ids)) is same
+
+
+def test_a_state_folder_of_another_version(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"format": 1}')
+    with pytest.raises(ConfigurationError, match="has format 1"):
+        MigrationState(tmp_path)
+    with pytest.raises(ConfigurationError, match="File exists"):
+        MigrationState(tmp_path / "run.json")
 
 
 def test_the_fix_of_an_unknown_authority_is_an_option() -> None:

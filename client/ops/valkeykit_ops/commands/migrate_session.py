@@ -67,11 +67,12 @@ def session(arguments: MigrationArguments, *, as_json: bool) -> Iterator[Session
         raise typer.BadParameter("--scratch-server loads a file, but the source is a URL")
     if arguments.source_tls != TlsFiles() and files.is_file(source):
         raise typer.BadParameter("--source-ca, --source-cert and --source-key need a URL, but the source is a file")
+    target_settings = endpoints.settings(target, arguments.target_tls, role="target")  # before a file is loaded
     with (
         _refusing(),
         translating_errors(),
         endpoints.open_source(source, arguments.source_tls, scratch) as old,
-        opened(target, arguments.target_tls, role="target") as new,
+        contextlib.closing(MigrationServer(target_settings, role="target")) as new,
         contextlib.closing(MigrationState(arguments.state)) as state,
         ProgressReporter(_progress_sink(as_json=as_json)) as reporter,
     ):

@@ -67,7 +67,8 @@ def served(path: Path, server: str) -> Iterator[Address]:
     """
     if not path.exists():
         raise ConfigurationError(
-            f"the file {str(path)!r} does not exist", fix="pass an RDB file, an append-only file or a URL"
+            f"the file {str(path)!r} does not exist",
+            fix="pass an RDB file, an append-only file, or a URL such as redis://host:6379",
         )
     if path.is_file():
         _check_signature(path)
