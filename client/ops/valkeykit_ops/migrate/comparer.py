@@ -1,7 +1,8 @@
 """Comparison of keys of one database on both servers.
 
 Equal payloads, except for the footer, mean equal values.
-Payloads can differ for equal values, such as hashes in another order, so values are then compared element by element.
+Payloads can differ for equal values, such as hashes in another order, so values are then compared:
+small ones in batches, and those that may still differ element by element.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from valkeykit_ops.migrate import reader
+from valkeykit_ops.migrate import batch_comparison, reader
+from valkeykit_ops.migrate.batch_comparison import DifferingPayloads
 from valkeykit_ops.migrate.command_copy import ChangedError, DatabasePair
 from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
-from valkeykit_ops.migrate.copier import blocks, in_scope
+from valkeykit_ops.migrate.copier import BLOCK_BYTES, blocks, in_scope
 from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.payload import FOOTER_BYTES
 from valkeykit_ops.migrate.reader import Value
@@ -85,18 +87,30 @@ class Comparer:
         keys = [key for key, _ in block]
         ours, theirs = reader.both(self._pair.source, keys, self._pair.target, [scope.name(key) for key in keys])
         equal = 0
+        close: list[tuple[bytes, int, Value, Value | None]] = []
+        differing: list[tuple[bytes, int, Value, Value]] = []
         for (key, weight), mine, other in zip(block, ours, theirs, strict=True):
-            if mine is not None and other is not None and self._is_equal(mine, other):
+            if mine is None:
+                continue
+            size = max(weight, len(mine.payload))  # the server estimated the weight from a few elements
+            if other is None or not self._has_equal_expiry(mine.expires, other.expires):
+                close.append((key, size, mine, other))
+            elif mine.payload[:-FOOTER_BYTES] == other.payload[:-FOOTER_BYTES]:
                 equal += 1
-            elif mine is not None:
-                self._compare_closely(key, max(weight, len(mine.payload)), mine, other)
+            elif size > BLOCK_BYTES:
+                close.append((key, size, mine, other))
+            else:
+                differing.append((key, size, mine, other))
+        payloads = [
+            DifferingPayloads(key, scope.name(key), mine.payload, other.payload) for key, _, mine, other in differing
+        ]
+        are_equal = batch_comparison.are_equal(self._pair, payloads)
+        equal += sum(are_equal)
+        close += [row for row, is_equal in zip(differing, are_equal, strict=True) if not is_equal]
+        for key, size, mine, other in close:
+            self._compare_closely(key, size, mine, other)
         self._context.counters.add("compared", len(block))
         self._context.counters.add("equal", equal)
-
-    def _is_equal(self, mine: Value, other: Value) -> bool:
-        return mine.payload[:-FOOTER_BYTES] == other.payload[:-FOOTER_BYTES] and self._has_equal_expiry(
-            mine.expires, other.expires
-        )
 
     def _has_equal_expiry(self, mine: int, other: int) -> bool:
         return mine == other or (0 < self._tolerance >= abs(mine - other) and min(mine, other) > 0)
