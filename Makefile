@@ -22,10 +22,10 @@ QUICK := unit cloud integration/infra integration/stackctl integration/client/te
 SUITES := unit integration engine cloud aws gcp faults docs migrate doctor clients examples docker operations provider
 
 # Recipes read these from the environment: a value pasted into a shell line could be run as a command.
-ARGUMENTS := STACK FORMAT JUNIT OUT INTO FROM NODE TO MEMORY SHARDS REPLICAS FOR SET CLOUD
+ARGUMENTS := STACK FORMAT JUNIT OUT INTO FROM NODE TO MEMORY SHARDS REPLICAS FOR SET CLOUD ROLE
 $(foreach name,$(ARGUMENTS),$(if $(value $(name)),$(eval export $(name))))
 
-.PHONY: help up smoke env backup restore repair rotate failover upgrade scale card drill render down policy sdk shell test test-all site lint bench
+.PHONY: help up smoke env backup restore repair rotate failover upgrade scale card cli drill render down policy sdk shell test test-all site lint bench
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ scale: $(READY) ## Change the size (MEMORY=1gb, SHARDS=n, REPLICAS=n)
 
 card: $(READY) ## Print a summary of the stack for the team's wiki, without secrets
 	@$(RUN) card --stack "$$STACK"
+
+cli: $(READY) ## Open a prompt on the server: valkey-cli, or a minimal one where it is not installed (ROLE=admin|app|monitor)
+	@$(RUN) cli --stack "$$STACK" $(if $(ROLE),--role "$$ROLE")
 
 drill: $(READY) ## Verify the newest backup: load it into a temporary server, print its keys, loading time and age
 	@$(RUN) drill --stack "$$STACK"

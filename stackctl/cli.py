@@ -190,6 +190,18 @@ def card(stack: StackName = DEFAULT_STACK) -> None:
         print(render(Stack.open(stack)))
 
 
+@app.command("cli")
+def prompt(
+    stack: StackName = DEFAULT_STACK,
+    role: Annotated[Literal["admin", "app", "monitor"], typer.Option(help="The user that logs in.")] = "admin",
+) -> None:
+    """Open a prompt on the server: valkey-cli where it is installed, else a minimal one."""
+    from stackctl.operations.prompt import open_prompt
+
+    with running(make_command("cli", stack), reads=stack):
+        open_prompt(Stack.open(stack), role)
+
+
 @app.command()
 def drill(stack: StackName = DEFAULT_STACK) -> None:
     """Verify the newest backup: load it into a temporary server, print its keys, loading time and age."""

@@ -96,5 +96,10 @@ def forget(root: Path, stack: str) -> None:
         file.unlink(missing_ok=True)
 
 
+def authority_file(root: Path, stack: str) -> Path:
+    """The CA certificate that `write` leaves next to the variables."""
+    return _authority(root / FOLDER, stack)
+
+
 def _authority(folder: Path, stack: str) -> Path:
     return folder / f"{stack}.ca.pem"

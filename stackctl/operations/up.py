@@ -56,10 +56,10 @@ URL file: {file}
 
   set -a; . {file}; set +a
       sets VALKEY_URL in this shell
-  .venv/bin/valkeykit doctor --stack {stack.name}
-      examines the server
-  make down STACK={stack.name}
-      destroys the stack; its last snapshot stays""")
+  .venv/bin/valkeykit check
+      tests a cache and a queue with it, as an application
+  make cli STACK={stack.name}
+      opens a prompt on the server""")
 
 
 def _taken_default(stack: Stack, endpoint: Endpoint) -> str:

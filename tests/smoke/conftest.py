@@ -104,7 +104,8 @@ def _totals(results: Counter[str], stack: str | None) -> Iterator[str]:
     passed = results["ok"] + results["warning"]
     yield f"{passed} checks passed"
     if results["FAILED"]:
-        doctor = f".venv/bin/valkeykit doctor{f' --stack {stack}' if stack else ''}"
+        shell = 'eval "$(make -s shell)" && ' if stack else ""  # it finds Pulumi
+        doctor = f"{shell}.venv/bin/valkeykit doctor{f' --stack {stack}' if stack else ''}"
         yield f"{results['FAILED']} of {passed + results['FAILED']} checks failed -> {doctor}"
     if results["n/a"]:
         yield f"{results['n/a']} checks do not apply (VERBOSE=1 lists them)"

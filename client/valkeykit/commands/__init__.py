@@ -15,7 +15,7 @@ from valkeykit.installation import OPERATOR_TOOLS, version
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-COMMANDS = ("worker", "queue")
+COMMANDS = ("check", "worker", "queue")
 """Commands of this distribution; each module has a function of the same name."""
 
 OPS_COMMANDS = ("migrate", "doctor", "cli", "stats", "metrics", "bench")

@@ -1,48 +1,100 @@
-"""valkeykit worker --check: whether the workers on this machine are live.
-
-It imports neither redis-py nor the application, since probes have little time.
-"""
+"""valkeykit check: test cache and queue from the environment of the application."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
+import contextlib
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Annotated
 
 import typer
+from redis.exceptions import RedisError
 
-from valkeykit.heartbeat import heartbeats, read_heartbeat
+from valkeykit.cache import Cache
+from valkeykit.connection import Client, connect
+from valkeykit.error_translation import translate_errors
+from valkeykit.errors import ValkeykitError
+from valkeykit.queue import Queue, Worker
+from valkeykit.queue.schema import REGISTRY_KEY, key_prefix
+from valkeykit.settings import resolve_settings
+
+TTL_SECONDS = 60
+"""What is written expires even if the command is killed."""
+
+RETRY_SECONDS = 2.0
+"""How long a server that does not respond is retried; short, since a user waits."""
+
+_FIXED_KEYS = (
+    "jobs",
+    "leases",
+    "active",
+    "started",
+    "losses",
+    "config",
+    "stats",
+    "minutes",
+    "workers",
+    "beats",
+    "wakeups",
+)
+"""Keys of a queue that do not expire."""
 
 
-def check_workers(file: Path | None, *, as_json: bool) -> None:
-    """Print a line for each worker process of this user; exit 1 unless there is one and all are live.
-
-    Args:
-        file: The heartbeat file to read; None for all of the default folder.
-        as_json: Print a list of objects.
-    """
-    states = list(heartbeats()) if file is None else [state for state in [read_heartbeat(file)] if state is not None]
-    if as_json:
-        typer.echo(json.dumps(states))
-    else:
-        for state in states:
-            typer.echo(_line(state))
-    dead = [str(state["pid"]) for state in states if not state["live"]]
-    if not states:
-        where = "" if file is None else f" with the heartbeat file {file}"
-        _fail(f"no worker runs on this machine{where} -> valkeykit worker module:queue")
-    if dead:
-        _fail(f"not live: process {', '.join(dead)} -> check its log and restart it")
+def check(ca: Annotated[str | None, typer.Option(help="Path of the CA certificate.")] = None) -> None:
+    """Connect, use a cache, run a job and print statistics. Exit 1 at the first failure, with its reason."""
+    name = f"valkeykit-check-{uuid.uuid4().hex[:8]}"
+    settings = resolve_settings(None, ca=ca)
+    nodes, user = ", ".join(map(str, settings.address.nodes)), settings.address.username or "default"
+    with translate_errors(), closing(connect(ca=ca)) as client:
+        with _step("connection", f"to {nodes} as {user}"):
+            client.ping()
+        with _step("cache", "an entry was written, read and deleted"):
+            _use_cache(client, name, ca)
+        with _step("queue", "a job was added, run by a worker, and its result read"):
+            statistics = _run_job(client, name, ca)
+    _print(f"statistics: {statistics}", passed=True)
 
 
-def _line(state: dict[str, Any]) -> str:
-    live = "live" if state["live"] else "not live"
-    ready = "ready" if state["ready"] else "not ready"
-    seconds = state["seconds_since_contact"]
-    contact = "the server has not answered yet" if seconds is None else f"the server answered {seconds:.1f} s ago"
-    return f"queue {state['queue']}, process {state['pid']}: {live}, {ready}, {contact}"
+@contextmanager
+def _step(name: str, done: str) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    except Exception:
+        _print(name, passed=False)
+        raise
+    _print(f"{name}: {done} ({(time.monotonic() - began) * 1000:,.0f} ms)", passed=True)
 
 
-def _fail(message: str) -> None:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(1)
+def _print(text: str, *, passed: bool) -> None:
+    has_marks = (sys.stdout.encoding or "").lower().startswith("utf")
+    mark = ("✓" if passed else "✗") if has_marks else ("ok" if passed else "FAILED")
+    typer.echo(f"{typer.style(mark, fg='green' if passed else 'red')} {text}")
+
+
+def _use_cache(client: Client, name: str, ca: str | None) -> None:
+    with Cache(namespace=name, ca=ca) as cache:
+        if not cache.set("entry", 1, TTL_SECONDS):
+            client.set(f"{name}:entry", 1, ex=TTL_SECONDS)  # raises what the cache has hidden
+        if cache.get("entry") != 1 or not cache.delete("entry"):
+            raise ValkeykitError("the cache did not return what it was given", fix="valkeykit doctor")
+
+
+def _run_job(client: Client, name: str, ca: str | None) -> str:
+    try:
+        with Queue(name, ca=ca, retry_for=RETRY_SECONDS) as queue:
+            queue.eager = None  # the queue on the server, whatever USE_VALKEY_QUEUE is
+            queue.handler(name="double", result_ttl=TTL_SECONDS)(lambda number: number * 2)
+            identity = queue.add("double", {"number": 21}).id
+            Worker(queue, concurrency=1).run(burst=True)
+            if queue.result(identity) != 42:
+                raise ValkeykitError("the job has another result than expected", fix="valkeykit doctor")
+            counts = queue.statistics()
+            return f"{counts.completed} job completed, {counts.waiting} waiting, {counts.dead} dead letters"
+    finally:
+        with contextlib.suppress(RedisError):
+            client.delete(*[f"{key_prefix(name)}:{key}" for key in _FIXED_KEYS])
+            client.srem(REGISTRY_KEY, name)

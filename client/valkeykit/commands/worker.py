@@ -49,7 +49,7 @@ def worker(  # noqa: PLR0917  (typer makes them options)
 ) -> None:
     """Run the jobs of a queue until SIGTERM or SIGINT. A second signal ends it at once."""
     if check:
-        from valkeykit.commands.check import check_workers
+        from valkeykit.commands.worker_check import check_workers
 
         if target is not None:
             raise typer.BadParameter("--check takes no MODULE:QUEUE: it checks every worker on this machine")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,14 +11,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from valkeykit.error_translation import translate_errors
-from valkeykit.settings import resolve_settings
 
 from valkeykit_ops.bench.plan import VALUE_BYTES, BenchPlan, Cell
 from valkeykit_ops.bench.run import Bench
+from valkeykit_ops.commands.endpoint_options import CaOption, StackOption, UrlArgument, settings_of
 
 
-def bench(  # noqa: PLR0917  (typer makes them options)
-    url: Annotated[str | None, typer.Argument(help="URL of the endpoint; default: VALKEY_URL, else REDIS_URL.")] = None,
+def bench(
+    url: UrlArgument = None,
+    *,
+    stack: StackOption = None,
     seconds: Annotated[float, typer.Option(help="Duration of the whole run in seconds.")] = 20.0,
     connections: Annotated[
         list[int] | None, typer.Option(help="Connections; can be repeated; default: 1, 4, 16, 64.")
@@ -29,7 +30,7 @@ def bench(  # noqa: PLR0917  (typer makes them options)
     ] = None,
     size: Annotated[int, typer.Option(help="Size of a value in bytes.")] = VALUE_BYTES,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ca: Annotated[Path | None, typer.Option(help="Path of the CA certificate.")] = None,
+    ca: CaOption = None,
 ) -> None:
     """Measure throughput and latency of GET and SET, and whether client or server is the limit."""
     default = BenchPlan()
@@ -40,7 +41,7 @@ def bench(  # noqa: PLR0917  (typer makes them options)
     with translate_errors():
         measured = list(
             track(
-                Bench(resolve_settings(url, ca=ca), plan).run(),
+                Bench(settings_of(url, stack, ca), plan).run(),
                 description="measuring",
                 total=len(plan.cells),
                 console=Console(stderr=True),

@@ -1,13 +1,16 @@
-"""valkeykit cli: send one command to a server, for machines without valkey-cli."""
+"""valkeykit cli: send commands to a server, for machines without valkey-cli."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from redis import Redis
 from redis.exceptions import ResponseError
 from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
@@ -24,24 +27,58 @@ command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @command.command("cli", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 def cli(
-    words: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Command and arguments.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND...]", help="Command and arguments; without one, lines of the input are sent."),
+    ] = None,
     node: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Send it to this node.")] = None,
     login: Annotated[bool, typer.Option("--login", help="Prompt for a user and a password.")] = False,
     ca: Annotated[Path | None, typer.Option(help="Path of the CA certificate.")] = None,
 ) -> None:
-    """Send one command to the server of VALKEY_URL, else of REDIS_URL, and print the reply."""
+    """Send a command, or each line of the input, to the server of VALKEY_URL, else of REDIS_URL; print the replies."""
     settings = resolve_settings(None, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
     if login:
         settings = _with_login(settings)
     with translate_errors():
         chosen = _node(node) if node else deployment.configured_nodes(settings)[0]
         with deployment.client_of(_for_node(settings, chosen), chosen) as client:
-            reply = deployment.run_raw(client, *words)
+            if not words:
+                _prompt(client, chosen)
+            elif not _send(client, chosen, words):
+                raise typer.Exit(1)
+
+
+def _prompt(client: Redis, node: Node) -> None:
+    """Send each line until the end of the input, `quit` or `exit`."""
+    question = f"{node}> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            words = shlex.split(input(question))
+        except EOFError:
+            return
+        except ValueError as problem:  # an open quotation mark
+            typer.echo(f"error: {problem}", err=True)
+            continue
+        if words and words[0].lower() in {"quit", "exit"}:
+            return
+        if words and words[0].upper() in _STREAMS:
+            typer.echo(f"error: {words[0]} needs valkey-cli, which prints what follows the reply", err=True)
+        elif words:
+            _send(client, node, words)
+
+
+_STREAMS = {"MONITOR", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"}
+
+
+def _send(client: Redis, node: Node, words: list[str]) -> bool:
+    """Send a command and print its reply; False if it is an error."""
+    reply = deployment.run_raw(client, *words)
     if isinstance(reply, ResponseError):
-        typer.echo(f"error: {chosen}: {reply}", err=True)
-        raise typer.Exit(1)
+        typer.echo(f"error: {node}: {reply}", err=True)
+        return False
     for line in _lines(reply):
         typer.echo(line)
+    return True
 
 
 def _with_login(settings: ConnectionSettings) -> ConnectionSettings:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 from valkeykit.error_translation import translate_errors
 from valkeykit.errors import ConfigurationError
-from valkeykit.settings import resolve_settings
 from valkeykit.url import Node, parse_nodes
 
+from valkeykit_ops.commands.endpoint_options import CaOption, StackOption, UrlArgument, settings_of
 from valkeykit_ops.stats import metrics as exporter
 from valkeykit_ops.stats.reading import Figures
 from valkeykit_ops.stats.watch import MINUTE_SECONDS, Watch
@@ -28,18 +27,18 @@ UPDATE_INTERVAL_SECONDS = 1.0
 """Pause between two updates."""
 
 _MIB = 2**20
-_URL = "URL of the endpoint; default: VALKEY_URL, else REDIS_URL."
-_CA = "Path of the CA certificate."
 
 
 def stats(
-    url: Annotated[str | None, typer.Argument(help=_URL)] = None,
+    url: UrlArgument = None,
+    *,
+    stack: StackOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON once.")] = False,
     seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.", min=0.1)] = None,
-    ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
+    ca: CaOption = None,
 ) -> None:
     """Watch all nodes: operations, hit rate, memory, clients, lag, latency, big and hot keys."""
-    with translate_errors(), Watch(resolve_settings(url, ca=ca)) as watch:
+    with translate_errors(), Watch(settings_of(url, stack, ca, "monitor")) as watch:
         watch.update()
         if as_json:
             time.sleep(seconds or UPDATE_INTERVAL_SECONDS)
@@ -49,13 +48,15 @@ def stats(
 
 
 def metrics(
-    url: Annotated[str | None, typer.Argument(help=_URL)] = None,
+    url: UrlArgument = None,
+    *,
+    stack: StackOption = None,
     listen: Annotated[str, typer.Option(help="Address for scrapes.")] = "127.0.0.1:9121",
     once: Annotated[bool, typer.Option("--once", help="Print the metrics once and exit.")] = False,
-    ca: Annotated[Path | None, typer.Option(help=_CA)] = None,
+    ca: CaOption = None,
 ) -> None:
     """Serve metrics of all nodes for Prometheus."""
-    settings = resolve_settings(url, ca=ca)
+    settings = settings_of(url, stack, ca, "monitor")
     if once:
         typer.echo(exporter.text(settings), nl=False)
         return

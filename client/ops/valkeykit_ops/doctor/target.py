@@ -11,7 +11,7 @@ import ssl
 import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.environment import DEFAULT_URL
@@ -197,8 +197,15 @@ def _check_authority(settings: ConnectionSettings) -> None:
         ) from None
 
 
-def of_stack(name: str, workload: str | None = None) -> Target:
-    """The target for a Pulumi stack, with its application user.
+StackUser = Literal["app", "monitor"]
+"""Users of a stack."""
+
+_URLS: dict[StackUser, str] = {"app": "url", "monitor": "monitorUrl"}
+"""The output with the URL of each user; Memorystore with IAM has one URL only."""
+
+
+def of_stack(name: str, workload: str | None = None, user: StackUser = "app") -> Target:
+    """The target for a Pulumi stack, with one of its users.
 
     Raises:
         ConfigurationError: Pulumi is not installed, the stack does not exist, or it has no endpoint.
@@ -206,9 +213,9 @@ def of_stack(name: str, workload: str | None = None) -> Target:
     outputs = _outputs(name)
     if "endpoint" not in outputs or "url" not in outputs:
         raise ConfigurationError(f"the stack {name} is not deployed", fix=f"pulumi up --stack {shlex.quote(name)}")
-    endpoint, app = Endpoint.from_dict(outputs["endpoint"]), parse(outputs["url"])
+    endpoint, login = Endpoint.from_dict(outputs["endpoint"]), parse(outputs.get(_URLS[user], outputs["url"]))
     settings = resolve_settings(
-        endpoint.address(app.username, app.password),
+        endpoint.address(login.username, login.password),
         ca=endpoint.ca,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,

@@ -1,0 +1,50 @@
+"""A prompt on a stack's server: valkey-cli or redis-cli where one is installed, else that of `valkeykit cli`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Literal, NoReturn
+
+from valkeykit.endpoint import Endpoint
+from valkeykit.url import parse
+
+from infra.outputs import ENDPOINT, ENV, URLS
+from stackctl import export
+from stackctl.errors import StackError
+from stackctl.stack import Stack
+
+Role = Literal["admin", "app", "monitor"]
+
+PROGRAMS = ("valkey-cli", "redis-cli")
+_OWN = (sys.executable, "-c", "from valkeykit.cli import main; main()", "cli")
+
+
+def open_prompt(stack: Stack, role: Role) -> NoReturn:
+    """Replace this process by the prompt, with the address, the login and the authority of the stack.
+
+    Raises:
+        StackError: there is no such stack, it isn't up, or its users have no passwords.
+    """
+    outputs = stack.outputs()
+    endpoint, login = Endpoint.from_dict(outputs[ENDPOINT]), parse(outputs[URLS[role]])
+    if login.password is None:
+        raise StackError(
+            f"the users of the stack {stack.name} have no passwords; valkey-cli cannot log in with IAM",
+            fix=f"make env STACK={stack.name}, then valkeykit cli COMMAND",
+        )
+    variables = {**outputs[ENV], "VALKEY_URL": login.url}
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        os.execve(sys.executable, _OWN, {**os.environ, **variables})  # noqa: S606  (no shell is wanted)
+    node, options = endpoint.nodes[0], []
+    if endpoint.tls:
+        export.write(stack.root, stack.name, outputs[ENV], "dotenv", None)
+        authority = export.authority_file(stack.root, stack.name)
+        options += ["--tls", *(["--cacert", str(authority)] if endpoint.ca else [])]
+    if endpoint.topology == "cluster":
+        options += ["-c"]
+    command = [program, "-h", node.host, "-p", str(node.port), "--user", login.username or "default", *options]
+    # The password is in the environment, since every user of a machine can read command lines.
+    os.execve(program, command, {**os.environ, "REDISCLI_AUTH": login.password})  # noqa: S606

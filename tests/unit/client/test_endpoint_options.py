@@ -1,0 +1,33 @@
+"""The endpoint of a command: `--stack` takes a URL of the stack's outputs."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from valkeykit.endpoint import Endpoint
+from valkeykit.url import Node
+from valkeykit_ops.commands.endpoint_options import settings_of
+from valkeykit_ops.doctor import target
+
+ENDPOINT = Endpoint("embedded", "single", (Node("127.0.0.1", 6380),), False, "9.1.2", "cache", 2**26, ("app",))
+OUTPUTS = {
+    "endpoint": ENDPOINT.to_dict(),
+    "url": "redis://app:a@127.0.0.1:6380",
+    "monitorUrl": "redis://monitor:m@127.0.0.1:6380",
+}
+
+
+def test_a_stack_s_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "_outputs", lambda _name: dict(OUTPUTS))
+    usual = settings_of("redis://127.0.0.1:6380", None, None)
+    for user, password in (("app", "a"), ("monitor", "m")):
+        chosen = settings_of(None, "dev", None, user)  # type: ignore[arg-type]
+        assert (chosen.address.username, chosen.address.password) == (user, password)
+        assert (chosen.connect_timeout, chosen.read_timeout) == (usual.connect_timeout, usual.read_timeout)
+    monkeypatch.setattr(target, "_outputs", lambda _name: {k: v for k, v in OUTPUTS.items() if k != "monitorUrl"})
+    assert settings_of(None, "dev", None, "monitor").address.username == "app"
+
+
+def test_a_url_and_a_stack_exclude_each_other() -> None:
+    with pytest.raises(typer.BadParameter):
+        settings_of("redis://127.0.0.1", "dev", None)
