@@ -63,7 +63,7 @@ def test_one_field_or_a_node_type_with_its_limits_is_one_update(change: dict[str
     [
         (
             {
-                "engineConfigs": {"maxmemory": "1", "maxmemory-policy": "noeviction"},
+                "engineConfigs": BEFORE["engineConfigs"] | {"maxmemory-policy": "noeviction"},
                 "persistenceConfig": {"mode": "AOF"},
             },
             "2 would change: persistenceConfig (gcp.persistence), engineConfigs (workload)",
@@ -92,6 +92,14 @@ def test_several_updates_are_rejected_with_their_order(change: dict[str, Any], f
     assert fields in str(caught.value)
     assert "make up STACK=dev, which makes" in str(caught.value)
     assert str(caught.value).endswith(order)
+
+
+def test_a_parameter_is_named_by_its_own_key() -> None:
+    configs = BEFORE["engineConfigs"]
+    own = BEFORE | {"engineConfigs": configs | {"notify-keyspace-events": "Ex"}}
+    assert updates.describe("engineConfigs", BEFORE, own) == "engineConfigs (parameters)"
+    both = BEFORE | {"engineConfigs": configs | {"notify-keyspace-events": "Ex", "maxmemory-policy": "noeviction"}}
+    assert updates.describe("engineConfigs", BEFORE, both) == "engineConfigs (parameters and workload)"
 
 
 @pytest.mark.usefixtures("staged")

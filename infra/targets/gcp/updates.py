@@ -28,8 +28,9 @@ KEYS = {
 protection and persistence first, then size, then the version.
 """
 
-_SIZE_CONFIGS = frozenset({"maxmemory", "maxclients"})
-"""Engine configs that depend on the node type."""
+_SIZE = "memory or gcp.nodeType"
+_CONFIG_KEYS = {"maxmemory": _SIZE, "maxclients": _SIZE, "maxmemory-policy": "workload"}
+"""From which key an engine config follows; the others are in `parameters`."""
 
 _DEFAULTS = "__defaults"
 """What an import adds to each map of a resource's inputs."""
@@ -123,7 +124,7 @@ def _keys(name: str, previous: Inputs, desired: Inputs) -> str:
         return KEYS[name]
     before, after = (_comparable(inputs.get(name)) or {} for inputs in (previous, desired))
     changed = {config for config in {*before, *after} if before.get(config) != after.get(config)}
-    return "memory or gcp.nodeType" if changed <= _SIZE_CONFIGS else KEYS[name]
+    return " and ".join(sorted({_CONFIG_KEYS.get(config, "parameters") for config in changed}))
 
 
 def _comparable(value: Any) -> Any:
