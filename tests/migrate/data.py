@@ -64,7 +64,10 @@ def _stream(client: Any, dice: random.Random, key: bytes) -> None:
         client.xadd(key, {b"f": dice.randbytes(8), b"n": number}, id=f"{number}-{number % 3}")
     for group in ("one", "two"):
         client.xgroup_create(key, group, id="0")
-        client.xreadgroup(group, "idle", {key: "0"})  # reads nothing, and creates the consumer in every version
+        try:
+            client.xgroup_createconsumer(key, group, "idle")
+        except redis.ResponseError:  # before 6.2
+            client.xreadgroup(group, "idle", {key: "0"})
     read = client.xreadgroup("one", "ada", {key: ">"}, count=10)
     ids = [entry[0] for entry in read[0][1]]
     client.xack(key, "one", *ids[:2])

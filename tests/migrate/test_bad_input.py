@@ -192,8 +192,8 @@ def test_a_key_that_cannot_be_restored(
     ours.mset({"good": 1, "bad": 2})
     restore = commands.restore
 
-    def broken(key: bytes, expires: int, payload: bytes, *, replace: bool) -> bytes:
-        return restore(key, expires, payload[:-1] + b"x" if key == b"bad" else payload, replace=replace)
+    def broken(key: bytes, expires: int, payload: bytes, **options: Any) -> bytes:
+        return restore(key, expires, payload[:-1] + b"x" if key == b"bad" else payload, **options)
 
     monkeypatch.setattr(commands, "restore", broken)
     report = harness.migrate(old.url, new.url, state)
