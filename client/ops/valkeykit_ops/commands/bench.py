@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -56,18 +57,18 @@ def bench(
 
 
 def _table(measured: list[Cell]) -> Table:
-    table = Table()
+    table = Table(box=box.SIMPLE, collapse_padding=True, pad_edge=False)  # fits 80 columns
     for column in (
         "command",
         "pipeline",
-        "connections",
-        "commands/s",
-        "p50, ms",
-        "p99, ms",
-        "client CPU",
-        "server CPU",
+        "conns",
+        "commands\nper s",
+        "p50\nms",
+        "p99\nms",
+        "client\nCPU",
+        "server\nCPU",
     ):
-        table.add_column(column, justify="left" if column == "command" else "right")
+        table.add_column(column, justify="left" if column == "command" else "right", overflow="fold")
     table.add_column("limit")
     for cell in measured:
         table.add_row(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Annotated
 
@@ -80,15 +82,33 @@ def _listen_address(text: str) -> tuple[Node, ...]:
 
 
 def _follow(watch: Watch, seconds: float | None) -> None:
-    """Show each update until the time limit or Ctrl-C."""
-    began = time.monotonic()
+    """Show each update until the time limit or Ctrl-C; where stdout is not a terminal, a line for each node."""
+    if not sys.stdout.isatty():
+        for figures in _updates(watch, seconds):
+            for line in plain_lines(figures, _missing(watch)):
+                print(line, flush=True)
+        return
     with Live(auto_refresh=False) as live:
-        try:
-            while seconds is None or time.monotonic() - began < seconds:
-                time.sleep(min(UPDATE_INTERVAL_SECONDS, seconds or UPDATE_INTERVAL_SECONDS))
-                live.update(_page(watch.update(), watch, live.console.width), refresh=True)
-        except KeyboardInterrupt:
-            pass
+        for figures in _updates(watch, seconds):
+            live.update(_page(figures, watch, live.console.width), refresh=True)
+
+
+def _updates(watch: Watch, seconds: float | None) -> Iterator[list[Figures]]:
+    began = time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt):
+        while seconds is None or time.monotonic() - began < seconds:
+            time.sleep(min(UPDATE_INTERVAL_SECONDS, seconds or UPDATE_INTERVAL_SECONDS))
+            yield watch.update()
+
+
+def plain_lines(figures: list[Figures], missing: Mapping[str, str]) -> Iterator[str]:
+    """A line for each node, for files and pipes."""
+    now = datetime.now(timezone.utc).strftime("%H:%M:%S")
+    for one in figures:
+        cells = ", ".join(f"{label} {cell(one) or '-'}" for label, cell in _ROWS.items() if label != "role")
+        yield f"{now} {one.node} {one.role}: {cells}"
+    for node, why in missing.items():
+        yield f"{now} {node}: {why}"
 
 
 def _missing(watch: Watch) -> dict[str, str]:
