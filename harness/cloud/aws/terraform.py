@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,12 @@ INSTALL = (
 
 _OFFLINE = ("skip_credentials_validation", "skip_requesting_account_id", "skip_metadata_api_check")
 _PROVIDER = {"region": "eu-central-1", "access_key": "test", "secret_key": "test", **dict.fromkeys(_OFFLINE, True)}
+
+
+class TerraformReference(str):
+    """A text that Terraform evaluates, such as ${aws_vpc.vpc.id}."""
+
+    __slots__ = ()
 
 
 class TerraformError(Exception):
@@ -75,16 +81,39 @@ class Workspace:
             TerraformError: everything that the provider rejects, a line each.
         """
         self._write(resources, state or {})
-        planned = self._run("plan", "-refresh=false", "-input=false", "-lock=false", "-json", "-out=planned")
+        return self._planned("-refresh=false", "-input=false")
+
+    def apply(self, resources: Mapping[str, Body], account: str, services: Iterable[str]) -> dict[str, PlannedChange]:
+        """Create the resources; returns what the same configuration would change again.
+
+        Args:
+            resources: by address; values may be references.
+            account: the address of a service that answers as AWS. services: those that it answers for.
+
+        Raises:
+            TerraformError: everything that the provider or the account rejects, a line each.
+        """
+        endpoints = [dict.fromkeys(services, account)]
+        # With the account's number the provider recognizes its own security groups.
+        self._write(resources, {}, {"endpoints": endpoints, "skip_requesting_account_id": False})
+        applied = self._run("apply", "-auto-approve", "-input=false", "-lock=false", "-json")
+        if applied.returncode:
+            raise TerraformError("\n".join(_errors(applied.stdout)) or applied.stderr)
+        return self._planned("-input=false")
+
+    def _planned(self, *options: str) -> dict[str, PlannedChange]:
+        planned = self._run("plan", *options, "-lock=false", "-json", "-out=planned")
         if planned.returncode:
             raise TerraformError("\n".join(_errors(planned.stdout)) or planned.stderr)
         shown = json.loads(self._run("show", "-json", "planned").stdout)
         return {entry["address"]: _change(entry["change"]) for entry in shown.get("resource_changes", [])}
 
-    def _write(self, resources: Mapping[str, Body], state: Mapping[str, Body]) -> None:
+    def _write(
+        self, resources: Mapping[str, Body], state: Mapping[str, Body], provider: Mapping[str, Any] | None = None
+    ) -> None:
         configuration: dict[str, Any] = {
             "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.100.0"}}},
-            "provider": {"aws": _PROVIDER},
+            "provider": {"aws": {**_PROVIDER, **(provider or {})}},
         }
         if resources:
             by_type: dict[str, Any] = {}
@@ -156,6 +185,8 @@ def _is_unknown(mark: Any) -> bool:
 
 def _escaped(value: Any) -> Any:
     """Terraform reads expressions in texts."""
+    if isinstance(value, TerraformReference):
+        return value
     if isinstance(value, dict):
         return {name: _escaped(item) for name, item in value.items()}
     if isinstance(value, list):
