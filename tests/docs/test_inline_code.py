@@ -108,7 +108,7 @@ def test_inline_code_names_what_exists(page: Path) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "make rotat", "make up STAK=x", "valkeykit migrate run --pattern", "valkeykit querys", "--mend",
+        "make rotat", "make up STAK=x", "valkeykit migrate run --pattern", "valkeykit querys", "--invented",
         "stackctl up --x", "docker.nams", "pulumi config set memry 1gb",
     ],
 )  # fmt: skip

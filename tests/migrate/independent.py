@@ -209,7 +209,7 @@ class Moment(int):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Moment) and abs(int(self) - int(other)) <= DELIVERY_LATE_MS
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # two that are equal may differ
 
 
 def _pairs(row: list[Any]) -> dict[bytes, Any]:

@@ -20,8 +20,9 @@ OUTPUTS = {
 def test_a_stack_s_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "_outputs", lambda _name: dict(OUTPUTS))
     usual = settings_of("redis://127.0.0.1:6380", None, None)
-    for user, password in (("app", "a"), ("monitor", "m")):
-        chosen = settings_of(None, "dev", None, user)  # type: ignore[arg-type]
+    passwords: dict[target.StackUser, str] = {"app": "a", "monitor": "m"}
+    for user, password in passwords.items():
+        chosen = settings_of(None, "dev", None, user)
         assert (chosen.address.username, chosen.address.password) == (user, password)
         assert (chosen.connect_timeout, chosen.read_timeout) == (usual.connect_timeout, usual.read_timeout)
     monkeypatch.setattr(target, "_outputs", lambda _name: {k: v for k, v in OUTPUTS.items() if k != "monitorUrl"})

@@ -18,9 +18,9 @@ FIGURES = Figures(
 
 def test_bench_fits_80_columns_and_loses_nothing() -> None:
     cells = [Cell("GET", 50, 64, 1_199_345.0, 10.25, 120.75, 0.99, 0.97, "waiting")]
-    console = Console(file=io.StringIO(), width=80)
-    console.print(bench._table(cells))
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    printed = io.StringIO()
+    Console(file=printed, width=80).print(bench._table(cells))
+    lines = printed.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     row = next(line for line in lines if "GET" in line)
     assert row.split() == ["GET", "50", "64", "1,199,345", "10.25", "120.75", "99%", "97%", "waiting"]

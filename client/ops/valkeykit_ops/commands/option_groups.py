@@ -29,7 +29,8 @@ def with_option_groups(function: Callable[..., None]) -> Callable[..., None]:
         function(**instances, **given)
 
     command.__name__, command.__doc__ = function.__name__, function.__doc__
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    # typer reads the options from these; a function type has no such attribute for mypy.
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
 
