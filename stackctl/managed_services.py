@@ -72,7 +72,7 @@ def _memorystore() -> Any:
 
 @contextlib.contextmanager
 def _as_stack_errors() -> Iterator[None]:
-    """The libraries are imported only for their cloud, so their errors are told by the package."""
+    """The libraries are imported only for their cloud, so their errors are recognized by the package."""
     try:
         yield
     except Exception as problem:

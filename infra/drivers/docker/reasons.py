@@ -25,7 +25,7 @@ _ORDINARY = re.compile(
     r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ [.\-*#] "
     r"|^(start-[a-z]+|demote-primary): |^[\w-]+: cluster |^the cluster is healthy$"
 )
-"""Lines that name no cause: of the server, of the scripts beside it, and of a cluster's keeper."""
+"""Lines that name no cause: of the server, of its scripts, and of a cluster's keeper."""
 _LOST = " are lost: "
 _NO_CERTIFICATE = "Invalid CA Certificate"
 _FATAL = ("*** FATAL", "sh: ", "mv: ", "mkdir: ", "cat: ", "/etc/valkey/bin/")
