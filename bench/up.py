@@ -15,7 +15,7 @@ from bench.report import Row, at_most, publish
 from harness.project import Project
 from infra import hardening
 from infra.drivers import binary
-from infra.drivers.processes import instance, server
+from infra.drivers.processes import running_server, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.outputs import ADMIN_URL, MONITOR_URL, URL
 from stackctl.stack import PROJECT
@@ -68,7 +68,7 @@ def _no_change(project: Project, empty: Path) -> list[Row]:
 def _start(folder: Path) -> Row:
     """A new server's way until it answers."""
     passwords = {user.name: "password" for user in hardening.USERS}
-    spec = instance.ServerSpec(
+    spec = running_server.ServerSpec(
         folder=ServerFolder(folder / "server"),
         ownership=Ownership("bench/up", "bench", binary.version()),
         port=0,

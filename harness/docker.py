@@ -21,7 +21,7 @@ from harness.waiting import wait_until
 from infra import hardening
 from infra.drivers import certificates
 from infra.drivers.docker import driver
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.driver import DeploymentSpec, DeploymentState
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource

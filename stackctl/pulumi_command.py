@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.outputs import STAGED_UPDATES
-from stackctl import events, lock
-from stackctl.events import UpdateEvents
+from stackctl import engine_events, lock
+from stackctl.engine_events import UpdateEvents
 from stackctl.messages import is_verbose, show
 from stackctl.progress import Progress
 from stackctl.update_report import UpdateReport
@@ -45,14 +45,14 @@ def run(arguments: list[str], root: Path, environment: Mapping[str, str], *, is_
             Progress(f"pulumi {arguments[0]}", report.poll) if is_quiet else contextlib.nullcontext(),
             subprocess.Popen(
                 ["pulumi", *arguments, "--event-log", f"/dev/fd/{log.fileno()}"],
-                cwd=root, env={**environment, **events.ENVIRONMENT, STAGED_UPDATES: "true"},
+                cwd=root, env={**environment, **engine_events.ENVIRONMENT, STAGED_UPDATES: "true"},
                 stdout=printed if is_quiet else None, stderr=subprocess.PIPE, text=True,
                 pass_fds={*lock.inherited, log.fileno()},
             ) as process,
         ):  # fmt: skip
             output, is_interrupted = _listen(process)
         log.seek(0)
-        result = CommandResult(output, process.returncode, is_interrupted, events.parse(log))
+        result = CommandResult(output, process.returncode, is_interrupted, engine_events.parse(log))
         if is_quiet:
             report.poll()
             if not result.returncode and arguments[0] != "preview":

@@ -17,8 +17,8 @@ import yaml
 
 from infra.outputs import CLOUDS, ENDPOINT, PENDING_UPDATES
 from stackctl import backend, pulumi_cli, pulumi_command
+from stackctl.engine_events import UpdateEvents
 from stackctl.errors import StackError, UpdateError
-from stackctl.events import UpdateEvents
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -26,7 +26,7 @@ from infra.providers import Props, without_traceback
 if TYPE_CHECKING:
     from infra.drivers.processes.group import GroupSpec
     from infra.drivers.processes.group_driver import GroupState
-    from infra.drivers.processes.instance import ServerSpec, ServerState
+    from infra.drivers.processes.running_server import ServerSpec, ServerState
 
 
 class ServerProvider(ResourceProvider):
@@ -129,10 +129,10 @@ def _ensure(resource: str, props: Props, port: int, previous_password: str = "")
 
 
 def _spec(resource: str, props: Props, port: int) -> ServerSpec:
-    from infra.drivers.processes import folder, instance
+    from infra.drivers.processes import folder, running_server
     from infra.project import root
 
-    return instance.ServerSpec(
+    return running_server.ServerSpec(
         folder=folder.ServerFolder(root() / props["folder"]),
         ownership=folder.Ownership(stack=props["stack"], resource=resource, version=props["version"]),
         port=port,

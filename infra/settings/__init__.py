@@ -4,8 +4,8 @@ All configuration errors are reported together, before any resource is registere
 defaults, so that `pulumi config` shows them; a test compares the two.
 """
 
-from infra.settings.keys import ConfigProblem, name_stack
+from infra.settings.config_keys import ConfigProblem, name_stack
 from infra.settings.loading import load
-from infra.settings.stack import StackSettings
+from infra.settings.stack_settings import StackSettings
 
 __all__ = ["ConfigProblem", "StackSettings", "load", "name_stack"]

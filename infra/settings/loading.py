@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from valkeykit.errors import ConfigurationError
 
 from infra.settings import validation
-from infra.settings.keys import ConfigProblem, Key, is_secret, remove_command, set_command, set_secret_command
-from infra.settings.stack import StackSettings
+from infra.settings.config_keys import ConfigProblem, Key, is_secret, remove_command, set_command, set_secret_command
+from infra.settings.stack_settings import StackSettings
 
 NAMESPACE = "valkey"
 

@@ -10,11 +10,11 @@ from pydantic import BeforeValidator
 
 from infra.engine_parameters import SELF_HOSTED, EngineParameter
 from infra.hardening import POLICY_PREFIX, directives
-from infra.settings.keys import ConfigProblem, remove_command, set_command
+from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 from infra.settings.values import pairs
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 
 def _parameters(value: Any) -> Any:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from infra.hardening import SELF_HOSTED
 from infra.settings import parameters
 from infra.settings.aws import validation as aws
+from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 from infra.settings.docker import validation as docker
 from infra.settings.gcp import validation as gcp
-from infra.settings.keys import ConfigProblem, remove_command, set_command
-from infra.settings.stack import StackSettings
+from infra.settings.stack_settings import StackSettings
 
 TARGET_KEYS = ("docker", "aws", "gcp")
 """Maps with the keys of one target, under the target's name."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from infra.settings.keys import CommaSeparated
+from infra.settings.config_keys import CommaSeparated
 
 NameList = Annotated[tuple[str, ...], CommaSeparated]
 

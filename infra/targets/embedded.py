@@ -20,7 +20,7 @@ from infra.errors import ProvisioningError
 from infra.providers.credentials import Password
 from infra.providers.processes import Server, ServerGroup
 from infra.settings import StackSettings
-from infra.settings.keys import set_command
+from infra.settings.config_keys import set_command
 from infra.targets.deployment import Login, TargetDeployment, password_logins
 
 DISK_RESERVE_BYTES = 64 * 1024**2

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from infra.settings.keys import SHELL_WORD
+from infra.settings.config_keys import SHELL_WORD
 from stackctl import config_change, data_loss
 from stackctl.config_change import PlanChange
 from stackctl.errors import StackError

@@ -13,7 +13,7 @@ from valkeykit.errors import ConfigurationError
 from infra.settings import StackSettings, load
 from stackctl.errors import StackError
 from stackctl.render import compose, native
-from stackctl.render.folder import RenderedFolder
+from stackctl.render.rendered_folder import RenderedFolder
 
 
 class RenderFormat(Protocol):

@@ -10,14 +10,14 @@ from pathlib import Path
 from valkeykit.url import Node
 
 from infra.drivers.binary import parse_version
-from infra.drivers.docker import compose, driver, exporter, files
+from infra.drivers.docker import compose, deployment_files, driver, exporter
 from infra.drivers.docker.addresses import FIRST_PORT
 from infra.drivers.docker.plan import DeploymentPlan, port_count
 from infra.settings import StackSettings
 from infra.targets.docker import planning
 from stackctl.errors import StackError
 from stackctl.render import variables
-from stackctl.render.folder import RenderedFolder
+from stackctl.render.rendered_folder import RenderedFolder
 
 UNSUPPORTED_KEYS = {
     "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "docker.context",
@@ -48,11 +48,11 @@ def write(settings: StackSettings, folder: RenderedFolder) -> str:
         secrets = replace(secrets, bucket=(settings.docker.backupAccessKey, settings.docker.backupSecretKey))
     plan = driver.digested(plan, secrets)
     conf = folder.path / CONF
-    for path, text in files.render(plan, secrets).items():
+    for path, text in deployment_files.render(plan, secrets).items():
         _write_readable(conf / path, text)
     for inner in (conf, *(path for path in conf.iterdir() if path.is_dir())):
         inner.chmod(0o755)
-    shutil.copy(files.SERVICES, folder.path)
+    shutil.copy(deployment_files.SERVICES, folder.path)
     _write_readable(folder.path / "compose.yaml", compose.to_text(compose.render(plan, f"./{CONF}")))
     if plan.exporter:
         _write_readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))

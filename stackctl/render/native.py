@@ -16,7 +16,7 @@ from infra.settings import StackSettings
 from infra.targets.docker import planning
 from stackctl.errors import StackError
 from stackctl.render import variables
-from stackctl.render.folder import RenderedFolder
+from stackctl.render.rendered_folder import RenderedFolder
 
 UNSUPPORTED_KEYS = {
     "dataDir", "restoreFrom", "finalSnapshot", "passwordRotation", "completedRotation", "environment", "version",

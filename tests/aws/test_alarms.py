@@ -8,7 +8,7 @@ import pytest
 
 from harness.cloud.aws.configurations import MINIMAL
 from harness.cloud.config_strategies import load
-from infra.settings.aws.nodes import NODE_TYPES
+from infra.settings.aws.node_types import NODE_TYPES
 from infra.targets.aws import alarms
 from tests.aws.recorded import DeployedAws, member_clusters
 

@@ -17,7 +17,7 @@ from harness.cloud.aws.configurations import MINIMAL
 from harness.cloud.config_strategies import load
 from infra import hardening
 from infra.settings.aws.catalogue import FAMILIES, REGIONS
-from infra.settings.aws.nodes import NODE_TYPES, smallest
+from infra.settings.aws.node_types import NODE_TYPES, smallest
 from infra.targets.aws import access, parameters
 from infra.targets.aws.names import safe_name
 from tests.aws.recorded import DeployedAws

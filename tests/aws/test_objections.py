@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.targets.aws.cache import rejected_changes
+from infra.targets.aws.elasticache import rejected_changes
 from infra.targets.aws.network import removed_subnets
 from tests.aws.recorded import DeployedAws
 

@@ -14,7 +14,7 @@ import pytest
 from harness.docker import IMAGE, NEW, OLD, DeploymentHarness, make_spec, remove_leftovers, running
 from harness.waiting import wait_until
 from infra.drivers.docker import driver
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.driver import DeploymentSpec
 from infra.drivers.docker.objects import DockerObjects
 from infra.errors import ProvisioningError

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.docker import IMAGE, NEW
+from infra.drivers.docker.deployment_files import SCRIPTS
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.docker.files import SCRIPTS
 from infra.drivers.topology.cluster import PLAN_SCRIPT
 from infra.drivers.topology.executor import wait_until
 

@@ -11,7 +11,7 @@ import pytest
 from harness.docker import NEW, OLD, DeploymentHarness, new_secrets
 from harness.waiting import wait_until
 from infra.drivers import certificates
-from infra.drivers.docker import health, rolling_restart
+from infra.drivers.docker import container_health, rolling_restart
 from infra.drivers.docker.plan import Secrets
 from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
@@ -187,7 +187,7 @@ def test_stopped_containers_of_another_definition_are_replaced_together(
         "stop", *(harness.deployment.container(name) for name in harness.deployment.executor.ports)
     )
     with monkeypatch.context() as patch:
-        patch.setattr(health, "is_outdated", lambda *_: True)
+        patch.setattr(container_health, "is_outdated", lambda *_: True)
         rolling_restart.recreate_unhealthy(harness.deployment)
     harness.ensure()
     harness.assert_healthy()

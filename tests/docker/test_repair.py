@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.docker import NEW, OLD, DeploymentHarness, make_spec, running
-from infra.drivers.docker import driver, executor, files, volumes
+from infra.drivers.docker import deployment_files, driver, executor, volumes
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.repair_container import RepairContainer
@@ -270,8 +270,8 @@ def test_a_repair_that_was_cut_off_finishes(
 
     with monkeypatch.context() as patched:
         if step == "rm":  # in the middle of the last step
-            ending = {**files.scripts(), "repair-files": script_that_ends_early()}
-            patched.setattr("infra.drivers.docker.files.scripts", lambda: ending)
+            ending = {**deployment_files.scripts(), "repair-files": script_that_ends_early()}
+            patched.setattr("infra.drivers.docker.deployment_files.scripts", lambda: ending)
         else:
             patched.setattr(RepairContainer, "step", cut)
         with pytest.raises((KeyboardInterrupt, EngineError)):
@@ -288,7 +288,7 @@ def test_a_repair_that_was_cut_off_finishes(
 
 
 def script_that_ends_early() -> str:
-    from infra.drivers.docker.files import SCRIPTS
+    from infra.drivers.docker.deployment_files import SCRIPTS
 
     text = (SCRIPTS / "repair-files").read_text()
     line = '      mv "$new/$name" "$data/$name"\n'

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import resolve_settings
-from valkeykit_ops.bench.plan import BenchPlan, limit_of
+from valkeykit_ops.bench.benchmark_plan import BenchPlan, limit_of
 from valkeykit_ops.bench.run import PREFIX, TTL_SECONDS, Bench
 
 from harness import servers

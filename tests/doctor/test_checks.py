@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 from valkeykit.url import Node
-from valkeykit_ops.doctor import examination, load, memory, persistence, replication, shell, topology
+from valkeykit_ops.doctor import examination, load, memory, persistence, replication, shell_commands, topology
 from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, DoctorReport, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target, of_url
@@ -154,31 +154,31 @@ def test_fixes_for_the_environments_url(monkeypatch: pytest.MonkeyPatch) -> None
         "valkeykit cli --node cache.example:6380 --login CONFIG GET dir"
     )
     assert limited.cli(node, "INFO", "memory") == "valkeykit cli --node cache.example:6380 INFO memory"
-    assert '"$REDIS_URL"' in found.edit_url(shell.AS_CLUSTER)
+    assert '"$REDIS_URL"' in found.edit_url(shell_commands.AS_CLUSTER)
     assert found.tool("stats") == "valkeykit stats"
 
 
 @pytest.mark.parametrize(
     ("edit", "before", "after"),
     [
-        (shell.WITH_TLS, "redis://a:p@h/0", "rediss://a:p@h/0"),
-        (shell.WITH_TLS, "valkey+cluster://h", "valkeys+cluster://h"),
-        (shell.WITHOUT_TLS, "valkeys://redis:rediss@h", "valkey://redis:rediss@h"),
-        (shell.AS_CLUSTER, "redis+single://a:p@h", "redis+cluster://a:p@h"),
-        (shell.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
-        (shell.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
-        (shell.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
-        (shell.FIRST_DATABASE, "redis://:7@h:1/99", "redis://:7@h:1/0"),
-        (shell.with_host(Node("127.0.0.1", 2)), "redis://a:p@h:1/0?a=b", "redis://a:p@127.0.0.1:2/0?a=b"),
-        (shell.with_host(Node("127.0.0.1", 2)), "redis://h", "redis://127.0.0.1:2"),
+        (shell_commands.WITH_TLS, "redis://a:p@h/0", "rediss://a:p@h/0"),
+        (shell_commands.WITH_TLS, "valkey+cluster://h", "valkeys+cluster://h"),
+        (shell_commands.WITHOUT_TLS, "valkeys://redis:rediss@h", "valkey://redis:rediss@h"),
+        (shell_commands.AS_CLUSTER, "redis+single://a:p@h", "redis+cluster://a:p@h"),
+        (shell_commands.AS_CLUSTER, "rediss://a:p:@h", "rediss+cluster://a:p:@h"),
+        (shell_commands.AS_SENTINEL, "redis://h:26379", "redis+sentinel://h:26379"),
+        (shell_commands.AS_SINGLE, "valkey+cluster://h", "valkey://h"),
+        (shell_commands.FIRST_DATABASE, "redis://:7@h:1/99", "redis://:7@h:1/0"),
+        (shell_commands.with_host(Node("127.0.0.1", 2)), "redis://a:p@h:1/0?a=b", "redis://a:p@127.0.0.1:2/0?a=b"),
+        (shell_commands.with_host(Node("127.0.0.1", 2)), "redis://h", "redis://127.0.0.1:2"),
     ],
 )
-def test_fixes_of_a_url_run_in_a_shell(edit: shell.UrlEdit, before: str, after: str) -> None:
+def test_fixes_of_a_url_run_in_a_shell(edit: shell_commands.UrlEdit, before: str, after: str) -> None:
     """The URL is in the environment, an argument, or an argument with a password, which is typed."""
     for variable in ("VALKEY_URL", "REDIS_URL"):
-        command = shell.edit_variable(variable, edit)
+        command = shell_commands.edit_variable(variable, edit)
         assert in_shell(command, f'printf %s "${variable}"', **{variable: before}) == after
-    assert in_shell(shell.edit_typed(edit), typed=before + "\n") == after
+    assert in_shell(shell_commands.edit_typed(edit), typed=before + "\n") == after
     assert edit.apply(before) == after
 
 
@@ -196,10 +196,11 @@ def test_checks_of_the_network_run_without_tools(real: Snapshot, tmp_path: Path)
     [host, port] = str(real.node).split(":")
     node = Node(host, int(port))
     for command, expected in (
-        (shell.connect(node), "connected"), (shell.send(node, "PING"), "PONG"), (shell.resolve(host), host),
+        (shell_commands.connect(node), "connected"), (shell_commands.send(node, "PING"), "PONG"),
+        (shell_commands.resolve(host), host),
     ):  # fmt: skip
         fixes.run(f"{command} | grep -q {expected}", tmp_path)
-    for check in (shell.connect, shell.certificate):
+    for check in (shell_commands.connect, shell_commands.certificate):
         with pytest.raises(AssertionError, match="gaierror"):
             fixes.run(check(Node('"); print("connected"); \'$(touch broken)', 1)), tmp_path)
     assert not (tmp_path / "broken").exists()
@@ -223,9 +224,9 @@ def test_equal_findings_of_several_nodes_count_once() -> None:
 )
 def test_a_login_is_replaced_in_a_shell(before: str, user: str, after: str) -> None:
     password = "$(printf %s n%20w)"
-    assert in_shell(shell.login_in_variable("VALKEY_URL", user, password), VALKEY_URL=before) == after
-    assert in_shell(shell.login_in_url(before, user, password)) == after
-    assert "old" not in shell.login_in_url(before, user, password)
+    assert in_shell(shell_commands.login_in_variable("VALKEY_URL", user, password), VALKEY_URL=before) == after
+    assert in_shell(shell_commands.login_in_url(before, user, password)) == after
+    assert "old" not in shell_commands.login_in_url(before, user, password)
 
 
 def test_a_new_password_is_in_its_file_and_its_hash_is_the_users(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from valkeykit.error_translation import classify
 from valkeykit.url import Node
 from valkeykit_ops import vulnerabilities
 from valkeykit_ops.doctor import deadline, examination, load, target
-from valkeykit_ops.doctor.probes import DANGEROUS_COMMANDS, PROBE_KEY
+from valkeykit_ops.doctor.permission_probes import DANGEROUS_COMMANDS, PROBE_KEY
 from valkeykit_ops.doctor.snapshot import take_snapshot
 
 from harness.endpoints import cases, faulty

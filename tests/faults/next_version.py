@@ -20,7 +20,7 @@ from valkeykit import Queue
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import job, protocol, schedule, schema
-from valkeykit.queue.options import JobSpec
+from valkeykit.queue.job_options import JobSpec
 
 REGION = "eu"
 """The further field of a record's header, after the attempts."""

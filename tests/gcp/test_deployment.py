@@ -16,7 +16,7 @@ from harness.cloud.gcp import answers
 from harness.cloud.gcp.configurations import APPS, BACKUP, BATCH, FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from infra import hardening
 from infra.settings.gcp import sizing
-from infra.settings.gcp.nodes import NODE_TYPES
+from infra.settings.gcp.node_types import NODE_TYPES
 from infra.targets.gcp import access, alerts, engine_configs
 from infra.targets.gcp.component import notes
 from infra.targets.gcp.names import safe_name

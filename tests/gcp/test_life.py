@@ -14,7 +14,7 @@ from harness.cloud.config_strategies import Configuration
 from harness.cloud.gcp import answers, project
 from harness.cloud.gcp.configurations import FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
-from infra.targets.gcp.progress import CREATION_NOTE
+from infra.targets.gcp.waiting_notes import CREATION_NOTE
 from tests.support.secret_scan import absent_from_text
 
 THEIRS = "projects/host-project/locations/europe-west3/serviceConnectionPolicies/theirs"

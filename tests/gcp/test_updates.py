@@ -13,7 +13,7 @@ from harness.cloud.gcp import service
 from harness.cloud.gcp.configurations import MINIMAL
 from infra.errors import ProvisioningError
 from infra.outputs import STAGED_UPDATES
-from infra.targets.gcp import changes, progress, retention, updates
+from infra.targets.gcp import changes, retention, updates, waiting_notes
 from infra.targets.previous_resources import PreviousResources
 from tests.gcp.recorded import INSTANCE, DeployedGcp
 
@@ -137,7 +137,7 @@ def test_data_fits_and_jobs_are_kept_while_several_updates_are_under_way() -> No
     ],
 )
 def test_what_a_long_update_waits_for_is_said(change: dict[str, Any], said: str | None) -> None:
-    note = progress.note(BEFORE, updates.plan(BEFORE, BEFORE | change))
+    note = waiting_notes.note(BEFORE, updates.plan(BEFORE, BEFORE | change))
     assert (note is None) == (said is None)
     assert said is None or (said in str(note) and "quota (429)" in str(note))
 

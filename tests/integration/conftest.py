@@ -13,7 +13,7 @@ from infra import hardening
 from infra.drivers import binary
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import Ownership, ServerFolder
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from tests.support.single_server import PASSWORDS
 
 

@@ -22,7 +22,7 @@ from valkeykit.url import Address, Node, join_nodes, parse
 from harness import servers, tls
 from harness.ports import HOST
 from infra.drivers.processes import ports, server
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology.executor import wait_until
 from stackctl.stack import PROJECT
 from tests.smoke.sockets import answers_plain_text

@@ -12,7 +12,7 @@ import pytest
 from valkeykit.errors import TlsError
 from valkeykit_ops.migrate import endpoints
 from valkeykit_ops.migrate.cut_over_step import CutOver
-from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.migration_server import MigrationServer
 
 from harness import tls
 from harness.ports import HOST, free_port

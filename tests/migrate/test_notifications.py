@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from valkeykit_ops.migrate import run
-from valkeykit_ops.migrate.context import StoppedError
 from valkeykit_ops.migrate.options import Options
+from valkeykit_ops.migrate.run_context import StoppedError
 from valkeykit_ops.migrate.silent_commands import FLUSHES, SILENT_BEFORE_6_2, SILENT_COMMANDS
 
 from harness import binaries

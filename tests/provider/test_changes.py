@@ -9,7 +9,7 @@ from harness.cloud.aws import service
 from harness.cloud.aws.configurations import MINIMAL
 from harness.cloud.aws.terraform import PlannedChange
 from harness.cloud.aws.terraform_names import pulumi_name
-from infra.targets.aws.cache import REPLACING_INPUTS
+from infra.targets.aws.elasticache import REPLACING_INPUTS
 from tests.aws.recorded import DeployedAws
 from tests.aws.test_changes import RUNNER
 from tests.cloud.change_scenarios import steps_between

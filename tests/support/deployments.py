@@ -21,7 +21,7 @@ from infra.drivers import binary
 from infra.drivers.processes import group_driver, ports, process, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.hardening import Topology
 from stackctl import export
 

@@ -8,7 +8,7 @@ from valkeykit.url import Address
 
 from infra import hardening
 from infra.drivers.processes import ports, process
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 
 PASSWORDS = {user.name: f"{user.name}-password" for user in hardening.USERS}
 

@@ -16,7 +16,7 @@ import yaml
 from infra import hardening
 from infra.drivers import certificates
 from infra.drivers.certificates import CertificatePair
-from infra.drivers.docker import files
+from infra.drivers.docker import deployment_files
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.settings import load
 from infra.targets.docker import planning
@@ -35,7 +35,7 @@ def plan() -> DeploymentPlan:
 
 
 def test_its_container_is_hardened_like_those_of_the_docker_target(plan: DeploymentPlan) -> None:
-    node = yaml.safe_load(files.SERVICES.read_text())["services"]["node"]
+    node = yaml.safe_load(deployment_files.SERVICES.read_text())["services"]["node"]
     check = node.pop("healthcheck")
     assert {name: SERVER.get(name) for name in node} == node
     assert {name: SERVER["healthcheck"].get(name) for name in check} == check
@@ -53,9 +53,9 @@ def test_its_directives_are_those_of_the_docker_target(plan: DeploymentPlan) -> 
     lines = [line for line in (FOLDER / "valkey.conf").read_text().splitlines() if line and not line.startswith("#")]
     directives = dict(line.split(" ", 1) for line in lines)
     assert len(directives) == len(lines)
-    required = {**files.fixed(plan, plan.nodes[0]), **plan.directives}
+    required = {**deployment_files.fixed(plan, plan.nodes[0]), **plan.directives}
     del required["maxmemory"]
-    mounted = re.compile(rf"^{files.HOME}/(tls/)?")
+    mounted = re.compile(rf"^{deployment_files.HOME}/(tls/)?")
     secrets = "/usr/local/etc/valkey/secrets/"
     assert directives == {name: mounted.sub(secrets, value) for name, value in required.items()}
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from valkeykit.commands import queues, views
-from valkeykit.commands.operations import Operations, Purgeable, confirm_purge, operate
+from valkeykit.commands.queue_changes import Operations, Purgeable, confirm_purge, operate
 from valkeykit.commands.views import View
 from valkeykit.queue import Queue
 

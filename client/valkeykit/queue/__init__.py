@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.events import Event, JobFilter, Listener, telemetry
 from valkeykit.queue.job import Job, current_job
-from valkeykit.queue.options import JobOptions
+from valkeykit.queue.job_events import Event, JobFilter, Listener, telemetry
+from valkeykit.queue.job_options import JobOptions
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState
 from valkeykit.queue.schedule import Schedule

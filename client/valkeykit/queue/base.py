@@ -12,7 +12,7 @@ from valkeykit.errors import ConfigurationError, InvalidJobError, shown
 from valkeykit.queue.call_retry import CALL_RETRY_SECONDS
 from valkeykit.queue.eager import EagerQueue
 from valkeykit.queue.handlers import Handler, is_async, own_name
-from valkeykit.queue.options import (
+from valkeykit.queue.job_options import (
     HANDLER_OPTIONS,
     MAX_RESULT_BYTES,
     JobOptions,

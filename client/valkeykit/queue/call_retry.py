@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from redis import exceptions as redis_errors
 
-from valkeykit.queue.options import milliseconds
+from valkeykit.queue.job_options import milliseconds
 
 CALL_RETRY_SECONDS = 10.0
 """Seconds for which a call is retried: as long as a failover takes."""

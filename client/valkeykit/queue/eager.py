@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from valkeykit.errors import ConfigurationError, InvalidJobError, JobTimeoutError
 from valkeykit.queue.handlers import Handler, exhaust, exhaust_async
 from valkeykit.queue.job import Job, call
-from valkeykit.queue.options import JobRequest, JobSpec
+from valkeykit.queue.job_options import JobRequest, JobSpec
 from valkeykit.queue.outcomes import describe, describe_traceback, encode_result, is_final
 from valkeykit.queue.responses import Added, DeadLetter, JobState, QueueStatistics
 from valkeykit.queue.schedule import Schedule

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from valkeykit.errors import InvalidJobError, shown
-from valkeykit.queue.options import JobOptions, JobSpec, specify
+from valkeykit.queue.job_options import JobOptions, JobSpec, specify
 
 MAX_CACHED_SPECS = 1024
 """Combinations of options that a handler keeps completed."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.queue.options import JobSpec, check_progress
+from valkeykit.queue.job_options import JobSpec, check_progress
 from valkeykit.queue.schema import CorruptJobError, read_record
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from valkeykit.effects import Sleep
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
 from valkeykit.queue import call_retry, responses
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.options import JobOptions, check_count, check_word, milliseconds
+from valkeykit.queue.job_options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, dead_letter
 from valkeykit.queue.schedule import Schedule

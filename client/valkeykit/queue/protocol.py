@@ -14,7 +14,7 @@ from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import schema
 from valkeykit.queue.call_ids import CallIds
-from valkeykit.queue.options import JobRequest, check_count, check_queue_name, check_word
+from valkeykit.queue.job_options import JobRequest, check_count, check_queue_name, check_word
 from valkeykit.queue.responses import (
     Added,
     DueSchedule,

@@ -10,8 +10,8 @@ from valkeykit.effects import run_effects
 from valkeykit.fast_connection import FastConnection
 from valkeykit.lazy_connection import LazyConnection
 from valkeykit.queue.connections import open_connection
+from valkeykit.queue.job_options import JobOptions
 from valkeykit.queue.operations import EagerCall, Effects, QueueOperations, Request
-from valkeykit.queue.options import JobOptions
 from valkeykit.queue.protocol import ScriptCall
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState
 from valkeykit.queue.schedule import Schedule

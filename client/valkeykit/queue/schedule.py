@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from valkeykit.errors import InvalidJobError, shown
 from valkeykit.queue import cron
-from valkeykit.queue.options import JobSpec, check_word
+from valkeykit.queue.job_options import JobSpec, check_word
 from valkeykit.queue.schema import SCHEDULE_VERSION
 
 MAX_INTERVAL_SECONDS = 366 * 86_400

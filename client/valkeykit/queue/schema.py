@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from valkeykit.queue.options import JobSpec
+from valkeykit.queue.job_options import JobSpec
 
 FORMAT_VERSION = b"v1"
 """The version of records that this package writes and reads."""

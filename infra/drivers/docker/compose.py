@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infra.drivers.docker import exporter, files, uploader
+from infra.drivers.docker import deployment_files, exporter, uploader
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology.executor import NodeAddress
 from infra.engine_parameters import SELF_HOSTED
@@ -51,7 +51,7 @@ def render(plan: DeploymentPlan, conf: str | None = None) -> dict[str, Any]:
         **({"uploader": _uploader(plan)} if plan.backups.is_scheduled and plan.upload.is_configured else {}),
         **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),
     }
-    mount = f"{conf or CONF}:{files.HOME}:ro"
+    mount = f"{conf or CONF}:{deployment_files.HOME}:ro"
     for name, service in services.items():
         service.setdefault("image", plan.image)
         service["volumes"] = [mount, *service.get("volumes", [])]
@@ -89,13 +89,13 @@ def keeps_backups(plan: DeploymentPlan) -> bool:
 def _node(plan: DeploymentPlan, node: NodeAddress) -> Service:
     return {
         **_server(plan, node),
-        "command": ["sh", f"{files.HOME}/bin/start-node", plan.topology, plan.project, node.name],
+        "command": ["sh", f"{deployment_files.HOME}/bin/start-node", plan.topology, plan.project, node.name],
         **_memory(plan.memory_limit),
     }
 
 
 def _sentinel(plan: DeploymentPlan, sentinel: NodeAddress) -> Service:
-    command = ["sh", f"{files.HOME}/bin/start-sentinel", sentinel.name]
+    command = ["sh", f"{deployment_files.HOME}/bin/start-sentinel", sentinel.name]
     server = _server(plan, sentinel)
     healthcheck = {**server["healthcheck"], "start_period": "60s"}  # it has no data to load
     return {**server, "command": command, "healthcheck": healthcheck, **_memory(SENTINEL_MEMORY_BYTES)}
@@ -109,7 +109,7 @@ def _server(plan: DeploymentPlan, member: NodeAddress) -> Service:
         "ports": [f"{bind}:{member.port}:{member.port}"],
         "networks": {"default": {"ipv4_address": member.host}},
         "volumes": [f"{member.name}:/data"],
-        "healthcheck": {"test": ["CMD", "sh", f"{files.HOME}/bin/healthy", str(member.port)]},
+        "healthcheck": {"test": ["CMD", "sh", f"{deployment_files.HOME}/bin/healthy", str(member.port)]},
     }
 
 
@@ -117,7 +117,7 @@ def _keeper(plan: DeploymentPlan) -> Service:
     """Forms the cluster; healthy when every slot is served, which `up --wait` waits for."""
     return {
         **_extends("helper"),
-        "command": ["sh", f"{files.HOME}/bin/keep-cluster"],
+        "command": ["sh", f"{deployment_files.HOME}/bin/keep-cluster"],
         "pids_limit": 64,  # it queries several nodes at once
         **_memory(HELPER_MEMORY_BYTES),
         "healthcheck": {
@@ -133,7 +133,7 @@ def _backup(plan: DeploymentPlan) -> Service:
     """Takes and verifies snapshots of every primary, so it may need as much memory as a node."""
     return {
         **_extends("helper"),
-        "command": ["sh", f"{files.HOME}/bin/backup", str(plan.backups.interval), str(plan.backups.keep)],
+        "command": ["sh", f"{deployment_files.HOME}/bin/backup", str(plan.backups.interval), str(plan.backups.keep)],
         "working_dir": f"/backup/{plan.project}",
         **_memory(plan.memory_limit),
         "volumes": [f"{plan.backups.folder or BACKUPS}:/backup"],
@@ -152,7 +152,7 @@ def _helper() -> Service:
 
 
 def _extends(template: str) -> Service:
-    return {"extends": {"file": files.SERVICES.name, "service": template}}
+    return {"extends": {"file": deployment_files.SERVICES.name, "service": template}}
 
 
 def _memory(limit: int) -> Service:
@@ -181,7 +181,7 @@ def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
     }
     limits = ("mem_limit", "memswap_limit")  # the engine changes them while the container runs
     lasting = {key: value for key, value in service.items() if key not in limits}
-    scripts = files.scripts()
+    scripts = deployment_files.scripts()
     read_at_start = {
         "sentinel": plan.certificate,
         "exporter": plan.certificate + plan.login,
@@ -192,9 +192,9 @@ def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
     parts = [
         lasting,
         read_at_start.get(name.partition("-")[0], ""),
-        files.SERVICES.read_text(),
+        deployment_files.SERVICES.read_text(),
         fixed,
-        files.fixed(plan, nodes[name]) if name in nodes else {},
+        deployment_files.fixed(plan, nodes[name]) if name in nodes else {},
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

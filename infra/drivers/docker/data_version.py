@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import volumes
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.objects import VERSION
 from infra.drivers.docker.repair_container import DATA, RecordedPosition
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info

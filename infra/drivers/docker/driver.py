@@ -19,16 +19,16 @@ from infra.drivers.docker import (
     addresses,
     compose,
     data_version,
-    events,
     images,
     live_config,
+    recovery_events,
     restore,
     roles,
     rolling_restart,
     snapshots,
 )
 from infra.drivers.docker import repair as repairs
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.images import ImageSource
 from infra.drivers.docker.objects import VERSION, DockerObjects
@@ -161,7 +161,7 @@ def recoveries(spec: DeploymentSpec, previous: DeploymentState, since: datetime)
         ProvisioningError: the engine or a node doesn't respond.
     """
     _same_engine(spec, previous)
-    return list(events.recoveries(_deployment(spec, previous), since))
+    return list(recovery_events.recoveries(_deployment(spec, previous), since))
 
 
 def repair(spec: DeploymentSpec, previous: DeploymentState, node: str, *, force: bool, dry: bool) -> Iterator[str]:

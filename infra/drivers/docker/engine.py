@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from infra.drivers.docker.compose import to_text
-from infra.drivers.docker.files import FOLDER
+from infra.drivers.docker.deployment_files import FOLDER
 from infra.errors import ProvisioningError
 
 MINIMUM_ENGINE = (20, 10)

@@ -18,8 +18,8 @@ from functools import partial
 from typing import IO, Any
 
 from infra import hardening
+from infra.drivers.docker.deployment_files import HOME
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.docker.files import HOME
 from infra.drivers.topology.executor import RESPONSE_TIMEOUT_SECONDS, CommandRejectedError, NotRespondingError
 from infra.errors import ProvisioningError
 

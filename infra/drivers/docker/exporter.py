@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.drivers.docker.files import EXPORTER_PASSWORDS, HOME, monitored
+from infra.drivers.docker.deployment_files import EXPORTER_PASSWORDS, HOME, monitored
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology.executor import NodeAddress
 

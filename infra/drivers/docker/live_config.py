@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from infra import hardening
-from infra.drivers.docker import files, roles
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker import deployment_files, roles
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology import replication
 from infra.drivers.topology.executor import info, is_reachable
@@ -73,7 +73,7 @@ def apply(deployment: ContainerDeployment) -> None:
 
 def _commands(plan: DeploymentPlan, passwords: Mapping[str, str]) -> list[tuple[str, ...]]:
     settings = [("CONFIG", "SET", name, value) for name, value in directives(plan).items()]
-    certificates = [word for pair in files.CERTIFICATES for word in pair]
+    certificates = [word for pair in deployment_files.CERTIFICATES for word in pair]
     commands: list[tuple[str, ...]] = [*settings, ("CONFIG", "SET", *certificates)]
     if plan.topology != "single":
         commands.append(("CONFIG", "SET", "primaryauth", passwords[hardening.REPLICA]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra.drivers.docker import surviving_copies
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.topology import cluster
 from infra.drivers.topology.cluster import SLOTS, ClusterNode
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info

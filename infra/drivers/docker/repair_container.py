@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from infra.drivers.docker import aof, files, reasons
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker import aof, deployment_files, reasons
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.engine import Engine
 from infra.errors import ProvisioningError
 
@@ -111,7 +111,7 @@ class RepairContainer:
 
     def step(self, *arguments: str) -> str:
         """Run a step of container/bin/repair-files."""
-        return self.run("sh", "-c", files.scripts()["repair-files"], "repair-files", *arguments).strip()
+        return self.run("sh", "-c", deployment_files.scripts()["repair-files"], "repair-files", *arguments).strip()
 
 
 @contextlib.contextmanager

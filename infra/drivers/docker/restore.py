@@ -9,8 +9,8 @@ from pathlib import Path
 
 from infra import hardening
 from infra.drivers import rdb
-from infra.drivers.docker import compose, files, reasons
-from infra.drivers.docker.deployment import START_TIMEOUT_SECONDS, ContainerDeployment
+from infra.drivers.docker import compose, deployment_files, reasons
+from infra.drivers.docker.container_deployment import START_TIMEOUT_SECONDS, ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.objects import SCRATCH, DockerObjects
@@ -128,7 +128,7 @@ def _import(deployment: ContainerDeployment, scratch: str) -> None:
     password = deployment.secrets.passwords[hardening.ADMIN]
     script = (
         "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
-        f"exec valkey-cli --no-auth-warning --user {hardening.ADMIN} --tls --cacert {files.HOME}/tls/ca.crt "
+        f"exec valkey-cli --no-auth-warning --user {hardening.ADMIN} --tls --cacert {deployment_files.HOME}/tls/ca.crt "
         f"--cluster import {node.host}:{node.port} --cluster-from {scratch} --cluster-copy "
         f"--cluster-from-user {hardening.ADMIN} --cluster-from-askpass"
     )
@@ -153,8 +153,8 @@ def _scratch(
     engine.docker(
         "run", "--detach", "--name", name, *deployment.labels(PURPOSE), "--network", network,
         "--user", "999:999", "--cap-drop", "ALL", "--read-only",
-        "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{files.HOME}:ro",
-        plan.image, "valkey-server", f"{files.HOME}/nodes/{node.name}.conf", *options,
+        "-v", f"{volume}:/data", "-v", f"{deployment.volume(compose.CONF)}:{deployment_files.HOME}:ro",
+        plan.image, "valkey-server", f"{deployment_files.HOME}/nodes/{node.name}.conf", *options,
     )  # fmt: skip
     executor = replace(deployment.executor, containers={SCRATCH: name}, ports={SCRATCH: port})
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.drivers.docker import roles
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 
 
 def recreate_unhealthy(deployment: ContainerDeployment) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from infra.drivers.docker import roles, volumes
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.topology.executor import info, wait_until
 from infra.errors import ProvisioningError

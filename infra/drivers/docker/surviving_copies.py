@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
+from infra.drivers.docker.deployment_files import HOME
 from infra.drivers.docker.engine import EngineError
-from infra.drivers.docker.files import HOME
 from infra.drivers.topology import cluster, nodesconf
 from infra.drivers.topology.executor import NodeAddress, info, reachable
 from infra.drivers.topology.nodesconf import NodesConf

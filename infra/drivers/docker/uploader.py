@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.drivers.docker.files import HOME
+from infra.drivers.docker.deployment_files import HOME
 from infra.drivers.docker.plan import DeploymentPlan, Upload
 
 BACKUP = "/backup"

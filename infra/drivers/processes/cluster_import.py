@@ -16,10 +16,10 @@ from valkeykit.url import Address
 
 from infra import hardening
 from infra.drivers import rdb
-from infra.drivers.processes import instance, ports, process
+from infra.drivers.processes import ports, process, running_server
 from infra.drivers.processes.folder import ServerFolder
 from infra.drivers.processes.group import GroupSpec
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
@@ -73,7 +73,7 @@ def _load(scratch: ServerSpec, file: Path) -> None:
     scratch.folder.acquire(scratch.ownership)
     scratch.folder.clear_data()
     shutil.copyfile(file, scratch.folder.snapshot)
-    instance.start(scratch).close()
+    running_server.start(scratch).close()
 
 
 def _remove(scratch: ServerSpec) -> None:

@@ -16,10 +16,10 @@ import redis
 
 from infra import hardening
 from infra.drivers.files import write_private
-from infra.drivers.processes import instance, ports, process, sentinel
+from infra.drivers.processes import ports, process, running_server, sentinel
 from infra.drivers.processes.folder import Ownership, ServerFolder
-from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.processes.layout import port_offsets
+from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError
 from infra.hardening import Topology
 
@@ -147,7 +147,7 @@ class ProcessExecutor:
         if node not in self._clients:
             spec = self._specs[node]
             running = process.find(spec.folder)  # the password is never sent to another program on the port
-            client = instance.login(spec, running) if running else None
+            client = running_server.login(spec, running) if running else None
             if client is None:
                 raise NotRespondingError(f"{node} doesn't run, or rejects the password")
             client.response_callbacks.clear()
@@ -188,7 +188,7 @@ def start(spec: ServerSpec, *options: str) -> None:
     if problem := spec.folder.validation_error(spec.ownership):
         raise problem
     spec.folder.acquire(spec.ownership)
-    instance.start(spec, *options).close()
+    running_server.start(spec, *options).close()
 
 
 def stop(specs: Sequence[ServerSpec]) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 from infra.drivers import binary
-from infra.drivers.processes import cluster_import, group, instance, ports, process, server
+from infra.drivers.processes import cluster_import, group, ports, process, running_server, server
 from infra.drivers.processes.cluster_driver import ClusterDriver
 from infra.drivers.processes.folder import DAMAGED, FINAL
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
-from infra.drivers.processes.instance import ServerSpec
 from infra.drivers.processes.replication_driver import ReplicationDriver
+from infra.drivers.processes.running_server import ServerSpec
 from infra.errors import ProvisioningError, as_preflight_error
 
 
@@ -78,7 +78,7 @@ def ensure(spec: GroupSpec) -> GroupState:
     """
     with as_preflight_error():
         preflight(spec)
-    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
+    with running_server.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         return _ensure(spec, driver)
 
 
@@ -89,15 +89,15 @@ def preflight(spec: GroupSpec) -> None:
     ownership = spec.folder.ownership()
     if ownership is None or ownership.restoring:
         return
-    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
+    with running_server.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         driver.preflight()
         for node in spec.nodes.values():
-            instance.preflight(node)
+            running_server.preflight(node)
 
 
 def inspect(spec: GroupSpec) -> GroupState:
     """The current state of the group."""
-    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
+    with running_server.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         return _inspect(spec, driver)
 
 
@@ -107,7 +107,7 @@ def fail_over(spec: GroupSpec) -> None:
     Raises:
         ProvisioningError: the group isn't healthy, so nothing was changed; or no replica took over.
     """
-    with instance.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
+    with running_server.as_provisioning_error(spec.folder), _topology_driver(spec) as driver:
         if problems := _inspect(spec, driver).problems:
             raise ProvisioningError(f"nothing was changed: {'; '.join(problems)}", fix="make up, then again")
         for name in driver.primaries():
@@ -166,7 +166,7 @@ def _rejects_password(spec: ServerSpec) -> bool:
     running = process.find(spec.folder)
     if running is None:
         return False
-    client = instance.login(spec, running)
+    client = running_server.login(spec, running)
     if client:
         client.close()
     return client is None
@@ -174,11 +174,11 @@ def _rejects_password(spec: ServerSpec) -> bool:
 
 def _apply_live(spec: ServerSpec) -> bool:
     running = process.find(spec.folder)
-    client = instance.login(spec, running) if running else None
+    client = running_server.login(spec, running) if running else None
     if client is None:
         raise ProvisioningError(f"{spec.folder.path.name} has ended unexpectedly", fix=f"read {spec.folder.log}")
     with client:
-        return instance.apply_live(spec, client)
+        return running_server.apply_live(spec, client)
 
 
 def _inspect(spec: GroupSpec, driver: TopologyDriver) -> GroupState:

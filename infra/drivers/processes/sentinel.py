@@ -14,9 +14,9 @@ from valkeykit.endpoint import SERVICE
 
 from infra import hardening
 from infra.drivers.files import write_private
-from infra.drivers.processes import instance, ports, process
+from infra.drivers.processes import ports, process, running_server
 from infra.drivers.processes.folder import ServerFolder
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology import replication
 from infra.drivers.topology.executor import NodeAddress
 from infra.errors import ProvisioningError
@@ -64,7 +64,7 @@ def ensure(spec: ServerSpec, primary: NodeAddress, count: int, watcher: str) -> 
     """
     spec.folder.acquire(spec.ownership)
     if running := process.find(spec.folder):
-        if client := instance.login(spec, running):
+        if client := running_server.login(spec, running):
             with client:
                 if _can_write(spec, client):
                     _apply_live(spec, client, watcher)
@@ -77,9 +77,9 @@ def ensure(spec: ServerSpec, primary: NodeAddress, count: int, watcher: str) -> 
         lines = [*(line for line in learned if " monitor " in line), *kept]
         lines += [line for line in learned if " monitor " not in line]
         with contextlib.suppress(ProvisioningError):  # its stored state is damaged, so it learns it again
-            instance.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
+            running_server.start(replace(spec, watches="\n".join([*lines, ""])), "--sentinel").close()
             return
-    instance.start(replace(spec, watches=conf), "--sentinel").close()
+    running_server.start(replace(spec, watches=conf), "--sentinel").close()
 
 
 def forget(folder: ServerFolder) -> None:

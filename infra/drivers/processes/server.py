@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import redis
 
-from infra.drivers.processes import appendonly, instance, process
+from infra.drivers.processes import appendonly, process, running_server
 from infra.drivers.processes.appendonly import RepairResult
-from infra.drivers.processes.instance import ServerSpec, ServerState
+from infra.drivers.processes.running_server import ServerSpec, ServerState
 from infra.errors import ProvisioningError, as_preflight_error
 
 
@@ -29,7 +29,7 @@ def ensure(spec: ServerSpec) -> ServerState:
     """
     with as_preflight_error():
         preflight(spec)
-    with instance.as_provisioning_error(spec.folder):
+    with running_server.as_provisioning_error(spec.folder):
         return _ensure(spec)
 
 
@@ -40,20 +40,20 @@ def preflight(spec: ServerSpec) -> None:
     ownership = spec.folder.ownership()
     if ownership is None or ownership.restoring:
         return
-    with instance.as_provisioning_error(spec.folder):
-        instance.preflight(spec)
+    with running_server.as_provisioning_error(spec.folder):
+        running_server.preflight(spec)
         if process.find(spec.folder) is None:
-            instance.reject_missing_files(spec)
+            running_server.reject_missing_files(spec)
 
 
 def inspect(spec: ServerSpec) -> ServerState | None:
     """The current state of the server; None if it doesn't run or rejects the password."""
     running = process.find(spec.folder)
-    with instance.as_provisioning_error(spec.folder):
-        if running is None or (client := instance.login(spec, running)) is None:
+    with running_server.as_provisioning_error(spec.folder):
+        if running is None or (client := running_server.login(spec, running)) is None:
             return None
         with client:
-            return instance.inspect(spec, client)
+            return running_server.inspect(spec, client)
 
 
 def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
@@ -64,7 +64,7 @@ def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
     ownership = spec.folder.ownership()
     if ownership is None or ownership.resource != spec.ownership.resource:
         return
-    with instance.as_provisioning_error(spec.folder):
+    with running_server.as_provisioning_error(spec.folder):
         # Only a server can turn append-only files into a snapshot. If it can't start, they are kept unchanged.
         is_saved = keep_snapshot and any(spec.folder.data.glob("*")) and _save_and_stop(spec)
         if running := process.find(spec.folder):
@@ -97,10 +97,10 @@ def _save_and_stop(spec: ServerSpec) -> bool:
     """
     try:
         running = process.find(spec.folder)
-        client = instance.login(spec, running) if running else None
+        client = running_server.login(spec, running) if running else None
         if running and client is None:
             process.stop(running)
-        client = client or instance.start(spec)
+        client = client or running_server.start(spec)
     except ProvisioningError:
         return False
     with client, contextlib.suppress(redis.TimeoutError):
@@ -120,13 +120,13 @@ def _ensure(spec: ServerSpec) -> ServerState:
         spec.folder.acquire(spec.ownership)
         return state
     if running:
-        if client := instance.login(spec, running):
+        if client := running_server.login(spec, running):
             with client:
-                if instance.apply_live(spec, client):
-                    return instance.inspect(spec, client)
+                if running_server.apply_live(spec, client):
+                    return running_server.inspect(spec, client)
         process.stop(running)
-    with instance.start(spec) as client:
-        return instance.inspect(spec, client)
+    with running_server.start(spec) as client:
+        return running_server.inspect(spec, client)
 
 
 def _restore(spec: ServerSpec, source: Path) -> ServerState:
@@ -141,7 +141,7 @@ def _restore(spec: ServerSpec, source: Path) -> ServerState:
         )
     spec.folder.clear_data()
     shutil.copyfile(source, spec.folder.snapshot)
-    with instance.start(spec, "--appendonly", "no", "--maxmemory", "0") as client:
+    with running_server.start(spec, "--appendonly", "no", "--maxmemory", "0") as client:
         used, allowed = int(client.info("memory")["used_memory"]), int(spec.directives["maxmemory"])
         if used > allowed:
             process.stop(psutil.Process(int(client.info("server")["process_id"])))
@@ -150,6 +150,6 @@ def _restore(spec: ServerSpec, source: Path) -> ServerState:
                 fix="pulumi config set memory <more>",
             )
         client.config_set("appendonly", "yes")
-        instance.wait_for_append_only(client)
+        running_server.wait_for_append_only(client)
         client.config_set("maxmemory", allowed)
-        return instance.inspect(spec, client)
+        return running_server.inspect(spec, client)

@@ -9,11 +9,11 @@ from infra.engine_parameters import BYTES, POLICIES, EngineParameter, letters, n
 from infra.hardening import directives
 from infra.settings import parameters
 from infra.settings.aws.catalogue import FAMILIES
-from infra.settings.aws.nodes import NODE_TYPES, RESERVED_PERCENT
-from infra.settings.keys import ConfigProblem, remove_command
+from infra.settings.aws.node_types import NODE_TYPES, RESERVED_PERCENT
+from infra.settings.config_keys import ConfigProblem, remove_command
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 _BUFFERS = "client-output-buffer-limit"
 _SETTABLE_BUFFERS = ("normal", "pubsub")

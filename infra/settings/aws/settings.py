@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, MAX_NODE_QUOTA, NODE_QUOTA, REGIONS
-from infra.settings.aws.nodes import NODE_TYPES
+from infra.settings.aws.node_types import NODE_TYPES
 from infra.settings.aws.users import MAX_USERS, UserMap
-from infra.settings.keys import EmptyAsNone, Key, SettingsModel, StrictBool
+from infra.settings.config_keys import EmptyAsNone, Key, SettingsModel, StrictBool
 from infra.settings.values import EMAIL, KeyValuePairs, NameList, each_matches, one_of, private_network
 
 _TAG = re.compile(r"[\w .:/=+@-]*")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.settings.aws.nodes import NODE_TYPES, CacheNodeType, smallest
+from infra.settings.aws.node_types import NODE_TYPES, CacheNodeType, smallest
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 
 def node_type(settings: StackSettings) -> CacheNodeType:

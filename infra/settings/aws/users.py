@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 from infra.hardening import USERS, Topology
-from infra.settings.keys import ConfigProblem, remove_command
+from infra.settings.config_keys import ConfigProblem, remove_command
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 MAX_USERS = 90
 """AWS allows 100 in a group; the program adds its own, and the default user."""

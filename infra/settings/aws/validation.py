@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from infra.settings.aws import parameters, users
 from infra.settings.aws.catalogue import ADJUSTABLE_METRICS, FAMILIES, MAX_NODE_QUOTA
-from infra.settings.aws.nodes import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
+from infra.settings.aws.node_types import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
 from infra.settings.aws.sizing import storage_gigabytes
 from infra.settings.aws.windows import overlap, too_short
-from infra.settings.keys import ConfigProblem, remove_command, set_command
+from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 _ARN = re.compile(r"arn:aws(-[a-z]+)*:[a-z0-9-]+:(?P<region>[a-z0-9-]*):")
 _S3_FILE = re.compile(r"arn:aws(-[a-z]+)*:s3:::[^,\s]+/[^,\s]+")

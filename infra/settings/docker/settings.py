@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from infra.settings.keys import CommaSeparated, Key, SettingsModel
+from infra.settings.config_keys import CommaSeparated, Key, SettingsModel
 
 _REFERENCE = r"^$|^[a-z0-9][a-zA-Z0-9._:/-]*:[a-zA-Z0-9_][a-zA-Z0-9._-]*$"
 

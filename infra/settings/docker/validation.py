@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from infra.settings.config_keys import ConfigProblem, is_secret, remove_command, set_command, set_secret_command
 from infra.settings.docker.settings import DockerSettings
-from infra.settings.keys import ConfigProblem, is_secret, remove_command, set_command, set_secret_command
 
 CERTIFICATE_KEYS = ("certificate", "key", "ca")
 """Set together, or not at all."""

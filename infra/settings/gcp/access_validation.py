@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 from infra.settings.gcp.catalogue import MEMBER_KEYS
 from infra.settings.gcp.resource_names import is_elsewhere, moved
-from infra.settings.keys import ConfigProblem, remove_command, set_command
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 
 def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 from infra.settings.gcp.resource_names import project_of
-from infra.settings.keys import ConfigProblem, remove_command, set_command
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 
 def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from infra.engine_parameters import PERCENT, POLICIES, EngineParameter, letters, number
 from infra.hardening import directives
-from infra.settings.gcp.nodes import NODE_TYPES, InstanceNodeType
+from infra.settings.gcp.node_types import NODE_TYPES, InstanceNodeType
 from infra.settings.parameters import ParameterCatalogue
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 
 def hardened(settings: StackSettings, node: InstanceNodeType) -> dict[str, str]:

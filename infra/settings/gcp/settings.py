@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from infra.settings.config_keys import EmptyAsNone, Key, SettingsModel, StrictBool
 from infra.settings.gcp.catalogue import LOCATIONS
-from infra.settings.gcp.nodes import NODE_TYPES
-from infra.settings.keys import EmptyAsNone, Key, SettingsModel, StrictBool
+from infra.settings.gcp.node_types import NODE_TYPES
 from infra.settings.values import EMAIL, KeyValuePairs, NameList, each_matches, one_of, private_network
 
 _PROJECT = r"[a-z][a-z0-9-]{4,28}[a-z0-9]"

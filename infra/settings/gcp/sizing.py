@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.settings.gcp.nodes import InstanceNodeType, candidates
+from infra.settings.gcp.node_types import InstanceNodeType, candidates
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 
 def smallest(settings: StackSettings, node_type: str = "") -> InstanceNodeType | None:

@@ -9,18 +9,18 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 from infra.settings.gcp import access_validation, network_validation
 from infra.settings.gcp import parameters as gcp_parameters
 from infra.settings.gcp.catalogue import MAX_NODES, PORT, PREVIEW_VERSIONS, VERSIONS
-from infra.settings.gcp.nodes import NODE_TYPES
+from infra.settings.gcp.node_types import NODE_TYPES
 from infra.settings.gcp.persistence import persistence_mode
 from infra.settings.gcp.resource_names import BACKUP_NAME, is_elsewhere
 from infra.settings.gcp.sizing import largest_bytes, smallest
-from infra.settings.keys import ConfigProblem, remove_command, set_command
 from infra.settings.parameters import find_problems as find_parameter_problems
 
 if TYPE_CHECKING:
-    from infra.settings.stack import StackSettings
+    from infra.settings.stack_settings import StackSettings
 
 _FILE = r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]/[^,\s]+"
 _FILES = re.compile(rf"{_FILE}(,{_FILE})*")

@@ -12,7 +12,7 @@ from pulumi_aws.sns.topic import Topic
 from pulumi_aws.sns.topic_subscription import TopicSubscription
 
 from infra.settings import StackSettings
-from infra.settings.aws.nodes import ALARM_PERCENT, CacheNodeType
+from infra.settings.aws.node_types import ALARM_PERCENT, CacheNodeType
 from infra.settings.aws.sizing import storage_gigabytes
 from infra.targets.context import Context
 

@@ -13,7 +13,7 @@ from infra.outputs import AWS, USER_URLS
 from infra.settings import StackSettings
 from infra.settings.aws import sizing
 from infra.targets.aws import access, alarms, dashboard, network, replication, secrets, serverless
-from infra.targets.aws.cache import CacheDependencies, ManagedCache, backup_days, create_guard
+from infra.targets.aws.elasticache import CacheDependencies, ManagedCache, backup_days, create_guard
 from infra.targets.aws.existing_group import look_up_existing
 from infra.targets.aws.names import labels, safe_name
 from infra.targets.context import Context

@@ -11,9 +11,9 @@ from pulumi_aws.elasticache.get_replication_group import get_replication_group
 from valkeykit.errors import ConfigurationError
 
 from infra.settings import ConfigProblem, StackSettings
-from infra.settings.aws.nodes import NODE_TYPES
+from infra.settings.aws.node_types import NODE_TYPES
 from infra.settings.aws.sizing import node_type
-from infra.settings.keys import remove_command, set_command
+from infra.settings.config_keys import remove_command, set_command
 
 
 @dataclass(frozen=True)

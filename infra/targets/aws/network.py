@@ -21,7 +21,7 @@ from pulumi_aws.vpc.security_group_ingress_rule import SecurityGroupIngressRule
 from valkeykit.errors import ConfigurationError
 
 from infra.settings import StackSettings
-from infra.settings.keys import remove_command, set_command
+from infra.settings.config_keys import remove_command, set_command
 from infra.targets.context import Context
 from infra.targets.replacement_guard import Inputs
 

@@ -13,7 +13,7 @@ from infra.providers.credentials import Password
 from infra.settings import StackSettings
 from infra.settings.aws.sizing import node_type
 from infra.targets.aws import logs, network, parameters
-from infra.targets.aws.cache import (
+from infra.targets.aws.elasticache import (
     CacheDependencies,
     ManagedCache,
     backup_days,

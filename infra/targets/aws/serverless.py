@@ -8,7 +8,7 @@ from pulumi_aws.elasticache.serverless_cache import ServerlessCache
 
 from infra.settings import StackSettings
 from infra.settings.aws.sizing import storage_gigabytes
-from infra.targets.aws.cache import CacheDependencies, ManagedCache, backup_days, cache_options, to_node
+from infra.targets.aws.elasticache import CacheDependencies, ManagedCache, backup_days, cache_options, to_node
 from infra.targets.context import Context
 
 NOTES = (

@@ -10,14 +10,14 @@ import pulumi
 
 from infra import hardening
 from infra.drivers.binary import parse_version
-from infra.drivers.docker import exporter, files
+from infra.drivers.docker import deployment_files, exporter
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.outputs import FIREWALL, PROMETHEUS_TARGETS, SENTINELS
 from infra.providers.cleanup import Cleanup
 from infra.providers.credentials import Authority, Certificate, Password
 from infra.providers.docker import Containers
 from infra.settings import StackSettings
-from infra.settings.keys import set_command
+from infra.settings.config_keys import set_command
 from infra.targets.deployment import Login, TargetDeployment, password_logins
 from infra.targets.docker import preflight
 from infra.targets.docker.planning import (
@@ -72,7 +72,7 @@ class DockerDeployment(TargetDeployment):
                 "backupAccessKey": settings.docker.backupAccessKey,
                 "backupSecretKey": pulumi.Output.secret(settings.docker.backupSecretKey),
                 "port": settings.port,
-                "files": files.digest(plan),
+                "files": deployment_files.digest(plan),
                 "restoreFrom": settings.restoreFrom,
             },
             pulumi.ResourceOptions.merge(

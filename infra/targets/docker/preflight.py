@@ -14,7 +14,7 @@ from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.engine import Engine
 from infra.errors import ProvisioningError
 from infra.settings import StackSettings
-from infra.settings.keys import remove_command, set_command
+from infra.settings.config_keys import remove_command, set_command
 from infra.targets.docker.planning import PATCH_RELEASES
 
 

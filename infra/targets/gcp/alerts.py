@@ -11,7 +11,7 @@ from pulumi_gcp.monitoring.alert_policy import AlertPolicy
 from pulumi_gcp.monitoring.notification_channel import NotificationChannel
 
 from infra.settings import StackSettings
-from infra.settings.gcp.nodes import ALERT_PERCENT
+from infra.settings.gcp.node_types import ALERT_PERCENT
 from infra.settings.gcp.persistence import backup_days
 from infra.targets.context import Context
 from infra.targets.gcp import names

@@ -11,7 +11,7 @@ from pulumi import ErrorHook, ErrorHookArgs, ResourceHook, ResourceHookArgs, Res
 from infra.errors import ProvisioningError
 from infra.outputs import STAGED_UPDATES
 from infra.settings import StackSettings
-from infra.settings.keys import set_command
+from infra.settings.config_keys import set_command
 from infra.targets.gcp import updates
 from infra.targets.gcp.updates import UpdatePlan
 from infra.targets.previous_resources import Inputs, PreviousResources

@@ -30,11 +30,11 @@ from infra.targets.gcp import (
     existing_networks,
     names,
     network,
-    progress,
     retention,
     secrets,
     user_endpoints,
     vendor_errors,
+    waiting_notes,
 )
 from infra.targets.gcp.instance import arguments as instance_request
 from infra.targets.gcp.instance import create_instance
@@ -118,7 +118,7 @@ def _plan(
     def plan(_urn: str | None) -> UpdatePlan:
         planned = changes.plan_update(previous, provider_names(request), stack)
         retention.check_members(settings, previous)
-        if note := progress.note(previous.of(changes.INSTANCE), planned):
+        if note := waiting_notes.note(previous.of(changes.INSTANCE), planned):
             pulumi.log.info(note)
         if later := changes.pending(planned):
             pulumi.log.info(f"gcp: {len(later) + 1} updates: this one, then {'; then '.join(later)}")

@@ -12,8 +12,8 @@ from valkeykit.url import Node
 from infra import project
 from infra.errors import ProvisioningError
 from infra.settings import StackSettings
+from infra.settings.config_keys import set_command
 from infra.settings.gcp.catalogue import PORT
-from infra.settings.keys import set_command
 
 DISCOVERY = "CONNECTION_TYPE_DISCOVERY"
 PRIMARY = "CONNECTION_TYPE_PRIMARY"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.settings import StackSettings
-from infra.settings.gcp.nodes import InstanceNodeType
+from infra.settings.gcp.node_types import InstanceNodeType
 from infra.settings.gcp.parameters import hardened
 from infra.settings.gcp.persistence import persistence_mode
 

@@ -9,8 +9,8 @@ import pulumi
 
 from infra.errors import ProvisioningError
 from infra.settings import StackSettings
+from infra.settings.config_keys import set_command
 from infra.settings.gcp.resource_names import project_of
-from infra.settings.keys import set_command
 
 # By its token: the SDK's package for it takes longer to import than all others together.
 GET_NETWORK = "gcp:compute/getNetwork:getNetwork"

@@ -10,9 +10,9 @@ from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, Resource
 from pulumi_gcp.networkconnectivity.service_connection_policy import ServiceConnectionPolicy
 
 from infra.errors import ProvisioningError
+from infra.settings.config_keys import set_command
 from infra.settings.gcp.catalogue import NODE_PORTS, PORT
 from infra.settings.gcp.resource_names import project_of
-from infra.settings.keys import set_command
 from infra.targets.context import Context
 from infra.targets.gcp import names
 from infra.targets.output_errors import as_run_error

@@ -8,7 +8,7 @@ import pulumi
 
 from infra.errors import ProvisioningError
 from infra.settings import StackSettings
-from infra.settings.keys import set_command
+from infra.settings.config_keys import set_command
 from infra.targets.context import Context
 from infra.targets.gcp import access
 from infra.targets.previous_resources import PreviousResources

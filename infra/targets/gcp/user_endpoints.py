@@ -11,8 +11,8 @@ from pulumi_gcp.memorystore.instance import Instance
 from pulumi_gcp.memorystore.instance_desired_user_created_endpoints import InstanceDesiredUserCreatedEndpoints
 
 from infra.errors import ProvisioningError
+from infra.settings.config_keys import set_command
 from infra.settings.gcp.resource_names import project_of
-from infra.settings.keys import set_command
 from infra.targets.context import Context
 from infra.targets.gcp import names
 from infra.targets.output_errors import as_run_error

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi import ErrorHook, ErrorHookArgs, ResourceHookBinding
 
-from infra.settings.keys import set_command
+from infra.settings.config_keys import set_command
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from valkeykit import Queue, current_job, errors
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.events import Event
+from valkeykit.queue.job_events import Event
 from valkeykit.queue.protocol import ScriptCall, script
 
 from harness.servers import ServerProcess

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from valkeykit import Queue
 from valkeykit.queue.handlers import MAX_CACHED_SPECS
-from valkeykit.queue.options import JobSpec
+from valkeykit.queue.job_options import JobSpec
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until

@@ -16,9 +16,9 @@ from valkeykit import Queue, current_job, errors
 from valkeykit.queue import JobFilter
 from valkeykit.queue.handlers import Handler
 from valkeykit.queue.job import Job
-from valkeykit.queue.options import JobOptions, JobSpec
+from valkeykit.queue.job_options import JobOptions, JobSpec
 from valkeykit.queue.worker import leases
-from valkeykit.queue.worker.executor import JobExecutor
+from valkeykit.queue.worker.job_executor import JobExecutor
 
 from harness.waiting import wait_until
 from tests.integration.client.running_worker import running_worker, settled

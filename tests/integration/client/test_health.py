@@ -16,7 +16,7 @@ import pytest
 from valkeykit import Queue, Worker
 from valkeykit.errors import ConfigurationError
 from valkeykit.heartbeat import STUCK_SECONDS, read_heartbeat
-from valkeykit.queue.worker.health import Health
+from valkeykit.queue.worker.worker_health import Health
 
 from harness.ports import free_port
 from harness.servers import ServerProcess

@@ -169,7 +169,7 @@ def test_jobs_that_a_worker_does_not_know_go_back_untouched(
 
 def test_a_job_that_keeps_coming_goes_back_for_longer_and_longer() -> None:
     from valkeykit.queue.job import Job
-    from valkeykit.queue.options import JobSpec
+    from valkeykit.queue.job_options import JobSpec
     from valkeykit.queue.worker.prefetch import (
         MAX_RELEASE_DELAY_SECONDS,
         RELEASE_DELAY_SECONDS,

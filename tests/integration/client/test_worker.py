@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 from valkeykit import Queue, Worker, current_job, errors
-from valkeykit.queue.events import Event
+from valkeykit.queue.job_events import Event
 
 from harness.servers import ServerProcess
 from harness.waiting import wait_until

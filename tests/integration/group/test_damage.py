@@ -20,7 +20,7 @@ from valkeykit.connection import Client
 
 from infra.drivers.processes import appendonly, group, group_driver, server
 from infra.drivers.processes.group import GroupSpec
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology import nodesconf
 from infra.errors import ProvisioningError
 from tests.support.server_group import client_of, kill, pids, primaries

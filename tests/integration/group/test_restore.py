@@ -13,7 +13,7 @@ from valkeykit.url import Address
 from harness.ports import GROUPS, reserve
 from infra import hardening
 from infra.drivers import binary
-from infra.drivers.processes import group_driver, instance, ports, process, server
+from infra.drivers.processes import group_driver, ports, process, running_server, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.errors import ProvisioningError
@@ -56,7 +56,7 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(instance, "wait_for_append_only" if spec.topology == "replicated" else "inspect", killed)
+    monkeypatch.setattr(running_server, "wait_for_append_only" if spec.topology == "replicated" else "inspect", killed)
     with pytest.raises(KeyboardInterrupt):
         group_driver.ensure(restoring)
     monkeypatch.undo()
@@ -68,7 +68,7 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("spec", "call"),
     [
-        ("replicated", "infra.drivers.processes.instance.wait_for_append_only"),
+        ("replicated", "infra.drivers.processes.running_server.wait_for_append_only"),
         ("replicated", "infra.drivers.topology.replication.attach_replicas"),
         ("replicated", "infra.drivers.processes.group_driver._inspect"),
         ("cluster", "infra.drivers.processes.cluster_import.import_files"),
@@ -119,7 +119,7 @@ def test_what_a_cluster_cant_hold_is_refused(spec: GroupSpec, tmp_path: Path) ->
 
 def _dump(folder: Path, value: bytes | None = None, count: int = 100, database: int = 0) -> Path:
     """An RDB file of a single server."""
-    single = instance.ServerSpec(
+    single = running_server.ServerSpec(
         folder=ServerFolder(folder / "single"),
         ownership=Ownership("valkey/single", "resource", binary.version()),
         port=reserve(GROUPS),

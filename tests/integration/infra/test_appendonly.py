@@ -11,7 +11,7 @@ import pytest
 
 from infra.drivers.processes import appendonly, process, server
 from infra.drivers.processes.appendonly import DamagedError
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.errors import ProvisioningError
 from tests.integration.group.test_damage import (  # fmt: skip
     append_nul,

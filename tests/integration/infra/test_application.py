@@ -11,7 +11,7 @@ from valkeykit.url import Address
 
 from infra import hardening
 from infra.drivers.processes import ports, server
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from tests.support.single_server import PASSWORDS
 
 

@@ -12,7 +12,7 @@ from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.processes import process, server
 from infra.drivers.processes.group import ProcessExecutor
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology.executor import NotRespondingError
 from tests.support.single_server import client_of
 

@@ -10,7 +10,7 @@ import pytest
 from infra.drivers import binary
 from infra.drivers.processes import server
 from infra.drivers.processes.folder import BACKUPS, BEFORE, DAMAGED, FINAL, Ownership, ServerFolder
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from tests.support.single_server import client_of
 
 OWNERSHIP = Ownership("valkey/test", "resource-2", binary.version())

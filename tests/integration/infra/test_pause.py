@@ -21,7 +21,7 @@ from harness.waiting import wait_until
 from infra import hardening
 from infra.drivers.processes import group_driver, ports, server
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology import pause, replication
 from infra.drivers.topology.executor import NodeAddress, info
 from stackctl.stack import PROJECT
@@ -44,7 +44,7 @@ from infra.drivers import binary
 from infra.drivers.topology import pause
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.group import ProcessExecutor
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 folder = ServerFolder(Path({folder!r}))
 spec = ServerSpec(folder, Ownership("valkey/test", "r", binary.version()), 0, {{}}, "", {password!r})
 with pause.hold_writes(ProcessExecutor({{"node-0": spec}}), "node-0"):

@@ -20,9 +20,9 @@ import redis
 from harness.waiting import wait_until
 from infra import hardening
 from infra.drivers import binary
-from infra.drivers.processes import instance, logwriter, ports, process, server
+from infra.drivers.processes import logwriter, ports, process, running_server, server
 from infra.drivers.processes.folder import Ownership, ServerFolder
-from infra.drivers.processes.instance import ServerSpec
+from infra.drivers.processes.running_server import ServerSpec
 from infra.engine_parameters import SELF_HOSTED
 from infra.errors import ProvisioningError
 from tests.support import killed
@@ -84,7 +84,7 @@ def test_a_second_time_changes_nothing(spec: ServerSpec) -> None:
 
 
 def test_a_frozen_server_is_named_and_left_alone(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instance, "RESPONSE_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(running_server, "RESPONSE_TIMEOUT_SECONDS", 1)
     first, running = server.ensure(spec), psutil.Process(pid_of(spec))
     running.suspend()
     try:
@@ -247,7 +247,7 @@ def test_a_port_taken_meanwhile_leaves_the_server_on_the_old_one(spec: ServerSpe
 def test_what_an_interrupted_change_of_port_left_is_finished(spec: ServerSpec) -> None:
     server.ensure(spec)
     write(spec)
-    instance.write_files(spec, 7999)  # killed after this, before the restart
+    running_server.write_files(spec, 7999)  # killed after this, before the restart
     assert server.inspect(spec) is not None
     server.ensure(replace(spec, port=7999))
     assert count(spec) == 1000
@@ -335,7 +335,7 @@ def test_an_interrupted_restore_begins_again(spec: ServerSpec, tmp_path: Path, m
         raise KeyboardInterrupt
 
     restored = replace(spec, restore_from=dump)
-    monkeypatch.setattr(instance, "wait_for_append_only", killed)
+    monkeypatch.setattr(running_server, "wait_for_append_only", killed)
     with pytest.raises(KeyboardInterrupt):
         server.ensure(restored)
     monkeypatch.undo()
@@ -349,8 +349,8 @@ def test_an_interrupted_restore_begins_again(spec: ServerSpec, tmp_path: Path, m
         "infra.drivers.processes.folder.ServerFolder.clear_data",
         "shutil.copyfile",
         "infra.drivers.processes.process.start",
-        "infra.drivers.processes.instance.wait_for_append_only",
-        "infra.drivers.processes.instance.inspect",
+        "infra.drivers.processes.running_server.wait_for_append_only",
+        "infra.drivers.processes.running_server.inspect",
     ],
 )
 def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: ServerSpec, tmp_path: Path, call: str) -> None:
@@ -429,7 +429,7 @@ def test_a_full_disk_is_told_in_one_line(spec: ServerSpec, monkeypatch: pytest.M
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device", "users.acl")
 
-    monkeypatch.setattr(instance, "write_private", full)
+    monkeypatch.setattr(running_server, "write_private", full)
     with pytest.raises(ProvisioningError, match=r"No space left on device: users\.acl"):
         server.ensure(spec)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from valkeykit import AsyncQueue, Queue, Worker, errors
-from valkeykit.queue.options import MAX_PAYLOAD_BYTES
+from valkeykit.queue.job_options import MAX_PAYLOAD_BYTES
 
 from harness.ports import HOST
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from valkeykit import AsyncQueue, Queue, Worker, current_job, errors
 from valkeykit.queue import eager
-from valkeykit.queue.options import MAX_RESULT_BYTES
+from valkeykit.queue.job_options import MAX_RESULT_BYTES
 from valkeykit.queue.responses import JobState
 
 from harness.ports import HOST

@@ -13,8 +13,8 @@ import pytest
 from valkeykit.errors import CancelledJobError
 from valkeykit.queue.handlers import Handler
 from valkeykit.queue.job import Job
-from valkeykit.queue.options import JobOptions, JobSpec
-from valkeykit.queue.worker.executor import JobExecutor
+from valkeykit.queue.job_options import JobOptions, JobSpec
+from valkeykit.queue.worker.job_executor import JobExecutor
 
 
 def jobs_of(function: Callable[[], Any], number: int) -> list[Job]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from valkeykit.queue.job import Job
-from valkeykit.queue.options import JobSpec
+from valkeykit.queue.job_options import JobSpec
 from valkeykit.queue.outcomes import next_delay
 
 

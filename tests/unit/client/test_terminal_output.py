@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from rich.console import Console
-from valkeykit_ops.bench.plan import Cell
+from valkeykit_ops.bench.benchmark_plan import Cell
 from valkeykit_ops.commands import bench, stats
 from valkeykit_ops.stats.reading import Figures
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.docker import make_spec
 from infra.drivers.docker import repair
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.reasons import WAIT_GRACE_SECONDS, Reason
 from infra.drivers.topology.executor import NodeAddress
 from infra.errors import ProvisioningError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.docker.deployment_files import SCRIPTS
 
 LISTED = "10.0.0.10 7000 node-0 - 10.0.0.10\n10.0.0.11 7001 node-1 - 10.0.0.10\n10.0.0.12 7002 node-2 - 10.0.0.10\n"
 NODES = {f"node-{number}": f"10.0.0.1{number} 700{number}" for number in range(3)}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.drivers.docker import health, reasons
-from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.docker import container_health, reasons
+from infra.drivers.docker.deployment_files import SCRIPTS
 
 START = "1:M 29 Nov 2026 06:16:05.293 * oO0OoO0OoO0Oo Valkey is starting oO0OoO0OoO0Oo"
 
@@ -124,11 +124,11 @@ WANTED = {"labels": {"valkey.definition": "current"}, "networks": {"default": {"
 
 def test_a_container_that_fails_to_start_is_not_one_that_lost_its_network() -> None:
     failing = facts(Restarting=True, Status="restarting")
-    assert not health.can_recreate(failing, WANTED)  # its log would go with it
-    assert health.status(failing) == "restarting"
-    assert not health.has_failed(failing, 1, 0)
-    assert health.has_failed(failing, health.RESTART_GRACE_SECONDS + 1, 0)
-    assert health.can_recreate(facts(), WANTED)
+    assert not container_health.can_recreate(failing, WANTED)  # its log would go with it
+    assert container_health.status(failing) == "restarting"
+    assert not container_health.has_failed(failing, 1, 0)
+    assert container_health.has_failed(failing, container_health.RESTART_GRACE_SECONDS + 1, 0)
+    assert container_health.can_recreate(facts(), WANTED)
 
 
 @pytest.mark.parametrize(

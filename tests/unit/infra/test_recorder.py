@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.docker import reasons
-from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.docker.deployment_files import SCRIPTS
 
 
 @pytest.mark.parametrize(

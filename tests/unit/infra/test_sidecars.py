@@ -14,7 +14,7 @@ from valkeykit.errors import ConfigurationError
 
 from infra import hardening
 from infra.drivers.certificates import CertificatePair
-from infra.drivers.docker import compose, exporter, files
+from infra.drivers.docker import compose, deployment_files, exporter
 from infra.drivers.docker.plan import Backups, DeploymentPlan, Secrets, Upload
 from infra.settings import load
 from infra.targets.docker.planning import create_plan
@@ -42,14 +42,14 @@ def test_the_exporters_port_follows_those_of_the_servers(plan: DeploymentPlan) -
 
 
 def test_every_server_is_a_target_whose_password_is_known(plan: DeploymentPlan) -> None:
-    passwords = json.loads(files.render(plan, SECRETS)[files.EXPORTER_PASSWORDS])
+    passwords = json.loads(deployment_files.render(plan, SECRETS)[deployment_files.EXPORTER_PASSWORDS])
     targets = [target["targets"][0] for target in exporter.targets(plan)]
     assert passwords == dict.fromkeys(targets, PASSWORDS["exporter"])
     assert len(targets) == 6
 
 
 def test_the_keys_stand_in_the_file_of_rclone_alone(plan: DeploymentPlan) -> None:
-    rendered = files.render(plan, SECRETS)
+    rendered = deployment_files.render(plan, SECRETS)
     assert [path for path, text in rendered.items() if "key+of/it" in text] == ["upload/rclone.conf"]
     assert "provider = Other\nendpoint = https://s3.example.com\n" in rendered["upload/rclone.conf"]
     assert "key+of/it" not in json.dumps(compose.render(plan)) + repr(SECRETS)
@@ -79,9 +79,9 @@ def upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
     """Make this package one that brings another script."""
 
     def change(name: str) -> None:
-        shutil.copytree(files.SCRIPTS, tmp_path / "bin")
-        (tmp_path / "bin" / name).write_text(f"{files.scripts()[name]}# changed\n")
-        monkeypatch.setattr(files, "SCRIPTS", tmp_path / "bin")
+        shutil.copytree(deployment_files.SCRIPTS, tmp_path / "bin")
+        (tmp_path / "bin" / name).write_text(f"{deployment_files.scripts()[name]}# changed\n")
+        monkeypatch.setattr(deployment_files, "SCRIPTS", tmp_path / "bin")
 
     return change
 
@@ -90,19 +90,19 @@ def upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 def test_a_helper_whose_script_was_changed_starts_anew_and_no_server_does(
     cluster: DeploymentPlan, upgrade: Callable[[str], None], script: str, service: str
 ) -> None:
-    before, digest = definitions(cluster), files.digest(cluster)
+    before, digest = definitions(cluster), deployment_files.digest(cluster)
     upgrade(script)
     after = definitions(cluster)
     assert [name for name in before if before[name] != after[name]] == [service]
-    assert files.digest(cluster) != digest  # so a plain `pulumi up` comes by
+    assert deployment_files.digest(cluster) != digest  # so a plain `pulumi up` comes by
 
 
 def test_an_upgrade_that_lets_a_user_do_more_is_seen(cluster: DeploymentPlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = files.digest(cluster)
-    assert files.digest(replace(cluster, ports=())) == before
+    before = deployment_files.digest(cluster)
+    assert deployment_files.digest(replace(cluster, ports=())) == before
     first, *others = hardening.USERS
     monkeypatch.setattr(hardening, "USERS", (replace(first, rules=f"{first.rules} +role"), *others))
-    assert files.digest(cluster) != before
+    assert deployment_files.digest(cluster) != before
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.drivers.docker import events, reasons
-from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.docker import reasons, recovery_events
+from infra.drivers.docker.deployment_files import SCRIPTS
 
 NOW = 1_790_000_000
 LATEST = 2**31 - 1
@@ -471,7 +471,7 @@ def test_a_single_server_reports_that_its_file_is_shorter(data: Path) -> None:
     reported, started = start_node(data, "settle && echo starts", "single").splitlines()
     assert reported.startswith("start-node: node-0: it starts without the last part of its data: ")
     assert f"{FILE} has 400 bytes, but had 1000" in reported
-    assert events._NOTABLE.findall(reported)
+    assert recovery_events._NOTABLE.findall(reported)
     assert started == "starts"
 
 

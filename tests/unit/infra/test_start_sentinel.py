@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.drivers.docker.files import SCRIPTS
+from infra.drivers.docker.deployment_files import SCRIPTS
 
 SENTINEL = """\
 port 0

@@ -25,8 +25,8 @@ from valkeykit_ops.migrate import state as states
 from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.endpoints import TlsFiles
 from valkeykit_ops.migrate.key_scan import KeyScan
+from valkeykit_ops.migrate.migration_server import MigrationServer, Primary, is_same_server
 from valkeykit_ops.migrate.retrying import repeated
-from valkeykit_ops.migrate.server import MigrationServer, Primary, is_same_server
 from valkeykit_ops.migrate.state import MigrationState
 from valkeykit_ops.migrate.throttle import Throttle
 

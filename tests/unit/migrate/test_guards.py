@@ -9,9 +9,9 @@ import pytest
 from valkeykit.url import Node
 from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.guards import SourceGuard, TargetGuard
+from valkeykit_ops.migrate.migration_server import Primary
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.safety import UnsafeOperationError
-from valkeykit_ops.migrate.server import Primary
 from valkeykit_ops.migrate.state import MigrationState
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from valkeykit.url import Node
 from valkeykit_ops.migrate.key_usage import Usage, carried_usage, usage_check
-from valkeykit_ops.migrate.server import Primary
+from valkeykit_ops.migrate.migration_server import Primary
 
 
 class PolicyServer:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from valkeykit.errors import ConfigurationError
 from valkeykit_ops.commands.migrate_options import Selection
-from valkeykit_ops.migrate import commands, endpoints, files
+from valkeykit_ops.migrate import commands, endpoints, rdb_source
 from valkeykit_ops.migrate.counters import Counters
+from valkeykit_ops.migrate.migration_server import fields_of, parse_info
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.payload import Format, TransferMode
 from valkeykit_ops.migrate.pipelined import pack
 from valkeykit_ops.migrate.progress import JsonLines, ProgressReporter, ProgressUpdate
 from valkeykit_ops.migrate.router import slot_of, tag_of
-from valkeykit_ops.migrate.server import fields_of, parse_info
 from valkeykit_ops.migrate.state import DONE, MigrationState, shown
 from valkeykit_ops.migrate.streams import StreamChunk, StreamCodec
 from valkeykit_ops.migrate.throttle import MIN_BATCH_KEYS, Throttle
@@ -210,7 +210,7 @@ def test_names_are_shown_whatever_their_bytes() -> None:
 @pytest.mark.parametrize("name", ["dump.rdb", "appendonly.aof"])
 def test_a_file_without_data(name: str, content: bytes, problem: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigurationError, match=problem), files.served(tmp_path / name, "/bin/false"):
+    with pytest.raises(ConfigurationError, match=problem), rdb_source.served(tmp_path / name, "/bin/false"):
         pass
 
 

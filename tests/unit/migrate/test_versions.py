@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from valkeykit_ops.migrate import access_checks, permissions, preflight
-from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate.run_context import RunContext
 from valkeykit_ops.migrate.silent_commands import notifies_enough
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.drivers.docker import events
+from infra.drivers.docker import recovery_events
 from stackctl import keycounts
 from stackctl.keycounts import ALL_SLOTS, KeyCount, ShardKeyCount
 
@@ -162,6 +162,6 @@ def test_what_start_node_did_is_found_in_a_log() -> None:
         "start-node: node-1: its files can't be set aside: the volume is full or read-only\n"
         "start-node: node-1: waiting for its primary\n"
     )
-    assert events._NOTABLE.findall(log) == [
+    assert recovery_events._NOTABLE.findall(log) == [
         "its files were set aside in /data/set-aside-20261129T060000Z (its nodes.conf is lost)"
     ]

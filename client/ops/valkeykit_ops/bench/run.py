@@ -16,7 +16,7 @@ from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 from valkeykit_ops import nodes as deployment
-from valkeykit_ops.bench.plan import BenchPlan, Cell, limit_of
+from valkeykit_ops.bench.benchmark_plan import BenchPlan, Cell, limit_of
 from valkeykit_ops.stats.reading import cpu_of
 
 PREFIX = "valkeykit:bench:"

@@ -15,15 +15,15 @@ from valkeykit.errors import ConfigurationError
 
 from valkeykit_ops.commands.migrate_options import ForwardArguments, MigrationArguments
 from valkeykit_ops.commands.migrate_views import show_report
-from valkeykit_ops.migrate import endpoints, files
+from valkeykit_ops.migrate import endpoints, rdb_source
 from valkeykit_ops.migrate.endpoints import MigrationRole, TlsFiles
 from valkeykit_ops.migrate.failures import translating_errors
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.progress import JsonLines, LogLines, ProgressBar, ProgressReporter, ProgressSink
 from valkeykit_ops.migrate.report import MigrationReport
 from valkeykit_ops.migrate.run import Migration
 from valkeykit_ops.migrate.safety import UnsafeOperationError
-from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
 
 NO_GO, INCOMPLETE, UNSAFE, SAMPLED = 3, 4, 5, 6
@@ -63,9 +63,9 @@ def session(arguments: MigrationArguments, *, as_json: bool) -> Iterator[Session
     source = endpoints.resolve_url(arguments.source, endpoints.SOURCE_URL)
     target = endpoints.resolve_url(arguments.target, endpoints.TARGET_URL)
     scratch = arguments.scratch_server if isinstance(arguments, ForwardArguments) else None
-    if scratch and not files.is_file(source):
+    if scratch and not rdb_source.is_file(source):
         raise typer.BadParameter("--scratch-server loads a file, but the source is a URL")
-    if arguments.source_tls != TlsFiles() and files.is_file(source):
+    if arguments.source_tls != TlsFiles() and rdb_source.is_file(source):
         raise typer.BadParameter("--source-ca, --source-cert and --source-key need a URL, but the source is a file")
     target_settings = endpoints.settings(target, arguments.target_tls, role="target")  # before a file is loaded
     with (

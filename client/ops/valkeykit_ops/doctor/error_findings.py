@@ -10,9 +10,9 @@ from valkeykit.error_translation import classify
 from valkeykit.url import Node
 from valkeykit.vocabulary import Confidence
 
-from valkeykit_ops.doctor import shell
+from valkeykit_ops.doctor import shell_commands
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, POSSIBLE, PROBLEM, Finding
-from valkeykit_ops.doctor.shell import UrlEdit
+from valkeykit_ops.doctor.shell_commands import UrlEdit
 from valkeykit_ops.doctor.target import Target
 
 Fix = Callable[[Target, Node], str]
@@ -52,11 +52,11 @@ def _set(command: str) -> Fix:
 
 
 def _start(target: Target, node: Node) -> str:
-    return f"pulumi up --refresh --stack {shlex.quote(target.stack)}" if target.stack else shell.connect(node)
+    return f"pulumi up --refresh --stack {shlex.quote(target.stack)}" if target.stack else shell_commands.connect(node)
 
 
 def _renew(target: Target, node: Node) -> str:
-    return f"pulumi up --stack {shlex.quote(target.stack)}" if target.stack else shell.certificate(node)
+    return f"pulumi up --stack {shlex.quote(target.stack)}" if target.stack else shell_commands.certificate(node)
 
 
 def _free_slot(target: Target, node: Node) -> str:
@@ -89,11 +89,11 @@ _ROWS: dict[str, _Row] = {
     "not-permitted": _Row("permissions", "these commands fail for this user", lambda target, node: target.cli(
         node, "ACL", "GETUSER", target.address.username or "default")),
     "out-of-memory": _Row("memory", _WRITE, lambda target, _: target.tool("stats")),
-    "cluster-met-by-single": _Row("topology", "keys of other nodes fail with MOVED", _edit(shell.AS_CLUSTER)),
+    "cluster-met-by-single": _Row("topology", "keys of other nodes fail with MOVED", _edit(shell_commands.AS_CLUSTER)),
     "cross-slot": _Row("topology", "commands with several keys fail", _fixed(
         "grep -rnE 'mset|mget|pipeline|eval' . --include='*.py'")),
     "cluster-down": _Row("topology", "keys of the missing slots, or all keys, fail", _cli("CLUSTER", "NODES")),
-    "single-met-by-cluster": _Row("topology", "cluster clients fail to start", _edit(shell.AS_SINGLE)),
+    "single-met-by-cluster": _Row("topology", "cluster clients fail to start", _edit(shell_commands.AS_SINGLE)),
     "replica-written": _Row("topology", _WRITE, _INFO),
     "demoted": _Row("topology", _WRITE, _INFO),
     "loading": _Row("persistence", "commands are rejected until the data is loaded", _cli("INFO", "persistence")),
@@ -105,9 +105,9 @@ _ROWS: dict[str, _Row] = {
     "busy-script": _Row("latency", "all other clients wait", _cli("SCRIPT", "KILL")),
     "protected-mode": _Row("authentication", "clients on other machines are rejected; run this on the server's machine",
                            _protect),
-    "no-database": _Row("topology", _READ, _edit(shell.FIRST_DATABASE)),
+    "no-database": _Row("topology", _READ, _edit(shell_commands.FIRST_DATABASE)),
     "no-hello": _Row("protocol", "redis-py and other current clients cannot log in", _on_node(
-        lambda node: shell.send(node, "INFO server"))),
+        lambda node: shell_commands.send(node, "INFO server"))),
     "too-many-clients": _Row("clients", "new connections are rejected until a client disconnects", _free_slot),
     "wrong-host-name": _Row("tls", f"{_TLS}; use a name of the certificate, or verify only the CA", _set(
         "export VALKEY_CHECK_HOSTNAME=false")),
@@ -117,18 +117,19 @@ _ROWS: dict[str, _Row] = {
     "client-certificate": _Row("tls", "the server closes every connection without a client certificate", _set(
         _CLIENT_CERTIFICATE), LIKELY),
     "old-tls": _Row("tls", "current clients reject it", _cli("CONFIG", "SET", "tls-protocols", "TLSv1.2 TLSv1.3")),
-    "no-tls": _Row("tls", "clients that use TLS wait until their timeout", _edit(shell.WITHOUT_TLS)),
+    "no-tls": _Row("tls", "clients that use TLS wait until their timeout", _edit(shell_commands.WITHOUT_TLS)),
     "connect-timeout": _Row("tcp", "a firewall or a security group drops the packets, or the host is down", _on_node(
-        shell.connect), LIKELY),
+        shell_commands.connect), LIKELY),
     "no-answer": _Row("protocol", "the process is stopped, swapping or in a long command", _cli("PING"), LIKELY),
     "proxy": _Row("protocol", "a proxy such as twemproxy, which redis-py and valkeykit cannot use; "
-                  "connect to the servers behind it", _on_node(lambda node: shell.send(node, "INFO server")), LIKELY),
+                  "connect to the servers behind it", _on_node(
+                      lambda node: shell_commands.send(node, "INFO server")), LIKELY),
     "paused": _Row("latency", "clients wait until the pause ends", _cli("CLIENT", "UNPAUSE")),
     "refused": _Row("tcp", "no client can connect; start the server, or correct host and port", _start),
-    "unknown-host": _Row("dns", "no client can connect", _on_node(lambda node: shell.resolve(node.host))),
-    "name-server": _Row("dns", "no client can connect", _on_node(lambda node: shell.resolve(node.host))),
+    "unknown-host": _Row("dns", "no client can connect", _on_node(lambda node: shell_commands.resolve(node.host))),
+    "name-server": _Row("dns", "no client can connect", _on_node(lambda node: shell_commands.resolve(node.host))),
     "not-valkey": _Row("protocol", "another service uses this port", _on_node(
-        lambda node: shell.send(node, "PING")), LIKELY),
+        lambda node: shell_commands.send(node, "PING")), LIKELY),
 }  # fmt: skip
 
 

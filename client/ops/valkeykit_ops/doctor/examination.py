@@ -17,13 +17,13 @@ from valkeykit.url import Node
 
 from valkeykit_ops import nodes as deployment
 from valkeykit_ops.doctor import (
-    access,
+    client_pause,
     cluster,
     error_findings,
     load,
     memory,
     network,
-    pause,
+    permissions,
     persistence,
     replication,
     topology,
@@ -45,8 +45,8 @@ ROUND_TRIPS, FAR_SECONDS = 30, 0.03
 """Number of round trips of an examination. If one takes longer than this, they are added to the time limits."""
 
 _CHECKS = (
-    ("permissions", access.findings), ("topology", topology.findings), ("memory", memory.findings),
-    ("persistence", persistence.findings), ("replication", replication.findings), ("latency", pause.findings),
+    ("permissions", permissions.findings), ("topology", topology.findings), ("memory", memory.findings),
+    ("persistence", persistence.findings), ("replication", replication.findings), ("latency", client_pause.findings),
     ("latency", load.latency), ("clients", load.clients), ("version", versions.findings),
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from redis import exceptions as redis_errors
 from valkeykit.url import Node
 
-from valkeykit_ops.doctor import error_findings, shell
+from valkeykit_ops.doctor import error_findings, shell_commands
 from valkeykit_ops.doctor.deadline import Deadline, OutOfTimeError
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.target import Target, is_local
@@ -113,7 +113,7 @@ def _unreachable(node: Node, reachable: list[str], unreachable: list[str]) -> li
     if missed:
         what = f"{node.host} has {len(reachable) + len(unreachable)} addresses, and {', '.join(missed)} is unreachable"
         why = "clients that use it wait for a timeout or fail"
-        return [Finding("tcp", WARNING, "dead-address", what, why, shell.resolve(node.host), node=str(node))]
+        return [Finding("tcp", WARNING, "dead-address", what, why, shell_commands.resolve(node.host), node=str(node))]
     if unreachable:
         what = f"{', '.join(unreachable)} of {node.host} is not in use"
         return [
@@ -123,7 +123,7 @@ def _unreachable(node: Node, reachable: list[str], unreachable: list[str]) -> li
                 "unused-family",
                 what,
                 "clients try it first, then use the next address",
-                shell.resolve(node.host),
+                shell_commands.resolve(node.host),
                 node=str(node),
             )
         ]
@@ -255,7 +255,7 @@ def _closed(target: Target, node: Node, address: str, error: Exception | None) -
             "tls-port",
             "the port uses TLS, but the URL does not",
             "the server closes all connections",
-            target.edit_url(shell.WITH_TLS),
+            target.edit_url(shell_commands.WITH_TLS),
             CERTAIN,
             str(node),
         )
@@ -286,7 +286,7 @@ def _not_valkey(target: Target, node: Node, reply: bytes) -> Finding:
             "too-slow",
             what,
             "every command takes seconds",
-            shell.connect(node),
+            shell_commands.connect(node),
             CERTAIN,
             str(node),
         )

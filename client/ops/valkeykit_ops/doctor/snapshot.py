@@ -17,7 +17,7 @@ from valkeykit.url import Node
 
 from valkeykit_ops import nodes as deployment
 from valkeykit_ops.cluster_nodes import ClusterMember, OpenSlot
-from valkeykit_ops.doctor.probes import Probes, probe
+from valkeykit_ops.doctor.permission_probes import Probes, probe
 from valkeykit_ops.stats.reading import cpu_of
 
 PING_COUNT, MIN_PINGS = 20, 2

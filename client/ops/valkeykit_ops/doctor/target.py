@@ -19,8 +19,8 @@ from valkeykit.errors import ConfigurationError
 from valkeykit.settings import ConnectionSettings, resolve_settings
 from valkeykit.url import Address, Node, parse
 
-from valkeykit_ops.doctor import shell
-from valkeykit_ops.doctor.shell import UrlEdit
+from valkeykit_ops.doctor import shell_commands
+from valkeykit_ops.doctor.shell_commands import UrlEdit
 
 WORKLOADS = ("cache", "queue", "mixed")
 
@@ -66,7 +66,7 @@ class Target:
     def cli(self, node: Node, *command: str) -> str:
         """A shell command that sends a command to a node, with a user who may run it. It contains no password."""
         words = shlex.join(["valkeykit", "cli", *self._options(node, command), *command])
-        return f"{self._environment(node, admin=shell.needs_admin(command))}{words}"
+        return f"{self._environment(node, admin=shell_commands.needs_admin(command))}{words}"
 
     def tool(self, command: str) -> str:
         """A shell command that runs another command of valkeykit for the endpoint."""
@@ -75,14 +75,14 @@ class Target:
     def edit_url(self, edit: UrlEdit) -> str:
         """A shell command that sets VALKEY_URL to the URL with a change."""
         if self.variable or self.stack:
-            return shell.edit_variable(self.variable or "VALKEY_URL", edit)
+            return shell_commands.edit_variable(self.variable or "VALKEY_URL", edit)
         if self.address.password is not None:
-            return shell.edit_typed(edit)
+            return shell_commands.edit_typed(edit)
         return f"export VALKEY_URL={shlex.quote(edit.apply(self.url))}"
 
     def at_host(self, node: Node) -> str:
         """A shell command that sets VALKEY_URL to the URL with another host."""
-        return self.edit_url(shell.with_host(node))
+        return self.edit_url(shell_commands.with_host(node))
 
     def set_variables(self, command: str) -> str:
         """A shell command that sets variables. They apply to a URL in the environment alone, so it is set as well."""
@@ -97,7 +97,7 @@ class Target:
         """A shell command that sets the right user and password: those of the stack, or a password that is typed."""
         if self.stack:
             return f'export VALKEY_URL="$(pulumi stack output url --show-secrets --stack {shlex.quote(self.stack)})"'
-        return self._with_password(self.address.username or "", f"$({shell.python(shell.PROMPT)})")
+        return self._with_password(self.address.username or "", f"$({shell_commands.python(shell_commands.PROMPT)})")
 
     def new_password(self, node: Node, user: str, *rules: str) -> str:
         """A shell command that generates a password in a file, sets its hash for a user, and uses it."""
@@ -105,17 +105,17 @@ class Target:
         command = self.cli(node, "ACL", "SETUSER", user, "on", "resetpass", *rules)
         name = "" if user == "default" else user
         login = self._with_password(name, f"$(cat {shlex.quote(file)})")
-        return f"{shell.generate_password(file)} && {command} {shell.hash_of(file)} && {login}"
+        return f"{shell_commands.generate_password(file)} && {command} {shell_commands.hash_of(file)} && {login}"
 
     def _with_password(self, user: str, password: str) -> str:
         """A shell command that sets VALKEY_URL to the URL with another login; the password is a shell expression."""
         if self.variable:
-            return shell.login_in_variable(self.variable, user, password)
-        return shell.login_in_url(self.url, user, password)
+            return shell_commands.login_in_variable(self.variable, user, password)
+        return shell_commands.login_in_url(self.url, user, password)
 
     def _options(self, node: Node, command: tuple[str, ...]) -> list[str]:
         options = [] if self._is_inline else ["--node", str(node)]
-        is_admin_missing = self.lacks_admin and shell.needs_admin(command)
+        is_admin_missing = self.lacks_admin and shell_commands.needs_admin(command)
         if not self.stack and (is_admin_missing or (self._is_inline and self.address.password is not None)):
             options.append("--login")
         return options
@@ -134,7 +134,7 @@ class Target:
                 f'VALKEY_URL="$(pulumi stack output {output} --show-secrets --stack {shlex.quote(self.stack)})"'
             )
             if self.address.tls and self.settings.ca:
-                read = shell.python('import json, sys; print(json.load(sys.stdin)["ca"])')
+                read = shell_commands.python('import json, sys; print(json.load(sys.stdin)["ca"])')
                 output = f"pulumi stack output endpoint --json --stack {shlex.quote(self.stack)} | {read}"
                 variables.append(f'VALKEY_CA="$({output})"')
         elif self.variable is None:

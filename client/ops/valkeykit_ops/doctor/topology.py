@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from valkeykit.url import Node
 
-from valkeykit_ops.doctor import cluster, error_findings, shell
+from valkeykit_ops.doctor import cluster, error_findings, shell_commands
 from valkeykit_ops.doctor.finding import LIKELY, NOTE, PROBLEM, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot
 from valkeykit_ops.doctor.target import Target
@@ -39,7 +39,7 @@ def _sentinel(snapshot: Snapshot, target: Target) -> Finding:
         "sentinel-port",
         "the port belongs to a Sentinel, which has no data",
         "it does not support application commands",
-        target.edit_url(shell.AS_SENTINEL),
+        target.edit_url(shell_commands.AS_SENTINEL),
         node=str(snapshot.node),
     )
 

@@ -8,9 +8,9 @@ from redis.exceptions import RedisError
 
 from valkeykit_ops.migrate import permissions
 from valkeykit_ops.migrate.checks import Check
-from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.permissions import NO_KEY
-from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.run_context import RunContext
 
 SKEW_NOTED_SECONDS, SKEW_REJECTED_SECONDS = 1.0, 60.0
 """Difference between both servers' clocks; a key expires by the clock of the server that has it."""

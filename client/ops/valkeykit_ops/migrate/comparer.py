@@ -14,12 +14,12 @@ from enum import Enum
 from valkeykit_ops.migrate import batch_comparison, reader
 from valkeykit_ops.migrate.batch_comparison import DifferingPayloads
 from valkeykit_ops.migrate.command_copy import ChangedError, DatabasePair
-from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.copier import BLOCK_BYTES, blocks, in_scope
 from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.payload import FOOTER_BYTES
 from valkeykit_ops.migrate.reader import Value
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.run_context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.value_codecs import has_field_ttls
 
 CLOCK_TOLERANCE_MS = 3

@@ -8,11 +8,11 @@ from redis.exceptions import ResponseError
 
 from valkeykit_ops.migrate import commands, reader
 from valkeykit_ops.migrate.command_copy import MAX_ATTEMPTS, ChangedError, CommandCopier, DatabasePair
-from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.payload import TransferMode
 from valkeykit_ops.migrate.reader import Value
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.run_context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.target_writer import TargetWriter
 from valkeykit_ops.migrate.value_codecs import has_field_ttls
 

@@ -11,10 +11,10 @@ from typing import Protocol
 from valkeykit.errors import ConfigurationError
 
 from valkeykit_ops.migrate import cutover
-from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.cutover import WriteCounter, WriteMark
 from valkeykit_ops.migrate.progress import ProgressReporter
 from valkeykit_ops.migrate.reconcile import Verification
+from valkeykit_ops.migrate.run_context import RunContext
 
 POLL_INTERVAL_SECONDS = 0.5
 """Pause between two checks whether writes have stopped."""

@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from valkeykit.errors import RefusedError
 
-from valkeykit_ops.migrate.server import InspectedServer, MigrationServer, Primary, calls_of
+from valkeykit_ops.migrate.migration_server import InspectedServer, MigrationServer, Primary, calls_of
 
 NOT_KEY_WRITES = frozenset({"publish", "spublish"})
 """Commands that servers flag as writes although they change no key."""

@@ -12,9 +12,9 @@ from typing import Literal
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import ConnectionSettings, resolve_settings
 
-from valkeykit_ops.migrate import files
+from valkeykit_ops.migrate import rdb_source
 from valkeykit_ops.migrate.failures import naming_tls_options
-from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.migration_server import MigrationServer
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
@@ -96,11 +96,11 @@ def open_source(text: str, tls: TlsFiles, scratch: str | None) -> Iterator[Migra
         ConfigurationError: The URL or the file is invalid.
         redis.RedisError: The server is unreachable.
     """
-    if not files.is_file(text):
+    if not rdb_source.is_file(text):
         with contextlib.closing(MigrationServer(settings(text, tls, role="source"), role="source")) as server:
             yield server
         return
-    with files.served(Path(text), scratch or files.program()) as address:
+    with rdb_source.served(Path(text), scratch or rdb_source.program()) as address:
         loaded = resolve_settings(address, decode=False, read_timeout=READ_TIMEOUT_SECONDS)
         with contextlib.closing(MigrationServer(loaded, label=Path(text).name, role="source")) as server:
             yield server

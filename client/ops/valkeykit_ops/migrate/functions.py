@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.migration_server import MigrationServer
 
 
 def libraries(server: MigrationServer) -> dict[str, str]:

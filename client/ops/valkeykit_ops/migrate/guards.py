@@ -13,9 +13,9 @@ from redis.exceptions import RedisError
 
 from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.cutover import writing_commands
+from valkeykit_ops.migrate.migration_server import InspectedServer, Primary, calls_of
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.safety import UnsafeOperationError
-from valkeykit_ops.migrate.server import InspectedServer, Primary, calls_of
 from valkeykit_ops.migrate.silent_commands import FLUSHES
 from valkeykit_ops.migrate.state import MigrationState
 

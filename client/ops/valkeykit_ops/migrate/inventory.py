@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from valkeykit_ops.migrate import reader
-from valkeykit_ops.migrate.context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.copier import in_scope
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.options import TYPES
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.run_context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.state import shown
 from valkeykit_ops.migrate.value_codecs import has_field_ttls
 

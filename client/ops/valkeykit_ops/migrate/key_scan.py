@@ -28,9 +28,9 @@ from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import TimeoutError as LateError
 from valkeykit.errors import RefusedError
 
-from valkeykit_ops.migrate.context import RunContext, StoppedError
+from valkeykit_ops.migrate.migration_server import MigrationServer, Primary, parse_info
 from valkeykit_ops.migrate.pipelined import PipelinedConnection
-from valkeykit_ops.migrate.server import MigrationServer, Primary, parse_info
+from valkeykit_ops.migrate.run_context import RunContext, StoppedError
 from valkeykit_ops.migrate.state import DONE
 
 TRANSIENT_ERRORS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from valkeykit_ops.migrate.checks import Check
-from valkeykit_ops.migrate.server import InspectedServer
+from valkeykit_ops.migrate.migration_server import InspectedServer
 
 Usage = Literal["IDLETIME", "FREQ"]
 """What OBJECT reports of a key, and an option of RESTORE."""

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from redis.exceptions import RedisError
 
-from valkeykit_ops.migrate.server import MigrationServer, Primary
+from valkeykit_ops.migrate.migration_server import MigrationServer, Primary
 
 PING_INTERVAL_SECONDS = 0.05
 """Pause between two PINGs."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from redis.exceptions import AskError, NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
 from valkeykit_ops.migrate.router import Router
-from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.run_context import RunContext
 
 NO_PERMISSION, NO_KEY = "NOPERM", "NOPERM for a key"
 

@@ -10,11 +10,11 @@ from redis.exceptions import RedisError
 
 from valkeykit_ops.migrate import access_checks, functions, inventory, permissions, reader
 from valkeykit_ops.migrate.checks import Check
-from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.inventory import Inventory
 from valkeykit_ops.migrate.key_usage import usage_check
+from valkeykit_ops.migrate.migration_server import MigrationServer, Primary, fields_of, is_same_server
 from valkeykit_ops.migrate.router import Router
-from valkeykit_ops.migrate.server import MigrationServer, Primary, fields_of, is_same_server
+from valkeykit_ops.migrate.run_context import RunContext
 
 OLDEST_SOURCE = (5, 0)
 OLDEST_REVERSE_TARGET = (6, 2)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from valkeykit_ops.migrate import commands, reader
-from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.run_context import RunContext
 from valkeykit_ops.migrate.state import MigrationState
 
 PRESERVED_FILE = "preserved.keys"

@@ -14,10 +14,10 @@ from typing import Any
 
 from valkeykit_ops.migrate import commands, reader
 from valkeykit_ops.migrate.comparer import Comparer, KeyDifference, Verdict
-from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.copier import Copier
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.run_context import RunContext
 
 MAX_TRACKED_DIFFERENCES = 200_000
 """Differing keys that are kept in memory; beyond this number the first pass is repeated."""

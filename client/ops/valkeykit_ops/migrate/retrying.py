@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from redis.exceptions import AuthenticationError
 
-from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.key_scan import RECONNECT_INTERVAL_SECONDS, TRANSIENT_ERRORS
+from valkeykit_ops.migrate.run_context import RunContext
 
 MAX_REPETITIONS = 5
 """How often a step is repeated."""

@@ -11,9 +11,9 @@ from typing import Any
 from valkeykit.errors import ConfigurationError
 
 from valkeykit_ops.migrate import cutover, safety
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.options import Options, Scope
 from valkeykit_ops.migrate.safety import UnsafeOperationError
-from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
 
 FOLDER = "reverse"

@@ -12,8 +12,8 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 from valkeykit.url import Node
 
 from valkeykit_ops.cluster_nodes import SLOTS
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
-from valkeykit_ops.migrate.server import MigrationServer
 
 REDIRECTS = (AskError, TryAgainError, ClusterDownError)
 """Errors of a cluster whose slots move. MovedError is an AskError."""

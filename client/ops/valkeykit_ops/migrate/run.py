@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from redis.exceptions import RedisError
 
-from valkeykit_ops.migrate import changes, functions, preflight, reverse, safety
-from valkeykit_ops.migrate.changes import ChangeTracker
-from valkeykit_ops.migrate.context import RunContext
+from valkeykit_ops.migrate import change_tracker, functions, preflight, reverse, safety
+from valkeykit_ops.migrate.change_tracker import ChangeTracker
 from valkeykit_ops.migrate.copier import Copier
 from valkeykit_ops.migrate.cut_over_step import CutOver, CutOverStep
 from valkeykit_ops.migrate.failures import translating_errors
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.latency_monitor import LatencyMonitor
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.preflight import MigrationPlan
 from valkeykit_ops.migrate.preserved import find_preserved, load_preserved
@@ -25,8 +25,8 @@ from valkeykit_ops.migrate.progress import ProgressReporter
 from valkeykit_ops.migrate.reconcile import Verification, copy_keys, reconcile
 from valkeykit_ops.migrate.report import MigrationReport
 from valkeykit_ops.migrate.retrying import repeated
+from valkeykit_ops.migrate.run_context import RunContext
 from valkeykit_ops.migrate.scratch import remove_scratch_keys
-from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.silent_commands import GroupChanges, notifies_enough
 from valkeykit_ops.migrate.state import MigrationState
 
@@ -194,8 +194,8 @@ class Migration:
             yield
             return
         if context.options.notifications and not context.state.get("notifications"):
-            context.state.put("notifications", changes.enable(context.source))
-        if context.options.conflict != "skip" and changes.enabled(context.source):
+            context.state.put("notifications", change_tracker.enable(context.source))
+        if context.options.conflict != "skip" and change_tracker.enabled(context.source):
             enables = bool(context.state.get("notifications"))
             self._changes = ChangeTracker(context.source, context.options.scope, enables=enables)
             self._groups = GroupChanges(context.source)
@@ -206,7 +206,7 @@ class Migration:
                 self._changes.close()
             if before := context.state.get("notifications"):
                 with contextlib.suppress(RedisError):
-                    changes.restore(context.source, before)
+                    change_tracker.restore(context.source, before)
                     context.state.put("notifications", None)
 
     @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from valkeykit.errors import ValkeykitError
 
 from valkeykit_ops.migrate import cutover
-from valkeykit_ops.migrate.server import MigrationServer
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.state import MigrationState
 
 CUT_OVER = "cut_over"

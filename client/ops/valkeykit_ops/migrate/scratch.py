@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.key_scan import KeyScan
 from valkeykit_ops.migrate.options import prefix_pattern
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.run_context import RunContext
 from valkeykit_ops.migrate.target_writer import TargetWriter
 
 

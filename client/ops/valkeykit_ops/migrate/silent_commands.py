@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from redis.exceptions import RedisError
 
-from valkeykit_ops.migrate.server import InspectedServer, MigrationServer, calls_of
+from valkeykit_ops.migrate.migration_server import InspectedServer, MigrationServer, calls_of
 
 SILENT_COMMANDS: dict[str, frozenset[str]] = {
     "stream": frozenset({"xack", "xackdel", "xautoclaim", "xclaim", "xreadgroup"}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from valkeykit.errors import RefusedError
 
-from valkeykit_ops.migrate.server import MigrationServer, fields_of
+from valkeykit_ops.migrate.migration_server import MigrationServer, fields_of
 
 IGNORED_COMMANDS = frozenset(
     {"info", "command", "client", "cluster", "hello", "auth", "select", "ping", "replconf", "psync", "role"}

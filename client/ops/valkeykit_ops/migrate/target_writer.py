@@ -8,10 +8,10 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from valkeykit_ops.migrate import commands, reader
-from valkeykit_ops.migrate.context import RunContext
 from valkeykit_ops.migrate.pipelined import pack
 from valkeykit_ops.migrate.reader import NEVER
 from valkeykit_ops.migrate.router import Router
+from valkeykit_ops.migrate.run_context import RunContext
 
 
 class TargetWriter:

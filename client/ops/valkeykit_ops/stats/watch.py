@@ -15,7 +15,7 @@ from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
 
 from valkeykit_ops import nodes as deployment
-from valkeykit_ops.stats.keys import KeySampler
+from valkeykit_ops.stats.key_sampler import KeySampler
 from valkeykit_ops.stats.reading import Figures, Reading, between, read
 from valkeykit_ops.stats.slow_log import SlowLog
 

@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, cast
 
 from valkeykit.queue.handlers import exhaust, exhaust_async
 from valkeykit.queue.job import InvalidResultError, Job, enter
-from valkeykit.queue.options import check_progress
+from valkeykit.queue.job_options import check_progress
 from valkeykit.queue.processes.references import Reference, resolve
 
 MAX_SENT_CHARACTERS = 20_000

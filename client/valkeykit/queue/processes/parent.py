@@ -16,7 +16,7 @@ from multiprocessing.spawn import get_executable
 from typing import Any
 
 from valkeykit.errors import InvalidJobError, JobError
-from valkeykit.queue.options import MAX_RESULT_BYTES
+from valkeykit.queue.job_options import MAX_RESULT_BYTES
 from valkeykit.queue.processes.child import HandlerCall, Message
 from valkeykit.queue.processes.references import check_not_importing, refer
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.queue import events
-from valkeykit.queue.events import Event, Listener, logger
+from valkeykit.queue import job_events
 from valkeykit.queue.job import InvalidResultError, Job
+from valkeykit.queue.job_events import Event, Listener, logger
 from valkeykit.queue.outcomes import (
     MAX_ERROR_CHARACTERS,
     Outcome,
@@ -127,7 +127,7 @@ class Acknowledger:
                 break
             except Exception as error:  # noqa: BLE001  (whatever it is, the jobs stay held)
                 failures += 1
-                events.log_trouble(error, "queue %s: can't acknowledge jobs", self._queue.name)
+                job_events.log_trouble(error, "queue %s: can't acknowledge jobs", self._queue.name)
                 if failures >= MAX_BATCH_REJECTIONS and await self._leases.is_server_healthy():
                     await self._send_one_by_one(outcomes, error)
                     return
@@ -156,7 +156,7 @@ class Acknowledger:
         for outcome in outcomes:
             is_lost, is_cancelled = outcome.job.key in lost, outcome.job.key in cancelled
             event = _event(self._queue.name, outcome, now, lost=is_lost, cancelled=is_cancelled)
-            events.publish(self._listeners, event)
+            job_events.publish(self._listeners, event)
 
 
 def _event(queue: str, outcome: Outcome, now: float, *, lost: bool, cancelled: bool) -> Event:

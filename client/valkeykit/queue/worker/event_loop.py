@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from valkeykit.queue.events import logger
+from valkeykit.queue.job_events import logger
 
 
 def run_to_end(main: Coroutine[Any, Any, None]) -> None:

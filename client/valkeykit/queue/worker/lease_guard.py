@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.queue.events import logger
+from valkeykit.queue.job_events import logger
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.worker.leases import BATCH_JOBS, RENEWAL_RETRY_FRACTION, RENEWALS_PER_LEASE
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import ValkeykitError
-from valkeykit.queue import events
-from valkeykit.queue.events import logger
-from valkeykit.queue.worker.executor import INTERRUPT_GRACE_SECONDS
+from valkeykit.queue import job_events
+from valkeykit.queue.job_events import logger
+from valkeykit.queue.worker.job_executor import INTERRUPT_GRACE_SECONDS
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.job import Job
     from valkeykit.queue.queue import Queue
-    from valkeykit.queue.worker.executor import JobExecutor
+    from valkeykit.queue.worker.job_executor import JobExecutor
     from valkeykit.queue.worker.lease_guard import LeaseGuard
     from valkeykit.vocabulary import Interruption
 
@@ -154,7 +154,7 @@ class LeaseManager:
             try:
                 gone = set(await self._queue.send(self._queue.protocol.start(self._worker, flat(jobs))))
             except Exception as error:  # noqa: BLE001  (whatever it is, none of them has begun)
-                events.log_trouble(error, "queue %s: can't record the start of jobs", self._queue.name)
+                job_events.log_trouble(error, "queue %s: can't record the start of jobs", self._queue.name)
                 gone = {job.key for job in jobs}
             for job, noted in batch:
                 if not noted.done():
@@ -219,7 +219,7 @@ class LeaseRenewer(threading.Thread):
             except Exception as error:  # noqa: BLE001  (leases must be renewed whatever happens)
                 pause = min(0.5, self._interval)
                 if not self._ended.is_set():
-                    events.log_trouble(error, "queue %s: leases can't be renewed", self._queue.name)
+                    job_events.log_trouble(error, "queue %s: leases can't be renewed", self._queue.name)
         self._queue.close()
 
     def stop(self) -> None:

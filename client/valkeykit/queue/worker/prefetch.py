@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.error_translation import REDIS_ERRORS
 from valkeykit.errors import InvalidJobError, UnsupportedServerError
-from valkeykit.queue import events
-from valkeykit.queue.events import Event, Listener, logger
+from valkeykit.queue import job_events
 from valkeykit.queue.job import Job, unpack
-from valkeykit.queue.options import JobSpec
+from valkeykit.queue.job_events import Event, Listener, logger
+from valkeykit.queue.job_options import JobSpec
 from valkeykit.queue.schema import CorruptJobError, NewerFormatError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from valkeykit.queue.handlers import Handler
     from valkeykit.queue.protocol import ScriptCall
     from valkeykit.queue.responses import DueSchedule, ReapedJob, TakeResult
-    from valkeykit.queue.worker.executor import JobExecutor
+    from valkeykit.queue.worker.job_executor import JobExecutor
     from valkeykit.queue.worker.leases import LeaseManager
     from valkeykit.vocabulary import EventKind
 
@@ -159,7 +159,7 @@ class JobFetcher:
                 raise
             except Exception as error:  # noqa: BLE001  (a worker continues whatever happens)
                 failures += 1
-                events.log_trouble(error, "queue %s: can't take jobs", self._queue.name)
+                job_events.log_trouble(error, "queue %s: can't take jobs", self._queue.name)
                 await asyncio.sleep(min(0.5 * failures, MAX_RETRY_PAUSE_SECONDS))
 
     async def wait_for_take(self, seconds: float) -> None:
@@ -241,8 +241,8 @@ class JobFetcher:
         """Jobs whose lease this take found to have ended: their workers may be gone, so this one reports them."""
         kinds: dict[str, EventKind] = {"waiting": "lost", "dead": "dead", "cancelled": "cancelled"}
         for job in reaped:
-            event = Event(kinds[job.fate], self._queue.name, job.id, job.name, job.attempt, 0.0, events.LEASE_ENDED)
-            events.publish(self._listeners, event)
+            event = Event(kinds[job.fate], self._queue.name, job.id, job.name, job.attempt, 0.0, job_events.LEASE_ENDED)
+            job_events.publish(self._listeners, event)
 
     async def _is_empty(self) -> bool:
         counts = await self._queue.send(self._queue.protocol.statistics())

@@ -11,22 +11,22 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import ConfigurationError, LoginError, UnsupportedServerError, ValkeykitError
-from valkeykit.queue import events
+from valkeykit.queue import job_events
 from valkeykit.queue.aqueue import AsyncQueue
-from valkeykit.queue.events import Listener, logger
+from valkeykit.queue.job_events import Listener, logger
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.worker.acks import Acknowledger
 from valkeykit.queue.worker.event_loop import cancelled, is_done_before
-from valkeykit.queue.worker.executor import JobExecutor
-from valkeykit.queue.worker.health import package_version
+from valkeykit.queue.worker.job_executor import JobExecutor
 from valkeykit.queue.worker.leases import CHECK_INTERVAL_SECONDS, RENEWAL_RETRY_FRACTION, LeaseManager, LeaseRenewer
 from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS, JobFetcher, PrefetchController
+from valkeykit.queue.worker.worker_health import package_version
 
 if TYPE_CHECKING:
     from valkeykit.queue.base import QueueBase
     from valkeykit.queue.job import Job
-    from valkeykit.queue.worker.health import Health
     from valkeykit.queue.worker.lease_guard import LeaseGuard
+    from valkeykit.queue.worker.worker_health import Health
     from valkeykit.vocabulary import Interruption
 
 RELEASE_GRACE_SECONDS = 3.0
@@ -165,7 +165,7 @@ class WorkerRun:
             except (LoginError, ConfigurationError):
                 raise
             except Exception as error:  # noqa: BLE001  (a worker continues whatever it is)
-                events.log_trouble(error, "queue %s: waiting for the server", self._queue.name)
+                job_events.log_trouble(error, "queue %s: waiting for the server", self._queue.name)
                 await is_done_before(self._stopping.wait(), asyncio.sleep(0.5))
         return False
 
@@ -250,7 +250,7 @@ class WorkerRun:
         except UnsupportedServerError:
             raise
         except Exception as error:  # noqa: BLE001
-            events.log_trouble(error, "queue %s: " + text, self._queue.name)
+            job_events.log_trouble(error, "queue %s: " + text, self._queue.name)
             await asyncio.sleep(0.5)
 
     def _interrupt_soon(self, jobs: list[Job], reason: Interruption) -> None:

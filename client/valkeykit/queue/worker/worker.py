@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from valkeykit.errors import ConfigurationError, shown
-from valkeykit.queue import events
+from valkeykit.queue import job_events
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.eager import no_server
-from valkeykit.queue.events import Listener
+from valkeykit.queue.job_events import Listener
 from valkeykit.queue.processes.references import check_not_importing
 from valkeykit.queue.worker.event_loop import run_to_end
-from valkeykit.queue.worker.health import Health
 from valkeykit.queue.worker.lease_guard import LeaseGuard
 from valkeykit.queue.worker.run import WorkerRun
+from valkeykit.queue.worker.worker_health import Health
 
 LEASE_SECONDS = 30.0
 """Seconds without a renewal after which a job goes to another worker."""
@@ -86,7 +86,7 @@ class Worker:
         self._queue = queue
         self._lease = lease
         self._shutdown_timeout = shutdown_timeout
-        self._listeners = (events.log, *_checked(listeners))
+        self._listeners = (job_events.log, *_checked(listeners))
         self._health = Health(queue.name, heartbeat, health_port)
         self._stopping: asyncio.Event | None = None
         self._hurry: asyncio.Event | None = None

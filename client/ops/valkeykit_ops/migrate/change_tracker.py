@@ -14,9 +14,9 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
 from valkeykit.errors import ConfigurationError
 
+from valkeykit_ops.migrate.migration_server import MigrationServer, Primary
 from valkeykit_ops.migrate.options import Scope
 from valkeykit_ops.migrate.pipelined import PipelinedConnection, pack
-from valkeykit_ops.migrate.server import MigrationServer, Primary
 
 MAX_TRACKED_KEYS = 500_000
 """Changed keys that are kept in memory; beyond this number all keys are compared again."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from infra import hardening
-from infra.drivers.docker import compose, files, health, reasons
+from infra.drivers.docker import compose, container_health, deployment_files, reasons
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.objects import DockerObjects
@@ -99,7 +99,7 @@ class ContainerDeployment:
 
     def write_users(self) -> None:
         """Write only the users into the volume."""
-        rendered = files.render(self.plan, self.secrets)
+        rendered = deployment_files.render(self.plan, self.secrets)
         users = {path: text for path, text in rendered.items() if path.endswith(".acl")}
         self.open(self.volume(compose.CONF)).put(users)
 
@@ -107,7 +107,7 @@ class ContainerDeployment:
         """Write configuration, users, certificates and scripts into the volume."""
         for name in [compose.CONF, *([compose.BACKUPS] if compose.keeps_backups(self.plan) else [])]:
             self.engine.docker("volume", "create", *self.labels(name), self.volume(name))
-        self.open(self.volume(compose.CONF)).put(files.render(self.plan, self.secrets))
+        self.open(self.volume(compose.CONF)).put(deployment_files.render(self.plan, self.secrets))
         if self.plan.backups.is_scheduled:
             self.open(self.plan.backups.folder or self.volume(compose.BACKUPS)).make_folder(self.plan.project)
 
@@ -145,9 +145,11 @@ class ContainerDeployment:
     def problems(self) -> list[str]:
         """Lost, stopped, unhealthy and outdated containers, a line each."""
         facts, services = self._facts(), self.project["services"]
-        problems = {service: health.problem(facts.get(service), desired) for service, desired in services.items()}
+        problems = {
+            service: container_health.problem(facts.get(service), desired) for service, desired in services.items()
+        }
         for service in (service for service in (*self.executor.ports, compose.KEEPER) if service in facts):
-            if not health.is_healthy(facts[service]) and (reason := self.reason(service)):
+            if not container_health.is_healthy(facts[service]) and (reason := self.reason(service)):
                 problems[service] = reason.text
         return [f"{service}: {problem}" for service, problem in problems.items() if problem]
 
@@ -156,8 +158,8 @@ class ContainerDeployment:
         facts, services = self._facts(), self.project["services"]
         existing = {name: desired for name, desired in services.items() if name in facts}
         if unhealthy:
-            return [name for name, desired in existing.items() if health.can_recreate(facts[name], desired)]
-        return [name for name, desired in existing.items() if health.is_outdated(facts[name], desired)]
+            return [name for name, desired in existing.items() if container_health.can_recreate(facts[name], desired)]
+        return [name for name, desired in existing.items() if container_health.is_outdated(facts[name], desired)]
 
     def compose(self, *arguments: str) -> str:
         return self.engine.compose(self.project, *arguments)
@@ -167,7 +169,7 @@ class ContainerDeployment:
         names = {self.container(service): service for service in services or self.project["services"]}
         by_service = {names[facts["Name"].lstrip("/")]: facts for facts in self.engine.inspect("container", *names)}
         for service, facts in by_service.items():  # the engine's first check runs only some seconds after the start
-            if health.status(facts) == "starting" and self._passes(service, facts):
+            if container_health.status(facts) == "starting" and self._passes(service, facts):
                 facts["State"]["Health"]["Status"] = "healthy"
         return by_service
 
@@ -197,13 +199,13 @@ class ContainerDeployment:
                     first[service] = now, facts["RestartCount"]
                     continue
                 since, restarts = first[service]
-                has_failed = health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
+                has_failed = container_health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
                 reason = self.reason(service) if has_failed or now - since > _REASON_AFTER_SECONDS else None
                 if has_failed or now - begin > START_TIMEOUT_SECONDS or (reason and now - since > reason.grace_seconds):
                     raise EngineError(
                         f"{service} {reason.state}: {reason.text}"
                         if reason
-                        else f"{service} is {health.status(facts)}",
+                        else f"{service} is {container_health.status(facts)}",
                         fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
                     )
                 # A cluster that is being formed isn't worth a word until it takes long.
@@ -215,13 +217,14 @@ class ContainerDeployment:
             slow = self._not_healthy(slow)
 
     def _not_healthy(self, services: Collection[str]) -> dict[str, dict[str, Any]]:
-        return {name: facts for name, facts in self._facts(services).items() if not health.is_healthy(facts)}
+        return {name: facts for name, facts in self._facts(services).items() if not container_health.is_healthy(facts)}
 
     def reason(self, service: str) -> reasons.Reason | None:
         """Why a service isn't healthy, as it reports itself."""
         waiting = log = ""
         port = self.executor.ports.get(service, 0)
-        check = f"cat /tmp/waiting || sh {files.HOME}/bin/healthy {port} 2>&1 | grep -E '^(MISCONF|stale)|Certificate'"
+        healthy = f"sh {deployment_files.HOME}/bin/healthy {port} 2>&1"
+        check = f"cat /tmp/waiting || {healthy} | grep -E '^(MISCONF|stale)|Certificate'"
         with contextlib.suppress(EngineError):  # it isn't waiting, or doesn't run
             waiting = self.engine.docker("exec", self.container(service), "sh", "-c", check)
         with contextlib.suppress(EngineError):  # its container does not exist

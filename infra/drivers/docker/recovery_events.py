@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from infra.drivers.docker.deployment import ContainerDeployment
+from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.topology.executor import fields
 

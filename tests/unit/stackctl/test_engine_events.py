@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stackctl import events
+from stackctl import engine_events
 
 SERVER = "pulumi-python:dynamic/valkey:Server"
 
@@ -20,8 +20,8 @@ def error(message: str, name: str = "") -> dict[str, Any]:
     return {"diagnosticEvent": {"severity": "error", "message": message, **({"urn": f"urn::{name}"} if name else {})}}
 
 
-def read(*happened: dict[str, Any], end: str = "") -> events.UpdateEvents:
-    return events.parse([*(f"{json.dumps(event)}\n" for event in happened), end])
+def read(*happened: dict[str, Any], end: str = "") -> engine_events.UpdateEvents:
+    return engine_events.parse([*(f"{json.dumps(event)}\n" for event in happened), end])
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete", "replace", "create-replacement"])
@@ -42,13 +42,13 @@ def test_a_change_has_begun(operation: str) -> None:
 )
 def test_nothing_has_begun(event: dict[str, Any]) -> None:
     assert not read(event).has_begun
-    assert not events.parse([]).has_begun
+    assert not engine_events.parse([]).has_begun
 
 
 def test_a_refusal_has_changed_nothing() -> None:
     refusal = error("infra.errors.PreflightError: it holds 50mb -> pulumi config set memory <more>\n", "server")
     happened = read(before("update", SERVER), refusal, error("update failed"))
-    assert happened == events.UpdateEvents(
+    assert happened == engine_events.UpdateEvents(
         has_begun=False, errors=("it holds 50mb -> pulumi config set memory <more>",)
     )
     assert read(before("update", SERVER), before("update", SERVER, "other"), refusal).has_begun

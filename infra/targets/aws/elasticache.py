@@ -10,7 +10,7 @@ import pulumi
 from valkeykit.url import Node
 
 from infra.settings import StackSettings
-from infra.settings.keys import set_command
+from infra.settings.config_keys import set_command
 from infra.targets.aws.access import UserAccess
 from infra.targets.aws.existing_group import ExistingGroup
 from infra.targets.aws.network import Network

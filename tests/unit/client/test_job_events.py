@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from valkeykit.queue.events import Event, log, telemetry
+from valkeykit.queue.job_events import Event, log, telemetry
 
 
 def test_what_went_wrong_is_logged_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from valkeykit.errors import ConfigurationError
-from valkeykit.queue.events import logger
+from valkeykit.queue.job_events import logger
 
 POLL_SECONDS = 0.1
 """Seconds until the server notices that it is to end."""

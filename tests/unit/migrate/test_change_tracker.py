@@ -11,10 +11,10 @@ from redis.exceptions import ConnectionError as BrokenError
 from redis.exceptions import ResponseError
 from valkeykit.errors import ConfigurationError
 from valkeykit.url import Node
-from valkeykit_ops.migrate import changes
-from valkeykit_ops.migrate.changes import ChangeTracker
+from valkeykit_ops.migrate import change_tracker
+from valkeykit_ops.migrate.change_tracker import ChangeTracker
+from valkeykit_ops.migrate.migration_server import MigrationServer, Primary
 from valkeykit_ops.migrate.options import Scope
-from valkeykit_ops.migrate.server import MigrationServer, Primary
 
 from harness.waiting import wait_until
 
@@ -80,7 +80,7 @@ class FakeSource:
 
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
-    monkeypatch.setattr(changes, "POLL_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(change_tracker, "POLL_INTERVAL_SECONDS", 0.01)
     return FakeSource()
 
 
@@ -111,11 +111,11 @@ def test_changes_until_a_lost_subscription_is_replaced(source: FakeSource, track
 def test_a_subscription_without_an_answer(
     source: FakeSource, tracker: ChangeTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "PING_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(change_tracker, "PING_INTERVAL_SECONDS", 0.02)
     first = source.subscriptions[0]
     wait_until(lambda: first.pings > 2, problem="no PING is sent")
     assert len(source.subscriptions) == 1, "its answers count"
-    monkeypatch.setattr(changes, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(change_tracker, "SILENCE_SECONDS", 0.1)
     first.answers = False
     wait_until(lambda: len(source.subscriptions) > 1, problem="the loss is not noticed")
     wait_until(lambda: tracker.take() is None, problem="changes before the new subscription are not known")
@@ -139,4 +139,4 @@ def test_notifications_of_this_run_that_a_restart_switched_off(source: FakeSourc
 def test_a_service_that_does_not_permit_the_setting(source: FakeSource) -> None:
     source.is_managed = True
     with pytest.raises(ConfigurationError, match="leave --notifications out"):
-        changes.enable(cast("MigrationServer", source))
+        change_tracker.enable(cast("MigrationServer", source))

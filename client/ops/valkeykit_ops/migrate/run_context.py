@@ -11,9 +11,9 @@ from valkeykit.errors import ValkeykitError
 from valkeykit_ops.migrate.counters import Counters
 from valkeykit_ops.migrate.guards import SourceGuard, TargetGuard
 from valkeykit_ops.migrate.key_usage import Usage, carried_usage
+from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.ownership import KeyOwnership, scratch_prefix
-from valkeykit_ops.migrate.server import MigrationServer
 from valkeykit_ops.migrate.state import JsonLinesFile, MigrationState
 from valkeykit_ops.migrate.throttle import Throttle
 

@@ -17,10 +17,10 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from valkeykit.queue.events import logger
 from valkeykit.queue.handlers import complete, exhaust
 from valkeykit.queue.job import InvalidResultError, Job, call
-from valkeykit.queue.options import MAX_RESULT_BYTES
+from valkeykit.queue.job_events import logger
+from valkeykit.queue.job_options import MAX_RESULT_BYTES
 from valkeykit.queue.outcomes import EncodedResult, interruption_error
 from valkeykit.queue.worker.event_loop import is_cancelling
 from valkeykit.queue.worker.running import InterruptedFunction, RunningJobs

@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from infra.hardening import Target, Topology, Workload
 from infra.settings.aws import AwsSettings
+from infra.settings.config_keys import EmptyAsNone, Key, SettingsModel, Size, StrictBool, size_in_bytes
 from infra.settings.docker import DockerSettings
 from infra.settings.gcp import GcpSettings
-from infra.settings.keys import EmptyAsNone, Key, SettingsModel, Size, StrictBool, size_in_bytes
 from infra.settings.parameters import ParameterMap
 from infra.settings.values import NameList
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.errors import ConfigurationError, shown
 from valkeykit.heartbeat import STUCK_SECONDS, remove_heartbeat, write_heartbeat
-from valkeykit.queue.events import logger
+from valkeykit.queue.job_events import logger
 
 if TYPE_CHECKING:
+    from valkeykit.queue.worker.health_endpoints import ProbeServer
     from valkeykit.queue.worker.leases import LeaseRenewer
     from valkeykit.queue.worker.prefetch import JobFetcher
-    from valkeykit.queue.worker.probes import ProbeServer
 
 HEARTBEAT_INTERVAL_SECONDS = 1.0
 """Pause between two notes that the loop runs, and between two writes of the heartbeat file."""
@@ -100,7 +100,7 @@ class Health:
         """
         self._ended.clear()
         if self._port is not None:
-            from valkeykit.queue.worker.probes import ProbeServer
+            from valkeykit.queue.worker.health_endpoints import ProbeServer
 
             self._server = ProbeServer(self._port, self.as_dict)
             self._server.start()
