@@ -422,6 +422,11 @@ def test_what_a_node_reports_while_it_waits(data: Path) -> None:
     assert late.endswith("node-1; repair it: make repair")
 
 
+def test_a_node_that_waits_for_long_asks_the_others_less_often(data: Path) -> None:
+    script = 'sleep() { echo "$1"; }; hold wait x || :; began=$((began - 60)); hold wait x || :'
+    assert start_node(data, script).splitlines()[1:] == ["0.2", "2"]
+
+
 def test_a_primary_waits_for_an_election_only_as_long_as_one_takes(data: Path) -> None:
     script = "is_election_over && echo yes || echo no; unled=$(($(date +%s) - 20)); is_election_over && echo yes"
     assert start_node(data, script).split() == ["no", "yes"]
