@@ -76,7 +76,7 @@ drill: $(READY) ## Verify the newest backup: load it into a temporary server, pr
 render: $(READY) ## Write a folder that needs no Pulumi (FOR=compose|native, OUT=folder, SET="memory=1gb topology=cluster")
 	@set -f; for pair in $$SET; do set -- "$$@" --set "$$pair"; done; $(RUN) render --for "$$FOR" --out "$$OUT" "$$@"
 
-down: $(READY) ## Destroy a stack; its last snapshot stays as an RDB file
+down: $(READY) ## Destroy a stack; embedded and docker leave a final snapshot
 	@$(RUN) down --stack "$$STACK"
 
 sdk: $(READY) ## Install the Pulumi SDK for a cloud target (CLOUD=aws|gcp)

@@ -229,7 +229,7 @@ def render(
 
 @app.command()
 def down(stack: StackName = DEFAULT_STACK) -> None:
-    """Destroy a stack; its last snapshot stays as an RDB file."""
+    """Destroy a stack; embedded and docker leave a final snapshot."""
     from stackctl.operations.down import destroy
 
     with running(make_command("down", stack), locked=stack):

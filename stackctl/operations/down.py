@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from infra.outputs import CLOUDS
 from stackctl import backend, export, journal, keycounts
 from stackctl.messages import show
 from stackctl.stack import Stack
@@ -14,16 +15,19 @@ _STAMP = "final-20260101T000000Z"
 
 
 def destroy(stack: Stack) -> None:
-    """Destroy a stack; its last snapshot stays.
+    """Destroy a stack, and print the final snapshot that embedded and docker leave.
 
     Raises:
         StackError: there is no such stack, or Pulumi failed.
     """
-    data = stack.root / (stack.configuration().get("dataDir") or f"{backend.FOLDER}/{stack.name}")
+    configuration = stack.configuration()
+    data = stack.root / (configuration.get("dataDir") or f"{backend.FOLDER}/{stack.name}")
     stack.down()
     export.forget(stack.root, stack.name)
     keycounts.forget(stack.root, stack.name)
     journal.write(stack.root, stack.name, None)
+    if configuration.get("target") in CLOUDS:
+        return  # a snapshot in this folder is of a server that the stack was before
     if files := _last_snapshot(data):
         show(f"The last snapshot: {', '.join(map(str, files))}")
     if [file.suffix for file in files] == [".rdb"]:

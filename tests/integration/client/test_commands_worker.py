@@ -23,6 +23,7 @@ def test_a_worker_runs_until_sigterm(server: ServerProcess, tmp_path: Path) -> N
         assert process.wait(30) == 0
     log = (tmp_path / "log").read_text()
     assert "queue mail, 2 jobs at once: block, double, log, long, long_coroutine" in log
+    assert log.index("double, log") < log.index("queue mail: ready")
 
 
 def test_log_lines_carry_the_id_of_their_job(server: ServerProcess, tmp_path: Path) -> None:

@@ -47,3 +47,12 @@ def test_the_files_of_several_nodes_are_named_without_a_command(
 def test_a_stack_without_a_snapshot_leaves_no_message(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     destroy(stack)
     assert capsys.readouterr().err == ""
+
+
+def test_an_earlier_server_s_snapshot_is_not_that_of_a_cloud_s_stack(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave(stack, "final-20261130T010000Z.rdb")
+    monkeypatch.setattr(Stack, "configuration", lambda _: {"dataDir": "data", "target": "gcp"})
+    destroy(stack)
+    assert capsys.readouterr().err == ""

@@ -60,7 +60,8 @@ def metrics(
     """Serve metrics of all nodes for Prometheus."""
     settings = settings_of(url, stack, ca, "monitor")
     if once:
-        typer.echo(exporter.text(settings), nl=False)
+        with translate_errors():
+            typer.echo(exporter.text(settings), nl=False)
         return
     nodes = _listen_address(listen)
     server = exporter.serve(settings, nodes[0].host, nodes[0].port)

@@ -49,8 +49,11 @@ GAUGES: Mapping[str, tuple[Value, str]] = {
 
 
 class _Collector:
-    def __init__(self, watch: Watch) -> None:
+    """Collects from a watch. strict: fail without a server, of which a scrape reports `redis_up 0` instead."""
+
+    def __init__(self, watch: Watch, *, strict: bool) -> None:
         self._watch = watch
+        self._strict = strict
         self._lock = threading.Lock()
 
     def collect(self) -> Iterator[Any]:
@@ -61,6 +64,8 @@ class _Collector:
             try:
                 readings, missing = self._watch.readings(), list(self._watch.missing)
             except (RedisError, ConfigurationError):
+                if self._strict:
+                    raise
                 readings, missing = [], []
         up = GaugeMetricFamily("redis_up", "Whether the node responds", labels=["node"])
         for node, value in (*((one.node, 1.0) for one in readings), *((node, 0.0) for node in missing)):
@@ -91,10 +96,11 @@ def text(settings: ConnectionSettings) -> str:
     """The metrics of one scrape.
 
     Raises:
-        ConfigurationError: Prometheus_client is not installed.
+        ConfigurationError: Prometheus_client is not installed, or the Sentinels report no primary.
+        RedisError: No node responds.
     """
     with Watch(settings, samples=False) as watch:
-        registry = _registry(watch)
+        registry = _registry(watch, strict=True)
         from prometheus_client import generate_latest
 
         return generate_latest(registry).decode()
@@ -106,7 +112,7 @@ def serve(settings: ConnectionSettings, host: str, port: int) -> ThreadingHTTPSe
     Raises:
         ConfigurationError: Prometheus_client is not installed, or the port is not available.
     """
-    registry = _registry(Watch(settings, samples=False))
+    registry = _registry(Watch(settings, samples=False), strict=False)
     from prometheus_client import start_http_server
 
     try:
@@ -118,11 +124,11 @@ def serve(settings: ConnectionSettings, host: str, port: int) -> ThreadingHTTPSe
     return cast("ThreadingHTTPServer", server)
 
 
-def _registry(watch: Watch) -> Any:
+def _registry(watch: Watch, *, strict: bool) -> Any:
     try:
         from prometheus_client import CollectorRegistry
     except ImportError:
         raise ConfigurationError("metrics need prometheus_client", fix=OPERATOR_TOOLS) from None
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(cast("Any", _Collector(watch)))
+    registry.register(cast("Any", _Collector(watch, strict=strict)))
     return registry

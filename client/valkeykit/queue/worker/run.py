@@ -161,6 +161,7 @@ class WorkerRun:
             try:
                 if await is_done_before(self._stopping.wait(), self._queue.check()):
                     self._renewal.start()
+                    logger.info("queue %s: ready", self._queue.name)
                     return True
             except (LoginError, ConfigurationError):
                 raise
