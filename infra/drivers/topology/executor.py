@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ POLL_INTERVAL_SECONDS = 0.05
 
 RESPONSE_TIMEOUT_SECONDS = 20
 """Generous: a server that is loading its data, or needs a password, also responds at once."""
+
+POLL_SECONDS = 1.0
+"""The most that a poll counts: where it takes longer, the machine is busy, and the operation takes longer too."""
+
+BUSY_TIMEOUT_SECONDS = 600.0
+"""How long a busy machine may extend a shorter wait."""
 
 
 class CommandRejectedError(ProvisioningError):
@@ -80,15 +87,23 @@ def reachable(executor: NodeExecutor, members: Sequence[NodeAddress]) -> list[No
 def wait_until(condition: Callable[[], bool], seconds: float, problem: str) -> None:
     """Wait for a condition; nodes that don't respond or reject a command meanwhile are queried again.
 
+    seconds: on a machine that is so busy that polls take longer than `POLL_SECONDS`, it waits for as many polls.
+
     Raises:
         ProvisioningError: the condition is still false after that time; its message is the problem.
     """
-    for _ in until(seconds, POLL_INTERVAL_SECONDS):
+    begun = time.monotonic()
+    for _ in until(seconds, POLL_INTERVAL_SECONDS, POLL_SECONDS):
+        limit = max(seconds, BUSY_TIMEOUT_SECONDS)
         try:
             if condition():
                 return
-        except (CommandRejectedError, NotRespondingError):
-            continue
+        except CommandRejectedError:
+            pass
+        except NotRespondingError:  # its timeout isn't due to a busy machine
+            limit = seconds
+        if time.monotonic() - begun > limit:
+            break
     raise ProvisioningError(problem, fix="run `make up` again to resume")
 
 

@@ -24,6 +24,7 @@ from infra.drivers.topology.executor import (
     wait_until,
 )
 from infra.drivers.topology.pause import Pause
+from infra.errors import ProvisioningError
 
 DOWN_AFTER_MILLISECONDS = 3000
 SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS = 5_000
@@ -31,6 +32,10 @@ SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS = 5_000
 
 FAILOVER_TIMEOUT_SECONDS = 30.0
 ORDER_TIMEOUT_SECONDS = 5.0
+PROMOTION_TIMEOUT_SECONDS = 15.0
+PROMOTION_ATTEMPTS = 2
+"""Sentinels give up a promotion that takes longer than their own timeout, as on a busy machine."""
+
 SYNC_TIMEOUT_SECONDS = 900.0
 SENTINEL_TIMEOUT_SECONDS = 60.0
 
@@ -216,8 +221,7 @@ def fail_over(
     """
     live = reachable(executor, nodes)
     if primary not in live:
-        _order_failover(executor, sentinels, nodes, primary, lambda: True)
-        return wait_for_primary(executor, sentinels, nodes, other_than=primary)
+        return _promote(executor, sentinels, nodes, primary, lambda: True)
     replicas = [node for node in live if node != primary]
     wait_until_in_sync(executor, primary, live)
     # The fence first: during a long pause, which blocks their PUBLISH, Sentinels promote a replica themselves.
@@ -225,8 +229,7 @@ def fail_over(
         is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
         wait_until(is_caught_up, FAILOVER_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
         held.extend()
-        _order_failover(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
-        successor = wait_for_primary(executor, sentinels, nodes, other_than=primary)
+        successor = _promote(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
         # Before writers continue, so that the previous primary rejects them.
         attach_replicas(executor, successor, live)
     return successor
@@ -258,11 +261,12 @@ def wait_for_primary(
     sentinels: Sequence[str],
     nodes: Sequence[NodeAddress],
     other_than: NodeAddress | None = None,
+    seconds: float = FAILOVER_TIMEOUT_SECONDS,
 ) -> NodeAddress:
     """Wait until the Sentinels report a primary that reports itself as one.
 
     Raises:
-        ProvisioningError: they don't within `FAILOVER_TIMEOUT_SECONDS`.
+        ProvisioningError: they don't within that time.
     """
     promoted: list[NodeAddress] = []
 
@@ -273,8 +277,27 @@ def wait_for_primary(
         promoted.append(primary)
         return True
 
-    wait_until(named, FAILOVER_TIMEOUT_SECONDS, "the Sentinels promote no replica")
+    wait_until(named, seconds, "the Sentinels promote no replica")
     return promoted[0]
+
+
+def _promote(
+    executor: NodeExecutor,
+    sentinels: Sequence[str],
+    nodes: Sequence[NodeAddress],
+    primary: NodeAddress,
+    is_ready: Callable[[], bool],
+) -> NodeAddress:
+    """Have the Sentinels promote a replica, and order it again if they gave up.
+
+    Raises:
+        ProvisioningError: they promote none.
+    """
+    for _ in range(PROMOTION_ATTEMPTS):
+        _order_failover(executor, sentinels, nodes, primary, is_ready)
+        with contextlib.suppress(ProvisioningError):
+            return wait_for_primary(executor, sentinels, nodes, primary, PROMOTION_TIMEOUT_SECONDS)
+    raise ProvisioningError("the Sentinels promote no replica", fix="run `make up` again to resume")
 
 
 def _order_failover(
