@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import pulumi
 
 from infra.errors import ProvisioningError
+from infra.targets.output_errors import as_run_error
+
+Result = TypeVar("Result")
 
 Inputs = Mapping[str, Any]
 """A resource's inputs, with the provider's names."""
@@ -25,6 +28,18 @@ class PreviousResources:
     def watch(self) -> pulumi.ResourceOptions:
         """The options of the component."""
         return pulumi.ResourceOptions(state_migrations=[self._remember])
+
+    def once_known(self, component: pulumi.Resource, use: Callable[[], Result]) -> pulumi.Output[Result]:
+        """What `use` returns once the component is registered. The component's children can depend on it."""
+
+        @as_run_error
+        def result(_urn: str | None) -> Result:
+            return use()
+
+        async def after_registration() -> Result:
+            return result(await component.urn.future())
+
+        return pulumi.Output.from_input(after_registration())
 
     def inputs(self, urn: str) -> Inputs | None:
         """The previous inputs of a resource; None if it did not exist."""

@@ -28,20 +28,16 @@ def no_objections(_previous: Inputs, _new: Inputs) -> Iterable[str]:
 
 
 class ReplacementGuard:
-    """Watches a component and protects those of its resources that the data depends on.
+    """Protects those resources of a component that the data depends on.
 
     holding: the type tokens that the resource with the data can have.
-    allow: the command that turns the protection off. previous: if something else watches the component too.
+    allow: the command that turns the protection off. previous: what watches the component.
     """
 
-    def __init__(self, holding: Iterable[str], allow: str, previous: PreviousResources | None = None) -> None:
+    def __init__(self, holding: Iterable[str], allow: str, previous: PreviousResources) -> None:
         self._holding = frozenset(holding)
         self._allow = allow
-        self._previous = previous or PreviousResources()
-
-    def watch(self) -> pulumi.ResourceOptions:
-        """The options of the component."""
-        return self._previous.watch()
+        self._previous = previous
 
     def protect(
         self, what: str, replacing: Iterable[str], find_objections: FindObjections = no_objections
@@ -75,7 +71,6 @@ class ReplacementGuard:
 
     def _update_hook(self, what: str, find_objections: FindObjections) -> ResourceHook:
         def before_update(planned: ResourceHookArgs) -> None:
-            self._previous.check_completed()
             self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
 
         return ResourceHook(f"guard of {what}, in place", before_update, _ON_PREVIEW)

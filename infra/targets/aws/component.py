@@ -18,6 +18,7 @@ from infra.targets.aws.existing_group import look_up_existing
 from infra.targets.aws.names import labels, safe_name
 from infra.targets.context import Context
 from infra.targets.deployment import Login, TargetDeployment
+from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
 
 
@@ -35,10 +36,14 @@ class AwsDeployment(TargetDeployment):
         provider = _provider(settings)
         existing = network.look_up(settings, provider)
         imported = look_up_existing(settings, provider)
-        guard = create_guard(settings)
-        super().__init__("valkey:target:Aws", name, None, guard.watch() if guard else None)
+        previous = PreviousResources()
+        guard = create_guard(settings, previous)
+        super().__init__("valkey:target:Aws", name, None, previous.watch())
         child_options = pulumi.ResourceOptions(parent=self, provider=provider)
-        context = Context(settings, safe_name(stack), labels(settings, stack), child_options, guard)
+        unchecked = Context(settings, safe_name(stack), labels(settings, stack), child_options, guard)
+        # Nothing is registered after a failed update, which could pass for a success.
+        completed = previous.once_known(self, previous.check_completed)
+        context = unchecked.after([completed.apply(lambda _: provider)])
         topic = alarms.create_topic(context)  # first, since most resources wait for it
         users = access.create_users(context)
         key = secrets.create_encryption_key(context)
@@ -76,9 +81,10 @@ class AwsDeployment(TargetDeployment):
 def _provider(settings: StackSettings) -> Provider:
     """Another region is another provider, and all resources would be created again there."""
     given = provider_arguments("aws", Provider, owned=("region",))
-    guard = create_guard(settings)
+    previous = PreviousResources()
+    guard = create_guard(settings, previous)
     protection = guard.protect("the region and all its resources", ("region",)) if guard else None
-    options = pulumi.ResourceOptions.merge(guard.watch(), protection) if guard else None
+    options = pulumi.ResourceOptions.merge(previous.watch(), protection) if guard else None
     return Provider("aws", region=settings.aws.region, **given, opts=options)
 
 

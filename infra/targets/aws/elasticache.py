@@ -15,7 +15,8 @@ from infra.targets.aws.access import UserAccess
 from infra.targets.aws.existing_group import ExistingGroup
 from infra.targets.aws.network import Network
 from infra.targets.context import Context
-from infra.targets.replacement_guard import Inputs, ReplacementGuard, is_older
+from infra.targets.previous_resources import Inputs, PreviousResources
+from infra.targets.replacement_guard import ReplacementGuard, is_older
 
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
 SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
@@ -66,12 +67,12 @@ class ManagedCache:
     members: pulumi.Output[Sequence[str]] | None = None
 
 
-def create_guard(settings: StackSettings) -> ReplacementGuard | None:
+def create_guard(settings: StackSettings, previous: PreviousResources) -> ReplacementGuard | None:
     """Protection against replacement and downgrade; None if the configuration allows them."""
     return (
         None
         if settings.aws.allowReplacement
-        else ReplacementGuard((GROUP, SERVERLESS), set_command("aws.allowReplacement", "true"))
+        else ReplacementGuard((GROUP, SERVERLESS), set_command("aws.allowReplacement", "true"), previous)
     )
 
 

@@ -112,10 +112,7 @@ def _plan(
     request: Mapping[str, Any],
     stack: str,
 ) -> pulumi.Output[UpdatePlan]:
-    """Depends on no resource: the component's children wait for it."""
-
-    @as_run_error
-    def plan(_urn: str | None) -> UpdatePlan:
+    def plan() -> UpdatePlan:
         planned = changes.plan_update(previous, provider_names(request), stack)
         retention.check_members(settings, previous)
         if note := waiting_notes.note(previous.of(changes.INSTANCE), planned):
@@ -124,11 +121,7 @@ def _plan(
             pulumi.log.info(f"gcp: {len(later) + 1} updates: this one, then {'; then '.join(later)}")
         return planned
 
-    async def after_registration() -> UpdatePlan:
-        # Only then the engine has provided the previous resources.
-        return plan(await component.urn.future())
-
-    return pulumi.Output.from_input(after_registration())
+    return previous.once_known(component, plan)
 
 
 def _check_networks(settings: StackSettings, provider: Provider) -> pulumi.Output[None]:
