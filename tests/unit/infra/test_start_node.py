@@ -86,7 +86,7 @@ def add_increment(data: Path) -> None:
 def member(data: Path, name: str, **fields: object) -> None:
     """What another member answered."""
     known = {"role": "slave", "loading": 0, "slave_priority": 100, "master_replid": "history", **fields}
-    (data / "members" / name).write_text("".join(f"{key}:{value}\n" for key, value in known.items()))
+    (data / "members" / name).write_text("".join(f"{key}:{value}\r\n" for key, value in known.items()))
 
 
 def ahead(data: Path, *names: str) -> str:
