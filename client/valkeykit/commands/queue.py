@@ -26,15 +26,19 @@ RETRY_SECONDS = 2.0
 
 
 def queue(  # noqa: PLR0917  (typer makes them options)
-    name: Annotated[str | None, typer.Argument(help="The queue's name; without one, all queues are listed.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The queue's name; without one, all queues and workers are listed.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh each second.")] = False,
     dead: Annotated[int, typer.Option(min=0, help="Number of dead letters to show.")] = 10,
     jobs: Annotated[
-        Literal["waiting", "delayed", "active", "dead"] | None, typer.Option(help="List the jobs in this state.")
+        Literal["waiting", "delayed", "active", "dead", "recent"] | None,
+        typer.Option(help="List the jobs in this state; recent: completed lately."),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="With --jobs: the maximum number of jobs.")] = 100,
-    workers: Annotated[bool, typer.Option("--workers", help="List the workers.")] = False,
+    workers: Annotated[bool, typer.Option("--workers", help="List the workers and their jobs.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Show each minute of the last hour.")] = False,
     job: Annotated[str | None, typer.Option(metavar="ID", help="Show a job: state, error and traceback.")] = None,
     requeue: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Requeue this dead letter with all its attempts.")
@@ -47,9 +51,9 @@ def queue(  # noqa: PLR0917  (typer makes them options)
     resume: Annotated[bool, typer.Option("--resume", help="Resume a paused queue.")] = False,
     ca: Annotated[str | None, typer.Option(help="Path of the CA certificate.")] = None,
 ) -> None:
-    """Show a queue, list its jobs and workers, or operate it. Without NAME: list all queues."""
+    """Show a queue, list its jobs and workers, or operate it. Without NAME: list all queues and workers."""
     operations = Operations(pause, resume, requeue or [], requeue_all, cancel or [], purge)
-    _check_usage(name, operations, [jobs is not None, workers, job is not None], watch=watch, as_json=as_json)
+    _check_usage(name, operations, [jobs is not None, workers, history, job is not None], watch=watch, as_json=as_json)
     if name is None:
         _show(partial(queues.listing, ca), as_json=as_json, watch=watch)
         return
@@ -60,10 +64,14 @@ def queue(  # noqa: PLR0917  (typer makes them options)
             if purge is not None and not yes:
                 confirm_purge(shown, purge)
             operate(shown, operations, as_json=as_json)
+        elif jobs == "recent":
+            _show(partial(views.recent, shown, limit), as_json=as_json, watch=watch)
         elif jobs is not None:
             _show(partial(views.jobs, shown, jobs, limit), as_json=as_json, watch=watch)
         elif workers:
             _show(partial(views.workers, shown), as_json=as_json, watch=watch)
+        elif history:
+            _show(partial(views.history, shown), as_json=as_json, watch=watch)
         elif job is not None:
             _show(partial(views.job, shown, job), as_json=as_json, watch=watch)
         else:
@@ -74,7 +82,7 @@ def _check_usage(name: str | None, operations: Operations, lists: list[bool], *,
     if name is None and (operations.is_any or any(lists)):
         raise typer.BadParameter("NAME is missing: all options but --json, --watch and --ca need a queue")
     if sum(lists) + operations.is_any > 1:
-        raise typer.BadParameter("--jobs, --workers, --job and changes of the queue exclude each other")
+        raise typer.BadParameter("--jobs, --workers, --history, --job and changes of the queue exclude each other")
     if operations.pause and operations.resume:
         raise typer.BadParameter("--pause and --resume exclude each other")
     if watch and (as_json or operations.is_any):

@@ -9,14 +9,16 @@ from typing import TypeVar
 
 from redis.exceptions import NoPermissionError
 from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
 from valkeykit.commands.tables import add_row, table
-from valkeykit.commands.views import View, count_live, is_neglected, neglect
+from valkeykit.commands.views import View, is_neglected, live_workers, neglect
 from valkeykit.connection import open_client
 from valkeykit.error_translation import translate_errors
 from valkeykit.errors import InvalidJobError
 from valkeykit.fast_connection import FastConnection
+from valkeykit.queue.activity import WorkerState
 from valkeykit.queue.protocol import QueueProtocol, ScriptCall
 from valkeykit.queue.schema import REGISTRY_KEY, key_prefix
 from valkeykit.settings import resolve_settings
@@ -29,19 +31,22 @@ _TRACES = ("jobs", "stats", "schedules", "workers", "config")
 
 def listing(ca: str | None) -> View:
     """List every queue that was used on this server, with its counts."""
-    record, warnings = [], []
+    record, warnings, workers = [], [], list[tuple[str, WorkerState]]()
     page = table("queues", "queue", "waiting", "active", "delayed", "dead letters", "workers", "")
     with _connection(ca) as connection:
         for name in sorted(_decode(name) for name in connection.send("SMEMBERS", REGISTRY_KEY)):
             with suppress(InvalidJobError):  # no queue has such a name
                 calls = QueueProtocol(name)
-                counts, live = _ask(connection, calls.statistics()), count_live(_ask(connection, calls.workers()))
-                record.append({"name": name} | asdict(counts) | {"workers": live})
-                numbers = (counts.waiting, counts.active, counts.delayed, counts.dead, live)
+                counts, live = _ask(connection, calls.statistics()), live_workers(_ask(connection, calls.workers()))
+                about = {"workers": len(live), "live_workers": [asdict(one) for one in live]}
+                record.append({"name": name} | asdict(counts) | about)
+                workers += [(name, one) for one in live]
+                numbers = (counts.waiting, counts.active, counts.delayed, counts.dead, len(live))
                 add_row(page, name, *(f"{number:,}" for number in numbers), "paused" if counts.paused else "")
-                if is_neglected(counts, live):
+                if is_neglected(counts, len(live)):
                     warnings.append(neglect(name))
-    return View(record, Group(page, *warnings) if record else Text("no queue has been used on this server"))
+    pages = [page, _workers(workers)] if workers else [page]
+    return View(record, Group(*pages, *warnings) if record else Text("no queue has been used on this server"))
 
 
 def check_used(name: str, ca: str | None) -> None:
@@ -56,6 +61,14 @@ def check_used(name: str, ca: str | None) -> None:
                 return
         if not connection.send("EXISTS", *[f"{key_prefix(name)}:{key}" for key in _TRACES]):
             raise InvalidJobError(f"no queue named {name!r} has been used on this server", fix="valkeykit queue")
+
+
+def _workers(workers: list[tuple[str, WorkerState]]) -> Table:
+    page = table("workers", "queue", "worker", "host", "process", "reported, s ago", "running", "version")
+    for name, one in workers:
+        running = f"{one.running} of {one.concurrency}"
+        add_row(page, name, one.name, one.host, one.pid, f"{one.heard:.1f}", running, one.version)
+    return page
 
 
 @contextmanager

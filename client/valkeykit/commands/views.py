@@ -49,17 +49,36 @@ def jobs(queue: Queue, state: StoredState, limit: int) -> View:
     return View([asdict(job) for job in listed], page)
 
 
+def recent(queue: Queue, limit: int) -> View:
+    """List jobs that were completed lately."""
+    listed = queue.recent(limit)
+    page = table(f"queue {queue.name}: recent", "id", "job", "attempts", "completed (UTC)", "seconds")
+    for job in listed:
+        add_row(page, job.id, job.name, job.attempts, moment(job.finished_at), f"{job.seconds:,.3f}")
+    return View([asdict(job) for job in listed], page)
+
+
+def history(queue: Queue) -> View:
+    """Count what happened in each minute of the last hour."""
+    minutes = queue.history()
+    columns = ("completed", "failed", "retried", "lost", "cancelled")
+    page = table(f"queue {queue.name}: last hour", "minute (UTC)", *columns)
+    for minute in minutes:
+        add_row(page, moment(minute.start)[:-3], *(f"{getattr(minute, column):,}" for column in columns))
+    return View([asdict(minute) for minute in minutes], page)
+
+
 def workers(queue: Queue) -> View:
     """List the workers that reported within an hour."""
     listed = queue.workers()
     page = table(
         f"queue {queue.name}: workers",
-        "worker", "host", "process", "reported, s ago", "started (UTC)", "running", "version", "handlers",
+        "worker", "host", "process", "reported, s ago", "started (UTC)", "running", "jobs", "version", "handlers",
     )  # fmt: skip
     for one in listed:
         add_row(
             page, one.name, one.host, one.pid, f"{one.heard:.1f}", moment(one.started),
-            f"{one.running} of {one.concurrency}", one.version, ", ".join(one.handlers),
+            f"{one.running} of {one.concurrency}", current_jobs(one), one.version, ", ".join(one.handlers),
         )  # fmt: skip
     return View([asdict(one) for one in listed], page)
 
@@ -79,14 +98,24 @@ def job(queue: Queue, identity: str) -> View:
     return View(asdict(state), _job(state))
 
 
+def current_jobs(worker: WorkerState) -> str:
+    """The jobs that a worker ran at its last report, with their seconds."""
+    return ", ".join(f"{job.name} {job.id} ({job.seconds:,.0f} s)" for job in worker.jobs)
+
+
+def live_workers(listed: list[WorkerState]) -> list[WorkerState]:
+    """The workers that reported recently."""
+    return [one for one in listed if one.heard < LIVE_REPORT_SECONDS]
+
+
 def count_live(listed: list[WorkerState]) -> int:
     """The number of workers that reported recently."""
-    return sum(one.heard < LIVE_REPORT_SECONDS for one in listed)
+    return len(live_workers(listed))
 
 
 def is_neglected(counts: QueueStatistics, live: int) -> bool:
-    """Whether jobs wait and no worker takes them."""
-    return counts.waiting > 0 and live == 0 and not counts.paused
+    """Whether jobs wait or are due and no worker takes them."""
+    return counts.waiting + counts.due > 0 and live == 0 and not counts.paused
 
 
 def neglect(name: str) -> Text:

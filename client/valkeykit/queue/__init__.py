@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from valkeykit.queue.activity import CurrentJob, FinishedJob, Minute, WorkerState
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.job import Job, current_job
 from valkeykit.queue.job_events import Event, JobFilter, Listener, telemetry
 from valkeykit.queue.job_options import JobOptions
 from valkeykit.queue.queue import Queue
-from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics
 from valkeykit.queue.schedule import Schedule
 from valkeykit.queue.worker import Worker
 
 __all__ = [
     "Added",
     "AsyncQueue",
+    "CurrentJob",
     "DeadLetter",
     "Event",
+    "FinishedJob",
     "Job",
     "JobFilter",
     "JobOptions",
     "JobState",
     "ListedJob",
     "Listener",
+    "Minute",
     "Queue",
     "QueueStatistics",
     "Schedule",

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from valkeykit.effects import run_effects_async
 from valkeykit.fast_connection import AsyncFastConnection
 from valkeykit.lazy_connection import AsyncLazyConnection
+from valkeykit.queue.activity import FinishedJob, Minute, WorkerState
 from valkeykit.queue.connections import open_async_connection
 from valkeykit.queue.job_options import JobOptions
 from valkeykit.queue.operations import EagerCall, Effects, QueueOperations, Request
 from valkeykit.queue.protocol import ScriptCall
-from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics
 from valkeykit.queue.schedule import Schedule
 from valkeykit.vocabulary import StoredState
 
@@ -116,6 +117,14 @@ class AsyncQueue(QueueOperations):
     async def jobs(self, state: StoredState, limit: int = 100, skip: int = 0) -> list[ListedJob]:
         """As Queue.jobs."""
         return await self._run_effects(self._jobs(state, limit, skip))
+
+    async def recent(self, limit: int = 100, skip: int = 0) -> list[FinishedJob]:
+        """As Queue.recent."""
+        return await self._run_effects(self._recent(limit, skip))
+
+    async def history(self) -> list[Minute]:
+        """As Queue.history."""
+        return await self._run_effects(self._history())
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """As Queue.dead_letters."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from valkeykit.effects import Sleep
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
 from valkeykit.queue import call_retry, responses
+from valkeykit.queue.activity import FinishedJob, Minute
 from valkeykit.queue.base import QueueBase
 from valkeykit.queue.job_options import JobOptions, check_count, check_word, milliseconds
 from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
@@ -147,6 +148,19 @@ class QueueOperations(QueueBase):
             listed += page.jobs
             left = limit - len(listed) if page.jobs else 0
         return listed
+
+    def _recent(self, limit: int, skip: int) -> Effects[list[FinishedJob]]:
+        check_count("limit", limit)
+        check_count("skip", skip)
+        if self.eager is not None or limit == 0:
+            return []
+        finished = yield from self._send(self.protocol.recent(skip + limit))
+        return finished[skip : skip + limit]
+
+    def _history(self) -> Effects[list[Minute]]:
+        if self.eager is not None:
+            return []
+        return (yield from self._send(self.protocol.history()))
 
     def _dead_letters(self, limit: int) -> Effects[list[DeadLetter]]:
         if self.eager is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import traceback
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from valkeykit.errors import CancelledJobError, JobTimeoutError, OperationTimeoutError
@@ -51,6 +52,20 @@ def encode_result(value: Any, max_result: int) -> str:
     if len(text) > max_result:
         raise InvalidResultError(f"the result takes {len(text)} bytes, and max_result is {max_result}")
     return text
+
+
+def recent_lines(outcomes: Iterable[Outcome], now: float) -> str:
+    """Completed jobs as the list of recent ones has them, but for the time, which the server adds."""
+    return "\n".join(f"{_run_ms(job, now)} {job.attempt} {job.spec.name} {job.id}" for job, _, _ in outcomes)
+
+
+def total_run_ms(outcomes: Iterable[Outcome], now: float) -> int:
+    """How long jobs ran in total."""
+    return max(0, round(1000 * sum(now - (outcome.job.started or now) for outcome in outcomes)))
+
+
+def _run_ms(job: Job, now: float) -> int:
+    return max(0, round(1000 * (now - (job.started or now))))
 
 
 def is_final(job: Job, error: BaseException) -> bool:

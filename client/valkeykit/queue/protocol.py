@@ -13,6 +13,7 @@ from valkeykit.errors import InvalidJobError, shown
 from valkeykit.lua import Script
 from valkeykit.lua import script as load
 from valkeykit.queue import schema
+from valkeykit.queue.activity import FinishedJob, Minute, WorkerState, read_history, read_recent, read_workers
 from valkeykit.queue.call_ids import CallIds
 from valkeykit.queue.job_options import JobRequest, check_count, check_queue_name, check_word
 from valkeykit.queue.responses import (
@@ -22,13 +23,11 @@ from valkeykit.queue.responses import (
     Page,
     QueueStatistics,
     TakeResult,
-    WorkerState,
     read_job,
     read_page,
     read_schedules,
     read_statistics,
     read_take,
-    read_workers,
 )
 from valkeykit.queue.schedule import Schedule
 from valkeykit.vocabulary import StoredState
@@ -114,16 +113,26 @@ class QueueProtocol:
         """Record that last attempts start. `jobs` is a flat list: id, attempt, …"""
         return self._call("start", (worker, *jobs), list)
 
-    def finish(self, worker: str, plain: Sequence[Any], with_results: Sequence[Any]) -> ScriptCall[list[bytes]]:
+    def finish(
+        self,
+        worker: str,
+        plain: Sequence[Any],
+        with_results: Sequence[Any],
+        *,
+        run_ms: int = 0,
+        recent: str = "",
+    ) -> ScriptCall[list[bytes]]:
         """Complete jobs. Both lists are flat; the answer is the ids that were lost.
 
         Args:
             worker: Name of the worker.
             plain: Jobs without a result: id, attempt, …
             with_results: Jobs with a result: id, attempt, TTL in ms, result, …
+            run_ms: How long they ran in total.
+            recent: Lines for the list of recent jobs, by `recent_lines`.
         """
         results = (f"result:{_text(identity)}" for identity in with_results[::4])
-        arguments = (worker, self._number(), len(plain) // 2, *plain, *with_results)
+        arguments = (worker, self._number(), run_ms, recent, len(plain) // 2, *plain, *with_results)
         return self._call("finish", arguments, list, f"report:{worker}", *results)
 
     def fail(self, worker: str, failures: Sequence[Any]) -> ScriptCall[tuple[list[bytes], list[bytes]]]:
@@ -217,6 +226,13 @@ class QueueProtocol:
 
     def statistics(self) -> ScriptCall[QueueStatistics]:
         return self._call("statistics", (), read_statistics)
+
+    def history(self) -> ScriptCall[list[Minute]]:
+        return self._call("history", (), read_history)
+
+    def recent(self, number: int) -> ScriptCall[list[FinishedJob]]:
+        """At least `number` completed jobs, where the server has so many."""
+        return self._call("recent", (number,), read_recent)
 
     def job(self, identity: str) -> ScriptCall[JobState]:
         return self._call("job", (identity,), partial(read_job, identity), f"result:{identity}")

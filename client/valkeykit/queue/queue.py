@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from valkeykit.effects import run_effects
 from valkeykit.fast_connection import FastConnection
 from valkeykit.lazy_connection import LazyConnection
+from valkeykit.queue.activity import FinishedJob, Minute, WorkerState
 from valkeykit.queue.connections import open_connection
 from valkeykit.queue.job_options import JobOptions
 from valkeykit.queue.operations import EagerCall, Effects, QueueOperations, Request
 from valkeykit.queue.protocol import ScriptCall
-from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, WorkerState
+from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics
 from valkeykit.queue.schedule import Schedule
 from valkeykit.vocabulary import StoredState
 
@@ -271,6 +272,32 @@ class Queue(QueueOperations):
             InvalidJobError: An argument can't be used.
         """
         return self._run_effects(self._jobs(state, limit, skip))
+
+    def recent(self, limit: int = 100, skip: int = 0) -> list[FinishedJob]:
+        """List jobs that were completed, the latest first.
+
+        The server keeps at least the latest 1,000 that workers listed. Of jobs that a worker reports together, it lists
+        five at most.
+
+        Args:
+            limit: How many to list, at most.
+            skip: How many to skip.
+
+        Returns:
+            The jobs; none where jobs run in this process.
+
+        Raises:
+            InvalidJobError: An argument can't be used.
+        """
+        return self._run_effects(self._recent(limit, skip))
+
+    def history(self) -> list[Minute]:
+        """Count what happened in each minute of the last hour.
+
+        Returns:
+            60 minutes, the oldest first; the last one is still running. None where jobs run in this process.
+        """
+        return self._run_effects(self._history())
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """List dead letters, the latest first.

@@ -69,6 +69,8 @@ class QueueStatistics:
         failed_last_minute: Jobs that became dead letters in the last full minute.
         oldest_ms: Age of the oldest waiting job, in milliseconds.
         paused: Whether the queue is paused.
+        due: Delayed jobs whose time has come; they run when a worker takes jobs.
+        run_ms: How long the completed jobs ran in total, in milliseconds.
     """
 
     waiting: int
@@ -84,6 +86,8 @@ class QueueStatistics:
     failed_last_minute: int
     oldest_ms: int
     paused: bool
+    due: int = 0
+    run_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,33 +175,6 @@ class Page:
 
 
 @dataclass(frozen=True)
-class WorkerState:
-    """A worker as it last reported.
-
-    Attributes:
-        name: Its name.
-        heard: Seconds since its last report.
-        host: Its host's name.
-        pid: Its process id.
-        started: Seconds since the epoch, by the worker's clock.
-        concurrency: Jobs that it runs at once.
-        running: Jobs that it ran.
-        handlers: Names of its handlers.
-        version: Its version of valkeykit.
-    """
-
-    name: str
-    heard: float
-    host: str
-    pid: int
-    started: float
-    concurrency: int
-    running: int
-    handlers: list[str]
-    version: str
-
-
-@dataclass(frozen=True)
 class DueSchedule:
     """A schedule that is due at `at`; both times are ms by the server's clock. serialized: as the server stores it."""
 
@@ -243,8 +220,8 @@ def read_job(identity: str, answer: list[Any]) -> JobState:
         name=name_of(record) if record else None,
         attempts=attempts,
         error=_text(error),
-        progress=_value(progress),
-        result=_value(result),
+        progress=json_value(progress),
+        result=json_value(result),
         traceback=_text(traceback),
     )
 
@@ -256,10 +233,10 @@ def read_page(state: StoredState, answer: list[Any]) -> Page:
             id=identity.decode(errors="replace"),
             state=state,
             name=name_of(record),
-            arguments=_value(record.partition(b"\n")[2]),
+            arguments=json_value(record.partition(b"\n")[2]),
             attempts=attempts,
             error=_text(error),
-            progress=_value(progress),
+            progress=json_value(progress),
             due=when / 1000 if when else None,
             traceback=_text(traceback),
         )
@@ -270,13 +247,6 @@ def read_page(state: StoredState, answer: list[Any]) -> Page:
     return Page(jobs, cut == 1)
 
 
-def read_workers(answer: list[Any]) -> list[WorkerState]:
-    return [
-        _worker(name.decode(errors="replace"), ago / 1000, _value(about))
-        for name, ago, about in zip(answer[::3], answer[1::3], answer[2::3], strict=True)
-    ]
-
-
 def dead_letter(job: ListedJob) -> DeadLetter:
     """A listed job as the dead letter that it is."""
     return DeadLetter(
@@ -284,27 +254,11 @@ def dead_letter(job: ListedJob) -> DeadLetter:
     )
 
 
-def _worker(name: str, heard: float, about: Any) -> WorkerState:
-    """A worker of another version may report less."""
-    about = about if isinstance(about, dict) else {}
-    return WorkerState(
-        name=name,
-        heard=heard,
-        host=str(about.get("host", "?")),
-        pid=int(about.get("pid", 0)),
-        started=float(about.get("started", 0)),
-        concurrency=int(about.get("concurrency", 0)),
-        running=int(about.get("running", 0)),
-        handlers=[str(handler) for handler in about.get("handlers", [])],
-        version=str(about.get("version", "?")),
-    )
-
-
 def _text(value: bytes | None) -> str | None:
     return value.decode(errors="replace") if value else None
 
 
-def _value(text: bytes | None) -> Any:
+def json_value(text: bytes | None) -> Any:
     """The JSON value; None if there is none or it is corrupt."""
     try:
         return json.loads(text) if text else None

@@ -21,6 +21,7 @@
     starts       list   when the latest jobs started (ms), under a rate limit
     stats        hash   totals
     minutes      hash   "what:minute modulo 60" -> "minute count"
+    recent       list   time (ms), then lines "duration attempt name id" of jobs that were completed together
     workers      hash   name -> the worker's description, as JSON
     beats        zset   worker -> time of its last report (ms)
     seen:P       bits   calls of a producer that have run; answers:P, hash, what some of them answered

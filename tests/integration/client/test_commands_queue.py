@@ -134,6 +134,22 @@ def test_queues_are_listed(queue: Queue, server: ServerProcess) -> None:
     assert (listed["mail"]["waiting"], listed["mail"]["workers"], listed["paused"]["paused"]) == (1, 0, True)
 
 
+def test_workers_and_due_jobs_without_one_are_listed(queue: Queue, server: ServerProcess) -> None:
+    queue.handler(name="send")(lambda: None)
+    with running_worker(queue) as worker:
+        queue.add("send")
+        wait_until(lambda: queue.statistics().completed == 1, 60)
+        assert worker.name in run(server, "queue").stdout.replace("\n", "")
+        (listed,) = json.loads(run(server, "queue", "--json").stdout)
+        assert [one["name"] for one in listed["live_workers"]] == [worker.name]
+    (recent,) = json.loads(run(server, "queue", "mail", "--jobs", "recent", "--json").stdout)
+    assert recent["id"] in run(server, "queue", "mail", "--jobs", "recent").stdout
+    assert "completed" in run(server, "queue", "mail", "--history").stdout
+    queue.add("send", delay=0.001)
+    wait_until(lambda: queue.statistics().due == 1)
+    assert "warning: jobs wait in the queue mail" in run(server, "queue").stdout
+
+
 def test_a_queue_that_was_never_used_is_an_error(server: ServerProcess) -> None:
     for arguments in ([], ["--json"], ["--pause"], ["--jobs", "dead"]):
         failed = run(server, "queue", "typo", *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import closing
 
@@ -156,6 +157,52 @@ def test_workers_describe_themselves(queue: Queue) -> None:
         assert 0 <= state.heard < 60
         queue.send(queue.protocol.renew(worker.name, 1000, []))  # without news
         assert queue.workers()[0].handlers == ["note"]
+
+
+def test_a_worker_reports_its_jobs_and_lists_those_that_it_completed(queue: Queue) -> None:
+    release = threading.Event()
+    queue.handler(name="wait")(lambda: release.wait(60) and None)
+    queue.handler(name="note", result_ttl=60)(lambda: 1)
+    with running_worker(queue, lease=1):
+        waiting = queue.add("wait").id
+        try:
+            wait_until(lambda: [job.id for one in queue.workers() for job in one.jobs] == [waiting], 60)
+            ((job,),) = (one.jobs for one in queue.workers())
+            assert (job.name, job.seconds >= 0) == ("wait", True)
+            noted = queue.add("note").id
+            wait_until(lambda: [job.id for job in queue.recent()] == [noted], 60)
+        finally:
+            release.set()
+        wait_until(lambda: queue.statistics().completed == 2, 60)
+    assert [(job.id, job.name, job.attempts) for job in queue.recent()] == [(waiting, "wait", 1), (noted, "note", 1)]
+    assert [job.id for job in queue.recent(1, skip=1)] == [noted]
+    assert queue.recent(0) == []
+    assert queue.recent()[0].seconds > 0
+    assert abs(queue.recent()[0].finished_at - time.time()) < 600
+    assert queue.statistics().run_ms > 0
+    minutes = queue.history()
+    assert (len(minutes), sum(minute.completed for minute in minutes)) == (60, 2)
+
+
+def test_lists_of_recent_jobs_and_of_workers_are_bounded(queue: Queue, server: ServerProcess) -> None:
+    for number in range(1101):
+        queue.add("send", id=str(number))
+        queue.send(queue.protocol.renew(f"w{number}", 60_000, [], "{}"))
+    take(queue, 1101)
+    for number in range(1101):
+        queue.send(queue.protocol.finish("w", [str(number), 1], [], recent=f"1 1 send {number}"))
+    with closing(server.client()) as admin:
+        assert admin.llen(f"{BASE}:recent") == 1000
+        assert (admin.zcard(f"{BASE}:beats"), admin.hlen(f"{BASE}:workers")) == (1000, 1000)
+    assert [job.id for job in queue.recent(2)] == ["1100", "1099"]
+    assert queue.workers()[0].name == "w1100"
+
+
+def test_delayed_jobs_that_are_due_are_counted(queue: Queue) -> None:
+    queue.add("send", delay=0.001)
+    queue.add("send", delay=600)
+    wait_until(lambda: queue.statistics().due == 1)
+    assert queue.statistics().delayed == 2
 
 
 def test_a_worker_of_another_version_may_report_less(queue: Queue) -> None:

@@ -2,11 +2,12 @@
 -- shared: clock
 -- keys: config jobs leases suspect dead stats minutes delayed* waiting*
 -- Counts of the queue, as a flat list of names and numbers.
-local lines, later, oldest = redis.call("LLEN", suspect), 0, nil
+local lines, later, due, oldest = redis.call("LLEN", suspect), 0, 0, nil
 local heads = { redis.call("LINDEX", suspect, 0) or nil }
 for priority = 0, 9 do
   lines = lines + redis.call("LLEN", waiting(priority))
   later = later + redis.call("ZCARD", delayed(priority))
+  due = due + redis.call("ZCOUNT", delayed(priority), "-inf", now)
   heads[#heads + 1] = redis.call("LINDEX", waiting(priority), 0) or nil
 end
 for _, id in ipairs(heads) do
@@ -22,7 +23,7 @@ local function rate(what)
   return tonumber(begun) == minute and tonumber(number) or 0
 end
 
-local totals = redis.call("HMGET", stats, "completed", "failed", "retried", "lost", "cancelled")
+local totals = redis.call("HMGET", stats, "completed", "failed", "retried", "lost", "cancelled", "run_ms")
 return {
   "waiting", lines,
   "active", redis.call("ZCARD", leases),
@@ -36,5 +37,7 @@ return {
   "completed_last_minute", rate("completed"),
   "failed_last_minute", rate("failed"),
   "oldest_ms", oldest and math.max(0, now - oldest) or 0,
+  "due", due,
+  "run_ms", totals[6] or 0,
   "paused", redis.call("HEXISTS", config, "paused"),
 }

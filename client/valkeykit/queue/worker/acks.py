@@ -20,6 +20,8 @@ from valkeykit.queue.outcomes import (
     encode_result,
     is_final,
     next_delay,
+    recent_lines,
+    total_run_ms,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ MAX_RETRY_PAUSE_SECONDS = 5.0
 MAX_BATCH_JOBS = 1000
 MAX_BATCH_BYTES = 1024 * 1024
 """Size of a batch; the last job may exceed it."""
+
+
+MAX_BATCH_RECENT = 5
+"""Jobs of a batch that enter the list of recent ones, so that it costs little where many jobs run."""
 
 
 @dataclass
@@ -109,7 +115,15 @@ class Acknowledger:
         """Acknowledge as many outcomes as one batch may hold."""
         batch, protocol = take_batch(outcomes, self._queue.max_result), self._queue.protocol
         if batch.done:
-            await self._deliver(protocol.finish(self._worker, batch.plain, batch.with_results), batch.done)
+            now = time.monotonic()
+            call = protocol.finish(
+                self._worker,
+                batch.plain,
+                batch.with_results,
+                run_ms=total_run_ms(batch.done, now),
+                recent=recent_lines(batch.done[-MAX_BATCH_RECENT:], now),
+            )
+            await self._deliver(call, batch.done)
         if batch.failures:
             await self._deliver(protocol.fail(self._worker, batch.failed), batch.failures)
         if batch.cancellations:

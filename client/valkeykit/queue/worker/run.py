@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import os
 import socket
 import time
@@ -34,6 +35,10 @@ RELEASE_GRACE_SECONDS = 3.0
 
 MAX_LOOP_LAG_SECONDS = 1.0
 """Seconds that a handler may block the loop before that is logged."""
+
+
+MAX_REPORTED_JOBS = 20
+"""Jobs that a worker reports as running."""
 
 
 class WorkerRun:
@@ -145,12 +150,15 @@ class WorkerRun:
         self._leases.mark_started(job)
 
     def _describe(self) -> dict[str, Any]:
+        running, now = tuple(self._executor.running), time.monotonic()
+        longest = heapq.nsmallest(MAX_REPORTED_JOBS, running, key=lambda job: job.started)
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": self._started,
             "concurrency": self._concurrency,
-            "running": len(self._executor.running),
+            "running": len(running),
+            "jobs": [(job.id, job.spec.name, round(now - job.started, 1)) for job in longest],
             "handlers": sorted(self._handlers)[:100],
             "version": package_version(),
         }

@@ -2,8 +2,8 @@
 local function delete_jobs(ids)
   redis.call("HDEL", active, unpack(ids))
   redis.call("HDEL", jobs, unpack(ids))
-  for _, key in ipairs({ errors, traces, progress, cancelled, losses, started }) do
-    if redis.call("EXISTS", key) == 1 then
+  if redis.call("EXISTS", errors, traces, progress, cancelled, losses, started) > 0 then
+    for _, key in ipairs({ errors, traces, progress, cancelled, losses, started }) do
       redis.call("HDEL", key, unpack(ids))
     end
   end
