@@ -5,7 +5,8 @@ A series is its name and labels, and its values in promtool's notation, one a mi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 Series = dict[str, str]
 
@@ -13,6 +14,11 @@ LENGTH = 46
 """Values: longer than any rule waits."""
 
 AT = "45m"
+
+BACKUPS = "valkey-backups"
+"""The group of the alerts about whole days, which need far longer series."""
+
+LONG, LONG_AT = 30 * 60, "29h"
 
 _NODE = 'stack="s",instance="s/node-0",kind="node"'
 _JOBS, _CACHE = f'{_NODE},policy="noeviction"', f'{_NODE},policy="allkeys-lru"'
@@ -69,6 +75,17 @@ def _keys(stack: str, *nodes: tuple[str, int, int], cluster: int = 0, restarts: 
 def _flushes(stack: str) -> Series:
     return {f'redis_commands_total{{{_of(stack, 0)},cmd="flushall"}}': f"_x{_EVENT} 1+0x{LENGTH - _EVENT - 1}"}
 
+
+def _copies(stack: str, values: str, backups: str = "daily") -> Series:
+    labels = f'{_of(stack, 0)},backups="{backups}"'
+    return {
+        f"redis_up{{{labels}}}": f"1+0x{LONG}",
+        f'redis_commands_total{{{labels},cmd="sync"}}': values,
+    }
+
+
+_DAY = 24 * 60
+_REST = f"1+0x{LONG - _DAY}"
 
 CASES: dict[str, tuple[Series, Series]] = {
     "ValkeyExporterDown": _one("up", f'{_NODE},job="valkey"', steady(0), steady(1)),
@@ -163,6 +180,21 @@ CASES: dict[str, tuple[Series, Series]] = {
             f"redis_rdb_changes_since_last_save{{{_NODE}}}": steady(0),
         },
     ),
+    "ValkeyBackupMissing": (
+        _copies("s", f"1+0x{LONG}"),
+        {
+            **_copies("due", f"_x{_DAY} {_REST}"),  # the first one since the server's start
+            **_copies("more", f"1+0x{_DAY} 2+0x{LONG - _DAY - 1}"),
+            **_copies("none", f"1+0x{LONG}", "none"),
+            **_copies("weekly", f"1+0x{LONG}", "weekly"),
+            **_copies("new", f"_x{LONG}"),
+            **{name: f"_x{_DAY} 1+0x{LONG - _DAY}" for name in _copies("new", "") if name.startswith("redis_up")},
+        },
+    ),
+    "ValkeyBackupFails": (
+        _copies("s", f"1+1x{LONG}"),
+        {**_copies("hourly", " ".join(f"{n}+0x59" for n in range(1, 31))), **_copies("none", f"1+1x{LONG}", "none")},
+    ),
 }
 
 
@@ -180,15 +212,18 @@ MORE: list[tuple[str, Series]] = [
             f"redis_connected_slaves{{{_of('s', 5)}}}": steady(0),
         },
     ),
+    ("ValkeyBackupMissing", _copies("s", f"_x{LONG}")),
 ]
 """Further series that alerts fire on."""
 
 
-def unit_tests(rules: str) -> dict[str, object]:
-    """The same for promtool."""
+def unit_tests(rules: str, group: Mapping[str, Any]) -> dict[str, object]:
+    """The same for promtool, for the alerts of one group, which is all that the file `rules` has."""
+    alerts = [rule["alert"] for rule in group["rules"] if "alert" in rule]
+    is_long = group["name"] == BACKUPS
     return {
         "rule_files": [rules],
-        "evaluation_interval": "3m",
+        "evaluation_interval": "15m" if is_long else "3m",
         "tests": [
             {
                 "interval": "1m",
@@ -197,12 +232,13 @@ def unit_tests(rules: str) -> dict[str, object]:
                 "promql_expr_test": [
                     {
                         "expr": f'min(ALERTS{{alertname="{alert}",alertstate="firing"}})',
-                        "eval_time": AT,
+                        "eval_time": LONG_AT if is_long else AT,
                         "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
                     }
                 ],
             }
             for alert, fires, series in _cases()
+            if alert in alerts
         ],
     }
 

@@ -84,6 +84,17 @@ def test_every_server_is_seen_by_the_exporter_over_tls(watched: DeploymentHarnes
     watched.assert_healthy()
 
 
+@pytest.mark.parametrize("watched", ["replicated"], indirect=True)
+def test_a_backup_is_counted_and_a_replica_is_not(watched: DeploymentHarness) -> None:
+    """The alerts about backups depend on it."""
+    target, node = exporter.targets(watched.deployment.plan)[0], watched.deployment.plan.nodes[0]
+    copies = 'redis_commands_total{cmd="sync"}'
+    assert copies not in scrape(watched, target)
+    copy = ["sh", "/etc/valkey/bin/cli", "replica", node.host, str(node.port), "--rdb", "/tmp/copy.rdb"]
+    watched.spec.engine.docker("exec", watched.deployment.container(node.name), *copy)
+    assert f"\n{copies} 1\n" in scrape(watched, target)
+
+
 KEY = "customer:alice@example.org"
 
 
@@ -185,9 +196,14 @@ def test_an_exporter_comes_and_goes_and_the_servers_stay(tmp_path: Path) -> None
 def test_each_rule_fires_where_it_should_and_is_silent_where_not(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "rules.yaml").write_text((MONITORING / "rules.yaml").read_text())
-    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(unit_tests("rules.yaml")))
     assert "SUCCESS" in promtool(tmp_path, "check", "rules", "/m/rules.yaml")
-    assert "SUCCESS" in promtool(tmp_path, "test", "rules", "/m/tests.yaml")
+    names = []
+    for group in RULES["groups"]:
+        names.append(name := group["name"])
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"groups": [group]}))
+        (tmp_path / f"{name}-tests.yaml").write_text(yaml.safe_dump(unit_tests(f"{name}.yaml", group)))
+    report = promtool(tmp_path, "test", "rules", *(f"/m/{name}-tests.yaml" for name in names))
+    assert report.count("SUCCESS") == len(names)
 
 
 def test_each_rule_has_cases_and_tells_what_to_do() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.drivers.docker.deployment_files import EXPORTER_PASSWORDS, HOME, monitored
-from infra.drivers.docker.plan import DeploymentPlan
+from infra.drivers.docker.plan import Backups, DeploymentPlan
 from infra.drivers.topology.executor import NodeAddress
 
 
@@ -38,6 +38,7 @@ def targets(plan: DeploymentPlan) -> list[dict[str, Any]]:
     shared = {
         "stack": plan.stack_name,
         "policy": plan.directives["maxmemory-policy"],
+        "backups": _frequency(plan.backups),
         "exporter": f"{plan.host}:{plan.exporter_port}",
     }
     kinds: list[tuple[str, tuple[NodeAddress, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
@@ -46,3 +47,14 @@ def targets(plan: DeploymentPlan) -> list[dict[str, Any]]:
         for kind, members in kinds
         for member in members
     ]
+
+
+def _frequency(backups: Backups) -> str:
+    """How often a backup is due, in the words of the alert: PromQL can't calculate with a label."""
+    if not backups.is_scheduled:
+        return "none"
+    return next((name for name, seconds in _FREQUENCIES.items() if backups.interval <= seconds), "monthly")
+
+
+_DAY_SECONDS = 86_400
+_FREQUENCIES = {"daily": _DAY_SECONDS, "weekly": 7 * _DAY_SECONDS}

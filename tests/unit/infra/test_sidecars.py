@@ -48,6 +48,15 @@ def test_every_server_is_a_target_whose_password_is_known(plan: DeploymentPlan) 
     assert len(targets) == 6
 
 
+@pytest.mark.parametrize(
+    ("hours", "frequency"),
+    [(0, "none"), (1, "daily"), (24, "daily"), (25, "weekly"), (168, "weekly"), (720, "monthly")],
+)
+def test_the_alerts_know_how_often_a_backup_is_due(plan: DeploymentPlan, hours: int, frequency: str) -> None:
+    targets = exporter.targets(replace(plan, backups=Backups(hours * 3600)))
+    assert {target["labels"]["backups"] for target in targets} == {frequency}
+
+
 def test_the_keys_stand_in_the_file_of_rclone_alone(plan: DeploymentPlan) -> None:
     rendered = deployment_files.render(plan, SECRETS)
     assert [path for path, text in rendered.items() if "key+of/it" in text] == ["upload/rclone.conf"]
