@@ -5,7 +5,7 @@ defaults, so that `pulumi config` shows them; a test compares the two.
 """
 
 from infra.settings.config_keys import ConfigProblem, name_stack
-from infra.settings.loading import load
+from infra.settings.loading import check, load
 from infra.settings.stack_settings import StackSettings
 
-__all__ = ["ConfigProblem", "StackSettings", "load", "name_stack"]
+__all__ = ["ConfigProblem", "StackSettings", "check", "load", "name_stack"]

@@ -55,16 +55,17 @@ def remove_command(key: str) -> str:
 SHELL_WORD = r"""(?:'[^']*'|"[^"]*"|<[^>]*>|[^\s;)]*[^\s;),])"""
 """One argument of a command within a sentence."""
 
-_COMMAND = re.compile(
+COMMAND = re.compile(
     rf"pulumi config (?:rm (?:--path )?{SHELL_WORD}"
     rf"|set (?:--path )?--secret (?:--path )?{SHELL_WORD}"
     rf"|set (?:--path )?(?!--){SHELL_WORD} {SHELL_WORD})"
 )
+"""A command within a sentence that sets or removes a key."""
 
 
 def name_stack(text: str, stack: str) -> str:
     """Let each `pulumi config` command of a text name the stack, since another one may be selected."""
-    return _COMMAND.sub(lambda match: f"{match[0]} --stack {stack}", text)
+    return COMMAND.sub(lambda match: f"{match[0]} --stack {stack}", text)
 
 
 def is_secret(model: type[BaseModel], name: str) -> bool:

@@ -43,8 +43,16 @@ def load(config: Mapping[str, str], project: str = NAMESPACE) -> StackSettings:
         _reject_previous_namespace(config, project)
     prefix = f"{project}:"
     config = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    return check({key: _parsed(key, value) for key, value in config.items()})
+
+
+def check(values: Mapping[str, object]) -> StackSettings:
+    """Check values by key, which are maps for the keys of one target.
+
+    Raises:
+        ConfigurationError: as `load`.
+    """
     try:
-        values = {key: _parsed(key, value) for key, value in config.items()}
         settings = StackSettings.model_validate(values)
     except ValidationError as problem:
         errors = problem.errors(include_url=False)

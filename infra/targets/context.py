@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pulumi
 
 from infra.settings import StackSettings
+from infra.targets.identity import Identity
 from infra.targets.replacement_guard import ReplacementGuard
 
 MIN_NAME_LENGTH = 4
@@ -18,11 +19,12 @@ MIN_NAME_LENGTH = 4
 
 @dataclass(frozen=True)
 class Context:
-    """name: the common prefix of all names. tags: of every resource that supports them.
+    """name: the common prefix of all names in the cloud. tags: of every resource that supports them.
     child_options: of every resource. guard: protects resources with data; None if replacement is allowed.
     """
 
     settings: StackSettings
+    identity: Identity
     name: str
     tags: dict[str, str]
     child_options: pulumi.ResourceOptions
@@ -33,15 +35,18 @@ class Context:
         later = pulumi.ResourceOptions.merge(self.child_options, pulumi.ResourceOptions(depends_on=list(resources)))
         return replace(self, child_options=later)
 
+    def resource(self, name: str) -> str:
+        """The name of a resource in Pulumi."""
+        return self.identity.resource(name)
+
     @property
     def is_production(self) -> bool:
         return self.settings.environment == "prod"
 
     def options(self, *more: pulumi.ResourceOptions, holds_data: bool = False) -> pulumi.ResourceOptions:
         """The options of a resource; in production, resources with data are protected from deletion."""
-        merged = pulumi.ResourceOptions.merge(
-            self.child_options, pulumi.ResourceOptions(protect=holds_data and self.is_production)
-        )
+        protect = True if holds_data and self.is_production else None
+        merged = pulumi.ResourceOptions.merge(self.child_options, pulumi.ResourceOptions(protect=protect))
         for options in more:
             merged = pulumi.ResourceOptions.merge(merged, options)
         return merged
@@ -49,6 +54,11 @@ class Context:
     def protected_options(self, what: str, *inputs: str) -> pulumi.ResourceOptions:
         """The options of a resource that the data depends on. inputs: those whose change replaces it."""
         return self.options(self.guard.protect(what, inputs)) if self.guard else self.options()
+
+
+def protection(component: pulumi.Resource, *, needed: bool = False) -> pulumi.ResourceOptions:
+    """Protection from deletion, if it is needed or the component itself is protected."""
+    return pulumi.ResourceOptions(protect=needed or bool(component._protect))
 
 
 def safe_name(stack: str, length: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,16 +22,22 @@ class Login:
     password: pulumi.Output[str] | None = None
 
 
-class TargetDeployment(pulumi.ComponentResource):
-    """A deployed target.
+class TargetDeployment(ABC):
+    """A deployment in two steps: the constructor checks everything that it can, `deploy` creates the resources.
 
+    component_options: of the component that the resources belong to. The following are set by `deploy`:
     logins: of the roles app, admin and monitor, whose users may have other names on the server.
     outputs: outputs that only this target has, by name.
     """
 
+    component_options: pulumi.ResourceOptions | None = None
     endpoint: pulumi.Output[Endpoint]
     logins: Mapping[str, Login]
     outputs: Mapping[str, pulumi.Input[Any]]
+
+    @abstractmethod
+    def deploy(self, component: pulumi.Resource) -> None:
+        """Create the resources below a component."""
 
 
 def password_logins(passwords: Mapping[str, pulumi.Output[str]]) -> dict[str, Login]:
@@ -38,8 +45,8 @@ def password_logins(passwords: Mapping[str, pulumi.Output[str]]) -> dict[str, Lo
     return {name: Login(name, password) for name, password in passwords.items()}
 
 
-def record_rotation(deployment: TargetDeployment, settings: StackSettings) -> None:
+def record_rotation(component: pulumi.Resource, logins: Mapping[str, Login], settings: StackSettings) -> None:
     """Store in the state which password rotation was carried out, after everything that uses the passwords."""
-    if any(login.password for login in deployment.logins.values()):
-        after = pulumi.ResourceOptions(depends_on=[deployment])
+    if any(login.password for login in logins.values()):
+        after = pulumi.ResourceOptions(depends_on=[component])
         Rotation("rotation", settings.passwordRotation, settings.completedRotation, after)

@@ -1,4 +1,4 @@
-"""The component of the embedded target: valkey-server processes on this machine, on loopback only."""
+"""The embedded target: valkey-server processes on this machine, on loopback only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from infra.providers.credentials import Password
 from infra.providers.processes import Server, ServerGroup
 from infra.settings import StackSettings
 from infra.settings.config_keys import set_command
+from infra.targets.context import protection
 from infra.targets.deployment import Login, TargetDeployment, password_logins
+from infra.targets.identity import Identity
 
 DISK_RESERVE_BYTES = 64 * 1024**2
 """Free space for the log and the start of a snapshot, in addition to the data."""
@@ -30,28 +32,28 @@ DISK_RESERVE_BYTES = 64 * 1024**2
 class EmbeddedDeployment(TargetDeployment):
     """Users with random passwords, and the servers that use them."""
 
-    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
+    def __init__(self, settings: StackSettings, identity: Identity) -> None:
         """
-        stack: project/stack, the owner of the servers' folder.
-
         Raises:
             ConfigurationError: lists every requirement that this machine does not meet.
         """
-        folder = settings.dataDir or f".valkey/{stack.rpartition('/')[2]}"
-        preflight(settings, ServerFolder(project.root() / folder), stack)
-        super().__init__("valkey:target:Embedded", name)
-        self._child_options = pulumi.ResourceOptions(parent=self)
+        self._settings, self._identity = settings, identity
+        self._folder = settings.dataDir or identity.folder
+        preflight(settings, ServerFolder(project.root() / self._folder), identity.owner)
+
+    def deploy(self, component: pulumi.Resource) -> None:
+        settings = self._settings
+        self._child_options = pulumi.ResourceOptions(parent=component)
         self._protected = pulumi.ResourceOptions.merge(
-            self._child_options, pulumi.ResourceOptions(protect=settings.environment == "prod")
+            self._child_options, protection(component, needed=settings.environment == "prod")
         )
-        self._settings = settings
         self._passwords: dict[str, Password] = {}
         self.passwords: Mapping[str, pulumi.Output[str]] = self._create_passwords(user.name for user in hardening.USERS)
         self.logins: Mapping[str, Login] = password_logins(self.passwords)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {}
         common = {
-            "folder": folder,
-            "stack": stack,
+            "folder": self._folder,
+            "stack": self._identity.owner,
             "version": binary.version(),
             "port": settings.port,
             "restoreFrom": str(project.root() / settings.restoreFrom) if settings.restoreFrom else "",
@@ -71,12 +73,11 @@ class EmbeddedDeployment(TargetDeployment):
                 sentinels=_nodes(created["sentinels"]),
             )
         )
-        self.register_outputs({})
 
     def _create_server(self, settings: StackSettings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
         """A single server; returns its ports and its version."""
         server = Server(
-            "server",
+            self._identity.resource("server"),
             {
                 **common,
                 "directives": _directives(settings),
@@ -93,7 +94,7 @@ class EmbeddedDeployment(TargetDeployment):
         passwords = {**self.passwords, **self._create_passwords(_INTERNAL_USERS)}
         users = [user for user in hardening.node_users(settings.topology) if user.name in passwords]
         servers = ServerGroup(
-            "servers",
+            self._identity.resource("servers"),
             {
                 **common,
                 "topology": settings.topology,
@@ -113,10 +114,9 @@ class EmbeddedDeployment(TargetDeployment):
 
     def _create_passwords(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
         """A new password for each name."""
-        created = {
-            name: Password(name, self._settings.passwordRotation, self._settings.completedRotation, self._child_options)
-            for name in names
-        }
+        settings = self._settings
+        rotation = (settings.passwordRotation, settings.completedRotation)
+        created = {name: Password(self._identity.resource(name), *rotation, self._child_options) for name in names}
         self._passwords.update(created)
         return {name: password.value for name, password in created.items()}
 

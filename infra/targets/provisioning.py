@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import pulumi
 from valkeykit.errors import ConfigurationError
 
 from infra.settings import StackSettings
 from infra.targets.deployment import TargetDeployment
+from infra.targets.identity import Identity
 
 
-def provision(settings: StackSettings, stack: str) -> TargetDeployment:
-    """Create the component of the configured target.
+def create_deployment(
+    settings: StackSettings, identity: Identity, provider: pulumi.ProviderResource | None = None
+) -> TargetDeployment:
+    """The deployment of the configured target, checked; nothing is registered but a cloud's provider.
 
     Args:
-        settings: of the stack.
-        stack: project/stack.
+        settings: of the deployment.
+        identity: from which its names are derived.
+        provider: of the cloud; without one, the target creates its own.
 
     Raises:
         ConfigurationError: the target cannot run this configuration; no resource was registered.
@@ -25,19 +30,19 @@ def provision(settings: StackSettings, stack: str) -> TargetDeployment:
         with _required_sdk("pulumi-aws"):
             from infra.targets.aws import AwsDeployment
 
-        return AwsDeployment("valkey", settings, stack)
+        return AwsDeployment(settings, identity, provider)
     if settings.target == "gcp":
         with _required_sdk("pulumi-gcp"):
             from infra.targets.gcp import GcpDeployment
 
-        return GcpDeployment("valkey", settings, stack)
+        return GcpDeployment(settings, identity, provider)
     if settings.target == "docker":
         from infra.targets.docker.component import DockerDeployment
 
-        return DockerDeployment("valkey", settings, stack)
+        return DockerDeployment(settings, identity)
     from infra.targets.embedded import EmbeddedDeployment
 
-    return EmbeddedDeployment("valkey", settings, stack)
+    return EmbeddedDeployment(settings, identity)
 
 
 @contextlib.contextmanager

@@ -32,11 +32,13 @@ class ReplacementGuard:
 
     holding: the type tokens that the resource with the data can have.
     allow: the command that turns the protection off. previous: what watches the component.
+    prefix: of the names of hooks, which are unique in a stack.
     """
 
-    def __init__(self, holding: Iterable[str], allow: str, previous: PreviousResources) -> None:
+    def __init__(self, holding: Iterable[str], allow: str, previous: PreviousResources, prefix: str = "") -> None:
         self._holding = frozenset(holding)
         self._allow = allow
+        self._prefix = prefix
         self._previous = previous
 
     def protect(
@@ -58,7 +60,7 @@ class ReplacementGuard:
             # With the opposite order Pulumi deletes before the hook runs.
             delete_before_replace=False,
             hooks=ResourceHookBinding(
-                before_create=[ResourceHook(f"guard of {what}", before_create, _ON_PREVIEW)],
+                before_create=[ResourceHook(f"{self._prefix}guard of {what}", before_create, _ON_PREVIEW)],
                 before_update=[self._update_hook(what, find_objections)],
             ),
         )
@@ -73,7 +75,7 @@ class ReplacementGuard:
         def before_update(planned: ResourceHookArgs) -> None:
             self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
 
-        return ResourceHook(f"guard of {what}, in place", before_update, _ON_PREVIEW)
+        return ResourceHook(f"{self._prefix}guard of {what}, in place", before_update, _ON_PREVIEW)
 
     def _objections_to_creation(
         self, planned: ResourceHookArgs, what: str, replacing: frozenset[str], find_objections: FindObjections

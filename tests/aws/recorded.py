@@ -15,7 +15,7 @@ from harness.cloud.config_strategies import Configuration, load
 from infra.settings import StackSettings
 from infra.targets.aws import AwsDeployment
 from infra.targets.deployment import record_rotation
-from tests.cloud.recording import Answer, Inputs, Recorder, record
+from tests.cloud.recording import Answer, Inputs, Recorder, deploy, identity, record
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 VPC = "vpc-0a1b2c3d"
@@ -118,8 +118,9 @@ class DeployedAws:
         self.outputs: dict[str, Any] = self.known["aws"]
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
-        made = AwsDeployment("valkey", self.settings, stack)
-        record_rotation(made, self.settings)
+        made = AwsDeployment(self.settings, identity(stack))
+        component = deploy(made, "valkey:target:Aws")
+        record_rotation(component, made.logins, self.settings)
         logins = {role: {"user": login.user, "password": login.password} for role, login in made.logins.items()}
         return pulumi.Output.all(endpoint=made.endpoint, logins=logins, **made.outputs)
 

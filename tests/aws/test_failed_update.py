@@ -9,9 +9,10 @@ import pytest
 from harness.cloud.aws.configurations import MINIMAL
 from harness.cloud.config_strategies import load
 from infra.targets.aws import AwsDeployment
+from infra.targets.identity import Identity
 from infra.targets.previous_resources import PreviousResources
 from tests.aws.recorded import CALLS, RESOURCES
-from tests.cloud.recording import Recorder, record
+from tests.cloud.recording import Recorder, deploy, record
 
 FAILED = {"urn": "urn:pulumi:test::valkey::aws:elasticache/user:User::app", "type": "aws:elasticache/user:User"}
 """A resource without a guard of its own."""
@@ -32,7 +33,7 @@ def test_nothing_is_registered_after_a_failed_update(monkeypatch: pytest.MonkeyP
     settings = load(MINIMAL | {"aws.allowReplacement": allowed})
 
     def program() -> Any:
-        AwsDeployment("valkey", settings, "valkey/test")
+        deploy(AwsDeployment(settings, Identity.of_stack("valkey", "test")), "valkey:target:Aws")
 
     with pytest.raises(Exception, match=r"the previous update of app failed.* -> pulumi up --refresh"):
         record(recorder, program)

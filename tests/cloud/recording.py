@@ -11,6 +11,9 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.proto import resource_pb2
 
+from infra.targets.deployment import TargetDeployment
+from infra.targets.identity import Identity
+
 Inputs = dict[str, Any]
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 """The key under which Pulumi's protocol says what kind of value follows; mocks see only secrets so."""
@@ -60,10 +63,21 @@ class Recorder(Mocks):
         """The recorded resources of a type, in the order of their registration."""
         return [resource for resource in self.recorded if resource.kind == kind]
 
+    def names(self) -> list[str]:
+        """The types and names of all resources, with those of their parents."""
+        requests = [request for request in self.requests.values() if request.type != "pulumi:pulumi:Stack"]
+        return sorted(f"{request.type}::{request.name}{_below(request.parent)}" for request in requests)
+
     def one(self, kind: str) -> Recorded:
         """The only recorded resource of a type."""
         (resource,) = self.of(kind)
         return resource
+
+
+def _below(parent: str) -> str:
+    """The resource itself instead of its URN, which has the types of all that are above it."""
+    kind, name = parent.split("::")[2:] if parent else ("pulumi:pulumi:Stack", "")
+    return "" if kind == "pulumi:pulumi:Stack" else f" below {kind.rpartition('$')[2]}::{name}"
 
 
 def clear(value: Any) -> Any:
@@ -87,6 +101,19 @@ class Monitor(MockMonitor):
         known = super().GetDeploymentInfo(request)  # type: ignore[no-untyped-call]
         known.supportedFeatures.append(resource_pb2.RESOURCE_MONITOR_FEATURE_STATE_MIGRATIONS)
         return known
+
+
+def identity(owner: str) -> Identity:
+    """Of a stack, project/stack, or of one of several in a stack, project/stack/name."""
+    project, stack, *instance = owner.split("/")
+    return Identity.of_instance(project, stack, *instance) if instance else Identity.of_stack(project, stack)
+
+
+def deploy(deployment: TargetDeployment, kind: str) -> pulumi.ComponentResource:
+    """Create the resources of a target below a component of this type."""
+    component = pulumi.ComponentResource(kind, "valkey", None, deployment.component_options)
+    deployment.deploy(component)
+    return component
 
 
 def record(recorder: Recorder, program: Callable[[], pulumi.Output[Any] | None]) -> Any:

@@ -14,7 +14,7 @@ from harness.cloud.gcp import answers
 from harness.cloud.gcp.configurations import MINIMAL
 from infra.settings import StackSettings
 from infra.targets.gcp import GcpDeployment
-from tests.cloud.recording import Answer, Inputs, Recorder, record
+from tests.cloud.recording import Answer, Inputs, Recorder, deploy, identity, record
 
 INSTANCE = answers.INSTANCE
 
@@ -44,7 +44,8 @@ class DeployedGcp:
         return {"network": f"projects/123/global/networks/{network}", "serviceClass": "gcp-memorystore"}
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
-        made = GcpDeployment("valkey", self.settings, stack)
+        made = GcpDeployment(self.settings, identity(stack))
+        deploy(made, "valkey:target:Gcp")
         assert all(login.password is None for login in made.logins.values())
         users = {role: login.user for role, login in made.logins.items()}
         return pulumi.Output.all(endpoint=made.endpoint, users=users, outputs=made.outputs)

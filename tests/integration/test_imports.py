@@ -49,9 +49,9 @@ def test_a_cloud_whose_sdk_isnt_installed_is_refused_with_the_mend(cloud: str) -
     code = f"""
 import sys
 sys.modules["pulumi_{cloud}"] = None
-from infra.targets.provisioning import provision
+from infra.targets.provisioning import create_deployment
 from types import SimpleNamespace
-provision(SimpleNamespace(target="{cloud}"), "valkey/test")
+create_deployment(SimpleNamespace(target="{cloud}"), None)
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
     assert said.splitlines()[-1].endswith(

@@ -61,7 +61,7 @@ def create_users(context: Context) -> UserAccess:
         password = None if uses_iam else _password(context, resource)
         logins[user.name] = Login(user.name, password.value) if password else Login(user_id)
         users[user.name] = User(
-            f"{resource}-iam" if uses_iam else resource,
+            context.resource(f"{resource}-iam" if uses_iam else resource),
             user_id=user_id,
             user_name=logins[user.name].user,
             engine="valkey",
@@ -72,7 +72,7 @@ def create_users(context: Context) -> UserAccess:
             opts=context.options(pulumi.ResourceOptions(depends_on=list(users.values())[-1:])),
         )
     group = UserGroup(
-        "users-iam" if uses_iam else "users",
+        context.resource("users-iam" if uses_iam else "users"),
         user_group_id=prefix,
         engine="valkey",
         user_ids=[user.user_id for user in users.values()],
@@ -126,7 +126,7 @@ def _connect_policy(
 ) -> dict[str, pulumi.Output[str]]:
     document = pulumi.Output.all(cache_arn, user_arn).apply(lambda arns: policy_document(*arns))
     policy = Policy(
-        f"connect-{role}",
+        context.resource(f"connect-{role}"),
         name=f"{context.name}-connect-{role}",
         description=f"May log in to Valkey as {role}",
         policy=document,
@@ -138,7 +138,9 @@ def _connect_policy(
 
 def _password(context: Context, name: str) -> Password:
     settings = context.settings
-    return Password(name, settings.passwordRotation, settings.completedRotation, context.child_options)
+    return Password(
+        context.resource(name), settings.passwordRotation, settings.completedRotation, context.child_options
+    )
 
 
 def _mode(password: Password | None, *, keep_previous: bool) -> Any:

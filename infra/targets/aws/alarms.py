@@ -125,7 +125,7 @@ def create_topic(context: Context) -> pulumi.Output[str]:
     if aws.topicArn:
         return pulumi.Output.from_input(aws.topicArn)
     topic = Topic(
-        "alarms",
+        context.resource("alarms"),
         name=f"{context.name}-alarms",
         kms_master_key_id=aws.topicKmsKey or None,
         tags=context.tags,
@@ -133,7 +133,11 @@ def create_topic(context: Context) -> pulumi.Output[str]:
     )
     for address in dict.fromkeys(aws.alertEmails):
         TopicSubscription(
-            f"alarms-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=context.options()
+            context.resource(f"alarms-{address}"),
+            topic=topic.arn,
+            protocol="email",
+            endpoint=address,
+            opts=context.options(),
         )
     arn: pulumi.Output[str] = topic.arn
     return arn
@@ -159,7 +163,7 @@ def _create_alarm(
         return f"{rule.reason} ({rule.metric}, {', '.join(names[part])})"
 
     MetricAlarm(
-        name,
+        context.resource(name),
         name=f"{context.name}-{name}",
         alarm_description=cache.names.apply(describe),
         comparison_operator="LessThanThreshold" if rule.below else "GreaterThanThreshold",

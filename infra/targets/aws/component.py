@@ -1,4 +1,4 @@
-"""The component of the aws target: its parts, in the order of their dependencies."""
+"""The aws target: its parts, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from infra.targets.aws import access, alarms, dashboard, network, replication, s
 from infra.targets.aws.elasticache import CacheDependencies, ManagedCache, backup_days, create_guard
 from infra.targets.aws.existing_group import look_up_existing
 from infra.targets.aws.names import labels, safe_name
-from infra.targets.context import Context
+from infra.targets.context import Context, protection
 from infra.targets.deployment import Login, TargetDeployment
+from infra.targets.identity import Identity
 from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
 
@@ -25,30 +26,38 @@ from infra.targets.provider_configuration import provider_arguments
 class AwsDeployment(TargetDeployment):
     """ElastiCache for Valkey with network, users, backups, logs, alarms and a connection record."""
 
-    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
+    def __init__(
+        self, settings: StackSettings, identity: Identity, provider: pulumi.ProviderResource | None = None
+    ) -> None:
         """
-        stack: project/stack, from which all names are derived.
-
         Raises:
             ConfigurationError: the network, an existing group or the provider's configuration does not fit; no
                 resource was registered.
         """
-        provider = _provider(settings)
-        existing = network.look_up(settings, provider)
-        imported = look_up_existing(settings, provider)
-        previous = PreviousResources()
-        guard = create_guard(settings, previous)
-        super().__init__("valkey:target:Aws", name, None, previous.watch())
-        child_options = pulumi.ResourceOptions(parent=self, provider=provider)
-        unchecked = Context(settings, safe_name(stack), labels(settings, stack), child_options, guard)
+        self._settings, self._identity = settings, identity
+        self._provider = provider or _provider(settings, identity)
+        self._existing = network.look_up(settings, self._provider)
+        self._imported = look_up_existing(settings, self._provider)
+        self._previous = PreviousResources()
+        self._guard = create_guard(settings, identity, self._previous)
+        self.component_options = self._previous.watch()
+
+    def deploy(self, component: pulumi.Resource) -> None:
+        settings, provider, owner = self._settings, self._provider, self._identity.owner
+        child_options = pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions(parent=component, provider=provider), protection(component)
+        )
+        unchecked = Context(
+            settings, self._identity, safe_name(owner), labels(settings, owner), child_options, self._guard
+        )
         # Nothing is registered after a failed update, which could pass for a success.
-        completed = previous.once_known(self, previous.check_completed)
+        completed = self._previous.once_known(component, self._previous.check_completed)
         context = unchecked.after([completed.apply(lambda _: provider)])
         topic = alarms.create_topic(context)  # first, since most resources wait for it
         users = access.create_users(context)
         key = secrets.create_encryption_key(context)
-        placement = network.create_network(context, existing)
-        cache = _create_cache(context, CacheDependencies(placement, users, key, topic, imported))
+        placement = network.create_network(context, self._existing)
+        cache = _create_cache(context, CacheDependencies(placement, users, key, topic, self._imported))
         watched = _create_alarms(context, cache, topic)
         self.logins: Mapping[str, Login] = users.logins
         self.endpoint = _endpoint(settings, cache, users.logins)
@@ -75,17 +84,16 @@ class AwsDeployment(TargetDeployment):
         }
         if users.others:
             self.outputs = {**self.outputs, USER_URLS: access.user_urls(users.others, self.endpoint)}
-        self.register_outputs({})
 
 
-def _provider(settings: StackSettings) -> Provider:
+def _provider(settings: StackSettings, identity: Identity) -> Provider:
     """Another region is another provider, and all resources would be created again there."""
     given = provider_arguments("aws", Provider, owned=("region",))
     previous = PreviousResources()
-    guard = create_guard(settings, previous)
-    protection = guard.protect("the region and all its resources", ("region",)) if guard else None
-    options = pulumi.ResourceOptions.merge(previous.watch(), protection) if guard else None
-    return Provider("aws", region=settings.aws.region, **given, opts=options)
+    guard = create_guard(settings, identity, previous)
+    guarded = guard.protect("the region and all its resources", ("region",)) if guard else None
+    options = pulumi.ResourceOptions.merge(previous.watch(), guarded) if guard else None
+    return Provider(identity.resource("aws"), region=settings.aws.region, **given, opts=options)
 
 
 def _create_cache(context: Context, deps: CacheDependencies) -> ManagedCache:

@@ -61,7 +61,7 @@ def create_dashboard(context: Context, cache: WatchedCache) -> pulumi.Output[str
     """The name of the dashboard."""
     settings = context.settings
     dashboard = Dashboard(
-        "dashboard",
+        context.resource("dashboard"),
         dashboard_name=context.name,
         dashboard_body=cache.names.apply(
             lambda names: body(

@@ -15,6 +15,7 @@ from infra.targets.aws.access import UserAccess
 from infra.targets.aws.existing_group import ExistingGroup
 from infra.targets.aws.network import Network
 from infra.targets.context import Context
+from infra.targets.identity import Identity
 from infra.targets.previous_resources import Inputs, PreviousResources
 from infra.targets.replacement_guard import ReplacementGuard, is_older
 
@@ -67,12 +68,14 @@ class ManagedCache:
     members: pulumi.Output[Sequence[str]] | None = None
 
 
-def create_guard(settings: StackSettings, previous: PreviousResources) -> ReplacementGuard | None:
+def create_guard(settings: StackSettings, identity: Identity, previous: PreviousResources) -> ReplacementGuard | None:
     """Protection against replacement and downgrade; None if the configuration allows them."""
     return (
         None
         if settings.aws.allowReplacement
-        else ReplacementGuard((GROUP, SERVERLESS), set_command("aws.allowReplacement", "true"), previous)
+        else ReplacementGuard(
+            (GROUP, SERVERLESS), set_command("aws.allowReplacement", "true"), previous, identity.prefix
+        )
     )
 
 

@@ -15,7 +15,7 @@ def create_log_groups(context: Context) -> list[Any]:
     """A log group for each kind; returns the delivery configurations for the replication group."""
     groups = {
         kind: LogGroup(
-            kind,
+            context.resource(kind),
             name=f"/aws/elasticache/{context.name}/{kind}",
             retention_in_days=context.settings.aws.logDays,
             kms_key_id=context.settings.aws.logKmsKey or None,

@@ -101,7 +101,7 @@ def create_network(context: Context, existing: ExistingNetwork) -> Network:
     """Subnets of the existing or a new VPC, and security groups that are closed to the outside."""
     vpc_id, subnet_ids = (existing.vpc_id, existing.subnet_ids) if existing.vpc_id else _vpc(context, existing.zones)
     clients = SecurityGroup(
-        "clients",
+        context.resource("clients"),
         name=f"{context.name}-clients",
         description="Its members may connect to Valkey",
         vpc_id=vpc_id,
@@ -109,7 +109,7 @@ def create_network(context: Context, existing: ExistingNetwork) -> Network:
         opts=context.protected_options("the network of the cache's clients", "vpcId"),
     )
     servers = SecurityGroup(
-        "servers",
+        context.resource("servers"),
         name=f"{context.name}-servers",
         description="Valkey: who may connect is a rule each",
         vpc_id=vpc_id,
@@ -150,7 +150,7 @@ def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], li
     """Without an internet gateway: the only way in or out is a peering that the operator adds."""
     block = context.settings.aws.vpcCidr
     vpc = Vpc(
-        "vpc",
+        context.resource("vpc"),
         cidr_block=block,
         enable_dns_support=True,
         enable_dns_hostnames=True,
@@ -162,7 +162,7 @@ def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], li
     stays = pulumi.ResourceOptions(ignore_changes=["availabilityZone"] if context.guard else None)
     subnets = [
         Subnet(
-            f"subnet-{number}",
+            context.resource(f"subnet-{number}"),
             vpc_id=vpc.id,
             cidr_block=str(quarter),
             availability_zone=zone,
@@ -179,7 +179,7 @@ def _subnet_group(context: Context, subnet_ids: Sequence[pulumi.Input[str]]) -> 
     if context.settings.aws.subnetGroup:
         return context.settings.aws.subnetGroup
     group = SubnetGroup(
-        "subnets",
+        context.resource("subnets"),
         # Its VPC cannot change while it has nodes, so another VPC is another group, which the guard notices.
         name=re.sub(r"[./]", "-", f"{context.name}-{context.settings.aws.vpcId or context.settings.aws.vpcCidr}"),
         description="Where Valkey's nodes lie",
@@ -216,7 +216,7 @@ def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pu
         sources[network] = {f"cidr_ipv{version}": network}
     for source, match in sources.items():
         SecurityGroupIngressRule(
-            f"from-{source}-{port}",
+            context.resource(f"from-{source}-{port}"),
             security_group_id=servers,
             ip_protocol="tcp",
             from_port=port,
@@ -226,7 +226,7 @@ def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pu
             **match,
         )
     SecurityGroupEgressRule(
-        f"to-servers-{port}",
+        context.resource(f"to-servers-{port}"),
         security_group_id=clients,
         referenced_security_group_id=servers,
         ip_protocol="tcp",

@@ -46,11 +46,13 @@ def create_parameter_groups(context: Context) -> pulumi.Output[str]:
 def _create(context: Context, family: str) -> ParameterGroup:
     is_current = family == FAMILIES[context.settings.version]
     # The name from before there was one for each family.
-    options = [pulumi.ResourceOptions(aliases=[pulumi.Alias(name="parameters")] if is_current else None)]
+    options = [
+        pulumi.ResourceOptions(aliases=[pulumi.Alias(name=context.resource("parameters"))] if is_current else None)
+    ]
     if context.guard and is_current:
         options.append(context.guard.check_updates("the parameter group", fixed_changes))
     return ParameterGroup(
-        f"parameters-{family}",
+        context.resource(f"parameters-{family}"),
         name=group_name(context, family),
         family=family,
         description="The hardening of Valkey",

@@ -71,7 +71,7 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
         "final_snapshot_identifier": _final_snapshot(context, name) if settings.finalSnapshot else None,
     }
     group = ReplicationGroup(
-        "cache",
+        context.resource("cache"),
         replication_group_id=name,
         tags=context.tags,
         opts=context.options(
@@ -149,5 +149,5 @@ def _final_snapshot(context: Context, name: str) -> pulumi.Output[str]:
     replacing += [settings.topology, settings.version, node_type(settings).tiers_data, aws.vpcCidr, aws.region]
     replacing += [aws.existing, aws.allowReplacement]
     incarnation = hashlib.sha256(json.dumps(replacing, sort_keys=True).encode()).hexdigest()[:6]
-    unique = Password(f"final-snapshot-{incarnation}", "", "", context.child_options).value
+    unique = Password(context.resource(f"final-snapshot-{incarnation}"), "", "", context.child_options).value
     return pulumi.Output.unsecret(unique).apply(lambda text: f"{name}-final-{text[:8].lower()}")

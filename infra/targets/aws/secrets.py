@@ -22,7 +22,7 @@ def create_encryption_key(context: Context) -> pulumi.Input[str] | None:
     if configured != "own":
         return configured or None
     key = Key(
-        "key",
+        context.resource("key"),
         description=f"Valkey's data: {context.name}",
         enable_key_rotation=True,
         deletion_window_in_days=30,  # the longest: without the key, backups are unreadable
@@ -32,7 +32,7 @@ def create_encryption_key(context: Context) -> pulumi.Input[str] | None:
     )
     if context.settings.finalSnapshot:
         pulumi.log.info("aws: the key of aws.kmsKey remains after `pulumi destroy`: the final snapshot needs it")
-    Alias("key", name=f"alias/{context.name}", target_key_id=key.key_id, opts=context.options())
+    Alias(context.resource("key"), name=f"alias/{context.name}", target_key_id=key.key_id, opts=context.options())
     arn: pulumi.Output[str] = key.arn
     return arn
 
@@ -49,7 +49,7 @@ def create_connection_secret(
     name could not be created.
     """
     secret = Secret(
-        "connection",
+        context.resource("connection"),
         name=f"{context.name}/connection",
         description="How to connect to Valkey",
         kms_key_id=key,
@@ -58,7 +58,7 @@ def create_connection_secret(
         opts=context.options(),
     )
     SecretVersion(
-        "connection",
+        context.resource("connection"),
         secret_id=secret.id,
         secret_string=connection_record(endpoint, logins),
         opts=context.options(),

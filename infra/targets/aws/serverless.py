@@ -37,7 +37,7 @@ def arguments(settings: StackSettings) -> dict[str, Any]:
 def create_serverless_cache(context: Context, deps: CacheDependencies) -> ManagedCache:
     """The cache, protected against replacement."""
     cache = ServerlessCache(
-        "cache",
+        context.resource("cache"),
         name=context.name,
         **arguments(context.settings),
         kms_key_id=deps.key,

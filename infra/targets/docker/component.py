@@ -1,4 +1,4 @@
-"""The component of the docker target: passwords, certificate, containers."""
+"""The docker target: passwords, certificate, containers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from infra.providers.credentials import Authority, Certificate, Password
 from infra.providers.docker import Containers
 from infra.settings import StackSettings
 from infra.settings.config_keys import set_command
+from infra.targets.context import protection
 from infra.targets.deployment import Login, TargetDeployment, password_logins
 from infra.targets.docker import preflight
 from infra.targets.docker.planning import (
@@ -29,38 +30,38 @@ from infra.targets.docker.planning import (
     image_for,
     sentinel_addresses,
 )
+from infra.targets.identity import Identity
 
 
 class DockerDeployment(TargetDeployment):
     """Users with random passwords, an authority with a certificate, and the containers that use them."""
 
-    outputs: Mapping[str, pulumi.Input[Any]]
-    logins: Mapping[str, Login]
-
-    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
+    def __init__(self, settings: StackSettings, identity: Identity) -> None:
         """
-        stack: project/stack, the owner of the volumes.
-
         Raises:
             ConfigurationError: lists every problem of the engine or of a configured file.
         """
         preflight.check(settings)
-        super().__init__("valkey:target:Docker", name)
-        plan, child_options = create_plan(settings, stack), pulumi.ResourceOptions(parent=self)
-        passwords = _create_passwords(settings, plan, child_options)
-        certificate, key, ca = _create_certificate(settings, plan, stack, child_options)
-        keep_in = f".valkey/{stack.rpartition('/')[2]}"
+        self._settings, self._identity = settings, identity
+
+    def deploy(self, component: pulumi.Resource) -> None:
+        settings, identity = self._settings, self._identity
+        plan, child_options = create_plan(settings, identity.owner), pulumi.ResourceOptions(parent=component)
+        passwords = _create_passwords(settings, plan, identity, child_options)
+        certificate, key, ca = _create_certificate(settings, plan, identity, child_options)
         common = {
-            "stack": stack,
+            "stack": identity.owner,
             "project": plan.project,
             "context": settings.docker.context,
-            "keepIn": keep_in,
+            "keepIn": identity.folder,
             "finalSnapshot": settings.finalSnapshot,
         }
-        cleanup = Cleanup("cleanup", common, child_options)
-        self.logins = password_logins({user.name: passwords[user.name].value for user in hardening.USERS})
-        self.containers = Containers(
-            "containers",
+        cleanup = Cleanup(identity.resource("cleanup"), common, child_options)
+        self.logins: Mapping[str, Login] = password_logins(
+            {user.name: passwords[user.name].value for user in hardening.USERS}
+        )
+        running = Containers(
+            identity.resource("containers"),
             {
                 **common,
                 **plan.to_props(),
@@ -76,46 +77,44 @@ class DockerDeployment(TargetDeployment):
                 "restoreFrom": settings.restoreFrom,
             },
             pulumi.ResourceOptions.merge(
-                child_options, pulumi.ResourceOptions(protect=settings.environment == "prod", depends_on=[cleanup])
+                pulumi.ResourceOptions.merge(child_options, pulumi.ResourceOptions(depends_on=[cleanup])),
+                protection(component, needed=settings.environment == "prod"),
             ),
         )
-        running = self.containers
         self.endpoint = pulumi.Output.all(running.listens, running.primaries, running.runs, ca).apply(
             lambda parts: create_endpoint(settings, _integers(parts[0]), _integers(parts[1]), parts[2], parts[3])
         )
         running.runs.apply(_warn_if_outdated)
         ports = running.listens.apply(_integers)
-        self.outputs = {}
+        outputs: dict[str, pulumi.Input[Any]] = {}
         if settings.docker.allowedCidrs:
-            self.outputs[FIREWALL] = ports.apply(lambda published: firewall_rules(settings, published))
+            outputs[FIREWALL] = ports.apply(lambda published: firewall_rules(settings, published))
         if settings.docker.exporter:
-            self.outputs[PROMETHEUS_TARGETS] = ports.apply(
+            outputs[PROMETHEUS_TARGETS] = ports.apply(
                 lambda published: exporter.targets(replace(plan, ports=published))
             )
         if settings.topology == "replicated":
-            self.outputs[SENTINELS] = ports.apply(lambda published: sentinel_addresses(replace(plan, ports=published)))
-        self.register_outputs({})
+            outputs[SENTINELS] = ports.apply(lambda published: sentinel_addresses(replace(plan, ports=published)))
+        self.outputs: Mapping[str, pulumi.Input[Any]] = outputs
 
 
 def _create_passwords(
-    settings: StackSettings, plan: DeploymentPlan, child_options: pulumi.ResourceOptions
+    settings: StackSettings, plan: DeploymentPlan, identity: Identity, child_options: pulumi.ResourceOptions
 ) -> dict[str, Password]:
     """By user."""
-    return {
-        user.name: Password(user.name, settings.passwordRotation, settings.completedRotation, child_options)
-        for user in plan.users
-    }
+    rotation = (settings.passwordRotation, settings.completedRotation)
+    return {user.name: Password(identity.resource(user.name), *rotation, child_options) for user in plan.users}
 
 
 def _create_certificate(
-    settings: StackSettings, plan: DeploymentPlan, stack: str, child_options: pulumi.ResourceOptions
+    settings: StackSettings, plan: DeploymentPlan, identity: Identity, child_options: pulumi.ResourceOptions
 ) -> tuple[pulumi.Input[str], pulumi.Input[str], pulumi.Input[str]]:
     """Certificate, key and authority: the operator's own, or the stack's."""
     if settings.docker.certificate:
         pair, ca = preflight.read_certificate(settings)
         return pair.certificate, pulumi.Output.secret(pair.key), ca
-    authority = Authority("authority", f"Valkey {stack}", child_options)
-    leaf = Certificate("certificate", authority, certificate_names(settings, plan), child_options)
+    authority = Authority(identity.resource("authority"), f"Valkey {identity.owner}", child_options)
+    leaf = Certificate(identity.resource("certificate"), authority, certificate_names(settings, plan), child_options)
     return leaf.certificate, leaf.key, authority.bundle
 
 

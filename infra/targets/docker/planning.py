@@ -24,11 +24,11 @@ def image_for(version: str) -> str:
 def create_plan(settings: StackSettings, stack: str) -> DeploymentPlan:
     """The plan without image and ports, which need an engine.
 
-    stack: project/stack.
+    stack: project/stack, or project/stack/name for one of several in a stack.
     """
     docker = settings.docker
     return DeploymentPlan(
-        project=docker.project or f"valkey-{stack.rpartition('/')[2]}".lower().replace(".", "-"),
+        project=docker.project or f"valkey-{stack.partition('/')[2].replace('/', '-')}".lower().replace(".", "-"),
         stack=stack,
         image="",
         topology=settings.topology,

@@ -64,7 +64,7 @@ def create_acl_policy(context: Context) -> MemberAccess:
         return MemberAccess(logins(settings), None, [])
     rules: list[Any] = list(acl_rules(settings))
     policy = AclPolicy(
-        "acl",
+        context.resource("acl"),
         acl_policy_id=context.name,
         location=settings.gcp.location,
         project=settings.gcp.project,
@@ -84,7 +84,7 @@ def grant_connect(context: Context) -> None:
     for role_members in members(context.settings).values():
         for member in role_members:
             IAMMember(
-                f"connect-{_address(member)}",
+                context.resource(f"connect-{_address(member)}"),
                 project=context.settings.gcp.project,
                 role=CONNECT_ROLE,
                 member=member,

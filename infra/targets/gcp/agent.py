@@ -25,7 +25,7 @@ def grant_agent_access(context: Context) -> list[pulumi.Resource]:
     if not (gcp.kmsKey or gcp.caPool or buckets(settings)):
         return []
     account = ServiceIdentity(
-        "agent", service="memorystore.googleapis.com", project=gcp.project, opts=context.options()
+        context.resource("agent"), service="memorystore.googleapis.com", project=gcp.project, opts=context.options()
     )
     grants = [_files(context, bucket, account) for bucket in buckets(settings)]
     if gcp.kmsKey:
@@ -39,7 +39,11 @@ def _files(context: Context, bucket: str, account: ServiceIdentity) -> pulumi.Re
     from pulumi_gcp.storage.bucket_iam_member import BucketIAMMember
 
     grant: pulumi.Resource = BucketIAMMember(
-        f"read-{bucket}", bucket=bucket, role=FILES_ROLE, member=account.member, opts=context.options()
+        context.resource(f"read-{bucket}"),
+        bucket=bucket,
+        role=FILES_ROLE,
+        member=account.member,
+        opts=context.options(),
     )
     return grant
 
@@ -49,7 +53,7 @@ def _key(context: Context, account: ServiceIdentity) -> pulumi.Resource:
 
     key = context.settings.gcp.kmsKey
     grant: pulumi.Resource = CryptoKeyIAMMember(
-        "key", crypto_key_id=key, role=KEY_ROLE, member=account.member, opts=context.options()
+        context.resource("key"), crypto_key_id=key, role=KEY_ROLE, member=account.member, opts=context.options()
     )
     return grant
 
@@ -59,6 +63,6 @@ def _pool(context: Context, account: ServiceIdentity) -> pulumi.Resource:
 
     pool = context.settings.gcp.caPool
     grant: pulumi.Resource = CaPoolIamMember(
-        "pool", ca_pool=pool, role=POOL_ROLE, member=account.member, opts=context.options()
+        context.resource("pool"), ca_pool=pool, role=POOL_ROLE, member=account.member, opts=context.options()
     )
     return grant

@@ -80,7 +80,7 @@ def create_channels(context: Context) -> list[pulumi.Input[str]]:
     gcp = context.settings.gcp
     created = [
         NotificationChannel(
-            f"alerts-{address}",
+            context.resource(f"alerts-{address}"),
             type="email",
             display_name=f"{context.name}: {address}",
             labels={"email_address": address},
@@ -96,7 +96,7 @@ def create_channels(context: Context) -> list[pulumi.Input[str]]:
 def create_alerts(context: Context, channels: Sequence[pulumi.Input[str]]) -> None:
     for rule in rules(context.settings):
         AlertPolicy(
-            f"alert-{rule.name}",
+            context.resource(f"alert-{rule.name}"),
             display_name=f"{context.name}: {rule.name}",
             combiner="OR",
             conditions=[condition(context, rule)],

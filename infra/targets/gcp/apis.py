@@ -34,7 +34,7 @@ def enable_apis(context: Context) -> list[pulumi.Resource]:
 
     def enable(project: str, api: str, context: Context) -> pulumi.Resource:
         service: pulumi.Resource = Service(
-            f"api-{api}{suffixes[project]}",
+            context.resource(f"api-{api}{suffixes[project]}"),
             service=f"{api}.googleapis.com",
             project=project,
             disable_on_destroy=False,

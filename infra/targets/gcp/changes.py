@@ -14,6 +14,7 @@ from infra.settings import StackSettings
 from infra.settings.config_keys import set_command
 from infra.targets.gcp import updates
 from infra.targets.gcp.updates import UpdatePlan
+from infra.targets.identity import Identity
 from infra.targets.previous_resources import Inputs, PreviousResources
 from infra.targets.replacement_guard import ReplacementGuard, is_older
 
@@ -37,12 +38,16 @@ REPLACED_ON_CHANGES = ("desiredAutoCreatedEndpoints",)
 """The provider would change the network of an endpoint in place, but it would send nothing, in every update again."""
 
 
-def create_guard(settings: StackSettings, previous: PreviousResources) -> ReplacementGuard | None:
+def create_guard(settings: StackSettings, previous: PreviousResources, identity: Identity) -> ReplacementGuard | None:
     """Protection of the instance; None if the configuration allows replacement."""
-    return None if settings.gcp.allowReplacement else ReplacementGuard([INSTANCE], ALLOW_REPLACEMENT, previous)
+    if settings.gcp.allowReplacement:
+        return None
+    return ReplacementGuard([INSTANCE], ALLOW_REPLACEMENT, previous, identity.prefix)
 
 
-def instance_options(guard: ReplacementGuard | None, previous: PreviousResources) -> pulumi.ResourceOptions:
+def instance_options(
+    guard: ReplacementGuard | None, previous: PreviousResources, identity: Identity
+) -> pulumi.ResourceOptions:
     """The options of the instance."""
 
     def before_update(planned: ResourceHookArgs) -> None:
@@ -54,8 +59,8 @@ def instance_options(guard: ReplacementGuard | None, previous: PreviousResources
         if guard
         else pulumi.ResourceOptions(delete_before_replace=True)
     )
-    hook = ResourceHook("one field per update", before_update, ResourceHookOptions(on_dry_run=True))
-    explain = ErrorHook("instances that exist already", _explain_existing)
+    hook = ResourceHook(identity.resource("one field per update"), before_update, ResourceHookOptions(on_dry_run=True))
+    explain = ErrorHook(identity.resource("instances that exist already"), _explain_existing)
     return pulumi.ResourceOptions.merge(
         protection,
         pulumi.ResourceOptions(

@@ -1,4 +1,4 @@
-"""The component of the gcp target: its parts, in the order of their dependencies."""
+"""The gcp target: its parts, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.outputs import GCP, PENDING_UPDATES
 from infra.settings import StackSettings
 from infra.settings.gcp.catalogue import PORT, PREVIEW_VERSIONS
 from infra.settings.gcp.persistence import backup_days
-from infra.targets.context import Context
+from infra.targets.context import Context, protection
 from infra.targets.deployment import Login, TargetDeployment
 from infra.targets.gcp import (
     access,
@@ -39,6 +39,7 @@ from infra.targets.gcp import (
 from infra.targets.gcp.instance import arguments as instance_request
 from infra.targets.gcp.instance import create_instance
 from infra.targets.gcp.updates import UpdatePlan, provider_names
+from infra.targets.identity import Identity
 from infra.targets.output_errors import as_run_error
 from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
@@ -47,26 +48,34 @@ from infra.targets.provider_configuration import provider_arguments
 class GcpDeployment(TargetDeployment):
     """Memorystore for Valkey with network, members, backups, alerts and a connection record."""
 
-    def __init__(self, name: str, settings: StackSettings, stack: str) -> None:
+    def __init__(
+        self, settings: StackSettings, identity: Identity, provider: pulumi.ProviderResource | None = None
+    ) -> None:
         """
-        stack: project/stack, from which all names are derived.
-
         Raises:
             ConfigurationError: a configured file or the provider's configuration cannot be used; no resource was
                 registered.
         """
-        authority = endpoints.read_authority(settings)
-        previous = PreviousResources()
-        guard = changes.create_guard(settings, previous)
-        provider = _provider(settings)
-        super().__init__("valkey:target:Gcp", name, None, previous.watch())
-        child_options = pulumi.ResourceOptions(parent=self, provider=provider)
-        unordered = Context(settings, names.safe_name(stack), names.labels(settings, stack), child_options, guard)
-        explained = replace(unordered, child_options=unordered.options(vendor_errors.explaining()))
+        self._settings, self._identity = settings, identity
+        self._authority = endpoints.read_authority(settings)
+        self._previous = PreviousResources()
+        self._guard = changes.create_guard(settings, self._previous, identity)
+        self._provider = provider or _provider(settings, identity)
+        self.component_options = self._previous.watch()
+
+    def deploy(self, component: pulumi.Resource) -> None:
+        settings, identity = self._settings, self._identity
+        provider, previous = self._provider, self._previous
+        child_options = pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions(parent=component, provider=provider), protection(component)
+        )
+        name, labels = names.safe_name(identity.owner), names.labels(settings, identity.owner)
+        unordered = Context(settings, identity, name, labels, child_options, self._guard)
+        explained = replace(unordered, child_options=unordered.options(vendor_errors.explaining(identity)))
         for note in notes(settings):
             pulumi.log.info(f"gcp: {note}")
         request = instance_request(unordered, access.acl_policy_name(unordered))
-        plan = _plan(self, settings, previous, request, stack.partition("/")[2])
+        plan = _plan(component, settings, previous, request, identity.stack)
         # Nothing is registered before the plan is accepted.
         accepted = pulumi.Output.all(plan, _check_networks(settings, provider))
         planned = explained.after([accepted.apply(lambda _: provider)])
@@ -84,7 +93,7 @@ class GcpDeployment(TargetDeployment):
         further = user_endpoints.create_user_endpoints(kept, instance) if settings.gcp.endpointNetworks else None
         alerts.create_alerts(context, alerts.create_channels(context))
         self.logins: Mapping[str, Login] = members.logins
-        self.endpoint = _endpoint(settings, instance, plan, members.logins, authority)
+        self.endpoint = _endpoint(settings, instance, plan, members.logins, self._authority)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
             GCP: {
                 "project": settings.gcp.project,
@@ -102,7 +111,6 @@ class GcpDeployment(TargetDeployment):
                 **({"readerUrl": _reader_url(self.endpoint, members.logins)} if _has_reader(settings) else {}),
             }
         }
-        self.register_outputs({})
 
 
 def _plan(
@@ -124,7 +132,7 @@ def _plan(
     return previous.once_known(component, plan)
 
 
-def _check_networks(settings: StackSettings, provider: Provider) -> pulumi.Output[None]:
+def _check_networks(settings: StackSettings, provider: pulumi.ProviderResource) -> pulumi.Output[None]:
     async def check() -> None:
         try:
             await existing_networks.check_networks(settings, provider)
@@ -134,9 +142,9 @@ def _check_networks(settings: StackSettings, provider: Provider) -> pulumi.Outpu
     return pulumi.Output.from_input(check())
 
 
-def _provider(settings: StackSettings) -> Provider:
+def _provider(settings: StackSettings, identity: Identity) -> Provider:
     given = provider_arguments("gcp", Provider, owned=("project", "region"))
-    return Provider("gcp", project=settings.gcp.project, region=settings.gcp.location, **given)
+    return Provider(identity.resource("gcp"), project=settings.gcp.project, region=settings.gcp.location, **given)
 
 
 def notes(settings: StackSettings) -> list[str]:

@@ -51,7 +51,7 @@ def body(context: Context) -> str:
 def create_dashboard(context: Context) -> pulumi.Output[str]:
     """The full name of the dashboard."""
     dashboard = Dashboard(
-        "dashboard",
+        context.resource("dashboard"),
         dashboard_json=body(context),
         project=context.settings.gcp.project,
         opts=context.options(),

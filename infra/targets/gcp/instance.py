@@ -88,7 +88,7 @@ def create_instance(
     """
     existing = context.settings.gcp.existing
     return Instance(
-        "instance",
+        context.resource("instance"),
         **{name: _planned(plan, name) if provider_name(name) in KEYS else value for name, value in request.items()},
         opts=context.options(
             pulumi.ResourceOptions(
@@ -98,7 +98,7 @@ def create_instance(
                 ignore_changes=[] if context.settings.restoreFrom else list(changes.SOURCES),
                 import_=names.instance(context) if existing else None,
             ),
-            changes.instance_options(context.guard, previous),
+            changes.instance_options(context.guard, previous, context.identity),
             holds_data=True,
         ),
     )

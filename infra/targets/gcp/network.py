@@ -38,7 +38,9 @@ def read_connection_policy(context: Context) -> pulumi.Output[pulumi.Resource]:
     """
     gcp = context.settings.gcp
     # Under the name of a managed policy the engine would delete that one as replaced.
-    policy: Any = ServiceConnectionPolicy.get("existing-policy", gcp.connectionPolicy, opts=context.options())
+    policy: Any = ServiceConnectionPolicy.get(
+        context.resource("existing-policy"), gcp.connectionPolicy, opts=context.options()
+    )
 
     @as_run_error
     def verified(existing: Sequence[str]) -> pulumi.Resource:
@@ -65,31 +67,33 @@ def _subnetworks(context: Context, previous: PreviousResources) -> Sequence[pulu
     from pulumi_gcp.compute.subnetwork import Subnetwork
 
     network = Network(
-        "network",
+        context.resource("network"),
         name=context.name,
         auto_create_subnetworks=False,
         project=gcp.project,
         opts=context.protected_options("the network"),
     )
     subnetwork = Subnetwork(
-        "subnetwork",
+        context.resource("subnetwork"),
         name=context.name,
         network=network.id,
         region=gcp.location,
         ip_cidr_range=gcp.subnetCidr,
         project=gcp.project,
-        opts=pulumi.ResourceOptions.merge(context.protected_options("the subnet"), _immovable(previous)),
+        opts=pulumi.ResourceOptions.merge(context.protected_options("the subnet"), _immovable(context, previous)),
     )
     return [subnetwork.id]
 
 
-def _immovable(previous: PreviousResources) -> pulumi.ResourceOptions:
+def _immovable(context: Context, previous: PreviousResources) -> pulumi.ResourceOptions:
     """The service connection policy uses the subnet, so it cannot be deleted first, and both cannot exist at once."""
 
     def before_create(planned: ResourceHookArgs) -> None:
         check_subnet(previous.inputs(planned.urn), planned.new_inputs or {})
 
-    hook = ResourceHook("one place of the subnet", before_create, ResourceHookOptions(on_dry_run=True))
+    hook = ResourceHook(
+        context.resource("one place of the subnet"), before_create, ResourceHookOptions(on_dry_run=True)
+    )
     return pulumi.ResourceOptions(
         delete_before_replace=False,  # else the hook would run after the deletion
         hooks=ResourceHookBinding(before_create=[hook]),
@@ -117,7 +121,7 @@ def _policy(context: Context, subnetworks: Sequence[pulumi.Input[str]]) -> Servi
     limit = {"limit": str(gcp.connectionLimit)} if gcp.connectionLimit else {}
     addresses: Any = {"subnetworks": subnetworks, **limit, **_producers(gcp.allowedProducers)}
     return ServiceConnectionPolicy(
-        "policy",
+        context.resource("policy"),
         name=names.policy(context),
         service_class=SERVICE_CLASS,
         description="Lets Memorystore make endpoints in this network",

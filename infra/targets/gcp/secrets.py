@@ -22,7 +22,7 @@ def create_connection_secret(
     gcp = context.settings.gcp
     replication: Any = {"user_managed": {"replicas": [{"location": gcp.location}]}}
     secret = Secret(
-        "connection",
+        context.resource("connection"),
         secret_id=f"{context.name}-connection",
         replication=replication,
         deletion_protection=False,  # it can be created again from the instance
@@ -32,7 +32,7 @@ def create_connection_secret(
     )
     record = connection_record(endpoint, logins)
     SecretVersion(
-        "connection",
+        context.resource("connection"),
         secret=secret.id,
         secret_data=record,
         opts=context.options(),

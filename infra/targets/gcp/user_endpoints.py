@@ -44,7 +44,7 @@ def create_user_endpoints(context: Context, instance: Instance) -> pulumi.Output
     }
     wanted: list[Any] = [{"connections": [endpoint.connection() for endpoint in group]} for group in created.values()]
     registered = InstanceDesiredUserCreatedEndpoints(
-        "endpoints",
+        context.resource("endpoints"),
         name=names.instance_id(context),
         region=gcp.location,
         project=gcp.project,
@@ -103,7 +103,7 @@ class _Endpoint:
             "opts": context.options(),
         }
         reserved = Address(
-            f"address-{digest}",
+            context.resource(f"address-{digest}"),
             subnetwork=subnetwork,
             address_type="INTERNAL",
             purpose="GCE_ENDPOINT",
@@ -113,7 +113,7 @@ class _Endpoint:
         self._network = network
         self._attachment = attached.apply(lambda known: known[number].uri)
         self._rule = ForwardingRule(
-            f"rule-{digest}",
+            context.resource(f"rule-{digest}"),
             network=network,
             ip_address=reserved.id,
             load_balancing_scheme="",  # as the API expects it for Private Service Connect

@@ -11,6 +11,7 @@ import pulumi
 from pulumi import ErrorHook, ErrorHookArgs, ResourceHookBinding
 
 from infra.settings.config_keys import set_command
+from infra.targets.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def explain(inputs: Mapping[str, Any], errors: Sequence[str]) -> str | None:
     return None
 
 
-def explaining() -> pulumi.ResourceOptions:
+def explaining(identity: Identity) -> pulumi.ResourceOptions:
     """Options with which the errors of a resource are explained."""
 
     def on_error(failure: ErrorHookArgs) -> bool:
@@ -77,5 +78,5 @@ def explaining() -> pulumi.ResourceOptions:
             pulumi.log.error(meaning)
         return False
 
-    hook = ErrorHook("explanations of errors", on_error)
+    hook = ErrorHook(identity.resource("explanations of errors"), on_error)
     return pulumi.ResourceOptions(hooks=ResourceHookBinding(on_error=[hook]))
