@@ -17,7 +17,7 @@ from harness.servers import running
 from tests.support import checkout
 
 DOCS = Path(__file__).parents[2] / "docs" / "client"
-PAGES = {"doctor.md": ("doctor", "cli"), "operations.md": ("stats", "metrics", "bench")}
+PAGES = {"doctor.md": ("doctor", "cli"), "operations.md": ("stats", "metrics", "slowlog", "bench")}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -55,11 +55,17 @@ def test_rates_and_sampled_keys(server: ServerProcess) -> None:
         client.set("small", "secret")
         client.config_set("slowlog-log-slower-than", -1)
         [one] = watch.update()
+        shown = command("slowlog", "--json", VALKEY_URL=server.url)
+        plain = command("slowlog", "--limit", "1", VALKEY_URL=server.url)
     assert one.hit_rate == pytest.approx(0.75)
     assert one.operations == one.minute > 0
     assert one.slow == len(one.slow_log) == 2
     assert {entry.command for entry in one.slow_log} == {"SET, 2 arguments", "CONFIG SET, 2 arguments"}
-    assert "secret" not in str(one.record())
+    assert "secret" not in str(one.record()) + shown.stdout + plain.stdout
+    assert json.loads(shown.stdout)["missing"] == {}
+    commands = [entry["command"] for entry in json.loads(shown.stdout)["entries"]]
+    assert commands == ["SET, 2 arguments", "CONFIG SET, 2 arguments"]
+    assert ("SET, 2 arguments" in plain.stdout, plain.stdout.count(" ms ")) == (True, 1)
     assert all(abs(time.time() - entry.when) < 60 for entry in one.slow_log)
     assert (one.role, one.keys, one.maxmemory) == ("primary", 2, 300 * 2**20)
     assert one.big[0][0] == "large"
@@ -93,6 +99,9 @@ def test_other_servers(tmp_path: Path, name: str) -> None:
     ):
         watch.update()
         [one] = watch.update()
+        large = command("slowlog", "--log", "large-request", VALKEY_URL=server.url)
+    assert (large.returncode, large.stdout) == ((0, "no entries\n") if name == "valkey-8.1" else (1, ""))
+    assert ("doesn't support this command -> use a newer server" in large.stderr) == (name != "valkey-8.1")
     assert one.version.startswith(name.partition("-")[2])
     assert one.operations > 0
 
@@ -183,7 +192,7 @@ def test_a_user_who_may_read_only_info(tmp_path: Path) -> None:
 
 
 def test_no_server(tmp_path: Path) -> None:
-    for arguments in (["stats", "--json"], ["metrics", "--once"], ["bench"]):
+    for arguments in (["stats", "--json"], ["metrics", "--once"], ["slowlog"], ["bench"]):
         shown = command(*arguments, VALKEY_URL=ServerProcess(tmp_path).url)
         assert (shown.returncode, shown.stdout) == (1, "")
         assert shown.stderr.startswith("error: nothing listens")

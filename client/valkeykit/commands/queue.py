@@ -15,8 +15,10 @@ from rich.live import Live
 
 from valkeykit.commands import queues, views
 from valkeykit.commands.queue_changes import Operations, Purgeable, confirm_purge, operate
+from valkeykit.commands.stacks import server_of
 from valkeykit.commands.views import View
 from valkeykit.queue import Queue
+from valkeykit.settings import resolve_settings
 
 REFRESH_INTERVAL_SECONDS = 1.0
 """Pause between two refreshes."""
@@ -49,17 +51,20 @@ def queue(  # noqa: PLR0917  (typer makes them options)
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --purge: do not ask for confirmation.")] = False,
     pause: Annotated[bool, typer.Option("--pause", help="Pause: workers take no jobs until --resume.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a paused queue.")] = False,
+    stack: Annotated[str | None, typer.Option(help="Use the endpoint of this Pulumi stack.")] = None,
     ca: Annotated[str | None, typer.Option(help="Path of the CA certificate.")] = None,
 ) -> None:
     """Show a queue, list its jobs and workers, or operate it. Without NAME: list all queues and workers."""
     operations = Operations(pause, resume, requeue or [], requeue_all, cancel or [], purge)
     _check_usage(name, operations, [jobs is not None, workers, history, job is not None], watch=watch, as_json=as_json)
+    server, options = server_of(stack, ca)
+    settings = resolve_settings(server, **options | {"decode": False})
     if name is None:
-        _show(partial(queues.listing, ca), as_json=as_json, watch=watch)
+        _show(partial(queues.listing, settings), as_json=as_json, watch=watch)
         return
-    with Queue(name, ca=ca, retry_for=RETRY_SECONDS) as shown:
+    with Queue(name, server, retry_for=RETRY_SECONDS, **options) as shown:
         shown.eager = None  # the queue on the server, whatever USE_VALKEY_QUEUE is
-        queues.check_used(name, ca)
+        queues.check_used(name, settings)
         if operations.is_any:
             if purge is not None and not yes:
                 confirm_purge(shown, purge)
@@ -80,7 +85,7 @@ def queue(  # noqa: PLR0917  (typer makes them options)
 
 def _check_usage(name: str | None, operations: Operations, lists: list[bool], *, watch: bool, as_json: bool) -> None:
     if name is None and (operations.is_any or any(lists)):
-        raise typer.BadParameter("NAME is missing: all options but --json, --watch and --ca need a queue")
+        raise typer.BadParameter("NAME is missing: all options but --json, --watch, --stack and --ca need a queue")
     if sum(lists) + operations.is_any > 1:
         raise typer.BadParameter("--jobs, --workers, --history, --job and changes of the queue exclude each other")
     if operations.pause and operations.resume:

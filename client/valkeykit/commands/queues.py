@@ -21,7 +21,7 @@ from valkeykit.fast_connection import FastConnection
 from valkeykit.queue.activity import WorkerState
 from valkeykit.queue.protocol import QueueProtocol, ScriptCall
 from valkeykit.queue.schema import REGISTRY_KEY, key_prefix
-from valkeykit.settings import resolve_settings
+from valkeykit.settings import ConnectionSettings
 
 T = TypeVar("T")
 
@@ -29,11 +29,11 @@ _TRACES = ("jobs", "stats", "schedules", "workers", "config")
 """Keys of which every used queue has at least one."""
 
 
-def listing(ca: str | None) -> View:
+def listing(settings: ConnectionSettings) -> View:
     """List every queue that was used on this server, with its counts."""
     record, warnings, workers = [], [], list[tuple[str, WorkerState]]()
     page = table("queues", "queue", "waiting", "active", "delayed", "dead letters", "workers", "")
-    with _connection(ca) as connection:
+    with _connection(settings) as connection:
         for name in sorted(_decode(name) for name in connection.send("SMEMBERS", REGISTRY_KEY)):
             with suppress(InvalidJobError):  # no queue has such a name
                 calls = QueueProtocol(name)
@@ -49,13 +49,13 @@ def listing(ca: str | None) -> View:
     return View(record, Group(*pages, *warnings) if record else Text("no queue has been used on this server"))
 
 
-def check_used(name: str, ca: str | None) -> None:
+def check_used(name: str, settings: ConnectionSettings) -> None:
     """Check that a queue of this name exists, since a misspelled name looks like an empty queue.
 
     Raises:
         InvalidJobError: No such queue was used on this server.
     """
-    with _connection(ca) as connection:
+    with _connection(settings) as connection:
         with suppress(NoPermissionError):  # a user may be limited to the keys of one queue
             if connection.send("SISMEMBER", REGISTRY_KEY, name):
                 return
@@ -72,10 +72,10 @@ def _workers(workers: list[tuple[str, WorkerState]]) -> Table:
 
 
 @contextmanager
-def _connection(ca: str | None) -> Iterator[FastConnection]:
+def _connection(settings: ConnectionSettings) -> Iterator[FastConnection]:
     with (
         translate_errors(),
-        closing(FastConnection(open_client(resolve_settings(None, ca=ca, decode=False)))) as connection,
+        closing(FastConnection(open_client(settings))) as connection,
     ):
         yield connection
 

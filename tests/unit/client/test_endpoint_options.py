@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib.metadata import EntryPoints
+
 import pytest
 import typer
+from valkeykit.commands import stacks
 from valkeykit.endpoint import Endpoint
+from valkeykit.errors import ConfigurationError
 from valkeykit.url import Node
 from valkeykit_ops.commands.endpoint_options import settings_of
 from valkeykit_ops.doctor import target
@@ -27,6 +32,22 @@ def test_a_stack_s_user(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (chosen.connect_timeout, chosen.read_timeout) == (usual.connect_timeout, usual.read_timeout)
     monkeypatch.setattr(target, "_outputs", lambda _name: {k: v for k, v in OUTPUTS.items() if k != "monitorUrl"})
     assert settings_of(None, "dev", None, "monitor").address.username == "app"
+
+
+def test_a_queue_s_server_is_that_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "_outputs", lambda _name: dict(OUTPUTS))
+    server, options = stacks.server_of("dev", "ca.pem")
+    assert (server, options) == (ENDPOINT, {"username": "app", "password": "a", "ca": "ca.pem"})
+    assert stacks.server_of(None, None) == (None, {})
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: EntryPoints())
+    with pytest.raises(ConfigurationError, match="needs the tools for operators"):
+        stacks.server_of("dev", None)
+
+
+def test_the_name_of_the_certificate_is_checked_as_the_stack_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = replace(ENDPOINT, tls=True, check_hostname=False)
+    monkeypatch.setattr(target, "_outputs", lambda _name: OUTPUTS | {"endpoint": endpoint.to_dict()})
+    assert not settings_of(None, "dev", None).check_hostname
 
 
 def test_a_url_and_a_stack_exclude_each_other() -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from valkeykit.endpoint import Endpoint
 from valkeykit.environment import DEFAULT_URL
 from valkeykit.errors import ConfigurationError
-from valkeykit.settings import ConnectionSettings, resolve_settings
+from valkeykit.settings import ConnectionSettings, ConnectOptions, resolve_settings
 from valkeykit.url import Address, Node, parse
 
 from valkeykit_ops.doctor import shell_commands
@@ -197,10 +197,10 @@ def _check_authority(settings: ConnectionSettings) -> None:
         ) from None
 
 
-StackUser = Literal["app", "monitor"]
+StackUser = Literal["app", "monitor", "admin"]
 """Users of a stack."""
 
-_URLS: dict[StackUser, str] = {"app": "url", "monitor": "monitorUrl"}
+_URLS: dict[StackUser, str] = {"app": "url", "monitor": "monitorUrl", "admin": "adminUrl"}
 """The output with the URL of each user; Memorystore with IAM has one URL only."""
 
 
@@ -210,17 +210,22 @@ def of_stack(name: str, workload: str | None = None, user: StackUser = "app") ->
     Raises:
         ConfigurationError: Pulumi is not installed, the stack does not exist, or it has no endpoint.
     """
+    endpoint, login = login_of_stack(name, user)
+    options: ConnectOptions = {**login, "connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
+    return Target(resolve_settings(endpoint, **options), workload or endpoint.workload, stack=name)
+
+
+def login_of_stack(name: str, user: StackUser = "app") -> tuple[Endpoint, ConnectOptions]:
+    """The endpoint of a Pulumi stack, and the user name and password of one of its users.
+
+    Raises:
+        ConfigurationError: As of_stack.
+    """
     outputs = _outputs(name)
     if "endpoint" not in outputs or "url" not in outputs:
         raise ConfigurationError(f"the stack {name} is not deployed", fix=f"pulumi up --stack {shlex.quote(name)}")
-    endpoint, login = Endpoint.from_dict(outputs["endpoint"]), parse(outputs.get(_URLS[user], outputs["url"]))
-    settings = resolve_settings(
-        endpoint.address(login.username, login.password),
-        ca=endpoint.ca,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-    )
-    return Target(settings, workload or endpoint.workload, stack=name)
+    login = parse(outputs.get(_URLS[user], outputs["url"]))
+    return Endpoint.from_dict(outputs["endpoint"]), {"username": login.username, "password": login.password}
 
 
 def _outputs(name: str) -> dict[str, Any]:

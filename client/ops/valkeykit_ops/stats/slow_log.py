@@ -1,9 +1,9 @@
-"""Slow log of one node, without the values of its commands."""
+"""Slow log and the other command logs of one node, without the values of the commands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -62,8 +62,47 @@ class SlowLog:
         return [one for one in self.entries if one.when >= when]
 
 
-def _entry(_: Any, when: Any, micros: Any, words: Any, address: Any = b"", name: Any = b"", *__: Any) -> SlowEntry:
-    return SlowEntry(float(when), float(micros) / 1e6, _text(name) or _text(address), _command(words))
+Log = Literal["slow", "large-request", "large-reply"]
+"""A log of commands by its limit: their duration, or the size of the request or the reply (Valkey 8.1 or newer)."""
+
+
+@dataclass(frozen=True)
+class LoggedCommand:
+    """A command in a log.
+
+    Attributes:
+        when: Seconds since the epoch, by the server's clock.
+        amount: Microseconds in the slow log, bytes in the others.
+        client: Name or address of the client.
+        command: Its name and the number of its arguments; neither keys nor values.
+    """
+
+    when: float
+    amount: int
+    client: str
+    command: str
+
+
+def read_log(client: Redis, log: Log, limit: int) -> list[LoggedCommand]:
+    """The latest entries of a log, newest first.
+
+    Raises:
+        RedisError: The server does not respond or has no such log, or the user may not read it.
+    """
+    command = ("SLOWLOG", "GET", str(limit)) if log == "slow" else ("COMMANDLOG", "GET", str(limit), log)
+    reply = deployment.run_raw(client, *command)
+    if isinstance(reply, RedisError):
+        raise reply
+    return [_logged(*row) for row in reply]
+
+
+def _logged(_: Any, when: Any, amount: Any, words: Any, address: Any = b"", name: Any = b"", *__: Any) -> LoggedCommand:
+    return LoggedCommand(float(when), int(amount), _text(name) or _text(address), _command(words))
+
+
+def _entry(*row: Any) -> SlowEntry:
+    one = _logged(*row)
+    return SlowEntry(one.when, one.amount / 1e6, one.client, one.command)
 
 
 def _command(words: list[Any]) -> str:
