@@ -67,7 +67,7 @@ scale: $(READY) ## Change the size (MEMORY=1gb, SHARDS=n, REPLICAS=n)
 card: $(READY) ## Print a summary of the stack for the team's wiki, without secrets
 	@$(RUN) card --stack "$$STACK"
 
-cli: $(READY) ## Open a prompt on the server: valkey-cli, or a minimal one where it is not installed (ROLE=admin|app|monitor)
+cli: $(READY) ## Open valkey-cli on the server, or a minimal prompt where it is not installed (ROLE=admin|app|monitor)
 	@$(RUN) cli --stack "$$STACK" $(if $(ROLE),--role "$$ROLE")
 
 drill: $(READY) ## Verify the newest backup: load it into a temporary server, print its keys, loading time and age

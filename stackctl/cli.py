@@ -195,7 +195,7 @@ def prompt(
     stack: StackName = DEFAULT_STACK,
     role: Annotated[Literal["admin", "app", "monitor"], typer.Option(help="The user that logs in.")] = "admin",
 ) -> None:
-    """Open a prompt on the server: valkey-cli where it is installed, else a minimal one."""
+    """Open valkey-cli on the server, or a minimal prompt where it is not installed."""
     from stackctl.operations.prompt import open_prompt
 
     with running(make_command("cli", stack), reads=stack):

@@ -107,6 +107,13 @@ def fail_over(props: Props) -> None:
     driver.fail_over(_spec(props), _state(props))
 
 
+def prompt(props: Props, port: int, *, tty: bool) -> list[str]:
+    """The command that runs valkey-cli in the container of the node with this port; options can be appended."""
+    from infra.drivers.docker import driver
+
+    return driver.prompt(_spec(props), _state(props), port, tty=tty)
+
+
 def recoveries(props: Props, since: datetime) -> list[str]:
     """Recoveries of the data of a deployment's nodes since a time, a line each."""
     from infra.drivers.docker import driver

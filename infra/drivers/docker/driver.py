@@ -29,6 +29,7 @@ from infra.drivers.docker import (
 )
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.container_deployment import ContainerDeployment
+from infra.drivers.docker.deployment_files import HOME
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.images import ImageSource
 from infra.drivers.docker.objects import VERSION, DockerObjects
@@ -152,6 +153,18 @@ def fail_over(spec: DeploymentSpec, previous: DeploymentState) -> None:
     for primary in roles.primaries(deployment.executor, deployment.plan):
         roles.fail_over(deployment.executor, deployment.plan, primary)
     roles.wait_until_healthy(deployment.executor, deployment.plan)
+
+
+def prompt(spec: DeploymentSpec, previous: DeploymentState, port: int, *, tty: bool) -> list[str]:
+    """The command that runs valkey-cli in the container of the node with this port; options can be appended.
+
+    It passes the password of the environment variable REDISCLI_AUTH.
+    """
+    deployment = _deployment(spec, previous)
+    node = next(node for node in deployment.plan.nodes if node.port == port)
+    options = ["--interactive", *(["--tty"] if tty else []), "--env", "REDISCLI_AUTH"]
+    cli = ["valkey-cli", "-p", str(port), "--tls", "--cacert", f"{HOME}/tls/ca.crt"]
+    return spec.engine.command(["exec", *options, deployment.container(node.name), *cli])
 
 
 def recoveries(spec: DeploymentSpec, previous: DeploymentState, since: datetime) -> list[str]:

@@ -94,7 +94,7 @@ class Engine:
         return self.raw(*arguments, stdin=stdin, config=config).decode(errors="replace")
 
     def raw(self, *arguments: str, stdin: bytes = b"", config: str | None = None) -> bytes:
-        command = self._command(arguments, config)
+        command = self.command(arguments, config)
         try:
             run = subprocess.run(command, input=stdin, capture_output=True, env=_environment(), check=False)
         except FileNotFoundError:
@@ -122,7 +122,7 @@ class Engine:
     @contextlib.contextmanager
     def open_pipes(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         """The input and output of a docker command, unbuffered; it ends after its input."""
-        command = self._command(arguments)
+        command = self.command(arguments)
         with subprocess.Popen(
             command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=_environment(),
@@ -138,7 +138,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _streaming(self, arguments: Sequence[str], stdin: int, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
-        command = self._command(arguments)
+        command = self.command(arguments)
         with (
             tempfile.TemporaryFile() as errors,
             subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, env=_environment()) as run,
@@ -169,7 +169,8 @@ class Engine:
             stdin.close()
         return int(head.split()[1]), json.loads(body)
 
-    def _command(self, arguments: Sequence[str], config: str | None = None) -> list[str]:
+    def command(self, arguments: Sequence[str], config: str | None = None) -> list[str]:
+        """The docker command with these arguments."""
         own = ["--config", config] if config else []
         chosen = ["--context", self.context] if self.context else []
         return ["docker", *own, *chosen, *arguments]

@@ -13,6 +13,12 @@ import pytest
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import Node
 
+from infra.drivers.certificates import CertificatePair
+from infra.drivers.docker.driver import DeploymentSpec, DeploymentState
+from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.images import ImageSource
+from infra.drivers.docker.plan import DeploymentPlan, Secrets
+from infra.providers import docker as containers
 from stackctl.errors import StackError
 from stackctl.operations import prompt
 from stackctl.stack import Stack
@@ -40,6 +46,7 @@ def opened(
         raise SystemExit
 
     monkeypatch.setattr(os, "execve", replace_process)
+    monkeypatch.setattr(os, "execvpe", replace_process)
     with pytest.raises(SystemExit):
         prompt.open_prompt(Stack("web", {}, root, True), "admin")
     return calls[0][0], calls[0][1]
@@ -57,8 +64,26 @@ def test_tls_and_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     endpoint = replace(ENDPOINT, topology="cluster", tls=True, ca="PEM")
     command, _ = opened(endpoint, "valkey-cli", tmp_path, monkeypatch)
     authority = tmp_path / ".valkey" / "web.ca.pem"
-    assert command[-4:] == ["--tls", "--cacert", str(authority), "-c"]
+    assert command[5:8] == ["--tls", "--cacert", str(authority)]
+    assert command[-1] == "-c"
     assert authority.read_text() == "PEM"
+
+
+def test_the_program_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = DeploymentPlan("valkey-web", "valkey/web", "", "cluster", 3, 1, (), "", "127.0.0.1", "10.9.0.0/24", {})
+    secrets = Secrets({}, {}, CertificatePair("", ""), "")
+    spec = DeploymentSpec(Engine("remote"), ImageSource(""), "9.1", plan, secrets, tmp_path)
+    state = DeploymentState("id", tuple(range(6379, 6391)), "image", "9.1.2", (), {}, {})
+    monkeypatch.setattr(Stack, "resource", lambda _self, _kind: {})
+    monkeypatch.setattr(containers, "_spec", lambda _props: spec)
+    monkeypatch.setattr(containers, "_state", lambda _props: state)
+    endpoint = replace(ENDPOINT, target="docker", topology="cluster", tls=True, nodes=(Node("10.0.0.1", 6380),))
+    command, environment = opened(endpoint, "docker", tmp_path, monkeypatch)
+    assert " ".join(command) == (
+        "docker --context remote exec --interactive --env REDISCLI_AUTH valkey-web-node-1-1 "
+        "valkey-cli -p 6380 --tls --cacert /etc/valkey/tls/ca.crt --user admin -c"
+    )
+    assert environment["REDISCLI_AUTH"] == "s3cret"
 
 
 def test_without_one_our_own_prompt_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
