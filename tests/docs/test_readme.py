@@ -5,15 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
+
+from valkeykit import commands
 
 from infra.drivers.processes import process
 from infra.drivers.processes.folder import ServerFolder
+from infra.hardening import Target
 from stackctl.maintenance import reference
 from stackctl.stack import PROJECT
 from tests.support import checkout as checkout_of
 
 APPLICATION = re.compile(r"`(\w+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """A block that the reader saves, and the name of its file."""
+
+_NODES = r'\w+(\["[^"]+"\])?( & \w+(\["[^"]+"\])?)*'
+_EDGE = re.compile(f"  {_NODES} --> {_NODES}")
+"""A line of a flowchart of Mermaid, as far as the README uses them."""
 
 
 def script(language: str, text: str, files: dict[str, str]) -> str:
@@ -36,7 +44,7 @@ def files_to_save(page: Path) -> dict[str, str]:
 def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
     checkout = checkout_of.copy(tmp_path / "checkout")
     every = checkout_of.blocks(checkout / "README.md")
-    # tests/clients/test_readme.py runs the other languages; a diagram isn't run.
+    # tests/clients/test_readme.py runs the other languages; below is a test of the diagram.
     assert {language for language, _ in every} == {"sh", "text", "python", "javascript", "go", "mermaid"}
     blocks = [block for block in every if block[0] in {"sh", "python"}]
     files = files_to_save(checkout / "README.md")
@@ -55,6 +63,16 @@ def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
         for name in ("dev", "second"):
             if running := process.find(ServerFolder(checkout / ".valkey" / name)):
                 running.kill()
+
+
+def test_the_diagram_names_what_exists() -> None:
+    [diagram] = [text for language, text in checkout_of.blocks(PROJECT / "README.md") if language == "mermaid"]
+    kind, *edges = diagram.splitlines()
+    assert (kind, [edge for edge in edges if not _EDGE.fullmatch(edge)]) == ("flowchart LR", [])
+    assert set(get_args(Target)) <= set(re.findall(r"\w+", diagram))
+    operators = re.search(r"operators: ([\w, ]+)", diagram)
+    assert operators
+    assert set(operators[1].split(", ")) <= set(commands.OPS_COMMANDS)
 
 
 def test_every_link_leads_somewhere() -> None:
