@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, made of what was measured last: `python -m bench.page`."""
+"""docs/benchmarks.md, written from the latest results: `python -m bench.page`."""
 
 from __future__ import annotations
 
@@ -41,26 +41,27 @@ def read(folder: Path = FOLDER) -> dict[str, list[Row]]:
 
 
 def render(measured: Mapping[str, Sequence[Row]], machine: str) -> str:
-    """One table of every number beside its peer."""
+    """Tables of all results, with their peers and goals."""
     lines = [
         "# Benchmarks",
         "",
-        "`make bench` measures all of it anew and writes this page; `make bench ONLY=name` measures a part, and",
-        "`python -m bench.page` writes the page of what was measured last. Every ratio is from one run, ours and the",
-        "other in turn. The client's peers and how they were run: [numbers](client/numbers.md).",
+        "`make bench` runs all benchmarks and writes this page.",
+        "`make bench ONLY=name` runs one of them, and `python -m bench.page` writes this page from the latest results.",
+        "A ratio compares alternating measurements of one run.",
+        "[Client benchmarks](client/numbers.md) has the versions and settings of the peers.",
         "",
         machine,
     ]
     for name, rows in measured.items():
         command = _OTHER_COMMANDS.get(name, f"make bench ONLY={name}")
         lines += ["", f"## {_ABOUT[name]}: `{command}`", ""]
-        lines += ["| | measured | beside | ratio | goal | |", "|---|---|---|---|---|---|"]
+        lines += ["| | result | peer | ratio | goal | |", "|---|---|---|---|---|---|"]
         lines += [_line(row) for row in rows]
     return "\n".join([*lines, ""])
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """The machine and the versions of the measurement."""
     memory = round(psutil.virtual_memory().total / 1024**3)
     return (
         f"{os.cpu_count()} shared cores, {memory} GiB, {platform.system()}, CPython {platform.python_version()}, "
@@ -69,9 +70,9 @@ def machine() -> str:
 
 
 def _line(row: Row) -> str:
-    beside = f"{_number(row.peer)}, {row.peer_name}" if row.peer is not None else ""
+    peer = f"{_number(row.peer)}, {row.peer_name}" if row.peer is not None else ""
     ratio = _number(row.ratio) if row.peer is not None else ""
-    cells = (row.name, _number(row.ours), beside, ratio, f"{row.goal:g}", "met" if row.met else "missed")
+    cells = (row.name, _number(row.ours), peer, ratio, f"{row.goal:g}", "met" if row.met else "missed")
     return f"| {' | '.join(cells)} |"
 
 

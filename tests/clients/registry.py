@@ -41,14 +41,16 @@ CLIENTS: tuple[ClientLibrary, ...] = (
     ClientLibrary("redis-py", "python", "redis_py.py", "redis"),
     ClientLibrary("valkey-py", "python", "valkey_py.py", "valkey"),
     ClientLibrary("Valkey GLIDE (Python)", "python", "valkey_glide.py", "valkey-glide"),
-    ClientLibrary("Celery", "python", "celery_app.py", "celery", {"cluster": "its transport knows no cluster"}),
-    ClientLibrary("RQ", "python", "rq_app.py", "rq", {"cluster": "a job's keys lie in different slots"}),
+    ClientLibrary(
+        "Celery", "python", "celery_app.py", "celery", {"cluster": "its transport does not support clusters"}
+    ),
+    ClientLibrary("RQ", "python", "rq_app.py", "rq", {"cluster": "the keys of a job are in different slots"}),
     ClientLibrary(
         "Django's RedisCache",
         "python",
         "django_cache.py",
         "Django",
-        {"replicated": "it asks no Sentinel", "cluster": "it knows no cluster"},
+        {"replicated": "it does not support Sentinel", "cluster": "it does not support clusters"},
     ),
     ClientLibrary("django-valkey", "python", "django_valkey_cache.py", "django-valkey"),
     ClientLibrary("ioredis", "node", "ioredis.js", "ioredis", arguments=("ioredis",)),
@@ -62,6 +64,6 @@ CLIENTS: tuple[ClientLibrary, ...] = (
     ClientLibrary("Lettuce", "java", "Lettuce.java", "lettuce-core"),
     ClientLibrary("redis-rb", "ruby", "redis_rb.rb", "redis"),
     ClientLibrary(
-        "Sidekiq", "ruby", "sidekiq_app.rb", "sidekiq", {"cluster": "the keys of a push lie in different slots"}
+        "Sidekiq", "ruby", "sidekiq_app.rb", "sidekiq", {"cluster": "the keys of a push are in different slots"}
     ),
 )
