@@ -25,7 +25,7 @@ SUITES := unit integration engine cloud aws gcp faults docs migrate doctor clien
 ARGUMENTS := STACK FORMAT JUNIT OUT INTO FROM NODE TO MEMORY SHARDS REPLICAS FOR SET CLOUD ROLE
 $(foreach name,$(ARGUMENTS),$(if $(value $(name)),$(eval export $(name))))
 
-.PHONY: help up smoke env backup restore repair rotate failover upgrade scale card cli drill render down policy sdk shell test test-all site lint bench
+.PHONY: help up smoke env backup restore repair rotate failover upgrade scale card cli drill render down policy sdk shell test test-all site lint format bench
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -105,6 +105,10 @@ lint: $(DEV) ## Run ruff, mypy and the import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+format: $(DEV) ## Format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: $(DEV) ## Run the benchmarks (ONLY=up|queue|cache|docker|doctor|migrate|cloud); prints a table, writes build/bench/<name>.json
 	@$(BIN)/python -m bench $(ONLY)

@@ -17,6 +17,7 @@ from stackctl import cli
 from stackctl.stack import PROJECT
 
 PAGES = [
+    *(PROJECT / f"{name}.md" for name in ("ARCHITECTURE", "CONTRIBUTING")),
     *(PROJECT / name / "README.md" for name in ("", "client", "compose", "examples", "tests")),
     *sorted((PROJECT / "docs").rglob("*.md")),
 ]

@@ -77,7 +77,7 @@ def test_the_diagram_names_what_exists() -> None:
 
 def test_every_link_leads_somewhere() -> None:
     for page in (
-        PROJECT / "README.md",
+        *PROJECT.glob("*.md"),
         PROJECT / "compose" / "README.md",
         PROJECT / "tests" / "README.md",
         *(PROJECT / "docs").rglob("*.md"),

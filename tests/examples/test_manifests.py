@@ -27,6 +27,7 @@ DEPLOYMENT = KUBERNETES / "deployment.yaml"
 WORKER = KUBERNETES / "worker.yaml"
 EXTERNAL = sorted(KUBERNETES.glob("external-secret-*.yaml"))
 WORKFLOW = PROJECT / "examples" / "github" / "valkey.yaml"
+WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yaml"))
 
 ENDPOINT = Endpoint(
     "docker",
@@ -133,7 +134,7 @@ def test_an_external_secret_makes_the_same_variables(file: Path, secret: Path) -
 
 def test_the_workflow_is_one_that_github_takes(tmp_path: Path) -> None:
     lint = installs.go(HERE / "actionlint", "github.com/rhysd/actionlint/cmd/actionlint").ready() / "actionlint"
-    done = subprocess.run([lint, "-shellcheck=", WORKFLOW], capture_output=True, text=True, check=False)
+    done = subprocess.run([lint, "-shellcheck=", WORKFLOW, *WORKFLOWS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(WORKFLOW.read_text().replace("runs-on", "runs-in"))
