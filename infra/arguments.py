@@ -60,8 +60,11 @@ class ValkeyArgs:
 
 
 def name_arguments(text: str) -> str:
-    """A text with `pulumi config` commands, in terms of arguments."""
-    return COMMAND.sub(_as_argument, text)
+    """A text with commands of this project, in terms of arguments and packages."""
+    return _INSTALLATION.sub(r"pip install pulumi-\1", COMMAND.sub(_as_argument, text))
+
+
+_INSTALLATION = re.compile(r"make sdk CLOUD=(aws|gcp)")
 
 
 def _as_argument(command: re.Match[str]) -> str:

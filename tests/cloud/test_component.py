@@ -157,6 +157,7 @@ def test_there_is_an_argument_for_each_key() -> None:
         ("pulumi config set --secret --path docker.backupSecretKey", "set docker.backupSecretKey"),
         ("stop it, or pulumi config rm restoreFrom", "stop it, or leave out restoreFrom"),
         ("pulumi config rm --path docker.certificate", "leave out docker.certificate"),
+        ("make sdk CLOUD=aws", "pip install pulumi-aws"),
     ],
 )
 def test_commands_in_errors_become_arguments(command: str, expected: str) -> None:

@@ -39,6 +39,7 @@ RUN_BY = {
 NOT_RUN = {
     "pip install './client[aws]'": "it would replace the environment that runs the tests",
     "pip install './client[gcp]'": "it would replace the environment that runs the tests",
+    "pip install ./client ./component": "likewise; tests/engine/test_component.py installs it elsewhere",
     "pulumi config set workload queue": "it needs an account; tests/gcp/test_updates.py makes such updates",
     "pulumi config set --path gcp.existing": "it needs an account; tests/gcp/test_recovery.py imports an instance",
     "make backup STACK=cloud": "it needs an account; tests/unit/stackctl/test_managed_services.py makes the request",

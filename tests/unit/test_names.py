@@ -10,7 +10,17 @@ from stackctl.stack import PROJECT
 
 WORDED = (
     *("infra/drivers", "infra/providers", "infra/settings", "infra/targets", "infra/policy", "infra/hardening.py"),
-    *("infra/outputs.py", "infra/__main__.py", "stackctl", "compose", "packaging", "Makefile"),
+    *(
+        "infra/outputs.py",
+        "infra/__main__.py",
+        "infra/component.py",
+        "infra/arguments.py",
+        "component",
+        "stackctl",
+        "compose",
+        "packaging",
+        "Makefile",
+    ),
     *("client/valkeykit", "client/ops/valkeykit_ops"),
 )
 """Files whose words are checked."""
