@@ -5,6 +5,10 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+
+import pytest
 
 from harness import ports
 from infra.drivers.topology.cluster import BUS_OFFSET
@@ -24,8 +28,11 @@ def test_processes_at_the_same_time_get_different_rows() -> None:
     assert len(set(itertools.chain.from_iterable(rows))) == 2 * len(processes)
 
 
-def test_a_process_that_has_had_every_row_gets_its_oldest_one_again() -> None:
-    few = range(ports.APPLICATIONS.stop, ports.APPLICATIONS.stop + 60, 20)  # which no other process reserves
+def test_a_process_that_has_had_every_row_gets_its_oldest_one_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # another run of this test may have the same rows
+    few = range(ports.APPLICATIONS.stop, ports.APPLICATIONS.stop + 60, 20)
     first = [ports.reserve(few) for _ in few]
     assert len(set(first)) == len(few)
     assert ports.reserve(few) == first[0]
