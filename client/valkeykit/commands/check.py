@@ -36,6 +36,7 @@ _FIXED_KEYS = (
     "config",
     "stats",
     "minutes",
+    "recent",
     "workers",
     "beats",
     "wakeups",
