@@ -23,7 +23,7 @@ def export(valkey: StackValkey) -> None:
     pulumi.export(outputs.ADMIN_URL, valkey.admin_url)
     pulumi.export(outputs.MONITOR_URL, valkey.monitor_url)
     pulumi.export(outputs.ENV, valkey.env)
-    for name, value in valkey.details.items():
+    for name, value in valkey.target_outputs.items():
         pulumi.export(name, value)
 
 

@@ -1,7 +1,5 @@
 """The component: Valkey on any target, in any Pulumi program."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +22,7 @@ COMPONENT_TYPE = "valkey:index:Valkey"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 """Folders, containers and cloud resources are named after it."""
 
-_instances: WeakKeyDictionary[object, dict[str, Valkey]] = WeakKeyDictionary()
+_instances: WeakKeyDictionary[object, dict[str, "Valkey"]] = WeakKeyDictionary()
 """Of each program, by name. They must live until it ends, and with them the hooks of resources."""
 
 
@@ -38,18 +36,16 @@ class Valkey(pulumi.ComponentResource):
         monitor_url: The URL of the user monitor, for metrics.
         env: Environment variables for an application.
         details: What only this target has, such as the names and addresses of its resources in a cloud.
-        logins: The users of the roles app, admin and monitor.
-        settings: The checked arguments.
     """
+
+    # The schema of the plugin is made from these annotations.
 
     endpoint: pulumi.Output[dict[str, Any]]
     url: pulumi.Output[str]
     admin_url: pulumi.Output[str]
     monitor_url: pulumi.Output[str]
     env: pulumi.Output[dict[str, str]]
-    details: Mapping[str, pulumi.Input[Any]]
-    logins: Mapping[str, Login]
-    settings: StackSettings
+    details: pulumi.Output[dict[str, Any]]
 
     def __init__(self, name: str, args: ValkeyArgs | None = None, opts: pulumi.ResourceOptions | None = None) -> None:
         """
@@ -78,6 +74,7 @@ class Valkey(pulumi.ComponentResource):
                 outputs.ADMIN_URL: self.admin_url,
                 outputs.MONITOR_URL: self.monitor_url,
                 outputs.ENV: self.env,
+                outputs.DETAILS: self.details,
             }
         )
 
@@ -92,10 +89,13 @@ class Valkey(pulumi.ComponentResource):
         options = pulumi.ResourceOptions.merge(opts, deployment.component_options)
         super().__init__(kind, name, None, options)
         deployment.deploy(self)
-        self.settings, self.logins, self.details = settings, deployment.logins, deployment.outputs
+        self.settings = settings
+        self.logins: Mapping[str, Login] = deployment.logins
+        self.target_outputs: Mapping[str, pulumi.Input[Any]] = deployment.outputs
         urls = {role: _url(deployment.endpoint, login) for role, login in deployment.logins.items()}
         self.url, self.admin_url, self.monitor_url = (urls[role] for role in outputs.URLS)
         self.endpoint = deployment.endpoint.apply(Endpoint.to_dict)
+        self.details = pulumi.Output.from_input(dict(deployment.outputs))
         self.env = pulumi.Output.all(deployment.endpoint, self.url).apply(lambda parts: parts[0].variables(parts[1]))
         _instances.setdefault(get_monitor(), {})[name] = self
 

@@ -6,6 +6,9 @@ SCHEMA_VERSION = "schemaVersion"
 ENDPOINT = "endpoint"
 ENV = "env"
 
+DETAILS = "details"
+"""Of a component: the outputs of its target."""
+
 URLS = {"app": "url", "admin": "adminUrl", "monitor": "monitorUrl"}
 """The URL of each user."""
 

@@ -33,7 +33,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*install, "--target", packages, PROJECT / "component"], check=True, capture_output=True)
     created = Project(root, Stack.open("test", root))
-    created.stack.environment.update(NO_PIP | {"PYTHONPATH": f"{packages}:{NO_PIP['PYTHONPATH']}"})
+    path = f"{packages / 'bin'}:{created.stack.environment['PATH']}"
+    created.stack.environment.update(NO_PIP | {"PATH": path, "PYTHONPATH": f"{packages}:{NO_PIP['PYTHONPATH']}"})
     yield created
     created.end()
 
@@ -54,6 +55,36 @@ def test_two_instances_in_another_program(shop: Project) -> None:
         f"urn:pulumi:test::shop::valkey:index:Valkey::{name}" for name in ("cache", "queue")
     ]
     assert urls["CACHE_URL"] not in str(resources)
+    again = shop.pulumi("preview", "--expect-no-changes")
+    assert again.returncode == 0, again.stdout + again.stderr
+    destroyed = shop.pulumi("destroy", "--yes", "--skip-preview")
+    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+
+
+REMOTE = """
+import pulumi
+
+arguments = {arguments}
+cache = pulumi.ComponentResource("valkey:index:Valkey", "cache", arguments | {{"url": None}}, remote=True)
+pulumi.export("url", cache.url)
+"""
+"""What the SDKs of other languages do."""
+
+
+def test_a_program_in_any_language_uses_the_plugin(shop: Project) -> None:
+    program = shop.root / "__main__.py"
+    program.write_text(REMOTE.format(arguments={"memory": "2 gigs", "port": 80, "docker": {"bnid": "x"}}))
+    shop.configure()
+    rejected = shop.pulumi("preview")
+    assert rejected.returncode != 0
+    output = rejected.stdout + rejected.stderr
+    assert "Valkey 'cache': 3 configuration errors; nothing was changed:" in output
+    assert "port is 80, expected 1024 to 65535, or 0 for the first free port from 6379 -> set port to 6380" in output
+    program.write_text(REMOTE.format(arguments={"memory": "32mb", "workload": "cache"}))
+    created = shop.pulumi("up", "--yes", "--skip-preview")
+    assert created.returncode == 0, created.stdout + created.stderr
+    with connect(json.loads(shop.pulumi("stack", "output", "--json", "--show-secrets").stdout)["url"]) as client:
+        assert client.info("memory")["maxmemory_policy"] == "allkeys-lru"
     again = shop.pulumi("preview", "--expect-no-changes")
     assert again.returncode == 0, again.stdout + again.stderr
     destroyed = shop.pulumi("destroy", "--yes", "--skip-preview")

@@ -15,6 +15,7 @@ WORDED = (
         "infra/__main__.py",
         "infra/component.py",
         "infra/arguments.py",
+        "infra/plugin.py",
         "component",
         "stackctl",
         "compose",
