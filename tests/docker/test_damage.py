@@ -18,7 +18,7 @@ from typing import Literal
 import pytest
 
 from harness.docker import DeploymentHarness, make_spec, running
-from infra.drivers.topology.executor import wait_until
+from infra.drivers.topology.executor import info, wait_until
 from infra.hardening import Topology
 from tests.docker import damage
 from tests.docker.damage import ANY, OF_CLUSTER
@@ -29,6 +29,9 @@ from tests.support.traffic import Traffic, newest
 
 MAKE_UP_EVERY = 5
 """Rounds; in between only the servers themselves are looked at."""
+
+CUT_OFF_SECONDS = 20.0
+"""Sentinels wait 3 s, the nodes of a cluster 5 s."""
 
 Role = Literal["primary", "replica"]
 Return = Literal["at_once", "late", "by_make_up"]
@@ -90,6 +93,43 @@ def test_nothing_is_lost_whatever_happens(
     cases = random.Random(16).sample(MATRIX[topology], len(MATRIX[topology]))
     for case in itertools.islice(itertools.cycle(cases), ROUNDS):
         _round(harness_of(topology), *case, make_up=True)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("topology", MATRIX)
+def test_a_partition_loses_nothing(harness_of: Callable[[Topology], DeploymentHarness], topology: Topology) -> None:
+    """A primary is cut off from the network, for longer than the others wait, and connected again."""
+    harness = harness_of(topology)
+    with Traffic(harness.client, wait=1) as confirmed, Traffic(harness.client, wait=0) as hasty:
+        confirmed.wait_for(50)
+        hasty.wait_for(200)
+        victim = harness.primary()
+        container, network = harness.deployment.container(victim), f"{harness.spec.plan.project}_default"
+        (address,) = (node.host for node in harness.deployment.plan.nodes if node.name == victim)
+        harness.spec.engine.docker("network", "disconnect", network, container)  # its published port is gone too
+        began = time.monotonic()
+        sent, held = dict(hasty.acknowledged), _held_by_others(harness, hasty, victim)
+        wait_until(lambda: len(_primaries(harness, victim)) == harness.spec.plan.shards, 300, "no failover")
+        hasty.wait_for(200)
+        time.sleep(max(0.0, began + CUT_OFF_SECONDS - time.monotonic()))
+        harness.spec.engine.docker("network", "connect", "--ip", address, network, container)
+        _wait_until_healthy(harness)
+        confirmed.wait_for(50)
+        hasty.wait_for(50)
+    harness.ensure()
+    harness.assert_healthy()
+    required = {key: min(number, held.get(key, -1)) for key, number in sent.items()}
+    lost = {**confirmed.lost(confirmed.acknowledged), **hasty.lost(required)}
+    totals.add(f"{topology} primary, cut off for {CUT_OFF_SECONDS:.0f} s", confirmed.count, hasty.count, len(lost))
+    assert not lost
+    confirmed.forget()
+    hasty.forget()
+
+
+def _primaries(harness: DeploymentHarness, victim: str) -> list[str]:
+    """Those of the other nodes that are primaries."""
+    executor, others = harness.deployment.executor, [node.name for node in harness.deployment.plan.nodes]
+    return [name for name in others if name != victim and info(executor, name, "replication")["role"] == "master"]
 
 
 def _round(harness: DeploymentHarness, kind: str, role: Role, comes_back: Return, *, make_up: bool) -> None:
