@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -102,17 +103,17 @@ def render(project: Path = PROJECT) -> str:
 
 
 def _sections() -> list[str]:
-    """The keys of single targets."""
+    """The keys of single targets, a table for each."""
     keys = [(path, key) for path, key in loading.describe_keys() if "." in path]
     if not keys:
         return []
-    return [
-        *_section("Configuration of one target", "`pulumi config set --path KEY VALUE`."),
-        *_table(
-            ("key", "allowed", "example", "meaning"),
-            [(f"`{path}`", key.allowed, f"`{key.example}`", key.meaning) for path, key in keys],
-        ),
-    ]
+    lines = _section("Configuration of one target", "`pulumi config set --path KEY VALUE`.")
+    for target, entries in itertools.groupby(keys, lambda entry: entry[0].partition(".")[0]):
+        rows: list[tuple[str, ...]] = [
+            (f"`{path}`", key.meaning, key.allowed, f"`{key.example}`") for path, key in entries
+        ]
+        lines += [f"### {target}", "", *_table(("key", "meaning", "allowed", "example"), rows), ""]
+    return lines[:-1]
 
 
 _PARAMETERS = """\
