@@ -21,6 +21,16 @@ CREATE_VENV = $(PYTHON) -m venv .venv || \
 QUICK := unit cloud integration/infra integration/stackctl integration/client/test_queue.py engine/test_life.py
 SUITES := unit integration engine cloud aws gcp faults docs migrate doctor clients examples docker operations provider
 
+# A function of awk: prints a name and a text, wrapped at 80 columns.
+WRAP := function wrap(line, text, words, i, n) { \
+	n = split(text, words, " "); \
+	for (i = 1; i <= n; i++) { \
+		if (length(line) + length(words[i]) > 78) { print line; line = sprintf("%15s", "") } \
+		line = line " " words[i]; \
+	} \
+	print line \
+}
+
 # Recipes read these from the environment: a value pasted into a shell line could be run as a command.
 ARGUMENTS := STACK FORMAT JUNIT OUT INTO FROM NODE TO MEMORY SHARDS REPLICAS FOR SET CLOUD ROLE
 $(foreach name,$(ARGUMENTS),$(if $(value $(name)),$(eval export $(name))))
@@ -28,11 +38,18 @@ $(foreach name,$(ARGUMENTS),$(if $(value $(name)),$(eval export $(name))))
 .PHONY: help up smoke env backup restore repair rotate failover upgrade scale card cli drill render down policy sdk shell test test-all site lint format bench
 
 help: ## Show this help
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
-	@echo "  Suites of ONLY on Python, make and git alone: unit integration engine cloud aws gcp faults docs;"
-	@echo "  with more (tests/README.md): migrate doctor clients examples docker operations provider; ROUNDS=n repeats, TLS=1 clients"
-	@echo "  STACK=name selects the stack (dev); DRY=1 previews up, restore, repair, rotate, failover, upgrade and scale"
-	@echo "  VERBOSE=1 prints all that Pulumi and the smoke tests print"
+	@awk -F ':.*## ' '$(WRAP) /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {wrap(sprintf("  make %-8s", $$1), $$2)}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  STACK=name selects the stack (dev)."
+	@echo "  DRY=1 previews up, restore, repair, rotate, failover, upgrade and scale."
+	@echo "  VERBOSE=1 prints all output of Pulumi and the smoke tests."
+	@echo "  Suites of ONLY on Python, make and git alone:"
+	@echo "    unit integration engine cloud aws gcp faults docs;"
+	@echo "  with more (tests/README.md):"
+	@echo "    migrate doctor clients examples docker operations provider"
+	@echo "  ROUNDS=n repeats random tests, TLS=1 runs clients with TLS."
+
+##@ Stack
 
 up: $(READY) ## Deploy the stack, run the smoke tests and print connection details
 	@$(RUN) up --stack "$$STACK" $(DRY_RUN)
@@ -43,8 +60,22 @@ smoke: $(READY) ## Run the smoke tests on a deployed stack (JUNIT=file.xml, DISR
 env: $(READY) ## Write a stack's URLs to a file and print its path (FORMAT=dotenv|shell|json|k8s, OUT=file, ONLY_VALKEY_URL=1 without REDIS_URL)
 	@$(RUN) env --stack "$$STACK" --format "$$FORMAT" $(if $(OUT),--out "$$OUT") $(if $(ONLY_VALKEY_URL),--only-valkey-url)
 
+cli: $(READY) ## Open valkey-cli on the server, or a minimal prompt where it is not installed (ROLE=admin|app|monitor)
+	@$(RUN) cli --stack "$$STACK" $(if $(ROLE),--role "$$ROLE")
+
+card: $(READY) ## Print a summary of the stack for the team's wiki, without secrets
+	@$(RUN) card --stack "$$STACK"
+
+down: $(READY) ## Destroy a stack; embedded and docker leave a final snapshot
+	@$(RUN) down --stack "$$STACK"
+
+##@ Operations
+
 backup: $(READY) ## Back up the data to .valkey/<stack>/backups/<time> and print that path
 	@$(RUN) backup --stack "$$STACK"
+
+drill: $(READY) ## Verify the newest backup: load it into a temporary server, print its keys, loading time and age
+	@$(RUN) drill --stack "$$STACK"
 
 restore: $(READY) ## Restore a backup into a new stack (INTO=name, FROM=file or folder instead of the newest)
 	@$(RUN) restore --stack "$$STACK" --into "$$INTO" $(if $(FROM),--from "$$FROM") $(DRY_RUN)
@@ -64,26 +95,21 @@ upgrade: $(READY) ## Upgrade to another version of Valkey (TO=9.1)
 scale: $(READY) ## Change the size (MEMORY=1gb, SHARDS=n, REPLICAS=n)
 	@$(RUN) scale --stack "$$STACK" --memory "$$MEMORY" --shards "$$SHARDS" --replicas "$$REPLICAS" $(DRY_RUN)
 
-card: $(READY) ## Print a summary of the stack for the team's wiki, without secrets
-	@$(RUN) card --stack "$$STACK"
-
-cli: $(READY) ## Open valkey-cli on the server, or a minimal prompt where it is not installed (ROLE=admin|app|monitor)
-	@$(RUN) cli --stack "$$STACK" $(if $(ROLE),--role "$$ROLE")
-
-drill: $(READY) ## Verify the newest backup: load it into a temporary server, print its keys, loading time and age
-	@$(RUN) drill --stack "$$STACK"
+##@ Configuration and Pulumi
 
 render: $(READY) ## Write a folder that needs no Pulumi (FOR=compose|native, OUT=folder, SET="memory=1gb topology=cluster")
 	@set -f; for pair in $$SET; do set -- "$$@" --set "$$pair"; done; $(RUN) render --for "$$FOR" --out "$$OUT" "$$@"
 
-down: $(READY) ## Destroy a stack; embedded and docker leave a final snapshot
-	@$(RUN) down --stack "$$STACK"
+policy: $(READY) infra/policy/.venv/.ready ## Check what `up` would create against the policies of infra/policy
+	@$(RUN) policy --stack "$$STACK"
 
 sdk: $(READY) ## Install the Pulumi SDK for a cloud target (CLOUD=aws|gcp)
 	$(INSTALL) "the SDK of $$CLOUD" -c ../constraints.txt -e "..[$$CLOUD]"
 
 shell: $(READY) ## Print exports with which `pulumi` works on this project's stacks
 	@$(RUN) shell
+
+##@ Development
 
 test: $(DEV) ## Run the tests that need only Python, make and git, or a suite (ONLY=engine, ONLY=engine/test_life.py)
 	@$(RUN) shell >/dev/null
@@ -92,13 +118,6 @@ test: $(DEV) ## Run the tests that need only Python, make and git, or a suite (O
 
 test-all: ## Run all suites, which takes hours and what they need: tests/README.md
 	@$(MAKE) --no-print-directory test ONLY="$(SUITES)"
-
-site: $(SITE) ## Build docs/ as a website in build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo build/site/index.html
-
-policy: $(READY) infra/policy/.venv/.ready ## Check what `up` would create against the policies of infra/policy
-	@$(RUN) policy --stack "$$STACK"
 
 lint: $(DEV) ## Run ruff, mypy and the import rules
 	$(BIN)/ruff check .
@@ -109,6 +128,10 @@ lint: $(DEV) ## Run ruff, mypy and the import rules
 format: $(DEV) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+site: $(SITE) ## Build docs/ as a website in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo build/site/index.html
 
 bench: $(DEV) ## Run the benchmarks (ONLY=up|queue|cache|docker|doctor|migrate|cloud); prints a table, writes build/bench/<name>.json
 	@$(BIN)/python -m bench $(ONLY)

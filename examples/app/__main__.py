@@ -1,4 +1,4 @@
-"""An application's stack: it names the Valkey stack and passes its variables on.
+"""The stack of an application, which gets the variables of the Valkey stack.
 
 `environment` goes wherever your platform wants it: a container's variables, a function's, a
 Kubernetes Secret. It stays encrypted in this stack's state, and changes with the other stack.

@@ -1,4 +1,4 @@
-// Where Valkey is: the variables that `make env` writes.
+// Connects to Valkey with the variables of `make env`.
 const fs = require("node:fs");
 const { Cluster } = require("ioredis");
 
@@ -20,5 +20,5 @@ function connection() {
   return { host: url.hostname, port: Number(url.port), ...login };
 }
 
-// The braces keep a queue's keys on one node of a cluster.
+// The braces are a hash tag, which keeps a queue on one node of a cluster.
 module.exports = { name: "mails", options: { connection: connection(), prefix: "{shop}" } };

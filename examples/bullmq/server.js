@@ -1,4 +1,4 @@
-// POST /mails?to=… adds a job, GET /mails/<id> tells what became of it, GET /health is for the platform.
+// POST /mails?to=… adds a job, GET /mails/<id> returns its state, GET /health is for the platform's probe.
 const http = require("node:http");
 const { Queue } = require("bullmq");
 const { name, options } = require("./connection");

@@ -1,4 +1,4 @@
-// Runs the jobs; as many of these may run as you like.
+// Runs the jobs; start as many workers as you need.
 const { Worker } = require("bullmq");
 const { name, options } = require("./connection");
 

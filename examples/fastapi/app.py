@@ -1,4 +1,4 @@
-"""A shop: its prices come from a cache, its mails go by a queue.
+"""A shop with a cache for its prices and a queue for its mails.
 
 uvicorn app:api
 valkeykit worker app:mails
@@ -15,7 +15,7 @@ from fastapi import FastAPI, HTTPException
 from valkeykit import AsyncCache, AsyncQueue, ValkeykitError
 
 HEALTH_SECONDS = 2.0
-"""Less than the platform waits; the queue itself goes on trying for longer."""
+"""Shorter than the timeout of the platform's probe; the queue itself retries for longer."""
 
 cache = AsyncCache(namespace="shop")
 mails = AsyncQueue("mails")
@@ -37,14 +37,14 @@ api = FastAPI(lifespan=lifespan)
 
 
 async def look_up(product: str) -> dict[str, Any]:
-    """Stands for what is slow: a database, a supplier."""
+    """A slow call, such as to a database or a supplier."""
     await asyncio.sleep(0.1)
     return {"product": product, "price": 9.99}
 
 
 @api.get("/prices/{product}")
 async def price(product: str) -> Any:
-    """From the cache; computed once, however many ask, and served without a server too."""
+    """From the cache; computed once for concurrent requests, and also without a server."""
     return await cache.get_or_compute(f"price:{product}", lambda: look_up(product), ttl=60, stale=300)
 
 
