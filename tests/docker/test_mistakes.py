@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.docker import NEW, OLD, make_spec, running
+from harness.waiting import wait_until
 from infra.drivers.docker import driver, images
 from infra.drivers.docker.engine import Engine
 from infra.drivers.docker.images import ImageSource
@@ -177,3 +178,21 @@ def test_a_server_that_cannot_be_asked_is_reported_with_the_reason(tmp_path: Pat
             harness.deployment.executor.run("node-0", "PING")
         harness.ensure()
         harness.deployment.executor.run("node-0", "PING")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("file", ["users.acl", "tls/ca.crt"])
+def test_a_server_whose_shared_file_is_gone_serves_again_at_once(tmp_path: Path, file: str) -> None:
+    """Although the engine would start it again only after a while by then."""
+    with running(make_spec(tmp_path, "single")) as harness:
+        with harness.client() as client:
+            client.set("key", "value")
+        conf, image = harness.deployment.volume("conf"), harness.deployment.plan.image
+        engine = harness.spec.engine
+        engine.docker("run", "--rm", "-u", "0", "-v", f"{conf}:/c", "--entrypoint", "rm", image, "-f", f"/c/{file}")
+        engine.docker("restart", harness.deployment.container("node-0"))
+        wait_until(lambda: harness.container("node-0")["RestartCount"] >= 9, 300)  # 25 s until the next one
+        assert any("No such file or directory" in problem for problem in harness.wrong())
+        harness.ensure()
+        with harness.client() as client:
+            assert client.get("key") == "value"

@@ -138,6 +138,14 @@ class ContainerDeployment:
         self.compose("restart", "--no-deps", server)
         self._wait_until_healthy([server])
 
+    def restart_failed(self) -> None:
+        """Restart containers that failed to start; the engine would wait for up to a minute.
+
+        Their files are complete now.
+        """
+        if services := [name for name, facts in self._facts().items() if container_health.is_restarting(facts)]:
+            self.compose("restart", "--no-deps", *services)
+
     def down(self) -> None:
         """Remove containers, network and volumes, except backups."""
         self.objects.remove()
@@ -189,24 +197,34 @@ class ContainerDeployment:
     def _wait_until_healthy(self, services: Collection[str]) -> None:
         begin = time.monotonic()
         first: dict[str, tuple[float, int]] = {}
+        excused: dict[str, float] = {}
         reported: set[str] = set()
         slow = self._not_healthy(services)
         while slow:
             now = time.monotonic()
             first = {service: first.get(service, (now, facts["RestartCount"])) for service, facts in slow.items()}
+            causes = {name: self.reason(name) for name in slow if now - first[name][0] > _REASON_AFTER_SECONDS}
+            # A server without a reason is loading its data; others may wait for it.
+            is_loading = any(
+                cause is None and name != compose.KEEPER and container_health.status(slow[name]) == "starting"
+                for name, cause in causes.items()
+            )
             for service, facts in slow.items():
                 if service == compose.KEEPER and len(slow) > 1:  # it waits for servers, which have reasons of their own
                     first[service] = now, facts["RestartCount"]
                     continue
                 since, restarts = first[service]
                 has_failed = container_health.has_failed(facts, now - since, facts["RestartCount"] - restarts)
-                reason = self.reason(service) if has_failed or now - since > _REASON_AFTER_SECONDS else None
-                if has_failed or now - begin > START_TIMEOUT_SECONDS or (reason and now - since > reason.grace_seconds):
+                reason = causes.get(service) or (self.reason(service) if has_failed else None)
+                if reason and reason.is_wait and is_loading:
+                    excused[service] = now
+                is_over = reason and now - max(since, excused.get(service, since)) > reason.grace_seconds
+                if has_failed or now - begin > START_TIMEOUT_SECONDS or is_over:
                     raise EngineError(
                         f"{service} {reason.state}: {reason.text}"
                         if reason
                         else f"{service} is {container_health.status(facts)}",
-                        fix=(reason and reason.fix) or f"docker logs {self.container(service)}, then make up",
+                        fix=(reason and reason.fix) or f"docker logs {self._logged_by(service, reason)}, then make up",
                     )
                 # A cluster that is being formed isn't worth a word until it takes long.
                 is_due = reason and (reason.grace_seconds < float("inf") or now - since > reasons.WAIT_GRACE_SECONDS)
@@ -215,6 +233,12 @@ class ContainerDeployment:
                     _LOG.warning("still waiting for %s: %s", service, reason.text)
             time.sleep(_POLL_INTERVAL_SECONDS)
             slow = self._not_healthy(slow)
+
+    def _logged_by(self, service: str, reason: reasons.Reason | None) -> str:
+        """The container whose log may have the cause: of the first member that the service waits for, or its own."""
+        members = [member.name for member in (*self.plan.nodes, *self.plan.sentinels)]
+        awaited = reason.awaits(members) if reason and reason.is_wait else []
+        return self.container(next((name for name in awaited if name != service), service))
 
     def _not_healthy(self, services: Collection[str]) -> dict[str, dict[str, Any]]:
         return {name: facts for name, facts in self._facts(services).items() if not container_health.is_healthy(facts)}

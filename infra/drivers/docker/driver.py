@@ -344,6 +344,7 @@ def _change(deployment: ContainerDeployment) -> None:
     deployment.write_files()
     live_config.apply(deployment)
     rolling_restart.recreate_unhealthy(deployment)
+    deployment.restart_failed()
     deployment.up()
     rolling_restart.restart(deployment)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 STOP_GRACE_SECONDS = 8.0
@@ -27,18 +28,30 @@ _ORDINARY = re.compile(
 )
 """Lines that name no cause: of the server, of its scripts, and of a cluster's keeper."""
 _LOST = " are lost: "
+_SENTINELS = "of the Sentinels"
 _NO_CERTIFICATE = "Invalid CA Certificate"
 _FATAL = ("*** FATAL", "sh: ", "mv: ", "mkdir: ", "cat: ", "/etc/valkey/bin/")
 
 
 @dataclass(frozen=True)
 class Reason:
-    """grace_seconds: how long the state is tolerated. fix: a command, or "" where none is known."""
+    """grace_seconds: how long the state is tolerated. fix: a command, or "" where none is known.
+
+    is_wait: it waits for other members.
+    """
 
     text: str
     grace_seconds: float
     fix: str = ""
     state: str = "did not start"
+    is_wait: bool = False
+
+    def awaits(self, members: Sequence[str]) -> list[str]:
+        """Those of the members that it is about, in the order of the text."""
+        if _SENTINELS in self.text:
+            return [name for name in members if name.startswith("sentinel-")]
+        named = re.findall(r"[\w-]+", self.text)
+        return sorted((name for name in members if name in named), key=named.index)
 
 
 def find(waiting: str, log: str, repair: str, restart: str = "", *, alone: bool = False) -> Reason | None:
@@ -61,7 +74,7 @@ def find(waiting: str, log: str, repair: str, restart: str = "", *, alone: bool 
         problem, _, fix = problem.partition(" -> ")
         stop_grace_seconds = 0.0 if alone else STOP_GRACE_SECONDS
         grace_seconds = WAIT_GRACE_SECONDS if kind == "wait" else stop_grace_seconds
-        return Reason(problem, grace_seconds, repair if repairable else fix)
+        return Reason(problem, grace_seconds, repair if repairable else fix, is_wait=kind == "wait")
     text = cause(log)
     return Reason(text, float("inf")) if text else None
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.docker import make_spec
-from infra.drivers.docker import repair
+from infra.drivers.docker import reasons, repair
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.reasons import WAIT_GRACE_SECONDS, Reason
 from infra.drivers.topology.executor import NodeAddress
 from infra.errors import ProvisioningError
+from infra.hardening import Topology
 
 STARTING = {"State": {"Running": True, "Restarting": False, "Status": "running", "Health": {"Status": "starting"}}}
 
@@ -31,6 +33,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def created(folder: Path, topology: Topology = "replicated") -> ContainerDeployment:
+    spec = make_spec(folder, topology)
+    plan = replace(spec.plan, project="valkey-web", ports=tuple(range(7000, 7006)))
+    return ContainerDeployment(spec.engine, plan, spec.secrets)
+
+
 def wait(
     monkeypatch: pytest.MonkeyPatch,
     clock: list[float],
@@ -44,10 +52,9 @@ def wait(
         return {name: {**STARTING, "RestartCount": 0} for name in services} if clock[0] < healthy_after else {}
 
     monkeypatch.setattr(ContainerDeployment, "_not_healthy", slow)
-    reason = Reason("node-1 holds more", grace_seconds)
+    reason = Reason("node-1 holds more", grace_seconds, is_wait=True)
     monkeypatch.setattr(ContainerDeployment, "reason", lambda _self, _service: reason)
-    spec = make_spec(folder, "single")
-    ContainerDeployment(spec.engine, spec.plan, spec.secrets)._wait_until_healthy(["node-0"])
+    created(folder)._wait_until_healthy(["node-0"])
 
 
 def test_what_a_node_waits_for_is_reported_once_while_it_waits(
@@ -78,9 +85,76 @@ def test_a_cluster_that_is_being_formed_is_reported_if_it_takes_long(
 def test_a_node_that_waits_too_long_ends_it(
     monkeypatch: pytest.MonkeyPatch, clock: list[float], tmp_path: Path
 ) -> None:
-    with pytest.raises(ProvisioningError, match=r"^node-0 did not start: node-1 holds more"):
+    """The error has the node, the cause that it reports itself, and the command for it."""
+    logs = "docker logs valkey-web-node-1-1, then make up"
+    with pytest.raises(ProvisioningError, match=rf"^node-0 did not start: node-1 holds more -> {logs}$"):
         wait(monkeypatch, clock, 300, tmp_path)
     assert WAIT_GRACE_SECONDS < clock[0] < WAIT_GRACE_SECONDS + 2
+
+
+@pytest.mark.parametrize(
+    ("cause", "rest", "fix"),
+    [
+        (
+            "no majority of the Sentinels names a primary",
+            "",
+            "docker logs valkey-web-sentinel-0-1, then make up",
+        ),
+        ("these members do not respond: node-2, node-1", "", "docker logs valkey-web-node-2-1, then make up"),
+        (
+            "no other member responds: node-2, node-1",
+            "; repair it: make repair NODE=node-0",
+            "make repair STACK=web NODE=node-0",
+        ),
+        ("its files can't be set aside", " -> free space on its volume", "free space on its volume"),
+    ],
+)
+def test_the_error_about_a_node_that_waits_has_its_cause_and_a_command(
+    *, cause: str, rest: str, fix: str, monkeypatch: pytest.MonkeyPatch, clock: list[float], tmp_path: Path
+) -> None:
+    facts = {"node-0": {**STARTING, "RestartCount": 0}}
+    reason = reasons.find(f"wait: {cause}{rest}", "", "make repair STACK=web NODE=node-0")
+    monkeypatch.setattr(ContainerDeployment, "_not_healthy", lambda _self, _services: facts)
+    monkeypatch.setattr(ContainerDeployment, "reason", lambda _self, _service: reason)
+    with pytest.raises(ProvisioningError) as caught:
+        created(tmp_path)._wait_until_healthy(["node-0"])
+    assert str(caught.value) == f"node-0 did not start: {cause} -> {fix}"
+    assert clock[0] < WAIT_GRACE_SECONDS + 2
+
+
+def test_a_node_waits_for_one_that_is_loading_its_data(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], tmp_path: Path
+) -> None:
+    """However long that takes; then its own time begins."""
+    loaded_after = 600.0
+
+    def slow(_self: ContainerDeployment, services: Any) -> dict[str, Any]:
+        loading = [] if clock[0] > loaded_after else ["node-1"]
+        return {name: {**STARTING, "RestartCount": 0} for name in services if name in ["node-0", *loading]}
+
+    def reason(_self: ContainerDeployment, service: str) -> Reason | None:
+        return Reason("node-1 does not respond", WAIT_GRACE_SECONDS, is_wait=True) if service == "node-0" else None
+
+    monkeypatch.setattr(ContainerDeployment, "_not_healthy", slow)
+    monkeypatch.setattr(ContainerDeployment, "reason", reason)
+    with pytest.raises(ProvisioningError, match=r"^node-0 did not start: node-1 does not respond"):
+        created(tmp_path)._wait_until_healthy(["node-0", "node-1"])
+    assert loaded_after + WAIT_GRACE_SECONDS < clock[0] < loaded_after + WAIT_GRACE_SECONDS + 5
+
+
+def test_a_container_that_failed_to_start_starts_again_with_its_complete_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The engine would start it only up to a minute later, and it would count as failed until then."""
+    states = {"node-0": {**STARTING["State"], "Restarting": True}, "node-1": STARTING["State"]}
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(ContainerDeployment, "_facts", lambda _self: {name: {"State": states[name]} for name in states})
+    monkeypatch.setattr(ContainerDeployment, "compose", lambda _self, *command: commands.append(command))
+    created(tmp_path).restart_failed()
+    assert commands == [("restart", "--no-deps", "node-0")]
+    states["node-0"] = STARTING["State"]
+    created(tmp_path).restart_failed()
+    assert len(commands) == 1
 
 
 def test_a_node_that_waits_is_reported_before_the_keeper_that_waits_for_it(
@@ -95,8 +169,7 @@ def test_a_node_that_waits_is_reported_before_the_keeper_that_waits_for_it(
     facts = {"keeper": {"State": unhealthy, "RestartCount": 0}, "node-0": {**STARTING, "RestartCount": 0}}
     monkeypatch.setattr(ContainerDeployment, "_not_healthy", lambda _self, _services: facts)
     monkeypatch.setattr(ContainerDeployment, "reason", reason)
-    spec = make_spec(tmp_path, "cluster")
-    servers = ContainerDeployment(spec.engine, spec.plan, spec.secrets)
+    servers = created(tmp_path, "cluster")
     begin = clock[0]
     with pytest.raises(ProvisioningError, match=r"^node-0 did not start: it is damaged.* -> make repair"):
         servers._wait_until_healthy(["keeper", "node-0"])

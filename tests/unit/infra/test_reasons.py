@@ -98,7 +98,7 @@ def test_what_a_node_waits_for() -> None:
     reason = reasons.find("stop: its volume is read-only -> mount it for writing", "", repair="make repair X")
     assert reason == reasons.Reason("its volume is read-only", reasons.STOP_GRACE_SECONDS, "mount it for writing")
     assert reasons.find("wait: node-1 holds more", "", "") == reasons.Reason(
-        "node-1 holds more", reasons.WAIT_GRACE_SECONDS
+        "node-1 holds more", reasons.WAIT_GRACE_SECONDS, is_wait=True
     )
     found = reasons.find("MISCONF Errors writing to the AOF file: No space left on device\n", "", "make repair X")
     assert found
@@ -109,6 +109,21 @@ def test_what_a_node_waits_for() -> None:
     lost = "Could not connect to Valkey at 127.0.0.1:7000: Invalid CA Certificate File/Directory"
     assert reasons.find(f"{lost}\n", "", "") == reasons.Reason(lost, float("inf"), "make up", "is unhealthy")
     assert reasons.find("", "", "") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("node-1 holds more; waiting until it is the primary", ["node-1"]),
+        ("no other member responds and reports what it holds: node-2, node-1", ["node-2", "node-1"]),
+        ("its volume is empty, and these members do not respond: node-10", ["node-10"]),
+        ("no majority of the Sentinels names a primary", ["sentinel-0"]),
+        ("its files can't be set aside: the volume is full or read-only", []),
+    ],
+)
+def test_the_members_that_a_node_waits_for(text: str, expected: list[str]) -> None:
+    members = ["node-0", "node-1", "node-2", "node-10", "sentinel-0"]
+    assert reasons.Reason(text, reasons.WAIT_GRACE_SECONDS).awaits(members) == expected
 
 
 def facts(**state: Any) -> dict[str, Any]:
