@@ -56,26 +56,17 @@ class ReplacementGuard:
         def before_create(planned: ResourceHookArgs) -> None:
             self._reject(self._objections_to_creation(planned, what, replacing_inputs, find_objections))
 
+        def before_update(planned: ResourceHookArgs) -> None:
+            self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
+
         return pulumi.ResourceOptions(
             # With the opposite order Pulumi deletes before the hook runs.
             delete_before_replace=False,
             hooks=ResourceHookBinding(
                 before_create=[ResourceHook(f"{self._prefix}guard of {what}", before_create, _ON_PREVIEW)],
-                before_update=[self._update_hook(what, find_objections)],
+                before_update=[ResourceHook(f"{self._prefix}guard of {what}, in place", before_update, _ON_PREVIEW)],
             ),
         )
-
-    def check_updates(self, what: str, find_objections: FindObjections) -> pulumi.ResourceOptions:
-        """The options of a resource that may be replaced, but not updated against these objections."""
-        return pulumi.ResourceOptions(
-            hooks=ResourceHookBinding(before_update=[self._update_hook(what, find_objections)])
-        )
-
-    def _update_hook(self, what: str, find_objections: FindObjections) -> ResourceHook:
-        def before_update(planned: ResourceHookArgs) -> None:
-            self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
-
-        return ResourceHook(f"{self._prefix}guard of {what}, in place", before_update, _ON_PREVIEW)
 
     def _objections_to_creation(
         self, planned: ResourceHookArgs, what: str, replacing: frozenset[str], find_objections: FindObjections

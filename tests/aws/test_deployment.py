@@ -202,7 +202,7 @@ def test_users_are_not_added_and_removed_at_once() -> None:
     assert list(access.swapped_users(before, {"userIds": ["a"]})) == []
     assert list(access.swapped_users(before, {"userIds": ["a", "b", "c"]})) == []
     (objection,) = access.swapped_users(before, after)
-    assert objection == "users cannot be added (c) and removed (b) in the same update: add them first"
+    assert objection.reason == "users cannot be added (c) and removed (b) in the same update"
 
 
 @pytest.mark.parametrize("auth", ["password", "iam"])

@@ -32,8 +32,17 @@ FORCES_NEW: Mapping[str, set[str]] = {
 }
 """Inputs that the provider cannot change in place."""
 
-REPLACED_BY_ENGINE: Mapping[str, set[str]] = {GROUP: {"clusterMode"}}
-"""Inputs that the provider would change in place, which fails; the program has the engine replace the resource."""
+REPLACED_BY_ENGINE: Mapping[str, set[str]] = {
+    GROUP: {"clusterMode"},
+    "aws:secretsmanager/secret:Secret": {"kmsKeyId"},
+}
+"""Inputs that the provider would change in place, which fails or does nothing; the engine replaces the resource."""
+
+REMOVED_IN_PLACE: Mapping[str, set[str]] = {
+    "aws:cloudwatch/logGroup:LogGroup": {"kmsKeyId"},
+    "aws:sns/topic:Topic": {"kmsMasterKeyId"},
+}
+"""Optional inputs whose removal the provider sends (`internal/service` in its source)."""
 
 VERSIONS = {"engineVersion", "majorEngineVersion"}
 

@@ -48,6 +48,9 @@ NODE_QUOTA = 90
 MAX_NODE_QUOTA = 500
 """To which AWS raises the quota on request."""
 
+MAX_ECPU = 15_000_000
+"""The highest limit of a serverless cache in ECPU per second."""
+
 ADJUSTABLE_METRICS = frozenset(
     (
         *("AuthenticationFailures", "BytesUsedForCache", "CPUCreditBalance", "CPUUtilization"),

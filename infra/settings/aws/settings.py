@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, MAX_NODE_QUOTA, NODE_QUOTA, REGIONS
+from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, MAX_ECPU, MAX_NODE_QUOTA, NODE_QUOTA, REGIONS
 from infra.settings.aws.node_types import NODE_TYPES
 from infra.settings.aws.users import MAX_USERS, UserMap
 from infra.settings.config_keys import EmptyAsNone, Key, SettingsModel, StrictBool
@@ -189,9 +189,13 @@ class AwsSettings(SettingsModel):
         Key("90 to 500", "200", "Quota of nodes in a cluster, where AWS has raised it"),
     ] = NODE_QUOTA
     maxEcpu: Annotated[
-        Annotated[int, Field(ge=1000, le=15_000_000)] | None,
+        Annotated[int, Field(ge=1000, le=MAX_ECPU)] | None,
         EmptyAsNone,
-        Key("1000 to 15000000, or empty", '""', "Limit of a serverless cache in ECPU per second"),
+        Key(
+            "1000 to 15000000, or empty",
+            '""',
+            "Limit of a serverless cache in ECPU per second; to lift it, set the maximum",
+        ),
     ] = None
     logDays: Annotated[
         int,

@@ -19,7 +19,8 @@ from infra.providers.credentials import Password
 from infra.settings.aws.users import names_restricted
 from infra.targets.context import Context, safe_name
 from infra.targets.deployment import Login
-from infra.targets.replacement_guard import Inputs
+from infra.targets.previous_resources import Inputs
+from infra.targets.update_checks import Obstacle, check_updates
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def create_users(context: Context) -> UserAccess:
         engine="valkey",
         user_ids=[user.user_id for user in users.values()],
         tags=context.tags,
-        opts=context.options(*_group_options(context)),
+        opts=context.options(check_updates(context.resource("checks of the user group"), swapped_users)),
     )
     return UserAccess(
         group.user_group_id,
@@ -87,16 +88,13 @@ def create_users(context: Context) -> UserAccess:
     )
 
 
-def _group_options(context: Context) -> list[pulumi.ResourceOptions]:
-    return [context.guard.check_updates("the user group", swapped_users)] if context.guard else []
-
-
-def swapped_users(previous: Inputs, new: Inputs) -> Iterator[str]:
+def swapped_users(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
     """AWS may lose users in an update that adds some and removes others."""
     before, after = set(previous.get("userIds") or ()), set(new.get("userIds") or ())
     if before - after and after - before:
         added, removed = ", ".join(sorted(after - before)), ", ".join(sorted(before - after))
-        yield f"users cannot be added ({added}) and removed ({removed}) in the same update: add them first"
+        reason = f"users cannot be added ({added}) and removed ({removed}) in the same update"
+        yield Obstacle(reason, "add them first: keep the removed ones for one more `pulumi up`")
 
 
 def user_urls(users: Mapping[str, Login], endpoint: pulumi.Output[Endpoint]) -> dict[str, pulumi.Output[str]]:

@@ -14,10 +14,12 @@ from infra.settings.config_keys import set_command
 from infra.targets.aws.access import UserAccess
 from infra.targets.aws.existing_group import ExistingGroup
 from infra.targets.aws.network import Network
+from infra.targets.aws.update_obstacles import find_obstacles, is_cluster
 from infra.targets.context import Context
 from infra.targets.identity import Identity
 from infra.targets.previous_resources import Inputs, PreviousResources
 from infra.targets.replacement_guard import ReplacementGuard, is_older
+from infra.targets.update_checks import check_updates
 
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
 SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
@@ -36,9 +38,6 @@ REPLACING_INPUTS = (
     *("name", "snapshotArnsToRestores", "subnetIds"),
 )
 """Inputs that cannot be changed in place (`ForceNew` in the provider's schema)."""
-
-_OURS = {"applyImmediately", "finalSnapshotIdentifier", "tags", "tagsAll", "__defaults", "description"}
-"""Inputs that the provider does not send with the others, and the description, which follows them."""
 
 
 @dataclass(frozen=True)
@@ -80,65 +79,33 @@ def create_guard(settings: StackSettings, identity: Identity, previous: Previous
 
 
 def cache_options(context: Context) -> pulumi.ResourceOptions:
-    """The options of the cache: protected, or replaceable under its own name."""
-    # The provider would change the mode in place, which AWS rejects after the first step.
-    replaced_on = ["clusterMode"]
-    if context.guard is None:
-        return pulumi.ResourceOptions(delete_before_replace=True, replace_on_changes=replaced_on)
+    """The options of the cache: checked, and protected, or replaceable under its own name."""
     is_serverless = context.settings.topology == "serverless"
+    what = "the serverless cache" if is_serverless else "the replication group"
     version = "majorEngineVersion" if is_serverless else "engineVersion"
 
     def find_objections(previous: Inputs, new: Inputs) -> Iterator[str]:
-        yield from rejected_changes(previous, new, version)
+        yield from replacing_changes(previous, new, version)
 
-    protection = context.guard.protect(
-        "the serverless cache" if is_serverless else "the replication group", REPLACING_INPUTS, find_objections
+    return pulumi.ResourceOptions.merge(
+        context.guard.protect(what, REPLACING_INPUTS, find_objections)
+        if context.guard
+        else pulumi.ResourceOptions(delete_before_replace=True),
+        pulumi.ResourceOptions.merge(
+            check_updates(context.resource(f"checks of {what}"), find_obstacles),
+            # The provider would change the mode in place, which AWS rejects after the first step.
+            pulumi.ResourceOptions(replace_on_changes=["clusterMode"]),
+        ),
     )
-    return pulumi.ResourceOptions.merge(protection, pulumi.ResourceOptions(replace_on_changes=replaced_on))
 
 
-def rejected_changes(previous: Inputs, new: Inputs, version: str) -> Iterator[str]:
-    """Changes that look like updates, but that ElastiCache carries out by replacing, or only in several steps."""
+def replacing_changes(previous: Inputs, new: Inputs, version: str) -> Iterator[str]:
+    """Changes that look like updates, but that ElastiCache carries out by replacing."""
     before, after = str(previous.get(version, "")), str(new.get(version, ""))
-    if previous.get("engine") == new.get("engine"):
-        if before and is_older(after, before):
-            yield f"a downgrade from {before} to {after} would replace the cache (a pending upgrade: see docs/aws.md)"
-    elif before == after:
-        yield f"{previous.get('engine')} can become {new.get('engine')} in place only together with a version upgrade"
-    yield from _multi_step_changes(previous, new)
-
-
-def _multi_step_changes(previous: Inputs, new: Inputs) -> Iterator[str]:
-    if _is_cluster(previous) != _is_cluster(new):
+    if previous.get("engine") == new.get("engine") and before and is_older(after, before):
+        yield f"a downgrade from {before} to {after} would replace the cache (a pending upgrade: see docs/aws.md)"
+    if is_cluster(previous) != is_cluster(new):
         yield "cluster mode cannot be changed in place: create a new stack and migrate"
-    if previous.get("transitEncryptionEnabled") is False and new.get("transitEncryptionEnabled"):
-        yield "TLS and users cannot be enabled in the same update: enable TLS first, see docs/aws.md"
-    elif previous.get("transitEncryptionMode") == "preferred":
-        yield "clients may still connect without TLS: set its TLS mode to required first, see docs/aws.md"
-    if _is_cluster(previous) and _backups(previous) == 0 < _backups(new):
-        yield "backups of a cluster cannot be enabled later: set aws.backupDays to 0, or restore it into a new stack"
-    if previous.get("globalReplicationGroupId"):
-        yield "a member of a Global Datastore cannot be imported: remove it from the datastore first"
-    yield from _durability_changes(previous, new)
-
-
-def _durability_changes(previous: Inputs, new: Inputs) -> Iterator[str]:
-    """AWS changes the durability in an update of its own; leaving it out changes nothing."""
-    before, after = previous.get("durability"), new.get("durability")
-    if before in ("async", "sync") and not after:
-        yield "without aws.durability the cache stays durable: set it to disabled"
-    elif before != after:
-        others = {name for name in {*previous, *new} - _OURS if previous.get(name) != new.get(name)} - {"durability"}
-        if others:
-            yield f"aws.durability must change on its own, not together with {', '.join(sorted(others))}"
-
-
-def _backups(inputs: Inputs) -> int:
-    return int(inputs.get("snapshotRetentionLimit") or 0)
-
-
-def _is_cluster(inputs: Inputs) -> bool:
-    return inputs.get("clusterMode") == "enabled" or int(inputs.get("numNodeGroups") or 1) > 1
 
 
 def is_immediate(settings: StackSettings) -> bool:

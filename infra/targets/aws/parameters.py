@@ -10,8 +10,10 @@ from pulumi_aws.elasticache.parameter_group import ParameterGroup
 from infra.settings import StackSettings
 from infra.settings.aws.catalogue import FAMILIES
 from infra.settings.aws.parameters import AT_CREATION, hardened, supported
+from infra.settings.config_keys import remove_command, set_command
 from infra.targets.context import Context
-from infra.targets.replacement_guard import Inputs
+from infra.targets.previous_resources import Inputs
+from infra.targets.update_checks import Obstacle, check_updates
 
 
 def render(settings: StackSettings, family: str) -> dict[str, str]:
@@ -49,8 +51,8 @@ def _create(context: Context, family: str) -> ParameterGroup:
     options = [
         pulumi.ResourceOptions(aliases=[pulumi.Alias(name=context.resource("parameters"))] if is_current else None)
     ]
-    if context.guard and is_current:
-        options.append(context.guard.check_updates("the parameter group", fixed_changes))
+    if is_current:
+        options.append(check_updates(context.resource("checks of the parameter group"), fixed_changes))
     return ParameterGroup(
         context.resource(f"parameters-{family}"),
         name=group_name(context, family),
@@ -62,12 +64,16 @@ def _create(context: Context, family: str) -> ParameterGroup:
     )
 
 
-def fixed_changes(previous: Inputs, new: Inputs) -> Iterator[str]:
+def fixed_changes(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
     """Parameters that AWS accepts only before a cache uses the group."""
     before, after = _values(previous), _values(new)
     for name in AT_CREATION:
         if before.get(name) != after.get(name):
-            yield f"{name} can only be set when the cache is created: create a new stack and migrate"
+            previous_value = before.get(name)
+            key = f"parameters.{name}"
+            revert = set_command(key, previous_value) if previous_value else remove_command(key)
+            reason = f"{name} can only be set when the cache is created: create a new stack and migrate"
+            yield Obstacle(reason, revert)
 
 
 def _values(inputs: Inputs) -> dict[str, str]:

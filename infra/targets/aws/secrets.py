@@ -55,7 +55,8 @@ def create_connection_secret(
         kms_key_id=key,
         recovery_window_in_days=0,
         tags=context.tags,
-        opts=context.options(),
+        # The provider sends nothing when the key is removed: the secret would be lost with it.
+        opts=context.options(pulumi.ResourceOptions(replace_on_changes=["kmsKeyId"], delete_before_replace=True)),
     )
     SecretVersion(
         context.resource("connection"),

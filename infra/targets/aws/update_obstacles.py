@@ -1,0 +1,79 @@
+"""Updates of a cache in place that AWS would reject halfway, or carry out only in part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.settings.aws.catalogue import FAMILIES, MAX_ECPU
+from infra.settings.config_keys import set_command
+from infra.targets.previous_resources import Inputs
+from infra.targets.update_checks import Obstacle
+
+_NOT_SENT_TOGETHER = {"applyImmediately", "finalSnapshotIdentifier", "tags", "tagsAll", "__defaults", "description"}
+"""Inputs that the provider does not send with the others, and the description, which follows them."""
+
+
+def find_obstacles(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
+    """Of a replication group or a serverless cache."""
+    yield from _engine(previous, new)
+    yield from _encryption(previous, new)
+    if is_cluster(previous) and _backups(previous) == 0 < _backups(new):
+        yield Obstacle("backups of a cluster cannot be enabled later", set_command("aws.backupDays", "0"))
+    if datastore := previous.get("globalReplicationGroupId"):
+        yield Obstacle(
+            "a member of a Global Datastore cannot be imported",
+            f"aws elasticache disassociate-global-replication-group --global-replication-group-id {datastore} "
+            f"--replication-group-id {new.get('replicationGroupId')} --replication-group-region $AWS_REGION",
+        )
+    yield from _durability(previous, new)
+    if (limit := _max_ecpu(previous)) and not _max_ecpu(new):
+        # The provider sends nothing for a limit that is left out, and validates away the 0 with which AWS removes it.
+        reason = f"without aws.maxEcpu the cache keeps its limit of {limit} ECPU per second"
+        yield Obstacle(reason, set_command("aws.maxEcpu", str(MAX_ECPU)))
+
+
+def is_cluster(inputs: Inputs) -> bool:
+    return inputs.get("clusterMode") == "enabled" or int(inputs.get("numNodeGroups") or 1) > 1
+
+
+def _engine(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
+    version = previous.get("engineVersion")
+    if previous.get("engine") != new.get("engine") and version == new.get("engineVersion"):
+        reason = (
+            f"{previous.get('engine')} can become {new.get('engine')} in place only together with a version upgrade"
+        )
+        yield Obstacle(f"{reason}, and it has version {version}", set_command("version", max(FAMILIES)))
+
+
+def _encryption(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
+    enable = (
+        f"aws elasticache modify-replication-group --replication-group-id {new.get('replicationGroupId')} "
+        "--apply-immediately --transit-encryption-enabled --transit-encryption-mode"
+    )
+    if previous.get("transitEncryptionEnabled") is False and new.get("transitEncryptionEnabled"):
+        reason = "TLS and users cannot be enabled in the same update: enable TLS first, in two steps (docs/aws.md)"
+        yield Obstacle(reason, f"{enable} preferred")
+    elif previous.get("transitEncryptionMode") == "preferred":
+        yield Obstacle("clients may still connect without TLS", f"{enable} required")
+
+
+def _durability(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
+    """AWS changes the durability in an update of its own; leaving it out changes nothing."""
+    before, after = previous.get("durability"), new.get("durability")
+    if before in ("async", "sync") and not after:
+        yield Obstacle("without aws.durability the cache stays durable", set_command("aws.durability", "disabled"))
+    elif before != after:
+        names = {*previous, *new} - _NOT_SENT_TOGETHER - {"durability"}
+        if others := sorted(name for name in names if previous.get(name) != new.get(name)):
+            reason = f"aws.durability must change on its own, not together with {', '.join(others)}"
+            yield Obstacle(reason, set_command("aws.durability", str(before or "")))
+
+
+def _backups(inputs: Inputs) -> int:
+    return int(inputs.get("snapshotRetentionLimit") or 0)
+
+
+def _max_ecpu(inputs: Inputs) -> int:
+    """0 if there is none."""
+    limits = (inputs.get("cacheUsageLimits") or {}).get("ecpuPerSeconds") or [{}]
+    return int(limits[0].get("maximum") or 0)
