@@ -105,6 +105,9 @@ ALARMS: Scenario = (
 )
 """With existing resources, which the engine's account lacks too."""
 
+CLUSTER_MODE: Scenario = ({"topology": "replicated"}, ((("aws.enableClusterMode", "true"),),))
+"""Which test_docs.py tries with the engine, in both updates."""
+
 SAME_AS = {"aws.vpcId": "aws.vpcCidr", "aws.subnetGroup": "aws.vpcCidr"}
 """Keys that need a network of somebody else's: they change what the named key changes."""
 
@@ -139,6 +142,8 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
     replaces = any(step.operation in REPLACEMENTS and step.kind in service.KEPT for step in taken)
     if replaces or service.GROUP in _dropped(former, wanted):
         return "a replacement"
+    if wanted.settings.aws.enableClusterMode:  # whose updates do not wait
+        return [replace(step, changed=step.changed - service.AT_WINDOW.get(step.kind, set())) for step in taken]
     return taken
 
 
@@ -158,7 +163,13 @@ def _dropped(former: DeployedAws, after: DeployedAws) -> set[str]:
 
 RUNNER = ScenarioRunner(
     MINIMAL,
-    SCENARIOS | {"their network": THEIR_NETWORK, "existing resources": THEIR_RESOURCES, "alarms": ALARMS},
+    {
+        **SCENARIOS,
+        "their network": THEIR_NETWORK,
+        "existing resources": THEIR_RESOURCES,
+        "alarms": ALARMS,
+        "cluster mode": CLUSTER_MODE,
+    },
     SAME_AS,
     plan,
     refusals={"a replacement": "or allow it with: pulumi config set --path aws.allowReplacement true"},

@@ -16,6 +16,9 @@ from tests.aws.recorded import DeployedAws
 CLUSTER = {"topology": "cluster", "memory": "8gb"}
 DURABLE = CLUSTER | {"aws.durability": "sync"}
 SERVERLESS = {"topology": "serverless"}
+PAIR = {"topology": "replicated", "memory": "8gb", "replicas": "2"}
+COMPATIBLE = PAIR | {"aws.enableClusterMode": "true"}
+ENABLED = COMPATIBLE | {"topology": "cluster", "shards": "1"}
 LIMITED = SERVERLESS | {"aws.maxEcpu": "5000"}
 
 
@@ -33,6 +36,13 @@ def objections(previous: dict[str, Any], new: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("previous", "new", "reason"),
     [
+        (inputs(PAIR), inputs(ENABLED), "enabled in two updates.* -> pulumi config set topology replicated"),
+        (inputs(COMPATIBLE), inputs(ENABLED | {"shards": "2"}), "enabled with one -> pulumi config set shards 1"),
+        (inputs(COMPATIBLE), inputs(ENABLED | {"replicas": "1"}), "which are 2 -> pulumi config set replicas 2"),
+        (inputs(PAIR), inputs(COMPATIBLE | {"memory": "20gb"}), "while cluster mode changes .* such as nodeType"),
+        (inputs(PAIR), inputs(COMPATIBLE | {"workload": "queue"}), "such as description"),
+        (inputs(COMPATIBLE), inputs(COMPATIBLE | {"memory": "20gb"}), "in compatible mode .* such as nodeType"),
+        (inputs(CLUSTER | {"shards": "1"}), inputs(COMPATIBLE), "except by aws.enableClusterMode"),
         (inputs({"version": "9.0"}), inputs({"version": "8.2"}), "a downgrade from 9.0 to 8.2"),
         (inputs({}), inputs(CLUSTER), "cluster mode cannot be changed in place"),
         (inputs(CLUSTER), inputs({}), "cluster mode cannot be changed in place"),
@@ -64,6 +74,10 @@ def test_a_change_is_refused(previous: dict[str, Any], new: dict[str, Any], reas
         (inputs({}, snapshotRetentionLimit=0), inputs({})),
         (inputs(CLUSTER), inputs(CLUSTER, snapshotRetentionLimit=0)),
         (inputs(SERVERLESS), inputs(LIMITED)),
+        (inputs(PAIR), inputs(COMPATIBLE)),
+        (inputs(COMPATIBLE), inputs(COMPATIBLE)),
+        (inputs(COMPATIBLE), inputs(ENABLED)),
+        (inputs(ENABLED), inputs(ENABLED | {"aws.enableClusterMode": "false"})),
         (inputs(LIMITED), inputs(SERVERLESS | {"aws.maxEcpu": "15000000"})),
         (inputs({"topology": "replicated"}), inputs({})),
         (inputs({}, engine="redis", engineVersion="7.1"), inputs({})),

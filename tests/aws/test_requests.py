@@ -112,6 +112,7 @@ VALUES = {
     "parameters.cluster-databases": ["16"],
     "parameters.maxmemory": ["1gb"],
     "allowWeaker": ["tcp-keepalive", "tcp-keepalive,hz"],
+    "aws.enableClusterMode": ["true", "false"],
     "aws.nodeQuota": ["90", "200", "600"],
     "aws.auth": ["password", "iam", "token"],
     "aws.users.reports": ["~report:* +@read", "~* +config|get"],

@@ -133,6 +133,18 @@ INVALID: list[tuple[Configuration, str, str]] = [
         "config rm restoreFrom",
     ),
     ({"topology": "cluster", "shards": "0"}, "shards is '0', expected 3 or more (on aws 1 or more)", "set shards 3"),
+    ({"aws.enableClusterMode": "true"}, "the topology is single", "rm --path aws.enableClusterMode"),
+    (SERVERLESS | {"aws.enableClusterMode": "true"}, "the topology is serverless", "rm --path aws.enableClusterMode"),
+    (
+        {"topology": "replicated", "replicas": "0", "aws.enableClusterMode": "true"},
+        "enables cluster mode only with replicas",
+        "config set replicas 1",
+    ),
+    (
+        {"topology": "replicated", "aws.enableClusterMode": "true", "parameters.databases": "16"},
+        "databases",
+        "rm --path parameters.databases",
+    ),
     ({"aws.nodeQuota": "600"}, "aws.nodeQuota is 600, expected 90 to 500", "aws.nodeQuota 200"),
     ({"aws.nodeQuota": "89"}, "aws.nodeQuota is 89", "aws.nodeQuota 200"),
     (

@@ -44,6 +44,9 @@ REMOVED_IN_PLACE: Mapping[str, set[str]] = {
 }
 """Optional inputs whose removal the provider sends (`internal/service` in its source)."""
 
+MODES_IN_PLACE = (("disabled", "compatible"), ("compatible", "enabled"))
+"""Changes of the cluster mode that AWS makes (ModifyReplicationGroup, ClusterMode)."""
+
 VERSIONS = {"engineVersion", "majorEngineVersion"}
 
 AT_WINDOW: Mapping[str, set[str]] = {GROUP: {"engineVersion", "nodeType", "parameterGroupName"}}
@@ -55,7 +58,10 @@ _ID = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,39}(?<!-)")
 
 def replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
     """Which of the changed inputs force a replacement, by the provider or because the program asks for it."""
-    return provider_replaces(kind, former, inputs, changed) | changed & REPLACED_BY_ENGINE.get(kind, set())
+    asked = changed & REPLACED_BY_ENGINE.get(kind, set())
+    if (former.get("clusterMode"), inputs.get("clusterMode")) in MODES_IN_PLACE:
+        asked -= {"clusterMode"}
+    return provider_replaces(kind, former, inputs, changed) | asked
 
 
 def provider_replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
@@ -100,6 +106,9 @@ def _group(inputs: Inputs) -> Iterator[str]:
         yield from _check(inputs["parameterGroupName"].endswith("-cluster"), "a group without cluster-enabled")
     else:
         yield from _check(1 <= nodes <= 6, f"{nodes} nodes")
+        if inputs.get("clusterMode") == "compatible":
+            yield from _check(inputs["automaticFailoverEnabled"], "compatible mode without failover")
+            yield from _check(inputs["parameterGroupName"].endswith("-cluster"), "a group without cluster-enabled")
         yield from _check(not inputs["automaticFailoverEnabled"] or nodes >= 2, "failover with one node")
     yield from _check(not inputs["multiAzEnabled"] or inputs["automaticFailoverEnabled"], "multi-AZ without failover")
     if inputs["multiAzEnabled"]:

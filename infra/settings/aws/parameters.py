@@ -9,6 +9,7 @@ from infra.engine_parameters import BYTES, POLICIES, EngineParameter, letters, n
 from infra.hardening import directives
 from infra.settings import parameters
 from infra.settings.aws.catalogue import FAMILIES
+from infra.settings.aws.cluster_mode import cluster_mode
 from infra.settings.aws.node_types import NODE_TYPES, RESERVED_PERCENT
 from infra.settings.config_keys import ConfigProblem, remove_command
 
@@ -115,11 +116,15 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
                 yield ConfigProblem(key, "is set, but a serverless cache has no parameters", remove_command(key))
         return
     version = settings.version if settings.version in FAMILIES else max(FAMILIES)
-    unsuitable = "databases" if settings.topology == "cluster" else "cluster-databases"
+    unsuitable = {
+        "disabled": ["cluster-databases"],
+        "compatible": ["cluster-databases", "databases"],  # AWS requires that all keys are in database 0
+        "enabled": ["databases"],
+    }[cluster_mode(settings)]
     available = {
         name: entry
         for name, entry in supported(FAMILIES[version]).items()
-        if entry.exists_in(version) and name != unsuitable
+        if entry.exists_in(version) and name not in unsuitable
     }
     if settings.aws.nodeType in NODE_TYPES and NODE_TYPES[settings.aws.nodeType].tiers_data:
         available["maxmemory-policy"] = words("allkeys-lru", "volatile-lru", "noeviction")

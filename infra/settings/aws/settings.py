@@ -183,6 +183,14 @@ class AwsSettings(SettingsModel):
             "A durable log in addition to replicas (clusters, Valkey 9.0 and newer); disabled turns it off again",
         ),
     ] = ""
+    enableClusterMode: Annotated[
+        StrictBool,
+        Key(
+            "true or false",
+            "true",
+            "Enable cluster mode in place, in two updates: first with topology replicated, then with cluster",
+        ),
+    ] = False
     nodeQuota: Annotated[
         int,
         Field(ge=NODE_QUOTA, le=MAX_NODE_QUOTA),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infra.settings.aws import parameters, users
+from infra.settings.aws import cluster_mode, parameters, users
 from infra.settings.aws.catalogue import ADJUSTABLE_METRICS, FAMILIES, MAX_NODE_QUOTA
 from infra.settings.aws.node_types import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
 from infra.settings.aws.sizing import storage_gigabytes
@@ -39,6 +39,7 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
         yield from _windows(settings)
     yield from _restore(settings)
     yield from _login(settings)
+    yield from cluster_mode.find_problems(settings)
     yield from parameters.find_problems(settings)
     yield from users.find_problems(settings)
     yield from _alarms(settings)

@@ -75,6 +75,7 @@ class AwsDeployment(TargetDeployment):
                 "topicArn": topic,
                 "dashboard": dashboard.create_dashboard(context, watched),
                 "secretArn": secrets.create_connection_secret(context, self.endpoint, users.logins, key),
+                **({"configurationEndpoint": cache.configuration_endpoint} if cache.configuration_endpoint else {}),
                 **(
                     {"connectPolicies": access.create_connect_policies(context, users, cache.arn)}
                     if settings.aws.auth == "iam"

@@ -57,6 +57,7 @@ class CacheDependencies:
 class ManagedCache:
     """name: in IAM and CloudWatch. nodes: the endpoints for clients. maxmemory: of a shard, in bytes.
     members: the names of the nodes in CloudWatch; None for a serverless cache.
+    configuration_endpoint: for clients with the cluster protocol, in addition to the nodes.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ManagedCache:
     version: pulumi.Output[str]
     maxmemory: int
     members: pulumi.Output[Sequence[str]] | None = None
+    configuration_endpoint: pulumi.Output[str] | None = None
 
 
 def create_guard(settings: StackSettings, identity: Identity, previous: PreviousResources) -> ReplacementGuard | None:
@@ -94,7 +96,9 @@ def cache_options(context: Context) -> pulumi.ResourceOptions:
         pulumi.ResourceOptions.merge(
             check_updates(context.resource(f"checks of {what}"), find_obstacles),
             # The provider would change the mode in place, which AWS rejects after the first step.
-            pulumi.ResourceOptions(replace_on_changes=["clusterMode"]),
+            pulumi.ResourceOptions(
+                replace_on_changes=[] if context.settings.aws.enableClusterMode else ["clusterMode"]
+            ),
         ),
     )
 
@@ -104,12 +108,14 @@ def replacing_changes(previous: Inputs, new: Inputs, version: str) -> Iterator[s
     before, after = str(previous.get(version, "")), str(new.get(version, ""))
     if previous.get("engine") == new.get("engine") and before and is_older(after, before):
         yield f"a downgrade from {before} to {after} would replace the cache (a pending upgrade: see docs/aws.md)"
-    if is_cluster(previous) != is_cluster(new):
-        yield "cluster mode cannot be changed in place: create a new stack and migrate"
+    if is_cluster(previous) != is_cluster(new) and previous.get("clusterMode") != "compatible":
+        yield "cluster mode cannot be changed in place, except by aws.enableClusterMode (docs/aws.md)"
 
 
 def is_immediate(settings: StackSettings) -> bool:
     """Whether changes are applied outside the maintenance window."""
+    if settings.aws.enableClusterMode:  # both updates must be complete before the next one
+        return True
     configured = settings.aws.applyImmediately
     return settings.environment == "dev" if configured is None else configured
 

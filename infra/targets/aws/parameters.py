@@ -9,6 +9,7 @@ from pulumi_aws.elasticache.parameter_group import ParameterGroup
 
 from infra.settings import StackSettings
 from infra.settings.aws.catalogue import FAMILIES
+from infra.settings.aws.cluster_mode import cluster_mode
 from infra.settings.aws.parameters import AT_CREATION, hardened, supported
 from infra.settings.config_keys import remove_command, set_command
 from infra.targets.context import Context
@@ -18,14 +19,14 @@ from infra.targets.update_checks import Obstacle, check_updates
 
 def render(settings: StackSettings, family: str) -> dict[str, str]:
     """The parameters of a family's group."""
-    is_cluster = {"cluster-enabled": "yes"} if settings.topology == "cluster" else {}
+    is_cluster = {} if cluster_mode(settings) == "disabled" else {"cluster-enabled": "yes"}
     own = {name: value for name, value in settings.parameters.items() if name in supported(family)}
     return {**hardened(settings), **own, **is_cluster}
 
 
 def group_name(context: Context, family: str) -> str:
     """Contains the family: the groups of several families exist."""
-    ending = "-cluster" if context.settings.topology == "cluster" else ""
+    ending = "" if cluster_mode(context.settings) == "disabled" else "-cluster"
     return f"{context.name}-{family}{ending}"
 
 

@@ -11,6 +11,7 @@ from pulumi_aws.elasticache.replication_group import ReplicationGroup
 
 from infra.providers.credentials import Password
 from infra.settings import StackSettings
+from infra.settings.aws.cluster_mode import cluster_mode
 from infra.settings.aws.sizing import node_type
 from infra.targets.aws import logs, network, parameters
 from infra.targets.aws.elasticache import (
@@ -34,7 +35,7 @@ def arguments(settings: StackSettings) -> dict[str, Any]:
     """The arguments that depend on the settings alone, with the SDK's names."""
     node = node_type(settings)
     return {
-        "description": f"Valkey {settings.version}, {settings.workload}, {settings.topology}",
+        "description": _description(settings),
         "engine": "valkey",
         "engine_version": settings.version,
         "node_type": node.name,
@@ -97,7 +98,14 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
         version=group.engine_version_actual,
         maxmemory=node_type(settings).maxmemory,
         members=group.member_clusters.apply(sorted),
+        configuration_endpoint=group.configuration_endpoint_address if cluster_mode(settings) == "compatible" else None,
     )
+
+
+def _description(settings: StackSettings) -> str:
+    """It stays as it is while cluster mode is being enabled: AWS changes nothing else in that request."""
+    topology = "replicated" if settings.aws.enableClusterMode else settings.topology
+    return f"Valkey {settings.version}, {settings.workload}, {topology}"
 
 
 def _import_arguments(existing: ExistingGroup | None) -> dict[str, Any]:
@@ -122,10 +130,11 @@ def _import_options(settings: StackSettings, existing: ExistingGroup | None) -> 
 
 def _node_counts(settings: StackSettings) -> dict[str, Any]:
     """AWS accepts the number of nodes, or of shards and replicas, but not both."""
-    if settings.topology != "cluster":
-        return {"cluster_mode": "disabled", "num_cache_clusters": 1 + settings.replica_count}
+    mode = cluster_mode(settings)
+    if mode != "enabled":
+        return {"cluster_mode": mode, "num_cache_clusters": 1 + settings.replica_count}
     return {
-        "cluster_mode": "enabled",
+        "cluster_mode": mode,
         "num_node_groups": settings.shard_count,
         "replicas_per_node_group": settings.replica_count,
     }

@@ -12,6 +12,9 @@ from infra.targets.update_checks import Obstacle
 _NOT_SENT_TOGETHER = {"applyImmediately", "finalSnapshotIdentifier", "tags", "tagsAll", "__defaults", "description"}
 """Inputs that the provider does not send with the others, and the description, which follows them."""
 
+_OF_THE_MODE = {"clusterMode", "numCacheClusters", "numNodeGroups", "parameterGroupName", "replicasPerNodeGroup"}
+"""Inputs that change with cluster mode; the numbers of nodes have two forms."""
+
 
 def find_obstacles(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
     """Of a replication group or a serverless cache."""
@@ -25,6 +28,7 @@ def find_obstacles(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
             f"aws elasticache disassociate-global-replication-group --global-replication-group-id {datastore} "
             f"--replication-group-id {new.get('replicationGroupId')} --replication-group-region $AWS_REGION",
         )
+    yield from _cluster_mode(previous, new)
     yield from _durability(previous, new)
     if (limit := _max_ecpu(previous)) and not _max_ecpu(new):
         # The provider sends nothing for a limit that is left out, and validates away the 0 with which AWS removes it.
@@ -55,6 +59,34 @@ def _encryption(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
         yield Obstacle(reason, f"{enable} preferred")
     elif previous.get("transitEncryptionMode") == "preferred":
         yield Obstacle("clients may still connect without TLS", f"{enable} required")
+
+
+def _cluster_mode(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
+    """AWS changes the mode in an update of its own, and nothing else while it is compatible."""
+    before, after = previous.get("clusterMode"), new.get("clusterMode")
+    if before == "disabled" and after == "enabled":
+        reason = "cluster mode is enabled in two updates, the first of which makes the replicated group compatible"
+        yield Obstacle(reason, f"{set_command('topology', 'replicated')} && pulumi up")
+    elif "compatible" in (before, after):
+        if before != after and (shards := int(new.get("numNodeGroups") or 1)) != 1:
+            yield Obstacle(f"shards is {shards}, cluster mode is enabled with one", set_command("shards", "1"))
+        elif (replicas := _replicas(previous)) != _replicas(new):
+            reason = f"cluster mode is enabled with as many replicas as the group has, which are {replicas}"
+            yield Obstacle(reason, set_command("replicas", str(replicas)))
+        elif others := sorted(_changed(previous, new)):
+            subject = "in compatible mode" if before == after else "while cluster mode changes"
+            reason = f"{subject} AWS changes nothing else, such as {', '.join(others)}"
+            yield Obstacle(reason, "revert the other changes, and make them after cluster mode is enabled")
+
+
+def _changed(previous: Inputs, new: Inputs) -> set[str]:
+    """Inputs with another value, besides those that change with the mode."""
+    names = {*previous, *new} - (_NOT_SENT_TOGETHER - {"description"}) - _OF_THE_MODE
+    return {name for name in names if previous.get(name) != new.get(name)}
+
+
+def _replicas(inputs: Inputs) -> int:
+    return int(inputs.get("replicasPerNodeGroup", int(inputs.get("numCacheClusters") or 1) - 1))
 
 
 def _durability(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
