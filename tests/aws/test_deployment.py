@@ -16,7 +16,7 @@ from harness.cloud.aws import service
 from harness.cloud.aws.configurations import MINIMAL
 from harness.cloud.config_strategies import load
 from infra import hardening
-from infra.settings.aws.catalogue import FAMILIES, REGIONS
+from infra.settings.aws.catalogue import FAMILIES, REGIONS, partition
 from infra.settings.aws.node_types import NODE_TYPES, smallest
 from infra.targets.aws import access, parameters
 from infra.targets.aws.names import safe_name
@@ -67,8 +67,8 @@ def test_old_node_types_are_accepted(node: str) -> None:
 def test_regions_are_those_that_botocore_knows() -> None:
     session = botocore.session.get_session()
     partitions = ("aws", "aws-cn", "aws-us-gov", "aws-eusc")
-    known = {name for p in partitions for name in session.get_available_regions("elasticache", partition_name=p)}
-    assert set(REGIONS) == known
+    known = {name: p for p in partitions for name in session.get_available_regions("elasticache", partition_name=p)}
+    assert {region: partition(region) for region in REGIONS} == known
 
 
 @pytest.mark.parametrize("version", FAMILIES)

@@ -125,6 +125,20 @@ INVALID: list[tuple[Configuration, str, str]] = [
         "the replication group already exists",
         "config rm restoreFrom",
     ),
+    ({"restoreFrom": "nightly-"}, "expected the name of a snapshot", "config rm restoreFrom"),
+    ({"restoreFrom": "nightly--1"}, "expected the name of a snapshot", "config rm restoreFrom"),
+    (
+        {"aws.region": "cn-north-1", "restoreFrom": "arn:aws:s3:::dumps/redis.rdb"},
+        "starts with arn:aws, in cn-north-1 ARNs start with arn:aws-cn",
+        "config set restoreFrom arn:aws-cn:s3:::dumps/redis.rdb",
+    ),
+    (
+        {"aws.region": "us-gov-east-1", "aws.kmsKey": "arn:aws:kms:us-gov-east-1:123456789012:key/12ab"},
+        "ARNs start with arn:aws-us-gov",
+        "aws.kmsKey arn:aws-us-gov:kms:us-gov-east-1:123456789012:key/12ab",
+    ),
+    ({"aws.users.reports": "~* +debug"}, "has +debug, which ElastiCache restricts", "rm --path aws.users.reports"),
+    ({"aws.users.reports": "~* +replicaof"}, "has +replicaof", "rm --path aws.users.reports"),
     ({"restoreFrom": "/tmp/dump.rdb"}, "expected the name of a snapshot", "config rm restoreFrom"),
     ({"restoreFrom": "arn:aws:s3:::a,b/c.rdb"}, "expected the name of a snapshot", "config rm restoreFrom"),
     (
@@ -262,6 +276,8 @@ def test_the_value_of_a_token_is_not_repeated() -> None:
 
 
 ACCEPTED: list[Configuration] = [
+    {"restoreFrom": "automatic.valkey-test-2026-11-30-03-00"},
+    {"aws.region": "cn-north-1", "aws.topicArn": "arn:aws-cn:sns:cn-north-1:123456789012:theirs"},
     {"topology": "cluster", "shards": "1"},
     {"topology": "cluster", "shards": "2", "replicas": "1"},
     {"topology": "cluster", "shards": "100", "replicas": "1", "aws.nodeQuota": "200", "aws.vpcCidr": "10.0.0.0/20"},

@@ -13,6 +13,12 @@ REGIONS = (
 )
 """From botocore's endpoints for ElastiCache; a test compares them."""
 
+
+def partition(region: str) -> str:
+    """The part of AWS that a region belongs to, as in its ARNs."""
+    return next((f"aws-{name}" for name in ("cn", "us-gov", "eusc") if region.startswith(f"{name}-")), "aws")
+
+
 FAMILIES = {"7.2": "valkey7", "8.0": "valkey8", "8.1": "valkey8", "8.2": "valkey8", "9.0": "valkey9", "9.1": "valkey9"}
 """The parameter group family of each Valkey version (ElastiCache User Guide, "Supported engines and versions")."""
 

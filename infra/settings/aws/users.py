@@ -21,12 +21,26 @@ _NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
 _TAKEN = {"default", *(user.name for user in USERS)}
 _RULE = re.compile(r"(~|%(R|W|RW)~|&)\S+|[+-]@?[a-z]+([|_-][a-z-]+)*|(all|reset)(keys|channels)")
 
-_RESTRICTED = {"config"}
+_RESTRICTED = frozenset(
+    (
+        "bgrewriteaof",
+        "bgsave",
+        "config",
+        "debug",
+        "migrate",
+        "psync",
+        "replicaof",
+        "save",
+        "shutdown",
+        "slaveof",
+        "sync",
+    )
+)
 _RESTRICTED_ON_SERVERLESS = _RESTRICTED | {"client|id", "client|info", "client|list", "latency", "memory", "slowlog"}
 
 
-def restricted(topology: Topology) -> set[str]:
-    """Commands that an access string may not name (ElastiCache User Guide, "Supported and restricted commands")."""
+def restricted(topology: Topology) -> frozenset[str]:
+    """Commands that an access string may not name (ElastiCache User Guide, "Restricted commands")."""
     return _RESTRICTED_ON_SERVERLESS if topology == "serverless" else _RESTRICTED
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from infra.settings.aws import cluster_mode, parameters, users
-from infra.settings.aws.catalogue import ADJUSTABLE_METRICS, FAMILIES, MAX_NODE_QUOTA
+from infra.settings.aws.catalogue import ADJUSTABLE_METRICS, FAMILIES, MAX_NODE_QUOTA, partition
 from infra.settings.aws.node_types import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
 from infra.settings.aws.sizing import storage_gigabytes
 from infra.settings.aws.windows import overlap, too_short
@@ -17,9 +17,9 @@ from infra.settings.config_keys import ConfigProblem, remove_command, set_comman
 if TYPE_CHECKING:
     from infra.settings.stack_settings import StackSettings
 
-_ARN = re.compile(r"arn:aws(-[a-z]+)*:[a-z0-9-]+:(?P<region>[a-z0-9-]*):")
+_ARN = re.compile(r"arn:(?P<partition>aws(-[a-z]+)*):[a-z0-9-]+:(?P<region>[a-z0-9-]*):")
 _S3_FILE = re.compile(r"arn:aws(-[a-z]+)*:s3:::[^,\s]+/[^,\s]+")
-_SNAPSHOT = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,254}")
+_SNAPSHOT = re.compile(r"(automatic\.)?[a-zA-Z](-?[a-zA-Z0-9]){0,254}")
 _SNAPSHOT_ARN = re.compile(r"arn:aws(-[a-z]+)*:elasticache:[a-z0-9-]+:\d{12}:(serverless)?snapshot:[^,\s]+")
 
 STORAGE_GIGABYTES = range(1, 5001)
@@ -60,6 +60,13 @@ def _regions(settings: StackSettings) -> Iterator[ConfigProblem]:
         if region and aws.region and region != aws.region:
             reason = f"is in {region}, the stack is in {aws.region}"
             yield ConfigProblem(key, reason, remove_command(key))
+        elif match and aws.region and match["partition"] != partition(aws.region):
+            reason = (
+                f"starts with arn:{match['partition']}, in {aws.region} ARNs start with arn:{partition(aws.region)}"
+            )
+            yield ConfigProblem(
+                key, reason, set_command(key, arn.replace(match["partition"], partition(aws.region), 1))
+            )
 
 
 def _network(settings: StackSettings) -> Iterator[ConfigProblem]:
