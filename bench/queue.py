@@ -34,7 +34,7 @@ PAYLOAD_BYTES = 108
 def run() -> None:
     """Run it all, some two minutes."""
     with tempfile.TemporaryDirectory() as folder, servers.running(Path(folder)) as server:
-        rows = [*_speed(server), *_latency(server), *_million(server)]
+        rows = [*_speed(server), *_latency(server), *_million(server), *_listings(server)]
     publish("queue", rows)
 
 
@@ -85,4 +85,13 @@ def _million(server: ServerProcess) -> list[Row]:
     return [
         at_least("jobs/s with 1 million waiting / without", median["among"], median["alone"], "itself", 0.9),
         at_most("memory a job among 1 million, bytes", median["memory"], 1.5 * PAYLOAD_BYTES + 200),
+    ]
+
+
+def _listings(server: ServerProcess) -> list[Row]:
+    """The slowest page of a listing in each state: no other client waits for long."""
+    found = measure(OURS, "peers/listings.py", server.url, "1000000")
+    return [
+        at_most(f"server time of a page, 1 million {state}, ms", milliseconds, 5)
+        for state, milliseconds in found.items()
     ]

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from valkeykit import Queue
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import resolve_settings
 from valkeykit.url import Node
@@ -167,6 +168,17 @@ def test_metrics_once_and_served(server: ServerProcess) -> None:
     finally:
         served.shutdown()
         served.server_close()
+
+
+def test_metrics_of_queues(server: ServerProcess) -> None:
+    with Queue("mail", server.url, allow_eviction=True) as queue:
+        queue.add("send")
+    once = command("metrics", "--once", "--queues", VALKEY_URL=server.url)
+    assert (once.returncode, once.stderr) == (0, "")
+    assert 'valkeykit_queue_jobs{queue="mail",state="waiting"} 1.0' in once.stdout
+    assert 'valkeykit_queue_workers{queue="mail"} 0.0' in once.stdout
+    assert "redis_up" in once.stdout
+    assert "valkeykit_queue" not in command("metrics", "--once", VALKEY_URL=server.url).stdout
 
 
 def test_an_address_for_scrapes_that_is_none(server: ServerProcess) -> None:

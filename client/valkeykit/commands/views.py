@@ -12,10 +12,8 @@ from rich.text import Text
 from valkeykit.commands.tables import add_row, clean, moment, plain, table
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import DeadLetter, JobState, Queue, QueueStatistics, WorkerState
+from valkeykit.queue.registry import is_neglected, live_workers
 from valkeykit.vocabulary import StoredState
-
-LIVE_REPORT_SECONDS = 60.0
-"""A worker is live if it reported within this time."""
 
 _TIMES = {"delayed": "due (UTC)", "active": "lease ends (UTC)", "dead": "failed (UTC)"}
 
@@ -103,19 +101,9 @@ def current_jobs(worker: WorkerState) -> str:
     return ", ".join(f"{job.name} {job.id} ({job.seconds:,.0f} s)" for job in worker.jobs)
 
 
-def live_workers(listed: list[WorkerState]) -> list[WorkerState]:
-    """The workers that reported recently."""
-    return [one for one in listed if one.heard < LIVE_REPORT_SECONDS]
-
-
 def count_live(listed: list[WorkerState]) -> int:
     """The number of workers that reported recently."""
     return len(live_workers(listed))
-
-
-def is_neglected(counts: QueueStatistics, live: int) -> bool:
-    """Whether jobs wait or are due and no worker takes them."""
-    return counts.waiting + counts.due > 0 and live == 0 and not counts.paused
 
 
 def neglect(name: str) -> Text:

@@ -39,7 +39,9 @@ BATCH_JOBS = 500
 BATCH_BYTES = 512 * 1024
 """What one call of add_many holds at most, so that the server isn't kept busy for long."""
 
-PAGE_JOBS = 500
+PAGE_JOBS = 100
+"""Jobs that one answer of a listing holds at most, so that the server isn't kept busy for long."""
+
 PAGE_BYTES = 1024 * 1024
 """What one answer holds at most: servers end connections whose answers take too much memory."""
 

@@ -55,16 +55,20 @@ def metrics(
     stack: StackOption = None,
     listen: Annotated[str, typer.Option(help="Address for scrapes.")] = "127.0.0.1:9121",
     once: Annotated[bool, typer.Option("--once", help="Print the metrics once and exit.")] = False,
+    queues: Annotated[
+        bool, typer.Option("--queues", help="Include queues and workers; with --stack as the user app.")
+    ] = False,
     ca: CaOption = None,
 ) -> None:
     """Serve metrics of all nodes for Prometheus."""
     settings = settings_of(url, stack, ca, "monitor")
+    as_app = settings_of(url, stack, ca, "app") if queues else None
     if once:
         with translate_errors():
-            typer.echo(exporter.text(settings), nl=False)
+            typer.echo(exporter.text(settings, as_app), nl=False)
         return
     nodes = _listen_address(listen)
-    server = exporter.serve(settings, nodes[0].host, nodes[0].port)
+    server = exporter.serve(settings, nodes[0].host, nodes[0].port, as_app)
     typer.echo(f"http://{nodes[0]}/metrics", err=True)
     try:
         threading.Event().wait()

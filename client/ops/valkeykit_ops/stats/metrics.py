@@ -12,6 +12,7 @@ from valkeykit.errors import ConfigurationError
 from valkeykit.installation import OPERATOR_TOOLS
 from valkeykit.settings import ConnectionSettings
 
+from valkeykit_ops.stats.queue_metrics import QueueCollector
 from valkeykit_ops.stats.reading import Reading
 from valkeykit_ops.stats.watch import Watch
 
@@ -92,27 +93,39 @@ def _filled(family: Any, value_of: Value, readings: list[Reading]) -> Any:
     return family
 
 
-def text(settings: ConnectionSettings) -> str:
+def text(settings: ConnectionSettings, queues: ConnectionSettings | None = None) -> str:
     """The metrics of one scrape.
+
+    Args:
+        settings: How to connect to the nodes.
+        queues: How to connect to read queues; None for no metrics of queues.
 
     Raises:
         ConfigurationError: Prometheus_client is not installed, or the Sentinels report no primary.
         RedisError: No node responds.
     """
     with Watch(settings, samples=False) as watch:
-        registry = _registry(watch, strict=True)
+        registry = _registry(watch, queues, strict=True)
         from prometheus_client import generate_latest
 
         return generate_latest(registry).decode()
 
 
-def serve(settings: ConnectionSettings, host: str, port: int) -> ThreadingHTTPServer:
+def serve(
+    settings: ConnectionSettings, host: str, port: int, queues: ConnectionSettings | None = None
+) -> ThreadingHTTPServer:
     """Serve metrics from a thread until `shutdown` is called on the returned server.
+
+    Args:
+        settings: How to connect to the nodes.
+        host: Address to listen on.
+        port: Port to listen on.
+        queues: How to connect to read queues; None for no metrics of queues.
 
     Raises:
         ConfigurationError: Prometheus_client is not installed, or the port is not available.
     """
-    registry = _registry(Watch(settings, samples=False), strict=False)
+    registry = _registry(Watch(settings, samples=False), queues, strict=False)
     from prometheus_client import start_http_server
 
     try:
@@ -124,11 +137,13 @@ def serve(settings: ConnectionSettings, host: str, port: int) -> ThreadingHTTPSe
     return cast("ThreadingHTTPServer", server)
 
 
-def _registry(watch: Watch, *, strict: bool) -> Any:
+def _registry(watch: Watch, queues: ConnectionSettings | None, *, strict: bool) -> Any:
     try:
         from prometheus_client import CollectorRegistry
     except ImportError:
         raise ConfigurationError("metrics need prometheus_client", fix=OPERATOR_TOOLS) from None
     registry = CollectorRegistry(auto_describe=False)
     registry.register(cast("Any", _Collector(watch, strict=strict)))
+    if queues is not None:
+        registry.register(cast("Any", QueueCollector(queues, strict=strict)))
     return registry

@@ -49,12 +49,17 @@ for _, source in ipairs(sources) do
   end
 end
 
+-- What is short comes at once; records and progress one by one, up to the bound.
+local function of_all(key)
+  return #ids > 0 and redis.call("HMGET", key, unpack(ids)) or {}
+end
 local reply, size = { 0 }, 0
+local states, reasons, tracebacks = of_all(active), of_all(errors), of_all(traces)
+local any_progress = redis.call("EXISTS", progress) == 1
 for i, id in ipairs(ids) do
-  local attempts = tonumber(string.match(redis.call("HGET", active, id) or "", "^%d+") or 0)
   local about = {
-    id, redis.call("HGET", jobs, id) or "", attempts, redis.call("HGET", errors, id) or "",
-    redis.call("HGET", traces, id) or "", redis.call("HGET", progress, id) or "", times[id] or 0,
+    id, redis.call("HGET", jobs, id) or "", tonumber(string.match(states[i] or "", "^%d+") or 0), reasons[i] or "",
+    tracebacks[i] or "", any_progress and redis.call("HGET", progress, id) or "", times[id] or 0,
   }
   size = size + #about[2] + #about[4] + #about[5] + #about[6]
   if size > bytes and i > 1 then
