@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMANDS = ("check", "worker", "queue")
 """Commands of this distribution; each module has a function of the same name."""
 
-OPS_COMMANDS = ("migrate", "doctor", "cli", "stats", "metrics", "slowlog", "bench")
+OPS_COMMANDS = ("migrate", "doctor", "cli", "stats", "metrics", "slowlog", "bench", "web")
 """Commands of the distribution valkeykit-ops."""
 
 ENTRY_POINT_GROUP = "valkeykit.commands"
