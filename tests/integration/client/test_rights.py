@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "client" / "queue.md"
 
 @pytest.fixture
 def url(own_server: ServerProcess) -> str:
-    rule = PAGE.read_text().partition("```text\n")[2].partition("\n")[0]
+    rule = next(line for line in PAGE.read_text().splitlines() if line.startswith("~valkeykit:"))
     with closing(own_server.client()) as admin:
         admin.execute_command("ACL", "SETUSER", "mailer", "on", ">secret", *rule.split())
         admin.execute_command("ACL", "LOG", "RESET")
