@@ -30,7 +30,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     (root / ".venv").symlink_to(PROJECT / ".venv")
     (root / "infra").mkdir()
     (root / "infra" / "__init__.py").write_text('raise ImportError("the infra of the shop")\n')
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    offline = ["--no-deps", "--no-index", "--no-build-isolation"]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *offline]
     subprocess.run([*install, "--target", packages, PROJECT / "component"], check=True, capture_output=True)
     created = Project(root, Stack.open("test", root))
     path = f"{packages / 'bin'}:{created.stack.environment['PATH']}"
