@@ -77,7 +77,10 @@ def kept(project: Project) -> Path:
     return project.root / ".valkey" / "test.keycounts.json"
 
 
-@pytest.mark.parametrize(("how", "least", "most"), [(ServerFolder.clear_data, 0, 0), (cut_to_half, 1, KEYS - 50)])
+@pytest.mark.parametrize(
+    ("how", "least", "most"),
+    [(cut_to_half, 1, KEYS - 50), pytest.param(ServerFolder.clear_data, 0, 0, marks=pytest.mark.thorough)],
+)
 def test_lost_keys_are_reported_until_they_are_accepted(
     command: Project, how: Callable[[ServerFolder], None], least: int, most: int
 ) -> None:
