@@ -37,7 +37,7 @@ def create_deployment(
 
         return GcpDeployment(settings, identity, provider)
     if settings.target == "docker":
-        from infra.targets.docker.component import DockerDeployment
+        from infra.targets.docker.deployment import DockerDeployment
 
         return DockerDeployment(settings, identity)
     from infra.targets.embedded import EmbeddedDeployment

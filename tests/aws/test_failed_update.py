@@ -28,7 +28,7 @@ class PreviousFailure(PreviousResources):
 
 @pytest.mark.parametrize("allowed", ["false", "true"])
 def test_nothing_is_registered_after_a_failed_update(monkeypatch: pytest.MonkeyPatch, allowed: str) -> None:
-    monkeypatch.setattr("infra.targets.aws.component.PreviousResources", PreviousFailure)
+    monkeypatch.setattr("infra.targets.aws.deployment.PreviousResources", PreviousFailure)
     recorder = Recorder(RESOURCES, CALLS)
     settings = load(MINIMAL | {"aws.allowReplacement": allowed})
 

@@ -18,7 +18,7 @@ from infra import hardening
 from infra.settings.gcp import sizing
 from infra.settings.gcp.node_types import NODE_TYPES
 from infra.targets.gcp import access, alerts, engine_configs
-from infra.targets.gcp.component import notes
+from infra.targets.gcp.deployment import notes
 from infra.targets.gcp.names import safe_name
 from tests.gcp.recorded import INSTANCE, DeployedGcp
 

@@ -16,7 +16,7 @@ POLL_INTERVAL_SECONDS = 0.05
 RESPONSE_TIMEOUT_SECONDS = 20
 """Generous: a server that is loading its data, or needs a password, also responds at once."""
 
-POLL_SECONDS = 1.0
+MAX_POLL_SECONDS = 1.0
 """The most that a poll counts: where it takes longer, the machine is busy, and the operation takes longer too."""
 
 BUSY_TIMEOUT_SECONDS = 600.0
@@ -87,13 +87,13 @@ def reachable(executor: NodeExecutor, members: Sequence[NodeAddress]) -> list[No
 def wait_until(condition: Callable[[], bool], seconds: float, problem: str) -> None:
     """Wait for a condition; nodes that don't respond or reject a command meanwhile are queried again.
 
-    seconds: on a machine that is so busy that polls take longer than `POLL_SECONDS`, it waits for as many polls.
+    seconds: on a machine that is so busy that polls take longer than `MAX_POLL_SECONDS`, it waits for as many polls.
 
     Raises:
         ProvisioningError: the condition is still false after that time; its message is the problem.
     """
     begun = time.monotonic()
-    for _ in until(seconds, POLL_INTERVAL_SECONDS, POLL_SECONDS):
+    for _ in until(seconds, POLL_INTERVAL_SECONDS, MAX_POLL_SECONDS):
         limit = max(seconds, BUSY_TIMEOUT_SECONDS)
         try:
             if condition():

@@ -1,5 +1,5 @@
 """The gcp target: Memorystore for Valkey with its network, members, alerts and dashboard."""
 
-from infra.targets.gcp.component import GcpDeployment
+from infra.targets.gcp.deployment import GcpDeployment
 
 __all__ = ["GcpDeployment"]
