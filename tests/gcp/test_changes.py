@@ -47,6 +47,13 @@ SCENARIOS: dict[str, Scenario] = {
             (("gcp.network", "projects/host-project/global/networks/other"),),
             (("gcp.auth", "none"),),
             (("gcp.kmsKey", KEY),),
+        ),
+    ),
+    "settings": (
+        SHARED
+        | {"workload": "cache", "topology": "replicated", "version": "9.0", "gcp.enableApis": "false"}
+        | {"gcp.endpointNetworks": FURTHER["gcp.endpointNetworks"], "gcp.alertEmails": "ops@example.org"},
+        (
             (("gcp.nodeType", "STANDARD_SMALL"),),
             (("gcp.appMembers", MEMBERS["gcp.appMembers"]),),
             (("gcp.acl", "false"),),
@@ -204,6 +211,8 @@ def test_the_engine_does_what_such_a_row_says(stack: CloudStack, resources: Path
     assert touched(done.steps) == row.touched or row.guarded
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.thorough) if name == "settings" else name for name in SCENARIOS]
+)
 def test_the_engine_does_what_the_table_says(stack: CloudStack, name: str) -> None:
     RUNNER.assert_engine_agrees(stack, name)

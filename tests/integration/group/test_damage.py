@@ -148,6 +148,7 @@ def test_damage_to_a_node_loses_nothing(
     assert missing(spec) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spec", ["cluster"], indirect=True)
 def test_two_of_three_primaries_whose_replicas_have_more(spec: GroupSpec) -> None:
     """The one primary that is left can elect none of them."""
@@ -291,7 +292,7 @@ def test_yesterdays_copy_of_a_folder_follows(spec: GroupSpec, tmp_path: Path) ->
     assert missing(spec) == []
 
 
-@pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_swapped_folders_lose_nothing(spec: GroupSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group_driver.ensure(spec)
     write(spec)
