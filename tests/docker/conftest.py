@@ -11,10 +11,7 @@ from bench.report import publish
 from harness.docker import IMAGE, NEW, OLD, DeploymentHarness, make_spec, running
 from infra.drivers.docker.engine import Engine
 from infra.hardening import Topology
-from tests.docker.totals import ROUNDS, DamageTotals, totals
-
-PUBLISHED = 50
-"""ROUNDS from which on the totals of all runs are a part of docs/benchmarks.md."""
+from tests.docker.totals import PUBLISHED, ROUNDS, DamageTotals, totals
 
 
 @pytest.fixture(scope="session", autouse=True)

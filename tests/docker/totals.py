@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from bench.report import Row, at_most
 from tests.support.recorded import RecordedTotals
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
+
+PUBLISHED = 50
+"""Rounds of a case from which on docs/benchmarks.md has a row of it."""
 
 
 @dataclass
@@ -41,13 +45,17 @@ class DamageTotals(RecordedTotals):
         yield f"longest make up (the driver alone): {self.longest_make_up:.1f} s"
 
     def rows(self) -> list[Row]:
-        """For docs/benchmarks.md."""
-        cases = [
-            at_most(f"{case}: keys lost in {count} rounds", self.lost[case], 0)
-            for case, count in sorted(self.rounds.items())
-        ]
+        """For docs/benchmarks.md: the known losses by themselves, all other cases of a topology in one row."""
+        known = {case: count for case, count in sorted(self.rounds.items()) if count >= PUBLISHED}
+        result = [at_most(f"{case}: keys lost in {count} rounds", self.lost[case], 0) for case, count in known.items()]
+        others = [case for case in self.rounds if case not in known]
+        for topology, group in itertools.groupby(sorted(others), key=lambda case: case.split()[0]):
+            cases = list(group)
+            rounds = sum(self.rounds[case] for case in cases)
+            name = f"{topology}, other cases of damage ({len(cases)}): keys lost in {rounds} rounds"
+            result.append(at_most(name, sum(self.lost[case] for case in cases), 0))
         name = f"all: keys lost of {self.confirmed:,} acknowledged writes with WAIT 1 and {self.hasty:,} without"
-        return [*cases, at_most(name, sum(self.lost.values()), 0)]
+        return [*result, at_most(name, sum(self.lost.values()), 0)]
 
 
 totals = DamageTotals()

@@ -33,4 +33,20 @@ def test_totals_of_several_runs_are_added_up(tmp_path: Path, monkeypatch: pytest
     every = DamageTotals.of_all_runs()
     assert (every.rounds.total(), every.lost.total(), every.confirmed, every.hasty) == (4, 1, 40, 80)
     assert every.longest_make_up == 2.5
-    assert "cluster primary, empty: keys lost in 4 rounds" in [row.name for row in every.rows()]
+    assert [(row.name, row.ours) for row in every.rows()] == [
+        ("cluster, other cases of damage (1): keys lost in 4 rounds", 1),
+        ("all: keys lost of 40 acknowledged writes with WAIT 1 and 80 without", 1),
+    ]
+
+
+def test_a_case_of_many_rounds_has_a_row_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    run = DamageTotals()
+    for case, rounds in (("cluster primary, empty", 60), ("cluster primary, cut", 2), ("replicated replica, cut", 1)):
+        for _ in range(rounds):
+            run.add(case, 1, 1, 0)
+    assert [row.name for row in run.rows()][:3] == [
+        "cluster primary, empty: keys lost in 60 rounds",
+        "cluster, other cases of damage (1): keys lost in 2 rounds",
+        "replicated, other cases of damage (1): keys lost in 1 rounds",
+    ]
