@@ -5,8 +5,9 @@ from __future__ import annotations
 from valkeykit.queue.activity import CurrentJob, FinishedJob, Minute, WorkerState
 from valkeykit.queue.aqueue import AsyncQueue
 from valkeykit.queue.job import Job, current_job
-from valkeykit.queue.job_events import Event, JobFilter, Listener, telemetry
+from valkeykit.queue.job_events import Event, Listener, telemetry
 from valkeykit.queue.job_options import JobOptions
+from valkeykit.queue.log_fields import JobFilter
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics
 from valkeykit.queue.schedule import Schedule

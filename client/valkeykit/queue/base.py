@@ -93,7 +93,7 @@ class QueueBase:
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
         self.max_result = check_count("max_result", max_result, least=1)
-        self.eager = None if runs_on_server() else EagerQueue(self.handlers, self.max_result)
+        self.eager = None if runs_on_server() else EagerQueue(self.handlers, self.max_result, name)
         self.source = url
         self.options = options
         self._lazy = self._connection_type()

@@ -20,6 +20,7 @@ from valkeykit.errors import ConfigurationError, InvalidJobError, JobTimeoutErro
 from valkeykit.queue.handlers import Handler, exhaust, exhaust_async
 from valkeykit.queue.job import Job, call
 from valkeykit.queue.job_options import JobRequest, JobSpec
+from valkeykit.queue.log_fields import fields_of
 from valkeykit.queue.outcomes import describe, describe_traceback, encode_result, is_final
 from valkeykit.queue.responses import Added, DeadLetter, JobState, QueueStatistics
 from valkeykit.queue.schedule import Schedule
@@ -54,8 +55,9 @@ class _Entry:
 class EagerQueue:
     """Runs each job to its end, all attempts without a pause. Delays are skipped."""
 
-    def __init__(self, handlers: Mapping[str, Handler], max_result: int) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], max_result: int, name: str) -> None:
         self._handlers = handlers
+        self._name = name
         self._max_result = max_result
         self._lock = threading.Lock()
         self._running: dict[str, _Entry] = {}
@@ -184,12 +186,15 @@ class EagerQueue:
     def _run(self, identity: str, entry: _Entry) -> None:
         for attempt in range(1, entry.spec.attempts + 1):
             entry.attempts = attempt
-            entry.job = Job(identity.encode(), attempt, entry.spec, entry.payload, self._handlers[entry.spec.name])
+            handler = self._handlers[entry.spec.name]
+            entry.job = Job(identity.encode(), attempt, entry.spec, entry.payload, handler, queue=self._name)
             try:
                 value = copy_context().run(_attempt, entry.job)
                 result = encode_result(value, self._max_result) if entry.spec.result_ttl else None
             except BaseException as error:
-                _logger.exception("job %s (%s) failed at attempt %d", identity, entry.spec.name, attempt)
+                _logger.exception(
+                    "job %s (%s) failed at attempt %d", identity, entry.spec.name, attempt, extra=fields_of(entry.job)
+                )
                 entry.error, entry.traceback = describe(error), describe_traceback(error)
                 interrupted = isinstance(error, KeyboardInterrupt)  # Ctrl-C reaches the handler here
                 is_last = is_final(entry.job, error) or interrupted

@@ -31,6 +31,7 @@ class Job:
     Attributes:
         attempt: Number of the attempt, from 1.
         spec: Its name and options.
+        queue: Name of its queue.
     """
 
     # Written by RunningJobs alone.
@@ -52,6 +53,7 @@ class Job:
         payload: bytes,
         handler: Handler | None,
         *,
+        queue: str = "",
         is_suspect: bool = False,
     ) -> None:
         self._identity = identity
@@ -59,6 +61,7 @@ class Job:
         self.attempt = attempt
         self.spec = spec
         self.handler = handler
+        self.queue = queue
         self.is_suspect = is_suspect  # it has lost workers more than once
         self._progress: Any = None
 
@@ -70,6 +73,10 @@ class Job:
     @property
     def id(self) -> str:
         return self._identity.decode(errors="replace")
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -167,7 +174,13 @@ def call(job: Job) -> Any:
 
 
 def unpack(
-    identity: bytes, attempt: int, record: bytes, handlers: Mapping[str, Handler], *, is_suspect: bool = False
+    identity: bytes,
+    attempt: int,
+    record: bytes,
+    handlers: Mapping[str, Handler],
+    *,
+    queue: str = "",
+    is_suspect: bool = False,
 ) -> Job:
     """Read a record; the arguments are read when the job runs.
 
@@ -179,4 +192,4 @@ def unpack(
     handler = handlers.get(spec.name)
     if spec.left_open and handler is not None:
         spec = handler.complete(spec)
-    return Job(identity, attempt, spec, payload, handler, is_suspect=is_suspect)
+    return Job(identity, attempt, spec, payload, handler, queue=queue, is_suspect=is_suspect)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from valkeykit.errors import OperationTimeoutError, ValkeykitError
-from valkeykit.queue.job import current_job_or_none
+from valkeykit.queue.log_fields import fields
 from valkeykit.queue.outcomes import describe
 from valkeykit.vocabulary import EventKind
 
@@ -61,6 +61,7 @@ def log(event: Event) -> None:
     logger.log(
         level, "queue %s: job %s (%s) %s at attempt %d%s",
         event.queue, event.job_id, event.job_name, event.kind, event.attempt, _reason(event.error),
+        extra=fields(event.queue, event.job_id, event.job_name, event.attempt),
     )  # fmt: skip
 
 
@@ -70,21 +71,6 @@ def log_trouble(error: Exception, text: str, *arguments: object) -> None:
         logger.warning(text + ": %s", *arguments, error)
     else:
         logger.error(text, *arguments, exc_info=error)
-
-
-class JobFilter(logging.Filter):
-    """Adds the fields job_id and job_name of the current job to log records; "-" outside of jobs.
-
-    Example:
-        >>> handler.addFilter(JobFilter())
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        job = current_job_or_none()
-        record.job_id = job.id if job is not None else "-"
-        spec = getattr(job, "spec", None)  # a child process knows the id only
-        record.job_name = spec.name if spec is not None else "-"
-        return True
 
 
 def _reason(error: BaseException | None) -> str:

@@ -16,8 +16,9 @@ CHILD_WAIT_SECONDS = 60
 
 def call(process: HandlerProcess, function: Callable[..., Any], /, **arguments: Any) -> Any:
     result = process.run(
-        function, arguments, job_id="job-1", attempt=2, report_progress=lambda _: None, max_result=100_000_000
-    )
+        function, arguments, job_id="job-1", attempt=2, queue="mail", name="describe",
+        report_progress=lambda _: None, max_result=100_000_000,
+    )  # fmt: skip
     return None if result is None else json.loads(result)
 
 

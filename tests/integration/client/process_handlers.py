@@ -168,7 +168,14 @@ def survive_signals() -> str:
 def describe_job(user: str) -> dict[str, Any]:
     job = current_job()
     job.progress({"user": user})
-    return {"id": job.id, "attempt": job.attempt, "arguments": job.arguments, "is_interrupted": job.is_interrupted}
+    return {
+        "id": job.id,
+        "name": job.name,
+        "queue": job.queue,
+        "attempt": job.attempt,
+        "arguments": job.arguments,
+        "is_interrupted": job.is_interrupted,
+    }
 
 
 def report(number: int) -> str:

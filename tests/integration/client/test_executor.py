@@ -237,7 +237,9 @@ def test_log_records_name_the_job_that_wrote_them(queue: Queue, caplog: pytest.L
         wait_until(lambda: settled(queue))
     fields = {record.getMessage(): vars(record) for record in caplog.records if record.name == "app"}
     assert {text: record["job_id"] for text, record in fields.items()} == jobs
-    assert (fields["function"]["job_name"], fields["outside"]["job_name"]) == ("note_too", "-")
+    about = ("job_name", "queue", "attempt")
+    assert [fields["function"][name] for name in about] == ["note_too", "mail", 1]
+    assert [fields["outside"][name] for name in about] == ["-", "-", "-"]
 
 
 def test_an_abandoned_function_frees_its_slot_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,8 @@ def test_a_result_that_is_not_json_fails_the_call(process: HandlerProcess, funct
 
 
 def test_handlers_see_their_job(process: HandlerProcess) -> None:
-    expected = {"id": "job-1", "attempt": 2, "arguments": {"user": "ann"}, "is_interrupted": False}
+    seen = {"id": "job-1", "name": "describe", "queue": "mail", "attempt": 2}
+    expected = {**seen, "arguments": {"user": "ann"}, "is_interrupted": False}
     assert call(process, handlers.describe_job, user="ann") == expected
 
 

@@ -44,6 +44,7 @@ def test_a_handler_sees_its_job_and_reports_progress(queue: Queue) -> None:
     def send(to: str) -> None:
         job = current_job()
         assert (job.attempt, job.arguments, job.is_interrupted) == (1, {"to": to}, False)
+        assert (job.queue, job.name) == ("mail", "send")
         job.progress({1: ("half",)})
         states.append(queue.job(job.id))
         with pytest.raises(errors.InvalidJobError, match="not JSON"):

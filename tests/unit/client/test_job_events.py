@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from valkeykit.queue import JobFilter
 from valkeykit.queue.job_events import Event, log, telemetry
 
 
@@ -15,6 +16,16 @@ def test_what_went_wrong_is_logged_and_nothing_else(caplog: pytest.LogCaptureFix
         ("WARNING", "queue mail: job id2 (send) failed at attempt 2: ValueError: no"),
         ("ERROR", "queue mail: job id3 (send) dead at attempt 5: ValueError: never"),
     ]
+
+
+def test_records_about_jobs_have_their_fields(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.addFilter(JobFilter())
+    log(Event("failed", "mail", "id2", "send", 2, 0.1, ValueError("no")))
+    logging.getLogger("app").warning("outside")
+    fields = [
+        [getattr(record, name) for name in ("job_id", "job_name", "queue", "attempt")] for record in caplog.records
+    ]
+    assert fields == [["id2", "send", "mail", 2], ["-", "-", "-", "-"]]
 
 
 def test_opentelemetry_gets_counts_and_durations() -> None:

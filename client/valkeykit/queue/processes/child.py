@@ -42,6 +42,8 @@ class HandlerCall(NamedTuple):
     job_id: str
     attempt: int
     is_last_attempt: bool
+    queue: str
+    name: str
     max_result: int | None
 
 
@@ -66,6 +68,8 @@ class ChildJob:
         self.id = call.job_id
         self.attempt = call.attempt
         self.is_last_attempt = call.is_last_attempt
+        self.queue = call.queue
+        self.name = call.name
         self._arguments = call.arguments
         self._connection = connection
         self._lock = threading.Lock()

@@ -86,6 +86,8 @@ class HandlerProcess:
         report_progress: Callable[[Any], None],
         is_cancelled: Callable[[], bool] | None = None,
         is_last_attempt: bool = False,
+        queue: str = "",
+        name: str = "",
         max_result: int | None = MAX_RESULT_BYTES,
     ) -> str | None:
         """Call a handler and wait until it ends.
@@ -98,6 +100,8 @@ class HandlerProcess:
             report_progress: Called in this thread with every value that the handler reports.
             is_cancelled: Queried once before the call starts: a `kill()` before that has no effect on it.
             is_last_attempt: Seen as `current_job().is_last_attempt`.
+            queue: Seen as `current_job().queue`.
+            name: Seen as `current_job().name`.
             max_result: Bytes that the result may take; None if it isn't kept, and needs not be JSON.
 
         Returns:
@@ -107,7 +111,7 @@ class HandlerProcess:
             HandlerFailedError: The handler raised an exception or can't be imported, or its result can't be kept.
             ProcessEndedError: The child process crashed, ran out of memory or was killed.
         """
-        call = _build_call(function, arguments, job_id, attempt, is_last_attempt, max_result)
+        call = _build_call(function, arguments, job_id, attempt, is_last_attempt, queue, name, max_result)
         with _lock:
             self._is_busy, self._is_killed = True, self._is_closed
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from valkeykit.queue import job_events
 from valkeykit.queue.job import InvalidResultError, Job
 from valkeykit.queue.job_events import Event, Listener, logger
+from valkeykit.queue.log_fields import fields_of
 from valkeykit.queue.outcomes import (
     MAX_ERROR_CHARACTERS,
     Outcome,
@@ -158,7 +159,8 @@ class Acknowledger:
             await self._send(deque([outcomes[0]._replace(error=rejected)]))
         else:
             name, job = self._queue.name, outcomes[0].job
-            logger.error("queue %s: can't report how job %s ended; its lease expires", name, job.id)
+            text = "queue %s: can't report how job %s ended; its lease expires"
+            logger.error(text, name, job.id, extra=fields_of(job))
             self._complete(outcomes, set(), set())
 
     def _complete(self, outcomes: list[Outcome], lost: set[bytes], cancelled: set[bytes]) -> None:

@@ -293,7 +293,8 @@ class JobExecutor:
             text = process.run(
                 job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt,
                 report_progress=job.progress, is_cancelled=lambda: job.is_interrupted,
-                is_last_attempt=job.is_last_attempt, max_result=self._max_result if job.spec.result_ttl else None,
+                is_last_attempt=job.is_last_attempt, queue=job.queue, name=job.name,
+                max_result=self._max_result if job.spec.result_ttl else None,
             )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)
             if getattr(error, "kind", "") == InvalidResultError.__name__:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from valkeykit.errors import ValkeykitError
 from valkeykit.queue import job_events
 from valkeykit.queue.job_events import logger
+from valkeykit.queue.log_fields import fields_of
 from valkeykit.queue.worker.job_executor import INTERRUPT_GRACE_SECONDS
 
 if TYPE_CHECKING:
@@ -173,9 +174,8 @@ class LeaseManager:
         if limit and job.called and now - job.called > limit:
             self._executor.interrupt(job, "timeout")
         if job.interrupt is not None and now - job.interrupted_at > INTERRUPT_GRACE_SECONDS and job.is_running:
-            logger.error(
-                "queue %s: job %s did not end when it was interrupted; it was abandoned", self._queue.name, job.id
-            )
+            text = "queue %s: job %s did not end when it was interrupted; it was abandoned"
+            logger.error(text, self._queue.name, job.id, extra=fields_of(job))
             self._executor.abandon(job)
 
 

@@ -203,7 +203,8 @@ class JobFetcher:
         jobs, unknown = list[Job](), list[Job]()
         for index, (key, attempt, record) in enumerate(result.jobs):
             try:
-                job = unpack(key, attempt, record, self._handlers, is_suspect=index < result.suspects)
+                is_suspect = index < result.suspects
+                job = unpack(key, attempt, record, self._handlers, queue=self._queue.name, is_suspect=is_suspect)
             except NewerFormatError as problem:
                 job = Job(key, attempt, JobSpec("?"), b"", None, is_suspect=index < result.suspects)
                 self._warn_once("format", "jobs are released: %s", problem)
