@@ -84,6 +84,23 @@ def _copies(stack: str, values: str, backups: str = "daily") -> Series:
     }
 
 
+_QUEUE = 'job="valkey-queues",instance="h:9121",stack="s",queue="mail"'
+
+
+def _queue(
+    *, name: str = "mail", waiting: int = 0, due: int = 0, workers: int = 0, age: int = 0, paused: int = 0
+) -> Series:
+    labels = _QUEUE.replace("mail", name)
+    return {
+        f'valkeykit_queue_jobs{{{labels},state="waiting"}}': steady(waiting),
+        f'valkeykit_queue_jobs{{{labels},state="dead"}}': steady(9),
+        f"valkeykit_queue_due_jobs{{{labels}}}": steady(due),
+        f"valkeykit_queue_workers{{{labels}}}": steady(workers),
+        f"valkeykit_queue_oldest_job_age_seconds{{{labels}}}": steady(age),
+        f"valkeykit_queue_paused{{{labels}}}": steady(paused),
+    }
+
+
 _DAY = 24 * 60
 _REST = f"1+0x{LONG - _DAY}"
 
@@ -195,6 +212,21 @@ CASES: dict[str, tuple[Series, Series]] = {
         _copies("s", f"1+1x{LONG}"),
         {**_copies("hourly", " ".join(f"{n}+0x59" for n in range(1, 31))), **_copies("none", f"1+1x{LONG}", "none")},
     ),
+    "ValkeyQueuesNotRead": _one("valkeykit_queues_up", 'job="valkey-queues",stack="s"', steady(0), steady(1)),
+    "ValkeyJobsWait": (
+        _queue(waiting=1, workers=1, age=61),
+        {**_queue(waiting=1, workers=1, age=60), **_queue(name="paused", waiting=1, age=61, paused=1)},
+    ),
+    "ValkeyNoWorker": (
+        _queue(waiting=1),
+        {
+            **_queue(waiting=1, due=1, workers=1),
+            **_queue(name="empty"),
+            **_queue(name="paused", waiting=1, due=1, paused=1),
+        },
+    ),
+    "ValkeyDeadLetters": _one("valkeykit_queue_dead_lettered_total", _QUEUE, steady(0, 1), steady(7)),
+    "ValkeyLeasesLost": _one("valkeykit_queue_leases_lost_total", _QUEUE, steady(0, 1), steady(7)),
 }
 
 
@@ -213,6 +245,8 @@ MORE: list[tuple[str, Series]] = [
         },
     ),
     ("ValkeyBackupMissing", _copies("s", f"_x{LONG}")),
+    ("ValkeyQueuesNotRead", {'up{job="valkey-queues",stack="s"}': steady(0)}),
+    ("ValkeyNoWorker", _queue(due=1)),
 ]
 """Further series that alerts fire on."""
 

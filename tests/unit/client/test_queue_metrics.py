@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from valkeykit.queue.registry import QueueReading
 from valkeykit.settings import resolve_settings
 from valkeykit_ops.stats import queue_metrics
 from valkeykit_ops.stats.queue_metrics import QueueCollector
+
+from stackctl.stack import PROJECT
 
 COUNTS = QueueStatistics(
     waiting=5, active=2, delayed=3, dead=1, completed=90, failed=4, retried=6, lost=1, cancelled=7,
@@ -56,6 +59,16 @@ def test_counts_and_workers_of_each_queue(monkeypatch: pytest.MonkeyPatch) -> No
         'valkeykit_queue_worker_concurrency{queue="mail"} 20.0',
     ):
         assert line in text.splitlines()
+
+
+def test_alerts_and_dashboard_use_metrics_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = re.findall(
+        r"^valkeykit_\w+", scrape(monkeypatch, lambda _: [QueueReading("mail", COUNTS, [])]), re.MULTILINE
+    )
+    for file in ("rules.yaml", "dashboard.json"):
+        used = re.findall(r"\bvalkeykit_queues?_\w+", (PROJECT / "compose" / "monitoring" / file).read_text())
+        assert len(set(used)) > 5
+        assert set(used) <= set(exported)
 
 
 def test_queues_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
