@@ -119,9 +119,10 @@ test: $(DEV) ## Run the tests that need only Python, make and git, or a suite (O
 test-all: ## Run all suites, which takes hours and what they need: tests/README.md
 	@$(MAKE) --no-print-directory test ONLY="$(SUITES)"
 
-lint: $(DEV) ## Run ruff, mypy and the import rules
+lint: $(DEV) ## Run ruff, codespell, mypy and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

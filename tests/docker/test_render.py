@@ -122,7 +122,7 @@ def test_debians_package_serves_with_the_rendered_folder_and_keeps_its_data(mach
     engine.docker("cp", str(folder), f"{machine}:/root/valkey")
     said = run("/root/valkey/install")
     assert "wrote /etc/valkey/valkey.conf" in said
-    assert "dump.rdb is put into an append-only file" in said
+    assert "dump.rdb to an append-only file" in said
     assert "wrote" not in run("/root/valkey/install")
     assert run("stat", "-c", "%a %u %g", "/etc/valkey/tls/server.key") == "640 0 999\n"
 

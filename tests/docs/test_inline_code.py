@@ -109,8 +109,8 @@ def test_inline_code_names_what_exists(page: Path) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "make rotat", "make up STAK=x", "valkeykit migrate run --pattern", "valkeykit querys", "--invented",
-        "stackctl up --x", "docker.nams", "pulumi config set memry 1gb",
+        "make rotates", "make up STAK=x", "valkeykit migrate run --pattern", "valkeykit querying", "--invented",
+        "stackctl up --x", "docker.invented", "pulumi config set memry 1gb",
     ],
 )  # fmt: skip
 def test_an_invented_name_is_found(code: str) -> None:

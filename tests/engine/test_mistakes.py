@@ -30,7 +30,7 @@ def refused(project: Project, *expected: str) -> None:
 
 
 def test_every_mistake_is_told_before_anything_is_touched(project: Project) -> None:
-    project.configure(target="embeded", memory="2 gigs", worklaod="queue", port="80")
+    project.configure(target="embeded", memory="2 gigs", worklaod="queue", port="80")  # codespell:ignore
     refused(
         project,
         "4 configuration errors",

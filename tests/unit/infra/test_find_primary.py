@@ -163,7 +163,7 @@ def sentinel(folder: Path, script: str) -> str:
         (TEMPLATE.replace("10.0.0.10 7000", "10.0.0.12 7002"), True),
         (TEMPLATE[: TEMPLATE.index("sentinel auth-user")], False),
         (TEMPLATE[: TEMPLATE.index("sentinel sentinel-pass")], False),
-        (TEMPLATE[: TEMPLATE.index("ecret", TEMPLATE.index("sentinel-pass"))], False),
+        (TEMPLATE[: TEMPLATE.index("ecret", TEMPLATE.index("sentinel-pass"))], False),  # codespell:ignore
         (TEMPLATE[TEMPLATE.index("sentinel monitor") :], False),
         (TEMPLATE.replace("monitor valkey", "monitor other"), False),
         (f"{TEMPLATE}\0\0", False),

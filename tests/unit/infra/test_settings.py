@@ -11,7 +11,7 @@ from infra.settings import loading, validation
 from stackctl.stack import PROJECT
 
 INVALID = {
-    "target": ("embeded", "embedded"),
+    "target": ("embeded", "embedded"),  # codespell:ignore
     "topology": ("ring", "single"),
     "shards": ("many", "3 or more"),
     "replicas": ("6", "0 to 5"),
@@ -101,8 +101,8 @@ def test_ports_that_are_none(port: str) -> None:
 
 
 def test_an_unknown_key_is_refused_without_its_value() -> None:
-    with pytest.raises(ConfigurationError, match=r"  memroy is an unknown key \(did you mean memory") as caught:
-        load(memroy="a-secret")
+    with pytest.raises(ConfigurationError, match=r"  memori is an unknown key \(did you mean memory") as caught:
+        load(memori="a-secret")
     assert "a-secret" not in str(caught.value)
 
 
@@ -209,6 +209,6 @@ def test_the_commands_of_a_text_name_the_stack(text: str, named: str) -> None:
 
 def test_the_fixes_of_all_errors_name_the_stack() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        load(target="embeded", memory="2 gigs", worklaod="queue", port="80")
+        load(target="embeded", memory="2 gigs", worklaod="queue", port="80")  # codespell:ignore
     text = settings.name_stack(str(caught.value), "web")
     assert text.count("pulumi config") == text.count("--stack web") == 4

@@ -142,7 +142,7 @@ _ROWS: dict[str, Callable[[Figures], str]] = {
 }
 
 LABEL_COLUMNS, NODE_COLUMNS = 30, 28
-"""Widths for the labels and for one node. Nodes that do not fit beside each other are shown below."""
+"""Widths for the labels and for one node. Nodes that do not fit next to each other are shown below."""
 
 
 def _page(figures: list[Figures], watch: Watch, width: int) -> RenderableType:
