@@ -46,6 +46,7 @@ def worker(  # noqa: PLR0917  (typer makes them options)
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --check: print JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messages.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
 ) -> None:
     """Run the jobs of a queue until SIGTERM or SIGINT. A second signal ends it at once."""
     if check:
@@ -58,8 +59,11 @@ def worker(  # noqa: PLR0917  (typer makes them options)
         raise typer.BadParameter("MODULE:QUEUE is missing, such as app.jobs:queue")
     elif as_json:
         raise typer.BadParameter("--json needs --check")
+    elif verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet exclude each other")
     else:
-        _run(target, concurrency, lease, shutdown_timeout, health_port, heartbeat, burst=burst, verbose=verbose)
+        level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+        _run(target, concurrency, lease, shutdown_timeout, health_port, heartbeat, burst=burst, level=level)
 
 
 def _run(  # noqa: PLR0917
@@ -71,7 +75,7 @@ def _run(  # noqa: PLR0917
     heartbeat: Path | None,
     *,
     burst: bool,
-    verbose: bool,
+    level: int,
 ) -> None:
     """Run the worker. Modules that need redis-py are imported here, since --check must be fast."""
     from valkeykit.commands.application import load
@@ -81,7 +85,7 @@ def _run(  # noqa: PLR0917
 
     handler = logging.StreamHandler()
     handler.addFilter(JobFilter())
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=LOG_FORMAT, handlers=[handler])
+    logging.basicConfig(level=level, format=LOG_FORMAT, handlers=[handler])
     queue = load(target)
     running = Worker(
         queue,

@@ -13,6 +13,7 @@ from valkeykit.vocabulary import EventKind
 
 logger = logging.getLogger("valkeykit.queue")
 
+_LEVELS: dict[EventKind, int] = {"completed": logging.INFO, "dead": logging.ERROR}
 
 LEASE_ENDED = OperationTimeoutError("its worker didn't renew the lease")
 """The error of events about jobs of other workers."""
@@ -54,13 +55,15 @@ def publish(listeners: Sequence[Listener], event: Event) -> None:
 
 
 def log(event: Event) -> None:
-    """The listener that every worker has: one line for each job that went wrong."""
-    if event.kind == "completed":
+    """The listener that every worker has: one line for each attempt, at level INFO for completed jobs."""
+    level = _LEVELS.get(event.kind, logging.WARNING)
+    if not logger.isEnabledFor(level):
         return
-    level = logging.ERROR if event.kind == "dead" else logging.WARNING
+    is_completed = event.kind == "completed"
     logger.log(
-        level, "queue %s: job %s (%s) %s at attempt %d%s",
-        event.queue, event.job_id, event.job_name, event.kind, event.attempt, _reason(event.error),
+        level, "queue %s: job %s (%s) %s %s",
+        event.queue, event.job_id, event.job_name, event.kind,
+        f"in {event.seconds:.3f} s" if is_completed else f"at attempt {event.attempt}{_reason(event.error)}",
         extra=fields(event.queue, event.job_id, event.job_name, event.attempt),
     )  # fmt: skip
 

@@ -31,14 +31,17 @@ def test_log_lines_carry_the_id_of_their_job(server: ServerProcess, tmp_path: Pa
         job = queue.add("log").id
     with worker_process(server, tmp_path, "--burst") as process:
         assert process.wait(60) == 0
-    assert f"WARNING app [{job}]: hello" in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert f"WARNING app [{job}]: hello" in log
+    assert f"INFO valkeykit.queue [{job}]: queue mail: job {job} (log) completed in " in log
 
 
 def test_a_burst_ends_when_the_queue_is_empty(server: ServerProcess, tmp_path: Path) -> None:
     with Queue("mail", server.url) as queue:
         queue.add_many("double", [{"n": 1}] * 100)
-        with worker_process(server, tmp_path, "--burst") as process:
+        with worker_process(server, tmp_path, "--burst", "--quiet") as process:
             assert process.wait(60) == 0
+        assert (tmp_path / "log").read_text() == ""
         assert (queue.statistics().completed, queue.statistics().waiting) == (100, 0)
 
 
@@ -190,6 +193,7 @@ def test_the_traceback_of_an_application_is_logged_on_request(server: ServerProc
         (["app:queue", "--lease", "nan"], 2, "--lease"),
         (["app:queue", "--health-port", "70000"], 2, "--health-port"),
         ([], 2, "MODULE:QUEUE is missing"),
+        (["app:queue", "--verbose", "--quiet"], 2, "exclude each other"),
         (["app:queue", "--check"], 2, "--check takes no MODULE:QUEUE"),
     ],
 )

@@ -7,12 +7,13 @@ from valkeykit.queue import JobFilter
 from valkeykit.queue.job_events import Event, log, telemetry
 
 
-def test_what_went_wrong_is_logged_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_attempt_is_logged_by_its_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "valkeykit.queue")
     log(Event("completed", "mail", "id1", "send", 1, 0.1))
     log(Event("failed", "mail", "id2", "send", 2, 0.1, ValueError("no")))
     log(Event("dead", "mail", "id3", "send", 5, 0.1, ValueError("never")))
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "queue mail: job id1 (send) completed in 0.100 s"),
         ("WARNING", "queue mail: job id2 (send) failed at attempt 2: ValueError: no"),
         ("ERROR", "queue mail: job id3 (send) dead at attempt 5: ValueError: never"),
     ]

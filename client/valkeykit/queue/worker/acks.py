@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -166,8 +167,9 @@ class Acknowledger:
     def _complete(self, outcomes: list[Outcome], lost: set[bytes], cancelled: set[bytes]) -> None:
         self._leases.untrack(jobs_of(outcomes))
         self._prefetch.on_finished(len(outcomes))
-        if len(self._listeners) == 1 and not lost and all(outcome.error is None for outcome in outcomes):
-            return  # no one listens to jobs that went well
+        is_heard = len(self._listeners) > 1 or logger.isEnabledFor(logging.INFO)
+        if not is_heard and not lost and all(outcome.error is None for outcome in outcomes):
+            return  # neither a listener nor the log wants completed jobs
         now = time.monotonic()
         for outcome in outcomes:
             is_lost, is_cancelled = outcome.job.key in lost, outcome.job.key in cancelled
