@@ -99,5 +99,5 @@ def _slots_of_shard(deployment: ContainerDeployment, node: NodeAddress, missing:
 def _is_sound(deployment: ContainerDeployment, name: str) -> bool:
     """Whether a replica has data that a failover preserves, as plan-cluster decides it."""
     state = info(deployment.executor, name, "replication")
-    linked = state["master_link_status"] == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
-    return linked or state["slave_priority"] != "0"
+    linked = state.get("master_link_status") == "up" or int(state.get("master_link_down_since_seconds", -1)) >= 0
+    return linked or state.get("slave_priority", "0") != "0"  # without either it has not read its nodes.conf yet

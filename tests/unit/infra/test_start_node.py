@@ -232,7 +232,7 @@ def test_a_replica_of_another_history_is_ahead(data: Path) -> None:
     assert ahead(data, "node-1") == "node-1|0||"
 
 
-@pytest.mark.parametrize(("seen", "expected"), [(NOW + 60, "node-1|0||yes"), (NOW, "|1||yes"), (NOW - 60, "|1||yes")])
+@pytest.mark.parametrize(("seen", "expected"), [(NOW + 60, "node-1|0||yes"), (NOW, "|1||yes"), (NOW - 60, "|0||yes")])
 def test_among_nodes_that_have_just_started_the_latest_is_ahead(data: Path, seen: int, expected: str) -> None:
     member(data, "node-1", master_link_status="down", master_link_down_since_seconds=-1, slave_priority=LATEST - seen)
     assert ahead(data, "node-1") == expected
@@ -240,9 +240,9 @@ def test_among_nodes_that_have_just_started_the_latest_is_ahead(data: Path, seen
 
 def test_a_node_without_sound_data_is_ahead_of_none_that_has_some(data: Path) -> None:
     member(data, "node-1", master_link_status="down", master_link_down_since_seconds=-1, slave_priority=0, db0="keys=9")
-    assert ahead(data, "node-1") == "|1||yes"
+    assert ahead(data, "node-1") == "|0||yes"  # nor does it show that they are the latest
     (data / "appendonlydir" / FILE).write_bytes(b"")
-    assert ahead(data, "node-1") == "|1||yes"  # both have lost something: that is for an operator to decide
+    assert ahead(data, "node-1") == "|0||yes"  # both have lost something: that is for an operator to decide
 
 
 @pytest.mark.parametrize("broken", ["short", "damaged"])
@@ -255,7 +255,7 @@ def test_older_data_do_not_replace_what_is_left_of_later_ones(data: Path, broken
     assert shell(data, script) == f"{broken}|| node-1"
     lost = {"master_link_status": "down", "slave_repl_offset": 9000}
     member(data, "node-1", **lost, master_link_down_since_seconds=int(time.time()) - NOW + 3600)
-    assert ahead(data, "node-1").startswith("|1|")
+    assert ahead(data, "node-1").startswith("|0|")
     member(data, "node-1", **FRESH, slave_priority=LATEST - NOW + 3)
     assert shell(data, script) == f"{broken}|node-1|"
     member(data, "node-1", master_link_status="up")
@@ -284,26 +284,67 @@ def test_a_primary_is_ahead_but_for_a_former_one(data: Path) -> None:
     assert ahead(data, "node-1") == "node-1|0||"
     script = 'topology=replicated; assess; compare_with node-1; echo "$ahead|$behind"'
     assert shell(data, script) == "|1"
+    member(data, "node-1", role="master", master_replid2="history")  # promoted from what this node had
+    assert shell(data, script) == "node-1|0"
+    member(data, "node-1", role="master", master_replid2="earlier")
     (data / "position").unlink()
     assert shell(data, script) == "node-1|0"
+
+
+def test_a_replica_that_has_not_read_its_nodes_conf_yet_is_no_primary(data: Path) -> None:
+    member(data, "node-1", role="master")
+    with (data / "members" / "node-1").open("a") as answers:
+        answers.write(f"{OTHER} 10.0.0.11:0@17001,,tls-port=7001 myself,slave {OWN} 0 0 1 connected\n")
+    assert ahead(data, "node-1") == "|0|node-1|yes"
+    assert shell(data, "last_in_sync node-1") == "0"
+
+
+@pytest.mark.parametrize(("loading", "serves"), [(1, False), (0, True)])
+def test_a_member_with_older_data_is_no_reason_to_serve(data: Path, loading: int, *, serves: bool) -> None:
+    """Yesterday's data of the primary, an emptied replica, and one that is loading today's data."""
+    member(data, "node-1", **FRESH, slave_priority=0)
+    member(data, "node-2", **FRESH, loading=loading, slave_priority=LATEST - NOW)
+    said = start_node(data, "began=0; compare_with node-1 node-2; may_lead && echo serves || :", "replicated")
+    assert (said == "serves") == serves, said
+
+
+@pytest.mark.parametrize("slots", ["", " 0-16383"])
+def test_a_start_without_append_only_files_is_no_first_one_where_there_were_keys(data: Path, slots: str) -> None:
+    for file in (data / "appendonlydir").iterdir():
+        file.unlink()
+    assert assess(data) == "damaged: its append-only files are gone, which had 7 keys"
+    position = (data / "position").read_text()
+    (data / "position").write_text(position.replace(f" 7 {NOW}", f" 0 {NOW}"))
+    assert assess(data).startswith("nothing:")
+    line = f"{OWN} 10.0.0.10:0@17000,,tls-port=7000 myself,master - 0 0 1 connected{slots}"
+    (data / "nodes.conf").write_text(f"{line}\nvars currentEpoch 1 lastVoteEpoch 0\n")
+    said = start_node(data, "replicas_of() { :; }; settle_cluster && echo serves || :")
+    assert ("its append-only files are gone, and no other member holds more" in said) == bool(slots)
+    assert ("serves" in said) != bool(slots)
 
 
 def test_a_replica_that_lost_its_primary_before_this_node_led_is_not_ahead(data: Path) -> None:
     lost = {"master_link_status": "down", "master_replid": "before", "slave_repl_offset": 9000}
     member(data, "node-1", **lost, master_link_down_since_seconds=int(time.time()) - NOW + 60)
-    assert ahead(data, "node-1") == "|1||yes"
+    assert ahead(data, "node-1") == "|0||yes"
     member(data, "node-1", **lost, master_link_down_since_seconds=5)
     assert ahead(data, "node-1") == "node-1|0||"
 
 
 def test_an_orderly_stop_makes_the_data_of_a_replica_no_younger(data: Path) -> None:
-    script = f'. {SCRIPTS}/recorder; read_position; note_end; cut -d " " -f 2,9 <"$position"'
+    script = f'. {SCRIPTS}/recorder; loaded=$data; read_position; note_end; cut -d " " -f 2,9 <"$position"'
     note(data, role="slave")
     assert shell(data, script) == f"slave {NOW}"
     note(data, role="master")
     role, seen = shell(data, script).split()
     assert role == "stopped"
     assert int(seen) > NOW
+
+
+def test_a_server_that_is_stopped_while_it_loads_has_led_nobody(data: Path) -> None:
+    before = (data / "position").read_text()
+    shell(data, f". {SCRIPTS}/recorder; loaded=$data/no; read_position; note_end")
+    assert (data / "position").read_text() == before
 
 
 def test_files_that_cant_be_set_aside_stay_where_they_are(data: Path) -> None:
@@ -324,6 +365,20 @@ def test_a_position_is_noted_with_the_size_of_all_files(data: Path) -> None:
     assert int(seen) > NOW
     assert [version, base, earlier] == ["9.1.2", BASE, "1004"]
     assert assess(data) == "known:"
+
+
+def test_a_newcomer_without_slots_has_led_nobody(data: Path) -> None:
+    (data / "answers").write_text(
+        "PONG\nrole:master\nmaster_replid:h\nmaster_repl_offset:0\nloading:0\naof_rewrite_scheduled:0\n"
+        "aof_pending_bio_fsync:0\naof_buffer_length:0\n# Persistence\n# Keyspace\nPONG\n"
+    )
+    script = f'. {SCRIPTS}/recorder; newcomer=$data/newcomer; : >"$newcomer"; ask() {{ :; }}\n'
+    script += f'port=1 project=shop seen=1; note <"{data}/answers"; cut -d " " -f 2,8,9 <"$position"'
+    assert shell(data, script) == "master 0 1"
+    script = "topology=cluster; assess; echo $holding $(priority)"
+    assert start_node(data, script).split() == ["known", "0"]
+    note(data)
+    assert start_node(data, script).split() == ["known", str(LATEST - NOW)]
 
 
 def test_no_position_is_noted_while_the_files_are_of_the_data_before(data: Path) -> None:
