@@ -42,7 +42,7 @@ def become_next_version() -> None:
     schedule.Schedule.deserialize = classmethod(deserialize)  # type: ignore[assignment,method-assign]
 
 
-def read_record(record: bytes) -> tuple[JobSpec, bytes]:
+def read_record(record: bytes) -> tuple[JobSpec, bytes, str]:
     """Both versions."""
     if record.startswith(b"v1 "):
         head, newline, payload = record.partition(b"\n")

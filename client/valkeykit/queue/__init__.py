@@ -11,6 +11,7 @@ from valkeykit.queue.log_fields import JobFilter
 from valkeykit.queue.queue import Queue
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics
 from valkeykit.queue.schedule import Schedule
+from valkeykit.queue.tracing import Tracing
 from valkeykit.queue.worker import Worker
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Queue",
     "QueueStatistics",
     "Schedule",
+    "Tracing",
     "Worker",
     "WorkerState",
     "current_job",

@@ -41,6 +41,8 @@ from valkeykit.settings import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from valkeykit.queue.tracing import Tracing
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _ON = {"", "1", "true", "yes", "on"}
@@ -63,6 +65,7 @@ class QueueBase:
         retry_for: float = CALL_RETRY_SECONDS,
         allow_eviction: bool = False,
         max_result: int = MAX_RESULT_BYTES,
+        tracing: Tracing | None = None,
         **options: Unpack[ConnectOptions],
     ) -> None:
         """Check the arguments; nothing is sent.
@@ -73,6 +76,7 @@ class QueueBase:
             retry_for: Seconds for which a call is retried while the server can't be reached.
             allow_eviction: Accept a server that may evict jobs.
             max_result: Size limit of a job's result, in bytes; a larger one fails the job.
+            tracing: Makes spans of jobs; None for no traces.
             **options: See ConnectOptions.
 
         Raises:
@@ -93,6 +97,7 @@ class QueueBase:
         self.retry_for = retry_for
         self.allow_eviction = allow_eviction
         self.max_result = check_count("max_result", max_result, least=1)
+        self.tracing = tracing
         self.eager = None if runs_on_server() else EagerQueue(self.handlers, self.max_result, name)
         self.source = url
         self.options = options

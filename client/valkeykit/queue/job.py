@@ -34,6 +34,10 @@ class Job:
         queue: Name of its queue.
     """
 
+    # Written by Tracing alone, after it was read.
+    trace = ""  # its trace context; from the attempt's start on that of its span
+    end_span: Callable[[BaseException | None], None] | None = None
+
     # Written by RunningJobs alone.
     started = 0.0  # when it took the job
     called = 0.0  # when it called the handler
@@ -77,6 +81,11 @@ class Job:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @property
+    def trace_id(self) -> str:
+        """Id of its trace in hexadecimal; "" if it isn't traced."""
+        return self.trace[3:35]
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -188,8 +197,11 @@ def unpack(
         CorruptJobError: It isn't one.
         NewerFormatError: It is one of another version.
     """
-    spec, payload = read_record(record)
+    spec, payload, trace = read_record(record)
     handler = handlers.get(spec.name)
     if spec.left_open and handler is not None:
         spec = handler.complete(spec)
-    return Job(identity, attempt, spec, payload, handler, queue=queue, is_suspect=is_suspect)
+    job = Job(identity, attempt, spec, payload, handler, queue=queue, is_suspect=is_suspect)
+    if trace:
+        job.trace = trace
+    return job

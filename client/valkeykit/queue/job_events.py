@@ -30,6 +30,7 @@ class Event(NamedTuple):
         attempt: Number of the attempt.
         seconds: Duration of the attempt; 0 if this worker only found that the lease of another one had ended.
         error: Why it did not complete.
+        trace_id: Id of its trace in hexadecimal; "" if it isn't traced.
     """
 
     kind: EventKind
@@ -39,6 +40,7 @@ class Event(NamedTuple):
     attempt: int
     seconds: float
     error: BaseException | None = None
+    trace_id: str = ""
 
 
 Listener = Callable[[Event], None]
@@ -64,7 +66,7 @@ def log(event: Event) -> None:
         level, "queue %s: job %s (%s) %s %s",
         event.queue, event.job_id, event.job_name, event.kind,
         f"in {event.seconds:.3f} s" if is_completed else f"at attempt {event.attempt}{_reason(event.error)}",
-        extra=fields(event.queue, event.job_id, event.job_name, event.attempt),
+        extra=fields(event.queue, event.job_id, event.job_name, event.attempt, event.trace_id),
     )  # fmt: skip
 
 

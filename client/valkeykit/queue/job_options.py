@@ -74,6 +74,11 @@ class JobSpec:
         numbers = [f"{'0' * (name in self.left_open)}{getattr(self, name)}" for name in HANDLER_OPTIONS]
         return f"{self.priority} {' '.join(numbers)} {self.name}"
 
+    def traced_line(self, trace: str) -> str:
+        """`spec_line` with a trace context."""
+        options, _, name = self.spec_line.rpartition(" ")
+        return f"{options} {trace} {name}"
+
     @classmethod
     def from_spec_line(cls, line: str) -> JobSpec:
         """Read what `spec_line` wrote.
@@ -88,7 +93,7 @@ class JobSpec:
 
 
 class JobRequest(NamedTuple):
-    """A job that is to be added, all of it checked. Times are milliseconds."""
+    """A job that is to be added, all of it checked. Times are milliseconds. trace: its trace context."""
 
     spec: JobSpec
     payload: bytes
@@ -96,6 +101,12 @@ class JobRequest(NamedTuple):
     id: str | None = None
     key: str | None = None
     key_ttl: int = 0
+    trace: str = ""
+
+    @property
+    def spec_line(self) -> str:
+        """Its options as a record contains them."""
+        return self.spec.traced_line(self.trace) if self.trace else self.spec.spec_line
 
 
 def specify(

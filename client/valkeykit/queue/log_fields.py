@@ -10,23 +10,24 @@ from valkeykit.queue.job import current_job_or_none
 if TYPE_CHECKING:
     from valkeykit.queue.job import Job
 
-_NO_JOB: dict[str, object] = dict.fromkeys(("job_id", "job_name", "queue", "attempt"), "-")
+_NO_JOB: dict[str, object] = dict.fromkeys(("job_id", "job_name", "queue", "attempt", "trace_id"), "-")
 
 
-def fields(queue: str, job_id: str, job_name: str, attempt: int) -> dict[str, object]:
+def fields(queue: str, job_id: str, job_name: str, attempt: int, trace_id: str) -> dict[str, object]:
     """The fields, as the argument `extra` of a logger."""
-    return {"job_id": job_id, "job_name": job_name, "queue": queue, "attempt": attempt}
+    return {"job_id": job_id, "job_name": job_name, "queue": queue, "attempt": attempt, "trace_id": trace_id or "-"}
 
 
 def fields_of(job: Job) -> dict[str, object]:
     """The fields of a job."""
-    return fields(job.queue, job.id, job.name, job.attempt)
+    return fields(job.queue, job.id, job.name, job.attempt, job.trace_id)
 
 
 class JobFilter(logging.Filter):
-    """Adds the fields job_id, job_name, queue and attempt to log records.
+    """Adds the fields job_id, job_name, queue, attempt and trace_id to log records.
 
-    They are those of the job whose handler logs, or that the worker logs about; "-" for other records.
+    They are those of the job whose handler logs, or that the worker logs about, and "-" in other records. Jobs without
+    a trace have the trace_id "-" too.
 
     Example:
         >>> handler.addFilter(JobFilter())

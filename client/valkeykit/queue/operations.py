@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from valkeykit.effects import Sleep
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
 from valkeykit.queue import call_retry, responses
 from valkeykit.queue.activity import FinishedJob, Minute
 from valkeykit.queue.base import QueueBase
-from valkeykit.queue.job_options import JobOptions, check_count, check_word, milliseconds
+from valkeykit.queue.job_options import JobOptions, JobRequest, check_count, check_word, milliseconds
 from valkeykit.queue.protocol import ScriptCall, batched_ids, check_listing, check_purge
 from valkeykit.queue.responses import Added, DeadLetter, JobState, ListedJob, QueueStatistics, dead_letter
 from valkeykit.queue.schedule import Schedule
 from valkeykit.vocabulary import StoredState
+
+if TYPE_CHECKING:
+    from valkeykit.queue.tracing import Tracing
 
 T = TypeVar("T")
 
@@ -55,7 +58,15 @@ class QueueOperations(QueueBase):
         request = self.build_request(job, arguments, delay, at, identity, key, key_ttl, options)
         if self.eager is not None:
             return _run_eagerly(partial(self.eager.add, request))
+        if self.tracing is not None:
+            return self._add_traced(self.tracing, request)
         return self._send(self.protocol.add(request))
+
+    def _add_traced(self, tracing: Tracing, request: JobRequest) -> Effects[Added]:
+        with tracing.producing(self.name, request.spec.name) as span:
+            added = yield from self._send(self.protocol.add(request._replace(trace=span.trace)))
+            span.added(added.id)
+        return added
 
     def _add_many(
         self,
@@ -71,9 +82,20 @@ class QueueOperations(QueueBase):
             for request in requests:
                 added = yield EagerCall(partial(self.eager.add, request))
                 identities.append(added.id)
+        elif self.tracing is not None:
+            name = job if isinstance(job, str) else self._name_of(job)
+            with self.tracing.producing(self.name, name) as span:
+                traced = (request._replace(trace=span.trace) for request in requests)
+                identities = yield from self._send_many(traced)
+                span.added_many(len(identities))
         else:
-            for call in self.protocol.add_many(requests):
-                identities += yield from self._send(call)
+            identities = yield from self._send_many(requests)
+        return identities
+
+    def _send_many(self, requests: Iterator[JobRequest]) -> Effects[list[str]]:
+        identities: list[str] = []
+        for call in self.protocol.add_many(requests):
+            identities += yield from self._send(call)
         return identities
 
     def _schedule(self, schedule: Schedule) -> Effects[bool]:

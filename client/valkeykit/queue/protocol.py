@@ -74,7 +74,7 @@ class QueueProtocol:
     def add(self, job: JobRequest) -> ScriptCall[Added]:
         producer, call = self._call_ids.next()
         identity = job.id or f"{producer}{call:x}"
-        head = (call, job.delay, job.spec.spec_line, identity, job.payload)
+        head = (call, job.delay, job.spec_line, identity, job.payload)
         line, seen = self._line(job), f"seen:{producer}"
         if job.id is None and job.key is None:
             return self._call("add", head, partial(_known, Added(identity, True)), line, seen)
@@ -86,7 +86,7 @@ class QueueProtocol:
         for batch in _batches(jobs):
             producer, call = self._call_ids.next()
             identities = [f"{producer}{call:x}.{number:x}" for number in range(len(batch))]
-            arguments: list[Any] = [call, batch[0].delay, batch[0].spec.spec_line]
+            arguments: list[Any] = [call, batch[0].delay, batch[0].spec_line]
             for identity, job in zip(identities, batch, strict=True):
                 arguments += (identity, job.payload)
             yield self._call("add", arguments, partial(_known, identities), self._line(batch[0]), f"seen:{producer}")

@@ -29,8 +29,9 @@
     report:W     text   number and answer of a worker's latest report
 
 A record is `v1 created key priority attempts timeout result_ttl backoff name`, a line break and the arguments as JSON;
-the key is `-` for none, else `=key`. A number with a zero in front is a default that the worker's handler replaces. The
-beginning of a record, up to the attempts, is the same in every version of the format.
+the key is `-` for none, else `=key`. A number with a zero in front is a default that the worker's handler replaces.
+Before the name of a traced job is its trace context: a W3C traceparent, and behind a semicolon a tracestate, if it has
+one, escaped as in URLs. The beginning of a record, up to the attempts, is the same in every version of the format.
 
 KEYS[1] of each script is `valkeykit:{name}`, which never exists, and its other keys are all that it accesses. So while
 the slot moves to another node key by key, the server answers each call with TRYAGAIN, and no script runs on a part of
@@ -39,6 +40,7 @@ the queue.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from valkeykit.queue.job_options import JobSpec
@@ -54,6 +56,8 @@ REGISTRY_KEY = "valkeykit:queues"
 
 _FIELDS = 9
 
+_TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:;[!-~]{1,2048})?")
+
 
 class CorruptJobError(Exception):
     """The record stored under this id isn't a job. It becomes a dead letter, and is not tried again."""
@@ -68,8 +72,8 @@ def key_prefix(name: str) -> str:
     return f"valkeykit:{{{name}}}"
 
 
-def read_record(record: bytes) -> tuple[JobSpec, bytes]:
-    """A record's name and options, and its arguments as JSON.
+def read_record(record: bytes) -> tuple[JobSpec, bytes, str]:
+    """A record's name and options, its arguments as JSON, and its trace context, "" for none.
 
     Raises:
         CorruptJobError: The text is not a record.
@@ -86,7 +90,11 @@ def read_record(record: bytes) -> tuple[JobSpec, bytes]:
         raise CorruptJobError("the record has no header")
     if version != FORMAT_VERSION:
         raise NewerFormatError(f"the record has the unsupported format version {version.decode()}")
-    return _spec(parts[3]), payload
+    if parts[3].count(b" ") == _FIELDS - 3:
+        options, trace, name = parts[3].rsplit(b" ", 2)
+        if _TRACE.fullmatch(trace):
+            return _spec(options + b" " + name), payload, trace.decode()
+    return _spec(parts[3]), payload, ""
 
 
 def name_of(record: bytes) -> str:

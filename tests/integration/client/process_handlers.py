@@ -165,6 +165,12 @@ def survive_signals() -> str:
     return "alive"
 
 
+def trace_id() -> str:
+    from opentelemetry import trace
+
+    return f"{trace.get_current_span().get_span_context().trace_id:032x}"
+
+
 def describe_job(user: str) -> dict[str, Any]:
     job = current_job()
     job.progress({"user": user})

@@ -44,6 +44,7 @@ class HandlerCall(NamedTuple):
     is_last_attempt: bool
     queue: str
     name: str
+    trace: str
     max_result: int | None
 
 
@@ -70,6 +71,7 @@ class ChildJob:
         self.is_last_attempt = call.is_last_attempt
         self.queue = call.queue
         self.name = call.name
+        self.trace_id = call.trace[3:35]
         self._arguments = call.arguments
         self._connection = connection
         self._lock = threading.Lock()
@@ -146,6 +148,8 @@ def _run(call: HandlerCall, connection: Connection) -> None:
 
 def _call_handler(call: HandlerCall, job: ChildJob) -> str | None:
     enter(cast("Job", job))
+    if call.trace:
+        _enter_trace(call.trace)
     function: Callable[..., Any] = resolve(call.reference)
     value = _complete(function(**job.arguments))
     if value is None or call.max_result is None:
@@ -159,6 +163,12 @@ def _call_handler(call: HandlerCall, job: ChildJob) -> str | None:
     if len(text) > call.max_result:  # the parent would have to hold all of it
         raise InvalidResultError(f"the result takes {len(text)} bytes, and max_result is {call.max_result}")
     return text
+
+
+def _enter_trace(trace: str) -> None:
+    from valkeykit.queue.tracing import enter_trace  # imports much, which is not needed without traces
+
+    enter_trace(trace)
 
 
 def _complete(value: Any) -> Any:

@@ -88,6 +88,7 @@ class HandlerProcess:
         is_last_attempt: bool = False,
         queue: str = "",
         name: str = "",
+        trace: str = "",
         max_result: int | None = MAX_RESULT_BYTES,
     ) -> str | None:
         """Call a handler and wait until it ends.
@@ -102,6 +103,7 @@ class HandlerProcess:
             is_last_attempt: Seen as `current_job().is_last_attempt`.
             queue: Seen as `current_job().queue`.
             name: Seen as `current_job().name`.
+            trace: Context of the span that is the current one of the handler; "" for none.
             max_result: Bytes that the result may take; None if it isn't kept, and needs not be JSON.
 
         Returns:
@@ -111,7 +113,7 @@ class HandlerProcess:
             HandlerFailedError: The handler raised an exception or can't be imported, or its result can't be kept.
             ProcessEndedError: The child process crashed, ran out of memory or was killed.
         """
-        call = _build_call(function, arguments, job_id, attempt, is_last_attempt, queue, name, max_result)
+        call = _build_call(function, arguments, job_id, attempt, is_last_attempt, queue, name, trace, max_result)
         with _lock:
             self._is_busy, self._is_killed = True, self._is_closed
         try:

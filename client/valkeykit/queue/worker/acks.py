@@ -186,7 +186,7 @@ def _event(queue: str, outcome: Outcome, now: float, *, lost: bool, cancelled: b
         kind = "cancelled"
     elif error is not None:
         kind = "dead" if is_final(job, error) else "failed"
-    return Event(kind, queue, job.id, job.spec.name, job.attempt, now - (job.started or now), error)
+    return Event(kind, queue, job.id, job.spec.name, job.attempt, now - (job.started or now), error, job.trace_id)
 
 
 def take_batch(outcomes: deque[Outcome], max_result: int) -> AckBatch:

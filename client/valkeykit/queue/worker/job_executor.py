@@ -27,6 +27,7 @@ from valkeykit.queue.worker.running import InterruptedFunction, RunningJobs
 
 if TYPE_CHECKING:
     from valkeykit.queue.processes.parent import HandlerProcess
+    from valkeykit.queue.tracing import Tracing
     from valkeykit.vocabulary import Interruption
 
 LOOP_SHARE_SECONDS = 0.005
@@ -62,6 +63,8 @@ class JobExecutor:
         record_start: RecordStart | None = None,
         on_last_attempt: OnLastAttempt | None = None,
         max_result: int = MAX_RESULT_BYTES,
+        *,
+        tracing: Tracing | None = None,
     ) -> None:
         """Call it in the event loop.
 
@@ -71,6 +74,7 @@ class JobExecutor:
             record_start: Called before a job's last attempt.
             on_last_attempt: Called right before the handler of a last attempt.
             max_result: Size limit of a result in bytes.
+            tracing: Makes a span of each attempt.
         """
         self.concurrency = concurrency
         self.busy = 0
@@ -81,6 +85,7 @@ class JobExecutor:
         self._record_start = record_start
         self._on_last_attempt = on_last_attempt or (lambda _: None)
         self._max_result = max_result
+        self._tracing = tracing
         self._context = copy_context()
         self._coroutines: deque[Job] = deque()
         self._functions: deque[Job] = deque()
@@ -166,6 +171,12 @@ class JobExecutor:
         self._threads += 1
         return True
 
+    def _new_context(self, job: Job) -> Context:
+        context = self._context.copy()
+        if self._tracing is not None:
+            context.run(self._tracing.begin, job)
+        return context
+
     def _free(self) -> None:
         self.busy -= 1
         self._fill()
@@ -206,7 +217,7 @@ class JobExecutor:
                     if not await self._may_run(job):
                         return True
                     self._on_last_attempt(job)
-                context = self._context.copy()
+                context = self._new_context(job)
                 awaitable = context.run(call, job)
             value = await complete(awaitable, context)
         except asyncio.CancelledError as error:
@@ -268,7 +279,7 @@ class JobExecutor:
         try:
             if not self._may_run_function(job):
                 return True
-            context = self._context.copy()
+            context = self._new_context(job)
             self._runs.attach_thread(job)
             try:
                 value = context.run(call, job)
@@ -289,11 +300,13 @@ class JobExecutor:
         try:
             if not self._may_run_function(job):
                 return True
+            self._new_context(job)
             self._runs.attach_process(job, process.kill)
             text = process.run(
                 job.handler.function, job.arguments, job_id=job.id, attempt=job.attempt,
                 report_progress=job.progress, is_cancelled=lambda: job.is_interrupted,
                 is_last_attempt=job.is_last_attempt, queue=job.queue, name=job.name,
+                trace=job.trace if job.end_span else "",
                 max_result=self._max_result if job.spec.result_ttl else None,
             )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (whatever a handler raises fails its job only)

@@ -91,7 +91,12 @@ class WorkerRun:
         )
         self._has_finished = asyncio.Event()
         self._executor = JobExecutor(
-            concurrency, self._on_finished, self._record_start, self._on_last_attempt, queue.max_result
+            concurrency,
+            self._on_finished,
+            self._record_start,
+            self._on_last_attempt,
+            queue.max_result,
+            tracing=queue.tracing,
         )
         self._leases = LeaseManager(self._queue, self._executor, name, lease, guard)
         self._prefetch = PrefetchController(concurrency)

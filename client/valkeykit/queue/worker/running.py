@@ -110,6 +110,8 @@ class RunningJobs:
             job.is_abandoned = abandoned
             self.outcomes.append(Outcome(job, value, error))  # first, since an interrupt may come between
             job.over = True
+        if job.end_span is not None:
+            job.end_span(error)
         self.jobs.discard(job)
         self._notify_soon()
         return True
