@@ -141,7 +141,7 @@ class Endpoint:
         if version != SCHEMA_VERSION:
             raise ConfigurationError(
                 f"the endpoint has schema version {version!r}, this valkeykit reads {SCHEMA_VERSION}",
-                fix="install the valkeykit that belongs to the stack",
+                fix="install valkeykit from the checkout that deployed the stack",
             )
         try:
             return cls(

@@ -66,7 +66,7 @@ def run(stack: Stack) -> Iterator[str]:
     address = endpoint.address(url.username, url.password)
     with AvailabilityProbe(lambda: connect(address, ca=endpoint.ca), wait=ACKNOWLEDGING_REPLICAS) as probe:
         if not probe.makes_progress(RECOVERY_SECONDS):
-            raise StackError("writes fail already before the failover", fix=f"valkeykit doctor --stack {stack.name}")
+            raise StackError("writes already fail before the failover", fix=f"valkeykit doctor --stack {stack.name}")
         _fail_over_primaries(stack, endpoint)
         if not probe.makes_progress(RECOVERY_SECONDS):
             raise StackError(

@@ -163,7 +163,7 @@ def check_progress(value: Any) -> Any:
         raise InvalidJobError(f"the progress is not JSON: {problem}", fix='progress({"done": 0.5})') from None
     if len(text) > MAX_PROGRESS_BYTES:
         raise InvalidJobError(
-            f"the progress takes {len(text)} bytes, and {MAX_PROGRESS_BYTES} is the limit", fix="report less"
+            f"the progress is {len(text)} bytes, more than the limit of {MAX_PROGRESS_BYTES}", fix="report less"
         )
     return json.loads(text)
 
@@ -203,7 +203,9 @@ def milliseconds(what: str, seconds: float, *, least: float = 0.0) -> int:
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
-        raise InvalidJobError(f"{what} is {shown(seconds)}, not seconds from {least} to a year", fix=f"{what}=60")
+        raise InvalidJobError(
+            f"{what} is {shown(seconds)}, expected seconds from {least} up to a year", fix=f"{what}=60"
+        )
     return round(seconds * 1000)
 
 
@@ -246,7 +248,7 @@ def encode_arguments(arguments: Mapping[str, Any] | None) -> bytes:
         raise InvalidJobError(f"the job's arguments aren't JSON: {problem}", fix='add("name", {"user": 5})') from None
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise InvalidJobError(
-            f"the job's arguments take {len(payload)} bytes, and {MAX_PAYLOAD_BYTES} is the limit",
+            f"the job's arguments are {len(payload)} bytes, more than the limit of {MAX_PAYLOAD_BYTES}",
             fix="store the data elsewhere and pass its address",
         )
     return payload

@@ -23,7 +23,7 @@ def verify_server(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow
     info = _of_one_node(server) | _of_one_node(memory)
     if info.get("server_name", "valkey" if "valkey_version" in info else "redis") != "valkey":
         raise UnsupportedServerError(
-            f"the server is a Redis {info.get('redis_version', '')}, and the queue is made for Valkey",
+            f"the server is Redis {info.get('redis_version', '')}, but queues need Valkey",
             fix="run Valkey 7.2 or newer",
         )
     version = str(info.get("valkey_version", "0"))

@@ -13,8 +13,8 @@ NOEVICTION = {"maxmemory_policy": "noeviction"}
 @pytest.mark.parametrize(
     ("server", "text"),
     [
-        ({"redis_version": "7.0.15"}, "is a Redis 7.0.15"),
-        ({"server_name": "redis", "redis_version": "8.2.3"}, "is a Redis 8.2.3"),
+        ({"redis_version": "7.0.15"}, "is Redis 7.0.15"),
+        ({"server_name": "redis", "redis_version": "8.2.3"}, "is Redis 8.2.3"),
         ({"server_name": "valkey", "valkey_version": "7.0.1"}, "older than 7.2"),
     ],
 )

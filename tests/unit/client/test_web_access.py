@@ -57,7 +57,7 @@ def test_loopback(host: str, expected: bool) -> None:
 
 def test_an_address_that_others_reach_needs_a_token_of_ones_own(tmp_path: Path) -> None:
     public = parse_address("0.0.0.0:8630")
-    with pytest.raises(ConfigurationError, match="needs a token of your own"):
+    with pytest.raises(ConfigurationError, match="needs a token file"):
         read_token(None, public)
     file = tmp_path / "token"
     with pytest.raises(ConfigurationError, match="can't be read: No such file"):

@@ -74,7 +74,7 @@ def read_token(file: Path | None, node: Node) -> str:
     if file is None:
         if not is_loopback(node.host):
             raise ConfigurationError(
-                f"other machines may reach {node}, so the page needs a token of your own",
+                f"other machines can reach {node}, so the page needs a token file",
                 fix=f"{NEW_TOKEN}; valkeykit web --listen {node} --token-file FILE",
             )
         return secrets.token_urlsafe(32)

@@ -81,8 +81,7 @@ def settings(url: str, tls: TlsFiles | None = None, *, role: MigrationRole | Non
         )
     if settled.address.database:
         raise ConfigurationError(
-            f"{name}the URL names database {settled.address.database}; "
-            "a migration copies databases under their own numbers",
+            f"{name}the URL names database {settled.address.database}; a migration keeps the numbers of databases",
             fix=f"end the URL with /0, and pass --database {settled.address.database} to select this one",
         )
     return settled
