@@ -51,12 +51,15 @@ def test_it_passes_on_a_hardened_server_and_writes_junit(urls: dict[str, str], t
     result = smoke("--junitxml", str(tmp_path / "junit.xml"), **urls)
     assert result.returncode == 0, result.stdout
     assert "ok      The default user is off" in result.stdout
+    assert re.search(r"Latency of PING: \S+: median \d+\.\d ms", result.stdout)
+    assert re.search(r"Latency of reads: 99 of 100 within \d+\.\d ms", result.stdout)
     assert 'failures="0"' in (tmp_path / "junit.xml").read_text()
 
 
 def test_a_brief_run_prints_failures_and_totals(spec: ServerSpec, urls: dict[str, str]) -> None:
     shown = smoke("-q", "--brief", "-o", "console_output_style=classic", **urls).stdout.split("\n")
-    assert [re.sub(r"\d+", "N", line) for line in shown if line] == [
+    shown = [line for line in shown if line and not line.startswith("warning Latency ")]  # on a busy machine
+    assert [re.sub(r"\d+", "N", line) for line in shown] == [
         "N checks passed",
         "N checks do not apply (VERBOSE=N lists them)",
     ]

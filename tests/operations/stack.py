@@ -34,7 +34,6 @@ SECONDS = 1200.0
 
 MEMORIES = ("64mb", "96mb", "128mb")
 _PASSWORD = re.compile(r"://[^\s/@]*@")
-_SLOW = "99 of 100 reads take less than"
 _ERROR = re.compile(r"(?<![-\w])error: |Error: |warning: |FAILED")
 _SHOWN_LINES = 8
 _numbers = itertools.count()
@@ -64,9 +63,7 @@ class CommandRun:
 
     @property
     def has_succeeded(self) -> bool:
-        """Also where nothing but the machine's speed failed, which is the smoke suite's limit for reads."""
-        failed = [line for line in self.output.splitlines() if line.lstrip().startswith("FAILED")]
-        return self.code == 0 or (self.code == 1 and bool(failed) and all(_SLOW in line for line in failed))
+        return self.code == 0
 
     @property
     def is_clear_refusal(self) -> bool:

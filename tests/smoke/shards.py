@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import redis
 from redis.crc import key_slot
 from valkeykit.url import Node
 
 from tests.smoke.subject import Subject
 
 SLOTS = 16384
+
+ACKNOWLEDGE_SECONDS = 30
+"""How long replicas on a busy machine may take to acknowledge a write."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,12 @@ def slots(subject: Subject, seen_by: Node | None = None) -> list[tuple[int, int,
 def _announced(entry: Sequence[Any], asked: Node) -> Node:
     """A node that doesn't know its own address announces none: it is the one that was asked."""
     return Node(str(entry[0] or asked.host), int(entry[1]))
+
+
+def acknowledged(primary: redis.Redis, replicas: int) -> int:
+    """How many replicas have the connection's last write; wait for as many as given."""
+    count = 0
+    for _ in range(ACKNOWLEDGE_SECONDS):  # one second each: the client itself waits two for a response
+        if (count := primary.wait(replicas, 1000)) >= replicas:
+            break
+    return count

@@ -13,12 +13,11 @@ import redis
 from valkeykit.connection import Client
 from valkeykit.url import Node
 
-from tests.smoke.shards import Shard, shards
+from tests.smoke.shards import Shard, acknowledged, shards
 from tests.smoke.subject import Subject
 
 pytestmark = pytest.mark.disruptive
 
-WAIT_MILLISECONDS = 2000
 FOLLOWS_WITHIN_SECONDS = 30.0
 """More than the limit for writes: a replica may have to copy all data first."""
 
@@ -76,7 +75,7 @@ def _written(subject: Subject, shard: Shard) -> Iterator[str]:
     name = shard.key()
     with subject.at(shard.primary) as primary:
         primary.set(name, "kept", ex=600)
-        assert primary.wait(1, WAIT_MILLISECONDS) >= 1, "no replica acknowledged a write"
+        assert acknowledged(primary, 1) >= 1, "no replica acknowledged a write"
     yield name
     with contextlib.closing(subject.as_app()) as app:
         app.delete(name)

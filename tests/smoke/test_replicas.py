@@ -9,15 +9,13 @@ import pytest
 import redis
 from valkeykit.url import Node
 
-from tests.smoke.shards import Shard, shards
+from tests.smoke.shards import Shard, acknowledged, shards
 from tests.smoke.subject import Subject
 
 pytestmark = pytest.mark.needs("replicas")
 
 LAG_SECONDS = 30
 """A primary that nobody writes to sends a ping every 10 s (repl-ping-replica-period)."""
-
-WAIT_MILLISECONDS = 2000
 
 
 def test_one_primary(subject: Subject) -> None:
@@ -64,8 +62,8 @@ def _written(subject: Subject, shard: Shard) -> Iterator[str]:
     name = shard.key()
     with subject.at(shard.primary) as primary:
         primary.set(name, "value", ex=60)
-        acknowledged = primary.wait(len(shard.replicas), WAIT_MILLISECONDS)
-        assert acknowledged == len(shard.replicas), f"{acknowledged} of {len(shard.replicas)} acknowledged a write"
+        count = acknowledged(primary, len(shard.replicas))
+        assert count == len(shard.replicas), f"{count} of {len(shard.replicas)} acknowledged a write"
         yield name
         primary.delete(name)
 

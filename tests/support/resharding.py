@@ -10,15 +10,12 @@ import redis
 
 from harness.ports import HOST
 from harness.servers import ServerProcess
-from harness.waiting import wait_until
-
-WITHIN = 30.0
-"""Seconds in which a slot must have been moved, and in which all nodes must agree on its owner."""
+from harness.waiting import WAIT_SECONDS, wait_until
 
 
 def owner(nodes: Sequence[ServerProcess], slot: int) -> ServerProcess:
     """The node that owns a slot; waits until all nodes agree on it."""
-    end = time.monotonic() + WITHIN
+    end = time.monotonic() + WAIT_SECONDS
     while True:
         owners = {_owner_by(node, slot) for node in nodes}
         if len(owners) == 1 and (port := owners.pop()) is not None:

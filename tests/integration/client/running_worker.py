@@ -10,6 +10,8 @@ from typing import Any
 
 from valkeykit import Queue, Worker
 
+from harness.waiting import WAIT_SECONDS
+
 
 @contextmanager
 def running_worker(queue: Queue, **options: Any) -> Iterator[Worker]:
@@ -29,7 +31,7 @@ def running_worker(queue: Queue, **options: Any) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
-        thread.join(15)
+        thread.join(WAIT_SECONDS)
         assert not thread.is_alive()
         if failure:
             raise failure[0]

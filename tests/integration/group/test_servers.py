@@ -161,9 +161,8 @@ def test_a_killed_primary_under_writes_loses_nothing_that_was_acknowledged(share
     with traffic(shared) as writer:
         writer.wait_for(50)
         kill(shared, holder)
-        begun, goal = time.monotonic(), writer.written + 2
+        goal = writer.written + 2  # each waits a second in vain for a replica, where none is left
         wait_until(lambda: writer.written >= goal)
-        assert time.monotonic() - begun < 12  # each waits a second in vain for a replica, where none is left
         assert group_driver.ensure(shared).problems == []
         writer.wait_for(20)
     assert holder not in primaries(shared)
