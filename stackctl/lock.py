@@ -23,7 +23,7 @@ from stackctl.errors import StackError
 EXIT_TIMEOUT_SECONDS = 5.0
 """How long a process may take to end."""
 
-RETRY_INTERVAL_SECONDS = 0.05
+LOCK_RETRY_INTERVAL_SECONDS = 0.05
 
 _OWNER = re.compile(r"^lock:.* FLOCK .* (\d+) \S+ \d+ EOF$", re.MULTILINE)
 
@@ -71,7 +71,7 @@ def _lock(path: Path, stack: str, command: str) -> int:
             os.close(descriptor)
             if is_dead:
                 _end(orphans)
-                time.sleep(RETRY_INTERVAL_SECONDS)
+                time.sleep(LOCK_RETRY_INTERVAL_SECONDS)
                 continue
             raise StackError(
                 f"{holder or 'another command'} is changing the stack {stack}, so nothing was changed",

@@ -29,7 +29,7 @@ TABLE_ROWS: dict[str, OpenEndpoint] = {}
 OTHER_STATES: dict[str, OpenEndpoint] = {}
 """By the name of the finding, with a suffix if it has several endpoints."""
 
-LIMIT = ("--maxmemory", "300mb")
+MEMORY_LIMIT = ("--maxmemory", "300mb")
 
 
 def _endpoint(
@@ -59,25 +59,25 @@ def _unknown_host(_: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("no-credentials")
 def _no_credentials(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--requirepass", "right") as server:
+    with running(folder, *MEMORY_LIMIT, "--requirepass", "right") as server:
         yield EndpointCase(server.url)
 
 
 @_endpoint("wrong-password")
 def _wrong_password(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--requirepass", "right") as server:
+    with running(folder, *MEMORY_LIMIT, "--requirepass", "right") as server:
         yield EndpointCase(f"redis://:wrong-secret@{HOST}:{server.port}")
 
 
 @_endpoint("wrong-password:off")
 def _user_off(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, *user("app off >right ~* +@all")) as server:
+    with running(folder, *MEMORY_LIMIT, *user("app off >right ~* +@all")) as server:
         yield EndpointCase(f"redis://app:right@{HOST}:{server.port}")
 
 
 @_endpoint("not-permitted")
 def _not_permitted(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, *user("app on >right ~* +@read +@connection +@transaction +info")) as server:
+    with running(folder, *MEMORY_LIMIT, *user("app on >right ~* +@read +@connection +@transaction +info")) as server:
         yield EndpointCase(f"redis://app:right@{HOST}:{server.port}")
 
 
@@ -107,13 +107,13 @@ def _cross_slot(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("cluster-down")
 def _cluster_down(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
+    with running(folder, *MEMORY_LIMIT, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         yield EndpointCase(f"valkey+cluster://{HOST}:{server.port}")
 
 
 @_endpoint("single-met-by-cluster")
 def _single_met_by_cluster(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT) as server:
+    with running(folder, *MEMORY_LIMIT) as server:
         yield EndpointCase(f"valkey+cluster://{HOST}:{server.port}")
 
 
@@ -121,8 +121,8 @@ def _single_met_by_cluster(folder: Path) -> Iterator[EndpointCase]:
 def _pair(folder: Path, *options: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
     """A primary, and a replica with options that follows it."""
     with (
-        running(folder / "primary", *LIMIT, "--repl-diskless-sync-delay", "0") as primary,
-        running(folder / "replica", *LIMIT, "--replicaof", f"{HOST} {primary.port}", *options) as replica,
+        running(folder / "primary", *MEMORY_LIMIT, "--repl-diskless-sync-delay", "0") as primary,
+        running(folder / "replica", *MEMORY_LIMIT, "--replicaof", f"{HOST} {primary.port}", *options) as replica,
         closing(replica.client()) as client,
     ):
         wait_until(lambda: client.info("replication")["master_link_status"] == "up")
@@ -166,7 +166,7 @@ def _primary_down(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("disk-refuses")
 def _disk_refuses(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT) as server, closing(server.client()) as client:
+    with running(folder, *MEMORY_LIMIT) as server, closing(server.client()) as client:
         (folder / "dump.rdb").mkdir()  # a snapshot can't take its place
         client.set("a", 1)
         client.config_set("save", "3600 1")
@@ -177,14 +177,17 @@ def _disk_refuses(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("too-few-replicas")
 def _too_few_replicas(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--min-replicas-to-write", "1") as server:
+    with running(folder, *MEMORY_LIMIT, "--min-replicas-to-write", "1") as server:
         yield EndpointCase(server.url)
 
 
 @contextlib.contextmanager
 def _script(folder: Path, *options: str) -> Iterator[ServerProcess]:
     """A server with an endless script."""
-    with running(folder, *LIMIT, *options) as server, socket.create_connection((HOST, server.port)) as connection:
+    with (
+        running(folder, *MEMORY_LIMIT, *options) as server,
+        socket.create_connection((HOST, server.port)) as connection,
+    ):
         connection.sendall(b'EVAL "while true do end" 0\r\n')
         time.sleep(0.3)
         yield server
@@ -198,7 +201,7 @@ def _busy_script(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("too-many-clients")
 def _too_many_clients(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--maxclients", "3") as server, contextlib.ExitStack() as stack:
+    with running(folder, *MEMORY_LIMIT, "--maxclients", "3") as server, contextlib.ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(socket.create_connection((HOST, server.port))).sendall(b"PING\r\n")
         time.sleep(0.1)
@@ -208,7 +211,7 @@ def _too_many_clients(folder: Path) -> Iterator[EndpointCase]:
 @contextlib.contextmanager
 def tls(folder: Path, *options: str, names: str = tls_end.LOCAL) -> Iterator[tls_end.Tls]:
     """A TLS proxy in front of a server."""
-    with running(folder / "server", *LIMIT, *options) as server:
+    with running(folder / "server", *MEMORY_LIMIT, *options) as server:
         context = tls_end.context(folder, names)
         with tls_end.end(folder, server.port, context) as end:
             yield end
@@ -222,7 +225,7 @@ def _tls_port(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("no-tls")
 def _no_tls(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT) as server:
+    with running(folder, *MEMORY_LIMIT) as server:
         yield EndpointCase(server.url.replace("redis://", "valkeys://"))
 
 
@@ -319,7 +322,7 @@ def _expired(folder: Path) -> Iterator[EndpointCase]:
 @_endpoint("expires-soon", OTHER_STATES)
 def _expires_soon(folder: Path) -> Iterator[EndpointCase]:
     context = tls_end.context(folder, days=5)
-    with running(folder / "server", *LIMIT) as server, tls_end.end(folder, server.port, context) as end:
+    with running(folder / "server", *MEMORY_LIMIT) as server, tls_end.end(folder, server.port, context) as end:
         yield EndpointCase(f"rediss://localhost:{end.port}", end.ca)
 
 
@@ -355,7 +358,7 @@ def _link_down(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("no-replica", OTHER_STATES)
 def _no_replica(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT) as server:
+    with running(folder, *MEMORY_LIMIT) as server:
         yield EndpointCase(f"valkey+replicated://{HOST}:{server.port}")
 
 
@@ -375,19 +378,19 @@ def _nearly_full(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("policy", OTHER_STATES)
 def _policy(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--maxmemory-policy", "allkeys-lru") as server:
+    with running(folder, *MEMORY_LIMIT, "--maxmemory-policy", "allkeys-lru") as server:
         yield EndpointCase(server.url, workload="queue")
 
 
 @_endpoint("off", OTHER_STATES)
 def _nothing_saved(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT) as server:
+    with running(folder, *MEMORY_LIMIT) as server:
         yield EndpointCase(server.url)
 
 
 @_endpoint("clients-near", OTHER_STATES)
 def _clients_near(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--maxclients", "10") as server, contextlib.ExitStack() as stack:
+    with running(folder, *MEMORY_LIMIT, "--maxclients", "10") as server, contextlib.ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(socket.create_connection((HOST, server.port))).sendall(b"PING\r\n")
         time.sleep(0.1)
@@ -396,32 +399,32 @@ def _clients_near(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("slow-command", OTHER_STATES)
 def _slow_command(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--enable-debug-command", "yes") as server, closing(server.client()) as client:
+    with running(folder, *MEMORY_LIMIT, "--enable-debug-command", "yes") as server, closing(server.client()) as client:
         client.execute_command("DEBUG", "SLEEP", "0.2")
         yield EndpointCase(server.url)
 
 
 @_endpoint("vulnerable", OTHER_STATES)
 def _vulnerable(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, program=binaries.program("redis-7.4")) as server:
+    with running(folder, *MEMORY_LIMIT, program=binaries.program("redis-7.4")) as server:
         yield EndpointCase(server.url)
 
 
 @_endpoint("ended", OTHER_STATES)
 def _ended(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, program=binaries.program("redis-7.0")) as server:
+    with running(folder, *MEMORY_LIMIT, program=binaries.program("redis-7.0")) as server:
         yield EndpointCase(server.url)
 
 
 @_endpoint("too-much", OTHER_STATES)
 def _too_much(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, *user("app on >right ~* &* +@all")) as server:
+    with running(folder, *MEMORY_LIMIT, *user("app on >right ~* &* +@all")) as server:
         yield EndpointCase(f"redis://app:right@{HOST}:{server.port}")
 
 
 @_endpoint("multi-refused", OTHER_STATES)
 def _multi_refused(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, *user("app on >right ~* &* +@all -multi")) as server:
+    with running(folder, *MEMORY_LIMIT, *user("app on >right ~* &* +@all -multi")) as server:
         with closing(server.client()) as client:
             client.set("kept", "1")
         yield EndpointCase(f"redis://app:right@{HOST}:{server.port}")
@@ -429,13 +432,13 @@ def _multi_refused(folder: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("no-database", OTHER_STATES)
 def _no_database(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT) as server:
+    with running(folder, *MEMORY_LIMIT) as server:
         yield EndpointCase(f"redis://{HOST}:{server.port}/99")
 
 
 @_endpoint("no-hello", OTHER_STATES)
 def _no_hello(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, "--rename-command", "HELLO", "") as server:
+    with running(folder, *MEMORY_LIMIT, "--rename-command", "HELLO", "") as server:
         yield EndpointCase(server.url)
 
 
@@ -448,7 +451,7 @@ def _protected_mode(_: Path) -> Iterator[EndpointCase]:
 
 @_endpoint("info-refused", OTHER_STATES)
 def _info_refused(folder: Path) -> Iterator[EndpointCase]:
-    with running(folder, *LIMIT, *user("app on >right ~* &* +@all -@admin -@dangerous")) as server:
+    with running(folder, *MEMORY_LIMIT, *user("app on >right ~* &* +@all -@admin -@dangerous")) as server:
         yield EndpointCase(f"redis://app:right@{HOST}:{server.port}")
 
 

@@ -11,7 +11,7 @@ import redis
 
 from harness import binaries, servers
 from harness.endpoints.cases import EndpointCase
-from harness.endpoints.faulty import LIMIT, tls, user
+from harness.endpoints.faulty import MEMORY_LIMIT, tls, user
 from harness.ports import HOST
 from harness.servers import Sentinels, ServerProcess, running
 from harness.waiting import wait_until
@@ -30,7 +30,7 @@ def _single(*options: str, login: str = "", workload: str | None = None, program
     @contextlib.contextmanager
     def made(folder: Path) -> Iterator[EndpointCase]:
         path = binaries.program(program) if program else None
-        with running(folder, *LIMIT, *options, program=path) as server:
+        with running(folder, *MEMORY_LIMIT, *options, program=path) as server:
             yield EndpointCase(f"valkey://{login}{HOST}:{server.port}/0", workload=workload)
 
     return made
@@ -39,7 +39,7 @@ def _single(*options: str, login: str = "", workload: str | None = None, program
 def _database(number: int) -> OpenEndpoint:
     @contextlib.contextmanager
     def made(folder: Path) -> Iterator[EndpointCase]:
-        with running(folder, *LIMIT, *AOF) as server:
+        with running(folder, *MEMORY_LIMIT, *AOF) as server:
             for index in (0, number):
                 with closing(redis.Redis(port=server.port, db=index)) as client:
                     client.set("a", 1)
@@ -60,8 +60,8 @@ def _tls(*options: str, login: str = "") -> OpenEndpoint:
 @contextlib.contextmanager
 def _replicated(folder: Path) -> Iterator[EndpointCase]:
     with (
-        running(folder / "primary", *LIMIT, *AOF, "--repl-diskless-sync-delay", "0") as primary,
-        running(folder / "replica", *LIMIT, *AOF, "--replicaof", f"{HOST} {primary.port}") as replica,
+        running(folder / "primary", *MEMORY_LIMIT, *AOF, "--repl-diskless-sync-delay", "0") as primary,
+        running(folder / "replica", *MEMORY_LIMIT, *AOF, "--replicaof", f"{HOST} {primary.port}") as replica,
         closing(primary.client()) as client,
     ):
         wait_until(lambda: "online" in str(client.info("replication").get("slave0")))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 MIN_INTERVAL_SECONDS = 0.01
 
-MAX_INTERVAL_SECONDS = 0.5
+MAX_POLL_INTERVAL_SECONDS = 0.5
 
 INTERVAL_SHARE = 0.1
 """The interval as a share of the time waited so far."""
@@ -27,6 +27,6 @@ def until(seconds: float, every: float = MIN_INTERVAL_SECONDS, poll_seconds: flo
         waited += min(time.monotonic() - begun, poll_seconds)
         if waited > seconds:
             return
-        interval = max(every, min(MAX_INTERVAL_SECONDS, waited * INTERVAL_SHARE))
+        interval = max(every, min(MAX_POLL_INTERVAL_SECONDS, waited * INTERVAL_SHARE))
         time.sleep(interval)
         waited += interval

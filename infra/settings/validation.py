@@ -15,7 +15,7 @@ from infra.settings.stack_settings import StackSettings
 TARGET_KEYS = ("docker", "aws", "gcp")
 """Maps with the keys of one target, under the target's name."""
 
-MAX_NODES = 100
+MAX_ENGINE_NODES = 100
 """Of a docker deployment: data nodes have fixed addresses in its network."""
 
 EMBEDDED_KEYS = ("dataDir",)
@@ -65,6 +65,6 @@ def _ports(settings: StackSettings) -> Iterator[ConfigProblem]:
     if settings.port > highest:
         reason = f"is {settings.port}, too high: the other nodes use the ports after it"
         yield ConfigProblem("port", reason, set_command("port", "6379"))
-    if settings.shard_count * (1 + settings.replica_count) > MAX_NODES:
-        reason = f"and replicas add up to more than {MAX_NODES} nodes on one engine"
+    if settings.shard_count * (1 + settings.replica_count) > MAX_ENGINE_NODES:
+        reason = f"and replicas add up to more than {MAX_ENGINE_NODES} nodes on one engine"
         yield ConfigProblem("shards", reason, set_command("shards", "3"))

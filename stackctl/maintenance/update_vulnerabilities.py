@@ -21,7 +21,7 @@ from stackctl.stack import PROJECT
 
 OSV_URL = "https://api.osv.dev/v1/query"
 ECOSYSTEM = "Bitnami"
-TIMEOUT_SECONDS = 30
+ADVISORY_TIMEOUT_SECONDS = 30
 
 OLDEST_YEAR = 2024
 """Older vulnerabilities are fixed in all releases that still receive fixes."""
@@ -65,7 +65,7 @@ def update(table: VulnerabilityTable, query: Query, today: date) -> Vulnerabilit
 def query_osv(request: dict[str, Any]) -> dict[str, Any]:
     """Send a request to OSV."""
     http_request = urllib.request.Request(OSV_URL, json.dumps(request).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(http_request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  (the URL is constant)
+    with urllib.request.urlopen(http_request, timeout=ADVISORY_TIMEOUT_SECONDS) as response:  # noqa: S310  (the URL is constant)
         return dict(json.load(response))
 
 

@@ -15,7 +15,7 @@ from tests.clients.languages import LANGUAGES
 from tests.clients.registry import CLIENTS, ClientLibrary
 from tests.support.deployments import Application
 
-LIMIT = 120
+PROGRAM_TIMEOUT_SECONDS = 120
 """Seconds that a program may take; a job's worker has to start in it."""
 
 MATRIX = [
@@ -35,7 +35,7 @@ def test_a_client_works(application: Application, client: ClientLibrary, results
     done = subprocess.run(
         ["bash", "-c", SOURCED, "-", application.variables, *program, *client.arguments],
         env={name: os.environ[name] for name in ("PATH", "HOME")},
-        capture_output=True, text=True, timeout=LIMIT, check=False,
+        capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_SECONDS, check=False,
     )  # fmt: skip
     results.setdefault(client.name, {})[application.topology] = None
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -18,7 +18,7 @@ AT = "45m"
 BACKUPS = "valkey-backups"
 """The group of the alerts about whole days, which need far longer series."""
 
-LONG, LONG_AT = 30 * 60, "29h"
+LONG_SECONDS, LONG_EVAL_TIME = 30 * 60, "29h"
 
 _NODE = 'stack="s",instance="s/node-0",kind="node"'
 _JOBS, _CACHE = f'{_NODE},policy="noeviction"', f'{_NODE},policy="allkeys-lru"'
@@ -79,7 +79,7 @@ def _flushes(stack: str) -> Series:
 def _copies(stack: str, values: str, backups: str = "daily") -> Series:
     labels = f'{_of(stack, 0)},backups="{backups}"'
     return {
-        f"redis_up{{{labels}}}": f"1+0x{LONG}",
+        f"redis_up{{{labels}}}": f"1+0x{LONG_SECONDS}",
         f'redis_commands_total{{{labels},cmd="sync"}}': values,
     }
 
@@ -102,7 +102,7 @@ def _queue(
 
 
 _DAY = 24 * 60
-_REST = f"1+0x{LONG - _DAY}"
+_REST = f"1+0x{LONG_SECONDS - _DAY}"
 
 CASES: dict[str, tuple[Series, Series]] = {
     "ValkeyExporterDown": _one("up", f'{_NODE},job="valkey"', steady(0), steady(1)),
@@ -198,19 +198,26 @@ CASES: dict[str, tuple[Series, Series]] = {
         },
     ),
     "ValkeyBackupMissing": (
-        _copies("s", f"1+0x{LONG}"),
+        _copies("s", f"1+0x{LONG_SECONDS}"),
         {
             **_copies("due", f"_x{_DAY} {_REST}"),  # the first one since the server's start
-            **_copies("more", f"1+0x{_DAY} 2+0x{LONG - _DAY - 1}"),
-            **_copies("none", f"1+0x{LONG}", "none"),
-            **_copies("weekly", f"1+0x{LONG}", "weekly"),
-            **_copies("new", f"_x{LONG}"),
-            **{name: f"_x{_DAY} 1+0x{LONG - _DAY}" for name in _copies("new", "") if name.startswith("redis_up")},
+            **_copies("more", f"1+0x{_DAY} 2+0x{LONG_SECONDS - _DAY - 1}"),
+            **_copies("none", f"1+0x{LONG_SECONDS}", "none"),
+            **_copies("weekly", f"1+0x{LONG_SECONDS}", "weekly"),
+            **_copies("new", f"_x{LONG_SECONDS}"),
+            **{
+                name: f"_x{_DAY} 1+0x{LONG_SECONDS - _DAY}"
+                for name in _copies("new", "")
+                if name.startswith("redis_up")
+            },
         },
     ),
     "ValkeyBackupFails": (
-        _copies("s", f"1+1x{LONG}"),
-        {**_copies("hourly", " ".join(f"{n}+0x59" for n in range(1, 31))), **_copies("none", f"1+1x{LONG}", "none")},
+        _copies("s", f"1+1x{LONG_SECONDS}"),
+        {
+            **_copies("hourly", " ".join(f"{n}+0x59" for n in range(1, 31))),
+            **_copies("none", f"1+1x{LONG_SECONDS}", "none"),
+        },
     ),
     "ValkeyQueuesNotRead": _one("valkeykit_queues_up", 'job="valkey-queues",stack="s"', steady(0), steady(1)),
     "ValkeyJobsWait": (
@@ -244,7 +251,7 @@ MORE: list[tuple[str, Series]] = [
             f"redis_connected_slaves{{{_of('s', 5)}}}": steady(0),
         },
     ),
-    ("ValkeyBackupMissing", _copies("s", f"_x{LONG}")),
+    ("ValkeyBackupMissing", _copies("s", f"_x{LONG_SECONDS}")),
     ("ValkeyQueuesNotRead", {'up{job="valkey-queues",stack="s"}': steady(0)}),
     ("ValkeyNoWorker", _queue(due=1)),
 ]
@@ -266,7 +273,7 @@ def unit_tests(rules: str, group: Mapping[str, Any]) -> dict[str, object]:
                 "promql_expr_test": [
                     {
                         "expr": f'min(ALERTS{{alertname="{alert}",alertstate="firing"}})',
-                        "eval_time": LONG_AT if is_long else AT,
+                        "eval_time": LONG_EVAL_TIME if is_long else AT,
                         "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
                     }
                 ],

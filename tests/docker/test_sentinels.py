@@ -16,7 +16,7 @@ from tests.docker import stored
 from tests.docker.stored import data_of, read, write
 from tests.docker.test_frozen import signal
 
-LONG = 300.0
+ELECTION_SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,9 @@ def test_lost_volumes_while_the_primary_is_down(harness: DeploymentHarness, prim
     harness.deployment.compose("up", "--detach", "--no-recreate", *sentinels(harness))
     others = [node for node in harness.deployment.plan.nodes if node.name != primary]
     executor = harness.deployment.executor
-    wait_until(lambda: "master" in {replication.role(executor, node) for node in others}, LONG, "none is promoted")
+    wait_until(
+        lambda: "master" in {replication.role(executor, node) for node in others}, ELECTION_SECONDS, "none is promoted"
+    )
     harness.ensure()
     harness.assert_healthy()
     assert read(harness) == {"down"}
@@ -112,9 +114,9 @@ def test_everything_is_lost_but_the_data(harness: DeploymentHarness, primary: st
     kill(harness, "node-0")
     with harness.client() as client:
         client.set("latest", "1")
-        wait_until(lambda: bool(client.execute_command("WAIT", 1, 1000)), LONG, "no replica has it")
+        wait_until(lambda: bool(client.execute_command("WAIT", 1, 1000)), ELECTION_SECONDS, "no replica has it")
     seen = last_seen(harness, "node-0")
-    wait_until(lambda: last_seen(harness, primary) > seen + 15, LONG, "no position is recorded")
+    wait_until(lambda: last_seen(harness, primary) > seen + 15, ELECTION_SECONDS, "no position is recorded")
     kill(harness, *(name for name in nodes(harness) if name != "node-0"), *sentinels(harness))
     lose_volumes(harness, *sentinels(harness))
     harness.ensure()
@@ -135,10 +137,12 @@ def test_a_primary_that_was_down_for_the_sentinels_alone_is_demoted_at_once(harn
     write(harness, "alone")
     executor, primary = harness.deployment.executor, member(harness, harness.primary())
     signal(harness, primary.name, "STOP")
-    wait_until(lambda: named(harness).isdisjoint({primary, None}), LONG, "no other node is promoted")
+    wait_until(lambda: named(harness).isdisjoint({primary, None}), ELECTION_SECONDS, "no other node is promoted")
     signal(harness, primary.name, "CONT")
-    wait_until(lambda: replication.role(executor, primary) == "slave", LONG, "it is not demoted")
-    wait_until(lambda: bool(logged(harness, f"demote-primary: {primary.address} ")), LONG, "the script was not run")
+    wait_until(lambda: replication.role(executor, primary) == "slave", ELECTION_SECONDS, "it is not demoted")
+    wait_until(
+        lambda: bool(logged(harness, f"demote-primary: {primary.address} ")), ELECTION_SECONDS, "the script was not run"
+    )
     harness.ensure()
     leader = member(harness, harness.primary())
     executor.run(primary.name, "REPLICAOF", "NO", "ONE")
@@ -200,7 +204,7 @@ def test_make_up_repairs_sentinels_that_name_a_replica(harness: DeploymentHarnes
     for name in sentinels(harness):
         replication.monitor(executor, name, member(harness, "node-0"), 3)
     expected = f"the Sentinels report node-0 as the primary, but it is a replica of {primary}"
-    wait_until(lambda: harness.wrong() == [expected], LONG, "another problem is reported")
+    wait_until(lambda: harness.wrong() == [expected], ELECTION_SECONDS, "another problem is reported")
     executor.run(sentinels(harness)[2], "SENTINEL", "REMOVE", SERVICE)  # a repair that was interrupted
     harness.ensure()
     harness.assert_healthy()
@@ -211,9 +215,9 @@ def test_make_up_repairs_sentinels_that_name_a_replica(harness: DeploymentHarnes
 
 def test_a_node_that_was_killed_is_stopped(harness: DeploymentHarness) -> None:
     name = stored.stop_one(harness, "replica")
-    wait_until(lambda: harness.wrong() == [f"{name}: it is stopped"], LONG, "another problem is reported")
+    wait_until(lambda: harness.wrong() == [f"{name}: it is stopped"], ELECTION_SECONDS, "another problem is reported")
     kill(harness, "sentinel-0")
     both = {f"{name}: it is stopped", "sentinel-0: it is stopped"}
-    wait_until(lambda: set(harness.wrong()) == both, LONG, "another problem is reported")
+    wait_until(lambda: set(harness.wrong()) == both, ELECTION_SECONDS, "another problem is reported")
     harness.ensure()
     harness.assert_healthy()

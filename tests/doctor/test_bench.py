@@ -14,7 +14,7 @@ from valkeykit_ops.bench.benchmark_plan import BenchPlan, limit_of
 from valkeykit_ops.bench.run import PREFIX, TTL_SECONDS, Bench
 
 from harness import servers
-from harness.endpoints.faulty import LIMIT
+from harness.endpoints.faulty import MEMORY_LIMIT
 from harness.servers import ServerProcess, running
 from tests.doctor.test_stats import command
 
@@ -23,7 +23,7 @@ SHORT = BenchPlan(seconds=1.6, connections=(1, 4), pipelines=(1, 20))
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with running(tmp_path / "server", *LIMIT) as made:
+    with running(tmp_path / "server", *MEMORY_LIMIT) as made:
         yield made
 
 

@@ -19,7 +19,7 @@ from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target, of_url
 
 from harness import tls as tls_end
-from harness.endpoints.faulty import LIMIT
+from harness.endpoints.faulty import MEMORY_LIMIT
 from harness.ports import HOST
 from harness.servers import running
 from tests.support import fixes
@@ -33,7 +33,7 @@ CheckFunction = Callable[[Snapshot, Target], list[Finding]]
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
     folder: Path = tmp_path_factory.mktemp("server")
-    with running(folder, *LIMIT, "--appendonly", "yes") as server:
+    with running(folder, *MEMORY_LIMIT, "--appendonly", "yes") as server:
         yield take_snapshot(of_url(server.url).settings, Node(HOST, server.port))
 
 

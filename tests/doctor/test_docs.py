@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 from valkeykit.commands import app
 
-from harness.endpoints.faulty import LIMIT
+from harness.endpoints.faulty import MEMORY_LIMIT
 from harness.servers import running
 from tests.support import checkout
 
@@ -29,7 +29,7 @@ def test_every_block_runs(page: str, tmp_path: Path) -> None:
     program = tmp_path / "valkeykit"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "from valkeykit.cli import main; main()" "$@"\n')
     program.chmod(0o755)
-    with running(tmp_path / "server", *LIMIT, "--appendonly", "yes") as server:
+    with running(tmp_path / "server", *MEMORY_LIMIT, "--appendonly", "yes") as server:
         environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VALKEY_URL": server.url}
         for _, text in blocks:
             done = subprocess.run(

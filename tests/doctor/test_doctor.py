@@ -25,7 +25,7 @@ from valkeykit_ops.doctor.permission_probes import DANGEROUS_COMMANDS, PROBE_KEY
 from valkeykit_ops.doctor.snapshot import take_snapshot
 
 from harness.endpoints import cases, faulty
-from harness.endpoints.faulty import LIMIT, user
+from harness.endpoints.faulty import MEMORY_LIMIT, user
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess, running
 from harness.waiting import WAIT_SECONDS, wait_until
@@ -44,7 +44,7 @@ def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture
 def server(tmp_path: Path) -> Any:
-    with running(tmp_path / "server", *LIMIT, *AOF, "--requirepass", "right-secret") as made:
+    with running(tmp_path / "server", *MEMORY_LIMIT, *AOF, "--requirepass", "right-secret") as made:
         yield made
 
 
@@ -99,7 +99,7 @@ def test_a_password_with_the_end_of_its_file(server: ServerProcess) -> None:
 
 
 def test_a_wrong_password_is_tried_once_on_all_nodes(tmp_path: Path) -> None:
-    locked = (*LIMIT, "--requirepass", "right")
+    locked = (*MEMORY_LIMIT, "--requirepass", "right")
     with running(tmp_path / "a", *locked) as one, running(tmp_path / "b", *locked) as other:
         examination.examine(target.of_url(f"valkey+replicated://:wrong@{HOST}:{one.port},{HOST}:{other.port}"))
         tries = 0
@@ -110,7 +110,7 @@ def test_a_wrong_password_is_tried_once_on_all_nodes(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    with running(tmp_path, *LIMIT, *AOF) as server, closing(server.client()) as client:
+    with running(tmp_path, *MEMORY_LIMIT, *AOF) as server, closing(server.client()) as client:
         client.set("kept", "1")
         before = client.config_get("*")
         assert examination.examine(target.of_url(server.url)).is_healthy
@@ -125,7 +125,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 def test_no_probe_runs_without_multi(tmp_path: Path) -> None:
     """Outside of MULTI, the probes would run."""
     rule = user("app on >right ~* &* +@all -multi")
-    with running(tmp_path, *LIMIT, *AOF, *rule) as server, closing(server.client()) as client:
+    with running(tmp_path, *MEMORY_LIMIT, *AOF, *rule) as server, closing(server.client()) as client:
         client.set("kept", "1")
         examination.examine(target.of_url(f"redis://app:right@{HOST}:{server.port}"))
         assert client.keys() == ["kept"]
@@ -138,7 +138,7 @@ def test_the_probes_key_is_named_after_us() -> None:
 
 
 def test_a_name_with_a_dead_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tmp_path, *LIMIT, *AOF, "--bind", f"{HOST} 127.0.0.3") as server:
+    with running(tmp_path, *MEMORY_LIMIT, *AOF, "--bind", f"{HOST} 127.0.0.3") as server:
         plain = socket.getaddrinfo
 
         def three(host: Any, *arguments: Any, **options: Any) -> Any:
@@ -166,7 +166,7 @@ def test_a_name_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_of_several_nodes_is_down(tmp_path: Path) -> None:
     """A client asks the next one, so it is a warning."""
-    with running(tmp_path, *LIMIT, *AOF) as server:
+    with running(tmp_path, *MEMORY_LIMIT, *AOF) as server:
         report = examination.examine(target.of_url(f"valkey+replicated://{HOST}:{free_port()},{HOST}:{server.port}"))
     assert report.is_healthy
     assert {"refused", "no-replica"} == {one.name for one in report.findings if one.severity == "warning"}
@@ -264,7 +264,7 @@ def test_a_lost_primary_is_no_cluster_that_is_down() -> None:
 
 def test_a_busy_core(tmp_path: Path) -> None:
     """How much of a core a server gets depends on the machine, so what it means is judged apart from it."""
-    with running(tmp_path, *LIMIT) as server, closing(server.client()) as client:
+    with running(tmp_path, *MEMORY_LIMIT) as server, closing(server.client()) as client:
         quiet = take_snapshot(target.of_url(server.url).settings, Node(HOST, server.port))
         done = threading.Event()
 
@@ -332,7 +332,7 @@ def test_a_loading_node_does_not_hide_others(tmp_path: Path) -> None:
     """The next one is logged in to; only a refused login ends it all."""
     with (
         faulty.TABLE_ROWS["loading"](tmp_path / "a") as loading,
-        running(tmp_path / "b", *LIMIT, *AOF) as server,
+        running(tmp_path / "b", *MEMORY_LIMIT, *AOF) as server,
     ):
         nodes = f"{loading.url.removeprefix('redis://').removesuffix('/0')},{HOST}:{server.port}"
         report = examination.examine(target.of_url(f"valkey+replicated://{nodes}"))
@@ -341,7 +341,7 @@ def test_a_loading_node_does_not_hide_others(tmp_path: Path) -> None:
 
 
 def test_a_node_that_was_not_examined_is_no_problem(tmp_path: Path) -> None:
-    with running(tmp_path / "a", *LIMIT, *AOF) as one, running(tmp_path / "b", *LIMIT, *AOF) as other:
+    with running(tmp_path / "a", *MEMORY_LIMIT, *AOF) as one, running(tmp_path / "b", *MEMORY_LIMIT, *AOF) as other:
         nodes = f"{HOST}:{one.port},{HOST}:{other.port}"
         report = examination.examine(target.of_url(f"valkey+replicated://{nodes}"), seconds=0.45)
     names = {found.name for found in report.findings if found.severity == "problem"}

@@ -16,7 +16,7 @@ from valkeykit_ops.doctor import examination, target
 from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, DoctorReport, Finding
 
 from harness.endpoints import cases
-from harness.endpoints.faulty import LIMIT
+from harness.endpoints.faulty import MEMORY_LIMIT
 from harness.ports import HOST
 from harness.servers import ServerProcess, running
 from harness.waiting import wait_until
@@ -27,7 +27,7 @@ AOF = ("--appendonly", "yes")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with running(tmp_path_factory.mktemp("server"), *LIMIT, *AOF) as made:
+    with running(tmp_path_factory.mktemp("server"), *MEMORY_LIMIT, *AOF) as made:
         yield made
 
 
@@ -170,7 +170,7 @@ def test_changes_that_no_save_point_covers(server: ServerProcess, client: redis.
 
 
 def test_a_writable_replica(server: ServerProcess, tmp_path: Path) -> None:
-    options = (*LIMIT, *AOF, "--replica-read-only", "no", "--replicaof", f"{HOST} {server.port}")
+    options = (*MEMORY_LIMIT, *AOF, "--replica-read-only", "no", "--replicaof", f"{HOST} {server.port}")
     with running(tmp_path, *options) as replica, closing(replica.client()) as client:
         wait_until(lambda: client.info("replication")["master_link_status"] == "up")
         url = f"valkey+replicated://{HOST}:{server.port},{HOST}:{replica.port}"
@@ -181,7 +181,7 @@ def test_a_writable_replica(server: ServerProcess, tmp_path: Path) -> None:
 
 def test_a_primary_with_a_replica_is_no_replica(server: ServerProcess, tmp_path: Path) -> None:
     """The replica that the server announces is examined too, but the URL does not point to it."""
-    with running(tmp_path, *LIMIT, *AOF, "--replicaof", f"{HOST} {server.port}") as replica:
+    with running(tmp_path, *MEMORY_LIMIT, *AOF, "--replicaof", f"{HOST} {server.port}") as replica:
         with closing(replica.client()) as client:
             wait_until(lambda: client.info("replication")["master_link_status"] == "up")
         report = examine(server.url)

@@ -23,7 +23,7 @@ from valkeykit_ops.stats.reading import between, read
 from valkeykit_ops.stats.watch import Watch
 
 from harness import binaries, servers
-from harness.endpoints.faulty import LIMIT
+from harness.endpoints.faulty import MEMORY_LIMIT
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess, running
 from harness.waiting import wait_until
@@ -39,7 +39,7 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with running(tmp_path / "server", *LIMIT, "--maxmemory-policy", "allkeys-lfu") as made:
+    with running(tmp_path / "server", *MEMORY_LIMIT, "--maxmemory-policy", "allkeys-lfu") as made:
         yield made
 
 
@@ -76,7 +76,10 @@ def test_rates_and_sampled_keys(server: ServerProcess) -> None:
 
 
 def test_sampling_counts_as_no_use(tmp_path: Path) -> None:
-    with running(tmp_path, *LIMIT, "--maxmemory-policy", "allkeys-lru") as server, closing(server.client()) as client:
+    with (
+        running(tmp_path, *MEMORY_LIMIT, "--maxmemory-policy", "allkeys-lru") as server,
+        closing(server.client()) as client,
+    ):
         client.set("old", "x")
         time.sleep(2.1)
         with Watch(resolve_settings(server.url)) as watch:
@@ -95,7 +98,7 @@ def test_counters_of_a_restarted_server_start_at_zero() -> None:
 @pytest.mark.parametrize("name", ["redis-6.2", "redis-8.2", "valkey-8.1"])
 def test_other_servers(tmp_path: Path, name: str) -> None:
     with (
-        running(tmp_path, *LIMIT, program=binaries.program(name)) as server,
+        running(tmp_path, *MEMORY_LIMIT, program=binaries.program(name)) as server,
         Watch(resolve_settings(server.url)) as watch,
     ):
         watch.update()
@@ -195,7 +198,7 @@ def test_metrics_without_the_library(server: ServerProcess, monkeypatch: pytest.
 
 def test_a_user_who_may_read_only_info(tmp_path: Path) -> None:
     rule = "monitor on >right +ping +info"
-    with running(tmp_path, *LIMIT, "--user", *rule.split()) as server:
+    with running(tmp_path, *MEMORY_LIMIT, "--user", *rule.split()) as server:
         url = f"redis://monitor:right@{HOST}:{server.port}"
         with Watch(resolve_settings(url)) as watch:
             watch.update()

@@ -20,7 +20,7 @@ from tests.faults.runs import RunLog
 from tests.faults.totals import totals
 from tests.support.proxy import Proxy
 
-WITHIN = 60.0
+RETRY_SECONDS = 60.0
 """Seconds in which work goes on after a primary is lost."""
 
 
@@ -163,15 +163,15 @@ def _lose(url: str, primary: ServerProcess, runs: RunLog) -> None:
         time.sleep(1)
         primary.kill()
         killed = time.monotonic()
-        with Queue("faults", url, retry_for=WITHIN) as queue:
+        with Queue("faults", url, retry_for=RETRY_SECONDS) as queue:
             job = queue.add("note", {"n": 1}, result_ttl=600).id
             while True:
                 try:
-                    assert queue.result(job, timeout=WITHIN) == 2
+                    assert queue.result(job, timeout=RETRY_SECONDS) == 2
                     break
                 except errors.ValkeykitError:
-                    assert time.monotonic() - killed < WITHIN
-            assert time.monotonic() - killed < WITHIN
+                    assert time.monotonic() - killed < RETRY_SECONDS
+            assert time.monotonic() - killed < RETRY_SECONDS
             check(queue, producer, runs)
         assert workers.all_alive()
     finally:

@@ -29,7 +29,7 @@ def programs(folder: Path) -> str:
     lines = {
         "valkeykit": f'exec "{sys.executable}" -c "from valkeykit.cli import main; main()" "$@"',
         "redis-cli": f'LD_LIBRARY_PATH="{old}/usr/lib/x86_64-linux-gnu" exec "{old}/usr/bin/redis-cli" "$@"',
-        "valkey-server": f'exec "{binaries.program(binaries.VALKEY_9)}" "$@"',
+        "valkey-server": f'exec "{binaries.program(binaries.VALKEY_9_BUILD)}" "$@"',
     }
     for name, line in lines.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")

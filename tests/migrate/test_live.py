@@ -25,7 +25,7 @@ from tests.migrate.writers import Writers
 
 KEYS = 1500
 
-SHORTEST = 1.6
+EXPIRED_AFTER_SECONDS = 1.6
 """Seconds after which the keys have ended that the writers let end soon."""
 
 QUICKLY = ("--quiet", "0.5", "--json")
@@ -131,7 +131,7 @@ def test_writes_are_held_back_for_the_cut_over(tmp_path: Path) -> None:
             assert report.complete
             assert report.downtime is not None
             assert report.downtime < 120
-            time.sleep(SHORTEST)
+            time.sleep(EXPIRED_AFTER_SECONDS)
             assert independent.differences([old.port], [new.port]) == []
             ours.execute_command("CLIENT UNPAUSE")
 

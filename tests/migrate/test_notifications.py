@@ -21,7 +21,7 @@ from tests.migrate import data, harness, notifications
 SILENT = set(FLUSHES).union(*SILENT_COMMANDS.values())
 
 
-@pytest.mark.parametrize("version", [*binaries.BUILDS, binaries.VALKEY_9])
+@pytest.mark.parametrize("version", [*binaries.BUILDS, binaries.VALKEY_9_BUILD])
 def test_the_commands_that_send_no_notification(version: str, tmp_path: Path) -> None:
     with (
         harness.started(tmp_path / "source", version, "--notify-keyspace-events", "AKE") as server,

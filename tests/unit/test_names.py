@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ UNIDIOMATIC = re.compile(
 
 PACKAGES = ("infra", "stackctl", "client/valkeykit", "client/ops/valkeykit_ops", "bench", "harness", "tests")
 
+PRODUCT = ("infra/", "stackctl/", "client/valkeykit/", "client/ops/valkeykit_ops/")
+"""Packages in which a constant's name has one value."""
 
 PUBLIC_CLASS = re.compile(r"^class ([A-Za-z]\w*)", re.MULTILINE)
 
@@ -60,6 +63,40 @@ def test_no_two_public_classes_share_a_name() -> None:
         for name in PUBLIC_CLASS.findall(text):
             places[name].append(module)
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def constants(text: str) -> Iterator[tuple[str, float]]:
+    """Name and value of each public constant of a module that is a number."""
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.Assign):
+            targets, value = statement.targets[0], statement.value
+        elif isinstance(statement, ast.AnnAssign) and statement.value:
+            targets, value = statement.target, statement.value
+        else:
+            continue
+        pairs = [(targets, value)]
+        if isinstance(targets, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = list(zip(targets.elts, value.elts, strict=True))
+        for target, expression in pairs:
+            if isinstance(target, ast.Name) and re.fullmatch(r"[A-Z][A-Z0-9_]*", target.id) and is_number(expression):
+                yield target.id, eval(ast.unparse(expression))  # noqa: S307  (numbers and operators only)
+
+
+def is_number(expression: ast.expr) -> bool:
+    """Whether it consists of numbers and operators alone."""
+    parts = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
+    return all(
+        isinstance(part, parts) and isinstance(getattr(part, "value", 0), int | float) for part in ast.walk(expression)
+    )
+
+
+def test_a_constant_has_one_value() -> None:
+    values: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for module, text in modules():
+        for name, value in constants(text) if module.startswith(PRODUCT) else ():
+            values[name][module] = value
+    assert len(values) > 200
+    assert {name: where for name, where in values.items() if len(set(where.values())) > 1} == {}
 
 
 def test_no_function_is_called_make() -> None:

@@ -14,7 +14,7 @@ from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError
 
 from valkeykit.aconnection import open_async_client
 from valkeykit.cache.base import CacheBase
-from valkeykit.cache.computation import LEASE_SECONDS, Computation
+from valkeykit.cache.computation import COMPUTE_LEASE_SECONDS, Computation
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.ttl import API_RESPONSE_SECONDS, NEGATIVE_SECONDS
@@ -100,7 +100,7 @@ class AsyncCache(CacheBase):
         stale: float = 0,
         negative_ttl: float = NEGATIVE_SECONDS,
         tags: Iterable[str] = (),
-        lease: float = LEASE_SECONDS,
+        lease: float = COMPUTE_LEASE_SECONDS,
     ) -> Any:
         """As Cache.get_or_compute; `compute` may be a coroutine function.
 

@@ -29,7 +29,7 @@ from valkeykit.settings import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-TIMEOUT_SECONDS = 0.5
+CACHE_TIMEOUT_SECONDS = 0.5
 """Seconds that a cache waits for a connection and for a response; the application can compute the value instead."""
 
 _logger = logging.getLogger("valkeykit.cache")
@@ -92,7 +92,7 @@ class CacheBase:
         return self._operations.keys.entry(name)
 
     def _settings(self) -> ConnectionSettings:
-        timeouts: ConnectOptions = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS}
+        timeouts: ConnectOptions = {"connect_timeout": CACHE_TIMEOUT_SECONDS, "read_timeout": CACHE_TIMEOUT_SECONDS}
         return resolve_settings(self._source, defaults=timeouts, **(self._options | {"decode": False}))
 
     def _admit(self, *, bypass_breaker: bool) -> None:

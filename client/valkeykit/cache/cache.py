@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError  # noqa: A004
 
 from valkeykit.cache.base import CacheBase
-from valkeykit.cache.computation import LEASE_SECONDS, Computation
+from valkeykit.cache.computation import COMPUTE_LEASE_SECONDS, Computation
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.entries import MISSING
 from valkeykit.cache.renewer import Renewer
@@ -153,7 +153,7 @@ class Cache(CacheBase):
         stale: float = 0,
         negative_ttl: float = NEGATIVE_SECONDS,
         tags: Iterable[str] = (),
-        lease: float = LEASE_SECONDS,
+        lease: float = COMPUTE_LEASE_SECONDS,
     ) -> T:
         """Read a value; if there is none, one caller of all processes computes it.
 

@@ -18,7 +18,7 @@ from valkeykit.cache.operations import SERVER_ERRORS, CacheOperations, check_tag
 from valkeykit.effects import Sleep
 from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError, shown
 
-LEASE_SECONDS = 10.0
+COMPUTE_LEASE_SECONDS = 10.0
 """Seconds until the lease of a killed caller expires."""
 
 REMEMBERED_MS = 600_000

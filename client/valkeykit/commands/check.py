@@ -21,7 +21,7 @@ from valkeykit.queue import Queue, Worker
 from valkeykit.queue.schema import REGISTRY_KEY, key_prefix
 from valkeykit.settings import resolve_settings
 
-TTL_SECONDS = 60
+CHECK_TTL_SECONDS = 60
 """What is written expires even if the command is killed."""
 
 RETRY_SECONDS = 2.0
@@ -78,8 +78,8 @@ def _print(text: str, *, passed: bool) -> None:
 
 def _use_cache(client: Client, name: str, ca: str | None) -> None:
     with Cache(namespace=name, ca=ca) as cache:
-        if not cache.set("entry", 1, TTL_SECONDS):
-            client.set(f"{name}:entry", 1, ex=TTL_SECONDS)  # raises what the cache has hidden
+        if not cache.set("entry", 1, CHECK_TTL_SECONDS):
+            client.set(f"{name}:entry", 1, ex=CHECK_TTL_SECONDS)  # raises what the cache has hidden
         if cache.get("entry") != 1 or not cache.delete("entry"):
             raise ValkeykitError("the cache did not return what it was given", fix="valkeykit doctor")
 
@@ -88,7 +88,7 @@ def _run_job(client: Client, name: str, ca: str | None) -> str:
     try:
         with Queue(name, ca=ca, retry_for=RETRY_SECONDS) as queue:
             queue.eager = None  # the queue on the server, whatever USE_VALKEY_QUEUE is
-            queue.handler(name="double", result_ttl=TTL_SECONDS)(lambda number: number * 2)
+            queue.handler(name="double", result_ttl=CHECK_TTL_SECONDS)(lambda number: number * 2)
             identity = queue.add("double", {"number": 21}).id
             Worker(queue, concurrency=1).run(burst=True)
             if queue.result(identity) != 42:

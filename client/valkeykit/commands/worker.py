@@ -81,7 +81,7 @@ def _run(  # noqa: PLR0917
     from valkeykit.commands.application import load
     from valkeykit.heartbeat import heartbeat_folder
     from valkeykit.queue import JobFilter, Worker
-    from valkeykit.queue.worker.worker import LEASE_SECONDS, SHUTDOWN_TIMEOUT_SECONDS
+    from valkeykit.queue.worker.worker import JOB_LEASE_SECONDS, SHUTDOWN_TIMEOUT_SECONDS
 
     handler = logging.StreamHandler()
     handler.addFilter(JobFilter())
@@ -90,7 +90,7 @@ def _run(  # noqa: PLR0917
     running = Worker(
         queue,
         concurrency=concurrency,
-        lease=LEASE_SECONDS if lease is None else lease,
+        lease=JOB_LEASE_SECONDS if lease is None else lease,
         shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS if shutdown_timeout is None else shutdown_timeout,
         heartbeat=heartbeat or heartbeat_folder() / f"{os.getpid()}.json",
         health_port=health_port,

@@ -48,7 +48,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _ON = {"", "1", "true", "yes", "on"}
 _OFF = {"0", "false", "no", "off"}
 
-MAX_CONNECTIONS = 500
+MAX_QUEUE_CONNECTIONS = 500
 """One for each thread that adds jobs at the same time; opened on demand."""
 
 
@@ -115,7 +115,7 @@ class QueueBase:
             ConfigurationError: The URL or an option can't be used.
         """
         return resolve_settings(
-            self.source, defaults={"max_connections": MAX_CONNECTIONS}, **(self.options | {"decode": False})
+            self.source, defaults={"max_connections": MAX_QUEUE_CONNECTIONS}, **(self.options | {"decode": False})
         )
 
     @overload

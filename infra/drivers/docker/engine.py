@@ -23,7 +23,7 @@ from infra.errors import ProvisioningError
 MINIMUM_ENGINE = (20, 10)
 MINIMUM_COMPOSE = (2, 20)
 
-EXIT_TIMEOUT_SECONDS = 10.0
+COMMAND_EXIT_TIMEOUT_SECONDS = 10.0
 """How long a command may take to end after its input has ended."""
 
 _UNREACHABLE = (
@@ -132,7 +132,7 @@ class Engine:
                 yield stdin, _pipe(run.stdout)
                 stdin.close()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    run.wait(EXIT_TIMEOUT_SECONDS)
+                    run.wait(COMMAND_EXIT_TIMEOUT_SECONDS)
             finally:
                 run.kill()
 

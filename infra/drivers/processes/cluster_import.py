@@ -24,7 +24,7 @@ from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
 
-BATCH_KEYS = 1000
+SCAN_BATCH_KEYS = 1000
 MOVE_TIMEOUT_SECONDS = 120.0
 
 _SCRATCH = {"appendonly": "no", "save": "", "maxmemory": "0", "protected-mode": "yes", "loglevel": "notice"}
@@ -119,7 +119,7 @@ def _batches(client: redis.Redis) -> Iterator[list[Any]]:
     """The keys that are there; what is moved is there no more, so SCAN may begin again."""
     cursor: Any = 0
     while True:
-        cursor, keys = client.scan(cursor, count=BATCH_KEYS)
+        cursor, keys = client.scan(cursor, count=SCAN_BATCH_KEYS)
         yield keys
         if cursor == 0:
             return

@@ -34,7 +34,7 @@ MATCHED_BYTES = 64 * 1024
 
 FLUSH_TIMEOUT_SECONDS = 10.0
 
-SLACK_SECONDS = 1
+TIMESTAMP_SLACK_SECONDS = 1
 """Each server stamps whole seconds by its own clock tick."""
 
 _STAMP = re.compile(rb"(?:^|(?<=\n))#TS:(\d+)\r\n")
@@ -100,11 +100,11 @@ def is_ahead(one: Holding, other: Holding) -> bool:
         return one.is_sound
     lead = one.as_of - other.as_of
     # An equal end in both isn't enough: it may consist of many equal commands.
-    if lead >= -SLACK_SECONDS and (more := _more(one.tail, other.tail)):
+    if lead >= -TIMESTAMP_SLACK_SECONDS and (more := _more(one.tail, other.tail)):
         return more > 0
-    if lead <= SLACK_SECONDS and _more(other.tail, one.tail) is not None:
+    if lead <= TIMESTAMP_SLACK_SECONDS and _more(other.tail, one.tail) is not None:
         return False
-    if abs(lead) <= SLACK_SECONDS:
+    if abs(lead) <= TIMESTAMP_SLACK_SECONDS:
         return other.torn > 0 and not one.torn
     return lead > 0
 

@@ -34,7 +34,7 @@ from infra.errors import ProvisioningError
 
 T = TypeVar("T")
 
-START_TIMEOUT_SECONDS = 10.0
+PROCESS_START_TIMEOUT_SECONDS = 10.0
 """How long a server may take to listen."""
 
 LOG_TIMEOUT_SECONDS = 60.0
@@ -210,7 +210,7 @@ def login(spec: ServerSpec, server: psutil.Process) -> redis.Redis | None:
     Raises:
         ProvisioningError: it runs but doesn't respond: it is stopped, or waits for a disk.
     """
-    port = first_result(lambda: process.port(server), START_TIMEOUT_SECONDS, server)
+    port = first_result(lambda: process.port(server), PROCESS_START_TIMEOUT_SECONDS, server)
     if port is None:
         return None
     _reject_unresponsive(server, port)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from infra.drivers.waiting import until
 from infra.errors import ProvisioningError
 
-POLL_INTERVAL_SECONDS = 0.05
+NODE_POLL_INTERVAL_SECONDS = 0.05
 
 RESPONSE_TIMEOUT_SECONDS = 20
 """Generous: a server that is loading its data, or needs a password, also responds at once."""
@@ -93,7 +93,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, problem: str) -> N
         ProvisioningError: the condition is still false after that time; its message is the problem.
     """
     begun = time.monotonic()
-    for _ in until(seconds, POLL_INTERVAL_SECONDS, MAX_POLL_SECONDS):
+    for _ in until(seconds, NODE_POLL_INTERVAL_SECONDS, MAX_POLL_SECONDS):
         limit = max(seconds, BUSY_TIMEOUT_SECONDS)
         try:
             if condition():

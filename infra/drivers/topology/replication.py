@@ -30,7 +30,7 @@ DOWN_AFTER_MILLISECONDS = 3000
 SENTINEL_FAILOVER_TIMEOUT_MILLISECONDS = 5_000
 """After a failed attempt, as when all nodes have just started, Sentinels wait twice as long."""
 
-FAILOVER_TIMEOUT_SECONDS = 30.0
+REPLICATION_TIMEOUT_SECONDS = 30.0
 ORDER_TIMEOUT_SECONDS = 5.0
 PROMOTION_TIMEOUT_SECONDS = 15.0
 PROMOTION_ATTEMPTS = 2
@@ -124,13 +124,15 @@ def attach_replicas(executor: NodeExecutor, primary: NodeAddress, nodes: Sequenc
     """Make every other node a replica of the primary, and wait until it is."""
     wait_until(
         lambda: role(executor, primary) == "master",
-        FAILOVER_TIMEOUT_SECONDS,
+        REPLICATION_TIMEOUT_SECONDS,
         f"{primary.name} doesn't become the primary",
     )
     for node in nodes:
         if node != primary:  # a Sentinel that does the same closes the node's connections
             wait_until(
-                partial(_is_attached, executor, node, primary), FAILOVER_TIMEOUT_SECONDS, f"{node.name} doesn't follow"
+                partial(_is_attached, executor, node, primary),
+                REPLICATION_TIMEOUT_SECONDS,
+                f"{node.name} doesn't follow",
             )
 
 
@@ -227,7 +229,7 @@ def fail_over(
     # The fence first: during a long pause, which blocks their PUBLISH, Sentinels promote a replica themselves.
     with _fenced(executor, primary, len(replicas)), pause.hold_writes(executor, primary.name) as held:
         is_caught_up = partial(_is_caught_up, executor, primary, replicas, held)
-        wait_until(is_caught_up, FAILOVER_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
+        wait_until(is_caught_up, REPLICATION_TIMEOUT_SECONDS, f"the replicas don't catch up with {primary.name}")
         held.extend()
         successor = _promote(executor, sentinels, nodes, primary, lambda: held.is_unbroken or is_caught_up())
         # Before writers continue, so that the previous primary rejects them.
@@ -261,7 +263,7 @@ def wait_for_primary(
     sentinels: Sequence[str],
     nodes: Sequence[NodeAddress],
     other_than: NodeAddress | None = None,
-    seconds: float = FAILOVER_TIMEOUT_SECONDS,
+    seconds: float = REPLICATION_TIMEOUT_SECONDS,
 ) -> NodeAddress:
     """Wait until the Sentinels report a primary that reports itself as one.
 

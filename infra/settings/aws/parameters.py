@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from infra.engine_parameters import BYTES, POLICIES, EngineParameter, letters, number, switch, words
+from infra.engine_parameters import MAX_SIZE_BYTES, POLICIES, EngineParameter, letters, number, switch, words
 from infra.hardening import directives
 from infra.settings import parameters
 from infra.settings.aws.catalogue import FAMILIES
@@ -35,7 +35,7 @@ _SHARED: dict[str, EngineParameter] = {
         ),
         number(),
     ),
-    **dict.fromkeys(_BUFFER_SIZES, number(0, BYTES)),
+    **dict.fromkeys(_BUFFER_SIZES, number(0, MAX_SIZE_BYTES)),
     **dict.fromkeys(("active-defrag-cycle-max", "active-defrag-cycle-min"), number(1, 75)),
     **dict.fromkeys(("active-defrag-threshold-lower", "active-defrag-threshold-upper"), number(1, 100)),
     **dict.fromkeys(
@@ -57,7 +57,7 @@ _SHARED: dict[str, EngineParameter] = {
     "maxmemory-samples": number(1, 64),
     "notify-keyspace-events": letters("KEg$lshzxeA"),
     "proto-max-bulk-len": number(1_048_576, 536_870_912),
-    "repl-backlog-size": number(16_384, BYTES),
+    "repl-backlog-size": number(16_384, MAX_SIZE_BYTES),
     "slowlog-log-slower-than": number(-1),
     "timeout": EngineParameter("0 or a whole number from 20 to 99999999", r"0|[2-9]\d|[1-9]\d{2,7}"),
 }
@@ -69,8 +69,8 @@ _FROM_8 = {
     "extended-redis-compatibility": switch(),
     "commandlog-large-reply-max-len": number(0, 1024, since="8.1"),
     "commandlog-large-request-max-len": number(0, 1024, since="8.1"),
-    "commandlog-reply-larger-than": number(0, BYTES, since="8.1"),
-    "commandlog-request-larger-than": number(0, BYTES, since="8.1"),
+    "commandlog-reply-larger-than": number(0, MAX_SIZE_BYTES, since="8.1"),
+    "commandlog-request-larger-than": number(0, MAX_SIZE_BYTES, since="8.1"),
     "search-default-timeout-ms": number(1, 60_000, since="8.2"),
     "search-enable-partial-results": switch(since="8.2"),
     "search-fanout-target-mode": words("client", "throughput", since="8.2"),

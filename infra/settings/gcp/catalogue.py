@@ -19,7 +19,7 @@ VERSIONS = {"7.2": "VALKEY_7_2", "8.0": "VALKEY_8_0", "9.0": "VALKEY_9_0", "9.1"
 PREVIEW_VERSIONS = ("9.1",)
 """Not covered by Google's service level agreement."""
 
-MAX_NODES = 250
+MAX_INSTANCE_NODES = 250
 """Of one instance, replicas included ("Instance and node specification")."""
 
 PORT = 6379

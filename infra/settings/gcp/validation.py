@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 from infra.settings.gcp import access_validation, network_validation
 from infra.settings.gcp import parameters as gcp_parameters
-from infra.settings.gcp.catalogue import MAX_NODES, PORT, PREVIEW_VERSIONS, VERSIONS
+from infra.settings.gcp.catalogue import MAX_INSTANCE_NODES, PORT, PREVIEW_VERSIONS, VERSIONS
 from infra.settings.gcp.node_types import NODE_TYPES
 from infra.settings.gcp.persistence import persistence_mode
 from infra.settings.gcp.resource_names import BACKUP_NAME, is_elsewhere
@@ -76,9 +76,11 @@ def _nodes(settings: StackSettings) -> Iterator[ConfigProblem]:
     if node and settings.environment == "prod" and not node.has_sla:
         reason = f"is {node.name}, which has no service level agreement"
         yield ConfigProblem("gcp.nodeType", reason, remove_command("gcp.nodeType"))
-    if (nodes := settings.shard_count * (1 + replicas)) > MAX_NODES:
-        reason = f"is {settings.shard_count}, which makes {nodes} nodes with replicas; the limit is {MAX_NODES}"
-        yield ConfigProblem("shards", reason, set_command("shards", str(MAX_NODES // (1 + replicas))))
+    if (nodes := settings.shard_count * (1 + replicas)) > MAX_INSTANCE_NODES:
+        reason = (
+            f"is {settings.shard_count}, which makes {nodes} nodes with replicas; the limit is {MAX_INSTANCE_NODES}"
+        )
+        yield ConfigProblem("shards", reason, set_command("shards", str(MAX_INSTANCE_NODES // (1 + replicas))))
     if smallest(settings, gcp.nodeType) is None:
         yield _too_large(settings)
     if gcp.zone and not gcp.zone.startswith(f"{gcp.location}-"):

@@ -9,13 +9,13 @@ from infra.settings import StackSettings
 from infra.targets import context
 from infra.targets.context import Context
 
-MAX_NAME_LENGTH = 40
+MAX_INSTANCE_NAME_LENGTH = 40
 """Of the common prefix of all names: with the longest suffix, `-connection`, it stays below Google's limit of 63."""
 
 
 def safe_name(stack: str) -> str:
     """A name that Google accepts, from project/stack."""
-    return context.safe_name(stack, MAX_NAME_LENGTH)
+    return context.safe_name(stack, MAX_INSTANCE_NAME_LENGTH)
 
 
 def labels(settings: StackSettings, stack: str) -> dict[str, str]:

@@ -16,10 +16,9 @@ from valkeykit import Cache, errors
 
 from harness.ports import HOST, free_port
 from harness.servers import ServerProcess
+from harness.waiting import WAIT_SECONDS
 
 ROOT = Path(__file__).parents[3]
-SOON = 30
-"""Seconds after which a caller hangs."""
 
 
 def test_one_computes_and_the_others_wait(cache: Cache) -> None:
@@ -55,12 +54,12 @@ def test_others_get_the_stale_value_while_one_computes(cache: Cache) -> None:
 
     def compute() -> int:
         started.set()
-        go_on.wait(SOON)
+        go_on.wait(WAIT_SECONDS)
         return 2
 
     with ThreadPoolExecutor(1) as pool:
         computing = pool.submit(cache.get_or_compute, "price", compute, 60, stale=60)
-        assert started.wait(SOON)
+        assert started.wait(WAIT_SECONDS)
         assert cache.get_or_compute("price", lambda: 3, 60, stale=60) == 1
         go_on.set()
         assert computing.result() == 2
@@ -152,7 +151,7 @@ def compute():
 print(cache.get_or_compute("k", compute, lease=0.3))
 """
     command = [sys.executable, "-W", "ignore", "-c", code, server.url]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=SOON, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=WAIT_SECONDS, check=False)
     assert (result.stdout, result.stderr) == ("2\n[1]\n1\n", "")
 
 
@@ -190,7 +189,7 @@ def test_a_lost_answer_leaves_no_lease(cache: Cache, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(FastConnection, "send", lose_first)
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(cache.get_or_compute, "k", lambda: 1, 60, lease=3600).result(SOON) == 1
+        assert pool.submit(cache.get_or_compute, "k", lambda: 1, 60, lease=3600).result(WAIT_SECONDS) == 1
     assert (len(lost), cache.get("k")) == (1, 1)
 
 
@@ -235,7 +234,7 @@ def test_a_touched_entry_is_fresh_again(cache: Cache) -> None:
 def test_a_computation_that_requests_its_own_key_does_not_wait(cache: Cache) -> None:
     with ThreadPoolExecutor(1) as pool:
         nested = pool.submit(cache.get_or_compute, "k", lambda: cache.get_or_compute("k", lambda: 1) + 1)
-        assert nested.result(SOON) == 2
+        assert nested.result(WAIT_SECONDS) == 2
     assert cache.get("k") == 2
 
 

@@ -28,7 +28,7 @@ from stackctl.stack import PROJECT
 from tests.support.server_group import PASSWORDS, end, made
 from tests.support.single_server import client_of
 
-BOUND = 120.0
+HANG_SECONDS = 120.0
 
 
 def left(admin: redis.Redis) -> int:

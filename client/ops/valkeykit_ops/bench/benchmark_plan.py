@@ -90,12 +90,12 @@ class Cell:
         return asdict(self)
 
 
-BUSY_CPU_RATIO = 0.85
+SATURATED_CPU_RATIO = 0.85
 """Share of one core above which a program is the limit."""
 
 
 def limit_of(client: float, server: float) -> str:
     """The limit: client, server or waiting; if both are busy, the busier one."""
-    if max(client, server) < BUSY_CPU_RATIO:
+    if max(client, server) < SATURATED_CPU_RATIO:
         return "waiting"
     return "server" if server >= client else "client"

@@ -19,7 +19,7 @@ from valkeykit.url import Node, parse_nodes
 
 from valkeykit_ops import nodes as deployment
 
-CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
+COMMAND_CONNECT_SECONDS, COMMAND_READ_SECONDS = 5.0, 60.0
 """Time limits: the server may be far away, and a command such as BGSAVE or SCRIPT FLUSH slow."""
 
 command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -36,7 +36,7 @@ def cli(
     ca: Annotated[Path | None, typer.Option(help="Path of the CA certificate.")] = None,
 ) -> None:
     """Send a command, or each line of the input, to the server of VALKEY_URL, else of REDIS_URL; print the replies."""
-    settings = resolve_settings(None, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+    settings = resolve_settings(None, ca=ca, connect_timeout=COMMAND_CONNECT_SECONDS, read_timeout=COMMAND_READ_SECONDS)
     if login:
         settings = _with_login(settings)
     with translate_errors():

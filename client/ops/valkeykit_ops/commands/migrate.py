@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from valkeykit_ops.commands import migrate_options as given
 from valkeykit_ops.commands import migrate_runs
-from valkeykit_ops.commands.migrate_session import INCOMPLETE, NO_GO, checking_usage, finish, opened, session
+from valkeykit_ops.commands.migrate_session import EXIT_INCOMPLETE, EXIT_NO_GO, checking_usage, finish, opened, session
 from valkeykit_ops.commands.migrate_views import show_plan, show_survey
 from valkeykit_ops.commands.option_groups import with_option_groups
 from valkeykit_ops.migrate import endpoints, reverse
@@ -58,7 +58,7 @@ def plan(
     with session(arguments, as_json=as_json) as both, both.migration(options) as migration:
         result = migration.plan()
     show_plan(result, as_json=as_json)
-    raise typer.Exit(0 if result.is_go else NO_GO)
+    raise typer.Exit(0 if result.is_go else EXIT_NO_GO)
 
 
 migrate.command(epilog="Example: valkeykit migrate run @source.url @target.url --rate 20000 --follow 3600")(
@@ -123,4 +123,4 @@ def survey(
         result = surveys.take(server, other, seconds=idle or 0.0)
     show_survey(result, as_json=as_json)
     if idle is not None and not result.is_idle:
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(EXIT_INCOMPLETE)

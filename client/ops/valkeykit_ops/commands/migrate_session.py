@@ -26,7 +26,7 @@ from valkeykit_ops.migrate.run import Migration
 from valkeykit_ops.migrate.safety import UnsafeOperationError
 from valkeykit_ops.migrate.state import MigrationState
 
-NO_GO, INCOMPLETE, UNSAFE, SAMPLED = 3, 4, 5, 6
+EXIT_NO_GO, EXIT_INCOMPLETE, EXIT_UNSAFE, EXIT_SAMPLED = 3, 4, 5, 6
 """Exit codes: the preflight failed; incomplete; the command would destroy data; equal as far as a sample shows."""
 
 
@@ -114,8 +114,8 @@ def finish(report: MigrationReport, *, as_json: bool) -> NoReturn:
     """Print the report and exit."""
     show_report(report, as_json=as_json)
     if not report.plan.is_go:
-        raise typer.Exit(NO_GO)
-    raise typer.Exit(0 if report.complete else SAMPLED if report.sampled else INCOMPLETE)
+        raise typer.Exit(EXIT_NO_GO)
+    raise typer.Exit(0 if report.complete else EXIT_SAMPLED if report.sampled else EXIT_INCOMPLETE)
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def _refusing() -> Iterator[None]:
         yield
     except UnsafeOperationError as problem:
         typer.echo(f"error: {problem}", err=True)
-        raise typer.Exit(UNSAFE) from None
+        raise typer.Exit(EXIT_UNSAFE) from None
 
 
 def _progress_sink(*, as_json: bool) -> ProgressSink:

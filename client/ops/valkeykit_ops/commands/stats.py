@@ -25,7 +25,7 @@ from valkeykit_ops.stats import metrics as exporter
 from valkeykit_ops.stats.reading import Figures
 from valkeykit_ops.stats.watch import MINUTE_SECONDS, Watch
 
-UPDATE_INTERVAL_SECONDS = 1.0
+REFRESH_INTERVAL_SECONDS = 1.0
 """Pause between two updates."""
 
 _MIB = 2**20
@@ -43,7 +43,7 @@ def stats(
     with translate_errors(), Watch(settings_of(url, stack, ca, "monitor")) as watch:
         watch.update()
         if as_json:
-            time.sleep(seconds or UPDATE_INTERVAL_SECONDS)
+            time.sleep(seconds or REFRESH_INTERVAL_SECONDS)
             typer.echo(json.dumps({"nodes": [one.record() for one in watch.update()], "missing": _missing(watch)}))
             return
         _follow(watch, seconds)
@@ -102,7 +102,7 @@ def _updates(watch: Watch, seconds: float | None) -> Iterator[list[Figures]]:
     began = time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):
         while seconds is None or time.monotonic() - began < seconds:
-            time.sleep(min(UPDATE_INTERVAL_SECONDS, seconds or UPDATE_INTERVAL_SECONDS))
+            time.sleep(min(REFRESH_INTERVAL_SECONDS, seconds or REFRESH_INTERVAL_SECONDS))
             yield watch.update()
 
 

@@ -16,7 +16,7 @@ from valkeykit_ops.migrate.progress import ProgressReporter
 from valkeykit_ops.migrate.reconcile import Verification
 from valkeykit_ops.migrate.run_context import RunContext
 
-POLL_INTERVAL_SECONDS = 0.5
+CUT_OVER_POLL_INTERVAL_SECONDS = 0.5
 """Pause between two checks whether writes have stopped."""
 
 NOTE_INTERVAL_SECONDS = 10.0
@@ -108,9 +108,9 @@ class CutOverStep:
         """The time of the last write, and what the source reports since then."""
         marks, since = writes.marks(), time.monotonic()
         noted = since
-        needed = POLL_INTERVAL_SECONDS if how.pause else how.quiet  # notifications may still arrive
+        needed = CUT_OVER_POLL_INTERVAL_SECONDS if how.pause else how.quiet  # notifications may still arrive
         while time.monotonic() - since < needed:
-            self._context.stop.wait(POLL_INTERVAL_SECONDS)
+            self._context.stop.wait(CUT_OVER_POLL_INTERVAL_SECONDS)
             self._context.check_stop()
             self._copy_changes()
             now = writes.marks()

@@ -16,8 +16,8 @@ from valkeykit_ops.migrate import rdb_source
 from valkeykit_ops.migrate.failures import naming_tls_options
 from valkeykit_ops.migrate.migration_server import MigrationServer
 
-CONNECT_TIMEOUT_SECONDS = 5.0
-READ_TIMEOUT_SECONDS = 30.0
+MIGRATION_CONNECT_TIMEOUT_SECONDS = 5.0
+MIGRATION_READ_TIMEOUT_SECONDS = 30.0
 """A server may be busy with another client's command for a while."""
 
 SOURCE_URL, TARGET_URL = "SOURCE_URL", "TARGET_URL"
@@ -66,7 +66,7 @@ def settings(url: str, tls: TlsFiles | None = None, *, role: MigrationRole | Non
     try:
         settled = resolve_settings(
             url, ca=files_.ca, certificate=files_.certificate, key=files_.key, decode=False,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS,
+            connect_timeout=MIGRATION_CONNECT_TIMEOUT_SECONDS, read_timeout=MIGRATION_READ_TIMEOUT_SECONDS,
         )  # fmt: skip
     except ConfigurationError as problem:
         if role is None:
@@ -100,6 +100,6 @@ def open_source(text: str, tls: TlsFiles, scratch: str | None) -> Iterator[Migra
             yield server
         return
     with rdb_source.served(Path(text), scratch or rdb_source.program()) as address:
-        loaded = resolve_settings(address, decode=False, read_timeout=READ_TIMEOUT_SECONDS)
+        loaded = resolve_settings(address, decode=False, read_timeout=MIGRATION_READ_TIMEOUT_SECONDS)
         with contextlib.closing(MigrationServer(loaded, label=Path(text).name, role="source")) as server:
             yield server

@@ -16,7 +16,7 @@ from valkeykit_ops.migrate.run_context import NO_FIELD_TTLS, RunContext
 from valkeykit_ops.migrate.state import shown
 from valkeykit_ops.migrate.value_codecs import has_field_ttls
 
-LISTED_KEYS = 10
+BIGGEST_KEYS = 10
 """Number of biggest keys that are listed."""
 
 
@@ -80,7 +80,7 @@ class _InventoryHandler:
         inventory.keys[kind] = inventory.keys.get(kind, 0) + 1
         inventory.memory[kind] = inventory.memory.get(kind, 0) + weight
         entry = (weight, self._database, kind, shown(key))
-        if len(inventory.biggest) < LISTED_KEYS:
+        if len(inventory.biggest) < BIGGEST_KEYS:
             heapq.heappush(inventory.biggest, entry)
         else:
             heapq.heappushpop(inventory.biggest, entry)

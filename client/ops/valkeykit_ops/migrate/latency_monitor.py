@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from valkeykit_ops.migrate.migration_server import MigrationServer, Primary
 
-PING_INTERVAL_SECONDS = 0.05
+LATENCY_INTERVAL_SECONDS = 0.05
 """Pause between two PINGs."""
 
 
@@ -43,7 +43,7 @@ class LatencyMonitor:
             thread.join()
 
     def _run(self, primary: Primary) -> None:
-        while not self._closing.wait(PING_INTERVAL_SECONDS):
+        while not self._closing.wait(LATENCY_INTERVAL_SECONDS):
             try:
                 self._ping(primary)
             except RedisError:  # the copy reports a server that is down
@@ -52,7 +52,7 @@ class LatencyMonitor:
     def _ping(self, primary: Primary) -> None:
         connection = self._server.connect(primary.node)
         try:
-            while not self._closing.wait(PING_INTERVAL_SECONDS):
+            while not self._closing.wait(LATENCY_INTERVAL_SECONDS):
                 began = time.perf_counter()
                 connection.call("PING")
                 self._on_sample((time.perf_counter() - began) * 1000)

@@ -12,7 +12,7 @@ import anycrc
 
 FOOTER_BYTES = 10
 COMMON_VERSION = 11
-VALKEY_9 = 80
+VALKEY_9_RDB_VERSION = 80
 MODULES = frozenset({6, 7})
 
 _LAST_TYPE = {9: 15, 10: 19, 11: 21}
@@ -47,7 +47,7 @@ class Format:
     def of(cls, engine: str, version: tuple[int, ...]) -> Format:
         """The format of a release of `valkey` or `redis`."""
         if engine == "valkey":
-            return cls(VALKEY_9 if version >= (9,) else COMMON_VERSION)
+            return cls(VALKEY_9_RDB_VERSION if version >= (9,) else COMMON_VERSION)
         for since, number in (((8, 6), 13), ((7, 4), 12), ((7, 2), 11), ((7, 0), 10)):
             if version >= since:
                 return cls(number)

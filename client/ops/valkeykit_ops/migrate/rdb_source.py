@@ -28,7 +28,7 @@ PROGRAMS = ("valkey-server", "redis-server")
 RDB_SIGNATURES = (b"REDIS", b"VALKEY")
 AOF_START, AOF_ANNOTATION = b"*", b"#"
 GZIP_START = b"\x1f\x8b"
-POLL_INTERVAL_SECONDS = 0.1
+LOAD_POLL_INTERVAL_SECONDS = 0.1
 
 
 def is_file(source: str) -> bool:
@@ -165,7 +165,7 @@ def _await(process: subprocess.Popen[bytes], address: Address, log: Path, path: 
                 return
             finally:
                 connection.close()
-        time.sleep(POLL_INTERVAL_SECONDS)
+        time.sleep(LOAD_POLL_INTERVAL_SECONDS)
     output = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     reason = next((line for line in reversed(output) if "#" in line), output[-1] if output else "no message")
     raise ConfigurationError(

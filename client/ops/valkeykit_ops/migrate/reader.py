@@ -11,8 +11,8 @@ from valkeykit_ops.migrate import commands
 from valkeykit_ops.migrate.key_usage import Usage
 from valkeykit_ops.migrate.router import Router
 
-NEVER = 0
-GONE = -2
+NO_EXPIRY_MS = 0
+MISSING_KEY_TTL = -2
 
 CLOCK_GAP_MS = 1
 """Milliseconds between two readings of a clock within which an expiry time is exact enough."""
@@ -21,7 +21,7 @@ CLOCK_ATTEMPTS = 20
 
 
 class Value(NamedTuple):
-    """A key at one moment. expires: milliseconds since the epoch, or NEVER."""
+    """A key at one moment. expires: milliseconds since the epoch, or NO_EXPIRY_MS."""
 
     payload: bytes
     expires: int
@@ -134,20 +134,20 @@ def _milliseconds(time: list[bytes]) -> int:
 
 
 def _value(payload: bytes | None, expires: int) -> Value | None:
-    if payload is None or expires == GONE:  # it may have expired between the two commands
+    if payload is None or expires == MISSING_KEY_TTL:  # it may have expired between the two commands
         return None
-    return Value(payload, max(expires, NEVER))
+    return Value(payload, max(expires, NO_EXPIRY_MS))
 
 
 def expiries(router: Router, keys: Sequence[bytes]) -> list[int]:
-    """Expiry time of each key; NEVER for a key without one and for a missing key."""
+    """Expiry time of each key; NO_EXPIRY_MS for a key without one and for a missing key."""
     if router.server.has_absolute_ttl:
         answers = router.request(keys, [commands.expiry(key) for key in keys])
         raise_first(answers)
-        return [max(answer, NEVER) for answer in answers]
+        return [max(answer, NO_EXPIRY_MS) for answer in answers]
     answers = router.request(
         [key for key in keys for _ in _PARTS_BY_CLOCK], [part(key) for key in keys for part in _PARTS_BY_CLOCK]
     )
     raise_first(answers)
     rows = zip(keys, answers[::3], answers[1::3], answers[2::3], strict=True)
-    return [max(_absolute(router, key, before, left, after), NEVER) for key, before, left, after in rows]
+    return [max(_absolute(router, key, before, left, after), NO_EXPIRY_MS) for key, before, left, after in rows]

@@ -13,7 +13,7 @@ from valkeykit_ops.migrate.preflight import MigrationPlan
 from valkeykit_ops.migrate.reconcile import Verification
 from valkeykit_ops.migrate.state import MigrationState, shown
 
-LISTED_KEYS = 1000
+REPORTED_KEYS = 1000
 """Maximum number of differing keys in the report."""
 
 
@@ -99,7 +99,7 @@ class MigrationReport:
             "verification": verified.record() if verified else None,
             "differences": [
                 {"database": one.database, "key": shown(one.key), "type": one.kind, "verdict": one.verdict.value}
-                for one in (verified.differences if verified else [])[:LISTED_KEYS]
+                for one in (verified.differences if verified else [])[:REPORTED_KEYS]
             ],
         }
 

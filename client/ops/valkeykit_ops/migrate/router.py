@@ -21,7 +21,7 @@ REDIRECTS = (AskError, TryAgainError, ClusterDownError)
 REDIRECT_TIMEOUT_SECONDS = 10.0
 """Maximum time to find the node of a key."""
 
-RETRY_INTERVAL_SECONDS = 0.02
+SLOT_RETRY_INTERVAL_SECONDS = 0.02
 """Pause between two requests to a cluster that is not ready."""
 
 ASKING = pack("ASKING")
@@ -136,7 +136,7 @@ class Router:
                 answer = connection.request([command] if moved else [ASKING, command])[-1]
                 stale = stale or moved
             else:
-                time.sleep(RETRY_INTERVAL_SECONDS)
+                time.sleep(SLOT_RETRY_INTERVAL_SECONDS)
                 self._read_layout()
                 answer = self._connection_to(self._owner(key)).request([command])[0]
         if stale:

@@ -42,7 +42,7 @@ CLEAN_END = "clean_end"
 GROUPS_INTERVAL_SECONDS = 60.0
 """Pause between two comparisons of streams whose groups are in use, while following."""
 
-POLL_INTERVAL_SECONDS = 0.5
+FOLLOW_POLL_INTERVAL_SECONDS = 0.5
 """Pause between two checks whether writes have stopped."""
 
 
@@ -268,7 +268,7 @@ class Migration:
         while (began := time.monotonic()) < end:
             self._delta(groups=began - self._groups_compared > GROUPS_INTERVAL_SECONDS)
             self._reporter.current(began)
-            self._context.stop.wait(POLL_INTERVAL_SECONDS)
+            self._context.stop.wait(FOLLOW_POLL_INTERVAL_SECONDS)
             self._context.check_stop()
 
     def _catch_up(self) -> None:

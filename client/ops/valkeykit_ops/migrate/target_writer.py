@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from valkeykit_ops.migrate import commands, reader
 from valkeykit_ops.migrate.pipelined import pack
-from valkeykit_ops.migrate.reader import NEVER
+from valkeykit_ops.migrate.reader import NO_EXPIRY_MS
 from valkeykit_ops.migrate.router import Router
 from valkeykit_ops.migrate.run_context import RunContext
 
@@ -66,7 +66,7 @@ class TargetWriter:
     def publish(self, scratch: bytes, name: bytes, expires: int, *, replace: bool) -> bool:
         """Give a complete key its name and expiry time; return False if `replace` is off and the target has it."""
         self._context.ownership.check(self._database, [name])
-        block = [pack("PEXPIREAT", scratch, expires)] if expires != NEVER else []
+        block = [pack("PEXPIREAT", scratch, expires)] if expires != NO_EXPIRY_MS else []
         if replace:
             block += [pack("UNLINK", name), pack("RENAME", scratch, name)]
         else:

@@ -137,8 +137,12 @@ class HashCodec:
         for page in _scanned(router, "HSCAN", key, step):
             fields, texts = page[::2], page[1::2]
             ends = field_expiries(router, key, fields) if self.field_ttl else [-1] * len(fields)
-            self.has_seen_expired = self.has_seen_expired or _GONE in ends
-            yield [(field, text, end) for field, text, end in zip(fields, texts, ends, strict=True) if end != _GONE]
+            self.has_seen_expired = self.has_seen_expired or _MISSING_KEY_TTL in ends
+            yield [
+                (field, text, end)
+                for field, text, end in zip(fields, texts, ends, strict=True)
+                if end != _MISSING_KEY_TTL
+            ]
 
     def live_fields(self, router: Router, key: bytes, step: int) -> int:
         """Number of fields that have not expired."""
@@ -162,13 +166,13 @@ class HashCodec:
         return not self.field_ttl or field_expiries(router, key, fields) == [end for _, _, end in chunk]
 
 
-_GONE = -2
+_MISSING_KEY_TTL = -2
 
 
 def field_expiries(router: Router, key: bytes, fields: list[bytes]) -> list[int]:
     """Expiry time of each field: milliseconds since the epoch, -1 for none, -2 for a missing field."""
     ends = router.call(key, "HPEXPIRETIME", key, "FIELDS", len(fields), *fields)
-    return ends if ends is not None else [_GONE] * len(fields)
+    return ends if ends is not None else [_MISSING_KEY_TTL] * len(fields)
 
 
 def has_field_ttls(router: Router, key: bytes) -> bool:

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from valkeykit_ops import nodes as deployment
 
-SAMPLE_KEYS = 10
+SAMPLE_BATCH_KEYS = 10
 """Random keys per update."""
 
 LISTED_KEYS = 5
@@ -46,7 +46,7 @@ class KeySampler:
     def sample(self, client: Redis) -> None:
         """Sample once. Errors of the server are ignored."""
         try:
-            drawn = deployment.run_batch(client, [("RANDOMKEY",)] * SAMPLE_KEYS)
+            drawn = deployment.run_batch(client, [("RANDOMKEY",)] * SAMPLE_BATCH_KEYS)
             names = list({_text(name) for name in drawn if name and not isinstance(name, Exception)})
             if not names:
                 return

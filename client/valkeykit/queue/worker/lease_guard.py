@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.queue.job_events import logger
 from valkeykit.queue.queue import Queue
-from valkeykit.queue.worker.leases import BATCH_JOBS, RENEWAL_RETRY_FRACTION, RENEWALS_PER_LEASE
+from valkeykit.queue.worker.leases import LEASE_BATCH_JOBS, RENEWAL_RETRY_FRACTION, RENEWALS_PER_LEASE
 
 if TYPE_CHECKING:
     from valkeykit.queue.base import QueueBase
@@ -36,7 +36,7 @@ MAX_SILENCE_SECONDS = 600.0
 MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 """Bytes that wait for the process to read them; beyond it the worker continues without the process."""
 
-RELEASE_GRACE_SECONDS = 5.0
+RELEASE_RETRY_SECONDS = 5.0
 """Seconds in which jobs are released after the worker has ended."""
 
 _LAST = b"!"
@@ -185,7 +185,7 @@ class _Renewer:
         with self._lock:
             jobs = [part for key in self._unstarted for part in (key, self._leases[key])]
             self._leases.clear()
-        self._queue.retry_for = RELEASE_GRACE_SECONDS
+        self._queue.retry_for = RELEASE_RETRY_SECONDS
         with contextlib.suppress(Exception):  # their leases end
             if jobs:
                 self._queue.send(self._queue.protocol.release(self._worker, jobs))
@@ -203,7 +203,7 @@ class _Renewer:
     def _renew(self) -> None:
         with self._lock:
             flat: list[Any] = [part for pair in self._leases.items() for part in pair]
-        for first in range(0, len(flat), 2 * BATCH_JOBS):
-            jobs = flat[first : first + 2 * BATCH_JOBS]
+        for first in range(0, len(flat), 2 * LEASE_BATCH_JOBS):
+            jobs = flat[first : first + 2 * LEASE_BATCH_JOBS]
             call = self._queue.protocol.renew(self._worker, round(self._lease * 1000), jobs, self._description)
             self._queue.send(call)

@@ -38,7 +38,7 @@ STALLED_SECONDS = 0.5
 RENEWAL_RETRY_FRACTION = 1 / 3
 """The part of a lease for which a renewal is retried, and after which the guard renews those of a silent worker."""
 
-BATCH_JOBS = 1000
+LEASE_BATCH_JOBS = 1000
 """Jobs that are renewed or started by one call."""
 
 Describe = Callable[[], dict[str, Any]]
@@ -150,7 +150,7 @@ class LeaseManager:
 
     async def _record_starts(self) -> None:
         while self._starting:
-            batch, self._starting = self._starting[:BATCH_JOBS], self._starting[BATCH_JOBS:]
+            batch, self._starting = self._starting[:LEASE_BATCH_JOBS], self._starting[LEASE_BATCH_JOBS:]
             jobs = [job for job, _ in batch]
             try:
                 gone = set(await self._queue.send(self._queue.protocol.start(self._worker, flat(jobs))))
@@ -242,7 +242,7 @@ class LeaseRenewer(threading.Thread):
 
 
 def batches(jobs: list[Job]) -> list[list[Job]]:
-    return [jobs[first : first + BATCH_JOBS] for first in range(0, len(jobs), BATCH_JOBS)]
+    return [jobs[first : first + LEASE_BATCH_JOBS] for first in range(0, len(jobs), LEASE_BATCH_JOBS)]
 
 
 def flat(jobs: Iterable[Job]) -> list[Any]:

@@ -23,7 +23,7 @@ from valkeykit.queue.worker.lease_guard import LeaseGuard
 from valkeykit.queue.worker.run import WorkerRun
 from valkeykit.queue.worker.worker_health import Health
 
-LEASE_SECONDS = 30.0
+JOB_LEASE_SECONDS = 30.0
 """Seconds without a renewal after which a job goes to another worker."""
 
 SHUTDOWN_TIMEOUT_SECONDS = 25.0
@@ -46,7 +46,7 @@ class Worker:
         queue: QueueBase,
         *,
         concurrency: int | None = None,
-        lease: float = LEASE_SECONDS,
+        lease: float = JOB_LEASE_SECONDS,
         shutdown_timeout: float = SHUTDOWN_TIMEOUT_SECONDS,
         listeners: Sequence[Listener] = (),
         heartbeat: Path | str | None = None,
