@@ -36,7 +36,7 @@ class Box:
         options = ["--bind", ip, "--port", str(PORT), "--cluster-enabled", "yes", "--cluster-announce-ip", ip]
         options += ["--cluster-config-file", f"{ip}.conf", "--cluster-node-timeout", "60000"]
         self.run("valkey-server", *options, "--dir", "/tmp", "--pidfile", f"/tmp/{ip}.pid", detach=True)
-        wait_until(lambda: self._answers(ip), 10, f"{ip} doesn't answer")
+        wait_until(lambda: self._answers(ip), 120, f"{ip} doesn't answer")
 
     def freeze(self, ip: str) -> None:
         self.run("sh", "-c", f"kill -STOP $(cat /tmp/{ip}.pid)")
@@ -83,7 +83,7 @@ def test_a_cluster_is_whole_when_everybody_is_in_its_place(box: Box) -> None:
         box.serve(ip)
     box.ask(PRIMARY, "cluster", "addslotsrange", "0", "16383")
     box.ask(PRIMARY, "cluster", "meet", LATE, str(PORT))
-    wait_until(lambda: "cluster_state:ok" in box.ask(LATE, "cluster", "info"), 30, "they don't meet")
+    wait_until(lambda: "cluster_state:ok" in box.ask(LATE, "cluster", "info"), 120, "they don't meet")
     box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{LATE} {PORT} b - {PRIMARY}")
     box.wait_until_whole()
     assert box.role(LATE) == "slave"
@@ -102,7 +102,7 @@ def test_nodes_that_met_before_they_had_slots_become_a_cluster(box: Box) -> None
     for ip in (PRIMARY, LATE):
         box.serve(ip)
     box.ask(PRIMARY, "cluster", "meet", LATE, str(PORT))
-    wait_until(lambda: "cluster_known_nodes:2" in box.ask(LATE, "cluster", "info"), 30, "they don't meet")
+    wait_until(lambda: "cluster_known_nodes:2" in box.ask(LATE, "cluster", "info"), 120, "they don't meet")
     box.keep(f"{PRIMARY} {PORT} a 0 16383", f"{LATE} {PORT} b - {PRIMARY}")
     box.wait_until_whole()
     assert box.role(LATE) == "slave"

@@ -214,7 +214,7 @@ def test_leases_are_renewed_while_the_loop_is_blocked(queue: Queue, caplog: pyte
     with running_worker(queue, lease=1), running_worker(queue, lease=1):
         queue.add(wait)
         queue.add(block)
-        wait_until(lambda: settled(queue), 30)
+        wait_until(lambda: settled(queue))
     assert sorted(runs) == ["block", "wait"]
     assert queue.statistics().lost == 0
     (text,) = [record.getMessage() for record in caplog.records if "loop was blocked" in record.getMessage()]

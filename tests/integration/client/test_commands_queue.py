@@ -145,7 +145,7 @@ def test_workers_and_due_jobs_without_one_are_listed(queue: Queue, server: Serve
     queue.handler(name="send")(lambda: None)
     with running_worker(queue) as worker:
         queue.add("send")
-        wait_until(lambda: queue.statistics().completed == 1, 60)
+        wait_until(lambda: queue.statistics().completed == 1)
         assert worker.name in run(server, "queue").stdout.replace("\n", "")
         (listed,) = json.loads(run(server, "queue", "--json").stdout)
         assert [one["name"] for one in listed["live_workers"]] == [worker.name]
@@ -259,7 +259,7 @@ def test_watching_ends_with_an_interrupt(queue: Queue, server: ServerProcess) ->
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
-            wait_until(lambda: client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) > 6, 60)
+            wait_until(lambda: client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) > 6)
             watching.send_signal(signal.SIGINT)
             out, error = watching.communicate(timeout=60)
         finally:

@@ -52,7 +52,7 @@ def test_a_second_signal_ends_a_worker_at_once(
 ) -> None:
     with worker_process(server, tmp_path, "--shutdown-timeout", "500") as process, Queue("mail", server.url) as queue:
         identity = queue.add(job).id
-        wait_until(lambda: queue.job(identity).state == "active", 30)
+        wait_until(lambda: queue.job(identity).state == "active")
         process.send_signal(number)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
@@ -66,7 +66,7 @@ def test_a_second_signal_ends_a_worker_at_once(
 
 def test_a_worker_that_waits_for_its_server_ends_at_the_first_signal(tmp_path: Path) -> None:
     with worker_process(ServerProcess(tmp_path / "server"), tmp_path) as process:  # never started
-        wait_until(heartbeat_file(tmp_path, process).exists, 30)
+        wait_until(heartbeat_file(tmp_path, process).exists)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     assert "can't be released" not in (tmp_path / "log").read_text()
@@ -78,7 +78,7 @@ def test_a_second_signal_ends_a_worker_whose_server_is_down(own_server: ServerPr
         Queue("mail", own_server.url) as queue,
     ):
         identity = queue.add("long").id
-        wait_until(lambda: queue.job(identity).state == "active", 30)
+        wait_until(lambda: queue.job(identity).state == "active")
         own_server.kill()
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -100,9 +100,9 @@ def test_a_check_finds_a_worker_that_is_busy(server: ServerProcess, tmp_path: Pa
     options = ("--concurrency", "1", "--shutdown-timeout", "0")
     with worker_process(server, tmp_path, *options) as process, Queue("mail", server.url) as queue:
         identity = queue.add(job).id
-        wait_until(lambda: queue.job(identity).state == "active", 30)
+        wait_until(lambda: queue.job(identity).state == "active")
         line = f"queue mail, process {process.pid}: live, ready, the server answered"
-        wait_until(lambda: line in run(server, "worker", "--check", cwd=tmp_path).stdout, 60)
+        wait_until(lambda: line in run(server, "worker", "--check", cwd=tmp_path).stdout)
         assert run(server, "worker", "--check", cwd=tmp_path).returncode == 0
         (state,) = json.loads(run(server, "worker", "--check", "--json", cwd=tmp_path).stdout)
         assert (state["queue"], state["pid"], state["live"]) == ("mail", process.pid, True)
@@ -111,7 +111,7 @@ def test_a_check_finds_a_worker_that_is_busy(server: ServerProcess, tmp_path: Pa
 def test_a_check_fails_for_a_worker_that_does_not_respond(server: ServerProcess, tmp_path: Path) -> None:
     with worker_process(server, tmp_path) as process:
         file = heartbeat_file(tmp_path, process)
-        wait_until(file.exists, 30)
+        wait_until(file.exists)
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         file.write_text(json.dumps(json.loads(file.read_text()) | {"written": 0.0}))
@@ -124,7 +124,7 @@ def test_a_check_fails_for_a_worker_that_does_not_respond(server: ServerProcess,
 def test_a_check_of_a_heartbeat_file(server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "run" / "worker.json"
     with worker_process(server, tmp_path, "--heartbeat", str(file)) as process:
-        wait_until(file.exists, 30)
+        wait_until(file.exists)
         checked = run(server, "worker", "--check", "--heartbeat", str(file), cwd=tmp_path)
         assert (checked.returncode, f"process {process.pid}: live" in checked.stdout) == (0, True)
         assert run(server, "worker", "--check", cwd=tmp_path).returncode == 1

@@ -49,27 +49,27 @@ def is_running(pid: int) -> bool:
 def test_leases_are_renewed_while_a_handler_holds_the_interpreters_lock(queue: Queue, server: ServerProcess) -> None:
     with worker_process(server), closing(server.client()) as admin:
         queue.add("hog", {"seconds": 5})
-        wait_until(lambda: admin.hget("runs", "hog") == "1", 30)
+        wait_until(lambda: admin.hget("runs", "hog") == "1")
         with worker_process(server):  # would take over a job whose lease ends
-            wait_until(lambda: settled(queue), 60)
+            wait_until(lambda: settled(queue))
     assert (queue.statistics().lost, admin.hget("runs", "hog")) == (0, "1")
 
 
 def test_the_guard_ends_with_its_worker(queue: Queue, server: ServerProcess) -> None:
     with worker_process(server) as process, closing(server.client()) as admin:
         queue.add("hog", {"seconds": 60})
-        wait_until(lambda: admin.hget("runs", "hog") == "1", 30)
+        wait_until(lambda: admin.hget("runs", "hog") == "1")
         (one,) = children(process)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        wait_until(lambda: not is_running(one), 30)
-        wait_until(lambda: queue.send(queue.protocol.take("other", 1, 30_000)).jobs != [], 30)
+        wait_until(lambda: not is_running(one))
+        wait_until(lambda: queue.send(queue.protocol.take("other", 1, 30_000)).jobs != [])
 
 
 def test_a_worker_ends_although_a_handler_left_a_child(queue: Queue, server: ServerProcess) -> None:
     with worker_process(server) as process, closing(server.client()) as admin:
         queue.add("leave_a_child")
-        wait_until(lambda: queue.statistics().completed == 1, 30)
+        wait_until(lambda: queue.statistics().completed == 1)
         try:
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
@@ -112,6 +112,6 @@ def test_last_attempts_that_had_not_begun_are_given_back_when_the_worker_is_kill
     begun, unbegun = queue.add_many("send", [{}] * 2, attempts=1)
     retryable = queue.add("send").id
     subprocess.run([sys.executable, "-c", KILLED, server.url], check=False, cwd=ROOT)
-    wait_until(lambda: queue.job(unbegun).state == "waiting", 30)
+    wait_until(lambda: queue.job(unbegun).state == "waiting")
     assert queue.job(unbegun).attempts == 0
     assert (queue.job(begun).state, queue.job(retryable).state) == ("active", "active")

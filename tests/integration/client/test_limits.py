@@ -33,7 +33,7 @@ def test_no_window_has_more_starts_than_the_limit(queue: Queue, server: ServerPr
     queue.limit(5, per=per)
     queue.add_many(note, [{}] * 25)
     with running_worker(queue), running_worker(queue):
-        wait_until(lambda: settled(queue), 30)
+        wait_until(lambda: settled(queue))
     starts.sort()
     assert len(starts) == 25
     with closing(server.client()) as admin:

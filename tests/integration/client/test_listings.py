@@ -166,14 +166,14 @@ def test_a_worker_reports_its_jobs_and_lists_those_that_it_completed(queue: Queu
     with running_worker(queue, lease=1):
         waiting = queue.add("wait").id
         try:
-            wait_until(lambda: [job.id for one in queue.workers() for job in one.jobs] == [waiting], 60)
+            wait_until(lambda: [job.id for one in queue.workers() for job in one.jobs] == [waiting])
             ((job,),) = (one.jobs for one in queue.workers())
             assert (job.name, job.seconds >= 0) == ("wait", True)
             noted = queue.add("note").id
-            wait_until(lambda: [job.id for job in queue.recent()] == [noted], 60)
+            wait_until(lambda: [job.id for job in queue.recent()] == [noted])
         finally:
             release.set()
-        wait_until(lambda: queue.statistics().completed == 2, 60)
+        wait_until(lambda: queue.statistics().completed == 2)
     assert [(job.id, job.name, job.attempts) for job in queue.recent()] == [(waiting, "wait", 1), (noted, "note", 1)]
     assert [job.id for job in queue.recent(1, skip=1)] == [noted]
     assert queue.recent(0) == []

@@ -137,7 +137,7 @@ def test_schedules_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
     with running_worker(queue):
         wait_until(lambda: queue.statistics().waiting > 0)
         queue.add("note", priority=9)
-        wait_until(lambda: done == [1], 30)
+        wait_until(lambda: done == [1])
 
 
 def test_jobs_that_a_worker_does_not_know_go_back_untouched(

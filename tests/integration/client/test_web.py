@@ -75,7 +75,7 @@ def serving(page: Any) -> Iterator[str]:
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:
-        wait_until(lambda: server.started, 60)
+        wait_until(lambda: server.started)
         yield f"http://{HOST}:{port}"
     finally:
         server.should_exit = True
@@ -210,7 +210,7 @@ def test_a_server_that_is_down_is_one_error(own_server: ServerProcess) -> None:
         status, text = browser.get("/")
         assert (status, "nothing listens" in text) == (503, True)
         own_server.start()
-        wait_until(lambda: browser.get("/")[0] == 200, 60)
+        wait_until(lambda: browser.get("/")[0] == 200)
 
 
 def test_it_is_mounted_behind_the_login_of_an_application(queue: Queue, server: ServerProcess) -> None:

@@ -13,7 +13,7 @@ from valkeykit import Queue, Worker, current_job, errors
 from valkeykit.queue.job_events import Event
 
 from harness.servers import ServerProcess
-from harness.waiting import wait_until
+from harness.waiting import WAIT_SECONDS, wait_until
 from tests.integration.client.running_worker import running_worker, settled
 
 
@@ -159,7 +159,7 @@ def test_progress_can_be_seen(queue: Queue) -> None:
     @queue.handler
     def stepwise() -> None:
         current_job().progress({"step": 2})
-        go_on.wait(5)
+        go_on.wait(WAIT_SECONDS)
 
     with running_worker(queue):
         job = queue.add("stepwise").id

@@ -94,7 +94,7 @@ def test_sigterm_finishes_what_runs_and_gives_back_the_rest(queue: Queue, tmp_pa
         "import os, time\nfrom valkeykit import Queue, Worker\n"
         "queue = Queue('mail', os.environ['VALKEY_URL'])\n"
         "@queue.handler\ndef slow(seconds: float) -> None:\n    time.sleep(seconds)\n"
-        "Worker(queue, concurrency=2, shutdown_timeout=1).run()\n"
+        "Worker(queue, concurrency=2, shutdown_timeout=3).run()\n"
     )
     process = subprocess.Popen(
         [sys.executable, str(module)], env=os.environ | {"VALKEY_URL": str(queue.source)}, cwd=ROOT
@@ -105,7 +105,7 @@ def test_sigterm_finishes_what_runs_and_gives_back_the_rest(queue: Queue, tmp_pa
         wait_until(lambda: queue.statistics().active == 2)
         waiting = queue.add("slow", {"seconds": 0}).id
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     finally:
         process.kill()
     assert queue.statistics().completed == 1
@@ -220,7 +220,7 @@ def test_jobs_run_although_the_system_had_no_thread_for_a_while(queue: Queue, mo
     queue.handler(name="quick", attempts=1)(lambda: None)
     queue.add_many("quick", [{}] * 5)
     with running_worker(queue, concurrency=3):
-        wait_until(lambda: queue.statistics().completed == 5, 60)
+        wait_until(lambda: queue.statistics().completed == 5)
     assert not failures
 
 

@@ -27,7 +27,7 @@ def test_a_crash_fails_one_job_and_the_worker_continues(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.value_of)
     with running_worker(queue, concurrency=2):
         crashed = queue.add("end", {"how": "segfault"}).id
-        wait_until(lambda: queue.job(crashed).state == "dead", 60)
+        wait_until(lambda: queue.job(crashed).state == "dead")
         assert queue.result(queue.add("value_of", {"value": 3}).id, timeout=60) == 3
     assert "SIGSEGV" in queue.dead_letters()[0].error
 
@@ -37,10 +37,10 @@ def test_cancelling_and_a_timeout_kill_the_process(queue: Queue) -> None:
     with running_worker(queue, lease=1.5):
         late = queue.add("hold_the_gil", timeout=1).id
         cancelled = queue.add("hold_the_gil").id
-        wait_until(lambda: queue.job(late).state == "dead", 60)
+        wait_until(lambda: queue.job(late).state == "dead")
         wait_until(lambda: queue.job(cancelled).state == "active")
         queue.cancel(cancelled)
-        wait_until(lambda: settled(queue), 60)
+        wait_until(lambda: settled(queue))
         assert queue.job(cancelled).state == "missing"
     assert "JobTimeoutError" in queue.dead_letters()[0].error
 
@@ -50,7 +50,7 @@ def test_an_error_and_a_result_that_is_not_json_are_those_of_the_handler(queue: 
     queue.handler(process=True, attempts=3, result_ttl=60)(process_handlers.return_a_set)
     with running_worker(queue):
         failed, odd = queue.add("raise_error", {"kind": "value"}).id, queue.add("return_a_set").id
-        wait_until(lambda: queue.statistics().dead == 2, 60)
+        wait_until(lambda: queue.statistics().dead == 2)
     letters = {letter.id: letter for letter in queue.dead_letters()}
     assert letters[failed].error.startswith("ValueError: ")
     assert "process_handlers.py" in (letters[failed].traceback or "")
@@ -97,14 +97,14 @@ def test_a_result_that_is_not_kept_need_not_be_json(queue: Queue) -> None:
     queue.handler(process=True, attempts=1)(process_handlers.return_a_set)
     with running_worker(queue):
         queue.add("return_a_set")
-        wait_until(lambda: queue.statistics().completed == 1, 60)
+        wait_until(lambda: queue.statistics().completed == 1)
 
 
 def test_a_result_that_is_too_large_never_reaches_the_worker(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.return_text)
     with running_worker(queue):
         large = queue.add("return_text", {"size": queue.max_result}).id
-        wait_until(lambda: queue.job(large).state == "dead", 60)
+        wait_until(lambda: queue.job(large).state == "dead")
     letter = queue.dead_letters()[0]
     assert letter.error.startswith(f"InvalidResultError: the result takes {queue.max_result + 2} bytes")
 

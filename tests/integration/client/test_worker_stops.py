@@ -143,7 +143,7 @@ def test_a_second_sigint_ends_a_worker_at_once(queue: Queue, tmp_path: Path) -> 
         [sys.executable, str(module)], env=os.environ | {"VALKEY_URL": str(queue.source)}, cwd=ROOT
     )
     try:
-        wait_until(lambda: queue.job(job).state == "active", 30)
+        wait_until(lambda: queue.job(job).state == "active")
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
