@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,5 +20,5 @@ def test_high_latency_is_a_warning() -> None:
 
 def test_each_command_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Iterator[float] = iter([0.0, 3.0, 10.0, 11.0, 20.0, 22.0])
-    monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     assert latency.measure(lambda: None, 3) == [1.0, 2.0, 3.0]

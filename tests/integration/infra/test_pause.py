@@ -28,8 +28,6 @@ from stackctl.stack import PROJECT
 from tests.support.server_group import PASSWORDS, end, made
 from tests.support.single_server import client_of
 
-HANG_SECONDS = 120.0
-
 
 def left(admin: redis.Redis) -> int:
     """Milliseconds until the server's pause ends."""
