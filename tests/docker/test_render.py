@@ -189,10 +189,16 @@ def test_files_without_a_manifest_are_no_reason_for_an_empty_start(machine: str,
     render("native", folder, [f"port={reserve(CONTAINERS)}", "memory=64mb"])
     engine.docker("cp", str(folder), f"{machine}:/root/valkey")
     engine.docker("exec", machine, "/root/valkey/install")
-    damage = "cd /var/lib/valkey && mkdir appendonlydir && touch dump.rdb appendonlydir/appendonly.aof.1.incr.aof"
-    engine.docker("exec", machine, "sh", "-c", f"{damage} && echo REDIS >dump.rdb")
-    with pytest.raises(EngineError, match=r"error: .*not all that its manifest names -> restore them"):
-        engine.docker("exec", machine, "/root/valkey/install")
+    installed = engine.docker("exec", machine, "sh", "-c", "cat /etc/systemd/system/valkey-server.service.d/*")
+    assert "ExecStartPre=" in installed
+    for damage in (
+        "mkdir appendonlydir && touch appendonlydir/appendonly.aof.1.incr.aof",
+        "echo REDIS >dump.rdb",
+        "echo file appendonly.aof.1.base.rdb seq 1 type b >appendonlydir/appendonly.aof.manifest",
+    ):
+        engine.docker("exec", "--workdir", "/var/lib/valkey", machine, "sh", "-c", damage)
+        with pytest.raises(EngineError, match=r"error: .*lacks its manifest or files that it names -> restore them"):
+            engine.docker("exec", machine, "/root/valkey/install")
 
 
 def _asks(folder: Path, *command: str) -> str:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import stat
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -141,3 +144,28 @@ def test_a_native_server_has_the_same_hardening(tmp_path: Path) -> None:
     assert {"port 0", "tls-port 17000", "maxmemory-policy noeviction", "appendonly yes"} <= set(conf)
     assert (folder / "users.acl").read_text().startswith("user default off")
     assert mode(folder / "install") == "755"
+
+
+@pytest.mark.parametrize(
+    ("files", "starts"),
+    [
+        ([], True),
+        (["appendonlydir/temp-rewriteaof-1.aof"], True),
+        (["appendonlydir/appendonly.aof.1.base.rdb", "appendonlydir/appendonly.aof.manifest"], True),
+        (["appendonlydir/appendonly.aof.1.incr.aof"], False),
+    ],
+    ids=["first", "interrupted", "complete", "without-manifest"],
+)
+def test_a_native_server_does_not_start_empty_beside_its_files(files: list[str], starts: bool, tmp_path: Path) -> None:
+    render("native", tmp_path / "v", SMALL)
+    unit = (tmp_path / "v" / "hardening.conf").read_text().replace("\\\n", " ")
+    (check,) = re.findall(r"^ExecStartPre=\+(.*)", unit, re.MULTILINE)
+    assert not set("$%") & set(check)  # systemd would replace them
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    result = subprocess.run(
+        shlex.split(check.replace("/var/lib/valkey", str(tmp_path))), capture_output=True, text=True, check=False
+    )
+    assert (result.returncode == 0) == starts
+    assert ("has files, but no manifest -> write it again" in result.stderr) != starts
