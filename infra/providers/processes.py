@@ -256,10 +256,10 @@ def fail_over(props: Props) -> None:
     group_driver.fail_over(_group("", props))
 
 
-def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:
+def repair(props: Props, node: str, *, force: bool, dry: bool) -> Iterator[str]:
     """Repair the data of a server that doesn't run, and report it, a line each.
 
-    props: of a Server or a ServerGroup. dry: report only.
+    props: of a Server or a ServerGroup. force: accept the loss of all of its data. dry: report only.
 
     Raises:
         ProvisioningError: there is no such node, it runs, or nothing of its data can be loaded.
@@ -274,7 +274,7 @@ def repair(props: Props, node: str, *, dry: bool) -> Iterator[str]:
     if dry:
         yield f"{node}: {holdings.read(spec.folder.data)}"
         return
-    result = server.repair(spec)
+    result = server.repair(spec, force=force)
     if result is None:
         raise ProvisioningError(f"{node} is not damaged", fix="make up")
     yield from (f"{node}: {line}" for line in result.done)

@@ -50,9 +50,9 @@ def _docker(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[str]
     return containers.repair(stack.resource("Containers"), node, force=force, dry=dry)
 
 
-def _embedded(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[str]:  # noqa: ARG001  (a repair of an empty folder accepts the loss)
+def _embedded(stack: Stack, node: str, *, force: bool, dry: bool) -> Iterator[str]:
     kind = "Server" if stack.outputs()[ENDPOINT]["topology"] == "single" else "ServerGroup"
-    yield from providers.repair(stack.resource(kind), node, dry=dry)
+    yield from providers.repair(stack.resource(kind), node, force=force, dry=dry)
     if not dry:
         yield f"now start the node: make up STACK={stack.name}"
 

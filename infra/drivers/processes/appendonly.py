@@ -98,6 +98,12 @@ def parts(data: Path) -> AppendOnlyFiles | None:
     )
 
 
+def increments(data: Path) -> list[Path]:
+    """The increments that exist, in their order, whether or not the manifest names them."""
+    found = [path for path in _files(data / FOLDER) if _FILE.fullmatch(path.name) and ".incr." in path.name]
+    return sorted(found, key=_number)
+
+
 def check_base(path: Path) -> BaseCheck:
     """Check all of a base file, including its checksum.
 
@@ -181,10 +187,12 @@ class RepairResult:
     done: Sequence[str]
 
 
-def repair(data: Path) -> RepairResult | None:
+def repair(data: Path, *, force: bool = False) -> RepairResult | None:
     """Repair the files of a server that doesn't run. Data after the damage is lost.
 
     A server that has lost all of its files starts without data.
+
+    force: start without data too if nothing of them can be loaded.
 
     Returns:
         The changes; None if nothing is damaged.
@@ -198,23 +206,23 @@ def repair(data: Path) -> RepairResult | None:
         data.mkdir(mode=0o700, exist_ok=True)
         return RepairResult(None, [_begin(data, None)])
     try:
-        base, increments = _salvageable(data)
+        base, found = _salvageable(data)
         snapshot, saved = _snapshot(data), check_base(base)
-        if snapshot and snapshot > saved and not increments:
+        if snapshot and snapshot > saved and not found:
             return _adopt_snapshot(data, DamagedError("the increments of its append-only file are missing"))
     except DamagedError as damage:
-        return _adopt_snapshot(data, damage)
+        return _adopt_snapshot(data, damage, force=force)
     kept = _copy(data)
     done = []
     usable: list[Path] = []
-    for path in increments:
+    for path in found:
         usable.append(path)
         increment = check_increment(path)
         if increment.rest:
             os.truncate(path, increment.size)
             done.append(f"{path.name}: kept {increment.size} bytes, removed the {increment.rest} after them")
             break
-    for path in increments[len(usable) :]:
+    for path in found[len(usable) :]:
         path.unlink()
         done.append(f"{path.name}: removed, as it follows the damage")
     text = "".join(_manifest_line(path) for path in [base, *usable])
@@ -225,12 +233,17 @@ def repair(data: Path) -> RepairResult | None:
     return RepairResult(kept, done)
 
 
-def _adopt_snapshot(data: Path, damage: DamagedError) -> RepairResult:
-    """Replace lost append-only files by the last snapshot."""
+def _adopt_snapshot(data: Path, damage: DamagedError, *, force: bool = False) -> RepairResult:
+    """Replace lost append-only files by the last snapshot; with `force`, by none if there is none."""
     snapshot = _snapshot(data)
-    if not snapshot:
-        raise DamagedError(str(damage.args[0]), fix="restore a backup: make restore")
+    if not snapshot and not force:
+        raise DamagedError(
+            str(damage.args[0]),
+            fix="restore a backup: make restore; FORCE=1 accepts the loss of all of its data, and keeps a copy",
+        )
     kept = _copy(data)
+    if not snapshot:
+        return RepairResult(kept, [_begin(data, None), f"all of its data are lost: {damage.args[0]}"])
     time = datetime.fromtimestamp(snapshot.saved, timezone.utc)
     return RepairResult(
         kept, [_begin(data, data / SNAPSHOT), f"{SNAPSHOT}: all writes after {time:%Y-%m-%d %H:%M:%S} UTC are lost"]
@@ -275,8 +288,7 @@ def _salvageable(data: Path) -> tuple[Path, list[Path]]:
     bases = [path for path in _files(folder) if _FILE.fullmatch(path.name) and ".base." in path.name]
     if len(bases) != 1:
         raise DamagedError(f"{folder} has {len(bases)} base files, 1 is needed", fix="restore a backup: make restore")
-    increments = [path for path in _files(folder) if _FILE.fullmatch(path.name) and ".incr." in path.name]
-    return bases[0], sorted(increments, key=_number)
+    return bases[0], increments(data)
 
 
 def _manifest_line(path: Path) -> str:

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 from infra.drivers.files import unused_timestamp_name
@@ -37,6 +38,9 @@ FLUSH_TIMEOUT_SECONDS = 10.0
 TIMESTAMP_SLACK_SECONDS = 1
 """Each server stamps whole seconds by its own clock tick."""
 
+STALE_SECONDS = 10
+"""Data that end earlier than a damaged node's by more than this never replace them without a command."""
+
 _STAMP = re.compile(rb"(?:^|(?<=\n))#TS:(\d+)\r\n")
 _NOT_REPLICATED = re.compile(rb"(?:^|(?<=\n))(?:#TS:\d+\r\n|\*2\r\n\$6\r\n(?:SELECT|select)\r\n\$\d+\r\n\d+\r\n)")
 """Commands that each server writes on its own."""
@@ -46,7 +50,7 @@ _NOT_REPLICATED = re.compile(rb"(?:^|(?<=\n))(?:#TS:\d+\r\n|\*2\r\n\$6\r\n(?:SEL
 class Holding:
     """The data that a node holds.
 
-    as_of: the time of the last write, in seconds since 1970; 0 without data.
+    as_of: the time of the last write, in seconds since 1970, also of damaged files; 0 without data.
     exists: whether a server has ever written files.
     damage: why a server can't load them.
     torn: bytes of an incomplete command at the end, which a server drops.
@@ -74,7 +78,8 @@ def read(data: Path) -> Holding:
     try:
         parts, base, torn = appendonly.check(data)
     except DamagedError as damage:
-        return Holding(exists=True, damage=str(damage.args[0]))
+        stamp, _ = _end(appendonly.increments(data))
+        return Holding(stamp, exists=True, damage=str(damage.args[0]))
     if parts is None:
         return Holding()
     stamp, tail = _end(parts.increments, torn)
@@ -115,13 +120,17 @@ def choose_primary(surveyed: Mapping[str, Holding], preferred: str, *, existed: 
     existed: whether the group has run before, so at least one node must have data.
 
     Raises:
-        ProvisioningError: no node has usable data.
+        ProvisioningError: no node has usable data, or a damaged one has later data than all others.
     """
     chosen = preferred
     for name, holding in surveyed.items():
         if is_ahead(holding, surveyed.get(chosen, Holding())):
             chosen = name
     if surveyed[chosen].is_sound:
+        damaged = [name for name, holding in surveyed.items() if holding.damage]
+        latest = max(damaged, key=lambda name: surveyed[name].as_of, default=chosen)
+        if surveyed[latest].as_of > surveyed[chosen].as_of + STALE_SECONDS:
+            raise _stale_data_error(surveyed, latest, chosen)
         return chosen
     usable = [name for name, holding in surveyed.items() if holding.exists and not holding.damage]
     if any(holding.damage for holding in surveyed.values()) or (existed and not usable):
@@ -134,6 +143,19 @@ def no_usable_data_error(surveyed: Mapping[str, Holding], name: str) -> Provisio
     return ProvisioningError(
         f"nothing was changed, as no node has usable data: {reasons}",
         fix=f"restore a backup: make restore; or repair the files, which keeps a copy: make repair NODE={name}",
+    )
+
+
+def _stale_data_error(surveyed: Mapping[str, Holding], damaged: str, sound: str) -> ProvisioningError:
+    ends = {
+        name: f"{datetime.fromtimestamp(surveyed[name].as_of, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+        for name in (damaged, sound)
+    }
+    return ProvisioningError(
+        f"nothing was changed, as {damaged} has writes until {ends[damaged]}, but is damaged, and no usable data are "
+        f"later than those of {sound}, until {ends[sound]}: {damaged}: {surveyed[damaged]}",
+        fix=f"repair the files, which keeps a copy: make repair NODE={damaged}; if they can't be repaired, FORCE=1 "
+        f"accepts the loss of all writes that {sound} lacks",
     )
 
 

@@ -72,7 +72,7 @@ def remove(spec: ServerSpec, *, keep_snapshot: bool) -> None:
         spec.folder.release(keep_snapshot=keep_snapshot, is_saved=is_saved)
 
 
-def repair(spec: ServerSpec) -> RepairResult | None:
+def repair(spec: ServerSpec, *, force: bool = False) -> RepairResult | None:
     """Make the data of a server that doesn't run loadable; see appendonly.repair.
 
     Raises:
@@ -86,7 +86,7 @@ def repair(spec: ServerSpec) -> RepairResult | None:
         )
     if spec.folder.ownership() is None:
         spec.folder.acquire(spec.ownership)
-    return appendonly.repair(spec.folder.data)
+    return appendonly.repair(spec.folder.data, force=force)
 
 
 def _save_and_stop(spec: ServerSpec) -> bool:

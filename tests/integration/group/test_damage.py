@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -274,6 +275,29 @@ def test_a_shard_without_any_folder_is_an_error_until_the_loss_is_accepted(spec:
     assert state.problems == []
     assert sorted(state.listens) == list(range(spec.port, spec.port + len(spec.nodes)))
     assert len(missing(spec)) == KEYS if spec.topology == "replicated" else 0 < len(missing(spec)) < KEYS
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("spec", ["replicated", "cluster"], indirect=True)
+def test_a_stale_replica_does_not_replace_a_damaged_primary(spec: GroupSpec) -> None:
+    group_driver.ensure(spec)
+    write(spec)
+    leader, replica, *others = nodes_of_a_shard(spec)
+    kill(spec, *pids(spec))
+    for name in others:
+        empty(spec.nodes[name].folder.data)
+    data = spec.nodes[leader].folder.data
+    text = increment(data).read_bytes()
+    increment(data).write_bytes(re.sub(rb"#TS:\d", b"#TS:2", text))  # in decades
+    damage_base(data)
+    with pytest.raises(ProvisioningError, match=f"{leader} has writes until 20.* than those of {replica}, until"):
+        group_driver.ensure(spec)
+    assert pids(spec) == {}
+    with pytest.raises(ProvisioningError, match="FORCE=1"):
+        server.repair(spec.nodes[leader])
+    assert server.repair(spec.nodes[leader], force=True)
+    assert group_driver.ensure(spec).problems == []
+    assert missing(spec) == []
 
 
 @pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)

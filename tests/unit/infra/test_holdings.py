@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.drivers.processes import holdings
+from infra.drivers.processes import appendonly, holdings
 from infra.drivers.processes.holdings import Holding, choose_primary, is_ahead
 from infra.errors import ProvisioningError
 
@@ -65,8 +65,62 @@ def test_without_usable_data_no_node_leads(found: dict[str, Holding]) -> None:
         choose_primary(found, "a", existed=True)
 
 
+@pytest.mark.parametrize(("damaged_at", "leads"), [(0, True), (1000, True), (1010, True), (1011, False)])
+def test_older_data_do_not_replace_what_is_left_of_later_data(damaged_at: int, leads: bool) -> None:
+    found = {"a": EMPTY, "b": Holding(damaged_at, exists=True, damage="damaged"), "c": holds("x")}
+    if leads:
+        assert choose_primary(found, "b", existed=True) == "c"
+        return
+    expected = (
+        r"nothing was changed, as b has writes until 1970-01-01 00:16:51 UTC, .* c, until 1970-01-01 00:16:40 UTC: "
+        r"b: damaged -> .*make repair NODE=b; .*FORCE=1"
+    )
+    with pytest.raises(ProvisioningError, match=expected):
+        choose_primary(found, "b", existed=True)
+
+
+SET = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"
+EMPTY_BASE = b"REDIS0011\xff" + bytes(8)
+
+
+def node(data: Path, text: bytes, base: bytes | None = None) -> Path:
+    """The data folder of a node."""
+    folder = data / appendonly.FOLDER
+    folder.mkdir(parents=True)
+    manifest = "file appendonly.aof.1.incr.aof seq 1 type i\n"
+    if base is not None:
+        (folder / "appendonly.aof.1.base.rdb").write_bytes(base)
+        manifest = f"file appendonly.aof.1.base.rdb seq 1 type b\n{manifest}"
+    (folder / appendonly.MANIFEST).write_text(manifest)
+    (folder / "appendonly.aof.1.incr.aof").write_bytes(text)
+    return data
+
+
+@pytest.mark.parametrize(("base", "leader"), [(EMPTY_BASE, "damaged"), (b"garbage", "stale")])
+def test_a_repair_lets_one_of_a_damaged_and_a_stale_node_lead(tmp_path: Path, base: bytes, leader: str) -> None:
+    """The damaged one, or if nothing of it can be loaded, with the loss accepted, the stale one."""
+    damaged = node(tmp_path / "0" / "data", b"#TS:1700003600\r\n" + SET + bytes(64), base)
+    stale = node(tmp_path / "1" / "data", b"#TS:1700000000\r\n" + SET)
+
+    def choose() -> str:
+        return choose_primary(
+            {"damaged": holdings.read(damaged), "stale": holdings.read(stale)}, "damaged", existed=True
+        )
+
+    assert holdings.read(damaged).as_of == 1700003600
+    with pytest.raises(ProvisioningError, match="make repair NODE=damaged"):
+        choose()
+    if leader == "stale":
+        with pytest.raises(ProvisioningError, match="FORCE=1 accepts the loss"):
+            appendonly.repair(damaged)
+    repaired = appendonly.repair(damaged, force=leader == "stale")
+    assert repaired
+    assert repaired.kept
+    assert choose() == leader
+
+
 def test_what_servers_write_for_themselves_is_not_compared(tmp_path: Path) -> None:
-    command = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"
+    command = SET
     select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"
     found = []
     for number, text in enumerate((b"#TS:1700000000\r\n" + select + command, command + b"#TS:1700000001\r\n")):
