@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 import redis
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.crc import key_slot
 from valkeykit import Cache, errors
@@ -27,6 +27,7 @@ BOARDS = "+zadd +zincrby +zrem +zrange +zrevrank"
 """What docs/client/cache.md tells operators to allow."""
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
 @given(NAMES, NAMES)
 @example(("a", "b:c"), ("a:b", "c"))
 @example(("a", ":b"), ("a:", "b"))
@@ -39,6 +40,7 @@ def test_no_two_names_share_a_key(one: tuple[str, str], other: tuple[str, str]) 
         assert Keys(one[0]).entry(one[1]) != Keys(other[0]).entry(other[1])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXT, st.just("") | TEXT, st.just("") | TEXT)
 def test_no_entry_is_a_key_of_the_cache_itself(name: str, namespace: str, other: str) -> None:
     keys = Keys(namespace)
