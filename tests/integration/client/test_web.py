@@ -129,7 +129,7 @@ def test_pages_show_queues_jobs_and_workers(queue: Queue, server: ServerProcess)
         assert ">130</a>" in overview
         assert "no worker is live" not in overview
         about = browser.get("/queue", name="mail")[1]
-        assert all(text in about for text in ("w1", "h1", "9.9", "hourly", "every 60", "<svg"))
+        assert all(text in about for text in ("w1", "h1", "9.9", "hourly", "every 60", "Run hourly now", "<svg"))
         first, second = (browser.get("/jobs", name="mail", state="waiting", page=number)[1] for number in (0, 1))
         assert (first.count('name="id"'), second.count('name="id"')) == (100, 30)
         assert ("Next page" in first, "Next page" in second, "Previous page" in second) == (True, False, True)
@@ -150,6 +150,11 @@ def test_jobs_and_queues_are_changed(queue: Queue, server: ServerProcess) -> Non
         assert "cancelled 1 of 2" in browser.change("cancel", deleted, "unknown")[1]
         assert [letter.id for letter in queue.dead_letters()] == [kept]
         assert [job.id for job in queue.jobs("waiting")] == [requeued]
+        queue.schedule("report", {"n": 7}, every=3600, name="hourly")
+        next_at = queue.schedules()[0].next_at
+        assert "added 1 of 2" in browser.change("run", "hourly", "unknown")[1]
+        assert [(job.name, job.arguments) for job in queue.jobs("waiting")][1:] == [("report", {"n": 7})]
+        assert queue.schedules()[0].next_at == next_at
         assert "(paused)" in browser.change("pause")[1]
         assert queue.statistics().paused
         browser.change("resume")
@@ -158,6 +163,7 @@ def test_jobs_and_queues_are_changed(queue: Queue, server: ServerProcess) -> Non
 
 def test_posts_that_no_page_of_the_session_sent_are_refused(queue: Queue, server: ServerProcess) -> None:
     queue.add("send")
+    queue.schedule("send", every=60, name="hourly")
     with page(server) as browser:
         assert browser.change("pause", csrf="")[0] == 403
         assert browser.change("pause", csrf="0" * 64)[0] == 403

@@ -41,7 +41,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_DONE = re.compile(r"paused|resumed|(?:requeued|cancelled) \d{1,6} of \d{1,6}")
+_DONE = re.compile(r"paused|resumed|(?:requeued|cancelled|added) \d{1,6} of \d{1,6}")
 """What the page confirms after a change. Anything else in a URL isn't shown."""
 
 Page = Callable[[Request], dict[str, Any]]

@@ -15,6 +15,7 @@ from valkeykit.error_translation import translate_errors
 from valkeykit.errors import InvalidJobError, shown
 from valkeykit.fast_connection import FastConnection
 from valkeykit.queue import FinishedJob, JobState, ListedJob, Minute, Schedule
+from valkeykit.queue.job_options import JobRequest
 from valkeykit.queue.protocol import PAGE_JOBS, QueueProtocol, ScriptCall, batched_ids
 from valkeykit.queue.registry import QueueReading, ask, live_workers, read_queues
 from valkeykit.queue.responses import json_value
@@ -24,7 +25,7 @@ from valkeykit.vocabulary import StoredState
 
 T = TypeVar("T")
 
-Action = Literal["pause", "resume", "requeue", "cancel"]
+Action = Literal["pause", "resume", "requeue", "cancel", "run"]
 
 SEARCHED_JOBS = 1000
 """Jobs of a state that a search looks at."""
@@ -128,6 +129,11 @@ class QueueReader:
     def change(self, name: str, action: str, identities: Sequence[str]) -> str:
         """Change a queue or its jobs; returns what was done.
 
+        Args:
+            name: Name of the queue.
+            action: An `Action`.
+            identities: Ids of jobs; for `run`, names of schedules.
+
         Raises:
             InvalidJobError: The action or an id can't be used, or the queue was never used.
         """
@@ -138,11 +144,22 @@ class QueueReader:
             self._ask(calls.pause(action == "pause"))
             return "paused" if action == "pause" else "resumed"
         batches = batched_ids(identities)
+        if action == "run":
+            number = self._run_schedules(calls, {identity for batch in batches for identity in batch})
+            return f"added {number} of {len(identities)}"
         if action == "requeue":
             number = sum(self._ask(calls.requeue(batch)) for batch in batches)
             return f"requeued {number} of {len(identities)}"
         states = [self._ask(calls.cancel(identity)) for batch in batches for identity in batch]
         return f"cancelled {sum(state != 'missing' for state in states)} of {len(identities)}"
+
+    def _run_schedules(self, calls: QueueProtocol, names: set[str]) -> int:
+        """Add the jobs of schedules now; their next times stay."""
+        due = [one for one in self._ask(calls.schedules()) if one.name in names]
+        schedules = [Schedule.deserialize(one.name, one.serialized) for one in due]
+        for schedule in schedules:
+            self._ask(calls.add(JobRequest(schedule.spec, schedule.payload)))
+        return len(schedules)
 
     def _listed(self, name: str, state: StoredState, skip: int, number: int) -> list[ListedJob]:
         return self._ask(self._protocol(name).jobs(state, skip, number)).jobs
