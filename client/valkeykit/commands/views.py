@@ -12,7 +12,7 @@ from rich.text import Text
 from valkeykit.commands.tables import add_row, clean, moment, plain, table
 from valkeykit.errors import InvalidJobError
 from valkeykit.queue import DeadLetter, JobState, Queue, QueueStatistics, WorkerState
-from valkeykit.queue.registry import is_neglected, live_workers
+from valkeykit.queue.registry import QueueReading, live_workers
 from valkeykit.vocabulary import StoredState
 
 _TIMES = {"delayed": "due (UTC)", "active": "lease ends (UTC)", "dead": "failed (UTC)"}
@@ -27,12 +27,13 @@ class View(NamedTuple):
 
 def overview(queue: Queue, dead: int) -> View:
     """Show the counts of the queue and its latest dead letters."""
-    counts, letters, live = queue.statistics(), queue.dead_letters(dead), count_live(queue.workers())
+    reading = QueueReading(queue.name, queue.statistics(), live_workers(queue.workers()))
+    counts, letters, live = reading.counts, queue.dead_letters(dead), len(reading.workers)
     record = asdict(counts) | {"workers": live, "dead_letters": [asdict(letter) for letter in letters]}
     parts: list[RenderableType] = [_counts(queue.name, counts, live)]
     if letters:
         parts.append(_letters(letters))
-    if is_neglected(counts, live):
+    if reading.is_neglected:
         parts.append(neglect(queue.name))
     return View(record, Group(*parts))
 
@@ -99,11 +100,6 @@ def job(queue: Queue, identity: str) -> View:
 def current_jobs(worker: WorkerState) -> str:
     """The jobs that a worker ran at its last report, with their seconds."""
     return ", ".join(f"{job.name} {job.id} ({job.seconds:,.0f} s)" for job in worker.jobs)
-
-
-def count_live(listed: list[WorkerState]) -> int:
-    """The number of workers that reported recently."""
-    return len(live_workers(listed))
 
 
 def neglect(name: str) -> Text:

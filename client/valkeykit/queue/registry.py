@@ -31,7 +31,7 @@ class QueueReading:
     @property
     def is_neglected(self) -> bool:
         """Whether jobs wait or are due and no worker takes them."""
-        return is_neglected(self.counts, len(self.workers))
+        return self.counts.waiting + self.counts.due > 0 and not self.workers and not self.counts.paused
 
 
 def read_queues(connection: FastConnection) -> Iterator[QueueReading]:
@@ -52,11 +52,6 @@ def ask(connection: FastConnection, call: ScriptCall[T]) -> T:
 def live_workers(listed: list[WorkerState]) -> list[WorkerState]:
     """The workers that reported recently."""
     return [one for one in listed if one.heard < LIVE_REPORT_SECONDS]
-
-
-def is_neglected(counts: QueueStatistics, live: int) -> bool:
-    """Whether jobs wait or are due and no worker takes them."""
-    return counts.waiting + counts.due > 0 and live == 0 and not counts.paused
 
 
 def _decode(name: bytes | str) -> str:
