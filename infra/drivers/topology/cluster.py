@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,8 @@ def _plan(executor: NodeExecutor, members: Sequence[NodeAddress], shards: int) -
         slots = slot_range(number, shards) if number < shards else ("-", "-")
         line = "@ {} {} {} {} {}".format(member.name, member.host, member.port, *slots)
         views += "\n".join([line, *map(str, responses), ""])
-    run = subprocess.run(["awk", "-f", PLAN_SCRIPT], input=views, capture_output=True, text=True, check=True)
+    program = ["awk", "-v", f"now={int(time.time())}", "-f", str(PLAN_SCRIPT)]
+    run = subprocess.run(program, input=views, capture_output=True, text=True, check=True)
     return [line.split() for line in run.stdout.splitlines() if not line.startswith("#")]
 
 

@@ -12,6 +12,8 @@ from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.topology import cluster
 from infra.drivers.topology.executor import NodeAddress
 
+NOW = 1_790_000_000
+LATEST = 2**31 - 1
 SLOTS = {"node-0": "0-8191", "node-1": "8192-12287", "node-4": "12288-16383"}
 PLACES = {
     "node-0": "0 8191", "node-1": "8192 12287", "node-2": "- 10.0.0.10", "node-3": "- 10.0.0.11",
@@ -25,13 +27,17 @@ def identity(name: str) -> str:
 
 @dataclass
 class FakeNode:
-    """What a node answers. knows: the lines of CLUSTER NODES but its own. follows: the primary's id, or `-`."""
+    """What a node answers. knows: the lines of CLUSTER NODES but its own. follows: the primary's id, or `-`.
+
+    heard: when the others last received a PONG of it.
+    """
 
     name: str
     id: str = ""
     slots: str = ""
     follows: str = "-"
     epoch: int = 0
+    heard: int = 0
     knows: list[str] = field(default_factory=list)
     info: str = "cluster_state:ok\n"
 
@@ -42,7 +48,8 @@ class FakeNode:
         role = "slave" if self.follows != "-" else "master"
         port = 7000 + int(self.name[-1])
         address = f"10.0.0.1{self.name[-1]}:{port}@1{port}"
-        return f"{self.id} {address} {flags}{role} {self.follows} 0 0 {self.epoch} connected {self.slots}"
+        times = f"0 {self.heard * 1000}"
+        return f"{self.id} {address} {flags}{role} {self.follows} {times} {self.epoch} connected {self.slots}"
 
     def answer(self) -> str:
         return "\n".join([self.line("myself,"), *self.knows, self.info])
@@ -68,7 +75,7 @@ def plan(nodes: dict[str, FakeNode]) -> tuple[list[str], list[str]]:
         number = int(name[-1])
         text += f"@ {name} 10.0.0.1{number} {7000 + number} {place}\n"
         text += f"{nodes[name].answer()}\n" if name in nodes else ""
-    program = ["awk", "-f", str(cluster.PLAN_SCRIPT)]
+    program = ["awk", "-v", f"now={NOW}", "-f", str(cluster.PLAN_SCRIPT)]
     lines = subprocess.run(program, input=text, capture_output=True, text=True, check=True).stdout.splitlines()
     return [line for line in lines if line[0] != "#"], [line for line in lines if line[0] == "#"]
 
@@ -154,21 +161,43 @@ def two_followers_of_a_lost_primary() -> dict[str, FakeNode]:
     return nodes
 
 
-def test_the_replica_with_the_latest_data_takes_over() -> None:
+def replica(
+    *, restarted: bool = False, synced: int = 0, offset: int = 0, history: str = "one", priority: int = 100
+) -> str:
+    """INFO of one that was in sync `synced` seconds ago, and whether it was restarted since."""
+    priority = LATEST - (NOW - synced) if restarted else priority
+    since = -1 if restarted else synced
+    return (
+        f"cluster_state:ok\nmaster_link_status:{'up' if since == 0 else 'down'}\nslave_repl_offset:{offset}\n"
+        + (f"master_link_down_since_seconds:{since}\n" if since else "")
+        + f"slave_priority:{priority}\nmaster_replid:{history}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("later", "other"),
+    [
+        pytest.param(replica(restarted=True, synced=300), replica(restarted=True, synced=900), id="both-restarted"),
+        pytest.param(replica(offset=5), replica(restarted=True, synced=300), id="in-sync"),
+        pytest.param(replica(synced=30, offset=9), replica(synced=30, offset=5), id="higher-offset"),
+        pytest.param(replica(restarted=True, synced=10), replica(synced=3600), id="the-other-lost-its-link-long-ago"),
+        pytest.param(replica(synced=14), replica(restarted=True, synced=10), id="within-the-slack"),
+        pytest.param(replica(synced=3, offset=5), replica(synced=3600, offset=9, history="two"), id="other-history"),
+        pytest.param(replica(synced=60), replica(synced=30, history="two", priority=101), id="unfinished-copy"),
+    ],
+)
+def test_the_replica_with_the_latest_data_takes_over(later: str, other: str) -> None:
     nodes = two_followers_of_a_lost_primary()
-    nodes["node-2"].info += "slave_priority:900\n"
-    nodes["node-3"].info += "slave_priority:300\n"
+    for first, second in (("node-2", "node-3"), ("node-3", "node-2")):
+        nodes[first].info, nodes[second].info = later, other
+        assert plan(nodes)[0] == [f"{first} failover force"]
+
+
+def test_a_replica_without_sound_data_never_takes_over() -> None:
+    nodes = two_followers_of_a_lost_primary()
+    nodes["node-2"].info = replica(restarted=True, synced=NOW - LATEST)  # priority 0
+    nodes["node-3"].info = replica(restarted=True, synced=3600)
     assert plan(nodes)[0] == ["node-3 failover force"]
-    nodes["node-2"].info += "master_link_status:up\nslave_repl_offset:5\n"
-    assert plan(nodes)[0] == ["node-2 failover force"]
-
-
-def test_offsets_of_different_histories_are_not_compared() -> None:
-    nodes = two_followers_of_a_lost_primary()
-    nodes["node-2"].info += "master_replid:new\nmaster_link_status:up\nslave_priority:100\nslave_repl_offset:5\n"
-    nodes["node-3"].info += "master_replid:old\nmaster_link_down_since_seconds:9\nslave_priority:101\n"
-    nodes["node-3"].info += "slave_repl_offset:900\n"
-    assert plan(nodes)[0] == ["node-2 failover force"]
 
 
 def test_replicas_take_over_without_an_election_where_most_primaries_were_replaced() -> None:
@@ -189,6 +218,41 @@ def test_a_node_that_does_not_answer_keeps_no_replica_from_taking_over() -> None
     nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
     del nodes["node-3"]
     assert plan(nodes)[0] == ["node-2 failover force"]
+
+
+@pytest.mark.parametrize(
+    ("heard", "commands"), [(NOW - 60, []), (NOW - 3595, ["node-2 failover force"])], ids=["later", "not-later"]
+)
+def test_a_replica_with_older_data_waits_for_one_that_does_not_answer(heard: int, commands: list[str]) -> None:
+    nodes = two_followers_of_a_lost_primary()
+    nodes["node-3"].heard = heard
+    lost = nodes["node-1"].knows[-1]
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info = replica(synced=3600)
+    away = nodes.pop("node-3")
+    found, missing = plan(nodes)
+    assert found == commands
+    waits = "# node-2 is not promoted while node-3 does not respond, which may have later data"
+    assert (waits in missing) == (not commands)
+    nodes["node-3"] = FakeNode("node-3", id="e" * 40)  # its volume was emptied
+    acquaint(*nodes.values(), besides=(lost, away.line()))
+    assert "node-2 failover force" in plan(nodes)[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "commands"),
+    [("10.9.9.9:7000@17000", []), (":0@0", ["node-2 failover force"])],
+    ids=["a-previous-address", "another-id-responds-at-its-address"],
+)
+def test_a_lost_primary_may_be_a_node_that_does_not_answer(address: str, commands: list[str]) -> None:
+    nodes = healthy()
+    lost = nodes["node-0"].line().replace("10.0.0.10:7000@17000", address)
+    nodes["node-0"] = FakeNode("node-0", id="f" * 40)
+    acquaint(*nodes.values(), besides=(lost,))
+    nodes["node-2"].info = replica(synced=3)
+    assert plan(nodes)[0] == ["node-2 failover force"]
+    del nodes["node-3"]
+    assert plan(nodes)[0] == commands
 
 
 def test_a_primary_that_does_not_answer_is_left_to_the_cluster_itself() -> None:

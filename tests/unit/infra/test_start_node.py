@@ -464,6 +464,19 @@ def test_a_copy_with_older_data_is_none(data: Path) -> None:
         assert start_node(data, "is_replaceable && echo yes || echo no") == expected
 
 
+def test_a_short_replica_gives_up_what_another_replica_of_its_primary_has(data: Path) -> None:
+    (data / "appendonlydir" / FILE).write_bytes(b"")
+    lost = f"{OTHER} :0@0 master,fail,noaddr - 0 0 1 disconnected 0-9\n"
+    own = f"{OWN} 10.0.0.10:7000@17000 myself,slave {OTHER} 0 0 1 connected\n"
+    (data / "nodes.conf").write_text(f"{own}{lost}vars currentEpoch 1 lastVoteEpoch 0\n")
+    for priority, given_up in ((LATEST - NOW + 3600, 0), (0, 0), (LATEST - NOW, 1)):
+        member(data, "node-1", **FRESH, slave_priority=priority)
+        with (data / "members" / "node-1").open("a") as file:
+            file.write(f"{THIRD} 10.0.0.11:7001@17001 myself,slave {OTHER} 0 0 1 connected\n{lost}")
+        start_node(data, "settle_cluster || :")
+        assert len(list(data.glob("set-aside-*/appendonlydir"))) == given_up
+
+
 def test_what_a_node_reports_while_it_waits(data: Path) -> None:
     member(data, "node-1", master_link_status="up", slave_repl_offset=9000)
     member(data, "node-2", master_link_status="up", slave_repl_offset=9000)
