@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import pulumi
-from valkeykit.errors import ConfigurationError
+from valkeykit.errors import ValkeykitError
 
-from infra import settings
+from infra import output_arguments, settings
 from infra.hardening import Target, Topology, Workload
 from infra.settings import StackSettings
 from infra.settings.config_keys import COMMAND
+from infra.targets.setting_inputs import SettingInputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class ValkeyArgs:
     """Arguments that are None have the defaults of the configuration keys of the same names, such as `dataDir`.
 
     docker, aws, gcp: the keys of one target, as in the configuration, such as `{"vpcId": "vpc-0a1b"}`.
-    All values are plain: they decide which resources exist.
+    Values that are only passed on to resources may be outputs (`infra.output_arguments`). All others are plain: they
+    decide which resources exist.
     """
 
     target: Target | None = None
@@ -44,19 +46,33 @@ class ValkeyArgs:
     aws: Mapping[str, Any] = field(default_factory=dict)
     gcp: Mapping[str, Any] = field(default_factory=dict)
 
-    def checked(self) -> StackSettings:
+    def checked(self, as_error: Callable[[ValkeykitError], pulumi.RunError]) -> SettingInputs:
         """
+        as_error: how errors in values that are known later end the program.
+
         Raises:
-            ConfigurationError: lists every invalid argument.
+            ConfigurationError: lists every invalid argument whose value is known.
         """
         values = {_key(entry.name): getattr(self, entry.name) for entry in fields(self)}
-        given = {key: value for key, value in values.items() if value is not None and value not in ({}, ())}
-        if outputs := sorted(_outputs(given)):
-            raise ConfigurationError(
-                f"{', '.join(outputs)}: an Output, expected a plain value, which decides which resources exist",
-                fix="pass the value itself",
-            )
-        return settings.check(given)
+        given = {
+            key: dict(value) if isinstance(value, Mapping) else value
+            for key, value in values.items()
+            if value is not None and value not in ({}, ())
+        }
+        known, outputs = output_arguments.with_placeholders(given)
+        checked = settings.check(known)
+        if not outputs:
+            return SettingInputs(checked)
+
+        def check(complete: Mapping[str, Any]) -> StackSettings:
+            try:
+                result = settings.check(complete)
+                output_arguments.check_decisions(result, outputs)
+            except ValkeykitError as problem:
+                raise as_error(problem) from None
+            return result
+
+        return SettingInputs(checked, outputs, pulumi.Output.from_input(given).apply(check), as_error)
 
 
 def name_arguments(text: str) -> str:
@@ -81,14 +97,3 @@ def _key(argument: str) -> str:
     """The configuration key of an argument: `data_dir` is `dataDir`."""
     first, *words = argument.split("_")
     return first + "".join(word.capitalize() for word in words)
-
-
-def _outputs(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The keys whose values are not known yet."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _outputs(value, f"{prefix}{key}.")
-        elif isinstance(value, pulumi.Output) or (
-            isinstance(value, (list, tuple)) and any(isinstance(item, pulumi.Output) for item in value)
-        ):
-            yield f"{prefix}{key}"

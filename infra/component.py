@@ -16,6 +16,7 @@ from infra.settings import StackSettings
 from infra.targets.deployment import Login, TargetDeployment
 from infra.targets.identity import Identity
 from infra.targets.provisioning import create_deployment
+from infra.targets.setting_inputs import SettingInputs, after
 
 COMPONENT_TYPE = "valkey:index:Valkey"
 
@@ -57,16 +58,28 @@ class Valkey(pulumi.ComponentResource):
         Raises:
             RunError: The arguments are invalid, or the target cannot run them. Nothing was registered.
         """
+
+        def as_error(problem: ValkeykitError) -> pulumi.RunError:
+            return pulumi.RunError(f"Valkey {name!r}: {name_arguments(str(problem))}")
+
         try:
             if not NAME.fullmatch(name):
                 raise ConfigurationError("the name is invalid", fix="use up to 40 letters, digits and hyphens")
-            settings = (args or ValkeyArgs()).checked()
-            _reject_conflicts(name, settings)
+            inputs = (args or ValkeyArgs()).checked(as_error)
+            _reject_conflicts(name, inputs.settings)
             identity = Identity.of_instance(pulumi.get_project(), pulumi.get_stack(), name)
-            deployment = create_deployment(settings, identity, _provider(opts, settings.target))
+            deployment = create_deployment(inputs, identity, _provider(opts, inputs.settings.target))
         except ValkeykitError as problem:
-            raise pulumi.RunError(f"Valkey {name!r}: {name_arguments(str(problem))}") from None
-        self._deploy(COMPONENT_TYPE, name, deployment, settings, opts)
+            raise as_error(problem) from None
+        # Resources are registered after the component, and so after these checks.
+        checks = [inputs.complete, *deployment.checks] if inputs.complete else []
+        self._deploy(
+            COMPONENT_TYPE,
+            name,
+            deployment,
+            inputs.settings,
+            pulumi.ResourceOptions.merge(opts, after(checks)) if checks else opts,
+        )
         self.register_outputs(
             {
                 outputs.ENDPOINT: self.endpoint,
@@ -112,7 +125,7 @@ class StackValkey(Valkey):
             ConfigurationError: the target cannot run these settings; nothing was registered.
         """
         identity = Identity.of_stack(pulumi.get_project(), pulumi.get_stack())
-        deployment = create_deployment(settings, identity)
+        deployment = create_deployment(SettingInputs(settings), identity)
         self._deploy(f"valkey:target:{settings.target.capitalize()}", "valkey", deployment, settings)
         self.register_outputs({})
 

@@ -50,7 +50,9 @@ class Password(Resource, module="valkey", name="Password"):
     value: pulumi.Output[str]
     previous: pulumi.Output[str | None]
 
-    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, rotation: pulumi.Input[str], retired: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         """
         rotation: a name; a new one creates a new password. retired: the last rotation whose previous passwords ended.
         """

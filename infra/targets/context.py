@@ -12,6 +12,7 @@ import pulumi
 from infra.settings import StackSettings
 from infra.targets.identity import Identity
 from infra.targets.replacement_guard import ReplacementGuard
+from infra.targets.setting_inputs import SettingInputs
 
 MIN_NAME_LENGTH = 4
 """Some services reject shorter names."""
@@ -19,16 +20,21 @@ MIN_NAME_LENGTH = 4
 
 @dataclass(frozen=True)
 class Context:
-    """name: the common prefix of all names in the cloud. tags: of every resource that supports them.
+    """inputs: the settings. name: the common prefix of all names in the cloud.
+    tags: of every resource that supports them.
     child_options: of every resource. guard: protects resources with data; None if replacement is allowed.
     """
 
-    settings: StackSettings
+    inputs: SettingInputs
     identity: Identity
     name: str
     tags: dict[str, str]
     child_options: pulumi.ResourceOptions
     guard: ReplacementGuard | None
+
+    @property
+    def settings(self) -> StackSettings:
+        return self.inputs.settings
 
     def after(self, resources: Sequence[pulumi.Input[pulumi.Resource]]) -> Context:
         """The context of resources that need others first."""

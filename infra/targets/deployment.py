@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,14 @@ class Login:
 class TargetDeployment(ABC):
     """A deployment in two steps: the constructor checks everything that it can, `deploy` creates the resources.
 
-    component_options: of the component that the resources belong to. The following are set by `deploy`:
+    component_options: of the component that the resources belong to.
+    checks: outputs that must succeed before any resource is registered. The following are set by `deploy`:
     logins: of the roles app, admin and monitor, whose users may have other names on the server.
     outputs: outputs that only this target has, by name.
     """
 
     component_options: pulumi.ResourceOptions | None = None
+    checks: Sequence[pulumi.Output[Any]] = ()
     endpoint: pulumi.Output[Endpoint]
     logins: Mapping[str, Login]
     outputs: Mapping[str, pulumi.Input[Any]]

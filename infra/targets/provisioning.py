@@ -8,41 +8,42 @@ from collections.abc import Iterator
 import pulumi
 from valkeykit.errors import ConfigurationError
 
-from infra.settings import StackSettings
 from infra.targets.deployment import TargetDeployment
 from infra.targets.identity import Identity
+from infra.targets.setting_inputs import SettingInputs
 
 
 def create_deployment(
-    settings: StackSettings, identity: Identity, provider: pulumi.ProviderResource | None = None
+    inputs: SettingInputs, identity: Identity, provider: pulumi.ProviderResource | None = None
 ) -> TargetDeployment:
     """The deployment of the configured target, checked; nothing is registered but a cloud's provider.
 
     Args:
-        settings: of the deployment.
+        inputs: the settings of the deployment.
         identity: from which its names are derived.
         provider: of the cloud; without one, the target creates its own.
 
     Raises:
         ConfigurationError: the target cannot run this configuration; no resource was registered.
     """
-    if settings.target == "aws":
+    target = inputs.settings.target
+    if target == "aws":
         with _required_sdk("pulumi-aws"):
             from infra.targets.aws import AwsDeployment
 
-        return AwsDeployment(settings, identity, provider)
-    if settings.target == "gcp":
+        return AwsDeployment(inputs, identity, provider)
+    if target == "gcp":
         with _required_sdk("pulumi-gcp"):
             from infra.targets.gcp import GcpDeployment
 
-        return GcpDeployment(settings, identity, provider)
-    if settings.target == "docker":
+        return GcpDeployment(inputs.settings, identity, provider)
+    if target == "docker":
         from infra.targets.docker.deployment import DockerDeployment
 
-        return DockerDeployment(settings, identity)
+        return DockerDeployment(inputs, identity)
     from infra.targets.embedded import EmbeddedDeployment
 
-    return EmbeddedDeployment(settings, identity)
+    return EmbeddedDeployment(inputs.settings, identity)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from harness.cloud.config_strategies import Configuration, load
 from infra.settings import StackSettings
 from infra.targets.aws import AwsDeployment
 from infra.targets.deployment import record_rotation
+from infra.targets.setting_inputs import SettingInputs
 from tests.cloud.recording import Answer, Inputs, Recorder, deploy, identity, record
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
@@ -118,7 +119,7 @@ class DeployedAws:
         self.outputs: dict[str, Any] = self.known["aws"]
 
     def _program(self, stack: str) -> pulumi.Output[Any]:
-        made = AwsDeployment(self.settings, identity(stack))
+        made = AwsDeployment(SettingInputs(self.settings), identity(stack))
         component = deploy(made, "valkey:target:Aws")
         record_rotation(component, made.logins, self.settings)
         logins = {role: {"user": login.user, "password": login.password} for role, login in made.logins.items()}

@@ -11,6 +11,7 @@ from harness.cloud.config_strategies import load
 from infra.targets.aws import AwsDeployment
 from infra.targets.identity import Identity
 from infra.targets.previous_resources import PreviousResources
+from infra.targets.setting_inputs import SettingInputs
 from tests.aws.recorded import CALLS, RESOURCES
 from tests.cloud.recording import Recorder, deploy, record
 
@@ -33,7 +34,7 @@ def test_nothing_is_registered_after_a_failed_update(monkeypatch: pytest.MonkeyP
     settings = load(MINIMAL | {"aws.allowReplacement": allowed})
 
     def program() -> Any:
-        deploy(AwsDeployment(settings, Identity.of_stack("valkey", "test")), "valkey:target:Aws")
+        deploy(AwsDeployment(SettingInputs(settings), Identity.of_stack("valkey", "test")), "valkey:target:Aws")
 
     with pytest.raises(Exception, match=r"the previous update of app failed.* -> pulumi up --refresh"):
         record(recorder, program)

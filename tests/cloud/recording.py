@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,9 +117,17 @@ def deploy(deployment: TargetDeployment, kind: str) -> pulumi.ComponentResource:
     return component
 
 
-def record(recorder: Recorder, program: Callable[[], pulumi.Output[Any] | None]) -> Any:
+def unknown() -> pulumi.Output[Any]:
+    """An output that has no value yet, as in a preview."""
+    value, is_known = asyncio.Future[Any](), asyncio.Future[bool]()
+    value.set_result(None)
+    is_known.set_result(False)
+    return pulumi.Output(set(), value, is_known)
+
+
+def record(recorder: Recorder, program: Callable[[], pulumi.Output[Any] | None], *, preview: bool = False) -> Any:
     """Run a program against the recorder until all is registered; returns its output's value."""
-    pulumi.runtime.set_mocks(recorder, project="valkey", stack="test", preview=False, monitor=Monitor(recorder))
+    pulumi.runtime.set_mocks(recorder, project="valkey", stack="test", preview=preview, monitor=Monitor(recorder))
     values: list[Any] = []
 
     def run() -> pulumi.Output[Any] | None:

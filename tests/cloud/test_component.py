@@ -13,6 +13,7 @@ from valkeykit.errors import ConfigurationError
 from infra import settings
 from infra.arguments import ValkeyArgs, name_arguments
 from infra.component import StackValkey, Valkey
+from infra.output_arguments import PLACEHOLDERS
 from infra.settings import StackSettings
 from infra.targets.deployment import record_rotation
 from tests.cloud import URNS
@@ -90,6 +91,21 @@ def test_the_callers_options_are_those_of_every_resource() -> None:
     assert {request.name for request in requests if request.protect} == {
         *("cache", "cache-server", "cache-app", "cache-admin", "cache-monitor")
     }
+
+
+def test_secrets_may_be_outputs() -> None:
+    """As those of a program's configuration are."""
+    secrets = {key.removeprefix("docker."): f"my-{key}" for key in PLACEHOLDERS if key.startswith("docker.")}
+    plain = {"registryUser": "deploy", "backupUrl": "s3://backups/valkey", "backupEvery": 24}
+
+    def program() -> None:
+        outputs = {key: pulumi.Output.secret(value) for key, value in secrets.items()}
+        Valkey("cache", ValkeyArgs(target="docker", docker={**plain, **outputs}))
+
+    containers = run(program)[0].one(f"{DYNAMIC}Containers")
+    assert {key: containers.inputs[key] for key in secrets} == secrets
+    assert containers.secret >= secrets.keys()
+    assert "0badc0de" not in str(containers)
 
 
 def error_of(*declared: tuple[str, ValkeyArgs]) -> str:

@@ -51,7 +51,7 @@ import sys
 sys.modules["pulumi_{cloud}"] = None
 from infra.targets.provisioning import create_deployment
 from types import SimpleNamespace
-create_deployment(SimpleNamespace(target="{cloud}"), None)
+create_deployment(SimpleNamespace(settings=SimpleNamespace(target="{cloud}")), None)
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
     assert said.splitlines()[-1].endswith(

@@ -16,6 +16,7 @@ WORDED = (
         "infra/__main__.py",
         "infra/component.py",
         "infra/arguments.py",
+        "infra/output_arguments.py",
         "infra/plugin.py",
         "component",
         "stackctl",

@@ -123,11 +123,11 @@ def create_topic(context: Context) -> pulumi.Output[str]:
     """The SNS topic of alarms and service events: the existing one, or a new one with its subscriptions."""
     aws = context.settings.aws
     if aws.topicArn:
-        return pulumi.Output.from_input(aws.topicArn)
+        return pulumi.Output.from_input(context.inputs.of("aws.topicArn"))
     topic = Topic(
         context.resource("alarms"),
         name=f"{context.name}-alarms",
-        kms_master_key_id=aws.topicKmsKey or None,
+        kms_master_key_id=context.inputs.of("aws.topicKmsKey") if aws.topicKmsKey else None,
         tags=context.tags,
         opts=context.options(),
     )

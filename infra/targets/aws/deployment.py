@@ -21,34 +21,37 @@ from infra.targets.deployment import Login, TargetDeployment
 from infra.targets.identity import Identity
 from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
+from infra.targets.setting_inputs import SettingInputs
 
 
 class AwsDeployment(TargetDeployment):
     """ElastiCache for Valkey with network, users, backups, logs, alarms and a connection record."""
 
     def __init__(
-        self, settings: StackSettings, identity: Identity, provider: pulumi.ProviderResource | None = None
+        self, inputs: SettingInputs, identity: Identity, provider: pulumi.ProviderResource | None = None
     ) -> None:
         """
         Raises:
             ConfigurationError: the network, an existing group or the provider's configuration does not fit; no
                 resource was registered.
         """
-        self._settings, self._identity = settings, identity
+        settings = inputs.settings
+        self._inputs, self._identity = inputs, identity
         self._provider = provider or _provider(settings, identity)
-        self._existing = network.look_up(settings, self._provider)
+        self._existing = network.look_up_once_known(inputs, self._provider)
         self._imported = look_up_existing(settings, self._provider)
         self._previous = PreviousResources()
         self._guard = create_guard(settings, identity, self._previous)
         self.component_options = self._previous.watch()
+        self.checks = [self._existing] if isinstance(self._existing, pulumi.Output) else []
 
     def deploy(self, component: pulumi.Resource) -> None:
-        settings, provider, owner = self._settings, self._provider, self._identity.owner
+        settings, provider, owner = self._inputs.settings, self._provider, self._identity.owner
         child_options = pulumi.ResourceOptions.merge(
             pulumi.ResourceOptions(parent=component, provider=provider), protection(component)
         )
         unchecked = Context(
-            settings, self._identity, safe_name(owner), labels(settings, owner), child_options, self._guard
+            self._inputs, self._identity, safe_name(owner), labels(settings, owner), child_options, self._guard
         )
         # Nothing is registered after a failed update, which could pass for a success.
         completed = self._previous.once_known(component, self._previous.check_completed)
@@ -69,7 +72,7 @@ class AwsDeployment(TargetDeployment):
                 "auth": settings.aws.auth,
                 "backupDays": backup_days(settings),
                 "vpcId": placement.vpc_id,
-                "subnetIds": list(placement.subnet_ids),
+                "subnetIds": placement.subnet_ids,
                 "securityGroupId": placement.servers,
                 "clientSecurityGroupId": placement.clients,
                 "topicArn": topic,

@@ -18,7 +18,7 @@ def create_log_groups(context: Context) -> list[Any]:
             context.resource(kind),
             name=f"/aws/elasticache/{context.name}/{kind}",
             retention_in_days=context.settings.aws.logDays,
-            kms_key_id=context.settings.aws.logKmsKey or None,
+            kms_key_id=context.inputs.of("aws.logKmsKey") if context.settings.aws.logKmsKey else None,
             tags=context.tags,
             opts=context.options(),
         )

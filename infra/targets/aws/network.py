@@ -24,9 +24,13 @@ from infra.settings import StackSettings
 from infra.settings.config_keys import remove_command, set_command
 from infra.targets.context import Context
 from infra.targets.replacement_guard import Inputs
+from infra.targets.setting_inputs import SettingInputs
 
 SERVERLESS_PORTS = (6379, 6380)
 """Of a serverless cache: for writers and for readers."""
+
+
+SubnetIds = pulumi.Input[Sequence[pulumi.Input[str]]]
 
 
 @dataclass(frozen=True)
@@ -40,18 +44,36 @@ class ExistingNetwork:
 
 @dataclass(frozen=True)
 class Network:
-    """subnet_group: None for a serverless cache, which uses the subnets. clients: the group that may connect."""
+    """subnet_group: None for a serverless cache, which uses the subnets.
+    servers: the cache's own group, to which rules are added. security_groups: all of the cache.
+    clients: the group that may connect.
+    """
 
     vpc_id: pulumi.Input[str]
-    subnet_ids: Sequence[pulumi.Input[str]]
+    subnet_ids: SubnetIds
     subnet_group: pulumi.Input[str] | None
     servers: pulumi.Output[str]
+    security_groups: pulumi.Input[Sequence[pulumi.Input[str]]]
     clients: pulumi.Output[str]
 
 
 def ports(settings: StackSettings) -> tuple[int, ...]:
     """The ports of the cache."""
     return SERVERLESS_PORTS if settings.topology == "serverless" else (settings.port or SERVERLESS_PORTS[0],)
+
+
+def look_up_once_known(
+    inputs: SettingInputs, provider: pulumi.ProviderResource
+) -> ExistingNetwork | pulumi.Output[ExistingNetwork]:
+    """The configured network, or the zones of the region; an output if the network is that of other resources.
+
+    Raises:
+        ConfigurationError: as `look_up`.
+    """
+    found: ExistingNetwork | pulumi.Output[ExistingNetwork] = inputs.derive(
+        lambda settings: look_up(settings, provider), "aws.vpcId", "aws.subnetIds", "aws.subnetGroup"
+    )
+    return found
 
 
 def look_up(settings: StackSettings, provider: pulumi.ProviderResource) -> ExistingNetwork:
@@ -97,9 +119,9 @@ def spans_zones(settings: StackSettings) -> bool:
     return settings.replica_count > 0 if configured is None else configured
 
 
-def create_network(context: Context, existing: ExistingNetwork) -> Network:
+def create_network(context: Context, existing: ExistingNetwork | pulumi.Output[ExistingNetwork]) -> Network:
     """Subnets of the existing or a new VPC, and security groups that are closed to the outside."""
-    vpc_id, subnet_ids = (existing.vpc_id, existing.subnet_ids) if existing.vpc_id else _vpc(context, existing.zones)
+    vpc_id, subnet_ids = _place(context, existing)
     clients = SecurityGroup(
         context.resource("clients"),
         name=f"{context.name}-clients",
@@ -119,7 +141,23 @@ def create_network(context: Context, existing: ExistingNetwork) -> Network:
     for port in ports(context.settings):
         _rules(context, port, servers.id, clients.id)
     group = None if context.settings.topology == "serverless" else _subnet_group(context, subnet_ids)
-    return Network(vpc_id, subnet_ids, group, servers.id, clients.id)
+    return Network(vpc_id, subnet_ids, group, servers.id, _security_groups(context, servers.id), clients.id)
+
+
+def _place(
+    context: Context, existing: ExistingNetwork | pulumi.Output[ExistingNetwork]
+) -> tuple[pulumi.Input[str], SubnetIds]:
+    """The VPC and its subnets."""
+    if isinstance(existing, pulumi.Output):
+        return existing.apply(lambda found: found.vpc_id), existing.apply(lambda found: list(found.subnet_ids))
+    return (existing.vpc_id, list(existing.subnet_ids)) if existing.vpc_id else _vpc(context, existing.zones)
+
+
+def _security_groups(context: Context, own: pulumi.Output[str]) -> pulumi.Input[Sequence[pulumi.Input[str]]]:
+    further = context.inputs.of("aws.securityGroups")
+    if isinstance(further, pulumi.Output):
+        return pulumi.Output.all(own, further).apply(lambda groups: [groups[0], *groups[1]])
+    return [own, *further]
 
 
 def _new_network(settings: StackSettings, zones: Sequence[str]) -> ExistingNetwork:
@@ -175,13 +213,17 @@ def _vpc(context: Context, zones: Sequence[str]) -> tuple[pulumi.Output[str], li
     return vpc.id, [subnet.id for subnet in subnets]
 
 
-def _subnet_group(context: Context, subnet_ids: Sequence[pulumi.Input[str]]) -> pulumi.Input[str]:
+def _subnet_group(context: Context, subnet_ids: SubnetIds) -> pulumi.Input[str]:
     if context.settings.aws.subnetGroup:
-        return context.settings.aws.subnetGroup
+        configured: pulumi.Input[str] = context.inputs.of("aws.subnetGroup")
+        return configured
     group = SubnetGroup(
         context.resource("subnets"),
         # Its VPC cannot change while it has nodes, so another VPC is another group, which the guard notices.
-        name=re.sub(r"[./]", "-", f"{context.name}-{context.settings.aws.vpcId or context.settings.aws.vpcCidr}"),
+        name=context.inputs.derive(
+            lambda settings: re.sub(r"[./]", "-", f"{context.name}-{settings.aws.vpcId or settings.aws.vpcCidr}"),
+            "aws.vpcId",
+        ),
         description="Where Valkey's nodes lie",
         subnet_ids=subnet_ids,
         tags=context.tags,

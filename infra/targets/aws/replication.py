@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -65,7 +66,7 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
         "kms_key_id": deps.key,
         "parameter_group_name": parameters.create_parameter_groups(context),
         "subnet_group_name": deps.network.subnet_group,
-        "security_group_ids": [deps.network.servers, *settings.aws.securityGroups],
+        "security_group_ids": deps.network.security_groups,
         "user_group_ids": [deps.access.group],
         "log_delivery_configurations": logs.create_log_groups(context),
         "notification_topic_arn": deps.topic,
@@ -157,6 +158,16 @@ def _final_snapshot(context: Context, name: str) -> pulumi.Output[str]:
     replacing = [settings.port, settings.restoreFrom, aws.kmsKey, aws.vpcId, aws.subnetGroup]
     replacing += [settings.topology, settings.version, node_type(settings).tiers_data, aws.vpcCidr, aws.region]
     replacing += [aws.existing, aws.allowReplacement]
-    incarnation = hashlib.sha256(json.dumps(replacing, sort_keys=True).encode()).hexdigest()[:6]
-    unique = Password(context.resource(f"final-snapshot-{incarnation}"), "", "", context.child_options).value
+    resource = context.resource(f"final-snapshot-{_digest(replacing)}")
+    later = context.inputs.derive(_network_and_key, *context.inputs.outputs)
+    renewal = later.apply(_digest) if isinstance(later, pulumi.Output) else ""  # no part of a resource's name
+    unique = Password(resource, renewal, "", context.child_options).value
     return pulumi.Output.unsecret(unique).apply(lambda text: f"{name}-final-{text[:8].lower()}")
+
+
+def _network_and_key(settings: StackSettings) -> list[str]:
+    return [settings.aws.kmsKey, settings.aws.vpcId, settings.aws.subnetGroup]
+
+
+def _digest(values: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:6]

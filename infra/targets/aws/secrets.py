@@ -20,7 +20,7 @@ def create_encryption_key(context: Context) -> pulumi.Input[str] | None:
     """The ARN of the key for encryption at rest; None for a key of AWS's own."""
     configured = context.settings.aws.kmsKey
     if configured != "own":
-        return configured or None
+        return context.inputs.of("aws.kmsKey") if configured else None
     key = Key(
         context.resource("key"),
         description=f"Valkey's data: {context.name}",

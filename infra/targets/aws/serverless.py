@@ -42,7 +42,7 @@ def create_serverless_cache(context: Context, deps: CacheDependencies) -> Manage
         **arguments(context.settings),
         kms_key_id=deps.key,
         subnet_ids=deps.network.subnet_ids,
-        security_group_ids=[deps.network.servers, *context.settings.aws.securityGroups],
+        security_group_ids=deps.network.security_groups,
         user_group_id=deps.access.group,
         tags=context.tags,
         opts=context.options(cache_options(context), holds_data=True),

@@ -31,21 +31,23 @@ from infra.targets.docker.planning import (
     sentinel_addresses,
 )
 from infra.targets.identity import Identity
+from infra.targets.setting_inputs import SettingInputs
 
 
 class DockerDeployment(TargetDeployment):
     """Users with random passwords, an authority with a certificate, and the containers that use them."""
 
-    def __init__(self, settings: StackSettings, identity: Identity) -> None:
+    def __init__(self, inputs: SettingInputs, identity: Identity) -> None:
         """
         Raises:
             ConfigurationError: lists every problem of the engine or of a configured file.
         """
-        preflight.check(settings)
-        self._settings, self._identity = settings, identity
+        preflight.check(inputs.settings)
+        self._inputs, self._identity = inputs, identity
 
     def deploy(self, component: pulumi.Resource) -> None:
-        settings, identity = self._settings, self._identity
+        inputs, identity = self._inputs, self._identity
+        settings = inputs.settings
         plan, child_options = create_plan(settings, identity.owner), pulumi.ResourceOptions(parent=component)
         passwords = _create_passwords(settings, plan, identity, child_options)
         certificate, key, ca = _create_certificate(settings, plan, identity, child_options)
@@ -65,13 +67,13 @@ class DockerDeployment(TargetDeployment):
             {
                 **common,
                 **plan.to_props(),
-                **_image_properties(settings),
+                **_image_properties(inputs),
                 **_password_properties(settings, passwords),
                 "certificate": certificate,
                 "key": key,
                 "authority": ca,
-                "backupAccessKey": settings.docker.backupAccessKey,
-                "backupSecretKey": pulumi.Output.secret(settings.docker.backupSecretKey),
+                "backupAccessKey": inputs.of("docker.backupAccessKey"),
+                "backupSecretKey": pulumi.Output.secret(inputs.of("docker.backupSecretKey")),
                 "port": settings.port,
                 "files": deployment_files.digest(plan),
                 "restoreFrom": settings.restoreFrom,
@@ -118,14 +120,14 @@ def _create_certificate(
     return leaf.certificate, leaf.key, authority.bundle
 
 
-def _image_properties(settings: StackSettings) -> dict[str, Any]:
-    docker = settings.docker
+def _image_properties(inputs: SettingInputs) -> dict[str, Any]:
+    settings, docker = inputs.settings, inputs.settings.docker
     return {
         "image": docker.image or image_for(settings.version),
         "digest": docker.digest,
         "imageFile": docker.imageFile,
         "registryUser": docker.registryUser,
-        "registryPassword": pulumi.Output.secret(docker.registryPassword),
+        "registryPassword": pulumi.Output.secret(inputs.of("docker.registryPassword")),
         "version": settings.version,
     }
 

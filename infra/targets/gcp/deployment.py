@@ -43,6 +43,7 @@ from infra.targets.identity import Identity
 from infra.targets.output_errors import as_run_error
 from infra.targets.previous_resources import PreviousResources
 from infra.targets.provider_configuration import provider_arguments
+from infra.targets.setting_inputs import SettingInputs
 
 
 class GcpDeployment(TargetDeployment):
@@ -70,7 +71,7 @@ class GcpDeployment(TargetDeployment):
             pulumi.ResourceOptions(parent=component, provider=provider), protection(component)
         )
         name, labels = names.safe_name(identity.owner), names.labels(settings, identity.owner)
-        unordered = Context(settings, identity, name, labels, child_options, self._guard)
+        unordered = Context(SettingInputs(settings), identity, name, labels, child_options, self._guard)
         explained = replace(unordered, child_options=unordered.options(vendor_errors.explaining(identity)))
         for note in notes(settings):
             pulumi.log.info(f"gcp: {note}")
