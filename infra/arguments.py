@@ -12,6 +12,7 @@ from valkeykit.errors import ValkeykitError
 
 from infra import output_arguments, settings
 from infra.hardening import Target, Topology, Workload
+from infra.section_arguments import AwsArgs, DockerArgs, GcpArgs
 from infra.settings import StackSettings
 from infra.settings.config_keys import COMMAND
 from infra.targets.setting_inputs import SettingInputs
@@ -42,9 +43,9 @@ class ValkeyArgs:
     completed_rotation: str | None = None
     parameters: Mapping[str, str | int] = field(default_factory=dict)
     allow_weaker: Sequence[str] = ()
-    docker: Mapping[str, Any] = field(default_factory=dict)
-    aws: Mapping[str, Any] = field(default_factory=dict)
-    gcp: Mapping[str, Any] = field(default_factory=dict)
+    docker: DockerArgs = field(default_factory=DockerArgs)
+    aws: AwsArgs = field(default_factory=AwsArgs)
+    gcp: GcpArgs = field(default_factory=GcpArgs)
 
     def checked(self, as_error: Callable[[ValkeykitError], pulumi.RunError]) -> SettingInputs:
         """

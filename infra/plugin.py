@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
 
 import pulumi
 from pulumi.errors import InputPropertiesError
@@ -25,6 +25,8 @@ def _schema_type(hint: Any) -> Any:
     kind, parts = get_origin(hint), get_args(hint)
     if type(None) in parts:
         return _schema_type(parts[0])
+    if is_typeddict(hint):
+        return dict[str, Any]
     return {Literal: str, Mapping: dict[str, Any], Sequence: list[str], None: hint}[kind]
 
 

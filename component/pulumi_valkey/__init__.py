@@ -5,5 +5,6 @@ The other modules are those of the folder infra of the repository, which the bui
 
 from pulumi_valkey.arguments import ValkeyArgs
 from pulumi_valkey.component import Valkey
+from pulumi_valkey.section_arguments import AwsArgs, DockerArgs, GcpArgs
 
-__all__ = ["Valkey", "ValkeyArgs"]
+__all__ = ["AwsArgs", "DockerArgs", "GcpArgs", "Valkey", "ValkeyArgs"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -12,6 +12,7 @@ from infra.arguments import ValkeyArgs
 from infra.component import Valkey
 from infra.hardening import Topology
 from infra.output_arguments import PLACEHOLDERS
+from infra.section_arguments import AwsArgs
 from tests.aws.recorded import CALLS, PASSWORD, RESOURCES, SUBNETS, VPC
 from tests.cloud.recording import Inputs, Recorder, record, unknown
 
@@ -32,12 +33,15 @@ CASES: Mapping[str, tuple[Topology, dict[str, Any]]] = {
 Section = Mapping[str, Any]
 
 
+def arguments(topology: Topology, section: Section) -> ValkeyArgs:
+    return ValkeyArgs(target="aws", topology=topology, aws=cast(AwsArgs, {"region": "eu-central-1", **section}))
+
+
 def deploy(topology: Topology, section: Callable[[], Section], *, preview: bool = False) -> Recorder:
     """The resources of a component; the section is created in the program."""
 
     def program() -> pulumi.Output[Any]:
-        aws = {"region": "eu-central-1", **section()}
-        return Valkey("cache", ValkeyArgs(target="aws", topology=topology, aws=aws)).endpoint
+        return Valkey("cache", arguments(topology, section())).endpoint
 
     recorder = Recorder(RESOURCES, CALLS)
     record(recorder, program, preview=preview)
@@ -126,7 +130,7 @@ def test_invalid_values_are_rejected_before_a_resource_is_registered(case: str) 
     recorder = Recorder(RESOURCES, CALLS)
 
     def program() -> None:
-        Valkey("cache", ValkeyArgs(target="aws", aws={"region": "eu-central-1", **as_outputs(section)}))
+        Valkey("cache", arguments("single", as_outputs(section)))
 
     with pytest.raises(pulumi.RunError) as error:
         record(recorder, program)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -14,6 +14,7 @@ from infra import settings
 from infra.arguments import ValkeyArgs, name_arguments
 from infra.component import StackValkey, Valkey
 from infra.output_arguments import PLACEHOLDERS
+from infra.section_arguments import DockerArgs
 from infra.settings import StackSettings
 from infra.targets.deployment import record_rotation
 from tests.cloud import URNS
@@ -100,7 +101,7 @@ def test_secrets_may_be_outputs() -> None:
 
     def program() -> None:
         outputs = {key: pulumi.Output.secret(value) for key, value in secrets.items()}
-        Valkey("cache", ValkeyArgs(target="docker", docker={**plain, **outputs}))
+        Valkey("cache", ValkeyArgs(target="docker", docker=cast(DockerArgs, plain | outputs)))
 
     containers = run(program)[0].one(f"{DYNAMIC}Containers")
     assert {key: containers.inputs[key] for key in secrets} == secrets
@@ -126,7 +127,8 @@ def error_of(*declared: tuple[str, ValkeyArgs]) -> str:
 
 
 def test_all_invalid_arguments_are_reported_together() -> None:
-    found = error_of(("cache", ValkeyArgs(memory="2 gigs", port=80, docker={"bind": "127.0.0.1", "bnid": "x"})))
+    docker: DockerArgs = {"bind": "127.0.0.1", "bnid": "x"}  # type: ignore[typeddict-unknown-key]  # mypy reports it
+    found = error_of(("cache", ValkeyArgs(memory="2 gigs", port=80, docker=docker)))
     assert found.startswith("Valkey 'cache': 3 configuration errors; nothing was changed:\n")
     with pytest.raises(ConfigurationError) as configured:
         settings.load(
@@ -147,7 +149,7 @@ REJECTED: dict[str, tuple[list[tuple[str, ValkeyArgs]], str]] = {
         "dataDir is data, as that of Valkey 'a' -> set another dataDir",
     ),
     "a value that is known later": (
-        [("a", ValkeyArgs(docker={"host": pulumi.Output.from_input("db")}, target="docker"))],
+        [("a", ValkeyArgs(docker=cast(DockerArgs, {"host": pulumi.Output.from_input("db")}), target="docker"))],
         "docker.host: an Output, expected a plain value",
     ),
 }

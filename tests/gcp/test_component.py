@@ -12,6 +12,7 @@ from harness.cloud.config_strategies import load
 from harness.cloud.gcp.configurations import MINIMAL, TOPOLOGIES
 from infra.arguments import ValkeyArgs
 from infra.component import Valkey
+from infra.section_arguments import GcpArgs
 from tests.cloud import URNS
 from tests.cloud.recording import Recorder, record
 from tests.gcp.recorded import RESOURCES, DeployedGcp
@@ -33,7 +34,7 @@ def test_every_name_is_derived_from_the_instances(configuration: str) -> None:
 
 def test_several_instances_in_one_program() -> None:
     """The recorder, like the engine, rejects two resources with one name."""
-    place = {"project": "my-project", "location": "europe-west3"}
+    place: GcpArgs = {"project": "my-project", "location": "europe-west3"}
 
     def program() -> pulumi.Output[Any]:
         instances = [

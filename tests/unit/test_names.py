@@ -17,6 +17,7 @@ WORDED = (
         "infra/component.py",
         "infra/arguments.py",
         "infra/output_arguments.py",
+        "infra/section_arguments.py",
         "infra/plugin.py",
         "component",
         "stackctl",
