@@ -1,7 +1,8 @@
 """The component: Valkey on any target, in any Pulumi program."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,7 @@ from valkeykit.errors import ConfigurationError, ValkeykitError
 from infra import outputs
 from infra.arguments import ValkeyArgs, name_arguments
 from infra.settings import StackSettings
-from infra.targets.deployment import Login, TargetDeployment
+from infra.targets.deployment import Grants, Login, TargetDeployment
 from infra.targets.identity import Identity
 from infra.targets.provisioning import create_deployment
 from infra.targets.setting_inputs import SettingInputs, after
@@ -58,10 +59,7 @@ class Valkey(pulumi.ComponentResource):
         Raises:
             RunError: The arguments are invalid, or the target cannot run them. Nothing was registered.
         """
-
-        def as_error(problem: ValkeykitError) -> pulumi.RunError:
-            return pulumi.RunError(f"Valkey {name!r}: {name_arguments(str(problem))}")
-
+        as_error = partial(_as_run_error, name)
         try:
             if not NAME.fullmatch(name):
                 raise ConfigurationError("the name is invalid", fix="use up to 40 letters, digits and hyphens")
@@ -91,6 +89,39 @@ class Valkey(pulumi.ComponentResource):
             }
         )
 
+    def allow_security_group(self, name: str, group: pulumi.Input[str]) -> None:
+        """Let the members of a security group connect, on aws.
+
+        Args:
+            name: Of the grant, unique in the component.
+            group: The id of the security group.
+
+        Raises:
+            RunError: The target is not aws.
+        """
+        self._grant(lambda grants: grants.allow_security_group(name, group))
+
+    def attach_connect_policy(self, name: str, role: pulumi.Input[str], user: str = "app") -> None:
+        """Let an IAM role log in, on aws with IAM authentication.
+
+        Args:
+            name: Of the grant, unique in the component.
+            role: The name of the role.
+            user: Whose permissions it has on the server.
+
+        Raises:
+            RunError: The target is not aws, it does not use IAM authentication, or there is no such user.
+        """
+        self._grant(lambda grants: grants.attach_connect_policy(name, role, user))
+
+    def _grant(self, create: Callable[[Grants], None]) -> None:
+        try:
+            if self._grants is None:
+                raise ConfigurationError("only the target aws has grants", fix="remove the grant")
+            create(self._grants)
+        except ValkeykitError as problem:
+            raise _as_run_error(self._name, problem) from None
+
     def _deploy(
         self,
         kind: str,
@@ -103,6 +134,7 @@ class Valkey(pulumi.ComponentResource):
         super().__init__(kind, name, None, options)
         deployment.deploy(self)
         self.settings = settings
+        self._grants = deployment.grants
         self.logins: Mapping[str, Login] = deployment.logins
         self.target_outputs: Mapping[str, pulumi.Input[Any]] = deployment.outputs
         urls = {role: _url(deployment.endpoint, login) for role, login in deployment.logins.items()}
@@ -128,6 +160,10 @@ class StackValkey(Valkey):
         deployment = create_deployment(SettingInputs(settings), identity)
         self._deploy(f"valkey:target:{settings.target.capitalize()}", "valkey", deployment, settings)
         self.register_outputs({})
+
+
+def _as_run_error(name: str, problem: ValkeykitError) -> pulumi.RunError:
+    return pulumi.RunError(f"Valkey {name!r}: {name_arguments(str(problem))}")
 
 
 def _provider(opts: pulumi.ResourceOptions | None, cloud: str) -> pulumi.ProviderResource | None:

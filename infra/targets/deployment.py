@@ -22,6 +22,18 @@ class Login:
     password: pulumi.Output[str] | None = None
 
 
+class Grants(ABC):
+    """Access for resources of the caller's program."""
+
+    @abstractmethod
+    def allow_security_group(self, name: str, group: pulumi.Input[str]) -> None:
+        """Let the members of a security group connect."""
+
+    @abstractmethod
+    def attach_connect_policy(self, name: str, role: pulumi.Input[str], user: str) -> None:
+        """Let an IAM role log in as a user."""
+
+
 class TargetDeployment(ABC):
     """A deployment in two steps: the constructor checks everything that it can, `deploy` creates the resources.
 
@@ -29,6 +41,7 @@ class TargetDeployment(ABC):
     checks: outputs that must succeed before any resource is registered. The following are set by `deploy`:
     logins: of the roles app, admin and monitor, whose users may have other names on the server.
     outputs: outputs that only this target has, by name.
+    grants: None if the target has none.
     """
 
     component_options: pulumi.ResourceOptions | None = None
@@ -36,6 +49,7 @@ class TargetDeployment(ABC):
     endpoint: pulumi.Output[Endpoint]
     logins: Mapping[str, Login]
     outputs: Mapping[str, pulumi.Input[Any]]
+    grants: Grants | None = None
 
     @abstractmethod
     def deploy(self, component: pulumi.Resource) -> None:

@@ -35,6 +35,7 @@ def _subnet(_token: str, arguments: Inputs) -> Inputs:
 
 CALLS: Mapping[str, Answer] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _token, _arguments: {"names": list(ZONES)},
+    "aws:index/getRegion:getRegion": lambda _token, _arguments: {"region": "eu-central-1"},
     "aws:ec2/getSubnet:getSubnet": _subnet,
     "aws:elasticache/getReplicationGroup:getReplicationGroup": lambda _token, arguments: {
         "authTokenEnabled": True,

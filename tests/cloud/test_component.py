@@ -180,3 +180,12 @@ def test_there_is_an_argument_for_each_key() -> None:
 )
 def test_commands_in_errors_become_arguments(command: str, expected: str) -> None:
     assert name_arguments(f"  key is wrong -> {command}") == f"  key is wrong -> {expected}"
+
+
+@pytest.mark.parametrize("grant", ["allow_security_group", "attach_connect_policy"])
+def test_targets_without_grants_reject_them(grant: str) -> None:
+    def program() -> None:
+        getattr(Valkey("cache"), grant)("web", "web")
+
+    with pytest.raises(pulumi.RunError, match="Valkey 'cache': only the target aws has grants -> remove the grant"):
+        record(Recorder(RESOURCES), program)

@@ -108,7 +108,7 @@ def _url(endpoint: pulumi.Output[Endpoint], login: Login) -> pulumi.Output[str]:
 
 def create_connect_policies(
     context: Context, access: UserAccess, cache_arn: pulumi.Output[str]
-) -> dict[str, pulumi.Input[Any]]:
+) -> dict[str, dict[str, pulumi.Output[str]]]:
     """For IAM: a policy for each role that may log in. Returns the ARN and the document of each."""
     return {role: _connect_policy(context, role, user_arn, cache_arn) for role, user_arn in access.arns.items()}
 

@@ -7,14 +7,18 @@ from typing import Any
 
 import pulumi
 from pulumi_aws import Provider
+from pulumi_aws.get_region import get_region
 from valkeykit.endpoint import Endpoint
+from valkeykit.errors import ConfigurationError
 
 from infra.outputs import AWS, USER_URLS
 from infra.settings import StackSettings
 from infra.settings.aws import sizing
+from infra.settings.config_keys import set_command
 from infra.targets.aws import access, alarms, dashboard, network, replication, secrets, serverless
 from infra.targets.aws.elasticache import CacheDependencies, ManagedCache, backup_days, create_guard
 from infra.targets.aws.existing_group import look_up_existing
+from infra.targets.aws.grants import AwsGrants
 from infra.targets.aws.names import labels, safe_name
 from infra.targets.context import Context, protection
 from infra.targets.deployment import Login, TargetDeployment
@@ -32,11 +36,13 @@ class AwsDeployment(TargetDeployment):
     ) -> None:
         """
         Raises:
-            ConfigurationError: the network, an existing group or the provider's configuration does not fit; no
-                resource was registered.
+            ConfigurationError: the network, an existing group, the provider's region or its configuration does not
+                fit; no resource was registered.
         """
         settings = inputs.settings
         self._inputs, self._identity = inputs, identity
+        if provider:
+            _check_region(settings, provider)
         self._provider = provider or _provider(settings, identity)
         self._existing = network.look_up_once_known(inputs, self._provider)
         self._imported = look_up_existing(settings, self._provider)
@@ -62,6 +68,9 @@ class AwsDeployment(TargetDeployment):
         placement = network.create_network(context, self._existing)
         cache = _create_cache(context, CacheDependencies(placement, users, key, topic, self._imported))
         watched = _create_alarms(context, cache, topic)
+        uses_iam = settings.aws.auth == "iam"
+        policies = access.create_connect_policies(context, users, cache.arn) if uses_iam else {}
+        self.grants = AwsGrants(context, placement.servers, policies)
         self.logins: Mapping[str, Login] = users.logins
         self.endpoint = _endpoint(settings, cache, users.logins)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
@@ -79,11 +88,7 @@ class AwsDeployment(TargetDeployment):
                 "dashboard": dashboard.create_dashboard(context, watched),
                 "secretArn": secrets.create_connection_secret(context, self.endpoint, users.logins, key),
                 **({"configurationEndpoint": cache.configuration_endpoint} if cache.configuration_endpoint else {}),
-                **(
-                    {"connectPolicies": access.create_connect_policies(context, users, cache.arn)}
-                    if settings.aws.auth == "iam"
-                    else {}
-                ),
+                **({"connectPolicies": policies} if uses_iam else {}),
             }
         }
         if users.others:
@@ -98,6 +103,20 @@ def _provider(settings: StackSettings, identity: Identity) -> Provider:
     guarded = guard.protect("the region and all its resources", ("region",)) if guard else None
     options = pulumi.ResourceOptions.merge(previous.watch(), guarded) if guard else None
     return Provider(identity.resource("aws"), region=settings.aws.region, **given, opts=options)
+
+
+def _check_region(settings: StackSettings, provider: pulumi.ProviderResource) -> None:
+    """Of the caller's provider: names and ARNs are built from the configured region, resources are created in its own.
+
+    Raises:
+        ConfigurationError: they differ.
+    """
+    region = get_region(opts=pulumi.InvokeOptions(provider=provider)).region  # None if it is not known in a preview
+    if region and region != settings.aws.region:
+        raise ConfigurationError(
+            f"aws.region is {settings.aws.region}, the region of the provider is {region}",
+            fix=set_command("aws.region", region),
+        )
 
 
 def _create_cache(context: Context, deps: CacheDependencies) -> ManagedCache:

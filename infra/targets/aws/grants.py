@@ -1,0 +1,58 @@
+"""Access for resources of the caller's program: a security group, or an IAM role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_aws.iam.role_policy_attachment import RolePolicyAttachment
+from pulumi_aws.vpc.security_group_ingress_rule import SecurityGroupIngressRule
+from valkeykit.errors import ConfigurationError
+
+from infra.settings.config_keys import set_command
+from infra.targets.aws import network
+from infra.targets.context import Context
+from infra.targets.deployment import Grants
+
+
+@dataclass(frozen=True)
+class AwsGrants(Grants):
+    """servers: the cache's security group. policies: the connect policy of each user; none without IAM."""
+
+    context: Context
+    servers: pulumi.Output[str]
+    policies: Mapping[str, Mapping[str, pulumi.Output[str]]]
+
+    def allow_security_group(self, name: str, group: pulumi.Input[str]) -> None:
+        context = self.context
+        for port in network.ports(context.settings):
+            SecurityGroupIngressRule(
+                context.resource(f"grant-{name}-{port}"),
+                security_group_id=self.servers,
+                referenced_security_group_id=group,
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                tags=context.tags,
+                opts=context.options(),
+            )
+
+    def attach_connect_policy(self, name: str, role: pulumi.Input[str], user: str) -> None:
+        """
+        Raises:
+            ConfigurationError: clients log in with passwords, or there is no such user.
+        """
+        if not self.policies:
+            raise ConfigurationError(
+                "connect policies exist with IAM authentication only, but aws.auth is password",
+                fix=set_command("aws.auth", "iam"),
+            )
+        if user not in self.policies:
+            raise ConfigurationError(f"the user {user!r} does not exist", fix=f"use one of {', '.join(self.policies)}")
+        RolePolicyAttachment(
+            self.context.resource(f"grant-{name}"),
+            role=role,
+            policy_arn=self.policies[user]["arn"],
+            opts=self.context.options(),
+        )
