@@ -25,7 +25,14 @@ from __future__ import annotations
 
 
 def shown(value: object) -> str:
-    """A wrong value for an error's text: its repr, cut to a length."""
+    """Format a wrong value for an error's text.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        Its repr, cut to 80 characters; its type if it has none.
+    """
     try:
         return f"{value!r:.80}"
     except Exception:  # noqa: BLE001  (a repr may raise anything; that of a huge int does)
@@ -40,6 +47,12 @@ class ValkeykitError(Exception):
     """
 
     def __init__(self, message: str, *, fix: str = "") -> None:
+        """Create an error, whose text is the message and the fix.
+
+        Args:
+            message: What is wrong.
+            fix: The step that fixes it; may be empty.
+        """
         super().__init__(message)
         self.fix = fix
 

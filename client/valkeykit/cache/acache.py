@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class AsyncCache(CacheBase):
-    """A cache on the server, for asyncio. Arguments, answers and errors are those of Cache."""
+    """A cache on the server, for asyncio. Options, results and errors are those of Cache."""
 
     _connection_type = AsyncLazyConnection
     _lazy: AsyncLazyConnection
@@ -40,29 +40,92 @@ class AsyncCache(CacheBase):
         return set()
 
     async def get(self, key: str, default: Any = None) -> Any:
-        """As Cache.get."""
+        """Read a value, including one in the stale period of `get_or_compute`.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            default: Returned if there is no value, or the server is unavailable.
+
+        Returns:
+            The value, or the default.
+
+        Raises:
+            ConfigurationError: The key isn't a text of 1 to 1024 characters.
+        """
         return await self.run(self._operations.get(key, default))
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """As Cache.get_many."""
+        """Read several values in one round trip, and one more if any has tags.
+
+        Args:
+            keys: Texts of 1 to 1024 characters.
+
+        Returns:
+            The values that exist, by key; an empty dict if the server is unavailable.
+
+        Raises:
+            ConfigurationError: A key can't be used.
+        """
         return await self.run(self._operations.get_many(keys))
 
     async def set(
         self, key: str, value: Any, ttl: float | None = API_RESPONSE_SECONDS, *, tags: Iterable[str] = ()
     ) -> bool:
-        """As Cache.set."""
+        """Store a value.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            value: Anything that the serializer takes.
+            ttl: Time to live in seconds, up to a year, less the jitter. None: no expiry; the entry ends only by
+                `delete`, by `invalidate` or when the server evicts it.
+            tags: `invalidate` ends all entries of a tag at once. Reading a tagged entry takes a second round trip.
+
+        Returns:
+            False if the server is unavailable.
+
+        Raises:
+            ConfigurationError: The value can't be serialized, or another argument can't be used.
+        """
         return await self.run(self._operations.set(key, value, ttl, tags))
 
     async def set_many(self, values: Mapping[str, Any], ttl: float | None = API_RESPONSE_SECONDS) -> bool:
-        """As Cache.set_many."""
+        """Store several values in one round trip.
+
+        Args:
+            values: Values by key.
+            ttl: As for `set`.
+
+        Returns:
+            False if the server is unavailable.
+
+        Raises:
+            ConfigurationError: A value can't be serialized, or another argument can't be used.
+        """
         return await self.run(self._operations.set_many(values, ttl))
 
     async def delete(self, *keys: str) -> int:
-        """As Cache.delete."""
+        """Delete entries.
+
+        Args:
+            *keys: Texts of 1 to 1024 characters.
+
+        Returns:
+            The number of entries that existed.
+
+        Raises:
+            ValkeykitError: The server is unavailable, so they may still exist.
+        """
         return await self.run(self._operations.delete(keys))
 
     async def invalidate(self, *tags: str) -> None:
-        """As Cache.invalidate."""
+        """End all entries of tags.
+
+        Args:
+            *tags: Texts of 1 to 1024 characters.
+
+        Raises:
+            ValkeykitError: The server is unavailable, so the entries may still be served.
+        """
         await self.run(self._operations.invalidate(tags))
 
     @overload
@@ -102,9 +165,27 @@ class AsyncCache(CacheBase):
         tags: Iterable[str] = (),
         lease: float = COMPUTE_LEASE_SECONDS,
     ) -> Any:
-        """As Cache.get_or_compute; `compute` may be a coroutine function.
+        """Read a value; if there is none, one caller of all processes computes it.
 
-        A lease isn't renewed while the event loop is blocked.
+        The others wait, however long that takes. A value whose key is deleted meanwhile is not stored.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            compute: Called without arguments; a function or a coroutine function.
+            ttl: Seconds that the value is fresh; None: it never expires.
+            stale: Seconds after `ttl` in which the others get the old value while one computes,
+                and all do if that fails; without an old value they wait.
+            negative_ttl: Seconds that None is kept.
+            tags: As for `set`.
+            lease: Seconds after which another caller computes if this process dies. Renewed while computing,
+                unless the event loop is blocked.
+
+        Returns:
+            The value as the serializer reads it back, also for the caller that computes it: JSON makes lists of tuples.
+
+        Raises:
+            ConfigurationError: An argument can't be used, or the value can't be serialized.
+            BaseException: What `compute` raises, unless there is an old value.
         """
         call = Computation(self._operations, key, compute, ttl, stale, negative_ttl, tags, lease)
         is_closed = False
@@ -131,16 +212,38 @@ class AsyncCache(CacheBase):
         return value
 
     async def touch(self, key: str, ttl: float | None, default: Any = None) -> Any:
-        """As Cache.touch."""
+        """Read a value as `get` does, and reset its time to live.
+
+        Args:
+            key: Text of 1 to 1024 characters.
+            ttl: Seconds; None for no expiry.
+            default: Returned if there is no value, or the server is unavailable.
+
+        Returns:
+            The value, or the default.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+        """
         value = await self.run(self._operations.touch(key, ttl))
         return default if value is MISSING else value
 
     async def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """As Cache.commands."""
+        """Send commands in one round trip, also while the circuit breaker is open.
+
+        Args:
+            *commands: Words of each command. Complete its keys with `key`.
+
+        Returns:
+            The responses, as bytes.
+
+        Raises:
+            ValkeykitError: The server is unavailable, or rejected a command.
+        """
         return await self._send(Send(list(commands), bypass_breaker=True, no_resend=True))
 
     async def close(self) -> None:
-        """As Cache.close."""
+        """Close the connections; a further call opens them again."""
         here = asyncio.get_running_loop()
         await asyncio.gather(*(task for task in self._background if task.get_loop() is here), return_exceptions=True)
         await self._lazy.close()
@@ -152,7 +255,14 @@ class AsyncCache(CacheBase):
         await self.close()
 
     def run(self, effects: Effects[T]) -> Coroutine[Any, Any, T]:
-        """As Cache.run."""
+        """Run an operation of the cache or of a class that is built on it.
+
+        Args:
+            effects: The operation.
+
+        Returns:
+            Its result.
+        """
         return run_effects_async(effects, self._send)
 
     @contextmanager

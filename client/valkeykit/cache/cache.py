@@ -244,7 +244,14 @@ class Cache(CacheBase):
         self.close()
 
     def run(self, effects: Effects[T]) -> T:
-        """Run an operation of the cache or of a class that is built on it."""
+        """Run an operation of the cache or of a class that is built on it.
+
+        Args:
+            effects: The operation.
+
+        Returns:
+            Its result.
+        """
         return run_effects(effects, self._send)
 
     def _send(self, effect: Send) -> list[Any]:

@@ -20,11 +20,25 @@ class Serializer(Protocol):
     """Converts values to bytes and back."""
 
     def dumps(self, value: Any) -> bytes:
-        """Convert a value to bytes. What it raises is reported as an error of the caller."""
+        """Convert a value to bytes. What it raises is reported as an error of the caller.
+
+        Args:
+            value: What the application stores.
+
+        Returns:
+            The value as bytes.
+        """
         ...
 
     def loads(self, data: bytes) -> Any:
-        """Convert bytes back. What it raises counts as a miss."""
+        """Convert bytes back. What it raises counts as a miss.
+
+        Args:
+            data: What `dumps` returned, or what another program stored.
+
+        Returns:
+            The value.
+        """
         ...
 
 
@@ -34,9 +48,32 @@ class JsonSerializer:
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
 
     def dumps(self, value: Any) -> bytes:
+        """Convert a value to compact JSON.
+
+        Args:
+            value: A value that `json.dumps` takes.
+
+        Returns:
+            JSON in UTF-8.
+
+        Raises:
+            TypeError: The value has no form in JSON.
+            ValueError: The value refers to itself.
+        """
         return self._encode(value).encode()
 
     def loads(self, data: bytes) -> Any:
+        """Read JSON.
+
+        Args:
+            data: JSON in UTF-8.
+
+        Returns:
+            The value; tuples are lists.
+
+        Raises:
+            ValueError: It isn't JSON.
+        """
         return json.loads(data)
 
 

@@ -210,32 +210,108 @@ class Leaderboard:
 
 
 class AsyncLeaderboard:
-    """A leaderboard in an AsyncCache. Arguments and results are those of Leaderboard."""
+    """A leaderboard in an AsyncCache, as Leaderboard is one in a Cache."""
 
     def __init__(self, cache: AsyncCache, name: str, ttl: float | None = LEADERBOARD_SECONDS) -> None:
+        """Check the arguments; nothing is sent.
+
+        Args:
+            cache: Where the board is stored.
+            name: Text of 1 to 1024 characters.
+            ttl: Seconds from the last change until the board expires; None for no expiry.
+
+        Raises:
+            ConfigurationError: The name or the TTL can't be used.
+        """
         self._run = cache.run
         self._board = _Board(cache, name, ttl)
 
     async def add(self, member: str, score: float) -> None:
-        """As Leaderboard.add."""
+        """Set a member's score.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+            score: A finite number.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
+        """
         await self._run(self._board.add(member, score))
 
     async def increment(self, member: str, by: float = 1) -> float:
-        """As Leaderboard.increment."""
+        """Increment a member's score.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+            by: A finite number, which may be negative.
+
+        Returns:
+            The new score.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
+        """
         return await self._run(self._board.increment(member, by))
 
     async def remove(self, member: str) -> bool:
-        """As Leaderboard.remove."""
+        """Remove a member.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+
+        Returns:
+            False if it was not on the board.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
+        """
         return await self._run(self._board.remove(member))
 
     async def top(self, number: int = 10) -> list[RankedMember]:
-        """As Leaderboard.top."""
+        """List the members with the highest scores.
+
+        Args:
+            number: How many members, at most.
+
+        Returns:
+            The members, the highest score first.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
+        """
         return await self._run(self._board.top(number))
 
     async def rank(self, member: str) -> int | None:
-        """As Leaderboard.rank."""
+        """Find a member's rank.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+
+        Returns:
+            1 for the highest score; None if it is not on the board.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
+        """
         return await self._run(self._board.rank(member))
 
     async def around(self, member: str, number: int = 2) -> list[RankedMember]:
-        """As Leaderboard.around."""
+        """List a member and its neighbors.
+
+        Args:
+            member: Text of 1 to 1024 characters.
+            number: How many neighbors on each side, at most.
+
+        Returns:
+            The members in order; an empty list if the member is not on the board.
+
+        Raises:
+            ConfigurationError: An argument can't be used.
+            ValkeykitError: The server is unavailable.
+        """
         return await self._run(self._board.around(member, number))

@@ -142,27 +142,75 @@ class Sessions:
 
 
 class AsyncSessions:
-    """Sessions in an AsyncCache. Arguments, answers and errors are those of Sessions."""
+    """Login sessions in an AsyncCache, as Sessions has them in a Cache."""
 
     def __init__(self, cache: AsyncCache, ttl: float = SESSION_SECONDS) -> None:
-        """As Sessions."""
+        """Check the arguments; nothing is sent.
+
+        Args:
+            cache: Where the sessions are stored.
+            ttl: Seconds until a session expires that is neither read nor written.
+
+        Raises:
+            ConfigurationError: The TTL can't be used.
+        """
         self._run = cache.run
         self._store = _Store(cache, ttl)
 
     async def create(self, data: Data) -> str:
-        """As Sessions.create."""
+        """Store a new session.
+
+        Args:
+            data: Anything that the serializer takes.
+
+        Returns:
+            The session's id, which can't be guessed.
+
+        Raises:
+            ConfigurationError: The data can't be serialized.
+            ValkeykitError: The server is unavailable or rejected the write.
+        """
         return await self._run(self._store.create(data))
 
     async def read(self, session: str) -> Data | None:
-        """As Sessions.read."""
+        """Read a session's data.
+
+        Args:
+            session: Its id.
+
+        Returns:
+            The data; None if the session has ended, the id is invalid, or the server is unavailable.
+        """
         return await self._run(self._store.read(session))
 
     async def write(self, session: str, data: Data) -> bool:
-        """As Sessions.write."""
+        """Replace a session's data.
+
+        Args:
+            session: Its id.
+            data: Anything that the serializer takes.
+
+        Returns:
+            False if the session has ended.
+
+        Raises:
+            ConfigurationError: The data can't be serialized.
+            ValkeykitError: The server is unavailable or rejected the write.
+        """
         return await self._run(self._store.write(session, data))
 
     async def end(self, session: str) -> bool:
-        """As Sessions.end."""
+        """End a session.
+
+        Args:
+            session: Its id.
+
+        Returns:
+            False if there was no such session.
+
+        Raises:
+            ValkeykitError: The server is unavailable, so the session may still exist.
+        """
         return await self._run(self._store.end(session))
 
 

@@ -40,6 +40,15 @@ MAX_TTL_SECONDS = 366 * 86_400
 def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix: str = "") -> int:
     """Convert a time to live for the server.
 
+    Args:
+        seconds: The time to live.
+        jitter: Share of it by which the result may be shorter, at random.
+        name: The argument's name in an error.
+        fix: The fix in an error; by default a value of that argument.
+
+    Returns:
+        Milliseconds, at least 1.
+
     Raises:
         ConfigurationError: Not a number of seconds above 0, up to a year.
     """
@@ -51,5 +60,16 @@ def milliseconds(seconds: float, jitter: float = 0.0, *, name: str = "ttl", fix:
 
 
 def expiry(seconds: float | None, jitter: float = 0.0) -> int | None:
-    """As `milliseconds`; None for an entry that never expires."""
+    """Convert a time to live that may be unlimited.
+
+    Args:
+        seconds: The time to live; None for an entry that never expires.
+        jitter: As for `milliseconds`.
+
+    Returns:
+        Milliseconds, or None.
+
+    Raises:
+        ConfigurationError: Not a number of seconds above 0, up to a year.
+    """
     return None if seconds is None else milliseconds(seconds, jitter, fix="pass ttl=60, or None for no expiry")

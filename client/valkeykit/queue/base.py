@@ -184,6 +184,19 @@ class QueueBase:
     ) -> JobRequest:
         """Check the arguments of `add`.
 
+        Args:
+            job: Its name, or its handler.
+            arguments: Keyword arguments of the handler, JSON values.
+            delay: Seconds until it may run.
+            at: The time at which it may run, instead of a delay.
+            identity: The job's id; None for a random one.
+            key: At most one job of a key is added within `key_ttl` seconds.
+            key_ttl: Seconds, see `key`.
+            options: See JobOptions.
+
+        Returns:
+            The job to add.
+
         Raises:
             InvalidJobError: An argument can't be used.
         """
@@ -205,6 +218,16 @@ class QueueBase:
         options: JobOptions,
     ) -> Iterator[JobRequest]:
         """Check the arguments of `add_many`, those of each job when it is iterated over.
+
+        Args:
+            job: Name or handler of the jobs.
+            argument_sets: The arguments of each job.
+            delay: Seconds until they may run.
+            at: The time at which they may run, instead of a delay.
+            options: See JobOptions.
+
+        Returns:
+            The jobs to add.
 
         Raises:
             InvalidJobError: An argument can't be used.
@@ -228,6 +251,19 @@ class QueueBase:
         options: JobOptions,
     ) -> Schedule:
         """Check the arguments of `schedule`.
+
+        Args:
+            job: Its name, or its handler.
+            arguments: Keyword arguments of the handler, JSON values.
+            name: Name of the schedule; None for the job's.
+            cron: A cron expression, instead of `every`.
+            every: The interval in seconds, instead of `cron`.
+            zone: Time zone of the cron expression.
+            overlap: Whether a job is added while the previous one isn't done.
+            options: See JobOptions.
+
+        Returns:
+            The schedule to store.
 
         Raises:
             InvalidJobError: An argument can't be used.
@@ -253,7 +289,18 @@ class QueueBase:
         )
 
     def specify(self, name: str, options: JobOptions) -> JobSpec:
-        """A job's name and options, with the defaults of its handler. Jobs without options of their own are cached."""
+        """Check a job's options and complete them with the defaults of its handler.
+
+        Args:
+            name: The job's name.
+            options: Its own options; the result without any is cached.
+
+        Returns:
+            The job's name and all options.
+
+        Raises:
+            InvalidJobError: The name or an option can't be used.
+        """
         if not options and (cached := self._specs.get(name)) is not None:
             return cached
         if unknown := options.keys() - JobOptions.__annotations__.keys():

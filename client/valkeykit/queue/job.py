@@ -31,7 +31,9 @@ class Job:
     Attributes:
         attempt: Number of the attempt, from 1.
         spec: Its name and options.
+        handler: The handler of its name; None if this worker has none.
         queue: Name of its queue.
+        is_suspect: It has lost workers more than once.
     """
 
     # Written by Tracing alone, after it was read.
@@ -66,7 +68,7 @@ class Job:
         self.spec = spec
         self.handler = handler
         self.queue = queue
-        self.is_suspect = is_suspect  # it has lost workers more than once
+        self.is_suspect = is_suspect
         self._progress: Any = None
 
     @property
@@ -76,10 +78,12 @@ class Job:
 
     @property
     def id(self) -> str:
+        """The id that `Queue.add` returned."""
         return self._identity.decode(errors="replace")
 
     @property
     def name(self) -> str:
+        """The name by which its handler is registered."""
         return self.spec.name
 
     @property

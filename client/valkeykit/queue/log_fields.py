@@ -34,6 +34,14 @@ class JobFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields to a record, unless it has them already.
+
+        Args:
+            record: The log record.
+
+        Returns:
+            True: no record is dropped.
+        """
         job = current_job_or_none()
         for name, value in (_NO_JOB if job is None else fields_of(job)).items():
             record.__dict__.setdefault(name, value)

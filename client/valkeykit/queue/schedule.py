@@ -75,6 +75,13 @@ class Schedule:
     def deserialize(cls, name: str, serialized: str) -> Schedule:
         """Read what `serialized` wrote.
 
+        Args:
+            name: Name of the schedule.
+            serialized: What the server stores.
+
+        Returns:
+            The schedule, without its next time.
+
         Raises:
             InvalidJobError: It is of another version, or something else.
         """
@@ -92,7 +99,16 @@ class Schedule:
 
     @classmethod
     def listed(cls, name: str, serialized: str, due: int) -> Schedule:
-        """A schedule of a listing, with its next time (ms)."""
+        """Read a schedule of a listing; one of another version has only its name and next time.
+
+        Args:
+            name: Name of the schedule.
+            serialized: What the server stores.
+            due: Its next time, milliseconds since the epoch.
+
+        Returns:
+            The schedule.
+        """
         try:
             schedule = cls.deserialize(name, serialized)
         except InvalidJobError:

@@ -147,10 +147,15 @@ class Worker:
                 self._loop.call_soon_threadsafe(event.set)
 
     async def serve(self, *, burst: bool = False) -> None:
-        """Work until `stop` is called, in a running event loop. Errors are those of `run`.
+        """Work until `stop` is called, in a running event loop.
 
         Args:
             burst: Return when no job waits and none runs.
+
+        Raises:
+            UnsupportedServerError: The server doesn't suit a queue.
+            LoginError: The server rejected the login when the worker started.
+            ConfigurationError: The worker is running already, or a module is being imported by a child process.
         """
         check_not_importing()
         if self._is_serving:
