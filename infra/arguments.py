@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
 import pulumi
 from valkeykit.errors import ValkeykitError
+from valkeykit.vocabulary import Environment
 
 from infra import output_arguments, settings
 from infra.hardening import Target, Topology, Workload
@@ -34,7 +35,7 @@ class ValkeyArgs:
     workload: Workload | None = None
     version: str | None = None
     memory: str | None = None
-    environment: Literal["dev", "prod"] | None = None
+    environment: Environment | None = None
     port: int | None = None
     data_dir: str | None = None
     restore_from: str | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from valkeykit.vocabulary import UserRole
 
 from stackctl.invocation import make_command, running
 from stackctl.messages import show, show_dry_run
@@ -193,7 +194,7 @@ def card(stack: StackName = DEFAULT_STACK) -> None:
 @app.command("cli")
 def prompt(
     stack: StackName = DEFAULT_STACK,
-    role: Annotated[Literal["admin", "app", "monitor"], typer.Option(help="The user that logs in.")] = "admin",
+    role: Annotated[UserRole, typer.Option(help="The user that logs in.")] = "admin",
 ) -> None:
     """Open valkey-cli on the server, or a minimal prompt where it is not installed."""
     from stackctl.operations.prompt import open_prompt

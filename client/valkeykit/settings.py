@@ -305,7 +305,7 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _check_topology(address: Address, topology: str | None) -> None:
+def _check_topology(address: Address, topology: Topology | None) -> None:
     if address.socket and topology != "single":
         raise ConfigurationError(f"a unix socket needs the topology single, not {topology}", fix='topology="single"')
     if topology == "cluster" and address.database:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
+from valkeykit.vocabulary import Environment
 
 from infra.hardening import Target, Topology, Workload
 from infra.settings.aws import AwsSettings
@@ -46,7 +47,7 @@ class StackSettings(SettingsModel):
         Key('major.minor or major.minor.patch, quoted in a YAML file, such as "9.1"', "9.1"),
     ] = "9.1"
     memory: Annotated[Size, Key("a whole number with mb or gb, 16mb or more, such as 512mb", "512mb")] = "256mb"
-    environment: Annotated[Literal["dev", "prod"], Key("dev or prod", "dev")] = "dev"
+    environment: Annotated[Environment, Key("dev or prod", "dev")] = "dev"
     port: Annotated[
         int, Field(ge=0, le=65535), Key("1024 to 65535, or 0 for the first free port from 6379", "6380")
     ] = 0

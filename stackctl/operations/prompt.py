@@ -9,23 +9,22 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
+from valkeykit.vocabulary import UserRole
 
 from infra.outputs import ENDPOINT, ENV, URLS
 from stackctl import export
 from stackctl.errors import StackError
 from stackctl.stack import Stack
 
-Role = Literal["admin", "app", "monitor"]
-
 PROGRAMS = ("valkey-cli", "redis-cli")
 _OWN = (sys.executable, "-c", "from valkeykit.cli import main; main()", "cli")
 
 
-def open_prompt(stack: Stack, role: Role) -> NoReturn:
+def open_prompt(stack: Stack, role: UserRole) -> NoReturn:
     """Replace this process by the prompt, with the address, the login and the authority of the stack.
 
     Raises:

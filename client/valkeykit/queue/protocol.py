@@ -170,7 +170,7 @@ class QueueProtocol:
         producer, call = self._call_ids.next()
         return self._call("cancel", (call, identity), _text, f"answers:{producer}")
 
-    def purge(self, state: str) -> ScriptCall[int]:
+    def purge(self, state: StoredState) -> ScriptCall[int]:
         producer, call = self._call_ids.next()
         return self._call("purge", (call, state), int, f"answers:{producer}")
 
@@ -261,7 +261,7 @@ class QueueProtocol:
         return f"{'delayed' if job.delay else 'waiting'}:{job.spec.priority}"
 
 
-def check_listing(state: str, limit: int, skip: int) -> int:
+def check_listing(state: StoredState, limit: int, skip: int) -> int:
     """Check what a listing takes; returns the limit.
 
     Raises:
@@ -273,7 +273,7 @@ def check_listing(state: str, limit: int, skip: int) -> int:
     return check_count("limit", limit)
 
 
-def check_purge(state: str) -> str:
+def check_purge(state: StoredState) -> StoredState:
     """Check what can be purged.
 
     Raises:

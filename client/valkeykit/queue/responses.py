@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, get_args
 
 from valkeykit.errors import InvalidJobError, JobFailedError, OperationTimeoutError
 from valkeykit.queue.schema import name_of
-from valkeykit.vocabulary import JobStatus, StoredState
+from valkeykit.vocabulary import JobStatus, ReapedFate, StoredState
 
 _STATUSES: dict[bytes, JobStatus] = {status.encode(): status for status in get_args(JobStatus)}
+_FATES: dict[bytes, ReapedFate] = {fate.encode(): fate for fate in get_args(ReapedFate)}
 
 
 class Added(NamedTuple):
@@ -26,12 +27,12 @@ class Added(NamedTuple):
 
 
 class ReapedJob(NamedTuple):
-    """A job whose worker didn't renew its lease. fate: waiting, dead or cancelled."""
+    """A job whose worker didn't renew its lease."""
 
     id: str
     name: str
     attempt: int
-    fate: str
+    fate: ReapedFate
 
 
 class TakeResult(NamedTuple):
@@ -192,7 +193,7 @@ def read_take(answer: list[Any]) -> TakeResult:
         suspects,
         limited == 1,
         [
-            ReapedJob(identity.decode(errors="replace"), name_of(record), attempt, fate.decode())
+            ReapedJob(identity.decode(errors="replace"), name_of(record), attempt, _FATES[fate])
             for identity, attempt, record, fate in zip(*(reaped[part::4] for part in range(4)), strict=True)
         ],
         list(zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)),

@@ -16,7 +16,7 @@ from infra.drivers.docker import aof, lost_slots, reasons, repair_container, rol
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.executor import WrongPasswordError
-from infra.drivers.docker.repair_container import DATA, FOLDER, NEW, RecordedPosition, RepairContainer
+from infra.drivers.docker.repair_container import DATA, FOLDER, NEW, RecordedPosition, RecordedRole, RepairContainer
 from infra.drivers.topology import nodesconf
 from infra.drivers.topology.executor import (
     RESPONSE_TIMEOUT_SECONDS,
@@ -356,7 +356,7 @@ def _write_position(
     folder = f"{NEW}/appendonlydir"
     last = aof.parse(volume.read(f"{folder}/{aof.MANIFEST}"))[-1].name
     size = volume.size(f"{folder}/{last}")
-    role = "master" if before.role == "stopped" else before.role
+    role: RecordedRole = "master" if before.role == "stopped" else before.role
     position = replace(before, project=deployment.plan.project, role=role, file=last, size=size, durable=size)
     volume.write(f"{NEW}/position", f"{replace(position, keys=keys, version='', base='', earlier=0)}\n")
 

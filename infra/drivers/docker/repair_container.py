@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from infra.drivers.docker import aof, deployment_files, reasons
 from infra.drivers.docker.container_deployment import ContainerDeployment
@@ -18,12 +19,18 @@ NEW = f"{DATA}/repairing"
 """The new files of a repair, until they are put in place."""
 
 
+RecordedRole = Literal["master", "slave", "stopped"]
+"""stopped: a primary that was shut down in order."""
+
+_ROLES: dict[str, RecordedRole] = {role: role for role in get_args(RecordedRole)}
+
+
 @dataclass(frozen=True)
 class RecordedPosition:
     """The position that a node records about every second: see container/bin/holdings."""
 
     project: str = ""
-    role: str = "master"
+    role: RecordedRole = "master"
     replid: str = "0" * 40
     offset: int = 0
     file: str = "-"
@@ -40,7 +47,9 @@ class RecordedPosition:
         words = text.split()
         if len(words) not in (9, 10, 12) or not "".join([words[3], *words[5:9], *words[11:]]).isdigit():
             return None
-        project, role, replid, offset, file, *numbers = words[:9]
+        if (role := _ROLES.get(words[1])) is None:
+            return None
+        project, _, replid, offset, file, *numbers = words[:9]
         size, durable, keys, seen = map(int, numbers)
         position = cls(project, role, replid, int(offset), file, size, durable, keys, seen, "".join(words[9:10]))
         return replace(position, base=words[10], earlier=int(words[11])) if words[10:] else position

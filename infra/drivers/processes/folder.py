@@ -25,6 +25,7 @@ from pathlib import Path
 from infra.drivers.binary import parse_version
 from infra.drivers.files import write_private
 from infra.errors import ProvisioningError
+from infra.hardening import Topology
 
 FINAL = "final-"
 BEFORE = "before-"
@@ -56,7 +57,7 @@ class Ownership:
     resource: str
     version: str
     restoring: str = ""
-    topology: str = "single"
+    topology: Topology = "single"
     shards: int = 1
 
 

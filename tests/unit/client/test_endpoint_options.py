@@ -11,6 +11,7 @@ from valkeykit.commands import stacks
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError
 from valkeykit.url import Node
+from valkeykit.vocabulary import UserRole
 from valkeykit_ops.commands.endpoint_options import settings_of
 from valkeykit_ops.doctor import target
 
@@ -25,7 +26,7 @@ OUTPUTS = {
 def test_a_stack_s_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "_outputs", lambda _name: dict(OUTPUTS))
     usual = settings_of("redis://127.0.0.1:6380", None, None)
-    passwords: dict[target.StackUser, str] = {"app": "a", "monitor": "m"}
+    passwords: dict[UserRole, str] = {"app": "a", "monitor": "m"}
     for user, password in passwords.items():
         chosen = settings_of(None, "dev", None, user)
         assert (chosen.address.username, chosen.address.password) == (user, password)
@@ -53,3 +54,11 @@ def test_the_name_of_the_certificate_is_checked_as_the_stack_says(monkeypatch: p
 def test_a_url_and_a_stack_exclude_each_other() -> None:
     with pytest.raises(typer.BadParameter):
         settings_of("redis://127.0.0.1", "dev", None)
+
+
+def test_the_workload_that_a_user_passed_is_checked_for_a_stack_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "_outputs", lambda _name: dict(OUTPUTS))
+    assert target.of_stack("dev").workload == "cache"
+    assert target.of_stack("dev", "queue").workload == "queue"
+    with pytest.raises(ConfigurationError, match="the workload is 'shop', expected one of cache, queue, mixed"):
+        target.of_stack("dev", "shop")

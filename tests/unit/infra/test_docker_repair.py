@@ -98,6 +98,7 @@ def test_a_position_is_read_and_written() -> None:
     assert str(newest) == f"{text} 9.1.2 {BASE} 77"
     assert RecordedPosition.parse("") is None
     assert RecordedPosition.parse(text.replace(" 12 ", " x ")) is None
+    assert RecordedPosition.parse(text.replace(" slave ", " unknown ")) is None
 
 
 def test_other_targets_have_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:

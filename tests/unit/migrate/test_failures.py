@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from valkeykit.commands import app
 from valkeykit.errors import ConfigurationError, TlsError, UnreachableError
 from valkeykit.url import Node
+from valkeykit.vocabulary import MigrationRole
 from valkeykit_ops.migrate import endpoints, failures, pipelined, survey
 from valkeykit_ops.migrate import state as states
 from valkeykit_ops.migrate.counters import Counters
@@ -37,7 +38,7 @@ URLS = ("redis://a:1", "redis://b:2")
 
 
 @pytest.mark.parametrize("role", ["source", "target"])
-def test_an_endpoint_that_does_not_listen_is_named(role: str) -> None:
+def test_an_endpoint_that_does_not_listen_is_named(role: MigrationRole) -> None:
     port = free_port()
     with pytest.raises(UnreachableError, match=f"{role} {HOST}:{port}: nothing listens"):
         MigrationServer(endpoints.settings(f"redis://{HOST}:{port}", None), role=role)

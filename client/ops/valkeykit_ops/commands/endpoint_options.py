@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from valkeykit.settings import ConnectionSettings, resolve_settings
+from valkeykit.vocabulary import UserRole
 
 from valkeykit_ops.doctor import target
 
@@ -16,9 +17,7 @@ StackOption = Annotated[str | None, typer.Option(help="Use the endpoint of this 
 CaOption = Annotated[Path | None, typer.Option(help="Path of the CA certificate.")]
 
 
-def settings_of(
-    url: str | None, stack: str | None, ca: Path | None, user: target.StackUser = "app"
-) -> ConnectionSettings:
+def settings_of(url: str | None, stack: str | None, ca: Path | None, user: UserRole = "app") -> ConnectionSettings:
     """The connection settings that the options select.
 
     Args:

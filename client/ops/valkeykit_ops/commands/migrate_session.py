@@ -12,11 +12,12 @@ from typing import NoReturn
 
 import typer
 from valkeykit.errors import ConfigurationError
+from valkeykit.vocabulary import MigrationRole
 
 from valkeykit_ops.commands.migrate_options import ForwardArguments, MigrationArguments
 from valkeykit_ops.commands.migrate_views import show_report
 from valkeykit_ops.migrate import endpoints, rdb_source
-from valkeykit_ops.migrate.endpoints import MigrationRole, TlsFiles
+from valkeykit_ops.migrate.endpoints import TlsFiles
 from valkeykit_ops.migrate.failures import translating_errors
 from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.options import Options

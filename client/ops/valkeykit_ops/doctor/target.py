@@ -11,18 +11,19 @@ import ssl
 import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from valkeykit.endpoint import Endpoint
 from valkeykit.environment import DEFAULT_URL
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import ConnectionSettings, ConnectOptions, resolve_settings
 from valkeykit.url import Address, Node, parse
+from valkeykit.vocabulary import UserRole, Workload
 
 from valkeykit_ops.doctor import shell_commands
 from valkeykit_ops.doctor.shell_commands import UrlEdit
 
-WORKLOADS = ("cache", "queue", "mixed")
+WORKLOADS: tuple[Workload, ...] = get_args(Workload)
 
 CONNECT_SECONDS, READ_SECONDS = 0.7, 1.0
 """Time limits of one connection attempt and one reply."""
@@ -46,7 +47,7 @@ class Target:
     """
 
     settings: ConnectionSettings
-    workload: str | None = None
+    workload: Workload | None = None
     stack: str | None = None
     ca: str | None = field(default=None, repr=False)
     url: str = field(default=DEFAULT_URL, repr=False)
@@ -169,10 +170,7 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
     Raises:
         ConfigurationError: The URL is invalid; the message has the variable.
     """
-    if workload not in (None, *WORKLOADS):
-        raise ConfigurationError(
-            f"the workload is {workload!r}, expected one of {', '.join(WORKLOADS)}", fix="--workload cache"
-        )
+    checked_workload = check_workload(workload)
     settings = resolve_settings(url, ca=ca, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
     if settings.address.socket:
         raise ConfigurationError(
@@ -182,7 +180,7 @@ def of_url(url: str | None, ca: str | Path | None = None, workload: str | None =
     named = [name for name in ("VALKEY_URL", "REDIS_URL") if os.environ.get(name, "").strip()]
     variable = named[0] if url is None and named else None
     text = (os.environ[variable] if variable else url or DEFAULT_URL).strip()
-    return Target(settings, workload, ca=str(ca) if ca else None, url=text, variable=variable)
+    return Target(settings, checked_workload, ca=str(ca) if ca else None, url=text, variable=variable)
 
 
 def _check_authority(settings: ConnectionSettings) -> None:
@@ -197,25 +195,39 @@ def _check_authority(settings: ConnectionSettings) -> None:
         ) from None
 
 
-StackUser = Literal["app", "monitor", "admin"]
-"""Users of a stack."""
+def check_workload(workload: str | None) -> Workload | None:
+    """Check the workload that a user passed.
 
-_URLS: dict[StackUser, str] = {"app": "url", "monitor": "monitorUrl", "admin": "adminUrl"}
+    Raises:
+        ConfigurationError: It isn't one.
+    """
+    if workload is None:
+        return None
+    for known in WORKLOADS:
+        if known == workload:
+            return known
+    raise ConfigurationError(
+        f"the workload is {workload!r}, expected one of {', '.join(WORKLOADS)}", fix="--workload cache"
+    )
+
+
+_URLS: dict[UserRole, str] = {"app": "url", "monitor": "monitorUrl", "admin": "adminUrl"}
 """The output with the URL of each user; Memorystore with IAM has one URL only."""
 
 
-def of_stack(name: str, workload: str | None = None, user: StackUser = "app") -> Target:
+def of_stack(name: str, workload: str | None = None, user: UserRole = "app") -> Target:
     """The target for a Pulumi stack, with one of its users.
 
     Raises:
         ConfigurationError: Pulumi is not installed, the stack does not exist, or it has no endpoint.
     """
+    checked_workload = check_workload(workload)
     endpoint, login = login_of_stack(name, user)
     options: ConnectOptions = {**login, "connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
-    return Target(resolve_settings(endpoint, **options), workload or endpoint.workload, stack=name)
+    return Target(resolve_settings(endpoint, **options), checked_workload or endpoint.workload, stack=name)
 
 
-def login_of_stack(name: str, user: StackUser = "app") -> tuple[Endpoint, ConnectOptions]:
+def login_of_stack(name: str, user: UserRole = "app") -> tuple[Endpoint, ConnectOptions]:
     """The endpoint of a Pulumi stack, and the user name and password of one of its users.
 
     Raises:

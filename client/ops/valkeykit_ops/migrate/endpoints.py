@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import ConnectionSettings, resolve_settings
+from valkeykit.vocabulary import MigrationRole
 
 from valkeykit_ops.migrate import rdb_source
 from valkeykit_ops.migrate.failures import naming_tls_options
@@ -21,8 +21,6 @@ MIGRATION_READ_TIMEOUT_SECONDS = 30.0
 """A server may be busy with another client's command for a while."""
 
 SOURCE_URL, TARGET_URL = "SOURCE_URL", "TARGET_URL"
-
-MigrationRole = Literal["source", "target"]
 
 
 @dataclass(frozen=True)

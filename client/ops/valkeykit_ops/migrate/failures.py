@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from valkeykit.error_translation import REDIS_ERRORS, translate_error
 from valkeykit.errors import UnreachableError, ValkeykitError
+from valkeykit.vocabulary import MigrationRole
 
 _ENDPOINT, _ROLE, _ANNOUNCED = "valkeykit_endpoint", "valkeykit_role", "valkeykit_announced"
 
@@ -24,7 +25,7 @@ _TLS_OPTIONS = {
 
 
 @contextlib.contextmanager
-def naming_endpoint(role: str, address: str, *, announced: bool = False) -> Iterator[None]:
+def naming_endpoint(role: MigrationRole | None, address: str, *, announced: bool = False) -> Iterator[None]:
     """Mark an exception that passes with the endpoint it comes from.
 
     Args:
@@ -34,7 +35,7 @@ def naming_endpoint(role: str, address: str, *, announced: bool = False) -> Iter
         yield
     except REDIS_ERRORS as problem:
         if not hasattr(problem, _ENDPOINT):
-            setattr(problem, _ENDPOINT, f"{role} {address}".strip())
+            setattr(problem, _ENDPOINT, f"{role} {address}" if role else address)
             setattr(problem, _ROLE, role)
             setattr(problem, _ANNOUNCED, announced)
         raise
@@ -55,7 +56,7 @@ def translating_errors() -> Iterator[None]:
         raise _translated(problem) from None
 
 
-def naming_tls_options(role: str, text: str) -> str:
+def naming_tls_options(role: MigrationRole, text: str) -> str:
     """Replace the client's names of TLS options with those of the command."""
     for theirs, ours in _TLS_OPTIONS.items():
         text = text.replace(theirs, ours.format(role=role))
@@ -64,7 +65,7 @@ def naming_tls_options(role: str, text: str) -> str:
 
 def _translated(problem: Exception) -> ValkeykitError:
     error = translate_error(problem)
-    endpoint, role = getattr(problem, _ENDPOINT, ""), getattr(problem, _ROLE, "")
+    endpoint, role = getattr(problem, _ENDPOINT, ""), getattr(problem, _ROLE, None)
     message = str(error.args[0])
     fix = error.fix
     if role:

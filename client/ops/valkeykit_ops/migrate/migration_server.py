@@ -14,6 +14,7 @@ from valkeykit.connection import first_answer, mode_of, open_client
 from valkeykit.errors import ConfigurationError, TlsError, UnreachableError
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
+from valkeykit.vocabulary import MigrationRole
 
 from valkeykit_ops.migrate.failures import naming_endpoint, translating_errors
 from valkeykit_ops.migrate.payload import Format
@@ -57,7 +58,7 @@ class InspectedServer(Protocol):
 class MigrationServer:
     """The source or the target of a migration."""
 
-    def __init__(self, settings: ConnectionSettings, label: str = "", *, role: str = "") -> None:
+    def __init__(self, settings: ConnectionSettings, label: str = "", *, role: MigrationRole | None = None) -> None:
         """Connect.
 
         Args:
@@ -164,13 +165,13 @@ class MigrationServer:
         try:
             return self.info(self._seed, "server")
         except EndedError:
-            name = f"{self._role} {self._seed.host}:{self._seed.port}".strip()
+            name = f"{self._role or ''} {self._seed.host}:{self._seed.port}".strip()
             if self.settings.address.tls:
+                options = f" with --{self._role}-cert and --{self._role}-key" if self._role else ""
                 raise TlsError(
                     f"{name}: the server ended the TLS connection; most often it requires a client certificate, "
                     "or does not trust this one",
-                    fix="pass one that the server's tls-ca-cert-file has signed "
-                    f"with --{self._role}-cert and --{self._role}-key",
+                    fix=f"pass one that the server's tls-ca-cert-file has signed{options}",
                 ) from None
             raise UnreachableError(
                 f"{name}: the server ended the connection instead of answering INFO",

@@ -22,6 +22,7 @@ from redis.retry import Retry
 from valkeykit import transport
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
+from valkeykit.vocabulary import MigrationRole
 
 from valkeykit_ops.migrate.failures import naming_endpoint
 
@@ -115,7 +116,9 @@ class _TlsConnection(_BlockIo, transport.TlsConnection):
 class PipelinedConnection:
     """A connection to one node and database. Not thread-safe."""
 
-    def __init__(self, settings: ConnectionSettings, node: Node, database: int = 0, role: str = "") -> None:
+    def __init__(
+        self, settings: ConnectionSettings, node: Node, database: int = 0, role: MigrationRole | None = None
+    ) -> None:
         """Connect.
 
         Raises:

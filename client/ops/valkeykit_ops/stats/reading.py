@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from valkeykit.url import Node
+from valkeykit.vocabulary import NodeRole
 
 from valkeykit_ops.nodes import replicas_of
 from valkeykit_ops.stats.slow_log import SlowEntry
@@ -32,7 +33,7 @@ class Reading:
 
     node: Node
     when: float
-    role: str
+    role: NodeRole
     version: str
     policy: str
     commands: int
@@ -83,7 +84,7 @@ class Figures:
     """
 
     node: str
-    role: str
+    role: NodeRole
     version: str
     operations: float
     hit_rate: float | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from valkeykit.queue.responses import DueSchedule, ReapedJob, TakeResult
     from valkeykit.queue.worker.job_executor import JobExecutor
     from valkeykit.queue.worker.leases import LeaseManager
-    from valkeykit.vocabulary import EventKind
+    from valkeykit.vocabulary import EventKind, ReapedFate
 
 POLL_BLOCK_SECONDS = 2.0
 """Seconds that an idle worker blocks in one command: it sends one command a second."""
@@ -240,7 +240,7 @@ class JobFetcher:
 
     def _report_reaped(self, reaped: list[ReapedJob]) -> None:
         """Jobs whose lease this take found to have ended: their workers may be gone, so this one reports them."""
-        kinds: dict[str, EventKind] = {"waiting": "lost", "dead": "dead", "cancelled": "cancelled"}
+        kinds: dict[ReapedFate, EventKind] = {"waiting": "lost", "dead": "dead", "cancelled": "cancelled"}
         for job in reaped:
             event = Event(kinds[job.fate], self._queue.name, job.id, job.name, job.attempt, 0.0, job_events.LEASE_ENDED)
             job_events.publish(self._listeners, event)
