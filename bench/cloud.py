@@ -1,4 +1,4 @@
-"""`pulumi preview` of each cloud's largest configuration beside an empty program, with fake clouds."""
+"""`pulumi preview` of each cloud's largest configuration, compared with an empty program, with fake clouds."""
 
 from __future__ import annotations
 

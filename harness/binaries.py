@@ -132,8 +132,8 @@ def _unpack_debian(packages: tuple[str, ...], folder: Path) -> None:
 
 
 def _make_starter(build: Build, folder: Path) -> None:
-    """A script that finds the program beside itself, with its libraries."""
-    for file in (folder / build.program).parent.iterdir():  # modules lie beside it
+    """A script that finds the program in its own folder, with its libraries."""
+    for file in (folder / build.program).parent.iterdir():  # modules are in its folder
         file.chmod(0o755)
     starter = folder / "start"
     libraries = f'LD_LIBRARY_PATH="$here/{build.libraries}" ' if build.libraries else ""

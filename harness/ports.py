@@ -27,7 +27,7 @@ _reserved: dict[int, int] = {}
 
 
 def reserve(rows: range) -> int:
-    """The first port of a row that nobody listens on, and no other test process gets."""
+    """The first port of a row on which nothing listens, and which no other test process gets."""
     start = os.getpid() % len(rows)
     new = [first for first in itertools.chain(rows[start:], rows[:start]) if first not in _reserved]
     used = [first for first in _reserved if first in rows]  # the oldest first, as its servers have ended
@@ -38,7 +38,7 @@ def reserve(rows: range) -> int:
 
 
 def free_port() -> int:
-    """The next one of this process's row that nobody listens on."""
+    """The next one of this process's row on which nothing listens."""
     return next(filter(ports.is_free, _single_ports()))
 
 

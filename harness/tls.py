@@ -29,7 +29,7 @@ class Tls(NamedTuple):
 
 
 def context(folder: Path, names: str = LOCAL, days: int = 30) -> ssl.SSLContext:
-    """A server's context, whose certificate stands in certificate.pem, signed by itself; it may have ended."""
+    """A server's context, whose self-signed certificate is in certificate.pem. days: negative for an expired one."""
     folder.mkdir(parents=True, exist_ok=True)
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     private = ec.generate_private_key(ec.SECP256R1())

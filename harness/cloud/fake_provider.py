@@ -44,7 +44,7 @@ Properties = dict[str, Any]
 """Plain values by the provider's names; numbers without a fraction are whole ones."""
 
 UNKNOWN = rpc.UNKNOWN.encode()
-"""How the protocol writes a value that nobody can know at preview."""
+"""How the protocol writes a value that is unknown at preview."""
 
 DEFAULTS = "__defaults"
 """What an import adds to every map: the names of the properties that have default values."""
@@ -79,17 +79,17 @@ class Cloud(Protocol):
         return {}
 
     def outputs(self, kind: str, resource: str, inputs: Properties) -> Properties:  # noqa: ARG002
-        """Of an existing resource that is read for the first time, its outputs beside the inputs."""
+        """Of an existing resource that is read for the first time, its outputs in addition to the inputs."""
         return {}
 
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
-        """The new resource's id, and its outputs beside the inputs."""
+        """The new resource's id, and its outputs in addition to the inputs."""
 
     def read(self, kind: str, resource: str, former: Properties) -> Properties | None:
         """The inputs that an existing resource has; None where there is none. former: empty for an import."""
 
     def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
-        """Change it in place; its outputs beside the inputs."""
+        """Change it in place; its outputs in addition to the inputs."""
 
     def delete(self, kind: str, resource: str, former: Properties) -> None:
         """Take it down."""
@@ -171,7 +171,7 @@ class FakeProvider(Provider):
 
 
 class Servicer(ProviderServicer):
-    """Pulumi's own, which can't be attached to, and which writes anew what it checks: the engine waits for each.
+    """Pulumi's own, which can't be attached to, and which rewrites what it checks: the engine waits for each.
 
     The methods' names are the protocol's.
     """
@@ -274,7 +274,7 @@ def _kind(types: str) -> str:
 def _state(
     inputs: Mapping[str, PropertyValue], outputs: Mapping[str, Any], shown: Mapping[str, Any]
 ) -> dict[str, PropertyValue]:
-    """Inputs keep their secret marks, unless the API shows another value; what the cloud knows beside them is added."""
+    """Inputs keep their secret marks, unless the API shows another value; what else the cloud knows is added."""
     added = {name: wrapped(value) for name, value in outputs.items() if name not in inputs}
     inputs = _unmarked(inputs)
     given = sorted(inputs.keys() - {_GIVEN})

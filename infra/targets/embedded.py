@@ -198,9 +198,9 @@ def _first_start_problems(settings: StackSettings, folder: ServerFolder) -> Iter
     dumps = rdb.files(source) if source and settings.topology == "cluster" else [source] if source else []
     if source and not dumps:
         yield ProvisioningError(f"{source} contains no RDB file", fix=set_command("restoreFrom", "<a file>"))
-    objections = [objection for dump in dumps if (objection := rdb.validation_error(dump))]
-    yield from objections
-    sizes = [] if objections else [2 * dump.stat().st_size for dump in dumps]
+    problems = [problem for dump in dumps if (problem := rdb.validation_error(dump))]
+    yield from problems
+    sizes = [] if problems else [2 * dump.stat().st_size for dump in dumps]
     needed = DISK_RESERVE_BYTES + sum(sizes)
     existing = next(path for path in (folder.path, *folder.path.parents) if path.exists())
     if (free := shutil.disk_usage(existing).free) < needed:

@@ -15,15 +15,15 @@ from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, Resource
 from infra.errors import ProvisioningError
 from infra.targets.previous_resources import Inputs, PreviousResources
 
-__all__ = ["FindObjections", "Inputs", "ReplacementGuard", "is_older", "no_objections"]
+__all__ = ["FindProblems", "Inputs", "ReplacementGuard", "is_older", "no_problems"]
 
 _ON_PREVIEW = ResourceHookOptions(on_dry_run=True)
 
-FindObjections = Callable[[Inputs, Inputs], Iterable[str]]
+FindProblems = Callable[[Inputs, Inputs], Iterable[str]]
 """Reasons against an update, given the previous and the new inputs."""
 
 
-def no_objections(_previous: Inputs, _new: Inputs) -> Iterable[str]:
+def no_problems(_previous: Inputs, _new: Inputs) -> Iterable[str]:
     return ()
 
 
@@ -42,22 +42,22 @@ class ReplacementGuard:
         self._previous = previous
 
     def protect(
-        self, what: str, replacing: Iterable[str], find_objections: FindObjections = no_objections
+        self, what: str, replacing: Iterable[str], find_problems: FindProblems = no_problems
     ) -> pulumi.ResourceOptions:
         """The options of a resource that must not be replaced.
 
         Args:
             what: the resource in messages, such as "the replication group".
             replacing: inputs whose change replaces it; messages name those that changed.
-            find_objections: reasons against updates in place, and additional ones against replacements.
+            find_problems: reasons against updates in place, and additional ones against replacements.
         """
         replacing_inputs = frozenset(replacing)
 
         def before_create(planned: ResourceHookArgs) -> None:
-            self._reject(self._objections_to_creation(planned, what, replacing_inputs, find_objections))
+            self._reject(self._creation_problems(planned, what, replacing_inputs, find_problems))
 
         def before_update(planned: ResourceHookArgs) -> None:
-            self._reject(find_objections(planned.old_inputs or {}, planned.new_inputs or {}))
+            self._reject(find_problems(planned.old_inputs or {}, planned.new_inputs or {}))
 
         return pulumi.ResourceOptions(
             # With the opposite order Pulumi deletes before the hook runs.
@@ -68,19 +68,19 @@ class ReplacementGuard:
             ),
         )
 
-    def _objections_to_creation(
-        self, planned: ResourceHookArgs, what: str, replacing: frozenset[str], find_objections: FindObjections
+    def _creation_problems(
+        self, planned: ResourceHookArgs, what: str, replacing: frozenset[str], find_problems: FindProblems
     ) -> Iterator[str]:
         """None for a first creation."""
         previous, new = self._previous.inputs(planned.urn), planned.new_inputs or {}
         if planned.type in self._holding and self._previous.types() & self._holding - {planned.type}:
             yield f"the resource that has the data now would be deleted, and {what} would start empty"
         elif previous is not None:
-            yield from find_objections(previous, new)
+            yield from find_problems(previous, new)
             yield f"{what} would be replaced and its data lost, because of {_cause(previous, new, replacing)}"
 
-    def _reject(self, objections: Iterable[str]) -> None:
-        if reasons := "; ".join(objections):
+    def _reject(self, problems: Iterable[str]) -> None:
+        if reasons := "; ".join(problems):
             raise ProvisioningError(reasons, fix=f"revert the change, or allow it with: {self._allow}")
 
 

@@ -28,7 +28,7 @@ def check(recorder: Recorder) -> list[str]:
     for resource in recorder.recorded:
         if resource.kind.startswith("aws:"):
             for request in requests.creation(resource.kind, resource.inputs):
-                found += [f"{resource.name}: {objection}" for objection in requests.objections(request)]
+                found += [f"{resource.name}: {problem}" for problem in requests.problems(request)]
             found += [
                 f"{resource.name}: {violation}" for violation in service.violations(resource.kind, resource.inputs)
             ]
@@ -41,7 +41,7 @@ def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "change", "objection"),
+    ("kind", "change", "problem"),
     [
         (service.GROUP, {"engine": None}, "engine"),
         (service.GROUP, {"replicationGroupId": "a--b"}, "id a--b"),
@@ -55,11 +55,11 @@ def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
         ("aws:cloudwatch/metricAlarm:MetricAlarm", {"treatMissingData": ""}, "Invalid length"),
     ],
 )
-def test_the_checks_catch_what_is_wrong(kind: str, change: dict[str, object], objection: str) -> None:
+def test_the_checks_catch_what_is_wrong(kind: str, change: dict[str, object], problem: str) -> None:
     recorder = DeployedAws(load(MINIMAL)).recorder
     broken = next(resource for resource in recorder.recorded if resource.kind == kind)
     broken.inputs.update(change)
-    assert objection in " ".join(check(recorder))
+    assert problem in " ".join(check(recorder))
 
 
 def test_an_input_that_no_request_takes_is_noticed() -> None:
@@ -137,7 +137,7 @@ VALUES = {
 
 @limits(max_examples=250, deadline=None)
 @given(configurations(VALUES, target="aws"))
-def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configuration) -> None:
+def test_a_configuration_is_rejected_with_fixes_that_fix_it(configuration: Configuration) -> None:
     for line in refusal(configuration):
         assert line.startswith("  ")
         assert " -> pulumi config " in line

@@ -31,7 +31,7 @@ def user_endpoints(inputs: Inputs) -> Any:
     return _parse(api.Instance, {"endpoints": inputs["desiredUserCreatedEndpoints"]})
 
 
-def objections(kind: str, inputs: Inputs) -> list[str]:
+def problems(kind: str, inputs: Inputs) -> list[str]:
     """What the API's messages have against a resource; nothing for types that aren't Memorystore's."""
     parse = {
         "gcp:memorystore/instance:Instance": instance,

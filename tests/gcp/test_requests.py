@@ -21,10 +21,10 @@ from tests.gcp.recorded import DeployedGcp
 def check(recorder: Recorder) -> list[str]:
     """What the API's messages and the service have against what was recorded."""
     return [
-        f"{resource.name}: {objection}"
+        f"{resource.name}: {problem}"
         for resource in recorder.recorded
-        for objection in (
-            *requests.objections(resource.kind, resource.inputs),
+        for problem in (
+            *requests.problems(resource.kind, resource.inputs),
             *service.violations(resource.kind, resource.inputs),
         )
     ]
@@ -58,7 +58,7 @@ def test_the_parsed_request_says_what_was_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "objection"),
+    ("change", "problem"),
     [
         ({"nodeType": "MEGA_LARGE"}, "nodeType"),
         ({"authorizationMode": "PASSWORD"}, "authorizationMode"),
@@ -68,14 +68,14 @@ def test_the_parsed_request_says_what_was_meant() -> None:
         ({"sizeGb": 3}, "sizeGb"),
     ],
 )
-def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str, object], objection: str) -> None:
+def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str, object], problem: str) -> None:
     inputs = DeployedGcp.of({}).one(INSTANCE) | change
-    with pytest.raises(json_format.ParseError, match=objection):
+    with pytest.raises(json_format.ParseError, match=problem):
         requests.instance(inputs)
 
 
 @pytest.mark.parametrize(
-    ("kind", "change", "objection"),
+    ("kind", "change", "problem"),
     [
         (INSTANCE, {"engineVersion": "valkey_99"}, "valkey_99"),
         (INSTANCE, {"engineConfigs": {"maxclients": "1", "maxmemory": "1", "appendonly": "yes"}}, "appendonly"),
@@ -110,10 +110,10 @@ def test_the_api_s_messages_refuse_what_the_provider_lets_pass(change: dict[str,
         (MEMBER, {"member": "group:all@example.org"}, "can't log in"),
     ],
 )
-def test_the_checks_catch_what_the_messages_let_pass(kind: str, change: dict[str, object], objection: str) -> None:
+def test_the_checks_catch_what_the_messages_let_pass(kind: str, change: dict[str, object], problem: str) -> None:
     recorder = DeployedGcp(load(MINIMAL | MEMBERS)).recorder
     recorder.of(kind)[0].inputs.update(change)
-    assert objection in " ".join(check(recorder))
+    assert problem in " ".join(check(recorder))
 
 
 VALUES = {

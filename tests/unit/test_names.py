@@ -25,11 +25,11 @@ WORDED = (
         "packaging",
         "Makefile",
     ),
-    *("client/valkeykit", "client/ops/valkeykit_ops"),
+    *("client/valkeykit", "client/ops/valkeykit_ops", "harness", "bench"),
 )
 """Files whose words are checked."""
 
-WORDED_SUFFIXES = {".py", "", ".sh", ".yaml", ".json", ".conf"}
+WORDED_SUFFIXES = {".py", "", ".sh", ".lua", ".yaml", ".json", ".conf"}
 """Modules, scripts, alert rules, dashboards and configuration files."""
 
 TEXTS = ("*.md", "docs/**/*.md", "client/**/*.md", "compose/*.md", "tests/*.md", "examples/*.md", "examples/*/*.*")
@@ -37,7 +37,7 @@ TEXTS = ("*.md", "docs/**/*.md", "client/**/*.md", "compose/*.md", "tests/*.md",
 
 UNIDIOMATIC = re.compile(
     r"\b(anew|mend(s|ed|ing)?|rehears\w*|strangers?|whom|hands? over|goes on|nobody|somebody|head room|beside|told"
-    r"|bears?|brings? back|takes writes|again and again|what there is|isn't (there|whole))\b",
+    r"|bears?|brings? back|takes writes|again and again|what there is|isn't (there|whole)|objections?)\b",
     re.IGNORECASE,
 )
 

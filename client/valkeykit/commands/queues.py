@@ -65,7 +65,9 @@ def _workers(queues: list[QueueReading]) -> Table:
     for queue in queues:
         for one in queue.workers:
             running = f"{one.running} of {one.concurrency}"
-            add_row(page, queue.name, one.name, one.host, one.pid, f"{one.heard:.1f}", running, one.version)
+            add_row(
+                page, queue.name, one.name, one.host, one.pid, f"{one.last_report_seconds:.1f}", running, one.version
+            )
     return page
 
 

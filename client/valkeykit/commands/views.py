@@ -76,7 +76,7 @@ def workers(queue: Queue) -> View:
     )  # fmt: skip
     for one in listed:
         add_row(
-            page, one.name, one.host, one.pid, f"{one.heard:.1f}", moment(one.started),
+            page, one.name, one.host, one.pid, f"{one.last_report_seconds:.1f}", moment(one.started),
             f"{one.running} of {one.concurrency}", current_jobs(one), one.version, ", ".join(one.handlers),
         )  # fmt: skip
     return View([asdict(one) for one in listed], page)

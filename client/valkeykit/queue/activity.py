@@ -55,7 +55,13 @@ class Minute:
 
 @dataclass(frozen=True)
 class CurrentJob:
-    """A job that a worker ran at its last report. seconds: how long it had been running."""
+    """A job that a worker ran at its last report.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        seconds: How long it had been running.
+    """
 
     id: str
     name: str
@@ -68,7 +74,7 @@ class WorkerState:
 
     Attributes:
         name: Its name.
-        heard: Seconds since its last report.
+        last_report_seconds: Seconds since its last report.
         host: Its host's name.
         pid: Its process id.
         started: Seconds since the epoch, by the worker's clock.
@@ -80,7 +86,7 @@ class WorkerState:
     """
 
     name: str
-    heard: float
+    last_report_seconds: float
     host: str
     pid: int
     started: float
@@ -125,12 +131,12 @@ def read_workers(answer: list[Any]) -> list[WorkerState]:
     ]
 
 
-def _worker(name: str, heard: float, about: Any) -> WorkerState:
+def _worker(name: str, last_report_seconds: float, about: Any) -> WorkerState:
     """A worker of another version may report less."""
     about = about if isinstance(about, dict) else {}
     return WorkerState(
         name=name,
-        heard=heard,
+        last_report_seconds=last_report_seconds,
         host=str(about.get("host", "?")),
         pid=int(about.get("pid", 0)),
         started=float(about.get("started", 0)),

@@ -51,7 +51,7 @@ def ask(connection: FastConnection, call: ScriptCall[T]) -> T:
 
 def live_workers(listed: list[WorkerState]) -> list[WorkerState]:
     """The workers that reported recently."""
-    return [one for one in listed if one.heard < LIVE_REPORT_SECONDS]
+    return [one for one in listed if one.last_report_seconds < LIVE_REPORT_SECONDS]
 
 
 def _decode(name: bytes | str) -> str:

@@ -170,7 +170,7 @@ def _members(inputs: Properties) -> list[str]:
 
 
 def _check(kind: str, inputs: Properties) -> None:
-    against = [text for request in requests.creation(kind, inputs) for text in requests.objections(request)]
+    against = [text for request in requests.creation(kind, inputs) for text in requests.problems(request)]
     if problems := [*against, *service.violations(kind, inputs)]:
         raise RuntimeError("; ".join(problems))
 

@@ -38,7 +38,7 @@ def creation(kind: str, inputs: Inputs) -> list[Request]:
     return made
 
 
-def objections(request: Request) -> list[str]:
+def problems(request: Request) -> list[str]:
     """What botocore's model has against a request: names, types, lengths, enumerations, patterns."""
     shape = _model(request.service, request.operation).input_shape
     report = ParamValidator().validate(request.parameters, shape)

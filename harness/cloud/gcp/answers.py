@@ -1,4 +1,4 @@
-"""What the API answers beside the inputs, for mocks and fake provider.
+"""What the API answers in addition to the inputs, for mocks and fake provider.
 
 Read in the provider's source and in recorded responses, not on a live project.
 """
@@ -81,7 +81,7 @@ _NUMBERED = {ALERT: "alertPolicies", CHANNEL: "notificationChannels", DASHBOARD:
 
 
 def resource_id(kind: str, name: str, inputs: Inputs) -> str:
-    """Google numbers some; here they bear the resource's name instead."""
+    """Google numbers some; here they have the resource's name instead."""
     if kind in _NUMBERED:
         return f"projects/{inputs['project']}/{_NUMBERED[kind]}/{name}"
     return _IDS[kind].format(**inputs)
@@ -116,11 +116,11 @@ def _instance(inputs: Inputs) -> Inputs:
     ]
     attachment = "projects/987/regions/{location}/serviceAttachments/gcp-memorystore-auto-{instanceId}-psc-sa"
     uri = attachment.format(**{"location": "", "instanceId": "", **inputs})
-    told = inputs.get("serverCaMode") in ("GOOGLE_MANAGED_PER_INSTANCE_CA", "GOOGLE_MANAGED_SHARED_CA")
+    is_managed = inputs.get("serverCaMode") in ("GOOGLE_MANAGED_PER_INSTANCE_CA", "GOOGLE_MANAGED_SHARED_CA")
     chains = [{"certificates": CERTIFICATES[:2]}, {"certificates": CERTIFICATES[2:]}]
     return {
         "endpoints": [{"connections": connections}],
-        "managedServerCas": [{"caCerts": chains}] if told else [],
+        "managedServerCas": [{"caCerts": chains}] if is_managed else [],
         "pscAttachmentDetails": [
             {"serviceAttachment": f"{uri}{suffix}", **({"connectionType": kind} if kind else {})}
             for suffix, kind in zip(("", "-2"), _ATTACHMENTS[mode], strict=True)

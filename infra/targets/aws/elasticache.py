@@ -86,11 +86,11 @@ def cache_options(context: Context) -> pulumi.ResourceOptions:
     what = "the serverless cache" if is_serverless else "the replication group"
     version = "majorEngineVersion" if is_serverless else "engineVersion"
 
-    def find_objections(previous: Inputs, new: Inputs) -> Iterator[str]:
+    def find_problems(previous: Inputs, new: Inputs) -> Iterator[str]:
         yield from replacing_changes(previous, new, version)
 
     return pulumi.ResourceOptions.merge(
-        context.guard.protect(what, REPLACING_INPUTS, find_objections)
+        context.guard.protect(what, REPLACING_INPUTS, find_problems)
         if context.guard
         else pulumi.ResourceOptions(delete_before_replace=True),
         pulumi.ResourceOptions.merge(

@@ -67,9 +67,9 @@ def _file_problems(settings: StackSettings) -> Iterator[ValkeykitError]:
         )
     if docker.certificate and not missing:
         pair, ca = read_certificate(settings)
-        if objection := certificates.validation_error(pair, ca, [docker.announced]):
+        if problem := certificates.validation_error(pair, ca, [docker.announced]):
             yield ProvisioningError(
-                f"{docker.certificate} {objection}", fix=set_command("docker.certificate", "<another>")
+                f"{docker.certificate} {problem}", fix=set_command("docker.certificate", "<another>")
             )
 
 

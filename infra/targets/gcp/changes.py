@@ -55,7 +55,7 @@ def instance_options(
 
     # Its name is unique, so an allowed replacement deletes it first.
     protection = (
-        guard.protect("the instance", REPLACING_INPUTS, _find_objections)
+        guard.protect("the instance", REPLACING_INPUTS, _find_problems)
         if guard
         else pulumi.ResourceOptions(delete_before_replace=True)
     )
@@ -154,7 +154,7 @@ def _check_role(before: Inputs, after: Inputs) -> None:
         )
 
 
-def _find_objections(previous: Inputs, new: Inputs) -> Iterator[str]:
+def _find_problems(previous: Inputs, new: Inputs) -> Iterator[str]:
     before, after = _version(previous), _version(new)
     if before and after and is_older(after, before):
         yield f"the API rejects a downgrade from {before} to {after}"

@@ -154,7 +154,7 @@ def test_workers_describe_themselves(queue: Queue) -> None:
         assert (state.concurrency, state.running, state.handlers) == (3, 0, ["note"])
         assert state.pid > 0
         assert state.started <= time.time()
-        assert 0 <= state.heard < 60
+        assert 0 <= state.last_report_seconds < 60
         queue.send(queue.protocol.renew(worker.name, 1000, []))  # without news
         assert queue.workers()[0].handlers == ["note"]
 

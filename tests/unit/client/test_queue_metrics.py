@@ -21,7 +21,15 @@ COUNTS = QueueStatistics(
     completed_last_minute=0, failed_last_minute=0, oldest_ms=61_500, paused=False, due=1, run_ms=12_500,
 )  # fmt: skip
 WORKER = WorkerState(
-    "w", heard=1.0, host="h", pid=1, started=0.0, concurrency=10, running=2, handlers=["send"], version="1"
+    "w",
+    last_report_seconds=1.0,
+    host="h",
+    pid=1,
+    started=0.0,
+    concurrency=10,
+    running=2,
+    handlers=["send"],
+    version="1",
 )
 
 

@@ -157,7 +157,7 @@ def test_a_scope_comes_back_from_its_record(scope: Scope) -> None:
     assert Scope.from_record(json.loads(json.dumps(scope.record()))) == scope
 
 
-def test_the_scope_of_the_way_back_renames_to_the_previous_prefix() -> None:
+def test_a_reversed_scope_renames_to_the_previous_prefix() -> None:
     back = Scope(rename=("shop:", "store:")).reversed()
     assert back.name(b"store:1") == b"shop:1"
 

@@ -144,15 +144,15 @@ def open_slots(snapshots: Sequence[Snapshot], target: Target) -> list[Finding]:
 
     A node that moves slots reports the same as one whose move was interrupted. Replicas repeat their primary's marks.
     """
-    sides: defaultdict[int, list[tuple[Snapshot, OpenSlot]]] = defaultdict(list)
+    ends: defaultdict[int, list[tuple[Snapshot, OpenSlot]]] = defaultdict(list)
     for snapshot in snapshots:
         for one in snapshot.open_slots if snapshot.role == "master" else ():
-            sides[one.slot].append((snapshot, one))
-    if not sides:
+            ends[one.slot].append((snapshot, one))
+    if not ends:
         return []
-    slots = sorted(sides)[:LISTED_SLOTS]
-    more = f" and {len(sides) - LISTED_SLOTS:,} more" if len(sides) > LISTED_SLOTS else ""
-    fixes = [command for slot in slots for command in _settle(slot, sides[slot], target)]
+    slots = sorted(ends)[:LISTED_SLOTS]
+    more = f" and {len(ends) - LISTED_SLOTS:,} more" if len(ends) > LISTED_SLOTS else ""
+    fixes = [command for slot in slots for command in _slot_fixes(slot, ends[slot], target)]
     return [
         Finding(
             "topology",
@@ -162,21 +162,21 @@ def open_slots(snapshots: Sequence[Snapshot], target: Target) -> list[Finding]:
             "commands with several keys of such a slot fail; if no resharding is running, it was interrupted",
             " && ".join(fixes),
             LIKELY,
-            ", ".join(dict.fromkeys(str(snapshot.node) for slot in slots for snapshot, _ in sides[slot])),
+            ", ".join(dict.fromkeys(str(snapshot.node) for slot in slots for snapshot, _ in ends[slot])),
         )
     ]
 
 
-def _settle(slot: int, sides: list[tuple[Snapshot, OpenSlot]], target: Target) -> list[str]:
+def _slot_fixes(slot: int, ends: list[tuple[Snapshot, OpenSlot]], target: Target) -> list[str]:
     """Complete the move if only the importing node has keys, cancel it if it has none, else show the keys."""
-    importing = next(((snapshot, snapshot.open_slots[one]) for snapshot, one in sides if not one.is_source), None)
-    migrating = next(((snapshot, snapshot.open_slots[one]) for snapshot, one in sides if one.is_source), None)
+    importing = next(((snapshot, snapshot.open_slots[one]) for snapshot, one in ends if not one.is_source), None)
+    migrating = next(((snapshot, snapshot.open_slots[one]) for snapshot, one in ends if one.is_source), None)
     if importing is None or importing[1] == 0:
-        return [target.cli(snapshot.node, "CLUSTER", "SETSLOT", str(slot), "STABLE") for snapshot, _ in sides]
+        return [target.cli(snapshot.node, "CLUSTER", "SETSLOT", str(slot), "STABLE") for snapshot, _ in ends]
     if migrating is not None and migrating[1] == 0:
         owner = importing[0].identity
         return [
             target.cli(snapshot.node, "CLUSTER", "SETSLOT", str(slot), "NODE", owner)
             for snapshot in (importing[0], migrating[0])
         ]
-    return [target.cli(snapshot.node, "CLUSTER", "GETKEYSINSLOT", str(slot), "10") for snapshot, _ in sides]
+    return [target.cli(snapshot.node, "CLUSTER", "GETKEYSINSLOT", str(slot), "10") for snapshot, _ in ends]

@@ -130,22 +130,22 @@ class ChangeTracker:
         return connection
 
     def _listen(self, primary: Primary, connection: PipelinedConnection | None) -> None:
-        heard = pinged = time.monotonic()
+        last_message = pinged = time.monotonic()
         while not self._closing.is_set():
             try:
                 if connection is None:
                     connection = self._subscribe(primary)
                     self.mark_incomplete()  # what changed until now was not received
-                    heard = time.monotonic()
+                    last_message = time.monotonic()
                 messages = connection.listen(POLL_INTERVAL_SECONDS)
                 for message in messages:
                     if message[0] == b"pmessage":
                         self._note(message[2], message[3])
                 now = time.monotonic()
-                heard = now if messages else heard
-                if now - heard > SILENCE_SECONDS:
+                last_message = now if messages else last_message
+                if now - last_message > SILENCE_SECONDS:
                     raise LateError("the subscription is silent")
-                if now - max(heard, pinged) > PING_INTERVAL_SECONDS:
+                if now - max(last_message, pinged) > PING_INTERVAL_SECONDS:
                     connection.send(PING)
                     pinged = now
             except RedisError:
