@@ -70,7 +70,15 @@ class Tracing:
 
     @contextmanager
     def producing(self, queue: str, job_name: str) -> Iterator[ProducerSpan]:
-        """A span while jobs are added. It isn't made the current one."""
+        """Open a span while jobs are added. It isn't made the current one.
+
+        Args:
+            queue: Name of the queue.
+            job_name: Name of the jobs.
+
+        Returns:
+            A context manager with the span.
+        """
         from opentelemetry.trace import SpanKind
 
         span = self._tracer.start_span(
@@ -88,6 +96,9 @@ class Tracing:
         """Start the span of an attempt and make it the current one of this context. The end of the job ends it.
 
         Whatever goes wrong with spans is logged, and the job runs.
+
+        Args:
+            job: The job that this attempt runs.
         """
         from opentelemetry import context, trace
 
