@@ -72,7 +72,10 @@ SCENARIOS: dict[str, Scenario] = {
         {"topology": "cluster", "memory": "8gb", "aws.applyImmediately": "false"},
         ((("shards", "4"),), (("aws.durability", "sync"),)),
     ),
-    "serverless": ({"topology": "serverless", "version": "8.1"}, ((("aws.maxEcpu", "5000"),),)),
+    "serverless": (
+        {"topology": "serverless", "version": "8.1"},
+        ((("aws.maxEcpu", "5000"), ("aws.minEcpu", "2000"), ("aws.minMemory", "1gb")),),
+    ),
     "login": ({}, ((("aws.users.reports", "~report:* +@read"), ("aws.auth", "iam"), ("environment", "prod")),)),
 }
 THEIR_NETWORK: Scenario = (

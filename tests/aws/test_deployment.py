@@ -328,11 +328,6 @@ def test_a_group_starts_from_a_snapshot_or_an_rdb_file(restore_from: str, field:
     assert DeployedAws.of({"restoreFrom": restore_from}).one(service.GROUP)[field] == value
 
 
-def test_a_serverless_cache_starts_from_an_rdb_file_too() -> None:
-    cache = DeployedAws.of({"topology": "serverless", "restoreFrom": "arn:aws:s3:::dumps/redis.rdb"})
-    assert cache.one(service.SERVERLESS)["snapshotArnsToRestores"] == ["arn:aws:s3:::dumps/redis.rdb"]
-
-
 def test_the_final_snapshot_s_name_is_another_one_after_a_replacement() -> None:
     changes: tuple[dict[str, str], ...] = (
         {},

@@ -20,6 +20,7 @@ PAIR = {"topology": "replicated", "memory": "8gb", "replicas": "2"}
 COMPATIBLE = PAIR | {"aws.enableClusterMode": "true"}
 ENABLED = COMPATIBLE | {"topology": "cluster", "shards": "1"}
 LIMITED = SERVERLESS | {"aws.maxEcpu": "5000"}
+RESERVED = SERVERLESS | {"memory": "20gb", "aws.minEcpu": "2000", "aws.minMemory": "5gb"}
 
 
 def inputs(configuration: dict[str, str], **found: Any) -> dict[str, Any]:
@@ -58,6 +59,12 @@ def objections(previous: dict[str, Any], new: dict[str, Any]) -> str:
         (inputs(CLUSTER), inputs(DURABLE | {"shards": "4"}), "on its own, not together with numNodeGroups"),
         (inputs(DURABLE), inputs(DURABLE | {"aws.durability": "async", "replicas": "2"}), "replicasPerNodeGroup"),
         (inputs(LIMITED), inputs(SERVERLESS), "limit of 5000 ECPU .* -> pulumi config set --path aws.maxEcpu 15000000"),
+        (inputs(RESERVED), inputs(SERVERLESS), "limit of 2000 ECPU .* -> pulumi config set --path aws.minEcpu 1000"),
+        (
+            inputs(RESERVED),
+            inputs(RESERVED | {"aws.minMemory": ""}),
+            "without aws.minMemory the cache keeps its limit of 5 GB -> pulumi config set --path aws.minMemory 1gb",
+        ),
         (inputs({}, engine="redis"), inputs({}), "only together with a version upgrade"),
     ],
 )

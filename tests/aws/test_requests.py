@@ -126,6 +126,8 @@ VALUES = {
     "aws.multiZone": ["true", "false"],
     "aws.durability": ["sync", "async", "disabled", "", "always"],
     "aws.maxEcpu": ["1000", "15000000", "999", "15000001"],
+    "aws.minEcpu": ["1000", "15000000", "999", "15000001"],
+    "aws.minMemory": ["1gb", "10gb", "512mb", "9000gb", "some"],
     "aws.logDays": ["30", "3653", "40"],
     "aws.alertEmails": ["ops@example.org", "ops@example.org,ops@example.org", "a@b.c,d@e.f", "nobody", "a@b"],
     "aws.tags": ["team=web", "team=a;b", "aws:team=web", "=x"],

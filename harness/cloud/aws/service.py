@@ -144,8 +144,12 @@ def _serverless(inputs: Inputs) -> Iterator[str]:
     yield from _check(inputs.get("engine") == "valkey", "no engine")
     yield from _check(inputs["majorEngineVersion"] in ("7", "8", "9"), f"version {inputs['majorEngineVersion']}")
     yield from _check(1 <= limits["dataStorage"]["maximum"] <= 5000, "storage out of range")
+    storage = limits["dataStorage"]
+    yield from _check(1 <= storage.get("minimum", 1) <= storage["maximum"], "less storage than is reserved")
     for ecpu in limits.get("ecpuPerSeconds", []):
-        yield from _check(1000 <= ecpu["maximum"] <= 15_000_000, "ECPU out of range")
+        yield from _check(ecpu, "a block without limits")
+        least, most = ecpu.get("minimum", 1000), ecpu.get("maximum", 15_000_000)
+        yield from _check(1000 <= least <= most <= 15_000_000, "ECPU out of range")
     yield from _check(2 <= len(inputs["subnetIds"]) <= 3, "not two or three subnets")
     yield from _check(0 <= inputs["snapshotRetentionLimit"] <= 35, "backups")
     yield from _check(inputs.get("userGroupId"), "no users")

@@ -54,8 +54,8 @@ NODE_QUOTA = 90
 MAX_NODE_QUOTA = 500
 """To which AWS raises the quota on request."""
 
-MAX_ECPU = 15_000_000
-"""The highest limit of a serverless cache in ECPU per second."""
+MIN_ECPU, MAX_ECPU = 1_000, 15_000_000
+"""The lowest and the highest limit of a serverless cache in ECPU per second (CreateServerlessCache)."""
 
 ADJUSTABLE_METRICS = frozenset(
     (

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, MAX_ECPU, MAX_NODE_QUOTA, NODE_QUOTA, REGIONS
+from infra.settings.aws.catalogue import LOG_RETENTION_DAYS, MAX_ECPU, MAX_NODE_QUOTA, MIN_ECPU, NODE_QUOTA, REGIONS
 from infra.settings.aws.node_types import NODE_TYPES
 from infra.settings.aws.users import MAX_USERS, UserMap
-from infra.settings.config_keys import EmptyAsNone, Key, SettingsModel, StrictBool
+from infra.settings.config_keys import EmptyAsNone, Key, SettingsModel, Size, StrictBool
 from infra.settings.values import EMAIL, KeyValuePairs, NameList, each_matches, one_of, private_network
 
 _TAG = re.compile(r"[\w .:/=+@-]*")
@@ -197,12 +197,30 @@ class AwsSettings(SettingsModel):
         Key("90 to 500", "200", "Quota of nodes in a cluster, where AWS has raised it"),
     ] = NODE_QUOTA
     maxEcpu: Annotated[
-        Annotated[int, Field(ge=1000, le=MAX_ECPU)] | None,
+        Annotated[int, Field(ge=MIN_ECPU, le=MAX_ECPU)] | None,
         EmptyAsNone,
         Key(
-            "1000 to 15000000, or empty",
+            f"{MIN_ECPU} to {MAX_ECPU}, or empty",
             '""',
             "Limit of a serverless cache in ECPU per second; to lift it, set the maximum",
+        ),
+    ] = None
+    minEcpu: Annotated[
+        Annotated[int, Field(ge=MIN_ECPU, le=MAX_ECPU)] | None,
+        EmptyAsNone,
+        Key(
+            f"{MIN_ECPU} to {MAX_ECPU}, or empty",
+            '""',
+            "ECPU per second that a serverless cache always has ready, and that AWS always bills",
+        ),
+    ] = None
+    minMemory: Annotated[
+        Size | None,
+        EmptyAsNone,
+        Key(
+            "a size such as 10gb, or empty",
+            '""',
+            "Memory that a serverless cache always has ready, and that AWS always bills",
         ),
     ] = None
     logDays: Annotated[

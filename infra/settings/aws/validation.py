@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from infra.settings.aws import cluster_mode, parameters, users
 from infra.settings.aws.catalogue import ADJUSTABLE_METRICS, FAMILIES, MAX_NODE_QUOTA, partition
 from infra.settings.aws.node_types import DURABLE_FAMILIES, NODE_TYPES, largest, smallest
-from infra.settings.aws.sizing import storage_gigabytes
+from infra.settings.aws.sizing import min_storage_gigabytes, storage_gigabytes
 from infra.settings.aws.windows import overlap, too_short
 from infra.settings.config_keys import ConfigProblem, remove_command, set_command
 
@@ -162,9 +162,10 @@ def _nodes(settings: StackSettings) -> Iterator[ConfigProblem]:
     if aws.multiZone and not replicas:
         reason = "is true, but there are no replicas for another zone"
         yield ConfigProblem("aws.multiZone", reason, remove_command("aws.multiZone"))
-    if aws.maxEcpu is not None:
-        reason = f"is {aws.maxEcpu}, but only a serverless cache has this limit"
-        yield ConfigProblem("aws.maxEcpu", reason, remove_command("aws.maxEcpu"))
+    for key in ("maxEcpu", "minEcpu", "minMemory"):
+        if (limit := getattr(aws, key)) is not None:
+            reason = f"is {limit}, but only a serverless cache has this limit"
+            yield ConfigProblem(f"aws.{key}", reason, remove_command(f"aws.{key}"))
     if aws.durability:
         yield from _durability(settings)
 
@@ -228,6 +229,12 @@ def _serverless(settings: StackSettings) -> Iterator[ConfigProblem]:
         least, most = STORAGE_GIGABYTES[0], STORAGE_GIGABYTES[-1]
         reason = f"is {settings.memory}, a serverless cache stores {least}gb to {most}gb"
         yield ConfigProblem("memory", reason, set_command("memory", f"{most}gb"))
+    elif (reserved := min_storage_gigabytes(settings)) and reserved > storage_gigabytes(settings):
+        reason = f"is {aws.minMemory}, more than memory, which is {settings.memory}"
+        yield ConfigProblem("aws.minMemory", reason, set_command("aws.minMemory", f"{storage_gigabytes(settings)}gb"))
+    if aws.minEcpu and aws.maxEcpu and aws.minEcpu > aws.maxEcpu:
+        reason = f"is {aws.minEcpu}, more than aws.maxEcpu, which is {aws.maxEcpu}"
+        yield ConfigProblem("aws.minEcpu", reason, set_command("aws.minEcpu", str(aws.maxEcpu)))
     if settings.port not in (0, 6379):
         reason = f"is {settings.port}, a serverless cache always uses 6379"
         yield ConfigProblem("port", reason, set_command("port", "0"))

@@ -7,7 +7,7 @@ from typing import Any
 from pulumi_aws.elasticache.serverless_cache import ServerlessCache
 
 from infra.settings import StackSettings
-from infra.settings.aws.sizing import storage_gigabytes
+from infra.settings.aws.sizing import min_storage_gigabytes, storage_gigabytes
 from infra.targets.aws.elasticache import CacheDependencies, ManagedCache, backup_days, cache_options, to_node
 from infra.targets.context import Context
 
@@ -21,17 +21,25 @@ NOTES = (
 
 def arguments(settings: StackSettings) -> dict[str, Any]:
     """The arguments that depend on the settings alone, with the SDK's names."""
-    ecpu = settings.aws.maxEcpu
-    limits: dict[str, Any] = {"data_storage": {"unit": "GB", "maximum": storage_gigabytes(settings)}}
+    storage = _limits(min_storage_gigabytes(settings), storage_gigabytes(settings))
+    ecpu = _limits(settings.aws.minEcpu, settings.aws.maxEcpu)
     return {
         "description": f"Valkey, {settings.workload}, serverless",
         "engine": "valkey",
         "major_engine_version": settings.version.partition(".")[0],
-        "cache_usage_limits": limits | ({"ecpu_per_seconds": [{"maximum": ecpu}]} if ecpu else {}),
+        "cache_usage_limits": {
+            "data_storage": {"unit": "GB", **storage},
+            **({"ecpu_per_seconds": [ecpu]} if ecpu else {}),
+        },
         "snapshot_retention_limit": backup_days(settings),
         "daily_snapshot_time": settings.aws.backupWindow.partition("-")[0],
         **({"snapshot_arns_to_restores": [settings.restoreFrom]} if settings.restoreFrom else {}),
     }
+
+
+def _limits(minimum: int | None, maximum: int | None) -> dict[str, int]:
+    """Those that are set."""
+    return {name: limit for name, limit in (("minimum", minimum), ("maximum", maximum)) if limit is not None}
 
 
 def create_serverless_cache(context: Context, deps: CacheDependencies) -> ManagedCache:

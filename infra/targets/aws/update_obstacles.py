@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.settings.aws.catalogue import FAMILIES, MAX_ECPU
+from infra.settings.aws.catalogue import FAMILIES, MAX_ECPU, MIN_ECPU
 from infra.settings.config_keys import set_command
 from infra.targets.previous_resources import Inputs
 from infra.targets.update_checks import Obstacle
@@ -30,10 +30,7 @@ def find_obstacles(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
         )
     yield from _cluster_mode(previous, new)
     yield from _durability(previous, new)
-    if (limit := _max_ecpu(previous)) and not _max_ecpu(new):
-        # The provider sends nothing for a limit that is left out, and validates away the 0 with which AWS removes it.
-        reason = f"without aws.maxEcpu the cache keeps its limit of {limit} ECPU per second"
-        yield Obstacle(reason, set_command("aws.maxEcpu", str(MAX_ECPU)))
+    yield from _removed_limits(previous, new)
 
 
 def is_cluster(inputs: Inputs) -> bool:
@@ -105,7 +102,29 @@ def _backups(inputs: Inputs) -> int:
     return int(inputs.get("snapshotRetentionLimit") or 0)
 
 
-def _max_ecpu(inputs: Inputs) -> int:
-    """0 if there is none."""
-    limits = (inputs.get("cacheUsageLimits") or {}).get("ecpuPerSeconds") or [{}]
-    return int(limits[0].get("maximum") or 0)
+def _removed_limits(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
+    """Of a serverless cache.
+
+    The provider sends nothing for a limit that is left out, and rejects the 0 with which AWS removes one.
+    """
+    before, after = _limits(previous), _limits(new)
+    for key, (unit, without_effect) in _LIMITS.items():
+        if before[key] and not after[key]:
+            reason = f"without {key} the cache keeps its limit of {before[key]} {unit}"
+            yield Obstacle(reason, set_command(key, without_effect))
+
+
+_LIMITS = {
+    "aws.maxEcpu": ("ECPU per second", str(MAX_ECPU)),
+    "aws.minEcpu": ("ECPU per second", str(MIN_ECPU)),
+    "aws.minMemory": ("GB", "1gb"),
+}
+"""The unit of each limit, and a value with the least effect."""
+
+
+def _limits(inputs: Inputs) -> dict[str, int]:
+    """By key; 0 if there is none."""
+    limits = inputs.get("cacheUsageLimits") or {}
+    ecpu, storage = (limits.get("ecpuPerSeconds") or [{}])[0], limits.get("dataStorage") or {}
+    found = {"aws.maxEcpu": ecpu.get("maximum"), "aws.minEcpu": ecpu.get("minimum")}
+    return {key: int(limit or 0) for key, limit in {**found, "aws.minMemory": storage.get("minimum")}.items()}
