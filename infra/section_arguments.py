@@ -169,9 +169,24 @@ class AwsArgs(TypedDict, total=False):
     """Limit of a serverless cache in ECPU per second; to lift it, set the maximum. Expected: 1000 to 15000000, or
     empty."""
 
+    minEcpu: int
+    """ECPU per second that a serverless cache always has ready, and that AWS always bills. Expected: 1000 to 15000000,
+    or empty."""
+
+    minMemory: str
+    """Memory that a serverless cache always has ready, and that AWS always bills. Expected: a size such as 10gb, or
+    empty."""
+
     logDays: int
     """Retention of slow logs and engine logs in days. Expected: one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365,
     400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653."""
+
+    logFormat: Literal["json", "text"]
+    """Format of slow logs and engine logs. Expected: json or text."""
+
+    logFirehose: str
+    """An existing Firehose stream for the logs, instead of CloudWatch. Expected: the name of a Firehose stream, or
+    empty."""
 
     alertEmails: Sequence[str] | str
     """Recipients of alerts; each must confirm once. Expected: addresses such as ops@example.org."""

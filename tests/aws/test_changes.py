@@ -63,6 +63,7 @@ SCENARIOS: dict[str, Scenario] = {
                 ("aws.multiZone", "false"),
                 ("aws.nodeQuota", "200"),
                 ("aws.logDays", "7"),
+                ("aws.logFormat", "text"),
                 ("aws.alertEmails", "ops@example.org"),
                 ("aws.tags", "team=web"),
             ),
@@ -103,6 +104,7 @@ ALARMS: Scenario = (
         (
             ("aws.topicKmsKey", "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"),
             ("aws.alarmThresholds", "CurrConnections=100"),
+            ("aws.logFirehose", "their-logs"),
         ),
     ),
 )

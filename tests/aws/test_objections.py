@@ -19,6 +19,7 @@ SERVERLESS = {"topology": "serverless"}
 PAIR = {"topology": "replicated", "memory": "8gb", "replicas": "2"}
 COMPATIBLE = PAIR | {"aws.enableClusterMode": "true"}
 ENABLED = COMPATIBLE | {"topology": "cluster", "shards": "1"}
+WAITING = {"aws.applyImmediately": "false"}
 LIMITED = SERVERLESS | {"aws.maxEcpu": "5000"}
 RESERVED = SERVERLESS | {"memory": "20gb", "aws.minEcpu": "2000", "aws.minMemory": "5gb"}
 
@@ -65,6 +66,11 @@ def objections(previous: dict[str, Any], new: dict[str, Any]) -> str:
             inputs(RESERVED | {"aws.minMemory": ""}),
             "without aws.minMemory the cache keeps its limit of 5 GB -> pulumi config set --path aws.minMemory 1gb",
         ),
+        (
+            inputs(WAITING),
+            inputs(WAITING | {"aws.logFormat": "text"}),
+            "delivery of logs only immediately.* -> pulumi config set --path aws.applyImmediately true",
+        ),
         (inputs({}, engine="redis"), inputs({}), "only together with a version upgrade"),
     ],
 )
@@ -85,6 +91,7 @@ def test_a_change_is_refused(previous: dict[str, Any], new: dict[str, Any], reas
         (inputs(COMPATIBLE), inputs(COMPATIBLE)),
         (inputs(COMPATIBLE), inputs(ENABLED)),
         (inputs(ENABLED), inputs(ENABLED | {"aws.enableClusterMode": "false"})),
+        (inputs({}), inputs({"aws.logFormat": "text", "aws.logFirehose": "their-logs"})),
         (inputs(LIMITED), inputs(SERVERLESS | {"aws.maxEcpu": "15000000"})),
         (inputs({"topology": "replicated"}), inputs({})),
         (inputs({}, engine="redis", engineVersion="7.1"), inputs({})),

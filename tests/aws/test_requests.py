@@ -129,6 +129,8 @@ VALUES = {
     "aws.minEcpu": ["1000", "15000000", "999", "15000001"],
     "aws.minMemory": ["1gb", "10gb", "512mb", "9000gb", "some"],
     "aws.logDays": ["30", "3653", "40"],
+    "aws.logFormat": ["json", "text", "xml"],
+    "aws.logFirehose": ["", "their-logs", "a/stream"],
     "aws.alertEmails": ["ops@example.org", "ops@example.org,ops@example.org", "a@b.c,d@e.f", "nobody", "a@b"],
     "aws.tags": ["team=web", "team=a;b", "aws:team=web", "=x"],
     "aws.existing": ["my-redis", "My_Redis", "a--b", "a" * 41, ""],

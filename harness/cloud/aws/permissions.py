@@ -28,6 +28,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
         *("DeleteAlarms", "DeleteDashboards", "DescribeAlarms", "GetDashboard", "ListTagsForResource"),
         *("PutDashboard", "PutMetricAlarm", "TagResource", "UntagResource"),
     ),
+    "firehose": ("TagDeliveryStream",),
     "iam": (
         *("CreatePolicy", "CreatePolicyVersion", "CreateServiceLinkedRole", "DeletePolicy", "DeletePolicyVersion"),
         *("GetPolicy", "GetPolicyVersion", "ListPolicyVersions", "TagPolicy", "UntagPolicy"),

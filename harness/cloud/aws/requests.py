@@ -170,7 +170,7 @@ def _replication_group(inputs: dict[str, Any]) -> list[Request]:
         {
             "LogType": log["logType"],
             "DestinationType": log["destinationType"],
-            "DestinationDetails": {"CloudWatchLogsDetails": {"LogGroup": log["destination"]}},
+            "DestinationDetails": _DESTINATIONS[log["destinationType"]](log["destination"]),
             "LogFormat": log["logFormat"],
         }
         for log in inputs.pop("logDeliveryConfigurations", [])
@@ -182,6 +182,11 @@ def _replication_group(inputs: dict[str, Any]) -> list[Request]:
     parameters = _take(inputs, names) | {"Tags": _tags(inputs), "LogDeliveryConfigurations": logs}
     return [Request("elasticache", "CreateReplicationGroup", parameters)]
 
+
+_DESTINATIONS: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "cloudwatch-logs": lambda group: {"CloudWatchLogsDetails": {"LogGroup": group}},
+    "kinesis-firehose": lambda stream: {"KinesisFirehoseDetails": {"DeliveryStream": stream}},
+}
 
 REPLICATION_GROUP = {
     "description": "ReplicationGroupDescription",

@@ -230,6 +230,18 @@ class AwsSettings(SettingsModel):
             f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}", "30", "Retention of slow logs and engine logs in days"
         ),
     ] = 30
+    logFormat: Annotated[
+        Literal["json", "text"], Key("json or text", "json", "Format of slow logs and engine logs")
+    ] = "json"
+    logFirehose: Annotated[
+        str,
+        Field(pattern=r"^[a-zA-Z0-9_.-]{0,64}$"),
+        Key(
+            "the name of a Firehose stream, or empty",
+            '""',
+            "An existing Firehose stream for the logs, instead of CloudWatch",
+        ),
+    ] = ""
     alertEmails: Annotated[
         NameList,
         each_matches(EMAIL),

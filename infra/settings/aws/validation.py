@@ -22,6 +22,12 @@ _S3_FILE = re.compile(r"arn:aws(-[a-z]+)*:s3:::[^,\s]+/[^,\s]+")
 _SNAPSHOT = re.compile(r"(automatic\.)?[a-zA-Z](-?[a-zA-Z0-9]){0,254}")
 _SNAPSHOT_ARN = re.compile(r"arn:aws(-[a-z]+)*:elasticache:[a-z0-9-]+:\d{12}:(serverless)?snapshot:[^,\s]+")
 
+_OF_NODES = {
+    *("applyImmediately", "autoMinorUpgrade", "logDays", "logFirehose", "logFormat", "logKmsKey"),
+    *("maintenanceWindow", "multiZone", "nodeQuota"),
+}
+"""Keys that a serverless cache does not have, also with their default values."""
+
 STORAGE_GIGABYTES = range(1, 5001)
 """Of a serverless cache (CreateServerlessCache, DataStorage)."""
 
@@ -42,6 +48,7 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     yield from cluster_mode.find_problems(settings)
     yield from parameters.find_problems(settings)
     yield from users.find_problems(settings)
+    yield from _logs(settings)
     yield from _alarms(settings)
     if settings.topology == "serverless":
         yield from _serverless(settings)
@@ -120,6 +127,13 @@ def _login(settings: StackSettings) -> Iterator[ConfigProblem]:
     if settings.aws.auth == "iam" and settings.passwordRotation:
         reason = f"is {settings.passwordRotation!r}, but with auth iam there are no passwords"
         yield ConfigProblem("passwordRotation", reason, remove_command("passwordRotation"))
+
+
+def _logs(settings: StackSettings) -> Iterator[ConfigProblem]:
+    if settings.aws.logFirehose and settings.topology != "serverless":
+        for key in sorted({"logDays", "logKmsKey"} & _configured(settings)):
+            reason = "is set, but the logs go to the Firehose stream of aws.logFirehose"
+            yield ConfigProblem(f"aws.{key}", reason, remove_command(f"aws.{key}"))
 
 
 def _alarms(settings: StackSettings) -> Iterator[ConfigProblem]:
@@ -242,10 +256,7 @@ def _serverless(settings: StackSettings) -> Iterator[ConfigProblem]:
         reason = "is queue, but a serverless cache evicts keys that have a TTL"
         yield ConfigProblem("workload", reason, set_command("workload", "mixed"))
     present = [key for key in ("nodeType", "subnetGroup", "durability", "existing") if getattr(aws, key)]
-    present += sorted(
-        {"autoMinorUpgrade", "logKmsKey", "nodeQuota", "multiZone", "maintenanceWindow", "applyImmediately", "logDays"}
-        & _configured(settings)
-    )
+    present += sorted(_OF_NODES & _configured(settings))
     for key in present:
         yield ConfigProblem(f"aws.{key}", "is not supported by a serverless cache", remove_command(f"aws.{key}"))
     if aws.subnetIds and len(aws.subnetIds) not in (2, 3):

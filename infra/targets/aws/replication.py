@@ -68,7 +68,7 @@ def create_replication_group(context: Context, deps: CacheDependencies) -> Manag
         "subnet_group_name": deps.network.subnet_group,
         "security_group_ids": deps.network.security_groups,
         "user_group_ids": [deps.access.group],
-        "log_delivery_configurations": logs.create_log_groups(context),
+        "log_delivery_configurations": logs.create_log_deliveries(context),
         "notification_topic_arn": deps.topic,
         "final_snapshot_identifier": _final_snapshot(context, name) if settings.finalSnapshot else None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from infra.settings.aws.catalogue import FAMILIES, MAX_ECPU, MIN_ECPU
 from infra.settings.config_keys import set_command
@@ -31,6 +32,7 @@ def find_obstacles(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
     yield from _cluster_mode(previous, new)
     yield from _durability(previous, new)
     yield from _removed_limits(previous, new)
+    yield from _logs(previous, new)
 
 
 def is_cluster(inputs: Inputs) -> bool:
@@ -100,6 +102,21 @@ def _durability(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
 
 def _backups(inputs: Inputs) -> int:
     return int(inputs.get("snapshotRetentionLimit") or 0)
+
+
+def _logs(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
+    """AWS requires `ApplyImmediately` for a change of the delivery of logs (User Guide, "Log delivery")."""
+    if _deliveries(previous) != _deliveries(new) and not new.get("applyImmediately"):
+        reason = "AWS changes the delivery of logs only immediately, not in the maintenance window"
+        yield Obstacle(reason, set_command("aws.applyImmediately", "true"))
+
+
+def _deliveries(inputs: Inputs) -> set[tuple[Any, ...]]:
+    deliveries = inputs.get("logDeliveryConfigurations") or ()
+    return {tuple(each.get(name) for name in _DELIVERY) for each in deliveries}
+
+
+_DELIVERY = ("logType", "destinationType", "destination", "logFormat")
 
 
 def _removed_limits(previous: Inputs, new: Inputs) -> Iterator[Obstacle]:
