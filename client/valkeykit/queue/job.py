@@ -58,8 +58,8 @@ class Job:
         spec: JobSpec,
         payload: bytes,
         handler: Handler | None,
-        *,
         queue: str = "",
+        *,
         is_suspect: bool = False,
     ) -> None:
         self._identity = identity
@@ -191,8 +191,8 @@ def unpack(
     attempt: int,
     record: bytes,
     handlers: Mapping[str, Handler],
-    *,
     queue: str = "",
+    *,
     is_suspect: bool = False,
 ) -> Job:
     """Read a record; the arguments are read when the job runs.
@@ -205,7 +205,7 @@ def unpack(
     handler = handlers.get(spec.name)
     if spec.left_open and handler is not None:
         spec = handler.complete(spec)
-    job = Job(identity, attempt, spec, payload, handler, queue=queue, is_suspect=is_suspect)
+    job = Job(identity, attempt, spec, payload, handler, queue, is_suspect=is_suspect)
     if trace:
         job.trace = trace
     return job

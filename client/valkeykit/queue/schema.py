@@ -90,11 +90,13 @@ def read_record(record: bytes) -> tuple[JobSpec, bytes, str]:
         raise CorruptJobError("the record has no header")
     if version != FORMAT_VERSION:
         raise NewerFormatError(f"the record has the unsupported format version {version.decode()}")
-    if parts[3].count(b" ") == _FIELDS - 3:
+    try:
+        return _spec(parts[3]), payload, ""
+    except NewerFormatError:  # it may be the further field of a traced job; other jobs pay nothing for it
         options, trace, name = parts[3].rsplit(b" ", 2)
-        if _TRACE.fullmatch(trace):
-            return _spec(options + b" " + name), payload, trace.decode()
-    return _spec(parts[3]), payload, ""
+        if not _TRACE.fullmatch(trace):
+            raise
+        return _spec(options + b" " + name), payload, trace.decode()
 
 
 def name_of(record: bytes) -> str:

@@ -201,10 +201,11 @@ class JobFetcher:
     def _unpack(self, result: TakeResult) -> tuple[list[Job], list[Job]]:
         """The jobs that can run here, and those that have no handler here. All of them are held from now on."""
         jobs, unknown = list[Job](), list[Job]()
+        queue, handlers = self._queue.name, self._handlers
         for index, (key, attempt, record) in enumerate(result.jobs):
             try:
                 is_suspect = index < result.suspects
-                job = unpack(key, attempt, record, self._handlers, queue=self._queue.name, is_suspect=is_suspect)
+                job = unpack(key, attempt, record, handlers, queue, is_suspect=is_suspect)
             except NewerFormatError as problem:
                 job = Job(key, attempt, JobSpec("?"), b"", None, is_suspect=index < result.suspects)
                 self._warn_once("format", "jobs are released: %s", problem)
