@@ -104,6 +104,9 @@ def machine(request: pytest.FixtureRequest) -> Iterator[str]:
     engine.docker("kill", container)
 
 
+READ_LOG = "cat /var/log/valkey/valkey-server.log || true"
+"""The server does not make it at once."""
+
 AS_VALKEY = ("setpriv", "--reuid=valkey", "--regid=valkey", "--clear-groups")
 OWN = ("--port", "0", "--unixsocket", "/tmp/own", "--dir", "/var/lib/valkey")
 
@@ -127,7 +130,7 @@ def test_debians_package_serves_with_the_rendered_folder_and_keeps_its_data(mach
     assert run("stat", "-c", "%a %u %g", "/etc/valkey/tls/server.key") == "640 0 999\n"
 
     run(*AS_VALKEY, "valkey-server", "/etc/valkey/valkey.conf", detach=True)
-    wait_until(lambda: "Ready to accept" in run("cat", "/var/log/valkey/valkey-server.log"))
+    wait_until(lambda: "Ready to accept" in run("sh", "-c", READ_LOG))
     assert "FAILED" not in smoke(folder)
     assert _asks(folder, "get", "before") == "yes"
 
@@ -180,7 +183,7 @@ def test_an_install_killed_while_it_adopts_a_dump_adopts_all_of_it_the_next_time
     assert not run("sh", "-c", f"{SERVERS} || true")
     assert "wrote" not in run("/root/valkey/install")
     run(*AS_VALKEY, "valkey-server", "/etc/valkey/valkey.conf", detach=True)
-    wait_until(lambda: "Ready to accept" in run("cat", "/var/log/valkey/valkey-server.log"))
+    wait_until(lambda: "Ready to accept" in run("sh", "-c", READ_LOG))
     assert _asks(folder, "dbsize") == str(KEYS + served)
 
 

@@ -51,7 +51,7 @@ class Job:
     thread: int | None = None
     kill: Callable[[], None] | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  (keywords take longer, for each job)
         self,
         identity: bytes,
         attempt: int,
