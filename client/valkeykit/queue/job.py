@@ -51,15 +51,15 @@ class Job:
     thread: int | None = None
     kill: Callable[[], None] | None = None
 
-    def __init__(  # noqa: PLR0917  (keywords take longer, for each job)
+    def __init__(
         self,
         identity: bytes,
         attempt: int,
         spec: JobSpec,
         payload: bytes,
         handler: Handler | None,
-        queue: str = "",
         *,
+        queue: str = "",
         is_suspect: bool = False,
     ) -> None:
         self._identity = identity
@@ -205,7 +205,7 @@ def unpack(
     handler = handlers.get(spec.name)
     if spec.left_open and handler is not None:
         spec = handler.complete(spec)
-    job = Job(identity, attempt, spec, payload, handler, queue, is_suspect=is_suspect)
+    job = Job(identity, attempt, spec, payload, handler, queue=queue, is_suspect=is_suspect)
     if trace:
         job.trace = trace
     return job

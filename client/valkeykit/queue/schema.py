@@ -30,7 +30,7 @@
 
 A record is `v1 created key priority attempts timeout result_ttl backoff name`, a line break and the arguments as JSON;
 the key is `-` for none, else `=key`. A number with a zero in front is a default that the worker's handler replaces.
-Before the name of a traced job is its trace context: a W3C traceparent, and behind a semicolon a tracestate, if it has
+Before the name of a traced job is its trace context: a W3C traceparent, and after a semicolon a tracestate, if it has
 one, escaped as in URLs. The beginning of a record, up to the attempts, is the same in every version of the format.
 
 KEYS[1] of each script is `valkeykit:{name}`, which never exists, and its other keys are all that it accesses. So while

@@ -15,7 +15,7 @@ from valkeykit.queue.outcomes import describe, describe_traceback
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, TracerProvider
 
     from valkeykit.queue.job import Job
 
@@ -61,12 +61,12 @@ class Tracing:
         >>> queue = Queue("mail", tracing=Tracing())
     """
 
-    def __init__(self, tracer_provider: object = None) -> None:
+    def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
         try:
             from opentelemetry import trace
         except ImportError:
             raise ConfigurationError("traces need opentelemetry-api", fix=install_extra("otel")) from None
-        self._tracer = trace.get_tracer("valkeykit", tracer_provider=tracer_provider)  # type: ignore[arg-type]
+        self._tracer = trace.get_tracer("valkeykit", tracer_provider=tracer_provider)
 
     @contextmanager
     def producing(self, queue: str, job_name: str) -> Iterator[ProducerSpan]:
@@ -157,7 +157,7 @@ def _end(span: Span, error: BaseException | None) -> None:
         if error is not None:
             _note_error(span, error)
         span.end()
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  (whatever an exporter raises)
         logger.exception("a span failed")
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi_aws.iam.role_policy_attachment import RolePolicyAttachment
-from pulumi_aws.vpc.security_group_ingress_rule import SecurityGroupIngressRule
 from valkeykit.errors import ConfigurationError
 
 from infra.settings.config_keys import set_command
@@ -25,17 +24,9 @@ class AwsGrants(Grants):
     policies: Mapping[str, Mapping[str, pulumi.Output[str]]]
 
     def allow_security_group(self, name: str, group: pulumi.Input[str]) -> None:
-        context = self.context
-        for port in network.ports(context.settings):
-            SecurityGroupIngressRule(
-                context.resource(f"grant-{name}-{port}"),
-                security_group_id=self.servers,
-                referenced_security_group_id=group,
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                tags=context.tags,
-                opts=context.options(),
+        for port in network.ports(self.context.settings):
+            network.create_ingress_rule(
+                self.context, f"grant-{name}-{port}", port, self.servers, referenced_security_group_id=group
             )
 
     def attach_connect_policy(self, name: str, role: pulumi.Input[str], user: str) -> None:

@@ -247,6 +247,20 @@ def removed_subnets(previous: Inputs, new: Inputs) -> Iterator[str]:
         yield f"nodes of the cache may be in subnets that would be removed ({removed})"
 
 
+def create_ingress_rule(context: Context, name: str, port: int, servers: pulumi.Output[str], **source: Any) -> None:
+    """Open a port of the servers to a source, an argument of the resource."""
+    SecurityGroupIngressRule(
+        context.resource(name),
+        security_group_id=servers,
+        ip_protocol="tcp",
+        from_port=port,
+        to_port=port,
+        tags=context.tags,
+        opts=context.options(),
+        **source,
+    )
+
+
 def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pulumi.Output[str]) -> None:
     """An ingress rule for each source; the clients' group allows egress to the servers only."""
     aws = context.settings.aws
@@ -257,16 +271,7 @@ def _rules(context: Context, port: int, servers: pulumi.Output[str], clients: pu
         version = ipaddress.ip_network(network).version
         sources[network] = {f"cidr_ipv{version}": network}
     for source, match in sources.items():
-        SecurityGroupIngressRule(
-            context.resource(f"from-{source}-{port}"),
-            security_group_id=servers,
-            ip_protocol="tcp",
-            from_port=port,
-            to_port=port,
-            tags=context.tags,
-            opts=context.options(),
-            **match,
-        )
+        create_ingress_rule(context, f"from-{source}-{port}", port, servers, **match)
     SecurityGroupEgressRule(
         context.resource(f"to-servers-{port}"),
         security_group_id=clients,
