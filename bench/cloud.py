@@ -77,7 +77,7 @@ def _in_turn(folder: Path, configuration: Configuration, variables: Mapping[str,
     (other / "Pulumi.yaml").write_text(EMPTY)
     (other / "__main__.py").write_text("import pulumi\n")
     empty = replace(stack, root=other)
-    empty._query("stack", "select", "--create", empty.name)
+    empty.query("stack", "select", "--create", empty.name)
     ways = [
         functools.partial(_preview, empty, {}),
         functools.partial(_preview, stack, PREVIEW_ENVIRONMENT, *DRY_RUN_OPTIONS),

@@ -52,7 +52,7 @@ def _no_change(project: Project, empty: Path) -> list[Row]:
     other = replace(project.stack, root=empty)
     ours, theirs, refreshed = [], [], []
     for stack in (project.stack, other):
-        stack._query("stack", "select", "--create", stack.name)
+        stack.query("stack", "select", "--create", stack.name)
         _up(stack.root, stack.environment)
     for _ in range(ROUNDS):
         ours.append(seconds(lambda: _up(project.root, project.stack.environment)))

@@ -86,7 +86,7 @@ class DeploymentHarness:
 
     @property
     def deployment(self) -> ContainerDeployment:
-        return driver._deployment(self.spec, self.known)
+        return driver.deployment_of(self.spec, self.known)
 
     def ensure(self, **changes: Any) -> DeploymentState:
         self.spec = replace(self.spec, **changes)
@@ -94,10 +94,10 @@ class DeploymentHarness:
         return self.state
 
     def wrong(self) -> list[str]:
-        from infra.providers.docker import _drift
+        from infra.providers.docker import find_drift
 
         found, wrong = driver.inspect(self.spec, self.known)
-        return wrong or _drift(self.known, found)
+        return wrong or find_drift(self.known, found)
 
     def assert_healthy(self) -> None:
         """On a busy machine a health check may time out for a moment, and the Sentinels may choose another primary."""

@@ -55,7 +55,7 @@ class Project:
         )
 
     def configure(self, **values: str) -> None:
-        self.stack._query("stack", "select", "--create", self.stack.name)
+        self.stack.query("stack", "select", "--create", self.stack.name)
         for key, value in values.items():
             done = self.pulumi("config", "set", key, value)
             assert done.returncode == 0, done.stderr

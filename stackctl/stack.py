@@ -66,7 +66,7 @@ class Stack:
         except StackError as failure:
             raise UpdateError(failure.args[0], fix=failure.fix, has_begun=False) from None
         self._run("up", "--yes", "--skip-preview", "--refresh", "--stack", self.name, is_quiet=True)
-        last = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))[0]
+        last = json.loads(self.query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))[0]
         return set(last["resourceChanges"]) != {"same"}
 
     def configuration(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Stack:
             StackError: there is no such stack.
         """
         self._must_exist()
-        entries = json.loads(self._query("config", "--json", "--stack", self.name))
+        entries = json.loads(self.query("config", "--json", "--stack", self.name))
         values = {name: entry.get("objectValue", entry.get("value")) for name, entry in entries.items()}
         return {name.removeprefix(self._namespace): value for name, value in values.items() if value is not None}
 
@@ -89,7 +89,7 @@ class Stack:
         """Updates that are still needed for the configuration, where the service makes one change at a time."""
         if not self.uses_cloud():
             return []
-        outputs = json.loads(self._query("stack", "output", "--json", "--stack", self.name))
+        outputs = json.loads(self.query("stack", "output", "--json", "--stack", self.name))
         return [update for cloud in CLOUDS for update in outputs.get(cloud, {}).get(PENDING_UPDATES, ())]
 
     def configure(self, changes: Mapping[str, str]) -> None:
@@ -99,7 +99,7 @@ class Stack:
             StackError: there is no such stack.
         """
         self._must_exist()
-        self._query("config", "set-all", *_settings(changes), "--stack", self.name)
+        self.query("config", "set-all", *_settings(changes), "--stack", self.name)
 
     def read_configuration(self) -> str | None:
         """The text of the configuration file; None where every key has its default."""
@@ -132,9 +132,9 @@ class Stack:
             for file in (self.root / "Pulumi.yaml", other._file, self._file):
                 if file.exists():
                     shutil.copy(file, folder)
-            scratch._query("config", "cp", "--stack", other.name, "--dest", self.name)
+            scratch.query("config", "cp", "--stack", other.name, "--dest", self.name)
             for key in leaving_out:
-                scratch._query("config", "rm", "--path", key, "--stack", self.name)
+                scratch.query("config", "rm", "--path", key, "--stack", self.name)
             scratch.configure(changes)
             self.write_configuration(scratch.read_configuration())
 
@@ -149,7 +149,7 @@ class Stack:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / self._file.name
             copy.write_text(self.read_configuration() or "")
-            self._query("config", "set-all", *_settings(changes), "--config-file", str(copy), "--stack", self.name)
+            self.query("config", "set-all", *_settings(changes), "--config-file", str(copy), "--stack", self.name)
             yield copy
 
     @property
@@ -167,15 +167,15 @@ class Stack:
     def create(self) -> None:
         """Create an empty stack if it doesn't exist; the selected stack stays selected."""
         if not self.exists():
-            self._query("stack", "init", "--no-select", self.name)
+            self.query("stack", "init", "--no-select", self.name)
 
     def _prepare(self) -> None:
         """Create the stack if it doesn't exist. It becomes the selected one only if there is none."""
-        is_current = {stack["name"]: stack["current"] for stack in json.loads(self._query("stack", "ls", "--json"))}
+        is_current = {stack["name"]: stack["current"] for stack in json.loads(self.query("stack", "ls", "--json"))}
         if self.name not in is_current:
-            self._query("stack", "init", *["--no-select"] * any(is_current.values()), self.name)
+            self.query("stack", "init", *["--no-select"] * any(is_current.values()), self.name)
         elif not any(is_current.values()):
-            self._query("stack", "select", self.name)
+            self.query("stack", "select", self.name)
 
     def preview(self, *options: str) -> None:
         """Preview what `up` would change, and show it.
@@ -219,7 +219,7 @@ class Stack:
 
     def has_resources(self) -> bool:
         """Whether the stack exists and has resources."""
-        by_name = {stack["name"]: stack for stack in json.loads(self._query("stack", "ls", "--json"))}
+        by_name = {stack["name"]: stack for stack in json.loads(self.query("stack", "ls", "--json"))}
         return bool(by_name.get(self.name, {}).get("resourceCount"))
 
     def is_up(self) -> bool:
@@ -236,7 +236,7 @@ class Stack:
             StackError: there is no such stack, it isn't up, or its secrets can't be read.
         """
         try:
-            outputs = json.loads(self._query("stack", "output", "--json", "--show-secrets", "--stack", self.name))
+            outputs = json.loads(self.query("stack", "output", "--json", "--show-secrets", "--stack", self.name))
         except StackError:
             self._must_exist()
             raise
@@ -248,7 +248,7 @@ class Stack:
 
     def last_change(self) -> str:
         """When the stack was last changed, UTC."""
-        (last,) = json.loads(self._query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))
+        (last,) = json.loads(self.query("stack", "history", "--json", "--page-size", "1", "--stack", self.name))
         return str(last["endTime"])
 
     def resource(self, kind: str) -> dict[str, Any]:
@@ -264,11 +264,11 @@ class Stack:
         raise StackError(f"the stack {self.name} isn't up", fix=f"make up STACK={self.name}")
 
     def _resources(self, *options: str) -> list[dict[str, Any]]:
-        state = json.loads(self._query("stack", "export", *options, "--stack", self.name))
+        state = json.loads(self.query("stack", "export", *options, "--stack", self.name))
         return list(state["deployment"].get("resources", []))
 
     def _names(self) -> list[str]:
-        return [stack["name"] for stack in json.loads(self._query("stack", "ls", "--json"))]
+        return [stack["name"] for stack in json.loads(self.query("stack", "ls", "--json"))]
 
     def _must_exist(self) -> None:
         names = self._names()
@@ -282,8 +282,12 @@ class Stack:
         if self.has_own_backend:
             backend.remove_stale_locks(self.root, self.name)
 
-    def _query(self, *arguments: str) -> str:
-        """Run a short command and return its output."""
+    def query(self, *arguments: str) -> str:
+        """Run a short `pulumi` command in the project and return its output.
+
+        Raises:
+            StackError: the command failed.
+        """
         command = ["pulumi", "--non-interactive", *arguments]
         result = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False

@@ -62,7 +62,7 @@ class CloudStack:
         environment = made.project.stack.environment
         environment.update(variables)
         environment["PATH"] = os.pathsep.join([str(plugins), environment["PATH"]])
-        made.project.stack._query("stack", "select", "--create", made.project.stack.name)
+        made.project.stack.query("stack", "select", "--create", made.project.stack.name)
         return made
 
     @property

@@ -62,7 +62,7 @@ class ContainersProvider(ResourceProvider):
         from infra.drivers.docker import driver
 
         state, wrong = driver.inspect(_spec(props), _state(props))
-        return ReadResult(resource, {**props, "drift": wrong or _drift(_state(props), state)})
+        return ReadResult(resource, {**props, "drift": wrong or find_drift(_state(props), state)})
 
     @without_traceback
     def delete(self, _id: str, props: Props) -> None:
@@ -211,8 +211,8 @@ def _spec(props: Props, login: str = "") -> DeploymentSpec:
     )
 
 
-def _drift(expected: DeploymentState, actual: DeploymentState | None) -> list[str]:
-    """Differences from the state after the last update."""
+def find_drift(expected: DeploymentState, actual: DeploymentState | None) -> list[str]:
+    """Differences of the actual from the expected state, which is that after the last update, a line each."""
     if actual is None:
         return ["it does not respond"]
     changed = [

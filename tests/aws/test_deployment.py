@@ -201,8 +201,8 @@ def test_users_are_not_added_and_removed_at_once() -> None:
     before, after = {"userIds": ["a", "b"]}, {"userIds": ["a", "c"]}
     assert list(access.swapped_users(before, {"userIds": ["a"]})) == []
     assert list(access.swapped_users(before, {"userIds": ["a", "b", "c"]})) == []
-    (objection,) = access.swapped_users(before, after)
-    assert objection.reason == "users cannot be added (c) and removed (b) in the same update"
+    (obstacle,) = access.swapped_users(before, after)
+    assert obstacle.reason == "users cannot be added (c) and removed (b) in the same update"
 
 
 @pytest.mark.parametrize("auth", ["password", "iam"])

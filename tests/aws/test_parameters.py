@@ -123,7 +123,7 @@ def _one_by_one(configuration: Configuration) -> Configuration:
 def test_parameters_of_the_creation_cannot_change_later() -> None:
     before = {"parameters": [{"name": "databases", "value": "16"}, {"name": "timeout", "value": "0"}]}
     after = {"parameters": [{"name": "databases", "value": "32"}, {"name": "timeout", "value": "60"}]}
-    (objection,) = fixed_changes(before, after)
-    assert objection.reason.startswith("databases can only be set when the cache is created")
-    assert objection.fix == "pulumi config set --path parameters.databases 16"
+    (obstacle,) = fixed_changes(before, after)
+    assert obstacle.reason.startswith("databases can only be set when the cache is created")
+    assert obstacle.fix == "pulumi config set --path parameters.databases 16"
     assert list(fixed_changes(after, {"parameters": after["parameters"][:1]})) == []

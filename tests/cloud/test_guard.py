@@ -15,7 +15,7 @@ from infra.targets.previous_resources import Inputs, PreviousResources
 from infra.targets.replacement_guard import ReplacementGuard, is_older
 
 
-def objections(former: Inputs, new: Inputs) -> Iterator[str]:
+def find_problems(former: Inputs, new: Inputs) -> Iterator[str]:
     if is_older(new["version"], former["version"]):
         yield "an older version"
 
@@ -45,7 +45,7 @@ def planned(**inputs: Any) -> ResourceHookArgs:
 
 
 def hook(guard: ReplacementGuard, moment: str) -> Any:
-    hooks = guard.protect("the group", ["port"], objections).hooks
+    hooks = guard.protect("the group", ["port"], find_problems).hooks
     assert hooks is not None
     found = getattr(hooks, moment)[0]
     assert found.opts.on_dry_run
@@ -66,7 +66,7 @@ def test_a_first_creation_passes(guard: ReplacementGuard) -> None:
     hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
 
 
-def test_a_replacement_is_refused_with_its_cause_and_its_mend(
+def test_a_replacement_is_rejected_with_its_cause_and_its_fix(
     guard: ReplacementGuard, previous: PreviousResources
 ) -> None:
     remember(previous, "type", {"port": 1, "name": "a", "version": "9.0"})
@@ -92,7 +92,7 @@ def test_a_resource_of_another_type_is_not_dropped_for_a_new_one(
         hook(guard, "before_create")(planned(new_inputs={"port": 1, "version": "9.0"}))
 
 
-def test_an_update_is_refused_for_its_objections_only(guard: ReplacementGuard) -> None:
+def test_an_update_is_rejected_for_its_problems_only(guard: ReplacementGuard) -> None:
     update = hook(guard, "before_update")
     update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "9.1"}))
     with pytest.raises(ProvisioningError, match="an older version"):

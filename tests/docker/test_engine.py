@@ -153,8 +153,8 @@ def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
     assert refused.returncode != 0
     assert "127.0.0.1:1/valkey:9.1.7 is not available" in refused.stdout + refused.stderr
     new = replace(project.stack, name=f"{project.stack.name}b")
-    new._query("stack", "select", "--create", new.name)
-    new._query("config", "cp", "--stack", project.stack.name, "--dest", new.name)
+    new.query("stack", "select", "--create", new.name)
+    new.query("config", "cp", "--stack", project.stack.name, "--dest", new.name)
     with pytest.raises(StackError):
         new.preview()
 

@@ -111,7 +111,7 @@ def test_the_configuration_is_as_before_where_nothing_was_changed(
     assert journal.read(project.root, "test") is None
     monkeypatch.undo()
     with monkeypatch.context() as patched:
-        query = Stack._query
+        query = Stack.query
         patched.setattr(Stack, "_prepare", lambda stack: query(stack, "stack", "ls", "--no-such-option"))
         with pytest.raises(UpdateError, match="no-such-option"):
             config_change.apply(project.stack, lambda: {"memory": "64mb"}, "make scale STACK=test MEMORY=64mb")
@@ -187,7 +187,7 @@ def test_a_restore_that_is_cut_off_leaves_no_part_of_a_configuration(
     project.stack.create()
     project.configure(memory="64mb", port="7399")
     into = Stack.open("second", project.root)
-    query = Stack._query
+    query = Stack.query
 
     def interrupt(stack: Stack, *arguments: str) -> str:
         if "rm" in arguments:
@@ -198,7 +198,7 @@ def test_a_restore_that_is_cut_off_leaves_no_part_of_a_configuration(
         into.copy_configuration(project.stack, leaving_out=("port",), changes={"restoreFrom": "dump.rdb"})
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stack, "_query", interrupt)
+        patch.setattr(Stack, "query", interrupt)
         with pytest.raises(KeyboardInterrupt):
             copy()
     assert "config:" not in (into.read_configuration() or "")

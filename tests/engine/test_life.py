@@ -148,7 +148,7 @@ def test_the_state_has_no_file_that_a_kill_can_cut_short(project: Project) -> No
 
 @pytest.mark.parametrize("moment", ["claim.json", "valkey.conf", "valkey.pid"])
 def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> None:
-    project.stack._query("stack", "select", "--create", project.stack.name)
+    project.stack.query("stack", "select", "--create", project.stack.name)
     with subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--stack", project.stack.name],
         cwd=project.root,

@@ -29,19 +29,19 @@ def test_a_refused_change_leaves_the_configuration(project: Project) -> None:
 
 
 def test_up_is_rehearsed_before_there_is_anything(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
-    project.stack._query("stack", "select", "--create", "other")
+    project.stack.query("stack", "select", "--create", "other")
     project.stack.create()
     project.stack.dry_run()
     assert "valkey:Server: (create)" in capfd.readouterr().out
-    assert project.stack._query("stack", "--show-name").strip() == "other"
+    assert project.stack.query("stack", "--show-name").strip() == "other"
     assert project.resources() == []
     assert process.find(project.folder) is None
 
 
 def test_a_rehearsal_changes_nothing(project: Project) -> None:
-    project.stack._query("stack", "init", "other")
+    project.stack.query("stack", "init", "other")
     project.stack.up()
-    assert project.stack._query("stack", "--show-name").strip() == "other"  # what the user selected stays
+    assert project.stack.query("stack", "--show-name").strip() == "other"  # what the user selected stays
     state = project.pulumi("stack", "export").stdout
     config_change.preview(project.stack, lambda: {"memory": "64mb"})
     assert project.pulumi("stack", "export").stdout == state

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -115,8 +116,8 @@ class Aws(Cloud):
         return dict(json.loads(self._existing.read_text())) if self._existing else {}
 
     def _ask(self, request: requests.Request) -> dict[str, Any]:
-        client = self._client(request.service)
-        answer: dict[str, Any] = client._make_api_call(request.operation, request.parameters)
+        operation = getattr(self._client(request.service), botocore.xform_name(request.operation))
+        answer: dict[str, Any] = operation(**request.parameters)
         return answer
 
     def _client(self, name: str) -> Any:

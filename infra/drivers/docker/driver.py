@@ -121,7 +121,7 @@ def inspect(spec: DeploymentSpec, previous: DeploymentState) -> tuple[Deployment
         ProvisioningError: the engine doesn't respond.
     """
     _same_engine(spec, previous)
-    deployment = _deployment(spec, previous)
+    deployment = deployment_of(spec, previous)
     wrong = deployment.problems()
     try:
         state = _inspect(deployment, previous.engine, previous.version)
@@ -137,7 +137,7 @@ def snapshot(spec: DeploymentSpec, previous: DeploymentState, folder: Path) -> N
         ProvisioningError: a server can't save.
     """
     _same_engine(spec, previous)
-    snapshots.take(_deployment(spec, previous), folder, "backup", replicas=True)
+    snapshots.take(deployment_of(spec, previous), folder, "backup", replicas=True)
 
 
 def fail_over(spec: DeploymentSpec, previous: DeploymentState) -> None:
@@ -147,7 +147,7 @@ def fail_over(spec: DeploymentSpec, previous: DeploymentState) -> None:
         ProvisioningError: the deployment isn't healthy, so nothing was changed; or no replica took over.
     """
     _same_engine(spec, previous)
-    deployment = _deployment(spec, previous)
+    deployment = deployment_of(spec, previous)
     if problems := deployment.problems() or list(roles.problems(deployment.executor, deployment.plan)):
         raise ProvisioningError(f"nothing was changed: {'; '.join(problems)}", fix="make up, then again")
     for primary in roles.primaries(deployment.executor, deployment.plan):
@@ -160,7 +160,7 @@ def prompt(spec: DeploymentSpec, previous: DeploymentState, port: int, *, tty: b
 
     It passes the password of the environment variable REDISCLI_AUTH.
     """
-    deployment = _deployment(spec, previous)
+    deployment = deployment_of(spec, previous)
     node = next(node for node in deployment.plan.nodes if node.port == port)
     options = ["--interactive", *(["--tty"] if tty else []), "--env", "REDISCLI_AUTH"]
     cli = ["valkey-cli", "-p", str(port), "--tls", "--cacert", f"{HOME}/tls/ca.crt"]
@@ -174,7 +174,7 @@ def recoveries(spec: DeploymentSpec, previous: DeploymentState, since: datetime)
         ProvisioningError: the engine or a node doesn't respond.
     """
     _same_engine(spec, previous)
-    return list(recovery_events.recoveries(_deployment(spec, previous), since))
+    return list(recovery_events.recoveries(deployment_of(spec, previous), since))
 
 
 def repair(spec: DeploymentSpec, previous: DeploymentState, node: str, *, force: bool, dry: bool) -> Iterator[str]:
@@ -184,7 +184,7 @@ def repair(spec: DeploymentSpec, previous: DeploymentState, node: str, *, force:
         ProvisioningError: there is nothing to repair, or too little is left; or the group isn't healthy afterwards.
     """
     _same_engine(spec, previous)
-    yield from repairs.repair(_deployment(spec, previous), node, force=force, dry=dry)
+    yield from repairs.repair(deployment_of(spec, previous), node, force=force, dry=dry)
 
 
 def remove(spec: DeploymentSpec, previous: DeploymentState, *, keep_snapshot: bool) -> None:
@@ -194,7 +194,7 @@ def remove(spec: DeploymentSpec, previous: DeploymentState, *, keep_snapshot: bo
         ProvisioningError: its data can't be saved, other containers use its volumes, or the engine is another one.
     """
     _same_engine(spec, previous)
-    deployment = _deployment(spec, previous)
+    deployment = deployment_of(spec, previous)
     deployment.objects.remove_leftovers()
     deployment.objects.reject_foreign_users()
     if keep_snapshot and (deployment.exists() or deployment.has_all_data()):
@@ -219,7 +219,8 @@ def clean_up(left: DockerObjects, engine: str, keep_in: Path | None) -> None:
     left.remove()
 
 
-def _deployment(spec: DeploymentSpec, previous: DeploymentState) -> ContainerDeployment:
+def deployment_of(spec: DeploymentSpec, previous: DeploymentState) -> ContainerDeployment:
+    """The deployment as it was created or last updated: with the ports and the image of its state."""
     plan = replace(digested(spec.plan, spec.secrets), ports=previous.ports, image=previous.image)
     return ContainerDeployment(spec.engine, plan, spec.secrets)
 

@@ -29,10 +29,10 @@ def inputs(configuration: dict[str, str], **found: Any) -> dict[str, Any]:
     return DeployedAws.of(configuration).one(service.SERVERLESS if is_serverless else service.GROUP) | found
 
 
-def objections(previous: dict[str, Any], new: dict[str, Any]) -> str:
+def obstacles(previous: dict[str, Any], new: dict[str, Any]) -> str:
     """Those that `aws.allowReplacement` allows, and those that nothing allows."""
-    obstacles = [f"{obstacle.reason} -> {obstacle.fix}" for obstacle in find_obstacles(previous, new)]
-    return "; ".join([*replacing_changes(previous, new, "engineVersion"), *obstacles])
+    found = [f"{obstacle.reason} -> {obstacle.fix}" for obstacle in find_obstacles(previous, new)]
+    return "; ".join([*replacing_changes(previous, new, "engineVersion"), *found])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def objections(previous: dict[str, Any], new: dict[str, Any]) -> str:
     ],
 )
 def test_a_change_is_refused(previous: dict[str, Any], new: dict[str, Any], reason: str) -> None:
-    assert re.search(reason, objections(previous, new))
+    assert re.search(reason, obstacles(previous, new))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_change_is_refused(previous: dict[str, Any], new: dict[str, Any], reas
     ],
 )
 def test_a_change_is_allowed(previous: dict[str, Any], new: dict[str, Any]) -> None:
-    assert objections(previous, new) == ""
+    assert obstacles(previous, new) == ""
 
 
 def test_subnets_with_nodes_are_not_removed() -> None:
