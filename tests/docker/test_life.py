@@ -118,6 +118,18 @@ def test_a_certificate_is_renewed_without_a_restart_of_data_nodes(harness: Deplo
     assert has(harness, "first")
     assert {name: at for name, at in starts(harness).items() if name.startswith("node")} == before
     harness.ensure()
+    # The scripts of a node connect by the authority of now, however long they have run.
+    names = list(before)
+    for node in names:
+        assert int(harness.deployment.executor.run(node, "CLIENT", "KILL", "USER", "node")) > 0
+    killed = time.time() + 1
+    wait_until(lambda: all(_position_recorded(harness, node) > killed for node in names))
+
+
+def _position_recorded(harness: DeploymentHarness, node: str) -> int:
+    """When, in seconds since 1970."""
+    container = harness.deployment.container(node)
+    return int(harness.spec.engine.docker("exec", container, "stat", "-c", "%Y", "/tmp/noted"))
 
 
 def test_writes_go_on_when_a_primary_is_killed(harness: DeploymentHarness) -> None:
