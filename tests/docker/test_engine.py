@@ -179,6 +179,7 @@ def test_the_end_of_a_stack_whose_creation_was_killed_leaves_nothing(project: Pr
         assert Engine().list_by_labels(kind, f"valkey.stack={stack}") == []
 
 
+@pytest.mark.thorough
 def test_a_failover_drill_loses_nothing_that_was_acknowledged(project: Project) -> None:
     choose(project, "replicated")
     project.stack.up()
@@ -215,6 +216,7 @@ def test_drift_rotation_and_upgrade(project: Project) -> None:
     assert value(project, "key") == "kept"
 
 
+@pytest.mark.thorough
 def test_a_renamed_stack_keeps_its_data(project: Project) -> None:
     choose(project, "single")
     project.stack.up()

@@ -17,6 +17,10 @@ from infra.drivers.topology.executor import is_reachable
 from infra.errors import ProvisioningError
 from stackctl.availability_probe import AvailabilityProbe
 
+SIMPLER = [pytest.param(topology, marks=pytest.mark.thorough) for topology in ("single", "cluster")]
+ALIKE = pytest.mark.parametrize("harness", [SIMPLER[0], "replicated", SIMPLER[1]], indirect=True, scope="module")
+"""For tests of what every topology has from the same code."""
+
 
 def starts(harness: DeploymentHarness) -> dict[str, str]:
     """When each container started: another time means that it was restarted or made anew."""
@@ -56,6 +60,7 @@ def _near(harness: DeploymentHarness) -> dict[str, object]:
     return {"target_nodes": "primaries"} if harness.spec.plan.topology == "cluster" else {}
 
 
+@ALIKE
 def test_settings_and_memory_change_without_a_restart(harness: DeploymentHarness) -> None:
     before = starts(harness)
     harness.set("mixed", memory=96)
@@ -74,6 +79,7 @@ def _of_first(harness: DeploymentHarness) -> dict[str, str]:
     return dict(harness.deployment.executor.run("node-0", "CONFIG", "GET", "maxmemory*"))
 
 
+@ALIKE
 def test_memory_that_the_data_fills_is_refused(harness: DeploymentHarness) -> None:
     harness.set("queue", memory=96)
     harness.ensure()
@@ -85,6 +91,7 @@ def test_memory_that_the_data_fills_is_refused(harness: DeploymentHarness) -> No
     harness.assert_healthy()
 
 
+@ALIKE
 def test_passwords_rotate_without_a_failed_request(harness: DeploymentHarness) -> None:
     """Step one: new ones beside the old. Step two, when every application has them: the old are gone."""
     old = harness.spec.secrets
@@ -107,6 +114,7 @@ def test_passwords_rotate_without_a_failed_request(harness: DeploymentHarness) -
     harness.spec = current
 
 
+@ALIKE
 def test_a_certificate_is_renewed_without_a_restart_of_data_nodes(harness: DeploymentHarness) -> None:
     authority = certificates.create_authority("another")
     leaf = certificates.issue_certificate(authority, ["localhost", "127.0.0.1", *harness.spec.plan.addresses])
@@ -148,6 +156,7 @@ def test_writes_go_on_when_a_primary_is_killed(harness: DeploymentHarness) -> No
     assert has(harness, "first")
 
 
+@ALIKE
 def test_a_crashed_server_comes_back_by_itself(harness: DeploymentHarness) -> None:
     facts = harness.container("node-0")
     pid = int(facts["State"]["Pid"])
@@ -159,6 +168,7 @@ def test_a_crashed_server_comes_back_by_itself(harness: DeploymentHarness) -> No
     assert has(harness, "first")
 
 
+@ALIKE
 @pytest.mark.parametrize("loss", ["container", "network", "all"])
 def test_what_is_lost_comes_back(harness: DeploymentHarness, loss: str) -> None:
     engine, deployment = harness.spec.engine, harness.deployment
@@ -176,6 +186,7 @@ def test_what_is_lost_comes_back(harness: DeploymentHarness, loss: str) -> None:
     assert has(harness, "first")
 
 
+@ALIKE
 def test_a_stopped_and_started_engine_finds_everything_again(harness: DeploymentHarness) -> None:
     """As a reboot: all is stopped at once, and started in no order."""
     containers = [harness.deployment.container(service) for service in harness.deployment.project["services"]]
@@ -186,6 +197,7 @@ def test_a_stopped_and_started_engine_finds_everything_again(harness: Deployment
     assert has(harness, "first")
 
 
+@ALIKE
 def test_stopped_containers_of_another_definition_are_replaced_together(
     harness: DeploymentHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +231,7 @@ def test_an_upgrade_rolls_under_load_and_a_downgrade_is_refused(harness: Deploym
     harness.use(NEW)
 
 
+@ALIKE
 def test_nothing_secret_is_seen_by_inspection_or_in_logs(harness: DeploymentHarness) -> None:
     known = harness.spec.secrets
     hidden = [*known.passwords.values(), known.certificate.key.splitlines()[1]]

@@ -362,6 +362,7 @@ def test_nodes_conf_is_rebuilt_where_nobody_else_has_the_slots(shards: Deploymen
     shards.assert_healthy()
 
 
+@pytest.mark.thorough
 def test_nodes_conf_and_changes_are_damaged(shards: DeploymentHarness) -> None:
     fill(shards)
     damage(shards, f"echo nonsense >/data/nodes.conf; {NULS}", "node-2")

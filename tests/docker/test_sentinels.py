@@ -92,6 +92,7 @@ def test_lost_volumes_after_a_failover(harness: DeploymentHarness, primary: str,
     assert read(harness) == {f"{count} lost"}
 
 
+@pytest.mark.thorough
 def test_lost_volumes_while_the_primary_is_down(harness: DeploymentHarness, primary: str) -> None:
     """Its replicas are known without it, so that one of them is promoted."""
     write(harness, "down")

@@ -69,7 +69,8 @@ def test_yesterdays_volume_of_a_primary_is_not_served(harness: DeploymentHarness
     assert read(harness) == {"second"}
 
 
-@pytest.mark.parametrize("all_restart", [pytest.param(False, marks=MORE), True])
+@pytest.mark.thorough
+@pytest.mark.parametrize("all_restart", [False, True])
 @pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
 def test_a_volume_of_the_time_when_the_primary_was_a_replica_is_not_served(
     harness: DeploymentHarness, tmp_path: Path, *, all_restart: bool
@@ -216,6 +217,7 @@ def test_the_only_copy_is_kept_though_its_nodes_conf_is_lost(harness: Deployment
     assert read(harness) == {"first"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
 def test_two_of_three_primaries_whose_replicas_have_more(harness: DeploymentHarness) -> None:
     """They wait for their replicas, which run; and most primaries are needed to elect one."""

@@ -118,6 +118,7 @@ def test_keys_that_clients_removed_are_no_warning(command: Project) -> None:
     assert f"ok      {CHECK}: 0 keys\n" in smoke(command)
 
 
+@pytest.mark.thorough
 def test_an_emptied_replica_loses_nothing(command: Project) -> None:
     command.configure(topology="replicated", replicas="1")
     command.stack.up()

@@ -80,6 +80,7 @@ def test_who_has_no_replica_has_nobody_to_fail_over_to(project: Project) -> None
             list(drill(project.stack))
 
 
+@pytest.mark.thorough
 def test_a_backup_becomes_a_stack_of_its_own(project: Project) -> None:
     into = Stack.open("second", project.root)
     project.configure(port="7399", memory="64mb")

@@ -190,7 +190,13 @@ def missing(spec: GroupSpec) -> list[str]:
 
 @pytest.mark.parametrize("spec", ["replicated"], indirect=True)
 @pytest.mark.parametrize(
-    ("text", "others"), [(b"", "alive"), (b"\xfe\xff" * 300, "down"), (None, "alive")], ids=["empty", "garbage", "cut"]
+    ("text", "others"),
+    [
+        pytest.param(b"", "alive", marks=pytest.mark.thorough),
+        (b"\xfe\xff" * 300, "down"),
+        pytest.param(None, "alive", marks=pytest.mark.thorough),
+    ],
+    ids=["empty", "garbage", "cut"],
 )
 def test_a_damaged_file_of_a_sentinel_is_replaced(spec: GroupSpec, text: bytes | None, others: str) -> None:
     group_driver.ensure(spec)

@@ -37,6 +37,7 @@ def props(spec: GroupSpec, **others: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
     group_driver.ensure(spec)
     with contextlib.closing(client_of(spec)) as client:
@@ -59,6 +60,7 @@ def test_memory_below_the_data_is_refused_in_a_preview(spec: GroupSpec) -> None:
             assert executor.run(name, "CONFIG", "GET", "maxmemory")["maxmemory"] == spec.directives["maxmemory"]
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_nodes_without_usable_data_are_refused_in_a_preview(spec: GroupSpec) -> None:
     group_driver.ensure(spec)
     kill(spec, *pids(spec))

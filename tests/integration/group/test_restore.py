@@ -49,6 +49,7 @@ def test_down_leaves_the_last_state_that_a_new_one_starts_with(spec: GroupSpec, 
             end(other.folder.path)
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dump = _dump(tmp_path)
     restoring = replace(spec, restore_from=dump)
@@ -69,11 +70,11 @@ def test_an_interrupted_restore_begins_again(spec: GroupSpec, tmp_path: Path, mo
     ("spec", "call"),
     [
         ("replicated", "infra.drivers.processes.running_server.wait_for_append_only"),
-        ("replicated", "infra.drivers.topology.replication.attach_replicas"),
-        ("replicated", "infra.drivers.processes.group_driver._inspect"),
-        ("cluster", "infra.drivers.processes.cluster_import.import_files"),
+        pytest.param("replicated", "infra.drivers.topology.replication.attach_replicas", marks=pytest.mark.thorough),
+        pytest.param("replicated", "infra.drivers.processes.group_driver._inspect", marks=pytest.mark.thorough),
+        pytest.param("cluster", "infra.drivers.processes.cluster_import.import_files", marks=pytest.mark.thorough),
         ("cluster", "infra.drivers.processes.cluster_import._move"),
-        ("cluster", "infra.drivers.processes.cluster_import._owners"),
+        pytest.param("cluster", "infra.drivers.processes.cluster_import._owners", marks=pytest.mark.thorough),
     ],
     indirect=["spec"],
 )

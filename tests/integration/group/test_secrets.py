@@ -6,6 +6,7 @@ import re
 import stat
 
 import psutil
+import pytest
 
 from infra.drivers.processes import group_driver, process
 from infra.drivers.processes.group import GroupSpec
@@ -19,6 +20,7 @@ def found_in(text: str) -> list[str]:
     return sorted(user for user, password in PASSWORDS.items() if password in text)
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_passwords_are_in_the_documented_files_alone_and_in_no_process(spec: GroupSpec) -> None:
     group_driver.ensure(spec)
     seen = set()

@@ -99,6 +99,7 @@ def test_a_fixed_setting_restarts_one_after_the_other_and_no_write_is_lost(share
     assert_all_there(writer)
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_new_passwords_are_taken_live_and_lost_ones_replaced(spec: GroupSpec) -> None:
     group_driver.ensure(spec)
     before = pids(spec)
@@ -134,7 +135,7 @@ def _turned(spec: GroupSpec, previous: dict[str, str], prefix: str = "new") -> G
 
 @pytest.mark.parametrize(
     "victims",
-    [lambda names: names[-1:], lambda names: names[:4], lambda names: names],
+    [pytest.param(lambda names: names[-1:], marks=pytest.mark.thorough), lambda names: names[:4], lambda names: names],
     ids=["one", "several", "all"],
 )
 def test_dead_nodes_are_seen_and_brought_back(shared: GroupSpec, victims: Callable[[list[str]], list[str]]) -> None:
@@ -189,6 +190,7 @@ def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSp
     assert problem.startswith(f"node-1 has no connection to {ports.HOST}:")
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSpec) -> None:
     group_driver.ensure(spec)
     before = primaries(spec)
@@ -278,11 +280,13 @@ def test_a_folder_of_another_shape_is_refused(spec: GroupSpec, topology: Topolog
         group_driver.ensure(more)
 
 
+@pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
 def test_a_node_that_doesnt_start_says_why(spec: GroupSpec) -> None:
     with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive"):
         group_driver.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
 
 
+@pytest.mark.parametrize("spec", ["cluster", pytest.param("replicated", marks=pytest.mark.thorough)], indirect=True)
 def test_killed_at_any_moment_and_run_again(spec: GroupSpec) -> None:
     """The driver dies after a random time, with a new setting each round, a node may die with it."""
     acknowledged = 0
